@@ -1,0 +1,14 @@
+// Package openapi holds the contracts: hand-written OpenAPI 3.0 documents, from which the server
+// interfaces in generated/ are made and by which requests and replies are checked.
+package openapi
+
+import "embed"
+
+//go:generate go tool oapi-codegen -config common.cfg.yaml common.yaml
+//go:generate go tool oapi-codegen -config issuer.cfg.yaml issuer.yaml
+//go:generate go tool oapi-codegen -config thredd.cfg.yaml thredd.yaml
+
+// Documents are the contracts, one file each.
+//
+//go:embed *.yaml
+var Documents embed.FS
