@@ -1,0 +1,169 @@
+package pin
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+
+	"github.com/google/uuid"
+)
+
+// NewCard describes a card to be made.
+type NewCard struct {
+	ID            string // "": a fresh UUIDv7
+	ProgramID     string
+	PAN           string // digits, or "" for a card without; without one, PIN blocks of formats 0, 3 and 4 cannot be opened
+	Expiry        string // YYMM
+	Sequence      string
+	Status        Status // "": normal
+	UpgradeStatus int
+	Attributes
+	References []Reference
+
+	PublicToken bool // draw a public token of nine digits
+	PIN         PIN  // the zero PIN: one is drawn at random
+	PINChosen   bool // the PIN counts as chosen by the cardholder
+}
+
+// tokenDraws bounds how often a public token is drawn until one is free. At ten million cards a
+// program the first draw is taken in one of a hundred cases.
+const tokenDraws = 8
+
+// CreateCard makes a card with a PIN, random unless given: NotFound for the program, Duplicate with
+// the kind of reference that is another card's.
+func (v *Vault) CreateCard(ctx context.Context, n NewCard, m Memo) (Card, error) {
+	if who := CallerFrom(ctx); n.ProgramID == "" {
+		n.ProgramID = who.ProgramID
+	}
+	program, err := v.Program(ctx, n.ProgramID)
+	if err != nil {
+		return Card{}, err
+	}
+	for draw := 1; ; draw++ {
+		c, err := v.createCard(ctx, program, n, m)
+		taken := errors.Is(err, &Error{Code: Duplicate}) && FieldOf(err) == string(KindPublicToken)
+		if !taken || !n.PublicToken || draw == tokenDraws {
+			return c, err
+		}
+	}
+}
+
+func (v *Vault) createCard(ctx context.Context, program Program, n NewCard, m Memo) (Card, error) {
+	c, panIndex, err := v.newCard(program, n)
+	if err != nil {
+		return Card{}, err
+	}
+	p := n.PIN
+	if p.Len() == 0 {
+		if p, err = v.randomPIN(program); err != nil {
+			return Card{}, err
+		}
+		defer p.Clear()
+	}
+	state := PINAssigned
+	if n.PINChosen {
+		state = PINChosen
+	}
+	record, err := v.seal(c, program, p, state)
+	if err != nil {
+		return Card{}, err
+	}
+	return c, v.store.InTx(ctx, func(tx Tx) error {
+		if err := m.reserve(tx); err != nil {
+			return err
+		}
+		if err := tx.InsertCard(c, panIndex, record); err != nil {
+			return err
+		}
+		if err := v.audit(ctx, tx, cardEvent(EventCardCreated, c), m); err != nil {
+			return err
+		}
+		return m.complete(tx, c)
+	})
+}
+
+// newCard fills in what the description leaves open, and protects the PAN.
+func (v *Vault) newCard(program Program, n NewCard) (Card, string, error) {
+	now := v.clock()
+	c := Card{ID: n.ID, ProgramID: program.ID, Status: n.Status, UpgradeStatus: n.UpgradeStatus, Expiry: n.Expiry,
+		Sequence: n.Sequence, Attributes: n.Attributes, References: slices.Clone(n.References), Version: 1, CreatedAt: now, UpdatedAt: now}
+	if c.ID == "" {
+		id, err := uuid.NewV7FromReader(v.rand)
+		if err != nil {
+			return Card{}, "", &Error{Code: Internal, Err: err}
+		}
+		c.ID = id.String()
+	}
+	if c.Status == "" {
+		c.Status = StatusNormal
+	}
+	if n.PublicToken {
+		token, err := randomDigits(v.rand, 9)
+		if err != nil {
+			return Card{}, "", err
+		}
+		c.References = append(c.References, Reference{KindPublicToken, string(token)})
+	}
+	if n.PAN == "" {
+		return c, "", nil
+	}
+	index, err := v.keys.Index(UsePANIndex, frame(n.PAN))
+	if err != nil {
+		return Card{}, "", err
+	}
+	c.PANCiphertext, err = v.keys.Seal(UsePAN, []byte(n.PAN), frame(c.ProgramID, c.ID))
+	return c, index[0], err
+}
+
+// randomPIN draws PINs of the program's shortest length until its policy is content.
+func (v *Vault) randomPIN(program Program) (PIN, error) {
+	for {
+		p, err := Random(v.rand, program.MinPINLength)
+		if err != nil || program.check(p) == nil {
+			return p, err
+		}
+	}
+}
+
+// UpdateCard changes status, expiry, sequence, attributes and references of a card: what patch sets
+// counts, id, program and PAN stay. NotFound, Duplicate, Conflict, and what patch returns.
+func (v *Vault) UpdateCard(ctx context.Context, q Query, patch func(*Card) error, m Memo) (Card, error) {
+	rec, err := v.Card(ctx, q)
+	if err != nil {
+		return Card{}, err
+	}
+	before, c := rec.Card, rec.Card
+	c.References = slices.Clone(c.References)
+	if err := patch(&c); err != nil {
+		return Card{}, err
+	}
+	c.ID, c.ProgramID, c.PANCiphertext = before.ID, before.ProgramID, before.PANCiphertext
+	c.Version, c.UpdatedAt = before.Version+1, v.clock()
+	event := EventCardUpdated
+	if c.Status != before.Status || c.UpgradeStatus != before.UpgradeStatus {
+		event = EventCardStatusChanged
+	}
+	return c, v.store.InTx(ctx, func(tx Tx) error {
+		if err := m.reserve(tx); err != nil {
+			return err
+		}
+		if err := tx.UpdateCard(c); err != nil {
+			return err
+		}
+		if err := v.audit(ctx, tx, cardEvent(event, c), m); err != nil {
+			return err
+		}
+		return m.complete(tx, c)
+	})
+}
+
+// SortReferences orders references by kind and value, the order in which they are shown and stored.
+func SortReferences(refs []Reference) {
+	slices.SortFunc(refs, func(a, b Reference) int {
+		if d := strings.Compare(string(a.Kind), string(b.Kind)); d != 0 {
+			return d
+		}
+		return strings.Compare(a.Value, b.Value)
+	})
+}

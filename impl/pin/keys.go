@@ -1,0 +1,58 @@
+package pin
+
+import (
+	"context"
+
+	"pinvault/impl/pinblock"
+)
+
+// Use is what a key of the vault's own is for. Each use has its own key set, so that a MAC or a
+// ciphertext of one is worth nothing in another.
+type Use string
+
+// The uses.
+const (
+	UseVerifier    Use = "pin-verifier" // MAC: compares PINs
+	UsePIN         Use = "pin"          // AEAD: PINs that may be read back
+	UsePAN         Use = "pan"          // AEAD
+	UsePANIndex    Use = "pan-index"    // index: finds a card by PAN
+	UseAudit       Use = "audit"        // MAC: chains audit events
+	UseFingerprint Use = "fingerprint"  // MAC: idempotency fingerprints
+	UseSecret      Use = "secret"       // MAC: client secrets
+	UseKeyWrap     Use = "key-wrap"     // AEAD: partners' keys at rest
+)
+
+// Keys does all cryptography of the vault, with keys that it never hands out. Outputs name the key
+// version that made them, so that keys can be rotated while older outputs stay good.
+type Keys interface {
+	MAC(use Use, data []byte) ([]byte, error)
+	// VerifyMAC compares in constant time; false for every way of not matching.
+	VerifyMAC(use Use, data, mac []byte) bool
+	Seal(use Use, plaintext, associated []byte) ([]byte, error)
+	Open(use Use, ciphertext, associated []byte) ([]byte, error)
+	// Index is a keyed hash, lower-case hex, one per active key version and the current one first.
+	Index(use Use, data []byte) ([]string, error)
+
+	// ZoneKey finds a zone PIN key that the program may use: UnknownKey, Unavailable.
+	ZoneKey(ctx context.Context, programID, keyID string) (BlockOpener, error)
+}
+
+// BlockOpener opens PIN blocks under one zone PIN key. Any failure is the one error Unopenable.
+type BlockOpener interface {
+	OpenBlock(format pinblock.Format, block []byte, pan string) (PIN, error)
+}
+
+// frame joins parts so that no two different lists of parts give the same bytes.
+func frame(parts ...string) []byte {
+	n := 0
+	for _, p := range parts {
+		n += len(p) + 4
+	}
+	out := make([]byte, 0, n)
+	for _, p := range parts {
+		l := len(p)
+		out = append(out, byte(l>>24), byte(l>>16), byte(l>>8), byte(l))
+		out = append(out, p...)
+	}
+	return out
+}
