@@ -1,0 +1,190 @@
+package keyring
+
+import (
+	"bytes"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/tink-crypto/tink-go/v2/aead/subtle"
+	"github.com/tink-crypto/tink-go/v2/keyset"
+	"github.com/tink-crypto/tink-go/v2/tink"
+
+	"pinvault/impl/pin"
+)
+
+const (
+	fileFormat  = "pinvault-keyset/1"
+	maxFileSize = 1 << 20
+)
+
+// file is a keyset at rest. What is secret in it is encrypted under the master key, each part bound to its name, so
+// that parts cannot change places. The rest, Tink's keysetInfo included, tells an operator about the file and decides
+// nothing.
+type file struct {
+	Format    string                      `json:"format"`
+	CreatedAt time.Time                   `json:"createdAt"`
+	Keysets   map[pin.Use]json.RawMessage `json:"keysets"` // Tink's EncryptedKeyset as JSON
+	Signing   []byte                      `json:"signing"` // encrypted JWK set
+}
+
+// What stands in the way of a keyset file. The texts are for whoever starts the server: they say what to do, and hold
+// nothing of the file or of the master key, since either may have been given in the other's place.
+var (
+	errMasterKey = errors.New("keyring: the master key is not 32 bytes in base64: make one with `openssl rand -base64 32`")
+	errNotAFile  = errors.New("keyring: this is not a keyset file, or it is damaged: check the path, or restore the file from a backup")
+	errFormat    = errors.New("keyring: the keyset file is not in the format " + fileFormat + ": run the version of pinvault that wrote it")
+	errWrongKey  = errors.New("keyring: nothing in the keyset file opens under this master key: give the master key that the file was written with")
+	errNewerUse  = errors.New("keyring: the keyset file has keys for a use that is unknown here: run the version of pinvault that wrote it")
+)
+
+func errMissing(name string) error {
+	return fmt.Errorf("keyring: the keyset file has no keys for %s: restore it from a backup", name)
+}
+
+func errDamaged(names []string) error {
+	return fmt.Errorf("keyring: the keys for %s do not open although others in the keyset file do: it was damaged or changed, restore it from a backup",
+		strings.Join(names, ", "))
+}
+
+// ParseMasterKey reads a master key from configuration: 32 bytes in base64 of either alphabet, padded or not, with
+// blanks and line ends around it. The caller clears the key.
+func ParseMasterKey(text []byte) ([]byte, error) {
+	plain := bytes.TrimRight(bytes.TrimSpace(text), "=")
+	encoding := base64.RawStdEncoding
+	if bytes.ContainsAny(plain, "-_") {
+		encoding = base64.RawURLEncoding
+	}
+	key := make([]byte, encoding.DecodedLen(len(plain)))
+	n, err := encoding.Strict().Decode(key, plain)
+	if err != nil || n != keySize {
+		clear(key)
+		return nil, errMasterKey
+	}
+	return key[:n], nil
+}
+
+func masterAEAD(master []byte) (tink.AEAD, error) {
+	if len(master) != keySize {
+		return nil, errMasterKey
+	}
+	return subtle.NewAESGCM(master)
+}
+
+// associated binds a part of the file to its name.
+func associated(name string) []byte { return []byte(fileFormat + "/" + name) }
+
+// Write writes the keyset file, encrypted under the master key of 32 bytes. Losing either is losing every PIN and PAN:
+// keep copies of both, and apart.
+func (ks *Keyset) Write(w io.Writer, master []byte) error {
+	kek, err := masterAEAD(master)
+	if err != nil {
+		return err
+	}
+	f := file{Format: fileFormat, CreatedAt: ks.createdAt, Keysets: make(map[pin.Use]json.RawMessage, len(uses))}
+	for _, u := range uses {
+		var text bytes.Buffer
+		err := ks.handles[u.use].WriteWithAssociatedData(keyset.NewJSONWriter(&text), kek, associated(string(u.use)))
+		if err != nil {
+			return fmt.Errorf("keyring: encrypt the keys for %s: %w", u.use, err)
+		}
+		f.Keysets[u.use] = text.Bytes()
+	}
+	if f.Signing, err = sealSigning(ks.signing, kek); err != nil {
+		return fmt.Errorf("keyring: encrypt the signing keys: %w", err)
+	}
+	text, err := json.MarshalIndent(f, "", "  ")
+	if err != nil {
+		return fmt.Errorf("keyring: keyset file: %w", err)
+	}
+	if _, err := w.Write(append(text, '\n')); err != nil {
+		return fmt.Errorf("keyring: write the keyset file: %w", err)
+	}
+	return nil
+}
+
+// Read reads what [Keyset.Write] wrote. Whatever is wrong with the file or the master key, the error says what to do
+// about it.
+func Read(r io.Reader, master []byte) (*Keyset, error) {
+	kek, err := masterAEAD(master)
+	if err != nil {
+		return nil, err
+	}
+	f, err := parseFile(r)
+	if err != nil {
+		return nil, err
+	}
+	handles := make(map[pin.Use]*keyset.Handle, len(uses))
+	var closed []string
+	for _, u := range uses {
+		from := keyset.NewJSONReader(bytes.NewReader(f.Keysets[u.use]))
+		h, err := keyset.ReadWithAssociatedData(from, kek, associated(string(u.use)))
+		if err != nil {
+			closed = append(closed, string(u.use))
+		}
+		handles[u.use] = h
+	}
+	signing, err := openSigning(f.Signing, kek)
+	if err != nil {
+		closed = append(closed, signingName)
+	}
+	switch len(closed) {
+	case 0:
+		return newKeyset(f.CreatedAt, handles, signing)
+	case len(uses) + 1:
+		return nil, errWrongKey
+	}
+	return nil, errDamaged(closed)
+}
+
+// parseFile reads a file that is whole as far as that shows without the master key.
+func parseFile(r io.Reader) (file, error) {
+	text, err := io.ReadAll(io.LimitReader(r, maxFileSize))
+	if err != nil {
+		return file{}, fmt.Errorf("keyring: read the keyset file: %w", err)
+	}
+	var head struct{ Format string }
+	var f file
+	switch {
+	case json.Unmarshal(text, &head) != nil:
+		return file{}, errNotAFile
+	case head.Format != fileFormat: // before the rest, which another format may write differently
+		return file{}, errFormat
+	case json.Unmarshal(text, &f) != nil:
+		return file{}, errNotAFile
+	}
+	for _, u := range uses {
+		if len(f.Keysets[u.use]) == 0 {
+			return file{}, errMissing(string(u.use))
+		}
+	}
+	if len(f.Keysets) > len(uses) {
+		return file{}, errNewerUse
+	}
+	if len(f.Signing) == 0 {
+		return file{}, errMissing(signingName)
+	}
+	return f, nil
+}
+
+func sealSigning(keys []SigningKey, kek tink.AEAD) ([]byte, error) {
+	text, err := marshalSigning(keys)
+	if err != nil {
+		return nil, err
+	}
+	defer clear(text)
+	return kek.Encrypt(text, associated(signingName))
+}
+
+func openSigning(ciphertext []byte, kek tink.AEAD) ([]SigningKey, error) {
+	text, err := kek.Decrypt(ciphertext, associated(signingName))
+	if err != nil {
+		return nil, err
+	}
+	defer clear(text)
+	return parseSigning(text)
+}

@@ -1,0 +1,122 @@
+package keyring
+
+import (
+	"crypto/hkdf"
+	"crypto/sha256"
+	"encoding/binary"
+	"fmt"
+	"io"
+	"slices"
+	"time"
+
+	"github.com/tink-crypto/tink-go/v2/insecuresecretdataaccess"
+	"github.com/tink-crypto/tink-go/v2/keyset"
+	"github.com/tink-crypto/tink-go/v2/secretdata"
+
+	"pinvault/impl/pin"
+)
+
+// Keyset is all keys of a vault. It prints as ****.
+type Keyset struct {
+	hidden
+	createdAt  time.Time
+	handles    map[pin.Use]*keyset.Handle
+	primitives map[pin.Use]any // what the use's kind makes of the handle
+	signing    []SigningKey
+}
+
+// uses says what each use may do.
+var uses = []struct {
+	use  pin.Use
+	kind kind
+}{
+	{pin.UseVerifier, macKind},
+	{pin.UsePIN, aeadKind},
+	{pin.UsePAN, aeadKind},
+	{pin.UsePANIndex, indexKind},
+	{pin.UseAudit, macKind},
+	{pin.UseFingerprint, macKind},
+	{pin.UseSecret, macKind},
+	{pin.UseKeyWrap, aeadKind},
+}
+
+// source draws n bytes for the key of that name. The caller clears them.
+type source func(name string, n int) ([]byte, error)
+
+// Generate draws a fresh keyset from random, which is crypto/rand.Reader in earnest; now is kept as the time of its
+// making. It fails when random does, and once in 2^32 times because the bytes drawn are no P-256 key.
+func Generate(random io.Reader, now time.Time) (*Keyset, error) {
+	return generate(now.UTC(), func(_ string, n int) ([]byte, error) {
+		b := make([]byte, n)
+		_, err := io.ReadFull(random, b)
+		return b, err
+	})
+}
+
+// Sandbox is the keyset of every sandbox: derived from a public constant (HKDF-SHA256, RFC 5869), so that processes
+// share it without a file. Everybody has its keys. It protects nothing.
+func Sandbox() *Keyset {
+	created := time.Date(2025, time.January, 1, 0, 0, 0, 0, time.UTC)
+	ks, err := generate(created, func(name string, n int) ([]byte, error) {
+		return hkdf.Key(sha256.New, []byte("pinvault sandbox"), nil, name, n)
+	})
+	if err != nil {
+		panic(err) // of a constant, so it would fail always or never
+	}
+	return ks
+}
+
+func generate(createdAt time.Time, draw source) (*Keyset, error) {
+	handles := make(map[pin.Use]*keyset.Handle, len(uses))
+	for _, u := range uses {
+		h, err := newHandle(string(u.use), u.kind, draw)
+		if err != nil {
+			return nil, fmt.Errorf("keyring: generate the keys for %s: %w", u.use, err)
+		}
+		handles[u.use] = h
+	}
+	key, err := drawSigningKey(draw)
+	if err != nil {
+		return nil, fmt.Errorf("keyring: generate the signing key: %w", err)
+	}
+	return newKeyset(createdAt, handles, []SigningKey{key})
+}
+
+// newHandle makes a key set of one key.
+func newHandle(name string, k kind, draw source) (*keyset.Handle, error) {
+	b, err := draw(name, keySize+keyIDSize)
+	if err != nil {
+		return nil, err
+	}
+	defer clear(b)
+	material := secretdata.NewBytesFromData(b[:keySize], insecuresecretdataaccess.Token{})
+	key, err := k.key(material, binary.BigEndian.Uint32(b[keySize:]))
+	if err != nil {
+		return nil, err
+	}
+	m := keyset.NewManager()
+	id, err := m.AddKey(key)
+	if err != nil {
+		return nil, err
+	}
+	if err := m.SetPrimary(id); err != nil {
+		return nil, err
+	}
+	return m.Handle()
+}
+
+// newKeyset makes the keys ready for use. Each handle must be of its use's kind.
+func newKeyset(createdAt time.Time, handles map[pin.Use]*keyset.Handle, signing []SigningKey) (*Keyset, error) {
+	ks := &Keyset{createdAt: createdAt, handles: handles, primitives: make(map[pin.Use]any, len(uses)), signing: signing}
+	for _, u := range uses {
+		p, err := u.kind.primitive(handles[u.use])
+		if err != nil {
+			return nil, fmt.Errorf("keyring: keys for %s: %w", u.use, err)
+		}
+		ks.primitives[u.use] = p
+	}
+	return ks, nil
+}
+
+// SigningKeys are the keys of access tokens, the one to sign with first. The others verify what they signed before.
+func (ks *Keyset) SigningKeys() []SigningKey { return slices.Clone(ks.signing) }

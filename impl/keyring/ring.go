@@ -1,0 +1,120 @@
+package keyring
+
+import (
+	"encoding/hex"
+	"errors"
+	"time"
+
+	lru "github.com/hashicorp/golang-lru/v2"
+	"github.com/tink-crypto/tink-go/v2/tink"
+
+	"pinvault/impl/pin"
+)
+
+// Causes of Internal errors. There is one for every way of not opening, so that a log tells nobody which.
+var (
+	errNotOpened = errors.New("keyring: the ciphertext does not open")
+	errUse       = errors.New("keyring: keys of that use are not for this")
+)
+
+// Ring is a keyset at work: [pin.Keys] in software. It is safe for concurrent use and prints as ****.
+type Ring struct {
+	hidden
+	keys   *Keyset
+	zone   ZoneKeys
+	now    func() time.Time
+	opened *lru.Cache[string, *zoneKey] // by id
+}
+
+var _ pin.Keys = (*Ring)(nil)
+
+// New makes a ring of the keyset and the zone keys, whose ciphertexts that keyset opens. now is the clock by which
+// zone keys are looked up again; it defaults to time.Now.
+func New(ks *Keyset, zone ZoneKeys, now func() time.Time) *Ring {
+	if now == nil {
+		now = time.Now
+	}
+	opened, err := lru.New[string, *zoneKey](maxZoneKeys)
+	if err != nil {
+		panic(err) // the size is a constant
+	}
+	return &Ring{keys: ks, zone: zone, now: now, opened: opened}
+}
+
+// primitive is the use's keys as a P. It is what keeps keys from being used for something else.
+func primitive[P any](r *Ring, use pin.Use) (P, error) {
+	p, ok := r.keys.primitives[use].(P)
+	if !ok {
+		return p, internal(errUse)
+	}
+	return p, nil
+}
+
+func internal(cause error) error { return &pin.Error{Code: pin.Internal, Err: cause} }
+
+// MAC is 37 bytes: five that name the key and the 32 of HMAC-SHA256. Uses: pin-verifier, audit, fingerprint, secret;
+// Internal for others.
+func (r *Ring) MAC(use pin.Use, data []byte) ([]byte, error) {
+	m, err := primitive[tink.MAC](r, use)
+	if err != nil {
+		return nil, err
+	}
+	out, err := m.ComputeMAC(data)
+	if err != nil {
+		return nil, internal(err)
+	}
+	return out, nil
+}
+
+// VerifyMAC tells whether mac is one of data under any enabled key of the use, in constant time. It is false for a use
+// without MACs.
+func (r *Ring) VerifyMAC(use pin.Use, data, mac []byte) bool {
+	m, err := primitive[tink.MAC](r, use)
+	return err == nil && m.VerifyMAC(mac, data) == nil
+}
+
+// Seal encrypts and authenticates plaintext and authenticates associated with it. The ciphertext is 33 bytes longer:
+// five that name the key, a random nonce of 12, a tag of 16. Uses: pin, pan, key-wrap; Internal for others.
+func (r *Ring) Seal(use pin.Use, plaintext, associated []byte) ([]byte, error) {
+	a, err := primitive[tink.AEAD](r, use)
+	if err != nil {
+		return nil, err
+	}
+	out, err := a.Encrypt(plaintext, associated)
+	if err != nil {
+		return nil, internal(err)
+	}
+	return out, nil
+}
+
+// Open undoes [Ring.Seal] under any enabled key of the use. Whatever keeps a ciphertext from opening, the error is the
+// same Internal. The caller clears the plaintext.
+func (r *Ring) Open(use pin.Use, ciphertext, associated []byte) ([]byte, error) {
+	a, err := primitive[tink.AEAD](r, use)
+	if err != nil {
+		return nil, err
+	}
+	out, err := a.Decrypt(ciphertext, associated)
+	if err != nil {
+		return nil, internal(errNotOpened)
+	}
+	return out, nil
+}
+
+// Index is 64 lower-case hex digits, the HMAC-SHA256 of data, under each enabled key, that of the primary key first.
+// Use: pan-index; Internal for others.
+func (r *Ring) Index(use pin.Use, data []byte) ([]string, error) {
+	keys, err := primitive[index](r, use)
+	if err != nil {
+		return nil, err
+	}
+	out := make([]string, len(keys))
+	for i, key := range keys {
+		sum, err := key.ComputePRF(data, tagSize)
+		if err != nil {
+			return nil, internal(err)
+		}
+		out[i] = hex.EncodeToString(sum)
+	}
+	return out, nil
+}

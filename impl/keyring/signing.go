@@ -1,0 +1,88 @@
+package keyring
+
+import (
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+
+	"github.com/lestrrat-go/jwx/v3/jwa"
+	"github.com/lestrrat-go/jwx/v3/jwk"
+)
+
+// signingName is the signing keys' name beside the uses, in the file and in derivation.
+const signingName = "signing"
+
+// SigningKey signs access tokens: ES256, so the curve is P-256. It prints as ****.
+type SigningKey struct {
+	hidden
+	KID string // JWK thumbprint, SHA-256, base64url (RFC 7638)
+	Key *ecdsa.PrivateKey
+}
+
+func drawSigningKey(draw source) (SigningKey, error) {
+	b, err := draw(signingName, keySize)
+	if err != nil {
+		return SigningKey{}, err
+	}
+	defer clear(b)
+	// Bytes that are no key are refused and not drawn again: a random source that gives them twice is broken.
+	key, err := ecdsa.ParseRawPrivateKey(elliptic.P256(), b)
+	if err != nil {
+		return SigningKey{}, err
+	}
+	return newSigningKey(key)
+}
+
+func newSigningKey(key *ecdsa.PrivateKey) (SigningKey, error) {
+	public, err := jwk.Import(&key.PublicKey)
+	if err != nil {
+		return SigningKey{}, err
+	}
+	thumbprint, err := public.Thumbprint(crypto.SHA256)
+	if err != nil {
+		return SigningKey{}, err
+	}
+	return SigningKey{KID: base64.RawURLEncoding.EncodeToString(thumbprint), Key: key}, nil
+}
+
+// marshalSigning is the keys as a JWK set (RFC 7517), private parts included. The caller clears it.
+func marshalSigning(keys []SigningKey) ([]byte, error) {
+	set := jwk.NewSet()
+	for _, k := range keys {
+		j, err := jwk.Import(k.Key)
+		if err != nil {
+			return nil, err
+		}
+		err = errors.Join(
+			j.Set(jwk.KeyIDKey, k.KID), j.Set(jwk.AlgorithmKey, jwa.ES256()), j.Set(jwk.KeyUsageKey, jwk.ForSignature),
+			set.AddKey(j))
+		if err != nil {
+			return nil, err
+		}
+	}
+	return json.Marshal(set)
+}
+
+func parseSigning(text []byte) ([]SigningKey, error) {
+	set, err := jwk.Parse(text)
+	if err != nil {
+		return nil, err
+	}
+	var keys []SigningKey
+	for i := range set.Len() {
+		j, _ := set.Key(i)
+		var key ecdsa.PrivateKey
+		if err := jwk.Export(j, &key); err != nil {
+			return nil, err
+		}
+		k, err := newSigningKey(&key)
+		if err != nil {
+			return nil, err
+		}
+		keys = append(keys, k)
+	}
+	return keys, nil
+}

@@ -1,0 +1,144 @@
+package keyring
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"time"
+
+	"pinvault/impl/pin"
+	"pinvault/impl/pinblock"
+)
+
+// ZoneKeys finds partners' keys at rest, by id: NotFound, Unavailable. [pin.Store] does.
+type ZoneKeys interface {
+	ZoneKey(ctx context.Context, id string) (pin.ZoneKey, error)
+}
+
+const (
+	// zoneKeyLife bounds how long a key is used without a look at its row, and so for how long after its retirement.
+	zoneKeyLife = 30 * time.Second
+	// maxZoneKeys bounds how many opened keys are kept; one more costs a look at its row.
+	maxZoneKeys = 1024
+)
+
+// ciphers are the algorithms of partners' symmetric keys: TDES of 16 or 24 bytes, AES of 16, 24 or 32.
+var ciphers = map[string]func(key []byte) (*pinblock.Key, error){
+	"TDES": pinblock.NewTDES,
+	"AES":  pinblock.NewAES,
+}
+
+// newCipher is the key's cipher. InvalidField names algorithm or key.
+func newCipher(algorithm string, key []byte) (*pinblock.Key, error) {
+	of, ok := ciphers[algorithm]
+	if !ok {
+		return nil, &pin.Error{Code: pin.InvalidField, Field: "algorithm"}
+	}
+	k, err := of(key)
+	if err != nil {
+		return nil, &pin.Error{Code: pin.InvalidField, Field: "key"}
+	}
+	return k, nil
+}
+
+// zoneKey is an opened zone PIN key. It prints as ****.
+type zoneKey struct {
+	hidden
+	key       *pinblock.Key
+	programID string    // "" for a key that serves every program
+	read      time.Time // when its row was
+}
+
+// WrapZoneKey makes the row of a partner's key, version 1 and with its check value (see [pinblock.Key.CheckValue]),
+// that [Ring.ZoneKey] opens once it is stored. The algorithm is TDES or AES. programID is "" for a key that serves
+// every program. InvalidField names algorithm or key, the latter for a length that the algorithm does not take. A weak
+// key is taken: see [pinblock.Key.Degenerate]. The caller clears key.
+func (r *Ring) WrapZoneKey(id, programID string, usage pin.KeyUsage, algorithm string, key []byte) (pin.ZoneKey, error) {
+	k, err := newCipher(algorithm, key)
+	if err != nil {
+		return pin.ZoneKey{}, err
+	}
+	row := pin.ZoneKey{ID: id, ProgramID: programID, Usage: usage, Algorithm: algorithm, Version: 1,
+		CheckValue: k.CheckValue(), CreatedAt: r.now().UTC().Truncate(time.Microsecond)} // as exact as every database keeps it
+	if row.Wrapped, err = r.Seal(pin.UseKeyWrap, key, bound(row)); err != nil {
+		return pin.ZoneKey{}, err
+	}
+	return row, nil
+}
+
+// bound is what a wrapped key is bound to: the columns that say what it may be used for, each after its length. A row
+// that was changed there, or that got another row's key, does not open.
+func bound(row pin.ZoneKey) []byte {
+	var out []byte
+	for _, part := range []string{row.ID, row.ProgramID, string(row.Usage), row.Algorithm} {
+		out = binary.BigEndian.AppendUint32(out, uint32(len(part)))
+		out = append(out, part...)
+	}
+	return out
+}
+
+// ZoneKey finds a zone PIN key that the program may use. A key that is unknown, of another program, for another usage
+// or retired is UnknownKey, without a word about which; a row that does not open is Internal, and what else the store
+// reports is passed on.
+//
+// An opened key is kept, and its row read again after 30 seconds: in between there is no way to the database, and a
+// retired key is dead after that time in every process.
+func (r *Ring) ZoneKey(ctx context.Context, programID, keyID string) (pin.BlockOpener, error) {
+	now := r.now()
+	k, ok := r.opened.Get(keyID)
+	if !ok || !k.fresh(now) {
+		r.opened.Remove(keyID)
+		var err error
+		if k, err = r.readZoneKey(ctx, keyID, now); err != nil {
+			return nil, err
+		}
+		r.opened.Add(keyID, k)
+	}
+	if k.programID != "" && k.programID != programID {
+		return nil, &pin.Error{Code: pin.UnknownKey}
+	}
+	return k, nil
+}
+
+// fresh tells whether the row was read less than zoneKeyLife ago, and not later than now by a clock put back.
+func (k *zoneKey) fresh(now time.Time) bool {
+	age := now.Sub(k.read)
+	return age >= 0 && age < zoneKeyLife
+}
+
+func (r *Ring) readZoneKey(ctx context.Context, id string, now time.Time) (*zoneKey, error) {
+	row, err := r.zone.ZoneKey(ctx, id)
+	switch {
+	case errors.Is(err, &pin.Error{Code: pin.NotFound}):
+		return nil, &pin.Error{Code: pin.UnknownKey}
+	case err != nil:
+		return nil, err
+	case row.Usage != pin.UsageZonePIN || !row.RetiredAt.IsZero():
+		return nil, &pin.Error{Code: pin.UnknownKey}
+	}
+	raw, err := r.Open(pin.UseKeyWrap, row.Wrapped, bound(row))
+	if err != nil {
+		return nil, err
+	}
+	defer clear(raw)
+	key, err := newCipher(row.Algorithm, raw)
+	if err != nil {
+		return nil, internal(errNotOpened)
+	}
+	return &zoneKey{key: key, programID: row.ProgramID, read: now}, nil
+}
+
+// OpenBlock takes the PIN out of a block. Whatever is wrong is the same Unopenable, without a cause: whoever can tell
+// the causes apart can work out digits (see package pinblock). The caller clears the PIN.
+func (k *zoneKey) OpenBlock(format pinblock.Format, block []byte, pan string) (pin.PIN, error) {
+	digits, err := k.key.Decrypt(format, block, pan)
+	defer clear(digits)
+	if err != nil {
+		return pin.PIN{}, &pin.Error{Code: pin.Unopenable}
+	}
+	p, err := pin.New(digits)
+	if err != nil {
+		return pin.PIN{}, &pin.Error{Code: pin.Unopenable}
+	}
+	return p, nil
+}
