@@ -1,0 +1,88 @@
+package store
+
+import (
+	"errors"
+	"net/url"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/glebarez/sqlite"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/stdlib"
+	"github.com/pressly/goose/v3"
+	"gorm.io/driver/postgres"
+	"gorm.io/gorm"
+
+	"pinvault/impl/pin"
+)
+
+// engine is in what the databases differ.
+type engine struct {
+	migrations string // folder of models' migrations
+	goose      goose.Dialect
+	maxConns   int
+	oneWriter  bool
+	references string // SQL: a card's references as a JSON array of [kind, value], but for the PAN
+}
+
+// connectTimeout is what a connection to PostgreSQL may take, unless the URL says otherwise: a request
+// is better refused than kept waiting for a server that is gone.
+const connectTimeout = 3 * time.Second
+
+// connect finds the engine for a URL.
+func connect(databaseURL string) (engine, gorm.Dialector, error) {
+	scheme, rest, _ := strings.Cut(databaseURL, "://")
+	switch scheme {
+	case "sqlite":
+		d, err := sqliteDialector(rest)
+		return engine{migrations: "sqlite", goose: goose.DialectSQLite3, maxConns: 8, oneWriter: true,
+			references: "json_group_array(json_array(r.kind, r.value))"}, d, err
+	case "postgres", "postgresql":
+		d, err := postgresDialector(databaseURL)
+		return engine{migrations: "postgres", goose: goose.DialectPostgres, maxConns: 20,
+			references: "json_agg(json_build_array(r.kind, r.value))"}, d, err
+	}
+	return engine{}, nil, errors.New("database URL: neither sqlite:// nor postgres://")
+}
+
+// sqliteDialector makes the file, if need be, for its owner only. SQLite gives its companions, -wal and
+// -shm, the same mode.
+func sqliteDialector(path string) (gorm.Dialector, error) {
+	if path == "" || strings.ContainsAny(path, "?#") {
+		return nil, errors.New("database URL: sqlite:// is followed by a path and nothing else")
+	}
+	// Only a file that was not there is opened here: closing one would end the locks that another Store
+	// of this process holds on it.
+	switch f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600); {
+	case err == nil:
+		if err := f.Close(); err != nil {
+			return nil, &pin.Error{Code: pin.Unavailable, Err: err}
+		}
+	case !errors.Is(err, os.ErrExist):
+		return nil, &pin.Error{Code: pin.Unavailable, Err: err}
+	}
+	options := url.Values{
+		"_txlock": {"immediate"}, // a transaction that reads before it writes must not find its lock taken
+		"_pragma": {
+			"busy_timeout(5000)",
+			"journal_mode(WAL)",
+			"synchronous(FULL)",
+			"foreign_keys(ON)",
+			"secure_delete(ON)", // what is forgotten is overwritten
+		},
+	}
+	file := url.URL{Scheme: "file", OmitHost: true, Path: path, RawQuery: options.Encode()}
+	return sqlite.Open(file.String()), nil
+}
+
+func postgresDialector(databaseURL string) (gorm.Dialector, error) {
+	config, err := pgx.ParseConfig(databaseURL)
+	if err != nil {
+		return nil, errors.New("database URL: not one that PostgreSQL's clients understand") // err may hold the password
+	}
+	if config.ConnectTimeout == 0 {
+		config.ConnectTimeout = connectTimeout
+	}
+	return postgres.New(postgres.Config{Conn: stdlib.OpenDB(*config)}), nil
+}

@@ -1,0 +1,186 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"sync/atomic"
+	"time"
+
+	"github.com/cenkalti/backoff/v5"
+	"gorm.io/gorm"
+	"gorm.io/gorm/logger"
+
+	"pinvault/impl/pin"
+)
+
+// Options of a [Store]; the zero value is good.
+type Options struct {
+	// MaxConns bounds the connections to the database, 0: 8 for SQLite, 20 for PostgreSQL.
+	MaxConns int
+}
+
+// Store is pin.Store on a database. It is safe for concurrent use.
+type Store struct {
+	db      *gorm.DB
+	pool    *sql.DB
+	engine  engine
+	columns string        // what Find selects
+	writing chan struct{} // SQLite: taken by the one writer; nil where writers run side by side
+	closed  atomic.Bool
+}
+
+var _ pin.Store = (*Store)(nil)
+
+// Open connects to the database that url names (Unavailable when it cannot be reached) and leaves its
+// schema alone, see [Store.Migrate]:
+//
+//	sqlite:///absolute/path.db, sqlite://relative/path.db   made if missing, readable by its owner only
+//	postgres://user:password@host:port/database?options     as pgx reads it
+//
+// An acknowledged change survives a crash: SQLite runs with synchronous=FULL. With PostgreSQL it is the
+// server's synchronous_commit that decides, on by default.
+//
+// Behind a pooler that hands a connection on after each transaction, prepared statements must be off:
+// default_query_exec_mode=exec in the URL.
+func Open(ctx context.Context, url string, o Options) (*Store, error) {
+	engine, dialector, err := connect(url)
+	if err != nil {
+		return nil, err
+	}
+	columns, err := foundColumns()
+	if err != nil {
+		return nil, err
+	}
+	s := &Store{engine: engine, columns: columns}
+	if engine.oneWriter {
+		s.writing = make(chan struct{}, 1)
+	}
+	// The drivers prepare statements by themselves: pgx keeps them for each connection and forgets those
+	// that the server does not know any more. GORM's PrepareStmt would not, and inside a transaction
+	// would prepare each statement anew.
+	s.db, err = gorm.Open(dialector, &gorm.Config{
+		SkipDefaultTransaction: true,
+		TranslateError:         true,
+		QueryFields:            true, // a column added later does not reach this program's statements
+		DisableAutomaticPing:   true,
+		Logger:                 logger.Discard, // any other prints values
+	})
+	if err != nil {
+		return nil, s.fail(ctx, err, "")
+	}
+	if s.pool, err = s.db.DB(); err != nil {
+		return nil, s.fail(ctx, err, "")
+	}
+	conns := o.MaxConns
+	if conns == 0 {
+		conns = engine.maxConns
+	}
+	s.pool.SetMaxOpenConns(conns)
+	s.pool.SetMaxIdleConns(conns)
+	s.pool.SetConnMaxIdleTime(5 * time.Minute)
+	if err := s.pool.PingContext(ctx); err != nil {
+		err = s.fail(ctx, err, "")
+		_ = s.Close()
+		return nil, err
+	}
+	return s, nil
+}
+
+// Close ends all connections; every later call is Unavailable.
+func (s *Store) Close() error {
+	s.closed.Store(true)
+	return s.pool.Close()
+}
+
+// Stats are the connection pool's figures.
+func (s *Store) Stats() sql.DBStats { return s.pool.Stats() }
+
+// Ping asks the database for a row, so that it tells of a missing schema too.
+func (s *Store) Ping(ctx context.Context) error {
+	return s.read(ctx, func(db *gorm.DB) error {
+		return db.Exec("SELECT 1 FROM settings LIMIT 1").Error
+	})
+}
+
+// retryFor bounds how long a failure that another try may cure is tried again. Whoever waits longer
+// is better told to come back.
+const retryFor = 2 * time.Second
+
+// retry runs op until it succeeds, fails for good, or time is up, and returns what op returned last.
+func (s *Store) retry(ctx context.Context, op func() error) error {
+	pause := &backoff.ExponentialBackOff{InitialInterval: 2 * time.Millisecond, MaxInterval: 100 * time.Millisecond,
+		Multiplier: 1.5, RandomizationFactor: 0.9}
+	var err error
+	_, _ = backoff.Retry(ctx, func() (struct{}, error) {
+		if err = op(); err == nil {
+			return struct{}{}, nil
+		}
+		if f, ok := errors.AsType[*fault](err); ok && f.again {
+			return struct{}{}, err
+		}
+		return struct{}{}, backoff.Permanent(err)
+	}, backoff.WithBackOff(pause), backoff.WithMaxElapsedTime(retryFor))
+	return err
+}
+
+// read runs a query, again where that may help.
+func (s *Store) read(ctx context.Context, query func(db *gorm.DB) error) error {
+	return s.retry(ctx, func() error { return s.fail(ctx, query(s.db.WithContext(ctx)), "") })
+}
+
+// write runs a change, again where that may help. With SQLite one change at a time runs in this
+// process: writers that queue here are served in turn and at once, writers that meet in the database
+// poll for its lock.
+func (s *Store) write(ctx context.Context, change func(db *gorm.DB) error) error {
+	return s.retry(ctx, func() error {
+		if s.writing != nil {
+			select {
+			case s.writing <- struct{}{}:
+				defer func() { <-s.writing }()
+			case <-ctx.Done():
+				return s.fail(ctx, ctx.Err(), "")
+			}
+		}
+		return change(s.db.WithContext(ctx))
+	})
+}
+
+// TakeTry is pin.Store's.
+func (s *Store) TakeTry(ctx context.Context, cardID string, limit int) (taken pin.Taken, admitted bool, err error) {
+	err = s.write(ctx, func(db *gorm.DB) error {
+		var err error
+		taken, admitted, err = takeTry(db, cardID, limit)
+		return s.fail(ctx, err, "")
+	})
+	return taken, admitted, err
+}
+
+// InTx is pin.Store's. An error of the database that fn keeps to itself ends the transaction all the
+// same: PostgreSQL leaves no choice, and the others follow.
+func (s *Store) InTx(ctx context.Context, fn func(pin.Tx) error) error {
+	return s.inTx(ctx, func(t *tx) error { return fn(t) })
+}
+
+func (s *Store) inTx(ctx context.Context, fn func(*tx) error) error {
+	return s.write(ctx, func(db *gorm.DB) error {
+		begun, committing := false, false
+		err := db.Transaction(func(db *gorm.DB) error {
+			begun = true
+			t := &tx{db: db, translate: func(err error, field string) error { return s.fail(ctx, err, field) }}
+			err := fn(t)
+			if t.failed != nil {
+				err = t.failed
+			}
+			committing = err == nil
+			return err
+		})
+		switch {
+		case !begun:
+			return s.fail(ctx, err, "")
+		case committing:
+			return uncertain(s.fail(ctx, err, ""))
+		}
+		return err
+	})
+}
