@@ -1,0 +1,274 @@
+package contract
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"io"
+	"maps"
+	"mime"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/getkin/kin-openapi/openapi3"
+)
+
+// body is a request body as an operation describes it.
+type body struct {
+	required   bool
+	typeAlways bool                  // Content-Type is demanded of an absent body too (x-content-type-required)
+	media      map[string]*mediaType // by lower-case name
+	types      string                // the names, for Violation.Limit
+}
+
+type mediaType struct {
+	name  string // as the document writes it
+	kind  mediaKind
+	shape *shape
+}
+
+type mediaKind int
+
+const (
+	textMedia mediaKind = iota // a body that the document describes as one string
+	jsonMedia
+	formMedia
+)
+
+func kindOf(name string) mediaKind {
+	switch name = strings.ToLower(name); {
+	case name == "application/json" || strings.HasSuffix(name, "+json"):
+		return jsonMedia
+	case name == "application/x-www-form-urlencoded":
+		return formMedia
+	}
+	return textMedia
+}
+
+func newBody(known shapes, op *openapi3.Operation) *body {
+	if op.RequestBody == nil {
+		return nil
+	}
+	spec := op.RequestBody.Value
+	typeAlways, _ := op.Extensions["x-content-type-required"].(bool)
+	b := &body{
+		required:   spec.Required,
+		typeAlways: spec.Required || typeAlways,
+		media:      map[string]*mediaType{},
+		types:      strings.Join(slices.Sorted(maps.Keys(spec.Content)), ", "),
+	}
+	for name, m := range spec.Content {
+		b.media[strings.ToLower(name)] = &mediaType{name: name, kind: kindOf(name), shape: known.of(m.Schema.Value)}
+	}
+	return b
+}
+
+// checkBody does by itself what openapi3filter.ValidateRequestBody does, and shares the schemas with
+// it. That function decodes with encoding/json, for which {"pin":"1234","pin":"1"} and
+// {"pin":"1234"} x are fine, and so would have to come after Strict: every body would be read and
+// decoded twice. It also has no decoder for application/jose, takes the first of a repeated form
+// field, and hides an overlong body behind "reading failed". What it offers on top, a ValidatedValue
+// to bind from (KeepValidatedValue), keptBody has too.
+func (op *Operation) checkBody(r *http.Request) []Violation {
+	if encoded(r.Header) {
+		return []Violation{{In: InEncoding, Rule: RuleEncoding, Limit: "identity"}}
+	}
+	if op.body == nil {
+		return refuseBody(r)
+	}
+	media := op.body.find(r.Header)
+	if media == nil && op.body.typeAlways {
+		return op.body.wrongType()
+	}
+	data, rule := read(r, op.document.maxBody)
+	switch {
+	case rule == RuleSize:
+		return []Violation{{In: InSize, Rule: RuleSize, Limit: strconv.FormatInt(op.document.maxBody, 10)}}
+	case rule != "":
+		return []Violation{{In: InBody, Rule: rule}}
+	case len(data) > 0 && media == nil:
+		return op.body.wrongType()
+	case len(data) > 0:
+		return op.document.checkMedia(media, r, data)
+	case op.body.required:
+		return []Violation{{In: InBody, Rule: RuleRequired}}
+	}
+	r.Body, r.Form, r.PostForm = http.NoBody, url.Values{}, url.Values{}
+	return nil
+}
+
+// encoded reports a Content-Encoding other than identity (RFC 9110, 8.4).
+func encoded(h http.Header) bool {
+	return slices.ContainsFunc(h["Content-Encoding"], func(s string) bool {
+		return s != "" && !strings.EqualFold(s, "identity")
+	})
+}
+
+// refuseBody is for operations that describe no body.
+func refuseBody(r *http.Request) []Violation {
+	if r.Body == nil || r.Body == http.NoBody {
+		return nil
+	}
+	if n, _ := io.ReadFull(r.Body, make([]byte, 1)); n == 0 {
+		return nil
+	}
+	return []Violation{{In: InBody, Rule: RuleAdditionalBody}}
+}
+
+func (b *body) wrongType() []Violation {
+	return []Violation{{In: InMediaType, Rule: RuleMediaType, Limit: b.types}}
+}
+
+// find is the described media type that Content-Type names, nil when it names none. Parameters are
+// admitted, but no charset other than UTF-8.
+func (b *body) find(h http.Header) *mediaType {
+	sent := h["Content-Type"]
+	if len(sent) != 1 {
+		return nil
+	}
+	if media, ok := b.media[sent[0]]; ok && media.name == sent[0] {
+		return media
+	}
+	name, parameters, err := mime.ParseMediaType(sent[0])
+	charset, given := parameters["charset"]
+	media := b.media[name]
+	if err != nil || media == nil || given && !strings.EqualFold(charset, "utf-8") {
+		return nil
+	}
+	h.Set("Content-Type", media.name)
+	return media
+}
+
+// What is set aside for a body before it is read, in bytes: the word of its Content-Length, within
+// reason.
+const (
+	minBuffer = 512
+	maxBuffer = 64 << 10
+)
+
+// read reads the body, at most limit bytes of it. The rule says why it could not: RuleSize, RuleRead.
+func read(r *http.Request, limit int64) ([]byte, Rule) {
+	if r.Body == nil || r.Body == http.NoBody {
+		return nil, ""
+	}
+	if r.ContentLength > limit {
+		return nil, RuleSize
+	}
+	data := make([]byte, 0, min(max(r.ContentLength+1, minBuffer), maxBuffer))
+	for {
+		n, err := r.Body.Read(data[len(data):cap(data)])
+		data = data[:len(data)+n]
+		switch {
+		case int64(len(data)) > limit:
+			return nil, RuleSize
+		case errors.Is(err, io.EOF):
+			r.ContentLength = int64(len(data))
+			return data, ""
+		case err != nil:
+			return nil, readRule(err)
+		}
+		if len(data) == cap(data) {
+			data = slices.Grow(data, cap(data))
+		}
+	}
+}
+
+// readRule tells a limit that was set before the check from a connection that broke.
+func readRule(err error) Rule {
+	if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
+		return RuleSize
+	}
+	return RuleRead
+}
+
+func (d *Document) checkMedia(media *mediaType, r *http.Request, data []byte) []Violation {
+	kept := &keptBody{sentBody{data: data}}
+	kept.Reset(data)
+	r.Body = &kept.sentBody
+	switch media.kind {
+	case jsonMedia:
+		value, violations := d.checkJSON(media.shape, data)
+		kept.value = value
+		if violations == nil {
+			r.Body = kept
+		}
+		return violations
+	case formMedia:
+		return d.checkForm(media.shape, r, string(data))
+	default:
+		return d.checkText(media.shape, string(data))
+	}
+}
+
+func (d *Document) checkText(root *shape, data string) []Violation {
+	if !legible(data) {
+		return []Violation{{In: InBody, Rule: RuleCharacters}}
+	}
+	return d.check(InBody, root, "", data)
+}
+
+// checkForm checks a form as an object of its fields (RFC 6749, section 3.2, forbids repeated ones
+// where it matters most).
+func (d *Document) checkForm(root *shape, r *http.Request, data string) []Violation {
+	form, err := url.ParseQuery(data)
+	if err != nil {
+		return []Violation{{In: InBody, Rule: RuleMalformed}}
+	}
+	if illegible := checkRest(InBody, nil, form); illegible != nil {
+		return illegible
+	}
+	object := make(map[string]any, len(form))
+	for name, values := range form {
+		if len(values) > 1 {
+			return []Violation{{In: InBody, Rule: RuleDuplicate}}
+		}
+		object[name] = formValue(root.schema.Properties[name], values[0])
+	}
+	r.Form, r.PostForm = form, form
+	return d.check(InBody, root, "", object)
+}
+
+// formValue is the number or boolean that a field of such a type holds, and else the text: the
+// schema then says what is wrong with it.
+func formValue(field *openapi3.SchemaRef, text string) any {
+	if field == nil || field.Value.Type.Is(openapi3.TypeString) {
+		return text
+	}
+	value, _ := strict([]byte(text))
+	switch value.(type) {
+	case json.Number, bool:
+		return value
+	}
+	return text
+}
+
+// sentBody is a body that was read. It reads again from its beginning.
+type sentBody struct {
+	bytes.Reader
+	data  []byte
+	value any
+}
+
+func (*sentBody) Close() error { return nil }
+
+// keptBody is a JSON body that keeps the contract.
+type keptBody struct{ sentBody }
+
+// ValidatedValue is what runtime.BindJSONBody and the generated handlers bind from.
+func (b *keptBody) ValidatedValue() any { return b.value }
+
+// Sent is the body of a checked request: its bytes, and for JSON its value as [Strict] gives it, also
+// when the contract is broken, for partners who document that they echo a field. Both are nil where
+// the check did not get as far. They are shared: read only.
+func Sent(r *http.Request) (data []byte, value any) {
+	switch b := r.Body.(type) {
+	case *sentBody:
+		return b.data, b.value
+	case *keptBody:
+		return b.data, b.value
+	}
+	return nil, nil
+}

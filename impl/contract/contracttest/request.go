@@ -1,0 +1,236 @@
+package contracttest
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+
+	"github.com/getkin/kin-openapi/openapi3"
+)
+
+const (
+	mediaJSON = "application/json"
+	mediaForm = "application/x-www-form-urlencoded"
+)
+
+// standIn is the name of the example that a required parameter or body takes where none has the conversation's name.
+const standIn = "default"
+
+// request puts the request of a conversation together: x-request, parameters, body.
+func (w *walk) request(c *Conversation, notes requestNotes) error {
+	headers, err := allTexts(notes.Headers)
+	if err != nil {
+		return fmt.Errorf("x-request: header %w", err)
+	}
+	c.Override = http.Header{}
+	for name, values := range headers {
+		c.Override[http.CanonicalHeaderKey(name)] = values
+	}
+	if t := notes.ContentType; t != nil {
+		c.Override["Content-Type"] = nil
+		if *t != "" {
+			c.Override.Set("Content-Type", *t)
+		}
+	}
+	if err := w.parameters(c, notes); err != nil {
+		return err
+	}
+	return w.body(c, notes)
+}
+
+// parameters fills in path, query and headers.
+func (w *walk) parameters(c *Conversation, notes requestNotes) error {
+	segments, err := allTexts(notes.Path)
+	if err != nil {
+		return fmt.Errorf("x-request: path %w", err)
+	}
+	query, err := allTexts(notes.Query)
+	if err != nil {
+		return fmt.Errorf("x-request: query %w", err)
+	}
+	c.Header = http.Header{}
+	targets := map[string]map[string][]string{
+		openapi3.ParameterInPath:   segments,
+		openapi3.ParameterInQuery:  query,
+		openapi3.ParameterInHeader: c.Header,
+	}
+	for _, p := range c.operation.parameters() {
+		target, name := targets[p.In], p.Name
+		if target == nil {
+			return fmt.Errorf("parameter %s in %s is not provided for", p.Name, p.In)
+		}
+		overriding := target
+		if p.In == openapi3.ParameterInHeader {
+			name, overriding = http.CanonicalHeaderKey(p.Name), c.Override
+		}
+		if _, overridden := overriding[name]; overridden {
+			continue
+		}
+		values, err := w.parameter(p, c.Example)
+		if err != nil {
+			return err
+		}
+		if values != nil {
+			target[name] = values
+		}
+	}
+	if c.Path, err = expand(c.operation.path, segments); err != nil {
+		return err
+	}
+	if encoded := url.Values(query).Encode(); encoded != "" {
+		c.Path += "?" + encoded
+	}
+	return nil
+}
+
+// parameter returns what a parameter holds in the conversation of that name; nil leaves it out. A list in the query is
+// repeated, elsewhere it is joined by commas: form and simple, the default styles of OpenAPI.
+func (w *walk) parameter(p *openapi3.Parameter, name string) ([]string, error) {
+	var value any
+	switch named := p.Examples[name]; {
+	case named != nil:
+		w.used[place{p, name}] = true
+		value = named.Value.Value
+	case !p.Required:
+		return nil, nil
+	case p.Examples[standIn] != nil:
+		value = p.Examples[standIn].Value.Value
+	default:
+		value = p.Example
+	}
+	values, err := texts(value)
+	if err != nil {
+		return nil, fmt.Errorf("parameter %s: %w", p.Name, err)
+	}
+	if values == nil {
+		return nil, fmt.Errorf("parameter %s: no example", p.Name)
+	}
+	if repeated := p.Explode == nil || *p.Explode; p.In == openapi3.ParameterInQuery && repeated {
+		return values, nil
+	}
+	return []string{strings.Join(values, ",")}, nil
+}
+
+// allTexts writes each value as [texts] does.
+func allTexts(values map[string]any) (map[string][]string, error) {
+	all := map[string][]string{}
+	for name, value := range values {
+		var err error
+		if all[name], err = texts(value); err != nil {
+			return nil, fmt.Errorf("%s: %w", name, err)
+		}
+	}
+	return all, nil
+}
+
+// expand puts escaped values into a path template, one for each of its parameters.
+func expand(template string, values map[string][]string) (string, error) {
+	segments := strings.Split(template, "/")
+	left := maps.Clone(values)
+	for i, segment := range segments {
+		name, isParameter := parameterName(segment)
+		if !isParameter {
+			continue
+		}
+		if len(values[name]) != 1 {
+			return "", fmt.Errorf("path parameter %s has no value", name)
+		}
+		segments[i] = url.PathEscape(values[name][0])
+		delete(left, name)
+	}
+	if len(left) > 0 {
+		return "", fmt.Errorf("%s has no path parameter %q", template, slices.Sorted(maps.Keys(left)))
+	}
+	return strings.Join(segments, "/"), nil
+}
+
+// body fills in the body: what x-request says, the example of the conversation's name, or, where a body is required,
+// the example "default". A method that is not the operation's requires none.
+func (w *walk) body(c *Conversation, notes requestNotes) error {
+	var content openapi3.Content
+	required := false
+	if ref := c.operation.op.RequestBody; ref != nil {
+		content = ref.Value.Content
+		required = (ref.Value.Required || c.operation.op.Extensions["x-content-type-required"] == true) && notes.Method == ""
+	}
+	if raw := notes.raw(); raw != nil {
+		c.Raw, c.Body, c.ContentType = true, raw, usual(content)
+		return nil
+	}
+	if err := w.bodyExample(c, content, c.Example); err != nil || c.Body != nil || !required {
+		return err
+	}
+	if err := w.bodyExample(c, content, standIn); err != nil || c.Body != nil {
+		return err
+	}
+	return errors.New("the body is required and has no example of this name, no default and no rawBody")
+}
+
+// bodyExample fills in the body with the example of a name, if there is one.
+func (w *walk) bodyExample(c *Conversation, content openapi3.Content, name string) error {
+	for _, media := range slices.Sorted(maps.Keys(content)) {
+		example := content[media].Examples[name]
+		if example == nil {
+			continue
+		}
+		w.used[place{content[media], name}] = true
+		if c.Body != nil {
+			return fmt.Errorf("request bodies of two media types have the name %q", name)
+		}
+		decrypted := exampleExtensions(example)["x-decrypted"]
+		encoded, err := encode(media, example.Value.Value, decrypted)
+		if err != nil {
+			return fmt.Errorf("request body: %w", err)
+		}
+		c.Body, c.ContentType, c.Sealed = encoded, media, decrypted != nil
+	}
+	return nil
+}
+
+// usual returns the media type of a body that no example stands for: JSON where the operation takes it.
+func usual(content openapi3.Content) string {
+	if _, ok := content[mediaJSON]; ok || len(content) == 0 {
+		return mediaJSON
+	}
+	return slices.Min(slices.Collect(maps.Keys(content)))
+}
+
+// encode writes an example as its media type has it; of a sealed one what is inside, as JSON.
+func encode(contentType string, value, decrypted any) ([]byte, error) {
+	if decrypted != nil {
+		return json.Marshal(decrypted)
+	}
+	if value == nil {
+		return nil, errors.New("the example has no value")
+	}
+	if isJSON(contentType) {
+		return json.Marshal(value)
+	}
+	if text, ok := value.(string); ok {
+		return []byte(text), nil
+	}
+	if fields, ok := value.(map[string]any); ok && mediaType(contentType) == mediaForm {
+		form, err := allTexts(fields)
+		return []byte(url.Values(form).Encode()), err
+	}
+	return nil, fmt.Errorf("%s cannot be sent as %s", compact(value), contentType)
+}
+
+// parameters returns those of the operation, and those of its path that the operation does not replace.
+func (o operation) parameters() []*openapi3.Parameter {
+	var all []*openapi3.Parameter
+	for _, ref := range o.op.Parameters {
+		all = append(all, ref.Value)
+	}
+	for _, ref := range o.doc.Paths.Value(o.path).Parameters {
+		if o.op.Parameters.GetByInAndName(ref.Value.In, ref.Value.Name) == nil {
+			all = append(all, ref.Value)
+		}
+	}
+	return all
+}

@@ -1,0 +1,36 @@
+package contract
+
+import "github.com/gin-gonic/gin"
+
+// Middleware checks each request before the generated handler binds it. reject answers one that
+// breaks the contract; the handlers after it do not run.
+//
+// The operation is found by the route that gin has already matched, so there is no second router to
+// disagree with it. A request that matched no route is passed on to gin's handlers for those. A route
+// that the document does not describe is rejected with RuleOperation: nothing is known about it.
+func (d *Document) Middleware(reject func(c *gin.Context, violations []Violation)) gin.HandlerFunc {
+	return func(c *gin.Context) {
+		if c.FullPath() == "" {
+			return
+		}
+		violations := []Violation{{In: InPath, Rule: RuleOperation}}
+		if op := d.Operation(c.Request.Method, c.FullPath()); op != nil {
+			violations = op.Check(c.Request, pathParams(c.Params))
+		}
+		if len(violations) > 0 {
+			c.Abort()
+			reject(c, violations)
+		}
+	}
+}
+
+func pathParams(params gin.Params) map[string]string {
+	if len(params) == 0 {
+		return nil
+	}
+	byName := make(map[string]string, len(params))
+	for _, p := range params {
+		byName[p.Key] = p.Value
+	}
+	return byName
+}
