@@ -1,0 +1,158 @@
+package oauth
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/json"
+	"errors"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/lestrrat-go/jwx/v3/jwa"
+	"github.com/lestrrat-go/jwx/v3/jws"
+
+	"pinvault/impl/pin"
+)
+
+const (
+	// maxToken bounds a token, in bytes: ours have some 600, and a longer one is not worth parsing.
+	maxToken = 8 << 10
+
+	// recheck is how long a client's standing is taken for granted: a revoked client is out within it.
+	recheck = 10 * time.Second
+
+	// skew is how far the clocks of two processes that issue and verify may be apart.
+	skew = 30 * time.Second
+
+	// lookupTime bounds the question about a client, which the requests waiting for it share.
+	lookupTime = 3 * time.Second
+)
+
+// verified is a token whose signature and claims are good, and how its client stood when last asked.
+type verified struct {
+	claims claims
+	latest atomic.Pointer[standing]
+}
+
+// standing is a client as it was seen: who calls with the token, with no more than what the client
+// still has.
+type standing struct {
+	caller pin.Caller
+	asked  time.Time
+}
+
+// Verify tells who calls with a bearer token; the address and the trace are the caller's to fill in.
+// The scopes are those that the token and, by now, the client have; they are shared, not to be
+// written to.
+//
+// Unauthorized for every token that is not good: malformed, another algorithm, unknown key, bad
+// signature, another issuer, expired, not yet valid, or of a client that was revoked, which shows
+// within 10 seconds. Unavailable when the client cannot be looked up.
+func (s *Server) Verify(ctx context.Context, bearer string) (pin.Caller, error) {
+	if len(bearer) > maxToken {
+		return pin.Caller{}, refused("token too long")
+	}
+	now := s.now()
+	var buffer [1024]byte // keeps the copy of a usual token off the heap
+	digest := sha256.Sum256(append(buffer[:0], bearer...))
+	// Peek, unlike Get, takes no exclusive lock. A token's place among the recently used ones is
+	// renewed with its client's standing, which is exact enough for an eviction.
+	v, known := s.verified.Peek(digest)
+	if !known {
+		c, err := s.read(bearer)
+		if err != nil {
+			return pin.Caller{}, err
+		}
+		v = &verified{claims: c}
+	}
+	if err := v.claims.timely(now); err != nil {
+		return pin.Caller{}, err
+	}
+	if latest := v.latest.Load(); latest != nil && now.Before(latest.asked.Add(recheck)) {
+		return latest.caller, nil
+	}
+	latest, err := s.standing(ctx, v.claims)
+	if err != nil {
+		return pin.Caller{}, err
+	}
+	v.latest.Store(latest)
+	s.verified.Add(digest, v)
+	return latest.caller, nil
+}
+
+// read checks what never changes about a token: its form, its signature and whose it is.
+func (s *Server) read(bearer string) (claims, error) {
+	payload, err := jws.Verify([]byte(bearer), jws.WithCompact(), jws.WithKeyProvider(jws.KeyProviderFunc(s.keyFor)))
+	if err != nil {
+		return claims{}, refused("token malformed or not signed by a key of ours") // err quotes the token
+	}
+	var c claims
+	if err := json.Unmarshal(payload, &c); err != nil {
+		return claims{}, refused("token with claims that are not ours")
+	}
+	if c.Issuer != s.issuer || c.Subject != c.ClientID || c.Audience != c.Contract {
+		return claims{}, refused("token of another issuer or with claims that are not ours")
+	}
+	return c, nil
+}
+
+// keyFor finds the key that a token names. The algorithm is ours to say: the header's may only agree
+// with it (RFC 8725, 3.1), and it takes a key by id only, never one that the token brings along.
+func (s *Server) keyFor(_ context.Context, sink jws.KeySink, sig *jws.Signature, _ *jws.Message) error {
+	header := sig.ProtectedHeaders()
+	alg, _ := header.Algorithm()
+	typ, _ := header.Type()
+	kid, _ := header.KeyID()
+	key, known := s.public[kid]
+	if !known || alg != jwa.ES256() || typ != tokenType || header.Has(jws.CriticalKey) {
+		return errors.New("oauth: header is not one of ours")
+	}
+	sink.Key(jwa.ES256(), key)
+	return nil
+}
+
+// timely refuses a token before and after its time.
+func (c claims) timely(now time.Time) error {
+	switch {
+	case now.Unix() >= c.Expires:
+		return refused("token expired")
+	case max(c.IssuedAt, c.NotBefore) > now.Add(skew).Unix():
+		return refused("token not yet valid")
+	}
+	return nil
+}
+
+// standing asks after a token's client.
+func (s *Server) standing(ctx context.Context, c claims) (*standing, error) {
+	seen, err := s.ask(ctx, c.ClientID)
+	switch {
+	case pin.CodeOf(err) == pin.NotFound:
+		return nil, refused("token of a client that is unknown or revoked")
+	case err != nil:
+		return nil, &pin.Error{Code: pin.Unavailable, Err: err}
+	case seen.client.Contract != c.Contract || seen.client.ProgramID != c.Program:
+		return nil, refused("token of a client that has moved")
+	}
+	return &standing{asked: seen.at, caller: pin.Caller{ClientID: c.ClientID, ProgramID: c.Program,
+		Contract: c.Contract, Scopes: common(strings.Fields(c.Scope), seen.client.Scopes)}}, nil
+}
+
+// sighting is a client and the time before which it was not looked at.
+type sighting struct {
+	client pin.Client
+	at     time.Time
+}
+
+// ask looks a client up, once for all who ask at the same time. So it must not end with the request
+// that came first, and sees every client, whoever calls.
+func (s *Server) ask(ctx context.Context, id string) (sighting, error) {
+	seen, err, _ := s.asking.Do(id, func() (any, error) {
+		ctx, cancel := context.WithTimeout(pin.WithCaller(context.WithoutCancel(ctx), pin.Caller{}), lookupTime)
+		defer cancel()
+		at := s.now()
+		client, err := s.clients.Client(ctx, id)
+		return sighting{client, at}, err
+	})
+	return seen.(sighting), err
+}
