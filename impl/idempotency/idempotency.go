@@ -1,0 +1,211 @@
+// Package idempotency gives a repeated request the first one's answer, without a second effect: one
+// mechanism for every contract's flavour of it. How a key is named, how long it is kept and what a
+// misused one is answered belongs to the contracts.
+//
+// It knows the domain only. That an effect is had once is decided by the store: the key is reserved
+// in the first transaction of the effect and the answer kept in the last one (see [pin.Memo]).
+//
+// A record holds the answer and a keyed MAC of the request, never the request itself: a plain hash
+// of a four-digit PIN is no secret.
+package idempotency
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"time"
+
+	"pinvault/impl/pin"
+)
+
+// Records finds replay records. [pin.Store] is one.
+type Records interface {
+	// Replay finds a record, expired or not: NotFound, Unavailable.
+	Replay(ctx context.Context, scope, key string) (pin.Replay, error)
+}
+
+// Fingerprints makes and compares keyed MACs. [pin.Keys] is one.
+type Fingerprints interface {
+	MAC(use pin.Use, data []byte) ([]byte, error)
+	VerifyMAC(use pin.Use, data, mac []byte) bool
+}
+
+// Guard recognizes repeated requests. It is safe for concurrent use, by several processes on one
+// store too.
+type Guard struct {
+	records Records
+	keys    Fingerprints
+	now     func() time.Time
+}
+
+// New makes a guard. now defaults to the clock.
+func New(records Records, keys Fingerprints, now func() time.Time) *Guard {
+	if now == nil {
+		now = time.Now
+	}
+	return &Guard{records: records, keys: keys, now: now}
+}
+
+// clock is the time in UTC, as exact as every database keeps it.
+func (g *Guard) clock() time.Time { return g.now().UTC().Truncate(time.Microsecond) }
+
+// Request is what tells one request from another. It prints as ****, for what is in its content.
+type Request struct {
+	Scope    string        // whose keys these are: the client's id
+	Key      string        // the idempotency key; "": none was sent, and nothing is remembered
+	Endpoint string        // operation and its subject; kept in clear, so never with a PAN
+	Content  []byte        // what a repetition must repeat, a PIN or PIN block included; not kept
+	TTL      time.Duration // how long the answer is kept, from the first use of the key
+}
+
+// pendingFor is how long a key stays reserved for a request that has not ended: longer than any
+// request may take, and short, since a crash between the two transactions of a verification leaves it
+// behind.
+const pendingFor = 30 * time.Second
+
+// Once has the effect of a request, or returns the answer of the first request with its key, which
+// is then replayed. The effect hands the memo that it gets to the one vault operation that it calls;
+// m is the memo that the operation would get anyway, and its hooks run too.
+//
+// T is the type of the vault's result, or a struct that embeds it with whatever the first answer
+// alone may have as fields tagged json:"-", such as the secret of a fresh client; struct{} where the
+// answer needs nothing. MACs of a client's secrets are not kept.
+//
+// ReplayOther when the key was used on another endpoint, ReplayChanged when with other content,
+// ReplayUnderway when the first request has not ended, and what effect returns: only what took effect
+// is remembered.
+func Once[T any](ctx context.Context, g *Guard, r Request, m pin.Memo, effect func(pin.Memo) (T, error)) (result T, replayed bool, err error) {
+	if r.Key == "" {
+		result, err = effect(m)
+		return result, false, err
+	}
+	input := r.frame()
+	defer clear(input)
+	if result, replayed, err = recall[T](ctx, g, r, input); replayed || err != nil {
+		return result, replayed, err
+	}
+	guarded, err := guard[T](g, r, input, m)
+	if err != nil {
+		return result, false, err
+	}
+	result, err = effect(guarded)
+	if pin.CodeOf(err) != pin.Duplicate || pin.FieldOf(err) != "replay" {
+		return result, false, err
+	}
+	// Another request reserved the key since. It may have ended by now, or failed and freed the key;
+	// then trying again helps, as it does while it has not ended.
+	if result, replayed, err = recall[T](ctx, g, r, input); !replayed && err == nil {
+		err = &pin.Error{Code: pin.ReplayUnderway}
+	}
+	return result, replayed, err
+}
+
+// recall finds the answer of the first request with the key; none is no error.
+func recall[T any](ctx context.Context, g *Guard, r Request, input []byte) (result T, found bool, err error) {
+	record, err := g.records.Replay(ctx, r.Scope, r.Key)
+	switch {
+	case pin.CodeOf(err) == pin.NotFound:
+		return result, false, nil
+	case err != nil:
+		return result, false, err
+	case !g.clock().Before(record.ExpiresAt):
+		return result, false, nil
+	case record.Endpoint != r.Endpoint:
+		return result, false, &pin.Error{Code: pin.ReplayOther}
+	case !g.keys.VerifyMAC(pin.UseFingerprint, input, record.Fingerprint):
+		return result, false, &pin.Error{Code: pin.ReplayChanged}
+	case !record.Done:
+		return result, false, &pin.Error{Code: pin.ReplayUnderway}
+	}
+	var kept T
+	if json.Unmarshal(record.Result, &kept) != nil { // whose text would quote the record
+		return result, false, &pin.Error{Code: pin.Internal, Err: fmt.Errorf("idempotency: record does not hold a %T", kept)}
+	}
+	return kept, true, nil
+}
+
+// guard is the memo m that reserves the key first and keeps the answer last.
+func guard[T any](g *Guard, r Request, input []byte, m pin.Memo) (pin.Memo, error) {
+	fingerprint, err := g.keys.MAC(pin.UseFingerprint, input)
+	if err != nil {
+		return pin.Memo{}, err
+	}
+	now := g.clock()
+	pending := pin.Replay{Scope: r.Scope, Key: r.Key, Endpoint: r.Endpoint, Fingerprint: fingerprint,
+		CreatedAt: now, ExpiresAt: now.Add(pendingFor)}
+	guarded := m
+	guarded.Reserve = func(tx pin.Tx) error {
+		if err := tx.InsertReplay(pending); err != nil || m.Reserve == nil {
+			return err
+		}
+		return m.Reserve(tx)
+	}
+	guarded.Complete = func(tx pin.Tx, result any) error {
+		if m.Complete != nil {
+			if err := m.Complete(tx, result); err != nil {
+				return err
+			}
+		}
+		kept, err := keep[T](result)
+		if err != nil {
+			return err
+		}
+		done := pending
+		done.Done, done.Result, done.ExpiresAt = true, kept, now.Add(r.TTL)
+		return tx.CompleteReplay(done)
+	}
+	return guarded, nil
+}
+
+// keep is the vault's result as a record holds it. What would not read back as the same T is refused
+// before it takes effect, not found out by the first repetition.
+func keep[T any](result any) ([]byte, error) {
+	var back T
+	if _, nothing := any(back).(struct{}); nothing {
+		result = back
+	}
+	if c, ok := result.(pin.Client); ok {
+		c.SecretMAC, c.OldSecretMAC = nil, nil
+		result = c
+	}
+	kept, err := json.Marshal(result)
+	if err == nil {
+		err = json.Unmarshal(kept, &back)
+	}
+	again, errAgain := json.Marshal(back)
+	if errors.Join(err, errAgain) != nil || !bytes.Equal(kept, again) {
+		return nil, &pin.Error{Code: pin.Internal, Err: fmt.Errorf("idempotency: a %T cannot be kept as a %T", result, back)}
+	}
+	return kept, nil
+}
+
+// frame is what a fingerprint covers, each part with its length, so that no two requests give the
+// same bytes. Scope and key are in it so that equal content under two keys does not show as equal.
+func (r Request) frame() []byte {
+	parts := [][]byte{[]byte(r.Scope), []byte(r.Key), []byte(r.Endpoint), r.Content}
+	size := 0
+	for _, p := range parts {
+		size += 8 + len(p)
+	}
+	out := make([]byte, 0, size) // in full: growing would leave copies of the content behind
+	for _, p := range parts {
+		out = append(binary.BigEndian.AppendUint64(out, uint64(len(p))), p...)
+	}
+	return out
+}
+
+const redacted = "****"
+
+// Format prints **** for every verb.
+func (Request) Format(s fmt.State, _ rune) { _, _ = io.WriteString(s, redacted) }
+
+// MarshalJSON prints "****".
+func (Request) MarshalJSON() ([]byte, error) { return json.Marshal(redacted) }
+
+// LogValue prints ****.
+func (Request) LogValue() slog.Value { return slog.StringValue(redacted) }
