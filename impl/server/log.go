@@ -1,0 +1,62 @@
+package server
+
+import (
+	"io"
+	"log/slog"
+	"regexp"
+	"strings"
+)
+
+// NewLogger writes JSON lines to w and hides what must not be in a log, should it ever get there:
+// values under names such as pin or token, digits that could be a PAN, and tokens in a text.
+func NewLogger(w io.Writer, level slog.Leveler) *slog.Logger {
+	return slog.New(slog.NewJSONHandler(w, &slog.HandlerOptions{Level: level, ReplaceAttr: redact}))
+}
+
+const redacted = "****"
+
+// secretNames are names, in lower case and without separators, whose values are never logged.
+var secretNames = map[string]bool{
+	"pin": true, "newpin": true, "oldpin": true, "pinblock": true, "encryptedoldpin": true, "encryptednewpin": true,
+	"pan": true, "cardnumber": true, "number": true, "token": true, "accesstoken": true, "authorization": true, "cookie": true,
+	"secret": true, "clientsecret": true, "password": true, "key": true, "apikey": true, "xapikey": true, "body": true,
+}
+
+var (
+	separators = strings.NewReplacer("_", "", "-", "", ".", "")
+	uuid       = regexp.MustCompile(`[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}`)
+	// 12 digits and more, single blanks and hyphens between them notwithstanding; PIN blocks and keys
+	// in hexadecimal; and anything that begins as a JWT does.
+	secrets = regexp.MustCompile(`(?:[0-9][ -]?){11,}[0-9]|\b[0-9A-Fa-f]{16,}\b|eyJ[A-Za-z0-9_-]+\.[A-Za-z0-9_.-]*`)
+)
+
+func redact(_ []string, a slog.Attr) slog.Attr {
+	switch {
+	case a.Key == "trace" || a.Key == slog.TimeKey || a.Key == slog.LevelKey:
+		return a
+	case secretNames[separators.Replace(strings.ToLower(a.Key))]:
+		return slog.String(a.Key, redacted)
+	}
+	switch v := a.Value.Resolve(); v.Kind() {
+	case slog.KindString:
+		return slog.String(a.Key, mask(v.String()))
+	case slog.KindAny:
+		if err, ok := v.Any().(error); ok {
+			return slog.String(a.Key, mask(err.Error()))
+		}
+	}
+	return a
+}
+
+// mask hides secrets in a text. UUIDs, which are ids of cards and programs, stay.
+func mask(text string) string {
+	var out strings.Builder
+	at := 0
+	for _, id := range uuid.FindAllStringIndex(text, -1) {
+		out.WriteString(secrets.ReplaceAllString(text[at:id[0]], redacted))
+		out.WriteString(text[id[0]:id[1]])
+		at = id[1]
+	}
+	out.WriteString(secrets.ReplaceAllString(text[at:], redacted))
+	return out.String()
+}

@@ -1,0 +1,43 @@
+package server
+
+import (
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+)
+
+// metrics of the HTTP side. Labels come from the documents, never from a request.
+type metrics struct {
+	requests *prometheus.CounterVec
+	duration *prometheus.HistogramVec
+	panics   prometheus.Counter
+}
+
+func newMetrics(r prometheus.Registerer) *metrics {
+	m := &metrics{
+		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "pinvault_http_requests_total", Help: "Requests by contract, operation, method and status.",
+		}, []string{"contract", "operation", "method", "status"}),
+		duration: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name: "pinvault_http_request_duration_seconds", Help: "Time to answer by contract and operation.",
+			Buckets: []float64{.0001, .00025, .0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10},
+		}, []string{"contract", "operation"}),
+		panics: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "pinvault_panics_total", Help: "Panics in handlers, each answered by a 500.",
+		}),
+	}
+	r.MustRegister(m.requests, m.duration, m.panics)
+	return m
+}
+
+func (m *metrics) count(o observation, verb string, status int, took time.Duration) {
+	m.requests.WithLabelValues(o.contract, o.operation, method(verb), strconv.Itoa(status)).Inc()
+	m.duration.WithLabelValues(o.contract, o.operation).Observe(took.Seconds())
+}
+
+func metricsHandler(r *prometheus.Registry) http.Handler {
+	return promhttp.HandlerFor(r, promhttp.HandlerOpts{})
+}

@@ -1,0 +1,149 @@
+package server
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"regexp"
+	"runtime"
+	"strconv"
+	"time"
+
+	"github.com/gin-gonic/gin"
+
+	"pinvault/impl/contract"
+	"pinvault/impl/pin"
+)
+
+// traceParent is a trace-parent of version 00 (W3C Trace Context, 3.2.2).
+var traceParent = regexp.MustCompile(`^00-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})$`)
+
+// traced gives every request a trace id: that of its traceparent header, otherwise a fresh one, with
+// a span id of its own.
+func traced(c *gin.Context) {
+	var b [24]byte
+	_, _ = rand.Read(b[:]) // never fails
+	trace, flags := hex.EncodeToString(b[:16]), "01"
+	if m := traceParent.FindStringSubmatch(c.GetHeader("traceparent")); m != nil && m[1] != zeros[:32] && m[2] != zeros[:16] {
+		trace, flags = m[1], m[3]
+	}
+	id := "00-" + trace + "-" + hex.EncodeToString(b[16:]) + "-" + flags
+	c.Request = c.Request.WithContext(pin.WithCaller(c.Request.Context(), pin.Caller{TraceID: id, RemoteAddr: c.ClientIP()}))
+}
+
+// zeros are the trace and span ids that the standard calls invalid.
+const zeros = "00000000000000000000000000000000"
+
+// headers that every reply has: what this server says is for its caller alone.
+func headers(c *gin.Context) {
+	h := c.Writer.Header()
+	h.Set("Cache-Control", "no-store")
+	h.Set("X-Content-Type-Options", "nosniff")
+}
+
+// limited bounds the time of a request. The document's check bounds its size.
+func limited(timeout time.Duration) gin.HandlerFunc {
+	return func(c *gin.Context) {
+		ctx, cancel := context.WithTimeout(c.Request.Context(), timeout)
+		defer cancel()
+		c.Request = c.Request.WithContext(ctx)
+		c.Next()
+	}
+}
+
+// recovered turns a panic into the contract's own 500. The panic's text may hold what the request
+// held, so only that of the runtime's own errors is logged, and the places it came through.
+func recovered(log *slog.Logger, m *metrics, all []Contract) gin.HandlerFunc {
+	return func(c *gin.Context) {
+		defer func() {
+			p := recover()
+			if p == nil {
+				return
+			}
+			if p == http.ErrAbortHandler { //nolint:errorlint // a sentinel that is panicked as it is
+				panic(p)
+			}
+			m.panics.Inc()
+			what := fmt.Sprintf("%T", p)
+			if e, ok := p.(runtime.Error); ok {
+				what = e.Error()
+			}
+			log.ErrorContext(c.Request.Context(), "panic", "what", what, "stack", callers(), "trace", pin.CallerFrom(c.Request.Context()).TraceID)
+			c.Abort()
+			if !c.Writer.Written() {
+				owner(all, c.Request.URL.Path).API.Fail(c, &pin.Error{Code: pin.Internal})
+			}
+		}()
+		c.Next()
+	}
+}
+
+// callers are the functions on the stack, without their arguments.
+func callers() []string {
+	pc := make([]uintptr, 32)
+	frames := runtime.CallersFrames(pc[:runtime.Callers(4, pc)])
+	var out []string
+	for {
+		f, more := frames.Next()
+		out = append(out, f.Function+":"+strconv.Itoa(f.Line))
+		if !more {
+			return out
+		}
+	}
+}
+
+// observation is what the log line and the metrics say of a request besides its status.
+type observation struct{ contract, operation string }
+
+const observationKey = "pinvault.observation"
+
+// observe notes which operation a request is.
+func observe(c *gin.Context, name string, op *contract.Operation) {
+	o := observation{contract: name}
+	if op != nil {
+		o.operation = op.ID
+	}
+	c.Set(observationKey, o)
+}
+
+// observed logs and counts each request: never its path, which may hold a reference, but its route.
+func observed(log *slog.Logger, m *metrics) gin.HandlerFunc {
+	return func(c *gin.Context) {
+		began := time.Now()
+		c.Next()
+		took := time.Since(began)
+		seen, _ := c.Get(observationKey)
+		o, _ := seen.(observation)
+		status := c.Writer.Status()
+		m.count(o, c.Request.Method, status, took)
+
+		level := slog.LevelInfo
+		who := pin.CallerFrom(c.Request.Context())
+		attrs := []slog.Attr{
+			slog.String("method", method(c.Request.Method)), slog.String("route", c.FullPath()), slog.Int("status", status),
+			slog.Float64("ms", float64(took.Microseconds())/1000), slog.String("contract", o.contract), slog.String("operation", o.operation),
+			slog.String("client", who.ClientID), slog.String("remote", who.RemoteAddr), slog.String("trace", who.TraceID),
+		}
+		if last := c.Errors.Last(); last != nil {
+			attrs = append(attrs, slog.String("code", string(pin.CodeOf(last.Err))))
+			if status >= http.StatusInternalServerError {
+				level = slog.LevelError
+				attrs = append(attrs, slog.String("error", last.Error()))
+			}
+		}
+		log.LogAttrs(c.Request.Context(), level, "request", attrs...)
+	}
+}
+
+// method is a method's name, "other" for what HTTP does not define: it is the caller's text.
+func method(m string) string {
+	switch m {
+	case http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete,
+		http.MethodOptions, http.MethodTrace, http.MethodConnect:
+		return m
+	}
+	return "other"
+}

@@ -1,0 +1,179 @@
+// Package server is the HTTP side that all contracts share: routing, trace, recovery, limits,
+// authorization and the contract check before a handler, health, tokens and metrics.
+//
+// It knows contracts as documents and [API]s, no single partner, and neither the vault nor the
+// database behind them.
+package server
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"net/netip"
+	"strings"
+	"time"
+
+	"github.com/gin-gonic/gin"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"pinvault/impl/contract"
+	"pinvault/impl/oauth"
+	"pinvault/impl/pin"
+)
+
+// API is one contract's handlers.
+type API interface {
+	// Mount registers the operations of the contract's document.
+	Mount(r gin.IRouter)
+	// Fail answers an error in the contract's own shape: contract.Broken, a pin.Error or any other.
+	Fail(c *gin.Context, err error)
+}
+
+// Authorizer is an [API] that knows its callers by other means than a bearer token.
+type Authorizer interface {
+	Authorize(c *gin.Context, op *contract.Operation) (pin.Caller, error)
+}
+
+// Contract is an API and its document.
+type Contract struct {
+	Document *contract.Document
+	API      API
+}
+
+// Tokens verifies bearer tokens and issues them at /oauth2/token. [oauth.Server] is one.
+type Tokens interface {
+	Verify(ctx context.Context, bearer string) (pin.Caller, error)
+	Exchange(ctx context.Context, r oauth.Request, contract string, ttl time.Duration) (oauth.Token, error)
+	JWKS() ([]byte, error)
+}
+
+// Sandbox is what a sandbox server offers besides.
+type Sandbox interface {
+	// Fixtures are credentials by client name and cards by name.
+	Fixtures(ctx context.Context) (clients, cards map[string]map[string]any, err error)
+	// Reset puts the sandbox back.
+	Reset(ctx context.Context) error
+}
+
+// Options are what a server is made of.
+type Options struct {
+	Common    *contract.Document // the document of what all contracts share
+	Contracts []Contract
+	Tokens    Tokens
+	Ready     func(ctx context.Context) error // asks what the server cannot do without
+	Sandbox   Sandbox                         // nil but in a sandbox
+
+	Log            *slog.Logger
+	Metrics        *prometheus.Registry
+	TrustedProxies []netip.Prefix // whose X-Forwarded-For is believed
+	RequestTimeout time.Duration  // 0: DefaultRequestTimeout
+}
+
+// DefaultRequestTimeout ends a request's work, such as waiting for a database that is gone.
+const DefaultRequestTimeout = 10 * time.Second
+
+// New builds the handler of all contracts.
+func New(o Options) (http.Handler, error) {
+	if o.RequestTimeout == 0 {
+		o.RequestTimeout = DefaultRequestTimeout
+	}
+	gin.SetMode(gin.ReleaseMode)
+	e := gin.New()
+	e.HandleMethodNotAllowed = true
+	e.RedirectTrailingSlash = false
+	e.ContextWithFallback = true
+	proxies := make([]string, len(o.TrustedProxies))
+	for i, p := range o.TrustedProxies {
+		proxies[i] = p.String()
+	}
+	if err := e.SetTrustedProxies(proxies); err != nil {
+		return nil, err
+	}
+
+	m := newMetrics(o.Metrics)
+	common := Contract{Document: o.Common, API: &system{tokens: o.Tokens, ready: o.Ready, sandbox: o.Sandbox}}
+	mounted := append([]Contract{common}, o.Contracts...)
+	e.Use(traced, observed(o.Log, m), headers, recovered(o.Log, m, mounted), limited(o.RequestTimeout))
+	for _, c := range mounted {
+		c.mount(e, o.Tokens)
+	}
+	e.GET("/metrics", gin.WrapH(metricsHandler(o.Metrics)))
+	e.NoRoute(func(c *gin.Context) { owner(mounted, c.Request.URL.Path).API.Fail(c, contract.NoRoute) })
+	e.NoMethod(func(c *gin.Context) { owner(mounted, c.Request.URL.Path).API.Fail(c, contract.NoMethod) })
+	return e, nil
+}
+
+// mount puts authorization and the contract check before the contract's handlers.
+func (ct Contract) mount(e *gin.Engine, tokens Tokens) {
+	authorize := bearer(tokens, ct.Document.Name())
+	if own, ok := ct.API.(Authorizer); ok {
+		authorize = own.Authorize
+	}
+	ct.API.Mount(e.Group("/",
+		func(c *gin.Context) {
+			op := ct.Document.Operation(c.Request.Method, c.FullPath())
+			observe(c, ct.Document.Name(), op)
+			if op == nil || op.Public {
+				return
+			}
+			caller, err := authorize(c, op)
+			if err != nil {
+				ct.API.Fail(c, err)
+				c.Abort()
+				return
+			}
+			known := pin.CallerFrom(c.Request.Context())
+			caller.RemoteAddr, caller.TraceID = known.RemoteAddr, known.TraceID
+			c.Request = c.Request.WithContext(pin.WithCaller(c.Request.Context(), caller))
+		},
+		ct.Document.Middleware(func(c *gin.Context, v []contract.Violation) { ct.API.Fail(c, contract.Broken(v)) }),
+	))
+}
+
+// bearer authorizes by a token of this contract with the operation's scopes (RFC 6750).
+func bearer(tokens Tokens, name string) func(*gin.Context, *contract.Operation) (pin.Caller, error) {
+	return func(c *gin.Context, op *contract.Operation) (pin.Caller, error) {
+		token, ok := oauth.Bearer(c.GetHeader("Authorization"))
+		if !ok {
+			c.Header("WWW-Authenticate", `Bearer realm="`+name+`"`)
+			return pin.Caller{}, &pin.Error{Code: pin.Unauthorized}
+		}
+		caller, err := tokens.Verify(c.Request.Context(), token)
+		if err == nil && caller.Contract != name {
+			err = &pin.Error{Code: pin.Unauthorized}
+		}
+		switch {
+		case pin.CodeOf(err) == pin.Unauthorized:
+			c.Header("WWW-Authenticate", `Bearer realm="`+name+`", error="invalid_token"`)
+		case err == nil && !caller.May(op.Scopes...):
+			c.Header("WWW-Authenticate", `Bearer realm="`+name+`", error="insufficient_scope", scope="`+strings.Join(op.Scopes, " ")+`"`)
+			err = &pin.Error{Code: pin.Forbidden}
+		}
+		return caller, err
+	}
+}
+
+// owner is the contract whose x-prefixes hold the path, the longest one first: it answers for paths
+// and methods that nobody has.
+func owner(all []Contract, path string) Contract {
+	best, length := all[0], 0
+	for _, ct := range all[1:] {
+		for _, p := range prefixes(ct.Document) {
+			if len(p) > length && (path == p || strings.HasPrefix(path, strings.TrimSuffix(p, "/")+"/")) {
+				best, length = ct, len(p)
+			}
+		}
+	}
+	return best
+}
+
+func prefixes(d *contract.Document) []string {
+	list, _ := d.Spec().Extensions["x-prefixes"].([]any)
+	out := make([]string, 0, len(list))
+	for _, p := range list {
+		if text, ok := p.(string); ok {
+			out = append(out, text)
+		}
+	}
+	return out
+}
