@@ -1,0 +1,398 @@
+package issuer_test
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"maps"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/getkin/kin-openapi/openapi3"
+	"github.com/gin-gonic/gin"
+	"github.com/stretchr/testify/require"
+
+	"pinvault/impl/contract"
+	"pinvault/impl/contract/contracttest"
+	"pinvault/impl/issuer"
+	"pinvault/impl/pin"
+)
+
+// planted stands for a PAN, a PIN or a block in a request. It is in no document.
+const planted = "492912345678"
+
+// failer returns what gives the problem that Fail answers an error with, held against the document's
+// schema.
+func failer(t *testing.T) func(error) map[string]any {
+	t.Helper()
+	schema := load(t, "common").Spec().Components.Schemas["Problem"].Value
+	api := issuer.New(nil, nil)
+	return func(err error) map[string]any {
+		t.Helper()
+		c, w := failing()
+		api.Fail(c, err)
+		require.True(t, c.IsAborted())
+		require.Equal(t, "application/problem+json", w.Header().Get("Content-Type"))
+		require.NotContains(t, w.Body.String(), planted)
+		var problem map[string]any
+		require.NoError(t, json.Unmarshal(w.Body.Bytes(), &problem))
+		require.NoError(t, schema.VisitJSON(problem, openapi3.VisitAsResponse()))
+		require.EqualValues(t, w.Code, problem["status"])
+		return problem
+	}
+}
+
+// failing is a request that is about to fail.
+func failing() (*gin.Context, *httptest.ResponseRecorder) {
+	gin.SetMode(gin.TestMode)
+	w := httptest.NewRecorder()
+	c, _ := gin.CreateTestContext(w)
+	r := httptest.NewRequest(http.MethodGet, "/", nil)
+	c.Request = r.WithContext(pin.WithCaller(r.Context(), pin.Caller{TraceID: traceID}))
+	return c, w
+}
+
+// constants are the values of all constants of a type of texts that Go files declare.
+func constants[T ~string](t *testing.T, ofType string, files ...string) []T {
+	t.Helper()
+	var all []T
+	for _, name := range files {
+		file, err := parser.ParseFile(token.NewFileSet(), name, nil, 0)
+		require.NoError(t, err)
+		ast.Inspect(file, func(n ast.Node) bool {
+			spec, ok := n.(*ast.ValueSpec)
+			if !ok {
+				return true
+			}
+			if declared, ok := spec.Type.(*ast.Ident); ok && declared.Name == ofType {
+				text, err := strconv.Unquote(spec.Values[0].(*ast.BasicLit).Value)
+				require.NoError(t, err)
+				all = append(all, T(text))
+			}
+			return true
+		})
+	}
+	require.NotEmpty(t, all)
+	return all
+}
+
+func TestEveryCodeOfTheVaultHasAProblem(t *testing.T) {
+	failed := failer(t)
+	titles := map[any]pin.Code{}
+	for _, code := range constants[pin.Code](t, "Code", "../pin/error.go") {
+		cause := &pin.Error{Code: code, Field: "publicToken", Err: errors.New(planted)}
+		problem := failed(fmt.Errorf("wrapped: %w", cause))
+		require.Equal(t, string(code), problem["code"])
+		require.NotContains(t, titles, problem["title"], "the title of another code too")
+		titles[problem["title"]] = code
+	}
+}
+
+func TestOtherErrorsAreFaultsOfOurs(t *testing.T) {
+	failed := failer(t)
+	for _, err := range []error{errors.New(planted), &pin.Error{Code: "unheard-of"}} {
+		require.Equal(t, map[string]any{"type": "about:blank", "title": "The server made a mistake.", "status": 500.0,
+			"code": "internal", "traceId": traceID}, failed(err))
+	}
+}
+
+func TestFieldOfTheVaultIsNamed(t *testing.T) {
+	failed := failer(t)
+	for _, tc := range []struct {
+		name string
+		err  error
+		want any
+	}{
+		{"a setting that cannot be", &pin.Error{Code: pin.InvalidField, Field: "timeZone"}, []any{map[string]any{
+			"in": "body", "field": "/timeZone", "rule": "value", "detail": "timeZone has a value that cannot be."}}},
+		{"a reference that is taken", &pin.Error{Code: pin.Duplicate, Field: "publicToken"}, []any{map[string]any{
+			"in": "body", "field": "publicToken", "rule": "unique", "detail": "publicToken is taken."}}},
+		{"no field", &pin.Error{Code: pin.Duplicate}, nil},
+		{"a field that is nothing of the request's", &pin.Error{Code: pin.Internal, Field: "column"}, nil},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			require.Equal(t, tc.want, failed(tc.err)["errors"])
+		})
+	}
+}
+
+// whole are the violations that stand for a whole reply, which names no fields.
+func whole() map[contract.Rule]contract.In {
+	return map[contract.Rule]contract.In{
+		contract.RuleSize:      contract.InSize,
+		contract.RuleMediaType: contract.InMediaType,
+		contract.RuleEncoding:  contract.InEncoding,
+		contract.RuleRoute:     contract.InPath,
+		contract.RuleMethod:    contract.InPath,
+	}
+}
+
+func TestEveryRuleHasItsWords(t *testing.T) {
+	failed := failer(t)
+	const unworded = "breaks the rule"
+	for _, rule := range constants[contract.Rule](t, "Rule", "../contract/violation.go", "../contract/broken.go") {
+		if in, ok := whole()[rule]; ok {
+			problem := failed(contract.Broken{{In: in, Rule: rule, Limit: "7"}, {In: contract.InQuery, Pointer: "limit", Rule: contract.RuleMinimum}})
+			require.NotEqual(t, 400.0, problem["status"], rule)
+			require.NotContains(t, problem, "errors", rule)
+			continue
+		}
+		for in, unlabelled := range map[contract.In]string{contract.InPath: "The path ", contract.InQuery: "The query ",
+			contract.InHeader: "A header ", contract.InBody: "The body "} {
+			problem := failed(contract.Broken{
+				{In: in, Pointer: "/name", Rule: rule, Limit: "7", Label: "name"},
+				{In: in, Rule: rule, Limit: "7"},
+			})
+			require.Equal(t, 400.0, problem["status"], rule)
+			require.Equal(t, "invalid_request", problem["code"], rule)
+			first, second := problem["errors"].([]any)[0].(map[string]any), problem["errors"].([]any)[1].(map[string]any)
+			require.Equal(t, string(in), first["in"])
+			require.Equal(t, "/name", first["field"])
+			require.Equal(t, string(rule), first["rule"])
+			detail, _ := strings.CutPrefix(first["detail"].(string), "name ")
+			require.Equal(t, unlabelled+detail, second["detail"])
+			require.True(t, strings.HasSuffix(detail, "."), detail)
+			require.NotContains(t, detail, "{}")
+			if rule != contract.RuleOperation { // a fault of the wiring
+				require.NotContains(t, detail, unworded, rule)
+			}
+		}
+	}
+	problem := failed(contract.Broken{{In: contract.InBody, Pointer: "/n", Rule: "multipleOf", Limit: "5", Label: "n"}})
+	require.Equal(t, "n breaks the rule multipleOf.", problem["errors"].([]any)[0].(map[string]any)["detail"])
+}
+
+// TestDocumentedProblems holds the tables against the document: every example of a problem has the
+// title and the status that go with its code.
+func TestDocumentedProblems(t *testing.T) {
+	failed := failer(t)
+	replies := map[any]map[string]any{}
+	for _, code := range constants[pin.Code](t, "Code", "../pin/error.go") {
+		replies[string(code)] = failed(&pin.Error{Code: code})
+	}
+	for _, broken := range []contract.Broken{
+		{{In: contract.InBody, Rule: contract.RuleJSON}}, contract.NoMethod,
+		{{In: contract.InSize, Rule: contract.RuleSize}}, {{In: contract.InMediaType, Rule: contract.RuleMediaType}},
+	} {
+		problem := failed(broken)
+		replies[problem["code"]] = problem
+	}
+	seen := map[any]bool{}
+	for _, op := range load(t, "issuer").Operations() {
+		for _, response := range op.Spec.Responses.Map() {
+			content := response.Value.Content["application/problem+json"]
+			if content == nil {
+				continue
+			}
+			for name, example := range content.Examples {
+				value := example.Value.Value.(map[string]any)
+				seen[value["code"]] = true
+				for _, member := range []string{"type", "title", "status", "code"} {
+					require.Equal(t, replies[value["code"]][member], value[member], "%s/%s: %s", op.ID, name, member)
+				}
+			}
+		}
+	}
+	require.Greater(t, len(seen), 10)
+}
+
+// TestDocumentedViolations sends every example of a request that breaks the contract.
+func TestDocumentedViolations(t *testing.T) {
+	s := newServer(t)
+	sent := 0
+	conversations, _ := contracttest.Conversations(load(t, "issuer").Spec()) // those that cannot be held are found elsewhere
+	for _, c := range conversations {
+		if c.Reply.Status != http.StatusBadRequest {
+			continue
+		}
+		sent++
+		t.Run(c.String(), func(t *testing.T) {
+			var options []contracttest.Option
+			if c.Body != nil {
+				options = append(options, contracttest.Raw(c.ContentType, string(c.Body)))
+			}
+			reply := s.For(t).Do(c.Method, c.Path, options...).ExpectStatus(http.StatusBadRequest)
+			require.JSONEq(t, string(c.Reply.Body), string(reply.Body))
+		})
+	}
+	require.Greater(t, sent, 15)
+	require.Zero(t, s.vault.calls)
+}
+
+func TestUnroutedRequests(t *testing.T) {
+	api := issuer.New(nil, nil)
+	for broken, want := range map[*contract.Broken]string{
+		&contract.NoRoute:  `{"type":"about:blank","title":"There is no such thing, or not in your reach.","status":404,"code":"not_found","traceId":"` + traceID + `"}`,
+		&contract.NoMethod: `{"type":"about:blank","title":"This path does not take that method.","status":405,"code":"method_not_allowed","traceId":"` + traceID + `"}`,
+	} {
+		c, w := failing()
+		c.Header("Allow", "GET")
+		api.Fail(c, *broken)
+		require.JSONEq(t, want, w.Body.String())
+		require.Equal(t, "GET", w.Header().Get("Allow"), "the server's header stays")
+	}
+}
+
+func TestFailWritesNothingAfterAReplyHasBegun(t *testing.T) {
+	c, w := failing()
+	_, err := c.Writer.WriteString("half a rep")
+	require.NoError(t, err)
+	issuer.New(nil, nil).Fail(c, errors.New("connection reset"))
+	require.Equal(t, "half a rep", w.Body.String())
+	require.EqualError(t, c.Errors.Last().Err, "connection reset")
+}
+
+func TestWhatIsLeftForTheLog(t *testing.T) {
+	s := newServer(t)
+	for _, code := range []pin.Code{pin.Unavailable, pin.Internal, pin.NotFound} {
+		s.vault.err = &pin.Error{Code: code}
+		s.Do(http.MethodGet, "/issuer/v1/programs/p-1")
+		require.Len(t, s.logged, 1)
+		require.Equal(t, code, pin.CodeOf(s.logged[0]))
+	}
+	s.vault.err, s.vault.result = nil, pin.Verification{Result: pin.Opaque}
+	s.Do(http.MethodPost, pinPath+"/verifications", body(`{"pinBlock":"0000000000000000","format":"ISO-0","keyId":"zpk-1"}`))
+	require.Len(t, s.logged, 1)
+	require.EqualError(t, s.logged[0], string(pin.Unopenable))
+
+	s.Do(http.MethodGet, "/issuer/v1/programs?limit=0").ExpectStatus(http.StatusBadRequest)
+	require.Empty(t, s.logged, "the vault's code of a broken contract")
+}
+
+// TestUnboundRequests leaves the contract check out: what the generated code cannot bind must not be
+// quoted either.
+func TestUnboundRequests(t *testing.T) {
+	var logged []error
+	e := engine(&pin.Caller{ClientID: "client-1", TraceID: traceID}, &logged)
+	issuer.New(nil, nil).Mount(e)
+	for _, tc := range []struct{ name, method, path, body string }{
+		{"a parameter of another type", http.MethodGet, "/issuer/v1/programs?limit=" + planted + "x", ""},
+		{"no JSON", http.MethodPost, "/issuer/v1/cards", `{"pan":"` + planted + `"`},
+		{"a field of another type", http.MethodPost, "/issuer/v1/cards", `{"pan":{"number":` + planted + `}}`},
+		{"a block that is not hexadecimal", http.MethodPut, pinPath, `{"pinBlock":"` + planted + `32CX","format":"ISO-0","keyId":"zpk"}`},
+		{"a format that does not exist", http.MethodPost, pinPath + "/verifications", `{"pinBlock":"2F780C8387FFF32C","format":"` + planted + `","keyId":"zpk"}`},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			w := httptest.NewRecorder()
+			e.ServeHTTP(w, httptest.NewRequest(tc.method, tc.path, strings.NewReader(tc.body)))
+			require.JSONEq(t, `{"type":"about:blank","title":"The request breaks the contract.","status":400,"code":"invalid_request",
+				"traceId":"`+traceID+`","errors":[{"in":"body","field":"","rule":"value","detail":"The body has a value that cannot be."}]}`, w.Body.String())
+			require.Empty(t, logged)
+		})
+	}
+}
+
+// TestNothingOfARequestIsInAProblem plants a number in every place of a request: first where it breaks
+// the contract, then where it keeps it and the vault reports an error, whatever its code.
+func TestNothingOfARequestIsInAProblem(t *testing.T) {
+	type request struct{ method, path, body string }
+	document := load(t, "issuer")
+	var broken []request
+	for _, op := range document.Operations() {
+		path := strings.NewReplacer("{cardId}", cardID, "{programId}", programID, "{clientId}", "client-2").Replace(op.Path)
+		broken = append(broken,
+			request{op.Method, path + "?" + planted + "=%00" + planted, "{}"},
+			request{op.Method, path + "?limit=" + planted + "&kind=" + planted + "&value=+" + planted + "&cursor=+" + planted, planted},
+			request{op.Method, path, `{"` + planted + `":1,"` + planted + `":2}`},
+			request{op.Method, path, `{"` + planted + `":"` + planted + `"}`},
+		)
+		if op.Path != path {
+			bad := strings.NewReplacer("{cardId}", planted+"%20", "{programId}", planted+"%20", "{clientId}", planted+"%20").Replace(op.Path)
+			broken = append(broken, request{op.Method, bad, "{}"})
+		}
+		for _, value := range []string{planted, `"` + planted + `\u0007"`, `["` + planted + `\u0007"]`, `{"` + planted + `":` + planted + `}`,
+			`[{"kind":"` + planted + `","value":"` + planted + `\u0007","` + planted + `":1}]`} {
+			broken = append(broken, request{op.Method, path, everyMember(op, value)})
+		}
+	}
+	kept := []request{
+		{http.MethodPost, "/issuer/v1/programs", `{"name":"` + planted + `"}`},
+		{http.MethodPatch, "/issuer/v1/programs/" + planted, `{"timeZone":"` + planted + `"}`},
+		{http.MethodPost, "/issuer/v1/clients", `{"contract":"thredd","programId":"` + planted + `","name":"` + planted + `","scopes":["pins:read"]}`},
+		{http.MethodPost, "/issuer/v1/clients/" + planted + "/rotate", `{}`},
+		{http.MethodDelete, "/issuer/v1/clients/" + planted, ""},
+		{http.MethodPost, "/issuer/v1/cards", `{"programId":"` + planted + `","pan":"` + planted + `","references":[{"kind":"urn","value":"` + planted + `"}]}`},
+		{http.MethodGet, "/issuer/v1/cards?kind=urn&value=" + planted, ""},
+		{http.MethodPost, "/issuer/v1/cards/search", `{"kind":"pan","value":"` + planted + `"}`},
+		{http.MethodPatch, "/issuer/v1/cards/" + planted, `{"references":[{"kind":"urn","value":"` + planted + `"}]}`},
+		{http.MethodGet, "/issuer/v1/cards/" + planted, ""},
+		{http.MethodGet, "/issuer/v1/cards/" + planted + "/pin", ""},
+		{http.MethodPut, "/issuer/v1/cards/" + planted + "/pin", `{"pinBlock":"` + planted + `0000","format":"ISO-0","keyId":"` + planted + `"}`},
+		{http.MethodPost, "/issuer/v1/cards/" + planted + "/pin/verifications", `{"pinBlock":"` + planted + `0000","format":"ISO-0","keyId":"` + planted + `"}`},
+		{http.MethodPost, "/issuer/v1/cards/" + planted + "/pin/unblock", `{"reason":"` + planted + `"}`},
+		{http.MethodGet, "/issuer/v1/audit-events?cursor=" + planted, ""},
+		{http.MethodGet, "/issuer/v1/cards/" + planted + "/audit-events", ""},
+		{http.MethodGet, "/issuer/v1/programs?cursor=" + planted, ""},
+		{http.MethodGet, "/issuer/v1/programs/" + planted, ""},
+		{http.MethodGet, "/issuer/v1/clients?cursor=" + planted, ""},
+		{http.MethodGet, "/issuer/v1/clients/" + planted, ""},
+	}
+	s := newServer(t)
+	problem := func(r request) map[string]any {
+		w := httptest.NewRecorder()
+		sent := httptest.NewRequest(r.method, r.path, strings.NewReader(r.body))
+		if r.body != "" {
+			sent.Header.Set("Content-Type", "application/json")
+			sent.Header.Set("Idempotency-Key", planted)
+		}
+		s.engine.ServeHTTP(w, sent)
+		require.NotContains(t, w.Body.String(), planted, "%v", r)
+		for name := range maps.Keys(w.Header()) {
+			require.NotContains(t, w.Header().Get(name), planted, "%v", r)
+		}
+		var value map[string]any
+		require.NoError(t, json.Unmarshal(w.Body.Bytes(), &value), "%v: %s", r, w.Body)
+		return value
+	}
+	for _, r := range broken {
+		require.Equal(t, "invalid_request", problem(r)["code"], "%v", r)
+	}
+	for _, code := range constants[pin.Code](t, "Code", "../pin/error.go") {
+		s.vault.err = &pin.Error{Code: code, Field: "publicToken", Err: errors.New(planted)}
+		for _, r := range kept {
+			require.Equal(t, string(code), problem(r)["code"], "%v", r)
+		}
+	}
+	require.Greater(t, len(broken), 150)
+	require.Len(t, kept, len(document.Operations()))
+}
+
+func TestMoreOfACardCannotBeRead(t *testing.T) {
+	s := newServer(t)
+	s.vault.records = []pin.Record{{Card: storedCard()}}
+	s.vault.errMore = &pin.Error{Code: pin.Unavailable, Err: errors.New("the key store is gone")}
+	for _, r := range []struct{ method, path, body string }{
+		{http.MethodPost, "/issuer/v1/cards", `{"programId":"p-1"}`},
+		{http.MethodGet, "/issuer/v1/cards?kind=urn&value=1", ""},
+		{http.MethodPost, "/issuer/v1/cards/search", `{"kind":"urn","value":"1"}`},
+		{http.MethodGet, "/issuer/v1/cards/" + cardID, ""},
+		{http.MethodPatch, "/issuer/v1/cards/" + cardID, `{}`},
+		{http.MethodGet, "/issuer/v1/cards/" + cardID + "/audit-events", ""},
+	} {
+		var options []contracttest.Option
+		if r.body != "" {
+			options = append(options, body(r.body))
+		}
+		reply := s.Do(r.method, r.path, options...).ExpectStatus(http.StatusServiceUnavailable)
+		require.Equal(t, "unavailable", reply.Text("/code"))
+	}
+}
+
+// everyMember is a body that gives the same value to every member that the operation describes.
+func everyMember(op *contract.Operation, value string) string {
+	var members []string
+	if op.Spec.RequestBody != nil {
+		schema := op.Spec.RequestBody.Value.Content["application/json"].Schema.Value
+		for _, name := range slices.Sorted(maps.Keys(schema.Properties)) {
+			members = append(members, `"`+name+`":`+value)
+		}
+	}
+	return "{" + strings.Join(members, ",") + "}"
+}

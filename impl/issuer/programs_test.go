@@ -1,0 +1,148 @@
+package issuer_test
+
+import (
+	"fmt"
+	"net/http"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"pinvault/impl/pin"
+)
+
+// everySetting names each setting of a program; everyProgram is the program that has them.
+const everySetting = `"name":"Gift cards","minPinLength":5,"maxPinLength":7,"tryLimit":4,"pinPolicy":"history",
+	"retrievalAllowed":true,"aliasCapability":true,"cardProfileMandatory":true,"cPlus":true,"timeZone":"Asia/Dubai",
+	"frameAncestors":["https://bank.example"],"parentOrigin":"https://bank.example","branding":{"ink":"#102030"},"languages":["ar","en"]`
+
+func everyProgram() pin.Program {
+	return pin.Program{Name: "Gift cards", MinPINLength: 5, MaxPINLength: 7, TryLimit: 4, Policy: pin.PolicyHistory,
+		RetrievalAllowed: true, AliasCapability: true, CardProfileMandatory: true, CPlus: true, TimeZone: "Asia/Dubai",
+		FrameAncestors: []string{"https://bank.example"}, ParentOrigin: "https://bank.example",
+		Branding: map[string]string{"ink": "#102030"}, Languages: []string{"ar", "en"}}
+}
+
+// storedProgram is a program of the vault with the fewest settings.
+func storedProgram() pin.Program {
+	p := pin.NewProgram("Sandbox")
+	p.ID, p.Version, p.CreatedAt, p.UpdatedAt = programID, 3, noon(), noon()
+	return p
+}
+
+const storedProgramJSON = `{"programId":"` + programID + `","name":"Sandbox","minPinLength":4,"maxPinLength":6,"tryLimit":3,
+	"pinPolicy":"weak-list","retrievalAllowed":false,"aliasCapability":false,"cardProfileMandatory":false,"cPlus":false,
+	"timeZone":"UTC","frameAncestors":[],"parentOrigin":"","branding":{},"languages":["en"],"version":3,
+	"createdAt":"2026-03-01T12:00:00Z","updatedAt":"2026-03-01T12:00:00Z"}`
+
+func TestCreateProgram(t *testing.T) {
+	s := newServer(t)
+	for _, tc := range []struct {
+		name, body string
+		want       pin.Program
+	}{
+		{"what is left open is as for a newcomer", `{"name":"Gift cards"}`, pin.NewProgram("Gift cards")},
+		{"every setting reaches the vault", "{" + everySetting + "}", everyProgram()},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			s.For(t).Do(http.MethodPost, "/issuer/v1/programs", body(tc.body)).ExpectStatus(http.StatusCreated)
+			require.Equal(t, tc.want, s.vault.program)
+		})
+	}
+	reply := s.Do(http.MethodPost, "/issuer/v1/programs", body("{"+everySetting+"}")).ExpectStatus(http.StatusCreated)
+	require.JSONEq(t, `{"programId":"`+programID+`",`+everySetting+`,"version":1,
+		"createdAt":"2026-03-01T12:00:00Z","updatedAt":"2026-03-01T12:00:00Z"}`, string(reply.Body))
+}
+
+func TestUpdateProgram(t *testing.T) {
+	named := everyProgram()
+	named.ID, named.Version, named.CreatedAt, named.UpdatedAt = programID, 3, noon(), noon()
+	fiveTries := storedProgram()
+	fiveTries.TryLimit = 5
+	cleared := storedProgram()
+	cleared.ParentOrigin, cleared.FrameAncestors, cleared.Branding = "", []string{}, map[string]string{}
+
+	s := newServer(t)
+	for _, tc := range []struct {
+		name, body string
+		before     pin.Program
+		want       pin.Program
+	}{
+		{"nothing named, nothing changed", `{}`, storedProgram(), storedProgram()},
+		{"one setting", `{"tryLimit":5}`, storedProgram(), fiveTries},
+		{"all settings", "{" + everySetting + "}", storedProgram(), named},
+		{"empty values clear", `{"name":"Sandbox","minPinLength":4,"maxPinLength":6,"tryLimit":3,"pinPolicy":"weak-list",
+			"retrievalAllowed":false,"aliasCapability":false,"cardProfileMandatory":false,"cPlus":false,"timeZone":"UTC",
+			"frameAncestors":[],"parentOrigin":"","branding":{},"languages":["en"]}`, named, cleared},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			s.vault.programs = []pin.Program{tc.before}
+			s.For(t).Do(http.MethodPatch, "/issuer/v1/programs/p-1", body(tc.body)).ExpectStatus(http.StatusOK)
+			require.Equal(t, tc.want, s.vault.program)
+			require.Equal(t, "p-1", s.vault.id)
+		})
+	}
+}
+
+func TestGetProgram(t *testing.T) {
+	s := newServer(t)
+	s.vault.programs = []pin.Program{storedProgram()}
+	reply := s.Do(http.MethodGet, "/issuer/v1/programs/p-1").ExpectStatus(http.StatusOK)
+	require.JSONEq(t, storedProgramJSON, string(reply.Body))
+	require.Equal(t, "p-1", s.vault.id)
+}
+
+func TestListPrograms(t *testing.T) {
+	s := newServer(t)
+	s.vault.programs = []pin.Program{storedProgram()}
+	reply := s.Do(http.MethodGet, "/issuer/v1/programs").ExpectStatus(http.StatusOK)
+	require.JSONEq(t, `{"items":[`+storedProgramJSON+`]}`, string(reply.Body))
+}
+
+// TestPages is about all lists: they are cut in one place.
+func TestPages(t *testing.T) {
+	for _, tc := range []struct {
+		name, query string
+		rows        int
+		want        pin.Page
+		items       int
+		next        string
+	}{
+		{"none", "", 0, pin.Page{Limit: 51}, 0, ""},
+		{"fewer than a page", "?limit=3", 2, pin.Page{Limit: 4}, 2, ""},
+		{"a full page and nothing after it", "?limit=3", 3, pin.Page{Limit: 4}, 3, ""},
+		{"a full page and one row after it", "?limit=3", 4, pin.Page{Limit: 4}, 3, "row-3"},
+		{"more than the page unless a limit is given", "", 60, pin.Page{Limit: 51}, 50, "row-50"},
+		{"the smallest page", "?limit=1", 2, pin.Page{Limit: 2}, 1, "row-1"},
+		{"the largest page, after a cursor", "?limit=200&cursor=row-0", 201, pin.Page{After: "row-0", Limit: 201}, 200, "row-200"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			s := newServer(t)
+			s.vault.records = []pin.Record{{Card: storedCard()}}
+			for i := range tc.rows {
+				id := fmt.Sprintf("row-%d", i+1)
+				s.vault.programs = append(s.vault.programs, pin.Program{ID: id, Policy: pin.PolicyOff})
+				s.vault.clients = append(s.vault.clients, pin.Client{ID: id})
+				s.vault.events = append(s.vault.events, pin.AuditEvent{ID: id, Seq: int64(i + 1)})
+			}
+			for _, list := range []struct {
+				path string
+				page func() pin.Page
+			}{
+				{"/issuer/v1/programs", func() pin.Page { return s.vault.page }},
+				{"/issuer/v1/clients", func() pin.Page { return s.vault.page }},
+				{"/issuer/v1/audit-events", func() pin.Page { return s.vault.audit.Page }},
+				{"/issuer/v1/cards/" + cardID + "/audit-events", func() pin.Page { return s.vault.audit.Page }},
+			} {
+				s.vault.page, s.vault.audit = pin.Page{}, pin.AuditQuery{}
+				reply := s.Do(http.MethodGet, list.path+tc.query).ExpectStatus(http.StatusOK)
+				require.Equal(t, tc.want, list.page(), list.path)
+				require.Len(t, reply.JSON("/items"), tc.items, list.path)
+				if tc.next == "" {
+					require.NotContains(t, reply.JSON(""), "next_cursor", list.path)
+				} else {
+					require.Equal(t, tc.next, reply.Text("/next_cursor"), list.path)
+				}
+			}
+		})
+	}
+}

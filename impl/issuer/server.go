@@ -1,0 +1,116 @@
+// Package issuer is the issuer's own control plane over the vault: programs, partners' clients, cards,
+// PIN verification and the audit trail.
+//
+// Its rules are those of openapi/issuer.yaml. A request that gets here keeps them already; a handler
+// makes one vault call of it and renders what comes back. Every error goes out through [API.Fail],
+// which has the one table from the vault's codes to the document's problems (RFC 9457).
+//
+// It knows the vault, and neither the database nor another contract.
+package issuer
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"time"
+
+	"github.com/gin-gonic/gin"
+
+	api "pinvault/generated/issuer"
+	"pinvault/impl/contract"
+	"pinvault/impl/idempotency"
+	"pinvault/impl/pin"
+)
+
+// Vault is what the handlers ask of [pin.Vault].
+type Vault interface {
+	CreateProgram(ctx context.Context, p pin.Program, m pin.Memo) (pin.Program, error)
+	UpdateProgram(ctx context.Context, id string, patch func(*pin.Program) error, m pin.Memo) (pin.Program, error)
+	Program(ctx context.Context, id string) (pin.Program, error)
+	Programs(ctx context.Context, page pin.Page) ([]pin.Program, error)
+
+	CreateClient(ctx context.Context, c pin.Client, secret string, m pin.Memo) (pin.Client, string, error)
+	RotateClient(ctx context.Context, id string, overlap time.Duration, m pin.Memo) (pin.Client, string, error)
+	RevokeClient(ctx context.Context, id string, m pin.Memo) error
+	Client(ctx context.Context, id string) (pin.Client, error)
+	Clients(ctx context.Context, page pin.Page) ([]pin.Client, error)
+
+	CreateCard(ctx context.Context, n pin.NewCard, m pin.Memo) (pin.Card, error)
+	UpdateCard(ctx context.Context, q pin.Query, patch func(*pin.Card) error, m pin.Memo) (pin.Card, error)
+	Card(ctx context.Context, q pin.Query) (pin.Record, error)
+	Find(ctx context.Context, q pin.Query, limit int) ([]pin.Record, error)
+	MaskedPAN(c pin.Card) (string, error)
+
+	SetPINBlock(ctx context.Context, q pin.Query, o pin.Offer, m pin.Memo) error
+	Verify(ctx context.Context, q pin.Query, o pin.Offer, m pin.Memo) (pin.Verification, error)
+	Unblock(ctx context.Context, q pin.Query, m pin.Memo) error
+
+	AuditEvents(ctx context.Context, q pin.AuditQuery) ([]pin.AuditEvent, error)
+}
+
+// API answers the operations of openapi/issuer.yaml. It is safe for concurrent use.
+type API struct {
+	vault Vault
+	guard *idempotency.Guard
+}
+
+var _ api.StrictServerInterface = (*API)(nil)
+
+// New makes the API over a vault. guard recognizes repeated requests.
+func New(v Vault, guard *idempotency.Guard) *API { return &API{vault: v, guard: guard} }
+
+// Mount adds the document's paths to r. What comes before them must hold the request against the
+// document ([contract.Document.Middleware]) and hand down the caller ([pin.WithCaller]) whom it has
+// authorized. The engine needs ContextWithFallback: handlers pass the *gin.Context on as context.
+func (a *API) Mount(r gin.IRouter) {
+	// The texts of binding errors may quote the request.
+	unbound := func(c *gin.Context, _ error) { a.Fail(c, contract.Unbound) }
+	handlers := api.NewStrictHandlerWithOptions(a, []api.StrictMiddlewareFunc{identified}, api.StrictGinServerOptions{
+		RequestErrorHandlerFunc:  unbound,
+		HandlerErrorFunc:         a.Fail,
+		ResponseErrorHandlerFunc: a.Fail,
+	})
+	api.RegisterHandlersWithOptions(r, handlers, api.GinServerOptions{
+		ErrorHandler: func(c *gin.Context, err error, _ int) { unbound(c, err) },
+	})
+}
+
+// identified keeps requests without a caller from the handlers: to the vault, the zero Caller is one
+// who reaches every program.
+func identified(next api.StrictHandlerFunc, _ string) api.StrictHandlerFunc {
+	return func(c *gin.Context, request any) (any, error) {
+		if pin.CallerFrom(c).ClientID == "" {
+			return nil, &pin.Error{Code: pin.Internal, Err: errors.New("issuer: no caller in the request's context")}
+		}
+		return next(c, request)
+	}
+}
+
+// keptFor is how long the answer to a request with an idempotency key can be had again.
+const keptFor = 24 * time.Hour
+
+// call is a request as an idempotency record tells it from others.
+type call struct {
+	key      *api.IdempotencyKey
+	endpoint string // operationId, and the path's parameters
+	body     any    // as it was bound
+}
+
+// once has the effect of a call, unless its idempotency key is that of an earlier one: then that one's
+// result comes back, and the reply says so.
+func once[T any](ctx context.Context, a *API, of call, m pin.Memo, effect func(pin.Memo) (T, error)) (result T, err error) {
+	if of.key == nil {
+		return effect(m)
+	}
+	content, err := json.Marshal(of.body)
+	if err != nil {
+		return result, err
+	}
+	defer clear(content)
+	request := idempotency.Request{Scope: pin.CallerFrom(ctx).ClientID, Key: *of.key, Endpoint: of.endpoint, Content: content, TTL: keptFor}
+	result, replayed, err := idempotency.Once(ctx, a.guard, request, m, effect)
+	if replayed {
+		ctx.(*gin.Context).Header("Idempotent-Replayed", "true")
+	}
+	return result, err
+}

@@ -1,0 +1,450 @@
+package issuer_test
+
+import (
+	"cmp"
+	"context"
+	"crypto/sha256"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/gin-gonic/gin"
+	"github.com/stretchr/testify/require"
+
+	"pinvault/impl/contract"
+	"pinvault/impl/contract/contracttest"
+	"pinvault/impl/idempotency"
+	"pinvault/impl/issuer"
+	"pinvault/impl/pin"
+	"pinvault/impl/pinblock"
+	"pinvault/openapi"
+)
+
+const (
+	traceID   = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+	cardID    = "00000000-0000-7000-8000-000000000001"
+	programID = "00000000-0000-7000-8000-00000000a001"
+)
+
+// noon is when everything in these tests happens.
+func noon() time.Time { return time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC) }
+
+// server is the API behind what the real server puts before it, over a fake vault. Its client holds
+// every reply against the document.
+type server struct {
+	*contracttest.Client
+	engine *gin.Engine
+	vault  *fakeVault
+	caller pin.Caller
+	logged []error // what was left for the log with the last request
+}
+
+func load(t *testing.T, name string) *contract.Document {
+	t.Helper()
+	d, err := contract.Load(openapi.Documents, name)
+	require.NoError(t, err)
+	return d
+}
+
+func newServer(t *testing.T) *server {
+	t.Helper()
+	document := load(t, "issuer")
+	s := &server{vault: newFakeVault(), caller: pin.Caller{ClientID: "client-1", Contract: "issuer", TraceID: traceID}}
+	api := issuer.New(s.vault, idempotency.New(s.vault.ledger, fingerprints{}, s.vault.ledger.clock))
+	s.engine = engine(&s.caller, &s.logged)
+	api.Mount(s.engine.Group("/", document.Middleware(func(c *gin.Context, v []contract.Violation) { api.Fail(c, contract.Broken(v)) })))
+	listening := httptest.NewServer(s.engine)
+	t.Cleanup(listening.Close)
+	s.Client = contracttest.New(t, listening.URL, document.Spec())
+	return s
+}
+
+// engine hands the caller down, and keeps what was left for the log with the last request.
+func engine(caller *pin.Caller, logged *[]error) *gin.Engine {
+	gin.SetMode(gin.TestMode)
+	e := gin.New()
+	e.ContextWithFallback = true
+	e.Use(func(c *gin.Context) {
+		c.Request = c.Request.WithContext(pin.WithCaller(c.Request.Context(), *caller))
+		c.Next()
+		*logged = nil
+		for _, left := range c.Errors {
+			*logged = append(*logged, left.Err)
+		}
+	})
+	return e
+}
+
+// body sends JSON as it is written.
+func body(json string) contracttest.Option { return contracttest.Raw("application/json", json) }
+
+// key sends an idempotency key.
+func key(k string) contracttest.Option { return contracttest.Header("Idempotency-Key", k) }
+
+// fakeVault returns what a test puts into it and remembers what it was asked. As the real one, it runs
+// the hooks of a memo, in one transaction.
+type fakeVault struct {
+	issuer.Vault // nil
+	ledger       *ledger
+	err          error // what everything fails with
+	errMore      error // what reading more of a card that was found fails with
+
+	programs []pin.Program
+	clients  []pin.Client
+	records  []pin.Record
+	events   []pin.AuditEvent
+	pan      string
+	secret   string
+	result   pin.Verification
+
+	calls     int
+	id        string
+	page      pin.Page
+	query     pin.Query
+	audit     pin.AuditQuery
+	limit     int
+	overlap   time.Duration
+	reason    string
+	program   pin.Program
+	client    pin.Client
+	card      pin.Card
+	newCard   pin.NewCard
+	zoneKeyID string
+	format    pinblock.Format
+	block     []byte
+}
+
+func newFakeVault() *fakeVault {
+	return &fakeVault{ledger: &ledger{records: map[string]pin.Replay{}, now: noon()}}
+}
+
+func (v *fakeVault) change(m pin.Memo, result any) error {
+	v.calls++
+	v.reason = m.Description
+	if v.err != nil {
+		return v.err
+	}
+	if m.Reserve != nil {
+		if err := m.Reserve(v.ledger); err != nil {
+			return err
+		}
+		return m.Complete(v.ledger, result)
+	}
+	return nil
+}
+
+func (v *fakeVault) CreateProgram(_ context.Context, p pin.Program, m pin.Memo) (pin.Program, error) {
+	v.program = p
+	p.ID, p.Version, p.CreatedAt, p.UpdatedAt = programID, 1, noon(), noon()
+	return p, v.change(m, p)
+}
+
+func (v *fakeVault) UpdateProgram(_ context.Context, id string, patch func(*pin.Program) error, m pin.Memo) (pin.Program, error) {
+	v.id = id
+	if v.err != nil {
+		return pin.Program{}, v.err
+	}
+	p := v.programs[0]
+	if err := patch(&p); err != nil {
+		return pin.Program{}, err
+	}
+	v.program = p
+	return p, v.change(m, p)
+}
+
+func (v *fakeVault) Program(_ context.Context, id string) (pin.Program, error) {
+	v.id = id
+	if v.err != nil {
+		return pin.Program{}, v.err
+	}
+	return v.programs[0], nil
+}
+
+func (v *fakeVault) Programs(_ context.Context, page pin.Page) ([]pin.Program, error) {
+	v.page = page
+	return v.programs[:min(page.Limit, len(v.programs))], v.err
+}
+
+func (v *fakeVault) CreateClient(_ context.Context, c pin.Client, secret string, m pin.Memo) (pin.Client, string, error) {
+	v.client = c
+	if secret != "" {
+		return pin.Client{}, "", &pin.Error{Code: pin.Forbidden}
+	}
+	c.ID, c.SecretMAC, c.Version, c.CreatedAt = "client-2", []byte("mac of the secret"), 1, noon()
+	return c, v.secret, v.change(m, c)
+}
+
+func (v *fakeVault) RotateClient(_ context.Context, id string, overlap time.Duration, m pin.Memo) (pin.Client, string, error) {
+	v.id, v.overlap = id, overlap
+	if v.err != nil {
+		return pin.Client{}, "", v.err
+	}
+	return v.clients[0], v.secret, v.change(m, v.clients[0])
+}
+
+func (v *fakeVault) RevokeClient(_ context.Context, id string, m pin.Memo) error {
+	v.id = id
+	return v.change(m, pin.Client{})
+}
+
+func (v *fakeVault) Client(_ context.Context, id string) (pin.Client, error) {
+	v.id = id
+	if v.err != nil {
+		return pin.Client{}, v.err
+	}
+	return v.clients[0], nil
+}
+
+func (v *fakeVault) Clients(_ context.Context, page pin.Page) ([]pin.Client, error) {
+	v.page = page
+	return v.clients[:min(page.Limit, len(v.clients))], v.err
+}
+
+func (v *fakeVault) CreateCard(_ context.Context, n pin.NewCard, m pin.Memo) (pin.Card, error) {
+	v.newCard = n
+	c := pin.Card{ID: cardID, ProgramID: n.ProgramID, Status: n.Status, UpgradeStatus: n.UpgradeStatus, Expiry: n.Expiry,
+		Sequence: n.Sequence, PANCiphertext: []byte("sealed"), Attributes: n.Attributes, References: n.References,
+		Version: 1, CreatedAt: noon(), UpdatedAt: noon()}
+	if c.Status == "" {
+		c.Status = pin.StatusNormal
+	}
+	return c, v.change(m, c)
+}
+
+func (v *fakeVault) UpdateCard(_ context.Context, q pin.Query, patch func(*pin.Card) error, m pin.Memo) (pin.Card, error) {
+	v.query = q
+	if v.err != nil {
+		return pin.Card{}, v.err
+	}
+	c := v.records[0].Card
+	if err := patch(&c); err != nil {
+		return pin.Card{}, err
+	}
+	v.card = c
+	return c, v.change(m, c)
+}
+
+func (v *fakeVault) Card(_ context.Context, q pin.Query) (pin.Record, error) {
+	v.query = q
+	if v.err != nil {
+		return pin.Record{}, v.err
+	}
+	return v.records[0], nil
+}
+
+func (v *fakeVault) Find(_ context.Context, q pin.Query, limit int) ([]pin.Record, error) {
+	v.query, v.limit = q, limit
+	return v.records, v.err
+}
+
+func (v *fakeVault) MaskedPAN(c pin.Card) (string, error) {
+	if len(c.PANCiphertext) == 0 {
+		return "", nil
+	}
+	return pin.MaskPAN(v.pan), v.errMore
+}
+
+func (v *fakeVault) SetPINBlock(ctx context.Context, q pin.Query, o pin.Offer, m pin.Memo) error {
+	v.query = q
+	if err := v.open(ctx, o); err != nil {
+		return err
+	}
+	return v.change(m, nil)
+}
+
+func (v *fakeVault) Verify(ctx context.Context, q pin.Query, o pin.Offer, m pin.Memo) (pin.Verification, error) {
+	v.query = q
+	if err := v.open(ctx, o); err != nil {
+		return pin.Verification{}, err
+	}
+	return v.result, v.change(m, v.result)
+}
+
+func (v *fakeVault) Unblock(_ context.Context, q pin.Query, m pin.Memo) error {
+	v.query = q
+	return v.change(m, nil)
+}
+
+func (v *fakeVault) AuditEvents(_ context.Context, q pin.AuditQuery) ([]pin.AuditEvent, error) {
+	v.audit = q
+	return v.events[:min(q.Limit, len(v.events))], cmp.Or(v.err, v.errMore)
+}
+
+// open opens an offered block as the vault does, with a key that remembers what it was given.
+func (v *fakeVault) open(ctx context.Context, o pin.Offer) error {
+	open, err := o(ctx, pin.NewVault(nil, zoneKeys{vault: v}, nil, nil), pin.Record{})
+	if err != nil {
+		return err
+	}
+	_, err = open()
+	return err
+}
+
+type zoneKeys struct {
+	pin.Keys
+	vault *fakeVault
+}
+
+func (k zoneKeys) ZoneKey(_ context.Context, _, keyID string) (pin.BlockOpener, error) {
+	k.vault.zoneKeyID = keyID
+	return k, nil
+}
+
+func (k zoneKeys) OpenBlock(format pinblock.Format, block []byte, _ string) (pin.PIN, error) {
+	k.vault.format, k.vault.block = format, block
+	return pin.PIN{}, nil
+}
+
+// ledger holds replay records.
+type ledger struct {
+	pin.Tx
+	records map[string]pin.Replay
+	now     time.Time
+}
+
+func (l *ledger) clock() time.Time { return l.now }
+
+func (l *ledger) Replay(_ context.Context, scope, key string) (pin.Replay, error) {
+	r, found := l.records[scope+" "+key]
+	if !found {
+		return pin.Replay{}, &pin.Error{Code: pin.NotFound}
+	}
+	return r, nil
+}
+
+func (l *ledger) InsertReplay(r pin.Replay) error {
+	l.records[r.Scope+" "+r.Key] = r
+	return nil
+}
+
+func (l *ledger) CompleteReplay(r pin.Replay) error { return l.InsertReplay(r) }
+
+// fingerprints stand in for keyed ones.
+type fingerprints struct{}
+
+func (fingerprints) MAC(_ pin.Use, data []byte) ([]byte, error) {
+	sum := sha256.Sum256(data)
+	return sum[:], nil
+}
+
+func (f fingerprints) VerifyMAC(use pin.Use, data, mac []byte) bool {
+	sum, _ := f.MAC(use, data)
+	return string(sum) == string(mac)
+}
+
+// repeatable is an operation that takes an idempotency key.
+type repeatable struct {
+	name, path, body, otherBody, endpoint string
+	status                                int
+	secret                                bool // the first answer shows one
+}
+
+func repeatables() []repeatable {
+	return []repeatable{
+		{name: "createProgram", path: "/issuer/v1/programs", status: http.StatusCreated, endpoint: "createProgram",
+			body: `{"name":"Gift cards","languages":["en"],"branding":{"ink":"#000"}}`, otherBody: `{"name":"Gifts"}`},
+		{name: "createClient", path: "/issuer/v1/clients", status: http.StatusCreated, endpoint: "createClient", secret: true,
+			body:      `{"contract":"thredd","programId":"p-1","name":"Call centre","scopes":["pins:read"],"messageKeyIds":[]}`,
+			otherBody: `{"contract":"thredd","name":"Call centre","scopes":["pins:read"]}`},
+		{name: "rotateClient", path: "/issuer/v1/clients/client-2/rotate", status: http.StatusOK, endpoint: "rotateClient client-2", secret: true,
+			body: `{"overlapSeconds":60}`, otherBody: `{}`},
+		{name: "createCard", path: "/issuer/v1/cards", status: http.StatusCreated, endpoint: "createCard",
+			body:      `{"programId":"p-1","pan":"9999990000000014","references":[{"kind":"urn","value":"1"},{"kind":"exid","value":"2"}]}`,
+			otherBody: `{"programId":"p-1","pan":"9999990000000022"}`},
+		{name: "verifyPin", path: "/issuer/v1/cards/" + cardID + "/pin/verifications", status: http.StatusOK, endpoint: "verifyPin " + cardID,
+			body:      `{"pinBlock":"2F780C8387FFF32C","format":"ISO-0","keyId":"zpk"}`,
+			otherBody: `{"pinBlock":"2F780C8387FFF32D","format":"ISO-0","keyId":"zpk"}`},
+		{name: "unblockPin", path: "/issuer/v1/cards/" + cardID + "/pin/unblock", status: http.StatusNoContent, endpoint: "unblockPin " + cardID,
+			body: `{"reason":"Identified"}`, otherBody: `{"reason":"Not identified"}`},
+	}
+}
+
+func TestIdempotencyKey(t *testing.T) {
+	for _, op := range repeatables() {
+		t.Run(op.name, func(t *testing.T) {
+			s := newServer(t)
+			s.vault.secret, s.vault.pan = "the secret", "9999990000000014"
+			s.vault.clients = []pin.Client{{ID: "client-2", Contract: "thredd", Name: "Call centre", Scopes: []string{"pins:read"},
+				SecretMAC: []byte("mac of the secret"), CreatedAt: noon()}}
+			s.vault.result = pin.Verification{Result: pin.Mismatch, RemainingTries: 2}
+
+			first := s.Do(http.MethodPost, op.path, body(op.body), key("order-1")).ExpectStatus(op.status)
+			require.Empty(t, first.Header.Get("Idempotent-Replayed"))
+			require.Equal(t, op.secret, strings.Contains(string(first.Body), "the secret"), "the first answer's secret")
+
+			kept := s.vault.ledger.records["client-1 order-1"]
+			require.Equal(t, op.endpoint, kept.Endpoint)
+			require.Equal(t, 24*time.Hour, kept.ExpiresAt.Sub(noon()))
+			require.NotContains(t, string(kept.Result), "the secret")
+			require.NotContains(t, string(kept.Result), "9999990000000014")
+
+			second := s.Do(http.MethodPost, op.path, body(op.body), key("order-1")).ExpectStatus(op.status)
+			require.Equal(t, "true", second.Header.Get("Idempotent-Replayed"))
+			require.Equal(t, 1, s.vault.calls, "a second effect")
+			require.NotContains(t, string(second.Body), "ecret")
+			if !op.secret {
+				require.Equal(t, string(first.Body), string(second.Body))
+			}
+
+			spaced := s.Do(http.MethodPost, op.path, body(" "+op.body+" "), key("order-1")).ExpectStatus(op.status)
+			require.Equal(t, "true", spaced.Header.Get("Idempotent-Replayed"), "the same content in other bytes")
+
+			changed := s.Do(http.MethodPost, op.path, body(op.otherBody), key("order-1")).ExpectStatus(http.StatusUnprocessableEntity)
+			require.Equal(t, "replay_changed", changed.Text("/code"))
+			require.Empty(t, changed.Header.Get("Idempotent-Replayed"))
+			require.Equal(t, 1, s.vault.calls, "an effect of another body")
+
+			s.caller.ClientID = "client-9"
+			another := s.Do(http.MethodPost, op.path, body(op.body), key("order-1")).ExpectStatus(op.status)
+			require.Empty(t, another.Header.Get("Idempotent-Replayed"), "a key of another client")
+
+			s.Do(http.MethodPost, op.path, body(op.body)).ExpectStatus(op.status)
+			s.Do(http.MethodPost, op.path, body(op.body)).ExpectStatus(op.status)
+			require.Equal(t, 4, s.vault.calls, "without a key every call has its effect")
+		})
+	}
+}
+
+func TestIdempotencyKeyOfAnotherOperation(t *testing.T) {
+	s := newServer(t)
+	s.vault.result = pin.Verification{Result: pin.Match, RemainingTries: 3}
+	verify := repeatables()[4]
+	s.Do(http.MethodPost, verify.path, body(verify.body), key("order-1")).ExpectStatus(http.StatusOK)
+	for _, op := range repeatables() {
+		if op.name == verify.name {
+			continue
+		}
+		reply := s.Do(http.MethodPost, op.path, body(op.body), key("order-1")).ExpectStatus(http.StatusUnprocessableEntity)
+		require.Equal(t, "replay_other", reply.Text("/code"), op.name)
+	}
+	elsewhere := strings.Replace(verify.path, cardID, "another-card", 1)
+	reply := s.Do(http.MethodPost, elsewhere, body(verify.body), key("order-1")).ExpectStatus(http.StatusUnprocessableEntity)
+	require.Equal(t, "replay_other", reply.Text("/code"), "the same operation on another card")
+	require.Equal(t, 1, s.vault.calls)
+}
+
+func TestRequestWithoutCallerReachesNoVault(t *testing.T) {
+	authorized := pin.Caller{ClientID: "client-1", TraceID: traceID}
+	for _, tc := range []struct {
+		name     string
+		fallback bool
+		caller   pin.Caller
+	}{
+		{"nobody authorized it", true, pin.Caller{TraceID: traceID}},
+		{"the engine does not hand the caller down", false, authorized},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			var logged []error
+			e := engine(&tc.caller, &logged)
+			e.ContextWithFallback = tc.fallback
+			issuer.New(nil, nil).Mount(e) // a vault call would panic
+			w := httptest.NewRecorder()
+			e.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/issuer/v1/programs", nil))
+			require.Equal(t, http.StatusInternalServerError, w.Code)
+			require.Len(t, logged, 1)
+			require.ErrorContains(t, logged[0], "no caller")
+		})
+	}
+}
