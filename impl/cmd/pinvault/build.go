@@ -1,0 +1,133 @@
+package main
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+
+	"pinvault/impl/config"
+	"pinvault/impl/contract"
+	"pinvault/impl/idempotency"
+	"pinvault/impl/issuer"
+	"pinvault/impl/keyring"
+	"pinvault/impl/oauth"
+	"pinvault/impl/pin"
+	"pinvault/impl/sandbox"
+	"pinvault/impl/server"
+	"pinvault/impl/thredd"
+	"pinvault/openapi"
+)
+
+// database is what the wiring needs of the store besides pin.Store.
+type database interface {
+	sandbox.Store
+	Stats() sql.DBStats
+}
+
+// surroundings are what a server gets from outside. Tests put their own in.
+type surroundings struct {
+	db    database
+	store pin.Store        // the same database, or what stands before it
+	log   *slog.Logger     //
+	now   func() time.Time // nil: the clock
+	rand  io.Reader        // nil: the system's random source
+	token func(*oauth.Server)
+}
+
+// build wires a server: store and keys to the vault, the vault to the contracts, the contracts to HTTP.
+func build(ctx context.Context, c config.Serve, s surroundings) (http.Handler, error) {
+	ks := keyring.Sandbox()
+	if !c.Sandbox {
+		var err error
+		if ks, err = loadKeyset(c.Keys); err != nil {
+			return nil, err
+		}
+	}
+	ring := keyring.New(ks, s.store, s.now)
+	vault := pin.NewVault(s.store, ring, s.now, s.rand)
+	once := idempotency.New(s.store, ring, s.now)
+	tokens, err := oauth.New(vault, signingKeys(ks), c.PublicURL, s.now, s.rand)
+	if err != nil {
+		return nil, err
+	}
+	if s.token != nil {
+		s.token(tokens)
+	}
+	o := server.Options{Tokens: tokens, Ready: s.store.Ping, Log: s.log, Metrics: metrics(s.db),
+		TrustedProxies: c.TrustedProxies, RequestTimeout: c.RequestTimeout}
+	if c.Sandbox {
+		box := sandbox.New(vault, s.db, ring, func(c pin.Client, ttl time.Duration) (string, error) {
+			t, err := tokens.Mint(c, ttl)
+			return t.AccessToken, err
+		})
+		if err := box.Open(ctx); err != nil {
+			return nil, err
+		}
+		o.Sandbox = box
+	} else if err := sandbox.Refuse(ctx, s.db); err != nil {
+		return nil, err
+	}
+	apis := map[string]server.API{
+		"issuer":    issuer.New(vault, once),
+		thredd.Name: thredd.New(vault, once, threddTokens(tokens)),
+	}
+	if o.Common, err = contract.Load(openapi.Documents, "common"); err != nil {
+		return nil, err
+	}
+	for name, api := range apis {
+		document, err := contract.Load(openapi.Documents, name)
+		if err != nil {
+			return nil, err
+		}
+		o.Contracts = append(o.Contracts, server.Contract{Document: document, API: api})
+	}
+	return server.New(o)
+}
+
+func signingKeys(ks *keyring.Keyset) []oauth.SigningKey {
+	var keys []oauth.SigningKey
+	for _, k := range ks.SigningKeys() {
+		keys = append(keys, oauth.SigningKey{KID: k.KID, Key: k.Key})
+	}
+	return keys
+}
+
+// threddTokens is the token endpoint as Thredd's contract sees it.
+func threddTokens(tokens *oauth.Server) thredd.Tokens {
+	return func(ctx context.Context, authorization string, form url.Values, contract string, ttl time.Duration) (string, []string, error) {
+		request, err := oauth.ParseRequest(authorization, form)
+		var token oauth.Token
+		if err == nil {
+			token, err = tokens.Exchange(ctx, request, contract, ttl)
+		}
+		if refused, ok := errors.AsType[*oauth.Error](err); ok {
+			err = &thredd.TokenError{Code: string(refused.Code), Status: refused.Status, Challenge: refused.Challenge()}
+		}
+		return token.AccessToken, token.Scopes, err
+	}
+}
+
+// metrics starts a registry with what is known of the process and its database connections.
+func metrics(db database) *prometheus.Registry {
+	r := prometheus.NewRegistry()
+	r.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	for name, value := range map[string]func(sql.DBStats) int{
+		"open":   func(s sql.DBStats) int { return s.OpenConnections },
+		"in_use": func(s sql.DBStats) int { return s.InUse },
+		"idle":   func(s sql.DBStats) int { return s.Idle },
+	} {
+		r.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "pinvault_database_connections_" + name, Help: "Database connections: " + strings.ReplaceAll(name, "_", " ") + ".",
+		}, func() float64 { return float64(value(db.Stats())) }))
+	}
+	return r
+}

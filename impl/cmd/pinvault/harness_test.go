@@ -1,0 +1,244 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"io/fs"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/getkin/kin-openapi/openapi3"
+	"github.com/stretchr/testify/require"
+
+	"pinvault/impl/config"
+	"pinvault/impl/contract"
+	"pinvault/impl/contract/contracttest"
+	"pinvault/impl/oauth"
+	"pinvault/impl/pin"
+	"pinvault/impl/server"
+	"pinvault/impl/store"
+	"pinvault/impl/store/storetest"
+	"pinvault/openapi"
+)
+
+// harness is a whole sandbox server in this process, over a database of its own.
+type harness struct {
+	url    string
+	client *contracttest.Client // checks every reply against its document
+	docs   map[string]*openapi3.T
+	tokens *oauth.Server
+	store  *store.Store
+	faults *faults
+	clock  *clock
+	log    *buffer
+}
+
+// start runs a sandbox server over the database at url, "" for a fresh SQLite one.
+func start(t testing.TB, url string) *harness {
+	t.Helper()
+	if url == "" {
+		url = storetest.SQLite(t)
+	}
+	db, err := store.Open(t.Context(), url, store.Options{})
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, db.Close()) })
+	require.NoError(t, db.Migrate(t.Context()))
+
+	h := &harness{store: db, faults: &faults{Store: db}, clock: newClock(), log: &buffer{}, docs: map[string]*openapi3.T{}}
+	app, err := build(t.Context(), config.Serve{Sandbox: true, PublicURL: "http://sandbox"}, surroundings{
+		db: db, store: h.faults, log: server.NewLogger(h.log, slog.LevelDebug), now: h.clock.now,
+		token: func(s *oauth.Server) { h.tokens = s },
+	})
+	require.NoError(t, err)
+	s := httptest.NewServer(app)
+	t.Cleanup(s.Close)
+	h.url = s.URL
+	var specs []*openapi3.T
+	for _, name := range documents(t) {
+		d, err := contract.Load(openapi.Documents, name)
+		require.NoError(t, err)
+		h.docs[name] = d.Spec()
+		specs = append(specs, d.Spec())
+	}
+	h.client = contracttest.New(t, s.URL, specs...)
+	return h
+}
+
+// documents are the names of all contracts.
+func documents(t testing.TB) []string {
+	t.Helper()
+	files, err := fs.Glob(openapi.Documents, "*.yaml")
+	require.NoError(t, err)
+	var names []string
+	for _, f := range files {
+		if !strings.HasSuffix(f, ".cfg.yaml") {
+			names = append(names, strings.TrimSuffix(f, ".yaml"))
+		}
+	}
+	return names
+}
+
+// mint is a token of a sandbox client for so long, with its scopes or those given.
+func (h *harness) mint(t testing.TB, clientID string, ttl time.Duration, scopes ...string) string {
+	t.Helper()
+	c, err := h.store.Client(t.Context(), clientID)
+	require.NoError(t, err)
+	if scopes != nil {
+		c.Scopes = scopes
+	}
+	token, err := h.tokens.Mint(c, ttl)
+	require.NoError(t, err)
+	return token.AccessToken
+}
+
+// authorize sets what a word of x-request.authorization stands for, in the contract named.
+func (h *harness) authorize(name string) func(t testing.TB, r *http.Request, word string) {
+	return func(t testing.TB, r *http.Request, word string) {
+		t.Helper()
+		token := ""
+		switch word {
+		case "none":
+			return
+		case "malformed":
+			token = "not-a-token"
+		case "expired":
+			token = h.mint(t, name+"-sandbox", -time.Second)
+		case "no-scope":
+			token = h.mint(t, name+"-sandbox", time.Hour, "moon:read")
+		case "other-program":
+			token = h.mint(t, name+"_other-sandbox", time.Hour)
+		case "":
+			token = h.mint(t, name+"-sandbox", time.Hour)
+		default:
+			t.Fatalf("authorization %q means nothing", word)
+		}
+		// Known to the server before a fault, so that the fault meets the operation and not the token.
+		restore := h.faults.fail(t, "")
+		_, _ = h.tokens.Verify(t.Context(), token)
+		restore()
+		r.Header.Set("Authorization", "Bearer "+token)
+	}
+}
+
+// reset puts the sandbox back.
+func (h *harness) reset(t testing.TB) {
+	t.Helper()
+	h.client.For(t).Do(http.MethodPost, "/sandbox/reset").ExpectStatus(http.StatusNoContent)
+}
+
+// faults is a store of which a test can make every call fail.
+type faults struct {
+	pin.Store
+	code atomic.Pointer[pin.Code]
+}
+
+// fail makes calls fail as the word says, until restore is called. The word "" makes none fail.
+func (f *faults) fail(t testing.TB, word string) (restore func()) {
+	t.Helper()
+	code, ok := map[string]pin.Code{"": "", "database": pin.Unavailable, "internal": pin.Internal}[word]
+	require.True(t, ok, "fault %q means nothing", word)
+	before := f.code.Swap(&code)
+	return func() { f.code.Store(before) }
+}
+
+// unless is what a call returns when it does not fail.
+func unless[T any](f *faults, call func() (T, error)) (result T, err error) {
+	if code := f.code.Load(); code != nil && *code != "" {
+		return result, &pin.Error{Code: *code}
+	}
+	return call()
+}
+
+func (f *faults) Find(ctx context.Context, s pin.Search) ([]pin.Record, error) {
+	return unless(f, func() ([]pin.Record, error) { return f.Store.Find(ctx, s) })
+}
+
+func (f *faults) TakeTry(ctx context.Context, cardID string, limit int) (taken pin.Taken, admitted bool, err error) {
+	taken, err = unless(f, func() (pin.Taken, error) {
+		taken, admitted, err = f.Store.TakeTry(ctx, cardID, limit)
+		return taken, err
+	})
+	return taken, admitted, err
+}
+
+func (f *faults) InTx(ctx context.Context, fn func(pin.Tx) error) error {
+	_, err := unless(f, func() (struct{}, error) { return struct{}{}, f.Store.InTx(ctx, fn) })
+	return err
+}
+
+func (f *faults) Program(ctx context.Context, id string) (pin.Program, error) {
+	return unless(f, func() (pin.Program, error) { return f.Store.Program(ctx, id) })
+}
+
+func (f *faults) Programs(ctx context.Context, p pin.Page) ([]pin.Program, error) {
+	return unless(f, func() ([]pin.Program, error) { return f.Store.Programs(ctx, p) })
+}
+
+func (f *faults) Client(ctx context.Context, id string) (pin.Client, error) {
+	return unless(f, func() (pin.Client, error) { return f.Store.Client(ctx, id) })
+}
+
+func (f *faults) Clients(ctx context.Context, programID string, p pin.Page) ([]pin.Client, error) {
+	return unless(f, func() ([]pin.Client, error) { return f.Store.Clients(ctx, programID, p) })
+}
+
+func (f *faults) ZoneKey(ctx context.Context, id string) (pin.ZoneKey, error) {
+	return unless(f, func() (pin.ZoneKey, error) { return f.Store.ZoneKey(ctx, id) })
+}
+
+func (f *faults) Audit(ctx context.Context, q pin.AuditQuery) ([]pin.AuditEvent, error) {
+	return unless(f, func() ([]pin.AuditEvent, error) { return f.Store.Audit(ctx, q) })
+}
+
+func (f *faults) Replay(ctx context.Context, scope, key string) (pin.Replay, error) {
+	return unless(f, func() (pin.Replay, error) { return f.Store.Replay(ctx, scope, key) })
+}
+
+func (f *faults) Ping(ctx context.Context) error {
+	_, err := unless(f, func() (struct{}, error) { return struct{}{}, f.Store.Ping(ctx) })
+	return err
+}
+
+// clock is the time that a test sets.
+type clock struct {
+	mu sync.Mutex
+	at time.Time
+}
+
+func newClock() *clock { return &clock{at: time.Date(2026, 1, 15, 12, 0, 0, 0, time.UTC)} }
+
+func (c *clock) now() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.at
+}
+
+func (c *clock) forward(d time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.at = c.at.Add(d)
+}
+
+// buffer is a bytes.Buffer for many writers.
+type buffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (b *buffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.Write(p)
+}
+
+func (b *buffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.String()
+}

@@ -1,0 +1,83 @@
+// Command pinvault is a card-PIN server: several partner contracts over one vault of PINs and one try
+// counter.
+//
+// This package is the command line and the wiring, and the only one that knows all the others.
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/signal"
+	"runtime/debug"
+	"syscall"
+
+	"github.com/alecthomas/kong"
+)
+
+// version is set when a release is built.
+var version = ""
+
+type commands struct {
+	Config kong.ConfigFlag `name:"config" env:"PINVAULT_CONFIG" placeholder:"FILE" help:"JSON file with the long names of flags and their values."`
+
+	Serve   serveCommand   `cmd:"" help:"Run the server."`
+	Migrate migrateCommand `cmd:"" help:"Bring the database's schema up to date."`
+	Keys    keysCommand    `cmd:"" help:"Make keys."`
+	Audit   auditCommand   `cmd:"" help:"Check the audit trail."`
+	Version versionCommand `cmd:"" help:"Print the version."`
+}
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	os.Exit(run(ctx, os.Args[1:]))
+}
+
+// run is main with its surroundings handed in. It returns the exit code.
+func run(ctx context.Context, args []string) int {
+	var c commands
+	parser, err := kong.New(&c,
+		kong.Name("pinvault"),
+		kong.Description("One PIN server for every processor's contract. Every flag has an environment variable."),
+		kong.Configuration(kong.JSON),
+		kong.UsageOnError(),
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
+		kong.BindTo(ctx, (*context.Context)(nil)),
+	)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "pinvault:", err)
+		return 2
+	}
+	command, err := parser.Parse(args)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "pinvault:", err)
+		return 2
+	}
+	if err := command.Run(); err != nil {
+		fmt.Fprintln(os.Stderr, "pinvault:", err)
+		return 1
+	}
+	return 0
+}
+
+type versionCommand struct{}
+
+// Run prints the version and the commit it was built from, as far as they are known.
+func (versionCommand) Run() error {
+	v, commit := version, ""
+	if info, ok := debug.ReadBuildInfo(); ok {
+		if v == "" {
+			v = info.Main.Version
+		}
+		for _, s := range info.Settings {
+			if s.Key == "vcs.revision" {
+				commit = " " + s.Value
+			}
+		}
+		fmt.Printf("pinvault %s%s %s\n", v, commit, info.GoVersion)
+		return nil
+	}
+	fmt.Println("pinvault", v)
+	return nil
+}

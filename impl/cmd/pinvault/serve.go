@@ -1,0 +1,129 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"strings"
+	"time"
+
+	"pinvault/impl/config"
+	"pinvault/impl/server"
+	"pinvault/impl/store"
+)
+
+type serveCommand struct{ config.Serve }
+
+// Run serves until the process is told to stop, then lets requests under way end.
+func (c *serveCommand) Run(ctx context.Context) (err error) {
+	log := server.NewLogger(os.Stderr, c.LogLevel)
+	db, err := store.Open(ctx, c.DatabaseURL, store.Options{})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, db.Close()) }()
+	if err := readySchema(ctx, db, c.Sandbox || c.Embedded()); err != nil {
+		return err
+	}
+	app, err := build(ctx, c.Serve, surroundings{db: db, store: db, log: log})
+	if err != nil {
+		return err
+	}
+	listener, err := listen(ctx, c.Serve)
+	if err != nil {
+		return err
+	}
+	if c.Sandbox {
+		greet(os.Stdout, c.PublicURL)
+	}
+	log.Info("serving", "listen", listener.Addr().String(), "sandbox", c.Sandbox, "version", version)
+	return serve(ctx, listener, app, c.Shutdown, db, log)
+}
+
+func listen(ctx context.Context, c config.Serve) (net.Listener, error) {
+	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", c.Listen)
+	if err != nil || c.TLSCertificate == "" {
+		return listener, err
+	}
+	certificate, err := tls.LoadX509KeyPair(c.TLSCertificate, c.TLSKey)
+	if err != nil {
+		return nil, errors.Join(err, listener.Close())
+	}
+	return tls.NewListener(listener, &tls.Config{
+		Certificates: []tls.Certificate{certificate}, MinVersion: tls.VersionTLS12, NextProtos: []string{"h2", "http/1.1"},
+	}), nil
+}
+
+// serve answers on the listener until ctx ends.
+func serve(ctx context.Context, listener net.Listener, app http.Handler, grace time.Duration, db *store.Store, log *slog.Logger) error {
+	s := &http.Server{
+		Handler:           app,
+		ReadHeaderTimeout: 5 * time.Second,
+		ReadTimeout:       20 * time.Second,
+		WriteTimeout:      30 * time.Second,
+		IdleTimeout:       2 * time.Minute,
+		MaxHeaderBytes:    32 << 10,
+		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug),
+	}
+	upkeep, stop := context.WithCancel(ctx)
+	defer stop()
+	go purge(upkeep, db, log)
+	failed := make(chan error, 1)
+	go func() { failed <- s.Serve(listener) }()
+	select {
+	case err := <-failed:
+		return err
+	case <-ctx.Done():
+	}
+	log.Info("stopping")
+	ending, cancel := context.WithTimeout(context.WithoutCancel(ctx), grace)
+	defer cancel()
+	if err := s.Shutdown(ending); err != nil {
+		return errors.Join(fmt.Errorf("requests still under way after %s were cut off: %w", grace, err), s.Close())
+	}
+	log.Info("stopped")
+	return nil
+}
+
+// purge removes replay records that have expired, once an hour.
+func purge(ctx context.Context, db *store.Store, log *slog.Logger) {
+	tick := time.NewTicker(time.Hour)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case now := <-tick.C:
+			if n, err := db.PurgeReplays(ctx, now); err != nil {
+				log.Warn("purging replay records", "error", err)
+			} else if n > 0 {
+				log.Info("purged replay records", "count", n)
+			}
+		}
+	}
+}
+
+// greet prints what a newcomer can paste.
+func greet(w io.Writer, base string) {
+	_, _ = fmt.Fprintln(w, strings.ReplaceAll(greeting, "{base}", base))
+}
+
+const greeting = `
+PinVault sandbox on {base}
+  clients and cards, with all their secrets:  {base}/sandbox/fixtures
+  put everything back:                        curl -X POST {base}/sandbox/reset
+
+A token, a card's PIN, and how many tries remain. Paste these:
+
+  TOKEN=$(curl -s {base}/connect/token -d grant_type=client_credentials -d client_id=thredd-sandbox -d client_secret=thredd-sandbox-secret | sed 's/.*"access_token":"\([^"]*\)".*/\1/')
+  curl -s -H "Authorization: Bearer $TOKEN" {base}/api/v1/cards/103169946/pin
+  curl -s -H "Authorization: Bearer $TOKEN" {base}/api/v1/cards/103169946/pin/status
+
+Ctrl-C stops the server; what was changed stays.
+`
