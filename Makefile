@@ -1,0 +1,54 @@
+# The house vocabulary. `make` alone prints it; what a target does in more than
+# a line stands in a script of its own under scripts/.
+
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+# Set on the command line only (`make run LISTEN=:9000`): a DATABASE_URL that
+# happens to stand in the environment belongs to another program, and the
+# sandbox must not be seeded into it.
+LISTEN       = 127.0.0.1:8080
+DATABASE_URL = sqlite://$(CURDIR)/.local/pinvault.db
+FUZZTIME     = 5s
+BENCH        = .
+COUNT        = 1
+
+VERSION = $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+
+.PHONY: help run test generate verify lint fuzz bench clean bin/pinvault
+
+help:
+	@awk -F ' *## ' '/^[a-z]+:.*## / { sub(/:.*/, "", $$1); printf "make %-9s %s\n", $$1, $$2 }' Makefile
+
+run: bin/pinvault ## build PinVault and serve the sandbox on LISTEN (127.0.0.1:8080), data in DATABASE_URL (.local/pinvault.db)
+	@mkdir -p .local
+	@echo 'Serving the sandbox on $(LISTEN), data in $(DATABASE_URL); Ctrl-C stops it.'
+	@exec bin/pinvault serve --sandbox --listen '$(LISTEN)' --database-url '$(DATABASE_URL)'
+
+test: ## everything that must hold before a commit: verify, lint, all tests with SQLite and PostgreSQL, a short fuzz
+	@FUZZTIME='$(FUZZTIME)' scripts/test
+
+generate: ## write generated/ anew from the contracts in openapi/
+	@scripts/generate
+
+verify: ## check that generated/ follows from openapi/, that the code is formatted and that go.mod is tidy
+	@scripts/verify
+
+lint: ## golangci-lint over the Go code, shellcheck over the scripts
+	@scripts/lint
+
+fuzz: ## every fuzz target for FUZZTIME (5s) each
+	@FUZZTIME='$(FUZZTIME)' scripts/fuzz
+
+bench: ## the benchmarks that match BENCH (all), COUNT (1) times each; targets in scripts/bench/README.md
+	@go version
+	@go test -run '^$$' -bench '$(BENCH)' -benchmem -count '$(COUNT)' ./impl/...
+
+clean: ## remove what the others leave behind: bin/ and .local/ (the sandbox's database, the linter)
+	rm -rf bin .local
+
+# Always asked of the go command, which knows best what has changed. Without
+# cgo, so that Go is all it takes, and the binary runs on any Linux.
+bin/pinvault:
+	@[ -e $@ ] || echo 'Building bin/pinvault: the first time downloads the modules and takes a minute or two.'
+	@CGO_ENABLED=0 go build -trimpath -ldflags '-X main.version=$(VERSION)' -o $@ ./impl/cmd/pinvault
