@@ -89,7 +89,7 @@ type Serve struct {
 	LogLevel       slog.Level     `name:"log-level" env:"PINVAULT_LOG_LEVEL" default:"INFO" placeholder:"LEVEL" help:"DEBUG, INFO, WARN or ERROR. Default: ${default}."`
 }
 
-// Validate checks what contradicts what, and fills in the public URL.
+// Validate checks what contradicts what.
 func (s *Serve) Validate() error {
 	if err := s.Database.Validate(); err != nil {
 		return err
@@ -97,17 +97,22 @@ func (s *Serve) Validate() error {
 	if (s.TLSCertificate == "") != (s.TLSKey == "") {
 		return errors.New("--tls-certificate and --tls-key go together")
 	}
-	if s.PublicURL == "" {
-		s.PublicURL = "http://" + s.Listen
-		if s.TLSCertificate != "" {
-			s.PublicURL = "https://" + s.Listen
-		}
-	}
-	if u, err := url.Parse(s.PublicURL); err != nil || u.Host == "" || (u.Scheme != "http" && u.Scheme != "https") {
+	if u, err := url.Parse(s.Public(s.Listen)); err != nil || u.Host == "" || (u.Scheme != "http" && u.Scheme != "https") {
 		return errors.New("--public-url must be a URL such as https://pin.example.com")
 	}
 	if s.Sandbox {
 		return nil
 	}
 	return s.Missing()
+}
+
+// Public is the URL under which clients reach a server that listens on address.
+func (s *Serve) Public(address string) string {
+	switch {
+	case s.PublicURL != "":
+		return s.PublicURL
+	case s.TLSCertificate != "":
+		return "https://" + address
+	}
+	return "http://" + address
 }

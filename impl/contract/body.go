@@ -73,11 +73,11 @@ func newBody(known shapes, op *openapi3.Operation) *body {
 // field, and hides an overlong body behind "reading failed". What it offers on top, a ValidatedValue
 // to bind from (KeepValidatedValue), keptBody has too.
 func (op *Operation) checkBody(r *http.Request) []Violation {
-	if encoded(r.Header) {
-		return []Violation{{In: InEncoding, Rule: RuleEncoding, Limit: "identity"}}
-	}
 	if op.body == nil {
 		return refuseBody(r)
+	}
+	if encoded(r.Header) {
+		return []Violation{{In: InEncoding, Rule: RuleEncoding, Limit: "identity"}}
 	}
 	media := op.body.find(r.Header)
 	if media == nil && op.body.typeAlways {

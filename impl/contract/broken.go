@@ -9,7 +9,7 @@ import (
 // Broken is the error of a request that breaks the contract: never empty, in the order in which the
 // contract is checked. It is what a vendor's one error exit gets for anything that was found before
 // its handler.
-type Broken []Violation
+type Broken []Violation //nolint:errname // contract.Broken says it
 
 // Error lists the violations. Nothing in it comes from the request.
 func (b Broken) Error() string {
@@ -30,9 +30,9 @@ const (
 // NoRoute, NoMethod and Unbound are the violations of requests that never reached, or passed, the
 // document's rules.
 var (
-	NoRoute  = Broken{{In: InPath, Rule: RuleRoute}}
-	NoMethod = Broken{{In: InPath, Rule: RuleMethod}}
-	Unbound  = Broken{{In: InBody, Rule: RuleValue}}
+	NoRoute  = Broken{{In: InPath, Rule: RuleRoute}}  //nolint:errname // as Broken
+	NoMethod = Broken{{In: InPath, Rule: RuleMethod}} //nolint:errname // as Broken
+	Unbound  = Broken{{In: InBody, Rule: RuleValue}}  //nolint:errname // as Broken
 )
 
 // Status is the HTTP status that violations call for where a contract documents nothing else: 404 and

@@ -207,7 +207,8 @@ func TestDocumentedProblems(t *testing.T) {
 func TestDocumentedViolations(t *testing.T) {
 	s := newServer(t)
 	sent := 0
-	conversations, _ := contracttest.Conversations(load(t, "issuer").Spec()) // those that cannot be held are found elsewhere
+	conversations, err := contracttest.Conversations(load(t, "issuer").Spec())
+	require.NoError(t, err)
 	for _, c := range conversations {
 		if c.Reply.Status != http.StatusBadRequest {
 			continue

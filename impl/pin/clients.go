@@ -11,11 +11,11 @@ import (
 )
 
 // CreateClient adds a partner's credentials and returns the secret, which is kept as a MAC only and
-// cannot be shown again: NotFound for the program, Forbidden, Duplicate. A secret that is given
-// ("": one is drawn) is used as it is.
+// cannot be shown again: NotFound for the program, Forbidden, Duplicate. Nobody gives a client of its
+// own contract more than it may do itself. A secret that is given ("": one is drawn) is used as it is.
 func (v *Vault) CreateClient(ctx context.Context, c Client, secret string, m Memo) (Client, string, error) {
 	who := CallerFrom(ctx)
-	if !who.Reaches(c.ProgramID) {
+	if !who.Reaches(c.ProgramID) || c.Contract == who.Contract && !who.May(c.Scopes...) {
 		return Client{}, "", &Error{Code: Forbidden}
 	}
 	if c.ProgramID != "" {

@@ -31,13 +31,14 @@ func (c *serveCommand) Run(ctx context.Context) (err error) {
 	if err := readySchema(ctx, db, c.Sandbox || c.Embedded()); err != nil {
 		return err
 	}
-	app, err := build(ctx, c.Serve, surroundings{db: db, store: db, log: log})
-	if err != nil {
-		return err
-	}
 	listener, err := listen(ctx, c.Serve)
 	if err != nil {
 		return err
+	}
+	c.PublicURL = c.Public(listener.Addr().String())
+	app, err := build(ctx, c.Serve, surroundings{db: db, store: db, log: log})
+	if err != nil {
+		return errors.Join(err, listener.Close())
 	}
 	if c.Sandbox {
 		greet(os.Stdout, c.PublicURL)

@@ -1,0 +1,191 @@
+package main
+
+import (
+	"encoding/base64"
+	"net/http"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"pinvault/impl/contract/contracttest"
+	"pinvault/impl/store/storetest"
+)
+
+func TestCommandLine(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		name string
+		args []string
+		code int
+		says []string
+	}{
+		{"a server without keys refuses to start and says what to set", []string{"serve"}, 2,
+			[]string{"no keys", "PINVAULT_KEYSET", "PINVAULT_MASTER_KEY", "pinvault keys init", "--sandbox"}},
+		{"a database of an unknown kind is refused", []string{"serve", "--sandbox", "--database-url", "mysql://x"}, 2, []string{"sqlite:// or postgres://"}},
+		{"half of a TLS pair is refused", []string{"serve", "--sandbox", "--tls-key", "k.pem"}, 2, []string{"go together"}},
+		{"help lists the commands", []string{"--help"}, 0, []string{"serve", "migrate", "keys init", "version"}},
+		{"help of serve names the environment variables", []string{"serve", "--help"}, 0, []string{"$PINVAULT_DATABASE_URL", "$PINVAULT_LISTEN"}},
+		{"version prints one", []string{"version"}, 0, []string{"pinvault", "go1."}},
+		{"an unknown flag is refused", []string{"serve", "--sandbx"}, 2, []string{"--sandbx", "did you mean \"--sandbox\""}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			c := pinvault(t, test.args...)
+			out, _ := c.CombinedOutput()
+			require.Equal(t, test.code, c.ProcessState.ExitCode(), "%s", out)
+			for _, text := range test.says {
+				require.Contains(t, string(out), text)
+			}
+		})
+	}
+}
+
+// keysFor makes a keyset and returns the settings that name it.
+func keysFor(t *testing.T) []string {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "keyset.json")
+	env := []string{"PINVAULT_KEYSET=" + file, "PINVAULT_MASTER_KEY=" + base64.StdEncoding.EncodeToString([]byte(strings.Repeat("k", 32)))}
+	c := pinvault(t, "keys", "init")
+	c.Env = append(c.Env, env...)
+	out, err := c.CombinedOutput()
+	require.NoError(t, err, "%s", out)
+	again := pinvault(t, "keys", "init")
+	again.Env = append(again.Env, env...)
+	require.Error(t, again.Run(), "a keyset is never overwritten")
+	return env
+}
+
+func TestProductionServerStartsOnItsOwnKeysAndHasNoSandbox(t *testing.T) {
+	t.Parallel()
+	p := serveProcess(t, keysFor(t), "--database-url", storetest.SQLite(t))
+	for path, want := range map[string]int{"/readyz": 200, "/sandbox/fixtures": 404, "/issuer/v1/programs": 401} {
+		r, err := http.Get(p.url + path) //nolint:noctx // the process ends with the test
+		require.NoError(t, err)
+		require.NoError(t, r.Body.Close())
+		require.Equal(t, want, r.StatusCode, path)
+	}
+	require.NotContains(t, p.out.String(), "sandbox")
+}
+
+func TestSandboxAndProductionNeverShareADatabase(t *testing.T) {
+	t.Parallel()
+	production, sandboxed := storetest.SQLite(t), storetest.SQLite(t)
+	env := keysFor(t)
+	serveProcess(t, nil, "--sandbox", "--database-url", sandboxed).kill(t)
+	c := pinvault(t, "serve", "--listen", "127.0.0.1:0", "--database-url", sandboxed)
+	c.Env = append(c.Env, env...)
+	out, err := c.CombinedOutput()
+	require.Error(t, err)
+	require.Contains(t, string(out), "made by a sandbox")
+
+	require.NoError(t, createProgramIn(t, production))
+	out, err = pinvault(t, "serve", "--sandbox", "--listen", "127.0.0.1:0", "--database-url", production).CombinedOutput()
+	require.Error(t, err)
+	require.Contains(t, string(out), "no sandbox made")
+}
+
+func TestServerAsksForAMigrationAndMigrateBringsIt(t *testing.T) {
+	t.Parallel()
+	database := storetest.Postgres(t)
+	env := keysFor(t)
+	c := pinvault(t, "serve", "--listen", "127.0.0.1:0", "--database-url", database)
+	c.Env = append(c.Env, env...)
+	out, err := c.CombinedOutput()
+	require.Error(t, err)
+	require.Contains(t, string(out), "run 'pinvault migrate'")
+	for range 2 {
+		out, err = pinvault(t, "migrate", "--database-url", database).CombinedOutput()
+		require.NoError(t, err, "%s", out)
+	}
+	serveProcess(t, env, "--database-url", database)
+}
+
+func TestServerStopsWhenToldAndLetsRequestsEnd(t *testing.T) {
+	t.Parallel()
+	p := serveProcess(t, nil, "--sandbox", "--database-url", storetest.SQLite(t))
+	require.NoError(t, p.Process.Signal(syscall.SIGTERM))
+	done := make(chan error, 1)
+	go func() { done <- p.Wait() }()
+	select {
+	case err := <-done:
+		require.NoError(t, err, "%s", p.log)
+	case <-time.After(20 * time.Second):
+		t.Fatal("the server did not stop")
+	}
+}
+
+// threddToken asks a running sandbox for a token of Thredd's contract.
+func threddToken(t testing.TB, base string) string {
+	t.Helper()
+	return contracttest.New(t, base).Do(http.MethodPost, "/connect/token", contracttest.Form(url.Values{
+		"grant_type": {"client_credentials"}, "client_id": {"thredd-sandbox"}, "client_secret": {"thredd-sandbox-secret"},
+	})).ExpectStatus(http.StatusOK).Text("/access_token")
+}
+
+// What was acknowledged survives kill -9, and a token outlives the process that issued it.
+func TestAcknowledgedChangesSurviveKill(t *testing.T) {
+	t.Parallel()
+	for name, database := range map[string]func(testing.TB) string{"SQLite": storetest.SQLite, "PostgreSQL": storetest.Postgres} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			at := database(t)
+			p := serveProcess(t, nil, "--sandbox", "--database-url", at)
+			token := threddToken(t, p.url)
+			for _, digits := range []string{"0000", "4826", "9173"} {
+				c := contracttest.New(t, p.url)
+				c.Do(http.MethodPost, "/api/v1/cards/103169946/pin", contracttest.Bearer(token), contracttest.JSON(map[string]string{"pin": digits})).
+					ExpectStatus(http.StatusNoContent)
+				p.kill(t)
+				p = serveProcess(t, nil, "--sandbox", "--database-url", at)
+				read := contracttest.New(t, p.url).Do(http.MethodGet, "/api/v1/cards/103169946/pin", contracttest.Bearer(token)).ExpectStatus(http.StatusOK)
+				require.Equal(t, digits, read.Text("/pin"))
+			}
+			out, err := pinvault(t, "audit", "verify", "--sandbox", "--database-url", at).CombinedOutput()
+			require.NoError(t, err, "%s", out)
+			require.Contains(t, string(out), "all whole")
+		})
+	}
+}
+
+// The calls of the README, pasted one after the other, and once more after a restart.
+func TestReadmeCallsWork(t *testing.T) {
+	t.Parallel()
+	for _, tool := range []string{"bash", "curl", "sed"} {
+		_, err := exec.LookPath(tool)
+		require.NoError(t, err, "the README's calls need %s", tool)
+	}
+	readme, err := os.ReadFile("../../../README.md")
+	require.NoError(t, err)
+	_, walk, found := strings.Cut(string(readme), "## Five minutes")
+	require.True(t, found)
+	walk, _, _ = strings.Cut(walk, "\n## ")
+	var script strings.Builder
+	for _, block := range regexp.MustCompile("(?s)```sh\n(.*?)```").FindAllStringSubmatch(walk, -1) {
+		script.WriteString(block[1])
+	}
+	database := storetest.SQLite(t)
+	for _, run := range []string{"fresh", "after a restart"} {
+		p := serveProcess(t, nil, "--sandbox", "--database-url", database)
+		c := exec.CommandContext(t.Context(), "bash", "-e")
+		c.Stdin = strings.NewReader(strings.ReplaceAll(script.String(), "http://127.0.0.1:8080", p.url))
+		out, err := c.CombinedOutput()
+		require.NoError(t, err, "%s", out)
+		lines := strings.Fields(string(out))
+		require.GreaterOrEqual(t, len(lines), 10, "%s: %s", run, out)
+		require.Equal(t, []string{
+			"204", `{"pin":"0000"}`, `{"status":"Unblocked","remainingTries":"3"}`,
+			`{"result":"mismatch","remainingTries":2}`, `{"result":"mismatch","remainingTries":1}`, `{"result":"mismatch","remainingTries":0}`,
+			`{"status":"Blocked","remainingTries":"0"}`, "204", `{"status":"Unblocked","remainingTries":"3"}`,
+		}, lines[:9], run)
+		require.Contains(t, string(out), "Unblocking blocked PIN")
+		p.kill(t)
+	}
+}

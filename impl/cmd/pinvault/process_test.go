@@ -1,0 +1,78 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"io"
+	"os"
+	"os/exec"
+	"os/signal"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// asCommand makes the test binary behave as pinvault, so that tests can run it as a process of its own.
+const asCommand = "PINVAULT_TEST_AS_COMMAND=1"
+
+func TestMain(m *testing.M) {
+	name, value, _ := strings.Cut(asCommand, "=")
+	if os.Getenv(name) == value {
+		ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+		code := run(ctx, os.Args[1:])
+		stop()
+		os.Exit(code)
+	}
+	os.Exit(m.Run())
+}
+
+// pinvault is the command with its arguments, in a surrounding without settings of the developer's.
+func pinvault(t testing.TB, args ...string) *exec.Cmd {
+	t.Helper()
+	c := exec.CommandContext(t.Context(), os.Args[0], args...)
+	c.Env = []string{asCommand, "HOME=" + t.TempDir(), "PATH=" + os.Getenv("PATH")}
+	c.Dir = t.TempDir()
+	return c
+}
+
+// process is a running pinvault serve.
+type process struct {
+	*exec.Cmd
+	url string
+	log *buffer
+	out *buffer
+}
+
+// serveProcess starts a server on a free port and returns when it serves. It is killed when the test ends.
+func serveProcess(t testing.TB, env []string, args ...string) *process {
+	t.Helper()
+	p := &process{Cmd: pinvault(t, append([]string{"serve", "--listen", "127.0.0.1:0"}, args...)...), log: &buffer{}, out: &buffer{}}
+	p.Env = append(p.Env, env...)
+	p.Stdout = p.out
+	stderr, err := p.StderrPipe()
+	require.NoError(t, err)
+	require.NoError(t, p.Start())
+	t.Cleanup(func() { _ = p.Process.Kill(); _ = p.Wait() })
+	lines := bufio.NewReader(stderr)
+	for p.url == "" {
+		line, err := lines.ReadString('\n')
+		_, _ = p.log.Write([]byte(line))
+		require.NoError(t, err, "the server ended before it served: %s", p.log)
+		var entry struct{ Msg, Listen string }
+		if json.Unmarshal([]byte(line), &entry) == nil && entry.Msg == "serving" {
+			p.url = "http://" + entry.Listen
+		}
+	}
+	go func() { _, _ = io.Copy(p.log, lines) }()
+	return p
+}
+
+// kill ends the process as kill -9 does.
+func (p *process) kill(t testing.TB) {
+	t.Helper()
+	require.NoError(t, p.Process.Kill())
+	_ = p.Wait()
+}
