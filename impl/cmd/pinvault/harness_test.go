@@ -5,8 +5,10 @@ import (
 	"context"
 	"io/fs"
 	"log/slog"
+	"maps"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -50,7 +52,7 @@ func start(t testing.TB, url string) *harness {
 	t.Cleanup(func() { require.NoError(t, db.Close()) })
 	require.NoError(t, db.Migrate(t.Context()))
 
-	h := &harness{store: db, faults: &faults{Store: db}, clock: newClock(), log: &buffer{}, docs: map[string]*openapi3.T{}}
+	h := &harness{store: db, faults: &faults{Store: db}, clock: newClock(), log: &buffer{}, docs: specs(t)}
 	app, err := build(t.Context(), config.Serve{Sandbox: true, PublicURL: "http://sandbox"}, surroundings{
 		db: db, store: h.faults, log: server.NewLogger(h.log, slog.LevelDebug), now: h.clock.now,
 		token: func(s *oauth.Server) { h.tokens = s },
@@ -59,29 +61,26 @@ func start(t testing.TB, url string) *harness {
 	s := httptest.NewServer(app)
 	t.Cleanup(s.Close)
 	h.url = s.URL
-	var specs []*openapi3.T
-	for _, name := range documents(t) {
-		d, err := contract.Load(openapi.Documents, name)
-		require.NoError(t, err)
-		h.docs[name] = d.Spec()
-		specs = append(specs, d.Spec())
-	}
-	h.client = contracttest.New(t, s.URL, specs...)
+	h.client = contracttest.New(t, s.URL, slices.Collect(maps.Values(h.docs))...)
 	return h
 }
 
-// documents are the names of all contracts.
-func documents(t testing.TB) []string {
+// specs are the documents of all contracts, by name.
+func specs(t testing.TB) map[string]*openapi3.T {
 	t.Helper()
 	files, err := fs.Glob(openapi.Documents, "*.yaml")
 	require.NoError(t, err)
-	var names []string
+	all := map[string]*openapi3.T{}
 	for _, f := range files {
-		if !strings.HasSuffix(f, ".cfg.yaml") {
-			names = append(names, strings.TrimSuffix(f, ".yaml"))
+		name, _ := strings.CutSuffix(f, ".yaml")
+		if strings.HasSuffix(name, ".cfg") {
+			continue
 		}
+		d, err := contract.Load(openapi.Documents, name)
+		require.NoError(t, err)
+		all[name] = d.Spec()
 	}
-	return names
+	return all
 }
 
 // mint is a token of a sandbox client for so long, with its scopes or those given.

@@ -5,14 +5,18 @@ import (
 	"context"
 	"encoding/json"
 	"io"
+	"maps"
 	"os"
 	"os/exec"
 	"os/signal"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"pinvault/impl/contract/contracttest"
 )
 
 // asCommand makes the test binary behave as pinvault, so that tests can run it as a process of its own.
@@ -46,10 +50,12 @@ type process struct {
 	out *buffer
 }
 
-// serveProcess starts a server on a free port and returns when it serves. It is killed when the test ends.
+// serveProcess starts a server on a free port and returns when it serves, which it logs at level INFO. All
+// of a test's servers share a public URL, as processes behind a load balancer do. It is killed when the
+// test ends.
 func serveProcess(t testing.TB, env []string, args ...string) *process {
 	t.Helper()
-	p := &process{Cmd: pinvault(t, append([]string{"serve", "--listen", "127.0.0.1:0"}, args...)...), log: &buffer{}, out: &buffer{}}
+	p := &process{Cmd: pinvault(t, append([]string{"serve", "--listen", "127.0.0.1:0", "--public-url", "http://pinvault.test"}, args...)...), log: &buffer{}, out: &buffer{}}
 	p.Env = append(p.Env, env...)
 	p.Stdout = p.out
 	stderr, err := p.StderrPipe()
@@ -75,4 +81,10 @@ func (p *process) kill(t testing.TB) {
 	t.Helper()
 	require.NoError(t, p.Process.Kill())
 	_ = p.Wait()
+}
+
+// clientOf is a client of a running server that checks every reply against its document.
+func clientOf(t testing.TB, base string) *contracttest.Client {
+	t.Helper()
+	return contracttest.New(t, base, slices.Collect(maps.Values(specs(t)))...)
 }

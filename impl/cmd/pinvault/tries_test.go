@@ -9,7 +9,6 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"pinvault/impl/contract/contracttest"
 	"pinvault/impl/store/storetest"
 )
 
@@ -26,8 +25,8 @@ func TestParallelGuessesAreStoppedAtTheLimit(t *testing.T) {
 	t.Run("two processes on PostgreSQL", func(t *testing.T) {
 		t.Parallel()
 		at := storetest.Postgres(t)
-		one := serveProcess(t, nil, "--sandbox", "--database-url", at, "--log-level", "ERROR+1")
-		two := serveProcess(t, nil, "--sandbox", "--database-url", at, "--log-level", "ERROR+1")
+		one := serveProcess(t, nil, "--sandbox", "--database-url", at)
+		two := serveProcess(t, nil, "--sandbox", "--database-url", at)
 		guessInRounds(t, one.url, two.url)
 	})
 	t.Run("one process on SQLite", func(t *testing.T) {
@@ -39,7 +38,7 @@ func TestParallelGuessesAreStoppedAtTheLimit(t *testing.T) {
 func guessInRounds(t *testing.T, servers ...string) {
 	t.Helper()
 	const card = "/issuer/v1/cards/00000000-0000-7000-8000-000000000002/pin"
-	fixtures := contracttest.New(t, servers[0]).Do(http.MethodGet, "/sandbox/fixtures").ExpectStatus(http.StatusOK)
+	fixtures := clientOf(t, servers[0]).Do(http.MethodGet, "/sandbox/fixtures").ExpectStatus(http.StatusOK)
 	token := fixtures.Text("/clients/issuer/token")
 	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: guesses}}
 	t.Cleanup(client.CloseIdleConnections)

@@ -1,0 +1,153 @@
+package main
+
+import (
+	"context"
+	"encoding/hex"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/stretchr/testify/require"
+
+	"pinvault/impl/contract"
+	"pinvault/impl/keyring"
+	"pinvault/impl/oauth"
+	"pinvault/impl/pin"
+	"pinvault/impl/pinblock"
+	"pinvault/impl/server"
+	"pinvault/impl/thredd"
+	"pinvault/openapi"
+)
+
+// stub is a vault that answers at once, and the clients of one token.
+type stub struct {
+	thredd.Vault
+	client pin.Client
+	record pin.Record
+}
+
+func (s stub) Card(context.Context, pin.Query) (pin.Record, error)              { return s.record, nil }
+func (s stub) Client(context.Context, string) (pin.Client, error)               { return s.client, nil }
+func (s stub) Authenticate(context.Context, string, string) (pin.Client, error) { return s.client, nil }
+
+// recorder is a ResponseWriter that can be used again.
+type recorder struct {
+	header http.Header
+	status int
+	bytes  int
+}
+
+func (r *recorder) Header() http.Header         { return r.header }
+func (r *recorder) WriteHeader(status int)      { r.status = status }
+func (r *recorder) Write(b []byte) (int, error) { r.bytes += len(b); return len(b), nil }
+
+// Routing, authorization with a cached token, contract check and rendering of PIN status, over a stub
+// vault: all of a request but the network and the database. The log writes to nowhere.
+func BenchmarkPINStatusOverAStubVault(b *testing.B) {
+	client := pin.Client{ID: "bench", ProgramID: "p", Contract: thredd.Name, Scopes: []string{"pins:read"}}
+	vault := stub{client: client, record: pin.Record{Card: pin.Card{Status: pin.StatusNormal}, Program: pin.Program{TryLimit: 3}, PIN: pin.PINRecord{TriesLeft: 3}}}
+	tokens, err := oauth.New(vault, signingKeys(keyring.Sandbox()), "http://bench", nil, nil)
+	require.NoError(b, err)
+	common, err := contract.Load(openapi.Documents, "common")
+	require.NoError(b, err)
+	document, err := contract.Load(openapi.Documents, thredd.Name)
+	require.NoError(b, err)
+	noTokens := func(context.Context, string, url.Values, string, time.Duration) (string, []string, error) {
+		return "", nil, nil
+	}
+	app, err := server.New(server.Options{
+		Common: common, Tokens: tokens, Log: server.NewLogger(io.Discard, slog.LevelInfo), Metrics: prometheus.NewRegistry(),
+		Ready:     func(context.Context) error { return nil },
+		Contracts: []server.Contract{{Document: document, API: thredd.New(vault, nil, noTokens)}},
+	})
+	require.NoError(b, err)
+	token, err := tokens.Mint(client, time.Hour)
+	require.NoError(b, err)
+	r := httptest.NewRequest(http.MethodGet, "/api/v1/cards/103169946/pin/status", http.NoBody)
+	r.Header.Set("Authorization", "Bearer "+token.AccessToken)
+	w := &recorder{header: http.Header{}}
+	b.ReportAllocs()
+	for b.Loop() {
+		clear(w.header)
+		app.ServeHTTP(w, r)
+		if w.status != http.StatusOK {
+			b.Fatal(w.status)
+		}
+	}
+}
+
+// memory is a store of one card whose tries are always given back, for the vault's own work alone.
+type memory struct {
+	pin.Store
+	tx
+	record pin.Record
+	key    pin.ZoneKey
+}
+
+type tx struct{ pin.Tx }
+
+func (tx) GiveBack(string, int64, int) (int, error)                  { return 3, nil }
+func (tx) LastAudit(string) (int64, []byte, error)                   { return 0, nil, nil }
+func (tx) InsertAudit(pin.AuditEvent) error                          { return nil }
+func (m memory) InTx(_ context.Context, fn func(pin.Tx) error) error { return fn(m.tx) }
+func (m memory) Find(context.Context, pin.Search) ([]pin.Record, error) {
+	return []pin.Record{m.record}, nil
+}
+func (m memory) ZoneKey(context.Context, string) (pin.ZoneKey, error) { return m.key, nil }
+func (m memory) TakeTry(context.Context, string, int) (pin.Taken, bool, error) {
+	return pin.Taken{State: pin.PINChosen, Verifier: m.record.PIN.Verifier, TriesLeft: 2, TakeNumber: 1}, true, nil
+}
+
+// captured gets the card that a vault makes.
+type captured struct {
+	memory
+	card *pin.Card
+	pin  *pin.PINRecord
+}
+
+func (c captured) Program(context.Context, string) (pin.Program, error) { return c.record.Program, nil }
+func (c captured) InTx(_ context.Context, fn func(pin.Tx) error) error  { return fn(capturing{c.tx, c}) }
+
+type capturing struct {
+	tx
+	c captured
+}
+
+func (t capturing) InsertCard(card pin.Card, _ string, p pin.PINRecord) error {
+	*t.c.card, *t.c.pin = card, p
+	return nil
+}
+
+// A PIN block verified in the vault, from the block to the audit event, without a database.
+func BenchmarkVerifyWithoutDatabase(b *testing.B) {
+	program := pin.NewProgram("bench")
+	program.ID = "p"
+	m := memory{record: pin.Record{Program: program}}
+	ring := keyring.New(keyring.Sandbox(), nil, nil)
+	raw, err := hex.DecodeString("E8DD93B8AF13999C7644C0FE11F5D2A7")
+	require.NoError(b, err)
+	m.key, err = ring.WrapZoneKey("zpk", "", pin.UsageZonePIN, "TDES", raw)
+	require.NoError(b, err)
+	right, err := pin.New([]byte("7010"))
+	require.NoError(b, err)
+	made := captured{memory: m, card: &m.record.Card, pin: &m.record.PIN}
+	_, err = pin.NewVault(made, ring, nil, nil).CreateCard(b.Context(), pin.NewCard{ProgramID: "p", PAN: "9999990000000014", PIN: right}, pin.Memo{})
+	require.NoError(b, err)
+
+	block, err := hex.DecodeString("2F780C8387FFF32C")
+	require.NoError(b, err)
+	vault := pin.NewVault(m, keyring.New(keyring.Sandbox(), m, nil), nil, nil)
+	offer := pin.Encrypted("zpk", pinblock.ISO0, block)
+	b.ReportAllocs()
+	for b.Loop() {
+		v, err := vault.Verify(b.Context(), pin.Query{CardID: m.record.Card.ID}, offer, pin.Memo{})
+		if err != nil || v.Result != pin.Match {
+			b.Fatal(v, err)
+		}
+	}
+}
