@@ -21,7 +21,14 @@ const redacted = "****"
 //
 // It prints as **** in every way that Go can print a value. Copies share the digits, so Clear on
 // one clears them all. The zero PIN is empty and matches nothing.
-type PIN struct{ digits []byte }
+type PIN struct{ held *held }
+
+// held are the digits. A PIN points at them because fmt asks no method for the verb %p, and prints no
+// more than the pointer.
+type held struct {
+	n      int
+	digits [MaxLength]byte
+}
 
 // New copies digits into a PIN. A wrong length or a character other than a digit is [InvalidPIN].
 func New(digits []byte) (PIN, error) {
@@ -33,7 +40,9 @@ func New(digits []byte) (PIN, error) {
 			return PIN{}, &Error{Code: InvalidPIN}
 		}
 	}
-	return PIN{digits: append(make([]byte, 0, MaxLength), digits...)}, nil
+	p := PIN{&held{n: len(digits)}}
+	copy(p.held.digits[:], digits)
+	return p, nil
 }
 
 // Random draws a PIN of n digits, each equally likely.
@@ -42,7 +51,11 @@ func Random(source io.Reader, n int) (PIN, error) {
 		return PIN{}, &Error{Code: InvalidPIN}
 	}
 	digits, err := randomDigits(source, n)
-	return PIN{digits: digits}, err
+	if err != nil {
+		return PIN{}, err
+	}
+	defer clear(digits)
+	return New(digits)
 }
 
 // randomDigits draws n ASCII digits. Bytes of 250 and above are thrown away: they would make the
@@ -68,17 +81,22 @@ func randomDigits(source io.Reader, n int) ([]byte, error) {
 }
 
 // Len is the number of digits.
-func (p PIN) Len() int { return len(p.digits) }
+func (p PIN) Len() int { return len(p.Digits()) }
 
 // Digits are the digits themselves, not a copy: for PIN blocks, verifiers and the one reply that a
 // contract documents to carry a PIN.
-func (p PIN) Digits() []byte { return p.digits }
+func (p PIN) Digits() []byte {
+	if p.held == nil {
+		return nil
+	}
+	return p.held.digits[:p.held.n]
+}
 
 // Clear overwrites the digits, in all copies.
-func (p PIN) Clear() { clear(p.digits) }
+func (p PIN) Clear() { clear(p.Digits()) }
 
 // Equal compares in constant time.
-func (p PIN) Equal(q PIN) bool { return subtle.ConstantTimeCompare(p.digits, q.digits) == 1 }
+func (p PIN) Equal(q PIN) bool { return subtle.ConstantTimeCompare(p.Digits(), q.Digits()) == 1 }
 
 // String, GoString, Format, MarshalJSON, MarshalText and LogValue print ****.
 func (PIN) String() string { return redacted }

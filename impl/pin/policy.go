@@ -28,7 +28,7 @@ var popular = map[string]bool{
 // weak tells whether a thief would try the PIN among the first: one digit or a group of digits
 // repeated, a run up or down the digits, a popular choice.
 func weak(p PIN) bool {
-	d := string(p.digits)
+	d := string(p.Digits())
 	if popular[d] {
 		return true
 	}

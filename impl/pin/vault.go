@@ -453,7 +453,7 @@ func (v *Vault) matches(cardID string, p PIN, verifier []byte) bool {
 	if len(verifier) == 0 || p.Len() == 0 {
 		return false
 	}
-	input := frame(cardID, string(p.digits))
+	input := frame(cardID, string(p.Digits()))
 	defer clear(input)
 	return v.keys.VerifyMAC(UseVerifier, input, verifier)
 }
@@ -461,7 +461,7 @@ func (v *Vault) matches(cardID string, p PIN, verifier []byte) bool {
 // seal makes the PIN's form at rest: a verifier bound to the card and, only where the program allows
 // retrieval, a ciphertext bound to program and card.
 func (v *Vault) seal(c Card, pr Program, p PIN, state PINState) (PINRecord, error) {
-	input := frame(c.ID, string(p.digits))
+	input := frame(c.ID, string(p.Digits()))
 	defer clear(input)
 	out := PINRecord{State: state, TriesLeft: pr.TryLimit, Version: 1, ChangedAt: v.clock()}
 	var err error
@@ -469,7 +469,7 @@ func (v *Vault) seal(c Card, pr Program, p PIN, state PINState) (PINRecord, erro
 		return PINRecord{}, err
 	}
 	if pr.RetrievalAllowed {
-		out.Ciphertext, err = v.keys.Seal(UsePIN, p.digits, frame(pr.ID, c.ID))
+		out.Ciphertext, err = v.keys.Seal(UsePIN, p.Digits(), frame(pr.ID, c.ID))
 	}
 	return out, err
 }

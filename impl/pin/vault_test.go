@@ -1,0 +1,464 @@
+package pin_test
+
+import (
+	"context"
+	"encoding/hex"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"pgregory.net/rapid"
+
+	"pinvault/impl/keyring"
+	"pinvault/impl/pin"
+	"pinvault/impl/pinblock"
+	"pinvault/impl/store"
+	"pinvault/impl/store/storetest"
+)
+
+// world is a vault over a real store, with one program, one zone PIN key and one card.
+type world struct {
+	*pin.Vault
+	store   *store.Store
+	program pin.Program
+	card    pin.Card
+	q       pin.Query
+}
+
+const zpk = "E8DD93B8AF13999C7644C0FE11F5D2A7"
+
+func newWorld(t testing.TB, settings ...func(*pin.Program)) *world {
+	t.Helper()
+	ctx := context.Background()
+	db, err := store.Open(ctx, storetest.SQLite(t), store.Options{})
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, db.Close()) })
+	require.NoError(t, db.Migrate(ctx))
+	ring := keyring.New(keyring.Sandbox(), db, nil)
+	w := &world{store: db, Vault: pin.NewVault(db, ring, func() time.Time { return time.Date(2026, 1, 15, 12, 0, 0, 0, time.UTC) }, nil)}
+	program := pin.NewProgram("test")
+	program.RetrievalAllowed = true
+	for _, set := range settings {
+		set(&program)
+	}
+	w.program, err = w.CreateProgram(ctx, program, pin.Memo{})
+	require.NoError(t, err)
+	raw, err := hex.DecodeString(zpk)
+	require.NoError(t, err)
+	key, err := ring.WrapZoneKey("zpk", "", pin.UsageZonePIN, "TDES", raw)
+	require.NoError(t, err)
+	require.NoError(t, db.InTx(ctx, func(tx pin.Tx) error { return tx.InsertZoneKey(key) }))
+	w.card, err = w.CreateCard(ctx, pin.NewCard{ProgramID: w.program.ID, PAN: "9999990000000014", PIN: of(t, "4826"),
+		References: []pin.Reference{{Kind: pin.KindURN, Value: "1"}, {Kind: pin.KindAlias, Value: "A"}}}, pin.Memo{})
+	require.NoError(t, err)
+	w.q = pin.Query{CardID: w.card.ID}
+	return w
+}
+
+func of(t require.TestingT, digits string) pin.PIN {
+	p, err := pin.New([]byte(digits))
+	require.NoError(t, err)
+	return p
+}
+
+// try verifies a PIN in clear.
+func (w *world) try(t require.TestingT, digits string) pin.Verification {
+	v, err := w.Verify(context.Background(), w.q, pin.Clear(of(t, digits)), pin.Memo{})
+	require.NoError(t, err)
+	return v
+}
+
+func (w *world) remaining(t require.TestingT) int {
+	rec, err := w.Card(context.Background(), w.q)
+	require.NoError(t, err)
+	return rec.RemainingTries()
+}
+
+func block(t require.TestingT, digits string) pin.Offer {
+	raw, err := hex.DecodeString(zpk)
+	require.NoError(t, err)
+	key, err := pinblock.NewTDES(raw)
+	require.NoError(t, err)
+	b, err := key.Encrypt(pinblock.ISO0, []byte(digits), "9999990000000014", nil)
+	require.NoError(t, err)
+	return pin.Encrypted("zpk", pinblock.ISO0, b)
+}
+
+func TestWrongPINsUseUpTheTriesAndARightOneRestoresThem(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	for _, step := range []struct {
+		digits    string
+		result    pin.Result
+		remaining int
+	}{
+		{"1111", pin.Mismatch, 2}, {"4826", pin.Match, 3}, {"1111", pin.Mismatch, 2}, {"48260", pin.Mismatch, 1}, {"482", "", 1},
+		{"2222", pin.Mismatch, 0}, {"4826", pin.Exhausted, 0}, {"1111", pin.Exhausted, 0},
+	} {
+		if step.result == "" {
+			continue
+		}
+		require.Equal(t, pin.Verification{Result: step.result, RemainingTries: step.remaining}, w.try(t, step.digits), step.digits)
+		require.Equal(t, step.remaining, w.remaining(t))
+	}
+	require.NoError(t, w.Unblock(t.Context(), w.q, pin.Memo{Description: "identified"}))
+	require.Equal(t, pin.Verification{Result: pin.Match, RemainingTries: 3}, w.try(t, "4826"))
+}
+
+func TestBlocksAreOpenedOnlyWhenATryWasTaken(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	verify := func(o pin.Offer) (pin.Verification, error) { return w.Verify(t.Context(), w.q, o, pin.Memo{}) }
+	v, err := verify(block(t, "4826"))
+	require.NoError(t, err)
+	require.Equal(t, pin.Verification{Result: pin.Match, RemainingTries: 3}, v)
+	_, err = verify(pin.Encrypted("nobody", pinblock.ISO0, make([]byte, 8)))
+	require.Equal(t, pin.UnknownKey, pin.CodeOf(err))
+	require.Equal(t, 3, w.remaining(t), "an unknown key takes no try")
+	for left, broken := range map[int]pin.Offer{
+		2: pin.Encrypted("zpk", pinblock.ISO0, make([]byte, 8)),
+	} {
+		v, err = verify(broken)
+		require.NoError(t, err)
+		require.Equal(t, pin.Verification{Result: pin.Opaque, RemainingTries: left}, v)
+	}
+	v, err = verify(pin.Encrypted("zpk", pinblock.ISO4, make([]byte, 16)))
+	require.NoError(t, err)
+	require.Equal(t, pin.Verification{Result: pin.Opaque, RemainingTries: 1}, v, "a format that the key does not carry")
+	v, err = verify(pin.Encrypted("zpk", pinblock.ISO0, make([]byte, 3)))
+	require.NoError(t, err)
+	require.Equal(t, pin.Verification{Result: pin.Opaque, RemainingTries: 0}, v, "a block of another size")
+	v, err = verify(block(t, "4826"))
+	require.NoError(t, err)
+	require.Equal(t, pin.Verification{Result: pin.Exhausted}, v)
+}
+
+func TestSetPINLeavesTheCounterAlone(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.try(t, "1111")
+	require.NoError(t, w.SetPIN(t.Context(), w.q, of(t, "9173"), pin.Memo{}))
+	require.Equal(t, 2, w.remaining(t))
+	require.Equal(t, pin.Mismatch, w.try(t, "4826").Result, "the old PIN")
+	require.Equal(t, pin.Match, w.try(t, "9173").Result)
+	read, err := w.RevealPIN(t.Context(), w.q)
+	require.NoError(t, err)
+	require.Equal(t, "9173", string(read.Digits()))
+	require.NoError(t, w.SetPINBlock(t.Context(), w.q, block(t, "5081"), pin.Memo{}))
+	require.Equal(t, pin.Match, w.try(t, "5081").Result)
+	require.Equal(t, pin.Unopenable, pin.CodeOf(w.SetPINBlock(t.Context(), w.q, pin.Encrypted("zpk", pinblock.ISO0, make([]byte, 8)), pin.Memo{})))
+	require.Equal(t, pin.Match, w.try(t, "5081").Result)
+}
+
+func TestChangePINIsOneStep(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		name        string
+		old, chosen pin.Offer
+		want        pin.Verification
+		stands      string // the PIN afterwards
+	}{
+		{"right old PIN", block(t, "4826"), block(t, "5081"), pin.Verification{Result: pin.Match, RemainingTries: 3}, "5081"},
+		{"wrong old PIN takes a try", block(t, "1111"), block(t, "5081"), pin.Verification{Result: pin.Mismatch, RemainingTries: 1}, "4826"},
+		{"weak new PIN gives the tries back", block(t, "4826"), block(t, "1234"), pin.Verification{Result: pin.Rejected, RemainingTries: 3, Reason: pin.WeakPIN}, "4826"},
+		{"too long a new PIN", block(t, "4826"), block(t, "50816273"), pin.Verification{Result: pin.Rejected, RemainingTries: 3, Reason: pin.PINLength}, "4826"},
+		{"new PIN that does not open", block(t, "4826"), pin.Encrypted("zpk", pinblock.ISO0, make([]byte, 8)), pin.Verification{Result: pin.Opaque, RemainingTries: 3}, "4826"},
+		{"old PIN that does not open", pin.Encrypted("zpk", pinblock.ISO0, make([]byte, 8)), block(t, "5081"), pin.Verification{Result: pin.Opaque, RemainingTries: 1}, "4826"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			w.try(t, "0000") // so that a restored counter shows
+			v, err := w.ChangePIN(t.Context(), w.q, test.old, test.chosen, pin.Memo{})
+			require.NoError(t, err)
+			require.Equal(t, test.want, v)
+			require.Equal(t, test.want.RemainingTries, w.remaining(t))
+			require.Equal(t, pin.Match, w.try(t, test.stands).Result)
+		})
+	}
+}
+
+// Of many changes with the right old PIN exactly one wins, and nobody loses a try that was no guess.
+func TestParallelChangesHaveOneWinner(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	const callers = 30
+	results := make(chan pin.Verification, callers)
+	var all sync.WaitGroup
+	for i := range callers {
+		chosen := of(t, "50"+string(rune('0'+i/10))+string(rune('0'+i%10))+"93")
+		all.Go(func() {
+			v, err := w.ChangePIN(context.Background(), w.q, pin.Clear(of(t, "4826")), pin.Clear(chosen), pin.Memo{})
+			if err == nil {
+				results <- v
+			}
+		})
+	}
+	all.Wait()
+	close(results)
+	count := map[pin.Result]int{}
+	for v := range results {
+		count[v.Result]++
+	}
+	require.Equal(t, 1, count[pin.Match], "%v", count)
+	require.Equal(t, callers, count[pin.Match]+count[pin.Mismatch]+count[pin.Exhausted]+count[pin.Overtaken], "%v", count)
+	require.GreaterOrEqual(t, w.remaining(t), 3-count[pin.Mismatch], "%v", count)
+}
+
+func TestPolicyRefusesWhatAThiefTriesFirst(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		policy pin.Policy
+		digits string
+		want   pin.Code
+	}{
+		{pin.PolicyOff, "0000", ""}, {pin.PolicyOff, "1234", ""},
+		{pin.PolicyWeakList, "0000", pin.WeakPIN}, {pin.PolicyWeakList, "1234", pin.WeakPIN}, {pin.PolicyWeakList, "8901", pin.WeakPIN},
+		{pin.PolicyWeakList, "4321", pin.WeakPIN}, {pin.PolicyWeakList, "1212", pin.WeakPIN}, {pin.PolicyWeakList, "123123", pin.WeakPIN},
+		{pin.PolicyWeakList, "2580", pin.WeakPIN}, {pin.PolicyWeakList, "1984", pin.WeakPIN}, {pin.PolicyWeakList, "4827", ""},
+		{pin.PolicyWeakList, "123", pin.InvalidPIN}, {pin.PolicyWeakList, "4827391", pin.PINLength},
+		{pin.PolicyHistory, "1234", pin.WeakPIN}, {pin.PolicyHistory, "4826", pin.RecentPIN}, {pin.PolicyHistory, "9173", ""},
+	} {
+		t.Run(string(test.policy)+" "+test.digits, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, func(p *pin.Program) { p.Policy = test.policy })
+			p, err := pin.New([]byte(test.digits))
+			if err == nil {
+				err = w.SetPIN(t.Context(), w.q, p, pin.Memo{})
+			}
+			require.Equal(t, test.want, pin.CodeOf(err))
+		})
+	}
+}
+
+func TestHistoryRemembersTheLastFour(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, func(p *pin.Program) { p.Policy = pin.PolicyHistory })
+	former := []string{"4826", "5081", "7392", "6140", "9173"}
+	for _, next := range former[1:] {
+		require.NoError(t, w.SetPIN(t.Context(), w.q, of(t, next), pin.Memo{}))
+		for _, old := range former {
+			if old <= next && old == "4826" {
+				require.Equal(t, pin.RecentPIN, pin.CodeOf(w.SetPIN(t.Context(), w.q, of(t, old), pin.Memo{})), "%s after %s", old, next)
+			}
+		}
+	}
+	require.NoError(t, w.SetPIN(t.Context(), w.q, of(t, "3058"), pin.Memo{}))
+	require.NoError(t, w.SetPIN(t.Context(), w.q, of(t, "4826"), pin.Memo{}), "the fifth one back is forgotten")
+}
+
+func TestCardsOutOfServiceAllowNoPINOperation(t *testing.T) {
+	t.Parallel()
+	for status, allowed := range map[pin.Status]bool{
+		pin.StatusNormal: true, pin.StatusUpgrade: true, pin.StatusInvalid: false, pin.StatusLost: false,
+		pin.StatusStolen: false, pin.StatusRestricted: false, pin.StatusClosed: false,
+	} {
+		t.Run(string(status), func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			_, err := w.UpdateCard(t.Context(), w.q, func(c *pin.Card) error { c.Status = status; return nil }, pin.Memo{})
+			require.NoError(t, err)
+			_, verify := w.Verify(t.Context(), w.q, pin.Clear(of(t, "4826")), pin.Memo{})
+			_, change := w.ChangePIN(t.Context(), w.q, pin.Clear(of(t, "4826")), pin.Clear(of(t, "5081")), pin.Memo{})
+			_, reveal := w.RevealPIN(t.Context(), w.q)
+			for what, err := range map[string]error{
+				"verify": verify, "change": change, "reveal": reveal, "unblock": w.Unblock(t.Context(), w.q, pin.Memo{}),
+				"set": w.SetPIN(t.Context(), w.q, of(t, "9173"), pin.Memo{}),
+			} {
+				if allowed {
+					require.NoError(t, err, what)
+				} else {
+					require.Equal(t, pin.CardStatus, pin.CodeOf(err), what)
+				}
+			}
+		})
+	}
+}
+
+func TestAliasesCountUsableCardsOnly(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	byAlias := pin.Query{ProgramID: w.program.ID, References: []pin.Reference{{Kind: pin.KindAlias, Value: "A"}}}
+	twin, err := w.CreateCard(t.Context(), pin.NewCard{ProgramID: w.program.ID, References: []pin.Reference{{Kind: pin.KindAlias, Value: "A"}},
+		Attributes: pin.Attributes{DevicePlanCode: "P2"}}, pin.Memo{})
+	require.NoError(t, err)
+	_, err = w.Card(t.Context(), byAlias)
+	require.Equal(t, pin.Ambiguous, pin.CodeOf(err))
+	narrowed := byAlias
+	narrowed.DevicePlanCode = "P2"
+	rec, err := w.Card(t.Context(), narrowed)
+	require.NoError(t, err)
+	require.Equal(t, twin.ID, rec.Card.ID)
+	for _, step := range []struct {
+		status  pin.Status
+		upgrade int
+		want    pin.Code
+	}{{pin.StatusUpgrade, 0, ""}, {pin.StatusUpgrade, 1, pin.Ambiguous}, {pin.StatusLost, 0, ""}} {
+		_, err = w.UpdateCard(t.Context(), pin.Query{CardID: twin.ID}, func(c *pin.Card) error { c.Status, c.UpgradeStatus = step.status, step.upgrade; return nil }, pin.Memo{})
+		require.NoError(t, err)
+		rec, err = w.Card(t.Context(), byAlias)
+		require.Equal(t, step.want, pin.CodeOf(err), "%+v", step)
+		if err == nil {
+			require.Equal(t, w.card.ID, rec.Card.ID)
+		}
+	}
+}
+
+func TestCallersReachTheirProgramOnly(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	stranger := pin.WithCaller(t.Context(), pin.Caller{ClientID: "x", ProgramID: "other"})
+	_, err := w.Card(stranger, w.q)
+	require.Equal(t, pin.NotFound, pin.CodeOf(err))
+	_, err = w.Card(stranger, pin.Query{CardID: w.card.ID, ProgramID: w.program.ID})
+	require.Equal(t, pin.NotFound, pin.CodeOf(err))
+	require.Equal(t, pin.NotFound, pin.CodeOf(w.SetPIN(stranger, w.q, of(t, "9173"), pin.Memo{})))
+	_, err = w.Program(stranger, w.program.ID)
+	require.Equal(t, pin.NotFound, pin.CodeOf(err))
+	_, err = w.CreateProgram(stranger, pin.NewProgram("mine"), pin.Memo{})
+	require.Equal(t, pin.Forbidden, pin.CodeOf(err))
+	_, _, err = w.CreateClient(stranger, pin.Client{ProgramID: w.program.ID, Contract: "thredd"}, "", pin.Memo{})
+	require.Equal(t, pin.Forbidden, pin.CodeOf(err))
+	_, _, err = w.CreateClient(pin.WithCaller(t.Context(), pin.Caller{Contract: "issuer", Scopes: []string{"clients:write"}}),
+		pin.Client{Contract: "issuer", Scopes: []string{"pins:verify"}}, "", pin.Memo{})
+	require.Equal(t, pin.Forbidden, pin.CodeOf(err), "nobody grants more than it has")
+	events, err := w.AuditEvents(stranger, pin.AuditQuery{Page: pin.Page{Limit: 10}})
+	require.NoError(t, err)
+	require.Empty(t, events)
+}
+
+func TestRetrievalIsTheProgramsChoice(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	_, err := w.UpdateProgram(t.Context(), w.program.ID, func(p *pin.Program) error { p.RetrievalAllowed = false; return nil }, pin.Memo{})
+	require.NoError(t, err)
+	_, err = w.RevealPIN(t.Context(), w.q)
+	require.Equal(t, pin.RetrievalOff, pin.CodeOf(err))
+	rec, err := w.Card(t.Context(), w.q)
+	require.NoError(t, err)
+	require.Empty(t, rec.PIN.Ciphertext, "forgotten at once")
+	_, err = w.UpdateProgram(t.Context(), w.program.ID, func(p *pin.Program) error { p.RetrievalAllowed = true; return nil }, pin.Memo{})
+	require.NoError(t, err)
+	_, err = w.RevealPIN(t.Context(), w.q)
+	require.Equal(t, pin.RetrievalOff, pin.CodeOf(err), "what was forgotten stays forgotten")
+	require.Equal(t, pin.Match, w.try(t, "4826").Result, "verification needs no retrieval")
+}
+
+func TestRotatedSecretOverlapsAndRevokedClientsAreOut(t *testing.T) {
+	t.Parallel()
+	now := time.Date(2026, 1, 15, 12, 0, 0, 0, time.UTC)
+	w := newWorld(t)
+	v := pin.NewVault(w.store, keyring.New(keyring.Sandbox(), w.store, nil), func() time.Time { return now }, nil)
+	c, first, err := v.CreateClient(t.Context(), pin.Client{ProgramID: w.program.ID, Contract: "thredd", Name: "x"}, "", pin.Memo{})
+	require.NoError(t, err)
+	_, second, err := v.RotateClient(t.Context(), c.ID, time.Hour, pin.Memo{})
+	require.NoError(t, err)
+	require.NotEqual(t, first, second)
+	who := func(secret string) pin.Code {
+		_, err := v.Authenticate(t.Context(), c.ID, secret)
+		return pin.CodeOf(err)
+	}
+	require.Empty(t, who(first))
+	require.Empty(t, who(second))
+	require.Equal(t, pin.Unauthorized, who(first+"x"))
+	now = now.Add(time.Hour)
+	require.Equal(t, pin.Unauthorized, who(first), "the overlap is over")
+	require.Empty(t, who(second))
+	require.NoError(t, v.RevokeClient(t.Context(), c.ID, pin.Memo{}))
+	require.Equal(t, pin.Unauthorized, who(second))
+	_, err = v.Authenticate(t.Context(), "nobody", second)
+	require.Equal(t, pin.Unauthorized, pin.CodeOf(err))
+}
+
+// A changed, removed, inserted or reordered event shows.
+func TestAuditChainShowsTampering(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	ctx := pin.WithCaller(t.Context(), pin.Caller{ClientID: "c", Contract: "issuer", RemoteAddr: "192.0.2.1", TraceID: "t"})
+	require.NoError(t, w.SetPIN(ctx, w.q, of(t, "9173"), pin.Memo{Description: "card 9999 9900 0000 0014 at the branch", UpdatedBy: "John Smith"}))
+	for range 4 {
+		w.try(t, "1111")
+	}
+	require.NoError(t, w.Unblock(ctx, w.q, pin.Memo{}))
+	events, err := w.AuditEvents(ctx, pin.AuditQuery{Chain: w.card.ID, Page: pin.Page{Limit: 100}})
+	require.NoError(t, err)
+	var types []string
+	for _, e := range events {
+		types = append(types, string(e.Type))
+	}
+	require.Equal(t, "card.created pin.set pin.failed pin.failed pin.failed pin.blocked pin.failed pin.unblocked", strings.Join(types, " "))
+	require.Equal(t, "exhausted", strings.ReplaceAll(events[6].Outcome, "blocked", "exhausted"))
+	require.Equal(t, "card ******************* at the branch", events[1].Description, "a PAN in free text is masked")
+	require.Zero(t, w.VerifyChain(events))
+	clone := func() []pin.AuditEvent { return append([]pin.AuditEvent(nil), events...) }
+	for name, tamper := range map[string]func([]pin.AuditEvent) []pin.AuditEvent{
+		"changed":   func(e []pin.AuditEvent) []pin.AuditEvent { e[2].Type = pin.EventPINVerified; return e },
+		"redated":   func(e []pin.AuditEvent) []pin.AuditEvent { e[2].At = e[2].At.Add(time.Second); return e },
+		"removed":   func(e []pin.AuditEvent) []pin.AuditEvent { return append(e[:2], e[3:]...) },
+		"reordered": func(e []pin.AuditEvent) []pin.AuditEvent { e[2], e[3] = e[3], e[2]; return e },
+		"inserted": func(e []pin.AuditEvent) []pin.AuditEvent {
+			return append(e[:3], append([]pin.AuditEvent{e[2]}, e[3:]...)...)
+		},
+		"renumbered": func(e []pin.AuditEvent) []pin.AuditEvent {
+			e = append(e[:2], e[3:]...)
+			for i := range e {
+				e[i].Seq = int64(i + 1)
+			}
+			return e
+		},
+	} {
+		require.NotZero(t, w.VerifyChain(tamper(clone())), name)
+	}
+}
+
+// The counter of any sequence of guesses is that of a model: three wrong ones in a row block.
+func TestCounterFollowsTheModel(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	rapid.Check(t, func(r *rapid.T) {
+		require.NoError(r, w.Unblock(context.Background(), w.q, pin.Memo{}))
+		left := 3
+		for _, act := range rapid.SliceOfN(rapid.SampledFrom([]string{"right", "wrong", "unblock"}), 0, 12).Draw(r, "acts") {
+			switch {
+			case act == "unblock":
+				require.NoError(r, w.Unblock(context.Background(), w.q, pin.Memo{}))
+				left = 3
+			case left == 0:
+				require.Equal(r, pin.Exhausted, w.try(r, map[string]string{"right": "4826", "wrong": "1111"}[act]).Result)
+			case act == "right":
+				require.Equal(r, pin.Match, w.try(r, "4826").Result)
+				left = 3
+			default:
+				require.Equal(r, pin.Mismatch, w.try(r, "1111").Result)
+				left--
+			}
+			require.Equal(r, left, w.remaining(r))
+		}
+	})
+}
+
+func TestLoweredTryLimitCountsAtOnce(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	_, err := w.UpdateProgram(t.Context(), w.program.ID, func(p *pin.Program) error { p.TryLimit = 1; return nil }, pin.Memo{})
+	require.NoError(t, err)
+	require.Equal(t, 1, w.remaining(t))
+	require.Equal(t, pin.Verification{Result: pin.Mismatch}, w.try(t, "1111"))
+	require.Equal(t, pin.Exhausted, w.try(t, "4826").Result)
+}
+
+func TestProgramSettingsThatContradictAreRefused(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	for field, set := range map[string]func(*pin.Program){
+		"name": func(p *pin.Program) { p.Name = "" }, "minPinLength": func(p *pin.Program) { p.MinPINLength = 3 },
+		"maxPinLength": func(p *pin.Program) { p.MinPINLength, p.MaxPINLength = 8, 6 }, "tryLimit": func(p *pin.Program) { p.TryLimit = 16 },
+		"pinPolicy": func(p *pin.Program) { p.Policy = "strict" }, "timeZone": func(p *pin.Program) { p.TimeZone = "Local" },
+	} {
+		_, err := w.UpdateProgram(t.Context(), w.program.ID, func(p *pin.Program) error { set(p); return nil }, pin.Memo{})
+		require.Equal(t, pin.InvalidField, pin.CodeOf(err), field)
+		require.Equal(t, field, pin.FieldOf(err))
+	}
+}
