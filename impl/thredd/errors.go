@@ -184,9 +184,8 @@ func failToken(c *gin.Context, err error) {
 	out := TokenError{Code: string(thredd.TokenErrorErrorServerError), Status: http.StatusInternalServerError}
 	if refused, ok := errors.AsType[*TokenError](err); ok {
 		out = *refused
-	} else if broken, ok := errors.AsType[contract.Broken](err); ok {
+	} else if _, ok := errors.AsType[contract.Broken](err); ok {
 		out = TokenError{Code: string(thredd.TokenErrorErrorInvalidRequest), Status: http.StatusBadRequest}
-		_ = broken
 	} else if pin.CodeOf(err) == pin.Unavailable {
 		out = TokenError{Code: string(thredd.TokenErrorErrorTemporarilyUnavailable), Status: http.StatusServiceUnavailable}
 	}

@@ -1,0 +1,219 @@
+package server
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"testing"
+	"testing/fstest"
+	"time"
+
+	"github.com/gin-gonic/gin"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/stretchr/testify/require"
+
+	"pinvault/impl/contract"
+	"pinvault/impl/oauth"
+	"pinvault/impl/pin"
+	"pinvault/openapi"
+)
+
+const document = `
+openapi: 3.0.3
+info: {title: Fixture, version: '1'}
+x-prefixes: [/fixture]
+paths:
+  /fixture/{id}:
+    parameters:
+      - {name: id, in: path, required: true, x-label: id, schema: {type: string, pattern: '^[a-z]+$'}}
+    get:
+      operationId: look
+      security: [{oauth2: [things:read]}]
+      responses: {'200': {description: ok}}
+    post:
+      operationId: shout
+      security: []
+      responses: {'200': {description: ok}}
+components:
+  securitySchemes:
+    oauth2: {type: oauth2, flows: {clientCredentials: {tokenUrl: /t, scopes: {'things:read': look}}}}
+`
+
+// fixture is a contract of two operations: look answers who called, shout does as it is told.
+type fixture struct{ shout func(c *gin.Context) }
+
+func (f fixture) Mount(r gin.IRouter) {
+	r.GET("/fixture/:id", func(c *gin.Context) { c.JSON(http.StatusOK, pin.CallerFrom(c.Request.Context())) })
+	r.POST("/fixture/:id", func(c *gin.Context) { f.shout(c) })
+}
+
+func (fixture) Fail(c *gin.Context, err error) {
+	status := http.StatusInternalServerError
+	if b, ok := errors.AsType[contract.Broken](err); ok {
+		status = b.Status()
+	} else if code := pin.CodeOf(err); code != pin.Internal {
+		status = map[pin.Code]int{pin.Unauthorized: 401, pin.Forbidden: 403, pin.Unavailable: 503}[code]
+	}
+	_ = c.Error(err)
+	c.AbortWithStatusJSON(status, gin.H{"fixture": true})
+}
+
+// tokens knows four.
+type tokens struct{ Tokens }
+
+func (tokens) Verify(_ context.Context, bearer string) (pin.Caller, error) {
+	switch bearer {
+	case "good":
+		return pin.Caller{ClientID: "c", Contract: "fixture", Scopes: []string{"things:read"}}, nil
+	case "other-contract":
+		return pin.Caller{ClientID: "c", Contract: "other", Scopes: []string{"things:read"}}, nil
+	case "no-scope":
+		return pin.Caller{ClientID: "c", Contract: "fixture"}, nil
+	case "database-gone":
+		return pin.Caller{}, &pin.Error{Code: pin.Unavailable}
+	}
+	return pin.Caller{}, &pin.Error{Code: pin.Unauthorized}
+}
+
+func (tokens) Exchange(context.Context, oauth.Request, string, time.Duration) (oauth.Token, error) {
+	return oauth.Token{}, &pin.Error{Code: pin.Unavailable}
+}
+
+func newServer(t *testing.T, shout func(*gin.Context)) (app http.Handler, log *bytes.Buffer) {
+	t.Helper()
+	log = &bytes.Buffer{}
+	common, err := contract.Load(openapi.Documents, "common")
+	require.NoError(t, err)
+	own, err := contract.Load(fstest.MapFS{"fixture.yaml": {Data: []byte(document)}}, "fixture")
+	require.NoError(t, err)
+	app, err = New(Options{Common: common, Contracts: []Contract{{Document: own, API: fixture{shout}}}, Tokens: tokens{},
+		Ready: func(context.Context) error { return nil }, Log: NewLogger(log, slog.LevelInfo), Metrics: prometheus.NewRegistry(), RequestTimeout: time.Minute})
+	require.NoError(t, err)
+	return app, log
+}
+
+func send(t *testing.T, app http.Handler, method, path string, headers map[string]string) *httptest.ResponseRecorder {
+	t.Helper()
+	r := httptest.NewRequestWithContext(t.Context(), method, path, http.NoBody)
+	for name, value := range headers {
+		r.Header.Set(name, value)
+	}
+	w := httptest.NewRecorder()
+	app.ServeHTTP(w, r)
+	return w
+}
+
+func TestBearersAreHeldToContractAndScope(t *testing.T) {
+	t.Parallel()
+	app, _ := newServer(t, nil)
+	for _, test := range []struct {
+		authorization string
+		status        int
+		challenge     string
+	}{
+		{"Bearer good", 200, ""},
+		{"bearer good", 200, ""},
+		{"", 401, `Bearer realm="fixture"`},
+		{"Basic Z29vZA==", 401, `Bearer realm="fixture"`},
+		{"Bearer bad", 401, `Bearer realm="fixture", error="invalid_token"`},
+		{"Bearer other-contract", 401, `Bearer realm="fixture", error="invalid_token"`},
+		{"Bearer no-scope", 403, `Bearer realm="fixture", error="insufficient_scope", scope="things:read"`},
+		{"Bearer database-gone", 503, ""},
+	} {
+		w := send(t, app, "GET", "/fixture/x", map[string]string{"Authorization": test.authorization})
+		require.Equal(t, test.status, w.Code, test.authorization)
+		require.Equal(t, test.challenge, w.Header().Get("WWW-Authenticate"), test.authorization)
+	}
+}
+
+func TestTraceContinuesTheCallersOrBeginsAnew(t *testing.T) {
+	t.Parallel()
+	app, _ := newServer(t, nil)
+	trace := func(parent string) string {
+		w := send(t, app, "GET", "/fixture/x", map[string]string{"Authorization": "Bearer good", "traceparent": parent})
+		var caller pin.Caller
+		require.NoError(t, json.Unmarshal(w.Body.Bytes(), &caller))
+		require.Regexp(t, `^00-[0-9a-f]{32}-[0-9a-f]{16}-0[01]$`, caller.TraceID)
+		require.Equal(t, "192.0.2.1", caller.RemoteAddr)
+		return caller.TraceID
+	}
+	const good = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-00"
+	require.Equal(t, good[:36], trace(good)[:36])
+	require.Equal(t, "-00", trace(good)[52:], "flags stay")
+	require.NotEqual(t, good[36:52], trace(good)[36:52], "a span of its own")
+	for _, bad := range []string{"", "00-00000000000000000000000000000000-00f067aa0ba902b7-01", "00-4bf92f3577b34da6a3ce929d0e0e4736-0000000000000000-01", good + "x", "ff" + good[2:]} {
+		require.NotEqual(t, good[:36], trace(bad)[:36], bad)
+	}
+}
+
+// A panic is answered in the contract's shape, and what it says is not logged: it may hold anything.
+func TestPanicsAreAnsweredAndTellNoSecrets(t *testing.T) {
+	t.Parallel()
+	for name, panics := range map[string]func(*gin.Context){
+		"a text":      func(*gin.Context) { panic("planted-secret") },
+		"an error":    func(*gin.Context) { panic(errors.New("planted-secret")) },
+		"the runtime": func(c *gin.Context) { _ = c.Keys["none"].(string) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			app, log := newServer(t, panics)
+			w := send(t, app, "POST", "/fixture/x", nil)
+			require.Equal(t, http.StatusInternalServerError, w.Code)
+			require.JSONEq(t, `{"fixture":true}`, w.Body.String())
+			require.NotContains(t, log.String(), "planted-secret")
+			require.Contains(t, log.String(), `"msg":"panic"`)
+			require.Contains(t, log.String(), "TestPanicsAreAnsweredAndTellNoSecrets.func", "the place is named")
+			metrics := send(t, app, "GET", "/metrics", nil).Body.String()
+			require.Contains(t, metrics, "pinvault_panics_total 1")
+			require.Contains(t, metrics, `pinvault_http_requests_total{contract="fixture",method="POST",operation="shout",status="500"} 1`)
+		})
+	}
+}
+
+func TestWhoAnswersForPathsThatNobodyHas(t *testing.T) {
+	t.Parallel()
+	app, _ := newServer(t, nil)
+	for _, test := range []struct {
+		method, path string
+		status       int
+		fixture      bool
+	}{
+		{"GET", "/fixture", 404, true}, {"GET", "/fixture/a/b", 404, true}, {"GET", "/fixtures", 404, false}, {"GET", "/", 404, false},
+		{"PUT", "/fixture/x", 405, true}, {"PUT", "/livez", 405, false}, {"GET", "/sandbox/fixtures", 404, false}, {"POST", "/sandbox/reset", 404, false},
+		{"GET", "/fixture/X", 401, true}, {"POST", "/fixture/X", 400, true},
+	} {
+		w := send(t, app, test.method, test.path, nil)
+		require.Equal(t, test.status, w.Code, "%s %s", test.method, test.path)
+		require.Equal(t, test.fixture, bytes.Contains(w.Body.Bytes(), []byte("fixture\":true")), "%s %s", test.method, test.path)
+		if test.status == http.StatusMethodNotAllowed {
+			require.NotEmpty(t, w.Header().Get("Allow"))
+		}
+		require.Equal(t, "no-store", w.Header().Get("Cache-Control"))
+		require.Equal(t, "nosniff", w.Header().Get("X-Content-Type-Options"))
+	}
+}
+
+func TestRequestsEndInTime(t *testing.T) {
+	t.Parallel()
+	app, _ := newServer(t, func(c *gin.Context) {
+		deadline, ok := c.Request.Context().Deadline()
+		c.JSON(http.StatusOK, gin.H{"ok": ok && time.Until(deadline) <= time.Minute})
+	})
+	require.JSONEq(t, `{"ok":true}`, send(t, app, "POST", "/fixture/x", nil).Body.String())
+}
+
+func TestLogLineNamesRouteAndNotPath(t *testing.T) {
+	t.Parallel()
+	app, log := newServer(t, func(c *gin.Context) { _, _ = io.Copy(io.Discard, c.Request.Body); c.Status(http.StatusOK) })
+	send(t, app, "POST", "/fixture/secretreference", nil)
+	send(t, app, "GUESS4826", "/4826/secretreference", nil)
+	require.NotContains(t, log.String(), "secretreference")
+	require.NotContains(t, log.String(), "4826")
+	require.Contains(t, log.String(), `"route":"/fixture/:id"`)
+	require.Contains(t, log.String(), `"operation":"shout"`)
+}
