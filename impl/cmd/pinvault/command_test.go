@@ -67,7 +67,7 @@ func TestProductionServerStartsOnItsOwnKeysAndHasNoSandbox(t *testing.T) {
 	t.Parallel()
 	p := serveProcess(t, keysFor(t), "--database-url", storetest.SQLite(t))
 	for path, want := range map[string]int{"/readyz": 200, "/sandbox/fixtures": 404, "/issuer/v1/programs": 401} {
-		r, err := http.Get(p.url + path) //nolint:noctx // the process ends with the test
+		r, err := http.Get(p.url + path)
 		require.NoError(t, err)
 		require.NoError(t, r.Body.Close())
 		require.Equal(t, want, r.StatusCode, path)

@@ -77,7 +77,7 @@ func (l *line) mend(t *testing.T) {
 			if err != nil {
 				return
 			}
-			to, err := net.Dial("tcp", l.target) //nolint:noctx // ends with the listener
+			to, err := net.Dial("tcp", l.target)
 			if err != nil {
 				_ = from.Close()
 				continue

@@ -55,11 +55,11 @@ func TestPackagesImportOnlyWhatTheHouseAllows(t *testing.T) {
 			ImportPath string
 			Imports    []string
 		}
-		if err := d.Decode(&p); err == io.EOF {
+		err := d.Decode(&p)
+		if err == io.EOF {
 			break
-		} else {
-			require.NoError(t, err)
 		}
+		require.NoError(t, err)
 		name := strings.TrimPrefix(p.ImportPath, "pinvault/")
 		r := ruleFor(name)
 		for _, path := range p.Imports {

@@ -80,7 +80,7 @@ func TestMalformedRequestsAreRefusedAndChangeNothing(t *testing.T) {
 		{"token: a grant named twice", "POST", "/connect/token", []contracttest.Option{contracttest.Raw("application/x-www-form-urlencoded", "grant_type=client_credentials&grant_type=x")}, 400},
 		{"token: JSON instead of a form", "POST", "/oauth2/token", []contracttest.Option{raw(`{"grant_type":"client_credentials"}`)}, 400},
 	} {
-		t.Run(test.name, func(t *testing.T) {
+		t.Run(test.name, func(t *testing.T) { //nolint:tparallel // what changed is looked at when all have been sent
 			reply := h.client.For(t).Do(test.method, test.path, test.with...)
 			require.Equal(t, test.status, reply.Status, "%s", reply.Body)
 			if test.status == http.StatusMethodNotAllowed {
