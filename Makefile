@@ -2,16 +2,15 @@
 # a line stands in a script of its own under scripts/.
 
 .DEFAULT_GOAL := help
-MAKEFLAGS += --no-print-directory
 
 # Set on the command line only (`make run LISTEN=:9000`): a DATABASE_URL that
 # happens to stand in the environment belongs to another program, and the
 # sandbox must not be seeded into it.
 LISTEN       = 127.0.0.1:8080
 DATABASE_URL = sqlite://$(CURDIR)/.local/pinvault.db
-FUZZTIME     = 5s
 BENCH        = .
 COUNT        = 1
+export FUZZTIME ?= 5s
 
 VERSION = $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 
@@ -22,11 +21,10 @@ help:
 
 run: bin/pinvault ## build PinVault and serve the sandbox on LISTEN (127.0.0.1:8080), data in DATABASE_URL (.local/pinvault.db)
 	@mkdir -p .local
-	@echo 'Serving the sandbox on $(LISTEN), data in $(DATABASE_URL); Ctrl-C stops it.'
 	@exec bin/pinvault serve --sandbox --listen '$(LISTEN)' --database-url '$(DATABASE_URL)'
 
 test: ## everything that must hold before a commit: verify, lint, all tests with SQLite and PostgreSQL, a short fuzz
-	@FUZZTIME='$(FUZZTIME)' scripts/test
+	@scripts/test
 
 generate: ## write generated/ anew from the contracts in openapi/
 	@scripts/generate
@@ -38,7 +36,7 @@ lint: ## golangci-lint over the Go code, shellcheck over the scripts
 	@scripts/lint
 
 fuzz: ## every fuzz target for FUZZTIME (5s) each
-	@FUZZTIME='$(FUZZTIME)' scripts/fuzz
+	@scripts/fuzz
 
 bench: ## the benchmarks that match BENCH (all), COUNT (1) times each; targets in scripts/bench/README.md
 	@go version

@@ -100,7 +100,18 @@ func New(o Options) (http.Handler, error) {
 	e.GET("/metrics", gin.WrapH(metricsHandler(o.Metrics)))
 	e.NoRoute(func(c *gin.Context) { owner(mounted, c.Request.URL.Path).API.Fail(c, contract.NoRoute) })
 	e.NoMethod(func(c *gin.Context) { owner(mounted, c.Request.URL.Path).API.Fail(c, contract.NoMethod) })
-	return e, nil
+	return handler(e), nil
+}
+
+// handler serves each request with a gin.Context of its own. Handlers hand it down as their context, and
+// a goroutine of database/sql may look at it once more when the request has ended: by then gin would
+// have given it to another request.
+func handler(e *gin.Engine) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		c := gin.CreateTestContextOnly(w, e) // the exported way to a context that is not pooled
+		c.Request = r
+		e.HandleContext(c)
+	})
 }
 
 // mount puts authorization and the contract check before the contract's handlers.

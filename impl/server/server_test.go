@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"sync"
 	"testing"
 	"testing/fstest"
 	"time"
@@ -216,4 +217,28 @@ func TestLogLineNamesRouteAndNotPath(t *testing.T) {
 	require.NotContains(t, log.String(), "4826")
 	require.Contains(t, log.String(), `"route":"/fixture/:id"`)
 	require.Contains(t, log.String(), `"operation":"shout"`)
+}
+
+// What holds a request's context after its end, as database/sql does, never meets another request's. The
+// race detector tells.
+func TestContextsAreNotReused(t *testing.T) {
+	t.Parallel()
+	ended := make(chan struct{})
+	var looking sync.WaitGroup
+	app, _ := newServer(t, func(c *gin.Context) {
+		looking.Go(func() {
+			<-ended
+			_ = c.Done()
+			_ = pin.CallerFrom(c).TraceID
+		})
+		c.Status(http.StatusOK)
+	})
+	for range 20 {
+		send(t, app, "POST", "/fixture/x", nil)
+	}
+	close(ended)
+	for range 20 {
+		send(t, app, "GET", "/fixture/x", map[string]string{"Authorization": "Bearer good"})
+	}
+	looking.Wait()
 }

@@ -1,0 +1,67 @@
+// Chromium and what the tests look for on a page.
+import { createRequire } from "node:module";
+import { join } from "node:path";
+import assert from "node:assert/strict";
+import { chromium } from "playwright-core";
+
+const { source: axe } = createRequire(import.meta.url)("axe-core");
+
+// Started so that it asks nobody but the servers of the test: every other name is unknown to it.
+export const launch = () => chromium.launch({
+  executablePath: process.env.CHROMIUM,
+  headless: true,
+  args: ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+    "--disable-component-update", "--disable-sync", "--host-resolver-rules=MAP insecure.example 127.0.0.1, MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"],
+});
+
+// A page that fails its test when it asks another host, or says an error on its console.
+export const open = async (browser, options = {}) => {
+  const context = await browser.newContext({ viewport: { width: 420, height: 760 }, colorScheme: "light", locale: "en", ...options });
+  const page = await context.newPage();
+  page.requests = [];
+  page.errors = [];
+  page.expected = options.expected ?? /$^/;
+  page.on("request", (r) => page.requests.push(r.url()));
+  page.on("pageerror", (e) => page.errors.push(String(e)));
+  page.on("console", (m) => {
+    if (["error", "warning"].includes(m.type()) && !page.expected.test(m.text())) page.errors.push(m.text());
+  });
+  return page;
+};
+
+export const close = async (page) => {
+  const hosts = new Set(page.requests.filter((url) => /^(https?|wss?):/.test(url)).map((url) => new URL(url).hostname));
+  await page.context().close();
+  assert.deepEqual(page.errors, [], "the console shows no error");
+  for (const host of hosts) assert.ok(["127.0.0.1", "insecure.example"].includes(host), "a request went to " + host);
+};
+
+let shots = 0;
+export const shot = (page, name) => page.screenshot({ fullPage: true,
+  path: join(process.env.PINVAULT_SCREENSHOTS, `${String(++shots).padStart(2, "0")}-${name.replaceAll(/[^\w]+/g, "-")}.png`) });
+
+// What axe-core finds that is serious or critical.
+export const audit = async (frame, name) => {
+  await frame.evaluate(axe);
+  const { violations } = await frame.evaluate(() => globalThis.axe.run(document, { resultTypes: ["violations"] }));
+  const grave = violations.filter((v) => ["serious", "critical"].includes(v.impact))
+    .map((v) => `${name}: ${v.id}: ${v.nodes.map((n) => n.target + " " + n.failureSummary).join("; ")}`);
+  assert.deepEqual(grave, []);
+};
+
+// Nothing on the page is wider than the page, or hidden by a box that is too small for it.
+export const fits = async (frame, name) => {
+  const cut = await frame.evaluate(() => {
+    const found = [];
+    const width = document.documentElement.clientWidth;
+    if (document.documentElement.scrollWidth > width) found.push("the page scrolls sideways");
+    for (const e of document.querySelectorAll("main *:not(.heard):not(noscript)")) {
+      const box = e.getBoundingClientRect();
+      if (!box.width || !e.checkVisibility()) continue;
+      if (box.left < -0.5 || box.right > width + 0.5) found.push(`${e.tagName}#${e.id} leaves the page`);
+      if (!["INPUT", "svg", "path"].includes(e.tagName) && e.scrollWidth > Math.ceil(box.width) + 1) found.push(`${e.tagName}#${e.id} is cut off`);
+    }
+    return found;
+  });
+  assert.deepEqual(cut, [], name);
+};

@@ -1,0 +1,482 @@
+// The hosted PIN page in a real browser: each flow from the API call to the changed PIN, the ways in which
+// it can go wrong, embedding, languages and access.
+import { after, before, beforeEach, describe, test } from "node:test";
+import assert from "node:assert/strict";
+import { Sandbox } from "./sandbox.js";
+import { audit, close, fits, launch, open, shot } from "./browser.js";
+
+const languages = ["en", "ar", "hi"];
+// What Chromium says on its console when a page that does not serve is answered with 404, 410 or 409.
+const refusals = /Failed to load resource: the server responded with a status of (404|409|410|422)/;
+
+let sandbox, brief, browser, partner, stranger;
+before(async () => {
+  [sandbox, brief, browser] = await Promise.all([Sandbox.start(), Sandbox.start("--pin-session-lifetime", "2s"), launch()]);
+  partner = await sandbox.parent();
+  stranger = await sandbox.parent();
+});
+after(async () => { await browser?.close(); await sandbox?.stop(); await brief?.stop(); });
+beforeEach(() => sandbox.reset({ frameAncestors: [partner], parentOrigin: partner, pinPolicy: "weak-list", languages, maxPinLength: 6 }));
+
+// embed opens a link inside the partner's page and waits for a state of it.
+const embed = async (page, url, selector = "#form:not([hidden])", origin = partner) => {
+  await page.goto(`${origin}/#${encodeURIComponent(url)}`);
+  const frame = await (await page.waitForSelector("iframe")).contentFrame();
+  await frame.waitForSelector(selector);
+  return frame;
+};
+const events = (page) => page.evaluate(() => globalThis.events);
+const types = async (page) => (await events(page)).map((e) => e.data.type).filter((t) => t !== "resize");
+const title = (frame, text) => frame.waitForFunction((t) => document.getElementById("title").textContent === t, text);
+const label = (frame, text) => frame.waitForFunction((t) => document.getElementById("label").textContent === t && !document.getElementById("pin").readOnly, text);
+const complaint = (frame, text) => frame.waitForFunction((t) => document.getElementById("error").textContent === t, text);
+// enter types a PIN where the focus is, as a cardholder without a pointer does.
+const enter = async (page, pin) => { await page.keyboard.type(pin); await page.keyboard.press("Enter"); };
+const quiet = (all, ...pins) => {
+  for (const { data } of all) {
+    const told = JSON.stringify({ ...data, requestId: "", height: undefined });
+    assert.doesNotMatch(told, /\d/, "an event holds a digit");
+    assert.doesNotMatch(told, /length/i);
+    for (const pin of pins) assert.ok(!JSON.stringify(data).includes(pin));
+  }
+};
+
+describe("flows", () => {
+  test("set: a card with a random PIN gets its first one, by keyboard alone", async () => {
+    const page = await open(browser);
+    const { url, requestId } = await sandbox.link("setpin", "unchosen");
+    const frame = await embed(page, url);
+    await title(frame, "Choose your PIN");
+    await label(frame, "New PIN");
+    assert.equal(await frame.evaluate(() => document.activeElement.id), "pin", "the focus is where the PIN goes");
+    assert.equal(await frame.evaluate(() => location.hash), "", "the secret has left the address");
+    await shot(page, "set new");
+    await enter(page, "4826");
+    await label(frame, "Confirm new PIN");
+    await shot(page, "set confirm");
+    await enter(page, "4826");
+    await title(frame, "Your PIN is set");
+    await shot(page, "set done");
+    assert.deepEqual(await types(page), ["ready", "valid", "success"]);
+    for (const { origin, data } of await events(page)) {
+      assert.equal(origin, sandbox.url);
+      assert.deepEqual([data.source, data.action, data.requestId], ["pinvault", "set", requestId]);
+    }
+    quiet(await events(page), "4826");
+    await close(page);
+    assert.deepEqual(await sandbox.verify("unchosen", "4826"), { result: "match", remainingTries: 3 });
+    assert.equal((await sandbox.verify("unchosen", "6183")).result, "mismatch", "the random PIN is gone");
+  });
+
+  test("reset: who has used up the tries gets a new PIN and all tries", async () => {
+    const page = await open(browser);
+    const frame = await embed(page, (await sandbox.link("resetpin", "blocked")).url);
+    await title(frame, "Choose a new PIN");
+    await enter(page, "593861");
+    await label(frame, "Confirm new PIN");
+    await enter(page, "593861");
+    await title(frame, "Your new PIN is set");
+    await close(page);
+    assert.deepEqual(await sandbox.verify("blocked", "593861"), { result: "match", remainingTries: 3 });
+  });
+
+  test("change: current PIN first, with the tries that remain; mismatch and weak PINs are refused", async () => {
+    const page = await open(browser, { expected: refusals });
+    const frame = await embed(page, (await sandbox.link("changepin", "normal")).url);
+    await title(frame, "Change your PIN");
+    await label(frame, "Current PIN");
+    await shot(page, "change current");
+    await enter(page, "9182");
+    await complaint(frame, "That is not your current PIN. 2 tries left.");
+    assert.equal(await frame.getAttribute("#pin", "aria-invalid"), "true");
+    await shot(page, "change wrong");
+    await audit(frame, "wrong current PIN");
+    await frame.focus("#pin");
+    await enter(page, "7010");
+    await label(frame, "New PIN");
+    await enter(page, "482");
+    await complaint(frame, "The PIN must have 4 to 6 digits.");
+    await shot(page, "change too short");
+    await enter(page, "6");
+    await label(frame, "Confirm new PIN");
+    await enter(page, "4827");
+    await complaint(frame, "The two PINs are not the same. Please choose your PIN again.");
+    await shot(page, "change mismatch");
+    for (const pin of ["1234", "1234"]) await enter(page, pin);
+    await complaint(frame, "This PIN is easy to guess. Please choose another one.");
+    await shot(page, "change weak");
+    await enter(page, "4826");
+    await label(frame, "Confirm new PIN");
+    await enter(page, "4826");
+    await title(frame, "Your PIN is changed");
+    assert.deepEqual(await types(page), ["ready", "valid", "valid", "valid", "success"]);
+    quiet(await events(page), "7010", "9182", "1234", "4826");
+    page.errors.length = 0; // axe-core works around Trusted Types, aloud
+    await close(page);
+    assert.deepEqual(await sandbox.verify("normal", "4826"), { result: "match", remainingTries: 3 });
+  });
+
+  test("change: the third wrong current PIN ends in the blocked page and a failure event", async () => {
+    const page = await open(browser);
+    const frame = await embed(page, (await sandbox.link("changepin", "normal")).url);
+    for (const left of ["2 tries left.", "1 try left."]) {
+      await enter(page, "9182");
+      await complaint(frame, "That is not your current PIN. " + left);
+    }
+    await enter(page, "9182");
+    await title(frame, "Your PIN is blocked");
+    await shot(page, "blocked");
+    assert.deepEqual((await events(page)).filter((e) => e.data.type === "failure").map((e) => e.data.code), ["blocked"]);
+    quiet(await events(page), "9182");
+    await close(page);
+    assert.deepEqual(await sandbox.verify("normal", "7010"), { result: "blocked", remainingTries: 0 });
+  });
+
+  test("reload, back button and a second use give the friendly page", async () => {
+    const page = await open(browser, { expected: refusals });
+    const { url } = await sandbox.link("setpin", "unchosen");
+    await page.goto(url);
+    await page.waitForSelector("#form:not([hidden])");
+    for (const pin of ["4826", "4826"]) { await enter(page, pin); }
+    await title(page, "Your PIN is set");
+    await page.reload();
+    await title(page, "This link cannot be used");
+    await shot(page, "unusable");
+    await page.goto(`${sandbox.url}/sandbox/fixtures`);
+    await page.goBack();
+    await title(page, "This link cannot be used");
+    await page.goto("about:blank");
+    await page.goto(url);
+    await title(page, "This link cannot be used");
+    await close(page);
+
+    const other = await open(browser, { expected: refusals });
+    const link = await sandbox.link("changepin", "normal");
+    await embed(other, link.url);
+    await other.goto("about:blank");
+    const frame = await embed(other, link.url, "#text:not([hidden])");
+    await title(frame, "This link cannot be used");
+    assert.deepEqual((await events(other)).filter((e) => e.data.type === "failure").map((e) => e.data.code), ["unusable"]);
+    await close(other);
+  });
+
+  test("an expired link gives the friendly page, opened late or left open", async () => {
+    await brief.reset();
+    const page = await open(browser, { expected: refusals });
+    const { url } = await brief.link("changepin", "normal");
+    await page.goto(url);
+    await page.waitForSelector("#form:not([hidden])");
+    await title(page, "This link has expired");
+    await shot(page, "expired");
+    const late = await brief.link("changepin", "normal");
+    await page.waitForFunction((until) => Date.now() > until, Date.now() + 2100);
+    await page.goto(late.url);
+    await title(page, "This link has expired");
+    await close(page);
+  });
+
+  test("over plain http the page says so and refuses, and the link still serves", async () => {
+    const page = await open(browser);
+    const { url } = await sandbox.link("setpin", "unchosen");
+    await page.goto(url.replace("127.0.0.1", "insecure.example"));
+    await title(page, "This connection is not secure");
+    await shot(page, "insecure");
+    await page.goto(url);
+    await page.waitForSelector("#form:not([hidden])");
+    await close(page);
+  });
+
+  test("when the server cannot be reached the page offers to try again", async () => {
+    const page = await open(browser, { expected: /net::ERR_FAILED/ });
+    const { url } = await sandbox.link("setpin", "unchosen");
+    await page.route("**/exchange", (r) => r.abort());
+    await page.goto(url);
+    await title(page, "Something went wrong");
+    await shot(page, "unreachable");
+    await page.unroute("**/exchange");
+    await page.click("#retry");
+    await page.waitForSelector("#form:not([hidden])");
+    await close(page);
+  });
+
+  test("what leaves the browser holds no digits, and is of one length", async () => {
+    const page = await open(browser);
+    const sent = [];
+    page.on("request", (r) => { if (r.method() === "POST") sent.push(JSON.parse(r.postData())); });
+    await page.goto((await sandbox.link("changepin", "third")).url);
+    await page.waitForSelector("#form:not([hidden])");
+    await enter(page, "593817");
+    await label(page, "New PIN");
+    await enter(page, "4826");
+    await label(page, "Confirm new PIN");
+    await enter(page, "4826");
+    await title(page, "Your PIN is changed");
+    const [, current, fresh] = sent;
+    assert.equal(sent.length, 3);
+    assert.equal(current.pin.length, fresh.pin.length);
+    for (const { pin } of [current, fresh]) {
+      assert.deepEqual(Object.keys(JSON.parse(Buffer.from(pin.split(".")[0], "base64url"))), ["alg", "enc", "epk"]);
+      assert.equal(pin.split(".").length, 5);
+    }
+    for (const pin of ["593817", "4826"]) assert.ok(!JSON.stringify(sent.map((s) => ({ ...s, pin: "" }))).includes(`"${pin}"`));
+    await close(page);
+  });
+});
+
+describe("entry", () => {
+  for (const [name, digits] of [["Arabic-Indic", "٤٨٢٦"], ["Persian", "۴۸۲۶"], ["Devanagari", "४८२६"], ["full-width", "４８２６"]]) {
+    test(`${name} digits are understood`, async () => {
+      const page = await open(browser);
+      await page.goto((await sandbox.link("setpin", "unchosen")).url);
+      await page.waitForSelector("#form:not([hidden])");
+      await page.keyboard.insertText(digits);
+      assert.equal(await page.inputValue("#pin"), "4826");
+      await page.keyboard.press("Enter");
+      await label(page, "Confirm new PIN");
+      await enter(page, "4826");
+      await title(page, "Your PIN is set");
+      await close(page);
+      assert.equal((await sandbox.verify("unchosen", "4826")).result, "match");
+    });
+  }
+
+  test("what is no digit is dropped and said", async () => {
+    const page = await open(browser);
+    await page.goto((await sandbox.link("setpin", "unchosen")).url);
+    await page.waitForSelector("#form:not([hidden])");
+    await page.keyboard.insertText("4a");
+    assert.equal(await page.inputValue("#pin"), "4");
+    await complaint(page, "A PIN has digits only.");
+    await page.keyboard.press("Backspace");
+    await page.keyboard.press("Enter");
+    await complaint(page, "Please enter a PIN.");
+    await close(page);
+  });
+
+  test("the keypad on the screen serves", async () => {
+    const page = await open(browser);
+    await page.goto((await sandbox.link("setpin", "unchosen", { lang: "ar" })).url);
+    await page.waitForSelector("#form:not([hidden])");
+    await page.click("#toggle");
+    await shot(page, "keypad Arabic");
+    assert.equal(await page.evaluate(() => getComputedStyle(document.getElementById("pad")).direction), "ltr");
+    for (const press of [4, 8, 3]) await page.click(`#pad button:nth-child(${press})`);
+    await page.click("#pad button:last-child");
+    for (const press of [2, 6]) await page.click(`#pad button:nth-child(${press})`);
+    assert.equal(await page.inputValue("#pin"), "4826");
+    await close(page);
+  });
+
+  test("a second thought on the confirmation leads back to the choice", async () => {
+    const page = await open(browser);
+    await page.goto((await sandbox.link("setpin", "unchosen")).url);
+    await page.waitForSelector("#form:not([hidden])");
+    await enter(page, "4826");
+    await label(page, "Confirm new PIN");
+    await page.click("#restart");
+    await label(page, "New PIN");
+    await close(page);
+  });
+});
+
+describe("embedding", () => {
+  test("another origin is refused by the browser", async () => {
+    const page = await open(browser, { expected: /frame-ancestors|Refused to frame|Framing/ });
+    const { url } = await sandbox.link("setpin", "unchosen");
+    await page.goto(`${stranger}/#${encodeURIComponent(url)}`);
+    await page.waitForFunction(() => document.getElementById("pin").src !== "");
+    const refused = page.waitForEvent("console", { predicate: (m) => /frame-ancestors|Framing/.test(m.text()) }).catch(() => null);
+    await page.reload();
+    assert.ok(await refused, "Chromium says why");
+    assert.deepEqual(await events(page), []);
+    assert.ok(page.frames().every((f) => !f.url().startsWith(sandbox.url)), "the page is not shown");
+    await close(page);
+  });
+
+  test("events reach the configured origin only", async () => {
+    await sandbox.reset({ frameAncestors: [partner, stranger], parentOrigin: partner });
+    const page = await open(browser, { expected: /postMessage.*target origin/ });
+    await embed(page, (await sandbox.link("setpin", "unchosen")).url, "#form:not([hidden])", stranger);
+    await enter(page, "4826");
+    assert.deepEqual(await events(page), []);
+    await close(page);
+  });
+
+  test("the page asks for the height that it needs", async () => {
+    const page = await open(browser);
+    const frame = await embed(page, (await sandbox.link("setpin", "unchosen")).url);
+    await page.waitForFunction(() => globalThis.events.some((e) => e.data.type === "resize"));
+    const asked = (await events(page)).filter((e) => e.data.type === "resize").at(-1).data.height;
+    const needed = await frame.evaluate(() => document.body.getBoundingClientRect().height);
+    assert.ok(Math.abs(asked - needed) <= 1, `${asked} for ${needed}`);
+    await close(page);
+  });
+
+  test("the program's branding is in the page, light and dark", async () => {
+    await sandbox.reset({ frameAncestors: [partner], parentOrigin: partner, languages,
+      branding: { accent: "#0f766e", "dark-accent": "#5eead4", radius: "6px", font: "Georgia, serif" } });
+    for (const [theme, accent] of [["light", "rgb(15, 118, 110)"], ["dark", "rgb(94, 234, 212)"]]) {
+      const page = await open(browser);
+      await page.goto((await sandbox.link("setpin", "unchosen", { theme })).url);
+      await page.waitForSelector("#form:not([hidden])");
+      assert.equal(await page.evaluate(() => getComputedStyle(document.getElementById("submit")).backgroundColor), accent);
+      await shot(page, "branding " + theme);
+      await audit(page, "branding " + theme);
+      await page.context().close();
+    }
+  });
+
+  test("the demo embeds the three flows, in each language, light and dark", async () => {
+    await sandbox.reset();
+    const page = await open(browser, { viewport: { width: 1200, height: 900 } });
+    await page.goto(sandbox.url + "/sandbox/iframe");
+    const ready = () => page.waitForFunction(() => document.getElementById("events").textContent.split('"ready"').length > 3);
+    await ready();
+    await shot(page, "demo");
+    for (const action of ["set", "reset", "change"]) assert.match(await page.textContent("#events"), new RegExp(`"ready","action":"${action}"`));
+    for (const [lang, theme, dir] of [["ar", "dark", "rtl"], ["hi", "light", "ltr"]]) {
+      await page.evaluate(() => document.getElementById("events").replaceChildren());
+      await page.selectOption("[name=theme]", theme);
+      await ready();
+      await page.evaluate(() => document.getElementById("events").replaceChildren());
+      await page.selectOption("[name=lang]", lang);
+      await ready();
+      for (const frame of page.frames().slice(1)) {
+        assert.deepEqual(await frame.evaluate(() => [document.documentElement.lang, document.documentElement.dir, document.documentElement.dataset.theme]), [lang, dir, theme]);
+      }
+      await shot(page, `demo ${lang} ${theme}`);
+    }
+    const change = page.frames().find((f) => f.url().includes("/hosted/") && f.parentFrame());
+    assert.ok(change);
+    await close(page);
+    const audited = await open(browser, { viewport: { width: 1200, height: 900 } });
+    await audited.goto(sandbox.url + "/sandbox/iframe");
+    await audited.waitForFunction(() => document.getElementById("events").textContent.split('"ready"').length > 3);
+    await audit(audited, "demo");
+    await audited.context().close();
+  });
+});
+
+describe("access", () => {
+  test("a screen reader finds one labelled field, its hint, its error and a live region without digits", async () => {
+    const page = await open(browser);
+    await page.goto((await sandbox.link("changepin", "normal")).url);
+    await page.waitForSelector("#form:not([hidden])");
+    const field = page.getByRole("textbox", { name: "Current PIN" }).or(page.getByLabel("Current PIN"));
+    assert.equal(await field.count(), 1);
+    assert.deepEqual(await page.evaluate(() => ["type", "inputmode", "autocomplete", "dir"].map((a) => document.getElementById("pin").getAttribute(a))),
+      ["password", "numeric", "off", "ltr"]);
+    assert.equal(await page.getAttribute("#pin", "aria-describedby"), "hint error");
+    assert.equal(await page.getByRole("main", { name: "Change your PIN" }).count(), 1);
+    const heard = [];
+    await page.exposeFunction("hear", (text) => heard.push(text));
+    await page.evaluate(() => new MutationObserver(() => globalThis.hear(document.getElementById("live").textContent))
+      .observe(document.getElementById("live"), { childList: true, characterData: true, subtree: true }));
+    await enter(page, "7010");
+    await label(page, "New PIN");
+    await enter(page, "5937");
+    await label(page, "Confirm new PIN");
+    await enter(page, "5937");
+    await title(page, "Your PIN is changed");
+    assert.deepEqual(heard, ["Step 2 of 3. New PIN", "Step 3 of 3. Confirm new PIN",
+      "Your PIN is changed. You can use it with your card right away. You may close this page."]);
+    assert.equal(await page.evaluate(() => document.activeElement.id), "title");
+    await close(page);
+  });
+
+  test("every control is reached by Tab, and shows the focus", async () => {
+    const page = await open(browser);
+    await page.goto((await sandbox.link("setpin", "unchosen")).url);
+    await page.waitForSelector("#form:not([hidden])");
+    const reached = [];
+    for (let i = 0; i < 3; i++) {
+      reached.push(await page.evaluate(() => [document.activeElement.id, getComputedStyle(document.activeElement).outlineStyle]));
+      await page.keyboard.press("Tab");
+    }
+    assert.deepEqual(reached, [["pin", "solid"], ["submit", "solid"], ["toggle", "solid"]]);
+    await page.focus("#toggle");
+    await page.keyboard.press("Enter");
+    assert.equal(await page.getAttribute("#toggle", "aria-expanded"), "true");
+    await close(page);
+  });
+
+  // Every page and state, in each language, light and dark, narrow and large.
+  const states = {
+    enter: { link: ["setpin", "unchosen"] },
+    keypad: { link: ["setpin", "unchosen"], act: (page) => page.click("#toggle") },
+    confirm: { link: ["setpin", "unchosen"], act: async (page) => { await enter(page, "4826"); await page.waitForSelector("#restart:not([hidden])"); } },
+    refused: { link: ["changepin", "normal"], act: async (page) => { await enter(page, "9182"); await page.waitForSelector("#error:not(:empty)"); } },
+    done: { link: ["resetpin", "second"], act: async (page) => {
+      await enter(page, "4826");
+      await page.waitForSelector("#restart:not([hidden])");
+      await enter(page, "4826");
+      await page.waitForSelector(".badge.success");
+    } },
+    blocked: { link: ["changepin", "third"], act: async (page) => {
+      for (let left = 3; left; left--) {
+        await enter(page, "9182");
+        await page.waitForFunction(() => !document.getElementById("pin").readOnly && (document.getElementById("error").textContent || document.querySelector(".badge.failure")));
+        await page.evaluate(() => { document.getElementById("error").textContent = ""; });
+      }
+      await page.waitForSelector(".badge.failure");
+    } },
+    unusable: { url: () => sandbox.url + "/hosted/pin/00000000-0000-0000-0000-000000000000" },
+  };
+  for (const lang of languages) {
+    for (const [name, state] of Object.entries(states)) {
+      test(`${name} in ${lang}: nothing serious for axe-core, nothing cut off`, async () => {
+        for (const [theme, width, zoom] of [["light", 420, 1], ["dark", 280, 1], ["light", 320, 2]]) {
+          await sandbox.reset({ frameAncestors: [partner], parentOrigin: partner, pinPolicy: "weak-list", languages });
+          const page = await open(browser, { viewport: { width, height: 700 } });
+          const url = state.url ? `${state.url()}?lang=${lang}&theme=${theme}` : (await sandbox.link(...state.link, { lang, theme })).url;
+          await page.goto(url);
+          if (!state.url) await page.waitForSelector("#form:not([hidden])");
+          await state.act?.(page);
+          // Browsers enlarge all lengths, which is the same as a narrower page, or the text alone.
+          await page.evaluate((z) => { document.documentElement.style.fontSize = z * 100 + "%"; }, zoom);
+          const what = `${name} ${lang} ${theme} ${width}px ${zoom * 100}%`;
+          assert.deepEqual(await page.evaluate(() => [document.documentElement.lang, getComputedStyle(document.body).direction]), [lang, lang === "ar" ? "rtl" : "ltr"]);
+          await fits(page, what);
+          await shot(page, what);
+          await audit(page, what);
+          await page.context().close();
+        }
+      });
+    }
+  }
+
+  test("right-to-left: texts begin at the right, digits run left to right", async () => {
+    const page = await open(browser);
+    await page.goto((await sandbox.link("setpin", "unchosen", { lang: "ar" })).url);
+    await page.waitForSelector("#form:not([hidden])");
+    const [text, width] = await page.evaluate(() => {
+      const range = document.createRange();
+      range.selectNodeContents(document.getElementById("label"));
+      const box = range.getBoundingClientRect();
+      return [[box.left, box.right], document.getElementById("form").getBoundingClientRect()].map((b) => Array.isArray(b) ? b : [b.left, b.right]);
+    });
+    assert.ok(Math.abs(text[1] - width[1]) < 2 && text[0] > width[0] + 20, "the label stands at the right");
+    assert.equal(await page.evaluate(() => getComputedStyle(document.getElementById("pin")).direction), "ltr");
+    await close(page);
+  });
+});
+
+test("the page is small and quick", async (t) => {
+  const runs = [];
+  for (let i = 0; i < 5; i++) {
+    const page = await open(browser);
+    let bytes = 0;
+    page.on("requestfinished", async (r) => { const s = await r.sizes(); bytes += s.responseBodySize + s.responseHeadersSize; });
+    await page.goto((await sandbox.link("resetpin", "normal")).url);
+    await page.waitForSelector("#form:not([hidden])");
+    const ms = await page.evaluate(() => performance.getEntriesByName("usable")[0].startTime - performance.getEntriesByType("navigation")[0].responseStart);
+    await page.waitForLoadState("networkidle");
+    runs.push({ ms, bytes });
+    await close(page);
+  }
+  const ms = Math.min(...runs.map((r) => r.ms));
+  const bytes = Math.max(...runs.map((r) => r.bytes));
+  t.diagnostic(`hosted page: first byte to usable ${ms.toFixed(1)} ms (best of ${runs.length}: ${runs.map((r) => r.ms.toFixed(0)).join(", ")}), ${(bytes / 1024).toFixed(1)} KiB in all`);
+  assert.ok(ms < 100, `${ms} ms`);
+  assert.ok(bytes < 60 * 1024, `${bytes} bytes`);
+});
