@@ -14,7 +14,7 @@ import "time"
 func All() []any {
 	return []any{
 		&Setting{}, &Program{}, &Client{}, &Card{}, &CardReference{}, &PIN{}, &PINHistory{}, &ZoneKey{},
-		&AuditEvent{}, &Replay{},
+		&AuditEvent{}, &Replay{}, &ServiceRequest{}, &PINSession{},
 	}
 }
 
@@ -68,6 +68,14 @@ type ClientSettings struct {
 	EncryptionRequired bool     `json:"encryptionRequired,omitempty"`
 	MessageKeyIDs      []string `json:"messageKeyIds,omitempty"`
 	IVMode             string   `json:"ivMode,omitempty"`
+	FixedIV            string   `json:"fixedIv,omitempty"`
+	PartnerClientID    string   `json:"partnerClientId,omitempty"`
+	BankID             string   `json:"bankId,omitempty"`
+	EntityID           string   `json:"entityId,omitempty"`
+	SecureCodeMAC      []byte   `json:"secureCodeMac,omitempty"`
+	PINKeyIDs          []string `json:"pinKeyIds,omitempty"`
+	ApplicationName    string   `json:"applicationName,omitempty"`
+	AsymmetricAlias    bool     `json:"asymmetricAlias,omitempty"`
 }
 
 // Card is one card. Its references are rows of their own, its PIN too.

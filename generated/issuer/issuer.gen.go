@@ -354,6 +354,21 @@ func (e FindCardsParamsKind) Valid() bool {
 	}
 }
 
+// AccosaSettings What the headers of an Accosa client must say, but for the secure code.
+type AccosaSettings struct {
+	// BankID The header bankId.
+	BankID string `json:"bankId"`
+
+	// ClientID The header clientId.
+	ClientID string `json:"clientId"`
+
+	// EntityID The header entityId.
+	EntityID string `json:"entityId"`
+
+	// FixedIv The fixed IV, in hex.
+	FixedIv *string `json:"fixedIv,omitempty"`
+}
+
 // AuditEvent What happened. Never a PIN.
 type AuditEvent struct {
 	// At When.
@@ -557,6 +572,9 @@ type CardSearchKind string
 
 // Client A partner's credentials, without the secret.
 type Client struct {
+	// Accosa What the headers of an Accosa client must say, but for the secure code.
+	Accosa *AccosaSettings `json:"accosa,omitempty"`
+
 	// ClientID Its id.
 	ClientID string `json:"clientId"`
 
@@ -578,6 +596,9 @@ type Client struct {
 	// Name A name for people.
 	Name string `json:"name"`
 
+	// Networkintl What a Network International client sends and gets.
+	Networkintl *NetworkintlSettings `json:"networkintl,omitempty"`
+
 	// ProgramID The program; absent for a client of the whole server.
 	ProgramID *string `json:"programId,omitempty"`
 
@@ -596,6 +617,9 @@ type ClientPage struct {
 
 // ClientWithSecret A partner's credentials. The secret is shown this once; a repeated call comes without.
 type ClientWithSecret struct {
+	// Accosa What the headers of an Accosa client must say, but for the secure code.
+	Accosa *AccosaSettings `json:"accosa,omitempty"`
+
 	// ClientID Its id.
 	ClientID string `json:"clientId"`
 
@@ -620,11 +644,47 @@ type ClientWithSecret struct {
 	// Name A name for people.
 	Name string `json:"name"`
 
+	// Networkintl What a Network International client sends and gets.
+	Networkintl *NetworkintlSettings `json:"networkintl,omitempty"`
+
 	// ProgramID The program; absent for a client of the whole server.
 	ProgramID *string `json:"programId,omitempty"`
 
 	// Scopes What the client may do.
 	Scopes []string `json:"scopes"`
+}
+
+// NetworkintlSettings What a Network International client sends and gets.
+type NetworkintlSettings struct {
+	// ApplicationName The application_name of replies. NITIBCO unless given.
+	ApplicationName *string `json:"applicationName,omitempty"`
+
+	// AsymmetricAlias Whether ASYMMETRIC_ENC is taken for ASYNC_ENC. Not unless given.
+	AsymmetricAlias *bool `json:"asymmetricAlias,omitempty"`
+
+	// BankID The bank_id of its requests.
+	BankID string `json:"bankId"`
+
+	// PinKeyIds Zone PIN keys for requests that name none: the first that suits serves.
+	PinKeyIds *[]string `json:"pinKeyIds,omitempty"`
+}
+
+// NewAccosaSettings What the headers of an Accosa client must say besides its API key, which is its id, a full stop and its secret.
+type NewAccosaSettings struct {
+	// BankID The header bankId, a number.
+	BankID string `json:"bankId"`
+
+	// ClientID The header clientId.
+	ClientID string `json:"clientId"`
+
+	// EntityID The header entityId, a number.
+	EntityID string `json:"entityId"`
+
+	// FixedIv With ivMode fixed: the IV, 16 bytes in hex.
+	FixedIv *string `json:"fixedIv,omitempty"`
+
+	// SecureCode The header secureCode. It is not shown again.
+	SecureCode string `json:"secureCode"`
 }
 
 // NewCard A card to be made.
@@ -686,10 +746,13 @@ type NewCard struct {
 
 // NewClient A partner's credentials to be made.
 type NewClient struct {
+	// Accosa What the headers of an Accosa client must say besides its API key, which is its id, a full stop and its secret.
+	Accosa *NewAccosaSettings `json:"accosa,omitempty"`
+
 	// Contract The contract that the partner speaks.
 	Contract NewClientContract `json:"contract"`
 
-	// EncryptionRequired Whether clear messages are refused.
+	// EncryptionRequired Whether clear messages are refused. Unless given, they are from a creditplus client and from no other.
 	EncryptionRequired *bool `json:"encryptionRequired,omitempty"`
 
 	// IvMode Accosa: where the IV comes from.
@@ -700,6 +763,9 @@ type NewClient struct {
 
 	// Name A name for people.
 	Name string `json:"name"`
+
+	// Networkintl What a Network International client sends and gets.
+	Networkintl *NetworkintlSettings `json:"networkintl,omitempty"`
 
 	// ProgramID The program; left out, the client is one of the whole server.
 	ProgramID *string `json:"programId,omitempty"`
@@ -931,6 +997,39 @@ type ReferenceKind string
 type Rotation struct {
 	// OverlapSeconds How long the old secret serves on. 0 unless given.
 	OverlapSeconds *int32 `json:"overlapSeconds,omitempty"`
+}
+
+// ServiceRequest A service that was done for a cardholder.
+type ServiceRequest struct {
+	// CardID The card.
+	CardID string `json:"cardId"`
+
+	// ClientID The client through which it came.
+	ClientID string `json:"clientId"`
+
+	// Contract That client's contract.
+	Contract string `json:"contract"`
+
+	// LoggedAt When it was done.
+	LoggedAt time.Time `json:"loggedAt"`
+
+	// Notes What the operator wrote, without digits that could be a PAN; absent for nothing.
+	Notes *string `json:"notes,omitempty"`
+
+	// Number SR and ten digits.
+	Number string `json:"number"`
+
+	// ProgramID The card's program.
+	ProgramID string `json:"programId"`
+
+	// ServiceCode 109: PIN retry counter reset.
+	ServiceCode string `json:"serviceCode"`
+
+	// Source The channel that the cardholder used; absent when it was not said.
+	Source *string `json:"source,omitempty"`
+
+	// Version The version of the operation that was called.
+	Version string `json:"version"`
 }
 
 // Status `upgrade`: a replacement is under way. PIN operations need `normal` or `upgrade`.
@@ -1193,6 +1292,9 @@ type ServerInterface interface {
 	// UpdateProgram Change a program's settings
 	// (PATCH /issuer/v1/programs/{programId})
 	UpdateProgram(c *gin.Context, programID ProgramID)
+	// GetServiceRequest Get a service request
+	// (GET /issuer/v1/service-requests/{number})
+	GetServiceRequest(c *gin.Context, number string)
 }
 
 // ServerInterfaceWrapper converts contexts to parameters.
@@ -1876,6 +1978,31 @@ func (siw *ServerInterfaceWrapper) UpdateProgram(c *gin.Context) {
 	siw.Handler.UpdateProgram(c, programID)
 }
 
+// GetServiceRequest operation middleware
+func (siw *ServerInterfaceWrapper) GetServiceRequest(c *gin.Context) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "number" -------------
+	var number string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "number", c.Param("number"), &number, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter number: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		middleware(c)
+		if c.IsAborted() {
+			return
+		}
+	}
+
+	siw.Handler.GetServiceRequest(c, number)
+}
+
 // GinServerOptions provides options for the Gin server.
 type GinServerOptions struct {
 	BaseURL      string
@@ -1922,6 +2049,7 @@ func RegisterHandlersWithOptions(router gin.IRouter, si ServerInterface, options
 	router.POST(options.BaseURL+"/issuer/v1/cards/:cardId/pin/verifications", wrapper.VerifyPin)
 	router.POST(options.BaseURL+"/issuer/v1/cards/:cardId/pin/unblock", wrapper.UnblockPin)
 	router.GET(options.BaseURL+"/issuer/v1/cards/:cardId/audit-events", wrapper.ListCardAuditEvents)
+	router.GET(options.BaseURL+"/issuer/v1/service-requests/:number", wrapper.GetServiceRequest)
 	router.GET(options.BaseURL+"/issuer/v1/audit-events", wrapper.ListAuditEvents)
 }
 
@@ -5232,6 +5360,142 @@ func (response UpdateProgram503ApplicationProblemPlusJSONResponse) VisitUpdatePr
 	return err
 }
 
+type GetServiceRequestRequestObject struct {
+	Number string `json:"number"`
+}
+
+type GetServiceRequestResponseObject interface {
+	VisitGetServiceRequestResponse(w http.ResponseWriter) error
+}
+
+type GetServiceRequest200JSONResponse ServiceRequest
+
+func (response GetServiceRequest200JSONResponse) VisitGetServiceRequestResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetServiceRequest400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response GetServiceRequest400ApplicationProblemPlusJSONResponse) VisitGetServiceRequestResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetServiceRequest401ApplicationProblemPlusJSONResponse struct {
+	UnauthorizedApplicationProblemPlusJSONResponse
+}
+
+func (response GetServiceRequest401ApplicationProblemPlusJSONResponse) VisitGetServiceRequestResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetServiceRequest403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response GetServiceRequest403ApplicationProblemPlusJSONResponse) VisitGetServiceRequestResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetServiceRequest404ApplicationProblemPlusJSONResponse struct {
+	NotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response GetServiceRequest404ApplicationProblemPlusJSONResponse) VisitGetServiceRequestResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetServiceRequest405ApplicationProblemPlusJSONResponse struct {
+	MethodNotAllowedApplicationProblemPlusJSONResponse
+}
+
+func (response GetServiceRequest405ApplicationProblemPlusJSONResponse) VisitGetServiceRequestResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Allow", fmt.Sprint(response.Headers.Allow))
+	w.WriteHeader(405)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetServiceRequest500ApplicationProblemPlusJSONResponse struct {
+	InternalServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response GetServiceRequest500ApplicationProblemPlusJSONResponse) VisitGetServiceRequestResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetServiceRequest503ApplicationProblemPlusJSONResponse struct {
+	ServiceUnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response GetServiceRequest503ApplicationProblemPlusJSONResponse) VisitGetServiceRequestResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 // StrictServerInterface represents all server handlers.
 type StrictServerInterface interface {
 	// ListAuditEvents List audit events
@@ -5294,6 +5558,9 @@ type StrictServerInterface interface {
 	// UpdateProgram Change a program's settings
 	// (PATCH /issuer/v1/programs/{programId})
 	UpdateProgram(ctx context.Context, request UpdateProgramRequestObject) (UpdateProgramResponseObject, error)
+	// GetServiceRequest Get a service request
+	// (GET /issuer/v1/service-requests/{number})
+	GetServiceRequest(ctx context.Context, request GetServiceRequestRequestObject) (GetServiceRequestResponseObject, error)
 }
 
 type StrictHandlerFunc func(ctx *gin.Context, request any) (any, error)
@@ -6055,223 +6322,268 @@ func (sh *strictHandler) UpdateProgram(ctx *gin.Context, programID ProgramID) {
 	}
 }
 
+// GetServiceRequest operation middleware
+func (sh *strictHandler) GetServiceRequest(ctx *gin.Context, number string) {
+	var request GetServiceRequestRequestObject
+
+	request.Number = number
+
+	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetServiceRequest(ctx, request.(GetServiceRequestRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetServiceRequest")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		sh.options.HandlerErrorFunc(ctx, err)
+	} else if validResponse, ok := response.(GetServiceRequestResponseObject); ok {
+		if err := validResponse.VisitGetServiceRequestResponse(ctx.Writer); err != nil {
+			sh.options.ResponseErrorHandlerFunc(ctx, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
 // Base64 encoded, compressed with deflate, json marshaled OpenAPI spec.
 // Stored as a slice of fixed-width chunks rather than one concatenated
 // const string: with thousands of chunks the chained `+` fold is several
 // times slower for the Go compiler than parsing a slice literal.
 var swaggerSpec = []string{
-	"7L35ctu4ljj8KijOfJVeSFuLV/Uf8ymO3e3pjuOKnZuZm3hiSIQsjilAl4AsKxm9+69wAJAgCVKLlywt",
-	"V5c7lkgsBwdnX754fTYaM0qo4F7ni0fu8WgcE/j3y5j1b98Mdg5ae/JPPhmNcDLzOt756RmSn6KIogFL",
-	"Rlighud7dzieEPmk+szreKcXbwL5zS2ZnYZex/s8vg04pmGP3Xu+N44oTOF1vONXr3ZP9vaar04a3dZJ",
-	"d9ebz30z/36j2SjPLz99vPlbJ/sHjaOD9sH+yclJu3Vkz3/YPGiV55efPt78B8e7R3sHL1svTxoHzb2d",
-	"l2r+hN0S84g9/xkTCCO5ip78Ek1oSBIkhhFHt2T2sJU0Cj+wkiOchBcEJ/1hfiEvZ+i8e2ZPeBtROfwY",
-	"0+xT7xB+zIjNHRjzTzJ7M+hSJoYkeTMmCRYRo/nhL4dEbghNMUcTTkIkGLojSTSYqe3bE/dZKKdKyDjG",
-	"s08wqud7XGAx4V5np9XyPRGJmMCwEUdRSEZjJgjtz/JzTCMxRFitCzGzsC3P90SC+wSg12gEO73BYWvQ",
-	"3t3f77V3QryH231y2DoMG6RBdvbbe0GjMWjs7WPc6OHDRqu3HzSacozZWC4B99hEdHoxprfe3PfuAzwQ",
-	"JPE6H9Ib6HU8a4nBLZkFlEw932MZrDwFjPOIevMrOUpC/jUhXEh4DAkOSQL3+NQa508iAcuSkCSBPAs4",
-	"ivvgjsVYRHLWD9622eeVOqV39JayKT1PWC8moyImIj7pD9FnRgkg5C2Z/YYoQyKZoYgjgW8JdRzTRI35",
-	"SaFrxSmRhMgxKEMTjnuxwgU2UIgehU99JJUwOSNTeSHykOiiPk409ogpQwkZkITQPuG57U+4YCOSwJJP",
-	"z1qNdlPdCc/3yP04gqHazWZLXkpMC3fn4OBgR36RsJsEj/S21U8Av/blrwPzp/zBamxrNRLH9C2dJPYt",
-	"PUjvfNOb++lD5D4KraeO/yuQq9bIc+V7XOIc7cvvNDpJ+MQRoaIIocthQsIQ9dWXOaygEsCSUAl4xvM9",
-	"ikdyzCMcx6hPqEjIelvnfTaGbUsqxzsJwaGieLwzTSJBvCu95nM1dn7Rb2gsiQ0sxlqwXtzv0UDAuXO1",
-	"cSb+IPdlWj0k9zgk/WiE40dlU/8Fs75lwkE7uxQN2SSRJDNhcYzYHRDEdHL5d4zHF6TPaMi9Tnuv0ZCj",
-	"Xah5ncCQ9Fiv6wVHIxxRpA/EHhnHEeZHeIx7URyJmdcRyYT4Xi/BNIzojdf5Mve9/nksb/wAx5z4ngTh",
-	"ecIGUUxeYxpiweR85suEYEHCroRUq9HaCxrNoNG8bDQ68N8/Pd8bJHhEuhK9BZM078OV78WY3kzwjTp6",
-	"Qr0r3xvh+/OI/kXojRh6nWbL90YRtT7ZSbHuIoM+TggVb5LoJpLXUZ3HOYujPhDSwWDdCymSiNzhuBvH",
-	"bEpCAyURjcg/GZVr6PIIb7+a9HAEhG72VzSKhNdp+95kHC6CyB1JOOBEs0zLMoD63nY2liRt72ivLG50",
-	"UUIwZzk6rj/pgGgwZLEUQKKQUBENIhIiLJAYEiTPvD8ELNVcBPhPfnBJ1cUQCxQyIqm9QOQ+4mLpm0JZ",
-	"j4WzhfLc3HfyRPEWJAYC5DwkvJ9EY81dr+WRXKPpkFDNczjsahAlXCBM+ZTA/cIUEZzEEUmQZsCaDcB1",
-	"GRFUYMBbQJWGZIRB4qaTkTwWOZlEUs2OuEjkZYF1j7HEb6GXLiF+6liuvJ3yIr0wzDGTJBYhpeZAgOFj",
-	"LIYZ+e2rySTC/msSJRmiZhsY4XtzgfZ24EqlN0wuXQiSyHH/50M3+CcOPjeCw61PwdUv/+6V9ioxNcY9",
-	"EmcTS+ET2EXljuFbx54VI7HoqGt3ZuivsD8ztdzhJOEscSAgJffiUx++vVaSD0FjfENQjwxYQrbMrv41",
-	"IcnM2pYa7xk2oSaa+7aMqa94fivdTHiTWBrHJHnBUX/Ioj7x0S0ZC6lJodYOcC2OBgkboUhwfdkmPNus",
-	"usXZbovi7UO33Vm87+KUc9/T1Lm47z/YFI0wnflot4EmNCaco5vojtCqs4thHHsPKfGLqGhLwXCE76OR",
-	"JBqtRgP2pP5qpkuOqCA3JMmvWQ08973zjFu5LpRmZmtQEVxJRTIG+fwXLZtbktKE8DGjXBs4cJhq11IE",
-	"1SIrHo/jqA8y1fZYaT2//i9XApZtHwFWGVAmgmFR6uuiQUTiEA2xYhnThNEbsBU4lKGI3uE4Cj8Z7c33",
-	"SJIoOUYekMAR7ENzNxgTWyPKQ4LZvI63nfJAfQ6aNSYTOEEDRJDbjdIlkchSulIe1ksIvlXLN/L5V1O5",
-	"5DYA0uYc8gL2f168OVsbsHLPcnylawoE78CQNmTdAIXlfKvQtKwBCZ6+lAvveF8+ppj00evUgn1uX85/",
-	"T8jA63j/tp3ZC7fVt1x+NGL0k7EQgMxSJiy1kJj78jae4xuy5mUE8hZ8Jgkr3kRgmGwgz3YoqcO6eAIz",
-	"oNFEboFICTcmmAvUtLHEUO8cZde4Ygj1d4AuauUGqnK2ejvR82PK22yx61BuSU4mFPNbUjLjACmYgvGJ",
-	"MipFrZjRG/5w8mIwh4zGYraYtOAwjORGcAw39/siMvNvibCA9VqDbi10kbpIEDNeMmjJz0DncmCH/PiT",
-	"PjH76A7zR6c1NvV9pgLjOGZT0Dqf8QBBaNP7XcqY0Wg0dp+VMuShBUACA/H56Vlmq/8NsUTrGYkSwdQT",
-	"8HkkwNTfH2J6Q0I0IphOh1FMfMSSjzRT7wuavMNjoAYWiNCQhFsfKaAao4M46q9Clx4LPKc1G0Pr70vv",
-	"Su7kkrG/cLI2hwaiKxgLYjOIZVmcMjQiN7g3E8RFagVjn9Rr1lVqtvNXyQhxgjEEDz/j1ZFzX0SfCShl",
-	"8ucZL4XZN+xZnjWmyvZEkjuwSeGQwzmesKQXhSGha54gmNKDUcS5suPmaKFgt4QCWrGJsv6lF1LeWPmq",
-	"42AH6ZJsGlk4WDX016WNeCKGLIk+G9cbZYHa0zMedAEOQ3xH1EHLhYD9BC50CndfETyujWRGlAGbpdHz",
-	"EaYhwvyWy/c/0ukQC2PnnA5ZbLDoBdcULm/oeceVALUGMhW9m2wQaK9rwGx3sAtsZpxttxP5seG+nK9Y",
-	"IwvctFMq9WwcXwDwjqVYuO6dgxGCAZ7EouThifQ0SH3tElHVA9bt2i0Kj5pMjHBIEEajiAt8+5ykU28t",
-	"W+sz3aiugpoxSiowwOm9JmLIwjMmUufMWkc3gmECsNQU2N3b7tGx47jUG58oE5+wntomi7uFGAYpr2Xk",
-	"QB6bcqSoYZ7xCDVwLtWTnq83Yu000w2ek2ACgMCbxH11WdVVVcsD9mH5hOC03UZR/YICrzAjDzEMUW3R",
-	"LPlylJP4hE1o+BBdRIdPuGMxKvQRiVQDmNhGqR13wAUMBOYS4CESvSKKZmwC4kR/+NS4lXIA8N7eEHGk",
-	"NqW8lfqPGyLOI3qRqljwp/J96qgY35soh6b6I444DNSdhJE4voOYt6uH6EAD/bMoikbx3wXH5oiK+BEO",
-	"zmwrIXfslmR/MiFPUv1ZeQip68/TXt4FgLaEiLErguFMwUPYjkOAy/cO9xpJNQ+Oevjpp+ox1RHz8UOg",
-	"6nm6L0VmzN9V2Lls2MdyVOIRWd9ZFXDLeA/yjpRSoz55R/EdjmLci9dV8UMscA9zEtxACEsxdsh8LREA",
-	"nnAFBmZrsGXWdllmjfoE9TGVWwsZqDlTltya0JMRGxEqttB5TOSMIpkhfIMj+hUEW7Pt55R8tFCv4QNH",
-	"DSAya9lCl8ksojcKKGhI4rGyEbyjhn6sLff2CE5IEkA8Y9m+rpRYEKSGmCPzlBMVspXY9KSZ4UJXe+vU",
-	"lHpsSV4IAePVVyO6ZlsL3JoKUiMcD1gyKsJKhXmrPZmwV3WuPxq0MgAsBy+XBeqM5fb1o4GISnr5fPzD",
-	"3j9wEIzSQ/LNpZWfK7EuRIySgjr1/v37oDsRQ0KFpBrErVm9VBP1hziOCb0h6Ke3J0dob3+34aP2z6ur",
-	"V+8on4zHLBEkfE3CCCuddD1VS70SENpnYURvAghILdIzbRwPjvVTTsRL1/RpJBf1CVZum7J3Habs1NVs",
-	"rVeu09fmeTn6c6KkdbalTXe8m8/ReKEepF+TkwWC3JcsWko9N6NfzsbkxwVn3mgiobE9jjEoql/Lk2qH",
-	"wZTBxBL5XQqobHJlPUmVarhjqff6PJGCtohIFu6dn/i9EgXGY0JJuIXOiBRcIL9nS8VWp69/8bAjxO79",
-	"UEXTpXFyUnYPRAQR+6XAsH5V9CxD02GkzSdbzjeH8nDcQajyKxTZFvZO6oGESLrUC5eG17nnqIx1fTkz",
-	"64NH3G+naRTlRSZscjM0Q9ixAcVBci+WYT3zkY5p004FjiM3vCLHLk5FmrlTfHyE++Xnj9gdSbgSfYjE",
-	"LXBXgHOJmihYCXeAPlfn4Nv5Fs6p2ET02Yi4ozWxSjHTqG+8oI5RxtVxlKdUQ1o/43w/ISMmSDcMHZG/",
-	"JwkbqSAU56tZzo0LwOMY90mq7imQQDxtM3dNIir2djxX0Cif9P6XONGI5fclkboGH1NC+qU6auMFR/CY",
-	"ewDNvGsIhq9UXczR9TiiW5yIa+dQOs/h5cw1HlsSqee2NPLBg8QoRRasM9Fv+ZJYKbTOovqZAuzcV+TS",
-	"xLutQC2zeDa4D7xMIyNBRtwN8+yV9KE6pmGR9HnG0pIEQ8SzFZzuQGBN7uRDsOLfEO5xCVqm8DLGXCwB",
-	"YVimC34mA28l0AFtRxIS590zycxGEALmw4rOT88M7zMXLw/YKtZRQ9SsxCbXm91+n3GcsQp5r+SzlWOp",
-	"TBvXUH8wLkgIoM7GU4+7R8uyqlwM1cTJjHBIVmCuVnpj7V71c1t1g7w1OYtuXI44n0ASAZvSLNuygqXd",
-	"RX1yHmN6BBJkicskJIzErx2kHpQElCIp5ThHIyMcxZJsE86rt4kpwuqZikF6jPMz7OJC8lNzTSqlEZMt",
-	"Wnz5v//79Ws3O6ZcRGIiH1sABevJaiiom3OOHULCCQQa8egemLW86GjAJgkKoxvJpLW/9byr5Dsrrr8R",
-	"HP5y9aXZ8puHc2dU/4j1opicTUY9klSDXs1Tx7MXAMBwt8rNj5dKoajg+lkmbvHdFOM56s0KshpHg0iL",
-	"PgYnlqLh2S1ykPBqOULSR/MtogBwtySSxlXWLUL76Oa51MU6sgNIo0PZlic/k/FNgkOSxXoWJojE0IQO",
-	"XutnrzuogcYEMlN91EShtmOUkm7KUlKaYlkWWidUmEg8vqTMNcVxTMRSlF09uph5prl7dvpNGpGaB1YO",
-	"MbO92XzCPrwqjnwEe15HARRMA8zNd9dkolZKUatRkUTkziEq5iJmC3goKy6kOT1gTekS1mS9jwSdbObH",
-	"4N414Pmfjx/vG43g48f75snHj/f7J8suLUcEHyQNWKtrlkEm4bVoTYXp1xQo7KPbrQRTq7EUmHILWEM4",
-	"sRez/8Ajs+ZeQsqxpvpJig9XX1rznxofmsHh1f81PzSC1tXPP//HggnVFA+WkB7nMhXXsIbQY6PobknA",
-	"WrSA3GxrS0wPvyb2vF9bbBrh+1P1UnOvIETZS7bWuI5s5cLlRcibTrKWKPZ00lKaoty0EpQbJbnH3kp+",
-	"OetKRI/DXNOp5/MKQeeviK9q55avrWau6Zs3lkJZsIiUhPyVDCpZja+VzCo5/p3fnSoi5Nqc/EbqgrmX",
-	"TTEMVT9sPOnFUf9Su3NVtaK0yEgCV6Z/C1KtukWer4rPeL43xHwYiiMjAesiRoYqaPJ2VYcDsPLldT30",
-	"ikC8RwfhOK6KtfEfL8e9IsXd8pa5TK7VctYSK/m0tXAlanL5CSeURyK6I8ptW8RDgK5ZrBMd0wpSKxpH",
-	"E0FVbYmEAKrgWMf+mrQUTvqJIhYFNaPS91Jn4KtxuWRpiHbcMKwP8THBt/z5LHOE9pMZDPM2PQXH6OB+",
-	"7ccEJ2hEOMc3hCOcAOZMeM4P0mMsJhhSQqK7107pwIgmKplW7v70H6jPRkSV93CbldSsf5LZaeigiqdh",
-	"aj+6JTMdj633lq44RzErfAqWGdsp5nah5Bfk1IwJG8cPsQOlpu8BxFFoF4Pehp1k47aw6PplTi+I5bIY",
-	"4RkK2Sp7L5oLsmI4KVZr8KSrcCJS8dRsFK6+2g/yfai1rshNs3eW46eKAn17ng9YlxTPLoCSPQ6NVG4R",
-	"RRtRxBEfSs1c5ZPRvtwESsgYjhXq9+iLrAnrY1FTeCnbliuuEYg3+pOQMVBCEjt8vC4GtKHVG1q9odWr",
-	"0mqr1unKnlYkGOqRFPk3Rt2NUXdj1N0YdTdG3a9v1MUVgYzn3bMt9F4ry4wSP6syD8xcCTAcNXzUBu/+",
-	"jkkx6RErJR7ERoNIxbVWOvhzJg0wALmkuG/EIL18CMDTm3w2xvGNcfwrGcdtoTTDySpJ8hFtevXC5YM1",
-	"vbQqsylH3wfKMo4hVgIDfZYSNxFTltxGVMSp0VneIhCE6u3L6Rq/XY0vtcZLzZ+GoD4MonsS1u9Mz/gU",
-	"GuIyGCyp568L+GFuXTkidlBDw0qvraCP5hhQo44NrCxdUS1XLavhxmQgEJsI31ZJwc5DqjTdp+dhD1Cd",
-	"rcW1W/nl4ODz1a8d9b8FzELNn8OFtuoQYNhbDWaYt4tqepVuXkEgra4Lq1FILe3U0cRSW4ZK2WlqKA1O",
-	"Qg4A70lsntBQihAwzhY6Y6JUz7pMfKymDxU7qr3T/5ahk///oZ9+XohS6Xyl9KYjFkNhcSm08ugzSSnP",
-	"UPFLKedKnqmx3V6iRIP8aVVNqbtalNQrxSWQrgqlgJCH8ycjrHxSMo8KTtetMJaFtruNRg3ht+tWcZUg",
-	"B6SrZHVZcgHFPhzFqVUbDU3oJWKRUY+EzmNAZ5IclSqmO+58azevEA2FGPP/6GxvW8QouPr1p47WPvzd",
-	"hZJjYR85otBq1NCB8otWG5IiNP4yX1Wgom+VbdQl2ULlZN5Cx/QmjvhwKQBJubxMo6++tPz2/Kcgg5L8",
-	"5GD+84Irlm2oJPwvRyuLA1gNWIoQes24sMLGVVIg2ivtukbEblky9k6tjJ1byrzYG6bk5iFTUl6cn+an",
-	"6WsMX0gKwUaQIo12nmjx9mIrJZNTweGCP5dAkuud4yYGuhIEwQl33YEX3CQtuQlCDR34aSlCsIgU5PYw",
-	"z3X/KbXrYIPBtY+upwTfBnHExTX6SYnmXO5Hkz2MxDAiAySSiOj2Fr/Zd/tnxBJ0PYwkBZldo59wzJmd",
-	"S9qfJIlJhExzK362xXXVlChdhVRM1Gj1Ynu2s7mrP1GVPgI7k1oINPGAtSqJbYb6mErRISE4RD3cv12W",
-	"jWRNkEoI3D3rIvm16jgn6WZkuSERGww4EVvo3eVRHaosG/Dy6/ZCiSNd69xu0lQCFnRrAFBNqIhiO+EM",
-	"rGsk3ELtVUjDbm3nj9wKzaqK0ilcU5ckeh5lXSdXkkOLLSlxrjFgWSY1+ysd88UbdLi7txM0tcXRRm/T",
-	"A0r+v6n/39b/36lHcT3fPG0g5dKTikt+Et1HzT+3m1aVDDlZFnMHNfcMq1GQvXx1fOGjdkv/2T2+cFnJ",
-	"usEJDgZXX5p78/+z/2635j8vIHtZH5GFsVzWsxrABr4VyJVZ1VbALvD+CyyI4qmaGjqrBOgbVU2zoEGl",
-	"JL8JGZmaUGVpWqUfVfr2zRVeL1dJzRzRm8skcuq9GcVIzVSZexCEZy6iOEZEKhUrEIuGM+NbOAu0XGPO",
-	"oxtKwmuEhRZjfHTdHzJO6LXUBvPLgioH15RRcm3fWKpqfZnBIGlajuBod1ZLRFNLVZ9N5K4lPiSCP4hS",
-	"FpFZQcJPcah0UtYKnehdJRxYUsGSQkEmBBRlgJTvr8n2sy5QK5N4QSjW0oekRvICJJOY8Kc2OKxtXqgv",
-	"cLGSXaB02E+l7z+zdu+e7ilCmx7RQLBS4NADtPDVJlpDn10u2/RJtNHlpl6sS5aDrR5T83NOYKthdS69",
-	"TKWpq9dSHZL4NIrQ06g93mrsdAmdZDkEedKk7sdMs650WKb2+dw1K1xnC5g2AjpwxC8xvwrybViIdfgl",
-	"Ilm4TRbXs+naejnbWgpYK21bheMKEemWElXp2xvHw8bxsHE8bBwPG8fDxvGwcTxsHA8bx8Pf0fFQJXo+",
-	"KA1QC/Cr5QHaLy0V7nqetc74tjIBc+kY62XsLxUUvEpKfy5u8FvI36/Jh4evOmhCo39NCFzliOb64skx",
-	"fNSb6HQwuTbCnzh5fuVM+bdMpM3yVkCCP9hUam0Ji2PEdJhf/qDlpzEeX5A+o67wTTlCLMkL1OONQ5M9",
-	"CmGDHDG6hRorUJbW7mGroQWCZWKiC8tzEpmq+G0rZhvyWmPcJyMdBqk8alM828q3lVVNANA1lTuIr4Fb",
-	"mmHy3g75fVZhDdo7Q1cBqbAz4ItcsBguRUIkIvSF8orEjC8KruVpCPg71dpq5WJrDj9sQjB3mVgMBcOT",
-	"MBJIJDiKC9h/sKwE1ziQv17KX0fy1/EKYp1eXvFm6I9dd+IfVgnnde6FZpIDnJDQBa5vxncHjYySkCRe",
-	"pwXg4bpPZAHfNa+/lso3zfyfU5IQiAf+Ld3zVLf/jRn0dcj73kdYQK+sUcTNP42jzIm1emnN8tFx1bCy",
-	"AErXWerS9ScRicO0k+YKB/qGSl2WxKE6jIoe6fkTNt3bnSnoeATVtadMV+cpezlUY/cvrkwGPCICchmk",
-	"rqI7a/znxZszNGbQABNFVCixu8fCWUUl1zrfqNpqxPPldMB8qdr6myYd8uxY6PYOqh70zhoyk1h3mYwM",
-	"LJcQYWja7l6P7RsQ15y4aVawRjXJqaTl0HhT9RM53Nnd/9mVJxKSSiFRzq16jfdikmqvhejyT6648rnv",
-	"EYmoVeHsEddr08lyaTF0X59eb6b+sbSIWr4jDmF1IdkCHMLQK0tSAYGh+cuQTdEI05kVLPHQUINJhWj+",
-	"x+XluU6rqp9m9/DQtlA0nDPpDiA1xyuvMUZSJK+sHb1KDXsfvW8fqX8GSn2H8CVHEiRE4bTmQfrvtv1H",
-	"c8/6o+Uuhewujd+Np3jG0bXVd+T6N3Qt8fwaCRLH3GydIzzGyRLqhy5mr4Bp1Y+Fu5PBp3yPIc2vP0ki",
-	"MbuQaKqFSjwRw5bDKNOVn5ssDyvRS3GmtBETRiqIBP3n+0vAkZhNrYIjR9mLacdy5YWQIkwnITiEpEgc",
-	"FgUb7aLh5pkLoguwpV9Mk0gQ5a/AgoCCoHwe2XOqxIw9hE4t4y9M/RnrsfyAPlI9MWFg1VbJ+fY4orkZ",
-	"jDkdF/R6GCe9vHa8kxlENUr1OkpcmoHEYr4za7sgyuKjG6mmz2glOrdV/Zn9dTXM0qclMsvTfZdIWW9b",
-	"Ici2auJlC/UKcaBzTUQHbIkSBMDfWQzJ/iTNCeZ+mu+ngeqrA1TJzrnuH8aoCnjykQKi+KAuwcd30EDa",
-	"bkkiaaeJTiqlF2YqNh/ihGx9pB/pL7907U5fW7/8giqvAsICXZ+/ubhEOShd/4bIHUlmmaoC3IqjSPCP",
-	"FK7AFuqa8ZQQ5OoEzwnRAqutA1MGbSQRiblZscSBX36BZEGgoNzOEndFfqKfShGdkEPe9MH2lAU0qu/Q",
-	"zkeaxjX+rFYBXYFuGGIToVfxFsoRQQ9DqEgkQXcMcAAQwUa0cxhxNiJqG5KpcYQpurY62Qd/ktm1rwyJ",
-	"UtNv7aAhmyS885EKI/FB0SPVLfGGCG65SDDlU5LoBtPZsCJ4KxXLGQk7SCQTcq1s9EOsup+C2orIYED6",
-	"ckeq6JEyaErxW67FR5zl6i7JSySPV0VAavyw6zBBTJaukaSgBNKAPC058HVV67NrS0zSXe2N4KOYx9ZH",
-	"1UC5T6hqgabs/F53jPtDErS2GmDhkTcYrN+d7e3pdLqF4estltxs63f59l+nR8dnF8fwTsalvfOI/gOu",
-	"k7rCqHt+ajm1O15zq6FeYGNC8TjyOl57q7HVVsx1CER+W727fdfchhsbKBO+/OrGVVGqK3UweMRdsdFH",
-	"UmPjQh20ZDfpFYP+YH9FXNjNpMHzoCR87nU+uGW27JFtbR71Fz54pEyM8ytQ8cZMAlJup9Vo1DS3czW1",
-	"U9sF+3yx32S6idRkpmXPD1cFS6fXaB428G6/EeyHLRLs99s4OMS7+0F70By0Bu3+TrhLSg3PlPrR+eLF",
-	"ylbtNV394tScvrdtz7hCp7OssY6z53+xe87c93YUEF2DpsDefolDNah8vrn4+VwfVXipvfilE5b0ojAk",
-	"VL2xu/iN19CY/owJ4y6Z+97uMvvRIQHxBeT4pjrD7jLLdPQLtqU9wHwj532wJa8ricAZwsnro0UwYnBP",
-	"4BvoxwzHqM7dutVK0Kq7zip2JKtCklq6fYTRcELDBIwaaMS4+A1xyVZwjBiNZ7aNV5FqlRpvxAY04cTi",
-	"B3BJJF89754Zop523sLo3du/OpK9gjFdhatLtU4+DONoPl7Y2jaHCrya3OaJzUlEwyMtaBbIzIPL0kby",
-	"PWMe0KQ91zUivXrLZuB/afp7O27VxZ0BvnyNYEXN5Os5/4JrD9p4Xt1C9Ku5KuYOX8XCmr3Z1puNdnPv",
-	"8HBnr2LjphBv9c4fzYUxd/gwHs6n4DoEqpl8jku9nCF1WOU+vym7quIqK7CRtMh3RatMrTFQKJIELuHE",
-	"UBObqazRdlYiQ30D/pxLKOuLqr0MnwzLzaxQHzKLJgyf9kK1Sj6ErD8ZESrlTBhYWWCUJdPcoxymKRuh",
-	"ukFA19N+yo1891W9nirL6zO1W02lD+W/hApT82fsrVoLhY1UsapUYdlqClKF5JNaDOjNMvppyRaKi0oq",
-	"MWbcIUe8VjqiYtpaG9KhVBBqpRzm0BX8DuIYxSShylGUZ9nK6gEFNFdVDSzt9E8y0xQVMEh1Bl6ZmAY6",
-	"KrjqIMzz26bkJ2AxCA+rvKIq7wUjRsUwaLbdBAy+tSmYKQnotZvNdq5jlaQK6ieAX/vy14H5U/7gRkMp",
-	"EvolN+20iqQMsUAhI8rNRe5VpFK6lGWnHugfbTDVWBaA0bw0tcWwdDCWbnUNKDbEfJ0VpJvPV4D7kJG4",
-	"nFCjx7dEh/nVfHkql55x3kCsq/IVuH3zgQhqAy+7hWLKUL5NWcoBdWvO5RTTXHKT12q09oJGM2g0LxuN",
-	"Dvz3Ty9fe9U7PWs12k2AeNPzc+iq/BJpM0TvEH5+gZ+Dg4OddbC56kC1bGlO8vi/ArmsAFYlxUf9mBJf",
-	"zVMHZmj50JVde8+DqQzftgMXwkXQKdTHa1iWmmaZqaad6Lbt1IRtKzdhNcGsTijbSh2cgFkOc1zVDPqt",
-	"jPSK9A2Yb32RrpYodrXTb6hbECvX4IAlo7VlPDUfjIit8WyJblvjsBbqwBOcynRG/P9Wxbq/mcS2syba",
-	"1TJEw4v1Qw5co0x8UgqYjQU7OSxIiOqZrMYCEzsENUjWGlE0Y5MkszJ83yhRANjWg6TpncbhmodaK2rk",
-	"LAbgLrXkjBfcccjhRE1LKkiJJUNALoic06YjDhtMnpao6MoCKTl0IJHURXEsJfrZ948sdoitDqI7757l",
-	"/G7WyfjmGeVQMoQns2Lekpm2MQoElTgV9jWXoCVHCsUuGfsLJ9qA3dxdhnDxyXjMEkHC1ySM8KWEpXy5",
-	"1VpCD8xpL+/4N6xCKg91QYc07mo4HYfm6LBKa9Mt0F2nVtnl6Pr347LN99q344DSu0vTIDBfG6IxoJCK",
-	"HsQ03EJH2rupXbRl/VP1czNG4wfqj8AKgt4s0NXDazVCq5vcCnpk/i0gVQEZjVXSaI51GftmSs4sq04m",
-	"+nrz1eRKM/cyKk7jMWCY7ekNJQbZfjB7ZuUxdpEg9yrDkDHEhywRa0u88JYyaw7xHUFYoJhgLlAT9YdY",
-	"imwkyVk0tw0GOVhWZgvfCMDfs8nyq/DH79ROKlkLS1KppM5s6mJ+X5SKP6/2zVp2nEhYflndeUzOD6nn",
-	"/NZlSf2dCG1GfQwyrILWioIzxzTssfsXEtOjJCyR48zItMCG02g02vmKD8oafA53Ot9nyDv6w35lZbsU",
-	"2HVajWY2RLlXj3cU6C+LbXK887+6Z8qkletX4wEE/n/VgNZ4HfM9ZLzLP07fvkJH3bevHBaxUtsV7/Ts",
-	"4hJmqjKWNRrthlfsjOId7jd3LQDlun9452/f/A5jPtTC9hxmMbtpg/f+r3RTRUcVBOuvjG4OV1aFrc33",
-	"tq29P6rlbYVgmrd6w89uR6l/44yJEzB5/C1cZb8TUa3jrOqx0hEQcoYx5AaVC71ofWWqkyAoHpHwN4Qp",
-	"AulQiYPQ34JvoesMSa9Nih6HKJbEammje/qed8/8j1T55ZRTzpQFcgTSvIOrkLKTBylFsVb1Mpi+JVIo",
-	"MN5Dne+X8pCUqsAX87xuZGs4KloVIGS9v4SvKVMhFzqa1vEa7YPXyJDHetNimitQ3r6kTHRV9UyXKXo6",
-	"9ax8ml04wY0osBEF0kv7UEGg9cMLAghzFCkKz6YPtB6sR2dWsh3oPl6rxkRtp9M6TAjfdFTU39F99gxi",
-	"38an8/fx6Sxy5ChjBzblKUM0IljKpzHZ2limFrtfVIrgSu4XY4FaLvPn0qprNcQRzVJClsn5kev4zvJ+",
-	"QL6tSf7pGnAoFyQ8+cipQHggpBz34Ysdwh/RgBNhQxk6d4rzSIWfbDKINhaPR085Mri+IPdobQtILX0a",
-	"q/odTrKUlfE4Pz2zunFW53JvoTNi0pF1NfGS5TxrufFgMiLva9rHoWh5SEOkbcKRNuPQ1TqsthpVylOx",
-	"UEU7bVBh95DIit61H0Nz2nFqTulir1QJxsDqLZJTRNSZxGQgnJtX2Tdr7L2R7V03zXj0ne8vt3M9feHQ",
-	"JZ66ihzB00+HB5WwqNkEHJHiQgEOkuhmKAJ9GXNoLL9QjS2gmi7hds+Rr7AlF9+0CjDZjFNVdADe6ece",
-	"r3/2aiXIQUBpGXJvqIldVV1xHh9YrScDVj0AlpYcMkJboROb2jYbR8m3KDZklVUcfhKRHl+xAZUlOUB1",
-	"lIe5TiYOseDCFJyACi86MkzeJ+U7t4uOcIFnPDXAbaEzZsrC3EwI5yREUsTQlSVUSRdJvj/SPqaUKQPY",
-	"mFAS6koZUCpu5nKjXCgh/SEuFJg/oEwEQ3K/OMuIiT/IPVT3h/cmFEpB9FSRp9pXXybsluguZSvEo8EL",
-	"bwY7B6093TTONkTWvvpOPQe5W36q5qw04SpkR29tGc/Ijlsb1lgCVYzPWFp97j4oin96H0UhQJtMMxEA",
-	"VGsW9Ukue2IhvUsP6Ue1Dy4w+uAkvEhrfH7NCN817Jiue5kXEFStHCi1oGoWTfFMoo4kPfItVTiyaNC0",
-	"RrQsjq1W3qKedZ8s0rKvZHtcjWL8SWaaaGQ2yMe1yLuB40M81i2ZqeK3sILUjqm9aS84GkOJ9rR3Xapv",
-	"fqNs3GlXvCBiAedepLlvT7Kqu+vzeGd8+PlEM3mbnfewZNAMjgiMXj4Cp/4M6s+XtX1dFFgx5q+Ycbws",
-	"hzVFjIFNYc5oMIo41417cgq2rvabj4XQp7FEVnM60dJ3KntjfaZqjjGC2m3pIeY47BMkKxbZdg5MNuM2",
-	"pQLVXXgUS8IDUyXrsKCLzDGkVW6ReXBd56+aD0GlIDV2zsebYp3DC5bixMbP+3f0834vctwPkKlVzdE1",
-	"kVbFT9dg53a1T/4ETP29isFD2C7yCb2GoKAk30Jd4PfGDY96ZMC0C0DtLOJGIYfiqWw0xokU2uRf+COt",
-	"t1bK4TMlH1Xo+KrkM+ZoSuJ4C723S8R/pMoKp8qgKuk94igrKA9V07TRFNZkGQFxHN0Sl+3gH6np7atK",
-	"KV/L/uDmxnSmmg4AQA1nLkYepjWxTRt83cne+zy+DXQGg2e3lfd2dvaOD/f2jo92Dk/ah7utYtTpMgaJ",
-	"/UYTam9GVs1UqdtQMl12iMPmQcs1BARPBD19eKssZn1zzMjEJ68yHbwUKPgHzfzZyXOTz6GImhq2zcpT",
-	"ay5zai9f7p40dg6OXh63j493m8oclFtCe+ES2pVLaC+zhMN2s3Hc2mt3T3Z2m/u7B+Ul7Cxcwg5KC/lW",
-	"LmbHvZgAE55f0P5B86D58uRVq7W/e7i7e7y73zrqnhwcvXr56tXuyYGGkTH2r4iXyQKB2/3eE9noGusQ",
-	"sqW9kg4fo2kcko70WI7FaqJhZ6IlXKAJJ8qyfktmdattWatND7u4XJdSpeo8ex0PupLoqjlzmxwUgu4M",
-	"a61bTdtejVrKAlpRKoWdJxVrTNBeNEH7gRPsLJpgZ40JrHtqq3ip9LA6DhRucTG7L1/EO3Vv6ErcIlkT",
-	"61weRxfK1zsfF1kBPEkoHoLmS1OqXO+kSp1PguLJSy1tnAUbZ0G9s+A3rbwY/WmR86AipOB78SfUC88O",
-	"gndLZrqCpY5S1iasIpAU3fykox6qvSwRR9Ya1PAYSmOH+Xk0kXpqSD0O8V2Lov7Yjp+VT/lpGMG3aIjS",
-	"bXMKlijdQ2c5Q5Ru5lMXnY77Iroztdor+1OYvh+q5wevCFfPegd982HqaqnOEPV8jYasIdLT1MuB4RdH",
-	"getlbBpJPEPCiN1dyxnXnbsydt6I/qS65DPglmpfG3HEh2xK1ZUDx9A4nlldiEB/qCz2DFN95XLPsIaV",
-	"Cj6rVc/9wrsB7PVBI0gKJdnwioNoD1JVMWfz/aJqzuY5r+MN8H3WH+FIKoJ9QkUCISW6TVw+BHDFAtjp",
-	"2h+nDrW1cjFMSBhWLX7lgtWV+12pFrTe7pNUgy7hrw2/S4CGvuU5iMEnK5WBhjdU6y2v46lrz1TVIxf8",
-	"l8jJJ7SfzICqvE2hoiOeR4RzfEP+JLPT0KRSPeRArQx214H6ebdZOcLZgMs3/9aAyJVpvqqhCfUGllHB",
-	"wKL7lUk6mmK9hLiKrDVTP+Q0f8ATc+k3VQQ2r+P0bXb0ZDYm3dqwUifKIVkdUtlsYlnL8ObCL0KfJznG",
-	"Glqxonj9PhJDPVBVOYmMaFitDfPq5hG0IDxSzT4dvc8pC8AzDs3+MyEPuj32ZpJC9aFL4VKNosxgjo5O",
-	"c//bqDZfLzudMWGXuEh7kq4dQZWKYisX0Ehv3KaExqYC/aYC/VepQL/QWzCII9WVfxPD9ijWi/p645oR",
-	"v+B232enJcNpUdz+Yjj1XDHCmAhHm/hjGnLLnAgelhvGwi10KrhqU8QRF2yMuNwjvQE7Y0SRIFSL8w5T",
-	"41voWZ4aQBZHSKsXwpp8Iy0kqm7oYbHQnvpwJYfhj5xNufKN/p5uiDrttO11hXHPXXqY5i2DvqtbtrPi",
-	"cAUqr2fUXlh1eBnDhtJMrHit59RaLtSsKJ3oQYqLXf/HL6sxCbkjUHZ3gRVjfe2jXufYJGl/f14AXc+2",
-	"jkKsGN9tbl6ppkuJ324nTNUm+LL+HHXeCUqmK3ooIDecxSEoZJKRE44YRGaia3ZHkhiPLxQvv3Ywc9jN",
-	"N+TNUOBd7M2AhUPo0vLme/sdDZlAMBbErJiC9FoF52MAfCJmKMSznOqcB6zXae0ethqN5grG9WwxT1Ln",
-	"tgRN27aeIdnS/Ocbsah9k7zpK1rKspPcWMtqTRT1972LVL9306UmBq12XVNZnjikBjMs0IhxgRStaORs",
-	"ZAV64u5Xg++j0cZYtslD3Fhwvpp++rvUL3FKhfOcdJH1RvOq+oAw85A7FMwd+XVuBv4OQr/M/paI/Rpn",
-	"23qS4C8NtsXRX2Yhm/CvZ4i91LCujv+y0CINvzQfVYd+dcMQUmAJxVRsofe6OUlMBgKxiUA3pviW6jEH",
-	"LTnkHZRSljVSVUDYeerd+A7KcZyRqVnv3PdiaILHg37COC8rC9CxT3JcqPfH6A2UIcWKOsHf+YimEb4/",
-	"TzvrdfZ8bxRR64ODVJb/PRqolhsc8EF+WlkWBF6xJrHrAVqxWCvEwqUAWCUcKnvpCeKhHJvIYPDe9A5V",
-	"Dlbd9UXynz4bkQTQ1wYQjiPMj/AY96IYLplWrXoJpqGC8Nz3+uexlCJNrcasfclrTEMsWJK9uIRGN5BY",
-	"3aV9yFDXeluM6c0E3yh9i1CpISxAkB0XgsC1IlS8SaIbEI2VVnYO1Yq8jjcl+BY4yuoqYRtUHJFE5A7H",
-	"hi6aXYtoRP7JqFzNu8ujfCHKpTqE1PXLzxb6KC3zc8hZKVh8i43zq6/+U9SCkbNVVoLRhGZTB+aH7Rb6",
-	"PalTa9ylUu7YINBpPIEVN7g4V+nNoKtee5O+9fiyQuHeqlvovrU214Am6VhLavmSJ7nLnOM0zkutVpK7",
-	"0XYmXFdTnfr5vvd+J5wIEdEbfY/DqC/S7jPrJop9w3rFgsiMVI536BZudX77S8rI6xrjmoSALMgRoM7d",
-	"tfzTZTyOup16pWuvvbaury4aLyt6bHyt353KrZyttddiVZ33PJV7l+giqtIG1FXRWk+i1XNdw+q6KL1f",
-	"ox7RTTVAijdVTLV7Y8CSjzR9B4YbsOSGCUEowgLcWnBL03ipyu6i9jV9BKV9uc6gabSlUhKKofR3RNWD",
-	"cavLu3IEqdUEnxkl9RGb8jEkH8sNlWlErxmj25cJpv+aKCUTxk5mAVS/DD6ThFWUqpGnGMfuFTbmK9Od",
-	"p+wYuga0S7q38pt9c6p3s1Wte19kpaJqFW8GmWZrdeMsqtwKShZ+dXmEt19NejjKKd67qyneraU7ZT66",
-	"rv2YHTLr7lXRfclHhdu1kn5sIG07LmOCuUDNnHSdnojbWxnRjbdy46380dTrh7DOFbRdQwWX1XRTqrnR",
-	"ctfQco2SO2VJHH6Hyqvpo5mV8TcSc4UeCzPJRRu0K7UJieg/pFSqAgoThQ46uBBiEU3Kl+d7k0Ri7Dbg",
-	"l56sNCR43ThI1WJIokSVsp3EKlVMyxzpCud+qWq+SpjgL+yECR9CHtPENOMfN8mX2gtfHgz6i5q1ZN1e",
-	"OerN0HQY9YdZuhwaROqxkT2y8ln5K1cBtrZ6euYegaEwCtF0iIWPpkNCpfKSsMnNsLAyayzVx1Dl/gIt",
-	"CQyaKUXiRKdW3QeD6F5MEhLo0NmOp4wZ8N04IYPoXgmLmZHDg1EnlNyTpB9pix/QeN3E0Ig3Ksmb+oiz",
-	"EZHUB5GYEyVCjLAK6ddoqpss4RFBIzZSMdjz/xcAAP//",
+	"7L35ctu4ljj8KijOfJVeSFuLV/Uf8yluu9vTHccVOzdzO/GNIRGSOKYAXQK0rGT07r/CAUCCFEgtXrK0",
+	"XV3uWCKxHBycffns9dl4wiihgnudzx65w+NJTODfL2PWv3k92Dlo7ck/eToe42Tmdbzz0zMkP0URRQOW",
+	"jLFADc/3bnGcEvmk+szreKcXrwP5zQ2ZnYZex/s0uQk4pmGP3Xm+N4koTOF1vONff9092dtr/nrS6LZO",
+	"urvefO6b+fcbzcbi/PLTh5u/dbJ/0Dg6aB/sn5yctFtH9vyHzYPW4vzy04eb/+B492jv4GXr5UnjoLm3",
+	"81LNn7AbYh6x5z9jAmEkV9GTX6KUhiRBYhRxdENm91tJo/QDKznCSXhBcNIfFRfycobOu2f2hDcRlcNP",
+	"MM0/9Q7hx4zY3IEx/yCz14MuZWJEktcTkmARMVoc/nJE5IbQFHOUchIiwdAtSaLBTG3fnrjPQjlVQiYx",
+	"nn2EUT3f4wKLlHudnVbL90QkYgLDRhxFIRlPmCC0PyvOMY3ECGG1LsTMwrY83xMJ7hOAXqMR7PQGh61B",
+	"e3d/v9feCfEebvfJYeswbJAG2dlv7wWNxqCxt49xo4cPG63eftBoyjFmE7kE3GOp6PRiTG+8ue/dBXgg",
+	"SOJ13mc30Ot41hKDGzILKJl6vsdyWHkKGOcR9eZXcpSE/DslXEh4jAgOSQL3+NQa5w8iAcuSkCSBPAs4",
+	"irvglsVYRHLW99622eeVOqW39IayKT1PWC8m4zImIp72R+gTowQQ8obMfkGUIZHMUMSRwDeEOo4pVWN+",
+	"VOhacUokIXIMylDKcS9WuMAGCtGj8LGPpBImZ2QqL0QREl3Ux4nGHjFlKCEDkhDaJ7yw/ZQLNiYJLPn0",
+	"rNVoN9Wd8HyP3E0iGKrdbLbkpcS0dHcODg525BcJGyZ4rLetfgL4tS9/HZg/5Q9WY1urkTimb2ma2Lf0",
+	"ILvzTW/uZw+Ruyi0njr+n0CuWiPPle9xiXO0L7/T6CThE0eEijKELkcJCUPUV18WsIJKAEtCJeAZz/co",
+	"Hssxj3Acoz6hIiGbbZ332QS2Lakc7yQEh4ri8c40iQTxrvSaz9XYxUW/prEkNrAYa8F6cb9FAwHnztXG",
+	"mfid3C3S6hG5wyHpR2McPyib+h+Y9Q0TDtrZpWjE0kSSzITFMWK3QBCzyeXfMZ5ckD6jIfc67b1GQ452",
+	"oeZ1AkPSY72uFxyNcUSRPhB7ZBxHmB/hCe5FcSRmXkckKfG9XoJpGNGh1/k8973+eSxv/ADHnPieBOF5",
+	"wgZRTF5hGmLB5Hzmy4RgQcKuhFSr0doLGs2g0bxsNDrw31+e7w0SPCZdid6CSZr3/sr3YkyHKR6qoyfU",
+	"u/K9Mb47j+ifhA7FyOs0W743jqj1yU6GdRc59HFCqHidRMNIXkd1HucsjvpASAeDTS+kSCJyi+NuHLMp",
+	"CQ2URDQmfzEq19DlEd7+Ne3hCAjd7M9oHAmv0/a9dBIug8gtSTjgRHORluUA9b3tfCxJ2t7S3qK40UUJ",
+	"wZwV6Lj+pAOiwYjFUgCJQkJFNIhIiLBAYkSQPPP+CLBUcxHgP8XBJVUXIyxQyIik9gKRu4iLlW8KZT0W",
+	"zpbKc3PfyRPFG5AYCJDzkPB+Ek00d72WR3KNpiNCNc/hsKtBlHCBMOVTAvcLU0RwEkckQZoBazYA12VM",
+	"UIkBbwFVGpExBombpmN5LHIyiaSaHXGRyMsC655gid9CL11C/NSxXHk75UV6YZhjLkksQ0rNgQDDJ1iM",
+	"cvLbV5NJhP13GiU5ouYbGOM7c4H2duBKZTdMLl0Ikshx//W+G/yFg0+N4HDrY3D10396C3uVmBrjHonz",
+	"iaXwCeyicsfwrWPPipFYdNS1OzP0F9ifmVruME04SxwISMmd+NiHb6+V5EPQBA8J6pEBS8iW2dW/U5LM",
+	"rG2p8Z5gE2qiuW/LmPqKF7fSzYU3iaVxTJIXHPVHLOoTH92QiZCaFGrtANfiaJCwMYoE15ct5flm1S3O",
+	"d1sWb++77c7yfZennPueps7lff/OpmiM6cxHuw2U0phwjobRLaFVZxfDOPYeMuIXUdGWguEY30VjSTRa",
+	"jQbsSf3VzJYcUUGGJCmuWQ08973znFu5LpRmZhtQEVxJRXIG+fQXLZ9bktKE8AmjXBs4cJhp11IE1SIr",
+	"nkziqA8y1fZEaT0//y9XApZtHwFWGVAmglFZ6uuiQUTiEI2wYhnThNEh2AocylBEb3EchR+N9uZ7JEmU",
+	"HCMPSOAI9qG5G4yJrRHlIcFsXsfbznigPgfNGpMUTtAAEeR2o3RJJLKUroyH9RKCb9TyjXz+xVQuuQ2A",
+	"tDmHooD93xevzzYGrNyzHF/pmgLBOzCkDVk3QGE5Xys0LWtAgqcv5cI73ucPGSZ98Dq1YJ/bl/M/EzLw",
+	"Ot5/bOf2wm31LZcfjRn9aCwEILMsEpZaSMx9eRvP8ZBseBmBvAWfSMLKNxEYJhvIsx1J6rApnsAMaJzK",
+	"LRAp4cYEc4GaNpYY6l2g7BpXDKH+BtBFrdxAVc5Wbyd6ekx5ky92E8otyUlKMb8hC2YcIAVTMD5RRqWo",
+	"FTM65PcnLwZzyHgiZstJCw7DSG4Ex3Bzvy0iM/+aCAtYrzXoNkIXqYsEMeMLBi35GehcDuyQH3/UJ2Yf",
+	"3WHx6LTGpr7PVWAcx2wKWucTHiAIbXq/KxkzGo3G7pNShiK0AEhgID4/Pctt9b8glmg9I1EimHoCPo8E",
+	"mPr7I0yHJERjgul0FMXERyz5QHP1vqTJOzwGamCBCA1JuPWBAqoxOoij/jp06aHAc1qzMbT5vvSu5E4u",
+	"GfsTJxtzaCC6grEgNoNYlsUpQ2MyxL2ZIC5SKxj7qF6zrlKzXbxKRogTjCF4+Amvjpz7IvpEQCmTP094",
+	"Kcy+Yc/yrDFVtieS3IJNCocczvGEJb0oDAnd8ATBlB6MI86VHbdACwW7IRTQiqXK+pddSHlj5auOgx1k",
+	"S7JpZOlg1dBfljbiVIxYEn0yrjfKArWnJzzoEhxG+Jaog5YLAfsJXOgM7r4ieFwbyYwoAzZLo+cjTEOE",
+	"+Q2X73+g0xEWxs45HbHYYNELrilc0dDzlisBagNkKns32SDQXteA2e5gF9jMONtuJ/JDw301X7FGFrhp",
+	"p1Tq2Ti+AOAdS7Fw0zsHIwQDnMZiwcMT6WmQ+toloqoHrNu1WxYeNZkY45AgjMYRF/jmKUmn3lq+1ie6",
+	"UV0FNWOUVGCA03tFxIiFZ0xkzpmNjm4MwwRgqSmxuzfdo2PHcak3PlImPmI9tU0Wd0sxDFJey8mBPDbl",
+	"SFHDPOERauBcqic9X2/E2mmuGzwlwQQAgTeJ++qyqquqlgfsw/IJwWm7jaL6BQVeYUYeYRii2qK54MtR",
+	"TuITltLwPrqIDp9wx2JU6CMSqQYwsY1SO+6ACxgIzCXAQyR6RRTNWAriRH/02LiVcQDw3g6JOFKbUt5K",
+	"/ceQiPOIXmQqFvypfJ86Ksb3UuXQVH/EEYeBumkYieNbiHm7uo8ONNA/y6JoFP9dcmyOqIjv4eDMthJy",
+	"y25I/icT8iTVn5WHkLn+PO3lXQJoS4iYuCIYzhQ8hO04BLh863CvkVSL4KiHn36qHlMdMR/fBaqeZ/tS",
+	"ZMb8XYWdq4Z9rEolpAQS9YmZKliGzF2k38iUejbIpNHv9ZAu1JaN/ffqAZG/DP/aS1AC/d8NzuYO0HTc",
+	"I4nX8S7eHGY/T2YSPKsC3CKBB8Feb+otxbc4inEv3tSWFWKBe5iTYAixWuUgOfO1PFx4whUBm6/BVs7a",
+	"i8qZRLM+pnJrIQN9fsqSGxNjNWZjQsUWOo+JnFEkM4SHOKJfQIMz235KEV9rrxo+cNQAIrOWLXSZzCI6",
+	"VEBBIxJPlDHsLTW0YmMFr0dwQpIAAncXHUnKWgMawwhzZJ5yokK+EptWNHNc6Gq3tJpSjy1JByFgpf1i",
+	"0oXZ1hL/vYLUGMcDlozLsFL5DGpPJr5bnev3Bq0cAKvBy2VqPWOFfX1vIKKSXj4d/7D3DxwEo+yQfHNp",
+	"5edKfwkRo6RkN3j37l3QTcWIUCGpBnGbEF6qifojHMeEDgn64c3JEdrb3234qP3j+naEt5SnkwlLBAlf",
+	"kTDCyviymU1BvRIQ2mdhRIcBRF6X6Zn2AgXH+ikn4mVr+jiWi/oIK7d9NrsOn00WU2GtV67T134oOfpT",
+	"oqR1tgub7njDT9FkqcKvX5OTBYLcLZhulZBuRr+cTcj3C86idVBCY3sSY7DIfKmQATveaxFMLJHfZYDK",
+	"J1dmwn6fcXxBhIjoED7JQzXOEylIi4jkuQ3Fyd8ZA6LGMaWyITWm8dPAAXI881EvFdqvIyWdfpoQJBe1",
+	"pZIOsqk+ez1Mb6oiOtVUSD2y5YqW7NeGWOv3zUPOESTtE7MlI5iHnCMMojsSnt66B4Av0ek/fAQy3J1j",
+	"hLlNQN/bod0aNtYi8zB71vtf0oew2NwouMmRjvBkQigJt9AZkfIo5CcuHhN2hAi/G6lo4CzON8SCBCKC",
+	"jKPFo6qK/mdoOoq0+dd9yCN559xB9PIrFNkewk4WQQGRwFkUQRYevCYivZyZ9cEj7rezNLDFRSYsHY7M",
+	"EHZsU3mQwouLsJ75SMfk6svGceSGV+TYxanIMg/Lj49xf/H5I3YrLzlItETiFrhbwTlOTRS/hDtAn6tz",
+	"8O18MedULBV9NibuaHOsUmQ1RTNRHI5RJtVx4KdUQ1o/43w/IWMmSDcMHZkLJwkbqyA656t5zqALwJMY",
+	"90mmxSuQQD5As3BNIir2djxX0DtP1a2uviTG+c2SOnzM+OPn6qizFxzBY+4BtExWQzB8ZcHAHF1PIrrF",
+	"ibh2DqXztF7OXOOxFZG6RCMhsVORBetM9Fu+JFYKrSvJpYnXXYNa5vG4cB/4Io2MBBlzN8zzV7KH6mQB",
+	"i6TPc0klSTBkbFjJNQ4E1uROPgQr/gXhHpegZQovY8zFChCGZbrgZzKI1wId0HYkIXHePZMyyhhCWH1Y",
+	"0fnpmRFpzMUrAraKddQQNSsx0/WmEltyViHvlXy2ciyVKega6nfGBQkB1Pl46nH3aHlWqIuhmji/MVbS",
+	"0orM1UrPrt2rfm6rbpA3JufajcsR5ykkQbEpzbPFK1jabdQn5zGmR6AYLHCZhISR+LmD1IOSgNJMTlwU",
+	"1cY4iiXZJpxXbxNThNUzFYP0GOdn2MWF5KfmmlRKIybbvfzyP//56pWbHVMuIpHKx5ZAwXqyGgrq5pxj",
+	"h5BwAoGSPLoDZi0vOhqwNEFhNJRMWseLnHeVfGflJTWCw5+uPjdbfvNw7sxKGrNeFJMzbTOvAr2ap45n",
+	"LwGA4W6Vm5+slAJWwfXzSgLldzOM56g3K8lqHA0iLfoYnFiJhue3yEHCq+UISR/Nt0g5KdySSBYXXrcI",
+	"HWMwL6Re15EdQBodirs6+UknwwSHJI9VL00QiZEJfb7Wz153UANNCGTW+6iJQm2eWkgaXJSSshTxRaE1",
+	"pcJEEvMVZa4pjmMiVqLs6tEVVDiTe2ynD2YR9UVgFRAz35vNJ+zDq+LIR7DnjXR6pgHm5rsbMlErJbLV",
+	"qEiCdOdAlnOp8wXclxWX0jTvsaZsCRuy3geCTj7zQ3DvGvD868OHu0Yj+PDhrnny4cPd/smqSysQwXtJ",
+	"A9bqmosgk/BatqbS9BsKFPbR7VaCqdVYCUyFBWwgnNiL2b/nkVlzryDlWFP9IMWHq8+t+Q+N983g8Or/",
+	"mu8bQevqxx//a8mEaop7S0gPc5nKa9hA6LFRdHdBwFq2gMJsG0tM978m9rxfWmwa47tT9VJzryRE2Uu2",
+	"1riJbOXC5WXIm02ykSj2eNJSVmKhaRVYaCzIPfZWisvZVCJ6GOaaTT2fVwg6f0Z8XTu3fG09c03fvLES",
+	"yoJFZEHIX8ugktcoXMusUuDfxd2pImiuzclvpC5YeNkU81H1DydpL476l9pLr6qtZUWSErgyfeWZ0GFU",
+	"viqe5fneCPNRKI6MBKyLsBmqoMnbVR0OwMpX1/XQrwTCeDoIx3FVCJX/cDU6Kkp0WE5Ql8m1Ws5aYSUf",
+	"t5auRE0uP+GE8khEt0R548t4CNA1i3WiY1YBb03jaCKoqo2TEEAVHOvcBZNWx0k/UcSi5FsCTrrUJlr0",
+	"Xtb6bOoMgzWumjz92s6XgH0hPiH4hj+dRY/QfjKDYd5kp+cYHbzx/ZjgBI0J53hIOMIJYFzKC/6THmMx",
+	"wZAKF92+ckoVRqRRRQTk7k//gfpsTFRZI7c5Ss36B5mdhg5qehpmdqcbMtN5KHpv2YoLlLbCF2GZv53i",
+	"cRdKHYLPeULYpMKUS4mYsuQmoiJehm9n+aM20q1GlTKj+wACc7RzQwPCTk9023Z05cfPVT54427HMxSy",
+	"daBX7WvO7oUGcLYKJyqWz92+BNVE5V5eF7XWNfl4/s5qnFzRvq/P5wLrkoLhBdDQh6HOyiGjqDKKOOIj",
+	"NtUFAxnty02ghEzgWKHymSYFmqR/aToOL+XgcAXYArtBfxAyARpMYodX2sUyn7nEM5d45hJPzyVcwNzA",
+	"oo2RHgjpbHb1chZiQGjIwUM2JC5+YoXVuS1x8gSthz4CSoFCNYkjwrfQ2enl6cuj1wtlE0uWqmrJf23j",
+	"nYWxW+X1z30P89l4TEQS9bugplXSiO7FP1+9Or58c3r08fjsKCuEDgjavfjnGXy8hc6YWNjcIgGpC+2T",
+	"332MQA+NBDcxKWUz2s6jAUmvbQ7Fd6vI0l9WcXgoM5GtU1EoOHjKqDaGqDo18A1P5a7g8hbp1ipmEql4",
+	"/rz6VvINFCxmBzUGs4rXS/dew8h9U6dPF02KeoRHIeGAKd3zU3kcvjY3RurTKPQRRoM0jhEXbAK3W52A",
+	"W+VcOepUDuu0FCpDYdNvNub1R6WkIgvh1o5ZXZlsfPhw12rKC7F/vOwu6FXZxXzXioR9MLhks9ZF0oJJ",
+	"VMkjKqK2o+UOHzX3ENResuJrS6vpBic4GFx9brdWW5FZBZiS+2lC3CZ4Cyj5Y1voVJhYJiVOZylttmW+",
+	"dfCwx2itcwUTUG2EcWHTFVd/4xAwJBjqkUzGffY2P3ubn73Nz97mZ2/zl/c244oMi/Pu2RZ6p634jBI/",
+	"b98FUpuyU3DU8FEbxK4dk9LcI1atMbAqGURaFBcqIg8LvhbwTLmMNV+Jp3z12MTH90U9e+2fvfZfyGtv",
+	"S5o5TlZJkg/obKwVLlezTS+qtQ9iC8465ZgWYX0gSpMY4j/10opmR+NIlxcQZKh6n3m2xoezCaO3loEH",
+	"EjVm8D0kNGGUb8Go65L4w5eUqWp1D25WzoIUEjKB9DBP64z1wNEzPoYZ+oHMOcV1rWzGWXhtDaN3gf09",
+	"sDFSS3VPZ0aPyUAglgrftnuDG4tUmdMfnwffwz5vLa7dKi4HB5+ufu6o/y1hdmr+Aja1Ves4w55rcMu8",
+	"XbYdVDkAKgi81Y5vPQqvpbVaml7u11cp+00NucNJyAHgPXkfUhpKEQjGWdmonXcDrNhRLVX4jxyd/P8P",
+	"/fDjUpTK5lsoB3DEYug4Jekujz6RjHaNFL+Xcrrk+Rrb7SVKNCieVtWUut3hgnrocrAU4fzRCFsflcym",
+	"sv50j8RVoe3ur1jDOuyCxlxZkIH4LViNVlxAuUFjeWrVX1GzColYZNwjofMY0JkkRwuttBx3vrVbVOhG",
+	"Qkz4f3W2ty1iFFz9/EPHGFt3l0q+pX0UiEKrUUMHFl+0+lOWofGn+aoCFX3LT6JrdYcqem8LHdNhHPHR",
+	"SgCSesUijb763PLb8x+CHEryk4P5j0uuWL6hBeVlNVpZHsDqzFmG0CvGhZWPp6otoL2FXdeoCC1LR9ip",
+	"1REKS5mXm4YuRLGQKVlcnJ8l/utrDF9ICsHGUFII7TzS4u3FVso2p4LDBX8ikabYVNVNDHTlNIIT7roD",
+	"L7jJBncThBo68MNKhGAZKSjsYV5oC7vQx5ENBtc+up4SfBPEERfX6AelH3C5H032MBKjiAyQSCKi+x7+",
+	"Yt/tHxFL0PUokhRkdo1+wDFndpGOfpokRoHIklZ/tAV+1a02W4XUjtRo9YJ/vrO5q3FtlVIEO5OqDnR3",
+	"hLUqiW2G+phK0SEhOEQ93L9ZlY3k3XEXELh71kXya9WKXNLNyIqyQmww4ERsobeXR3Wosmok8c/bSyWO",
+	"bK1zu3vvArCgjR+AKqUiiu1MfrAOShWyvQ5p2K1tCVlYoVlVWTqFa+qSRM+zDrtryqGZsROlNITyOHbH",
+	"+EWZ1Oxv4ZgvXqPD3b2doKktpjZ6m+bA8v9N/f+2/v9OPYrr+eZZZ2GXnlRe8qPoPmr+ud3NeMEQlZeH",
+	"6aDmnmE1CrKXvx5f+Kjd0n92jy9cVj7jzG3uzf+v5Nz9cQnZyxtMLvWQWs9qABv4ViBXbhVcA7sgSFFg",
+	"QRRP1dTQWX5J36hqmkWZJr8JGZsaqovStMrrrgxBNFd4syRwNXNEh5dJ5NR7c4qR2cpy9yYIz1xEcYyI",
+	"VCrWIBYNZykd4SxoeI05j4aUhNcICy3G+Oi6P2Kc0GupDRaXBeWjrimj5Nq+sVTVxjWDQTUaOYKjD3Yt",
+	"Ec1sXX2Wyl1LfEgEvxelLCOzgoSf4dDCSVkrdKJ3lXBgSQUrCgW5EFCWATK+vyHbz9sDr03iBaFYSx+S",
+	"GskLkKQx4Y9tcNjYvFBfOWwtu8DCYT+Wvv/E2r17useIwH5AA8Fa8c330MLXm2gDfXa1Mh6Poo2uNvVy",
+	"XXKx8sxDan7OCWw1rM5Wnqs0dYXwqjMnHkcRehy1x1uPna6gk6yGII9aLech69dUOlwz+3zhmpWuswVM",
+	"GwEdOOIvML8K8m1YiHX4C0SydJssrmfTtc2K4WgpYKN6OCprSLmf6uriPDsenh0Pz46HZ8fDs+Ph2fHw",
+	"7Hh4djw8Ox7+jo6HKtHzXlUOtAC/XpkD+6WVwnXP87ZyX1ehg0I6yWalkFYKal6nVlIh8vBrKIxUU2gI",
+	"vuqglEb/Tglc5YgWGqbLMfLuHLA2wh+5KtHaJYjeMJF1UV8DCX5nU6m1JSyOEdNhfsWDlp/GeHJB+oy6",
+	"AkDlCLEkL9DoIA5NcQyVyIsY3UKNNShLa/ew1dACwSox3aXlOYlMqb3hutfEtOUDzjLFHGLSTf2BQv7a",
+	"aiXYL+tKZddnuurwR1HokBEJ1K8ywdUFYmOR1/yq7bIRs+FwuWFnIVK/1qBDmagN9FQ9KlmCpgkTJC+K",
+	"pSVeOIs+S+MQmh+h8+5ZoTIEZdAm0l2qoiJf6OKNEp8JXaEqd93BvuC1VbU1Prlzb5qNw47ypxCRzDIf",
+	"V0KqTHucpUlVKmF/hCklsdN3mHISZiCbWucIebhVfVIq7XBASdWXRp/M2ozmN6eP45is0Kwi4wS2cS4r",
+	"Ee0urpFbvmwAW9jrIptVqSlWOgpU9Ilxn4x1hLRytk/xbAsOKu+mCv300DWVFyC+BkHaDFN0hMrv86rW",
+	"kh9SaNAHqwWRmQsWA79MiARRXyiHacz4ssh9nmW3vFXt0NcuM+AI0UgI5q5TN8INTsNIIJHgKC4xxoNV",
+	"lbvGgfz1Uv46kr+O19D49PLKWKQ/dp37P6y2OZuwTC0/D3BCQhe4vhq3PvT7TUJJ71oAHg7tWxfwXasB",
+	"14oUZKERU5IQSBX4JduzoRExgxaJxbCcMRbQX30ccfNP40N3Yq1eWnPx6GCdC35311nqLnAnEYnD4yRR",
+	"QvgaB/pacnP5sjqMXkLwjW6wY3HF4gmHROAoriiihcfQ0WjKdEVUR/szEruS0dEEJ3hMBKRpUTwmPsLo",
+	"vy9en6EJi4APRFQodbzHwlnWp2uhPKnaiSlFU9Fioy62QsEj4sU6p+D++HdKwGehCjnIA2ahO7ogSeOq",
+	"4p5pbNZoAL6CCkQ9Azo9tm/OoQYtTHPADYqtTIE1wl2F/p2HO7v7PzrkvMpaF7oP5wuOuMC9mGTWr1J2",
+	"ykdXXsrc94jE5iopKeJ6bTpZOOtS5evT683UP1ZWcRcvkkPZXUrbAIcw9KaWpAIw0EcjNkVjTGdWsNV9",
+	"Q5XSCtX+98vLc51WWj/N7uGhbeFsOGfSHTdrjlfedYykHFXZ1Ged5mI+etc+Uv8MlPkPwh8dSeAQxdea",
+	"B9m/2/YfzT3rj5a7R427Z1k3nuIZR9dWn8/rX9C1xPNrJEgcc7N1jvAEJyuYL3SXMQVMq7FHX8loWe/P",
+	"hXtsKspEYnYh0VQrpTgVo5bDqNuVnxs1yUp0Vewra3yMkQpCQ//97hJwJGZTdZfhzaP8RejlmmWlgZzT",
+	"SQgOISkch2XpR4up3DxzQXRl7OyLaRIJovydWBDQOJTPNH9OVeC0h9D5sfyFKc9pPVYc0EcJE2Zg1cbY",
+	"+fYkooUZjDsOl+yCME52ee14STMIdCCceR0lU81ArDHfmbVdEGUxTpVImj2jjXCFrerP7K+rYZY9LZFZ",
+	"nu7bRAqE2wpBtlXTbNsooBAHOsVGdMBWKMECQgCLodgJyWoicD9LWtZA9dUBqmIPhbaMxikDePKBAqL4",
+	"YG6Bj29xGhd7Rdqa30KOdG6i4yOckK0P9AP96aeu3Vl766efUOVVQFig6/PXF5eoAKXrXxC5JcnMUtsk",
+	"t4JaYR8oXIEt1M0tENhuIIpwZjHjhGip1rahaX0ckZibFUsc+OknSFcGCsrtKhmuyHH0w0JEONTQaPpg",
+	"u84DotV3aOcDzeKif1SrgHatQ4ZYKvQq3kC1Vrk0DNqpBN0xwAFApOwMKrgEcTYmahuSqXGEKbo+Dcl4",
+	"wiTlnwV/kNm1rxwRA5ag1g4asTThnQ9UGLEQasJCfSuopGi5WDHlU5IoQ4c1rAjeSO1zBvW7kpRcKx/f",
+	"CIRwxMHshchgQPpyR6q2q3KISBldrsVHnBXK0spLpNX0rG5coUytXQZOQQmkAXlacuDrqlbj15aYpPaB",
+	"jeCjmMfWB0k14qhPqGo5rvyEXneC+yMStLYaYCGWNxi8Z53t7el0uoXh6y2WDLf1u3z7z9Oj47OLY3gn",
+	"59LeeUT/AddJXWHUPT+1TAMdr7nVUC+wCaF4Enkdr73V2Gor5joCIr+t3t2+bW7DjQ2UC1B+NXQVzu1K",
+	"RQ0ecZfS95FU67hQBy3ZTXbFoB/3nxEXefdKHeqj1ADudd67Zbb8kW3tXvGXPnikXBTzK9ADJ0wCUm6n",
+	"1WjUNJN3NZFX2wX/nnLO5e3Os01kJncte76/KnlKvEbzsIF3+41gP2yRYL/fxsEh3t0P2oPmoDVo93fC",
+	"XbLQYFypH53PXqx8XV7T1Z9dzel72/aMa3QWzzueOpqKL7Y1nfvejgKia9AM2NsvcagGlc83lz//lmJN",
+	"10moXmovf+mEJb0oDAlVb+wuf+MVESMWnjFh3K1z39tdZT86pCi+gBoBmc6wu8oytVX+LcW3OIollShI",
+	"e4D5Rs57b0teVxKBc4ST10eLYMTgnsBDiXGqca06d+tWK0Gr7jqr2LO8ClOmWEuFfJTSMAHLBxozLn5B",
+	"XLIVHCNG45ntI1KkWhXnMGIDSjmx+AFcEslXz7tnhqhnLZExevvmz45kr+CMU94GqdbJh2EczcdLW9vm",
+	"0BpFk9sisTmJaHikBc0Smbl3v5BIvmfMA5q0F9r5ZVdv1Rogn5v+3o5bdXFXkFi9eYuiZvL1gn/StQft",
+	"fMv1GcmI7e18MVfn3OHrXNpMJd96s9Fu7h0e7uxVbNx0SKne+YO5QOcOH+j9+RRchwCCR4tc6uUMqcNS",
+	"OqGTXVVxlTXYSNZ9ycFFsqZJPtRD9lXllcRQE5upVOzYlr3KO5fIEKT0hrIpLW79jKku5AWXcmbGMq6I",
+	"j4bl5lao97nZE4ZXEZs9YpeMCVk/HRMq5UwYWFlglLnT3KMCpikbobpBQNe1YUdZY7RUZ1lJqsyzmYXF",
+	"azSCnd7gsDVo7+7v99o7Id7D7T45bB2GDdIgO/vtvaDRGDT29jFu9PBho9XbDxrNHCMts0e19KHiH6DC",
+	"nkP8yOwZq6NKyVxZgTC1UHiWKtaVKixbTUmqkHxSiwG9WU4/LdlCcVFJJSaMO+SIV0pHVExba0M6FBNC",
+	"NbNi3EorTYhIE6q8SUWWraweUEB4XdXA0k7/IDNNUQGDXrJwtgExDXRWQdVBmOe3TcljwGIQHtZ5RVUe",
+	"DcaMilHQbLsJGHxrUzBTEtVrN5vtgvNYUgX1E8CvffnrwPwpf3CjoRQJ/ZKbdlpFlkZYoJAR5QsjdyrS",
+	"MVvKqlMP9I82mGosC8BovjC1xbB0MCdlWQi/lB43WUG2+WIFzPc5iSsINXp8S3SYX81Xp3LZGRcNxLoq",
+	"aYnbN++JoDbw8lsopgwV+0dnHFAH7KymmBaSI71Wo7UXNJpBo3nZaHTgv7+8Yu1p7/Ss1Wg3AeJNzy+g",
+	"q/JLZF3qvUP4+Ql+Dg4OdjbB5qoD1bKlOcnj/wnksgJYlRQf9WNKfDVPHZih5UNXdu1RD6YyfNuObgiX",
+	"QadUH7RhWWqai0w1i//YtlObtq3cpvUEszqhbCtzcAJmOcxxVTPot3LSK7I3YL7NRbpaotjVTj+pQ0Lt",
+	"PnANDlgy3ljGU/PBiNgaz5botjUOa6EOPMGZTGfE/69VrPubSWw7G6JdLUM0vFg/5MA1ysRHpYDZWLBT",
+	"wIKEqAYQaiwwsUNsg2StEUUzlia5leHbRokSwLbuJU3vNA43PNRaUaNgMQB3qSVnvOCOQw5TNS2pICWW",
+	"DFGISjF0xGGDKdISFZ1dIiWHDiSSuiiOpUQ/+/aRxQ7R16E+592zgt/NOpksHEg5lAzhya2YN2SmbYwC",
+	"QS1ghX3NFWjJkUKxS8b+xIk2YDd3VyFcPJ1MWCJI+IqEEb6UsJQvt1or6IEF7eUt/4pVSOWhLumQxl0N",
+	"p+PQHB1WaW26Bbrr1Cq7HF3/drxo87327Tig7O5SK1hsqiNzJAqpEENMwy10pL2bVsh0Uf9UjbaN0fie",
+	"+iOwgqA3C3T3hFqN0GrzvYYeWXwLSFVAxhOVdF5gXca+mZEzy6qTi77efD250sy9iorTeAgY5nt6TYlB",
+	"tu/Mnll5jF0kyJ2KdWQM8RFLxMYSL7ylzJojfEsQFigmmAvURP0RliIbSQoWzW2DQQ6WldvCnwXgb9lk",
+	"+UX44zdqJ5WshSWZVFJnNnUxv89KxZ9X+2YtO47qgWkMHKoxs5wfSlfwG5cl9TcitBn1IciwClorC84c",
+	"07DH7l5ITI+ScIEc50amJTacRqPRLlaMUdbgc7jTxT5r3tHv9itr26XArtNqNPMhFnuVeUeB/rLcJsw7",
+	"/7N7pkxahX5dHkDg/4ez3TJex2IPLe/y99M3v6Kj7ptfHRaxhbZT3unZxSXMVGUsazTaDa/cGco73G/u",
+	"WgAqdD/yzt+8/g3GvK+F7SnMYnbTGu/dn9mmyo4qCNZfG90crqwKW5vvbVt7f1DL2xrBNCal88ntKPVv",
+	"nDFxAiaPv4Wr7DciqnWcdT1WOgJCzjCBBKLFQlFaX5nqJAiKx5DJSBFIh0ochCY9fAtd50h6bfL4OESx",
+	"JFZLr1QY3dr/QJVfTjnlTFkxRyDNW7gKGTu5l1IUa1Uvh+kbIoUC4z3USYEZD8moCnwxL+pGtoajolUB",
+	"Qtb7K/iaSplEdY6mTbxG++A1MuSx3rSY5Qosbl9SJrqueqbLnD2eerZ4ml04wWdR4FkUyC7tfQWB1ncv",
+	"CCDMUaQ7Q0/vaT3YjM6sZTvQfQzXjYnazqZ1mBC+6qiov6P77AnEvmefzt/Hp7PMkaOMHdiUtw3RmGAp",
+	"n8Zk69kytdz9olIE13K/GAvUapk/VsGX/ghHNE8JWSXnR67jG8v7Afm2Jvmna8ChXJDw5AOnAuGBkHLc",
+	"+892CH9EA06EDWXoXCzOIxV+8pxB9GzxePCUI4PrS3KPNraA1NKniarf4SRLeRmP89Mzqx9wdS73Fjoj",
+	"Jh1ZdyNYsJznLXvuTUbkfc36wJQtD1mItE04smY+ulqH1ZanSnkqF6poZw1u7B40edHM9kNoTjtOzSlb",
+	"7JUq4RpYvYkKiog6k5gMhHPzKvtmg7038r3rpjsPvvP91Xaupy8dusRTVyUkePrx8KASFjWbgCNSXCjA",
+	"QRINRyLQl7GAxvILXciNC5YQbvcs+gJbcvFNq0qTzThVRQfgnX7h8fpnr9aCHASULkLuNTWxq6qr1sMD",
+	"q/VowKoHwMqSQ05oK3RiU9vm2VHyNYoNeWUVh59EZMdXbmBnSQ5QHeV+rpPUIRZcmIITUOFFR4bJ+6R8",
+	"53bRES7wjGcGuC10xkxZmGFKOCchkiKGriyhSrpI8v2B9jGlTBnAJoSSUFfKgHpyM5cb5UIJ6fdxocD8",
+	"AWUiGJG75VlGTPxO7qA7CLyXUigF0VNFnmpffZmwG6K7HK4RjwYvvB7sHLT2dNNJ2xBZ++pb9RzkbvmZ",
+	"mrPWhOuQHb21VTwjO25tWGMJVEE/YxB4uAWF/srin95HWQjQJtNcBADVmkV9UsieWErvskP6Xu2DS4w+",
+	"OAkvskKgXzLCdwM7puteFgUEVSsHSi2omkVTPJOoI0mPfEtVlywbNK0RLYtjq1W0qOfda8u07AvZHtej",
+	"GH+QmSYauQ3yYS3ybuD4EI91Q2aqQi6sILNjam/aC44m0OIh632Z6ZtfKRt32hUviFjCuZdp7ttpXpp3",
+	"cx7vjA8/TzWTt9l5D0sGzeCIwOjlI3Dqz6B/xaK2rysHK8b8BTOOV+WwptIxsCnMGQ3GEee68VdBwdYl",
+	"gYuxEPo0VshqziZa+U7lb2zOVM0xRlC7LTvEAod9hGTFMtsugMlm3KZUoLoLD2JJuGeqZB0WdJE5hqzK",
+	"LTIPbur8VfMhqBSkxi74eDOsc3jBMpx49vP+Hf2834oc9x1kalVzdE2kVfHTDdi5Xe2TPwJTf6di8BC2",
+	"i3xCrzIoKMm3UBf4vXHDox4ZMO0CUDuLuFHIoXgqG09wIoU2+Rf+QOutlXL4XMlHFTq+KvmMOZqSON5C",
+	"7+w68h+ossKpMqhKeo84yqvOq24qahmwJssIiOPohrhsB//ITG9fVEr5UvYHNzemM9WZAABqOHM58jCr",
+	"iX168TpoeKBiAEg/TW4CncGgaviq2Trezs7e8eHe3vHRzuFJ+3C3VY46XcUgsd9oQu3NyKqZKnUbSqar",
+	"DnHYPGi5hoDgiaCnD2+dxWxujhmb+OR1poOXAgX/oFk8O3lu8jkUUVPDtll5as1VTu3ly92Txs7B0cvj",
+	"9vHxblOZgwpLaC9dQrtyCe1VlnDYbjaOW3vt7snObnN/92BxCTtLl7CDskK+lYvZcS8mwIQXF7R/0Dxo",
+	"vjz5tdXa3z3c3T3e3W8ddU8Ojn59+euvuycHGkbG2L8mXiZLBG73e49ko2tsQshW9ko6fIymu0g20kM5",
+	"FquJhp2JlnCBUk6UZf2GzOpW27JWmx12ebkupUrVefY6HrQu0VVz5jY5KAXdGdZat5q2vRq1lCW0YqEU",
+	"dpFUbDBBe9kE7XtOsLNsgp0NJrDuqa3iZdLD+jhQusXl7L5iEe/MvaErcYtkQ6xzeRxdKF/vfFxmBfAk",
+	"obgPmq9MqQoNlip1PgmKRy+19OwseHYW1DsLftHKi9GfljkPKkIKvhV/Qr3w7CB4N2SmK1jqKGVtwioD",
+	"SdHNjzrqodrLEnFkrUENj6E0dlicRxOpx4bUwxDfjSjq9+34WfuUH4cRfI2GKN02p2SJ0j10VjNE6WY+",
+	"ddHpuC+iW1OrvbI/hen7oXp+8Ipw9bx30Fcfpq6W6gxRL9ZoyBsiPU69HBh+eRS4XsZzI4knSBixu2s5",
+	"47oLV8bOG9GfVJd8BtxS7a8jjviITam6cuAYmsQzqwsR6A+VxZ5hqi9c7hnWsFbBZ7XqrIu1eTeAvd5r",
+	"BEmhJBtecxDtQaoq5my+X1bNOe+i7Q3wXd4f4Ugqgn1CRQIhJbpNXDEEcM0C2NnaH6YOtbVyMUpIGFYt",
+	"fu2C1ZX7XasWtN7uo1SDXsBfG36XAA19ywsQyxqwr1wGGt5Qrbe8jqeuPVNVj1zwXyEnn9B+MgOq8iaD",
+	"io54HhPO8ZD8QWanoUmlus+BWhnsrgP1i26zxQjnvBf3dgEQhTLNVzU0od7AMi4ZWHS/MklHM6yXEFeR",
+	"tWbq+5zmd3hiLv2misAWdZy+zY4ezcakWxtW6kQFJKtDKptNrGoZfr7wy9DnUY6xhlasKV6/i8RID1RV",
+	"TiInGlZrw6K6eQQtCI9Us09Hg3TKAvCMX3eg2a8R8qDbY28mKVQfuhSu1CjKDObo6DT3v45q8/Wy0xkT",
+	"domLrCfpxhFUmSi2dgGN7MY9l9B4rkD/XIH+i1SgX+otGMSR6sr/HMP2INaL+nrjmhG/4HbfZ6clw2lR",
+	"3P5sOPVcMcKYCEeb+GMacsucCB6WIWPhFjoVXLUp4ogLNkFc7pEOwc4YUSQI1eK8w9T4BnqWZwaQ5RHS",
+	"6oWwJt9IC4mqG3pYLrSnPlzLYfg9Z1OufaO/pRuiTjtre11h3HOXHqZFy6Dv6pbtrDhcgcqbGbWXVh1e",
+	"xbChNBMrXusptZYLNSvKJrqX4mLX//EX1ZiE3BIou7vEirG59lGvczwnaX97XgBdz7aOQqwZ321u3kJN",
+	"lwV+u50wVZvg8+Zz1HknKJmu6aGA3HAWh6CQSUZOOGIQmYmu2S1JYjy5ULz82sHMYTdfkTdDgXe5NwMW",
+	"DqFLq5vv7Xc0ZALBWBCzcgrSKxWcjwHwiZihEM8KqnMRsF6ntXvYajSaaxjX88U8Sp3bBWjatvUcyVbm",
+	"P1+JRe2r5E1f0FKWn+SztazWRFF/37tI9Xs3XWpi0Go3NZUViUNmMMMCjRkXSNGKRsFGVqIn7n41+C4a",
+	"PxvLnvMQny04X0w//U3qlzijwkVOusx6o3lVfUCYecgdCuaO/Do3A38DoV9mfyvEfk3ybT1K8JcG2/Lo",
+	"L7OQ5/CvJ4i91LCujv+y0CILvzQfVYd+dcMQUmAJxVRsoXe6OUlMBgKxVKChKb6lesxBSw55B6WUZY1U",
+	"FRB2nnk3voFyHGdkatY7970YmuDxoJ8wzheVBejYJzku1PtjdAhlSLGiTvB3MaJpjO/Os856nT3fG0fU",
+	"+uAgk+V/iwaq5QYHfJCfVpYFgVesSex6gFYs1hqxcBkA1gmHyl96hHgoxyZyGLwzvUOVg1V3fZH8p8/G",
+	"JAH0tQGE4wjzIzzBvSiGS6ZVq16CaaggPPe9/nkspUhTqzFvX/IK0xALluQvrqDRDSRWd2kfMtS13hZj",
+	"OkzxUOlbhEoNYQmC7LgQBK4VoeJ1Eg1BNFZa2TlUK/I63pTgG+Ao66uEbVBxRBKRWxwbumh2LaIx+YtR",
+	"uZq3l0fFQpQrdQip65efL/RBWuYXkLNSsPgaG+dXX/3HqAUjZ6usBKMJzXMdmO+2W+i3pE5tcJcWcscG",
+	"gU7jCay4weW5Sq8HXfXa6+yth5cVSvdW3UL3rbW5BjRJx1pSK5Y8KVzmAqdxXmq1ksKNtjPhuprq1M/3",
+	"rfc74USIiA71PQ6jvsi6z2yaKPYV6xVLIjMyOd6hW7jV+e3PGSOva4xrEgLyIEeAOnfX8s+W8TDqduaV",
+	"rr322rq+vmi8qujx7Gv95lRu5WytvRbr6rznmdy7QhdRlTagrorWehKtnusaVtdl6f0a9YhuqgFSvKli",
+	"qt0bA5Z8oNk7MNyAJUMmBKEIC3BrwS3N4qUqu4va1/QBlPbVOoNm0ZZKSSiH0t8SVQ/GrS7vyhGkVhN8",
+	"YpTUR2zKx5B8rDBUrhG9YoxuXyaY/jtVSiaMncwCqH4ZfCIJqyhVI08xjt0rbMzXpjuP2TF0A2gv6N7K",
+	"b/bVqd7NVrXufZGXiqpVvBlkmm3UjbOscisoWfjV5RHe/jXt4aigeO+up3i3Vu6U+eC69kN2yKy7V2X3",
+	"JR+Xbtda+rGBtO24jAnmAjUL0nV2Im5vZUSfvZXP3srvTb2+D+tcQ9s1VHBVTTejms9a7gZarlFypyyJ",
+	"w29QeTV9NPMy/kZiXkWP5WopJouQb39W3GRe078OnA8jEk9Cwm9QGIW6nmneF0RK3QlLhyN0lJAwEj87",
+	"9VwNhjcZQ7qntFbaiyMYu6ur6Nrl9xPCS6Fwa5Q/bGbhcfBGH3Y7iVPuDt/Ov/d8L2ZDV3Osw1yMoUzI",
+	"nUEqKUmQKmQMKgE1DdMv3uSL2TAiTkFN91hvNg7lZyxNVCv57p9/fjw6Prt8c2yLVd5ta53G/qWDrmqc",
+	"pZ4q2JGeDQZfaU/famtB6RgtInRR/MZpPViKFi+4lnclSckT5kv3APgg1DPNlBp9ZepCGsf4zihDbaUe",
+	"ZdoSmCokiL2O96/33eAvHHxqBIdXP/2ntxD2KJlajHskzmedK34Gh1O10fOI/gOnsVBx3IniwjqmG0LA",
+	"Taat53tpIgffBrauwbswJAQ7cDBmiBGJEkX70lhl6GqoZIxh7i80K1F5avyFnafmQ6R5lg9swpJMzrsO",
+	"flocDNo6m7XkTbY56s3QdBT1R3mWMhpE6rGxPbIKFfDXLr5ubfX0rHIEw814xs5yZmaPsYDCrvEYDDId",
+	"YeGj6YjQnBsWd2qNq9rRqhIOIBIG5noqe9CJzpC9CwbRnUgTEugMiI6neDl8N0nIILpTOn/O4z0YNaXk",
+	"jiT9SDtuQFTXvWiNlqpqdVAfcTYmUohEJOZEaYJjrDKztLShe+XhMUFjNlapNPP/FwAA//8=",
 }
 
 // decodeSpec returns the embedded OpenAPI spec as raw JSON bytes,

@@ -78,15 +78,16 @@ func (k Keys) Master() ([]byte, error) {
 type Serve struct {
 	Database
 	Keys
-	Sandbox        bool           `name:"sandbox" env:"PINVAULT_SANDBOX" help:"Serve public test data with public keys. Never with a production database."`
-	Listen         string         `name:"listen" env:"PINVAULT_LISTEN" default:"127.0.0.1:8080" placeholder:"HOST:PORT" help:"Where to listen. Default: ${default}."`
-	PublicURL      string         `name:"public-url" env:"PINVAULT_PUBLIC_URL" placeholder:"URL" help:"The URL under which clients reach this server; the issuer of its tokens. Default: http://HOST:PORT."`
-	TLSCertificate string         `name:"tls-certificate" env:"PINVAULT_TLS_CERTIFICATE" type:"path" placeholder:"FILE" help:"Certificate chain in PEM, to serve HTTPS."`
-	TLSKey         string         `name:"tls-key" env:"PINVAULT_TLS_KEY" type:"path" placeholder:"FILE" help:"The certificate's key in PEM."`
-	TrustedProxies []netip.Prefix `name:"trusted-proxies" env:"PINVAULT_TRUSTED_PROXIES" placeholder:"CIDR,…" help:"Proxies whose X-Forwarded-For is believed, as CIDR. Default: none."`
-	RequestTimeout time.Duration  `name:"request-timeout" env:"PINVAULT_REQUEST_TIMEOUT" default:"10s" help:"How long a request may take. Default: ${default}."`
-	Shutdown       time.Duration  `name:"shutdown-timeout" env:"PINVAULT_SHUTDOWN_TIMEOUT" default:"20s" help:"How long requests under way may take once the server is told to stop. Default: ${default}."`
-	LogLevel       slog.Level     `name:"log-level" env:"PINVAULT_LOG_LEVEL" default:"INFO" placeholder:"LEVEL" help:"DEBUG, INFO, WARN or ERROR. Default: ${default}."`
+	Sandbox            bool           `name:"sandbox" env:"PINVAULT_SANDBOX" help:"Serve public test data with public keys. Never with a production database."`
+	Listen             string         `name:"listen" env:"PINVAULT_LISTEN" default:"127.0.0.1:8080" placeholder:"HOST:PORT" help:"Where to listen. Default: ${default}."`
+	PublicURL          string         `name:"public-url" env:"PINVAULT_PUBLIC_URL" placeholder:"URL" help:"The URL under which clients reach this server; the issuer of its tokens. Default: http://HOST:PORT."`
+	TLSCertificate     string         `name:"tls-certificate" env:"PINVAULT_TLS_CERTIFICATE" type:"path" placeholder:"FILE" help:"Certificate chain in PEM, to serve HTTPS."`
+	TLSKey             string         `name:"tls-key" env:"PINVAULT_TLS_KEY" type:"path" placeholder:"FILE" help:"The certificate's key in PEM."`
+	TrustedProxies     []netip.Prefix `name:"trusted-proxies" env:"PINVAULT_TRUSTED_PROXIES" placeholder:"CIDR,…" help:"Proxies whose X-Forwarded-For is believed, as CIDR. Default: none."`
+	PINSessionLifetime time.Duration  `name:"pin-session-lifetime" env:"PINVAULT_PIN_SESSION_LIFETIME" default:"5m" help:"How long a link to the hosted PIN page serves. Default: ${default}."`
+	RequestTimeout     time.Duration  `name:"request-timeout" env:"PINVAULT_REQUEST_TIMEOUT" default:"10s" help:"How long a request may take. Default: ${default}."`
+	Shutdown           time.Duration  `name:"shutdown-timeout" env:"PINVAULT_SHUTDOWN_TIMEOUT" default:"20s" help:"How long requests under way may take once the server is told to stop. Default: ${default}."`
+	LogLevel           slog.Level     `name:"log-level" env:"PINVAULT_LOG_LEVEL" default:"INFO" placeholder:"LEVEL" help:"DEBUG, INFO, WARN or ERROR. Default: ${default}."`
 }
 
 // Validate checks what contradicts what.
@@ -99,6 +100,9 @@ func (s *Serve) Validate() error {
 	}
 	if u, err := url.Parse(s.Public(s.Listen)); err != nil || u.Host == "" || (u.Scheme != "http" && u.Scheme != "https") {
 		return errors.New("--public-url must be a URL such as https://pin.example.com")
+	}
+	if s.PINSessionLifetime < time.Second || s.PINSessionLifetime > 24*time.Hour {
+		return errors.New("--pin-session-lifetime must be between 1s and 24h")
 	}
 	if s.Sandbox {
 		return nil

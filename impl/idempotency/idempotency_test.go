@@ -496,16 +496,17 @@ type created struct {
 func TestSecretOfAFreshClientIsInTheFirstAnswerOnly(t *testing.T) {
 	s := newSetting()
 	vault := pin.NewVault(s.ledger, keys{secret: "k"}, func() time.Time { return s.now }, nil)
-	draft := pin.Client{Contract: "thredd", Name: "Partner", Scopes: []string{"pins:read"}, OldSecretMAC: []byte("an old MAC")}
+	draft := pin.Client{Contract: "thredd", Name: "Partner", Scopes: []string{"pins:read"}, OldSecretMAC: []byte("an old MAC"),
+		Settings: pin.ClientSettings{SecureCodeMAC: []byte("a code's MAC")}}
 	first, second := again(t, s, func(m pin.Memo) (created, error) {
 		c, secret, err := vault.CreateClient(t.Context(), draft, "", m)
 		return created{c, secret}, err
 	})
 	require.NotEmpty(t, first.Secret)
 	require.Empty(t, second.Secret)
-	s.holdsNothingOf(t, []byte(first.Secret), first.SecretMAC, []byte("an old MAC"))
+	s.holdsNothingOf(t, []byte(first.Secret), first.SecretMAC, []byte("an old MAC"), []byte("a code's MAC"))
 
-	first.Secret, first.SecretMAC, first.OldSecretMAC = "", nil, nil
+	first.Secret, first.SecretMAC, first.OldSecretMAC, first.Settings.SecureCodeMAC = "", nil, nil, nil
 	require.Equal(t, first, second)
 	require.Len(t, s.events, 1)
 }

@@ -22,7 +22,11 @@ type freshClient struct {
 func (a *API) CreateClient(ctx context.Context, r api.CreateClientRequestObject) (api.CreateClientResponseObject, error) {
 	made, err := once(ctx, a, call{r.Params.IdempotencyKey, "createClient", r.Body}, pin.Memo{},
 		func(m pin.Memo) (freshClient, error) {
-			c, secret, err := a.vault.CreateClient(ctx, newClient(*r.Body), "", m)
+			n, err := a.newClient(*r.Body)
+			if err != nil {
+				return freshClient{}, err
+			}
+			c, secret, err := a.vault.CreateClient(ctx, n, "", m)
 			return freshClient{c, secret}, err
 		})
 	if err != nil {
@@ -81,13 +85,48 @@ func (a *API) RevokeClient(ctx context.Context, r api.RevokeClientRequestObject)
 }
 
 // newClient is the client that a request describes.
-func newClient(n api.NewClient) pin.Client {
-	c := pin.Client{Contract: string(n.Contract), Name: n.Name, Scopes: n.Scopes}
+func (a *API) newClient(n api.NewClient) (c pin.Client, err error) {
+	c = pin.Client{Contract: string(n.Contract), Name: n.Name, Scopes: n.Scopes}
 	set(&c.ProgramID, n.ProgramID)
+	c.Settings.EncryptionRequired = n.Contract == api.NewClientContractCreditplus
 	set(&c.Settings.EncryptionRequired, n.EncryptionRequired)
 	set(&c.Settings.MessageKeyIDs, n.MessageKeyIds)
 	setText(&c.Settings.IVMode, n.IvMode)
-	return c
+	if n.Accosa != nil {
+		s := &c.Settings
+		s.PartnerClientID, s.BankID, s.EntityID = n.Accosa.ClientID, n.Accosa.BankID, n.Accosa.EntityID
+		set(&s.FixedIV, n.Accosa.FixedIv)
+		s.SecureCodeMAC, err = a.vault.CodeMAC(n.Accosa.SecureCode)
+	}
+	if n.Networkintl != nil {
+		s := &c.Settings
+		s.BankID = n.Networkintl.BankID
+		set(&s.PINKeyIDs, n.Networkintl.PinKeyIds)
+		set(&s.ApplicationName, n.Networkintl.ApplicationName)
+		set(&s.AsymmetricAlias, n.Networkintl.AsymmetricAlias)
+	}
+	return c, err
+}
+
+// accosaSettings are those of an Accosa client as the document shows them.
+func accosaSettings(s pin.ClientSettings) *api.AccosaSettings {
+	if s.PartnerClientID == "" {
+		return nil
+	}
+	return &api.AccosaSettings{ClientID: s.PartnerClientID, BankID: s.BankID, EntityID: s.EntityID, FixedIv: text(s.FixedIV)}
+}
+
+// networkintlSettings are those of a Network International client as the document shows them.
+func networkintlSettings(c pin.Client) *api.NetworkintlSettings {
+	s := c.Settings
+	if c.Contract != string(api.NewClientContractNetworkintl) || s.BankID == "" {
+		return nil
+	}
+	out := &api.NetworkintlSettings{BankID: s.BankID, ApplicationName: text(s.ApplicationName), AsymmetricAlias: &s.AsymmetricAlias}
+	if s.PINKeyIDs != nil {
+		out.PinKeyIds = &s.PINKeyIDs
+	}
+	return out
 }
 
 // client is a client as the document shows it: without secret, and without what is kept of it.
@@ -101,6 +140,8 @@ func client(c pin.Client) api.Client {
 		EncryptionRequired: c.Settings.EncryptionRequired,
 		MessageKeyIds:      list(c.Settings.MessageKeyIDs),
 		IvMode:             text(c.Settings.IVMode),
+		Accosa:             accosaSettings(c.Settings),
+		Networkintl:        networkintlSettings(c),
 		CreatedAt:          c.CreatedAt,
 	}
 }
@@ -118,6 +159,8 @@ func clientWithSecret(f freshClient) api.ClientWithSecret {
 		EncryptionRequired: c.EncryptionRequired,
 		MessageKeyIds:      c.MessageKeyIds,
 		IvMode:             c.IvMode,
+		Accosa:             c.Accosa,
+		Networkintl:        c.Networkintl,
 		CreatedAt:          c.CreatedAt,
 	}
 }

@@ -37,12 +37,46 @@ func TestCreateClient(t *testing.T) {
 				"encryptionRequired":false,"messageKeyIds":[],"createdAt":"2026-03-01T12:00:00Z"}`,
 		},
 		{
+			"of Credit+, whose clients must encrypt unless it is said",
+			`{"contract":"creditplus","name":"Call centre","scopes":["tries:reset"]}`,
+			pin.Client{Contract: "creditplus", Name: "Call centre", Scopes: []string{"tries:reset"}, Settings: pin.ClientSettings{EncryptionRequired: true}},
+			`{"clientId":"client-2","clientSecret":"the secret","contract":"creditplus","name":"Call centre","scopes":["tries:reset"],
+				"encryptionRequired":true,"messageKeyIds":[],"createdAt":"2026-03-01T12:00:00Z"}`,
+		},
+		{
+			"of Credit+, that may send clear messages",
+			`{"contract":"creditplus","name":"Call centre","scopes":["tries:reset"],"encryptionRequired":false}`,
+			pin.Client{Contract: "creditplus", Name: "Call centre", Scopes: []string{"tries:reset"}},
+			`{"clientId":"client-2","clientSecret":"the secret","contract":"creditplus","name":"Call centre","scopes":["tries:reset"],
+				"encryptionRequired":false,"messageKeyIds":[],"createdAt":"2026-03-01T12:00:00Z"}`,
+		},
+		{
 			"of a program, with every setting",
 			`{"contract":"accosa","programId":"p-1","name":"Call centre","scopes":["pins:read","pins:write"],
 				"encryptionRequired":true,"messageKeyIds":["key-1"],"ivMode":"fixed"}`,
 			pin.Client{ProgramID: "p-1", Contract: "accosa", Name: "Call centre", Scopes: []string{"pins:read", "pins:write"},
 				Settings: pin.ClientSettings{EncryptionRequired: true, MessageKeyIDs: []string{"key-1"}, IVMode: "fixed"}},
 			`{"clientSecret":"the secret",` + storedClientFields + `}`,
+		},
+		{
+			"of Accosa's, whose secure code is kept as a MAC and not shown",
+			`{"contract":"accosa","name":"Call centre","scopes":["pins:write"],"ivMode":"fixed","accosa":{"clientId":"2000","bankId":"7000",
+				"entityId":"100","secureCode":"open-sesame","fixedIv":"000102030405060708090a0b0c0d0e0f"}}`,
+			pin.Client{Contract: "accosa", Name: "Call centre", Scopes: []string{"pins:write"}, Settings: pin.ClientSettings{IVMode: "fixed",
+				PartnerClientID: "2000", BankID: "7000", EntityID: "100", SecureCodeMAC: []byte("OPEN-SESAME"), FixedIV: "000102030405060708090a0b0c0d0e0f"}},
+			`{"clientId":"client-2","clientSecret":"the secret","contract":"accosa","name":"Call centre","scopes":["pins:write"],
+				"encryptionRequired":false,"messageKeyIds":[],"ivMode":"fixed","createdAt":"2026-03-01T12:00:00Z","accosa":{"clientId":"2000",
+				"bankId":"7000","entityId":"100","fixedIv":"000102030405060708090a0b0c0d0e0f"}}`,
+		},
+		{
+			"of Network International's, with every setting",
+			`{"contract":"networkintl","programId":"p-1","name":"Call centre","scopes":["pins:change"],"networkintl":{"bankId":"NIC",
+				"pinKeyIds":["zpk-1","rsa-1"],"applicationName":"PINVAULT","asymmetricAlias":true}}`,
+			pin.Client{ProgramID: "p-1", Contract: "networkintl", Name: "Call centre", Scopes: []string{"pins:change"}, Settings: pin.ClientSettings{
+				BankID: "NIC", PINKeyIDs: []string{"zpk-1", "rsa-1"}, ApplicationName: "PINVAULT", AsymmetricAlias: true}},
+			`{"clientId":"client-2","clientSecret":"the secret","contract":"networkintl","programId":"p-1","name":"Call centre","scopes":["pins:change"],
+				"encryptionRequired":false,"messageKeyIds":[],"createdAt":"2026-03-01T12:00:00Z",
+				"networkintl":{"bankId":"NIC","pinKeyIds":["zpk-1","rsa-1"],"applicationName":"PINVAULT","asymmetricAlias":true}}`,
 		},
 	} {
 		t.Run(tc.name, func(t *testing.T) {

@@ -334,6 +334,7 @@ func TestNothingOfARequestIsInAProblem(t *testing.T) {
 		{http.MethodGet, "/issuer/v1/programs/" + planted, ""},
 		{http.MethodGet, "/issuer/v1/clients?cursor=" + planted, ""},
 		{http.MethodGet, "/issuer/v1/clients/" + planted, ""},
+		{http.MethodGet, "/issuer/v1/service-requests/" + planted, ""},
 	}
 	s := newServer(t)
 	problem := func(r request) map[string]any {

@@ -34,6 +34,7 @@ type Vault interface {
 	RevokeClient(ctx context.Context, id string, m pin.Memo) error
 	Client(ctx context.Context, id string) (pin.Client, error)
 	Clients(ctx context.Context, page pin.Page) ([]pin.Client, error)
+	CodeMAC(code string) ([]byte, error)
 
 	CreateCard(ctx context.Context, n pin.NewCard, m pin.Memo) (pin.Card, error)
 	UpdateCard(ctx context.Context, q pin.Query, patch func(*pin.Card) error, m pin.Memo) (pin.Card, error)
@@ -45,6 +46,7 @@ type Vault interface {
 	Verify(ctx context.Context, q pin.Query, o pin.Offer, m pin.Memo) (pin.Verification, error)
 	Unblock(ctx context.Context, q pin.Query, m pin.Memo) error
 
+	ServiceRequest(ctx context.Context, number string) (pin.ServiceRequest, error)
 	AuditEvents(ctx context.Context, q pin.AuditQuery) ([]pin.AuditEvent, error)
 }
 

@@ -95,9 +95,12 @@ type fakeVault struct {
 	clients  []pin.Client
 	records  []pin.Record
 	events   []pin.AuditEvent
-	pan      string
-	secret   string
-	result   pin.Verification
+
+	serviceRequest pin.ServiceRequest
+
+	pan    string
+	secret string
+	result pin.Verification
 
 	calls     int
 	id        string
@@ -239,6 +242,9 @@ func (v *fakeVault) Find(_ context.Context, q pin.Query, limit int) ([]pin.Recor
 	return v.records, v.err
 }
 
+// CodeMAC is the code in upper case.
+func (v *fakeVault) CodeMAC(code string) ([]byte, error) { return []byte(strings.ToUpper(code)), v.err }
+
 func (v *fakeVault) MaskedPAN(c pin.Card) (string, error) {
 	if len(c.PANCiphertext) == 0 {
 		return "", nil
@@ -265,6 +271,11 @@ func (v *fakeVault) Verify(ctx context.Context, q pin.Query, o pin.Offer, m pin.
 func (v *fakeVault) Unblock(_ context.Context, q pin.Query, m pin.Memo) error {
 	v.query = q
 	return v.change(m, nil)
+}
+
+func (v *fakeVault) ServiceRequest(_ context.Context, number string) (pin.ServiceRequest, error) {
+	v.id = number
+	return v.serviceRequest, v.err
 }
 
 func (v *fakeVault) AuditEvents(_ context.Context, q pin.AuditQuery) ([]pin.AuditEvent, error) {

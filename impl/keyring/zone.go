@@ -2,8 +2,11 @@ package keyring
 
 import (
 	"context"
+	"crypto/aes"
+	"crypto/des"
 	"encoding/binary"
 	"errors"
+	"sync"
 	"time"
 
 	"pinvault/impl/pin"
@@ -22,14 +25,45 @@ const (
 	maxZoneKeys = 1024
 )
 
-// ciphers are the algorithms of partners' symmetric keys: TDES of 16 or 24 bytes, AES of 16, 24 or 32.
-var ciphers = map[string]func(key []byte) (*pinblock.Key, error){
-	"TDES": pinblock.NewTDES,
-	"AES":  pinblock.NewAES,
+// pinCipher is a partner's key at work.
+type pinCipher interface {
+	// Decrypt takes the PIN's digits out of a block. The caller clears them.
+	Decrypt(f pinblock.Format, block []byte, pan string) ([]byte, error)
+	CheckValue() string
+	// takes says which blocks: the format that partners use with such a key, and the length in bytes.
+	takes() (pinblock.Format, int)
+}
+
+// symmetric is a TDES or AES key.
+type symmetric struct {
+	*pinblock.Key
+	format pinblock.Format
+	size   int
+}
+
+func (s symmetric) takes() (pinblock.Format, int) { return s.format, s.size }
+
+// The algorithms of partners' keys.
+const (
+	TDES = "TDES" // 16 or 24 bytes
+	AES  = "AES"  // 16, 24 or 32 bytes
+	RSA  = "RSA"  // a private key of 2048 to 4096 bits, PKCS#8 DER
+)
+
+var ciphers = map[string]func(key []byte) (pinCipher, error){
+	TDES: func(key []byte) (pinCipher, error) {
+		k, err := pinblock.NewTDES(key)
+		return symmetric{k, pinblock.ISO0, des.BlockSize}, err
+	},
+	AES: func(key []byte) (pinCipher, error) {
+		k, err := pinblock.NewAES(key)
+		return symmetric{k, pinblock.ISO4, aes.BlockSize}, err
+	},
+	RSA: newRSA,
 }
 
 // newCipher is the key's cipher. InvalidField names algorithm or key.
-func newCipher(algorithm string, key []byte) (*pinblock.Key, error) {
+func newCipher(algorithm string, key []byte) (pinCipher, error) {
 	of, ok := ciphers[algorithm]
 	if !ok {
 		return nil, &pin.Error{Code: pin.InvalidField, Field: "algorithm"}
@@ -44,13 +78,22 @@ func newCipher(algorithm string, key []byte) (*pinblock.Key, error) {
 // zoneKey is an opened zone PIN key. It prints as ****.
 type zoneKey struct {
 	hidden
-	key       *pinblock.Key
-	programID string    // "" for a key that serves every program
-	read      time.Time // when its row was
+	key         pinCipher
+	about       PINKey
+	certificate func() ([]byte, error)
+	programID   string    // "" for a key that serves every program
+	read        time.Time // when its row was
+}
+
+// PINKey is what a partner's request must fit.
+type PINKey struct {
+	Algorithm string          // TDES, AES or RSA
+	Format    pinblock.Format // of the blocks: ISO4 under AES, otherwise ISO0 is what contracts use
+	BlockSize int             // bytes
 }
 
 // WrapZoneKey makes the row of a partner's key, version 1 and with its check value (see [pinblock.Key.CheckValue]),
-// that [Ring.ZoneKey] opens once it is stored. The algorithm is TDES or AES. programID is "" for a key that serves
+// that [Ring.ZoneKey] opens once it is stored. The algorithm is TDES, AES or RSA. programID is "" for a key that serves
 // every program. InvalidField names algorithm or key, the latter for a length that the algorithm does not take. A weak
 // key is taken: see [pinblock.Key.Degenerate]. The caller clears key.
 func (r *Ring) WrapZoneKey(id, programID string, usage pin.KeyUsage, algorithm string, key []byte) (pin.ZoneKey, error) {
@@ -84,6 +127,40 @@ func bound(row pin.ZoneKey) []byte {
 // An opened key is kept, and its row read again after 30 seconds: in between there is no way to the database, and a
 // retired key is dead after that time in every process.
 func (r *Ring) ZoneKey(ctx context.Context, programID, keyID string) (pin.BlockOpener, error) {
+	k, err := r.zoneKey(ctx, programID, keyID)
+	if err != nil {
+		return nil, err
+	}
+	return k, nil
+}
+
+// PINKey describes a zone PIN key that the program may use: errors as [Ring.ZoneKey].
+func (r *Ring) PINKey(ctx context.Context, programID, keyID string) (PINKey, error) {
+	k, err := r.zoneKey(ctx, programID, keyID)
+	if err != nil {
+		return PINKey{}, err
+	}
+	return k.about, nil
+}
+
+// PINCertificate is the X.509 certificate of an RSA key that the program may use, DER and self-signed, the same at
+// every call: errors as [Ring.ZoneKey], UnknownKey for another algorithm too.
+func (r *Ring) PINCertificate(ctx context.Context, programID, keyID string) ([]byte, error) {
+	k, err := r.zoneKey(ctx, programID, keyID)
+	if err != nil {
+		return nil, err
+	}
+	if k.certificate == nil {
+		return nil, &pin.Error{Code: pin.UnknownKey}
+	}
+	der, err := k.certificate()
+	if err != nil {
+		return nil, internal(err)
+	}
+	return der, nil
+}
+
+func (r *Ring) zoneKey(ctx context.Context, programID, keyID string) (*zoneKey, error) {
 	now := r.now()
 	k, ok := r.opened.Get(keyID)
 	if !ok || !k.fresh(now) {
@@ -107,16 +184,7 @@ func (k *zoneKey) fresh(now time.Time) bool {
 }
 
 func (r *Ring) readZoneKey(ctx context.Context, id string, now time.Time) (*zoneKey, error) {
-	row, err := r.zone.ZoneKey(ctx, id)
-	switch {
-	case errors.Is(err, &pin.Error{Code: pin.NotFound}):
-		return nil, &pin.Error{Code: pin.UnknownKey}
-	case err != nil:
-		return nil, err
-	case row.Usage != pin.UsageZonePIN || !row.RetiredAt.IsZero():
-		return nil, &pin.Error{Code: pin.UnknownKey}
-	}
-	raw, err := r.Open(pin.UseKeyWrap, row.Wrapped, bound(row))
+	row, raw, err := r.unwrap(ctx, id, pin.UsageZonePIN)
 	if err != nil {
 		return nil, err
 	}
@@ -125,7 +193,28 @@ func (r *Ring) readZoneKey(ctx context.Context, id string, now time.Time) (*zone
 	if err != nil {
 		return nil, internal(errNotOpened)
 	}
-	return &zoneKey{key: key, programID: row.ProgramID, read: now}, nil
+	k := &zoneKey{key: key, about: PINKey{Algorithm: row.Algorithm}, programID: row.ProgramID, read: now}
+	k.about.Format, k.about.BlockSize = key.takes()
+	if c, ok := key.(*rsaCipher); ok {
+		k.certificate = sync.OnceValues(func() ([]byte, error) { return c.certificate(row.ID, row.CreatedAt) })
+	}
+	return k, nil
+}
+
+// unwrap reads a partner's key: UnknownKey where there is none of the id, or it is for another usage or retired. The
+// caller clears the key.
+func (r *Ring) unwrap(ctx context.Context, id string, usage pin.KeyUsage) (row pin.ZoneKey, key []byte, err error) {
+	row, err = r.zone.ZoneKey(ctx, id)
+	switch {
+	case errors.Is(err, &pin.Error{Code: pin.NotFound}):
+		return row, nil, &pin.Error{Code: pin.UnknownKey}
+	case err != nil:
+		return row, nil, err
+	case row.Usage != usage || !row.RetiredAt.IsZero():
+		return row, nil, &pin.Error{Code: pin.UnknownKey}
+	}
+	key, err = r.Open(pin.UseKeyWrap, row.Wrapped, bound(row))
+	return row, key, err
 }
 
 // OpenBlock takes the PIN out of a block. Whatever is wrong is the same Unopenable, without a cause: whoever can tell

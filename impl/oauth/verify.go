@@ -135,7 +135,8 @@ func (s *Server) standing(ctx context.Context, c claims) (*standing, error) {
 		return nil, refused("token of a client that has moved")
 	}
 	return &standing{asked: seen.at, caller: pin.Caller{ClientID: c.ClientID, ProgramID: c.Program,
-		Contract: c.Contract, Scopes: common(strings.Fields(c.Scope), seen.client.Scopes)}}, nil
+		Contract: c.Contract, Scopes: common(strings.Fields(c.Scope), seen.client.Scopes),
+		Settings: seen.client.Settings}}, nil
 }
 
 // sighting is a client and the time before which it was not looked at.

@@ -24,11 +24,13 @@ const (
 	EventPINBlocked        EventType = "pin.blocked"
 	EventPINUnblocked      EventType = "pin.unblocked"
 	EventPINRevealed       EventType = "pin.revealed"
+	EventSessionOpened     EventType = "pin.session_opened"
 	EventProgramCreated    EventType = "program.created"
 	EventProgramUpdated    EventType = "program.updated"
 	EventClientCreated     EventType = "client.created"
 	EventClientRotated     EventType = "client.rotated"
 	EventClientRevoked     EventType = "client.revoked"
+	EventKeyImported       EventType = "key.imported"
 )
 
 // AuditEvent is one line of the append-only audit trail. It never holds a PIN, a PIN block or a PAN.
@@ -42,7 +44,7 @@ type AuditEvent struct {
 	Type        EventType
 	ProgramID   string
 	CardID      string // "" where no card is concerned
-	Subject     string // id of the program or client concerned, "" otherwise
+	Subject     string // id of the program, client, session or key concerned, "" otherwise
 	Outcome     string // of pin.verified and pin.failed: a Result, "" otherwise
 	At          time.Time
 	Contract    string

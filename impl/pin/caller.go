@@ -11,8 +11,9 @@ type Caller struct {
 	ProgramID  string // the one program that the client acts for; "" for a client of the whole server
 	Contract   string // thredd, issuer, …
 	Scopes     []string
-	RemoteAddr string // IP address
-	TraceID    string // W3C trace context, trace-parent form
+	Settings   ClientSettings // the client's, shared: read only
+	RemoteAddr string         // IP address
+	TraceID    string         // W3C trace context, trace-parent form
 }
 
 // May tells whether the caller holds every one of the scopes.

@@ -177,7 +177,19 @@ func (c Client) Active() bool { return c.RevokedAt.IsZero() }
 type ClientSettings struct {
 	EncryptionRequired bool     `json:"encryptionRequired,omitempty"`
 	MessageKeyIDs      []string `json:"messageKeyIds,omitempty"`
-	IVMode             string   `json:"ivMode,omitempty"` // prepended (default) or fixed
+	IVMode             string   `json:"ivMode,omitempty"`  // prepended (default) or fixed
+	FixedIV            string   `json:"fixedIv,omitempty"` // 16 bytes in hex, with IVMode fixed
+
+	// What a partner's own headers must say besides the API key.
+	PartnerClientID string `json:"partnerClientId,omitempty"`
+	BankID          string `json:"bankId,omitempty"`
+	EntityID        string `json:"entityId,omitempty"`
+	SecureCodeMAC   []byte `json:"secureCodeMac,omitempty"` // see Vault.CodeMAC
+
+	// Network International.
+	PINKeyIDs       []string `json:"pinKeyIds,omitempty"`       // for requests that name no key: the first that fits
+	ApplicationName string   `json:"applicationName,omitempty"` // application_name of replies, "" for the contract's default
+	AsymmetricAlias bool     `json:"asymmetricAlias,omitempty"` // ASYMMETRIC_ENC is taken for ASYNC_ENC
 }
 
 // ZoneKey is a partner's key at rest, wrapped by a key of ours.

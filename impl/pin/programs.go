@@ -31,6 +31,9 @@ func (p Program) validate() error {
 		{"tryLimit", p.TryLimit >= 1 && p.TryLimit <= maxTryLimit},
 		{"pinPolicy", p.Policy == PolicyOff || p.Policy == PolicyWeakList || p.Policy == PolicyHistory},
 		{"timeZone", zoneErr == nil && p.TimeZone != "" && p.TimeZone != "Local"},
+		{"frameAncestors", areOrigins(p.FrameAncestors)},
+		{"parentOrigin", p.ParentOrigin == "" || IsOrigin(p.ParentOrigin)},
+		{"branding", isBranding(p.Branding)},
 	} {
 		if !rule.ok {
 			return &Error{Code: InvalidField, Field: rule.field}

@@ -15,6 +15,17 @@ type Query struct {
 	// ProgramCode and DevicePlanCode narrow the result where they are not empty.
 	ProgramCode    string
 	DevicePlanCode string
+
+	Holder
+}
+
+// Holder narrows a search by attributes whose values several cards may share, where they are not
+// empty. They are enough to find cards by, too.
+type Holder struct {
+	CustomerID    string
+	NotCustomerID string // cards of anybody else
+	MobileNumber  string
+	CardProfileID string
 }
 
 // Criterion is one condition of a [Query] as the store sees it: the card has a reference of that kind
@@ -31,7 +42,8 @@ type Search struct {
 	Criteria       []Criterion
 	ProgramCode    string
 	DevicePlanCode string
-	Limit          int
+	Holder
+	Limit int
 }
 
 // Page asks for the Limit rows that follow the row After, in the order of their ids.
@@ -83,6 +95,8 @@ type Store interface {
 	ZoneKey(ctx context.Context, id string) (ZoneKey, error)
 	Audit(ctx context.Context, q AuditQuery) ([]AuditEvent, error)
 	Replay(ctx context.Context, scope, key string) (Replay, error) // expired or not
+	ServiceRequest(ctx context.Context, number string) (ServiceRequest, error)
+	Session(ctx context.Context, id string) (Session, error) // in any state, expired or not
 
 	// Ping asks the database.
 	Ping(ctx context.Context) error
@@ -137,6 +151,19 @@ type Tx interface {
 	InsertReplay(Replay) error
 	// CompleteReplay writes Result, Done and ExpiresAt.
 	CompleteReplay(Replay) error
+
+	// NextNumber is the next number of a sequence, service_request or accosa_ref, from 1. No two
+	// transactions that are committed get the same. Where transactions run side by side none waits for
+	// another's number, so the numbers of those that were undone are missing.
+	NextNumber(sequence string) (int64, error)
+	InsertServiceRequest(ServiceRequest) error
+
+	InsertSession(Session) error
+	// TakeExchange takes one try at a session's secret, if the session is open and has one left. However
+	// many callers there are at once, no more are admitted than there are tries: it is one UPDATE.
+	TakeExchange(id string) (admitted bool, err error)
+	// MoveSession writes state, token hash and private key of s; Conflict unless the stored state is from.
+	MoveSession(s Session, from SessionState) error
 }
 
 // Replay is the record by which a repeated request gets its first answer and has no second effect.

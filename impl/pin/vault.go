@@ -92,7 +92,7 @@ func (v *Vault) Find(ctx context.Context, q Query, limit int) ([]Record, error) 
 	if !who.Reaches(q.ProgramID) {
 		return nil, nil
 	}
-	s := Search{ProgramID: q.ProgramID, CardID: q.CardID, ProgramCode: q.ProgramCode, DevicePlanCode: q.DevicePlanCode, Limit: limit}
+	s := Search{ProgramID: q.ProgramID, CardID: q.CardID, ProgramCode: q.ProgramCode, DevicePlanCode: q.DevicePlanCode, Holder: q.Holder, Limit: limit}
 	for _, r := range q.References {
 		values := []string{r.Value}
 		if r.Kind == KindPAN {
@@ -257,6 +257,10 @@ func (v *Vault) Unblock(ctx context.Context, q Query, m Memo) error {
 	if err != nil {
 		return err
 	}
+	return v.unblock(ctx, rec, m)
+}
+
+func (v *Vault) unblock(ctx context.Context, rec Record, m Memo) error {
 	return v.store.InTx(ctx, func(tx Tx) error {
 		if err := m.reserve(tx); err != nil {
 			return err

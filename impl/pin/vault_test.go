@@ -419,7 +419,7 @@ func TestCounterFollowsTheModel(t *testing.T) {
 	rapid.Check(t, func(r *rapid.T) {
 		require.NoError(r, w.Unblock(context.Background(), w.q, pin.Memo{}))
 		left := 3
-		for _, act := range rapid.SliceOfN(rapid.SampledFrom([]string{"right", "wrong", "unblock"}), 0, 12).Draw(r, "acts") {
+		for _, act := range rapid.SliceOfN(rapid.SampledFrom([]string{"right", "wrong", "wrong", "unblock"}), 0, 6).Draw(r, "acts") {
 			switch {
 			case act == "unblock":
 				require.NoError(r, w.Unblock(context.Background(), w.q, pin.Memo{}))

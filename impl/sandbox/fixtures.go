@@ -1,7 +1,9 @@
 package sandbox
 
 import (
+	"cmp"
 	"fmt"
+	"time"
 
 	"pinvault/impl/pin"
 )
@@ -23,6 +25,7 @@ func programs() []pin.Program {
 		p.TimeZone = "Asia/Dubai"
 	}
 	main.AliasCapability = true
+	other.CardProfileMandatory = true
 	return []pin.Program{main, other}
 }
 
@@ -32,6 +35,7 @@ type client struct {
 	scopes                  []string
 	settings                pin.ClientSettings
 	keys                    map[string]key // what the fixtures list as <name>_id and <name>_hex
+	secureCode              string         // Accosa's
 	listed                  map[string]any // what else the fixtures list
 	unlisted                bool           // serves tests of what one program must not see of another
 }
@@ -43,6 +47,9 @@ var (
 	threddScopes = []string{"cards:write", "pins:read", "pins:reveal", "pins:write"}
 	issuerScopes = []string{"programs:read", "programs:write", "clients:read", "clients:write", "cards:read", "cards:write",
 		"pins:read", "pins:verify", "pins:write", "audit:read"}
+	creditplusScopes = []string{"tries:reset"}
+	hashdtScopes     = []string{"pins:write"}
+	networkScopes    = []string{"pins:change"}
 )
 
 var clients = []client{
@@ -50,6 +57,27 @@ var clients = []client{
 	{name: "issuer_other", contract: "issuer", program: otherProgram, scopes: issuerScopes, unlisted: true},
 	{name: "thredd", contract: "thredd", program: program, scopes: threddScopes},
 	{name: "thredd_other", contract: "thredd", program: otherProgram, scopes: threddScopes, unlisted: true},
+	{name: "creditplus", contract: "creditplus", program: program, scopes: creditplusScopes,
+		settings: pin.ClientSettings{MessageKeyIDs: []string{creditplusKey.id, creditplusNextKey.id}},
+		keys:     map[string]key{"key": creditplusKey, "next_key": creditplusNextKey}},
+	{name: "creditplus_encrypted_only", contract: "creditplus", program: program, scopes: creditplusScopes,
+		settings: pin.ClientSettings{MessageKeyIDs: []string{creditplusOnlyKey.id}, EncryptionRequired: true},
+		keys:     map[string]key{"key": creditplusOnlyKey}},
+	{name: "creditplus_no_alias", contract: "creditplus", program: otherProgram, scopes: creditplusScopes,
+		settings: pin.ClientSettings{MessageKeyIDs: []string{creditplusNoAliasKey.id}},
+		keys:     map[string]key{"key": creditplusNoAliasKey}},
+	accosa("accosa", program, pin.ClientSettings{}, accosaKey, accosaNextKey),
+	accosa("accosa_fixed_iv", program, pin.ClientSettings{IVMode: "fixed", FixedIV: accosaIV}, accosaFixedKey),
+	accosa("accosa_other", otherProgram, pin.ClientSettings{}, accosaOtherKey),
+	{name: "hashdt", contract: "hashdt", program: program, scopes: hashdtScopes,
+		listed: map[string]any{"x-api-key": "hashdt-sandbox.hashdt-sandbox-secret", "x-product-id": program, "x-client-id": "hashdt-sandbox"}},
+	{name: "hashdt_other", contract: "hashdt", program: otherProgram, scopes: hashdtScopes, unlisted: true},
+	{name: "networkintl", contract: "networkintl", program: program, scopes: networkScopes,
+		settings: pin.ClientSettings{BankID: "NIC", PINKeyIDs: []string{networkPINKey.id, networkPINKeyAES.id, networkPINKeyRSA.id}},
+		keys:     map[string]key{"zpk": networkPINKey, "zpk_aes": networkPINKeyAES},
+		listed:   map[string]any{"bank_id": "NIC", "rsa_key_id": networkPINKeyRSA.id}},
+	{name: "networkintl_other", contract: "networkintl", program: otherProgram, scopes: networkScopes,
+		settings: pin.ClientSettings{BankID: "NIC", PINKeyIDs: []string{zonePINKey.id}}, unlisted: true},
 }
 
 // key is a partner's key. A program of "" means that it serves every program.
@@ -64,7 +92,52 @@ var (
 	zonePINKeyAES = key{"zpk-sandbox-aes", "", pin.UsageZonePIN, "AES", "00112233445566778899AABBCCDDEEFF"}
 )
 
-var keys = []key{zonePINKey, zonePINKeyAES}
+// The keys of Network International's client, of its program alone. encryption_key_id takes twenty characters.
+var (
+	networkPINKey    = key{"zpk-ni-sandbox", program, pin.UsageZonePIN, "TDES", "C1D0F8FB4958670DBA40AB1F3752EF0D"}
+	networkPINKeyAES = key{"zpk-ni-sandbox-aes", program, pin.UsageZonePIN, "AES", "2B7E151628AED2A6ABF7158809CF4F3C"}
+	networkPINKeyRSA = key{"rsa-ni-sandbox", program, pin.UsageZonePIN, "RSA", rsaPINKey}
+)
+
+// The keys of Credit+'s clients. The first client has two, as one that replaces its key has for a while.
+var (
+	creditplusKey        = key{"creditplus-key", program, pin.UsageMessage, "AES", "60C3A1E5B7F2948D0E6B13C7D85A2F496E1D07B3C94A58F2A7E60D3B915C84FA"}
+	creditplusNextKey    = key{"creditplus-key-next", program, pin.UsageMessage, "AES", "B45E0C9A3D7186F25B8E4A90C1D37F620D95E8B7A46C1F3082D9B5E7613AC04F"}
+	creditplusOnlyKey    = key{"creditplus-only-key", program, pin.UsageMessage, "AES", "1F8B64D2E90C75A3B6D148F07E2C95AB83F60E1D4A7B29C5D0E8F3761B5C9A42"}
+	creditplusNoAliasKey = key{"creditplus-no-alias-key", otherProgram, pin.UsageMessage, "AES", "D7024F8E6B91C3A5E08D5F27B14C96A38E7D1B0F4C2A95E6D378B0F1E64C2A59"}
+)
+
+// The keys of Accosa's clients, the first one's as the contract's worked example has it.
+var (
+	accosaKey      = key{"accosa-key", program, pin.UsageMessage, "AES", "404142434445464748494A4B4C4D4E4F5051525354555657"}
+	accosaNextKey  = key{"accosa-key-next", program, pin.UsageMessage, "AES", "1C9E5B7A03D84F62E1B7C40D9A352F8E6D10B3F7A94C2E58"}
+	accosaFixedKey = key{"accosa-fixed-iv-key", program, pin.UsageMessage, "AES", "7A2D94E0C65B13F8D07E4A91B6C3582F1E9D60B74FA8C235"}
+	accosaOtherKey = key{"accosa-other-key", otherProgram, pin.UsageMessage, "AES", "E35F81C70A9D2B64F8170D3E5CA29B46D19E7F0358B4C26A"}
+)
+
+// accosaIV is that of the client whose IV is fixed.
+const accosaIV = "A1B2C3D4E5F60718293A4B5C6D7E8F90"
+
+// accosa is a client of Accosa's contract, the first of its keys being the current one.
+func accosa(name, program string, s pin.ClientSettings, current key, next ...key) client {
+	s.PartnerClientID, s.BankID, s.EntityID, s.MessageKeyIDs = "2000", "7000", "100", []string{current.id}
+	c := client{name: name, contract: "accosa", program: program, secureCode: "accosa-sandbox-code", keys: map[string]key{"key": current}}
+	for _, k := range next {
+		s.MessageKeyIDs, c.keys["next_key"] = append(s.MessageKeyIDs, k.id), k
+	}
+	c.settings = s
+	c.listed = map[string]any{"x-api-key": c.id() + "." + c.secret(), "clientId": s.PartnerClientID, "bankId": s.BankID,
+		"entityId": s.EntityID, "secureCode": c.secureCode}
+	if s.FixedIV != "" {
+		c.listed["iv_hex"] = s.FixedIV
+	}
+	return c
+}
+
+var keys = []key{zonePINKey, zonePINKeyAES, networkPINKey, networkPINKeyAES, networkPINKeyRSA,
+	accosaKey, accosaNextKey, accosaFixedKey, accosaOtherKey,
+	creditplusKey, creditplusNextKey, creditplusOnlyKey, creditplusNoAliasKey,
+}
 
 // card is one fixture. What is not said here follows from its number.
 type card struct {
@@ -80,7 +153,9 @@ type card struct {
 	random  bool   // the PIN counts as drawn at random
 	blocked bool   // no tries left
 	alias   string // "": one of its own
-	plan    string // device plan code, "": PLAN01
+	mobile  string // "": one of its own
+	profile string // card profile, "": CP01
+	plan    string // device plan code, "": PLAN01, none: without
 }
 
 var cards = []card{
@@ -93,17 +168,27 @@ var cards = []card{
 	{name: "blocked", number: 7, token: "103169904", pan: "9999990000000071", pin: "2904", blocked: true},
 	{name: "upgrade_pending", number: 8, token: "103169905", pan: "9999990000000089", pin: "5172", status: pin.StatusUpgrade},
 	{name: "shared_alias_a", number: 9, token: "103169906", pan: "9999990000000097", pin: "9047", alias: "SHARED_ALIAS"},
-	{name: "shared_alias_b", number: 10, token: "103169907", pan: "9999990000000105", pin: "3618", alias: "SHARED_ALIAS", plan: "PLAN02"},
+	{name: "shared_alias_b", number: 10, token: "103169907", pan: "9999990000000105", pin: "3618", alias: "SHARED_ALIAS", plan: "PLAN02", mobile: "971500000009"},
 	{name: "alias_disabled", number: 11, token: "103169908", pan: "9999990000000113", pin: "7435", program: otherProgram},
 	{name: "invalid", number: 12, token: "103169911", pan: "9999990000000121", pin: "1597", status: pin.StatusInvalid},
 	{name: "stolen", number: 13, token: "103169912", pan: "9999990000000139", pin: "8260", status: pin.StatusStolen},
-	{name: "restricted", number: 14, token: "103169913", pan: "9999990000000147", pin: "6391", status: pin.StatusRestricted},
+	{name: "restricted", number: 14, token: "103169913", pan: "9999990000000147", pin: "6391", status: pin.StatusRestricted, profile: "CP02"},
+	{name: "no_plan", number: 15, token: "103169914", pan: "9999990000000154", pin: "3947", plan: none},
 }
 
 const (
 	expiry   = "3112"
 	sequence = "01"
 )
+
+// none is the code of what a card does not have.
+const none = "-"
+
+// serviceRequest is one that was logged before the sandbox was opened.
+var serviceRequest = pin.ServiceRequest{
+	Number: "SR0000000000", ProgramID: program, CardID: card{number: 1}.id(), ClientID: "creditplus-sandbox", Contract: "creditplus",
+	Version: "v2", ServiceCode: "109", Notes: "Caller verified", Source: "CALL_CENTRE", LoggedAt: time.Date(2026, 1, 1, 9, 0, 0, 0, time.UTC),
+}
 
 // spoken is the number in the names of the first cards, for the embossed name.
 var spoken = map[int]string{1: "FIRST", 2: "SECOND", 3: "THIRD"}
@@ -119,8 +204,11 @@ func (c card) programID() string {
 
 func (c card) attributes() pin.Attributes {
 	plan, embossed := c.plan, spoken[c.number]
-	if plan == "" {
+	switch plan {
+	case "":
 		plan = "PLAN01"
+	case none:
+		plan = ""
 	}
 	if embossed == "" {
 		embossed = fmt.Sprintf("NUMBER %d", c.number)
@@ -129,9 +217,9 @@ func (c card) attributes() pin.Attributes {
 		CustomerReference: fmt.Sprintf("C-%04d", c.number),
 		EmbossName:        embossed + " CARD",
 		CustomerID:        fmt.Sprintf("IN00001201%06d", c.number),
-		MobileNumber:      fmt.Sprintf("971500%06d", c.number),
+		MobileNumber:      cmp.Or(c.mobile, fmt.Sprintf("971500%06d", c.number)),
 		EmailAddress:      c.name + "@cards.example",
-		CardProfileID:     "CP01",
+		CardProfileID:     cmp.Or(c.profile, "CP01"),
 		ProgramCode:       "PROG01",
 		DevicePlanCode:    plan,
 		InstitutionCode:   "INST01",

@@ -113,8 +113,7 @@ func (s *Sandbox) seed(ctx context.Context) error {
 		}
 	}
 	for _, c := range clients {
-		_, _, err := s.vault.CreateClient(ctx, c.client(), c.secret(), pin.Memo{})
-		if unless(err, pin.Duplicate) != nil {
+		if err := s.seedClient(ctx, c); err != nil {
 			return err
 		}
 	}
@@ -128,7 +127,18 @@ func (s *Sandbox) seed(ctx context.Context) error {
 			return err
 		}
 	}
-	return nil
+	return unless(s.store.InTx(ctx, func(tx pin.Tx) error { return tx.InsertServiceRequest(serviceRequest) }), pin.Duplicate)
+}
+
+func (s *Sandbox) seedClient(ctx context.Context, c client) (err error) {
+	made := c.client()
+	if c.secureCode != "" {
+		if made.Settings.SecureCodeMAC, err = s.vault.CodeMAC(c.secureCode); err != nil {
+			return err
+		}
+	}
+	_, _, err = s.vault.CreateClient(ctx, made, c.secret(), pin.Memo{})
+	return unless(err, pin.Duplicate)
 }
 
 func (s *Sandbox) seedKey(ctx context.Context, k key) error {

@@ -24,6 +24,7 @@ type engine struct {
 	maxConns   int
 	oneWriter  bool
 	references string // SQL: a card's references as a JSON array of [kind, value], but for the PAN
+	numbers    numbers
 }
 
 // connectTimeout is what a connection to PostgreSQL may take, unless the URL says otherwise: a request
@@ -37,11 +38,11 @@ func connect(databaseURL string) (engine, gorm.Dialector, error) {
 	case "sqlite":
 		d, err := sqliteDialector(rest)
 		return engine{migrations: "sqlite", goose: goose.DialectSQLite3, maxConns: 8, oneWriter: true,
-			references: "json_group_array(json_array(r.kind, r.value))"}, d, err
+			references: "json_group_array(json_array(r.kind, r.value))", numbers: sqliteNumbers}, d, err
 	case "postgres", "postgresql":
 		d, err := postgresDialector(databaseURL)
 		return engine{migrations: "postgres", goose: goose.DialectPostgres, maxConns: 20,
-			references: "json_agg(json_build_array(r.kind, r.value))"}, d, err
+			references: "json_agg(json_build_array(r.kind, r.value))", numbers: postgresNumbers}, d, err
 	}
 	return engine{}, nil, errors.New("database URL: neither sqlite:// nor postgres://")
 }
@@ -49,7 +50,7 @@ func connect(databaseURL string) (engine, gorm.Dialector, error) {
 // sqliteDialector makes the file, if need be, for its owner only. SQLite gives its companions, -wal and
 // -shm, the same mode.
 func sqliteDialector(path string) (gorm.Dialector, error) {
-	if path == "" || strings.ContainsAny(path, "?#") {
+	if path == "" || strings.Contains(path, "?") {
 		return nil, errors.New("database URL: sqlite:// is followed by a path and nothing else")
 	}
 	// Only a file that was not there is opened here: closing one would end the locks that another Store

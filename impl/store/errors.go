@@ -21,9 +21,9 @@ import (
 // fault is a database's failure in words that hold no row's value. It stands in for the driver's
 // error, whose text and fields may hold them.
 type fault struct {
-	text       string
-	again      bool // the database did nothing; the same once more may succeed
-	rolledBack bool // the database said that the transaction has no effect
+	text     string
+	again    bool // the same once more may succeed
+	noEffect bool // the database has said that nothing was changed
 }
 
 func (f *fault) Error() string { return f.text }
@@ -49,11 +49,11 @@ func (s *Store) fail(ctx context.Context, err error, field string) error {
 	return &pin.Error{Code: code, Err: cause}
 }
 
-// uncertain marks a failed COMMIT: unless the database said so, nobody knows that it had no effect, and
-// it must not be tried again.
-func uncertain(err error) error {
+// final is the failure of what would take effect at once, a COMMIT for one: unless the database has
+// said that it did not, nobody knows, and it must not be tried again.
+func final(err error) error {
 	if f, ok := errors.AsType[*fault](err); ok {
-		f.again = f.rolledBack
+		f.again = f.again && f.noEffect
 	}
 	return err
 }
@@ -74,7 +74,7 @@ func classify(err error) (pin.Code, error) {
 		network = network || errors.Is(err, lost)
 	}
 	if network {
-		return pin.Unavailable, &fault{text: "connection lost: " + err.Error()}
+		return pin.Unavailable, &fault{text: "connection lost: " + err.Error(), again: true}
 	}
 	return pin.Internal, &fault{text: fmt.Sprintf("unexpected %T", err)} // its text may hold a value
 }
@@ -82,22 +82,22 @@ func classify(err error) (pin.Code, error) {
 // sqlStates says what SQLSTATEs mean for the caller; the first prefix that matches counts, all else is
 // Internal. (PostgreSQL, appendix A; other engines that speak its protocol share these.)
 var sqlStates = []struct {
-	prefix            string
-	again, rolledBack bool
+	prefix          string
+	again, noEffect bool
 }{
-	{prefix: "40001", again: true, rolledBack: true}, // serialization failure
-	{prefix: "40P01", again: true, rolledBack: true}, // deadlock
-	{prefix: "26000", again: true},                   // prepared statement unknown: another server behind the same address
-	{prefix: "0A000", again: true},                   // prepared statement stale: the schema has changed
-	{prefix: "57P01", again: true},                   // terminated by an administrator, in a restart for one
-	{prefix: "57P"},                                  // shutting down, starting up
-	{prefix: "57014"},                                // statement_timeout
-	{prefix: "55P03"},                                // lock_timeout
-	{prefix: "25006"},                                // read-only: no longer the primary
-	{prefix: "08"},                                   // connection
-	{prefix: "40"},                                   // transaction rolled back for other reasons
-	{prefix: "53"},                                   // disk full, out of memory, too many connections
-	{prefix: "58"},                                   // I/O
+	{prefix: "40001", again: true, noEffect: true}, // serialization failure
+	{prefix: "40P01", again: true, noEffect: true}, // deadlock
+	{prefix: "26000", again: true, noEffect: true}, // prepared statement unknown: another server behind the same address
+	{prefix: "0A000", again: true, noEffect: true}, // prepared statement stale: the schema has changed
+	{prefix: "57P01", again: true},                 // terminated by an administrator, in a restart for one
+	{prefix: "57P"},                                // shutting down, starting up
+	{prefix: "57014"},                              // statement_timeout
+	{prefix: "55P03"},                              // lock_timeout
+	{prefix: "25006"},                              // read-only: no longer the primary
+	{prefix: "08"},                                 // connection
+	{prefix: "40"},                                 // transaction rolled back for other reasons
+	{prefix: "53"},                                 // disk full, out of memory, too many connections
+	{prefix: "58"},                                 // I/O
 }
 
 func classifyPostgres(e *pgconn.PgError) (pin.Code, error) {
@@ -110,7 +110,7 @@ func classifyPostgres(e *pgconn.PgError) (pin.Code, error) {
 	}
 	for _, state := range sqlStates {
 		if strings.HasPrefix(e.Code, state.prefix) {
-			f.again, f.rolledBack = state.again, state.rolledBack
+			f.again, f.noEffect = state.again, state.noEffect
 			return pin.Unavailable, f
 		}
 	}
@@ -123,7 +123,7 @@ func classifySQLite(e *gosqlite.Error) (pin.Code, error) {
 	f := &fault{text: "SQLite: " + e.Error()}
 	switch e.Code() & 0xff {
 	case sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED:
-		f.again = true
+		f.again, f.noEffect = true, true
 		return pin.Unavailable, f
 	case sqlite3.SQLITE_NOMEM, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_INTERRUPT, sqlite3.SQLITE_IOERR,
 		sqlite3.SQLITE_FULL, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PROTOCOL:

@@ -38,12 +38,11 @@ func foundColumns() (string, error) {
 
 // findStatement is one statement, the same text for all searches of one form.
 //
-// It goes from the references to the cards: CROSS JOIN keeps SQLite, which has no statistics, from
-// walking through all cards of the program instead. Both indexes on references are partial, so what
-// they hold must stand in the text and cannot be a parameter.
+// It goes from the references to the cards and on: CROSS JOIN keeps SQLite, which has no statistics, to
+// that order, where it might walk through all cards of the program. Both indexes on references are
+// partial, so what they hold must stand in the text and cannot be a parameter.
 func (s *Store) findStatement(q pin.Search) (statement string, args []any) {
-	from := "cards c"
-	var where []string
+	from, where := "cards c", []string{"p.id = c.program_id", "n.card_id = c.id"}
 	for i, c := range q.Criteria {
 		hits, values := "SELECT DISTINCT r.card_id FROM card_references r WHERE r.kind <> 'alias' AND r.kind = ? AND r.value IN ?", []any{c.Kind, c.Values}
 		if c.Kind == pin.KindAlias {
@@ -59,22 +58,23 @@ func (s *Store) findStatement(q pin.Search) (statement string, args []any) {
 		}
 	}
 	if len(q.Criteria) > 0 {
-		from, where = "("+from+") h CROSS JOIN cards c", []string{"c.id = h.card_id"}
+		from, where = "("+from+") h CROSS JOIN cards c", append(where, "c.id = h.card_id")
 	}
 	for _, equal := range []struct{ column, value string }{
 		{"c.id", q.CardID}, {"c.program_id", q.ProgramID}, {"c.program_code", q.ProgramCode}, {"c.device_plan_code", q.DevicePlanCode},
+		{"c.customer_id", q.CustomerID}, {"c.mobile_number", q.MobileNumber}, {"c.card_profile_id", q.CardProfileID},
 	} {
 		if equal.value != "" {
 			where, args = append(where, equal.column+" = ?"), append(args, equal.value)
 		}
 	}
+	if q.NotCustomerID != "" {
+		where, args = append(where, "c.customer_id <> ?"), append(args, q.NotCustomerID)
+	}
 	statement = "SELECT " + s.columns +
 		", (SELECT " + s.engine.references + ` FROM card_references r WHERE r.card_id = c.id AND r.kind <> 'pan') AS "references"` +
-		" FROM " + from + " JOIN programs p ON p.id = c.program_id JOIN pins n ON n.card_id = c.id"
-	if len(where) > 0 {
-		statement += " WHERE " + strings.Join(where, " AND ")
-	}
-	return statement + " ORDER BY c.id LIMIT ?", append(args, q.Limit)
+		" FROM " + from + " CROSS JOIN programs p CROSS JOIN pins n WHERE " + strings.Join(where, " AND ") + " ORDER BY c.id LIMIT ?"
+	return statement, append(args, q.Limit)
 }
 
 // Find is pin.Store's. References come ordered by kind and value.

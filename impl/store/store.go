@@ -151,7 +151,7 @@ func (s *Store) TakeTry(ctx context.Context, cardID string, limit int) (taken pi
 	err = s.write(ctx, func(db *gorm.DB) error {
 		var err error
 		taken, admitted, err = takeTry(db, cardID, limit)
-		return s.fail(ctx, err, "")
+		return final(s.fail(ctx, err, ""))
 	})
 	return taken, admitted, err
 }
@@ -167,7 +167,7 @@ func (s *Store) inTx(ctx context.Context, fn func(*tx) error) error {
 		begun, committing := false, false
 		err := db.Transaction(func(db *gorm.DB) error {
 			begun = true
-			t := &tx{db: db, translate: func(err error, field string) error { return s.fail(ctx, err, field) }}
+			t := &tx{db: db, numbers: s.engine.numbers, translate: func(err error, field string) error { return s.fail(ctx, err, field) }}
 			err := fn(t)
 			if t.failed != nil {
 				err = t.failed
@@ -179,7 +179,7 @@ func (s *Store) inTx(ctx context.Context, fn func(*tx) error) error {
 		case !begun:
 			return s.fail(ctx, err, "")
 		case committing:
-			return uncertain(s.fail(ctx, err, ""))
+			return final(s.fail(ctx, err, ""))
 		}
 		return err
 	})

@@ -15,6 +15,7 @@ import (
 // tx is pin.Tx.
 type tx struct {
 	db        *gorm.DB
+	numbers   numbers
 	translate func(err error, field string) error
 	failed    error // the first failure of a statement
 }
@@ -66,6 +67,9 @@ func (t *tx) UpdateClient(c pin.Client) error {
 func (t *tx) InsertZoneKey(k pin.ZoneKey) error { return t.create(zoneKeyRow(k), "zoneKey") }
 
 func (t *tx) InsertCard(c pin.Card, panIndex string, p pin.PINRecord) error {
+	if err := refuseClearPAN(c); err != nil {
+		return err
+	}
 	if err := t.create(cardRow(c), "card"); err != nil {
 		return err
 	}
@@ -76,6 +80,9 @@ func (t *tx) InsertCard(c pin.Card, panIndex string, p pin.PINRecord) error {
 }
 
 func (t *tx) UpdateCard(c pin.Card) error {
+	if err := refuseClearPAN(c); err != nil {
+		return err
+	}
 	if err := t.update(cardRow(c), c.Version, "id", "program_id", "pan_ciphertext", "created_at"); err != nil {
 		return err
 	}
@@ -86,15 +93,18 @@ func (t *tx) UpdateCard(c pin.Card) error {
 	return t.insertReferences(c, "")
 }
 
-// errClearPAN is a fault of the caller's that must never reach a table.
-var errClearPAN = &pin.Error{Code: pin.Internal, Err: &fault{text: "PAN among the references of a card"}}
+// refuseClearPAN keeps a caller's mistake from the tables: PANs come as an index, apart from the other
+// references.
+func refuseClearPAN(c pin.Card) error {
+	if c.Reference(pin.KindPAN) == "" {
+		return nil
+	}
+	return &pin.Error{Code: pin.Internal, Err: &fault{text: "PAN among the references of a card"}}
+}
 
 // insertReferences adds references in one statement that passes over those which another card has, so
 // that Duplicate can name the kind.
 func (t *tx) insertReferences(c pin.Card, panIndex string) error {
-	if c.Reference(pin.KindPAN) != "" {
-		return errClearPAN
-	}
 	references := slices.Clone(c.References)
 	if panIndex != "" {
 		references = append(references, pin.Reference{Kind: pin.KindPAN, Value: panIndex})
@@ -119,7 +129,7 @@ func (t *tx) insertReferences(c pin.Card, panIndex string) error {
 	}
 	for _, r := range references {
 		if !isAdded[r] {
-			return &pin.Error{Code: pin.Duplicate, Field: string(r.Kind)}
+			return t.fail(gorm.ErrDuplicatedKey, string(r.Kind))
 		}
 	}
 	return nil
@@ -241,5 +251,6 @@ func (t *tx) InsertReplay(r pin.Replay) error {
 }
 
 func (t *tx) CompleteReplay(r pin.Replay) error {
-	return t.changed(t.db.Model(&models.Replay{Scope: r.Scope, Key: r.Key}).Select("result", "done").Updates(&models.Replay{Result: r.Result, Done: r.Done}))
+	return t.changed(t.db.Model(&models.Replay{Scope: r.Scope, Key: r.Key}).Select("result", "done", "expires_at").
+		Updates(&models.Replay{Result: r.Result, Done: r.Done, ExpiresAt: utc(r.ExpiresAt)}))
 }

@@ -20,7 +20,8 @@ func (s *Store) PutSetting(ctx context.Context, key, value string) error {
 	return s.inTx(ctx, func(t *tx) error { return t.create(&models.Setting{Key: key, Value: value}, "setting") })
 }
 
-// Empty tells whether there is no program, and so no card, no client and no key. Settings and audit events do not count.
+// Empty tells whether there is no program, and so no card, no client and no key. Settings and audit
+// events do not count.
 func (s *Store) Empty(ctx context.Context) (bool, error) {
 	var n int64
 	err := s.read(ctx, func(db *gorm.DB) error {
@@ -30,17 +31,17 @@ func (s *Store) Empty(ctx context.Context) (bool, error) {
 	return n == 0, err
 }
 
-// Wipe deletes everything but settings and audit events, in one transaction.
+// Wipe deletes everything but settings and audit events, in one transaction; numbers start again.
 func (s *Store) Wipe(ctx context.Context) error {
 	return s.inTx(ctx, func(t *tx) error {
 		// Those that refer come before those that are referred to.
-		for _, row := range []any{&models.Replay{}, &models.PINHistory{}, &models.PIN{}, &models.CardReference{},
+		for _, row := range []any{&models.Replay{}, &models.PINSession{}, &models.ServiceRequest{}, &models.PINHistory{}, &models.PIN{}, &models.CardReference{},
 			&models.Card{}, &models.ZoneKey{}, &models.Client{}, &models.Program{}} {
 			if err := t.fail(t.db.Where("TRUE").Delete(row).Error, ""); err != nil {
 				return err
 			}
 		}
-		return nil
+		return t.fail(t.db.Exec(t.numbers.restart).Error, "")
 	})
 }
 

@@ -34,7 +34,8 @@ func Postgres(t testing.TB) string {
 		t.Skip(why)
 	}
 	name := "pinvault_test_" + uuid.NewString()
-	admin(t, server, fmt.Sprintf("CREATE DATABASE %q", name))
+	// A collation that sorts unlike Go, as databases outside of tests have.
+	admin(t, server, fmt.Sprintf("CREATE DATABASE %q TEMPLATE template0 LOCALE_PROVIDER icu ICU_LOCALE 'en-US'", name))
 	t.Cleanup(func() { admin(t, server, fmt.Sprintf("DROP DATABASE %q WITH (FORCE)", name)) })
 	own, err := url.Parse(server)
 	require.NoError(t, err)

@@ -67,6 +67,15 @@ var transactionTests = []test{
 		}), pin.Duplicate, "program")
 		_, err := s.Program(context.Background(), "new")
 		requireCode(t, err, pin.NotFound)
+
+		tx(t, s, func(tx pin.Tx) error { return tx.InsertCard(newCard("program", "card"), "", newPIN()) })
+		twin := newCard("program", "twin")
+		twin.References = newCard("program", "card").References
+		requireCode(t, in(s, func(tx pin.Tx) error {
+			requireCode(t, tx.InsertCard(twin, "", newPIN()), pin.Duplicate, "publicToken")
+			return nil
+		}), pin.Duplicate, "publicToken")
+		require.Empty(t, find(t, s, pin.Search{CardID: "twin", Limit: 1}))
 	}},
 	{"a change that finds nothing does not end the transaction", func(t *testing.T, s Store) {
 		withCards(t, s, "card")
@@ -83,22 +92,25 @@ var transactionTests = []test{
 // calls is every method that asks the database.
 func calls(ctx context.Context, s Store) map[string]func() error {
 	return map[string]func() error{
-		"Find":         func() error { _, err := s.Find(ctx, pin.Search{Limit: 1}); return err },
-		"TakeTry":      func() error { _, _, err := s.TakeTry(ctx, "card", 3); return err },
-		"InTx":         func() error { return s.InTx(ctx, func(tx pin.Tx) error { return tx.ResetTries("card", 3) }) },
-		"Program":      func() error { _, err := s.Program(ctx, "program"); return err },
-		"Programs":     func() error { _, err := s.Programs(ctx, pin.Page{Limit: 1}); return err },
-		"Client":       func() error { _, err := s.Client(ctx, "client"); return err },
-		"Clients":      func() error { _, err := s.Clients(ctx, "", pin.Page{Limit: 1}); return err },
-		"ZoneKey":      func() error { _, err := s.ZoneKey(ctx, "key"); return err },
-		"Audit":        func() error { _, err := s.Audit(ctx, pin.AuditQuery{Page: pin.Page{Limit: 1}}); return err },
-		"Replay":       func() error { _, err := s.Replay(ctx, "client", "key"); return err },
-		"Ping":         func() error { return s.Ping(ctx) },
-		"Setting":      func() error { _, err := s.Setting(ctx, "key"); return err },
-		"PutSetting":   func() error { return s.PutSetting(ctx, "key", "value") },
-		"Empty":        func() error { _, err := s.Empty(ctx); return err },
-		"Wipe":         func() error { return s.Wipe(ctx) },
-		"PurgeReplays": func() error { _, err := s.PurgeReplays(ctx, at); return err },
+		"Find":           func() error { _, err := s.Find(ctx, pin.Search{Limit: 1}); return err },
+		"TakeTry":        func() error { _, _, err := s.TakeTry(ctx, "card", 3); return err },
+		"InTx":           func() error { return s.InTx(ctx, func(tx pin.Tx) error { return tx.ResetTries("card", 3) }) },
+		"Program":        func() error { _, err := s.Program(ctx, "program"); return err },
+		"Programs":       func() error { _, err := s.Programs(ctx, pin.Page{Limit: 1}); return err },
+		"Client":         func() error { _, err := s.Client(ctx, "client"); return err },
+		"Clients":        func() error { _, err := s.Clients(ctx, "", pin.Page{Limit: 1}); return err },
+		"ZoneKey":        func() error { _, err := s.ZoneKey(ctx, "key"); return err },
+		"Audit":          func() error { _, err := s.Audit(ctx, pin.AuditQuery{Page: pin.Page{Limit: 1}}); return err },
+		"Replay":         func() error { _, err := s.Replay(ctx, "client", "key"); return err },
+		"Session":        func() error { _, err := s.Session(ctx, "session"); return err },
+		"ServiceRequest": func() error { _, err := s.ServiceRequest(ctx, "SR0000000001"); return err },
+		"Ping":           func() error { return s.Ping(ctx) },
+		"Setting":        func() error { _, err := s.Setting(ctx, "key"); return err },
+		"PutSetting":     func() error { return s.PutSetting(ctx, "key", "value") },
+		"Empty":          func() error { _, err := s.Empty(ctx); return err },
+		"Wipe":           func() error { return s.Wipe(ctx) },
+		"PurgeReplays":   func() error { _, err := s.PurgeReplays(ctx, at); return err },
+		"PurgeSessions":  func() error { _, err := s.PurgeSessions(ctx, at); return err },
 	}
 }
 
@@ -234,6 +246,8 @@ var upkeepTests = []test{
 		tx(t, s, func(tx pin.Tx) error {
 			return errors.Join(tx.ReplacePIN("card", 0, newPIN()), tx.InsertClient(newClient("program", "client")),
 				tx.InsertZoneKey(pin.ZoneKey{ID: "key", Wrapped: []byte("key"), CreatedAt: at}), tx.InsertReplay(newReplay("client", "key")),
+				tx.InsertServiceRequest(pin.ServiceRequest{Number: "SR0000000001", CardID: "card", LoggedAt: at}),
+				tx.InsertSession(newSession("card", "session")),
 				tx.InsertAudit(newEvent("chain", 1, "event")))
 		})
 		require.NoError(t, s.PutSetting(context.Background(), "sandbox", "yes"))
@@ -241,7 +255,7 @@ var upkeepTests = []test{
 		require.NoError(t, s.Wipe(context.Background()))
 		for name, call := range calls(context.Background(), s) {
 			switch name {
-			case "Program", "Client", "ZoneKey", "Replay":
+			case "Program", "Client", "ZoneKey", "Replay", "ServiceRequest", "Session":
 				requireCode(t, call(), pin.NotFound)
 			}
 		}

@@ -26,9 +26,9 @@ var replayTests = []test{
 		require.NoError(t, err)
 		require.Equal(t, want, got)
 
-		done := pin.Replay{Scope: "client", Key: "key", Done: true, Result: []byte(`{"result": "match"}`)}
+		done := pin.Replay{Scope: "client", Key: "key", Done: true, Result: []byte(`{"result": "match"}`), ExpiresAt: at.Add(24 * time.Hour)}
 		tx(t, s, func(tx pin.Tx) error { return tx.CompleteReplay(done) })
-		want.Done, want.Result = true, done.Result
+		want.Done, want.Result, want.ExpiresAt = true, done.Result, done.ExpiresAt
 		got, err = s.Replay(context.Background(), "client", "key")
 		require.NoError(t, err)
 		require.Equal(t, want, got)
@@ -93,10 +93,12 @@ var replayTests = []test{
 			created := expiry.Add(time.Duration(rapid.SampledFrom([]int64{-1e6, -1e5, -10, -9, -1, 0, 1, 9, 10, 1e5, 1e6}).Draw(t, "later")) * time.Microsecond)
 			keys++
 			key := fmt.Sprint(keys)
+			anywhere := func(t time.Time, hours int) time.Time { return t.In(time.FixedZone("", hours*3600)) }
+			east, west := rapid.IntRange(0, 14).Draw(t, "east"), rapid.IntRange(-12, 0).Draw(t, "west")
 			var err error
 			tx(t, s, func(tx pin.Tx) error {
-				require.NoError(t, tx.InsertReplay(pin.Replay{Scope: "c", Key: key, Fingerprint: []byte("f"), CreatedAt: at, ExpiresAt: expiry}))
-				err = tx.InsertReplay(pin.Replay{Scope: "c", Key: key, Fingerprint: []byte("f"), CreatedAt: created, ExpiresAt: expiry})
+				require.NoError(t, tx.InsertReplay(pin.Replay{Scope: "c", Key: key, Fingerprint: []byte("f"), CreatedAt: at, ExpiresAt: anywhere(expiry, east)}))
+				err = tx.InsertReplay(pin.Replay{Scope: "c", Key: key, Fingerprint: []byte("f"), CreatedAt: anywhere(created, west), ExpiresAt: expiry})
 				return nil
 			})
 			if created.Before(expiry) {

@@ -20,6 +20,7 @@ type Store interface {
 	Empty(ctx context.Context) (bool, error)
 	Wipe(ctx context.Context) error
 	PurgeReplays(ctx context.Context, before time.Time) (int64, error)
+	PurgeSessions(ctx context.Context, before time.Time) (int64, error)
 	Close() error
 }
 
@@ -30,7 +31,8 @@ func Run(t *testing.T, open func(t *testing.T) Store) {
 		tests []test
 	}{
 		{"programs", programTests}, {"clients", clientTests}, {"zone keys", zoneKeyTests}, {"cards", cardTests},
-		{"find", findTests}, {"tries", tryTests}, {"PINs", pinTests}, {"audit", auditTests}, {"replays", replayTests},
+		{"find", findTests}, {"holders", holderTests}, {"tries", tryTests}, {"PINs", pinTests}, {"audit", auditTests}, {"replays", replayTests}, {"service requests", serviceRequestTests},
+		{"sessions", sessionTests},
 		{"transactions", transactionTests}, {"failures", failureTests}, {"upkeep", upkeepTests},
 	} {
 		t.Run(group.name, func(t *testing.T) {

@@ -26,9 +26,9 @@ var programTests = []test{
 			require.Equal(t, want, got)
 		}
 	}},
-	{"a time of another zone comes back in UTC", func(t *testing.T, s Store) {
+	{"a time of another zone, or finer than a microsecond, comes back in UTC and to the microsecond", func(t *testing.T, s Store) {
 		p := newProgram("program")
-		p.CreatedAt = at.In(time.FixedZone("east", 5*3600+1800))
+		p.CreatedAt = at.Add(999 * time.Nanosecond).In(time.FixedZone("east", 5*3600+1800))
 		tx(t, s, func(tx pin.Tx) error { return tx.InsertProgram(p) })
 		got, err := s.Program(context.Background(), p.ID)
 		require.NoError(t, err)

@@ -79,17 +79,17 @@ var tryTests = []test{
 		const rounds, callers, limit = 200, 50, 3
 		withCards(t, s, "card")
 		for round := range int64(rounds) {
-			var admissions, numbers atomic.Int64
+			var admissions, sum atomic.Int64
 			together(t, callers, func(int) error {
 				taken, admitted, err := s.TakeTry(context.Background(), "card", limit)
 				if admitted {
 					admissions.Add(1)
-					numbers.Add(taken.TakeNumber)
+					sum.Add(taken.TakeNumber)
 				}
 				return err
 			})
 			require.EqualValues(t, limit, admissions.Load())
-			require.EqualValues(t, 3*limit*round+1+2+3, numbers.Load(), "each take has a number of its own")
+			require.Equal(t, 3*limit*round+1+2+3, sum.Load(), "each take has a number of its own")
 			tx(t, s, func(tx pin.Tx) error { return tx.ResetTries("card", limit) })
 		}
 	}},

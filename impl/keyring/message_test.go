@@ -1,0 +1,134 @@
+package keyring_test
+
+import (
+	"encoding/base64"
+	"strings"
+	"testing"
+
+	"github.com/lestrrat-go/jwx/v3/jwa"
+	"github.com/lestrrat-go/jwx/v3/jwe"
+	"github.com/stretchr/testify/require"
+	"pgregory.net/rapid"
+
+	"pinvault/impl/keyring"
+	"pinvault/impl/pin"
+)
+
+const (
+	messageKey = "000102030405060708090A0B0C0D0E0F101112131415161718191A1B1C1D1E1F"
+	otherKey   = "FF0102030405060708090A0B0C0D0E0F101112131415161718191A1B1C1D1E1F"
+)
+
+// sealed is a JWE of text under a key, with header fields besides alg and enc.
+func sealed(tb testing.TB, key, text string, header map[string]any, options ...jwe.EncryptOption) string {
+	tb.Helper()
+	h := jwe.NewHeaders()
+	for name, value := range header {
+		require.NoError(tb, h.Set(name, value))
+	}
+	out, err := jwe.Encrypt([]byte(text), append([]jwe.EncryptOption{jwe.WithKey(jwa.DIRECT(), unhex(tb, key)),
+		jwe.WithContentEncryption(jwa.A256GCM()), jwe.WithProtectedHeaders(h)}, options...)...)
+	require.NoError(tb, err)
+	return string(out)
+}
+
+func named(kid string) map[string]any { return map[string]any{"kid": kid} }
+
+// withMessageKeys is a ring whose store has keys of every kind.
+func withMessageKeys(tb testing.TB) (*keyring.Ring, *store) {
+	tb.Helper()
+	s := newStore()
+	ring := keyring.New(keyring.Sandbox(), s, atNoon)
+	s.add(tb, ring, "mine", "program", pin.UsageMessage, "AES", messageKey)
+	s.add(tb, ring, "next", "program", pin.UsageMessage, "AES", otherKey)
+	s.add(tb, ring, "anybody's", "", pin.UsageMessage, "AES", messageKey)
+	s.add(tb, ring, "other program's", "other", pin.UsageMessage, "AES", messageKey)
+	s.add(tb, ring, "zone PIN key", "program", pin.UsageZonePIN, "AES", messageKey)
+	s.add(tb, ring, "short", "program", pin.UsageMessage, "AES", messageKey[:32])
+	s.add(tb, ring, "retired", "program", pin.UsageMessage, "AES", messageKey)
+	s.change("retired", func(k *pin.ZoneKey) { k.RetiredAt = noon })
+	return ring, s
+}
+
+var allowed = []string{"mine", "next", "anybody's", "other program's", "zone PIN key", "short", "retired"}
+
+func TestOpenMessage(t *testing.T) {
+	ring, _ := withMessageKeys(t)
+	for kid, key := range map[string]string{"mine": messageKey, "next": otherKey, "anybody's": messageKey} {
+		plain, err := ring.OpenMessage(t.Context(), "program", allowed, []byte(sealed(t, key, "text", named(kid))))
+		require.NoError(t, err, kid)
+		require.Equal(t, "text", string(plain), kid)
+	}
+}
+
+func TestOpenMessageFailsInOneWay(t *testing.T) {
+	ring, _ := withMessageKeys(t)
+	good := sealed(t, messageKey, "text", named("mine"))
+	part := strings.Split(good, ".")
+	// The key and the message are right, the header claims something else.
+	claim := func(header string) string {
+		return base64.RawURLEncoding.EncodeToString([]byte(header)) + "." + strings.Join(part[1:], ".")
+	}
+	object := `{"protected":"` + part[0] + `","iv":"` + part[2] + `","ciphertext":"` + part[3] + `","tag":"` + part[4] + `"}`
+	for name, message := range map[string]string{
+		"nothing":                 "",
+		"no JWE":                  "text",
+		"JSON serialization":      object,
+		"a blank, then JSON":      " " + object,
+		"dots":                    "....",
+		"too many parts":          good + ".",
+		"a header beyond a limit": claim(`{"alg":"dir","enc":"A256GCM","kid":"mine","x":"` + strings.Repeat("x", 2000) + `"}`),
+		"a message beyond one":    good + strings.Repeat("A", 3<<20),
+		"an encrypted key":        part[0] + ".AAAA." + strings.Join(part[2:], "."),
+		"another key":             sealed(t, otherKey, "text", named("mine")),
+		"no kid":                  sealed(t, messageKey, "text", nil),
+		"an unknown kid":          sealed(t, messageKey, "text", named("nobody")),
+		"a key of another's":      sealed(t, messageKey, "text", named("other program's")),
+		"a zone PIN key":          sealed(t, messageKey, "text", named("zone PIN key")),
+		"a retired key":           sealed(t, messageKey, "text", named("retired")),
+		"a short key":             sealed(t, messageKey[:32], "text", named("short"), jwe.WithContentEncryption(jwa.A128GCM())),
+		"a compressed message":    sealed(t, messageKey, "text", named("mine"), jwe.WithCompress(jwa.Deflate())),
+		"a critical header":       sealed(t, messageKey, "text", map[string]any{"kid": "mine", "crit": []string{"exp"}, "exp": 1}),
+		"an empty crit":           claim(`{"alg":"dir","enc":"A256GCM","kid":"mine","crit":[]}`),
+		"no alg":                  claim(`{"enc":"A256GCM","kid":"mine"}`),
+		"alg none":                claim(`{"alg":"none","enc":"A256GCM","kid":"mine"}`),
+		"another alg":             claim(`{"alg":"A256GCMKW","enc":"A256GCM","kid":"mine"}`),
+		"a password's alg":        claim(`{"alg":"PBES2-HS256+A128KW","enc":"A256GCM","kid":"mine","p2c":1000000000,"p2s":"AAAA"}`),
+		"another enc":             claim(`{"alg":"dir","enc":"A128CBC-HS256","kid":"mine"}`),
+		"a kid of another type":   claim(`{"alg":"dir","enc":"A256GCM","kid":1}`),
+		"no JSON in the header":   claim(`{"alg"`),
+	} {
+		t.Run(name, func(t *testing.T) {
+			plain, err := ring.OpenMessage(t.Context(), "program", allowed, []byte(message))
+			require.Equal(t, &pin.Error{Code: pin.Unopenable}, err)
+			require.Nil(t, plain)
+		})
+	}
+	t.Run("a key that the client is not allowed", func(t *testing.T) {
+		for _, keys := range [][]string{nil, {"next"}} {
+			_, err := ring.OpenMessage(t.Context(), "program", keys, []byte(good))
+			require.Equal(t, &pin.Error{Code: pin.Unopenable}, err)
+		}
+	})
+	t.Run("a changed character", rapid.MakeCheck(func(t *rapid.T) {
+		at := rapid.IntRange(0, len(good)-1).Draw(t, "at")
+		to := rapid.SampledFrom([]byte("ABCDwxyz0189-_.{ \n")).Draw(t, "to")
+		// The last character of a part also has bits that mean nothing.
+		if changed := good[:at] + string(to) + good[at+1:]; !(at+1 == len(good) || good[at+1] == '.') && changed != good {
+			_, err := ring.OpenMessage(t.Context(), "program", allowed, []byte(changed))
+			require.Equal(t, &pin.Error{Code: pin.Unopenable}, err)
+		}
+	}))
+}
+
+func TestOpenMessagePassesOnWhatIsNoFaultOfTheMessage(t *testing.T) {
+	ring, s := withMessageKeys(t)
+	message := []byte(sealed(t, messageKey, "text", named("mine")))
+	s.change("mine", func(k *pin.ZoneKey) { k.ProgramID = "" })
+	_, err := ring.OpenMessage(t.Context(), "program", allowed, message)
+	require.Equal(t, pin.Internal, pin.CodeOf(err), "a row that was changed")
+
+	s.err = &pin.Error{Code: pin.Unavailable}
+	_, err = ring.OpenMessage(t.Context(), "program", allowed, message)
+	require.Equal(t, pin.Unavailable, pin.CodeOf(err))
+}

@@ -1,0 +1,77 @@
+package pin
+
+import (
+	"net/netip"
+	"net/url"
+	"regexp"
+	"strconv"
+	"strings"
+)
+
+// What a program may say about the hosted page ends up in a response header, in a style sheet and in
+// the target of messages. It is checked when it is set, so that none of these has to escape it.
+
+var hostName = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?)*$`)
+
+// IsOrigin tells whether text is an origin as a browser writes it (RFC 6454, 6.2): https, or http for
+// tests, a host name or IPv4 address, and a port unless it is the scheme's own; nothing else.
+func IsOrigin(text string) bool {
+	u, err := url.Parse(text)
+	if err != nil || u.Scheme+"://"+u.Host != text || u.Scheme != "https" && u.Scheme != "http" {
+		return false
+	}
+	host, port, hasPort := strings.Cut(u.Host, ":")
+	if hasPort {
+		n, err := strconv.ParseUint(port, 10, 16)
+		if own := map[string]uint64{"https": 443, "http": 80}[u.Scheme]; err != nil || n == 0 || n == own || strconv.FormatUint(n, 10) != port {
+			return false
+		}
+	}
+	if last := host[strings.LastIndex(host, ".")+1:]; last != "" && strings.Trim(last, "0123456789") == "" {
+		address, err := netip.ParseAddr(host)
+		return err == nil && address.Is4()
+	}
+	return len(host) <= 253 && host == strings.ToLower(host) && hostName.MatchString(host)
+}
+
+// areOrigins tells whether all are origins.
+func areOrigins(texts []string) bool {
+	for _, t := range texts {
+		if !IsOrigin(t) {
+			return false
+		}
+	}
+	return true
+}
+
+var (
+	colour = regexp.MustCompile(`^(#([0-9a-fA-F]{3}|[0-9a-fA-F]{6})|(rgb|hsl)\([0-9., %]{5,40}\))$`)
+	length = regexp.MustCompile(`^(0|[0-9]{1,2}(\.[0-9]{1,2})?(px|rem|em))$`)
+	family = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9 ,-]{0,63}$`)
+)
+
+// brandable are the variables of the hosted page's style sheet that a program may set, and what each
+// may hold.
+var brandable = map[string]*regexp.Regexp{
+	"ink": colour, "muted": colour, "paper": colour, "field": colour, "line": colour,
+	"accent": colour, "accent-ink": colour, "error": colour, "success": colour,
+	"dark-ink": colour, "dark-muted": colour, "dark-paper": colour, "dark-field": colour, "dark-line": colour,
+	"dark-accent": colour, "dark-accent-ink": colour, "dark-error": colour, "dark-success": colour,
+	"radius": length, "font": family,
+}
+
+// IsBranding tells whether a program may set the variable to the value. Names may be written as those
+// of CSS, with two hyphens before them.
+func IsBranding(name, value string) bool {
+	rule := brandable[strings.TrimPrefix(name, "--")]
+	return rule != nil && rule.MatchString(value)
+}
+
+func isBranding(all map[string]string) bool {
+	for name, value := range all {
+		if !IsBranding(name, value) {
+			return false
+		}
+	}
+	return true
+}

@@ -1,0 +1,98 @@
+package pin
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+func TestIsOrigin(t *testing.T) {
+	for text, want := range map[string]bool{
+		"https://bank.example":                       true,
+		"https://app.bank.example:8443":              true,
+		"http://localhost:3000":                      true,
+		"http://127.0.0.1:8080":                      true,
+		"":                                           false,
+		"*":                                          false,
+		"null":                                       false,
+		"https://*":                                  false,
+		"https://*.bank.example":                     false,
+		"https://bank.example/":                      false,
+		"https://bank.example/path":                  false,
+		"https://bank.example?":                      false,
+		"https://bank.example?q":                     false,
+		"https://bank.example#":                      false,
+		"https://user@bank.example":                  false,
+		"https://Bank.example":                       false, // a browser writes it in lower case, and compares so
+		"https://bank.example:443":                   false, // a browser leaves its own port out
+		"http://bank.example:80":                     false,
+		"https://bank.example:":                      false,
+		"https://bank.example:0":                     false,
+		"https://bank.example:08443":                 false,
+		"https://bank.example:65536":                 false,
+		"https://":                                   false,
+		"https://-bank.example":                      false,
+		"https://bank..example":                      false,
+		"https://bank.example.":                      false,
+		"https://1.2.3":                              false,
+		"https://256.1.1.1":                          false,
+		"https://bank.example;":                      false,
+		"https://bank.example; script-src *":         false,
+		"https://bank.example https://other.example": false,
+		"https://bank.example\r\nSet-Cookie: a=b":    false,
+		"https://bank.example\n":                     false,
+		"https://bänk.example":                       false,
+		"javascript:alert(1)":                        false,
+		"data://bank.example":                        false,
+		"ftp://bank.example":                         false,
+		"//bank.example":                             false,
+	} {
+		require.Equal(t, want, IsOrigin(text), "%q", text)
+	}
+}
+
+func TestIsBranding(t *testing.T) {
+	for _, c := range []struct {
+		name, value string
+		want        bool
+	}{
+		{"accent", "#0a7", true},
+		{"--accent", "#00aa77", true},
+		{"dark-accent", "hsl(160 80% 40%)", true},
+		{"paper", "rgb(255, 255, 255)", true},
+		{"radius", "12px", true},
+		{"radius", "0", true},
+		{"font", "Noto Sans, sans-serif", true},
+		{"accent", "", false},
+		{"accent", "red", false},
+		{"accent", "#12", false},
+		{"accent", "url(a)", false},
+		{"accent", "var(--ink)", false},
+		{"accent", "#000;background:url(a)", false},
+		{"accent", "#000}body{display:none", false},
+		{"radius", "100vw", false},
+		{"font", "'a'", false},
+		{"background-image", "#000", false},
+		{"", "#000", false},
+		{"----accent", "#000", false},
+	} {
+		require.Equal(t, c.want, IsBranding(c.name, c.value), "%s: %s", c.name, c.value)
+	}
+}
+
+func TestAProgramRefusesWhatCouldLeaveItsPlaceOnTheHostedPage(t *testing.T) {
+	for field, set := range map[string]func(*Program){
+		"frameAncestors": func(p *Program) { p.FrameAncestors = []string{"https://a.example", "https://a.example; script-src *"} },
+		"parentOrigin":   func(p *Program) { p.ParentOrigin = "*" },
+		"branding":       func(p *Program) { p.Branding = map[string]string{"accent": "#000}"} },
+	} {
+		p := NewProgram("Program")
+		p.FrameAncestors, p.ParentOrigin = []string{"https://a.example"}, "https://a.example"
+		p.Branding = map[string]string{"accent": "#000"}
+		require.NoError(t, p.validate())
+		set(&p)
+		err := p.validate()
+		require.Equal(t, InvalidField, CodeOf(err))
+		require.Equal(t, field, FieldOf(err))
+	}
+}

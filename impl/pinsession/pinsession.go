@@ -1,0 +1,340 @@
+// Package pinsession runs one-time PIN-entry sessions: a partner's contract hands out the link to one, and a
+// cardholder redeems it on the hosted page.
+//
+// It knows the domain only; what a link looks like on the wire and what its page says belongs to the
+// contracts. Four things keep a session to its holder:
+//
+//   - The link's secret, 256 bits, stands in the URL's fragment, which no server, proxy or Referer ever
+//     gets. It is exchanged once, by POST, and stored as a hash.
+//   - A wrong secret may be tried [Exchanges] times; whether it was right is told only when the try is
+//     taken and committed.
+//   - What the secret is exchanged for is a fresh token that never stands in a URL, and a fresh key, to
+//     which the page encrypts each PIN (see key.go).
+//   - A session ends with the PIN that it was made for: see [pin.Vault.ChoosePIN].
+package pinsession
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/base64"
+	"fmt"
+	"io"
+	"time"
+
+	"pinvault/impl/pin"
+)
+
+// Exchanges is how often the secret of one link may be tried.
+const Exchanges = 3
+
+// DefaultLifetime is how long a link serves unless told otherwise.
+const DefaultLifetime = 5 * time.Minute
+
+// ErrExpired and ErrUnusable are why a session does not serve. The second is for everything else: a
+// session that was never made, one that was used, a wrong secret, another session's token.
+var (
+	ErrExpired  = fmt.Errorf("pinsession: expired: %w", &pin.Error{Code: pin.NotFound})
+	ErrUnusable = fmt.Errorf("pinsession: unusable: %w", &pin.Error{Code: pin.NotFound})
+)
+
+// Vault is what sessions need of [pin.Vault].
+type Vault interface {
+	Card(ctx context.Context, q pin.Query) (pin.Record, error)
+	Program(ctx context.Context, id string) (pin.Program, error)
+	Verify(ctx context.Context, q pin.Query, o pin.Offer, m pin.Memo) (pin.Verification, error)
+	SessionID() (string, error)
+	OpenSession(ctx context.Context, q pin.Query, n pin.NewSession, m pin.Memo) (pin.Session, error)
+	ChoosePIN(ctx context.Context, s pin.Session, p pin.PIN, m pin.Memo) error
+}
+
+// Store is what sessions need of [pin.Store].
+type Store interface {
+	Session(ctx context.Context, id string) (pin.Session, error)
+	InTx(ctx context.Context, fn func(tx pin.Tx) error) error
+}
+
+// Keys is what sessions need of [pin.Keys].
+type Keys interface {
+	MAC(use pin.Use, data []byte) ([]byte, error)
+	Seal(use pin.Use, plaintext, associated []byte) ([]byte, error)
+	Open(use pin.Use, ciphertext, associated []byte) ([]byte, error)
+}
+
+// Sessions makes and redeems sessions. It is safe for concurrent use, by several processes on one store
+// too.
+type Sessions struct {
+	vault    Vault
+	store    Store
+	keys     Keys
+	lifetime time.Duration
+	now      func() time.Time
+	rand     io.Reader
+}
+
+// New makes the sessions of a vault and its store. lifetime, now and random default to
+// [DefaultLifetime], the clock and the system's random source.
+func New(vault Vault, store Store, keys Keys, lifetime time.Duration, now func() time.Time, random io.Reader) *Sessions {
+	if lifetime == 0 {
+		lifetime = DefaultLifetime
+	}
+	if now == nil {
+		now = time.Now
+	}
+	if random == nil {
+		random = rand.Reader
+	}
+	return &Sessions{vault: vault, store: store, keys: keys, lifetime: lifetime, now: now, rand: random}
+}
+
+// Lifetime is how long a link serves.
+func (s *Sessions) Lifetime() time.Duration { return s.lifetime }
+
+// Open makes a session for the card that q describes: errors as [pin.Vault.OpenSession].
+func (s *Sessions) Open(ctx context.Context, q pin.Query, action pin.Action, requestID string, m pin.Memo) (pin.Session, error) {
+	id, err := s.vault.SessionID()
+	if err != nil {
+		return pin.Session{}, err
+	}
+	secret, err := s.secret(id)
+	if err != nil {
+		return pin.Session{}, err
+	}
+	return s.vault.OpenSession(ctx, q, pin.NewSession{ID: id, Action: action, RequestID: requestID,
+		SecretHash: hash(secret), Exchanges: Exchanges, Lifetime: s.lifetime}, m)
+}
+
+// Secret is the secret of a session's link, so that a repeated request can be answered with the same
+// link: Conflict when the keys were rotated since, so that it cannot be made again.
+func (s *Sessions) Secret(ctx context.Context, id string) (string, error) {
+	session, err := s.store.Session(ctx, id)
+	if err != nil {
+		return "", err
+	}
+	secret, err := s.secret(id)
+	if err == nil && !same(secret, session.SecretHash) {
+		err = &pin.Error{Code: pin.Conflict, Field: "session"}
+	}
+	if err != nil {
+		return "", err
+	}
+	return secret, nil
+}
+
+// secret derives the link's secret from the session's id: 256 bits of a MAC under a key of the vault's
+// own. So the same link can be made again for a request that is repeated, and no table holds it. The
+// input cannot be one of an idempotency fingerprint, which begins with a length of eight bytes.
+func (s *Sessions) secret(id string) (string, error) {
+	const domain = "pinvault: secret of a PIN session: "
+	mac, err := s.keys.MAC(pin.UseFingerprint, []byte(domain+id))
+	if err != nil {
+		return "", err
+	}
+	return encode(mac[len(mac)-sha256.Size:]), nil // without the prefix that names the key
+}
+
+// Session finds a session and its program for the page, which knows the id alone and must show no more
+// than anybody may see: ErrExpired, and ErrUnusable for one that cannot be exchanged, both with the
+// session where there is one.
+func (s *Sessions) Session(ctx context.Context, id string) (pin.Session, pin.Program, error) {
+	session, err := s.store.Session(ctx, id)
+	if err != nil {
+		return pin.Session{}, pin.Program{}, unknown(err)
+	}
+	program, err := s.vault.Program(as(ctx, session), session.ProgramID)
+	if err == nil {
+		err = s.check(session, pin.SessionOpen)
+	}
+	return session, program, err
+}
+
+// check tells whether a session is in the state and has time left.
+func (s *Sessions) check(session pin.Session, state pin.SessionState) error {
+	switch {
+	case session.State == pin.SessionUsed || session.State == pin.SessionFailed:
+		return ErrUnusable
+	case session.Expired(s.now()):
+		return ErrExpired
+	case session.State != state || state == pin.SessionOpen && session.ExchangesLeft == 0:
+		return ErrUnusable
+	}
+	return nil
+}
+
+// Grant is what a link's secret was exchanged for.
+type Grant struct {
+	pin.Session
+	Token string // proves that the submissions are its holder's
+	Key   Key    // what PINs are encrypted to
+}
+
+// Exchange takes a link's secret: ErrExpired, ErrUnusable. It works once.
+func (s *Sessions) Exchange(ctx context.Context, id, secret string) (Grant, error) {
+	session, err := s.store.Session(ctx, id)
+	if err != nil {
+		return Grant{}, unknown(err)
+	}
+	if err := s.check(session, pin.SessionOpen); err != nil {
+		return Grant{}, err
+	}
+	right := same(secret, session.SecretHash)
+	g := Grant{Session: session}
+	if right {
+		if g, err = s.grant(session); err != nil {
+			return Grant{}, err
+		}
+	}
+	// Whether the secret was right is told when the try is taken, not before.
+	admitted := false
+	err = s.store.InTx(ctx, func(tx pin.Tx) (err error) {
+		if admitted, err = tx.TakeExchange(id); err != nil || !admitted || !right {
+			return err
+		}
+		return tx.MoveSession(g.Session, pin.SessionOpen)
+	})
+	switch {
+	case err != nil:
+		return Grant{}, moved(err)
+	case !admitted || !right:
+		return Grant{}, ErrUnusable
+	}
+	return g, nil
+}
+
+// grant draws a token and a key for the session, which is not written yet.
+func (s *Sessions) grant(session pin.Session) (Grant, error) {
+	var token [32]byte
+	if _, err := io.ReadFull(s.rand, token[:]); err != nil {
+		return Grant{}, &pin.Error{Code: pin.Internal, Err: err}
+	}
+	g := Grant{Session: session, Token: encode(token[:])}
+	g.State, g.TokenHash = pin.SessionExchanged, hash(g.Token)
+	var err error
+	g.Key, g.PrivateKey, err = s.newKey(session.ID)
+	return g, err
+}
+
+// redeem finds the session that a submission belongs to.
+func (s *Sessions) redeem(ctx context.Context, id, token string) (pin.Session, error) {
+	session, err := s.store.Session(ctx, id)
+	if err != nil {
+		return pin.Session{}, unknown(err)
+	}
+	if !same(token, session.TokenHash) {
+		return pin.Session{}, ErrUnusable
+	}
+	return session, nil
+}
+
+// Verify checks the current PIN of a change, sealed by the page, against the card's try counter:
+// ErrExpired, ErrUnusable (also when the PIN was changed elsewhere since), Unopenable, which takes no
+// try, InvalidPIN, and errors as [pin.Vault.Verify]. A right PIN lets the session's holder go on to
+// [Sessions.Choose]; when no tries remain the session is over.
+func (s *Sessions) Verify(ctx context.Context, id, token string, sealed []byte) (pin.Verification, error) {
+	session, err := s.redeem(ctx, id, token)
+	if err == nil {
+		err = s.check(session, pin.SessionExchanged)
+	}
+	if err != nil {
+		return pin.Verification{}, err
+	}
+	if session.Action != pin.ActionChange {
+		return pin.Verification{}, ErrUnusable
+	}
+	offered, err := s.open(session, purposeCurrent, sealed)
+	if err != nil {
+		return pin.Verification{}, err
+	}
+	defer offered.Clear()
+	ctx = as(ctx, session)
+	q := pin.Query{ProgramID: session.ProgramID, CardID: session.CardID}
+	rec, err := s.vault.Card(ctx, q)
+	if err != nil {
+		return pin.Verification{}, err
+	}
+	if rec.PIN.Version != session.PINVersion {
+		return pin.Verification{}, ErrUnusable
+	}
+	return s.vault.Verify(ctx, q, pin.Clear(offered), pin.Memo{Complete: func(tx pin.Tx, result any) error {
+		return record(tx, session, result)
+	}})
+}
+
+// record notes how the check of the current PIN ended. Of several right answers at once the first moves
+// the session; the others find it moved, which is no reason to undo what Verify gives back.
+func record(tx pin.Tx, session pin.Session, result any) error {
+	done, _ := result.(pin.Verification)
+	switch {
+	case done.Result == pin.Match:
+		session.State = pin.SessionVerified
+	case done.RemainingTries == 0:
+		session.State, session.TokenHash, session.PrivateKey = pin.SessionFailed, nil, nil
+	default:
+		return nil
+	}
+	if err := tx.MoveSession(session, pin.SessionExchanged); pin.CodeOf(err) != pin.Conflict {
+		return err
+	}
+	return nil
+}
+
+// Choose gives the card the new PIN, sealed by the page, and ends the session: ErrExpired, ErrUnusable
+// (also when the PIN was changed elsewhere since, or the current one of a change was not checked),
+// Unopenable, InvalidPIN, and the policy's refusals, after which the session's holder may try another.
+func (s *Sessions) Choose(ctx context.Context, id, token string, sealed []byte) error {
+	session, err := s.redeem(ctx, id, token)
+	if err != nil {
+		return err
+	}
+	state := pin.SessionExchanged
+	if session.Action == pin.ActionChange {
+		state = pin.SessionVerified
+	}
+	if err := s.check(session, state); err != nil {
+		return err
+	}
+	chosen, err := s.open(session, purposeNew, sealed)
+	if err != nil {
+		return err
+	}
+	defer chosen.Clear()
+	return moved(s.vault.ChoosePIN(as(ctx, session), session, chosen, pin.Memo{}))
+}
+
+// as is the context of what a session's holder does: for the one who asked for the session, in its
+// program.
+func as(ctx context.Context, session pin.Session) context.Context {
+	who := pin.CallerFrom(ctx)
+	who.ClientID, who.ProgramID, who.Contract = session.ClientID, session.ProgramID, "hosted"
+	return pin.WithCaller(ctx, who)
+}
+
+// unknown is ErrUnusable for a session that is not there.
+func unknown(err error) error {
+	if pin.CodeOf(err) == pin.NotFound {
+		return ErrUnusable
+	}
+	return err
+}
+
+// moved is ErrUnusable for a session, or a PIN, that somebody else moved on.
+func moved(err error) error {
+	if pin.CodeOf(err) == pin.Conflict {
+		return ErrUnusable
+	}
+	return err
+}
+
+// hash is how a secret of 256 random bits is kept. It needs no salt and no stretching.
+func hash(secret string) []byte {
+	sum := sha256.Sum256([]byte(secret))
+	return sum[:]
+}
+
+// same compares in constant time. Nothing is the same as no hash at all.
+func same(secret string, kept []byte) bool {
+	return subtle.ConstantTimeCompare(hash(secret), kept) == 1
+}
+
+func encode(b []byte) string { return base64.RawURLEncoding.EncodeToString(b) }

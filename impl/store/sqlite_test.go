@@ -1,0 +1,131 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"pinvault/impl/pin"
+	"pinvault/impl/store/storetest"
+)
+
+func TestSQLiteIsSetUpForDurabilityAndConcurrency(t *testing.T) {
+	s := open(t, storetest.SQLite(t))
+	for pragma, want := range map[string]string{"journal_mode": "wal", "synchronous": "2", "foreign_keys": "1", "busy_timeout": "5000", "secure_delete": "1"} {
+		require.Equal(t, []string{want}, query[string](t, s, "PRAGMA "+pragma), pragma)
+	}
+}
+
+func TestTheFilesOfSQLiteAreTheirOwnersOnly(t *testing.T) {
+	folder := t.TempDir()
+	s := open(t, "sqlite://"+filepath.Join(folder, "pinvault.db"))
+	seed(t, s, 1)
+	files, err := os.ReadDir(folder)
+	require.NoError(t, err)
+	require.Len(t, files, 3)
+	for _, f := range files {
+		info, err := f.Info()
+		require.NoError(t, err)
+		require.Equal(t, os.FileMode(0o600), info.Mode(), f.Name())
+	}
+}
+
+func TestSQLitePathsAreTakenAsTheyAre(t *testing.T) {
+	t.Chdir(t.TempDir())
+	for _, path := range []string{"relative.db", "a b%20c+d&e=f#g.db", "é.db", filepath.Join(t.TempDir(), "absolute.db")} {
+		open(t, "sqlite://"+path)
+		require.FileExists(t, path)
+	}
+}
+
+// Two stores on one file are two processes as far as SQLite can tell.
+func TestTwoProcessesShareASQLiteFile(t *testing.T) {
+	url := storetest.SQLite(t)
+	stores := []*Store{open(t, url), open(t, url)}
+	seed(t, stores[0], 1)
+	var admissions atomic.Int64
+	var group sync.WaitGroup
+	errs := make([]error, 40)
+	for i := range errs {
+		group.Go(func() {
+			s := stores[i%2]
+			_, admitted, err := s.TakeTry(context.Background(), "card-0", 3)
+			if admitted {
+				admissions.Add(1)
+			}
+			if err == nil {
+				err = s.InTx(context.Background(), func(tx pin.Tx) error {
+					seq, _, err := tx.LastAudit("chain")
+					if err != nil {
+						return err
+					}
+					return tx.InsertAudit(pin.AuditEvent{ID: fmt.Sprint(i), Chain: "chain", Seq: seq + 1, MAC: []byte("mac")})
+				})
+			}
+			errs[i] = err
+		})
+	}
+	group.Wait()
+	require.Equal(t, make([]error, len(errs)), errs)
+	require.EqualValues(t, 3, admissions.Load())
+	events, err := stores[1].Audit(context.Background(), pin.AuditQuery{Chain: "chain", Page: pin.Page{Limit: 100}})
+	require.NoError(t, err)
+	require.Len(t, events, len(errs))
+}
+
+func TestAFullDiskIsUnavailableAndLosesNothing(t *testing.T) {
+	s := open(t, storetest.SQLite(t))
+	s.pool.SetMaxOpenConns(1) // the limit below is a connection's
+	seed(t, s, 1)
+	pages := query[int](t, s, "PRAGMA page_count")[0]
+	exec(t, s, fmt.Sprint("PRAGMA max_page_count = ", pages+2))
+	var written int
+	var err error
+	for err == nil {
+		err = s.InTx(context.Background(), func(tx pin.Tx) error {
+			return tx.InsertAudit(pin.AuditEvent{ID: fmt.Sprint(written), Chain: "chain", Seq: int64(written + 1), MAC: make([]byte, 500)})
+		})
+		if err == nil {
+			written++
+		}
+	}
+	require.Equal(t, pin.Unavailable, pin.CodeOf(err), "%v", err)
+	require.Positive(t, written)
+
+	events, err := s.Audit(context.Background(), pin.AuditQuery{Chain: "chain", Page: pin.Page{Limit: 1000}})
+	require.NoError(t, err)
+	require.Len(t, events, written)
+	exec(t, s, "PRAGMA max_page_count = 1000000")
+	require.NoError(t, s.InTx(context.Background(), func(tx pin.Tx) error { return tx.ResetTries("card-0", 1) }))
+}
+
+func TestOpenRefusesWhatItCannotUse(t *testing.T) {
+	const password = "correcthorse"
+	for _, c := range []struct {
+		name, url string
+		code      pin.Code
+	}{
+		{"nothing", "", pin.Internal},
+		{"a path", "/var/lib/pinvault.db", pin.Internal},
+		{"another database", "mysql://pinvault:" + password + "@localhost/pinvault", pin.Internal},
+		{"SQLite without a path", "sqlite://", pin.Internal},
+		{"SQLite with options", "sqlite:///tmp/pinvault.db?mode=ro", pin.Internal},
+		{"SQLite in a folder that is not there", "sqlite://" + filepath.Join(t.TempDir(), "none", "pinvault.db"), pin.Unavailable},
+		{"SQLite in the place of a folder", "sqlite://" + t.TempDir(), pin.Unavailable},
+		{"PostgreSQL with a port that is none", "postgres://pinvault:" + password + "@localhost:port/pinvault", pin.Internal},
+		{"PostgreSQL with an option that is none", "postgres://pinvault:" + password + "@localhost/pinvault?sslmode=maybe", pin.Internal},
+		{"PostgreSQL where none listens", "postgres://pinvault:" + password + "@127.0.0.1:1/pinvault", pin.Unavailable},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			_, err := Open(context.Background(), c.url, Options{})
+			require.Equal(t, c.code, pin.CodeOf(err), "%v", err)
+			require.NotContains(t, fmt.Sprintf("%v %+v", err, err), password)
+		})
+	}
+}
