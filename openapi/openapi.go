@@ -4,8 +4,13 @@ package openapi
 
 import "embed"
 
+//go:generate go tool oapi-codegen -config accosa.cfg.yaml accosa.yaml
 //go:generate go tool oapi-codegen -config common.cfg.yaml common.yaml
+//go:generate go tool oapi-codegen -config creditplus.cfg.yaml creditplus.yaml
+//go:generate go tool oapi-codegen -config hashdt.cfg.yaml hashdt.yaml
+//go:generate go tool oapi-codegen -config hosted.cfg.yaml hosted.yaml
 //go:generate go tool oapi-codegen -config issuer.cfg.yaml issuer.yaml
+//go:generate go tool oapi-codegen -config networkintl.cfg.yaml networkintl.yaml
 //go:generate go tool oapi-codegen -config thredd.cfg.yaml thredd.yaml
 
 // Documents are the contracts, one file each.

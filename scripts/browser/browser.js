@@ -36,21 +36,20 @@ export const close = async (page) => {
   for (const host of hosts) assert.ok(["127.0.0.1", "insecure.example"].includes(host), "a request went to " + host);
 };
 
-let shots = 0;
-export const shot = (page, name) => page.screenshot({ fullPage: true,
-  path: join(process.env.PINVAULT_SCREENSHOTS, `${String(++shots).padStart(2, "0")}-${name.replaceAll(/[^\w]+/g, "-")}.png`) });
-
-// What axe-core finds that is serious or critical.
-export const audit = async (frame, name) => {
+// What axe-core finds that is serious or critical. It works around Trusted Types aloud, which is not the
+// page's error.
+const audit = async (page, frame, name) => {
+  const errors = page.errors.length;
   await frame.evaluate(axe);
   const { violations } = await frame.evaluate(() => globalThis.axe.run(document, { resultTypes: ["violations"] }));
+  page.errors.length = errors;
   const grave = violations.filter((v) => ["serious", "critical"].includes(v.impact))
     .map((v) => `${name}: ${v.id}: ${v.nodes.map((n) => n.target + " " + n.failureSummary).join("; ")}`);
   assert.deepEqual(grave, []);
 };
 
 // Nothing on the page is wider than the page, or hidden by a box that is too small for it.
-export const fits = async (frame, name) => {
+const fits = async (frame, name) => {
   const cut = await frame.evaluate(() => {
     const found = [];
     const width = document.documentElement.clientWidth;
@@ -64,4 +63,13 @@ export const fits = async (frame, name) => {
     return found;
   });
   assert.deepEqual(cut, [], name);
+};
+
+// look takes a picture of a state, and holds it to what every state must be.
+let shots = 0;
+export const look = async (page, frame, name) => {
+  await page.screenshot({ fullPage: true,
+    path: join(process.env.PINVAULT_SCREENSHOTS, `${String(++shots).padStart(2, "0")}-${name.replaceAll(/[^\w]+/g, "-")}.png`) });
+  await fits(frame, name);
+  await audit(page, frame, name);
 };

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"io"
+	"io/fs"
 	"log/slog"
 	"net/http"
 	"net/url"
@@ -14,13 +15,19 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
+	"pinvault/impl/accosa"
 	"pinvault/impl/config"
 	"pinvault/impl/contract"
+	"pinvault/impl/creditplus"
+	"pinvault/impl/hashdt"
+	"pinvault/impl/hosted"
 	"pinvault/impl/idempotency"
 	"pinvault/impl/issuer"
 	"pinvault/impl/keyring"
+	"pinvault/impl/networkintl"
 	"pinvault/impl/oauth"
 	"pinvault/impl/pin"
+	"pinvault/impl/pinsession"
 	"pinvault/impl/sandbox"
 	"pinvault/impl/server"
 	"pinvault/impl/thredd"
@@ -76,21 +83,49 @@ func build(ctx context.Context, c config.Serve, s surroundings) (http.Handler, e
 	} else if err := sandbox.Refuse(ctx, s.db); err != nil {
 		return nil, err
 	}
+	documents, err := loadDocuments()
+	if err != nil {
+		return nil, err
+	}
+	sessions := pinsession.New(vault, s.store, ring, c.PINSessionLifetime, s.now, s.rand)
+	pages, err := hosted.New(sessions, hosted.Options{PublicURL: c.PublicURL, Sandbox: c.Sandbox, Now: s.now, Rand: s.rand})
+	if err != nil {
+		return nil, err
+	}
 	apis := map[string]server.API{
 		"issuer":    issuer.New(vault, once),
 		thredd.Name: thredd.New(vault, once, threddTokens(tokens)),
+
+		accosa.Name:      accosa.New(vault, ring, documents[accosa.Name], once, s.now, s.rand),
+		creditplus.Name:  creditplus.New(vault, ring, documents[creditplus.Name], s.now),
+		networkintl.Name: networkintl.New(vault, ring, once, s.now),
+		hashdt.Name:      hashdt.New(vault, sessions, once, hashdtBearer(tokens), c.PublicURL),
+		hosted.Name:      pages,
 	}
-	if o.Common, err = contract.Load(openapi.Documents, "common"); err != nil {
-		return nil, err
-	}
+	o.Common = documents["common"]
 	for name, api := range apis {
-		document, err := contract.Load(openapi.Documents, name)
-		if err != nil {
-			return nil, err
-		}
-		o.Contracts = append(o.Contracts, server.Contract{Document: document, API: api})
+		o.Contracts = append(o.Contracts, server.Contract{Document: documents[name], API: api})
 	}
 	return server.New(o)
+}
+
+// loadDocuments loads all contracts, by name.
+func loadDocuments() (map[string]*contract.Document, error) {
+	files, err := fs.Glob(openapi.Documents, "*.yaml")
+	if err != nil {
+		return nil, err
+	}
+	documents := map[string]*contract.Document{}
+	for _, file := range files {
+		name := strings.TrimSuffix(file, ".yaml")
+		if strings.HasSuffix(name, ".cfg") {
+			continue
+		}
+		if documents[name], err = contract.Load(openapi.Documents, name); err != nil {
+			return nil, err
+		}
+	}
+	return documents, nil
 }
 
 func signingKeys(ks *keyring.Keyset) []oauth.SigningKey {
@@ -113,6 +148,17 @@ func threddTokens(tokens *oauth.Server) thredd.Tokens {
 			err = &thredd.TokenError{Code: string(refused.Code), Status: refused.Status, Challenge: refused.Challenge()}
 		}
 		return token.AccessToken, token.Scopes, err
+	}
+}
+
+// hashdtBearer is the check of a bearer token as the issuing API sees it.
+func hashdtBearer(tokens *oauth.Server) hashdt.Bearer {
+	return func(ctx context.Context, authorization string) (pin.Caller, error) {
+		token, ok := oauth.Bearer(authorization)
+		if !ok {
+			return pin.Caller{}, &pin.Error{Code: pin.Unauthorized}
+		}
+		return tokens.Verify(ctx, token)
 	}
 }
 

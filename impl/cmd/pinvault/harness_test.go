@@ -114,8 +114,8 @@ func (h *harness) authorize(name string) func(t testing.TB, r *http.Request, wor
 			token = h.mint(t, name+"_other-sandbox", time.Hour)
 		case "":
 			token = h.mint(t, name+"-sandbox", time.Hour)
-		default:
-			t.Fatalf("authorization %q means nothing", word)
+		default: // a client of the fixtures
+			token = h.mint(t, word+"-sandbox", time.Hour)
 		}
 		// Known to the server before a fault, so that the fault meets the operation and not the token.
 		restore := h.faults.fail(t, "")
@@ -125,40 +125,74 @@ func (h *harness) authorize(name string) func(t testing.TB, r *http.Request, wor
 	}
 }
 
-// reset puts the sandbox back.
+// reset puts the sandbox back, unless nothing was written since it last was.
 func (h *harness) reset(t testing.TB) {
 	t.Helper()
+	if !h.faults.written.Load() {
+		return
+	}
 	h.client.For(t).Do(http.MethodPost, "/sandbox/reset").ExpectStatus(http.StatusNoContent)
+	h.faults.written.Store(false)
 }
 
 // faults is a store of which a test can make every call fail.
 type faults struct {
 	pin.Store
 	code atomic.Pointer[pin.Code]
+	// written tells whether anything was, since the sandbox was last put back.
+	written atomic.Bool
+
+	part atomic.Pointer[string]
+	late atomic.Bool // the calls that find out who is calling do not fail
 }
 
-// fail makes calls fail as the word says, until restore is called. The word "" makes none fail.
+// fail makes calls fail as the word says, until restore is called. The word "" makes none fail; one that
+// ends in -later spares the calls that find out who is calling.
 func (f *faults) fail(t testing.TB, word string) (restore func()) {
 	t.Helper()
+	word, late := strings.CutSuffix(word, "-later")
 	code, ok := map[string]pin.Code{"": "", "database": pin.Unavailable, "internal": pin.Internal}[word]
+	if slices.Contains([]string{partDevice, partDevicePlan, partAccessPoint}, word) {
+		before := f.part.Swap(&word)
+		return func() { f.part.Store(before) }
+	}
 	require.True(t, ok, "fault %q means nothing", word)
-	before := f.code.Swap(&code)
-	return func() { f.code.Store(before) }
+	before, wasLate := f.code.Swap(&code), f.late.Swap(late)
+	return func() { f.code.Store(before); f.late.Store(wasLate) }
 }
 
-// unless is what a call returns when it does not fail.
-func unless[T any](f *faults, call func() (T, error)) (result T, err error) {
+// Parts of the store that fail alone, in Credit+'s words: cards, programs, and all that is written.
+const (
+	partDevice      = "device"
+	partDevicePlan  = "device-plan"
+	partAccessPoint = "access-point"
+)
+
+// unless is what a call returns when neither all calls fail nor one of the parts that it belongs to.
+func unless[T any](f *faults, call func() (T, error), parts ...string) (result T, err error) {
+	if part := f.part.Load(); part != nil && slices.Contains(parts, *part) {
+		return result, &pin.Error{Code: pin.Internal}
+	}
 	if code := f.code.Load(); code != nil && *code != "" {
 		return result, &pin.Error{Code: *code}
 	}
 	return call()
 }
 
+// identify is unless for the calls that find out who is calling.
+func identify[T any](f *faults, call func() (T, error), parts ...string) (T, error) {
+	if f.late.Load() {
+		return call()
+	}
+	return unless(f, call, parts...)
+}
+
 func (f *faults) Find(ctx context.Context, s pin.Search) ([]pin.Record, error) {
-	return unless(f, func() ([]pin.Record, error) { return f.Store.Find(ctx, s) })
+	return unless(f, func() ([]pin.Record, error) { return f.Store.Find(ctx, s) }, partDevice)
 }
 
 func (f *faults) TakeTry(ctx context.Context, cardID string, limit int) (taken pin.Taken, admitted bool, err error) {
+	f.written.Store(true)
 	taken, err = unless(f, func() (pin.Taken, error) {
 		taken, admitted, err = f.Store.TakeTry(ctx, cardID, limit)
 		return taken, err
@@ -167,12 +201,13 @@ func (f *faults) TakeTry(ctx context.Context, cardID string, limit int) (taken p
 }
 
 func (f *faults) InTx(ctx context.Context, fn func(pin.Tx) error) error {
-	_, err := unless(f, func() (struct{}, error) { return struct{}{}, f.Store.InTx(ctx, fn) })
+	f.written.Store(true)
+	_, err := unless(f, func() (struct{}, error) { return struct{}{}, f.Store.InTx(ctx, fn) }, partAccessPoint)
 	return err
 }
 
 func (f *faults) Program(ctx context.Context, id string) (pin.Program, error) {
-	return unless(f, func() (pin.Program, error) { return f.Store.Program(ctx, id) })
+	return identify(f, func() (pin.Program, error) { return f.Store.Program(ctx, id) }, partDevicePlan)
 }
 
 func (f *faults) Programs(ctx context.Context, p pin.Page) ([]pin.Program, error) {
@@ -180,7 +215,7 @@ func (f *faults) Programs(ctx context.Context, p pin.Page) ([]pin.Program, error
 }
 
 func (f *faults) Client(ctx context.Context, id string) (pin.Client, error) {
-	return unless(f, func() (pin.Client, error) { return f.Store.Client(ctx, id) })
+	return identify(f, func() (pin.Client, error) { return f.Store.Client(ctx, id) })
 }
 
 func (f *faults) Clients(ctx context.Context, programID string, p pin.Page) ([]pin.Client, error) {
@@ -188,7 +223,7 @@ func (f *faults) Clients(ctx context.Context, programID string, p pin.Page) ([]p
 }
 
 func (f *faults) ZoneKey(ctx context.Context, id string) (pin.ZoneKey, error) {
-	return unless(f, func() (pin.ZoneKey, error) { return f.Store.ZoneKey(ctx, id) })
+	return identify(f, func() (pin.ZoneKey, error) { return f.Store.ZoneKey(ctx, id) })
 }
 
 func (f *faults) Audit(ctx context.Context, q pin.AuditQuery) ([]pin.AuditEvent, error) {
@@ -197,6 +232,10 @@ func (f *faults) Audit(ctx context.Context, q pin.AuditQuery) ([]pin.AuditEvent,
 
 func (f *faults) Replay(ctx context.Context, scope, key string) (pin.Replay, error) {
 	return unless(f, func() (pin.Replay, error) { return f.Store.Replay(ctx, scope, key) })
+}
+
+func (f *faults) ServiceRequest(ctx context.Context, number string) (pin.ServiceRequest, error) {
+	return unless(f, func() (pin.ServiceRequest, error) { return f.Store.ServiceRequest(ctx, number) })
 }
 
 func (f *faults) Ping(ctx context.Context) error {

@@ -12,7 +12,8 @@ import (
 )
 
 type keysCommand struct {
-	Init keysInitCommand `cmd:"" help:"Make a keyset file under the master key."`
+	Init   keysInitCommand   `cmd:"" help:"Make a keyset file under the master key."`
+	Import keysImportCommand `cmd:"" help:"Take in a partner's key, in components that are XORed together."`
 }
 
 type keysInitCommand struct{ config.Keys }

@@ -11,6 +11,7 @@ import (
 	"os/signal"
 	"runtime/debug"
 	"syscall"
+	_ "time/tzdata" // programs have time zones, and not every machine knows them
 
 	"github.com/alecthomas/kong"
 )
@@ -23,7 +24,8 @@ type commands struct {
 
 	Serve   serveCommand   `cmd:"" help:"Run the server."`
 	Migrate migrateCommand `cmd:"" help:"Bring the database's schema up to date."`
-	Keys    keysCommand    `cmd:"" help:"Make keys."`
+	Keys    keysCommand    `cmd:"" help:"Make and import keys."`
+	Token   tokenCommand   `cmd:"" help:"Make and read the tokens of Accosa's contract."`
 	Audit   auditCommand   `cmd:"" help:"Check the audit trail."`
 	Version versionCommand `cmd:"" help:"Print the version."`
 }

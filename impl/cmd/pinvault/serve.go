@@ -92,7 +92,7 @@ func serve(ctx context.Context, listener net.Listener, app http.Handler, grace t
 	return nil
 }
 
-// purge removes replay records that have expired, once an hour.
+// purge removes replay records and PIN sessions that have expired, once an hour.
 func purge(ctx context.Context, db *store.Store, log *slog.Logger) {
 	tick := time.NewTicker(time.Hour)
 	defer tick.Stop()
@@ -101,10 +101,14 @@ func purge(ctx context.Context, db *store.Store, log *slog.Logger) {
 		case <-ctx.Done():
 			return
 		case now := <-tick.C:
-			if n, err := db.PurgeReplays(ctx, now); err != nil {
-				log.Warn("purging replay records", "error", err)
-			} else if n > 0 {
-				log.Info("purged replay records", "count", n)
+			for what, purge := range map[string]func(context.Context, time.Time) (int64, error){
+				"replay records": db.PurgeReplays, "PIN sessions": db.PurgeSessions,
+			} {
+				if n, err := purge(ctx, now); err != nil {
+					log.Warn("purging", "what", what, "error", err)
+				} else if n > 0 {
+					log.Info("purged", "what", what, "count", n)
+				}
 			}
 		}
 	}

@@ -1,0 +1,340 @@
+// Package accosa answers Accosa's Reset PIN over the vault.
+//
+// It fills the interface generated from openapi/accosa.yaml, which holds every rule about a field, those
+// of the messages inside the tokens included. What a reply says and when is in the contract; errors leave
+// through [API.Fail] alone.
+package accosa
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"encoding/json"
+	"io"
+	"strconv"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/gin-gonic/gin"
+
+	"pinvault/generated/accosa"
+	"pinvault/impl/contract"
+	"pinvault/impl/idempotency"
+	"pinvault/impl/keyring"
+	"pinvault/impl/pin"
+)
+
+// Name is the contract's name: that of its document and of its clients.
+const Name = "accosa"
+
+const (
+	replayTTL   = 24 * time.Hour // of a clientTxnId, from its first use
+	sequence    = "accosa_ref"   // of accosaRefNo
+	wholeSecond = "20060102150405"
+	maxKeys     = 2 // the current message key and, while keys are exchanged, the other one
+)
+
+// Vault is what this contract needs of [pin.Vault].
+type Vault interface {
+	Authenticate(ctx context.Context, id, secret string) (pin.Client, error)
+	CodeMatches(code string, mac []byte) bool
+	Program(ctx context.Context, id string) (pin.Program, error)
+	Card(ctx context.Context, q pin.Query) (pin.Record, error)
+	Find(ctx context.Context, q pin.Query, limit int) ([]pin.Record, error)
+	MaskedPAN(c pin.Card) (string, error)
+	ResetPIN(ctx context.Context, q pin.Query, p pin.PIN, m pin.Memo) error
+}
+
+// Keys finds the keys of tokens. [keyring.Ring] is one.
+type Keys interface {
+	TokenKey(ctx context.Context, programID, keyID string, fixedIV []byte) (*keyring.TokenKey, error)
+}
+
+// Messages checks what is inside a token. The contract's own [contract.Document] does.
+type Messages interface {
+	CheckMessage(schemaName string, data []byte) (any, []contract.Violation)
+}
+
+// API answers the contract.
+type API struct {
+	vault    Vault
+	keys     Keys
+	messages Messages
+	once     *idempotency.Guard
+	now      func() time.Time
+	random   io.Reader
+}
+
+// New makes the API. now and random, where the IVs of replies come from, default to the clock and to the
+// system's random source.
+func New(vault Vault, keys Keys, messages Messages, once *idempotency.Guard, now func() time.Time, random io.Reader) *API {
+	if now == nil {
+		now = time.Now
+	}
+	if random == nil {
+		random = rand.Reader
+	}
+	return &API{vault: vault, keys: keys, messages: messages, once: once, now: now, random: random}
+}
+
+// Mount registers the operations.
+func (a *API) Mount(r gin.IRouter) {
+	unbound := func(c *gin.Context, _ error) { a.Fail(c, contract.Unbound) }
+	accosa.RegisterHandlersWithOptions(r,
+		accosa.NewStrictHandlerWithOptions(a, nil, accosa.StrictGinServerOptions{
+			RequestErrorHandlerFunc: unbound, HandlerErrorFunc: a.Fail, ResponseErrorHandlerFunc: a.Fail,
+		}),
+		accosa.GinServerOptions{ErrorHandler: func(c *gin.Context, err error, _ int) { unbound(c, err) }})
+}
+
+// call is what is known of the request under way.
+type call struct {
+	client  pin.Client
+	schema  string            // that the document describes the message by
+	zone    *time.Location    // of the client's program
+	key     *keyring.TokenKey // that opened the request; nil until one has
+	message message
+}
+
+const callKey = "pinvault.accosa.call"
+
+// callOf is nil for a request of nobody we know.
+func callOf(ctx context.Context) *call {
+	known, _ := ctx.Value(callKey).(*call)
+	return known
+}
+
+// Authorize knows a caller by the API key, then by the other headers.
+func (a *API) Authorize(c *gin.Context, op *contract.Operation) (pin.Caller, error) {
+	key := c.GetHeader("x-api-key")
+	if key == "" {
+		return pin.Caller{}, noAPIKey
+	}
+	id, secret, _ := strings.Cut(key, ".")
+	if !utf8.ValidString(id) { // which no database would look for
+		return pin.Caller{}, &pin.Error{Code: pin.Unauthorized}
+	}
+	client, err := a.vault.Authenticate(c.Request.Context(), id, secret)
+	if err == nil && client.Contract != Name {
+		err = &pin.Error{Code: pin.Unauthorized}
+	}
+	if err != nil {
+		return pin.Caller{}, err
+	}
+	known := &call{client: client, schema: contract.MessageSchema(op.Spec.RequestBody.Value.Content.Get("application/json").Extensions)}
+	if known.zone, err = a.zone(c.Request.Context(), client); err != nil {
+		return pin.Caller{}, err
+	}
+	c.Set(callKey, known)
+	return pin.Caller{ClientID: client.ID, ProgramID: client.ProgramID, Contract: Name}, a.admit(c, client.Settings)
+}
+
+// zone is the time zone of the client's program.
+func (a *API) zone(ctx context.Context, c pin.Client) (*time.Location, error) {
+	if c.ProgramID == "" {
+		return time.UTC, nil
+	}
+	program, err := a.vault.Program(ctx, c.ProgramID)
+	if err != nil {
+		return nil, err
+	}
+	return time.LoadLocation(program.TimeZone)
+}
+
+// admit holds the headers beside the API key against the client's settings. Whatever is absent comes
+// before what is wrong.
+func (a *API) admit(c *gin.Context, s pin.ClientSettings) error {
+	for _, h := range mandatory {
+		if c.GetHeader(h.name) == "" {
+			return h.absent
+		}
+	}
+	switch {
+	case c.GetHeader("clientId") != s.PartnerClientID:
+		return &pin.Error{Code: pin.Unauthorized}
+	case c.GetHeader("bankId") != s.BankID:
+		return wrongBank
+	case !a.vault.CodeMatches(c.GetHeader("secureCode"), s.SecureCodeMAC):
+		return wrongSecureCode
+	case c.GetHeader("entityId") == "":
+		return missing("entityId")
+	case c.GetHeader("entityId") != s.EntityID:
+		return invalid("entityId")
+	}
+	return nil
+}
+
+// ResetPin gives a card another PIN in place of a forgotten one.
+func (a *API) ResetPin(ctx context.Context, r accosa.ResetPinRequestObject) (accosa.ResetPinResponseObject, error) {
+	known := callOf(ctx)
+	if err := a.open(ctx, known, r.Body.Token); err != nil {
+		return nil, err
+	}
+	defer clear(known.message.content)
+	if err := known.message.fault(); err != nil {
+		return nil, err
+	}
+	reply, _, err := idempotency.Once(ctx, a.once, idempotency.Request{
+		Scope: known.client.ID, Key: known.message.clientTxnID, Endpoint: "resetPin", Content: known.message.content, TTL: replayTTL,
+	}, pin.Memo{}, func(m pin.Memo) (accosa.ResetPinReply, error) { return a.reset(ctx, known, m) })
+	if err != nil {
+		return nil, err
+	}
+	token, err := a.seal(known.key, reply)
+	return accosa.ResetPin200JSONResponse(token), err
+}
+
+// open opens the token with the client's keys and reads the message. Each key does all the work there
+// is, whatever came of the one before and wherever the token is broken; only then the outcome is looked
+// at, and every failure is the same error. So neither reply nor time tells a wrong padding from a
+// message that makes no sense.
+func (a *API) open(ctx context.Context, known *call, token string) error {
+	keys, err := TokenKeys(ctx, a.keys, known.client)
+	if err != nil {
+		return err
+	}
+	for _, key := range keys {
+		text, ok := key.Open(token)
+		value, violations := a.messages.CheckMessage(known.schema, text)
+		clear(text)
+		if object, isObject := value.(map[string]any); ok && isObject && known.key == nil {
+			known.key, known.message = key, read(object, violations)
+		}
+	}
+	if known.key == nil {
+		return requestNotFound
+	}
+	return nil
+}
+
+// TokenKeys are the client's message keys that may be used, the current one first: at least one, or
+// UnknownKey.
+func TokenKeys(ctx context.Context, keys Keys, c pin.Client) ([]*keyring.TokenKey, error) {
+	var fixedIV []byte
+	if c.Settings.IVMode == "fixed" {
+		var err error
+		if fixedIV, err = hex.DecodeString(c.Settings.FixedIV); err != nil {
+			return nil, &pin.Error{Code: pin.Internal, Err: keyring.ErrTokenKey}
+		}
+	}
+	var found []*keyring.TokenKey
+	for _, id := range c.Settings.MessageKeyIDs[:min(maxKeys, len(c.Settings.MessageKeyIDs))] {
+		key, err := keys.TokenKey(ctx, c.ProgramID, id, fixedIV)
+		if err != nil && pin.CodeOf(err) != pin.UnknownKey {
+			return nil, err
+		}
+		if err == nil {
+			found = append(found, key)
+		}
+	}
+	if found == nil {
+		return nil, &pin.Error{Code: pin.UnknownKey}
+	}
+	return found, nil
+}
+
+// seal makes the token of a reply.
+func (a *API) seal(key *keyring.TokenKey, reply any) (accosa.Token, error) {
+	text, err := json.Marshal(reply)
+	if err != nil {
+		return accosa.Token{}, err
+	}
+	token, err := key.Seal(a.random, text)
+	return accosa.Token{Token: token}, err
+}
+
+// reset has the effect of a request, and makes the reply in the transaction of the change.
+func (a *API) reset(ctx context.Context, known *call, m pin.Memo) (reply accosa.ResetPinReply, err error) {
+	rec, err := a.card(ctx, known.message)
+	if err != nil {
+		return reply, err
+	}
+	p, err := pin.New([]byte(known.message.newPIN))
+	if err != nil {
+		return reply, err
+	}
+	defer p.Clear()
+	complete := m.Complete
+	m.Complete = func(tx pin.Tx, _ any) error {
+		number, err := tx.NextNumber(sequence)
+		if err != nil {
+			return err
+		}
+		reply = a.success(known, rec.Card, number)
+		return complete(tx, reply)
+	}
+	err = a.vault.ResetPIN(ctx, pin.Query{ProgramID: rec.Program.ID, CardID: rec.Card.ID}, p, m)
+	return reply, err
+}
+
+// success is the reply to a reset.
+func (a *API) success(known *call, card pin.Card, number int64) accosa.ResetPinReply {
+	return accosa.ResetPinReply{
+		Urn:                 *number64(known.message.urn),
+		CustomerID:          card.CustomerID,
+		Description:         accosa.ResetPinReplyDescriptionResetPin,
+		ResponseCode:        accosa.ResetPinReplyResponseCodeN00,
+		MessageCode:         accosa.ResetPinReplyMessageCodeN1121,
+		ClientTxnID:         known.message.clientTxnID,
+		ClientID:            known.client.Settings.PartnerClientID,
+		ResponseDateTime:    a.now().In(known.zone).Format(wholeSecond),
+		AccosaTransactionID: number,
+		ResponseMessage:     accosa.ResetPinReplyResponseMessageSuccess,
+		AccosaRefNo:         strconv.FormatInt(number, 10),
+		BankID:              *number64(known.client.Settings.BankID),
+	}
+}
+
+// card finds the card and holds what else the message says of it against it.
+func (a *API) card(ctx context.Context, m message) (pin.Record, error) {
+	if err := a.oneCustomer(ctx, m.mobileNumber); err != nil {
+		return pin.Record{}, err
+	}
+	rec, err := a.vault.Card(ctx, pin.Query{References: []pin.Reference{{Kind: pin.KindURN, Value: m.urn}}})
+	if err != nil {
+		return rec, err
+	}
+	masked, err := a.vault.MaskedPAN(rec.Card)
+	switch {
+	case err != nil:
+		return rec, err
+	case !strings.HasSuffix(masked, m.last4Digits):
+		return rec, &pin.Error{Code: pin.NotFound}
+	case m.customerID != "" && m.customerID != rec.Card.CustomerID:
+		return rec, a.elsewhere(ctx, pin.Holder{CustomerID: m.customerID}, unknownCustomer)
+	case m.cardProfileID == "" && rec.Program.CardProfileMandatory:
+		return rec, profileMandatory
+	case m.cardProfileID != "" && m.cardProfileID != rec.Card.CardProfileID:
+		return rec, a.elsewhere(ctx, pin.Holder{CardProfileID: m.cardProfileID}, invalidProfile)
+	}
+	return rec, nil
+}
+
+// elsewhere is the mismatch of what belongs to other cards, or unknown for what belongs to none.
+func (a *API) elsewhere(ctx context.Context, h pin.Holder, unknown row) error {
+	others, err := a.vault.Find(ctx, pin.Query{Holder: h}, 1)
+	switch {
+	case err != nil:
+		return err
+	case len(others) == 0:
+		return unknown
+	}
+	return mismatch
+}
+
+// oneCustomer refuses a mobile number that several customers have. Cards keep its digits.
+func (a *API) oneCustomer(ctx context.Context, mobile string) error {
+	if mobile = strings.TrimPrefix(mobile, "+"); mobile == "" {
+		return nil
+	}
+	first, err := a.vault.Find(ctx, pin.Query{Holder: pin.Holder{MobileNumber: mobile}}, 1)
+	if err != nil || len(first) == 0 {
+		return err
+	}
+	second, err := a.vault.Find(ctx, pin.Query{Holder: pin.Holder{MobileNumber: mobile, NotCustomerID: first[0].Card.CustomerID}}, 1)
+	if err == nil && len(second) > 0 {
+		err = severalCustomers
+	}
+	return err
+}

@@ -1,0 +1,327 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/subtle"
+	"crypto/x509"
+	"encoding/hex"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"io"
+	"math/bits"
+	"os"
+	"strings"
+
+	"golang.org/x/term"
+
+	"pinvault/impl/config"
+	"pinvault/impl/keyring"
+	"pinvault/impl/pin"
+	"pinvault/impl/pinblock"
+	"pinvault/impl/sandbox"
+	"pinvault/impl/store"
+)
+
+type keysImportCommand struct {
+	config.Database
+	config.Keys
+	Sandbox       bool     `env:"PINVAULT_SANDBOX" help:"The database is a sandbox's. Only there may a key come in clear: --components 1."`
+	ID            string   `name:"id" required:"" placeholder:"ID" help:"The id by which requests and settings name the key: letters, digits, '.', '_', '-', at most 64."`
+	Program       string   `placeholder:"ID" help:"The program that the key serves. Default: all programs."`
+	Usage         string   `required:"" enum:"zone-pin,message" help:"What the key may be used for and nothing else: zone-pin opens PIN blocks, message opens messages."`
+	Algorithm     string   `required:"" enum:"TDES,AES,RSA" help:"TDES (16 or 24 bytes), AES (16, 24 or 32) or RSA (zone-pin only)."`
+	Components    int      `default:"2" help:"How many components make the key, XORed together. Default: ${default}."`
+	ComponentFile []string `type:"existingfile" placeholder:"FILE" help:"A file with one component in hexadecimal, once for each. Default: they are asked for, without echo."`
+	Generate      bool     `help:"RSA: draw the key here. It never leaves; partners get its certificate."`
+	KeyFile       string   `type:"existingfile" placeholder:"FILE" help:"RSA, in a sandbox only: a private key, PKCS#8 in PEM."`
+	CheckValue    string   `placeholder:"XXXXXX" help:"The check value that the key must have. With it, nothing is asked."`
+}
+
+// maxComponents is more than any ceremony has.
+const maxComponents = 9
+
+// generatedRSA is the modulus of a key that is drawn here, in bits: what partners' HSMs take.
+const generatedRSA = 2048
+
+// Validate refuses what contradicts itself before anybody types a component.
+func (c *keysImportCommand) Validate() error {
+	rsaKey := c.Algorithm == keyring.RSA
+	for _, rule := range []struct {
+		broken bool
+		says   string
+	}{
+		{!validKeyID(c.ID), "--id must be 1 to 64 letters, digits, '.', '_' or '-'"},
+		{rsaKey && c.Usage != string(pin.UsageZonePIN), "an RSA key opens PIN blocks: --usage zone-pin"},
+		{c.Algorithm == keyring.TDES && c.Usage == string(pin.UsageMessage), "messages are encrypted under AES keys"},
+		{rsaKey && c.Generate == (c.KeyFile != ""), "an RSA key is drawn here (--generate) or, in a sandbox, read from --key-file"},
+		{rsaKey && len(c.ComponentFile) > 0, "an RSA key has no components"},
+		{!rsaKey && (c.Generate || c.KeyFile != ""), "--generate and --key-file are for RSA keys"},
+		{rsaKey && c.KeyFile != "" && !c.Sandbox, "a private key in clear is for a sandbox only: use --generate"},
+		{c.Generate && c.CheckValue != "", "a key that is drawn here has no check value beforehand"},
+		{c.Components < 1 || c.Components > maxComponents, fmt.Sprintf("--components must be 1 to %d", maxComponents)},
+		{!rsaKey && c.count() == 1 && !c.Sandbox, "one component is the key in clear, which is for a sandbox only: use two or more"},
+	} {
+		if rule.broken {
+			return errors.New(rule.says)
+		}
+	}
+	if c.Sandbox {
+		return c.Database.Validate()
+	}
+	return errors.Join(c.Database.Validate(), c.Missing())
+}
+
+func validKeyID(id string) bool {
+	return id != "" && len(id) <= 64 && strings.IndexFunc(id, func(r rune) bool {
+		return (r < '0' || r > '9') && (r < 'A' || r > 'Z') && (r < 'a' || r > 'z') && !strings.ContainsRune("._-", r)
+	}) < 0
+}
+
+// count is how many components there are.
+func (c *keysImportCommand) count() int {
+	if len(c.ComponentFile) > 0 {
+		return len(c.ComponentFile)
+	}
+	return c.Components
+}
+
+// Run asks for the key, shows what it is known by, and keeps it once that was confirmed.
+func (c *keysImportCommand) Run(ctx context.Context) (err error) {
+	ks := keyring.Sandbox()
+	if !c.Sandbox {
+		if ks, err = loadKeyset(c.Keys); err != nil {
+			return err
+		}
+	}
+	db, err := store.Open(ctx, c.DatabaseURL, store.Options{})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, db.Close()) }()
+	if err := readySchema(ctx, db, c.Sandbox || c.Embedded()); err != nil {
+		return err
+	}
+	if err := c.suits(ctx, db); err != nil {
+		return err
+	}
+	ring := keyring.New(ks, db, nil)
+	asker := newConsole(os.Stdin, os.Stderr)
+	key, err := c.key(asker)
+	if err != nil {
+		return err
+	}
+	defer clear(key)
+	row, err := ring.WrapZoneKey(c.ID, c.Program, pin.KeyUsage(c.Usage), c.Algorithm, key)
+	if err != nil {
+		return fmt.Errorf("the key is no %s key of a length that is taken", c.Algorithm)
+	}
+	if err := c.confirm(asker, row); err != nil {
+		return err
+	}
+	ctx = pin.WithCaller(ctx, pin.Caller{ClientID: "pinvault keys import"})
+	switch err := pin.NewVault(db, ring, nil, nil).ImportZoneKey(ctx, row, pin.Memo{}); pin.CodeOf(err) {
+	case "":
+		fmt.Println("imported", c.ID, "with check value", row.CheckValue)
+		return nil
+	case pin.Duplicate:
+		return fmt.Errorf("there is a key %s already", c.ID)
+	case pin.NotFound:
+		return errors.New("there is no such program")
+	default:
+		return err
+	}
+}
+
+// suits refuses a sandbox's database in earnest and any other in a sandbox, whose wrapping key is public.
+func (c *keysImportCommand) suits(ctx context.Context, db *store.Store) error {
+	err := sandbox.Refuse(ctx, db)
+	switch {
+	case !c.Sandbox:
+		return err
+	case errors.Is(err, sandbox.ErrSandbox):
+		return nil
+	case err != nil:
+		return err
+	}
+	return errors.New("the database is no sandbox's: 'pinvault serve --sandbox' makes one")
+}
+
+// key is the key's bytes: of RSA the private key in PKCS#8 DER. The caller clears them.
+func (c *keysImportCommand) key(from *console) ([]byte, error) {
+	switch {
+	case c.Generate:
+		drawn, err := rsa.GenerateKey(rand.Reader, generatedRSA)
+		if err != nil {
+			return nil, err
+		}
+		return x509.MarshalPKCS8PrivateKey(drawn)
+	case c.Algorithm == keyring.RSA:
+		text, err := os.ReadFile(c.KeyFile)
+		if err != nil {
+			return nil, err
+		}
+		defer clear(text)
+		block, _ := pem.Decode(text)
+		if block == nil {
+			return nil, errors.New("the key file is not PEM")
+		}
+		return block.Bytes, nil
+	}
+	return c.combined(from)
+}
+
+// combined is the components XORed together, each of which is shown by its check value.
+func (c *keysImportCommand) combined(from *console) ([]byte, error) {
+	var key []byte
+	for i := range c.count() {
+		name := fmt.Sprintf("component %d", i+1)
+		part, err := c.component(from, i, name)
+		if err != nil {
+			return nil, err
+		}
+		if key == nil {
+			key = make([]byte, len(part))
+		}
+		if len(part) != len(key) {
+			return nil, errors.New(name + " is not as long as the one before it")
+		}
+		subtle.XORBytes(key, key, part)
+		clear(part)
+	}
+	if bytes.Equal(key, make([]byte, len(key))) {
+		return nil, errors.New("the components cancel each other out: the key is all zeros")
+	}
+	return key, c.sound(from, key)
+}
+
+// sound refuses a TDES key that is no better than single DES; in a sandbox it warns.
+func (c *keysImportCommand) sound(from *console, key []byte) error {
+	if c.Algorithm != keyring.TDES {
+		return nil
+	}
+	k, err := pinblock.NewTDES(key)
+	if err != nil || !k.Degenerate() {
+		return err
+	}
+	const says = "two neighbouring parts of the key are equal: it is no better than single DES"
+	if !c.Sandbox {
+		return errors.New(says)
+	}
+	from.print("warning: " + says)
+	return nil
+}
+
+// component reads a component. The caller clears it.
+func (c *keysImportCommand) component(from *console, i int, name string) ([]byte, error) {
+	text, err := c.text(from, i, name)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
+	}
+	defer clear(text)
+	digits := bytes.Join(bytes.Fields(text), nil) // people write them in groups
+	defer clear(digits)
+	part := make([]byte, hex.DecodedLen(len(digits)))
+	if _, err := hex.Decode(part, digits); err != nil { // its text quotes a digit
+		return nil, errors.New(name + " is not hexadecimal")
+	}
+	of := pinblock.NewAES
+	if c.Algorithm == keyring.TDES {
+		of = pinblock.NewTDES
+	}
+	k, err := of(part)
+	if err != nil {
+		return nil, fmt.Errorf("%s has %d bytes, which no %s key has", name, len(part), c.Algorithm)
+	}
+	from.print("check value of " + name + ": " + k.CheckValue())
+	if c.Algorithm == keyring.TDES && !oddParity(part) {
+		from.print("warning: " + name + " has bytes of even parity. DES does not use that bit; but was it typed as it is written?")
+	}
+	return part, nil
+}
+
+func (c *keysImportCommand) text(from *console, i int, name string) ([]byte, error) {
+	if len(c.ComponentFile) > 0 {
+		return os.ReadFile(c.ComponentFile[i])
+	}
+	return from.secret(name + ": ")
+}
+
+// oddParity tells whether every byte has an odd number of ones, as DES keys are written (FIPS 46-3).
+func oddParity(key []byte) bool {
+	for _, b := range key {
+		if bits.OnesCount8(b)%2 == 0 {
+			return false
+		}
+	}
+	return true
+}
+
+// confirm compares the check value, by itself or by asking.
+func (c *keysImportCommand) confirm(from *console, row pin.ZoneKey) error {
+	from.print("check value of the key: " + row.CheckValue)
+	if c.CheckValue != "" {
+		if !strings.EqualFold(c.CheckValue, row.CheckValue) {
+			return errors.New("that is not the check value given; nothing was imported")
+		}
+		return nil
+	}
+	program := row.ProgramID
+	if program == "" {
+		program = "all programs"
+	}
+	answer, err := from.ask(fmt.Sprintf("import it as %s, %s, for %s of %s? [y/N] ", row.ID, row.Algorithm, row.Usage, program))
+	if err != nil && !errors.Is(err, io.EOF) {
+		return err
+	}
+	if a := strings.ToLower(answer); a != "y" && a != "yes" {
+		return errors.New("not confirmed; nothing was imported")
+	}
+	return nil
+}
+
+// console asks questions: on a terminal, or of a script that writes a line for each.
+type console struct {
+	out    io.Writer
+	lines  *bufio.Reader
+	hidden func() ([]byte, error) // nil where nobody could look over a shoulder
+}
+
+func newConsole(in *os.File, out io.Writer) *console {
+	c := &console{out: out, lines: bufio.NewReader(in)}
+	if fd := int(in.Fd()); term.IsTerminal(fd) {
+		c.hidden = func() ([]byte, error) {
+			text, err := term.ReadPassword(fd)
+			c.print("")
+			return text, err
+		}
+	}
+	return c
+}
+
+func (c *console) print(line string) { _, _ = fmt.Fprintln(c.out, line) }
+
+// secret asks for what is not shown while it is typed. The caller clears it.
+func (c *console) secret(prompt string) ([]byte, error) {
+	_, _ = io.WriteString(c.out, prompt)
+	if c.hidden != nil {
+		return c.hidden()
+	}
+	line, err := c.lines.ReadBytes('\n')
+	c.print("")
+	if errors.Is(err, io.EOF) && len(line) > 0 {
+		err = nil
+	}
+	return line, err
+}
+
+// ask asks for a line. io.EOF: there was none, or no end to it.
+func (c *console) ask(prompt string) (string, error) {
+	_, _ = io.WriteString(c.out, prompt)
+	line, err := c.lines.ReadString('\n')
+	return strings.TrimSpace(line), err
+}

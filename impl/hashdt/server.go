@@ -1,0 +1,214 @@
+// Package hashdt answers the issuing API's set, reset and change of a PIN by hosted page: each hands out
+// the link to a PIN-entry session.
+//
+// It fills the interface generated from openapi/hashdt.yaml, which holds every rule about a header. What
+// the page behind the link does is impl/hosted's. Errors leave through [API.Fail] alone.
+package hashdt
+
+import (
+	"context"
+	"encoding/json"
+	"mime"
+	"strings"
+
+	"github.com/gin-gonic/gin"
+
+	"pinvault/generated/hashdt"
+	"pinvault/impl/contract"
+	"pinvault/impl/idempotency"
+	"pinvault/impl/pin"
+	"pinvault/impl/pinsession"
+)
+
+// Name is the contract's name: that of its document and of its clients.
+const Name = "hashdt"
+
+// Vault is what this contract needs of [pin.Vault].
+type Vault interface {
+	Authenticate(ctx context.Context, id, secret string) (pin.Client, error)
+	Program(ctx context.Context, id string) (pin.Program, error)
+	Card(ctx context.Context, q pin.Query) (pin.Record, error)
+}
+
+// Bearer tells whose token an Authorization header holds: Unauthorized, Unavailable.
+type Bearer func(ctx context.Context, authorization string) (pin.Caller, error)
+
+// API answers the contract.
+type API struct {
+	vault    Vault
+	sessions *pinsession.Sessions
+	once     *idempotency.Guard
+	bearer   Bearer
+	base     string
+}
+
+// New makes the API. base is the server's public URL, where the links lead.
+func New(vault Vault, sessions *pinsession.Sessions, once *idempotency.Guard, bearer Bearer, base string) *API {
+	return &API{vault: vault, sessions: sessions, once: once, bearer: bearer, base: strings.TrimSuffix(base, "/")}
+}
+
+// Mount registers the operations.
+func (a *API) Mount(r gin.IRouter) {
+	unbound := func(c *gin.Context, _ error) { a.Fail(c, contract.Unbound) }
+	hashdt.RegisterHandlersWithOptions(r,
+		hashdt.NewStrictHandlerWithOptions(a, nil, hashdt.StrictGinServerOptions{
+			RequestErrorHandlerFunc: unbound, HandlerErrorFunc: a.Fail, ResponseErrorHandlerFunc: a.Fail,
+		}),
+		hashdt.GinServerOptions{ErrorHandler: func(c *gin.Context, err error, _ int) { unbound(c, err) }})
+}
+
+const (
+	keyHeader   = "x-api-key"
+	contentType = "Content-Type"
+)
+
+// Authorize knows a client by x-api-key, its id and secret with a full stop between. A bearer token need
+// not be sent; one that is must be good, and the same client's.
+func (a *API) Authorize(c *gin.Context, _ *contract.Operation) (pin.Caller, error) {
+	ctx := c.Request.Context()
+	key := c.GetHeader(keyHeader)
+	if key == "" {
+		return pin.Caller{}, header(keyHeader, contract.RuleRequired, "")
+	}
+	at := max(0, strings.LastIndexByte(key, '.')) // ids may have full stops, secrets have none
+	client, err := a.vault.Authenticate(ctx, key[:at], strings.TrimPrefix(key[at:], "."))
+	if err == nil && client.Contract != Name {
+		err = &pin.Error{Code: pin.Unauthorized}
+	}
+	if err != nil {
+		return pin.Caller{}, challenged(c, err, `ApiKey realm="hashdt"`)
+	}
+	caller := pin.Caller{ClientID: client.ID, ProgramID: client.ProgramID, Contract: Name, Scopes: client.Scopes}
+	sent := c.GetHeader("Authorization")
+	if sent == "" {
+		return caller, nil
+	}
+	holder, err := a.bearer(ctx, sent)
+	if err == nil && holder.ClientID != client.ID {
+		err = &pin.Error{Code: pin.Unauthorized}
+	}
+	if pin.CodeOf(err) == pin.Unauthorized {
+		err = badBearer{err}
+	}
+	return caller, challenged(c, err, `Bearer realm="hashdt", error="invalid_token"`)
+}
+
+// badBearer is the Unauthorized of a token, where that of the API key would mislead.
+type badBearer struct{ error }
+
+func (e badBearer) Unwrap() error { return e.error }
+
+// challenged adds the challenge to an Unauthorized (RFC 9110, 11.6.1).
+func challenged(c *gin.Context, err error, challenge string) error {
+	if pin.CodeOf(err) == pin.Unauthorized {
+		c.Header("WWW-Authenticate", challenge)
+	}
+	return err
+}
+
+// header is the violation of a header that OpenAPI cannot describe or that decides who calls.
+func header(name string, rule contract.Rule, limit string) error {
+	return contract.Broken{{In: contract.InHeader, Pointer: name, Rule: rule, Limit: limit, Label: name}}
+}
+
+// call is a request as far as the three operations go: what a repetition must repeat.
+type call struct {
+	Product, Cardholder, Wallet, Card, Client, RequestID string
+}
+
+// SetPin hands out a link to choose the first PIN.
+func (a *API) SetPin(ctx context.Context, r hashdt.SetPinRequestObject) (hashdt.SetPinResponseObject, error) {
+	p := r.Params
+	link, err := a.link(ctx, pin.ActionSet, call{p.XProductID, p.XCardholderID, p.XWalletID, p.XCardID, text(p.XClientID), p.XRequestID})
+	return hashdt.SetPin200JSONResponse(fetched("Set", link)), err
+}
+
+// ResetPin hands out a link to choose a PIN without the current one.
+func (a *API) ResetPin(ctx context.Context, r hashdt.ResetPinRequestObject) (hashdt.ResetPinResponseObject, error) {
+	p := r.Params
+	link, err := a.link(ctx, pin.ActionReset, call{p.XProductID, p.XCardholderID, p.XWalletID, p.XCardID, text(p.XClientID), p.XRequestID})
+	return hashdt.ResetPin200JSONResponse(fetched("Reset", link)), err
+}
+
+// ChangePin hands out a link to choose a PIN with the current one.
+func (a *API) ChangePin(ctx context.Context, r hashdt.ChangePinRequestObject) (hashdt.ChangePinResponseObject, error) {
+	p := r.Params
+	link, err := a.link(ctx, pin.ActionChange, call{p.XProductID, p.XCardholderID, p.XWalletID, p.XCardID, text(p.XClientID), p.XRequestID})
+	return hashdt.ChangePin200JSONResponse(fetched("Change", link)), err
+}
+
+func fetched(what, link string) hashdt.Fetched {
+	return hashdt.Fetched{Status: hashdt.FetchedStatusSuccess, Message: hashdt.FetchedMessage(what + " PIN URL fetched successfully."),
+		Code: 200, Data: []hashdt.Link{{SetPinURL: link}}}
+}
+
+// link makes a session, once per x-request-id, and its URL. The record of a repeated request lives as
+// long as the session; the URL is made again, because no table holds its secret.
+func (a *API) link(ctx context.Context, action pin.Action, r call) (string, error) {
+	if err := mediaType(ctx.(*gin.Context).GetHeader(contentType)); err != nil {
+		return "", err
+	}
+	who := pin.CallerFrom(ctx)
+	if err := a.product(ctx, who, r.Product); err != nil {
+		return "", err
+	}
+	content, err := json.Marshal(r)
+	if err != nil {
+		return "", err
+	}
+	session, _, err := idempotency.Once(ctx, a.once, idempotency.Request{
+		Scope: who.ClientID, Key: r.RequestID, Endpoint: string(action) + "Pin", Content: content, TTL: a.sessions.Lifetime(),
+	}, pin.Memo{}, func(m pin.Memo) (pin.Session, error) { return a.open(ctx, action, r, m) })
+	if err != nil {
+		return "", err
+	}
+	secret, err := a.sessions.Secret(ctx, session.ID)
+	if err != nil {
+		return "", err
+	}
+	return a.base + "/hosted/pin/" + session.ID + "#" + secret, nil
+}
+
+// product refuses, in one way, what is not the client's and what does not exist.
+func (a *API) product(ctx context.Context, who pin.Caller, id string) error {
+	if !who.Reaches(id) {
+		return &pin.Error{Code: pin.Forbidden}
+	}
+	_, err := a.vault.Program(ctx, id)
+	if pin.CodeOf(err) == pin.NotFound {
+		err = &pin.Error{Code: pin.Forbidden}
+	}
+	return err
+}
+
+// open makes a session for the card, if it is the cardholder's and in the wallet.
+func (a *API) open(ctx context.Context, action pin.Action, r call, m pin.Memo) (pin.Session, error) {
+	q := pin.Query{ProgramID: r.Product, References: []pin.Reference{{Kind: pin.KindHashdtCardID, Value: r.Card}}}
+	rec, err := a.vault.Card(ctx, q)
+	if err == nil && (rec.Card.CardholderID != r.Cardholder || rec.Card.WalletID != r.Wallet) {
+		err = &pin.Error{Code: pin.NotFound}
+	}
+	if err != nil {
+		return pin.Session{}, err
+	}
+	return a.sessions.Open(ctx, pin.Query{ProgramID: r.Product, CardID: rec.Card.ID}, action, r.RequestID, m)
+}
+
+// mediaType refuses a Content-Type other than application/json. The partner's document asks for one on
+// a GET without a body; a call without is accepted.
+func mediaType(sent string) error {
+	if sent == "" {
+		return nil
+	}
+	if plain, _, err := mime.ParseMediaType(sent); err != nil || plain != "application/json" {
+		return header(contentType, contract.RuleEnum, "application/json")
+	}
+	return nil
+}
+
+func text(header *string) string {
+	if header == nil {
+		return ""
+	}
+	return *header
+}

@@ -1,0 +1,265 @@
+"use strict";
+(() => {
+  const settings = JSON.parse(document.getElementById("settings").textContent);
+  const { action, requestId, parentOrigin, texts, lang } = settings;
+  const byId = (id) => document.getElementById(id);
+  const number = new Intl.NumberFormat(lang);
+  const here = location.pathname;
+
+  // Events go to the program's own origin and to nobody else; they never hold a digit or a length.
+  const send = (type, more) => {
+    if (parentOrigin && parent !== window) {
+      parent.postMessage({ source: "pinvault", type, action, requestId, ...more }, parentOrigin);
+    }
+  };
+  let height = 0;
+  new ResizeObserver(() => {
+    const now = Math.ceil(document.body.getBoundingClientRect().height);
+    if (now !== height) send("resize", { height: (height = now) });
+  }).observe(document.body);
+  // A page that comes back from the browser's memory has been used: the server says what is true now.
+  addEventListener("pageshow", (e) => { if (e.persisted) location.reload(); });
+
+  const fill = (text, values) => text.replace(/\{(\w+)\}/g, (_, name) => number.format(values[name]));
+
+  const icons = { success: "M5 12.5 10 17.5 19.5 7", failure: "M12 7v6M12 17v.01", lock: "M7 10V7a5 5 0 0 1 10 0v3M6 10h12v10H6zM12 14v2" };
+  let over = false;
+  // A notice takes the form's place, for good unless it offers to try again.
+  const notice = (name, kind, again) => {
+    const { title, text } = texts.notices[name];
+    over = !again;
+    document.title = title;
+    byId("title").textContent = title;
+    byId("text").textContent = text;
+    byId("text").hidden = false;
+    byId("form")?.setAttribute("hidden", "");
+    byId("badge").className = "badge " + kind;
+    byId("icon").setAttribute("d", icons[kind]);
+    byId("retry").hidden = !again;
+    byId("retry").textContent = texts.retry;
+    byId("retry").onclick = () => { byId("retry").hidden = true; again(); };
+    byId("live").textContent = title + ". " + text;
+    byId("title").focus();
+  };
+  const fail = (code) => { notice(code, "failure"); send(code === "expired" ? "expired" : "failure", code === "expired" ? {} : { code }); };
+
+  if (settings.notice) {
+    byId("badge").className = "badge failure";
+    byId("icon").setAttribute("d", icons.failure);
+    send(settings.notice === "expired" ? "expired" : "failure", settings.notice === "expired" ? {} : { code: settings.notice });
+    return;
+  }
+
+  // The secret leaves the address at once, so that neither history nor a copied address has it.
+  const secret = location.hash.slice(1);
+  history.replaceState(null, "", here + location.search);
+
+  if (!isSecureContext || !crypto.subtle) { fail("insecure"); return; }
+
+  const encoder = new TextEncoder();
+  const base64url = (bytes) => btoa(String.fromCharCode(...new Uint8Array(bytes))).replace(/\+/g, "-").replace(/\//g, "_").replace(/=+$/, "");
+  const uint32 = (n) => [n >>> 24, (n >>> 16) & 255, (n >>> 8) & 255, n & 255];
+  let token, key;
+
+  // A compact JWE, ECDH-ES with A256GCM (RFC 7516; RFC 7518, 4.6 and 5.3), always of the same length.
+  const seal = async (purpose, digits) => {
+    const curve = { name: "ECDH", namedCurve: "P-256" };
+    const own = await crypto.subtle.generateKey(curve, false, ["deriveBits"]);
+    const { x, y } = await crypto.subtle.exportKey("jwk", own.publicKey);
+    const header = base64url(encoder.encode(JSON.stringify({ alg: "ECDH-ES", enc: "A256GCM", epk: { kty: "EC", crv: "P-256", x, y } })));
+    const theirs = await crypto.subtle.importKey("jwk", key, curve, false, []);
+    const agreed = new Uint8Array(await crypto.subtle.deriveBits({ name: "ECDH", public: theirs }, own.privateKey, 256));
+    // Concat KDF in one round: counter, Z, AlgorithmID, no PartyUInfo, no PartyVInfo, key length (RFC 7518, 4.6.2).
+    const round = new Uint8Array([...uint32(1), ...agreed, ...uint32(7), ...encoder.encode("A256GCM"), ...uint32(0), ...uint32(0), ...uint32(256)]);
+    const cek = await crypto.subtle.importKey("raw", await crypto.subtle.digest("SHA-256", round), "AES-GCM", false, ["encrypt"]);
+    const iv = crypto.getRandomValues(new Uint8Array(12));
+    const plain = encoder.encode(JSON.stringify({ for: purpose, pin: digits }).padEnd(64));
+    const sealed = new Uint8Array(await crypto.subtle.encrypt({ name: "AES-GCM", iv, additionalData: encoder.encode(header) }, cek, plain));
+    return [header, "", base64url(iv), base64url(sealed.slice(0, -16)), base64url(sealed.slice(-16))].join(".");
+  };
+
+  const call = async (path, body) => {
+    try {
+      const reply = await fetch(here + "/" + path, { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body), credentials: "omit", cache: "no-store" });
+      return { status: reply.status, body: reply.status === 204 ? {} : await reply.json() };
+    } catch {
+      return { status: 0, body: { code: "unavailable" } };
+    }
+  };
+
+  // The secret is exchanged while the cardholder reads and types; a submission waits for the token.
+  const exchange = async () => {
+    const { status, body } = await call("exchange", { secret });
+    if (status === 200) {
+      ({ token, key } = body);
+      setTimeout(() => { if (!over) fail("expired"); }, body.expiresIn * 1000);
+      send("ready");
+    } else if (status === 410) fail("expired");
+    else if (status >= 400 && status < 500) fail("unusable");
+    else notice("unavailable", "failure", enter);
+    return status === 200;
+  };
+
+  const steps = action === "change" ? ["current", "new", "confirm"] : ["new", "confirm"];
+  const { min, max } = settings;
+  const exact = min === max;
+  const input = byId("pin");
+  let step, chosen = "", busy = false;
+
+  for (const _ of steps) byId("bars").append(document.createElement("i"));
+  byId("pad").setAttribute("aria-label", texts.pad.name);
+  byId("restart").textContent = texts.restart;
+
+  const begin = (name, error) => {
+    step = name;
+    const at = steps.indexOf(name) + 1;
+    const hint = name === "new" && exact ? texts.newExact : texts[name].hint;
+    byId("step").textContent = fill(texts.step, { n: at, m: steps.length });
+    [...byId("bars").children].forEach((bar, i) => { bar.className = i < at ? "done" : ""; });
+    byId("label").textContent = texts[name].label;
+    byId("hint").textContent = fill(hint, { min, max });
+    byId("submit").textContent = name === "confirm" ? texts.save : texts.continue;
+    byId("restart").hidden = name !== "confirm";
+    input.value = "";
+    input.enterKeyHint = name === "confirm" ? "done" : "next";
+    // A current PIN may be longer or shorter than the program asks for today.
+    input.maxLength = name === "current" ? 12 : max;
+    complain(error ?? "");
+    byId("live").textContent = [error, byId("step").textContent, texts[name].label].filter(Boolean).join(". ");
+    input.focus();
+  };
+  const complain = (text) => {
+    byId("error").textContent = text;
+    if (text) input.setAttribute("aria-invalid", "true"); else input.removeAttribute("aria-invalid");
+  };
+  const refuse = (text) => {
+    complain(text);
+    byId("live").textContent = text;
+    input.focus();
+  };
+
+  // The zeros of the world's decimal digits (Unicode, General_Category Nd) that keyboards produce.
+  const zeros = [0x30, 0x660, 0x6f0, 0x7c0, 0x966, 0x9e6, 0xa66, 0xae6, 0xb66, 0xbe6, 0xc66, 0xce6, 0xd66, 0xe50, 0xed0, 0xf20, 0x1040, 0x17e0, 0x1810, 0xff10];
+  const digit = (character) => {
+    const code = character.codePointAt(0);
+    const zero = zeros.find((z) => code >= z && code < z + 10);
+    return zero === undefined ? "" : String(code - zero);
+  };
+  input.addEventListener("input", (e) => {
+    if (e.isComposing) return;
+    const typed = [...input.value];
+    const digits = typed.map(digit).join("");
+    if (digits !== input.value) input.value = digits;
+    complain(digits.length < typed.length ? texts.errors.digits : "");
+    if (digits.length < typed.length) byId("live").textContent = texts.errors.digits;
+  });
+
+  const wait = (on) => {
+    busy = on;
+    byId("submit").setAttribute("aria-disabled", String(on));
+    byId("submit").textContent = on ? texts.busy : step === "confirm" ? texts.save : texts.continue;
+    input.readOnly = on;
+  };
+  const submit = async (purpose, digits) => {
+    wait(true);
+    const reply = await granted ? await call(purpose, { token, pin: await seal(purpose, digits) }) : null;
+    wait(false);
+    return reply;
+  };
+  // What ends the session whatever the step; false when there is something left to do.
+  const ended = (reply) => {
+    if (over || !reply) return true;
+    const { status, body } = reply;
+    if (status === 410) fail("expired");
+    else if (status === 409 && body.code === "card_status") fail("card_status");
+    else if (status === 404 || status === 409) fail("unusable");
+    else return false;
+    return true;
+  };
+
+  const submissions = {
+    current: async (digits) => {
+      const reply = await submit("current", digits);
+      if (ended(reply)) return;
+      const { result, remainingTries } = reply.body;
+      if (reply.status !== 200) begin("current", texts.errors[reply.body.code] ?? texts.errors.unavailable);
+      else if (result === "match") { send("valid"); begin("new"); }
+      else if (result === "blocked") fail("blocked");
+      else {
+        const tries = texts.tries[new Intl.PluralRules(lang).select(remainingTries)] ?? texts.tries.other;
+        begin("current", texts.errors.wrong + " " + fill(tries, { n: remainingTries }));
+      }
+    },
+    new: async (digits) => { chosen = digits; begin("confirm"); },
+    confirm: async (digits) => {
+      const same = digits === chosen;
+      chosen = "";
+      if (!same) { begin("new", texts.errors.mismatch); return; }
+      send("valid");
+      const reply = await submit("new", digits);
+      if (ended(reply)) return;
+      if (reply.status === 204) { notice(action, "success"); send("success"); }
+      else if (reply.body.code === "pin_length") begin("new", lengthError());
+      else begin("new", texts.errors[reply.body.code] ?? texts.errors.unavailable);
+    },
+  };
+  const lengthError = () => fill(exact ? texts.errors.lengthExact : texts.errors.length, { min, max });
+
+  byId("form").addEventListener("submit", (e) => {
+    e.preventDefault();
+    if (busy || over) return;
+    const digits = input.value;
+    if (!digits) refuse(texts.errors.empty);
+    else if (step === "new" && (digits.length < min || digits.length > max)) refuse(lengthError());
+    else submissions[step](digits);
+  });
+  byId("restart").addEventListener("click", () => { chosen = ""; begin("new"); });
+
+  // The pad is for pointers: whoever has a keyboard types.
+  const press = (change) => () => {
+    if (busy) return;
+    input.value = change(input.value).slice(0, input.maxLength);
+    complain("");
+  };
+  const padButton = (label, content, change) => {
+    const button = document.createElement("button");
+    button.type = "button";
+    if (label) button.setAttribute("aria-label", label);
+    button.append(content);
+    button.addEventListener("click", press(change));
+    byId("pad").append(button);
+  };
+  // Made when it is first asked for: most cardholders never do.
+  const makePad = () => {
+    for (const d of "1234567890") padButton("", number.format(Number(d)), (value) => value + d);
+    const svg = document.createElementNS("http://www.w3.org/2000/svg", "svg");
+    const path = document.createElementNS("http://www.w3.org/2000/svg", "path");
+    svg.setAttribute("viewBox", "0 0 24 24");
+    svg.setAttribute("aria-hidden", "true");
+    path.setAttribute("d", "M9 6h11v12H9l-5-6zM12 10l4 4M16 10l-4 4");
+    svg.append(path);
+    padButton(texts.pad.delete, svg, (value) => value.slice(0, -1));
+  };
+  const toggle = byId("toggle");
+  toggle.textContent = texts.pad.show;
+  toggle.addEventListener("click", () => {
+    const show = byId("pad").hidden;
+    if (!byId("pad").firstChild) makePad();
+    byId("pad").hidden = !show;
+    toggle.setAttribute("aria-expanded", String(show));
+    toggle.textContent = show ? texts.pad.hide : texts.pad.show;
+  });
+
+  let granted;
+  const enter = () => {
+    byId("title").textContent = document.title = texts.title[action];
+    byId("badge").className = "badge";
+    byId("icon").setAttribute("d", icons.lock);
+    byId("text").hidden = true;
+    byId("form").hidden = false;
+    begin(steps[0]);
+    granted = exchange();
+    performance.mark("usable");
+  };
+  enter();
+})();

@@ -1,0 +1,156 @@
+// Package hosted serves the page on which a cardholder enters a PIN, and what the page calls.
+//
+// It fills the interface generated from openapi/hosted.yaml. Who may do what with a session is decided in
+// impl/pinsession; here are the page (assets/), its texts, its response headers and the replies. JSON
+// errors leave through [API.Fail] alone, and so do the pages that take their place.
+package hosted
+
+import (
+	"context"
+	"crypto/rand"
+	"html/template"
+	"io"
+	"net/http"
+	"net/url"
+	"time"
+
+	"github.com/gin-gonic/gin"
+
+	"pinvault/generated/hosted"
+	"pinvault/impl/contract"
+	"pinvault/impl/pin"
+	"pinvault/impl/pinsession"
+)
+
+// Name is the contract's name: that of its document.
+const Name = "hosted"
+
+// Options say where the page is served.
+type Options struct {
+	PublicURL string // the server's
+	// Sandbox lets the server's own demo embed the page, in all languages, whatever the program says.
+	Sandbox bool
+	Now     func() time.Time // nil: the clock
+	Rand    io.Reader        // nil: the system's random source
+}
+
+// API answers the contract.
+type API struct {
+	sessions *pinsession.Sessions
+	options  Options
+	origin   string // of the server, as a browser writes it
+	page     *template.Template
+	demo     *template.Template
+}
+
+// New makes the API.
+func New(sessions *pinsession.Sessions, o Options) (*API, error) {
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Rand == nil {
+		o.Rand = rand.Reader
+	}
+	base, err := url.Parse(o.PublicURL)
+	if err != nil {
+		return nil, err
+	}
+	a := &API{sessions: sessions, options: o, origin: base.Scheme + "://" + base.Host}
+	if a.page, err = template.ParseFS(assets, "assets/page.html"); err != nil {
+		return nil, err
+	}
+	a.demo, err = template.ParseFS(assets, "assets/demo.html")
+	return a, err
+}
+
+// Mount registers the operations.
+func (a *API) Mount(r gin.IRouter) {
+	unbound := func(c *gin.Context, _ error) { a.Fail(c, contract.Unbound) }
+	hosted.RegisterHandlersWithOptions(r,
+		hosted.NewStrictHandlerWithOptions(a, nil, hosted.StrictGinServerOptions{
+			RequestErrorHandlerFunc: unbound, HandlerErrorFunc: a.Fail, ResponseErrorHandlerFunc: a.Fail,
+		}),
+		hosted.GinServerOptions{ErrorHandler: func(c *gin.Context, err error, _ int) { unbound(c, err) }})
+}
+
+// GetPinPage is the page of a session.
+func (a *API) GetPinPage(ctx context.Context, r hosted.GetPinPageRequestObject) (hosted.GetPinPageResponseObject, error) {
+	session, program, err := a.sessions.Session(ctx, r.SessionID)
+	if err != nil && session.ID == "" {
+		return nil, err
+	}
+	return a.render(ctx.(*gin.Context).Request, session, program, err)
+}
+
+// ExchangeSecret takes the link's secret for a token and a key.
+func (a *API) ExchangeSecret(ctx context.Context, r hosted.ExchangeSecretRequestObject) (hosted.ExchangeSecretResponseObject, error) {
+	g, err := a.sessions.Exchange(ctx, r.SessionID, r.Body.Secret)
+	if err != nil {
+		return nil, err
+	}
+	left := (g.ExpiresAt.Sub(a.options.Now()) + time.Second - 1) / time.Second
+	return hosted.ExchangeSecret200JSONResponse{Token: g.Token, ExpiresIn: max(1, int32(left)),
+		Key: hosted.PublicKey{Kty: hosted.PublicKeyKtyEC, Crv: hosted.PublicKeyCrvP256, X: g.Key.X, Y: g.Key.Y}}, nil
+}
+
+// CheckCurrentPin is the first step of a change.
+func (a *API) CheckCurrentPin(ctx context.Context, r hosted.CheckCurrentPinRequestObject) (hosted.CheckCurrentPinResponseObject, error) {
+	v, err := a.sessions.Verify(ctx, r.SessionID, r.Body.Token, []byte(r.Body.Pin))
+	if err != nil {
+		return nil, err
+	}
+	out := hosted.CheckCurrentPin200JSONResponse{Result: hosted.CheckedResultMismatch, RemainingTries: int32(v.RemainingTries)}
+	switch {
+	case v.Result == pin.Match:
+		out.Result = hosted.CheckedResultMatch
+	case v.RemainingTries == 0:
+		out.Result = hosted.CheckedResultBlocked
+	}
+	return out, nil
+}
+
+// ChooseNewPin is the last step.
+func (a *API) ChooseNewPin(ctx context.Context, r hosted.ChooseNewPinRequestObject) (hosted.ChooseNewPinResponseObject, error) {
+	return hosted.ChooseNewPin204Response{}, a.sessions.Choose(ctx, r.SessionID, r.Body.Token, []byte(r.Body.Pin))
+}
+
+// GetDemo is a parent page for visitors of the sandbox.
+func (a *API) GetDemo(context.Context, hosted.GetDemoRequestObject) (hosted.GetDemoResponseObject, error) {
+	if !a.options.Sandbox {
+		return nil, contract.NoRoute
+	}
+	return a.renderDemo()
+}
+
+// page is an HTML page on its way out.
+type page struct {
+	status int
+	policy string // Content-Security-Policy
+	body   []byte
+}
+
+// VisitGetPinPageResponse writes the page.
+func (p page) VisitGetPinPageResponse(w http.ResponseWriter) error { return p.write(w) }
+
+// VisitGetDemoResponse writes the page.
+func (p page) VisitGetDemoResponse(w http.ResponseWriter) error { return p.write(w) }
+
+func (p page) write(w http.ResponseWriter) error {
+	for name, value := range map[string]string{
+		"Content-Type":            "text/html; charset=utf-8",
+		"Content-Security-Policy": p.policy,
+		"Referrer-Policy":         "no-referrer",
+		"Cache-Control":           "no-store",
+		"X-Content-Type-Options":  "nosniff",
+		"Permissions-Policy":      permissions,
+	} {
+		w.Header().Set(name, value)
+	}
+	w.WriteHeader(p.status)
+	_, err := w.Write(p.body)
+	return err
+}
+
+// permissions switches off what a page for four digits has no use for, should a script ever get in.
+const permissions = "accelerometer=(), autoplay=(), camera=(), display-capture=(), fullscreen=(), geolocation=(), gyroscope=(), " +
+	"magnetometer=(), microphone=(), midi=(), payment=(), publickey-credentials-get=(), screen-wake-lock=(), usb=(), xr-spatial-tracking=()"

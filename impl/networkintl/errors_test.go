@@ -1,0 +1,75 @@
+package networkintl
+
+import (
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"strconv"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"pinvault/impl/contract"
+	"pinvault/impl/pin"
+)
+
+func TestEveryCodeHasARow(t *testing.T) {
+	file, err := parser.ParseFile(token.NewFileSet(), "../pin/error.go", nil, 0)
+	require.NoError(t, err)
+	seen := 0
+	ast.Inspect(file, func(n ast.Node) bool {
+		spec, ok := n.(*ast.ValueSpec)
+		if !ok {
+			return true
+		}
+		if declared, ok := spec.Type.(*ast.Ident); ok && declared.Name == "Code" {
+			code, err := strconv.Unquote(spec.Values[0].(*ast.BasicLit).Value)
+			require.NoError(t, err)
+			seen++
+			require.Contains(t, rows, pin.Code(code))
+			r := rows[pin.Code(code)]
+			require.NotZero(t, r.status, code)
+			require.NotEmpty(t, r.description, code)
+			require.LessOrEqual(t, len(r.description), 100, code)
+		}
+		return true
+	})
+	require.Len(t, rows, seen)
+}
+
+func TestEveryWayAnAttemptEndsHasItsRow(t *testing.T) {
+	for _, test := range []struct {
+		name string
+		v    pin.Verification
+		want row
+	}{
+		{"a changed PIN is a success", pin.Verification{Result: pin.Match}, row{}},
+		{"a wrong old PIN", pin.Verification{Result: pin.Mismatch}, cardIssue},
+		{"no tries left", pin.Verification{Result: pin.Exhausted}, cardIssue},
+		{"a block that does not open", pin.Verification{Result: pin.Opaque}, cardIssue},
+		{"another change came first", pin.Verification{Result: pin.Overtaken}, cardIssue},
+		{"a new PIN of a wrong length", pin.Verification{Result: pin.Rejected, Reason: pin.PINLength}, rejected},
+		{"a weak new PIN", pin.Verification{Result: pin.Rejected, Reason: pin.WeakPIN}, rejected},
+		{"a new PIN that was used before", pin.Verification{Result: pin.Rejected, Reason: pin.RecentPIN}, rejected},
+	} {
+		t.Run(test.name, func(t *testing.T) { require.Equal(t, test.want, rows[outcome(test.v)]) })
+	}
+}
+
+func TestViolationsAreRankedByCodeAndThenByTheDocument(t *testing.T) {
+	v := func(label string, rule contract.Rule) contract.Violation {
+		return contract.Violation{In: contract.InBody, Pointer: "/" + label, Rule: rule, Label: label}
+	}
+	for _, test := range []struct {
+		name   string
+		broken contract.Broken
+		want   string
+	}{
+		{"what is missing comes before what is wrong", contract.Broken{v("a", contract.RuleEnum), v("b", contract.RulePattern), v("c", contract.RuleMaxLength), v("d", contract.RuleRequired)}, missing.description + "d"},
+		{"a length comes before a form", contract.Broken{v("a", contract.RulePattern), v("b", contract.RuleMaxLength)}, length.description + "b"},
+		{"a form comes before a value", contract.Broken{v("a", contract.RuleEnum), v("b", contract.RuleFormat)}, format.description + "b"},
+		{"of one code the first field in the document", contract.Broken{v("a", contract.RuleEnum), v("b", contract.RuleEnum)}, value.description + "a"},
+	} {
+		t.Run(test.name, func(t *testing.T) { require.Equal(t, test.want, tenant{}.row(test.broken, nil).description) })
+	}
+}

@@ -1,0 +1,236 @@
+// Package networkintl answers Network International's Card Change PIN over the vault.
+//
+// It fills the interface generated from openapi/networkintl.yaml, which holds every rule about a field.
+// What a reply says and when is in the contract; errors leave through [API.Fail] alone.
+package networkintl
+
+import (
+	"context"
+	"encoding/base64"
+	"encoding/hex"
+	"time"
+
+	"github.com/gin-gonic/gin"
+
+	"pinvault/generated/networkintl"
+	"pinvault/impl/contract"
+	"pinvault/impl/idempotency"
+	"pinvault/impl/keyring"
+	"pinvault/impl/pin"
+)
+
+// Name is the contract's name: that of its document and of its clients.
+const Name = "networkintl"
+
+const (
+	replayTTL = 24 * time.Hour // of a msg_id, from its first use
+	maxNewPIN = 6              // digits
+)
+
+// Vault is what this contract needs of [pin.Vault].
+type Vault interface {
+	ChangePIN(ctx context.Context, q pin.Query, old, chosen pin.Offer, m pin.Memo) (pin.Verification, error)
+	Remember(ctx context.Context, result any, m pin.Memo) error
+	Client(ctx context.Context, id string) (pin.Client, error)
+	Program(ctx context.Context, id string) (pin.Program, error)
+}
+
+// Keys describes zone PIN keys. [keyring.Ring] is one.
+type Keys interface {
+	PINKey(ctx context.Context, programID, keyID string) (keyring.PINKey, error)
+	PINCertificate(ctx context.Context, programID, keyID string) ([]byte, error)
+}
+
+// API answers the contract.
+type API struct {
+	vault Vault
+	keys  Keys
+	once  *idempotency.Guard
+	now   func() time.Time
+}
+
+// New makes the API. now defaults to the clock.
+func New(vault Vault, keys Keys, once *idempotency.Guard, now func() time.Time) *API {
+	if now == nil {
+		now = time.Now
+	}
+	return &API{vault: vault, keys: keys, once: once, now: now}
+}
+
+// clock is the time in UTC, as exact as replies tell it.
+func (a *API) clock() time.Time { return a.now().UTC().Truncate(time.Millisecond) }
+
+// Mount registers the operations.
+func (a *API) Mount(r gin.IRouter) {
+	unbound := func(c *gin.Context, _ error) { a.Fail(c, contract.Unbound) }
+	networkintl.RegisterHandlersWithOptions(r,
+		networkintl.NewStrictHandlerWithOptions(a, nil, networkintl.StrictGinServerOptions{
+			RequestErrorHandlerFunc: unbound, HandlerErrorFunc: a.Fail, ResponseErrorHandlerFunc: a.Fail,
+		}),
+		networkintl.GinServerOptions{ErrorHandler: func(c *gin.Context, err error, _ int) { unbound(c, err) }})
+}
+
+// ChangeCardPinV1 changes the PIN of the card with a PAN.
+func (a *API) ChangeCardPinV1(ctx context.Context, r networkintl.ChangeCardPinV1RequestObject) (networkintl.ChangeCardPinV1ResponseObject, error) {
+	m := r.Body.NISrvRequest.RequestCardPinChange
+	reply, err := a.change(ctx, change{
+		operation: "changeCardPinV1", header: m.Header, card: pin.Reference{Kind: pin.KindPAN, Value: m.Body.CardNumber},
+		sequence: m.Body.CardSequenceNumber, expiry: m.Body.CardExpiryDate, old: m.Body.EncryptedOldPin, chosen: m.Body.EncryptedNewPin,
+		method: m.Body.EncryptionMethod, keyID: m.Body.EncryptionKeyID, keyType: m.Body.EncryptionKeyType,
+	})
+	return networkintl.ChangeCardPinV1200JSONResponse(reply), err
+}
+
+// kinds are the card_identifier_types of version 2.
+var kinds = map[networkintl.BodyV2CardIdentifierType]pin.Kind{
+	networkintl.BodyV2CardIdentifierTypeCONTRACTNUMBER: pin.KindContractNumber,
+	networkintl.BodyV2CardIdentifierTypeEXID:           pin.KindEXID,
+}
+
+// ChangeCardPinV2 changes the PIN of the card with a contract number or external id.
+func (a *API) ChangeCardPinV2(ctx context.Context, r networkintl.ChangeCardPinV2RequestObject) (networkintl.ChangeCardPinV2ResponseObject, error) {
+	m := r.Body.NISrvRequest.RequestCardPinChange
+	reply, err := a.change(ctx, change{
+		operation: "changeCardPinV2", header: m.Header, card: pin.Reference{Kind: kinds[m.Body.CardIdentifierType], Value: m.Body.CardIdentifierID},
+		sequence: m.Body.CardSequenceNumber, expiry: m.Body.CardExpiryDate, old: m.Body.EncryptedOldPin, chosen: m.Body.EncryptedNewPin,
+		method: m.Body.EncryptionMethod, keyID: m.Body.EncryptionKeyID, keyType: m.Body.EncryptionKeyType,
+	})
+	return networkintl.ChangeCardPinV2200JSONResponse(reply), err
+}
+
+// change is a request of either version.
+type change struct {
+	operation   string
+	header      networkintl.RequestHeader
+	card        pin.Reference
+	sequence    *string
+	expiry      string // YYMM
+	old, chosen string // PIN blocks in hex
+	method      networkintl.EncryptionMethod
+	keyID       *string
+	keyType     *networkintl.EncryptionKeyType
+}
+
+// answer is how a change ended, as it is kept for a repetition of the request.
+type answer struct {
+	Code pin.Code  `json:"code,omitempty"` // "": the PIN was changed
+	At   time.Time `json:"at"`
+}
+
+func (a *API) change(ctx context.Context, r change) (networkintl.CardPinChangeResponse, error) {
+	c := ctx.(*gin.Context)
+	t, err := a.tenant(c)
+	if err != nil {
+		return networkintl.CardPinChangeResponse{}, err
+	}
+	key, err := a.check(ctx, t, r)
+	if err != nil {
+		return networkintl.CardPinChangeResponse{}, err
+	}
+	old, chosen, err := r.offers(key)
+	if err != nil {
+		return networkintl.CardPinChangeResponse{}, err
+	}
+	content, _ := contract.Sent(c.Request)
+	kept, _, err := idempotency.Once(ctx, a.once, idempotency.Request{
+		Scope: pin.CallerFrom(ctx).ClientID, Key: r.header.MsgID, Endpoint: r.operation, Content: content, TTL: replayTTL,
+	}, pin.Memo{}, func(m pin.Memo) (answer, error) {
+		return a.effect(ctx, pin.Query{References: []pin.Reference{r.card}}, old, chosen, m)
+	})
+	switch {
+	case err != nil:
+		return networkintl.CardPinChangeResponse{}, err
+	case kept.Code != "":
+		return networkintl.CardPinChangeResponse{}, refused{&pin.Error{Code: kept.Code}, kept.At}
+	}
+	return a.reply(c, t, nil, success, kept.At), nil
+}
+
+// effect changes the PIN, and keeps how that ended whatever it was. Where there is nothing to try, the
+// card being unknown or of no use, that is kept too: a msg_id must not tell.
+func (a *API) effect(ctx context.Context, q pin.Query, old, chosen pin.Offer, m pin.Memo) (answer, error) {
+	out := answer{At: a.clock()}
+	complete := m.Complete
+	m.Complete = func(tx pin.Tx, result any) error {
+		if v, ok := result.(pin.Verification); ok {
+			out.Code = outcome(v)
+		}
+		return complete(tx, out)
+	}
+	_, err := a.vault.ChangePIN(ctx, q, old, chosen, m)
+	if code := pin.CodeOf(err); code != "" && rows[code] == cardIssue {
+		out.Code = code
+		err = a.vault.Remember(ctx, nil, m)
+	}
+	return out, err
+}
+
+// outcome is the code of an attempt, "" for a PIN that was changed.
+func outcome(v pin.Verification) pin.Code {
+	if v.Result == pin.Rejected {
+		return v.Reason
+	}
+	return map[pin.Result]pin.Code{
+		pin.Mismatch: pin.WrongPIN, pin.Exhausted: pin.Blocked, pin.Opaque: pin.Unopenable, pin.Overtaken: pin.Conflict,
+	}[v.Result]
+}
+
+// offers are the old PIN, offered for a card whose expiry date and sequence number are those of the
+// request only, and the new one, no longer than the contract allows.
+func (r change) offers(key chosenKey) (old, chosen pin.Offer, err error) {
+	oldBlock, err := hex.DecodeString(r.old)
+	if err != nil {
+		return nil, nil, contract.Unbound
+	}
+	newBlock, err := hex.DecodeString(r.chosen)
+	if err != nil {
+		return nil, nil, contract.Unbound
+	}
+	known, fresh := pin.Encrypted(key.id, key.Format, oldBlock), pin.Encrypted(key.id, key.Format, newBlock)
+	old = func(ctx context.Context, v *pin.Vault, rec pin.Record) (func() (pin.PIN, error), error) {
+		if rec.Card.Expiry != r.expiry || r.sequence != nil && rec.Card.Sequence != *r.sequence {
+			return nil, &pin.Error{Code: pin.NotFound}
+		}
+		return known(ctx, v, rec)
+	}
+	chosen = func(ctx context.Context, v *pin.Vault, rec pin.Record) (func() (pin.PIN, error), error) {
+		open, err := fresh(ctx, v, rec)
+		if err != nil {
+			return nil, err
+		}
+		return func() (pin.PIN, error) {
+			p, err := open()
+			if err == nil && p.Len() > maxNewPIN {
+				p.Clear()
+				return pin.PIN{}, &pin.Error{Code: pin.PINLength}
+			}
+			return p, err
+		}, nil
+	}
+	return old, chosen, nil
+}
+
+// GetPinCertificate shows the public key that PIN blocks are encrypted to.
+func (a *API) GetPinCertificate(ctx context.Context, r networkintl.GetPinCertificateRequestObject) (networkintl.GetPinCertificateResponseObject, error) {
+	t, err := a.tenant(ctx.(*gin.Context))
+	if err != nil {
+		return nil, err
+	}
+	var id string
+	if r.Params.EncryptionKeyID != nil {
+		id = *r.Params.EncryptionKeyID
+	} else {
+		key, err := a.defaultKey(ctx, t, asymmetric)
+		if err != nil {
+			return nil, err
+		}
+		if id = key.id; id == "" {
+			return nil, contract.NoRoute
+		}
+	}
+	der, err := a.keys.PINCertificate(ctx, t.program.ID, id)
+	if err != nil {
+		return nil, err
+	}
+	return networkintl.GetPinCertificate200JSONResponse{Certificate: base64.StdEncoding.EncodeToString(der)}, nil
+}
