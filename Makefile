@@ -23,7 +23,7 @@ run: bin/pinvault ## build PinVault and serve the sandbox on LISTEN (127.0.0.1:8
 	@mkdir -p .local
 	@exec bin/pinvault serve --sandbox --listen '$(LISTEN)' --database-url '$(DATABASE_URL)'
 
-test: ## everything that must hold before a commit: verify, lint, all tests with SQLite and PostgreSQL, a short fuzz
+test: ## everything that must hold before a commit: verify, lint, all tests with SQLite and PostgreSQL, a short fuzz, the hosted page in Chromium
 	@scripts/test
 
 generate: ## write generated/ anew from the contracts in openapi/

@@ -10,7 +10,6 @@ import (
 	"go/parser"
 	"go/token"
 	"math"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -109,7 +108,7 @@ func FuzzOpen(f *testing.F) {
 		strings.ReplaceAll(valid, "70000000008", "-0"), strings.ReplaceAll(valid, "70000000008", "7e10"), strings.ReplaceAll(valid, `"1745"`, "1745"),
 		strings.ReplaceAll(valid, `"121200"`, `{"newPIN":null}`), strings.ReplaceAll(valid, `"121200"`, `[[[null]]]`), valid + valid, valid[:40],
 		strings.ReplaceAll(valid, "TXN", "\xff"), strings.ReplaceAll(valid, "TXN", `\u0000`), strings.ReplaceAll(valid, "TXN", `\ud800`),
-		`{"messageCode":1120,"messageCode":1120}`, strings.Repeat("[", 100), sealed(f, "one", valid), "AAAA\nAAAA", "====",
+		`{"messageCode":1120,"messageCode":1120}`, strings.Repeat("[", 100), sealed(f, "one", valid), "AAAA\nBBBB", "====",
 	} {
 		f.Add(seed)
 	}
@@ -257,5 +256,5 @@ func TestAMessageDoesNotPrint(t *testing.T) {
 	a, known := opener(t, "one")
 	k := known()
 	require.NoError(t, a.open(t.Context(), k, sealed(t, "one", valid)))
-	require.NotRegexp(t, regexp.MustCompile("121200|1745"), fmt.Sprintf("%v %+v %#v %s", k.message, k.message, k.message, k.message))
+	require.NotRegexp(t, "121200|1745", fmt.Sprintf("%v %+v %#v %s", k.message, k.message, k.message, k.message))
 }

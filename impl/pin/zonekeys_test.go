@@ -41,7 +41,7 @@ func TestImportZoneKeyReachesAsFarAsItsCaller(t *testing.T) {
 			imported = append(imported, e.Chain+" "+e.Subject)
 		}
 	}
-	require.Equal(t, []string{"server server", w.program.ID + " own"}, imported, "what was refused left no event")
+	require.Equal(t, []string{"server" + " server", w.program.ID + " own"}, imported, "what was refused left no event")
 }
 
 func TestRememberRunsBothHooksInOneTransaction(t *testing.T) {

@@ -392,18 +392,34 @@ func TestCreditplusTimeIsThatOfTheServersClock(t *testing.T) {
 	}
 }
 
-func TestCreditplusTakesBothKeysOfAClientThatReplacesOne(t *testing.T) {
+func TestCreditplusEncryptedRequests(t *testing.T) {
 	t.Parallel()
 	d := newHelpdesk(t, start(t, ""))
-	text := d.text(t, d.base)
-	for _, key := range []string{"key", "next_key"} {
-		require.Equal(t, resetDone, answerOf(t, d.ask(t, "creditplus", nil, contracttest.Raw(jose, d.sealed(t, "creditplus", key, text)))), key)
-	}
+	t.Run("may be under both keys of a client that replaces one", func(t *testing.T) {
+		text := d.text(t, d.base)
+		for _, key := range []string{"key", "next_key"} {
+			require.Equal(t, resetDone, answerOf(t, d.ask(t, "creditplus", nil, contracttest.Raw(jose, d.sealed(t, "creditplus", key, text)))), key)
+		}
+	})
+	t.Run("are in the document as they can be sent", func(t *testing.T) {
+		examples := d.docs["creditplus"].Paths.Value(creditplusV2).Post.RequestBody.Value.Content[jose].Examples
+		require.Greater(t, len(examples), 3)
+		for name, e := range examples {
+			key, err := hex.DecodeString(d.fixtures.Text("/clients/creditplus/key_hex"))
+			if strings.Contains(name, "encrypted-only") {
+				key, err = hex.DecodeString(d.fixtures.Text("/clients/creditplus_encrypted_only/key_hex"))
+			}
+			require.NoError(t, err)
+			text, err := jwe.Decrypt([]byte(e.Value.Value.(string)), jwe.WithKey(jwa.DIRECT(), key))
+			require.NoError(t, err, name)
+			require.JSONEq(t, string(d.text(t, e.Value.Extensions["x-decrypted"])), string(text), name)
+		}
+	})
+	t.Run("fail to decrypt in one way", func(t *testing.T) { d.failsToDecryptInOneWay(t) })
 }
 
-func TestCreditplusAnswersEveryWayOfFailingToDecryptAlike(t *testing.T) {
-	t.Parallel()
-	d := newHelpdesk(t, start(t, ""))
+func (d *helpdesk) failsToDecryptInOneWay(t *testing.T) {
+	t.Helper()
 	text := d.text(t, d.base)
 	good := d.sealed(t, "creditplus", "key", text)
 	part := strings.Split(good, ".")
@@ -566,66 +582,47 @@ func TestCreditplusResetIsSeenEverywhereAtOnce(t *testing.T) {
 	}
 }
 
-// What the document shows as encrypted can be sent as it is.
-func TestCreditplusSealedExamplesHoldWhatTheySay(t *testing.T) {
-	t.Parallel()
-	d := newHelpdesk(t, start(t, ""))
-	examples := d.docs["creditplus"].Paths.Value(creditplusV2).Post.RequestBody.Value.Content[jose].Examples
-	require.Greater(t, len(examples), 3)
-	for name, e := range examples {
-		key, err := hex.DecodeString(d.fixtures.Text("/clients/creditplus/key_hex"))
-		if strings.Contains(name, "encrypted-only") {
-			key, err = hex.DecodeString(d.fixtures.Text("/clients/creditplus_encrypted_only/key_hex"))
-		}
-		require.NoError(t, err)
-		text, err := jwe.Decrypt([]byte(e.Value.Value.(string)), jwe.WithKey(jwa.DIRECT(), key))
-		require.NoError(t, err, name)
-		require.JSONEq(t, string(d.text(t, e.Value.Extensions["x-decrypted"])), string(text), name)
-	}
-}
-
 func (d *helpdesk) askV1(t testing.TB, m any) *contracttest.Reply {
 	t.Helper()
 	return d.client.For(t).Do(http.MethodPost, creditplusV1, contracttest.Bearer(d.tokens["creditplus"]), contracttest.JSON(m))
 }
 
-func TestCreditplusV1RequestDateIsInTheInstitutionsTime(t *testing.T) {
+func TestCreditplusV1(t *testing.T) {
 	t.Parallel()
 	d := newHelpdesk(t, start(t, ""))
-	m := creditMessage{"institutionCode": "INST01", "deviceNumber": "50000000000001", "serviceCode": "109"}
-	for date, status := range map[string]int{
-		"01/15/2026 12:00:00": http.StatusCreated, // the server's time, hours ago in Dubai
-		"01/15/2026 16:00:00": http.StatusCreated,
-		"01/15/2026 16:00:01": http.StatusBadRequest,
-		"01/16/2026 00:00:00": http.StatusBadRequest,
-	} {
-		d.askV1(t, m.with(creditMessage{"requestDate": date})).ExpectStatus(status)
-	}
-	d.clock.forward(time.Second)
-	d.askV1(t, m.with(creditMessage{"requestDate": "01/15/2026 16:00:01"})).ExpectStatus(http.StatusCreated)
-}
-
-func TestCreditplusV1AnswersOddInputsWithADocumentedRow(t *testing.T) {
-	t.Parallel()
-	d := newHelpdesk(t, start(t, ""))
-	base := creditMessage{"institutionCode": "INST01", "deviceNumber": "50000000000001", "serviceCode": "109", "requestDate": "01/15/2026 12:00:00", "notes": "n"}
-	codes := map[string]struct{ missing, wrong string }{
-		"institutionCode": {"HDE050", "997"}, "deviceNumber": {"HDE051", "HDE006"}, "serviceCode": {"HDE052", "HDE053"},
-		"requestDate": {"997", "997"}, "notes": {"CCRBO0004", "997"},
-	}
-	for field, code := range codes {
-		for name, value := range map[string]any{"not sent": notSent, "null": nil, "empty": ""} {
-			require.Equal(t, code.missing, d.askV1(t, base.with(creditMessage{field: value})).Text("/code"), "%s is %s", field, name)
+	t.Run("takes a request date in the institution's time", func(t *testing.T) {
+		m := creditMessage{"institutionCode": "INST01", "deviceNumber": "50000000000001", "serviceCode": "109"}
+		for date, status := range map[string]int{
+			"01/15/2026 12:00:00": http.StatusCreated, // the server's time, hours ago in Dubai
+			"01/15/2026 16:00:00": http.StatusCreated,
+			"01/15/2026 16:00:01": http.StatusBadRequest,
+			"01/16/2026 00:00:00": http.StatusBadRequest,
+		} {
+			d.askV1(t, m.with(creditMessage{"requestDate": date})).ExpectStatus(status)
 		}
-		for name, value := range map[string]any{"a number": 109, "true": true, "an object": creditMessage{}, "an array": []string{"109"}, "emoji": strings.Repeat("🙂", 251),
-			"a megabyte": strings.Repeat("1", 1_000_000), "a newline": "109\n", "NUL": "109\x00"} {
-			want := code.wrong
-			if name == "NUL" { // no JSON that every reader takes
-				want = "997"
+		d.clock.forward(time.Second)
+		d.askV1(t, m.with(creditMessage{"requestDate": "01/15/2026 16:00:01"})).ExpectStatus(http.StatusCreated)
+	})
+	t.Run("answers odd inputs with a documented row", func(t *testing.T) {
+		base := creditMessage{"institutionCode": "INST01", "deviceNumber": "50000000000001", "serviceCode": "109", "requestDate": "01/15/2026 12:00:00", "notes": "n"}
+		codes := map[string]struct{ missing, wrong string }{
+			"institutionCode": {"HDE050", "997"}, "deviceNumber": {"HDE051", "HDE006"}, "serviceCode": {"HDE052", "HDE053"},
+			"requestDate": {"997", "997"}, "notes": {"CCRBO0004", "997"},
+		}
+		for field, code := range codes {
+			for name, value := range map[string]any{"not sent": notSent, "null": nil, "empty": ""} {
+				require.Equal(t, code.missing, d.askV1(t, base.with(creditMessage{field: value})).Text("/code"), "%s is %s", field, name)
 			}
-			require.Equal(t, want, d.askV1(t, base.with(creditMessage{field: value})).ExpectStatus(http.StatusBadRequest).Text("/code"), "%s is %s", field, name)
+			for name, value := range map[string]any{"a number": 109, "true": true, "an object": creditMessage{}, "an array": []string{"109"}, "emoji": strings.Repeat("🙂", 251),
+				"a megabyte": strings.Repeat("1", 1_000_000), "a newline": "109\n", "NUL": "109\x00"} {
+				want := code.wrong
+				if name == "NUL" { // no JSON that every reader takes
+					want = "997"
+				}
+				require.Equal(t, want, d.askV1(t, base.with(creditMessage{field: value})).ExpectStatus(http.StatusBadRequest).Text("/code"), "%s is %s", field, name)
+			}
 		}
-	}
+	})
 }
 
 // creditplusCard is a card as the reference model knows it.

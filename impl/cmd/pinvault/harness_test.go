@@ -100,7 +100,7 @@ func (h *harness) mint(t testing.TB, clientID string, ttl time.Duration, scopes 
 func (h *harness) authorize(name string) func(t testing.TB, r *http.Request, word string) {
 	return func(t testing.TB, r *http.Request, word string) {
 		t.Helper()
-		token := ""
+		var token string
 		switch word {
 		case "none":
 			return
