@@ -70,11 +70,7 @@ func (a *API) Authorize(c *gin.Context, _ *contract.Operation) (pin.Caller, erro
 	if key == "" {
 		return pin.Caller{}, header(keyHeader, contract.RuleRequired, "")
 	}
-	at := max(0, strings.LastIndexByte(key, '.')) // ids may have full stops, secrets have none
-	client, err := a.vault.Authenticate(ctx, key[:at], strings.TrimPrefix(key[at:], "."))
-	if err == nil && client.Contract != Name {
-		err = &pin.Error{Code: pin.Unauthorized}
-	}
+	client, err := a.authenticate(ctx, key)
 	if err != nil {
 		return pin.Caller{}, challenged(c, err, `ApiKey realm="hashdt"`)
 	}
@@ -91,6 +87,20 @@ func (a *API) Authorize(c *gin.Context, _ *contract.Operation) (pin.Caller, erro
 		err = badBearer{err}
 	}
 	return caller, challenged(c, err, `Bearer realm="hashdt", error="invalid_token"`)
+}
+
+// authenticate finds the client of an API key. What no key can look like is not looked up: a database
+// takes no text that is not UTF-8.
+func (a *API) authenticate(ctx context.Context, key string) (pin.Client, error) {
+	if strings.ContainsFunc(key, func(r rune) bool { return r < '!' || r > '~' }) {
+		return pin.Client{}, &pin.Error{Code: pin.Unauthorized}
+	}
+	at := max(0, strings.LastIndexByte(key, '.')) // ids may have full stops, secrets have none
+	client, err := a.vault.Authenticate(ctx, key[:at], strings.TrimPrefix(key[at:], "."))
+	if err == nil && client.Contract != Name {
+		err = &pin.Error{Code: pin.Unauthorized}
+	}
+	return client, err
 }
 
 // badBearer is the Unauthorized of a token, where that of the API key would mislead.

@@ -216,6 +216,17 @@ func TestALinkIsHandedOutOncePerRequestID(t *testing.T) {
 	second := ask()
 	require.NotEqual(t, first, second)
 	exchange(t, h, parseLink(t, second))
+
+	var replies sync.Map
+	statuses := together(20, func(int) int {
+		reply := askLink(t, h, "resetpin", normal, "order-2")
+		replies.Store(string(reply.Body), true)
+		return reply.Status
+	})
+	require.Equal(t, map[int]int{http.StatusOK: 20}, statuses)
+	different := 0
+	replies.Range(func(any, any) bool { different++; return true })
+	require.Equal(t, 1, different, "however many ask at once")
 }
 
 // What the OpenAPI document cannot say of the three operations' headers.
@@ -233,6 +244,8 @@ func TestIssuingHeaders(t *testing.T) {
 		"a bearer of another contract":     {"Authorization", "Bearer " + h.mint(t, "thredd-sandbox", time.Hour), http.StatusUnauthorized},
 		"a key with a full stop too many":  {"x-api-key", "hashdt-sandbox.hashdt-sandbox-secret.", http.StatusUnauthorized},
 		"a key with nothing before it":     {"x-api-key", ".hashdt-sandbox-secret", http.StatusUnauthorized},
+		"a key that is not UTF-8":          {"x-api-key", "hashdt-sandbox\xff.hashdt-sandbox-secret", http.StatusUnauthorized},
+		"a key in other letters":           {"x-api-key", "größe.hashdt-sandbox-secret", http.StatusUnauthorized},
 		"an empty key":                     {"x-api-key", "", http.StatusBadRequest},
 		"a product that is none":           {"x-product-id", "../..", http.StatusBadRequest},
 		"a request id of a hundred":        {"x-request-id", strings.Repeat("r", 128), http.StatusOK},
@@ -486,6 +499,19 @@ func TestFiftyGuessesAtTheCurrentPINTakeNoMoreThanTheTries(t *testing.T) {
 		}
 	}
 	require.Equal(t, 3, compared)
+}
+
+// Two browsers that send the right PIN at once both hear so, and no try is lost on the way.
+func TestRightPINsAtOnceLoseNoTry(t *testing.T) {
+	t.Parallel()
+	h := start(t, "")
+	s := exchange(t, h, newLink(t, h, "changepin", normal))
+	sealed := s.seal(t, message("current", "7010"))
+	statuses := together(3, func(int) int { return s.send(t, h, "current", sealed).Status })
+	require.GreaterOrEqual(t, statuses[http.StatusOK], 1)
+	require.Equal(t, 3, statuses[http.StatusOK]+statuses[http.StatusNotFound], "%v", statuses)
+	require.Equal(t, "3", h.triesOf(t, normalToken))
+	s.submit(t, h, "new", "4826").ExpectStatus(http.StatusNoContent)
 }
 
 func TestPageHeaders(t *testing.T) {

@@ -123,6 +123,7 @@ const greeting = `
 PinVault sandbox on {base}
   clients and cards, with all their secrets:  {base}/sandbox/fixtures
   put everything back:                        curl -X POST {base}/sandbox/reset
+  the hosted PIN page, embedded:              {base}/sandbox/iframe
 
 A token, a card's PIN, and how many tries remain. Paste these:
 
