@@ -48,6 +48,8 @@ type surroundings struct {
 	now   func() time.Time // nil: the clock
 	rand  io.Reader        // nil: the system's random source
 	token func(*oauth.Server)
+
+	documents func() (map[string]*contract.Document, error) // loadDocuments
 }
 
 // build wires a server: store and keys to the vault, the vault to the contracts, the contracts to HTTP.
@@ -83,7 +85,7 @@ func build(ctx context.Context, c config.Serve, s surroundings) (http.Handler, e
 	} else if err := sandbox.Refuse(ctx, s.db); err != nil {
 		return nil, err
 	}
-	documents, err := loadDocuments()
+	documents, err := s.documents()
 	if err != nil {
 		return nil, err
 	}

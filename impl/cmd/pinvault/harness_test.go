@@ -3,7 +3,6 @@ package main
 import (
 	"bytes"
 	"context"
-	"io/fs"
 	"log/slog"
 	"maps"
 	"net/http"
@@ -19,14 +18,12 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"pinvault/impl/config"
-	"pinvault/impl/contract"
 	"pinvault/impl/contract/contracttest"
 	"pinvault/impl/oauth"
 	"pinvault/impl/pin"
 	"pinvault/impl/server"
 	"pinvault/impl/store"
 	"pinvault/impl/store/storetest"
-	"pinvault/openapi"
 )
 
 // harness is a whole sandbox server in this process, over a database of its own.
@@ -54,7 +51,7 @@ func start(t testing.TB, url string) *harness {
 
 	h := &harness{store: db, faults: &faults{Store: db}, clock: newClock(), log: &buffer{}, docs: specs(t)}
 	app, err := build(t.Context(), config.Serve{Sandbox: true, PublicURL: "http://sandbox"}, surroundings{
-		db: db, store: h.faults, log: server.NewLogger(h.log, slog.LevelDebug), now: h.clock.now,
+		db: db, store: h.faults, log: server.NewLogger(h.log, slog.LevelDebug), now: h.clock.now, documents: documentsOnce,
 		token: func(s *oauth.Server) { h.tokens = s },
 	})
 	require.NoError(t, err)
@@ -65,19 +62,17 @@ func start(t testing.TB, url string) *harness {
 	return h
 }
 
+// documentsOnce are all contracts. Loading them is most of what a server's start costs, and they do not
+// change.
+var documentsOnce = sync.OnceValues(loadDocuments)
+
 // specs are the documents of all contracts, by name.
 func specs(t testing.TB) map[string]*openapi3.T {
 	t.Helper()
-	files, err := fs.Glob(openapi.Documents, "*.yaml")
+	documents, err := documentsOnce()
 	require.NoError(t, err)
 	all := map[string]*openapi3.T{}
-	for _, f := range files {
-		name, _ := strings.CutSuffix(f, ".yaml")
-		if strings.HasSuffix(name, ".cfg") {
-			continue
-		}
-		d, err := contract.Load(openapi.Documents, name)
-		require.NoError(t, err)
+	for name, d := range documents {
 		all[name] = d.Spec()
 	}
 	return all

@@ -36,7 +36,7 @@ func (c *serveCommand) Run(ctx context.Context) (err error) {
 		return err
 	}
 	c.PublicURL = c.Public(listener.Addr().String())
-	app, err := build(ctx, c.Serve, surroundings{db: db, store: db, log: log})
+	app, err := build(ctx, c.Serve, surroundings{db: db, store: db, log: log, documents: loadDocuments})
 	if err != nil {
 		return errors.Join(err, listener.Close())
 	}
