@@ -14,7 +14,7 @@ export FUZZTIME ?= 5s
 
 VERSION = $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 
-.PHONY: help run test generate verify lint fuzz bench clean bin/pinvault
+.PHONY: help run test generate verify lint fuzz bench docs clean bin/pinvault
 
 help:
 	@awk -F ' *## ' '/^[a-z]+:.*## / { sub(/:.*/, "", $$1); printf "make %-9s %s\n", $$1, $$2 }' Makefile
@@ -23,7 +23,7 @@ run: bin/pinvault ## build PinVault and serve the sandbox on LISTEN (127.0.0.1:8
 	@mkdir -p .local
 	@exec bin/pinvault serve --sandbox --listen '$(LISTEN)' --database-url '$(DATABASE_URL)'
 
-test: ## everything that must hold before a commit: verify, lint, all tests with SQLite and PostgreSQL, a short fuzz, the hosted page in Chromium
+test: ## everything that must hold before a commit: verify, lint, all tests with SQLite and PostgreSQL, a short fuzz, the hosted page and the docs in Chromium
 	@scripts/test
 
 generate: ## write generated/ anew from the contracts in openapi/
@@ -42,7 +42,10 @@ bench: ## the benchmarks that match BENCH (all), COUNT (1) times each; targets i
 	@go version
 	@go test -run '^$$' -bench '$(BENCH)' -benchmem -count '$(COUNT)' ./impl/...
 
-clean: ## remove what the others leave behind: bin/ and .local/ (the sandbox's database, the linter)
+docs: bin/pinvault ## write what /docs serves as a static site into .local/docs
+	@bin/pinvault docs --out .local/docs
+
+clean: ## remove what the others leave behind: bin/ and .local/ (the sandbox's database, the linter, the docs)
 	rm -rf bin .local
 
 # Always asked of the go command, which knows best what has changed. Without

@@ -79,6 +79,7 @@ type Serve struct {
 	Database
 	Keys
 	Sandbox            bool           `name:"sandbox" env:"PINVAULT_SANDBOX" help:"Serve public test data with public keys. Never with a production database."`
+	Docs               bool           `name:"docs" env:"PINVAULT_DOCS" default:"true" negatable:"" help:"Serve the contracts at /docs and /openapi. On unless --no-docs."`
 	Listen             string         `name:"listen" env:"PINVAULT_LISTEN" default:"127.0.0.1:8080" placeholder:"HOST:PORT" help:"Where to listen. Default: ${default}."`
 	PublicURL          string         `name:"public-url" env:"PINVAULT_PUBLIC_URL" placeholder:"URL" help:"The URL under which clients reach this server; the issuer of its tokens. Default: http://HOST:PORT."`
 	TLSCertificate     string         `name:"tls-certificate" env:"PINVAULT_TLS_CERTIFICATE" type:"path" placeholder:"FILE" help:"Certificate chain in PEM, to serve HTTPS."`

@@ -62,6 +62,7 @@ type Options struct {
 	Tokens    Tokens
 	Ready     func(ctx context.Context) error // asks what the server cannot do without
 	Sandbox   Sandbox                         // nil but in a sandbox
+	Docs      *Docs                           // nil: /docs and /openapi are not served
 
 	Log            *slog.Logger
 	Metrics        *prometheus.Registry
@@ -91,13 +92,17 @@ func New(o Options) (http.Handler, error) {
 	}
 
 	m := newMetrics(o.Metrics)
-	common := Contract{Document: o.Common, API: &system{tokens: o.Tokens, ready: o.Ready, sandbox: o.Sandbox}}
+	own := &system{tokens: o.Tokens, ready: o.Ready, sandbox: o.Sandbox}
+	common := Contract{Document: o.Common, API: own}
 	mounted := append([]Contract{common}, o.Contracts...)
 	e.Use(traced, observed(o.Log, m), headers, recovered(o.Log, m, mounted), limited(o.RequestTimeout))
 	for _, c := range mounted {
 		c.mount(e, o.Tokens)
 	}
 	e.GET("/metrics", gin.WrapH(metricsHandler(o.Metrics)))
+	if o.Docs != nil {
+		o.Docs.mount(e, own)
+	}
 	e.NoRoute(func(c *gin.Context) { owner(mounted, c.Request.URL.Path).API.Fail(c, contract.NoRoute) })
 	e.NoMethod(func(c *gin.Context) { owner(mounted, c.Request.URL.Path).API.Fail(c, contract.NoMethod) })
 	return handler(e), nil

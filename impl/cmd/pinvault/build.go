@@ -7,8 +7,10 @@ import (
 	"io"
 	"io/fs"
 	"log/slog"
+	"maps"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -107,6 +109,11 @@ func build(ctx context.Context, c config.Serve, s surroundings) (http.Handler, e
 	o.Common = documents["common"]
 	for name, api := range apis {
 		o.Contracts = append(o.Contracts, server.Contract{Document: documents[name], API: api})
+	}
+	if c.Docs {
+		if o.Docs, err = server.NewDocs(slices.Collect(maps.Values(documents)), openapi.Documents); err != nil {
+			return nil, err
+		}
 	}
 	return server.New(o)
 }

@@ -26,6 +26,7 @@ type commands struct {
 	Migrate migrateCommand `cmd:"" help:"Bring the database's schema up to date."`
 	Keys    keysCommand    `cmd:"" help:"Make and import keys."`
 	Token   tokenCommand   `cmd:"" help:"Make and read the tokens of Accosa's contract."`
+	Docs    docsCommand    `cmd:"" help:"Write the contracts' documentation as a static site."`
 	Audit   auditCommand   `cmd:"" help:"Check the audit trail."`
 	Version versionCommand `cmd:"" help:"Print the version."`
 }

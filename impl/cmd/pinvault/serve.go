@@ -41,7 +41,7 @@ func (c *serveCommand) Run(ctx context.Context) (err error) {
 		return errors.Join(err, listener.Close())
 	}
 	if c.Sandbox {
-		greet(os.Stdout, c.PublicURL)
+		greet(os.Stdout, c.PublicURL, c.Docs)
 	}
 	log.Info("serving", "listen", listener.Addr().String(), "sandbox", c.Sandbox, "version", version)
 	return serve(ctx, listener, app, c.Shutdown, db, log)
@@ -115,13 +115,20 @@ func purge(ctx context.Context, db *store.Store, log *slog.Logger) {
 }
 
 // greet prints what a newcomer can paste.
-func greet(w io.Writer, base string) {
-	_, _ = fmt.Fprintln(w, strings.ReplaceAll(greeting, "{base}", base))
+func greet(w io.Writer, base string, docs bool) {
+	text := greeting
+	if !docs {
+		text = strings.Replace(text, greetingDocs, "", 1)
+	}
+	_, _ = fmt.Fprintln(w, strings.ReplaceAll(text, "{base}", base))
 }
+
+const greetingDocs = `  docs, with calls to try:                    {base}/docs
+`
 
 const greeting = `
 PinVault sandbox on {base}
-  clients and cards, with all their secrets:  {base}/sandbox/fixtures
+` + greetingDocs + `  clients and cards, with all their secrets:  {base}/sandbox/fixtures
   put everything back:                        curl -X POST {base}/sandbox/reset
   the hosted PIN page, embedded:              {base}/sandbox/iframe
 

@@ -1,0 +1,24 @@
+// Shows the contracts that the page lists. Nothing is asked of another host: no fonts, no telemetry, no
+// agent, no proxy, no link to a hosted client.
+"use strict";
+{
+  const { live, contracts } = JSON.parse(document.getElementById("page").textContent);
+  Scalar.createApiReference("#docs", contracts.map(({ name, title, authentication }, i) => ({
+    title,
+    slug: name,
+    default: i === 0,
+    url: new URL(`openapi/${name}.yaml`, document.baseURI).href,
+    authentication: authentication && { securitySchemes: authentication, preferredSecurityScheme: Object.keys(authentication)[0] },
+    hideTestRequestButton: !live,
+    withDefaultFonts: false,
+    telemetry: false,
+    agent: { disabled: true },
+    mcp: { disabled: true },
+    showDeveloperTools: "never",
+    proxyUrl: "",
+    hideClientButton: true,
+    persistAuth: false,
+    documentDownloadType: "direct",
+    defaultHttpClient: { targetKey: "shell", clientKey: "curl" },
+  })));
+}
