@@ -42,6 +42,7 @@ describe("docs", () => {
       // Only the first group of operations is unfolded, and the page decides which that is.
       const summaries = Object.values(files[i].paths).flatMap((item) => Object.values(item)).map((o) => o.summary).filter(Boolean);
       await page.getByText(new RegExp(`^(${summaries.map((s) => s.replaceAll(/[^\w ]/g, "\\$&")).join("|")})$`)).first().waitFor();
+      assert.equal(await page.getByText("No authentication selected").count(), 0, `${name}: the credentials are filled in`);
       await shot(page, name);
     }
     await leave(page);
@@ -61,6 +62,20 @@ describe("docs", () => {
     assert.deepEqual(await (await reply).json(), { status: "Unblocked", remainingTries: "3" });
     await page.getByRole("dialog").getByText('"Unblocked"').waitFor();
     await shot(page, "call");
+    await leave(page);
+  });
+
+  test("a call runs with the fixture client's API key", async () => {
+    await sandbox.reset();
+    const page = await open(browser, desk);
+    await page.goto(sandbox.url + "/docs#accosa");
+    await page.getByRole("heading", { level: 1, name: "Accosa prepaid, Reset PIN" }).waitFor();
+    await page.getByText("Reset a card's forgotten PIN", { exact: true }).first().click();
+    await page.getByRole("button", { name: /Test Request\s*\(post / }).first().click();
+    const reply = page.waitForResponse((r) => r.request().method() === "POST");
+    await page.getByRole("dialog").getByRole("button", { name: /^Send post/ }).click();
+    assert.equal((await reply).request().headers()["x-api-key"], sandbox.fixtures.clients.accosa["x-api-key"]);
+    assert.equal((await reply).status(), 200);
     await leave(page);
   });
 
