@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/netip"
+	"slices"
 	"strings"
 	"time"
 
@@ -104,7 +105,8 @@ func New(o Options) (http.Handler, error) {
 		o.Docs.mount(e, own)
 	}
 	e.NoRoute(func(c *gin.Context) { owner(mounted, c.Request.URL.Path).API.Fail(c, contract.NoRoute) })
-	e.NoMethod(func(c *gin.Context) { owner(mounted, c.Request.URL.Path).API.Fail(c, contract.NoMethod) })
+	noMethod := func(c *gin.Context) { owner(mounted, c.Request.URL.Path).API.Fail(c, contract.NoMethod) }
+	e.NoMethod(concrete(e, noMethod), noMethod)
 	return handler(e), nil
 }
 
@@ -117,6 +119,39 @@ func handler(e *gin.Engine) http.Handler {
 		c.Request = r
 		e.HandleContext(c)
 	})
+}
+
+// concrete keeps paths without parameters to their own methods. gin would hand GET /cards/search to GET
+// /cards/{cardId}, but the concrete path is the one that is meant (OpenAPI 3.0.3, Paths Object). The
+// handler that it returns writes the Allow of such a path, where gin adds the other path's methods.
+func concrete(e *gin.Engine, noMethod gin.HandlerFunc) gin.HandlerFunc {
+	routes, own := e.Routes(), map[string][]string{}
+	for _, r := range routes {
+		if !strings.ContainsAny(r.Path, ":*") {
+			own[r.Path] = append(own[r.Path], r.Method)
+		}
+	}
+	allow := func(c *gin.Context) {
+		if methods, ok := own[c.Request.URL.Path]; ok {
+			c.Header("Allow", strings.Join(methods, ", "))
+		}
+	}
+	for path, methods := range own {
+		taken := slices.Clone(methods)
+		for _, r := range routes {
+			if holds(r.Path, path) && !slices.Contains(taken, r.Method) {
+				taken = append(taken, r.Method)
+				e.Handle(r.Method, path, allow, noMethod)
+			}
+		}
+	}
+	return allow
+}
+
+// holds tells whether a concrete path is one of a template's, such as /cards/search of /cards/:cardId.
+func holds(template, path string) bool {
+	want, got := strings.Split(template, "/"), strings.Split(path, "/")
+	return slices.EqualFunc(want, got, func(w, g string) bool { return w == g || strings.HasPrefix(w, ":") && g != "" })
 }
 
 // mount puts authorization and the contract check before the contract's handlers.
