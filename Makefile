@@ -14,7 +14,7 @@ export FUZZTIME ?= 5s
 
 VERSION = $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 
-.PHONY: help run test generate verify lint fuzz bench docs clean bin/pinvault
+.PHONY: help run test generate verify lint fuzz contract bench docs clean bin/pinvault
 
 help:
 	@awk -F ' *## ' '/^[a-z]+:.*## / { sub(/:.*/, "", $$1); printf "make %-9s %s\n", $$1, $$2 }' Makefile
@@ -45,7 +45,10 @@ bench: ## the benchmarks that match BENCH (all), COUNT (1) times each; targets i
 docs: bin/pinvault ## write what /docs serves as a static site into .local/docs
 	@bin/pinvault docs --out .local/docs
 
-clean: ## remove what the others leave behind: bin/ and .local/ (the sandbox's database, the linter, the docs)
+contract: ## Schemathesis over every document, EXAMPLES (50) an operation and phase; see schemathesis/README.md
+	@scripts/contract
+
+clean: ## remove what the others leave behind: bin/ and .local/ (the sandbox's database, the tools, the docs)
 	rm -rf bin .local
 
 # Always asked of the go command, which knows best what has changed. Without
