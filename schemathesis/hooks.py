@@ -17,6 +17,7 @@ import schemathesis
 from cryptography.hazmat.primitives import padding
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from jwcrypto import jwe, jwk
 from schemathesis.core import NOT_SET
 from schemathesis.core.failures import ServerError
 from schemathesis.openapi.checks import AuthScenario, IgnoredAuth
@@ -31,11 +32,13 @@ def fixture(document):
     response.raise_for_status()
     fixtures = response.json()
     CARDS.extend(fixtures["cards"].values())
+    LINKS.update({"x-api-key": fixtures["clients"]["hashdt"]["x-api-key"]})
     return fixtures["clients"].get(document.get("x-fixture-client"), {})
 
 
 RANDOM = random.Random(20260115)  # its own: Hypothesis seeds the shared one
 CARDS = []
+LINKS = {}  # headers of the contract that gives out links to the hosted page
 CLIENT = {}  # of the document under test, set when it is loaded
 
 
@@ -234,6 +237,27 @@ def once(name, value):
     return new[:12] if name == "msg_id" else new
 
 
+def session(card, step):
+    """What a step of the hosted page takes: {} where the card takes no PIN. Step is the end of its path."""
+    wanted = {name: card[listed] for name, listed in ALIASES.items() if name.startswith("x-")}
+    action = RANDOM.choice(["setpin", "resetpin", "changepin"])
+    headers = {**LINKS, **wanted, "x-request-id": str(uuid.UUID(int=RANDOM.getrandbits(128), version=4))}
+    link = requests.get(f"{URL}/issuing/api/v1/card/{action}", headers=headers, timeout=10)
+    if not link.ok:
+        return {}
+    page, secret = link.json()["data"][0]["set_pin_url"].split("#")
+    parts = {"sessionId": page.rsplit("/", 1)[1], "secret": secret}
+    if step in ("current", "new"):
+        granted = requests.post(page + "/exchange", json={"secret": secret}, timeout=10).json()
+        sealed = jwe.JWE(
+            json.dumps({"for": step, "pin": RANDOM.choice([card["pin"], card["pin"], "4826", "1"])}).encode(),
+            json.dumps({"alg": "ECDH-ES", "enc": "A256GCM"}),
+            recipient=jwk.JWK(**granted["key"]),
+        )
+        parts |= {"token": granted["token"], "pin": sealed.serialize(compact=True)}
+    return parts
+
+
 @schemathesis.hook
 def before_call(context, case, kwargs):
     """Has what is well formed reach the vault: a made-up card is unknown, a used idempotency key a replay."""
@@ -243,7 +267,10 @@ def before_call(context, case, kwargs):
         case.headers = {**(case.headers or {}), "Content-Type": "application/json"}
     known = {}
     if case.meta.phase.name.value == "fuzzing" and RANDOM.random() < 0.8:
-        known = {**CLIENT, **RANDOM.choice(CARDS)}
+        card = RANDOM.choice(CARDS)
+        known = {**CLIENT, **card}
+        if "sessionId" in (case.path_parameters or {}):
+            known = session(card, case.path.rsplit("/", 1)[1])
     for part in ("path_parameters", "query", "headers", "body"):
         found = getattr(case, part)
         if not isinstance(found, Mapping):
