@@ -190,7 +190,7 @@ def wrong_type_is_500(failure, case, response):
 
 
 def no_key_is_400(failure, case, response):
-    """hashdt answers a missing header with 400, and the API key is a header (DOC). A wrong key is 401."""
+    """hashdt answers a missing header with 400, and the API key is a header (LOCAL). A wrong key is 401."""
     return (
         isinstance(failure, IgnoredAuth)
         and case.path.startswith("/issuing/api/")
