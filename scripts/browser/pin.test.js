@@ -25,8 +25,12 @@ const embed = async (page, url, selector = "#form:not([hidden])", origin = partn
   await frame.waitForSelector(selector);
   return frame;
 };
-const events = (page) => page.evaluate(() => globalThis.events);
-const types = async (page) => (await events(page)).map((e) => e.data.type).filter((t) => t !== "resize");
+// What the parent has heard; with a last type, when that has arrived: a message comes after the page shows why.
+const events = async (page, last) => {
+  if (last) await page.waitForFunction((type) => globalThis.events.some((e) => e.data.type === type), last);
+  return page.evaluate(() => globalThis.events);
+};
+const types = async (page, last) => (await events(page, last)).map((e) => e.data.type).filter((t) => t !== "resize");
 const title = (frame, text) => frame.waitForFunction((t) => document.getElementById("title").textContent === t, text);
 const label = (frame, text) => frame.waitForFunction((t) => document.getElementById("label").textContent === t && !document.getElementById("pin").readOnly, text);
 const complaint = (frame, text) => frame.waitForFunction((t) => document.getElementById("error").textContent === t, text);
@@ -57,7 +61,7 @@ describe("flows", () => {
     await enter(page, "4826");
     await title(frame, "Your PIN is set");
     await look(page, frame, "set done");
-    assert.deepEqual(await types(page), ["ready", "valid", "success"]);
+    assert.deepEqual(await types(page, "success"), ["ready", "valid", "success"]);
     for (const { origin, data } of await events(page)) {
       assert.equal(origin, sandbox.url);
       assert.deepEqual([data.source, data.action, data.requestId], ["pinvault", "set", requestId]);
@@ -107,7 +111,7 @@ describe("flows", () => {
     await label(frame, "Confirm new PIN");
     await enter(page, "4826");
     await title(frame, "Your PIN is changed");
-    assert.deepEqual(await types(page), ["ready", "valid", "valid", "valid", "success"]);
+    assert.deepEqual(await types(page, "success"), ["ready", "valid", "valid", "valid", "success"]);
     quiet(await events(page), "7010", "9182", "1234", "4826");
     await close(page);
     assert.deepEqual(await sandbox.verify("normal", "4826"), { result: "match", remainingTries: 3 });
@@ -123,7 +127,7 @@ describe("flows", () => {
     await enter(page, "9182");
     await title(frame, "Your PIN is blocked");
     await look(page, frame, "blocked");
-    assert.deepEqual((await events(page)).filter((e) => e.data.type === "failure").map((e) => e.data.code), ["blocked"]);
+    assert.deepEqual((await events(page, "failure")).filter((e) => e.data.type === "failure").map((e) => e.data.code), ["blocked"]);
     quiet(await events(page), "9182");
     await close(page);
     assert.deepEqual(await sandbox.verify("normal", "7010"), { result: "blocked", remainingTries: 0 });
@@ -153,7 +157,7 @@ describe("flows", () => {
     await other.goto("about:blank");
     const frame = await embed(other, link.url, "#text:not([hidden])");
     await title(frame, "This link cannot be used");
-    assert.deepEqual((await events(other)).filter((e) => e.data.type === "failure").map((e) => e.data.code), ["unusable"]);
+    assert.deepEqual((await events(other, "failure")).filter((e) => e.data.type === "failure").map((e) => e.data.code), ["unusable"]);
     await close(other);
   });
 
