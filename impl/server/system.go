@@ -61,7 +61,8 @@ func (s *system) GetTokenKeys(context.Context, common.GetTokenKeysRequestObject)
 		return nil, err
 	}
 	var set common.GetTokenKeys200JSONResponse
-	return set, errors.Join(json.Unmarshal(raw, &set))
+	err = json.Unmarshal(raw, &set)
+	return set, err
 }
 
 // IssueToken exchanges client credentials, from the form or HTTP Basic, for a bearer token.

@@ -31,11 +31,9 @@ func (c *auditVerifyCommand) Validate() error {
 
 // Run walks all events and checks their chains.
 func (c *auditVerifyCommand) Run(ctx context.Context) (err error) {
-	ks := keyring.Sandbox()
-	if !c.Sandbox {
-		if ks, err = loadKeyset(c.Keys); err != nil {
-			return err
-		}
+	ks, err := loadKeyset(c.Sandbox, c.Keys)
+	if err != nil {
+		return err
 	}
 	db, err := store.Open(ctx, c.DatabaseURL, store.Options{})
 	if err != nil {

@@ -56,12 +56,9 @@ type surroundings struct {
 
 // build wires a server: store and keys to the vault, the vault to the contracts, the contracts to HTTP.
 func build(ctx context.Context, c config.Serve, s surroundings) (http.Handler, error) {
-	ks := keyring.Sandbox()
-	if !c.Sandbox {
-		var err error
-		if ks, err = loadKeyset(c.Keys); err != nil {
-			return nil, err
-		}
+	ks, err := loadKeyset(c.Sandbox, c.Keys)
+	if err != nil {
+		return nil, err
 	}
 	ring := keyring.New(ks, s.store, s.now)
 	vault := pin.NewVault(s.store, ring, s.now, s.rand)

@@ -58,8 +58,11 @@ func masterKey(k config.Keys) ([]byte, error) {
 	return keyring.ParseMasterKey(text)
 }
 
-// loadKeyset opens the keyset file.
-func loadKeyset(k config.Keys) (*keyring.Keyset, error) {
+// loadKeyset is a sandbox's keyset, or that of the keyset file.
+func loadKeyset(sandbox bool, k config.Keys) (*keyring.Keyset, error) {
+	if sandbox {
+		return keyring.Sandbox(), nil
+	}
 	master, err := masterKey(k)
 	if err != nil {
 		return nil, err

@@ -92,11 +92,9 @@ func (c *keysImportCommand) count() int {
 
 // Run asks for the key, shows what it is known by, and keeps it once that was confirmed.
 func (c *keysImportCommand) Run(ctx context.Context) (err error) {
-	ks := keyring.Sandbox()
-	if !c.Sandbox {
-		if ks, err = loadKeyset(c.Keys); err != nil {
-			return err
-		}
+	ks, err := loadKeyset(c.Sandbox, c.Keys)
+	if err != nil {
+		return err
 	}
 	db, err := store.Open(ctx, c.DatabaseURL, store.Options{})
 	if err != nil {

@@ -51,11 +51,9 @@ func (k *tokenKeys) find(ctx context.Context) (_ []*keyring.TokenKey, err error)
 	if k.Client == "" {
 		return k.own()
 	}
-	ks := keyring.Sandbox()
-	if !k.Sandbox {
-		if ks, err = loadKeyset(k.Keys); err != nil {
-			return nil, err
-		}
+	ks, err := loadKeyset(k.Sandbox, k.Keys)
+	if err != nil {
+		return nil, err
 	}
 	db, err := store.Open(ctx, k.DatabaseURL, store.Options{})
 	if err != nil {
