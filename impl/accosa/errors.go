@@ -177,7 +177,7 @@ func (a *API) sealed(c *gin.Context, r row) (token accosa.Token, ok bool) {
 	if key == nil {
 		return token, false
 	}
-	token, err := a.seal(key, a.failure(known, r))
+	token, err := a.seal(c, key, a.failure(known, r))
 	return token, err == nil
 }
 

@@ -181,7 +181,7 @@ func (a *API) ResetPin(ctx context.Context, r accosa.ResetPinRequestObject) (acc
 	if err != nil {
 		return nil, err
 	}
-	token, err := a.seal(known.key, reply)
+	token, err := a.seal(ctx, known.key, reply)
 	return accosa.ResetPin200JSONResponse(token), err
 }
 
@@ -235,11 +235,12 @@ func TokenKeys(ctx context.Context, keys Keys, c pin.Client) ([]*keyring.TokenKe
 }
 
 // seal makes the token of a reply.
-func (a *API) seal(key *keyring.TokenKey, reply any) (accosa.Token, error) {
+func (a *API) seal(ctx context.Context, key *keyring.TokenKey, reply any) (accosa.Token, error) {
 	text, err := json.Marshal(reply)
 	if err != nil {
 		return accosa.Token{}, err
 	}
+	contract.Inside(ctx, text)
 	token, err := key.Seal(a.random, text)
 	return accosa.Token{Token: token}, err
 }

@@ -28,6 +28,8 @@ type mediaType struct {
 	name  string // as the document writes it
 	kind  mediaKind
 	shape *shape
+
+	message string // the component schema of what is inside a sealed body (x-decrypted-schema)
 }
 
 type mediaKind int
@@ -57,13 +59,23 @@ func newBody(known shapes, op *openapi3.Operation) *body {
 	b := &body{
 		required:   spec.Required,
 		typeAlways: spec.Required || typeAlways,
-		media:      map[string]*mediaType{},
+		media:      known.media(spec.Content),
 		types:      strings.Join(slices.Sorted(maps.Keys(spec.Content)), ", "),
 	}
-	for name, m := range spec.Content {
-		b.media[strings.ToLower(name)] = &mediaType{name: name, kind: kindOf(name), shape: known.of(m.Schema.Value)}
-	}
 	return b
+}
+
+// media are the media types of a content, by lower-case name.
+func (known shapes) media(content openapi3.Content) map[string]*mediaType {
+	media := make(map[string]*mediaType, len(content))
+	for name, m := range content {
+		described := &mediaType{name: name, kind: kindOf(name), message: MessageSchema(m.Extensions)}
+		if m.Schema != nil { // only a reply's may be without
+			described.shape = known.of(m.Schema.Value)
+		}
+		media[strings.ToLower(name)] = described
+	}
+	return media
 }
 
 // checkBody does by itself what openapi3filter.ValidateRequestBody does, and shares the schemas with
@@ -132,14 +144,20 @@ func (b *body) find(h http.Header) *mediaType {
 	if media, ok := b.media[sent[0]]; ok && media.name == sent[0] {
 		return media
 	}
-	name, parameters, err := mime.ParseMediaType(sent[0])
-	charset, given := parameters["charset"]
-	media := b.media[name]
-	if err != nil || media == nil || given && !strings.EqualFold(charset, "utf-8") {
+	media := described(b.media, sent[0])
+	if media != nil {
+		h.Set("Content-Type", media.name)
+	}
+	return media
+}
+
+// described is the media type that a Content-Type names, nil when it names none of these.
+func described(media map[string]*mediaType, contentType string) *mediaType {
+	name, parameters, err := mime.ParseMediaType(contentType)
+	if charset, given := parameters["charset"]; err != nil || given && !strings.EqualFold(charset, "utf-8") {
 		return nil
 	}
-	h.Set("Content-Type", media.name)
-	return media
+	return media[name]
 }
 
 // What is set aside for a body before it is read, in bytes: the word of its Content-Length, within

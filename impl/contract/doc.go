@@ -1,5 +1,6 @@
-// Package contract holds requests against the OpenAPI documents: it finds the operation, checks
-// parameters, media type and body, and says in [Violation]s what breaks the rules.
+// Package contract holds requests, and in a sandbox replies too, against the OpenAPI documents: it
+// finds the operation, checks parameters, media type and body, and says in [Violation]s what breaks
+// the rules.
 //
 // It knows kin-openapi and gin's names for paths, and no partner: the rules come from the documents
 // in openapi/, and what is wrong is told in terms that a partner package can render (which field,

@@ -28,6 +28,8 @@ type Document struct {
 	operations []*Operation
 	routes     map[string]map[string]*Operation // method, then gin's path
 	messages   map[string]*shape                // component schemas by name
+	replies    *openapi3filter.Options          // as options, for replies
+	unrouted   *reply                           // x-error-response; nil where the document has none
 }
 
 // Option changes how a document is used.
@@ -55,21 +57,27 @@ func Load(fsys fs.FS, name string, options ...Option) (*Document, error) {
 		maxBody:  DefaultMaxBody,
 		routes:   map[string]map[string]*Operation{},
 		messages: map[string]*shape{},
-		options: &openapi3filter.Options{
-			SkipSettingDefaults: true, // defaults would rewrite the request
-			SchemaValidationOptions: []openapi3.SchemaValidationOption{
-				openapi3.MultiErrors(),
-				openapi3.VisitAsRequest(),
-				openapi3.DisableSchemaErrorDetails(), // no text of its errors is used; should one be, no value is in it
-				openapi3.WithStringFormatValidators(stringFormats()),
-			},
-		},
+		options:  filter(openapi3.VisitAsRequest()),
+		replies:  filter(openapi3.VisitAsResponse()),
 	}
 	for _, option := range options {
 		option(d)
 	}
 	d.compile()
 	return d, nil
+}
+
+// filter are the options of all checks, of requests or of replies.
+func filter(as openapi3.SchemaValidationOption) *openapi3filter.Options {
+	return &openapi3filter.Options{
+		SkipSettingDefaults: true, // defaults would rewrite the request
+		SchemaValidationOptions: []openapi3.SchemaValidationOption{
+			as,
+			openapi3.MultiErrors(),
+			openapi3.DisableSchemaErrorDetails(), // no text of its errors is used; should one be, no value is in it
+			openapi3.WithStringFormatValidators(stringFormats()),
+		},
+	}
 }
 
 // open loads a document with its references. The position of every element is kept: the order of
@@ -101,6 +109,11 @@ func (d *Document) compile() {
 			d.routes[op.Method] = map[string]*Operation{}
 		}
 		d.routes[op.Method][op.GinPath] = op
+	}
+	if name, ok := d.spec.Extensions["x-error-response"].(string); ok && d.spec.Components != nil {
+		if ref := d.spec.Components.Responses[name]; ref != nil {
+			d.unrouted = newReply(known, ref.Value)
+		}
 	}
 }
 

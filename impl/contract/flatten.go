@@ -14,11 +14,15 @@ import (
 // check holds a decoded value against the schema of root, and lists the violations in the document's
 // order.
 func (d *Document) check(in In, root *shape, label string, value any) []Violation {
-	err := root.schema.VisitJSON(value, d.options.SchemaValidationOptions...)
+	return check(d.options, in, root, label, value)
+}
+
+func check(o *openapi3filter.Options, in In, root *shape, label string, value any) []Violation {
+	err := root.schema.VisitJSON(value, o.SchemaValidationOptions...)
 	if err == nil {
 		return nil
 	}
-	f := flattener{options: d.options.SchemaValidationOptions, in: in, root: root, label: label}
+	f := flattener{options: o.SchemaValidationOptions, in: in, root: root, label: label}
 	f.add(nil, err)
 	return f.violations()
 }

@@ -32,7 +32,8 @@ type Operation struct {
 	path     []parameter // each in the document's order
 	query    []parameter
 	header   []parameter
-	body     *body // nil where none is described
+	body     *body             // nil where none is described
+	replies  map[string]*reply // by status; "default" for any other
 }
 
 func newOperation(d *Document, known shapes, l listed) *Operation {
@@ -45,6 +46,10 @@ func newOperation(d *Document, known shapes, l listed) *Operation {
 		document: d,
 		route:    &routers.Route{Spec: d.spec, Path: l.path, PathItem: l.item, Method: l.method, Operation: l.spec},
 		body:     newBody(known, l.spec),
+		replies:  map[string]*reply{},
+	}
+	for status, ref := range l.spec.Responses.Map() {
+		op.replies[status] = newReply(known, ref.Value)
 	}
 	op.Scopes, op.Public = authorization(d.spec, l.spec)
 	lists := map[In]*[]parameter{InPath: &op.path, InQuery: &op.query, InHeader: &op.header}

@@ -14,6 +14,7 @@ type metrics struct {
 	requests *prometheus.CounterVec
 	duration *prometheus.HistogramVec
 	panics   prometheus.Counter
+	broken   *prometheus.CounterVec
 }
 
 func newMetrics(r prometheus.Registerer) *metrics {
@@ -28,8 +29,11 @@ func newMetrics(r prometheus.Registerer) *metrics {
 		panics: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "pinvault_panics_total", Help: "Panics in handlers, each answered by a 500.",
 		}),
+		broken: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "pinvault_response_violations_total", Help: "Replies of a sandbox that broke their document.",
+		}, []string{"contract"}),
 	}
-	r.MustRegister(m.requests, m.duration, m.panics)
+	r.MustRegister(m.requests, m.duration, m.panics, m.broken)
 	return m
 }
 

@@ -96,17 +96,26 @@ func callers() []string {
 }
 
 // observation is what the log line and the metrics say of a request besides its status.
-type observation struct{ contract, operation string }
+type observation struct {
+	contract, operation string
+	described           *contract.Operation // nil where the document has none
+}
 
 const observationKey = "pinvault.observation"
 
 // observe notes which operation a request is.
 func observe(c *gin.Context, name string, op *contract.Operation) {
-	o := observation{contract: name}
+	o := observation{contract: name, described: op}
 	if op != nil {
 		o.operation = op.ID
 	}
 	c.Set(observationKey, o)
+}
+
+func observationOf(c *gin.Context) observation {
+	seen, _ := c.Get(observationKey)
+	o, _ := seen.(observation)
+	return o
 }
 
 // observed logs and counts each request: never its path, which may hold a reference, but its route.
@@ -115,8 +124,7 @@ func observed(log *slog.Logger, m *metrics) gin.HandlerFunc {
 		began := time.Now()
 		c.Next()
 		took := time.Since(began)
-		seen, _ := c.Get(observationKey)
-		o, _ := seen.(observation)
+		o := observationOf(c)
 		status := c.Writer.Status()
 		m.count(o, c.Request.Method, status, took)
 

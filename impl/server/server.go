@@ -96,7 +96,11 @@ func New(o Options) (http.Handler, error) {
 	own := &system{tokens: o.Tokens, ready: o.Ready, sandbox: o.Sandbox}
 	common := Contract{Document: o.Common, API: own}
 	mounted := append([]Contract{common}, o.Contracts...)
-	e.Use(traced, observed(o.Log, m), headers, recovered(o.Log, m, mounted), limited(o.RequestTimeout))
+	e.Use(traced, observed(o.Log, m))
+	if o.Sandbox != nil {
+		e.Use(answered(o.Log, m, mounted))
+	}
+	e.Use(headers, recovered(o.Log, m, mounted), limited(o.RequestTimeout))
 	for _, c := range mounted {
 		c.mount(e, o.Tokens)
 	}

@@ -59,6 +59,11 @@ func start(t testing.TB, url string) *harness {
 	t.Cleanup(s.Close)
 	h.url = s.URL
 	h.client = contracttest.New(t, s.URL, slices.Collect(maps.Values(h.docs))...)
+	t.Cleanup(func() { // the server's own check of its replies, which is another than the client's
+		for line := range strings.Lines(h.log.String()) {
+			require.NotContains(t, line, "reply breaks its document")
+		}
+	})
 	return h
 }
 

@@ -1,0 +1,119 @@
+package contract
+
+import (
+	"context"
+	"maps"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/getkin/kin-openapi/openapi3"
+	"github.com/getkin/kin-openapi/openapi3filter"
+)
+
+// reply is a response as the document describes it.
+type reply struct {
+	headers []parameter
+	media   map[string]*mediaType // by lower-case name; empty where there is no body
+	types   string                // the names, for Violation.Limit
+}
+
+func newReply(known shapes, spec *openapi3.Response) *reply {
+	r := &reply{media: known.media(spec.Content), types: strings.Join(slices.Sorted(maps.Keys(spec.Content)), ", ")}
+	for _, name := range slices.Sorted(maps.Keys(spec.Headers)) {
+		// A header of a reply is described as a parameter is, but for its name and place (OpenAPI 3.0.3, Header Object).
+		described := spec.Headers[name].Value.Parameter
+		described.Name, described.In = name, openapi3.ParameterInHeader
+		r.headers = append(r.headers, newParameter(known, &openapi3.ParameterRef{Value: &described}))
+	}
+	return r
+}
+
+// Reply is what was answered to a request.
+type Reply struct {
+	Status  int
+	Header  http.Header
+	Body    []byte
+	Message []byte // what is inside a sealed body, see [Inside]; nil when nobody told
+}
+
+// CheckReply holds a reply of the operation against the document. Nil means that it keeps the contract.
+func (op *Operation) CheckReply(r Reply) []Violation {
+	described := op.replies[strconv.Itoa(r.Status)]
+	if described == nil {
+		described = op.replies["default"]
+	}
+	if described == nil {
+		return []Violation{{In: InStatus, Rule: RuleStatus, Limit: strings.Join(slices.Sorted(maps.Keys(op.replies)), ", ")}}
+	}
+	return op.document.checkReply(described, r)
+}
+
+// CheckUnrouted holds a reply where no operation is, to an unknown path or method, against the
+// document's x-error-response. A document without one leaves such replies open.
+func (d *Document) CheckUnrouted(r Reply) []Violation {
+	if d.unrouted == nil {
+		return nil
+	}
+	return d.checkReply(d.unrouted, r)
+}
+
+func (d *Document) checkReply(described *reply, r Reply) []Violation {
+	found := checkAll(described.headers, &openapi3filter.RequestValidationInput{Request: &http.Request{Header: r.Header}, Options: d.replies})
+	if len(described.media) == 0 {
+		if len(r.Body) > 0 {
+			found = append(found, Violation{In: InBody, Rule: RuleAdditionalBody})
+		}
+		return found
+	}
+	media := contentOf(described.media, r.Header)
+	if media == nil {
+		return append(found, Violation{In: InMediaType, Rule: RuleMediaType, Limit: described.types})
+	}
+	found = append(found, d.checkAnswer(InBody, media.kind, media.shape, r.Body)...)
+	if message := d.messages[media.message]; message != nil && r.Message != nil {
+		found = append(found, d.checkAnswer(InMessage, jsonMedia, message, r.Message)...)
+	}
+	return found
+}
+
+func contentOf(media map[string]*mediaType, h http.Header) *mediaType {
+	if sent := h["Content-Type"]; len(sent) == 1 {
+		return described(media, sent[0])
+	}
+	return nil
+}
+
+// checkAnswer is as strict as the check of a request's body.
+func (d *Document) checkAnswer(in In, kind mediaKind, root *shape, data []byte) []Violation {
+	var value any = string(data)
+	rule := Rule("")
+	if kind == jsonMedia {
+		value, rule = strict(data)
+	} else if !legible(string(data)) {
+		rule = RuleCharacters
+	}
+	switch {
+	case rule != "":
+		return []Violation{{In: in, Rule: rule}}
+	case root == nil:
+		return nil
+	}
+	return check(d.replies, in, root, xLabel(root.schema.Extensions), value)
+}
+
+type insideKey struct{}
+
+// Listen makes a context in which [Inside] tells what is inside a sealed reply.
+func Listen(ctx context.Context, heard func(message []byte)) context.Context {
+	return context.WithValue(ctx, insideKey{}, heard)
+}
+
+// Inside tells whoever checks replies what is inside a sealed one: from outside nobody can look. Where
+// nobody checks, nothing happens.
+func Inside(ctx context.Context, message []byte) {
+	if heard, ok := ctx.Value(insideKey{}).(func([]byte)); ok {
+		heard(message)
+	}
+}

@@ -1,0 +1,59 @@
+package server
+
+import (
+	"bytes"
+	"log/slog"
+	"net/http"
+
+	"github.com/gin-gonic/gin"
+
+	"pinvault/impl/contract"
+	"pinvault/impl/pin"
+)
+
+// answered holds every reply against its own document: one that breaks it goes out all the same, and is
+// logged as an error and counted. It keeps a copy of each reply, so it has its place in a sandbox.
+func answered(log *slog.Logger, m *metrics, all []Contract) gin.HandlerFunc {
+	for _, ct := range all {
+		m.broken.WithLabelValues(ct.Document.Name()) // 0 is told too
+	}
+	return func(c *gin.Context) {
+		kept := &keptReply{ResponseWriter: c.Writer}
+		c.Writer = kept
+		var message []byte
+		c.Request = c.Request.WithContext(contract.Listen(c.Request.Context(), func(inside []byte) { message = inside }))
+		c.Next()
+		reply := contract.Reply{Status: kept.Status(), Header: kept.Header(), Body: kept.body.Bytes(), Message: message}
+		o := observationOf(c)
+		name, violations := o.contract, []contract.Violation(nil)
+		switch {
+		case o.described != nil:
+			violations = o.described.CheckReply(reply)
+		case reply.Status == http.StatusNotFound || reply.Status == http.StatusMethodNotAllowed:
+			document := owner(all, c.Request.URL.Path).Document
+			name, violations = document.Name(), document.CheckUnrouted(reply)
+		}
+		if len(violations) == 0 {
+			return
+		}
+		m.broken.WithLabelValues(name).Inc()
+		log.ErrorContext(c.Request.Context(), "reply breaks its document", "violations", contract.Broken(violations).Error(), "status", reply.Status,
+			"contract", name, "operation", o.operation, "trace", pin.CallerFrom(c.Request.Context()).TraceID)
+	}
+}
+
+// keptReply keeps what is written through it.
+type keptReply struct {
+	gin.ResponseWriter
+	body bytes.Buffer
+}
+
+func (k *keptReply) Write(data []byte) (int, error) {
+	k.body.Write(data)
+	return k.ResponseWriter.Write(data)
+}
+
+func (k *keptReply) WriteString(text string) (int, error) {
+	k.body.WriteString(text)
+	return k.ResponseWriter.WriteString(text)
+}

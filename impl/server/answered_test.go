@@ -1,0 +1,85 @@
+package server
+
+import (
+	"bytes"
+	"context"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"testing"
+	"testing/fstest"
+
+	"github.com/gin-gonic/gin"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/stretchr/testify/require"
+
+	"pinvault/impl/contract"
+	"pinvault/openapi"
+)
+
+// A reply that breaks its own document is logged and counted by a sandbox, without what was in it.
+func TestASandboxTellsOfRepliesThatBreakTheirDocument(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		name, path string
+		shout      func(c *gin.Context)
+		logged     string // "" where nothing is wrong
+	}{
+		{"as documented", "/fixture/x", func(c *gin.Context) { c.Status(http.StatusOK) }, ""},
+		{"an undocumented status", "/fixture/x", func(c *gin.Context) { c.Status(http.StatusTeapot) }, "status: status 200"},
+		{"an undocumented body", "/fixture/x", func(c *gin.Context) { c.String(http.StatusOK, "4826") }, "body: additionalBody"},
+		{"an undocumented body that is streamed", "/fixture/x", func(c *gin.Context) { _, _ = c.Writer.Write([]byte("4826")) }, "body: additionalBody"},
+		{"a panic where no 500 is documented", "/fixture/x", func(*gin.Context) { panic("4826") }, "status: status 200"},
+		{"an unknown path, not in the shape for that", "/fixture/x/y", nil, "media-type: mediaType application/problem+json"},
+		{"an unknown path of nobody's", "/nowhere", nil, ""},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			log := &bytes.Buffer{}
+			app := sandboxServer(t, log, test.shout)
+			before := metric(t, app)
+			require.Contains(t, before, `pinvault_response_violations_total{contract="fixture"} 0`)
+			send(t, app, http.MethodPost, test.path, nil)
+			if test.logged == "" {
+				require.NotContains(t, log.String(), "reply breaks its document")
+				require.Contains(t, metric(t, app), `pinvault_response_violations_total{contract="fixture"} 0`)
+				return
+			}
+			require.Contains(t, log.String(), `"level":"ERROR","msg":"reply breaks its document","violations":"`+test.logged+`"`)
+			require.NotContains(t, log.String(), "4826")
+			require.Contains(t, metric(t, app), `pinvault_response_violations_total{contract="fixture"} 1`)
+		})
+	}
+}
+
+func TestOnlyASandboxKeepsReplies(t *testing.T) {
+	t.Parallel()
+	app, log := newServer(t, func(c *gin.Context) { c.Status(http.StatusTeapot) })
+	send(t, app, http.MethodPost, "/fixture/x", nil)
+	require.NotContains(t, log.String(), "reply breaks its document")
+	require.NotContains(t, metric(t, app), "pinvault_response_violations_total{")
+}
+
+func sandboxServer(t *testing.T, log *bytes.Buffer, shout func(*gin.Context)) http.Handler {
+	t.Helper()
+	common, err := contract.Load(openapi.Documents, "common")
+	require.NoError(t, err)
+	own, err := contract.Load(fstest.MapFS{"fixture.yaml": {Data: []byte(document + `
+  responses: {Problem: {description: no, content: {application/problem+json: {schema: {type: object}}}}}
+x-error-response: Problem
+`)}}, "fixture")
+	require.NoError(t, err)
+	app, err := New(Options{Common: common, Contracts: []Contract{{Document: own, API: fixture{shout}}}, Tokens: tokens{}, Sandbox: noSandbox{},
+		Ready: func(context.Context) error { return nil }, Log: NewLogger(log, slog.LevelInfo), Metrics: prometheus.NewRegistry()})
+	require.NoError(t, err)
+	return app
+}
+
+type noSandbox struct{ Sandbox }
+
+func metric(t *testing.T, app http.Handler) string {
+	t.Helper()
+	w := httptest.NewRecorder()
+	app.ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/metrics", http.NoBody))
+	return w.Body.String()
+}
