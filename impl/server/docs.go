@@ -28,7 +28,7 @@ import (
 var portal embed.FS
 
 // Docs are the contracts to read: a page that shows all of them, and each document as it was written
-// (YAML) and as JSON in one piece.
+// (YAML), as JSON in one piece, and as the page shows it.
 //
 // All URLs within are relative to the page, so that the same files make a static site.
 type Docs struct {
@@ -84,11 +84,16 @@ func NewDocs(documents []*contract.Document, written fs.FS) (*Docs, error) {
 		if err != nil {
 			return nil, err
 		}
+		shown, err := tellOrigins(asWritten)
+		if err != nil {
+			return nil, err
+		}
 		bundle, err := contract.Bundle(written, document.Name())
 		if err != nil {
 			return nil, err
 		}
 		d.files = append(d.files,
+			docsFile{"docs/" + document.Name() + ".yaml", "application/yaml", shown},
 			docsFile{"openapi/" + document.Name() + ".yaml", "application/yaml", asWritten},
 			docsFile{"openapi/" + document.Name() + ".json", "application/json", bundle})
 	}

@@ -7,7 +7,7 @@
     title,
     slug: name,
     default: i === 0,
-    url: new URL(`openapi/${name}.yaml`, document.baseURI).href,
+    url: new URL(`docs/${name}.yaml`, document.baseURI).href,
     authentication: authentication && { securitySchemes: authentication, preferredSecurityScheme: Object.keys(authentication)[0] },
     hideTestRequestButton: !live,
     withDefaultFonts: false,
