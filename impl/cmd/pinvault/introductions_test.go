@@ -262,3 +262,38 @@ func (w worked) block(t *testing.T, format pinblock.Format, name string) {
 		contracttest.JSON(map[string]any{"pinBlock": w.values["block"], "format": name, "keyId": keyID})).ExpectStatus(http.StatusOK)
 	require.Equal(t, "match", reply.Text("/result"))
 }
+
+// Whoever has to encrypt is shown how, in each language; scripts/sdk/samples runs what is shown.
+func TestEncryptedCallsHaveSamplesInEveryLanguage(t *testing.T) {
+	t.Parallel()
+	encrypted := 0
+	for name, doc := range specs(t) {
+		for path, item := range doc.Paths.Map() {
+			for method, operation := range item.Operations() {
+				var samples []struct{ Lang, Label, Source string }
+				written, shown := operation.Extensions["x-codeSamples"]
+				raw, err := json.Marshal(written)
+				require.NoError(t, err)
+				require.NoError(t, json.Unmarshal(raw, &samples), "%s: %s %s", name, method, path)
+				seals := false
+				if operation.RequestBody != nil {
+					for _, media := range operation.RequestBody.Value.Content {
+						_, sealed := media.Extensions["x-decrypted-schema"]
+						seals = seals || sealed
+					}
+				}
+				if !seals && !shown {
+					continue
+				}
+				encrypted++
+				var labels []string
+				for _, s := range samples {
+					labels = append(labels, s.Label+" in "+s.Lang)
+					require.NotEmpty(t, s.Source, "%s: %s %s: %s", name, method, path, s.Label)
+				}
+				require.ElementsMatch(t, []string{"curl in Shell", "Go in Go", "TypeScript in TypeScript", "Python in Python", "Java in Java"}, labels, "%s: %s %s", name, method, path)
+			}
+		}
+	}
+	require.NotZero(t, encrypted, "documents that say what they encrypt")
+}
