@@ -1002,8 +1002,9 @@ var swaggerSpec = []string{
 	"skON7X28l1K5YU9xVICShdiWJNydWC63t48WLKZSL7cnpexTlsfcgFGMp6Fv65EOcrJ7XG7q0lsi6Kqs",
 	"z9e06GjnuWA7nbStNDuR6cKFtFParh3aN12xZ7veFzUwZZF3uz/IWe76Z41vCP3+fzfqfrFyl8f9w/o/",
 	"bTiHwyNsOd0Kvq+2kAs7fLxMkXY0auXC9F/4/xybfvwv+JeN75+0kFbVjcRqWKtRli06etCm5MWoraDS",
-	"2qPvctsxSiyjfOGPsak0GAa94PGm3KvFtCGVLIYpS5mI7EhNUMEQJaiNYkYq2y2yTnVYxKHHcH2dX+rD",
-	"g9oHzYxs8ztbALuzFjV+yIk0ZsPlaLi2dIEacffQsXlvR5UHhqp/cqGnmcIZf0CLdi+4efzfAAAA//8=",
+	"2qPvctsxSiyjfOEny8V+voHABWRKxnlk1wuDXKXBMOhZuygTYnek5vGmJK/FG0AqWQxTljIR2SmcoBoj",
+	"SlAbxYxUtsFk/fCwCF2P4fo6v9TnDbUPmknc5ne2ZnbHM2oQkN9pjJPLaXJt6QJo4u6hY1PljirPGFX/",
+	"F0NPM4Uz/oBWQL3g5vF/AwAA//8=",
 }
 
 // decodeSpec returns the embedded OpenAPI spec as raw JSON bytes,

@@ -64,7 +64,7 @@ func (a *API) Fail(c *gin.Context, err error) {
 	if _, broken := errors.AsType[contract.Broken](err); !broken {
 		_ = c.Error(err)
 	}
-	c.AbortWithStatusJSON(r.status, hashdt.Error{Code: r.status, Message: r.message, Status: hashdt.ErrorStatusError})
+	c.AbortWithStatusJSON(r.status, hashdt.Error{Code: int32(r.status), Message: r.message, Status: hashdt.ErrorStatusError})
 }
 
 func rowOf(err error) row {

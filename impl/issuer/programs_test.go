@@ -120,7 +120,9 @@ func TestPages(t *testing.T) {
 			s.vault.records = []pin.Record{{Card: storedCard()}}
 			for i := range tc.rows {
 				id := fmt.Sprintf("row-%d", i+1)
-				s.vault.programs = append(s.vault.programs, pin.Program{ID: id, Policy: pin.PolicyOff})
+				p := storedProgram()
+				p.ID = id
+				s.vault.programs = append(s.vault.programs, p)
 				s.vault.clients = append(s.vault.clients, pin.Client{ID: id})
 				s.vault.events = append(s.vault.events, pin.AuditEvent{ID: id, Seq: int64(i + 1)})
 			}
