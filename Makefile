@@ -14,7 +14,7 @@ export FUZZTIME ?= 5s
 
 VERSION = $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 
-.PHONY: help run test generate verify lint fuzz contract bench docs clean bin/pinvault
+.PHONY: help run test generate verify lint release fuzz contract bench docs clean bin/pinvault
 
 help:
 	@awk -F ' *## ' '/^[a-z]+:.*## / { sub(/:.*/, "", $$1); printf "make %-9s %s\n", $$1, $$2 }' Makefile
@@ -32,8 +32,11 @@ generate: ## write generated/ anew from the contracts in openapi/
 verify: ## check that generated/ follows from openapi/, that the code is formatted and that go.mod is tidy
 	@scripts/verify
 
-lint: ## golangci-lint over the Go code, shellcheck over the scripts
+lint: ## golangci-lint over the Go code, shellcheck over the scripts, Spectral and Redocly CLI over the documents, oasdiff against the released ones
 	@scripts/lint
+
+release: ## keep the documents in openapi/released/, which later ones must not break; refuses breaks that CHANGELOG.md does not name
+	@scripts/release
 
 fuzz: ## every fuzz target for FUZZTIME (5s) each
 	@scripts/fuzz

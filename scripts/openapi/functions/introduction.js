@@ -1,0 +1,14 @@
+// The sections of an introduction begin with their name in bold, **Errors.**, in info.description. The
+// document that seals messages has one on encryption besides.
+export default function introduction(document, { sections }) {
+  const text = document.info?.description ?? '';
+  const wanted = sealed(document) ? [...sections, 'Encryption'] : sections;
+  return wanted
+    .filter((name) => !text.includes(`**${name}.**`))
+    .map((name) => ({ message: `info.description has no section **${name}.**`, path: ['info', 'description'] }));
+}
+
+function sealed(node) {
+  return node !== null && typeof node === 'object' &&
+    ('x-decrypted-schema' in node || Object.values(node).some(sealed));
+}
