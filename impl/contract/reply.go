@@ -12,6 +12,15 @@ import (
 	"github.com/getkin/kin-openapi/openapi3filter"
 )
 
+// The parts that a reply has besides its headers, media type and body.
+const (
+	InStatus  In = "status"
+	InMessage In = "message" // what is inside a sealed body
+)
+
+// RuleStatus is the one rule that only replies break: the document does not describe the status.
+const RuleStatus Rule = "status"
+
 // reply is a response as the document describes it.
 type reply struct {
 	headers []parameter

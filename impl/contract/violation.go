@@ -24,9 +24,6 @@ const (
 	InMediaType In = "media-type"
 	InSize      In = "size"
 	InBody      In = "body"
-
-	InStatus  In = "status"  // of a reply
-	InMessage In = "message" // what is inside a sealed reply
 )
 
 // Rule is the rule that is broken. Where OpenAPI has a keyword for it, the Rule is that keyword; a
@@ -69,7 +66,6 @@ const (
 	RuleMediaType      Rule = "mediaType"      // Content-Type absent, repeated or not described
 	RuleEncoding       Rule = "encoding"       // Content-Encoding other than identity
 	RuleOperation      Rule = "operation"      // a route or message that the document does not describe
-	RuleStatus         Rule = "status"         // a reply whose status the document does not describe
 )
 
 // order sorts the violations of one field: what is missing or of the wrong type first, then the
