@@ -8,8 +8,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 scratch=$(mktemp -d "${TMPDIR:-/tmp}/pinvault-gate.XXXXXX")
 trap 'rm -rf "$scratch"' EXIT
 mkdir "$scratch/tree"
-git ls-files -z --cached --others --exclude-standard |
-	tar --create --null --files-from=- --ignore-failed-read 2>/dev/null | tar --extract --directory "$scratch/tree"
+tar --create --exclude=./.git --exclude=./.local --exclude=./bin --exclude=node_modules . | tar --extract --directory "$scratch/tree"
 mkdir -p .local/tools .local/openapi
 mkdir "$scratch/tree/.local"
 ln -s "$PWD/.local/tools" "$PWD/.local/openapi" "$scratch/tree/.local"
