@@ -72,6 +72,7 @@ describe("docs", () => {
     await page.goto(sandbox.url + "/docs#accosa");
     await page.getByRole("heading", { level: 1, name: "Accosa prepaid, Reset PIN" }).waitFor();
     await page.getByText("Reset a card's forgotten PIN", { exact: true }).first().click();
+    await page.getByText("$server/").first().waitFor(); // the document's sample, which seals, and not a made-up call
     await page.getByRole("button", { name: /Test Request\s*\(post / }).first().click();
     const reply = page.waitForResponse((r) => r.request().method() === "POST");
     await page.getByRole("dialog").getByRole("button", { name: /^Send post/ }).click();

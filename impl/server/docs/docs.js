@@ -19,6 +19,7 @@
     hideClientButton: true,
     persistAuth: false,
     documentDownloadType: "direct",
-    defaultHttpClient: { targetKey: "shell", clientKey: "curl" },
+    // The document's own samples where it has some, and otherwise the call that is made up for curl.
+    defaultHttpClient: { targetKey: "custom", clientKey: "shell" },
   })));
 }
