@@ -1,0 +1,140 @@
+// Command documents writes the contracts into a folder as client generators take them: each in one
+// piece, as JSON, and with what is inside an encrypted message in place of its envelope. A generated
+// client speaks in clear; the transport beneath it seals and opens.
+//
+//	go run ./scripts/sdk/documents DIR
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/getkin/kin-openapi/openapi3"
+
+	"pinvault/impl/contract"
+	"pinvault/openapi"
+)
+
+func main() {
+	if len(os.Args) != 2 {
+		fmt.Fprintln(os.Stderr, "usage: documents DIR")
+		os.Exit(2)
+	}
+	if err := write(openapi.Documents, os.Args[1]); err != nil {
+		fmt.Fprintln(os.Stderr, "documents:", err)
+		os.Exit(1)
+	}
+}
+
+// write writes every document that stands in fsys, as <name>.json.
+func write(fsys fs.FS, dir string) error {
+	files, err := fs.Glob(fsys, "*.yaml")
+	if err != nil {
+		return err
+	}
+	for _, file := range files {
+		name := strings.TrimSuffix(file, ".yaml")
+		if strings.HasSuffix(name, ".cfg") {
+			continue
+		}
+		bundle, err := contract.Bundle(fsys, name)
+		if err != nil {
+			return err
+		}
+		prepared, err := prepare(bundle)
+		if err != nil {
+			return fmt.Errorf("%s: %w", name, err)
+		}
+		if err := os.WriteFile(filepath.Join(dir, name+".json"), prepared, 0o600); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// prepare opens the envelopes of a document and takes its examples away: those of the error rows break
+// the schemas on purpose, and generators check them.
+func prepare(bundle []byte) ([]byte, error) {
+	spec, err := openapi3.NewLoader().LoadFromData(bundle)
+	if err != nil {
+		return nil, err
+	}
+	for _, content := range contents(spec) {
+		if err := clearOf(spec, content); err != nil {
+			return nil, err
+		}
+		for _, media := range content {
+			media.Example, media.Examples = nil, nil
+		}
+	}
+	return json.MarshalIndent(spec, "", "  ")
+}
+
+// contents are the contents of all requests and replies. One that several operations share comes up several times.
+func contents(spec *openapi3.T) []openapi3.Content {
+	var all []openapi3.Content
+	reply := func(r *openapi3.ResponseRef) { all = append(all, r.Value.Content) }
+	for _, item := range spec.Paths.Map() {
+		for _, operation := range item.Operations() {
+			if operation.RequestBody != nil {
+				all = append(all, operation.RequestBody.Value.Content)
+			}
+			for _, r := range operation.Responses.Map() {
+				reply(r)
+			}
+		}
+	}
+	if spec.Components != nil {
+		for _, body := range spec.Components.RequestBodies {
+			all = append(all, body.Value.Content)
+		}
+		for _, r := range spec.Components.Responses {
+			reply(r)
+		}
+	}
+	return all
+}
+
+// decrypted names the component schema of what is inside an encrypted message.
+const decrypted = "x-decrypted-schema"
+
+// clearOf has a content describe its messages in clear, as application/json. Where the contract takes the same
+// message in clear anyway, that stays as it is.
+func clearOf(spec *openapi3.T, content openapi3.Content) error {
+	const clearType = "application/json"
+	for mediaType, media := range content {
+		name, sealed := media.Extensions[decrypted].(string)
+		if !sealed {
+			continue
+		}
+		message := spec.Components.Schemas[name]
+		if message == nil {
+			return fmt.Errorf("%s names %s, which is no component schema", decrypted, name)
+		}
+		delete(media.Extensions, decrypted)
+		if mediaType != clearType {
+			delete(content, mediaType)
+			if content[clearType] != nil {
+				continue
+			}
+			content[clearType] = media
+		}
+		media.Schema = withReplies(openapi3.NewSchemaRef("#/components/schemas/"+name, message.Value), media.Schema)
+	}
+	return nil
+}
+
+// withReplies is the schema of a message and, where its envelope is one of several replies, of the others: a reply
+// may be in clear where no key is known to seal it with. The envelope is the first of them.
+func withReplies(message, envelope *openapi3.SchemaRef) *openapi3.SchemaRef {
+	if len(envelope.Value.OneOf) < 2 {
+		return message
+	}
+	either := openapi3.NewSchema()
+	either.OneOf = append(openapi3.SchemaRefs{message}, envelope.Value.OneOf[1:]...)
+	return openapi3.NewSchemaRef("", either)
+}
