@@ -37,7 +37,7 @@ var rules = []rule{
 	{"impl/config", nil, []string{"gin", "gorm"}},
 	{"impl/sandbox", []string{"impl/pin", "impl/keyring"}, []string{"gin", "gorm"}},
 	{"impl/server", []string{"impl/contract", "impl/oauth", "impl/pin", "generated/common"}, []string{"gorm"}},
-	{"scripts/", []string{"impl/contract"}, []string{"gin", "gorm"}},
+	{"scripts/", []string{"impl/contract", "openapi"}, []string{"gin", "gorm"}},
 	{"impl/cmd/", []string{"impl/", "models", "models/", "openapi", "generated/"}, nil},
 }
 

@@ -11,6 +11,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/getkin/kin-openapi/openapi3"
@@ -56,8 +57,8 @@ func write(fsys fs.FS, dir string) error {
 	return nil
 }
 
-// prepare opens the envelopes of a document and takes its examples away: those of the error rows break
-// the schemas on purpose, and generators check them.
+// prepare opens the envelopes of a document and takes away what is not for generators: examples, of which those
+// of the error rows break the schemas on purpose, and what a schema must not be, which no type can say.
 func prepare(bundle []byte) ([]byte, error) {
 	spec, err := openapi3.NewLoader().LoadFromData(bundle)
 	if err != nil {
@@ -69,6 +70,12 @@ func prepare(bundle []byte) ([]byte, error) {
 		}
 		for _, media := range content {
 			media.Example, media.Examples = nil, nil
+			allow(media.Schema)
+		}
+	}
+	if spec.Components != nil {
+		for _, schema := range spec.Components.Schemas {
+			allow(schema)
 		}
 	}
 	return json.MarshalIndent(spec, "", "  ")
@@ -137,4 +144,21 @@ func withReplies(message, envelope *openapi3.SchemaRef) *openapi3.SchemaRef {
 	either := openapi3.NewSchema()
 	either.OneOf = append(openapi3.SchemaRefs{message}, envelope.Value.OneOf[1:]...)
 	return openapi3.NewSchemaRef("", either)
+}
+
+// allow takes `not` out of a schema and what stands within it.
+func allow(schema *openapi3.SchemaRef) {
+	if schema == nil || schema.Ref != "" {
+		return
+	}
+	s := schema.Value
+	s.Not = nil
+	allow(s.Items)
+	allow(s.AdditionalProperties.Schema)
+	for _, property := range s.Properties {
+		allow(property)
+	}
+	for _, choice := range slices.Concat(s.OneOf, s.AnyOf, s.AllOf) {
+		allow(choice)
+	}
 }
