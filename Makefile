@@ -14,7 +14,7 @@ export FUZZTIME ?= 5s
 
 VERSION = $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 
-.PHONY: help run test generate verify lint release fuzz contract bench docs clean bin/pinvault
+.PHONY: help run test generate verify lint release fuzz contract sdk bench docs clean bin/pinvault
 
 help:
 	@awk -F ' *## ' '/^[a-z]+:.*## / { sub(/:.*/, "", $$1); printf "make %-9s %s\n", $$1, $$2 }' Makefile
@@ -50,6 +50,9 @@ docs: bin/pinvault ## write what /docs serves as a static site into .local/docs
 
 contract: ## Schemathesis over every document, EXAMPLES (50) an operation and phase; see schemathesis/README.md
 	@scripts/contract
+
+sdk: ## clients in every language of scripts/sdk from every document, compiled and tried against a sandbox; see scripts/sdk/README.md
+	@scripts/sdk/run
 
 clean: ## remove what the others leave behind: bin/ and .local/ (the sandbox's database, the tools, the docs)
 	rm -rf bin .local

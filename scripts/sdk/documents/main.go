@@ -7,10 +7,10 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 
@@ -32,7 +32,12 @@ func main() {
 }
 
 // write writes every document that stands in fsys, as <name>.json.
-func write(fsys fs.FS, dir string) error {
+func write(fsys fs.FS, dir string) (err error) {
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, root.Close()) }()
 	files, err := fs.Glob(fsys, "*.yaml")
 	if err != nil {
 		return err
@@ -50,7 +55,7 @@ func write(fsys fs.FS, dir string) error {
 		if err != nil {
 			return fmt.Errorf("%s: %w", name, err)
 		}
-		if err := os.WriteFile(filepath.Join(dir, name+".json"), prepared, 0o600); err != nil {
+		if err := root.WriteFile(name+".json", prepared, 0o600); err != nil {
 			return err
 		}
 	}
@@ -64,7 +69,8 @@ func prepare(bundle []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	for _, content := range contents(spec) {
+	contents, parameters := parts(spec)
+	for _, content := range contents {
 		if err := clearOf(spec, content); err != nil {
 			return nil, err
 		}
@@ -72,6 +78,9 @@ func prepare(bundle []byte) ([]byte, error) {
 			media.Example, media.Examples = nil, nil
 			allow(media.Schema)
 		}
+	}
+	for _, p := range parameters {
+		p.Value.Example, p.Value.Examples = nil, nil
 	}
 	if spec.Components != nil {
 		for _, schema := range spec.Components.Schemas {
@@ -81,14 +90,16 @@ func prepare(bundle []byte) ([]byte, error) {
 	return json.MarshalIndent(spec, "", "  ")
 }
 
-// contents are the contents of all requests and replies. One that several operations share comes up several times.
-func contents(spec *openapi3.T) []openapi3.Content {
-	var all []openapi3.Content
-	reply := func(r *openapi3.ResponseRef) { all = append(all, r.Value.Content) }
+// parts are the contents of all requests and replies, and all parameters. What several operations share comes up
+// several times.
+func parts(spec *openapi3.T) (contents []openapi3.Content, parameters openapi3.Parameters) {
+	reply := func(r *openapi3.ResponseRef) { contents = append(contents, r.Value.Content) }
 	for _, item := range spec.Paths.Map() {
+		parameters = append(parameters, item.Parameters...)
 		for _, operation := range item.Operations() {
+			parameters = append(parameters, operation.Parameters...)
 			if operation.RequestBody != nil {
-				all = append(all, operation.RequestBody.Value.Content)
+				contents = append(contents, operation.RequestBody.Value.Content)
 			}
 			for _, r := range operation.Responses.Map() {
 				reply(r)
@@ -96,14 +107,17 @@ func contents(spec *openapi3.T) []openapi3.Content {
 		}
 	}
 	if spec.Components != nil {
+		for _, p := range spec.Components.Parameters {
+			parameters = append(parameters, p)
+		}
 		for _, body := range spec.Components.RequestBodies {
-			all = append(all, body.Value.Content)
+			contents = append(contents, body.Value.Content)
 		}
 		for _, r := range spec.Components.Responses {
 			reply(r)
 		}
 	}
-	return all
+	return contents, parameters
 }
 
 // decrypted names the component schema of what is inside an encrypted message.
