@@ -63,13 +63,14 @@ func write(fsys fs.FS, dir string) (err error) {
 }
 
 // prepare opens the envelopes of a document and takes away what is not for generators: examples, of which those
-// of the error rows break the schemas on purpose, and what a schema must not be, which no type can say.
+// of the error rows break the schemas on purpose; links, whose bodies some take for text alone; and what a schema
+// must not be, which no type can say.
 func prepare(bundle []byte) ([]byte, error) {
 	spec, err := openapi3.NewLoader().LoadFromData(bundle)
 	if err != nil {
 		return nil, err
 	}
-	contents, parameters := parts(spec)
+	contents, parameters, replies := parts(spec)
 	for _, content := range contents {
 		if err := clearOf(spec, content); err != nil {
 			return nil, err
@@ -82,7 +83,11 @@ func prepare(bundle []byte) ([]byte, error) {
 	for _, p := range parameters {
 		p.Value.Example, p.Value.Examples = nil, nil
 	}
+	for _, r := range replies {
+		r.Links = nil
+	}
 	if spec.Components != nil {
+		spec.Components.Links = nil
 		for _, schema := range spec.Components.Schemas {
 			allow(schema)
 		}
@@ -90,10 +95,12 @@ func prepare(bundle []byte) ([]byte, error) {
 	return json.MarshalIndent(spec, "", "  ")
 }
 
-// parts are the contents of all requests and replies, and all parameters. What several operations share comes up
-// several times.
-func parts(spec *openapi3.T) (contents []openapi3.Content, parameters openapi3.Parameters) {
-	reply := func(r *openapi3.ResponseRef) { contents = append(contents, r.Value.Content) }
+// parts are the contents of all requests and replies, all parameters and all replies. What several operations share
+// comes up several times.
+func parts(spec *openapi3.T) (contents []openapi3.Content, parameters openapi3.Parameters, replies []*openapi3.Response) {
+	reply := func(r *openapi3.ResponseRef) {
+		contents, replies = append(contents, r.Value.Content), append(replies, r.Value)
+	}
 	for _, item := range spec.Paths.Map() {
 		parameters = append(parameters, item.Parameters...)
 		for _, operation := range item.Operations() {
@@ -117,7 +124,7 @@ func parts(spec *openapi3.T) (contents []openapi3.Content, parameters openapi3.P
 			reply(r)
 		}
 	}
-	return contents, parameters
+	return contents, parameters, replies
 }
 
 // decrypted names the component schema of what is inside an encrypted message.

@@ -31,6 +31,7 @@ func TestEveryDocumentIsWrittenInClear(t *testing.T) {
 		require.NoError(t, err, name)
 		require.NoError(t, spec.Validate(t.Context()), name)
 		require.NotContains(t, string(text), decrypted, name)
+		require.NotContains(t, string(text), `"links"`, name)
 	}
 	require.Greater(t, documents, 5)
 	written, err := os.ReadDir(dir)
