@@ -22,7 +22,7 @@ from clients.common.models import Fixtures, TokenRequest, TokenResponse
 from clients.creditplus.api.helpdesk import reset_pin_retry_counter_v2
 from clients.creditplus.models import Done, ResetRequest
 from clients.issuer.api.cards import create_card
-from clients.issuer.api.pi_ns import get_pin_status, verify_pin
+from clients.issuer.api.pin import get_pin_status, verify_pin
 from clients.issuer.models import Card, NewCard, PinBlock, Reference, Verification
 from clients.issuer.models import PinStatus as IssuerPinStatus
 from clients.networkintl.api.card_pin import change_card_pin_v1
