@@ -2,6 +2,7 @@
 
 PINVAULT_URL names the server, a sandbox. PINVAULT_PASS is `messages` (what is inside an encrypted
 message is generated and checked, and travels sealed) or `envelopes` (the sealed text itself is).
+PINVAULT_SECRETS names the file that gets what the server must not log, one a line.
 """
 
 import base64
@@ -10,10 +11,12 @@ import os
 import random
 import secrets
 import uuid
+from collections import Counter
 from collections.abc import Mapping
 
 import requests
 import schemathesis
+from cryptography.hazmat.decrepit.ciphers.algorithms import TripleDES
 from cryptography.hazmat.primitives import padding
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -24,22 +27,36 @@ from schemathesis.openapi.checks import AuthScenario, IgnoredAuth
 
 URL = os.environ["PINVAULT_URL"]
 MESSAGES = os.environ.get("PINVAULT_PASS", "messages") == "messages"
+SECRETS = open(os.environ.get("PINVAULT_SECRETS", os.devnull), "a", buffering=1)  # noqa: SIM115
+
+RANDOM = random.Random(20260115)  # its own: Hypothesis seeds the shared one
+PLANTED = "907153862417"  # a PIN that no log may hold
+CLIENTS = {}  # the fixtures' clients
+CLIENT = {}  # the one of the document under test, set when it is loaded
+CARDS = {}  # the fixtures' cards
+ISSUED = set()  # every text that the server has given out: an id among them is a real one
 
 
-def fixture(document):
-    """The sandbox's client of a document; {} where all is public."""
+def secret(value):
+    SECRETS.write(value + "\n")
+    return value
+
+
+def load_fixtures(document):
+    """Reads the sandbox's clients and cards. A document without a client of its own gets the issuer's."""
     response = requests.get(URL + "/sandbox/fixtures", timeout=10)
     response.raise_for_status()
     fixtures = response.json()
-    CARDS.extend(fixtures["cards"].values())
-    LINKS.update({"x-api-key": fixtures["clients"]["hashdt"]["x-api-key"]})
-    return fixtures["clients"].get(document.get("x-fixture-client"), {})
-
-
-RANDOM = random.Random(20260115)  # its own: Hypothesis seeds the shared one
-CARDS = []
-LINKS = {}  # headers of the contract that gives out links to the hosted page
-CLIENT = {}  # of the document under test, set when it is loaded
+    CLIENTS.update(fixtures["clients"])
+    CLIENT.update(CLIENTS[document.get("x-fixture-client", "issuer")])
+    CARDS.update(fixtures["cards"])
+    secret(PLANTED)
+    for card in CARDS.values():
+        secret(card["pan"])
+    for client in CLIENTS.values():
+        for name, value in client.items():
+            if name.endswith(("_secret", "_hex", "-key", "Code", "token")):
+                secret(value)
 
 
 # --- authorization ---
@@ -57,7 +74,7 @@ def token(path):
         timeout=10,
     )
     response.raise_for_status()
-    return response.json()["access_token"]
+    return secret(response.json()["access_token"])
 
 
 # An auth provider and not a hook: ignored_auth has to be able to take it away.
@@ -101,7 +118,7 @@ def resolved(document, schema):
 @schemathesis.hook
 def before_load_schema(context, raw_schema):
     """Has the document describe what is inside its messages instead of their envelopes."""
-    CLIENT.update(fixture(raw_schema))
+    load_fixtures(raw_schema)
     if not MESSAGES:
         return
     for content in contents(raw_schema):
@@ -147,31 +164,37 @@ def as_json(value):
     return json.dumps(value, ensure_ascii=False).encode("utf-8", "surrogatepass")
 
 
+def base64url(raw):
+    return base64.urlsafe_b64encode(raw).rstrip(b"=").decode()
+
+
+def jwe_dir(text):
+    """Credit+'s message: a JWE in compact serialization, dir and A256GCM (RFC 7516)."""
+    header = base64url(as_json({"alg": "dir", "enc": "A256GCM", "kid": CLIENT["key_id"]}))
+    iv = secrets.token_bytes(12)
+    sealed = AESGCM(bytes.fromhex(CLIENT["key_hex"])).encrypt(iv, text, header.encode())
+    return ".".join([header, "", base64url(iv), base64url(sealed[:-16]), base64url(sealed[-16:])])
+
+
+def envelope(media_type, message):
+    """A message as it travels."""
+    text = as_json(message)
+    return jwe_dir(text) if media_type == "application/jose" else {"token": aes_cbc(text)}
+
+
 # Serializers and not before_call: a body that is changed there counts as generated anew.
 @schemathesis.serializer("application/json")
 def to_json(context, value):
     if isinstance(value, bytes):
         return value
-    if sealed_in(content_of(context.case)):
-        value = {"token": aes_cbc(as_json(value))}
-    return as_json(value)
-
-
-def base64url(raw):
-    return base64.urlsafe_b64encode(raw).rstrip(b"=")
+    return as_json(envelope("application/json", value) if sealed_in(content_of(context.case)) else value)
 
 
 @schemathesis.serializer("application/jose")
 def to_jose(context, value):
-    """A JWE in compact serialization, dir and A256GCM (RFC 7516)."""
     if isinstance(value, bytes):
         return value
-    if not MESSAGES:
-        return str(value).encode()
-    header = base64url(as_json({"alg": "dir", "enc": "A256GCM", "kid": CLIENT["key_id"]}))
-    iv = secrets.token_bytes(12)
-    sealed = AESGCM(bytes.fromhex(CLIENT["key_hex"])).encrypt(iv, as_json(value), header)
-    return b".".join([header, b"", base64url(iv), base64url(sealed[:-16]), base64url(sealed[-16:])])
+    return (envelope("application/jose", value) if MESSAGES else str(value)).encode()
 
 
 # --- what is meant ---
@@ -204,23 +227,127 @@ def filter_failure(context, failure, case, response):
     return not any(meant(failure, case, response) for meant in (wrong_type_is_500, no_key_is_400))
 
 
-# --- depth ---
+# --- real data ---
 
-# Names by which contracts know what the fixtures list under another.
-ALIASES = {
-    "card_number": "pan",
-    "card_expiry_date": "expiry",
-    "card_sequence_number": "sequence",
-    "deviceNumber": "number",
-    "x-product-id": "programId",
-    "x-cardholder-id": "cardholderId",
-    "x-wallet-id": "walletId",
-    "x-card-id": "hashdtCardId",
-    "encryption_key_id": "zpk_id",
-}
+# Generated data is well formed and means nothing: a made-up card is unknown, a random block does not open.
+# So that requests reach the vault, most of the well-formed ones speak of the fixtures, the first of each
+# operation and phase always. Of how many one does not:
+MADE_UP = {"examples": 1, "coverage": 2, "fuzzing": 5, "stateful": 5}
+SENT = Counter()  # well-formed requests, by operation and phase
+LAST = {}  # the metadata of the request before this one
 
 # What must be new in every request, or the request is a replay.
 ONCE = {"Idempotency-Key", "IdempotencyKey", "x-request-id", "msg_id", "clientTxnId"}
+
+# Where a PIN is asked for, and where somebody might write one: PLANTED stands there now and then.
+TEMPTING = {"pin", "newPIN", "description", "notes", "reason"}
+
+
+def pin_block(pin, pan=""):
+    """Format 0 over a PAN, format 1 without one (ISO 9564-1), under the client's zone PIN key (TDES, ECB)."""
+    block = int(f"{0 if pan else 1}{len(pin):X}{pin}".ljust(16, "F"), 16)
+    if pan:
+        block ^= int(pan[-13:-1], 16)
+    key = bytes.fromhex(CLIENT["zpk_hex"])
+    encryptor = Cipher(TripleDES(key + key[:8]), modes.ECB()).encryptor()
+    return (encryptor.update(block.to_bytes(8, "big")) + encryptor.finalize()).hex().upper()
+
+
+def facts(card):
+    """What is true of a card and good in a request, by the names that the contracts have for it."""
+    made = {"pan", "pin", "status", "upgradeStatus", "expiry", "sequence", "token"}  # whoever makes a card chooses
+    known = {name: value for name, value in {**CLIENT, **card}.items() if name not in made}
+    if "zpk_hex" in CLIENT:
+        known |= {
+            "pinBlock": pin_block(RANDOM.choice([card["pin"], PLANTED])),
+            "format": "ISO-1",
+            "keyId": CLIENT["zpk_id"],
+            "encryption_key_id": CLIENT["zpk_id"],
+            "encryption_key_type": "TDES",
+            "encryption_method": "SYMMETRIC_ENC",
+            "encrypted_old_pin": pin_block(card["pin"], card["pan"]),
+            "encrypted_new_pin": pin_block(card["pin"], card["pan"]),
+        }
+    return known | {
+        "card_number": card["pan"],
+        "card_expiry_date": card["expiry"],
+        "card_sequence_number": card["sequence"],
+        "card_identifier_type": "EXID",
+        "card_identifier_id": card["exid"],
+        "deviceNumber": card["number"],
+        "x-product-id": card["programId"],
+        "x-cardholder-id": card["cardholderId"],
+        "x-wallet-id": card["walletId"],
+        "x-card-id": card["hashdtCardId"],
+        "timestamp": "2026-01-15T12:00:00.000+00:00",
+        "dataValidUntilTimestamp": "2099-12-31T23:59:59.000+00:00",
+        "requestDate": "01/15/2026 15:59:59",
+        "requestDateTime": "20260115155959",
+        "timeZone": "Asia/Dubai",
+        "grant_type": "client_credentials",
+        "scope": "pins:read",
+    }
+
+
+def fresh():
+    return str(uuid.UUID(int=RANDOM.getrandbits(128), version=4))
+
+
+KEYS = {}  # of sessions of the hosted page, by the token that came with them
+
+
+def session(card, step):
+    """What a step of the hosted page takes, by a link just made: {} where the card takes no PIN."""
+    action = {"current": "changepin", "new": "resetpin"}.get(step) or RANDOM.choice(["changepin", "resetpin"])
+    if card is CARDS["unchosen"]:
+        action = "setpin"
+    known = facts(card) | {"x-api-key": CLIENTS["hashdt"]["x-api-key"], "x-request-id": fresh()}
+    headers = {name: value for name, value in known.items() if name.startswith("x-")}
+    link = requests.get(f"{URL}/issuing/api/v1/card/{action}", headers=headers, timeout=10)
+    if not link.ok:
+        return {}
+    page, fragment = link.json()["data"][0]["set_pin_url"].split("#")
+    parts = {"sessionId": page.rsplit("/", 1)[1], "secret": secret(fragment)}
+    ISSUED.add(parts["sessionId"])
+    if step in ("current", "new"):
+        granted = requests.post(page + "/exchange", json={"secret": fragment}, timeout=10).json()
+        KEYS[granted["token"]] = granted["key"]
+        parts["token"] = secret(granted["token"])
+    return parts
+
+
+def sealed_pin(token, step):
+    """A PIN as the hosted page sends it, to the key of its session."""
+    pin = RANDOM.choice([PLANTED, "4826", "1", *(card["pin"] for card in CARDS.values())])
+    message = jwe.JWE(
+        json.dumps({"for": step, "pin": pin}).encode(),
+        json.dumps({"alg": "ECDH-ES", "enc": "A256GCM"}),
+        recipient=jwk.JWK(**KEYS[token]),
+    )
+    return message.serialize(compact=True)
+
+
+def known(case):
+    """Real values for this request, by name; {} where what was generated stays as it is."""
+    phase, step = case.meta.phase.name.value, case.path.rsplit("/", 1)[1]
+    turn = SENT[case.operation.label, phase]
+    SENT[case.operation.label, phase] += 1
+    if (turn + 1) % MADE_UP[phase] == 0 and (phase != "examples" or step != "setpin"):
+        return {}  # examples are of the fixtures already, but for a parameter that is good for one operation alone
+    suited = CARDS["unchosen" if step == "setpin" else "normal"]
+    card = suited if turn % 2 == 0 else RANDOM.choice(list(CARDS.values()))
+    if "sessionId" in (case.path_parameters or {}):
+        return {} if linked(case, case.path_parameters["sessionId"]) else session(card, step)
+    if "number" in (case.path_parameters or {}):
+        return {"number": "SR0000000000"}
+    if "encryption_key_id" in (case.query or {}):
+        return {"encryption_key_id": CLIENT["rsa_key_id"]}
+    return facts(card)
+
+
+def linked(case, value):
+    """Whether the value may have come by a link: then it stays."""
+    return case.meta.phase.name.value == "stateful" and isinstance(value, str) and value in ISSUED
 
 
 def each(value, change):
@@ -230,65 +357,73 @@ def each(value, change):
     return value
 
 
-def once(name, value):
-    if name not in ONCE:
-        return value
-    new = str(uuid.UUID(int=RANDOM.getrandbits(128), version=4))
-    return new[:12] if name == "msg_id" else new
-
-
-def session(card, step):
-    """What a step of the hosted page takes: {} where the card takes no PIN. Step is the end of its path."""
-    wanted = {name: card[listed] for name, listed in ALIASES.items() if name.startswith("x-")}
-    action = RANDOM.choice(["setpin", "resetpin", "changepin"])
-    headers = {**LINKS, **wanted, "x-request-id": str(uuid.UUID(int=RANDOM.getrandbits(128), version=4))}
-    link = requests.get(f"{URL}/issuing/api/v1/card/{action}", headers=headers, timeout=10)
-    if not link.ok:
-        return {}
-    page, secret = link.json()["data"][0]["set_pin_url"].split("#")
-    parts = {"sessionId": page.rsplit("/", 1)[1], "secret": secret}
-    if step in ("current", "new"):
-        granted = requests.post(page + "/exchange", json={"secret": secret}, timeout=10).json()
-        sealed = jwe.JWE(
-            json.dumps({"for": step, "pin": RANDOM.choice([card["pin"], card["pin"], "4826", "1"])}).encode(),
-            json.dumps({"alg": "ECDH-ES", "enc": "A256GCM"}),
-            recipient=jwk.JWK(**granted["key"]),
-        )
-        parts |= {"token": granted["token"], "pin": sealed.serialize(compact=True)}
-    return parts
+def rewrite(case, change):
+    for part in ("path_parameters", "query", "headers", "body"):
+        found = getattr(case, part)
+        if isinstance(found, Mapping):
+            changed = each(dict(found), change)
+            if changed != dict(found):
+                setattr(case, part, changed)
 
 
 @schemathesis.hook
 def before_call(context, case, kwargs):
-    """Has what is well formed reach the vault: a made-up card is unknown, a used idempotency key a replay."""
-    if not (case.meta and case.meta.generation.mode.is_positive):
-        return
-    if case.body is NOT_SET and case.operation.definition.raw.get("x-content-type-required"):
-        case.headers = {**(case.headers or {}), "Content-Type": "application/json"}
-    known = {}
-    if case.meta.phase.name.value == "fuzzing" and RANDOM.random() < 0.8:
-        card = RANDOM.choice(CARDS)
-        known = {**CLIENT, **card}
-        if "sessionId" in (case.path_parameters or {}):
-            known = session(card, case.path.rsplit("/", 1)[1])
-    for part in ("path_parameters", "query", "headers", "body"):
-        found = getattr(case, part)
-        if not isinstance(found, Mapping):
-            continue
-        changed = each(each(dict(found), once), lambda name, value: known.get(ALIASES.get(name, name), value))
-        if changed != dict(found):
-            setattr(case, part, changed)
+    """Has what is well formed reach the vault, and plants a PIN where it might leak."""
+    if not case.meta or case.meta is LAST.get("meta"):
+        return  # a check repeats a request without its credentials: such a copy shares its metadata and stays as it is
+    LAST["meta"] = case.meta
+    if case.meta.generation.mode.is_positive:
+        if case.body is NOT_SET and case.operation.definition.raw.get("x-content-type-required"):
+            case.headers = {**(case.headers or {}), "Content-Type": "application/json"}
+        real = known(case)
+
+        def replaced(name, value):
+            if name in ONCE:
+                return fresh()[:12] if name == "msg_id" else fresh()
+            return value if linked(case, value) else real.get(name, value)
+
+        rewrite(case, replaced)
+        if real and not MESSAGES and "x-decrypted-schema" in content_of(case):
+            example = next(iter(content_of(case)["examples"].values()))
+            case.body = envelope(case.media_type, each(example["x-decrypted"], replaced))
+        if real and case.media_type == "application/x-www-form-urlencoded" and isinstance(case.body, dict):
+            case.body |= {name: real[name] for name in ("grant_type", "client_id", "client_secret")}
+    if case.meta.phase.name.value in ("fuzzing", "stateful") and RANDOM.random() < 0.1:
+        rewrite(case, lambda name, value: PLANTED if name in TEMPTING and isinstance(value, str) else value)
+    if case.meta.generation.mode.is_positive and isinstance(case.body, dict) and case.body.get("token") in KEYS:
+        case.body = {**case.body, "pin": sealed_pin(case.body["token"], case.path.rsplit("/", 1)[1])}
+
+
+def named(value, name=""):
+    """Every text in a JSON value, with its name."""
+    if isinstance(value, dict):
+        for name, inner in value.items():
+            yield from named(inner, name)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from named(inner, name)
+    elif isinstance(value, str):
+        yield name, value
 
 
 @schemathesis.hook
 def after_call(context, case, response):
-    if not sealed_in(content_of(case, response.status_code)):
-        return
+    """Opens a sealed reply, and remembers what was given out."""
     try:
-        response.content = opened(json.loads(response.content)["token"])
-        response.headers["content-length"] = [str(len(response.content))]
+        reply = json.loads(response.content)
+        if sealed_in(content_of(case, response.status_code)):
+            response.content = opened(reply["token"])
+            response.headers["content-length"] = [str(len(response.content))]
+        if isinstance(reply, dict) and response.status_code < 300:
+            if "key" in reply and "token" in reply:
+                KEYS[reply["token"]] = reply["key"]
+            for name, value in named(reply):
+                if len(value) > 8:  # else it is a word
+                    ISSUED.add(value)
+                if name in ("access_token", "clientSecret", "token"):
+                    secret(value)
     except (ValueError, KeyError, TypeError):
-        pass  # the checks say what is wrong with a reply that is no token
+        pass  # the checks say what is wrong with it
 
 
 @schemathesis.hook
