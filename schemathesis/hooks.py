@@ -23,6 +23,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from jwcrypto import jwe, jwk
 from schemathesis.core import NOT_SET
 from schemathesis.core.failures import ServerError
+from schemathesis.generation import GenerationMode
 from schemathesis.openapi.checks import AuthScenario, IgnoredAuth
 
 URL = os.environ["PINVAULT_URL"]
@@ -110,9 +111,14 @@ def contents(document):
                         yield content
 
 
-def resolved(document, schema):
-    name = schema.get("$ref", "").removeprefix("#/components/schemas/")
-    return document["components"]["schemas"][name] if name else schema
+def resolved(document, part):
+    """What a reference within the document stands for; anything else is itself."""
+    reference = part.get("$ref", "")
+    if not reference.startswith("#/"):
+        return part
+    for name in reference.removeprefix("#/").split("/"):
+        document = document[name]
+    return document
 
 
 @schemathesis.hook
@@ -214,12 +220,15 @@ def wrong_type_is_500(failure, case, response):
 
 def no_key_is_400(failure, case, response):
     """hashdt answers a missing header with 400, and the API key is a header (LOCAL). A wrong key is 401."""
-    return (
+    meant = (
         isinstance(failure, IgnoredAuth)
         and case.path.startswith("/issuing/api/")
         and failure.scenario == AuthScenario.NO_AUTH
         and "`400 Bad Request`" in failure.message
     )
+    if meant:  # the copy without a key shares the metadata of the request, which was well formed
+        case.meta.generation.mode = GenerationMode.POSITIVE
+    return meant
 
 
 @schemathesis.hook
@@ -234,7 +243,6 @@ def filter_failure(context, failure, case, response):
 # operation and phase always. Of how many one does not:
 MADE_UP = {"examples": 1, "coverage": 2, "fuzzing": 5, "stateful": 5}
 SENT = Counter()  # well-formed requests, by operation and phase
-LAST = {}  # the metadata of the request before this one
 
 # What must be new in every request, or the request is a replay.
 ONCE = {"Idempotency-Key", "IdempotencyKey", "x-request-id", "msg_id", "clientTxnId"}
@@ -318,7 +326,7 @@ def session(card, step):
 
 def sealed_pin(token, step):
     """A PIN as the hosted page sends it, to the key of its session."""
-    pin = RANDOM.choice([PLANTED, "4826", "1", *(card["pin"] for card in CARDS.values())])
+    pin = RANDOM.choice([PLANTED, *(card["pin"] for card in CARDS.values())]) if RANDOM.random() < 0.9 else "1"
     message = jwe.JWE(
         json.dumps({"for": step, "pin": pin}).encode(),
         json.dumps({"alg": "ECDH-ES", "enc": "A256GCM"}),
@@ -369,9 +377,8 @@ def rewrite(case, change):
 @schemathesis.hook
 def before_call(context, case, kwargs):
     """Has what is well formed reach the vault, and plants a PIN where it might leak."""
-    if not case.meta or case.meta is LAST.get("meta"):
-        return  # a check repeats a request without its credentials: such a copy shares its metadata and stays as it is
-    LAST["meta"] = case.meta
+    if not case.meta:
+        return
     if case.meta.generation.mode.is_positive:
         if case.body is NOT_SET and case.operation.definition.raw.get("x-content-type-required"):
             case.headers = {**(case.headers or {}), "Content-Type": "application/json"}
