@@ -23,7 +23,7 @@ run: bin/pinvault ## build PinVault and serve the sandbox on LISTEN (127.0.0.1:8
 	@mkdir -p .local
 	@exec bin/pinvault serve --sandbox --listen '$(LISTEN)' --database-url '$(DATABASE_URL)'
 
-test: ## everything that must hold before a commit: verify, lint, all tests with SQLite and PostgreSQL, a short fuzz, the hosted page and the docs in Chromium
+test: ## everything that must hold before a commit: verify, lint, all tests with SQLite and PostgreSQL, a short fuzz, a short contract, the hosted page and the docs in Chromium
 	@scripts/test
 
 generate: ## write generated/ anew from the contracts in openapi/
@@ -48,8 +48,9 @@ bench: ## the benchmarks that match BENCH (all), COUNT (1) times each; targets i
 docs: bin/pinvault ## write what /docs serves as a static site into .local/docs
 	@bin/pinvault docs --out .local/docs
 
-contract: ## Schemathesis over every document, EXAMPLES (50) an operation and phase; see schemathesis/README.md
-	@scripts/contract
+contract: ## Schemathesis over every document on PostgreSQL, EXAMPLES (1000) an operation and phase; see schemathesis/README.md
+	@scripts/packages postgresql python curl
+	@EXAMPLES=$${EXAMPLES:-1000} scripts/with-postgres scripts/contract
 
 sdk: ## clients in every language of scripts/sdk from every document, compiled and tried against a sandbox; see scripts/sdk/README.md
 	@scripts/sdk/run

@@ -242,6 +242,7 @@ def filter_failure(context, failure, case, response):
 # So that requests reach the vault, most of the well-formed ones speak of the fixtures, the first of each
 # operation and phase always. Of how many one does not:
 MADE_UP = {"examples": 1, "coverage": 2, "fuzzing": 5, "stateful": 5}
+CHANGED = ("cardId", "programId")  # what PATCH changes
 SENT = Counter()  # well-formed requests, by operation and phase
 
 # What must be new in every request, or the request is a replay.
@@ -337,16 +338,21 @@ def sealed_pin(token, step):
 
 def known(case):
     """Real values for this request, by name; {} where what was generated stays as it is."""
-    phase, step = case.meta.phase.name.value, case.path.rsplit("/", 1)[1]
+    phase, step, path = case.meta.phase.name.value, case.path.rsplit("/", 1)[1], case.path_parameters or {}
     turn = SENT[case.operation.label, phase]
     SENT[case.operation.label, phase] += 1
+    if case.method.upper() == "PATCH":
+        # Of the fixtures one card alone may change, and its program: a closed card is of no use to the others.
+        spared = {card[name] for card in CARDS.values() for name in CHANGED}
+        made_up = turn % 5 == 4 and spared.isdisjoint(path.values())
+        return {} if made_up else {name: CARDS["alias_disabled"][name] for name in CHANGED}
     if (turn + 1) % MADE_UP[phase] == 0 and (phase != "examples" or step != "setpin"):
         return {}  # examples are of the fixtures already, but for a parameter that is good for one operation alone
     suited = CARDS["unchosen" if step == "setpin" else "normal"]
     card = suited if turn % 2 == 0 else RANDOM.choice(list(CARDS.values()))
-    if "sessionId" in (case.path_parameters or {}):
-        return {} if linked(case, case.path_parameters["sessionId"]) else session(card, step)
-    if "number" in (case.path_parameters or {}):
+    if "sessionId" in path:
+        return {} if linked(case, path["sessionId"]) else session(card, step) or session(suited, step)
+    if "number" in path:
         return {"number": "SR0000000000"}
     if "encryption_key_id" in (case.query or {}):
         return {"encryption_key_id": CLIENT["rsa_key_id"]}
