@@ -1,4 +1,4 @@
-"""What Schemathesis has to know of PinVault: who calls, and what is inside an encrypted message.
+"""What Schemathesis has to know of PinVault: who calls, what is inside an encrypted message, and what is real.
 
 PINVAULT_URL names the server, a sandbox. PINVAULT_PASS is `messages` (what is inside an encrypted
 message is generated and checked, and travels sealed) or `envelopes` (the sealed text itself is).
@@ -35,7 +35,8 @@ PLANTED = "907153862417"  # a PIN that no log may hold
 CLIENTS = {}  # the fixtures' clients
 CLIENT = {}  # the one of the document under test, set when it is loaded
 CARDS = {}  # the fixtures' cards
-ISSUED = set()  # every text that the server has given out: an id among them is a real one
+ISSUED = set()  # every longer text that the server has given out or taken, which links hand on
+KEYS = {}  # of sessions of the hosted page, by the token that came with them
 
 
 def secret(value):
@@ -240,7 +241,7 @@ def filter_failure(context, failure, case, response):
 
 # Generated data is well formed and means nothing: a made-up card is unknown, a random block does not open.
 # So that requests reach the vault, most of the well-formed ones speak of the fixtures, the first of each
-# operation and phase always. Of how many one does not:
+# operation and phase always. One in so many does not:
 MADE_UP = {"examples": 1, "coverage": 2, "fuzzing": 5, "stateful": 5}
 CHANGED = ("cardId", "programId")  # what PATCH changes
 SENT = Counter()  # well-formed requests, by operation and phase
@@ -302,9 +303,6 @@ def fresh():
     return str(uuid.UUID(int=RANDOM.getrandbits(128), version=4))
 
 
-KEYS = {}  # of sessions of the hosted page, by the token that came with them
-
-
 def session(card, step):
     """What a step of the hosted page takes, by a link just made: {} where the card takes no PIN."""
     action = {"current": "changepin", "new": "resetpin"}.get(step) or RANDOM.choice(["changepin", "resetpin"])
@@ -351,7 +349,10 @@ def known(case):
     suited = CARDS["unchosen" if step == "setpin" else "normal"]
     card = suited if turn % 2 == 0 else RANDOM.choice(list(CARDS.values()))
     if "sessionId" in path:
-        return {} if linked(case, path["sessionId"]) else session(card, step) or session(suited, step)
+        if step in ("current", "new") and linked(case, path["sessionId"]):
+            return {}
+        ISSUED.discard(path["sessionId"])  # it was used before, and no link leads here
+        return session(card, step) or session(suited, step)
     if "number" in path:
         return {"number": "SR0000000000"}
     if "encryption_key_id" in (case.query or {}):
@@ -421,22 +422,24 @@ def named(value, name=""):
 
 @schemathesis.hook
 def after_call(context, case, response):
-    """Opens a sealed reply, and remembers what was given out."""
+    """Opens a sealed reply, and remembers what was given out and taken."""
     try:
-        reply = json.loads(response.content)
+        reply = json.loads(response.content or "null")
         if sealed_in(content_of(case, response.status_code)):
             response.content = opened(reply["token"])
             response.headers["content-length"] = [str(len(response.content))]
-        if isinstance(reply, dict) and response.status_code < 300:
-            if "key" in reply and "token" in reply:
-                KEYS[reply["token"]] = reply["key"]
-            for name, value in named(reply):
-                if len(value) > 8:  # else it is a word
-                    ISSUED.add(value)
-                if name in ("access_token", "clientSecret", "token"):
-                    secret(value)
     except (ValueError, KeyError, TypeError):
-        pass  # the checks say what is wrong with it
+        return  # the checks say what is wrong with it
+    if response.status_code >= 300:
+        return
+    if isinstance(reply, dict) and "key" in reply and "token" in reply:
+        KEYS[reply["token"]] = reply["key"]
+    for name, value in named(reply):
+        if name in ("access_token", "clientSecret", "token"):
+            secret(value)
+    for _, value in (*named(reply), *named(case.body)):
+        if len(value) > 8:  # else it is a word
+            ISSUED.add(value)
 
 
 @schemathesis.hook
