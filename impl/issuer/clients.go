@@ -84,7 +84,8 @@ func (a *API) RevokeClient(ctx context.Context, r api.RevokeClientRequestObject)
 	return api.RevokeClient204Response{}, nil
 }
 
-// newClient is the client that a request describes.
+// newClient is the client that a request describes, with the settings of its own contract alone: some of them have
+// one place in the vault for several contracts.
 func (a *API) newClient(n api.NewClient) (c pin.Client, err error) {
 	c = pin.Client{Contract: string(n.Contract), Name: n.Name, Scopes: n.Scopes}
 	set(&c.ProgramID, n.ProgramID)
@@ -92,13 +93,13 @@ func (a *API) newClient(n api.NewClient) (c pin.Client, err error) {
 	set(&c.Settings.EncryptionRequired, n.EncryptionRequired)
 	set(&c.Settings.MessageKeyIDs, n.MessageKeyIds)
 	setText(&c.Settings.IVMode, n.IvMode)
-	if n.Accosa != nil {
+	if n.Accosa != nil && n.Contract == api.NewClientContractAccosa {
 		s := &c.Settings
 		s.PartnerClientID, s.BankID, s.EntityID = n.Accosa.ClientID, n.Accosa.BankID, n.Accosa.EntityID
 		set(&s.FixedIV, n.Accosa.FixedIv)
 		s.SecureCodeMAC, err = a.vault.CodeMAC(n.Accosa.SecureCode)
 	}
-	if n.Networkintl != nil {
+	if n.Networkintl != nil && n.Contract == api.NewClientContractNetworkintl {
 		s := &c.Settings
 		s.BankID = n.Networkintl.BankID
 		set(&s.PINKeyIDs, n.Networkintl.PinKeyIds)
