@@ -242,7 +242,7 @@ def filter_failure(context, failure, case, response):
 # Generated data is well formed and means nothing: a made-up card is unknown, a random block does not open.
 # So that requests reach the vault, most of the well-formed ones speak of the fixtures, the first of each
 # operation and phase always. One in so many does not:
-MADE_UP = {"examples": 1, "coverage": 2, "fuzzing": 5, "stateful": 5}
+MADE_UP = {"examples": 1, "coverage": 2, "fuzzing": 5}
 CHANGED = ("cardId", "programId")  # what PATCH changes
 SENT = Counter()  # well-formed requests, by operation and phase
 
@@ -303,11 +303,8 @@ def fresh():
     return str(uuid.UUID(int=RANDOM.getrandbits(128), version=4))
 
 
-def session(card, step):
+def session(card, step, action):
     """What a step of the hosted page takes, by a link just made: {} where the card takes no PIN."""
-    action = {"current": "changepin", "new": "resetpin"}.get(step) or RANDOM.choice(["changepin", "resetpin"])
-    if card is CARDS["unchosen"]:
-        action = "setpin"
     known = facts(card) | {"x-api-key": CLIENTS["hashdt"]["x-api-key"], "x-request-id": fresh()}
     headers = {name: value for name, value in known.items() if name.startswith("x-")}
     link = requests.get(f"{URL}/issuing/api/v1/card/{action}", headers=headers, timeout=10)
@@ -323,13 +320,15 @@ def session(card, step):
     return parts
 
 
-def sealed_pin(token, step):
+def sealed_pin(case):
     """A PIN as the hosted page sends it, to the key of its session."""
-    pin = RANDOM.choice([PLANTED, *(card["pin"] for card in CARDS.values())]) if RANDOM.random() < 0.9 else "1"
+    pins = [CARDS["normal"]["pin"]]
+    if case.meta.phase.name.value != "stateful":
+        pins = [PLANTED, "1", *(card["pin"] for card in CARDS.values())]
     message = jwe.JWE(
-        json.dumps({"for": step, "pin": pin}).encode(),
+        json.dumps({"for": case.path.rsplit("/", 1)[1], "pin": RANDOM.choice(pins)}).encode(),
         json.dumps({"alg": "ECDH-ES", "enc": "A256GCM"}),
-        recipient=jwk.JWK(**KEYS[token]),
+        recipient=jwk.JWK(**KEYS[case.body["token"]]),
     )
     return message.serialize(compact=True)
 
@@ -337,27 +336,36 @@ def sealed_pin(token, step):
 def known(case):
     """Real values for this request, by name; {} where what was generated stays as it is."""
     phase, step, path = case.meta.phase.name.value, case.path.rsplit("/", 1)[1], case.path_parameters or {}
+    stateful = phase == "stateful"
+    if stateful and not any(before == "stateful" for _, before in SENT):
+        requests.post(URL + "/sandbox/reset", timeout=10).raise_for_status()  # what fuzzing has made of the cards
     turn = SENT[case.operation.label, phase]
     SENT[case.operation.label, phase] += 1
     if case.method.upper() == "PATCH":
         # Of the fixtures one card alone may change, and its program: a closed card is of no use to the others.
         spared = {card[name] for card in CARDS.values() for name in CHANGED}
-        made_up = turn % 5 == 4 and spared.isdisjoint(path.values())
+        made_up = not stateful and turn % 5 == 4 and spared.isdisjoint(path.values())
         return {} if made_up else {name: CARDS["alias_disabled"][name] for name in CHANGED}
-    if (turn + 1) % MADE_UP[phase] == 0 and (phase != "examples" or step != "setpin"):
+    if not stateful and (turn + 1) % MADE_UP[phase] == 0 and (phase != "examples" or step != "setpin"):
         return {}  # examples are of the fixtures already, but for a parameter that is good for one operation alone
     suited = CARDS["unchosen" if step == "setpin" else "normal"]
-    card = suited if turn % 2 == 0 else RANDOM.choice(list(CARDS.values()))
+    card = suited if stateful or turn % 2 == 0 else RANDOM.choice(list(CARDS.values()))
     if "sessionId" in path:
         if step in ("current", "new") and linked(case, path["sessionId"]):
             return {}
         ISSUED.discard(path["sessionId"])  # it was used before, and no link leads here
-        return session(card, step) or session(suited, step)
+        action = "changepin" if step == "current" or stateful else "resetpin"
+        return session(card, step, action) or session(suited, step, action)
     if "number" in path:
         return {"number": "SR0000000000"}
     if "encryption_key_id" in (case.query or {}):
         return {"encryption_key_id": CLIENT["rsa_key_id"]}
     return facts(card)
+
+
+def replayable(name, value):
+    """Takes from a new card what only one card can have."""
+    return {"pan": f"{RANDOM.randrange(10**15, 10**16)}", "references": []}.get(name, value)
 
 
 def linked(case, value):
@@ -397,15 +405,19 @@ def before_call(context, case, kwargs):
             return value if linked(case, value) else real.get(name, value)
 
         rewrite(case, replaced)
+        if case.meta.phase.name.value == "stateful":
+            # Schemathesis repeats the steps of a scenario to build the next one, and gives up when one is answered
+            # otherwise than before.
+            rewrite(case, replayable)
         if real and not MESSAGES and "x-decrypted-schema" in content_of(case):
             example = next(iter(content_of(case)["examples"].values()))
             case.body = envelope(case.media_type, each(example["x-decrypted"], replaced))
         if real and case.media_type == "application/x-www-form-urlencoded" and isinstance(case.body, dict):
             case.body |= {name: real[name] for name in ("grant_type", "client_id", "client_secret")}
-    if case.meta.phase.name.value in ("fuzzing", "stateful") and RANDOM.random() < 0.1:
+    if case.meta.phase.name.value == "fuzzing" and RANDOM.random() < 0.1:
         rewrite(case, lambda name, value: PLANTED if name in TEMPTING and isinstance(value, str) else value)
     if case.meta.generation.mode.is_positive and isinstance(case.body, dict) and case.body.get("token") in KEYS:
-        case.body = {**case.body, "pin": sealed_pin(case.body["token"], case.path.rsplit("/", 1)[1])}
+        case.body = {**case.body, "pin": sealed_pin(case)}
 
 
 def named(value, name=""):
