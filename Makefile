@@ -49,7 +49,7 @@ docs: bin/pinvault ## write what /docs serves as a static site into .local/docs
 	@bin/pinvault docs --out .local/docs
 
 contract: ## Schemathesis over every document on PostgreSQL, EXAMPLES (1000) an operation and phase; see schemathesis/README.md
-	@scripts/packages postgresql python curl
+	@scripts/packages postgresql
 	@EXAMPLES=$${EXAMPLES:-1000} scripts/with-postgres scripts/contract
 
 sdk: ## clients in every language of scripts/sdk from every document, compiled and tried against a sandbox; see scripts/sdk/README.md
