@@ -299,6 +299,15 @@ def facts(card):
     }
 
 
+def phase_of(case):
+    return case.meta.phase.name.value
+
+
+def step_of(case):
+    """The end of a path: on the hosted page and in hashdt's contract, what is to be done."""
+    return case.path.rsplit("/", 1)[1]
+
+
 def fresh():
     return str(uuid.UUID(int=RANDOM.getrandbits(128), version=4))
 
@@ -323,10 +332,10 @@ def session(card, step, action):
 def sealed_pin(case):
     """A PIN as the hosted page sends it, to the key of its session."""
     pins = [CARDS["normal"]["pin"]]
-    if case.meta.phase.name.value != "stateful":
+    if phase_of(case) != "stateful":
         pins = [PLANTED, "1", *(card["pin"] for card in CARDS.values())]
     message = jwe.JWE(
-        json.dumps({"for": case.path.rsplit("/", 1)[1], "pin": RANDOM.choice(pins)}).encode(),
+        json.dumps({"for": step_of(case), "pin": RANDOM.choice(pins)}).encode(),
         json.dumps({"alg": "ECDH-ES", "enc": "A256GCM"}),
         recipient=jwk.JWK(**KEYS[case.body["token"]]),
     )
@@ -335,7 +344,7 @@ def sealed_pin(case):
 
 def known(case):
     """Real values for this request, by name; {} where what was generated stays as it is."""
-    phase, step, path = case.meta.phase.name.value, case.path.rsplit("/", 1)[1], case.path_parameters or {}
+    phase, step, path = phase_of(case), step_of(case), case.path_parameters or {}
     stateful = phase == "stateful"
     if stateful and not any(before == "stateful" for _, before in SENT):
         requests.post(URL + "/sandbox/reset", timeout=10).raise_for_status()  # what fuzzing has made of the cards
@@ -363,14 +372,15 @@ def known(case):
     return facts(card)
 
 
-def replayable(name, value):
-    """Takes from a new card what only one card can have."""
+def repeatable(name, value):
+    """Takes from a new card what only one card can have. Schemathesis repeats the steps of a scenario to build the
+    next one, and gives up when one is answered otherwise than before."""
     return {"pan": f"{RANDOM.randrange(10**15, 10**16)}", "references": []}.get(name, value)
 
 
 def linked(case, value):
     """Whether the value may have come by a link: then it stays."""
-    return case.meta.phase.name.value == "stateful" and isinstance(value, str) and value in ISSUED
+    return phase_of(case) == "stateful" and isinstance(value, str) and value in ISSUED
 
 
 def each(value, change):
@@ -381,6 +391,7 @@ def each(value, change):
 
 
 def rewrite(case, change):
+    """Changes every named value of a request."""
     for part in ("path_parameters", "query", "headers", "body"):
         found = getattr(case, part)
         if isinstance(found, Mapping):
@@ -405,18 +416,16 @@ def before_call(context, case, kwargs):
             return value if linked(case, value) else real.get(name, value)
 
         rewrite(case, replaced)
-        if case.meta.phase.name.value == "stateful":
-            # Schemathesis repeats the steps of a scenario to build the next one, and gives up when one is answered
-            # otherwise than before.
-            rewrite(case, replayable)
+        if phase_of(case) == "stateful":
+            rewrite(case, repeatable)
         if real and not MESSAGES and "x-decrypted-schema" in content_of(case):
             example = next(iter(content_of(case)["examples"].values()))
             case.body = envelope(case.media_type, each(example["x-decrypted"], replaced))
         if real and case.media_type == "application/x-www-form-urlencoded" and isinstance(case.body, dict):
             case.body |= {name: real[name] for name in ("grant_type", "client_id", "client_secret")}
-    if case.meta.phase.name.value == "fuzzing" and RANDOM.random() < 0.1:
+    if phase_of(case) == "fuzzing" and RANDOM.random() < 0.1:
         rewrite(case, lambda name, value: PLANTED if name in TEMPTING and isinstance(value, str) else value)
-    if case.meta.generation.mode.is_positive and isinstance(case.body, dict) and case.body.get("token") in KEYS:
+    if case.meta.generation.mode.is_positive and isinstance(case.body, dict) and str(case.body.get("token")) in KEYS:
         case.body = {**case.body, "pin": sealed_pin(case)}
 
 
