@@ -52,7 +52,7 @@ contract: ## Schemathesis over every document on PostgreSQL, EXAMPLES (1000) an 
 	@scripts/packages postgresql
 	@EXAMPLES=$${EXAMPLES:-1000} scripts/with-postgres scripts/contract
 
-sdk: ## clients in every language of scripts/sdk from every document, compiled and tried against a sandbox; see scripts/sdk/README.md
+sdk: ## clients in every language of scripts/sdk from every document, and the documents' code samples, tried against a sandbox; see scripts/sdk/README.md
 	@scripts/sdk/run
 
 clean: ## remove what the others leave behind: bin/ and .local/ (the sandbox's database, the tools, the docs)

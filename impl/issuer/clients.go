@@ -84,22 +84,27 @@ func (a *API) RevokeClient(ctx context.Context, r api.RevokeClientRequestObject)
 	return api.RevokeClient204Response{}, nil
 }
 
-// newClient is the client that a request describes, with the settings of its own contract alone: some of them have
-// one place in the vault for several contracts.
+// newClient is the client that a request describes. Settings of another contract than the client's are InvalidField.
 func (a *API) newClient(n api.NewClient) (c pin.Client, err error) {
+	switch {
+	case n.Accosa != nil && n.Contract != api.NewClientContractAccosa:
+		return c, &pin.Error{Code: pin.InvalidField, Field: "accosa"}
+	case n.Networkintl != nil && n.Contract != api.NewClientContractNetworkintl:
+		return c, &pin.Error{Code: pin.InvalidField, Field: "networkintl"}
+	}
 	c = pin.Client{Contract: string(n.Contract), Name: n.Name, Scopes: n.Scopes}
 	set(&c.ProgramID, n.ProgramID)
 	c.Settings.EncryptionRequired = n.Contract == api.NewClientContractCreditplus
 	set(&c.Settings.EncryptionRequired, n.EncryptionRequired)
 	set(&c.Settings.MessageKeyIDs, n.MessageKeyIds)
 	setText(&c.Settings.IVMode, n.IvMode)
-	if n.Accosa != nil && n.Contract == api.NewClientContractAccosa {
+	if n.Accosa != nil {
 		s := &c.Settings
 		s.PartnerClientID, s.BankID, s.EntityID = n.Accosa.ClientID, n.Accosa.BankID, n.Accosa.EntityID
 		set(&s.FixedIV, n.Accosa.FixedIv)
 		s.SecureCodeMAC, err = a.vault.CodeMAC(n.Accosa.SecureCode)
 	}
-	if n.Networkintl != nil && n.Contract == api.NewClientContractNetworkintl {
+	if n.Networkintl != nil {
 		s := &c.Settings
 		s.BankID = n.Networkintl.BankID
 		set(&s.PINKeyIDs, n.Networkintl.PinKeyIds)

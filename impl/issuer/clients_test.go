@@ -78,25 +78,6 @@ func TestCreateClient(t *testing.T) {
 				"encryptionRequired":false,"messageKeyIds":[],"createdAt":"2026-03-01T12:00:00Z",
 				"networkintl":{"bankId":"NIC","pinKeyIds":["zpk-1","rsa-1"],"applicationName":"PINVAULT","asymmetricAlias":true}}`,
 		},
-		{
-			"of Network International's, without what another contract's client would have",
-			`{"contract":"networkintl","name":"Call centre","scopes":["pins:change"],"networkintl":{"bankId":"NIC"},
-				"accosa":{"clientId":"2000","bankId":"7000000","entityId":"100","secureCode":"open-sesame"}}`,
-			pin.Client{Contract: "networkintl", Name: "Call centre", Scopes: []string{"pins:change"}, Settings: pin.ClientSettings{BankID: "NIC"}},
-			`{"clientId":"client-2","clientSecret":"the secret","contract":"networkintl","name":"Call centre","scopes":["pins:change"],
-				"encryptionRequired":false,"messageKeyIds":[],"createdAt":"2026-03-01T12:00:00Z",
-				"networkintl":{"bankId":"NIC","asymmetricAlias":false}}`,
-		},
-		{
-			"of Accosa's, without what another contract's client would have",
-			`{"contract":"accosa","name":"Call centre","scopes":["pins:write"],"networkintl":{"bankId":"NIC"},
-				"accosa":{"clientId":"2000","bankId":"7000","entityId":"100","secureCode":"open-sesame"}}`,
-			pin.Client{Contract: "accosa", Name: "Call centre", Scopes: []string{"pins:write"}, Settings: pin.ClientSettings{
-				PartnerClientID: "2000", BankID: "7000", EntityID: "100", SecureCodeMAC: []byte("OPEN-SESAME")}},
-			`{"clientId":"client-2","clientSecret":"the secret","contract":"accosa","name":"Call centre","scopes":["pins:write"],
-				"encryptionRequired":false,"messageKeyIds":[],"createdAt":"2026-03-01T12:00:00Z",
-				"accosa":{"clientId":"2000","bankId":"7000","entityId":"100"}}`,
-		},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			reply := s.For(t).Do(http.MethodPost, "/issuer/v1/clients", body(tc.body)).ExpectStatus(http.StatusCreated)
