@@ -14,7 +14,7 @@ export FUZZTIME ?= 5s
 
 VERSION = $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 
-.PHONY: help run test generate verify lint release fuzz contract sdk bench docs clean bin/pinvault
+.PHONY: help run test generate verify lint fuzz contract sdk bench docs clean bin/pinvault
 
 help:
 	@awk -F ' *## ' '/^[a-z]+:.*## / { sub(/:.*/, "", $$1); printf "make %-9s %s\n", $$1, $$2 }' Makefile
@@ -23,7 +23,7 @@ run: bin/pinvault ## build PinVault and serve the sandbox on LISTEN (127.0.0.1:8
 	@mkdir -p .local
 	@exec bin/pinvault serve --sandbox --listen '$(LISTEN)' --database-url '$(DATABASE_URL)'
 
-test: ## everything that must hold before a commit: verify, lint, all tests with SQLite and PostgreSQL, a short fuzz, a short contract, the hosted page and the docs in Chromium
+test: ## everything that must hold before a commit: verify, lint, proof that both catch slips, all tests with SQLite and PostgreSQL, a short fuzz, a short contract, the hosted page and the docs in Chromium
 	@scripts/test
 
 generate: ## write generated/ anew from the contracts in openapi/
@@ -34,9 +34,6 @@ verify: ## check that generated/ follows from openapi/, that the code is formatt
 
 lint: ## golangci-lint over the Go code, shellcheck over the scripts, Spectral and Redocly CLI over the documents, oasdiff against the released ones
 	@scripts/lint
-
-release: ## keep the documents in openapi/released/, which later ones must not break; refuses breaks that CHANGELOG.md does not name
-	@scripts/release
 
 fuzz: ## every fuzz target for FUZZTIME (5s) each
 	@scripts/fuzz
