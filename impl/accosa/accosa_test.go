@@ -10,12 +10,15 @@ import (
 	"go/parser"
 	"go/token"
 	"math"
+	"net/http"
+	"net/http/httptest"
 	"slices"
 	"strconv"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/gin-gonic/gin"
 	"github.com/stretchr/testify/require"
 
 	"pinvault/impl/contract"
@@ -257,4 +260,27 @@ func TestAMessageDoesNotPrint(t *testing.T) {
 	k := known()
 	require.NoError(t, a.open(t.Context(), k, sealed(t, "one", valid)))
 	require.NotRegexp(t, "121200|1745", fmt.Sprintf("%v %+v %#v %s", k.message, k.message, k.message, k.message))
+}
+
+// The check of replies cannot look into a token: it is told what is inside of each, of an error too.
+func TestWhoeverChecksRepliesIsToldWhatIsInsideATokenThatGoesOut(t *testing.T) {
+	gin.SetMode(gin.TestMode)
+	e := gin.New()
+	e.ContextWithFallback = true
+	a, known := opener(t, "one")
+	a.random = bytes.NewReader(make([]byte, 16))
+	var heard []byte
+	e.POST("/", func(c *gin.Context) {
+		c.Request = c.Request.WithContext(contract.Listen(c.Request.Context(), func(message []byte) { heard = message }))
+		k := known()
+		k.client.Settings.PartnerClientID = "2000"
+		c.Set(callKey, k)
+		a.Fail(c, invalidPIN)
+	})
+	w := httptest.NewRecorder()
+	e.ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/", http.NoBody))
+	require.Contains(t, w.Body.String(), `{"token":`)
+	_, violations := document(t).CheckMessage("ResetPinError", heard)
+	require.Empty(t, violations)
+	require.Contains(t, string(heard), invalidPIN.code)
 }
