@@ -1,8 +1,9 @@
-// Command documents writes the contracts into a folder as client generators take them: each in one
-// piece, as JSON, and with what is inside an encrypted message in place of its envelope. A generated
-// client speaks in clear; the transport beneath it seals and opens.
+// Command clear writes the documents of a folder into another as tools take them that know nothing of
+// encryption: each in one piece, as JSON, and with what is inside an encrypted message in place of its
+// envelope. From these, clients are generated, which speak in clear over a transport that seals and
+// opens, and in these a break inside a message shows.
 //
-//	go run ./scripts/sdk/documents DIR
+//	go run ./scripts/openapi/clear FROM TO
 package main
 
 import (
@@ -17,16 +18,15 @@ import (
 	"github.com/getkin/kin-openapi/openapi3"
 
 	"pinvault/impl/contract"
-	"pinvault/openapi"
 )
 
 func main() {
-	if len(os.Args) != 2 {
-		fmt.Fprintln(os.Stderr, "usage: documents DIR")
+	if len(os.Args) != 3 {
+		fmt.Fprintln(os.Stderr, "usage: clear FROM TO")
 		os.Exit(2)
 	}
-	if err := write(openapi.Documents, os.Args[1]); err != nil {
-		fmt.Fprintln(os.Stderr, "documents:", err)
+	if err := write(os.DirFS(os.Args[1]), os.Args[2]); err != nil {
+		fmt.Fprintln(os.Stderr, "clear:", err)
 		os.Exit(1)
 	}
 }
