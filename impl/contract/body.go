@@ -134,26 +134,27 @@ func (b *body) wrongType() []Violation {
 	return []Violation{{In: InMediaType, Rule: RuleMediaType, Limit: b.types}}
 }
 
-// find is the described media type that Content-Type names, nil when it names none. Parameters are
-// admitted, but no charset other than UTF-8.
+// find is the described media type that Content-Type names, nil when it names none. Content-Type becomes
+// that name, which is what the generated code compares with.
 func (b *body) find(h http.Header) *mediaType {
-	sent := h["Content-Type"]
-	if len(sent) != 1 {
-		return nil
-	}
-	if media, ok := b.media[sent[0]]; ok && media.name == sent[0] {
-		return media
-	}
-	media := described(b.media, sent[0])
-	if media != nil {
+	media := described(b.media, h)
+	if media != nil && h["Content-Type"][0] != media.name {
 		h.Set("Content-Type", media.name)
 	}
 	return media
 }
 
-// described is the media type that a Content-Type names, nil when it names none of these.
-func described(media map[string]*mediaType, contentType string) *mediaType {
-	name, parameters, err := mime.ParseMediaType(contentType)
+// described is the media type that Content-Type names, nil when it names none of these. Parameters are
+// admitted, but no charset other than UTF-8.
+func described(media map[string]*mediaType, h http.Header) *mediaType {
+	sent := h["Content-Type"]
+	if len(sent) != 1 {
+		return nil
+	}
+	if m, ok := media[sent[0]]; ok && m.name == sent[0] {
+		return m
+	}
+	name, parameters, err := mime.ParseMediaType(sent[0])
 	if charset, given := parameters["charset"]; err != nil || given && !strings.EqualFold(charset, "utf-8") {
 		return nil
 	}

@@ -68,30 +68,23 @@ func (d *Document) CheckUnrouted(r Reply) []Violation {
 	return d.checkReply(d.unrouted, r)
 }
 
-func (d *Document) checkReply(described *reply, r Reply) []Violation {
-	found := checkAll(described.headers, &openapi3filter.RequestValidationInput{Request: &http.Request{Header: r.Header}, Options: d.replies})
-	if len(described.media) == 0 {
+func (d *Document) checkReply(spec *reply, r Reply) []Violation {
+	found := checkAll(spec.headers, &openapi3filter.RequestValidationInput{Request: &http.Request{Header: r.Header}, Options: d.replies})
+	if len(spec.media) == 0 {
 		if len(r.Body) > 0 {
 			found = append(found, Violation{In: InBody, Rule: RuleAdditionalBody})
 		}
 		return found
 	}
-	media := contentOf(described.media, r.Header)
+	media := described(spec.media, r.Header)
 	if media == nil {
-		return append(found, Violation{In: InMediaType, Rule: RuleMediaType, Limit: described.types})
+		return append(found, Violation{In: InMediaType, Rule: RuleMediaType, Limit: spec.types})
 	}
 	found = append(found, d.checkAnswer(InBody, media.kind, media.shape, r.Body)...)
 	if message := d.messages[media.message]; message != nil && r.Message != nil {
 		found = append(found, d.checkAnswer(InMessage, jsonMedia, message, r.Message)...)
 	}
 	return found
-}
-
-func contentOf(media map[string]*mediaType, h http.Header) *mediaType {
-	if sent := h["Content-Type"]; len(sent) == 1 {
-		return described(media, sent[0])
-	}
-	return nil
 }
 
 // checkAnswer is as strict as the check of a request's body.
