@@ -80,6 +80,19 @@ func filter(as openapi3.SchemaValidationOption) *openapi3filter.Options {
 	}
 }
 
+// Names are those of the documents in fsys: of each <name>.yaml, but for the settings of code generators,
+// <name>.cfg.yaml. Sorted.
+func Names(fsys fs.FS) ([]string, error) {
+	files, err := fs.Glob(fsys, "*.yaml")
+	var names []string
+	for _, file := range files {
+		if name := strings.TrimSuffix(file, ".yaml"); !strings.HasSuffix(name, ".cfg") {
+			names = append(names, name)
+		}
+	}
+	return names, err
+}
+
 // open loads a document with its references. The position of every element is kept: the order of
 // violations and the findings of the start-up rules are told from it.
 func open(fsys fs.FS, file string) (*openapi3.T, error) {

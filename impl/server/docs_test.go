@@ -11,7 +11,6 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
-	"strings"
 	"testing"
 	"time"
 
@@ -28,14 +27,12 @@ import (
 // everyDocument loads what stands in openapi/, so that a new document is tested without being named.
 func everyDocument(t *testing.T) (all []*contract.Document) {
 	t.Helper()
-	files, err := fs.Glob(openapi.Documents, "*.yaml")
+	names, err := contract.Names(openapi.Documents)
 	require.NoError(t, err)
-	for _, file := range files {
-		if name := strings.TrimSuffix(file, ".yaml"); !strings.HasSuffix(name, ".cfg") {
-			d, err := contract.Load(openapi.Documents, name)
-			require.NoError(t, err)
-			all = append(all, d)
-		}
+	for _, name := range names {
+		d, err := contract.Load(openapi.Documents, name)
+		require.NoError(t, err)
+		all = append(all, d)
 	}
 	require.NotEmpty(t, all)
 	return all

@@ -5,7 +5,6 @@ import (
 	"database/sql"
 	"errors"
 	"io"
-	"io/fs"
 	"log/slog"
 	"maps"
 	"net/http"
@@ -117,16 +116,12 @@ func build(ctx context.Context, c config.Serve, s surroundings) (http.Handler, e
 
 // loadDocuments loads all contracts, by name.
 func loadDocuments() (map[string]*contract.Document, error) {
-	files, err := fs.Glob(openapi.Documents, "*.yaml")
+	names, err := contract.Names(openapi.Documents)
 	if err != nil {
 		return nil, err
 	}
 	documents := map[string]*contract.Document{}
-	for _, file := range files {
-		name := strings.TrimSuffix(file, ".yaml")
-		if strings.HasSuffix(name, ".cfg") {
-			continue
-		}
+	for _, name := range names {
 		if documents[name], err = contract.Load(openapi.Documents, name); err != nil {
 			return nil, err
 		}

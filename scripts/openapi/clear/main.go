@@ -13,7 +13,6 @@ import (
 	"io/fs"
 	"os"
 	"slices"
-	"strings"
 
 	"github.com/getkin/kin-openapi/openapi3"
 
@@ -38,15 +37,11 @@ func write(fsys fs.FS, dir string) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, root.Close()) }()
-	files, err := fs.Glob(fsys, "*.yaml")
+	names, err := contract.Names(fsys)
 	if err != nil {
 		return err
 	}
-	for _, file := range files {
-		name := strings.TrimSuffix(file, ".yaml")
-		if strings.HasSuffix(name, ".cfg") {
-			continue
-		}
+	for _, name := range names {
 		bundle, err := contract.Bundle(fsys, name)
 		if err != nil {
 			return err
@@ -135,8 +130,8 @@ const decrypted = "x-decrypted-schema"
 func clearOf(spec *openapi3.T, content openapi3.Content) error {
 	const clearType = "application/json"
 	for mediaType, media := range content {
-		name, sealed := media.Extensions[decrypted].(string)
-		if !sealed {
+		name := contract.MessageSchema(media.Extensions)
+		if name == "" {
 			continue
 		}
 		message := spec.Components.Schemas[name]
