@@ -4,17 +4,15 @@
 // The SQL under migrations is where a table is changed; the tags repeat it, and a test of impl/store
 // holds the two against each other on every database. AutoMigrate is for nothing.
 //
-// What the columns mean is said in impl/pin, whose types the rows mirror. No column holds a PIN or a
-// PAN in clear.
+// What a row says stands in its body, as JSON, under its seal; impl/pin knows what that is. No column
+// holds a PIN or a PAN in clear.
 package models
-
-import "time"
 
 // All is one row of every table.
 func All() []any {
 	return []any{
-		&Setting{}, &Program{}, &Client{}, &Card{}, &CardReference{}, &PIN{}, &PINHistory{}, &ZoneKey{},
-		&AuditEvent{}, &Replay{}, &ServiceRequest{}, &PINSession{},
+		&Setting{}, &Program{}, &Client{}, &ZoneKey{}, &Chain{}, &Sequence{}, &Card{}, &CardLookup{}, &AuditEvent{},
+		&PINSession{}, &ServiceRequest{}, &Replay{},
 	}
 }
 
@@ -24,160 +22,102 @@ type Setting struct {
 	Value string `gorm:"not null"`
 }
 
+// Sealed is what every row has that says something under a seal.
+type Sealed struct {
+	Version int64  `gorm:"not null"` // counts changes, from 1
+	Body    string `gorm:"not null"` // JSON
+	Seal    []byte `gorm:"not null"` // MAC over the row
+}
+
 // Program is a tenant with its PIN rules.
 type Program struct {
-	ID                   string            `gorm:"primaryKey"`
-	Name                 string            `gorm:"not null"`
-	MinPINLength         int               `gorm:"not null"`
-	MaxPINLength         int               `gorm:"not null"`
-	TryLimit             int               `gorm:"not null"`
-	Policy               string            `gorm:"not null"`
-	RetrievalAllowed     bool              `gorm:"not null"`
-	AliasCapability      bool              `gorm:"not null"`
-	CardProfileMandatory bool              `gorm:"not null"`
-	CPlus                bool              `gorm:"not null"`
-	TimeZone             string            `gorm:"not null"`
-	FrameAncestors       []string          `gorm:"serializer:json"`
-	ParentOrigin         string            `gorm:"not null"`
-	Branding             map[string]string `gorm:"serializer:json"`
-	Languages            []string          `gorm:"serializer:json"`
-	Version              int64             `gorm:"not null"`
-	CreatedAt            time.Time         `gorm:"not null;autoCreateTime:false"`
-	UpdatedAt            time.Time         `gorm:"not null;autoUpdateTime:false"`
+	ID string `gorm:"primaryKey"`
+	Sealed
 }
 
-// Client is a partner's credentials. ProgramID is empty for a client of the whole server, RevokedAt
-// null while it is active.
+// Client is a partner's credentials. ProgramID is empty for a client of the whole server.
 type Client struct {
-	ID           string `gorm:"primaryKey"`
-	ProgramID    string `gorm:"not null"`
-	Contract     string `gorm:"not null"`
-	Name         string `gorm:"not null"`
-	SecretMAC    []byte `gorm:"not null"`
-	OldSecretMAC []byte
-	OldUntil     *time.Time
-	Scopes       []string       `gorm:"serializer:json"`
-	Settings     ClientSettings `gorm:"serializer:json;not null"`
-	Version      int64          `gorm:"not null"`
-	CreatedAt    time.Time      `gorm:"not null;autoCreateTime:false"`
-	RevokedAt    *time.Time
+	ID        string `gorm:"primaryKey"`
+	ProgramID string `gorm:"not null"`
+	Sealed
 }
 
-// ClientSettings are what single contracts need to know of a client.
-type ClientSettings struct {
-	EncryptionRequired bool     `json:"encryptionRequired,omitempty"`
-	MessageKeyIDs      []string `json:"messageKeyIds,omitempty"`
-	IVMode             string   `json:"ivMode,omitempty"`
-	FixedIV            string   `json:"fixedIv,omitempty"`
-	PartnerClientID    string   `json:"partnerClientId,omitempty"`
-	BankID             string   `json:"bankId,omitempty"`
-	EntityID           string   `json:"entityId,omitempty"`
-	SecureCodeMAC      []byte   `json:"secureCodeMac,omitempty"`
-	PINKeyIDs          []string `json:"pinKeyIds,omitempty"`
-	ApplicationName    string   `json:"applicationName,omitempty"`
-	AsymmetricAlias    bool     `json:"asymmetricAlias,omitempty"`
+// ZoneKey is a partner's key, wrapped. ProgramID is empty for a key that serves every program.
+type ZoneKey struct {
+	ID        string `gorm:"primaryKey"`
+	ProgramID string `gorm:"not null"`
+	Sealed
 }
 
-// Card is one card. Its references are rows of their own, its PIN too.
+// Chain is how far an audit chain has come that is no card's: Version is the place of its newest event.
+type Chain struct {
+	ID string `gorm:"primaryKey"`
+	Sealed
+}
+
+// Sequence is the last number that was reserved.
+type Sequence struct {
+	Name      string `gorm:"primaryKey"`
+	ProgramID string `gorm:"primaryKey"`
+	Last      int64  `gorm:"not null"`
+}
+
+// Card is one card: Details change seldom, Value with each operation on its PIN.
 type Card struct {
-	ID                string `gorm:"primaryKey"`
-	ProgramID         string `gorm:"not null"`
-	Status            string `gorm:"not null"`
-	UpgradeStatus     int    `gorm:"not null"`
-	Expiry            string `gorm:"not null"`
-	Sequence          string `gorm:"not null"`
-	PANCiphertext     []byte
-	CustomerReference string    `gorm:"not null"`
-	EmbossName        string    `gorm:"not null"`
-	CustomerID        string    `gorm:"not null"`
-	MobileNumber      string    `gorm:"not null"`
-	EmailAddress      string    `gorm:"not null"`
-	CardProfileID     string    `gorm:"not null"`
-	ProgramCode       string    `gorm:"not null"`
-	DevicePlanCode    string    `gorm:"not null"`
-	InstitutionCode   string    `gorm:"not null"`
-	CardholderID      string    `gorm:"not null"`
-	WalletID          string    `gorm:"not null"`
-	Version           int64     `gorm:"not null"`
-	CreatedAt         time.Time `gorm:"not null;autoCreateTime:false"`
-	UpdatedAt         time.Time `gorm:"not null;autoUpdateTime:false"`
+	ID        string `gorm:"primaryKey"`
+	ProgramID string `gorm:"not null"`
+	Revision  int64  `gorm:"not null"`
+	Details   string `gorm:"not null"`
+	Value     string `gorm:"not null"`
+	Seal      []byte `gorm:"not null"`
 }
 
-// CardReference finds a card within its program. A PAN stands here as a keyed hash only.
-type CardReference struct {
-	CardID    string `gorm:"primaryKey"`
+// CardLookup finds a card within its program. Slot is the card's id where cards may share the value,
+// otherwise empty.
+type CardLookup struct {
 	Kind      string `gorm:"primaryKey"`
 	Value     string `gorm:"primaryKey"`
-	ProgramID string `gorm:"not null"`
+	ProgramID string `gorm:"primaryKey"`
+	Slot      string `gorm:"primaryKey"`
+	CardID    string `gorm:"not null"`
 }
 
-// PIN is a card's PIN at rest and its try counter.
-type PIN struct {
-	CardID     string `gorm:"primaryKey"`
-	State      string `gorm:"not null"`
-	Verifier   []byte
-	Ciphertext []byte
-	Version    int64     `gorm:"not null"`
-	TriesLeft  int       `gorm:"not null"`
-	Takes      int64     `gorm:"not null"`
-	ChangedAt  time.Time `gorm:"not null"`
-}
-
-// TableName is pins.
-func (PIN) TableName() string { return "pins" }
-
-// PINHistory is a verifier that was replaced, under the version that it had.
-type PINHistory struct {
-	CardID   string `gorm:"primaryKey"`
-	Version  int64  `gorm:"primaryKey;autoIncrement:false"`
-	Verifier []byte `gorm:"not null"`
-}
-
-// TableName is pin_history.
-func (PINHistory) TableName() string { return "pin_history" }
-
-// ZoneKey is a partner's key, wrapped. ProgramID is empty for a key that serves every program,
-// RetiredAt null while the key may be used.
-type ZoneKey struct {
-	ID         string    `gorm:"primaryKey"`
-	ProgramID  string    `gorm:"not null"`
-	Usage      string    `gorm:"not null"`
-	Algorithm  string    `gorm:"not null"`
-	Wrapped    []byte    `gorm:"not null"`
-	CheckValue string    `gorm:"not null"`
-	Version    int       `gorm:"not null"`
-	CreatedAt  time.Time `gorm:"not null;autoCreateTime:false"`
-	RetiredAt  *time.Time
-}
+// TableName is card_lookup.
+func (CardLookup) TableName() string { return "card_lookup" }
 
 // AuditEvent is a line of the audit trail. The database refuses to change or delete one.
 type AuditEvent struct {
-	ID          string    `gorm:"primaryKey"`
-	Chain       string    `gorm:"not null"`
-	Seq         int64     `gorm:"not null"`
-	Type        string    `gorm:"not null"`
-	ProgramID   string    `gorm:"not null"`
-	CardID      string    `gorm:"not null"`
-	Subject     string    `gorm:"not null"`
-	Outcome     string    `gorm:"not null"`
-	At          time.Time `gorm:"not null"`
-	Contract    string    `gorm:"not null"`
-	ClientID    string    `gorm:"not null"`
-	RemoteAddr  string    `gorm:"not null"`
-	TraceID     string    `gorm:"not null"`
-	Description string    `gorm:"not null"`
-	UpdatedBy   string    `gorm:"not null"`
-	MAC         []byte    `gorm:"not null"`
+	Chain     string `gorm:"primaryKey"`
+	Seq       int64  `gorm:"primaryKey;autoIncrement:false"`
+	ID        string `gorm:"not null"`
+	ProgramID string `gorm:"not null"`
+	Body      string `gorm:"not null"`
+	MAC       []byte `gorm:"not null"`
 }
 
-// Replay is the record of a request that may be repeated.
+// PINSession is a one-time page for one card. ExpiresAt is in microseconds since 1970.
+type PINSession struct {
+	CardID    string `gorm:"primaryKey"`
+	ID        string `gorm:"primaryKey"`
+	ProgramID string `gorm:"not null"`
+	ExpiresAt int64  `gorm:"not null"`
+	Sealed
+}
+
+// TableName is pin_sessions.
+func (PINSession) TableName() string { return "pin_sessions" }
+
+// ServiceRequest is a line of the helpdesk's log; ID is its number.
+type ServiceRequest struct {
+	CardID    string `gorm:"primaryKey"`
+	ID        string `gorm:"primaryKey"`
+	ProgramID string `gorm:"not null"`
+	Sealed
+}
+
+// Replay is the record of a request that may be repeated. ExpiresAt is in microseconds since 1970.
 type Replay struct {
-	Scope       string `gorm:"primaryKey"`
-	Key         string `gorm:"primaryKey"`
-	Endpoint    string `gorm:"not null"`
-	Fingerprint []byte `gorm:"not null"`
-	Done        bool   `gorm:"not null"`
-	Result      []byte
-	CreatedAt   time.Time `gorm:"not null;autoCreateTime:false"`
-	ExpiresAt   time.Time `gorm:"not null"`
+	ID        string `gorm:"primaryKey"`
+	ExpiresAt int64  `gorm:"not null"`
+	Sealed
 }

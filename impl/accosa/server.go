@@ -10,6 +10,7 @@ import (
 	"crypto/rand"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"io"
 	"strconv"
 	"strings"
@@ -40,10 +41,10 @@ type Vault interface {
 	Authenticate(ctx context.Context, id, secret string) (pin.Client, error)
 	CodeMatches(code string, mac []byte) bool
 	Program(ctx context.Context, id string) (pin.Program, error)
-	Card(ctx context.Context, q pin.Query) (pin.Record, error)
 	Find(ctx context.Context, q pin.Query, limit int) ([]pin.Record, error)
 	MaskedPAN(c pin.Card) (string, error)
-	ResetPIN(ctx context.Context, q pin.Query, p pin.PIN, m pin.Memo) error
+	Number(ctx context.Context, sequence string) (int64, error)
+	ResetPIN(ctx context.Context, q pin.Query, o pin.Offer, m pin.Memo) error
 }
 
 // Keys finds the keys of tokens. [keyring.Ring] is one.
@@ -245,10 +246,9 @@ func (a *API) seal(ctx context.Context, key *keyring.TokenKey, reply any) (accos
 	return accosa.Token{Token: token}, err
 }
 
-// reset has the effect of a request, and makes the reply in the transaction of the change.
+// reset has the effect of a request, and makes the reply in the write of the change.
 func (a *API) reset(ctx context.Context, known *call, m pin.Memo) (reply accosa.ResetPinReply, err error) {
-	rec, err := a.card(ctx, known.message)
-	if err != nil {
+	if err := a.oneCustomer(ctx, known.message.mobileNumber); err != nil {
 		return reply, err
 	}
 	p, err := pin.New([]byte(known.message.newPIN))
@@ -256,16 +256,26 @@ func (a *API) reset(ctx context.Context, known *call, m pin.Memo) (reply accosa.
 		return reply, err
 	}
 	defer p.Clear()
-	complete := m.Complete
-	m.Complete = func(tx pin.Tx, _ any) error {
-		number, err := tx.NextNumber(sequence)
-		if err != nil {
-			return err
-		}
-		reply = a.success(known, rec.Card, number)
-		return complete(tx, reply)
+	number, err := a.vault.Number(ctx, sequence)
+	if err != nil {
+		return reply, err
 	}
-	err = a.vault.ResetPIN(ctx, pin.Query{ProgramID: rec.Program.ID, CardID: rec.Card.ID}, p, m)
+	var card pin.Card
+	keep := m.Keep
+	m.Keep = func(any) (pin.Replay, error) {
+		reply = a.success(known, card, number)
+		return keep(reply)
+	}
+	err = a.vault.ResetPIN(ctx, pin.Query{
+		References: []pin.Reference{{Kind: pin.KindURN, Value: known.message.urn}},
+		Check: func(rec pin.Record) error {
+			card = rec.Card
+			return a.check(rec, known.message)
+		},
+	}, pin.Plain(p), m)
+	if other, ok := errors.AsType[elsewhere](err); ok {
+		err = a.whose(ctx, other)
+	}
 	return reply, err
 }
 
@@ -287,39 +297,41 @@ func (a *API) success(known *call, card pin.Card, number int64) accosa.ResetPinR
 	}
 }
 
-// card finds the card and holds what else the message says of it against it.
-func (a *API) card(ctx context.Context, m message) (pin.Record, error) {
-	if err := a.oneCustomer(ctx, m.mobileNumber); err != nil {
-		return pin.Record{}, err
-	}
-	rec, err := a.vault.Card(ctx, pin.Query{References: []pin.Reference{{Kind: pin.KindURN, Value: m.urn}}})
-	if err != nil {
-		return rec, err
-	}
+// check holds what else the message says of the card against it.
+func (a *API) check(rec pin.Record, m message) error {
 	masked, err := a.vault.MaskedPAN(rec.Card)
 	switch {
 	case err != nil:
-		return rec, err
+		return err
 	case !strings.HasSuffix(masked, m.last4Digits):
-		return rec, &pin.Error{Code: pin.NotFound}
+		return &pin.Error{Code: pin.NotFound}
 	case m.customerID != "" && m.customerID != rec.Card.CustomerID:
-		return rec, a.elsewhere(ctx, pin.Holder{CustomerID: m.customerID}, unknownCustomer)
+		return elsewhere{pin.Holder{CustomerID: m.customerID}, unknownCustomer}
 	case m.cardProfileID == "" && rec.Program.CardProfileMandatory:
-		return rec, profileMandatory
+		return profileMandatory
 	case m.cardProfileID != "" && m.cardProfileID != rec.Card.CardProfileID:
-		return rec, a.elsewhere(ctx, pin.Holder{CardProfileID: m.cardProfileID}, invalidProfile)
+		return elsewhere{pin.Holder{CardProfileID: m.cardProfileID}, invalidProfile}
 	}
-	return rec, nil
+	return nil
 }
 
-// elsewhere is the mismatch of what belongs to other cards, or unknown for what belongs to none.
-func (a *API) elsewhere(ctx context.Context, h pin.Holder, unknown row) error {
-	others, err := a.vault.Find(ctx, pin.Query{Holder: h}, 1)
+// elsewhere is what the card does not have: another card has it, or it is unknown.
+type elsewhere struct {
+	holder  pin.Holder
+	unknown row
+}
+
+// Error is that of the row for what is unknown.
+func (e elsewhere) Error() string { return e.unknown.Error() }
+
+// whose is the mismatch of what belongs to other cards, or unknown for what belongs to none.
+func (a *API) whose(ctx context.Context, e elsewhere) error {
+	others, err := a.vault.Find(ctx, pin.Query{Holder: e.holder}, 1)
 	switch {
 	case err != nil:
 		return err
 	case len(others) == 0:
-		return unknown
+		return e.unknown
 	}
 	return mismatch
 }
@@ -329,13 +341,14 @@ func (a *API) oneCustomer(ctx context.Context, mobile string) error {
 	if mobile = strings.TrimPrefix(mobile, "+"); mobile == "" {
 		return nil
 	}
-	first, err := a.vault.Find(ctx, pin.Query{Holder: pin.Holder{MobileNumber: mobile}}, 1)
-	if err != nil || len(first) == 0 {
-		return err
-	}
-	second, err := a.vault.Find(ctx, pin.Query{Holder: pin.Holder{MobileNumber: mobile, NotCustomerID: first[0].Card.CustomerID}}, 1)
-	if err == nil && len(second) > 0 {
-		err = severalCustomers
+	cards, err := a.vault.Find(ctx, pin.Query{Holder: pin.Holder{MobileNumber: mobile}}, mostWithNumber)
+	for _, rec := range cards {
+		if rec.Card.CustomerID != cards[0].Card.CustomerID {
+			return severalCustomers
+		}
 	}
 	return err
 }
+
+// mostWithNumber bounds how many cards with one mobile number are looked at.
+const mostWithNumber = 100

@@ -33,7 +33,6 @@ const messageSchema = "ResetRequest"
 // Vault is what this contract needs of [pin.Vault].
 type Vault interface {
 	Program(ctx context.Context, id string) (pin.Program, error)
-	Card(ctx context.Context, q pin.Query) (pin.Record, error)
 	ServeUnblock(ctx context.Context, q pin.Query, r pin.ServiceRequest) (pin.ServiceRequest, error)
 }
 
@@ -164,7 +163,7 @@ func text[S ~string](field nullable.Nullable[S]) string {
 const requestDate = "01/02/2006 15:04:05"
 
 // ResetPinRetryCounterV1 puts the counter of a device back. Its errors tell the device, the device plan
-// and the counter's writing apart, so it takes a step for each.
+// and the counter's writing apart.
 func (a *API) ResetPinRetryCounterV1(ctx context.Context, r creditplus.ResetPinRetryCounterV1RequestObject) (creditplus.ResetPinRetryCounterV1ResponseObject, error) {
 	if err := clearAllowed(pin.CallerFrom(ctx)); err != nil {
 		return nil, err
@@ -172,14 +171,18 @@ func (a *API) ResetPinRetryCounterV1(ctx context.Context, r creditplus.ResetPinR
 	if err := a.timely(ctx, r.Body.RequestDate); err != nil {
 		return nil, err
 	}
-	card, err := a.device(ctx, r.Body.InstitutionCode, r.Body.DeviceNumber)
+	read := false
+	done, err := a.vault.ServeUnblock(ctx, pin.Query{
+		References: []pin.Reference{{Kind: pin.KindNumber, Value: r.Body.DeviceNumber}},
+		Check: func(rec pin.Record) error {
+			read = true
+			return device(rec.Card, r.Body.InstitutionCode)
+		},
+	}, pin.ServiceRequest{Version: "v1", ServiceCode: serviceCode, Notes: text(r.Body.Notes)})
 	if err != nil {
-		return nil, err
-	}
-	done, err := a.vault.ServeUnblock(ctx, pin.Query{CardID: card.ID}, pin.ServiceRequest{
-		Version: "v1", ServiceCode: serviceCode, Notes: text(r.Body.Notes),
-	})
-	if err != nil {
+		if !read {
+			err = fault(deviceUnread, err)
+		}
 		return nil, err
 	}
 	return creditplus.ResetPinRetryCounterV1201JSONResponse{
@@ -210,16 +213,13 @@ func (a *API) timely(ctx context.Context, date string) error {
 	return nil
 }
 
-// device finds the card that V1 calls a device.
-func (a *API) device(ctx context.Context, institution, number string) (pin.Card, error) {
-	rec, err := a.vault.Card(ctx, pin.Query{References: []pin.Reference{{Kind: pin.KindNumber, Value: number}}})
+// device refuses a card that V1 knows as no device of the institution.
+func device(c pin.Card, institution string) error {
 	switch {
-	case err != nil:
-		return pin.Card{}, fault(deviceUnread, err)
-	case rec.Card.InstitutionCode != institution:
-		return pin.Card{}, &pin.Error{Code: otherInstitution}
-	case rec.Card.DevicePlanCode == "":
-		return pin.Card{}, &pin.Error{Code: planMissing}
+	case c.InstitutionCode != institution:
+		return &pin.Error{Code: otherInstitution}
+	case c.DevicePlanCode == "":
+		return &pin.Error{Code: planMissing}
 	}
-	return rec.Card, nil
+	return nil
 }

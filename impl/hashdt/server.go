@@ -27,7 +27,6 @@ const Name = "hashdt"
 type Vault interface {
 	Authenticate(ctx context.Context, id, secret string) (pin.Client, error)
 	Program(ctx context.Context, id string) (pin.Program, error)
-	Card(ctx context.Context, q pin.Query) (pin.Record, error)
 }
 
 // Bearer tells whose token an Authorization header holds: Unauthorized, Unavailable.
@@ -193,15 +192,13 @@ func (a *API) product(ctx context.Context, who pin.Caller, id string) error {
 
 // open makes a session for the card, if it is the cardholder's and in the wallet.
 func (a *API) open(ctx context.Context, action pin.Action, r call, m pin.Memo) (pin.Session, error) {
-	q := pin.Query{ProgramID: r.Product, References: []pin.Reference{{Kind: pin.KindHashdtCardID, Value: r.Card}}}
-	rec, err := a.vault.Card(ctx, q)
-	if err == nil && (rec.Card.CardholderID != r.Cardholder || rec.Card.WalletID != r.Wallet) {
-		err = &pin.Error{Code: pin.NotFound}
-	}
-	if err != nil {
-		return pin.Session{}, err
-	}
-	return a.sessions.Open(ctx, pin.Query{ProgramID: r.Product, CardID: rec.Card.ID}, action, r.RequestID, m)
+	q := pin.Query{ProgramID: r.Product, References: []pin.Reference{{Kind: pin.KindHashdtCardID, Value: r.Card}}, Check: func(rec pin.Record) error {
+		if rec.Card.CardholderID != r.Cardholder || rec.Card.WalletID != r.Wallet {
+			return &pin.Error{Code: pin.NotFound}
+		}
+		return nil
+	}}
+	return a.sessions.Open(ctx, q, action, r.RequestID, m)
 }
 
 // mediaType refuses a Content-Type other than application/json. The partner's document asks for one on

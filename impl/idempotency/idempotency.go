@@ -2,8 +2,8 @@
 // mechanism for every contract's flavour of it. How a key is named, how long it is kept and what a
 // misused one is answered belongs to the contracts.
 //
-// It knows the domain only. That an effect is had once is decided by the store: the key is reserved
-// in the first transaction of the effect and the answer kept in the last one (see [pin.Memo]).
+// It knows the domain only. That an effect is had once is decided by the store: the answer is kept in
+// the very write that has the effect (see [pin.Memo]), and of two writes for one key the second is undone.
 //
 // A record holds the answer and a keyed MAC of the request, never the request itself: a plain hash
 // of a four-digit PIN is no secret.
@@ -23,7 +23,7 @@ import (
 	"pinvault/impl/pin"
 )
 
-// Records finds replay records. [pin.Store] is one.
+// Records finds replay records. [pin.Vault] does.
 type Records interface {
 	// Replay finds a record, expired or not: NotFound, Unavailable.
 	Replay(ctx context.Context, scope, key string) (pin.Replay, error)
@@ -57,28 +57,23 @@ func (g *Guard) clock() time.Time { return g.now().UTC().Truncate(time.Microseco
 // Request is what tells one request from another. It prints as ****, for what is in its content.
 type Request struct {
 	Scope    string        // whose keys these are: the client's id
-	Key      string        // the idempotency key; "": none was sent, and nothing is remembered
+	Key      string        // the idempotency key; "": none was sent, and nothing is remembered; kept as a keyed hash
 	Endpoint string        // operation and its subject; kept in clear, so never with a PAN
 	Content  []byte        // what a repetition must repeat, a PIN or PIN block included; not kept
 	TTL      time.Duration // how long the answer is kept, from the first use of the key
 }
 
-// pendingFor is how long a key stays reserved for a request that has not ended: longer than any
-// request may take, and short, since a crash between the two transactions of a verification leaves it
-// behind.
-const pendingFor = 30 * time.Second
-
 // Once has the effect of a request, or returns the answer of the first request with its key, which
 // is then replayed. The effect hands the memo that it gets to the one vault operation that it calls;
-// m is the memo that the operation would get anyway, and its hooks run too.
+// m is the memo that the operation would get anyway.
 //
 // T is the type of the vault's result, or a struct that embeds it with whatever the first answer
 // alone may have as fields tagged json:"-", such as the secret of a fresh client; struct{} where the
 // answer needs nothing. MACs of a client's secrets are not kept.
 //
 // ReplayOther when the key was used on another endpoint, ReplayChanged when with other content,
-// ReplayUnderway when the first request has not ended, and what effect returns: only what took effect
-// is remembered.
+// ReplayUnderway when the record of a request that came first is gone before it could be read, and what
+// effect returns: only what took effect is remembered.
 func Once[T any](ctx context.Context, g *Guard, r Request, m pin.Memo, effect func(pin.Memo) (T, error)) (result T, replayed bool, err error) {
 	if r.Key == "" {
 		result, err = effect(m)
@@ -89,16 +84,14 @@ func Once[T any](ctx context.Context, g *Guard, r Request, m pin.Memo, effect fu
 	if result, replayed, err = recall[T](ctx, g, r, input); replayed || err != nil {
 		return result, replayed, err
 	}
-	guarded, err := guard[T](g, r, input, m)
-	if err != nil {
+	if m.Keep, err = g.keep(r, input, keep[T]); err != nil {
 		return result, false, err
 	}
-	result, err = effect(guarded)
-	if pin.CodeOf(err) != pin.Duplicate || pin.FieldOf(err) != "replay" {
+	result, err = effect(m)
+	if pin.CodeOf(err) != pin.Duplicate || pin.FieldOf(err) != string(pin.TableReplays) {
 		return result, false, err
 	}
-	// Another request reserved the key since. It may have ended by now, or failed and freed the key;
-	// then trying again helps, as it does while it has not ended.
+	// Another request had the effect since, and left its answer.
 	if result, replayed, err = recall[T](ctx, g, r, input); !replayed && err == nil {
 		err = &pin.Error{Code: pin.ReplayUnderway}
 	}
@@ -119,8 +112,6 @@ func recall[T any](ctx context.Context, g *Guard, r Request, input []byte) (resu
 		return result, false, &pin.Error{Code: pin.ReplayOther}
 	case !g.keys.VerifyMAC(pin.UseFingerprint, input, record.Fingerprint):
 		return result, false, &pin.Error{Code: pin.ReplayChanged}
-	case !record.Done:
-		return result, false, &pin.Error{Code: pin.ReplayUnderway}
 	}
 	var kept T
 	if json.Unmarshal(record.Result, &kept) != nil { // whose text would quote the record
@@ -129,37 +120,18 @@ func recall[T any](ctx context.Context, g *Guard, r Request, input []byte) (resu
 	return kept, true, nil
 }
 
-// guard is the memo m that reserves the key first and keeps the answer last.
-func guard[T any](g *Guard, r Request, input []byte, m pin.Memo) (pin.Memo, error) {
+// keep makes the record of a request's result.
+func (g *Guard) keep(r Request, input []byte, text func(any) ([]byte, error)) (func(any) (pin.Replay, error), error) {
 	fingerprint, err := g.keys.MAC(pin.UseFingerprint, input)
 	if err != nil {
-		return pin.Memo{}, err
+		return nil, err
 	}
 	now := g.clock()
-	pending := pin.Replay{Scope: r.Scope, Key: r.Key, Endpoint: r.Endpoint, Fingerprint: fingerprint,
-		CreatedAt: now, ExpiresAt: now.Add(pendingFor)}
-	guarded := m
-	guarded.Reserve = func(tx pin.Tx) error {
-		if err := tx.InsertReplay(pending); err != nil || m.Reserve == nil {
-			return err
-		}
-		return m.Reserve(tx)
-	}
-	guarded.Complete = func(tx pin.Tx, result any) error {
-		if m.Complete != nil {
-			if err := m.Complete(tx, result); err != nil {
-				return err
-			}
-		}
-		kept, err := keep[T](result)
-		if err != nil {
-			return err
-		}
-		done := pending
-		done.Done, done.Result, done.ExpiresAt = true, kept, now.Add(r.TTL)
-		return tx.CompleteReplay(done)
-	}
-	return guarded, nil
+	return func(result any) (pin.Replay, error) {
+		kept, err := text(result)
+		return pin.Replay{Scope: r.Scope, Key: r.Key, Endpoint: r.Endpoint, Fingerprint: fingerprint, Result: kept,
+			CreatedAt: now, ExpiresAt: now.Add(r.TTL)}, err
+	}, nil
 }
 
 // keep is the vault's result as a record holds it. What would not read back as the same T is refused

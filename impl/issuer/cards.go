@@ -10,7 +10,7 @@ import (
 
 // CreateCard makes a card with a random PIN.
 func (a *API) CreateCard(ctx context.Context, r api.CreateCardRequestObject) (api.CreateCardResponseObject, error) {
-	made, err := once(ctx, a, call{r.Params.IdempotencyKey, "createCard", r.Body}, pin.Memo{},
+	made, err := once(ctx, a, call{key: r.Params.IdempotencyKey, endpoint: "createCard", body: r.Body}, pin.Memo{},
 		func(m pin.Memo) (pin.Card, error) { return a.vault.CreateCard(ctx, newCard(*r.Body), m) })
 	if err != nil {
 		return nil, err

@@ -20,7 +20,7 @@ type freshClient struct {
 
 // CreateClient makes a partner's credentials and shows the secret, this once.
 func (a *API) CreateClient(ctx context.Context, r api.CreateClientRequestObject) (api.CreateClientResponseObject, error) {
-	made, err := once(ctx, a, call{r.Params.IdempotencyKey, "createClient", r.Body}, pin.Memo{},
+	made, err := once(ctx, a, call{key: r.Params.IdempotencyKey, endpoint: "createClient", body: r.Body}, pin.Memo{},
 		func(m pin.Memo) (freshClient, error) {
 			n, err := a.newClient(*r.Body)
 			if err != nil {
@@ -42,7 +42,7 @@ func (a *API) CreateClient(ctx context.Context, r api.CreateClientRequestObject)
 func (a *API) RotateClient(ctx context.Context, r api.RotateClientRequestObject) (api.RotateClientResponseObject, error) {
 	var seconds int
 	setNumber(&seconds, r.Body.OverlapSeconds)
-	rotated, err := once(ctx, a, call{r.Params.IdempotencyKey, "rotateClient " + r.ClientID, r.Body}, pin.Memo{},
+	rotated, err := once(ctx, a, call{key: r.Params.IdempotencyKey, endpoint: "rotateClient " + r.ClientID, body: r.Body}, pin.Memo{},
 		func(m pin.Memo) (freshClient, error) {
 			c, secret, err := a.vault.RotateClient(ctx, r.ClientID, time.Duration(seconds)*time.Second, m)
 			return freshClient{c, secret}, err

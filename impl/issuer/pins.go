@@ -34,7 +34,7 @@ func (a *API) SetPin(ctx context.Context, r api.SetPinRequestObject) (api.SetPin
 	if err != nil {
 		return nil, err
 	}
-	if err := a.vault.SetPINBlock(ctx, pin.Query{CardID: r.CardID}, offered, pin.Memo{}); err != nil {
+	if err := a.vault.SetPIN(ctx, pin.Query{CardID: r.CardID}, offered, pin.Memo{}); err != nil {
 		return nil, err
 	}
 	return api.SetPin204Response{}, nil
@@ -47,7 +47,7 @@ func (a *API) VerifyPin(ctx context.Context, r api.VerifyPinRequestObject) (api.
 	if err != nil {
 		return nil, err
 	}
-	done, err := once(ctx, a, call{r.Params.IdempotencyKey, "verifyPin " + r.CardID, r.Body}, pin.Memo{},
+	done, err := once(ctx, a, call{key: r.Params.IdempotencyKey, endpoint: "verifyPin " + r.CardID, body: r.Body, ttl: verificationsKeptFor}, pin.Memo{},
 		func(m pin.Memo) (pin.Verification, error) {
 			return a.vault.Verify(ctx, pin.Query{CardID: r.CardID}, offered, m)
 		})
@@ -65,7 +65,7 @@ func (a *API) VerifyPin(ctx context.Context, r api.VerifyPinRequestObject) (api.
 
 // UnblockPin puts the try counter back to its limit.
 func (a *API) UnblockPin(ctx context.Context, r api.UnblockPinRequestObject) (api.UnblockPinResponseObject, error) {
-	_, err := once(ctx, a, call{r.Params.IdempotencyKey, "unblockPin " + r.CardID, r.Body}, pin.Memo{Description: r.Body.Reason},
+	_, err := once(ctx, a, call{key: r.Params.IdempotencyKey, endpoint: "unblockPin " + r.CardID, body: r.Body}, pin.Memo{Description: r.Body.Reason},
 		func(m pin.Memo) (struct{}, error) {
 			return struct{}{}, a.vault.Unblock(ctx, pin.Query{CardID: r.CardID}, m)
 		})

@@ -12,7 +12,7 @@ import (
 func (a *API) CreateProgram(ctx context.Context, r api.CreateProgramRequestObject) (api.CreateProgramResponseObject, error) {
 	fresh := pin.NewProgram(r.Body.Name)
 	changeProgram(&fresh, programSettings(*r.Body))
-	made, err := once(ctx, a, call{r.Params.IdempotencyKey, "createProgram", r.Body}, pin.Memo{},
+	made, err := once(ctx, a, call{key: r.Params.IdempotencyKey, endpoint: "createProgram", body: r.Body}, pin.Memo{},
 		func(m pin.Memo) (pin.Program, error) { return a.vault.CreateProgram(ctx, fresh, m) })
 	if err != nil {
 		return nil, err

@@ -9,6 +9,7 @@
 package issuer
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -42,7 +43,7 @@ type Vault interface {
 	Find(ctx context.Context, q pin.Query, limit int) ([]pin.Record, error)
 	MaskedPAN(c pin.Card) (string, error)
 
-	SetPINBlock(ctx context.Context, q pin.Query, o pin.Offer, m pin.Memo) error
+	SetPIN(ctx context.Context, q pin.Query, o pin.Offer, m pin.Memo) error
 	Verify(ctx context.Context, q pin.Query, o pin.Offer, m pin.Memo) (pin.Verification, error)
 	Unblock(ctx context.Context, q pin.Query, m pin.Memo) error
 
@@ -88,14 +89,20 @@ func identified(next api.StrictHandlerFunc, _ string) api.StrictHandlerFunc {
 	}
 }
 
-// keptFor is how long the answer to a request with an idempotency key can be had again.
-const keptFor = 24 * time.Hour
+// keptFor is how long the answer to a request with an idempotency key can be had again, and
+// verificationsKeptFor how long that of a verification, which a card that is blocked or stolen since would
+// belie.
+const (
+	keptFor              = 24 * time.Hour
+	verificationsKeptFor = time.Minute
+)
 
 // call is a request as an idempotency record tells it from others.
 type call struct {
 	key      *api.IdempotencyKey
-	endpoint string // operationId, and the path's parameters
-	body     any    // as it was bound
+	endpoint string        // operationId, and the path's parameters
+	body     any           // as it was bound
+	ttl      time.Duration // 0: keptFor
 }
 
 // once has the effect of a call, unless its idempotency key is that of an earlier one: then that one's
@@ -109,7 +116,7 @@ func once[T any](ctx context.Context, a *API, of call, m pin.Memo, effect func(p
 		return result, err
 	}
 	defer clear(content)
-	request := idempotency.Request{Scope: pin.CallerFrom(ctx).ClientID, Key: *of.key, Endpoint: of.endpoint, Content: content, TTL: keptFor}
+	request := idempotency.Request{Scope: pin.CallerFrom(ctx).ClientID, Key: *of.key, Endpoint: of.endpoint, Content: content, TTL: cmp.Or(of.ttl, keptFor)}
 	result, replayed, err := idempotency.Once(ctx, a.guard, request, m, effect)
 	if replayed {
 		ctx.(*gin.Context).Header("Idempotent-Replayed", "true")

@@ -38,6 +38,8 @@ var uses = []struct {
 	{pin.UseFingerprint, macKind},
 	{pin.UseSecret, macKind},
 	{pin.UseKeyWrap, aeadKind},
+	{pin.UseSeal, macKind},
+	{pin.UseReplayKey, indexKind},
 }
 
 // source draws n bytes for the key of that name. The caller clears them.

@@ -41,6 +41,11 @@ func New(ks *Keyset, zone ZoneKeys, now func() time.Time) *Ring {
 	return &Ring{keys: ks, zone: zone, now: now, opened: opened}
 }
 
+// Open makes the ring of a keyset and the zone keys of a store, which it believes under their seals only.
+func Open(ks *Keyset, store pin.Rows, now func() time.Time) *Ring {
+	return New(ks, pin.NewZoneKeys(store, New(ks, nil, now)), now)
+}
+
 // primitive is the use's keys as a P. It is what keeps keys from being used for something else.
 func primitive[P any](r *Ring, use pin.Use) (P, error) {
 	p, ok := r.keys.primitives[use].(P)
@@ -52,7 +57,7 @@ func primitive[P any](r *Ring, use pin.Use) (P, error) {
 
 func internal(cause error) error { return &pin.Error{Code: pin.Internal, Err: cause} }
 
-// MAC is 37 bytes: five that name the key and the 32 of HMAC-SHA256. Uses: pin-verifier, audit, fingerprint, secret;
+// MAC is 37 bytes: five that name the key and the 32 of HMAC-SHA256. Uses: pin-verifier, audit, fingerprint, secret, seal;
 // Internal for others.
 func (r *Ring) MAC(use pin.Use, data []byte) ([]byte, error) {
 	m, err := primitive[tink.MAC](r, use)
@@ -102,7 +107,7 @@ func (r *Ring) Open(use pin.Use, ciphertext, associated []byte) ([]byte, error) 
 }
 
 // Index is 64 lower-case hex digits, the HMAC-SHA256 of data, under each enabled key, that of the primary key first.
-// Use: pan-index; Internal for others.
+// Uses: pan-index, replay-key; Internal for others.
 func (r *Ring) Index(use pin.Use, data []byte) ([]string, error) {
 	keys, err := primitive[index](r, use)
 	if err != nil {

@@ -31,7 +31,6 @@ const (
 type Vault interface {
 	ChangePIN(ctx context.Context, q pin.Query, old, chosen pin.Offer, m pin.Memo) (pin.Verification, error)
 	Remember(ctx context.Context, result any, m pin.Memo) error
-	Client(ctx context.Context, id string) (pin.Client, error)
 	Program(ctx context.Context, id string) (pin.Program, error)
 }
 
@@ -135,7 +134,7 @@ func (a *API) change(ctx context.Context, r change) (networkintl.CardPinChangeRe
 	kept, _, err := idempotency.Once(ctx, a.once, idempotency.Request{
 		Scope: pin.CallerFrom(ctx).ClientID, Key: r.header.MsgID, Endpoint: r.operation, Content: content, TTL: replayTTL,
 	}, pin.Memo{}, func(m pin.Memo) (answer, error) {
-		return a.effect(ctx, pin.Query{References: []pin.Reference{r.card}}, old, chosen, m)
+		return a.effect(ctx, r.query(), old, chosen, m)
 	})
 	switch {
 	case err != nil:
@@ -150,12 +149,12 @@ func (a *API) change(ctx context.Context, r change) (networkintl.CardPinChangeRe
 // card being unknown or of no use, that is kept too: a msg_id must not tell.
 func (a *API) effect(ctx context.Context, q pin.Query, old, chosen pin.Offer, m pin.Memo) (answer, error) {
 	out := answer{At: a.clock()}
-	complete := m.Complete
-	m.Complete = func(tx pin.Tx, result any) error {
+	keep := m.Keep
+	m.Keep = func(result any) (pin.Replay, error) {
 		if v, ok := result.(pin.Verification); ok {
 			out.Code = outcome(v)
 		}
-		return complete(tx, out)
+		return keep(out)
 	}
 	_, err := a.vault.ChangePIN(ctx, q, old, chosen, m)
 	if code := pin.CodeOf(err); code != "" && rows[code] == cardIssue {
@@ -170,13 +169,20 @@ func outcome(v pin.Verification) pin.Code {
 	if v.Result == pin.Rejected {
 		return v.Reason
 	}
-	return map[pin.Result]pin.Code{
-		pin.Mismatch: pin.WrongPIN, pin.Exhausted: pin.Blocked, pin.Opaque: pin.Unopenable, pin.Overtaken: pin.Conflict,
-	}[v.Result]
+	return map[pin.Result]pin.Code{pin.Mismatch: pin.WrongPIN, pin.Exhausted: pin.Blocked, pin.Opaque: pin.Unopenable}[v.Result]
 }
 
-// offers are the old PIN, offered for a card whose expiry date and sequence number are those of the
-// request only, and the new one, no longer than the contract allows.
+// query finds the card, if its expiry date and sequence number are those of the request.
+func (r change) query() pin.Query {
+	return pin.Query{References: []pin.Reference{r.card}, Check: func(rec pin.Record) error {
+		if rec.Card.Expiry != r.expiry || r.sequence != nil && rec.Card.Sequence != *r.sequence {
+			return &pin.Error{Code: pin.NotFound}
+		}
+		return nil
+	}}
+}
+
+// offers are the old PIN and the new one, which must be no longer than the contract allows.
 func (r change) offers(key chosenKey) (old, chosen pin.Offer, err error) {
 	oldBlock, err := hex.DecodeString(r.old)
 	if err != nil {
@@ -186,28 +192,16 @@ func (r change) offers(key chosenKey) (old, chosen pin.Offer, err error) {
 	if err != nil {
 		return nil, nil, contract.Unbound
 	}
-	known, fresh := pin.Encrypted(key.id, key.Format, oldBlock), pin.Encrypted(key.id, key.Format, newBlock)
-	old = func(ctx context.Context, v *pin.Vault, rec pin.Record) (func() (pin.PIN, error), error) {
-		if rec.Card.Expiry != r.expiry || r.sequence != nil && rec.Card.Sequence != *r.sequence {
-			return nil, &pin.Error{Code: pin.NotFound}
+	fresh := pin.Encrypted(key.id, key.Format, newBlock)
+	chosen = func(ctx context.Context, v *pin.Vault, rec pin.Record) (pin.PIN, error) {
+		p, err := fresh(ctx, v, rec)
+		if err == nil && p.Len() > maxNewPIN {
+			p.Clear()
+			return pin.PIN{}, &pin.Error{Code: pin.PINLength}
 		}
-		return known(ctx, v, rec)
+		return p, err
 	}
-	chosen = func(ctx context.Context, v *pin.Vault, rec pin.Record) (func() (pin.PIN, error), error) {
-		open, err := fresh(ctx, v, rec)
-		if err != nil {
-			return nil, err
-		}
-		return func() (pin.PIN, error) {
-			p, err := open()
-			if err == nil && p.Len() > maxNewPIN {
-				p.Clear()
-				return pin.PIN{}, &pin.Error{Code: pin.PINLength}
-			}
-			return p, err
-		}, nil
-	}
-	return old, chosen, nil
+	return pin.Encrypted(key.id, key.Format, oldBlock), chosen, nil
 }
 
 // GetPinCertificate shows the public key that PIN blocks are encrypted to.

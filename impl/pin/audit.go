@@ -2,6 +2,9 @@ package pin
 
 import (
 	"context"
+	"encoding/json"
+	"maps"
+	"slices"
 	"strconv"
 	"time"
 
@@ -24,6 +27,7 @@ const (
 	EventPINBlocked        EventType = "pin.blocked"
 	EventPINUnblocked      EventType = "pin.unblocked"
 	EventPINRevealed       EventType = "pin.revealed"
+	EventPINRefused        EventType = "pin.refused"
 	EventSessionOpened     EventType = "pin.session_opened"
 	EventProgramCreated    EventType = "program.created"
 	EventProgramUpdated    EventType = "program.updated"
@@ -31,79 +35,101 @@ const (
 	EventClientRotated     EventType = "client.rotated"
 	EventClientRevoked     EventType = "client.revoked"
 	EventKeyImported       EventType = "key.imported"
+	EventVaultInitialized  EventType = "vault.initialized"
+	EventLoginRefused      EventType = "login.refused"
+	EventAccessRefused     EventType = "access.refused"
 )
 
 // AuditEvent is one line of the append-only audit trail. It never holds a PIN, a PIN block or a PAN.
 //
 // Events form one chain a card, and one a program for what concerns no card: Seq counts from 1 and
 // MAC covers the event and its predecessor's MAC, so that a changed, removed or inserted event shows.
+// The newest event's place and MAC stand under the seal of the card, or of the chain's own row.
 type AuditEvent struct {
-	ID          string // UUIDv7
-	Chain       string // the card's id, or the program's
-	Seq         int64
-	Type        EventType
-	ProgramID   string
-	CardID      string // "" where no card is concerned
-	Subject     string // id of the program, client, session or key concerned, "" otherwise
-	Outcome     string // of pin.verified and pin.failed: a Result, "" otherwise
-	At          time.Time
-	Contract    string
-	ClientID    string
-	RemoteAddr  string
-	TraceID     string
-	Description string
-	UpdatedBy   string
-	MAC         []byte
+	ID          string        `json:"-"` // UUIDv7
+	Chain       string        `json:"-"` // the card's id, or the program's, or "server"
+	Seq         int64         `json:"-"`
+	ProgramID   string        `json:"-"`
+	MAC         []byte        `json:"-"`
+	Type        EventType     `json:"type"`
+	CardID      string        `json:"cardId,omitempty"`  // "" where no card is concerned
+	Subject     string        `json:"subject,omitempty"` // id of the program, client, session or key concerned, "" otherwise
+	Outcome     string        `json:"outcome,omitempty"` // of pin.verified, pin.failed and pin.blocked a Result, of a refusal its Code, "" otherwise
+	Changes     []FieldChange `json:"changes,omitempty"` // what was changed
+	Version     int64         `json:"version,omitempty"` // of the program, client or key concerned, after the event
+	At          time.Time     `json:"at"`
+	Contract    string        `json:"contract,omitempty"`
+	ClientID    string        `json:"clientId,omitempty"`
+	RemoteAddr  string        `json:"remoteAddr,omitempty"`
+	TraceID     string        `json:"traceId,omitempty"`
+	Description string        `json:"description,omitempty"`
+	UpdatedBy   string        `json:"updatedBy,omitempty"`
+}
+
+// FieldChange is what a field was and is. Values are left out where they are nobody's business: of a
+// cardholder's data the trail keeps the names alone.
+type FieldChange struct {
+	Field string `json:"field"`
+	Old   string `json:"old,omitempty"`
+	New   string `json:"new,omitempty"`
+}
+
+// EventRow is an event at rest.
+type EventRow struct {
+	Chain     string
+	Seq       int64
+	ID        string
+	ProgramID string
+	Body      []byte // JSON
+	MAC       []byte
 }
 
 // macInput is what an event's MAC covers.
-func (e AuditEvent) macInput(previous []byte) []byte {
-	return frame(string(previous), e.ID, e.Chain, strconv.FormatInt(e.Seq, 10), string(e.Type), e.ProgramID,
-		e.CardID, e.Subject, e.Outcome, strconv.FormatInt(e.At.UnixMicro(), 10), e.Contract, e.ClientID, e.RemoteAddr,
-		e.TraceID, e.Description, e.UpdatedBy)
+func (r EventRow) macInput(previous []byte) []byte {
+	return frame(string(previous), r.Chain, strconv.FormatInt(r.Seq, 10), r.ID, r.ProgramID, string(r.Body))
 }
 
-// audit appends an event to its chain, with the caller from ctx.
-func (v *Vault) audit(ctx context.Context, tx Tx, e AuditEvent, m Memo) error {
-	id, err := uuid.NewV7FromReader(v.rand)
-	if err != nil {
-		return &Error{Code: Internal, Err: err}
+// event is what a row says. Whether it is true its chain tells.
+func (r EventRow) event() (AuditEvent, error) {
+	var e AuditEvent
+	if json.Unmarshal(r.Body, &e) != nil { // whose text would quote the row
+		return AuditEvent{}, &Error{Code: Internal, Err: errTampered}
 	}
+	e.ID, e.Chain, e.Seq, e.ProgramID, e.MAC = r.ID, r.Chain, r.Seq, r.ProgramID, r.MAC
+	return e, nil
+}
+
+// signed puts the caller, the memo and the time to events.
+func (v *Vault) signed(ctx context.Context, events []AuditEvent, m Memo) {
 	who := CallerFrom(ctx)
-	e.ID, e.At = id.String(), v.clock()
-	e.Contract, e.ClientID, e.RemoteAddr, e.TraceID = who.Contract, who.ClientID, who.RemoteAddr, who.TraceID
-	e.Description, e.UpdatedBy = maskNumbers(m.Description), maskNumbers(m.UpdatedBy)
-	if e.Chain == "" {
-		e.Chain = e.ProgramID
+	now := v.clock()
+	for i := range events {
+		e := &events[i]
+		e.At = now
+		e.Contract, e.ClientID, e.RemoteAddr, e.TraceID = who.Contract, who.ClientID, who.RemoteAddr, who.TraceID
+		e.Description, e.UpdatedBy = maskNumbers(m.Description), maskNumbers(m.UpdatedBy)
 	}
-	seq, previous, err := tx.LastAudit(e.Chain)
-	if err != nil {
-		return err
-	}
-	e.Seq = seq + 1
-	if e.MAC, err = v.keys.MAC(UseAudit, e.macInput(previous)); err != nil {
-		return err
-	}
-	return tx.InsertAudit(e)
 }
 
-// cardEvent is an event on a card's chain.
-func cardEvent(t EventType, c Card) AuditEvent {
-	return AuditEvent{Type: t, Chain: c.ID, CardID: c.ID, ProgramID: c.ProgramID}
-}
-
-// VerifyChain reports the place of the first event that is missing or does not match, or 0 when the
-// chain is whole. Events must be all events of one chain, oldest first.
-func (v *Vault) VerifyChain(events []AuditEvent) int64 {
-	var previous []byte
+// chained appends events to a chain that has come as far as head, and returns how far it comes.
+func (v *Vault) chained(head Head, chain, programID string, events []AuditEvent) ([]EventRow, Head, error) {
+	rows := make([]EventRow, len(events))
 	for i, e := range events {
-		want := int64(i + 1)
-		if e.Seq != want || !v.keys.VerifyMAC(UseAudit, e.macInput(previous), e.MAC) {
-			return want
+		id, err := uuid.NewV7FromReader(v.rand)
+		if err != nil {
+			return nil, head, &Error{Code: Internal, Err: err}
 		}
-		previous = e.MAC
+		body, err := json.Marshal(e)
+		if err != nil {
+			return nil, head, &Error{Code: Internal, Err: err}
+		}
+		rows[i] = EventRow{Chain: chain, Seq: head.Seq + 1, ID: id.String(), ProgramID: programID, Body: body}
+		if rows[i].MAC, err = v.keys.MAC(UseAudit, rows[i].macInput(head.MAC)); err != nil {
+			return nil, head, err
+		}
+		head = Head{Seq: rows[i].Seq, MAC: rows[i].MAC}
 	}
-	return 0
+	return rows, head, nil
 }
 
 // AuditEvents lists events in the caller's reach, oldest first.
@@ -111,5 +137,60 @@ func (v *Vault) AuditEvents(ctx context.Context, q AuditQuery) ([]AuditEvent, er
 	if who := CallerFrom(ctx); who.ProgramID != "" {
 		q.ProgramID = who.ProgramID
 	}
-	return v.store.Audit(ctx, q)
+	rows, err := v.store.Events(ctx, q)
+	if err != nil {
+		return nil, err
+	}
+	events := make([]AuditEvent, len(rows))
+	for i, r := range rows {
+		if events[i], err = r.event(); err != nil {
+			return nil, v.broken(ctx, tableEvents, r.Chain)
+		}
+	}
+	return events, nil
+}
+
+// changes lists the fields in which two descriptions differ, in the order of their names. Where any
+// fields are told, the others are named without their values: what a cardholder is called and where they
+// live does not belong in a trail that only grows.
+func changes(before, after any, told ...string) []FieldChange {
+	old, fresh := fields(before), fields(after)
+	for name := range old {
+		if _, ok := fresh[name]; !ok {
+			fresh[name] = ""
+		}
+	}
+	for _, name := range []string{"version", "createdAt", "updatedAt"} { // of every change
+		delete(fresh, name)
+	}
+	var out []FieldChange
+	for _, name := range slices.Sorted(maps.Keys(fresh)) {
+		change := FieldChange{name, old[name], fresh[name]}
+		if change.Old == change.New {
+			continue
+		}
+		if len(told) > 0 && !slices.Contains(told, name) {
+			change.Old, change.New = "", ""
+		}
+		out = append(out, change)
+	}
+	return out
+}
+
+// fields are a value's members as text.
+func fields(value any) map[string]string {
+	text, err := json.Marshal(value)
+	var members map[string]json.RawMessage
+	if err != nil || json.Unmarshal(text, &members) != nil {
+		return map[string]string{}
+	}
+	out := map[string]string{}
+	for name, m := range members {
+		var s string
+		if json.Unmarshal(m, &s) != nil {
+			s = string(m)
+		}
+		out[name] = maskNumbers(s)
+	}
+	return out
 }

@@ -3,29 +3,31 @@ package pin
 import (
 	"strings"
 	"time"
+	"unicode"
 )
 
 // Program is a tenant: an issuer's card program with its PIN rules. Cards and partner clients belong
 // to exactly one.
 type Program struct {
-	ID                   string
-	Name                 string
-	MinPINLength         int // digits, MinLength..MaxLength
-	MaxPINLength         int // digits, MinPINLength..MaxLength
-	TryLimit             int // 1..15
-	Policy               Policy
-	RetrievalAllowed     bool // keep PINs so that they can be read back
-	AliasCapability      bool // Credit+: cards may be found by alias
-	CardProfileMandatory bool // Accosa: requests must name the card profile
-	CPlus                bool // Network International: card_sequence_number is mandatory
-	TimeZone             string
-	FrameAncestors       []string // origins that may embed the hosted page
-	ParentOrigin         string   // origin that hears the hosted page's events
-	Branding             map[string]string
-	Languages            []string // BCP 47, the first is the default
-	Version              int64    // counts changes
-	CreatedAt            time.Time
-	UpdatedAt            time.Time
+	ID                   string            `json:"id"`
+	Name                 string            `json:"name"`
+	MinPINLength         int               `json:"minPinLength"` // digits, MinLength..MaxLength
+	MaxPINLength         int               `json:"maxPinLength"` // digits, MinPINLength..MaxLength
+	TryLimit             int               `json:"tryLimit"`     // 1..15
+	Policy               Policy            `json:"pinPolicy"`
+	RetrievalAllowed     bool              `json:"retrievalAllowed"`         // keep PINs so that they can be read back
+	RetrievalEpoch       int64             `json:"retrievalEpoch,omitempty"` // counts how often that was switched; what was kept before is not read back
+	AliasCapability      bool              `json:"aliasCapability"`          // Credit+: cards may be found by alias
+	CardProfileMandatory bool              `json:"cardProfileMandatory"`     // Accosa: requests must name the card profile
+	CPlus                bool              `json:"cPlus"`                    // Network International: card_sequence_number is mandatory
+	TimeZone             string            `json:"timeZone"`                 //
+	FrameAncestors       []string          `json:"frameAncestors,omitempty"` // origins that may embed the hosted page
+	ParentOrigin         string            `json:"parentOrigin,omitempty"`   // origin that hears the hosted page's events
+	Branding             map[string]string `json:"branding,omitempty"`       //
+	Languages            []string          `json:"languages,omitempty"`      // BCP 47, the first is the default
+	Version              int64             `json:"version"`                  // counts changes
+	CreatedAt            time.Time         `json:"createdAt"`
+	UpdatedAt            time.Time         `json:"updatedAt"`
 }
 
 // Status is a card's state, as far as it decides about PIN operations. Partners number them
@@ -43,38 +45,38 @@ const (
 	StatusClosed     Status = "closed"
 )
 
-// Card is one card (device, in some contracts' words).
+// Card is one card (device, in some contracts' words), but for its PIN.
 type Card struct {
-	ID            string
-	ProgramID     string
-	Status        Status
-	UpgradeStatus int    // 0 pending, 1 done; has a meaning with StatusUpgrade only
-	Expiry        string // YYMM, "" where the card has none
-	Sequence      string // PAN sequence number, two digits, or ""
-	PANCiphertext []byte // nil for a card without PAN
+	ID            string `json:"id"`
+	ProgramID     string `json:"programId"`
+	Status        Status `json:"status"`
+	UpgradeStatus int    `json:"upgradeStatus,omitempty"` // 0 pending, 1 done; has a meaning with StatusUpgrade only
+	Expiry        string `json:"expiry,omitempty"`        // YYMM, "" where the card has none
+	Sequence      string `json:"sequence,omitempty"`      // PAN sequence number, two digits, or ""
+	PANCiphertext []byte `json:"pan,omitempty"`           // nil for a card without PAN
+	PANIndex      string `json:"panIndex,omitempty"`      // keyed hash of the PAN, by which the card is found
 
 	Attributes
-	References []Reference // the PAN is not among them
+	References []Reference `json:"references,omitempty"` // the PAN is not among them
 
-	Version   int64 // counts changes
-	CreatedAt time.Time
-	UpdatedAt time.Time
+	Version   int64     `json:"version"` // counts changes of the card, those of its PIN aside
+	CreatedAt time.Time `json:"createdAt"`
+	UpdatedAt time.Time `json:"updatedAt"`
 }
 
-// Attributes describe a card and may repeat among cards. A contract compares or narrows by them; it
-// does not find a card by them alone.
+// Attributes describe a card and may repeat among cards. A contract compares or narrows by them.
 type Attributes struct {
-	CustomerReference string
-	EmbossName        string
-	CustomerID        string
-	MobileNumber      string
-	EmailAddress      string
-	CardProfileID     string
-	ProgramCode       string // Credit+ program code, a partner's own notion and not Program.ID
-	DevicePlanCode    string
-	InstitutionCode   string
-	CardholderID      string
-	WalletID          string
+	CustomerReference string `json:"customerReference,omitempty"`
+	EmbossName        string `json:"embossName,omitempty"`
+	CustomerID        string `json:"customerId,omitempty"`
+	MobileNumber      string `json:"mobileNumber,omitempty"`
+	EmailAddress      string `json:"emailAddress,omitempty"`
+	CardProfileID     string `json:"cardProfileId,omitempty"`
+	ProgramCode       string `json:"programCode,omitempty"` // Credit+ program code, a partner's own notion and not Program.ID
+	DevicePlanCode    string `json:"devicePlanCode,omitempty"`
+	InstitutionCode   string `json:"institutionCode,omitempty"`
+	CardholderID      string `json:"cardholderId,omitempty"`
+	WalletID          string `json:"walletId,omitempty"`
 }
 
 // Operable tells whether the status allows PIN operations.
@@ -96,78 +98,36 @@ func (c Card) Reference(kind Kind) string {
 	return ""
 }
 
-// Kind is a kind of reference by which a program's cards are found.
-type Kind string
-
-// The kinds. Within a program a value of a kind belongs to one card, but for aliases, which may
-// repeat. KindPAN is written to the store as a keyed hash only.
-const (
-	KindPublicToken    Kind = "publicToken"
-	KindPAN            Kind = "pan"
-	KindURN            Kind = "urn"
-	KindIdentifier     Kind = "identifier"
-	KindPackID         Kind = "packId"
-	KindNumber         Kind = "number"
-	KindAlias          Kind = "alias"
-	KindHashdtCardID   Kind = "hashdtCardId"
-	KindEXID           Kind = "exid"
-	KindContractNumber Kind = "contractNumber"
-)
-
-// Reference finds a card within a program.
-type Reference struct {
-	Kind  Kind
-	Value string
-}
-
-// PINState says where a card's PIN came from.
-type PINState string
-
-// The states.
-const (
-	PINNone     PINState = "none"
-	PINAssigned PINState = "assigned" // drawn at random when the card was made
-	PINChosen   PINState = "chosen"   // set or changed since
-)
-
-// PINRecord is the PIN of one card at rest, and its try counter.
-type PINRecord struct {
-	State      PINState
-	Verifier   []byte // keyed MAC over card and PIN
-	Ciphertext []byte // AEAD over the PIN, only where the program allows retrieval
-	Version    int64  // counts changes of the PIN
-	TriesLeft  int    // 0..limit
-	Takes      int64  // counts the tries ever taken, see Tx.GiveBack
-	ChangedAt  time.Time
-}
-
 // Record is a card with all that its operations need, found in one round trip.
 type Record struct {
 	Card    Card
 	Program Program
-	PIN     PINRecord
+	PIN     Value
+
+	revision int64  // of the row
+	details  []byte // as they stand in it
 }
 
 // RemainingTries is what the cardholder has left, 0..limit. A limit lowered since counts at once.
-func (r Record) RemainingTries() int { return max(0, min(r.PIN.TriesLeft, r.Program.TryLimit)) }
+func (r Record) RemainingTries() int { return r.PIN.Remaining(r.Program) }
 
 // Blocked tells whether no tries are left.
 func (r Record) Blocked() bool { return r.RemainingTries() == 0 }
 
 // Client is a partner's credentials for one contract.
 type Client struct {
-	ID           string
-	ProgramID    string // "" for a client of the whole server
-	Contract     string
-	Name         string
-	SecretMAC    []byte // keyed MAC of the secret
-	OldSecretMAC []byte // the secret before the last rotation, while it overlaps
-	OldUntil     time.Time
-	Scopes       []string
-	Settings     ClientSettings
-	Version      int64
-	CreatedAt    time.Time
-	RevokedAt    time.Time // zero while the client is active
+	ID           string         `json:"id"`
+	ProgramID    string         `json:"programId,omitempty"` // "" for a client of the whole server
+	Contract     string         `json:"contract"`
+	Name         string         `json:"name"`
+	SecretMAC    []byte         `json:"secretMac,omitempty"`    // keyed MAC of the secret
+	OldSecretMAC []byte         `json:"oldSecretMac,omitempty"` // the secret before the last rotation, while it overlaps
+	OldUntil     time.Time      `json:"oldUntil,omitzero"`
+	Scopes       []string       `json:"scopes,omitempty"`
+	Settings     ClientSettings `json:"settings"`
+	Version      int64          `json:"version"`
+	CreatedAt    time.Time      `json:"createdAt"`
+	RevokedAt    time.Time      `json:"revokedAt,omitzero"` // zero while the client is active
 }
 
 // Active tells whether the client has not been revoked.
@@ -194,15 +154,15 @@ type ClientSettings struct {
 
 // ZoneKey is a partner's key at rest, wrapped by a key of ours.
 type ZoneKey struct {
-	ID         string
-	ProgramID  string // "" for a key that serves every program
-	Usage      KeyUsage
-	Algorithm  string // TDES, AES, …
-	Wrapped    []byte
-	CheckValue string // upper-case hex
-	Version    int
-	CreatedAt  time.Time
-	RetiredAt  time.Time // zero while it may be used
+	ID         string    `json:"id"`
+	ProgramID  string    `json:"programId,omitempty"` // "" for a key that serves every program
+	Usage      KeyUsage  `json:"usage"`
+	Algorithm  string    `json:"algorithm"` // TDES, AES, …
+	Wrapped    []byte    `json:"wrapped"`
+	CheckValue string    `json:"checkValue"` // upper-case hex
+	Version    int       `json:"version"`
+	CreatedAt  time.Time `json:"createdAt"`
+	RetiredAt  time.Time `json:"retiredAt,omitzero"` // zero while it may be used
 }
 
 // KeyUsage binds a key to one job: a zone PIN key opens PIN blocks and nothing else.
@@ -227,25 +187,36 @@ func MaskPAN(pan string) string {
 	}
 }
 
-// maskNumbers hides whatever could be a PAN, 12 or more digits in a row, single blanks and hyphens
-// between them notwithstanding: partners' operators paste them into free text.
+// maskNumbers hides whatever could be a PAN, 12 or more digits with no more than two separators between
+// one and the next, in any script: partners' operators paste them into free text.
 func maskNumbers(text string) string {
-	out := []byte(text)
-	for i := 0; i < len(out); {
+	runes := []rune(text)
+	hidden := false
+	for i := 0; i < len(runes); i++ {
 		digits, end := 0, i
-		for j := i; j < len(out); j++ {
-			if out[j] >= '0' && out[j] <= '9' {
+		for j := i; j < len(runes) && j-end <= maxSeparators; j++ {
+			if unicode.IsDigit(runes[j]) {
 				digits, end = digits+1, j+1
-			} else if (out[j] != ' ' && out[j] != '-') || end != j || digits == 0 {
+			} else if digits == 0 || !separates(runes[j]) {
 				break
 			}
 		}
 		if digits >= 12 {
 			for j := i; j < end; j++ {
-				out[j] = '*'
+				runes[j] = '*'
 			}
+			hidden = true
 		}
-		i = max(end, i+1)
+		i = max(end-1, i)
 	}
-	return string(out)
+	if !hidden {
+		return text
+	}
+	return string(runes)
 }
+
+// maxSeparators is how many separators in a row leave two digits in one number.
+const maxSeparators = 2
+
+// separates tells whether people write the character between the digits of a number.
+func separates(r rune) bool { return unicode.IsSpace(r) || unicode.IsPunct(r) }

@@ -23,6 +23,7 @@ type NewCard struct {
 
 	PublicToken bool // draw a public token of nine digits
 	PIN         PIN  // the zero PIN: one is drawn at random
+	NoPIN       bool // the card has none yet
 	PINChosen   bool // the PIN counts as chosen by the cardholder
 }
 
@@ -50,48 +51,53 @@ func (v *Vault) CreateCard(ctx context.Context, n NewCard, m Memo) (Card, error)
 }
 
 func (v *Vault) createCard(ctx context.Context, program Program, n NewCard, m Memo) (Card, error) {
-	c, panIndex, err := v.newCard(program, n)
+	c, err := v.newCard(program, n)
 	if err != nil {
 		return Card{}, err
 	}
-	p := n.PIN
-	if p.Len() == 0 {
-		if p, err = v.randomPIN(program); err != nil {
-			return Card{}, err
-		}
-		defer p.Clear()
+	choice, err := v.firstPIN(c.ID, program, n)
+	if err != nil {
+		return Card{}, err
 	}
 	state := PINAssigned
 	if n.PINChosen {
 		state = PINChosen
 	}
-	record, err := v.seal(c, program, p, state)
+	change, err := v.change(ctx, Record{Card: c, Program: program},
+		deed{Step: Created(program, choice, state, c.CreatedAt), card: &c, result: c, add: c.Lookups()}, m)
 	if err != nil {
 		return Card{}, err
 	}
-	return c, v.store.InTx(ctx, func(tx Tx) error {
-		if err := m.reserve(tx); err != nil {
-			return err
+	own, cancel := context.WithTimeout(context.WithoutCancel(ctx), commitTime)
+	defer cancel()
+	return c, v.commit(own, change, false)
+}
+
+// firstPIN is the PIN of a new card at rest: the one that was given, a random one, or none.
+func (v *Vault) firstPIN(cardID string, program Program, n NewCard) (Choice, error) {
+	if n.NoPIN {
+		return Choice{}, nil
+	}
+	p := n.PIN
+	if p.Len() == 0 {
+		var err error
+		if p, err = v.randomPIN(program); err != nil {
+			return Choice{}, err
 		}
-		if err := tx.InsertCard(c, panIndex, record); err != nil {
-			return err
-		}
-		if err := v.audit(ctx, tx, cardEvent(EventCardCreated, c), m); err != nil {
-			return err
-		}
-		return m.complete(tx, c)
-	})
+		defer p.Clear()
+	}
+	return v.rest(cardID, program, p)
 }
 
 // newCard fills in what the description leaves open, and protects the PAN.
-func (v *Vault) newCard(program Program, n NewCard) (Card, string, error) {
+func (v *Vault) newCard(program Program, n NewCard) (Card, error) {
 	now := v.clock()
 	c := Card{ID: n.ID, ProgramID: program.ID, Status: n.Status, UpgradeStatus: n.UpgradeStatus, Expiry: n.Expiry,
 		Sequence: n.Sequence, Attributes: n.Attributes, References: slices.Clone(n.References), Version: 1, CreatedAt: now, UpdatedAt: now}
 	if c.ID == "" {
 		id, err := uuid.NewV7FromReader(v.rand)
 		if err != nil {
-			return Card{}, "", &Error{Code: Internal, Err: err}
+			return Card{}, &Error{Code: Internal, Err: err}
 		}
 		c.ID = id.String()
 	}
@@ -101,19 +107,21 @@ func (v *Vault) newCard(program Program, n NewCard) (Card, string, error) {
 	if n.PublicToken {
 		token, err := randomDigits(v.rand, 9)
 		if err != nil {
-			return Card{}, "", err
+			return Card{}, err
 		}
 		c.References = append(c.References, Reference{KindPublicToken, string(token)})
 	}
+	SortReferences(c.References)
 	if n.PAN == "" {
-		return c, "", nil
+		return c, nil
 	}
 	index, err := v.keys.Index(UsePANIndex, frame(n.PAN))
 	if err != nil {
-		return Card{}, "", err
+		return Card{}, err
 	}
+	c.PANIndex = index[0]
 	c.PANCiphertext, err = v.keys.Seal(UsePAN, []byte(n.PAN), frame(c.ProgramID, c.ID))
-	return c, index[0], err
+	return c, err
 }
 
 // randomPIN draws PINs of the program's shortest length until its policy is content.
@@ -127,35 +135,30 @@ func (v *Vault) randomPIN(program Program) (PIN, error) {
 }
 
 // UpdateCard changes status, expiry, sequence, attributes and references of a card: what patch sets
-// counts, id, program and PAN stay. NotFound, Duplicate, Conflict, and what patch returns.
+// counts, id, program and PAN stay. NotFound, Duplicate, and what patch returns. patch may run several
+// times.
 func (v *Vault) UpdateCard(ctx context.Context, q Query, patch func(*Card) error, m Memo) (Card, error) {
-	rec, err := v.Card(ctx, q)
+	d, err := v.act(ctx, q, m, func(rec Record) (deed, error) {
+		before, c := rec.Card, rec.Card
+		c.References = slices.Clone(c.References)
+		if err := patch(&c); err != nil {
+			return deed{}, err
+		}
+		c.ID, c.ProgramID, c.PANCiphertext, c.PANIndex, c.CreatedAt = before.ID, before.ProgramID, before.PANCiphertext, before.PANIndex, before.CreatedAt
+		c.Version, c.UpdatedAt = before.Version+1, v.clock()
+		SortReferences(c.References)
+		old, fresh := before.Lookups(), c.Lookups()
+		return deed{Step: rec.PIN.Updated(before, c), card: &c, result: c, add: without(fresh, old), drop: without(old, fresh)}, nil
+	})
 	if err != nil {
 		return Card{}, err
 	}
-	before, c := rec.Card, rec.Card
-	c.References = slices.Clone(c.References)
-	if err := patch(&c); err != nil {
-		return Card{}, err
-	}
-	c.ID, c.ProgramID, c.PANCiphertext = before.ID, before.ProgramID, before.PANCiphertext
-	c.Version, c.UpdatedAt = before.Version+1, v.clock()
-	event := EventCardUpdated
-	if c.Status != before.Status || c.UpgradeStatus != before.UpgradeStatus {
-		event = EventCardStatusChanged
-	}
-	return c, v.store.InTx(ctx, func(tx Tx) error {
-		if err := m.reserve(tx); err != nil {
-			return err
-		}
-		if err := tx.UpdateCard(c); err != nil {
-			return err
-		}
-		if err := v.audit(ctx, tx, cardEvent(event, c), m); err != nil {
-			return err
-		}
-		return m.complete(tx, c)
-	})
+	return *d.card, nil
+}
+
+// without are the look-ups of all that some does not have.
+func without(all, some []Lookup) []Lookup {
+	return slices.DeleteFunc(all, func(l Lookup) bool { return slices.Contains(some, l) })
 }
 
 // SortReferences orders references by kind and value, the order in which they are shown and stored.

@@ -35,18 +35,7 @@ func (v *Vault) CreateClient(ctx context.Context, c Client, secret string, m Mem
 		return Client{}, "", err
 	}
 	c.Version, c.CreatedAt = 1, v.clock()
-	return c, secret, v.store.InTx(ctx, func(tx Tx) error {
-		if err := m.reserve(tx); err != nil {
-			return err
-		}
-		if err := tx.InsertClient(c); err != nil {
-			return err
-		}
-		if err := v.audit(ctx, tx, clientEvent(EventClientCreated, c), m); err != nil {
-			return err
-		}
-		return m.complete(tx, c)
-	})
+	return c, secret, v.writeClient(ctx, EventClientCreated, Client{}, c, m)
 }
 
 // RotateClient gives a client a new secret. The old one serves on for overlap, so that the partner
@@ -56,12 +45,14 @@ func (v *Vault) RotateClient(ctx context.Context, id string, overlap time.Durati
 	if err != nil {
 		return Client{}, "", err
 	}
+	before := c
 	c.OldSecretMAC, c.OldUntil = c.SecretMAC, v.clock().Add(overlap)
 	secret, err := v.secretFor(&c, "")
 	if err != nil {
 		return Client{}, "", err
 	}
-	return c, secret, v.updateClient(ctx, &c, EventClientRotated, m)
+	c.Version++
+	return c, secret, v.writeClient(ctx, EventClientRotated, before, c, m)
 }
 
 // RevokeClient ends a client for good. Tokens that it holds end with it: NotFound, Conflict.
@@ -70,55 +61,85 @@ func (v *Vault) RevokeClient(ctx context.Context, id string, m Memo) error {
 	if err != nil {
 		return err
 	}
+	before := c
 	c.RevokedAt = v.clock()
-	return v.updateClient(ctx, &c, EventClientRevoked, m)
-}
-
-func (v *Vault) updateClient(ctx context.Context, c *Client, event EventType, m Memo) error {
 	c.Version++
-	return v.store.InTx(ctx, func(tx Tx) error {
-		if err := m.reserve(tx); err != nil {
-			return err
-		}
-		if err := tx.UpdateClient(*c); err != nil {
-			return err
-		}
-		if err := v.audit(ctx, tx, clientEvent(event, *c), m); err != nil {
-			return err
-		}
-		return m.complete(tx, *c)
-	})
+	return v.writeClient(ctx, EventClientRevoked, before, c, m)
 }
 
-// platformChain is the audit chain of what concerns no program.
-const platformChain = "server"
-
-func clientEvent(t EventType, c Client) AuditEvent {
-	e := AuditEvent{Type: t, ProgramID: c.ProgramID, Subject: c.ID}
-	if c.ProgramID == "" {
-		e.Chain = platformChain
+func (v *Vault) writeClient(ctx context.Context, t EventType, before, c Client, m Memo) error {
+	row, err := sealed(v.keys, Row{Table: TableClients, ID: c.ID, ProgramID: c.ProgramID, Version: c.Version}, c)
+	if err != nil {
+		return err
 	}
-	return e
+	e := AuditEvent{Type: t, ProgramID: c.ProgramID, Subject: c.ID, Version: c.Version,
+		Changes: changes(before, c, "contract", "name", "programId", "scopes", "oldUntil", "revokedAt")}
+	err = v.enter(ctx, entry{event: e, row: &row, result: c}, m)
+	v.seen.drop(TableClients, c.ID)
+	return err
+}
+
+// client reads a client as it stands, revoked or not: NotFound.
+func (v *Vault) client(ctx context.Context, id string) (Client, error) {
+	row, err := v.store.Row(ctx, TableClients, "", id)
+	if err != nil {
+		return Client{}, err
+	}
+	return v.openClient(ctx, row)
+}
+
+func (v *Vault) openClient(ctx context.Context, row Row) (Client, error) {
+	var c Client
+	if err := v.unseal(ctx, row, &c); err != nil {
+		return Client{}, err
+	}
+	if c.ID != row.ID || c.ProgramID != row.ProgramID || c.Version != row.Version {
+		return Client{}, v.broken(ctx, string(TableClients), row.ID)
+	}
+	return c, nil
 }
 
 // Client finds an active client in the caller's reach: NotFound.
 func (v *Vault) Client(ctx context.Context, id string) (Client, error) {
-	c, err := v.store.Client(ctx, id)
+	c, err := v.client(ctx, id)
 	if err == nil && (!c.Active() || !CallerFrom(ctx).Reaches(c.ProgramID)) {
 		err = &Error{Code: NotFound}
 	}
-	return c, err
+	if err != nil {
+		return Client{}, err
+	}
+	return c, nil
 }
 
 // Clients lists the active clients in the caller's reach.
 func (v *Vault) Clients(ctx context.Context, page Page) ([]Client, error) {
-	return v.store.Clients(ctx, CallerFrom(ctx).ProgramID, page)
+	var out []Client
+	for len(out) < page.Limit {
+		rows, err := v.store.List(ctx, TableClients, CallerFrom(ctx).ProgramID, page)
+		if err != nil {
+			return nil, err
+		}
+		for _, row := range rows {
+			c, err := v.openClient(ctx, row)
+			if err != nil {
+				return nil, err
+			}
+			if page.After = c.ID; c.Active() && len(out) < page.Limit {
+				out = append(out, c)
+			}
+		}
+		if len(rows) < page.Limit {
+			break
+		}
+	}
+	return out, nil
 }
 
 // Authenticate finds the client whose secret this is: Unauthorized, Unavailable. An unknown client
-// and a wrong secret take the same steps.
+// and a wrong secret take the same steps. A client that another process has changed counts as it was for
+// a second at most.
 func (v *Vault) Authenticate(ctx context.Context, id, secret string) (Client, error) {
-	c, err := v.store.Client(ctx, id)
+	c, err := v.recentClient(ctx, id)
 	if err != nil && !errors.Is(err, &Error{Code: NotFound}) {
 		return Client{}, err
 	}
@@ -126,9 +147,21 @@ func (v *Vault) Authenticate(ctx context.Context, id, secret string) (Client, er
 	current := v.keys.VerifyMAC(UseSecret, input, c.SecretMAC)
 	old := v.keys.VerifyMAC(UseSecret, input, c.OldSecretMAC) && v.clock().Before(c.OldUntil)
 	if err != nil || !c.Active() || !(current || old) {
+		v.refused(ctx, EventLoginRefused, id, c.ID, Unauthorized)
 		return Client{}, &Error{Code: Unauthorized}
 	}
 	return c, nil
+}
+
+func (v *Vault) recentClient(ctx context.Context, id string) (Client, error) {
+	if c, ok := v.seen.get(TableClients, id); ok {
+		return c.(Client), nil
+	}
+	c, err := v.client(ctx, id)
+	if err == nil {
+		v.seen.put(TableClients, id, c)
+	}
+	return c, err
 }
 
 // secretFor draws a secret of 256 bits, unless one is given, and keeps its MAC in c.

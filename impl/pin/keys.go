@@ -20,14 +20,14 @@ const (
 	UseFingerprint Use = "fingerprint"  // MAC: idempotency fingerprints
 	UseSecret      Use = "secret"       // MAC: client secrets
 	UseKeyWrap     Use = "key-wrap"     // AEAD: partners' keys at rest
+	UseSeal        Use = "seal"         // MAC: rows, so that what was changed behind our back shows
+	UseReplayKey   Use = "replay-key"   // index: finds the record of an idempotency key
 )
 
 // Keys does all cryptography of the vault, with keys that it never hands out. Outputs name the key
 // version that made them, so that keys can be rotated while older outputs stay good.
 type Keys interface {
-	MAC(use Use, data []byte) ([]byte, error)
-	// VerifyMAC compares in constant time; false for every way of not matching.
-	VerifyMAC(use Use, data, mac []byte) bool
+	MACs
 	Seal(use Use, plaintext, associated []byte) ([]byte, error)
 	Open(use Use, ciphertext, associated []byte) ([]byte, error)
 	// Index is a keyed hash, lower-case hex, one per active key version and the current one first.
@@ -37,12 +37,22 @@ type Keys interface {
 	ZoneKey(ctx context.Context, programID, keyID string) (BlockOpener, error)
 }
 
+// MACs makes and verifies MACs.
+type MACs interface {
+	MAC(use Use, data []byte) ([]byte, error)
+	// VerifyMAC compares in constant time; false for every way of not matching.
+	VerifyMAC(use Use, data, mac []byte) bool
+}
+
 // BlockOpener opens PIN blocks under one zone PIN key. Any failure is the one error Unopenable.
 type BlockOpener interface {
 	OpenBlock(format pinblock.Format, block []byte, pan string) (PIN, error)
 }
 
-// frame joins parts so that no two different lists of parts give the same bytes.
+// Frame joins parts so that no two different lists of parts give the same bytes.
+func Frame(parts ...string) []byte { return frame(parts...) }
+
+// frame is [Frame].
 func frame(parts ...string) []byte {
 	n := 0
 	for _, p := range parts {

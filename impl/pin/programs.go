@@ -59,24 +59,14 @@ func (v *Vault) CreateProgram(ctx context.Context, p Program, m Memo) (Program, 
 	}
 	p.Version, p.CreatedAt = 1, v.clock()
 	p.UpdatedAt = p.CreatedAt
-	return p, v.store.InTx(ctx, func(tx Tx) error {
-		if err := m.reserve(tx); err != nil {
-			return err
-		}
-		if err := tx.InsertProgram(p); err != nil {
-			return err
-		}
-		if err := v.audit(ctx, tx, AuditEvent{Type: EventProgramCreated, ProgramID: p.ID, Subject: p.ID}, m); err != nil {
-			return err
-		}
-		return m.complete(tx, p)
-	})
+	return p, v.writeProgram(ctx, EventProgramCreated, Program{}, p, m)
 }
 
 // UpdateProgram changes a program's settings: NotFound, InvalidField, Conflict, and what patch
-// returns. When retrieval is switched off, the PINs kept for it are forgotten in the same transaction.
+// returns. When retrieval is switched off, no PIN kept for it can be read back any more, and they are
+// forgotten: see [Vault.ForgetPINs].
 func (v *Vault) UpdateProgram(ctx context.Context, id string, patch func(*Program) error, m Memo) (Program, error) {
-	before, err := v.Program(ctx, id)
+	before, err := v.reachable(ctx, id)
 	if err != nil {
 		return Program{}, err
 	}
@@ -88,31 +78,107 @@ func (v *Vault) UpdateProgram(ctx context.Context, id string, patch func(*Progra
 		return Program{}, err
 	}
 	p.ID, p.Version, p.CreatedAt, p.UpdatedAt = before.ID, before.Version+1, before.CreatedAt, v.clock()
-	return p, v.store.InTx(ctx, func(tx Tx) error {
-		if err := m.reserve(tx); err != nil {
-			return err
-		}
-		if err := tx.UpdateProgram(p); err != nil {
-			return err
-		}
-		if before.RetrievalAllowed && !p.RetrievalAllowed {
-			if err := tx.DropCiphertexts(p.ID); err != nil {
-				return err
-			}
-		}
-		if err := v.audit(ctx, tx, AuditEvent{Type: EventProgramUpdated, ProgramID: p.ID, Subject: p.ID}, m); err != nil {
-			return err
-		}
-		return m.complete(tx, p)
-	})
+	if p.RetrievalEpoch = before.RetrievalEpoch; p.RetrievalAllowed != before.RetrievalAllowed {
+		p.RetrievalEpoch++
+	}
+	if err := v.writeProgram(ctx, EventProgramUpdated, before, p, m); err != nil {
+		return Program{}, err
+	}
+	if before.RetrievalAllowed && !p.RetrievalAllowed {
+		// What is not forgotten now is with the next change of the card, or by upkeep.
+		_, _ = v.ForgetPINs(ctx, p)
+	}
+	return p, nil
 }
 
-// Program finds a program in the caller's reach: NotFound.
+func (v *Vault) writeProgram(ctx context.Context, t EventType, before, p Program, m Memo) error {
+	row, err := sealed(v.keys, Row{Table: TablePrograms, ID: p.ID, Version: p.Version}, p)
+	if err != nil {
+		return err
+	}
+	e := AuditEvent{Type: t, ProgramID: p.ID, Subject: p.ID, Version: p.Version, Changes: changes(before, p)}
+	err = v.enter(ctx, entry{event: e, row: &row, result: p}, m)
+	v.seen.drop(TablePrograms, p.ID)
+	return err
+}
+
+// ForgetPINs drops the PINs that a program's cards have kept for retrieval and that cannot be read back
+// any more, one card at a time, and returns how many.
+func (v *Vault) ForgetPINs(ctx context.Context, p Program) (int, error) {
+	const batch = 500
+	forgotten := 0
+	for after := ""; ; {
+		rows, err := v.store.Cards(ctx, p.ID, Page{After: after, Limit: batch})
+		if err != nil {
+			return forgotten, err
+		}
+		for _, row := range rows {
+			rec, err := v.record(ctx, row)
+			if err != nil {
+				return forgotten, err
+			}
+			if after = row.ID; len(rec.PIN.Ciphertext) == 0 || rec.PIN.Readable(rec.Program) {
+				continue
+			}
+			if _, err := v.act(WithCaller(ctx, Caller{ProgramID: p.ID}), Query{CardID: row.ID}, Memo{}, func(rec Record) (deed, error) {
+				if rec.PIN.Readable(rec.Program) {
+					return deed{Step: rec.PIN.Noted()}, nil
+				}
+				return deed{Step: rec.PIN.Forget()}, nil
+			}); err != nil {
+				return forgotten, err
+			}
+			forgotten++
+		}
+		if len(rows) < batch {
+			return forgotten, nil
+		}
+	}
+}
+
+// program reads a program as it stands: NotFound.
+func (v *Vault) program(ctx context.Context, id string) (Program, error) {
+	row, err := v.store.Row(ctx, TablePrograms, "", id)
+	if err != nil {
+		return Program{}, err
+	}
+	return v.openProgram(ctx, row)
+}
+
+func (v *Vault) openProgram(ctx context.Context, row Row) (Program, error) {
+	var p Program
+	if err := v.unseal(ctx, row, &p); err != nil {
+		return Program{}, err
+	}
+	if p.ID != row.ID || p.Version != row.Version {
+		return Program{}, v.broken(ctx, string(TablePrograms), row.ID)
+	}
+	v.programs.Add(programVersion{p.ID, p.Version}, p)
+	return p, nil
+}
+
+// reachable is the program as it stands, in the caller's reach: NotFound.
+func (v *Vault) reachable(ctx context.Context, id string) (Program, error) {
+	if id == "" || !CallerFrom(ctx).Reaches(id) {
+		return Program{}, &Error{Code: NotFound}
+	}
+	return v.program(ctx, id)
+}
+
+// Program finds a program in the caller's reach: NotFound. A change by another process shows within a
+// second.
 func (v *Vault) Program(ctx context.Context, id string) (Program, error) {
 	if id == "" || !CallerFrom(ctx).Reaches(id) {
 		return Program{}, &Error{Code: NotFound}
 	}
-	return v.store.Program(ctx, id)
+	if p, ok := v.seen.get(TablePrograms, id); ok {
+		return p.(Program), nil
+	}
+	p, err := v.program(ctx, id)
+	if err == nil {
+		v.seen.put(TablePrograms, id, p)
+	}
+	return p, err
 }
 
 // Programs lists the programs in the caller's reach.
@@ -121,8 +187,18 @@ func (v *Vault) Programs(ctx context.Context, page Page) ([]Program, error) {
 		if own <= page.After {
 			return nil, nil
 		}
-		p, err := v.store.Program(ctx, own)
+		p, err := v.program(ctx, own)
 		return []Program{p}, err
 	}
-	return v.store.Programs(ctx, page)
+	rows, err := v.store.List(ctx, TablePrograms, "", page)
+	if err != nil {
+		return nil, err
+	}
+	out := make([]Program, len(rows))
+	for i, row := range rows {
+		if out[i], err = v.openProgram(ctx, row); err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
 }

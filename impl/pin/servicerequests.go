@@ -8,16 +8,16 @@ import (
 
 // ServiceRequest is a line of the helpdesk's log: a service that was done for a cardholder.
 type ServiceRequest struct {
-	Number      string // SR and ten digits, counted up over the whole server
-	ProgramID   string
-	CardID      string
-	ClientID    string
-	Contract    string // the one through which it came: creditplus
-	Version     string // of that contract's operation: v1, v2
-	ServiceCode string // "109": PIN try counter reset
-	Notes       string // free text; numbers that could be PANs are masked
-	Source      string // the channel that the cardholder used, or ""
-	LoggedAt    time.Time
+	Number      string    `json:"number"` // SR and ten digits, counted up in each program
+	ProgramID   string    `json:"programId"`
+	CardID      string    `json:"cardId"`
+	ClientID    string    `json:"clientId"`
+	Contract    string    `json:"contract"`    // the one through which it came: creditplus
+	Version     string    `json:"version"`     // of that contract's operation: v1, v2
+	ServiceCode string    `json:"serviceCode"` // "109": PIN try counter reset
+	Notes       string    `json:"notes,omitempty"`
+	Source      string    `json:"source,omitempty"` // the channel that the cardholder used, or ""
+	LoggedAt    time.Time `json:"loggedAt"`
 }
 
 // serviceRequests is the sequence that service requests are numbered by.
@@ -27,34 +27,43 @@ const serviceRequests = "service_request"
 // version, service code, notes and source: NotFound, Ambiguous, and CardStatus unless the card is
 // usable (see [Card.Usable]). Counter and log are one transaction; a failure logs nothing.
 func (v *Vault) ServeUnblock(ctx context.Context, q Query, r ServiceRequest) (ServiceRequest, error) {
-	rec, err := v.Card(ctx, q)
-	if err == nil && !rec.Card.Usable() {
-		err = &Error{Code: CardStatus}
+	who := CallerFrom(ctx)
+	r.ClientID, r.Contract, r.Notes = who.ClientID, who.Contract, maskNumbers(r.Notes)
+	if r.Number == "" {
+		n, err := v.number(ctx, serviceRequests)
+		if err != nil {
+			return ServiceRequest{}, err
+		}
+		r.Number = fmt.Sprintf("SR%010d", n)
 	}
+	_, err := v.act(ctx, q, Memo{Description: r.Notes}, func(rec Record) (deed, error) {
+		if !rec.Card.Usable() {
+			return deed{}, &Error{Code: CardStatus}
+		}
+		r.ProgramID, r.CardID = rec.Card.ProgramID, rec.Card.ID
+		if r.LoggedAt.IsZero() {
+			r.LoggedAt = v.clock()
+		}
+		row, err := sealed(v.keys, Row{Table: TableServiceRequests, ID: r.Number, ProgramID: r.ProgramID, CardID: r.CardID, Version: 1}, r)
+		d := deed{Step: rec.PIN.Unblock(rec.Program), rows: []Row{row}, add: []Lookup{lookup(rec.Card, KindServiceRequest, r.Number)}}
+		d.Happenings[0].Subject = r.Number
+		return d, err
+	})
 	if err != nil {
 		return ServiceRequest{}, err
 	}
-	who := CallerFrom(ctx)
-	r.ProgramID, r.CardID, r.ClientID, r.Contract = rec.Card.ProgramID, rec.Card.ID, who.ClientID, who.Contract
-	r.Notes, r.LoggedAt = maskNumbers(r.Notes), v.clock()
-	err = v.unblock(ctx, rec, Memo{Description: r.Notes, Complete: func(tx Tx, _ any) error {
-		n, err := tx.NextNumber(serviceRequests)
-		if err != nil {
-			return err
-		}
-		r.Number = fmt.Sprintf("SR%010d", n)
-		return tx.InsertServiceRequest(r)
-	}})
-	return r, err
+	return r, nil
 }
 
-// ServiceRequest finds a service request in the caller's reach: NotFound.
+// ServiceRequest finds a service request in the caller's reach: NotFound. Of several programs' of one
+// number, a caller of the whole server finds none: Ambiguous.
 func (v *Vault) ServiceRequest(ctx context.Context, number string) (ServiceRequest, error) {
-	r, err := v.store.ServiceRequest(ctx, number)
-	if err == nil && !CallerFrom(ctx).Reaches(r.ProgramID) {
-		err = &Error{Code: NotFound}
-	}
+	row, err := v.store.Row(ctx, TableServiceRequests, CallerFrom(ctx).ProgramID, number)
 	if err != nil {
+		return ServiceRequest{}, err
+	}
+	var r ServiceRequest
+	if err := v.unseal(ctx, row, &r); err != nil {
 		return ServiceRequest{}, err
 	}
 	return r, nil

@@ -29,23 +29,72 @@ const (
 	SessionFailed    SessionState = "failed"    // the PIN was blocked on the way
 )
 
-// Session lets a cardholder enter a PIN once, on a page of ours, for one card and one action. Its
-// secrets are kept as hashes, which is enough for 256 random bits, and its private key wrapped.
+// Session lets a cardholder enter a PIN once, on a page of ours, for one card and one action. Of its
+// secrets it keeps keyed MACs, and its private key wrapped.
 type Session struct {
-	ID            string // UUIDv7, public
-	ProgramID     string
-	CardID        string
-	ClientID      string // who asked for it
-	Action        Action
-	RequestID     string // the partner's own name for it, shown in the page's events
-	State         SessionState
-	SecretHash    []byte `json:"-"` // of the link's secret
-	ExchangesLeft int    // how often the secret may still be tried
-	TokenHash     []byte `json:"-"` // of what the secret was exchanged for; nil while open, and at the end
-	PrivateKey    []byte `json:"-"` // opens the PINs that the page sends; nil while open, and at the end
-	PINVersion    int64  // the PIN that the session was made for
-	CreatedAt     time.Time
-	ExpiresAt     time.Time
+	ID            string       `json:"id"` // UUIDv7, public
+	ProgramID     string       `json:"programId"`
+	CardID        string       `json:"cardId"`
+	ClientID      string       `json:"clientId"` // who asked for it
+	Action        Action       `json:"action"`
+	RequestID     string       `json:"requestId"` // the partner's own name for it, shown in the page's events
+	State         SessionState `json:"state"`
+	ExchangesLeft int          `json:"exchangesLeft"` // how often the link's secret may still be tried
+	PINVersion    int64        `json:"pinVersion"`    // the PIN that the session was made for
+	Version       int64        `json:"version"`       // counts changes
+	CreatedAt     time.Time    `json:"createdAt"`
+	ExpiresAt     time.Time    `json:"expiresAt"`
+
+	SecretMAC  []byte `json:"-"` // of the link's secret
+	TokenMAC   []byte `json:"-"` // of what the secret was exchanged for; nil while open, and at the end
+	PrivateKey []byte `json:"-"` // opens the PINs that the page sends; nil while open, and at the end
+}
+
+// restingSession is a session at rest. What it adds belongs into no replay record and no reply.
+type restingSession struct {
+	Session
+	Secrets sessionSecrets `json:"secrets"`
+}
+
+type sessionSecrets struct {
+	Secret     []byte `json:"secret,omitempty"`
+	Token      []byte `json:"token,omitempty"`
+	PrivateKey []byte `json:"privateKey,omitempty"`
+}
+
+func (v *Vault) sealSession(s Session) (Row, error) {
+	return sealed(v.keys, Row{Table: TableSessions, ID: s.ID, ProgramID: s.ProgramID, CardID: s.CardID, Version: s.Version, ExpiresAt: micros(s.ExpiresAt)},
+		restingSession{s, sessionSecrets{s.SecretMAC, s.TokenMAC, s.PrivateKey}})
+}
+
+// Session finds a session, in any state, expired or not: NotFound.
+func (v *Vault) Session(ctx context.Context, id string) (Session, error) {
+	row, err := v.store.Row(ctx, TableSessions, "", id)
+	if err != nil {
+		return Session{}, err
+	}
+	var r restingSession
+	if err := v.unseal(ctx, row, &r); err != nil {
+		return Session{}, err
+	}
+	s := r.Session
+	if s.ID != row.ID || s.CardID != row.CardID || s.ProgramID != row.ProgramID || s.Version != row.Version || micros(s.ExpiresAt) != row.ExpiresAt {
+		return Session{}, v.broken(ctx, string(TableSessions), id)
+	}
+	s.SecretMAC, s.TokenMAC, s.PrivateKey = r.Secrets.Secret, r.Secrets.Token, r.Secrets.PrivateKey
+	return s, nil
+}
+
+// MoveSession writes the next state of a session, whose Version is one more than that of the state it
+// was made from: Conflict (pin_sessions) when somebody else has moved it since.
+func (v *Vault) MoveSession(ctx context.Context, s Session) error {
+	row, err := v.sealSession(s)
+	if err != nil {
+		return err
+	}
+	own, cancel := context.WithTimeout(context.WithoutCancel(ctx), commitTime)
+	defer cancel()
+	return v.commit(own, Change{Rows: []Row{row}}, false)
 }
 
 // Expired tells whether the session's time is over.
@@ -69,12 +118,12 @@ func (r Record) allows(a Action) error {
 
 // NewSession describes a session to be made.
 type NewSession struct {
-	ID         string // "": a fresh UUIDv7
-	Action     Action
-	RequestID  string
-	SecretHash []byte
-	Exchanges  int
-	Lifetime   time.Duration
+	ID        string // "": a fresh UUIDv7
+	Action    Action
+	RequestID string
+	SecretMAC []byte
+	Exchanges int
+	Lifetime  time.Duration
 }
 
 // SessionID draws the id of a session, for callers that must know it before the session is made.
@@ -89,81 +138,44 @@ func (v *Vault) SessionID() (string, error) {
 // OpenSession makes a session for a card and the PIN that it has now: NotFound, Ambiguous, CardStatus,
 // NoPIN, Blocked, and Conflict with the field "pin" where a PIN was chosen before it could be set.
 func (v *Vault) OpenSession(ctx context.Context, q Query, n NewSession, m Memo) (Session, error) {
-	rec, err := v.Card(ctx, q)
-	if err == nil {
-		err = rec.allows(n.Action)
-	}
-	if err != nil {
-		return Session{}, err
-	}
-	now := v.clock()
-	s := Session{ID: n.ID, ProgramID: rec.Card.ProgramID, CardID: rec.Card.ID, ClientID: CallerFrom(ctx).ClientID,
-		Action: n.Action, RequestID: n.RequestID, State: SessionOpen, SecretHash: n.SecretHash, ExchangesLeft: n.Exchanges,
-		PINVersion: rec.PIN.Version, CreatedAt: now, ExpiresAt: now.Add(n.Lifetime)}
-	return s, v.store.InTx(ctx, func(tx Tx) error {
-		if err := m.reserve(tx); err != nil {
-			return err
+	var s Session
+	_, err := v.act(ctx, q, m, func(rec Record) (deed, error) {
+		if err := rec.allows(n.Action); err != nil {
+			return deed{}, err
 		}
-		if err := tx.InsertSession(s); err != nil {
-			return err
-		}
-		e := cardEvent(EventSessionOpened, rec.Card)
-		e.Subject = s.ID
-		if err := v.audit(ctx, tx, e, m); err != nil {
-			return err
-		}
-		return m.complete(tx, s)
+		now := v.clock()
+		s = Session{ID: n.ID, ProgramID: rec.Card.ProgramID, CardID: rec.Card.ID, ClientID: CallerFrom(ctx).ClientID,
+			Action: n.Action, RequestID: n.RequestID, State: SessionOpen, SecretMAC: n.SecretMAC, ExchangesLeft: n.Exchanges,
+			PINVersion: rec.PIN.Version, Version: 1, CreatedAt: now, ExpiresAt: now.Add(n.Lifetime)}
+		row, err := v.sealSession(s)
+		return deed{Step: rec.PIN.Noted(Happening{Type: EventSessionOpened, Subject: s.ID}), result: s, rows: []Row{row},
+			add: []Lookup{lookup(rec.Card, KindSession, s.ID)}}, err
 	})
+	return s, err
 }
 
 // ChoosePIN gives the session's card the PIN that its holder chose and ends the session, as one step:
-// NotFound, CardStatus, PINLength, WeakPIN, RecentPIN, and Conflict when the session has ended or the
-// PIN is no longer the one that the session was made for. A reset puts the try counter back as well:
+// NotFound, CardStatus, PINLength, WeakPIN, RecentPIN, and Conflict when the session has moved since or
+// the PIN is no longer the one that the session was made for. A reset puts the try counter back as well:
 // nobody has guessed at the new PIN, and its holder could not use it otherwise.
 func (v *Vault) ChoosePIN(ctx context.Context, s Session, p PIN, m Memo) error {
-	rec, err := v.operable(ctx, Query{ProgramID: s.ProgramID, CardID: s.CardID})
-	if err != nil {
-		return err
-	}
-	if err := rec.Program.check(p); err != nil {
-		return err
-	}
-	fresh, err := v.seal(rec.Card, rec.Program, p, PINChosen)
-	if err != nil {
-		return err
-	}
-	from, event := SessionExchanged, EventPINSet
-	if s.Action == ActionChange {
-		from, event = SessionVerified, EventPINChanged
-	}
 	// Without its key, whatever was recorded of the session's traffic cannot be opened any more.
-	s.State, s.TokenHash, s.PrivateKey = SessionUsed, nil, nil
-	return v.store.InTx(ctx, func(tx Tx) error {
-		// First of all, so that of many submissions at once the others wait here, and then find it used.
-		if err := tx.MoveSession(s, from); err != nil {
-			return err
-		}
-		if _, err := v.checkHistory(tx, rec, rec.PIN.Verifier, rec.PIN.Version, p); err != nil {
-			return err
-		}
-		if err := tx.ReplacePIN(rec.Card.ID, s.PINVersion, fresh); err != nil {
-			return err
-		}
-		if err := v.audit(ctx, tx, cardEvent(event, rec.Card), m); err != nil {
-			return err
-		}
-		if s.Action == ActionReset {
-			if err := v.restoreTries(ctx, tx, rec, m); err != nil {
-				return err
-			}
-		}
-		return m.complete(tx, nil)
-	})
-}
-
-func (v *Vault) restoreTries(ctx context.Context, tx Tx, rec Record, m Memo) error {
-	if err := tx.ResetTries(rec.Card.ID, rec.Program.TryLimit); err != nil || !rec.Blocked() {
+	used := s
+	used.State, used.TokenMAC, used.PrivateKey, used.Version = SessionUsed, nil, nil, s.Version+1
+	row, err := v.sealSession(used)
+	if err != nil {
 		return err
 	}
-	return v.audit(ctx, tx, cardEvent(EventPINUnblocked, rec.Card), m)
+	_, err = v.act(ctx, Query{ProgramID: s.ProgramID, CardID: s.CardID}, m, func(rec Record) (deed, error) {
+		if err := rec.operable(); err != nil {
+			return deed{}, err
+		}
+		c, err := v.choice(ctx, rec, Plain(p))
+		d := deed{Step: rec.PIN.Choose(rec.Program, s.Action, s.PINVersion, c, v.clock())}
+		if d.Refusal == "" {
+			d.rows = []Row{row}
+		}
+		return d, err
+	})
+	return err
 }

@@ -2,11 +2,11 @@ package pin
 
 import (
 	"context"
-	"time"
+	"errors"
 )
 
-// Query finds cards: by id, or by references, all of which must hold. ProgramID "" means any
-// program and comes from callers of the whole server only.
+// Query finds cards: by id, or by references or attributes, all of which must hold. ProgramID "" means
+// any program and comes from callers of the whole server only.
 type Query struct {
 	ProgramID  string
 	CardID     string
@@ -17,33 +17,100 @@ type Query struct {
 	DevicePlanCode string
 
 	Holder
+
+	// Check, if any, holds what else a contract knows of the card against it; an error ends the operation.
+	// It runs inside the operation's one look-up, and again when the card was changed meanwhile.
+	Check func(Record) error
 }
 
 // Holder narrows a search by attributes whose values several cards may share, where they are not
 // empty. They are enough to find cards by, too.
 type Holder struct {
 	CustomerID    string
-	NotCustomerID string // cards of anybody else
 	MobileNumber  string
 	CardProfileID string
 }
 
-// Criterion is one condition of a [Query] as the store sees it: the card has a reference of that kind
-// with one of the values. There are several only for a PAN whose index key is being rotated.
-type Criterion struct {
-	Kind   Kind
-	Values []string
+// Lookup finds a card: the row of a value of a kind. Where several cards of a program may share a value
+// of the kind, each has a row of its own, whose slot is the card's id; otherwise the slot is empty, and
+// no second card of the program can have the value.
+type Lookup struct {
+	Kind      Kind
+	Value     string
+	ProgramID string
+	Slot      string
+	CardID    string
 }
 
-// Search is a [Query] whose PANs have become keyed hashes.
+// Search is what the store must know of a [Query]: by what to find cards. Everything else is held
+// against the sealed cards that it finds.
 type Search struct {
-	ProgramID      string
-	CardID         string
-	Criteria       []Criterion
-	ProgramCode    string
-	DevicePlanCode string
-	Holder
-	Limit int
+	CardID    string   // or
+	Kind      Kind     // a kind of look-up
+	Values    []string // any of these values; several only while an index key is rotated
+	ProgramID string   // "": of any program
+	Limit     int
+}
+
+// CardRow is a card at rest.
+type CardRow struct {
+	ID        string
+	ProgramID string
+	Revision  int64  // counts changes, from 1
+	Details   []byte // JSON of a Card
+	Value     []byte // JSON of a Value
+	Seal      []byte // MAC over all of these
+
+	ProgramVersion int64 // of its program, now; read only
+}
+
+// Table names the kinds of rows besides cards, look-ups and events.
+type Table string
+
+// The tables. Rows of pin_sessions and service_requests belong to a card.
+const (
+	TablePrograms        Table = "programs"
+	TableClients         Table = "clients"
+	TableZoneKeys        Table = "zone_keys"
+	TableChains          Table = "chains" // heads of the audit chains that are no card's
+	TableReplays         Table = "replays"
+	TableSessions        Table = "pin_sessions"
+	TableServiceRequests Table = "service_requests"
+)
+
+// Row is anything else at rest: Body is what it says, in JSON, and Seal a MAC over all of the row.
+type Row struct {
+	Table     Table
+	ID        string
+	ProgramID string
+	CardID    string // of rows that belong to a card
+	Version   int64  // counts changes, from 1; of a chain the place of its newest event
+	ExpiresAt int64  // microseconds since 1970; of replays and sessions, 0 otherwise
+	Body      []byte
+	Seal      []byte
+}
+
+// Change is all that one operation writes, and it is written whole or not at all. It touches one card at
+// the most.
+type Change struct {
+	// Card is the card's next state. Revision 1 makes it; any other takes the place of the revision
+	// before it, or the change is a Conflict (card).
+	Card *CardRow
+	// DetailsToo tells that Details have changed as well as Value.
+	DetailsToo bool
+	// Rows are made where their version is 1, and otherwise take the place of the version before it, or
+	// the change is a Conflict with the table's name as field. A row of chains takes the place of From.
+	// A row of replays is made, or takes the place of one that has expired (Row.Version 1, expiry
+	// at or before Now), or the change is a Duplicate (replay).
+	Rows []Row
+	// From is the place that the chain of the row of chains has come to before this change.
+	From int64
+	// Now decides which replays have expired: microseconds since 1970.
+	Now int64
+	// Events are appended: all of one chain, in order.
+	Events []EventRow
+	// Add and Drop are look-ups. One that another card has is a Duplicate with the kind as field.
+	Add, Drop []Lookup
 }
 
 // Page asks for the Limit rows that follow the row After, in the order of their ids.
@@ -61,131 +128,46 @@ type AuditQuery struct {
 	Page
 }
 
-// Taken is what [Tx.TakeTry] returns: the PIN as it stood when the try was taken.
-type Taken struct {
-	State      PINState
-	Verifier   []byte
-	Version    int64
-	TriesLeft  int   // after the take
-	TakeNumber int64 // this take's place among all takes of the card
-}
+// ErrInDoubt is in the chain of an Unavailable whose change may have been made: the connection broke
+// before the database said how it ended.
+var ErrInDoubt = errors.New("outcome unknown")
 
-// Store keeps the vault's state. Every failure is an [Error]: NotFound, Duplicate (with Field: the kind
-// of reference, or program, client, zoneKey, card, replay), Conflict, Unavailable or Internal.
+// Store keeps rows; it knows nothing of what they say. Every failure is an [Error]: NotFound, Duplicate
+// and Conflict (see [Change]), Unavailable or Internal.
 //
 // impl/store/storetest holds what an implementation must do.
 type Store interface {
-	// Find returns at most s.Limit cards, in the order of their ids, in one round trip, with their
-	// references as [SortReferences] orders them. None is no error.
-	Find(ctx context.Context, s Search) ([]Record, error)
+	// Find returns at most s.Limit cards, in the order of their ids, in one round trip. None is no error.
+	Find(ctx context.Context, s Search) ([]CardRow, error)
 
-	// TakeTry is Tx.TakeTry in a transaction of its own, in one round trip.
-	TakeTry(ctx context.Context, cardID string, limit int) (taken Taken, admitted bool, err error)
+	// Swap makes a change durably, in one round trip where it is one card's. However many swaps of one
+	// revision there are at once, one succeeds. An Unavailable with [ErrInDoubt] may have been made.
+	Swap(ctx context.Context, c Change) error
 
-	// InTx runs fn in one transaction, which is committed durably before InTx returns nil. Where the
-	// database reports a serialization failure, fn is run again: it must have no effect but through tx.
-	// An error of fn undoes the transaction and comes back as it is. So does a statement of tx that
-	// failed, even if fn keeps the error to itself.
-	InTx(ctx context.Context, fn func(tx Tx) error) error
+	// Locked lets decide make a change of the card as it stands, while nobody else can change it, and
+	// makes that change. Callers for one card are served in turn. An error of decide comes back as it is,
+	// and nothing is changed. decide may run several times.
+	Locked(ctx context.Context, cardID string, decide func(CardRow) (Change, error)) error
 
-	Program(ctx context.Context, id string) (Program, error)
-	Programs(ctx context.Context, p Page) ([]Program, error)
-	Client(ctx context.Context, id string) (Client, error)
-	Clients(ctx context.Context, programID string, p Page) ([]Client, error) // active ones; "": of all programs
-	ZoneKey(ctx context.Context, id string) (ZoneKey, error)
-	Audit(ctx context.Context, q AuditQuery) ([]AuditEvent, error)
-	Replay(ctx context.Context, scope, key string) (Replay, error) // expired or not
-	ServiceRequest(ctx context.Context, number string) (ServiceRequest, error)
-	Session(ctx context.Context, id string) (Session, error) // in any state, expired or not
+	// Row finds a row by its id; of service requests that of the program.
+	Row(ctx context.Context, t Table, programID, id string) (Row, error)
+	// List pages through a table in the order of ids; a program, unless "", narrows it.
+	List(ctx context.Context, t Table, programID string, p Page) ([]Row, error)
+	// Cards pages through the cards in the order of ids; a program, unless "", narrows it.
+	Cards(ctx context.Context, programID string, p Page) ([]CardRow, error)
+	// Lookups pages through the look-ups, in the order of kind, value, program and slot, after one.
+	Lookups(ctx context.Context, after Lookup, limit int) ([]Lookup, error)
+	// LookupsOf returns those of the look-ups that are there.
+	LookupsOf(ctx context.Context, wanted []Lookup) ([]Lookup, error)
+	// Events lists events, see [AuditQuery].
+	Events(ctx context.Context, q AuditQuery) ([]EventRow, error)
+	// ChainEvents lists the events after a place, in the order of chains and of their places.
+	ChainEvents(ctx context.Context, chain string, seq int64, limit int) ([]EventRow, error)
+
+	// Numbers reserves n numbers of a program's sequence and returns the first of them. No number is
+	// reserved twice, and later ones are greater.
+	Numbers(ctx context.Context, sequence, programID string, n int64) (first int64, err error)
 
 	// Ping asks the database.
 	Ping(ctx context.Context) error
-}
-
-// Tx is one transaction. To change a row that is not there is NotFound; TakeTry then admits nobody.
-type Tx interface {
-	InsertProgram(Program) error
-	UpdateProgram(Program) error // Conflict unless the stored version is p.Version-1
-	InsertClient(Client) error
-	UpdateClient(Client) error // as UpdateProgram
-	InsertZoneKey(ZoneKey) error
-
-	// InsertCard writes the card, its references (the PAN's keyed hash among them, panIndex, "" for
-	// none) and its PIN.
-	InsertCard(c Card, panIndex string, p PINRecord) error
-	// UpdateCard writes the card and puts its references, but for the PAN, in place of the old ones;
-	// Conflict unless the stored version is c.Version-1.
-	UpdateCard(Card) error
-
-	// TakeTry takes one try, if the counter (never more than limit counts of it) has one left, and
-	// returns the PIN as it stands. However many callers there are at once, no more are admitted than
-	// there are tries: it is one UPDATE.
-	TakeTry(cardID string, limit int) (taken Taken, admitted bool, err error)
-
-	// GiveBack ends a take whose PIN was right: the counter goes to its limit, less one for every try
-	// taken after this one, and never down. So a wrong guess made beside a right one still counts.
-	// It returns the tries left.
-	GiveBack(cardID string, takeNumber int64, limit int) (int, error)
-
-	// ResetTries puts the counter to limit.
-	ResetTries(cardID string, limit int) error
-
-	// ReplacePIN writes state, verifier, ciphertext and time of p, keeps the counter, raises the
-	// version, and remembers the verifier replaced. Unless fromVersion is 0 the stored version must
-	// equal it, otherwise Conflict.
-	ReplacePIN(cardID string, fromVersion int64, p PINRecord) error
-
-	// PINHistory returns the last n verifiers that ReplacePIN replaced, newest first.
-	PINHistory(cardID string, n int) ([][]byte, error)
-
-	// DropCiphertexts forgets the retrievable PINs of a program.
-	DropCiphertexts(programID string) error
-
-	// LastAudit returns place and MAC of the chain's newest event, (0, nil) when there is none.
-	LastAudit(chain string) (seq int64, mac []byte, err error)
-	// InsertAudit appends; two events in one place of a chain are a serialization failure (InTx runs again).
-	InsertAudit(AuditEvent) error
-
-	// InsertReplay reserves scope and key; Duplicate when they are taken by a record not yet expired
-	// at r.CreatedAt.
-	InsertReplay(Replay) error
-	// CompleteReplay writes Result, Done and ExpiresAt.
-	CompleteReplay(Replay) error
-
-	// NextNumber is the next number of a sequence, service_request or accosa_ref, from 1. No two
-	// transactions that are committed get the same. Where transactions run side by side none waits for
-	// another's number, so the numbers of those that were undone are missing.
-	NextNumber(sequence string) (int64, error)
-	InsertServiceRequest(ServiceRequest) error
-
-	InsertSession(Session) error
-	// TakeExchange takes one try at a session's secret, if the session is open and has one left. However
-	// many callers there are at once, no more are admitted than there are tries: it is one UPDATE.
-	TakeExchange(id string) (admitted bool, err error)
-	// MoveSession writes state, token hash and private key of s; Conflict unless the stored state is from.
-	MoveSession(s Session, from SessionState) error
-}
-
-// Replay is the record by which a repeated request gets its first answer and has no second effect.
-type Replay struct {
-	Scope       string // whose keys these are: the client's id
-	Key         string // the idempotency key
-	Endpoint    string // operation and its subject
-	Fingerprint []byte // keyed MAC of the request's content
-	Done        bool
-	Result      []byte // JSON; what the first call returned, without secrets
-	CreatedAt   time.Time
-	ExpiresAt   time.Time
-}
-
-// Memo travels with a change: who said why, and what must be written in the change's own transaction.
-type Memo struct {
-	Description string // free text; numbers that could be PANs are masked before it is kept
-	UpdatedBy   string
-
-	// Reserve, if any, runs in the first transaction of the operation: where a try is taken, in that
-	// of the take. Complete, if any, is the last thing in the operation's last transaction and gets
-	// its result. An error of either undoes its transaction.
-	Reserve  func(tx Tx) error
-	Complete func(tx Tx, result any) error
 }

@@ -3,23 +3,40 @@ package pin
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"io"
+	"sync"
 	"time"
 
-	"pinvault/impl/pinblock"
+	lru "github.com/hashicorp/golang-lru/v2"
+	"github.com/hashicorp/golang-lru/v2/expirable"
 )
 
 // Vault acts on cards and their PINs. It is safe for concurrent use, by several processes on one
-// store too: what must not happen twice is decided by the store.
+// store too.
 //
-// Every operation reads the [Caller] from its context, reaches only cards of the caller's program
-// and leaves an audit event in the transaction of its change.
+// Every operation reads the [Caller] from its context, reaches only cards of the caller's program and goes
+// one way: it reads a card, decides in pure Go what becomes of it (transition.go), and swaps the next
+// value for the one read, in one write with the audit event and whatever else the operation leaves
+// behind. When somebody else was faster it reads and decides again. Nobody is told anything before the
+// swap is committed, so each answer belongs to one value that no other answer was given for: however
+// many guess at once, no more are told "mismatch" than there were tries.
 type Vault struct {
 	store Store
 	keys  Keys
 	now   func() time.Time
 	rand  io.Reader
+	alarm func(ctx context.Context, table, id string)
+
+	programs *lru.Cache[programVersion, Program]
+	seen     *recent
+	numbers  numbers
+	refusals *expirable.LRU[string, int64] // of logins, by what was presented
+	trail    chan struct{}                 // taken by who appends to a chain that no card carries
 }
+
+// maxPrograms bounds the cache of programs.
+const maxPrograms = 4096
 
 // NewVault makes a vault over a store and keys. now and random default to the clock and to the
 // system's random source.
@@ -30,58 +47,32 @@ func NewVault(store Store, keys Keys, now func() time.Time, random io.Reader) *V
 	if random == nil {
 		random = rand.Reader
 	}
-	return &Vault{store: store, keys: keys, now: now, rand: random}
+	programs, err := lru.New[programVersion, Program](maxPrograms)
+	if err != nil {
+		panic(err) // the size is a constant
+	}
+	return &Vault{store: store, keys: keys, now: now, rand: random, programs: programs, seen: newRecent(now),
+		refusals: newRefusals(), trail: make(chan struct{}, 1)}
 }
 
-// clock is the time in UTC, as exact as every database keeps it.
+// clock is the time in UTC, as exact as every row keeps it.
 func (v *Vault) clock() time.Time { return v.now().UTC().Truncate(time.Microsecond) }
 
-// Result is how an offered PIN fared.
-type Result string
+// Memo travels with a change: who said why, and what a repetition of the request is to be answered.
+type Memo struct {
+	Description string // free text; numbers that could be PANs are masked before it is kept
+	UpdatedBy   string
 
-// The results. Only Match and Rejected were preceded by a right PIN.
-const (
-	Match     Result = "match"
-	Mismatch  Result = "mismatch"
-	Exhausted Result = "blocked"    // no tries were left; the offered PIN was not looked at
-	Opaque    Result = "unopenable" // the PIN block could not be opened; a try was taken
-	Rejected  Result = "rejected"   // the old PIN was right, the new one is refused: see Reason
-	Overtaken Result = "conflict"   // the old PIN was right, but another change came first
-)
-
-// Verification is what comes of an offered PIN.
-type Verification struct {
-	Result         Result `json:"result"`
-	RemainingTries int    `json:"remainingTries"` // 0..limit
-	Reason         Code   `json:"reason,omitempty"`
+	// Keep, if any, makes the replay record of the operation's result, which is written with its change.
+	// It may run several times.
+	Keep func(result any) (Replay, error)
+	// Session, if any, says what becomes of the PIN-entry session that the operation belongs to; nil: it
+	// stays. It may run several times.
+	Session func(result any) *Session
 }
 
-// Offer is a PIN that somebody claims to know, in clear or in a block that is opened only when a try
-// has been taken for it.
-type Offer func(ctx context.Context, v *Vault, rec Record) (open func() (PIN, error), err error)
-
-// Clear offers a PIN in clear, as hosted pages do.
-func Clear(p PIN) Offer {
-	return func(context.Context, *Vault, Record) (func() (PIN, error), error) {
-		return func() (PIN, error) { return p, nil }, nil
-	}
-}
-
-// Encrypted offers a PIN block under a zone PIN key. An unknown key is UnknownKey and takes no try;
-// a block that does not open under a known one takes a try.
-func Encrypted(keyID string, format pinblock.Format, block []byte) Offer {
-	return func(ctx context.Context, v *Vault, rec Record) (func() (PIN, error), error) {
-		key, err := v.keys.ZoneKey(ctx, rec.Program.ID, keyID)
-		if err != nil {
-			return nil, err
-		}
-		pan, err := v.pan(rec.Card)
-		if err != nil {
-			return nil, err
-		}
-		return func() (PIN, error) { return key.OpenBlock(format, block, pan) }, nil
-	}
-}
+// candidates bounds how many cards with one value of a shared kind are looked at.
+const candidates = 100
 
 // Find lists cards in the caller's reach, at most limit of them, in the order of their ids.
 func (v *Vault) Find(ctx context.Context, q Query, limit int) ([]Record, error) {
@@ -92,403 +83,366 @@ func (v *Vault) Find(ctx context.Context, q Query, limit int) ([]Record, error) 
 	if !who.Reaches(q.ProgramID) {
 		return nil, nil
 	}
-	s := Search{ProgramID: q.ProgramID, CardID: q.CardID, ProgramCode: q.ProgramCode, DevicePlanCode: q.DevicePlanCode, Holder: q.Holder, Limit: limit}
+	s, err := v.search(q)
+	if err != nil {
+		return nil, err
+	}
+	rows, err := v.store.Find(ctx, s)
+	if err != nil {
+		return nil, err
+	}
+	var found []Record
+	for _, row := range rows {
+		rec, err := v.record(ctx, row)
+		if err != nil {
+			return nil, err
+		}
+		if s.CardID == "" && !rec.Card.foundBy(s.Kind, s.Values) {
+			return nil, v.broken(ctx, "card_lookup", row.ID) // the look-up leads to somebody else's card
+		}
+		if fits, err := v.fits(q, rec.Card); err != nil {
+			return nil, err
+		} else if fits && len(found) < limit {
+			found = append(found, rec)
+		}
+	}
+	return found, nil
+}
+
+// search chooses what to find cards by: of several conditions one that fits the fewest cards. The others
+// are held against what is found.
+func (v *Vault) search(q Query) (Search, error) {
+	s := Search{ProgramID: q.ProgramID, Limit: candidates}
+	if q.CardID != "" {
+		s.CardID = q.CardID
+		return s, nil
+	}
+	by := q.References
+	for _, more := range []Reference{{kindCustomer, q.CustomerID}, {kindProfile, q.CardProfileID}, {kindMobile, q.MobileNumber}} {
+		if more.Value != "" {
+			by = append(by[:len(by):len(by)], more)
+		}
+	}
+	best := Reference{}
+	for _, r := range by {
+		if best.Kind == "" || best.Kind.Shared() && !r.Kind.Shared() {
+			best = r
+		}
+	}
+	var err error
+	s.Kind, s.Values = best.Kind, []string{best.Value}
+	if best.Kind == KindPAN {
+		s.Values, err = v.keys.Index(UsePANIndex, frame(best.Value))
+	}
+	return s, err
+}
+
+// fits tells whether a card is one that q describes.
+func (v *Vault) fits(q Query, c Card) (bool, error) {
+	for _, equal := range [][2]string{
+		{q.CardID, c.ID}, {q.ProgramID, c.ProgramID}, {q.ProgramCode, c.ProgramCode}, {q.DevicePlanCode, c.DevicePlanCode},
+		{q.CustomerID, c.CustomerID}, {q.MobileNumber, c.MobileNumber}, {q.CardProfileID, c.CardProfileID},
+	} {
+		if equal[0] != "" && equal[0] != equal[1] {
+			return false, nil
+		}
+	}
 	for _, r := range q.References {
 		values := []string{r.Value}
 		if r.Kind == KindPAN {
 			var err error
 			if values, err = v.keys.Index(UsePANIndex, frame(r.Value)); err != nil {
-				return nil, err
+				return false, err
 			}
 		}
-		s.Criteria = append(s.Criteria, Criterion{Kind: r.Kind, Values: values})
+		if !c.foundBy(r.Kind, values) {
+			return false, nil
+		}
 	}
-	return v.store.Find(ctx, s)
+	return true, nil
 }
 
-// aliasCandidates bounds how many cards may share an alias before the search gives up as Ambiguous.
-const aliasCandidates = 100
-
-// Card finds the one card that q describes: NotFound, Ambiguous. Where q names an alias, only usable
-// cards count (see [Card.Usable]).
+// Card finds the one card that q describes: NotFound, Ambiguous, and what q.Check returns. Where q names
+// an alias, only usable cards count (see [Card.Usable]).
 func (v *Vault) Card(ctx context.Context, q Query) (Record, error) {
-	byAlias := false
-	for _, r := range q.References {
-		byAlias = byAlias || r.Kind == KindAlias
-	}
-	limit := 2
-	if byAlias {
-		limit = aliasCandidates
-	}
-	found, err := v.Find(ctx, q, limit)
+	found, err := v.Find(ctx, q, candidates)
 	if err != nil {
 		return Record{}, err
 	}
-	if byAlias {
-		usable := found[:0]
-		for _, r := range found {
-			if r.Card.Usable() {
-				usable = append(usable, r)
-			}
+	for _, r := range q.References {
+		if r.Kind == KindAlias {
+			found = usable(found)
 		}
-		found = usable
 	}
 	switch len(found) {
 	case 0:
 		return Record{}, &Error{Code: NotFound}
 	case 1:
-		return found[0], nil
+		return found[0], q.check(found[0])
 	}
 	return Record{}, &Error{Code: Ambiguous}
 }
 
-// operable is Card for operations that the card's status must allow: CardStatus besides.
-func (v *Vault) operable(ctx context.Context, q Query) (Record, error) {
+func usable(all []Record) []Record {
+	var out []Record
+	for _, r := range all {
+		if r.Card.Usable() {
+			out = append(out, r)
+		}
+	}
+	return out
+}
+
+func (q Query) check(rec Record) error {
+	if q.Check == nil {
+		return nil
+	}
+	return q.Check(rec)
+}
+
+// deed is what an operation does to a card, decided on one revision of it.
+type deed struct {
+	Step
+	result    any   // what the memo hears of
+	card      *Card // what the card becomes besides its PIN; nil: what it was
+	rows      []Row // what comes with it
+	add, drop []Lookup
+}
+
+// commitTime bounds how long a change may take. It is the vault's own: when the caller hangs up the
+// change is made all the same, or not made, but never made and not told of.
+const commitTime = 5 * time.Second
+
+// act finds a card, decides and swaps, until nobody else came between.
+func (v *Vault) act(ctx context.Context, q Query, m Memo, decide func(Record) (deed, error)) (deed, error) {
 	rec, err := v.Card(ctx, q)
-	if err == nil && !rec.Card.Operable() {
-		err = &Error{Code: CardStatus}
+	if err != nil {
+		return deed{}, err
 	}
-	return rec, err
+	d, change, err := v.decide(ctx, rec, m, decide)
+	if err != nil || d.Idle() {
+		return d, d.refusal(err)
+	}
+	own, cancel := context.WithTimeout(context.WithoutCancel(ctx), commitTime)
+	defer cancel()
+	err = v.commit(own, change, false)
+	if overtaken(err) {
+		d, err = v.queue(own, rec.Card.ID, q, m, decide)
+	}
+	return d, d.refusal(err)
 }
 
-// SetPIN gives the card a chosen PIN and leaves the try counter as it is: NotFound, Ambiguous,
-// CardStatus, PINLength, WeakPIN, RecentPIN, Conflict.
-func (v *Vault) SetPIN(ctx context.Context, q Query, p PIN, m Memo) error {
-	return v.setPIN(ctx, q, func(Record) (PIN, error) { return p, nil }, m)
+// refusal is err, or what the step refuses.
+func (d deed) refusal(err error) error {
+	if err == nil && d.Refusal != "" {
+		err = &Error{Code: d.Refusal}
+	}
+	return err
 }
 
-// SetPINBlock is SetPIN with the PIN in a block: UnknownKey and Unopenable besides. There is no guess
-// in it, so no try is taken.
-func (v *Vault) SetPINBlock(ctx context.Context, q Query, o Offer, m Memo) error {
-	return v.setPIN(ctx, q, func(rec Record) (PIN, error) {
-		open, err := o(ctx, v, rec)
+// overtaken tells whether somebody else has changed the card.
+func overtaken(err error) bool { return CodeOf(err) == Conflict && FieldOf(err) == "card" }
+
+// queue decides and swaps under the card's lock, so that many callers for one card are served in turn
+// and do not spin.
+func (v *Vault) queue(ctx context.Context, cardID string, q Query, m Memo, decide func(Record) (deed, error)) (d deed, err error) {
+	var change Change
+	err = v.store.Locked(ctx, cardID, func(row CardRow) (Change, error) {
+		change = Change{}
+		rec, err := v.record(ctx, row)
+		if err == nil {
+			err = v.still(q, rec)
+		}
 		if err != nil {
-			return PIN{}, err
+			return change, err
 		}
-		return open()
-	}, m)
-}
-
-func (v *Vault) setPIN(ctx context.Context, q Query, get func(Record) (PIN, error), m Memo) error {
-	rec, err := v.operable(ctx, q)
-	if err != nil {
-		return err
-	}
-	p, err := get(rec)
-	if err != nil {
-		return err
-	}
-	defer p.Clear()
-	if err := rec.Program.check(p); err != nil {
-		return err
-	}
-	fresh, err := v.seal(rec.Card, rec.Program, p, PINChosen)
-	if err != nil {
-		return err
-	}
-	return v.store.InTx(ctx, func(tx Tx) error {
-		if err := m.reserve(tx); err != nil {
-			return err
+		if d, change, err = v.decide(ctx, rec, m, decide); d.Idle() {
+			change = Change{}
 		}
-		from, err := v.checkHistory(tx, rec, rec.PIN.Verifier, rec.PIN.Version, p)
-		if err != nil {
-			return err
-		}
-		if err := tx.ReplacePIN(rec.Card.ID, from, fresh); err != nil {
-			return err
-		}
-		if err := v.audit(ctx, tx, cardEvent(EventPINSet, rec.Card), m); err != nil {
-			return err
-		}
-		return m.complete(tx, nil)
+		return change, err
 	})
+	if isInDoubt(err) {
+		err = v.commit(ctx, change, true)
+	}
+	return d, err
 }
 
-// checkHistory refuses a PIN that the program's history policy remembers. It returns the PIN version
-// that must still stand when the new one is written: the one compared with, or 0 for any.
-func (v *Vault) checkHistory(tx Tx, rec Record, current []byte, version int64, p PIN) (int64, error) {
-	if rec.Program.Policy != PolicyHistory {
-		return 0, nil
+// still tells whether the card is one that q describes, and passes its check.
+func (v *Vault) still(q Query, rec Record) error {
+	fits, err := v.fits(q, rec.Card)
+	if err == nil && !fits {
+		err = &Error{Code: NotFound}
 	}
-	former, err := tx.PINHistory(rec.Card.ID, HistoryDepth)
-	if err != nil {
-		return 0, err
+	if err == nil {
+		err = q.check(rec)
 	}
-	for _, verifier := range append(former, current) {
-		if v.matches(rec.Card.ID, p, verifier) {
-			return 0, &Error{Code: RecentPIN}
-		}
-	}
-	return version, nil
+	return err
 }
 
-// RevealPIN reads the PIN back: NotFound, CardStatus, NoPIN, RetrievalOff. That it was read is in the
-// audit trail before it leaves. The caller clears the PIN.
-func (v *Vault) RevealPIN(ctx context.Context, q Query) (PIN, error) {
-	rec, err := v.operable(ctx, q)
-	switch {
-	case err != nil:
-		return PIN{}, err
-	case !rec.Program.RetrievalAllowed:
-		return PIN{}, &Error{Code: RetrievalOff}
-	case rec.PIN.State == PINNone:
-		return PIN{}, &Error{Code: NoPIN}
-	case len(rec.PIN.Ciphertext) == 0: // written while retrieval was off
-		return PIN{}, &Error{Code: RetrievalOff}
+// decide has a deed decided on a record and makes the change that it is.
+func (v *Vault) decide(ctx context.Context, rec Record, m Memo, decide func(Record) (deed, error)) (deed, Change, error) {
+	d, err := decide(rec)
+	if err != nil || d.Idle() {
+		return d, Change{}, err
 	}
-	digits, err := v.keys.Open(UsePIN, rec.PIN.Ciphertext, frame(rec.Program.ID, rec.Card.ID))
-	if err != nil {
-		return PIN{}, err
-	}
-	defer clear(digits)
-	p, err := New(digits)
-	if err != nil {
-		return PIN{}, &Error{Code: Internal, Err: err}
-	}
-	return p, v.store.InTx(ctx, func(tx Tx) error {
-		return v.audit(ctx, tx, cardEvent(EventPINRevealed, rec.Card), Memo{})
-	})
+	change, err := v.change(ctx, rec, d, m)
+	return d, change, err
 }
 
-// Unblock puts the try counter back to its limit, however many are left: NotFound, Ambiguous,
-// CardStatus.
-func (v *Vault) Unblock(ctx context.Context, q Query, m Memo) error {
-	rec, err := v.operable(ctx, q)
-	if err != nil {
-		return err
+// change is a deed as it is written: the card's next state under its seal, the events in its chain, the
+// replay record, the session. It is the one place where that is put together.
+func (v *Vault) change(ctx context.Context, rec Record, d deed, m Memo) (Change, error) {
+	if rec.revision > 0 && !rec.Program.RetrievalAllowed { // what must not be read back is not kept either
+		d.Next = d.Next.Forget().Next
 	}
-	return v.unblock(ctx, rec, m)
+	next := rec
+	next.PIN = d.Next
+	if d.card != nil {
+		next.Card = *d.card
+	}
+	events := make([]AuditEvent, len(d.Happenings))
+	for i, h := range d.Happenings {
+		events[i] = AuditEvent{Type: h.Type, CardID: rec.Card.ID, Outcome: h.Outcome, Subject: h.Subject, Changes: h.Changes}
+	}
+	v.signed(ctx, events, m)
+	rows, head, err := v.chained(rec.PIN.Head, rec.Card.ID, rec.Card.ProgramID, events)
+	if err != nil {
+		return Change{}, err
+	}
+	next.PIN.Head = head
+	card, err := v.sealCard(next, d.card != nil)
+	if err != nil {
+		return Change{}, err
+	}
+	c := Change{Card: &card, DetailsToo: d.card != nil, Rows: d.rows, Events: rows, Add: d.add, Drop: d.drop}
+	return c, v.accompany(&c, m, d.result)
 }
 
-func (v *Vault) unblock(ctx context.Context, rec Record, m Memo) error {
-	return v.store.InTx(ctx, func(tx Tx) error {
-		if err := m.reserve(tx); err != nil {
-			return err
-		}
-		if err := tx.ResetTries(rec.Card.ID, rec.Program.TryLimit); err != nil {
-			return err
-		}
-		if err := v.audit(ctx, tx, cardEvent(EventPINUnblocked, rec.Card), m); err != nil {
-			return err
-		}
-		return m.complete(tx, nil)
-	})
-}
-
-// Verify compares an offered PIN with the card's: NotFound, Ambiguous, CardStatus, NoPIN, UnknownKey.
-// It takes a try first, in a transaction of its own, and gives it back when the PIN is right; a crash
-// in between costs the try.
-func (v *Vault) Verify(ctx context.Context, q Query, o Offer, m Memo) (Verification, error) {
-	a, err := v.attempt(ctx, q, o, m)
-	if err != nil {
-		return Verification{}, err
-	}
-	return v.settle(ctx, a, EventPINVerified, m)
-}
-
-// ChangePIN replaces the old PIN, which must be right, by a new one, as one step: errors as Verify. A
-// new PIN that cannot be opened or is refused by policy changes nothing, and of two changes at once
-// one is Overtaken.
-func (v *Vault) ChangePIN(ctx context.Context, q Query, old, chosen Offer, m Memo) (Verification, error) {
-	var openNew func() (PIN, error)
-	both := func(ctx context.Context, v *Vault, rec Record) (open func() (PIN, error), err error) {
-		if openNew, err = chosen(ctx, v, rec); err != nil {
-			return nil, err
-		}
-		return old(ctx, v, rec)
-	}
-	a, err := v.attempt(ctx, q, both, m)
-	if err != nil {
-		return Verification{}, err
-	}
-	if a.result != Match {
-		return v.settle(ctx, a, "", m)
-	}
-	done, err := v.change(ctx, a, openNew, m)
-	switch CodeOf(err) {
-	case Conflict:
-		a.result = Overtaken
-	case Unopenable:
-		a.result = Opaque
-	case PINLength, WeakPIN, RecentPIN, InvalidPIN:
-		a.result, a.reason = Rejected, CodeOf(err)
-	default:
-		return done, err
-	}
-	return v.settle(ctx, a, EventPINVerified, m)
-}
-
-// change writes the new PIN over the one that the attempt was compared with.
-func (v *Vault) change(ctx context.Context, a attempt, openNew func() (PIN, error), m Memo) (Verification, error) {
-	p, err := openNew()
-	if err != nil {
-		return Verification{}, err
-	}
-	defer p.Clear()
-	if err := a.rec.Program.check(p); err != nil {
-		return Verification{}, err
-	}
-	fresh, err := v.seal(a.rec.Card, a.rec.Program, p, PINChosen)
-	if err != nil {
-		return Verification{}, err
-	}
-	done := Verification{Result: Match}
-	err = v.store.InTx(ctx, func(tx Tx) error {
-		if _, err := v.checkHistory(tx, a.rec, a.taken.Verifier, a.taken.Version, p); err != nil {
-			return err
-		}
-		if err := tx.ReplacePIN(a.rec.Card.ID, a.taken.Version, fresh); err != nil {
-			return err
-		}
-		if done.RemainingTries, err = tx.GiveBack(a.rec.Card.ID, a.taken.TakeNumber, a.rec.Program.TryLimit); err != nil {
-			return err
-		}
-		if err := v.audit(ctx, tx, cardEvent(EventPINChanged, a.rec.Card), m); err != nil {
-			return err
-		}
-		return m.complete(tx, done)
-	})
-	return done, err
-}
-
-// attempt is an offered PIN for which a try was taken, or could not be.
-type attempt struct {
-	rec    Record
-	taken  Taken
-	result Result
-	right  bool // the offered PIN matched
-	reason Code
-}
-
-// attempt takes a try and compares.
-func (v *Vault) attempt(ctx context.Context, q Query, o Offer, m Memo) (attempt, error) {
-	rec, err := v.operable(ctx, q)
-	if err != nil {
-		return attempt{}, err
-	}
-	if rec.PIN.State == PINNone {
-		return attempt{}, &Error{Code: NoPIN}
-	}
-	open, err := o(ctx, v, rec)
-	if err != nil {
-		return attempt{}, err
-	}
-	a := attempt{rec: rec}
-	taken, admitted, err := v.take(ctx, rec, m)
-	if err != nil {
-		return attempt{}, err
-	}
-	if a.taken = taken; !admitted {
-		a.result = Exhausted
-		return a, nil
-	}
-	a.result, a.right = v.compare(rec.Card.ID, open, taken.Verifier)
-	return a, nil
-}
-
-// take commits the loss of a try before anything is compared.
-func (v *Vault) take(ctx context.Context, rec Record, m Memo) (taken Taken, admitted bool, err error) {
-	if m.Reserve == nil {
-		return v.store.TakeTry(ctx, rec.Card.ID, rec.Program.TryLimit)
-	}
-	err = v.store.InTx(ctx, func(tx Tx) error {
-		if err := m.Reserve(tx); err != nil {
-			return err
-		}
-		taken, admitted, err = tx.TakeTry(rec.Card.ID, rec.Program.TryLimit)
-		return err
-	})
-	return taken, admitted, err
-}
-
-// compare opens the offered PIN and holds it against the verifier.
-func (v *Vault) compare(cardID string, open func() (PIN, error), verifier []byte) (Result, bool) {
-	p, err := open()
-	if err != nil {
-		return Opaque, false
-	}
-	defer p.Clear()
-	if v.matches(cardID, p, verifier) {
-		return Match, true
-	}
-	return Mismatch, false
-}
-
-// settle writes how an attempt ended: tries given back where the PIN was right, and the audit events.
-func (v *Vault) settle(ctx context.Context, a attempt, success EventType, m Memo) (Verification, error) {
-	done := Verification{Result: a.result, RemainingTries: a.taken.TriesLeft, Reason: a.reason}
-	err := v.store.InTx(ctx, func(tx Tx) (err error) {
-		events := []EventType{success}
-		if a.right {
-			if done.RemainingTries, err = tx.GiveBack(a.rec.Card.ID, a.taken.TakeNumber, a.rec.Program.TryLimit); err != nil {
+// accompany adds to a change what its memo asks for.
+func (v *Vault) accompany(c *Change, m Memo, result any) error {
+	c.Now = micros(v.clock())
+	if m.Session != nil {
+		if s := m.Session(result); s != nil {
+			row, err := v.sealSession(*s)
+			if err != nil {
 				return err
 			}
-		} else if events = []EventType{EventPINFailed}; a.result != Exhausted && a.taken.TriesLeft == 0 {
-			events = append(events, EventPINBlocked)
+			c.Rows = append(c.Rows[:len(c.Rows):len(c.Rows)], row)
 		}
-		for _, t := range events {
-			e := cardEvent(t, a.rec.Card)
-			e.Outcome = string(a.result)
-			if err := v.audit(ctx, tx, e, m); err != nil {
-				return err
-			}
-		}
-		return m.complete(tx, done)
-	})
-	return done, err
-}
-
-func (m Memo) reserve(tx Tx) error {
-	if m.Reserve == nil {
+	}
+	if m.Keep == nil {
 		return nil
 	}
-	return m.Reserve(tx)
-}
-
-func (m Memo) complete(tx Tx, result any) error {
-	if m.Complete == nil {
-		return nil
+	r, err := m.Keep(result)
+	if err != nil {
+		return err
 	}
-	return m.Complete(tx, result)
+	row, err := v.sealReplay(r)
+	c.Rows = append(c.Rows[:len(c.Rows):len(c.Rows)], row)
+	return err
 }
 
-// matches holds a PIN against a verifier, in constant time.
-func (v *Vault) matches(cardID string, p PIN, verifier []byte) bool {
-	if len(verifier) == 0 || p.Len() == 0 {
+// commit makes a change. Where the database does not say how that ended, the very same change is made
+// once more, which has no effect if the first one had; what stands in its way then may be itself.
+// doubt tells that it may have been made already.
+func (v *Vault) commit(ctx context.Context, c Change, doubt bool) error {
+	for {
+		err := v.store.Swap(ctx, c)
+		switch {
+		case isInDoubt(err) && pause(ctx):
+			doubt = true
+			continue
+		case doubt && (CodeOf(err) == Conflict || CodeOf(err) == Duplicate):
+			return v.settle(ctx, c, err)
+		case CodeOf(err) == Duplicate && FieldOf(err) == tableEvents: // the chain goes on after the head that was read
+			return v.broken(ctx, tableEvents, c.Events[0].Chain)
+		}
+		return err
+	}
+}
+
+// tableEvents is the audit trail's table, for alarms.
+const tableEvents = "audit_events"
+
+// isInDoubt tells whether a change may have been made although it failed.
+func isInDoubt(err error) bool { return errors.Is(err, ErrInDoubt) }
+
+// pause gives a database that broke off a moment, unless time is up.
+func pause(ctx context.Context) bool {
+	wait := time.NewTimer(20 * time.Millisecond)
+	defer wait.Stop()
+	select {
+	case <-wait.C:
+		return true
+	case <-ctx.Done():
 		return false
 	}
-	input := frame(cardID, string(p.Digits()))
-	defer clear(input)
-	return v.keys.VerifyMAC(UseVerifier, input, verifier)
 }
 
-// seal makes the PIN's form at rest: a verifier bound to the card and, only where the program allows
-// retrieval, a ciphertext bound to program and card.
-func (v *Vault) seal(c Card, pr Program, p PIN, state PINState) (PINRecord, error) {
-	input := frame(c.ID, string(p.Digits()))
-	defer clear(input)
-	out := PINRecord{State: state, TriesLeft: pr.TryLimit, Version: 1, ChangedAt: v.clock()}
-	var err error
-	if out.Verifier, err = v.keys.MAC(UseVerifier, input); err != nil {
-		return PINRecord{}, err
+// settle finds out whether what stands in a change's way is the change itself: whether its first event
+// is where it was to be. A change without events moves nothing that anybody is told of twice.
+func (v *Vault) settle(ctx context.Context, c Change, err error) error {
+	if len(c.Events) == 0 {
+		if c.Card != nil {
+			return nil
+		}
+		return err
 	}
-	if pr.RetrievalAllowed {
-		out.Ciphertext, err = v.keys.Seal(UsePIN, p.Digits(), frame(pr.ID, c.ID))
+	first := c.Events[0]
+	there, failed := v.store.ChainEvents(ctx, first.Chain, first.Seq-1, 1)
+	switch {
+	case failed != nil:
+		return failed
+	case len(there) == 1 && there[0].ID == first.ID:
+		return nil
 	}
-	return out, err
+	return err
 }
 
-// pan opens the card's PAN, "" for a card without.
-func (v *Vault) pan(c Card) (string, error) {
-	if len(c.PANCiphertext) == 0 {
-		return "", nil
-	}
-	pan, err := v.keys.Open(UsePAN, c.PANCiphertext, frame(c.ProgramID, c.ID))
-	return string(pan), err
+// number draws the next number of a sequence of the caller's program.
+func (v *Vault) number(ctx context.Context, sequence string) (int64, error) {
+	return v.numbers.next(ctx, v.store, sequence, CallerFrom(ctx).ProgramID)
 }
 
-// MaskedPAN is the card's PAN as it may be shown, see [MaskPAN].
-func (v *Vault) MaskedPAN(c Card) (string, error) {
-	pan, err := v.pan(c)
-	return MaskPAN(pan), err
+// Number draws the next number of a sequence of the caller's program, counted from 1. A process draws
+// from blocks of its own, so numbers only grow, and some are never drawn.
+func (v *Vault) Number(ctx context.Context, sequence string) (int64, error) {
+	return v.number(ctx, sequence)
+}
+
+// numbers are the blocks of numbers that this process has reserved.
+type numbers struct {
+	mu     sync.Mutex
+	blocks map[[2]string]*[2]int64 // by sequence and program: the next one, and the first that is not ours
+}
+
+// blockSize is how many numbers are reserved at once.
+const blockSize = 100
+
+func (n *numbers) next(ctx context.Context, store Store, sequence, programID string) (int64, error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.blocks == nil {
+		n.blocks = map[[2]string]*[2]int64{}
+	}
+	b := n.blocks[[2]string{sequence, programID}]
+	if b == nil || b[0] == b[1] {
+		first, err := store.Numbers(ctx, sequence, programID, blockSize)
+		if err != nil {
+			return 0, err
+		}
+		b = &[2]int64{first, first + blockSize}
+		n.blocks[[2]string{sequence, programID}] = b
+	}
+	b[0]++
+	return b[0] - 1, nil
+}
+
+// Forget drops numbers and programs that this process has kept in mind: the store was emptied.
+func (v *Vault) Forget() {
+	v.numbers.mu.Lock()
+	defer v.numbers.mu.Unlock()
+	v.numbers.blocks = nil
+	v.programs.Purge()
+	v.seen.purge()
 }

@@ -5,7 +5,7 @@
 // contracts. Four things keep a session to its holder:
 //
 //   - The link's secret, 256 bits, stands in the URL's fragment, which no server, proxy or Referer ever
-//     gets. It is exchanged once, by POST, and stored as a hash.
+//     gets. It is exchanged once, by POST, and stored as a keyed MAC.
 //   - A wrong secret may be tried [Exchanges] times; whether it was right is told only when the try is
 //     taken and committed.
 //   - What the secret is exchanged for is a fresh token that never stands in a URL, and a fresh key, to
@@ -17,7 +17,6 @@ import (
 	"context"
 	"crypto/rand"
 	"crypto/sha256"
-	"crypto/subtle"
 	"encoding/base64"
 	"fmt"
 	"io"
@@ -41,23 +40,18 @@ var (
 
 // Vault is what sessions need of [pin.Vault].
 type Vault interface {
-	Card(ctx context.Context, q pin.Query) (pin.Record, error)
 	Program(ctx context.Context, id string) (pin.Program, error)
 	Verify(ctx context.Context, q pin.Query, o pin.Offer, m pin.Memo) (pin.Verification, error)
 	SessionID() (string, error)
 	OpenSession(ctx context.Context, q pin.Query, n pin.NewSession, m pin.Memo) (pin.Session, error)
-	ChoosePIN(ctx context.Context, s pin.Session, p pin.PIN, m pin.Memo) error
-}
-
-// Store is what sessions need of [pin.Store].
-type Store interface {
 	Session(ctx context.Context, id string) (pin.Session, error)
-	InTx(ctx context.Context, fn func(tx pin.Tx) error) error
+	MoveSession(ctx context.Context, s pin.Session) error
+	ChoosePIN(ctx context.Context, s pin.Session, p pin.PIN, m pin.Memo) error
 }
 
 // Keys is what sessions need of [pin.Keys].
 type Keys interface {
-	MAC(use pin.Use, data []byte) ([]byte, error)
+	pin.MACs
 	Seal(use pin.Use, plaintext, associated []byte) ([]byte, error)
 	Open(use pin.Use, ciphertext, associated []byte) ([]byte, error)
 }
@@ -66,16 +60,15 @@ type Keys interface {
 // too.
 type Sessions struct {
 	vault    Vault
-	store    Store
 	keys     Keys
 	lifetime time.Duration
 	now      func() time.Time
 	rand     io.Reader
 }
 
-// New makes the sessions of a vault and its store. lifetime, now and random default to
+// New makes the sessions of a vault. lifetime, now and random default to
 // [DefaultLifetime], the clock and the system's random source.
-func New(vault Vault, store Store, keys Keys, lifetime time.Duration, now func() time.Time, random io.Reader) *Sessions {
+func New(vault Vault, keys Keys, lifetime time.Duration, now func() time.Time, random io.Reader) *Sessions {
 	if lifetime == 0 {
 		lifetime = DefaultLifetime
 	}
@@ -85,7 +78,7 @@ func New(vault Vault, store Store, keys Keys, lifetime time.Duration, now func()
 	if random == nil {
 		random = rand.Reader
 	}
-	return &Sessions{vault: vault, store: store, keys: keys, lifetime: lifetime, now: now, rand: random}
+	return &Sessions{vault: vault, keys: keys, lifetime: lifetime, now: now, rand: random}
 }
 
 // Lifetime is how long a link serves.
@@ -101,19 +94,23 @@ func (s *Sessions) Open(ctx context.Context, q pin.Query, action pin.Action, req
 	if err != nil {
 		return pin.Session{}, err
 	}
+	kept, err := s.keep(linkSecret, id, secret)
+	if err != nil {
+		return pin.Session{}, err
+	}
 	return s.vault.OpenSession(ctx, q, pin.NewSession{ID: id, Action: action, RequestID: requestID,
-		SecretHash: hash(secret), Exchanges: Exchanges, Lifetime: s.lifetime}, m)
+		SecretMAC: kept, Exchanges: Exchanges, Lifetime: s.lifetime}, m)
 }
 
 // Secret is the secret of a session's link, so that a repeated request can be answered with the same
 // link: Conflict when the keys were rotated since, so that it cannot be made again.
 func (s *Sessions) Secret(ctx context.Context, id string) (string, error) {
-	session, err := s.store.Session(ctx, id)
+	session, err := s.vault.Session(ctx, id)
 	if err != nil {
 		return "", err
 	}
 	secret, err := s.secret(id)
-	if err == nil && !same(secret, session.SecretHash) {
+	if err == nil && !s.same(linkSecret, id, secret, session.SecretMAC) {
 		err = &pin.Error{Code: pin.Conflict, Field: "session"}
 	}
 	if err != nil {
@@ -138,7 +135,7 @@ func (s *Sessions) secret(id string) (string, error) {
 // than anybody may see: ErrExpired, and ErrUnusable for one that cannot be exchanged, both with the
 // session where there is one.
 func (s *Sessions) Session(ctx context.Context, id string) (pin.Session, pin.Program, error) {
-	session, err := s.store.Session(ctx, id)
+	session, err := s.vault.Session(ctx, id)
 	if err != nil {
 		return pin.Session{}, pin.Program{}, unknown(err)
 	}
@@ -169,37 +166,41 @@ type Grant struct {
 	Key   Key    // what PINs are encrypted to
 }
 
-// Exchange takes a link's secret: ErrExpired, ErrUnusable. It works once.
+// Exchange takes a link's secret: ErrExpired, ErrUnusable. It works once. Whether the secret was right is
+// told when the try is taken, not before.
 func (s *Sessions) Exchange(ctx context.Context, id, secret string) (Grant, error) {
-	session, err := s.store.Session(ctx, id)
-	if err != nil {
-		return Grant{}, unknown(err)
-	}
-	if err := s.check(session, pin.SessionOpen); err != nil {
-		return Grant{}, err
-	}
-	right := same(secret, session.SecretHash)
-	g := Grant{Session: session}
-	if right {
-		if g, err = s.grant(session); err != nil {
+	for {
+		session, err := s.vault.Session(ctx, id)
+		if err != nil {
+			return Grant{}, unknown(err)
+		}
+		if err := s.check(session, pin.SessionOpen); err != nil {
 			return Grant{}, err
 		}
-	}
-	// Whether the secret was right is told when the try is taken, not before.
-	admitted := false
-	err = s.store.InTx(ctx, func(tx pin.Tx) (err error) {
-		if admitted, err = tx.TakeExchange(id); err != nil || !admitted || !right {
-			return err
+		g := Grant{Session: session}
+		right := s.same(linkSecret, id, secret, session.SecretMAC)
+		if right {
+			if g, err = s.grant(session); err != nil {
+				return Grant{}, err
+			}
 		}
-		return tx.MoveSession(g.Session, pin.SessionOpen)
-	})
-	switch {
-	case err != nil:
-		return Grant{}, moved(err)
-	case !admitted || !right:
-		return Grant{}, ErrUnusable
+		g.ExchangesLeft--
+		g.Version++
+		switch err := s.vault.MoveSession(ctx, g.Session); {
+		case sessionMoved(err): // by somebody who tries at the same time
+			continue
+		case err != nil:
+			return Grant{}, err
+		case !right:
+			return Grant{}, ErrUnusable
+		}
+		return g, nil
 	}
-	return g, nil
+}
+
+// sessionMoved tells whether somebody else has moved the session.
+func sessionMoved(err error) bool {
+	return pin.CodeOf(err) == pin.Conflict && pin.FieldOf(err) == string(pin.TableSessions)
 }
 
 // grant draws a token and a key for the session, which is not written yet.
@@ -209,19 +210,22 @@ func (s *Sessions) grant(session pin.Session) (Grant, error) {
 		return Grant{}, &pin.Error{Code: pin.Internal, Err: err}
 	}
 	g := Grant{Session: session, Token: encode(token[:])}
-	g.State, g.TokenHash = pin.SessionExchanged, hash(g.Token)
+	g.State = pin.SessionExchanged
 	var err error
+	if g.TokenMAC, err = s.keep(pageToken, session.ID, g.Token); err != nil {
+		return Grant{}, err
+	}
 	g.Key, g.PrivateKey, err = s.newKey(session.ID)
 	return g, err
 }
 
 // redeem finds the session that a submission belongs to.
 func (s *Sessions) redeem(ctx context.Context, id, token string) (pin.Session, error) {
-	session, err := s.store.Session(ctx, id)
+	session, err := s.vault.Session(ctx, id)
 	if err != nil {
 		return pin.Session{}, unknown(err)
 	}
-	if !same(token, session.TokenHash) {
+	if !s.same(pageToken, id, token, session.TokenMAC) {
 		return pin.Session{}, ErrUnusable
 	}
 	return session, nil
@@ -232,13 +236,31 @@ func (s *Sessions) redeem(ctx context.Context, id, token string) (pin.Session, e
 // try, InvalidPIN, and errors as [pin.Vault.Verify]. A right PIN lets the session's holder go on to
 // [Sessions.Choose]; when no tries remain the session is over.
 func (s *Sessions) Verify(ctx context.Context, id, token string, sealed []byte) (pin.Verification, error) {
-	session, err := s.redeem(ctx, id, token)
-	if err == nil {
-		err = s.check(session, pin.SessionExchanged)
+	for state := pin.SessionExchanged; ; {
+		session, err := s.redeem(ctx, id, token)
+		if err == nil {
+			err = s.check(session, state)
+		}
+		if err != nil {
+			return pin.Verification{}, err
+		}
+		done, err := s.verify(ctx, session, sealed)
+		if !sessionMoved(err) {
+			return done, err
+		}
+		// Of several answers at once one moves the session. This one was not told, and counts now: for a
+		// session that still has its PIN checked, or whose holder was right meanwhile.
+		if session, err = s.redeem(ctx, id, token); err != nil {
+			return pin.Verification{}, err
+		}
+		state = session.State
+		if state != pin.SessionExchanged && state != pin.SessionVerified {
+			return pin.Verification{}, ErrUnusable
+		}
 	}
-	if err != nil {
-		return pin.Verification{}, err
-	}
+}
+
+func (s *Sessions) verify(ctx context.Context, session pin.Session, sealed []byte) (pin.Verification, error) {
 	if session.Action != pin.ActionChange {
 		return pin.Verification{}, ErrUnusable
 	}
@@ -247,36 +269,30 @@ func (s *Sessions) Verify(ctx context.Context, id, token string, sealed []byte) 
 		return pin.Verification{}, err
 	}
 	defer offered.Clear()
-	ctx = as(ctx, session)
-	q := pin.Query{ProgramID: session.ProgramID, CardID: session.CardID}
-	rec, err := s.vault.Card(ctx, q)
-	if err != nil {
-		return pin.Verification{}, err
-	}
-	if rec.PIN.Version != session.PINVersion {
-		return pin.Verification{}, ErrUnusable
-	}
-	return s.vault.Verify(ctx, q, pin.Clear(offered), pin.Memo{Complete: func(tx pin.Tx, result any) error {
-		return record(tx, session, result)
+	q := pin.Query{ProgramID: session.ProgramID, CardID: session.CardID, Check: func(rec pin.Record) error {
+		if rec.PIN.Version != session.PINVersion {
+			return ErrUnusable
+		}
+		return nil
+	}}
+	return s.vault.Verify(as(ctx, session), q, pin.Plain(offered), pin.Memo{Session: func(result any) *pin.Session {
+		done, _ := result.(pin.Verification)
+		return checked(session, done)
 	}})
 }
 
-// record notes how the check of the current PIN ended. Of several right answers at once the first moves
-// the session; the others find it moved, which is no reason to undo what Verify gives back.
-func record(tx pin.Tx, session pin.Session, result any) error {
-	done, _ := result.(pin.Verification)
+// checked is what becomes of a session when the current PIN was checked; nil: it stays.
+func checked(session pin.Session, done pin.Verification) *pin.Session {
 	switch {
-	case done.Result == pin.Match:
+	case done.Result == pin.Match && session.State == pin.SessionExchanged:
 		session.State = pin.SessionVerified
-	case done.RemainingTries == 0:
-		session.State, session.TokenHash, session.PrivateKey = pin.SessionFailed, nil, nil
+	case done.Result != pin.Match && done.RemainingTries == 0:
+		session.State, session.TokenMAC, session.PrivateKey = pin.SessionFailed, nil, nil
 	default:
 		return nil
 	}
-	if err := tx.MoveSession(session, pin.SessionExchanged); pin.CodeOf(err) != pin.Conflict {
-		return err
-	}
-	return nil
+	session.Version++
+	return &session
 }
 
 // Choose gives the card the new PIN, sealed by the page, and ends the session: ErrExpired, ErrUnusable
@@ -326,15 +342,21 @@ func moved(err error) error {
 	return err
 }
 
-// hash is how a secret of 256 random bits is kept. It needs no salt and no stretching.
-func hash(secret string) []byte {
-	sum := sha256.Sum256([]byte(secret))
-	return sum[:]
+// What a secret of a session is for.
+const (
+	linkSecret = "link"
+	pageToken  = "token"
+)
+
+// keep is what is kept of a secret: a keyed MAC, so that nobody who can write rows can make one. Its input
+// has four parts and a client secret's two, so that neither passes for the other.
+func (s *Sessions) keep(what, id, secret string) ([]byte, error) {
+	return s.keys.MAC(pin.UseSecret, pin.Frame("session", what, id, secret))
 }
 
-// same compares in constant time. Nothing is the same as no hash at all.
-func same(secret string, kept []byte) bool {
-	return subtle.ConstantTimeCompare(hash(secret), kept) == 1
+// same compares in constant time. Nothing is the same as no MAC at all.
+func (s *Sessions) same(what, id, secret string, kept []byte) bool {
+	return len(kept) > 0 && s.keys.VerifyMAC(pin.UseSecret, pin.Frame("session", what, id, secret), kept)
 }
 
 func encode(b []byte) string { return base64.RawURLEncoding.EncodeToString(b) }

@@ -17,13 +17,12 @@ import (
 
 // Store is what the sandbox needs of the database besides the vault.
 type Store interface {
-	InTx(ctx context.Context, fn func(tx pin.Tx) error) error
 	// Setting returns "" or NotFound for a key that was never put.
 	Setting(ctx context.Context, key string) (string, error)
 	PutSetting(ctx context.Context, key, value string) error
 	// Empty tells whether the database holds no program, client or card.
 	Empty(ctx context.Context) (bool, error)
-	// Wipe removes everything but the audit trail and the settings.
+	// Wipe removes everything but the settings.
 	Wipe(ctx context.Context) error
 }
 
@@ -96,17 +95,21 @@ func (s *Sandbox) Open(ctx context.Context) error {
 	return s.seed(ctx)
 }
 
-// Reset puts everything back, but for the audit trail, which only grows.
+// Reset puts everything back. The audit trail begins anew with the cards whose it is.
 func (s *Sandbox) Reset(ctx context.Context) error {
 	if err := s.store.Wipe(ctx); err != nil {
 		return err
 	}
+	s.vault.Forget()
 	return s.seed(ctx)
 }
 
 // seed makes what is not there yet, so that a seeding that was cut off is finished by the next one.
 func (s *Sandbox) seed(ctx context.Context) error {
 	ctx = pin.WithCaller(ctx, pin.Caller{ClientID: "sandbox", Contract: "sandbox"})
+	if err := s.vault.Initialize(ctx); err != nil {
+		return err
+	}
 	for _, p := range programs() {
 		if _, err := s.vault.CreateProgram(ctx, p, pin.Memo{}); unless(err, pin.Duplicate) != nil {
 			return err
@@ -127,7 +130,7 @@ func (s *Sandbox) seed(ctx context.Context) error {
 			return err
 		}
 	}
-	return unless(s.store.InTx(ctx, func(tx pin.Tx) error { return tx.InsertServiceRequest(serviceRequest) }), pin.Duplicate)
+	return s.seedServiceRequest(ctx)
 }
 
 func (s *Sandbox) seedClient(ctx context.Context, c client) (err error) {
@@ -150,7 +153,13 @@ func (s *Sandbox) seedKey(ctx context.Context, k key) error {
 	if err != nil {
 		return err
 	}
-	return unless(s.store.InTx(ctx, func(tx pin.Tx) error { return tx.InsertZoneKey(row) }), pin.Duplicate)
+	return unless(s.vault.ImportZoneKey(ctx, row, pin.Memo{}), pin.Duplicate)
+}
+
+func (s *Sandbox) seedServiceRequest(ctx context.Context) error {
+	ctx = pin.WithCaller(ctx, pin.Caller{ClientID: serviceRequest.ClientID, Contract: serviceRequest.Contract, ProgramID: serviceRequest.ProgramID})
+	_, err := s.vault.ServeUnblock(ctx, pin.Query{CardID: serviceRequest.CardID}, serviceRequest)
+	return unless(err, pin.Duplicate)
 }
 
 func (s *Sandbox) seedCard(ctx context.Context, c card) error {
@@ -176,7 +185,7 @@ func (s *Sandbox) block(ctx context.Context, c card) error {
 		if err != nil {
 			return err
 		}
-		v, err := s.vault.Verify(ctx, pin.Query{CardID: c.id()}, pin.Clear(wrong), pin.Memo{})
+		v, err := s.vault.Verify(ctx, pin.Query{CardID: c.id()}, pin.Plain(wrong), pin.Memo{})
 		if err != nil || v.RemainingTries == 0 {
 			return err
 		}

@@ -23,8 +23,10 @@ type engine struct {
 	goose      goose.Dialect
 	maxConns   int
 	oneWriter  bool
-	references string // SQL: a card's references as a JSON array of [kind, value], but for the PAN
-	numbers    numbers
+	function   bool     // swap_card is there
+	sharded    bool     // the tables are spread over machines
+	unguard    []string // SQL that lets audit events be deleted, and
+	guard      []string // that does not, but for triggers that must be made again
 }
 
 // connectTimeout is what a connection to PostgreSQL may take, unless the URL says otherwise: a request
@@ -38,11 +40,11 @@ func connect(databaseURL string) (engine, gorm.Dialector, error) {
 	case "sqlite":
 		d, err := sqliteDialector(rest)
 		return engine{migrations: "sqlite", goose: goose.DialectSQLite3, maxConns: 8, oneWriter: true,
-			references: "json_group_array(json_array(r.kind, r.value))", numbers: sqliteNumbers}, d, err
+			unguard: []string{"DROP TRIGGER audit_events_no_update", "DROP TRIGGER audit_events_no_delete"}}, d, err
 	case "postgres", "postgresql":
 		d, err := postgresDialector(databaseURL)
 		return engine{migrations: "postgres", goose: goose.DialectPostgres, maxConns: 20,
-			references: "json_agg(json_build_array(r.kind, r.value))", numbers: postgresNumbers}, d, err
+			function: true, unguard: []string{"ALTER TABLE audit_events DISABLE TRIGGER USER"}, guard: []string{"ALTER TABLE audit_events ENABLE TRIGGER USER"}}, d, err
 	}
 	return engine{}, nil, errors.New("database URL: neither sqlite:// nor postgres://")
 }

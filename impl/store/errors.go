@@ -24,6 +24,7 @@ type fault struct {
 	text     string
 	again    bool // the same once more may succeed
 	noEffect bool // the database has said that nothing was changed
+	field    string
 }
 
 func (f *fault) Error() string { return f.text }
@@ -42,26 +43,23 @@ func (s *Store) fail(ctx context.Context, err error, field string) error {
 	case ctx.Err() != nil:
 		code, cause = pin.Unavailable, context.Cause(ctx)
 	case s.closed.Load():
-		code, cause = pin.Unavailable, &fault{text: "database is closed"}
+		code, cause = pin.Unavailable, &fault{text: "database is closed", noEffect: true}
 	default:
 		code, cause = classify(err)
+		if f, ok := errors.AsType[*fault](cause); ok && f.field != "" {
+			field = f.field
+		}
+	}
+	if code == pin.Conflict || code == pin.Duplicate {
+		return &pin.Error{Code: code, Field: field}
 	}
 	return &pin.Error{Code: code, Err: cause}
-}
-
-// final is the failure of what would take effect at once, a COMMIT for one: unless the database has
-// said that it did not, nobody knows, and it must not be tried again.
-func final(err error) error {
-	if f, ok := errors.AsType[*fault](err); ok {
-		f.again = f.again && f.noEffect
-	}
-	return err
 }
 
 // classify sorts errors of the drivers and of the network.
 func classify(err error) (pin.Code, error) {
 	if e, ok := errors.AsType[*pgconn.ConnectError](err); ok {
-		return pin.Unavailable, &fault{text: e.Error()}
+		return pin.Unavailable, &fault{text: e.Error(), noEffect: true}
 	}
 	if e, ok := errors.AsType[*pgconn.PgError](err); ok {
 		return classifyPostgres(e)
@@ -90,17 +88,26 @@ var sqlStates = []struct {
 	{prefix: "26000", again: true, noEffect: true}, // prepared statement unknown: another server behind the same address
 	{prefix: "0A000", again: true, noEffect: true}, // prepared statement stale: the schema has changed
 	{prefix: "57P01", again: true},                 // terminated by an administrator, in a restart for one
-	{prefix: "57P"},                                // shutting down, starting up
-	{prefix: "57014"},                              // statement_timeout
-	{prefix: "55P03"},                              // lock_timeout
-	{prefix: "25006"},                              // read-only: no longer the primary
+	{prefix: "57P03", noEffect: true},              // starting up
+	{prefix: "57P"},                                // shutting down
+	{prefix: "57014", noEffect: true},              // statement_timeout
+	{prefix: "55P03", noEffect: true},              // lock_timeout
+	{prefix: "25006", noEffect: true},              // read-only: no longer the primary
 	{prefix: "08"},                                 // connection
-	{prefix: "40"},                                 // transaction rolled back for other reasons
-	{prefix: "53"},                                 // disk full, out of memory, too many connections
+	{prefix: "40", noEffect: true},                 // transaction rolled back for other reasons
+	{prefix: "53", noEffect: true},                 // disk full, out of memory, too many connections
 	{prefix: "58"},                                 // I/O
 }
 
 func classifyPostgres(e *pgconn.PgError) (pin.Code, error) {
+	switch e.Code {
+	case "23505": // unique_violation, where GORM does not translate it
+		return pin.Duplicate, &fault{text: "duplicate", field: e.TableName, noEffect: true}
+	case "PV001": // this and the next are swap_card's own
+		return pin.Conflict, &fault{text: "overtaken", field: e.TableName, noEffect: true}
+	case "PV002":
+		return pin.Duplicate, &fault{text: "duplicate", field: e.TableName, noEffect: true}
+	}
 	f := &fault{text: "SQLSTATE " + e.Code}
 	// Messages of data exceptions and violated constraints quote what was written.
 	if !strings.HasPrefix(e.Code, "22") && !strings.HasPrefix(e.Code, "23") {

@@ -2,96 +2,96 @@ package store
 
 import (
 	"context"
-	"strings"
-	"sync"
+	"database/sql"
 
 	"gorm.io/gorm"
-	"gorm.io/gorm/schema"
 
 	"pinvault/impl/pin"
-	"pinvault/models"
 )
 
-// found is a row of [Store.Find]: a card with all that its operations need. The prefixes are the
-// aliases of the tables in the statement.
-type found struct {
-	Card       models.Card    `gorm:"embedded;embeddedPrefix:c_"`
-	Program    models.Program `gorm:"embedded;embeddedPrefix:p_"`
-	PIN        models.PIN     `gorm:"embedded;embeddedPrefix:n_"`
-	References [][2]string    `gorm:"serializer:json"` // kind and value
+// foundColumns are what a card's operations read: seven columns, named, so that one added later does not
+// reach this program's statements.
+const foundColumns = `c.id, c.program_id, c.revision, c.details, c.value, c.seal, p.version`
+
+const (
+	findByID       = `SELECT ` + foundColumns + ` FROM cards c JOIN programs p ON p.id = c.program_id WHERE c.id = ?`
+	findByLookup   = `SELECT ` + foundColumns + ` FROM card_lookup l JOIN cards c ON c.id = l.card_id JOIN programs p ON p.id = c.program_id WHERE l.kind = ? AND l.value IN ?`
+	inProgram      = ` AND l.program_id = ?`
+	inOrder        = ` ORDER BY l.card_id LIMIT ?`
+	lookupOnly     = `SELECT l.card_id FROM card_lookup l WHERE l.kind = ? AND l.value IN ?`
+	findByIDs      = `SELECT ` + foundColumns + ` FROM cards c JOIN programs p ON p.id = c.program_id WHERE c.id IN ? ORDER BY c.id`
+	forUpdate      = ` FOR UPDATE OF c`
+	cardsAfter     = `SELECT ` + foundColumns + ` FROM cards c JOIN programs p ON p.id = c.program_id WHERE c.id > ?`
+	cardsOfProgram = ` AND c.program_id = ?`
+	cardsInOrder   = ` ORDER BY c.id LIMIT ?`
+)
+
+// Find is pin.Store's. By reference it is one statement; where the tables are spread over machines the
+// look-up and the cards do not stand on one, and it is two.
+func (s *Store) Find(ctx context.Context, q pin.Search) ([]pin.CardRow, error) {
+	if q.CardID != "" {
+		return s.cards(ctx, findByID, q.CardID)
+	}
+	statement, args := findByLookup, []any{q.Kind, q.Values}
+	if s.engine.sharded {
+		statement = lookupOnly
+	}
+	if q.ProgramID != "" {
+		statement, args = statement+inProgram, append(args, q.ProgramID)
+	}
+	statement, args = statement+inOrder, append(args, q.Limit)
+	if !s.engine.sharded {
+		return s.cards(ctx, statement, args...)
+	}
+	var ids []string
+	err := s.read(ctx, func(db *gorm.DB) error { return db.Raw(statement, args...).Find(&ids).Error })
+	if err != nil || len(ids) == 0 {
+		return nil, err
+	}
+	return s.cards(ctx, findByIDs, ids)
 }
 
-// foundColumns lists found's columns for SELECT, but for the references.
-func foundColumns() (string, error) {
-	s, err := schema.Parse(&found{}, &sync.Map{}, schema.NamingStrategy{})
-	if err != nil {
-		return "", err
+// Cards is pin.Store's.
+func (s *Store) Cards(ctx context.Context, programID string, page pin.Page) ([]pin.CardRow, error) {
+	statement, args := cardsAfter, []any{page.After}
+	if programID != "" {
+		statement, args = statement+cardsOfProgram, append(args, programID)
 	}
-	var columns []string
-	for _, name := range s.DBNames {
-		if table, column, ok := strings.Cut(name, "_"); ok {
-			columns = append(columns, table+"."+column+" AS "+name)
-		}
-	}
-	return strings.Join(columns, ", "), nil
+	return s.cards(ctx, statement+cardsInOrder, append(args, page.Limit)...)
 }
 
-// findStatement is one statement, the same text for all searches of one form.
-//
-// It goes from the references to the cards and on: CROSS JOIN keeps SQLite, which has no statistics, to
-// that order, where it might walk through all cards of the program. Both indexes on references are
-// partial, so what they hold must stand in the text and cannot be a parameter.
-func (s *Store) findStatement(q pin.Search) (statement string, args []any) {
-	from, where := "cards c", []string{"p.id = c.program_id", "n.card_id = c.id"}
-	for i, c := range q.Criteria {
-		hits, values := "SELECT DISTINCT r.card_id FROM card_references r WHERE r.kind <> 'alias' AND r.kind = ? AND r.value IN ?", []any{c.Kind, c.Values}
-		if c.Kind == pin.KindAlias {
-			hits, values = "SELECT DISTINCT r.card_id FROM card_references r WHERE r.kind = 'alias' AND r.value IN ?", []any{c.Values}
-		}
-		if q.ProgramID != "" {
-			hits, values = hits+" AND r.program_id = ?", append(values, q.ProgramID)
-		}
-		if args = append(args, values...); i == 0 {
-			from = hits
-		} else {
-			from += " INTERSECT " + hits
-		}
-	}
-	if len(q.Criteria) > 0 {
-		from, where = "("+from+") h CROSS JOIN cards c", append(where, "c.id = h.card_id")
-	}
-	for _, equal := range []struct{ column, value string }{
-		{"c.id", q.CardID}, {"c.program_id", q.ProgramID}, {"c.program_code", q.ProgramCode}, {"c.device_plan_code", q.DevicePlanCode},
-		{"c.customer_id", q.CustomerID}, {"c.mobile_number", q.MobileNumber}, {"c.card_profile_id", q.CardProfileID},
-	} {
-		if equal.value != "" {
-			where, args = append(where, equal.column+" = ?"), append(args, equal.value)
-		}
-	}
-	if q.NotCustomerID != "" {
-		where, args = append(where, "c.customer_id <> ?"), append(args, q.NotCustomerID)
-	}
-	statement = "SELECT " + s.columns +
-		", (SELECT " + s.engine.references + ` FROM card_references r WHERE r.card_id = c.id AND r.kind <> 'pan') AS "references"` +
-		" FROM " + from + " CROSS JOIN programs p CROSS JOIN pins n WHERE " + strings.Join(where, " AND ") + " ORDER BY c.id LIMIT ?"
-	return statement, append(args, q.Limit)
+func (s *Store) cards(ctx context.Context, statement string, args ...any) (found []pin.CardRow, err error) {
+	err = s.read(ctx, func(db *gorm.DB) (err error) {
+		found, err = cardRows(db, statement, args...)
+		return err
+	})
+	return found, err
 }
 
-// Find is pin.Store's. References come ordered by kind and value.
-func (s *Store) Find(ctx context.Context, q pin.Search) ([]pin.Record, error) {
-	statement, args := s.findStatement(q)
-	var rows []found
-	err := s.read(ctx, func(db *gorm.DB) error { return db.Raw(statement, args...).Find(&rows).Error })
+// cardRows scans column by column: on the hot path GORM's reflection costs as much as the statement.
+func cardRows(db *gorm.DB, statement string, args ...any) (found []pin.CardRow, err error) {
+	rows, err := db.Raw(statement, args...).Rows()
 	if err != nil {
 		return nil, err
 	}
-	records := make([]pin.Record, len(rows))
-	for i, row := range rows {
-		records[i] = pin.Record{Card: card(row.Card), Program: program(row.Program), PIN: pinRecord(row.PIN)}
-		for _, r := range row.References {
-			records[i].Card.References = append(records[i].Card.References, pin.Reference{Kind: pin.Kind(r[0]), Value: r[1]})
+	defer func() { err = first(err, rows.Close()) }()
+	for rows.Next() {
+		var r pin.CardRow
+		var details, value, seal sql.RawBytes
+		if err := rows.Scan(&r.ID, &r.ProgramID, &r.Revision, &details, &value, &seal, &r.ProgramVersion); err != nil {
+			return nil, err
 		}
-		pin.SortReferences(records[i].Card.References)
+		r.Details, r.Value, r.Seal = append([]byte(nil), details...), append([]byte(nil), value...), append([]byte(nil), seal...)
+		found = append(found, r)
 	}
-	return records, nil
+	return found, rows.Err()
+}
+
+func first(errs ...error) error {
+	for _, err := range errs {
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }

@@ -2,87 +2,171 @@ package store
 
 import (
 	"context"
+	"strings"
 
 	"gorm.io/gorm"
 
 	"pinvault/impl/pin"
+	"pinvault/models"
 )
 
-// one reads a row by its key and makes the domain's value of it: NotFound.
-func one[R, D any](ctx context.Context, s *Store, domain func(R) D, key string, values ...any) (D, error) {
-	var row R
-	err := s.read(ctx, func(db *gorm.DB) error { return db.Where(key, values...).Take(&row).Error })
-	if err != nil {
-		var none D
-		return none, err
-	}
-	return domain(row), nil
+// columns are what a table's rows have for a [pin.Row].
+var columns = map[pin.Table]string{
+	pin.TablePrograms:        `id, '' AS program_id, '' AS card_id, version, 0 AS expires_at, body, seal`,
+	pin.TableClients:         `id, program_id, '' AS card_id, version, 0 AS expires_at, body, seal`,
+	pin.TableZoneKeys:        `id, program_id, '' AS card_id, version, 0 AS expires_at, body, seal`,
+	pin.TableChains:          `id, '' AS program_id, '' AS card_id, version, 0 AS expires_at, body, seal`,
+	pin.TableReplays:         `id, '' AS program_id, '' AS card_id, version, expires_at, body, seal`,
+	pin.TableSessions:        `id, program_id, card_id, version, expires_at, body, seal`,
+	pin.TableServiceRequests: `id, program_id, card_id, version, 0 AS expires_at, body, seal`,
 }
 
-// list reads a page of rows, narrowed by where, in the order of a column that page.After stands in.
-func list[R, D any](ctx context.Context, s *Store, domain func(R) D, page pin.Page, where func(db *gorm.DB) *gorm.DB) ([]D, error) {
-	var rows []R
-	err := s.read(ctx, func(db *gorm.DB) error { return where(db).Limit(page.Limit).Find(&rows).Error })
-	if err != nil {
-		return nil, err
-	}
-	out := make([]D, len(rows))
-	for i, row := range rows {
-		out[i] = domain(row)
-	}
-	return out, nil
+// found is a row of any table.
+type found struct {
+	ID        string
+	ProgramID string
+	CardID    string
+	ExpiresAt int64
+	models.Sealed
 }
 
-// byID narrows to what follows the row of page.After.
-func byID(db *gorm.DB, page pin.Page) *gorm.DB { return db.Where("id > ?", page.After).Order("id") }
-
-// Program is pin.Store's.
-func (s *Store) Program(ctx context.Context, id string) (pin.Program, error) {
-	return one(ctx, s, program, "id = ?", id)
+func (r found) row(t pin.Table) pin.Row {
+	return pin.Row{Table: t, ID: r.ID, ProgramID: r.ProgramID, CardID: r.CardID, Version: r.Version, ExpiresAt: r.ExpiresAt, Body: []byte(r.Body), Seal: r.Seal}
 }
 
-// Programs is pin.Store's.
-func (s *Store) Programs(ctx context.Context, page pin.Page) ([]pin.Program, error) {
-	return list(ctx, s, program, page, func(db *gorm.DB) *gorm.DB { return byID(db, page) })
-}
+// lookups find the card of a row that belongs to one.
+var lookups = map[pin.Table]pin.Kind{pin.TableSessions: pin.KindSession, pin.TableServiceRequests: pin.KindServiceRequest}
 
-// Client is pin.Store's. It finds revoked clients too.
-func (s *Store) Client(ctx context.Context, id string) (pin.Client, error) {
-	return one(ctx, s, client, "id = ?", id)
-}
-
-// Clients is pin.Store's.
-func (s *Store) Clients(ctx context.Context, programID string, page pin.Page) ([]pin.Client, error) {
-	return list(ctx, s, client, page, func(db *gorm.DB) *gorm.DB {
-		if programID != "" {
-			db = db.Where("program_id = ?", programID)
+// Row is pin.Store's.
+func (s *Store) Row(ctx context.Context, t pin.Table, programID, id string) (pin.Row, error) {
+	statement, args := "SELECT "+columns[t]+" FROM "+string(t)+" WHERE id = ?", []any{id}
+	if kind, ofCard := lookups[t]; ofCard {
+		cards, err := s.cardsOf(ctx, kind, programID, id)
+		switch {
+		case err != nil:
+			return pin.Row{}, err
+		case len(cards) == 0:
+			return pin.Row{}, &pin.Error{Code: pin.NotFound}
+		case len(cards) > 1:
+			return pin.Row{}, &pin.Error{Code: pin.Ambiguous}
 		}
-		return byID(db.Where("revoked_at IS NULL"), page)
+		statement, args = statement+" AND card_id = ?", append(args, cards[0])
+	}
+	var rows []found
+	err := s.read(ctx, func(db *gorm.DB) error { return db.Raw(statement, args...).Find(&rows).Error })
+	switch {
+	case err != nil:
+		return pin.Row{}, err
+	case len(rows) == 0:
+		return pin.Row{}, &pin.Error{Code: pin.NotFound}
+	}
+	return rows[0].row(t), nil
+}
+
+// cardsOf are the cards, two at the most, that a look-up leads to.
+func (s *Store) cardsOf(ctx context.Context, kind pin.Kind, programID, value string) (ids []string, err error) {
+	statement, args := "SELECT card_id FROM card_lookup WHERE kind = ? AND value = ?", []any{kind, value}
+	if programID != "" {
+		statement, args = statement+" AND program_id = ?", append(args, programID)
+	}
+	err = s.read(ctx, func(db *gorm.DB) error { return db.Raw(statement+" LIMIT 2", args...).Find(&ids).Error })
+	return ids, err
+}
+
+// List is pin.Store's.
+func (s *Store) List(ctx context.Context, t pin.Table, programID string, page pin.Page) ([]pin.Row, error) {
+	statement, args := "SELECT "+columns[t]+" FROM "+string(t)+" WHERE id > ?", []any{page.After}
+	if programID != "" {
+		statement, args = statement+" AND program_id = ?", append(args, programID)
+	}
+	var rows []found
+	err := s.read(ctx, func(db *gorm.DB) error {
+		return db.Raw(statement+" ORDER BY id LIMIT ?", append(args, page.Limit)...).Find(&rows).Error
 	})
+	out := make([]pin.Row, len(rows))
+	for i, r := range rows {
+		out[i] = r.row(t)
+	}
+	return out, err
 }
 
-// ZoneKey is pin.Store's. It finds retired keys too.
-func (s *Store) ZoneKey(ctx context.Context, id string) (pin.ZoneKey, error) {
-	return one(ctx, s, zoneKey, "id = ?", id)
-}
-
-// Audit is pin.Store's.
-func (s *Store) Audit(ctx context.Context, q pin.AuditQuery) ([]pin.AuditEvent, error) {
-	return list(ctx, s, auditEvent, q.Page, func(db *gorm.DB) *gorm.DB {
+// Events is pin.Store's.
+func (s *Store) Events(ctx context.Context, q pin.AuditQuery) ([]pin.EventRow, error) {
+	return s.events(ctx, func(db *gorm.DB) *gorm.DB {
 		if q.ProgramID != "" {
 			db = db.Where("program_id = ?", q.ProgramID)
 		}
 		if q.Chain == "" {
-			return byID(db, q.Page)
+			return db.Where("id > ?", q.After).Order("id").Limit(q.Limit)
 		}
 		if db = db.Where("chain = ?", q.Chain); q.After != "" {
-			db = db.Where("seq > (SELECT seq FROM audit_events WHERE id = ?)", q.After)
+			db = db.Where("seq > (SELECT seq FROM audit_events WHERE chain = ? AND id = ?)", q.Chain, q.After)
 		}
-		return db.Order("seq")
+		return db.Order("seq").Limit(q.Limit)
 	})
 }
 
-// Replay is pin.Store's: the record as it is stored, expired or not.
-func (s *Store) Replay(ctx context.Context, scope, key string) (pin.Replay, error) {
-	return one(ctx, s, replay, "scope = ? AND key = ?", scope, key)
+// ChainEvents is pin.Store's.
+func (s *Store) ChainEvents(ctx context.Context, chain string, seq int64, limit int) ([]pin.EventRow, error) {
+	return s.events(ctx, func(db *gorm.DB) *gorm.DB {
+		return db.Where("(chain, seq) > (?, ?)", chain, seq).Order("chain, seq").Limit(limit)
+	})
+}
+
+func (s *Store) events(ctx context.Context, where func(db *gorm.DB) *gorm.DB) ([]pin.EventRow, error) {
+	var rows []models.AuditEvent
+	err := s.read(ctx, func(db *gorm.DB) error { return where(db).Find(&rows).Error })
+	out := make([]pin.EventRow, len(rows))
+	for i, r := range rows {
+		out[i] = pin.EventRow{Chain: r.Chain, Seq: r.Seq, ID: r.ID, ProgramID: r.ProgramID, Body: []byte(r.Body), MAC: r.MAC}
+	}
+	return out, err
+}
+
+// Lookups is pin.Store's.
+func (s *Store) Lookups(ctx context.Context, after pin.Lookup, limit int) ([]pin.Lookup, error) {
+	return s.lookups(ctx, func(db *gorm.DB) *gorm.DB {
+		return db.Where("(kind, value, program_id, slot) > (?, ?, ?, ?)", after.Kind, after.Value, after.ProgramID, after.Slot).
+			Order("kind, value, program_id, slot").Limit(limit)
+	})
+}
+
+// LookupsOf is pin.Store's.
+func (s *Store) LookupsOf(ctx context.Context, wanted []pin.Lookup) ([]pin.Lookup, error) {
+	if len(wanted) == 0 {
+		return nil, nil
+	}
+	args := make([]any, 0, 4*len(wanted))
+	for _, l := range wanted {
+		args = append(args, l.Kind, l.Value, l.ProgramID, l.Slot)
+	}
+	const one = "(kind = ? AND value = ? AND program_id = ? AND slot = ?)"
+	return s.lookups(ctx, func(db *gorm.DB) *gorm.DB {
+		return db.Where(one+strings.Repeat(" OR "+one, len(wanted)-1), args...)
+	})
+}
+
+func (s *Store) lookups(ctx context.Context, where func(db *gorm.DB) *gorm.DB) ([]pin.Lookup, error) {
+	var rows []models.CardLookup
+	err := s.read(ctx, func(db *gorm.DB) error { return where(db).Find(&rows).Error })
+	out := make([]pin.Lookup, len(rows))
+	for i, r := range rows {
+		out[i] = pin.Lookup{Kind: pin.Kind(r.Kind), Value: r.Value, ProgramID: r.ProgramID, Slot: r.Slot, CardID: r.CardID}
+	}
+	return out, err
+}
+
+// Numbers is pin.Store's.
+func (s *Store) Numbers(ctx context.Context, sequence, programID string, n int64) (first int64, err error) {
+	err = s.inTx(ctx, func(t *tx) error {
+		var last []int64
+		err := t.db.Raw(`INSERT INTO sequences (name, program_id, last) VALUES (?, ?, ?)
+			ON CONFLICT (name, program_id) DO UPDATE SET last = sequences.last + excluded.last RETURNING last`, sequence, programID, n).Find(&last).Error
+		if err := t.fail(err, ""); err != nil {
+			return err
+		}
+		first = last[0] - n + 1
+		return nil
+	})
+	return first, err
 }

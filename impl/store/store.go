@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"fmt"
 	"sync/atomic"
 	"time"
 
@@ -25,7 +26,6 @@ type Store struct {
 	db      *gorm.DB
 	pool    *sql.DB
 	engine  engine
-	columns string        // what Find selects
 	writing chan struct{} // SQLite: taken by the one writer; nil where writers run side by side
 	closed  atomic.Bool
 }
@@ -48,11 +48,7 @@ func Open(ctx context.Context, url string, o Options) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	columns, err := foundColumns()
-	if err != nil {
-		return nil, err
-	}
-	s := &Store{engine: engine, columns: columns}
+	s := &Store{engine: engine}
 	if engine.oneWriter {
 		s.writing = make(chan struct{}, 1)
 	}
@@ -146,28 +142,15 @@ func (s *Store) write(ctx context.Context, change func(db *gorm.DB) error) error
 	})
 }
 
-// TakeTry is pin.Store's.
-func (s *Store) TakeTry(ctx context.Context, cardID string, limit int) (taken pin.Taken, admitted bool, err error) {
-	err = s.write(ctx, func(db *gorm.DB) error {
-		var err error
-		taken, admitted, err = takeTry(db, cardID, limit)
-		return final(s.fail(ctx, err, ""))
-	})
-	return taken, admitted, err
-}
-
-// InTx is pin.Store's. An error of the database that fn keeps to itself ends the transaction all the
-// same: PostgreSQL leaves no choice, and the others follow.
-func (s *Store) InTx(ctx context.Context, fn func(pin.Tx) error) error {
-	return s.inTx(ctx, func(t *tx) error { return fn(t) })
-}
-
+// inTx runs fn in one transaction, which is committed durably before inTx returns nil. Where the database
+// reports a serialization failure, fn is run again. An error of the database that fn keeps to itself ends
+// the transaction all the same: PostgreSQL leaves no choice, and the others follow.
 func (s *Store) inTx(ctx context.Context, fn func(*tx) error) error {
 	return s.write(ctx, func(db *gorm.DB) error {
 		begun, committing := false, false
 		err := db.Transaction(func(db *gorm.DB) error {
 			begun = true
-			t := &tx{db: db, numbers: s.engine.numbers, translate: func(err error, field string) error { return s.fail(ctx, err, field) }}
+			t := &tx{db: db, engine: s.engine, translate: func(err error, field string) error { return s.fail(ctx, err, field) }}
 			err := fn(t)
 			if t.failed != nil {
 				err = t.failed
@@ -179,8 +162,29 @@ func (s *Store) inTx(ctx context.Context, fn func(*tx) error) error {
 		case !begun:
 			return s.fail(ctx, err, "")
 		case committing:
-			return final(s.fail(ctx, err, ""))
+			return s.ended(ctx, err)
 		}
 		return err
 	})
+}
+
+// ended is the failure of what takes effect at once, a COMMIT for one. Unless the database has said that
+// it did not, nobody knows: it is in doubt, and is not tried again here.
+func (s *Store) ended(ctx context.Context, err error) error {
+	if known, ok := errors.AsType[*pin.Error](err); ok {
+		return known
+	}
+	err = s.fail(ctx, err, "")
+	e, ok := errors.AsType[*pin.Error](err)
+	if !ok || e.Code != pin.Unavailable {
+		return err
+	}
+	cause := e.Err
+	if f, ok := errors.AsType[*fault](err); ok {
+		if f.noEffect {
+			return err
+		}
+		cause = &fault{text: f.text} // not again: it may have been made
+	}
+	return &pin.Error{Code: pin.Unavailable, Err: fmt.Errorf("%w: %w", pin.ErrInDoubt, cause)}
 }

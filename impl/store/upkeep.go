@@ -6,18 +6,23 @@ import (
 
 	"gorm.io/gorm"
 
+	"pinvault/impl/pin"
 	"pinvault/models"
 )
 
 // Setting reads a fact about the installation: NotFound.
 func (s *Store) Setting(ctx context.Context, key string) (string, error) {
-	return one(ctx, s, func(r models.Setting) string { return r.Value }, "key = ?", key)
+	var row models.Setting
+	err := s.read(ctx, func(db *gorm.DB) error { return db.Where("key = ?", key).Take(&row).Error })
+	return row.Value, err
 }
 
 // PutSetting writes a fact about the installation, once: Duplicate with the field "setting" when it is
 // there.
 func (s *Store) PutSetting(ctx context.Context, key, value string) error {
-	return s.inTx(ctx, func(t *tx) error { return t.create(&models.Setting{Key: key, Value: value}, "setting") })
+	return s.inTx(ctx, func(t *tx) error {
+		return t.fail(t.db.Create(&models.Setting{Key: key, Value: value}).Error, "setting")
+	})
 }
 
 // Empty tells whether there is no program, and so no card, no client and no key. Settings and audit
@@ -31,37 +36,79 @@ func (s *Store) Empty(ctx context.Context) (bool, error) {
 	return n == 0, err
 }
 
-// Wipe deletes everything but settings and audit events, in one transaction; numbers start again.
+// Wipe deletes everything but settings, in one transaction; numbers start again. It is for sandboxes: the
+// audit trail goes with the cards whose it is, which no database of a vault in production would let happen.
 func (s *Store) Wipe(ctx context.Context) error {
 	return s.inTx(ctx, func(t *tx) error {
-		// Those that refer come before those that are referred to.
-		for _, row := range []any{&models.Replay{}, &models.PINSession{}, &models.ServiceRequest{}, &models.PINHistory{}, &models.PIN{}, &models.CardReference{},
-			&models.Card{}, &models.ZoneKey{}, &models.Client{}, &models.Program{}} {
-			if err := t.fail(t.db.Where("TRUE").Delete(row).Error, ""); err != nil {
+		var triggers []string
+		if t.engine.oneWriter {
+			if err := t.fail(t.db.Raw(`SELECT sql FROM sqlite_schema WHERE type = 'trigger' AND tbl_name = 'audit_events'`).Find(&triggers).Error, ""); err != nil {
 				return err
 			}
 		}
-		return t.fail(t.db.Exec(t.numbers.restart).Error, "")
+		statements := t.engine.unguard
+		for _, row := range models.All() {
+			if _, kept := row.(*models.Setting); !kept {
+				statements = append(statements[:len(statements):len(statements)], "DELETE FROM "+t.table(row))
+			}
+		}
+		for _, statement := range append(append(statements, t.engine.guard...), triggers...) {
+			if err := t.fail(t.db.Exec(statement).Error, ""); err != nil {
+				return err
+			}
+		}
+		return nil
 	})
 }
 
-// purgeBatch bounds how many replays are deleted, and so locked, at once.
+// table is the name of a model's table.
+func (t *tx) table(row any) string {
+	statement := &gorm.Statement{DB: t.db}
+	_ = statement.Parse(row)
+	return statement.Table
+}
+
+// purgeBatch bounds how many rows are deleted, and so locked, at once.
 const purgeBatch = 1000
 
 // PurgeReplays deletes the records that expired before a time, in batches, and returns how many.
 func (s *Store) PurgeReplays(ctx context.Context, before time.Time) (int64, error) {
-	for total := int64(0); ; {
-		var n int64
-		err := s.inTx(ctx, func(t *tx) error {
-			// The outer condition counts when a record is taken over by a new request while this waits for
-			// its lock; the inner SELECT is not looked at again.
-			result := t.db.Exec(`DELETE FROM replays WHERE expires_at < ? AND (scope, key) IN
-				(SELECT scope, key FROM replays WHERE expires_at < ? ORDER BY expires_at LIMIT ?)`, utc(before), utc(before), purgeBatch)
-			n = result.RowsAffected
-			return t.fail(result.Error, "")
-		})
-		if total += n; err != nil || n < purgeBatch {
-			return total, err
+	// The outer condition counts when a record is taken over by a new request while this waits for its
+	// lock; the inner SELECT is not looked at again.
+	return s.purge(ctx, func(t *tx) (int64, error) {
+		result := t.db.Exec(`DELETE FROM replays WHERE expires_at < ? AND id IN
+			(SELECT id FROM replays WHERE expires_at < ? ORDER BY expires_at LIMIT ?)`, before.UnixMicro(), before.UnixMicro(), purgeBatch)
+		return result.RowsAffected, result.Error
+	})
+}
+
+// PurgeSessions deletes the sessions that expired before a time, and their look-ups, in batches, and
+// returns how many.
+func (s *Store) PurgeSessions(ctx context.Context, before time.Time) (int64, error) {
+	return s.purge(ctx, func(t *tx) (int64, error) {
+		var old []models.PINSession
+		if err := t.db.Select("card_id", "id", "program_id").Where("expires_at < ?", before.UnixMicro()).Order("expires_at").Limit(purgeBatch).Find(&old).Error; err != nil {
+			return 0, err
 		}
+		for _, r := range old {
+			if err := t.db.Where("card_id = ? AND id = ?", r.CardID, r.ID).Delete(&models.PINSession{}).Error; err != nil {
+				return 0, err
+			}
+			l := models.CardLookup{Kind: string(pin.KindSession), Value: r.ID, ProgramID: r.ProgramID}
+			if err := t.db.Delete(&l).Error; err != nil {
+				return 0, err
+			}
+		}
+		return int64(len(old)), nil
+	})
+}
+
+func (s *Store) purge(ctx context.Context, batch func(t *tx) (int64, error)) (total int64, err error) {
+	for n := int64(purgeBatch); err == nil && n == purgeBatch; total += n {
+		err = s.inTx(ctx, func(t *tx) (err error) {
+			n, err = batch(t)
+			return t.fail(err, "")
+		})
 	}
+	return total, err
 }

@@ -32,7 +32,7 @@ const (
 type Vault interface {
 	Card(ctx context.Context, q pin.Query) (pin.Record, error)
 	CreateCard(ctx context.Context, n pin.NewCard, m pin.Memo) (pin.Card, error)
-	SetPIN(ctx context.Context, q pin.Query, p pin.PIN, m pin.Memo) error
+	SetPIN(ctx context.Context, q pin.Query, o pin.Offer, m pin.Memo) error
 	RevealPIN(ctx context.Context, q pin.Query) (pin.PIN, error)
 	Unblock(ctx context.Context, q pin.Query, m pin.Memo) error
 	MaskedPAN(c pin.Card) (string, error)
@@ -91,8 +91,9 @@ func (a *API) SetCardPin(ctx context.Context, r thredd.SetCardPinRequestObject) 
 	if err != nil {
 		return nil, err
 	}
+	defer p.Clear()
 	err = a.do(ctx, r.Params.IdempotencyKey, "setCardPin", r.PublicToken, memo(r.Body.Description, r.Body.UpdatedBy), func(m pin.Memo) error {
-		return a.vault.SetPIN(ctx, byToken(r.PublicToken), p, m)
+		return a.vault.SetPIN(ctx, byToken(r.PublicToken), pin.Plain(p), m)
 	})
 	return thredd.SetCardPin204Response{}, err
 }

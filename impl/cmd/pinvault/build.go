@@ -59,9 +59,9 @@ func build(ctx context.Context, c config.Serve, s surroundings) (http.Handler, e
 	if err != nil {
 		return nil, err
 	}
-	ring := keyring.New(ks, s.store, s.now)
+	ring := keyring.Open(ks, s.store, s.now)
 	vault := pin.NewVault(s.store, ring, s.now, s.rand)
-	once := idempotency.New(s.store, ring, s.now)
+	once := idempotency.New(vault, ring, s.now)
 	tokens, err := oauth.New(vault, signingKeys(ks), c.PublicURL, s.now, s.rand)
 	if err != nil {
 		return nil, err
@@ -80,14 +80,14 @@ func build(ctx context.Context, c config.Serve, s surroundings) (http.Handler, e
 			return nil, err
 		}
 		o.Sandbox = box
-	} else if err := sandbox.Refuse(ctx, s.db); err != nil {
+	} else if err := errors.Join(sandbox.Refuse(ctx, s.db), vault.Initialize(ctx)); err != nil {
 		return nil, err
 	}
 	documents, err := s.documents()
 	if err != nil {
 		return nil, err
 	}
-	sessions := pinsession.New(vault, s.store, ring, c.PINSessionLifetime, s.now, s.rand)
+	sessions := pinsession.New(vault, ring, c.PINSessionLifetime, s.now, s.rand)
 	pages, err := hosted.New(sessions, hosted.Options{PublicURL: c.PublicURL, Sandbox: c.Sandbox, Now: s.now, Rand: s.rand})
 	if err != nil {
 		return nil, err

@@ -107,7 +107,7 @@ func (c *keysImportCommand) Run(ctx context.Context) (err error) {
 	if err := c.suits(ctx, db); err != nil {
 		return err
 	}
-	ring := keyring.New(ks, db, nil)
+	ring := keyring.Open(ks, db, nil)
 	asker := newConsole(os.Stdin, os.Stderr)
 	key, err := c.key(asker)
 	if err != nil {

@@ -63,14 +63,15 @@ func (k *tokenKeys) find(ctx context.Context) (_ []*keyring.TokenKey, err error)
 	if err := readySchema(ctx, db, k.Sandbox && k.Embedded()); err != nil {
 		return nil, err
 	}
-	c, err := db.Client(ctx, k.Client)
-	if pin.CodeOf(err) == pin.NotFound || err == nil && (c.Contract != accosa.Name || !c.Active()) {
+	ring := keyring.Open(ks, db, nil)
+	c, err := pin.NewVault(db, ring, nil, nil).Client(ctx, k.Client)
+	if pin.CodeOf(err) == pin.NotFound || err == nil && c.Contract != accosa.Name {
 		return nil, fmt.Errorf("the database has no active client %q of Accosa's contract", k.Client)
 	}
 	if err != nil {
 		return nil, err
 	}
-	keys, err := accosa.TokenKeys(ctx, keyring.New(ks, db, nil), c)
+	keys, err := accosa.TokenKeys(ctx, ring, c)
 	if pin.CodeOf(err) == pin.UnknownKey {
 		err = fmt.Errorf("the client %q has no key that may be used", k.Client)
 	}

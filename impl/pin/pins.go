@@ -1,0 +1,248 @@
+package pin
+
+import (
+	"context"
+	"errors"
+
+	"pinvault/impl/pinblock"
+)
+
+// Offer is a PIN that somebody claims to know or has chosen, in clear or in a block. Unopenable is the
+// one error for a block that does not open; any other error ends the operation, and no try is taken.
+type Offer func(ctx context.Context, v *Vault, rec Record) (PIN, error)
+
+// Plain offers a PIN in clear, as hosted pages do.
+func Plain(p PIN) Offer {
+	return func(context.Context, *Vault, Record) (PIN, error) { return New(p.Digits()) }
+}
+
+// Encrypted offers a PIN block under a zone PIN key: UnknownKey, which takes no try, and Unopenable,
+// which does.
+func Encrypted(keyID string, format pinblock.Format, block []byte) Offer {
+	return func(ctx context.Context, v *Vault, rec Record) (PIN, error) {
+		key, err := v.keys.ZoneKey(ctx, rec.Program.ID, keyID)
+		if err != nil {
+			return PIN{}, err
+		}
+		pan, err := v.pan(rec.Card)
+		if err != nil {
+			return PIN{}, err
+		}
+		return key.OpenBlock(format, block, pan)
+	}
+}
+
+// guess holds an offered PIN against the record's.
+func (v *Vault) guess(ctx context.Context, rec Record, o Offer) (Guess, error) {
+	p, err := o(ctx, v, rec)
+	switch CodeOf(err) {
+	case "":
+	case Unopenable, InvalidPIN:
+		return Unreadable, nil
+	default:
+		return "", err
+	}
+	defer p.Clear()
+	if v.matches(rec.Card.ID, p, rec.PIN.Verifier) {
+		return Right, nil
+	}
+	return Wrong, nil
+}
+
+// choice makes a chosen PIN's form at rest, or says why it is refused. The error is for what is wrong
+// with us, and for an unknown key.
+func (v *Vault) choice(ctx context.Context, rec Record, o Offer) (Choice, error) {
+	p, err := o(ctx, v, rec)
+	switch code := CodeOf(err); code {
+	case "":
+	case Unopenable, InvalidPIN, PINLength:
+		return Choice{Refusal: code}, nil
+	default:
+		return Choice{}, err
+	}
+	defer p.Clear()
+	if err := rec.Program.check(p); err != nil {
+		return Choice{Refusal: CodeOf(err)}, nil
+	}
+	if rec.Program.Policy == PolicyHistory && v.remembered(rec, p) {
+		return Choice{Refusal: RecentPIN}, nil
+	}
+	return v.rest(rec.Card.ID, rec.Program, p)
+}
+
+// remembered tells whether the PIN is the card's or one of its last ones. All are compared, whichever
+// it is.
+func (v *Vault) remembered(rec Record, p PIN) bool {
+	found := false
+	for _, verifier := range append([][]byte{rec.PIN.Verifier}, rec.PIN.Former...) {
+		found = v.matches(rec.Card.ID, p, verifier) || found
+	}
+	return found
+}
+
+// matches holds a PIN against a verifier, in constant time.
+func (v *Vault) matches(cardID string, p PIN, verifier []byte) bool {
+	if len(verifier) == 0 || p.Len() == 0 {
+		return false
+	}
+	input := frame(cardID, string(p.Digits()))
+	defer clear(input)
+	return v.keys.VerifyMAC(UseVerifier, input, verifier)
+}
+
+// rest makes the PIN's form at rest: a verifier bound to the card and, only where the program allows
+// retrieval, a ciphertext bound to program and card.
+func (v *Vault) rest(cardID string, pr Program, p PIN) (Choice, error) {
+	input := frame(cardID, string(p.Digits()))
+	defer clear(input)
+	var out Choice
+	var err error
+	if out.Verifier, err = v.keys.MAC(UseVerifier, input); err == nil && pr.RetrievalAllowed {
+		out.Ciphertext, err = v.keys.Seal(UsePIN, p.Digits(), frame(pr.ID, cardID))
+	}
+	return out, err
+}
+
+// pan opens the card's PAN, "" for a card without.
+func (v *Vault) pan(c Card) (string, error) {
+	if len(c.PANCiphertext) == 0 {
+		return "", nil
+	}
+	pan, err := v.keys.Open(UsePAN, c.PANCiphertext, frame(c.ProgramID, c.ID))
+	return string(pan), err
+}
+
+// MaskedPAN is the card's PAN as it may be shown, see [MaskPAN].
+func (v *Vault) MaskedPAN(c Card) (string, error) {
+	pan, err := v.pan(c)
+	return MaskPAN(pan), err
+}
+
+// operable is CardStatus where the card's status allows no PIN operation.
+func (r Record) operable() error {
+	if !r.Card.Operable() {
+		return &Error{Code: CardStatus}
+	}
+	return nil
+}
+
+// SetPIN gives the card a chosen PIN and leaves the try counter as it is: NotFound, Ambiguous,
+// CardStatus, UnknownKey, Unopenable, PINLength, WeakPIN, RecentPIN. There is no guess in it, so no try is
+// taken.
+func (v *Vault) SetPIN(ctx context.Context, q Query, o Offer, m Memo) error {
+	return v.replace(ctx, q, o, m, func(rec Record, c Choice) Step { return rec.PIN.Set(rec.Program, c, v.clock()) })
+}
+
+// ResetPIN gives the card a chosen PIN in place of a forgotten one and puts the try counter back to
+// its limit: errors as SetPIN.
+func (v *Vault) ResetPIN(ctx context.Context, q Query, o Offer, m Memo) error {
+	return v.replace(ctx, q, o, m, func(rec Record, c Choice) Step { return rec.PIN.Reset(rec.Program, c, v.clock()) })
+}
+
+func (v *Vault) replace(ctx context.Context, q Query, o Offer, m Memo, step func(Record, Choice) Step) error {
+	_, err := v.act(ctx, q, m, func(rec Record) (deed, error) {
+		if err := rec.operable(); err != nil {
+			return deed{}, err
+		}
+		c, err := v.choice(ctx, rec, o)
+		d := deed{Step: step(rec, c)}
+		return d, err
+	})
+	return err
+}
+
+// RevealPIN reads the PIN back: NotFound, CardStatus, NoPIN, RetrievalOff. That it was read is in the
+// audit trail before it leaves. The caller clears the PIN.
+func (v *Vault) RevealPIN(ctx context.Context, q Query) (PIN, error) {
+	var p PIN
+	_, err := v.act(ctx, q, Memo{}, func(rec Record) (deed, error) {
+		if err := rec.operable(); err != nil {
+			return deed{}, err
+		}
+		d := deed{Step: rec.PIN.Reveal(rec.Program)}
+		if d.Refusal != "" {
+			return d, nil
+		}
+		digits, err := v.keys.Open(UsePIN, rec.PIN.Ciphertext, frame(rec.Program.ID, rec.Card.ID))
+		if err != nil {
+			return deed{}, err
+		}
+		defer clear(digits)
+		if p, err = New(digits); err != nil {
+			err = &Error{Code: Internal, Err: errors.New("what was kept is no PIN")}
+		}
+		return d, err
+	})
+	if err != nil {
+		p.Clear()
+		return PIN{}, err
+	}
+	return p, nil
+}
+
+// Unblock puts the try counter back to its limit, however many are left: NotFound, Ambiguous,
+// CardStatus.
+func (v *Vault) Unblock(ctx context.Context, q Query, m Memo) error {
+	_, err := v.act(ctx, q, m, func(rec Record) (deed, error) {
+		return deed{Step: rec.PIN.Unblock(rec.Program)}, rec.operable()
+	})
+	return err
+}
+
+// Verify compares an offered PIN with the card's: NotFound, Ambiguous, CardStatus, NoPIN, UnknownKey.
+func (v *Vault) Verify(ctx context.Context, q Query, o Offer, m Memo) (Verification, error) {
+	return v.attempt(ctx, q, m, []Offer{o}, func(rec Record, g Guess) (Step, error) {
+		return rec.PIN.Verify(rec.Program, g), nil
+	})
+}
+
+// ChangePIN replaces the old PIN, which must be right, by a new one, as one step: errors as Verify. A
+// new PIN that cannot be opened or is refused by policy changes nothing.
+func (v *Vault) ChangePIN(ctx context.Context, q Query, old, chosen Offer, m Memo) (Verification, error) {
+	return v.attempt(ctx, q, m, []Offer{old, chosen}, func(rec Record, g Guess) (Step, error) {
+		c, err := v.choice(ctx, rec, chosen)
+		return rec.PIN.Change(rec.Program, g, c, v.clock()), err
+	})
+}
+
+// attempt decides with a guess at the PIN, which is the first of the offers.
+func (v *Vault) attempt(ctx context.Context, q Query, m Memo, offers []Offer, step func(Record, Guess) (Step, error)) (Verification, error) {
+	guessed := false
+	d, err := v.act(ctx, q, m, func(rec Record) (deed, error) {
+		if err := rec.operable(); err != nil {
+			return deed{}, err
+		}
+		if rec.PIN.State == PINNone {
+			return deed{}, &Error{Code: NoPIN}
+		}
+		guessed = true
+		g, err := v.guess(ctx, rec, offers[0])
+		if err != nil {
+			return deed{}, err
+		}
+		s, err := step(rec, g)
+		return deed{Step: s, result: s.Verification}, err
+	})
+	if err != nil {
+		if !guessed {
+			v.pretend(ctx, offers)
+		}
+		return Verification{}, err
+	}
+	return d.Verification, nil
+}
+
+// pretend does with the offers what would have been done for a card that takes PINs, so that the time of
+// an answer does not tell whether there is one.
+func (v *Vault) pretend(ctx context.Context, offers []Offer) {
+	nobody := Record{Program: Program{ID: CallerFrom(ctx).ProgramID, MinPINLength: MinLength, MaxPINLength: MaxLength},
+		Card: Card{ID: "00000000-0000-0000-0000-000000000000", ProgramID: CallerFrom(ctx).ProgramID}}
+	nobody.PIN.Verifier, _ = v.keys.MAC(UseVerifier, frame(nobody.Card.ID, ""))
+	nobody.Card.PANCiphertext, _ = v.keys.Seal(UsePAN, []byte("0000000000000000"), frame(nobody.Card.ProgramID, nobody.Card.ID))
+	_, _ = v.guess(ctx, nobody, offers[0])
+	for _, o := range offers[1:] {
+		_, _ = v.choice(ctx, nobody, o)
+	}
+	nobody.Card.Status = StatusNormal
+	_, _ = v.change(ctx, nobody, deed{Step: nobody.PIN.Noted(Happening{Type: EventPINFailed}), card: &nobody.Card}, Memo{})
+}

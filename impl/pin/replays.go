@@ -1,0 +1,63 @@
+package pin
+
+import (
+	"context"
+	"time"
+)
+
+// Replay is the record by which a repeated request gets its first answer and has no second effect.
+type Replay struct {
+	Scope       string    `json:"scope"`       // whose keys these are: the client's id
+	Key         string    `json:"-"`           // the idempotency key; kept as a keyed hash only
+	Endpoint    string    `json:"endpoint"`    // operation and its subject
+	Fingerprint []byte    `json:"fingerprint"` // keyed MAC of the request's content
+	Result      []byte    `json:"result"`      // JSON; what the first call returned, without secrets
+	CreatedAt   time.Time `json:"createdAt"`
+	ExpiresAt   time.Time `json:"expiresAt"`
+}
+
+// replayIDs are the ids that a record may have: keyed hashes, the current one first.
+func (v *Vault) replayIDs(scope, key string) ([]string, error) {
+	return v.keys.Index(UseReplayKey, frame(scope, key))
+}
+
+func (v *Vault) sealReplay(r Replay) (Row, error) {
+	ids, err := v.replayIDs(r.Scope, r.Key)
+	if err != nil {
+		return Row{}, err
+	}
+	return sealed(v.keys, Row{Table: TableReplays, ID: ids[0], Version: 1, ExpiresAt: micros(r.ExpiresAt)}, r)
+}
+
+// Replay finds the record of a key, expired or not: NotFound.
+func (v *Vault) Replay(ctx context.Context, scope, key string) (Replay, error) {
+	ids, err := v.replayIDs(scope, key)
+	if err != nil {
+		return Replay{}, err
+	}
+	for _, id := range ids {
+		row, err := v.store.Row(ctx, TableReplays, "", id)
+		if CodeOf(err) == NotFound {
+			continue
+		}
+		if err != nil {
+			return Replay{}, err
+		}
+		r := Replay{Key: key}
+		return r, v.unseal(ctx, row, &r)
+	}
+	return Replay{}, &Error{Code: NotFound}
+}
+
+// Remember keeps an answer that no operation stands behind, so that it is kept like any other. Otherwise
+// a reused idempotency key would tell a refusal that took a try from one that found no card to take it
+// from.
+func (v *Vault) Remember(ctx context.Context, result any, m Memo) error {
+	var c Change
+	if err := v.accompany(&c, m, result); err != nil || len(c.Rows) == 0 {
+		return err
+	}
+	own, cancel := context.WithTimeout(context.WithoutCancel(ctx), commitTime)
+	defer cancel()
+	return v.commit(own, c, false)
+}

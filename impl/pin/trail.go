@@ -1,0 +1,145 @@
+package pin
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/hashicorp/golang-lru/v2/expirable"
+)
+
+// serverChain is the audit chain of what concerns no program.
+const serverChain = "server"
+
+// entry is what an operation on something else than a card writes: an event on the chain of the program
+// or of the server, and the row that it is about.
+type entry struct {
+	event  AuditEvent
+	row    *Row
+	result any
+}
+
+// chainOf is the chain of what concerns a program, or none.
+func chainOf(programID string) string {
+	if programID == "" {
+		return serverChain
+	}
+	return programID
+}
+
+// chainTries bounds how often an event is appended anew because another process was faster.
+const chainTries = 100
+
+// enter writes an entry. Within a process one is written at a time, so that those for one chain do not
+// overtake each other over and over.
+func (v *Vault) enter(ctx context.Context, e entry, m Memo) error {
+	own, cancel := context.WithTimeout(context.WithoutCancel(ctx), commitTime)
+	defer cancel()
+	select {
+	case v.trail <- struct{}{}:
+		defer func() { <-v.trail }()
+	case <-own.Done():
+		return &Error{Code: Unavailable, Err: own.Err()}
+	}
+	events := []AuditEvent{e.event}
+	v.signed(ctx, events, m)
+	chain := chainOf(e.event.ProgramID)
+	for try := 1; ; try++ {
+		change, err := v.entered(own, chain, events, e, m)
+		if err == nil {
+			err = v.commit(own, change, false)
+		}
+		if CodeOf(err) != Conflict || FieldOf(err) != string(TableChains) || try == chainTries {
+			return err
+		}
+	}
+}
+
+// entered is an entry as it is written, after the chain's newest event.
+func (v *Vault) entered(ctx context.Context, chain string, events []AuditEvent, e entry, m Memo) (Change, error) {
+	head, err := v.head(ctx, chain)
+	if err != nil && CodeOf(err) != NotFound {
+		return Change{}, err
+	}
+	from := head.Seq
+	rows, head, err := v.chained(head, chain, e.event.ProgramID, events)
+	if err != nil {
+		return Change{}, err
+	}
+	tip, err := sealed(v.keys, Row{Table: TableChains, ID: chain, Version: head.Seq}, head)
+	if err != nil {
+		return Change{}, err
+	}
+	c := Change{Rows: []Row{tip}, From: from, Events: rows}
+	if e.row != nil {
+		c.Rows = append(c.Rows, *e.row)
+	}
+	return c, v.accompany(&c, m, e.result)
+}
+
+// head is how far a chain has come that no card carries: NotFound.
+func (v *Vault) head(ctx context.Context, chain string) (Head, error) {
+	row, err := v.store.Row(ctx, TableChains, "", chain)
+	if err != nil {
+		return Head{}, err
+	}
+	var h Head
+	if err := v.unseal(ctx, row, &h); err != nil {
+		return Head{}, err
+	}
+	if h.Seq != row.Version {
+		return Head{}, v.broken(ctx, string(TableChains), chain)
+	}
+	return h, nil
+}
+
+// Initialize makes a vault of an empty store: it begins the server's chain of events. On a store that is
+// a vault already it does nothing; where that vault has other keys, or its chain was tampered with, it is
+// an Internal with the seal's error, and nothing must be served.
+func (v *Vault) Initialize(ctx context.Context) error {
+	_, err := v.head(ctx, serverChain)
+	switch {
+	case Tampered(err):
+		return &Error{Code: Internal, Err: fmt.Errorf("another keyset has written this database: %w", err)}
+	case CodeOf(err) != NotFound:
+		return err
+	}
+	return v.enter(ctx, entry{event: AuditEvent{Type: EventVaultInitialized}}, Memo{})
+}
+
+// Refusals are told in the trail, but not each of them: of one kind the first in an hour and then each
+// power of ten, so that nobody fills it by knocking.
+const (
+	refusalsFor  = time.Hour
+	maxRefusals  = 4096 // kinds that are counted at once
+	refusalsHour = 1000 // kinds whose first refusal is told within an hour
+)
+
+func newRefusals() *expirable.LRU[string, int64] {
+	return expirable.NewLRU[string, int64](maxRefusals, nil, refusalsFor)
+}
+
+// refused tells the server's trail of a refusal, if it is time. What was presented, hashed, tells one
+// kind from another; the event does not hold it.
+func (v *Vault) refused(ctx context.Context, t EventType, presented, subject string, reason Code) {
+	kind, err := v.keys.MAC(UseFingerprint, frame("refusal", string(t), presented))
+	if err != nil {
+		return
+	}
+	n, _ := v.refusals.Get(string(kind))
+	v.refusals.Add(string(kind), n+1)
+	if !round(n+1) || n == 0 && v.refusals.Len() > refusalsHour {
+		return
+	}
+	count, _ := json.Marshal(n + 1)
+	// That the trail could not be written changes nothing about the refusal.
+	_ = v.enter(ctx, entry{event: AuditEvent{Type: t, Subject: subject, Outcome: string(reason),
+		Changes: []FieldChange{{Field: "refusals", New: string(count)}}}}, Memo{})
+}
+
+// AccessRefused tells the trail that a caller was refused for want of a scope, or of reach.
+func (v *Vault) AccessRefused(ctx context.Context, operation string) {
+	who := CallerFrom(ctx)
+	v.refused(ctx, EventAccessRefused, who.ClientID+" "+operation, who.ClientID, Forbidden)
+}

@@ -1,0 +1,292 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"gorm.io/gorm"
+	"gorm.io/gorm/clause"
+
+	"pinvault/impl/pin"
+	"pinvault/models"
+)
+
+// Swap is pin.Store's. On PostgreSQL the change of one card is one call of swap_card; everything else is
+// a transaction of the same statements.
+func (s *Store) Swap(ctx context.Context, c pin.Change) error {
+	if s.calls(c) {
+		return s.write(ctx, func(*gorm.DB) error { return s.ended(ctx, s.call(ctx, s.pool, c)) })
+	}
+	return s.inTx(ctx, func(t *tx) error { return t.swap(c) })
+}
+
+// Locked is pin.Store's.
+func (s *Store) Locked(ctx context.Context, cardID string, decide func(pin.CardRow) (pin.Change, error)) error {
+	return s.inTx(ctx, func(t *tx) error {
+		row, err := t.lock(cardID)
+		if err != nil {
+			return err
+		}
+		c, err := decide(row)
+		if err != nil || c.Card == nil && len(c.Rows) == 0 {
+			return err
+		}
+		if s.calls(c) {
+			return t.fail(s.call(ctx, t.db.Statement.ConnPool, c), "")
+		}
+		return t.swap(c)
+	})
+}
+
+// lock reads a card that nobody else can change before the transaction ends. SQLite has one writer, who
+// is this transaction.
+func (t *tx) lock(cardID string) (pin.CardRow, error) {
+	statement := findByID
+	if !t.engine.oneWriter {
+		statement += forUpdate
+	}
+	found, err := cardRows(t.db, statement, cardID)
+	if err := t.fail(err, ""); err != nil {
+		return pin.CardRow{}, err
+	}
+	if len(found) == 0 {
+		return pin.CardRow{}, &pin.Error{Code: pin.NotFound}
+	}
+	return found[0], nil
+}
+
+// calls tells whether a change is one that swap_card makes: of a card that is there, its PIN and what
+// comes with it. Where the tables are spread over machines, replays and look-ups do not stand with the card.
+func (s *Store) calls(c pin.Change) bool {
+	if !s.engine.function || c.Card == nil || c.Card.Revision == 1 || len(c.Drop) > 0 || c.DetailsToo && len(c.Add) > 0 {
+		return false
+	}
+	if !s.engine.sharded {
+		return true
+	}
+	for _, r := range c.Rows {
+		if r.Table == pin.TableReplays {
+			return false
+		}
+	}
+	return len(c.Add) == 0
+}
+
+const callSwap = `SELECT swap_card($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)`
+
+// caller is a connection, or the pool that has some.
+type caller interface {
+	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
+}
+
+// call goes to the pool beneath GORM, which would take lists for several parameters.
+func (s *Store) call(ctx context.Context, on caller, c pin.Change) error {
+	more, err := accompanying(c)
+	if err != nil {
+		return err
+	}
+	var details sql.NullString
+	if c.DetailsToo {
+		details = sql.NullString{String: string(c.Card.Details), Valid: true}
+	}
+	var seq int64
+	ids, bodies, macs := make([]string, len(c.Events)), make([]string, len(c.Events)), make([][]byte, len(c.Events))
+	for i, e := range c.Events {
+		ids[i], bodies[i], macs[i] = e.ID, string(e.Body), e.MAC
+		if i == 0 {
+			seq = e.Seq
+		}
+	}
+	var swapped bool
+	err = on.QueryRowContext(ctx, callSwap, c.Card.ID, c.Card.ProgramID, c.Card.Revision-1, details, string(c.Card.Value), c.Card.Seal,
+		seq, ids, bodies, macs, more, c.Now).Scan(&swapped)
+	if err == nil && !swapped {
+		err = overtaken("card")
+	}
+	return err
+}
+
+// restingRow is a row as jsonb_populate_recordset reads it.
+type restingRow struct {
+	ID        string `json:"id"`
+	ProgramID string `json:"program_id"`
+	CardID    string `json:"card_id"`
+	Version   int64  `json:"version"`
+	ExpiresAt int64  `json:"expires_at"`
+	Body      string `json:"body"`
+	Seal      string `json:"seal"`
+}
+
+type restingLookup struct {
+	Kind      pin.Kind `json:"kind"`
+	Value     string   `json:"value"`
+	ProgramID string   `json:"program_id"`
+	Slot      string   `json:"slot"`
+	CardID    string   `json:"card_id"`
+}
+
+// accompanying is what comes with a card's next value, as JSON, or nil.
+func accompanying(c pin.Change) (any, error) {
+	if len(c.Rows) == 0 && len(c.Add) == 0 {
+		return nil, nil
+	}
+	more := map[string]any{}
+	rows := map[pin.Table][]restingRow{}
+	for _, r := range c.Rows {
+		rows[r.Table] = append(rows[r.Table], restingRow{r.ID, r.ProgramID, r.CardID, r.Version, r.ExpiresAt, string(r.Body), `\x` + hex.EncodeToString(r.Seal)})
+	}
+	for t, all := range rows {
+		more[string(t)] = all
+	}
+	for _, l := range c.Add {
+		all, _ := more["card_lookup"].([]restingLookup)
+		more["card_lookup"] = append(all, restingLookup(l))
+	}
+	text, err := json.Marshal(more)
+	return string(text), err
+}
+
+// overtaken is the Conflict of what somebody else has changed: a card, or a table's row.
+func overtaken(what string) error { return &pin.Error{Code: pin.Conflict, Field: what} }
+
+// swap is swap_card for every database and every change.
+func (t *tx) swap(c pin.Change) error {
+	if c.Card != nil {
+		if err := t.swapCard(c); err != nil {
+			return err
+		}
+	}
+	for _, r := range c.Rows {
+		if err := t.put(r, c); err != nil {
+			return err
+		}
+	}
+	for _, l := range c.Drop {
+		row := models.CardLookup{Kind: string(l.Kind), Value: l.Value, ProgramID: l.ProgramID, Slot: l.Slot}
+		if err := t.fail(t.db.Delete(&row).Error, ""); err != nil {
+			return err
+		}
+	}
+	for _, l := range c.Add {
+		row := models.CardLookup{Kind: string(l.Kind), Value: l.Value, ProgramID: l.ProgramID, Slot: l.Slot, CardID: l.CardID}
+		if err := t.insert(&row, &pin.Error{Code: pin.Duplicate, Field: string(l.Kind)}); err != nil {
+			return err
+		}
+	}
+	for _, e := range c.Events {
+		row := models.AuditEvent{Chain: e.Chain, Seq: e.Seq, ID: e.ID, ProgramID: e.ProgramID, Body: string(e.Body), MAC: e.MAC}
+		if err := t.fail(t.db.Create(&row).Error, "audit_events"); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (t *tx) swapCard(c pin.Change) error {
+	row := models.Card{ID: c.Card.ID, ProgramID: c.Card.ProgramID, Revision: c.Card.Revision, Details: string(c.Card.Details), Value: string(c.Card.Value), Seal: c.Card.Seal}
+	if row.Revision == 1 {
+		return t.fail(t.db.Create(&row).Error, "card")
+	}
+	columns := []string{"revision", "value", "seal"}
+	if c.DetailsToo {
+		columns = append(columns, "details")
+	}
+	return t.replace(&row, columns, "card", "revision = ?", row.Revision-1)
+}
+
+// insert adds a row unless it is there: then taken is the error, and the transaction is undone.
+func (t *tx) insert(row any, taken error) error {
+	result := t.db.Clauses(clause.OnConflict{DoNothing: true}).Create(row)
+	if result.Error == nil && result.RowsAffected == 0 {
+		t.failed = taken
+		return taken
+	}
+	return t.fail(result.Error, "")
+}
+
+// replace writes columns of a row where a condition holds, or the row was overtaken.
+func (t *tx) replace(row any, columns []string, what, where string, args ...any) error {
+	result := t.db.Model(row).Where(where, args...).Select(columns).Updates(row)
+	if result.Error == nil && result.RowsAffected == 0 {
+		t.failed = overtaken(what)
+		return t.failed
+	}
+	return t.fail(result.Error, "")
+}
+
+// put writes a row of any table but cards.
+func (t *tx) put(r pin.Row, c pin.Change) error {
+	row, err := resting(r)
+	if err != nil {
+		return err
+	}
+	duplicate := &pin.Error{Code: pin.Duplicate, Field: string(r.Table)}
+	switch {
+	case r.Table == pin.TableReplays:
+		return t.takeOver(row, c.Now)
+	case r.Table == pin.TableChains && c.From == 0, r.Table == pin.TableSessions && r.Version == 1:
+		return t.insert(row, overtaken(string(r.Table)))
+	case r.Table == pin.TableChains:
+		return t.replace(row, []string{"version", "body", "seal"}, string(r.Table), "version = ?", c.From)
+	case r.Version == 1:
+		return t.insert(row, duplicate)
+	}
+	return t.replace(row, []string{"version", "body", "seal"}, string(r.Table), "version = ?", r.Version-1)
+}
+
+// takeOver adds a replay record, or puts it in the place of one that has expired.
+func (t *tx) takeOver(row any, now int64) error {
+	result := t.db.Clauses(clause.OnConflict{
+		Columns:   []clause.Column{{Name: "id"}},
+		DoUpdates: clause.AssignmentColumns([]string{"version", "expires_at", "body", "seal"}),
+		Where:     clause.Where{Exprs: []clause.Expression{gorm.Expr("replays.expires_at <= ?", now)}},
+	}).Create(row)
+	if result.Error == nil && result.RowsAffected == 0 {
+		t.failed = &pin.Error{Code: pin.Duplicate, Field: string(pin.TableReplays)}
+		return t.failed
+	}
+	return t.fail(result.Error, "")
+}
+
+// resting is a row as its table has it.
+func resting(r pin.Row) (any, error) {
+	sealed := models.Sealed{Version: r.Version, Body: string(r.Body), Seal: r.Seal}
+	switch r.Table {
+	case pin.TablePrograms:
+		return &models.Program{ID: r.ID, Sealed: sealed}, nil
+	case pin.TableClients:
+		return &models.Client{ID: r.ID, ProgramID: r.ProgramID, Sealed: sealed}, nil
+	case pin.TableZoneKeys:
+		return &models.ZoneKey{ID: r.ID, ProgramID: r.ProgramID, Sealed: sealed}, nil
+	case pin.TableChains:
+		return &models.Chain{ID: r.ID, Sealed: sealed}, nil
+	case pin.TableReplays:
+		return &models.Replay{ID: r.ID, ExpiresAt: r.ExpiresAt, Sealed: sealed}, nil
+	case pin.TableSessions:
+		return &models.PINSession{CardID: r.CardID, ID: r.ID, ProgramID: r.ProgramID, ExpiresAt: r.ExpiresAt, Sealed: sealed}, nil
+	case pin.TableServiceRequests:
+		return &models.ServiceRequest{CardID: r.CardID, ID: r.ID, ProgramID: r.ProgramID, Sealed: sealed}, nil
+	}
+	return nil, &pin.Error{Code: pin.Internal, Err: fmt.Errorf("no such table: %s", r.Table)}
+}
+
+// tx is a transaction under way.
+type tx struct {
+	db        *gorm.DB
+	engine    engine
+	translate func(err error, field string) error
+	failed    error // the first failure of a statement
+}
+
+// fail is [Store.fail]; it keeps the first failure, which ends the transaction.
+func (t *tx) fail(err error, field string) error {
+	failure := t.translate(err, field)
+	if t.failed == nil && failure != nil && !errors.Is(err, gorm.ErrRecordNotFound) {
+		t.failed = failure
+	}
+	return failure
+}
