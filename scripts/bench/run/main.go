@@ -58,7 +58,7 @@ func readSettings(get func(string) string) (s settings, err error) {
 		return n
 	}
 	s.rounds, s.cards = number("ROUNDS", value("ROUNDS", "5")), number("CARDS", value("CARDS", "100000"))
-	for _, text := range strings.Fields(value("CONNECTIONS", "2 16 64")) {
+	for text := range strings.FieldsSeq(value("CONNECTIONS", "2 16 64")) {
 		s.connections = append(s.connections, number("CONNECTIONS", text))
 	}
 	s.label = value("LABEL", "latest")
@@ -107,8 +107,8 @@ func run(ctx context.Context) (err error) {
 		return err
 	}
 	section := about.section(s, results)
-	fmt.Fprintf(os.Stdout, "\n%s", section)
-	return keep(readme, s.label, section)
+	_, err = fmt.Fprintf(os.Stdout, "\n%s", section)
+	return errors.Join(err, keep(readme, s.label, section))
 }
 
 // bench is all that a measurement needs.

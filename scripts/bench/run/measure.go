@@ -8,6 +8,7 @@ import (
 	"os"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -58,14 +59,14 @@ func (b *bench) measure(ctx context.Context) (results []result, err error) {
 			if err != nil {
 				return nil, err
 			}
-			text := ""
+			var text strings.Builder
 			for j, c := range calls {
 				bare, ours := rates["bare "+c.against], rates[c.name]
 				of[j].call, of[j].connections = c, connections
 				of[j].bare, of[j].vault = append(of[j].bare, bare), append(of[j].vault, ours)
-				text += fmt.Sprintf("  %s %.0f of %.0f", c.name, ours, bare)
+				fmt.Fprintf(&text, "  %s %.0f of %.0f", c.name, ours, bare)
 			}
-			say("%d connections, round %d of %d:%s", connections, round, b.rounds, text)
+			say("%d connections, round %d of %d:%s", connections, round, b.rounds, text.String())
 		}
 		results = append(results, of...)
 	}

@@ -71,7 +71,7 @@ func (p program) start(ctx context.Context, dir, url string) (r running, err err
 	go func() { ended <- c.Wait() }()
 	stop := func() error {
 		cancel()
-		<-ended // how it ended does not matter any more
+		_ = <-ended // it was told to
 		return errors.Join(log.Close(), os.Remove(log.Name()))
 	}
 	tick := time.NewTicker(50 * time.Millisecond)
