@@ -67,11 +67,15 @@ func (p program) start(ctx context.Context, dir, url string) (r running, err err
 		cancel()
 		return running{}, errors.Join(err, log.Close())
 	}
-	ended := make(chan error, 1)
-	go func() { ended <- c.Wait() }()
+	var end error
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		end = c.Wait()
+	}()
 	stop := func() error {
 		cancel()
-		_ = <-ended // it was told to
+		<-ended
 		return errors.Join(log.Close(), os.Remove(log.Name()))
 	}
 	tick := time.NewTicker(50 * time.Millisecond)
@@ -83,8 +87,8 @@ func (p program) start(ctx context.Context, dir, url string) (r running, err err
 				return running{"http://" + address, stop}, nil
 			}
 			continue
-		case err = <-ended:
-			ended <- err
+		case <-ended:
+			err = errors.Join(errors.New("it ended"), end)
 		case <-late:
 			err = errors.New("it does not serve after a minute")
 		}
