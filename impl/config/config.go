@@ -88,6 +88,7 @@ type Serve struct {
 	PINSessionLifetime time.Duration  `name:"pin-session-lifetime" env:"PINVAULT_PIN_SESSION_LIFETIME" default:"5m" help:"How long a link to the hosted PIN page serves. Default: ${default}."`
 	RequestTimeout     time.Duration  `name:"request-timeout" env:"PINVAULT_REQUEST_TIMEOUT" default:"10s" help:"How long a request may take. Default: ${default}."`
 	Shutdown           time.Duration  `name:"shutdown-timeout" env:"PINVAULT_SHUTDOWN_TIMEOUT" default:"20s" help:"How long requests under way may take once the server is told to stop. Default: ${default}."`
+	CheckReplies       *bool          `name:"check-replies" env:"PINVAULT_CHECK_REPLIES" negatable:"" help:"Hold every reply against its document; one that breaks it is logged as an error and counted. Default: in a sandbox only."`
 	LogLevel           slog.Level     `name:"log-level" env:"PINVAULT_LOG_LEVEL" default:"INFO" placeholder:"LEVEL" help:"DEBUG, INFO, WARN or ERROR. Default: ${default}."`
 }
 
@@ -109,6 +110,14 @@ func (s *Serve) Validate() error {
 		return nil
 	}
 	return s.Missing()
+}
+
+// ChecksReplies tells whether replies are held against their documents: as told, otherwise in a sandbox.
+func (s *Serve) ChecksReplies() bool {
+	if s.CheckReplies != nil {
+		return *s.CheckReplies
+	}
+	return s.Sandbox
 }
 
 // Public is the URL under which clients reach a server that listens on address.

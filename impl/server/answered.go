@@ -12,7 +12,7 @@ import (
 )
 
 // answered holds every reply against its own document: one that breaks it goes out all the same, and is
-// logged as an error and counted. It keeps a copy of each reply, so it has its place in a sandbox.
+// logged as an error and counted. It keeps a copy of each reply until it is checked, which costs time.
 func answered(log *slog.Logger, m *metrics, all []Contract) gin.HandlerFunc {
 	for _, ct := range all {
 		m.broken.WithLabelValues(ct.Document.Name()) // 0 is told too

@@ -17,8 +17,8 @@ import (
 	"pinvault/openapi"
 )
 
-// A reply that breaks its own document is logged and counted by a sandbox, without what was in it.
-func TestASandboxTellsOfRepliesThatBreakTheirDocument(t *testing.T) {
+// A reply that breaks its own document is logged and counted, without what was in it.
+func TestAReplyThatBreaksItsDocumentIsToldOf(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {
 		name, path string
@@ -36,7 +36,7 @@ func TestASandboxTellsOfRepliesThatBreakTheirDocument(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
 			log := &bytes.Buffer{}
-			app := sandboxServer(t, log, test.shout)
+			app := checkingServer(t, log, test.shout)
 			before := metric(t, app)
 			require.Contains(t, before, `pinvault_response_violations_total{contract="fixture"} 0`)
 			send(t, app, http.MethodPost, test.path, nil)
@@ -52,7 +52,7 @@ func TestASandboxTellsOfRepliesThatBreakTheirDocument(t *testing.T) {
 	}
 }
 
-func TestOnlyASandboxKeepsReplies(t *testing.T) {
+func TestRepliesAreCheckedOnlyWhereThatIsAskedFor(t *testing.T) {
 	t.Parallel()
 	app, log := newServer(t, func(c *gin.Context) { c.Status(http.StatusTeapot) })
 	send(t, app, http.MethodPost, "/fixture/x", nil)
@@ -60,7 +60,7 @@ func TestOnlyASandboxKeepsReplies(t *testing.T) {
 	require.NotContains(t, metric(t, app), "pinvault_response_violations_total{")
 }
 
-func sandboxServer(t *testing.T, log *bytes.Buffer, shout func(*gin.Context)) http.Handler {
+func checkingServer(t *testing.T, log *bytes.Buffer, shout func(*gin.Context)) http.Handler {
 	t.Helper()
 	common, err := contract.Load(openapi.Documents, "common")
 	require.NoError(t, err)
@@ -69,13 +69,11 @@ func sandboxServer(t *testing.T, log *bytes.Buffer, shout func(*gin.Context)) ht
 x-error-response: Problem
 `)}}, "fixture")
 	require.NoError(t, err)
-	app, err := New(Options{Common: common, Contracts: []Contract{{Document: own, API: fixture{shout}}}, Tokens: tokens{}, Sandbox: noSandbox{},
+	app, err := New(Options{Common: common, Contracts: []Contract{{Document: own, API: fixture{shout}}}, Tokens: tokens{}, CheckReplies: true,
 		Ready: func(context.Context) error { return nil }, Log: NewLogger(log, slog.LevelInfo), Metrics: prometheus.NewRegistry()})
 	require.NoError(t, err)
 	return app
 }
-
-type noSandbox struct{ Sandbox }
 
 func metric(t *testing.T, app http.Handler) string {
 	t.Helper()

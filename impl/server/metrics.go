@@ -30,7 +30,7 @@ func newMetrics(r prometheus.Registerer) *metrics {
 			Name: "pinvault_panics_total", Help: "Panics in handlers, each answered by a 500.",
 		}),
 		broken: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "pinvault_response_violations_total", Help: "Replies of a sandbox that broke their document.",
+			Name: "pinvault_response_violations_total", Help: "Replies that broke their document, where replies are checked.",
 		}, []string{"contract"}),
 	}
 	r.MustRegister(m.requests, m.duration, m.panics, m.broken)

@@ -65,6 +65,8 @@ type Options struct {
 	Sandbox   Sandbox                         // nil but in a sandbox
 	Docs      *Docs                           // nil: /docs and /openapi are not served
 
+	CheckReplies bool // hold every reply against its document
+
 	Log            *slog.Logger
 	Metrics        *prometheus.Registry
 	TrustedProxies []netip.Prefix // whose X-Forwarded-For is believed
@@ -97,7 +99,7 @@ func New(o Options) (http.Handler, error) {
 	common := Contract{Document: o.Common, API: own}
 	mounted := append([]Contract{common}, o.Contracts...)
 	e.Use(traced, observed(o.Log, m))
-	if o.Sandbox != nil {
+	if o.CheckReplies {
 		e.Use(answered(o.Log, m, mounted))
 	}
 	e.Use(headers, recovered(o.Log, m, mounted), limited(o.RequestTimeout))

@@ -70,7 +70,7 @@ func build(ctx context.Context, c config.Serve, s surroundings) (http.Handler, e
 		s.token(tokens)
 	}
 	o := server.Options{Tokens: tokens, Ready: s.store.Ping, Log: s.log, Metrics: metrics(s.db),
-		TrustedProxies: c.TrustedProxies, RequestTimeout: c.RequestTimeout}
+		TrustedProxies: c.TrustedProxies, RequestTimeout: c.RequestTimeout, CheckReplies: c.ChecksReplies()}
 	if c.Sandbox {
 		box := sandbox.New(vault, s.db, ring, func(c pin.Client, ttl time.Duration) (string, error) {
 			t, err := tokens.Mint(c, ttl)

@@ -2,6 +2,8 @@ package main
 
 import (
 	"encoding/base64"
+	"errors"
+	"io"
 	"net/http"
 	"net/url"
 	"os"
@@ -73,6 +75,47 @@ func TestProductionServerStartsOnItsOwnKeysAndHasNoSandbox(t *testing.T) {
 		require.Equal(t, want, r.StatusCode, path)
 	}
 	require.NotContains(t, p.out.String(), "sandbox")
+}
+
+// Where replies are checked, the metrics count what broke its document, from zero on.
+func TestRepliesAreCheckedInASandboxAndWhereThatIsAskedFor(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		name    string
+		sandbox bool
+		env     string
+		flag    string
+		checked bool
+	}{
+		{"in a sandbox", true, "", "", true},
+		{"in a sandbox that is told not to", true, "", "--no-check-replies", false},
+		{"not in production", false, "", "", false},
+		{"in production by flag", false, "", "--check-replies", true},
+		{"in production by environment", false, "PINVAULT_CHECK_REPLIES=true", "", true},
+		{"not where the flag overrules the environment", false, "PINVAULT_CHECK_REPLIES=true", "--no-check-replies", false},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			var env []string
+			args := []string{"--database-url", storetest.SQLite(t)}
+			if test.sandbox {
+				args = append(args, "--sandbox")
+			} else {
+				env = keysFor(t)
+			}
+			if test.env != "" {
+				env = append(env, test.env)
+			}
+			if test.flag != "" {
+				args = append(args, test.flag)
+			}
+			r, err := http.Get(serveProcess(t, env, args...).url + "/metrics")
+			require.NoError(t, err)
+			metrics, err := io.ReadAll(r.Body)
+			require.NoError(t, errors.Join(err, r.Body.Close()))
+			require.Equal(t, test.checked, strings.Contains(string(metrics), `pinvault_response_violations_total{contract="thredd"} 0`))
+		})
+	}
 }
 
 func TestSandboxAndProductionNeverShareADatabase(t *testing.T) {

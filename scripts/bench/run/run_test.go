@@ -1,0 +1,85 @@
+package main
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+func TestSettingsComeFromTheEnvironment(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		name string
+		env  map[string]string
+		want settings
+		says string
+	}{
+		{"nothing set", nil, settings{5 * time.Second, 5, []int{2, 16, 64}, 100_000, "latest"}, ""},
+		{"all set", map[string]string{"ROUND": "4s", "ROUNDS": "3", "CONNECTIONS": "8", "CARDS": "10", "LABEL": "before"},
+			settings{4 * time.Second, 3, []int{8}, 10, "before"}, ""},
+		{"no number", map[string]string{"ROUNDS": "many"}, settings{}, `ROUNDS must be a whole number from 1, not "many"`},
+		{"no connections", map[string]string{"CONNECTIONS": "16 0"}, settings{}, "CONNECTIONS must be"},
+		{"less than wrk can do", map[string]string{"ROUND": "500ms"}, settings{}, "ROUND must be whole seconds"},
+		{"a label that would end the section", map[string]string{"LABEL": "<!--"}, settings{}, "LABEL must be"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			got, err := readSettings(func(name string) string { return test.env[name] })
+			if test.says != "" {
+				require.ErrorContains(t, err, test.says)
+				return
+			}
+			require.NoError(t, err)
+			require.Equal(t, test.want, got)
+		})
+	}
+}
+
+func TestACallThatFailedIsNoFigure(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct{ name, out, says string }{
+		{"all well", "Running 1s test\nRequests/sec: 1\nbench 5000 2000000 0 0 0 0 0\n", ""},
+		{"refused", "bench 5000 2000000 0 0 0 0 7\n", "of 5000 calls 7 were refused"},
+		{"not in time", "bench 5000 2000000 0 0 0 1 0\n", "in time 1"},
+		{"none", "bench 0 2000000 0 0 0 0 0\n", "no calls"},
+		{"cut off", "Running 1s test\n", "did not come to its end"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			got, err := rate([]byte(test.out))
+			if test.says != "" {
+				require.ErrorContains(t, err, test.says)
+				return
+			}
+			require.NoError(t, err)
+			require.Equal(t, 2500.0, got)
+		})
+	}
+}
+
+func TestASectionTakesThePlaceOfTheOneWithItsLabel(t *testing.T) {
+	t.Parallel()
+	const head, tail = "# Title\n\n### not ours\n\n" + opening, closing + "\nmore\n"
+	for _, test := range []struct{ name, inside, label, want string }{
+		{"the first", "", "before", "\n### before\n\nnew\n\n"},
+		{"another", "\n### before\n\nold\n\n", "after", "\n### before\n\nold\n\n### after\n\nnew\n\n"},
+		{"once more", "\n### before\n\nold\n\n### after\n\nold\n\n", "before", "\n### before\n\nnew\n\n### after\n\nold\n\n"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			got, err := place(head+test.inside+tail, test.label, "### "+test.label+"\n\nnew\n")
+			require.NoError(t, err)
+			require.Equal(t, head+test.want+tail, got)
+		})
+	}
+	_, err := place("# Title\n", "before", "")
+	require.Error(t, err)
+}
+
+func TestRatiosAreThoseOfMedians(t *testing.T) {
+	t.Parallel()
+	middle, low, high := result{bare: []float64{100, 200, 400}, vault: []float64{50, 150, 100}}.ratio()
+	require.Equal(t, []float64{0.5, 0.25, 0.75}, []float64{middle, low, high})
+	require.Equal(t, 2.5, median([]float64{4, 1, 3, 2}))
+}
