@@ -129,13 +129,7 @@ func (v *fakeVault) change(m pin.Memo, result any) error {
 	if v.err != nil {
 		return v.err
 	}
-	if m.Reserve != nil {
-		if err := m.Reserve(v.ledger); err != nil {
-			return err
-		}
-		return m.Complete(v.ledger, result)
-	}
-	return nil
+	return v.ledger.keep(m, result)
 }
 
 func (v *fakeVault) CreateProgram(_ context.Context, p pin.Program, m pin.Memo) (pin.Program, error) {
@@ -252,7 +246,7 @@ func (v *fakeVault) MaskedPAN(c pin.Card) (string, error) {
 	return pin.MaskPAN(v.pan), v.errMore
 }
 
-func (v *fakeVault) SetPINBlock(ctx context.Context, q pin.Query, o pin.Offer, m pin.Memo) error {
+func (v *fakeVault) SetPIN(ctx context.Context, q pin.Query, o pin.Offer, m pin.Memo) error {
 	v.query = q
 	if err := v.open(ctx, o); err != nil {
 		return err
@@ -285,11 +279,7 @@ func (v *fakeVault) AuditEvents(_ context.Context, q pin.AuditQuery) ([]pin.Audi
 
 // open opens an offered block as the vault does, with a key that remembers what it was given.
 func (v *fakeVault) open(ctx context.Context, o pin.Offer) error {
-	open, err := o(ctx, pin.NewVault(nil, zoneKeys{vault: v}, nil, nil), pin.Record{})
-	if err != nil {
-		return err
-	}
-	_, err = open()
+	_, err := o(ctx, pin.NewVault(nil, zoneKeys{vault: v}, nil, nil), pin.Record{})
 	return err
 }
 
@@ -310,7 +300,6 @@ func (k zoneKeys) OpenBlock(format pinblock.Format, block []byte, _ string) (pin
 
 // ledger holds replay records.
 type ledger struct {
-	pin.Tx
 	records map[string]pin.Replay
 	now     time.Time
 }
@@ -325,12 +314,17 @@ func (l *ledger) Replay(_ context.Context, scope, key string) (pin.Replay, error
 	return r, nil
 }
 
-func (l *ledger) InsertReplay(r pin.Replay) error {
-	l.records[r.Scope+" "+r.Key] = r
-	return nil
+// keep is what the vault does with a memo in the write of a change.
+func (l *ledger) keep(m pin.Memo, result any) error {
+	if m.Keep == nil {
+		return nil
+	}
+	r, err := m.Keep(result)
+	if err == nil {
+		l.records[r.Scope+" "+r.Key] = r
+	}
+	return err
 }
-
-func (l *ledger) CompleteReplay(r pin.Replay) error { return l.InsertReplay(r) }
 
 // fingerprints stand in for keyed ones.
 type fingerprints struct{}
@@ -349,7 +343,8 @@ func (f fingerprints) VerifyMAC(use pin.Use, data, mac []byte) bool {
 type repeatable struct {
 	name, path, body, otherBody, endpoint string
 	status                                int
-	secret                                bool // the first answer shows one
+	secret                                bool          // the first answer shows one
+	ttl                                   time.Duration // 0: a day
 }
 
 func repeatables() []repeatable {
@@ -364,7 +359,7 @@ func repeatables() []repeatable {
 		{name: "createCard", path: "/issuer/v1/cards", status: http.StatusCreated, endpoint: "createCard",
 			body:      `{"programId":"p-1","pan":"9999990000000014","references":[{"kind":"urn","value":"1"},{"kind":"exid","value":"2"}]}`,
 			otherBody: `{"programId":"p-1","pan":"9999990000000022"}`},
-		{name: "verifyPin", path: "/issuer/v1/cards/" + cardID + "/pin/verifications", status: http.StatusOK, endpoint: "verifyPin " + cardID,
+		{name: "verifyPin", path: "/issuer/v1/cards/" + cardID + "/pin/verifications", status: http.StatusOK, endpoint: "verifyPin " + cardID, ttl: time.Minute,
 			body:      `{"pinBlock":"2F780C8387FFF32C","format":"ISO-0","keyId":"zpk"}`,
 			otherBody: `{"pinBlock":"2F780C8387FFF32D","format":"ISO-0","keyId":"zpk"}`},
 		{name: "unblockPin", path: "/issuer/v1/cards/" + cardID + "/pin/unblock", status: http.StatusNoContent, endpoint: "unblockPin " + cardID,
@@ -387,7 +382,7 @@ func TestIdempotencyKey(t *testing.T) {
 
 			kept := s.vault.ledger.records["client-1 order-1"]
 			require.Equal(t, op.endpoint, kept.Endpoint)
-			require.Equal(t, 24*time.Hour, kept.ExpiresAt.Sub(noon()))
+			require.Equal(t, cmp.Or(op.ttl, 24*time.Hour), kept.ExpiresAt.Sub(noon()))
 			require.NotContains(t, string(kept.Result), "the secret")
 			require.NotContains(t, string(kept.Result), "9999990000000014")
 

@@ -47,7 +47,6 @@ func TestEveryWayAnAttemptEndsHasItsRow(t *testing.T) {
 		{"a wrong old PIN", pin.Verification{Result: pin.Mismatch}, cardIssue},
 		{"no tries left", pin.Verification{Result: pin.Exhausted}, cardIssue},
 		{"a block that does not open", pin.Verification{Result: pin.Opaque}, cardIssue},
-		{"another change came first", pin.Verification{Result: pin.Overtaken}, cardIssue},
 		{"a new PIN of a wrong length", pin.Verification{Result: pin.Rejected, Reason: pin.PINLength}, rejected},
 		{"a weak new PIN", pin.Verification{Result: pin.Rejected, Reason: pin.WeakPIN}, rejected},
 		{"a new PIN that was used before", pin.Verification{Result: pin.Rejected, Reason: pin.RecentPIN}, rejected},

@@ -32,6 +32,7 @@ const (
 	EventProgramCreated    EventType = "program.created"
 	EventProgramUpdated    EventType = "program.updated"
 	EventClientCreated     EventType = "client.created"
+	EventClientUpdated     EventType = "client.updated"
 	EventClientRotated     EventType = "client.rotated"
 	EventClientRevoked     EventType = "client.revoked"
 	EventKeyImported       EventType = "key.imported"

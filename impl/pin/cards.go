@@ -52,6 +52,9 @@ func (v *Vault) CreateCard(ctx context.Context, n NewCard, m Memo) (Card, error)
 
 func (v *Vault) createCard(ctx context.Context, program Program, n NewCard, m Memo) (Card, error) {
 	c, err := v.newCard(program, n)
+	if err == nil && n.PAN != "" {
+		err = v.renewal(ctx, c)
+	}
 	if err != nil {
 		return Card{}, err
 	}
@@ -71,6 +74,26 @@ func (v *Vault) createCard(ctx context.Context, program Program, n NewCard, m Me
 	own, cancel := context.WithTimeout(context.WithoutCancel(ctx), commitTime)
 	defer cancel()
 	return c, v.commit(own, change, false)
+}
+
+// renewal is Duplicate for a card whose number a card of the program has already, unless both have
+// sequence numbers that differ. Of two that are made at once with one sequence number, the look-ups keep
+// the second out.
+func (v *Vault) renewal(ctx context.Context, c Card) error {
+	rows, err := v.store.Find(ctx, Search{Kind: KindPAN, Values: []string{c.PANIndex}, ProgramID: c.ProgramID, Limit: candidates})
+	if err != nil {
+		return err
+	}
+	for _, row := range rows {
+		other, err := v.openCard(ctx, row)
+		if err != nil {
+			return err
+		}
+		if c.Sequence == "" || other.Card.Sequence == "" || c.Sequence == other.Card.Sequence {
+			return &Error{Code: Duplicate, Field: string(KindPAN)}
+		}
+	}
+	return nil
 }
 
 // firstPIN is the PIN of a new card at rest: the one that was given, a random one, or none.

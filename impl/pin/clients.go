@@ -38,6 +38,24 @@ func (v *Vault) CreateClient(ctx context.Context, c Client, secret string, m Mem
 	return c, secret, v.writeClient(ctx, EventClientCreated, Client{}, c, m)
 }
 
+// UpdateClient changes a client's name, scopes and settings: NotFound, Forbidden, Conflict, and what patch
+// returns.
+func (v *Vault) UpdateClient(ctx context.Context, id string, patch func(*Client) error, m Memo) error {
+	before, err := v.Client(ctx, id)
+	if err != nil {
+		return err
+	}
+	c := before
+	if err := patch(&c); err != nil {
+		return err
+	}
+	if who := CallerFrom(ctx); c.Contract == who.Contract && !who.May(c.Scopes...) {
+		return &Error{Code: Forbidden}
+	}
+	c.ID, c.ProgramID, c.Contract, c.CreatedAt, c.Version = before.ID, before.ProgramID, before.Contract, before.CreatedAt, before.Version+1
+	return v.writeClient(ctx, EventClientUpdated, before, c, m)
+}
+
 // RotateClient gives a client a new secret. The old one serves on for overlap, so that the partner
 // can roll over without an outage: NotFound, Conflict.
 func (v *Vault) RotateClient(ctx context.Context, id string, overlap time.Duration, m Memo) (Client, string, error) {
@@ -68,15 +86,21 @@ func (v *Vault) RevokeClient(ctx context.Context, id string, m Memo) error {
 }
 
 func (v *Vault) writeClient(ctx context.Context, t EventType, before, c Client, m Memo) error {
-	row, err := sealed(v.keys, Row{Table: TableClients, ID: c.ID, ProgramID: c.ProgramID, Version: c.Version}, c)
+	row, err := Sealed(v.keys, Row{Table: TableClients, ID: c.ID, ProgramID: c.ProgramID, Version: c.Version}, c)
 	if err != nil {
 		return err
 	}
 	e := AuditEvent{Type: t, ProgramID: c.ProgramID, Subject: c.ID, Version: c.Version,
-		Changes: changes(before, c, "contract", "name", "programId", "scopes", "oldUntil", "revokedAt")}
+		Changes: changes(before.told(), c.told(), "contract", "name", "programId", "scopes", "settings", "oldUntil", "revokedAt")}
 	err = v.enter(ctx, entry{event: e, row: &row, result: c}, m)
 	v.seen.drop(TableClients, c.ID)
 	return err
+}
+
+// told is the client without what is kept of secrets.
+func (c Client) told() Client {
+	c.Settings.SecureCodeMAC = nil
+	return c
 }
 
 // client reads a client as it stands, revoked or not: NotFound.

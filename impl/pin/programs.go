@@ -92,7 +92,7 @@ func (v *Vault) UpdateProgram(ctx context.Context, id string, patch func(*Progra
 }
 
 func (v *Vault) writeProgram(ctx context.Context, t EventType, before, p Program, m Memo) error {
-	row, err := sealed(v.keys, Row{Table: TablePrograms, ID: p.ID, Version: p.Version}, p)
+	row, err := Sealed(v.keys, Row{Table: TablePrograms, ID: p.ID, Version: p.Version}, p)
 	if err != nil {
 		return err
 	}

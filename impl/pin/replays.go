@@ -26,7 +26,7 @@ func (v *Vault) sealReplay(r Replay) (Row, error) {
 	if err != nil {
 		return Row{}, err
 	}
-	return sealed(v.keys, Row{Table: TableReplays, ID: ids[0], Version: 1, ExpiresAt: micros(r.ExpiresAt)}, r)
+	return Sealed(v.keys, Row{Table: TableReplays, ID: ids[0], Version: 1, ExpiresAt: micros(r.ExpiresAt)}, r)
 }
 
 // Replay finds the record of a key, expired or not: NotFound.

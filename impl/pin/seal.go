@@ -39,8 +39,8 @@ func (r CardRow) sealInput() []byte {
 	return frame(r.ID, r.ProgramID, strconv.FormatInt(r.Revision, 10), string(r.Details), string(r.Value))
 }
 
-// sealed is a row with its seal.
-func sealed(keys Keys, r Row, body any) (Row, error) {
+// Sealed is a row that says body, under its seal.
+func Sealed(keys MACs, r Row, body any) (Row, error) {
 	var err error
 	if r.Body, err = json.Marshal(body); err != nil {
 		return Row{}, &Error{Code: Internal, Err: err}

@@ -29,22 +29,23 @@ const serviceRequests = "service_request"
 func (v *Vault) ServeUnblock(ctx context.Context, q Query, r ServiceRequest) (ServiceRequest, error) {
 	who := CallerFrom(ctx)
 	r.ClientID, r.Contract, r.Notes = who.ClientID, who.Contract, maskNumbers(r.Notes)
-	if r.Number == "" {
-		n, err := v.number(ctx, serviceRequests)
-		if err != nil {
-			return ServiceRequest{}, err
-		}
-		r.Number = fmt.Sprintf("SR%010d", n)
+	draw, release, err := v.promise(ctx, serviceRequests)
+	if err != nil {
+		return ServiceRequest{}, err
 	}
-	_, err := v.act(ctx, q, Memo{Description: r.Notes}, func(rec Record) (deed, error) {
+	defer release()
+	_, err = v.act(ctx, q, Memo{Description: r.Notes}, func(rec Record) (deed, error) {
 		if !rec.Card.Usable() {
 			return deed{}, &Error{Code: CardStatus}
 		}
 		r.ProgramID, r.CardID = rec.Card.ProgramID, rec.Card.ID
+		if r.Number == "" {
+			r.Number = fmt.Sprintf("SR%010d", draw())
+		}
 		if r.LoggedAt.IsZero() {
 			r.LoggedAt = v.clock()
 		}
-		row, err := sealed(v.keys, Row{Table: TableServiceRequests, ID: r.Number, ProgramID: r.ProgramID, CardID: r.CardID, Version: 1}, r)
+		row, err := Sealed(v.keys, Row{Table: TableServiceRequests, ID: r.Number, ProgramID: r.ProgramID, CardID: r.CardID, Version: 1}, r)
 		d := deed{Step: rec.PIN.Unblock(rec.Program), rows: []Row{row}, add: []Lookup{lookup(rec.Card, KindServiceRequest, r.Number)}}
 		d.Happenings[0].Subject = r.Number
 		return d, err

@@ -63,7 +63,7 @@ type sessionSecrets struct {
 }
 
 func (v *Vault) sealSession(s Session) (Row, error) {
-	return sealed(v.keys, Row{Table: TableSessions, ID: s.ID, ProgramID: s.ProgramID, CardID: s.CardID, Version: s.Version, ExpiresAt: micros(s.ExpiresAt)},
+	return Sealed(v.keys, Row{Table: TableSessions, ID: s.ID, ProgramID: s.ProgramID, CardID: s.CardID, Version: s.Version, ExpiresAt: micros(s.ExpiresAt)},
 		restingSession{s, sessionSecrets{s.SecretMAC, s.TokenMAC, s.PrivateKey}})
 }
 

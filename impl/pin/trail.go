@@ -67,7 +67,7 @@ func (v *Vault) entered(ctx context.Context, chain string, events []AuditEvent, 
 	if err != nil {
 		return Change{}, err
 	}
-	tip, err := sealed(v.keys, Row{Table: TableChains, ID: chain, Version: head.Seq}, head)
+	tip, err := Sealed(v.keys, Row{Table: TableChains, ID: chain, Version: head.Seq}, head)
 	if err != nil {
 		return Change{}, err
 	}

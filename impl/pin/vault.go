@@ -5,7 +5,6 @@ import (
 	"crypto/rand"
 	"errors"
 	"io"
-	"sync"
 	"time"
 
 	lru "github.com/hashicorp/golang-lru/v2"
@@ -356,6 +355,8 @@ func (v *Vault) commit(ctx context.Context, c Change, doubt bool) error {
 			return v.settle(ctx, c, err)
 		case CodeOf(err) == Duplicate && FieldOf(err) == tableEvents: // the chain goes on after the head that was read
 			return v.broken(ctx, tableEvents, c.Events[0].Chain)
+		case CodeOf(err) == Duplicate && FieldOf(err) == string(kindPANSequence):
+			return &Error{Code: Duplicate, Field: string(KindPAN)}
 		}
 		return err
 	}
@@ -399,50 +400,14 @@ func (v *Vault) settle(ctx context.Context, c Change, err error) error {
 	return err
 }
 
-// number draws the next number of a sequence of the caller's program.
-func (v *Vault) number(ctx context.Context, sequence string) (int64, error) {
-	return v.numbers.next(ctx, v.store, sequence, CallerFrom(ctx).ProgramID)
-}
-
-// Number draws the next number of a sequence of the caller's program, counted from 1. A process draws
-// from blocks of its own, so numbers only grow, and some are never drawn.
-func (v *Vault) Number(ctx context.Context, sequence string) (int64, error) {
-	return v.number(ctx, sequence)
-}
-
-// numbers are the blocks of numbers that this process has reserved.
-type numbers struct {
-	mu     sync.Mutex
-	blocks map[[2]string]*[2]int64 // by sequence and program: the next one, and the first that is not ours
-}
-
-// blockSize is how many numbers are reserved at once.
-const blockSize = 100
-
-func (n *numbers) next(ctx context.Context, store Store, sequence, programID string) (int64, error) {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	if n.blocks == nil {
-		n.blocks = map[[2]string]*[2]int64{}
-	}
-	b := n.blocks[[2]string{sequence, programID}]
-	if b == nil || b[0] == b[1] {
-		first, err := store.Numbers(ctx, sequence, programID, blockSize)
-		if err != nil {
-			return 0, err
-		}
-		b = &[2]int64{first, first + blockSize}
-		n.blocks[[2]string{sequence, programID}] = b
-	}
-	b[0]++
-	return b[0] - 1, nil
-}
-
-// Forget drops numbers and programs that this process has kept in mind: the store was emptied.
-func (v *Vault) Forget() {
-	v.numbers.mu.Lock()
-	defer v.numbers.mu.Unlock()
-	v.numbers.blocks = nil
+// Reread forgets what was read a moment ago, so that it is read again.
+func (v *Vault) Reread() {
 	v.programs.Purge()
 	v.seen.purge()
+}
+
+// Forget is Reread for a store that was emptied: numbers begin again too.
+func (v *Vault) Forget() {
+	v.Reread()
+	v.numbers.forget()
 }

@@ -13,7 +13,7 @@ func (v *Vault) ImportZoneKey(ctx context.Context, k ZoneKey, m Memo) error {
 			return err
 		}
 	}
-	row, err := sealed(v.keys, Row{Table: TableZoneKeys, ID: k.ID, ProgramID: k.ProgramID, Version: 1}, k)
+	row, err := Sealed(v.keys, Row{Table: TableZoneKeys, ID: k.ID, ProgramID: k.ProgramID, Version: 1}, k)
 	if err != nil {
 		return err
 	}

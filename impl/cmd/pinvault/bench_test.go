@@ -50,7 +50,7 @@ func (r *recorder) Write(b []byte) (int, error) { r.bytes += len(b); return len(
 // vault: all of a request but the network and the database. The log writes to nowhere.
 func BenchmarkPINStatusOverAStubVault(b *testing.B) {
 	client := pin.Client{ID: "bench", ProgramID: "p", Contract: thredd.Name, Scopes: []string{"pins:read"}}
-	vault := stub{client: client, record: pin.Record{Card: pin.Card{Status: pin.StatusNormal}, Program: pin.Program{TryLimit: 3}, PIN: pin.PINRecord{TriesLeft: 3}}}
+	vault := stub{client: client, record: pin.Record{Card: pin.Card{Status: pin.StatusNormal}, Program: pin.Program{TryLimit: 3}, PIN: pin.Value{TriesLeft: 3}}}
 	tokens, err := oauth.New(vault, signingKeys(keyring.Sandbox()), "http://bench", nil, nil)
 	require.NoError(b, err)
 	common, err := contract.Load(openapi.Documents, "common")
@@ -81,71 +81,60 @@ func BenchmarkPINStatusOverAStubVault(b *testing.B) {
 	}
 }
 
-// memory is a store of one card whose tries are always given back, for the vault's own work alone.
+// memory is a store of one card that every swap leaves as it was, for the vault's own work alone.
 type memory struct {
 	pin.Store
-	tx
-	record pin.Record
-	key    pin.ZoneKey
+	card pin.CardRow
+	rows map[pin.Table]pin.Row
 }
 
-type tx struct{ pin.Tx }
-
-func (tx) GiveBack(string, int64, int) (int, error)                  { return 3, nil }
-func (tx) LastAudit(string) (int64, []byte, error)                   { return 0, nil, nil }
-func (tx) InsertAudit(pin.AuditEvent) error                          { return nil }
-func (m memory) InTx(_ context.Context, fn func(pin.Tx) error) error { return fn(m.tx) }
-func (m memory) Find(context.Context, pin.Search) ([]pin.Record, error) {
-	return []pin.Record{m.record}, nil
-}
-func (m memory) ZoneKey(context.Context, string) (pin.ZoneKey, error) { return m.key, nil }
-func (m memory) TakeTry(context.Context, string, int) (pin.Taken, bool, error) {
-	return pin.Taken{State: pin.PINChosen, Verifier: m.record.PIN.Verifier, TriesLeft: 2, TakeNumber: 1}, true, nil
+func (m *memory) Find(context.Context, pin.Search) ([]pin.CardRow, error) {
+	return []pin.CardRow{m.card}, nil
 }
 
-// captured gets the card that a vault makes.
-type captured struct {
-	memory
-	card *pin.Card
-	pin  *pin.PINRecord
+func (m *memory) Row(_ context.Context, t pin.Table, _, _ string) (pin.Row, error) {
+	r, ok := m.rows[t]
+	if !ok {
+		return pin.Row{}, &pin.Error{Code: pin.NotFound}
+	}
+	return r, nil
 }
 
-func (c captured) Program(context.Context, string) (pin.Program, error) { return c.record.Program, nil }
-func (c captured) InTx(_ context.Context, fn func(pin.Tx) error) error  { return fn(capturing{c.tx, c}) }
-
-type capturing struct {
-	tx
-	c captured
-}
-
-func (t capturing) InsertCard(card pin.Card, _ string, p pin.PINRecord) error {
-	*t.c.card, *t.c.pin = card, p
+// Swap keeps what is made: a first revision, and rows.
+func (m *memory) Swap(_ context.Context, c pin.Change) error {
+	if c.Card != nil && c.Card.Revision == 1 {
+		m.card = *c.Card
+		m.card.ProgramVersion = 1
+	}
+	for _, r := range c.Rows {
+		m.rows[r.Table] = r
+	}
 	return nil
 }
 
 // A PIN block verified in the vault, from the block to the audit event, without a database.
 func BenchmarkVerifyWithoutDatabase(b *testing.B) {
-	program := pin.NewProgram("bench")
-	program.ID = "p"
-	m := memory{record: pin.Record{Program: program}}
-	ring := keyring.New(keyring.Sandbox(), nil, nil)
+	m := &memory{rows: map[pin.Table]pin.Row{}}
+	ring := keyring.Open(keyring.Sandbox(), m, nil)
+	vault := pin.NewVault(m, ring, nil, nil)
+	program, err := vault.CreateProgram(b.Context(), pin.NewProgram("bench"), pin.Memo{})
+	require.NoError(b, err)
 	raw, err := hex.DecodeString("E8DD93B8AF13999C7644C0FE11F5D2A7")
 	require.NoError(b, err)
-	m.key, err = ring.WrapZoneKey("zpk", "", pin.UsageZonePIN, "TDES", raw)
+	key, err := ring.WrapZoneKey("zpk", "", pin.UsageZonePIN, "TDES", raw)
 	require.NoError(b, err)
+	require.NoError(b, vault.ImportZoneKey(b.Context(), key, pin.Memo{}))
 	right, err := pin.New([]byte("7010"))
 	require.NoError(b, err)
-	made := captured{memory: m, card: &m.record.Card, pin: &m.record.PIN}
-	_, err = pin.NewVault(made, ring, nil, nil).CreateCard(b.Context(), pin.NewCard{ProgramID: "p", PAN: "9999990000000014", PIN: right}, pin.Memo{})
+	_, err = vault.CreateCard(b.Context(), pin.NewCard{ProgramID: program.ID, PAN: "9999990000000014", PIN: right}, pin.Memo{})
 	require.NoError(b, err)
 
 	block, err := hex.DecodeString("2F780C8387FFF32C")
 	require.NoError(b, err)
-	vault := pin.NewVault(m, keyring.New(keyring.Sandbox(), m, nil), nil, nil)
 	offer := pin.Encrypted("zpk", pinblock.ISO0, block)
 	b.ReportAllocs()
 	for b.Loop() {
-		v, err := vault.Verify(b.Context(), pin.Query{CardID: m.record.Card.ID}, offer, pin.Memo{})
+		v, err := vault.Verify(b.Context(), pin.Query{CardID: m.card.ID}, offer, pin.Memo{})
 		if err != nil || v.Result != pin.Match {
 			b.Fatal(v, err)
 		}

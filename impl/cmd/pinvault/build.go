@@ -49,6 +49,7 @@ type surroundings struct {
 	now   func() time.Time // nil: the clock
 	rand  io.Reader        // nil: the system's random source
 	token func(*oauth.Server)
+	vault func(*pin.Vault)
 
 	documents func() (map[string]*contract.Document, error) // loadDocuments
 }
@@ -69,7 +70,12 @@ func build(ctx context.Context, c config.Serve, s surroundings) (http.Handler, e
 	if s.token != nil {
 		s.token(tokens)
 	}
-	o := server.Options{Tokens: tokens, Ready: s.store.Ping, Log: s.log, Metrics: metrics(s.db),
+	if s.vault != nil {
+		s.vault(vault)
+	}
+	registry := metrics(s.db)
+	vault.OnTampered(tampered(s.log, registry))
+	o := server.Options{Tokens: tokens, Ready: s.store.Ping, Log: s.log, Metrics: registry,
 		TrustedProxies: c.TrustedProxies, RequestTimeout: c.RequestTimeout, CheckReplies: c.ChecksReplies()}
 	if c.Sandbox {
 		box := sandbox.New(vault, s.db, ring, func(c pin.Client, ttl time.Duration) (string, error) {
@@ -160,6 +166,18 @@ func hashdtBearer(tokens *oauth.Server) hashdt.Bearer {
 			return pin.Caller{}, &pin.Error{Code: pin.Unauthorized}
 		}
 		return tokens.Verify(ctx, token)
+	}
+}
+
+// tampered is the alarm for a broken seal: a log line and a metric, neither with what the row holds.
+func tampered(log *slog.Logger, registry *prometheus.Registry) func(ctx context.Context, table, id string) {
+	count := prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "pinvault_tampered_total", Help: "Rows met whose seal is broken, by table.",
+	}, []string{"table"})
+	registry.MustRegister(count)
+	return func(ctx context.Context, table, id string) {
+		count.WithLabelValues(table).Inc()
+		log.ErrorContext(ctx, "tampered", "table", table, "id", id, "trace", pin.CallerFrom(ctx).TraceID)
 	}
 }
 

@@ -19,6 +19,7 @@ import (
 
 	"pinvault/impl/config"
 	"pinvault/impl/contract/contracttest"
+	"pinvault/impl/keyring"
 	"pinvault/impl/oauth"
 	"pinvault/impl/pin"
 	"pinvault/impl/server"
@@ -32,6 +33,7 @@ type harness struct {
 	client *contracttest.Client // checks every reply against its document
 	docs   map[string]*openapi3.T
 	tokens *oauth.Server
+	vault  *pin.Vault
 	store  *store.Store
 	faults *faults
 	clock  *clock
@@ -52,7 +54,7 @@ func start(t testing.TB, url string) *harness {
 	h := &harness{store: db, faults: &faults{Store: db}, clock: newClock(), log: &buffer{}, docs: specs(t)}
 	app, err := build(t.Context(), config.Serve{Sandbox: true, PublicURL: "http://sandbox"}, surroundings{
 		db: db, store: h.faults, log: server.NewLogger(h.log, slog.LevelDebug), now: h.clock.now, documents: documentsOnce,
-		token: func(s *oauth.Server) { h.tokens = s },
+		token: func(s *oauth.Server) { h.tokens = s }, vault: func(v *pin.Vault) { h.vault, h.faults.forget = v, v.Reread },
 	})
 	require.NoError(t, err)
 	s := httptest.NewServer(app)
@@ -86,7 +88,7 @@ func specs(t testing.TB) map[string]*openapi3.T {
 // mint is a token of a sandbox client for so long, with its scopes or those given.
 func (h *harness) mint(t testing.TB, clientID string, ttl time.Duration, scopes ...string) string {
 	t.Helper()
-	c, err := h.store.Client(t.Context(), clientID)
+	c, err := pin.NewVault(h.store, keyring.New(keyring.Sandbox(), nil, nil), h.clock.now, nil).Client(t.Context(), clientID)
 	require.NoError(t, err)
 	if scopes != nil {
 		c.Scopes = scopes
@@ -142,6 +144,8 @@ type faults struct {
 	// written tells whether anything was, since the sandbox was last put back.
 	written atomic.Bool
 
+	forget func() // has the vault forget what it has read
+
 	part atomic.Pointer[string]
 	late atomic.Bool // the calls that find out who is calling do not fail
 }
@@ -153,10 +157,12 @@ func (f *faults) fail(t testing.TB, word string) (restore func()) {
 	word, late := strings.CutSuffix(word, "-later")
 	code, ok := map[string]pin.Code{"": "", "database": pin.Unavailable, "internal": pin.Internal}[word]
 	if slices.Contains([]string{partDevice, partDevicePlan, partAccessPoint}, word) {
+		f.forget()
 		before := f.part.Swap(&word)
 		return func() { f.part.Store(before) }
 	}
 	require.True(t, ok, "fault %q means nothing", word)
+	f.forget() // what was read a moment ago would be taken as it was
 	before, wasLate := f.code.Swap(&code), f.late.Swap(late)
 	return func() { f.code.Store(before); f.late.Store(wasLate) }
 }
@@ -187,55 +193,43 @@ func identify[T any](f *faults, call func() (T, error), parts ...string) (T, err
 	return unless(f, call, parts...)
 }
 
-func (f *faults) Find(ctx context.Context, s pin.Search) ([]pin.Record, error) {
-	return unless(f, func() ([]pin.Record, error) { return f.Store.Find(ctx, s) }, partDevice)
+func (f *faults) Find(ctx context.Context, s pin.Search) ([]pin.CardRow, error) {
+	return unless(f, func() ([]pin.CardRow, error) { return f.Store.Find(ctx, s) }, partDevice)
 }
 
-func (f *faults) TakeTry(ctx context.Context, cardID string, limit int) (taken pin.Taken, admitted bool, err error) {
+func (f *faults) Swap(ctx context.Context, c pin.Change) error {
 	f.written.Store(true)
-	taken, err = unless(f, func() (pin.Taken, error) {
-		taken, admitted, err = f.Store.TakeTry(ctx, cardID, limit)
-		return taken, err
-	})
-	return taken, admitted, err
-}
-
-func (f *faults) InTx(ctx context.Context, fn func(pin.Tx) error) error {
-	f.written.Store(true)
-	_, err := unless(f, func() (struct{}, error) { return struct{}{}, f.Store.InTx(ctx, fn) }, partAccessPoint)
+	_, err := unless(f, func() (struct{}, error) { return struct{}{}, f.Store.Swap(ctx, c) }, partAccessPoint)
 	return err
 }
 
-func (f *faults) Program(ctx context.Context, id string) (pin.Program, error) {
-	return identify(f, func() (pin.Program, error) { return f.Store.Program(ctx, id) }, partDevicePlan)
+func (f *faults) Locked(ctx context.Context, cardID string, decide func(pin.CardRow) (pin.Change, error)) error {
+	f.written.Store(true)
+	_, err := unless(f, func() (struct{}, error) { return struct{}{}, f.Store.Locked(ctx, cardID, decide) }, partAccessPoint)
+	return err
 }
 
-func (f *faults) Programs(ctx context.Context, p pin.Page) ([]pin.Program, error) {
-	return unless(f, func() ([]pin.Program, error) { return f.Store.Programs(ctx, p) })
+func (f *faults) Row(ctx context.Context, t pin.Table, programID, id string) (pin.Row, error) {
+	call := func() (pin.Row, error) { return f.Store.Row(ctx, t, programID, id) }
+	switch t {
+	case pin.TablePrograms:
+		return identify(f, call, partDevicePlan)
+	case pin.TableClients, pin.TableZoneKeys:
+		return identify(f, call)
+	}
+	return unless(f, call)
 }
 
-func (f *faults) Client(ctx context.Context, id string) (pin.Client, error) {
-	return identify(f, func() (pin.Client, error) { return f.Store.Client(ctx, id) })
+func (f *faults) List(ctx context.Context, t pin.Table, programID string, p pin.Page) ([]pin.Row, error) {
+	return unless(f, func() ([]pin.Row, error) { return f.Store.List(ctx, t, programID, p) })
 }
 
-func (f *faults) Clients(ctx context.Context, programID string, p pin.Page) ([]pin.Client, error) {
-	return unless(f, func() ([]pin.Client, error) { return f.Store.Clients(ctx, programID, p) })
+func (f *faults) Events(ctx context.Context, q pin.AuditQuery) ([]pin.EventRow, error) {
+	return unless(f, func() ([]pin.EventRow, error) { return f.Store.Events(ctx, q) })
 }
 
-func (f *faults) ZoneKey(ctx context.Context, id string) (pin.ZoneKey, error) {
-	return identify(f, func() (pin.ZoneKey, error) { return f.Store.ZoneKey(ctx, id) })
-}
-
-func (f *faults) Audit(ctx context.Context, q pin.AuditQuery) ([]pin.AuditEvent, error) {
-	return unless(f, func() ([]pin.AuditEvent, error) { return f.Store.Audit(ctx, q) })
-}
-
-func (f *faults) Replay(ctx context.Context, scope, key string) (pin.Replay, error) {
-	return unless(f, func() (pin.Replay, error) { return f.Store.Replay(ctx, scope, key) })
-}
-
-func (f *faults) ServiceRequest(ctx context.Context, number string) (pin.ServiceRequest, error) {
-	return unless(f, func() (pin.ServiceRequest, error) { return f.Store.ServiceRequest(ctx, number) })
+func (f *faults) Numbers(ctx context.Context, sequence, programID string, n int64) (int64, error) {
+	return unless(f, func() (int64, error) { return f.Store.Numbers(ctx, sequence, programID, n) })
 }
 
 func (f *faults) Ping(ctx context.Context) error {

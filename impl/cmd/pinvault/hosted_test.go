@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"crypto/ecdh"
 	"crypto/rand"
 	"encoding/base64"
@@ -20,6 +19,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"pinvault/impl/contract/contracttest"
+	"pinvault/impl/keyring"
 	"pinvault/impl/pin"
 	"pinvault/impl/store/storetest"
 )
@@ -185,7 +185,7 @@ func TestHostedFlows(t *testing.T) {
 	t.Run("who did it, through what, is in the audit trail", func(t *testing.T) {
 		h.reset(t)
 		exchange(t, h, newLink(t, h, "resetpin", blocked)).submit(t, h, "new", "4826").ExpectStatus(http.StatusNoContent)
-		events, err := h.store.Audit(t.Context(), pin.AuditQuery{Chain: "00000000-0000-7000-8000-000000000007", Page: pin.Page{Limit: 1000}})
+		events, err := h.vault.AuditEvents(t.Context(), pin.AuditQuery{Chain: "00000000-0000-7000-8000-000000000007", Page: pin.Page{Limit: 1000}})
 		require.NoError(t, err)
 		last := events[len(events)-3:]
 		for i, want := range []pin.AuditEvent{
@@ -287,7 +287,7 @@ func TestASecretIsGuessedThreeTimesAtMost(t *testing.T) {
 		l := newLink(t, h, "resetpin", normal)
 		statuses := together(50, func(int) int { return try(t, l, wrong) })
 		require.Equal(t, map[int]int{http.StatusNotFound: 50}, statuses)
-		stored, err := h.store.Session(t.Context(), strings.TrimPrefix(l.path, "/hosted/pin/"))
+		stored, err := h.vault.Session(t.Context(), strings.TrimPrefix(l.path, "/hosted/pin/"))
 		require.NoError(t, err)
 		require.Zero(t, stored.ExchangesLeft)
 		require.Equal(t, http.StatusNotFound, try(t, l, l.secret))
@@ -490,7 +490,7 @@ func TestFiftyGuessesAtTheCurrentPINTakeNoMoreThanTheTries(t *testing.T) {
 	together(50, func(int) int { return s.send(t, h, "current", sealed).Status })
 	require.Equal(t, "0", h.triesOf(t, normalToken))
 	s.submit(t, h, "current", "7010").ExpectStatus(http.StatusNotFound)
-	events, err := h.store.Audit(t.Context(), pin.AuditQuery{Chain: "00000000-0000-7000-8000-000000000001", Page: pin.Page{Limit: 1000}})
+	events, err := h.vault.AuditEvents(t.Context(), pin.AuditQuery{Chain: "00000000-0000-7000-8000-000000000001", Page: pin.Page{Limit: 1000}})
 	require.NoError(t, err)
 	compared := 0
 	for _, e := range events {
@@ -562,11 +562,16 @@ func TestWhatIsConfiguredCannotLeaveItsPlace(t *testing.T) {
 	}
 
 	// Should one have come into the database by another way, it does not come out in a header.
-	p, err := h.store.Program(t.Context(), "00000000-0000-7000-8000-00000000a001")
+	row, err := h.store.Row(t.Context(), pin.TablePrograms, "", "00000000-0000-7000-8000-00000000a001")
 	require.NoError(t, err)
+	var p pin.Program
+	require.NoError(t, json.Unmarshal(row.Body, &p))
 	p.FrameAncestors, p.Version = []string{"https://bank.example; script-src *", "https://bank.example"}, p.Version+1
 	p.Branding = map[string]string{"accent": "#000} body{display:none"}
-	require.NoError(t, h.store.InTx(t.Context(), func(tx pin.Tx) error { return tx.UpdateProgram(p) }))
+	row, err = pin.Sealed(keyring.New(keyring.Sandbox(), nil, nil), pin.Row{Table: pin.TablePrograms, ID: p.ID, Version: p.Version}, p)
+	require.NoError(t, err)
+	require.NoError(t, h.store.Swap(t.Context(), pin.Change{Rows: []pin.Row{row}}))
+	h.vault.Reread()
 	reply := h.client.Do(http.MethodGet, newLink(t, h, "setpin", unchosen).path).ExpectStatus(http.StatusOK)
 	require.True(t, strings.HasSuffix(reply.Header.Get("Content-Security-Policy"), "; frame-ancestors https://bank.example 'self'"))
 	require.NotContains(t, string(reply.Body), "display:none")
@@ -605,7 +610,7 @@ func TestNoSecretOfASessionIsKept(t *testing.T) {
 	s.submit(t, h, "current", "918273").ExpectStatus(http.StatusOK)
 	s.submit(t, h, "current", "7010").ExpectStatus(http.StatusOK)
 	s.submit(t, h, "new", "591827364").ExpectStatus(http.StatusNoContent)
-	stored, err := h.store.Session(t.Context(), strings.TrimPrefix(s.path, "/hosted/pin/"))
+	stored, err := h.vault.Session(t.Context(), strings.TrimPrefix(s.path, "/hosted/pin/"))
 	require.NoError(t, err)
 	require.Equal(t, pin.SessionUsed, stored.State)
 	kept, err := json.Marshal(stored)
@@ -623,9 +628,4 @@ func TestNoSecretOfASessionIsKept(t *testing.T) {
 		}
 	}
 	require.Contains(t, places["database"]+places["database-wal"], strings.TrimPrefix(s.path, "/hosted/pin/"), "the session is in what was searched")
-}
-
-// Session fails as the other reads do.
-func (f *faults) Session(ctx context.Context, id string) (pin.Session, error) {
-	return unless(f, func() (pin.Session, error) { return f.Store.Session(ctx, id) })
 }

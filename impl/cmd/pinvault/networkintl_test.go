@@ -145,20 +145,19 @@ func (n *network) pin(t testing.TB, card string) string {
 // settings changes the client's settings, and program the sandbox's main program.
 func (n *network) settings(t testing.TB, change func(*pin.ClientSettings)) {
 	t.Helper()
-	c, err := n.store.Client(t.Context(), "networkintl-sandbox")
-	require.NoError(t, err)
-	change(&c.Settings)
-	c.Version++
-	require.NoError(t, n.store.InTx(t.Context(), func(tx pin.Tx) error { return tx.UpdateClient(c) }))
+	require.NoError(t, n.vault.UpdateClient(t.Context(), "networkintl-sandbox", func(c *pin.Client) error {
+		change(&c.Settings)
+		return nil
+	}, pin.Memo{}))
 }
 
 func (n *network) program(t testing.TB, change func(*pin.Program)) {
 	t.Helper()
-	p, err := n.store.Program(t.Context(), n.fixtures.Text("/cards/normal/programId"))
+	_, err := n.vault.UpdateProgram(t.Context(), n.fixtures.Text("/cards/normal/programId"), func(p *pin.Program) error {
+		change(p)
+		return nil
+	}, pin.Memo{})
 	require.NoError(t, err)
-	change(&p)
-	p.Version++
-	require.NoError(t, n.store.InTx(t.Context(), func(tx pin.Tx) error { return tx.UpdateProgram(p) }))
 }
 
 func TestNetworkIntlFailuresOfCardAndPINAreOneReply(t *testing.T) {
@@ -612,7 +611,7 @@ func TestNetworkIntlParallelChangesHaveOneWinner(t *testing.T) {
 			require.Equal(t, fmt.Sprintf("48%02d", winner), n.pin(t, "normal"))
 
 			wrong := 0
-			events, err := n.store.Audit(context.WithoutCancel(t.Context()), pin.AuditQuery{Chain: n.fixtures.Text("/cards/normal/cardId"), Page: pin.Page{Limit: 1000}})
+			events, err := n.vault.AuditEvents(context.WithoutCancel(t.Context()), pin.AuditQuery{Chain: n.fixtures.Text("/cards/normal/cardId"), Page: pin.Page{Limit: 1000}})
 			require.NoError(t, err)
 			for _, e := range events {
 				if e.Type == pin.EventPINFailed && e.Outcome == string(pin.Mismatch) {

@@ -65,7 +65,7 @@ func run(ctx context.Context, url string, cards, workers int, out string) (err e
 		return err
 	}
 	defer func() { err = errors.Join(err, db.Close()) }()
-	ring := keyring.New(ks, db, nil)
+	ring := keyring.Open(ks, db, nil)
 	vault := pin.NewVault(db, ring, nil, nil)
 	ctx = pin.WithCaller(ctx, pin.Caller{ClientID: "bench"})
 
