@@ -10,11 +10,12 @@ LISTEN       = 127.0.0.1:8080
 DATABASE_URL = sqlite://$(CURDIR)/.local/pinvault.db
 BENCH        = .
 COUNT        = 1
+PACKAGES     = impl/pinblock impl/keyring
 export FUZZTIME ?= 5s
 
 VERSION = $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 
-.PHONY: help run test generate verify lint fuzz contract sdk bench docs clean bin/pinvault
+.PHONY: help run test generate verify lint fuzz mutate contract sdk bench docs clean bin/pinvault
 
 help:
 	@awk -F ' *## ' '/^[a-z]+:.*## / { sub(/:.*/, "", $$1); printf "make %-9s %s\n", $$1, $$2 }' Makefile
@@ -37,6 +38,9 @@ lint: ## golangci-lint over the Go code, shellcheck over the scripts, Spectral a
 
 fuzz: ## every fuzz target for FUZZTIME (5s) each
 	@scripts/fuzz
+
+mutate: ## mutation testing of PACKAGES (impl/pinblock impl/keyring): which changes of their code their own tests miss; see scripts/mutate/run
+	@scripts/mutate/run $(PACKAGES)
 
 bench: ## the benchmarks that match BENCH (all), COUNT (1) times each; targets in scripts/bench/README.md
 	@go version
