@@ -10,11 +10,12 @@ LISTEN       = 127.0.0.1:8080
 DATABASE_URL = sqlite://$(CURDIR)/.local/pinvault.db
 BENCH        = .
 COUNT        = 1
+PACKAGES     = impl/pinblock impl/keyring
 export FUZZTIME ?= 5s
 
 VERSION = $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 
-.PHONY: help run test generate verify lint fuzz contract sdk bench bench-go docs clean bin/pinvault
+.PHONY: help run test generate verify lint fuzz mutate contract sdk bench bench-go docs clean bin/pinvault
 
 help:
 	@awk -F ' *## ' '/^[a-z-]+:.*## / { sub(/:.*/, "", $$1); printf "make %-9s %s\n", $$1, $$2 }' Makefile
@@ -38,11 +39,7 @@ lint: ## golangci-lint over the Go code, shellcheck over the scripts, Spectral a
 fuzz: ## every fuzz target for FUZZTIME (5s) each
 	@scripts/fuzz
 
-bench: bin/pinvault ## the server against a bare net/http and pgx program, under load on PostgreSQL; see scripts/bench/README.md
-	@scripts/packages postgresql wrk
-	@DURABLE=1 scripts/with-postgres go run ./scripts/bench/run
-
-bench-go: ## the Go benchmarks that match BENCH (all), COUNT (1) times each; targets in scripts/bench/README.md
+.PHONY: help run test generate verify lint fuzz mutate contract sdk bench bench-go docs clean bin/pinvault
 	@go version
 	@go test -run '^$$' -bench '$(BENCH)' -benchmem -count '$(COUNT)' ./impl/...
 

@@ -61,6 +61,47 @@ func TestOpenMessage(t *testing.T) {
 	}
 }
 
+// headerOf is a message key's name and a field that makes the first part of a message n bytes long. n is a multiple of 4.
+func headerOf(tb testing.TB, n int) map[string]any {
+	tb.Helper()
+	header := map[string]any{"kid": "mine", "x": ""}
+	text, err := base64.RawURLEncoding.DecodeString(strings.Split(sealed(tb, messageKey, "", header), ".")[0])
+	require.NoError(tb, err)
+	header["x"] = strings.Repeat("x", n/4*3-len(text))
+	return header
+}
+
+// Both limits are those of what is sent, and everything else about these messages is good.
+func TestOpenMessageTakesMessagesUpToItsLimits(t *testing.T) {
+	ring, _ := withMessageKeys(t)
+	const maxHeader, maxMessage = 1024, 2 << 20
+	const longest = (maxMessage - maxHeader - 42) * 3 / 4 // beside the header: four dots, an IV of 16 and a tag of 22
+	for _, test := range []struct {
+		name         string
+		header, text int // bytes, the header's as it is sent
+		message      int // bytes
+		opens        bool
+	}{
+		{"the longest header", maxHeader, 3, maxHeader + 42 + 4, true},
+		{"a longer header", maxHeader + 4, 3, maxHeader + 4 + 42 + 4, false},
+		{"the longest message", maxHeader, longest, maxMessage, true},
+		{"a longer message", maxHeader, longest + 1, maxMessage + 1, false},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			message := sealed(t, messageKey, strings.Repeat("x", test.text), headerOf(t, test.header))
+			require.Equal(t, test.header, strings.IndexByte(message, '.'))
+			require.Len(t, message, test.message)
+			plain, err := ring.OpenMessage(t.Context(), "program", allowed, []byte(message))
+			if !test.opens {
+				require.Equal(t, &pin.Error{Code: pin.Unopenable}, err)
+				return
+			}
+			require.NoError(t, err)
+			require.Len(t, plain, test.text)
+		})
+	}
+}
+
 func TestOpenMessageFailsInOneWay(t *testing.T) {
 	ring, _ := withMessageKeys(t)
 	good := sealed(t, messageKey, "text", named("mine"))
@@ -86,6 +127,7 @@ func TestOpenMessageFailsInOneWay(t *testing.T) {
 		"a key of another's":      sealed(t, messageKey, "text", named("other program's")),
 		"a zone PIN key":          sealed(t, messageKey, "text", named("zone PIN key")),
 		"a retired key":           sealed(t, messageKey, "text", named("retired")),
+		"another enc throughout":  sealed(t, messageKey, "text", named("mine"), jwe.WithContentEncryption(jwa.A128CBC_HS256())),
 		"a short key":             sealed(t, messageKey[:32], "text", named("short"), jwe.WithContentEncryption(jwa.A128GCM())),
 		"a compressed message":    sealed(t, messageKey, "text", named("mine"), jwe.WithCompress(jwa.Deflate())),
 		"a critical header":       sealed(t, messageKey, "text", map[string]any{"kid": "mine", "crit": []string{"exp"}, "exp": 1}),

@@ -7,8 +7,10 @@ import (
 	"crypto/rsa"
 	"crypto/x509"
 	"encoding/hex"
+	"encoding/pem"
 	"fmt"
 	"math/big"
+	"os"
 	"testing"
 	"time"
 
@@ -31,6 +33,16 @@ func pkcs8(tb testing.TB, key any) []byte {
 	der, err := x509.MarshalPKCS8PrivateKey(key)
 	require.NoError(tb, err)
 	return der
+}
+
+// keptRSA is a key of testdata: PKCS#8, DER. Keys that take long to draw, or that outputs are known of, are kept there.
+func keptRSA(tb testing.TB, bits int) []byte {
+	tb.Helper()
+	text, err := os.ReadFile(fmt.Sprintf("testdata/rsa-%d.pem", bits))
+	require.NoError(tb, err)
+	block, _ := pem.Decode(text)
+	require.NotNil(tb, block)
+	return block.Bytes
 }
 
 // rsaRing is a ring with the key as zone key "rsa" of "program".
@@ -131,12 +143,21 @@ func TestRSAKeysThatAreNotTaken(t *testing.T) {
 		"an elliptic curve's": pkcs8(t, ec),
 		"PKCS#1":              x509.MarshalPKCS1PrivateKey(key),
 		"too short":           pkcs8(t, newRSA(t, 1024)),
+		"a byte too long":     keptRSA(t, 4104),
+		"not of whole bytes":  keptRSA(t, 2052),
 		"a public key":        x509.MarshalPKCS1PublicKey(&key.PublicKey),
 		"nothing":             nil,
 	} {
 		_, err := ring.WrapZoneKey("rsa", "program", pin.UsageZonePIN, keyring.RSA, der)
 		require.Equal(t, &pin.Error{Code: pin.InvalidField, Field: "key"}, err, name)
 	}
+}
+
+func TestTheLongestRSAKeyIsTaken(t *testing.T) {
+	ring := keyring.New(keyring.Sandbox(), newStore(), atNoon)
+	row, err := ring.WrapZoneKey("rsa", "program", pin.UsageZonePIN, keyring.RSA, keptRSA(t, 4096))
+	require.NoError(t, err)
+	require.Equal(t, "BB0048", row.CheckValue)
 }
 
 func TestPINKeyDescribesKeysThatTheProgramMayUse(t *testing.T) {
@@ -184,6 +205,17 @@ func TestPINCertificateIsTheKeysOwnAndAlwaysTheSame(t *testing.T) {
 	}
 	_, err = ring.PINCertificate(t.Context(), "other", "rsa")
 	require.Equal(t, pin.UnknownKey, pin.CodeOf(err))
+}
+
+// The serial number is the SHA-256 of the public key (bb0048ae…), cut to 20 bytes that begin with the bits 01.
+func TestSerialNumberOfAPINCertificateFollowsFromTheKey(t *testing.T) {
+	parsed, err := x509.ParsePKCS8PrivateKey(keptRSA(t, 4096))
+	require.NoError(t, err)
+	der, err := rsaRing(t, parsed.(*rsa.PrivateKey)).PINCertificate(t.Context(), "program", "rsa")
+	require.NoError(t, err)
+	c, err := x509.ParseCertificate(der)
+	require.NoError(t, err)
+	require.Equal(t, "7b0048aef044395217cecb9a12cb711cc890e8b9", c.SerialNumber.Text(16))
 }
 
 func TestCheckValueOfAnRSAKeyIsThatOfItsPublicKey(t *testing.T) {

@@ -63,6 +63,8 @@ func TestDegenerateKeys(t *testing.T) {
 		{"two equal halves", k1 + k1, true},
 		{"halves that differ in parity bits only", k1 + k1OtherParity, true},
 		{"halves that differ in one bit that counts", k1 + "0123456789ABCDED", false},
+		{"halves that differ in their first byte alone", k1 + "0323456789ABCDEF", false},
+		{"halves that differ in a byte between equal ones", k1 + "0123456F89ABCDEF", false},
 		{"three different parts", k1 + k2 + k3, false},
 		{"first and last part equal, as strong as double length", k1 + k2 + k1, false},
 		{"first two parts equal", k1 + k1 + k3, true},

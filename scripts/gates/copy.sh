@@ -1,7 +1,7 @@
 # shellcheck shell=bash
-# Sourced by the gates' tests: goes into a copy of the tree as it is at this moment,
-# committed or not, with the tools that are installed already. The copy and what
-# runs in it are gone when the script ends.
+# Sourced by the gates' tests and by mutation testing: goes into a copy of the tree
+# as it is at this moment, committed or not, with the tools that are installed
+# already. The copy and what runs in it are gone when the script ends.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 

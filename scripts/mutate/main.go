@@ -1,0 +1,161 @@
+// Command mutate judges how well the tests of packages notice changes of their code:
+//
+//	go run ./scripts/mutate -gremlins FILE [-workers N] PACKAGE…
+//
+// Gremlins makes the changes, one at a time, and runs the package's own tests against each. What it says is taken
+// with care, since it decides by how `go test` ended:
+//
+//   - A mutant that does not compile fails its tests as well. It is found out here and proves nothing.
+//   - So does one that vet rejects. Vet is off, only tests count.
+//   - A mutant that ran out of time is run once more with a minute for the tests alone. It counts as killed where a
+//     test fails, or where they still run then: it loops.
+//   - Coverage counts statements. Of the conditions of a switch and of constants it says nothing, and gremlins takes
+//     them for not covered. They are run here.
+//   - Tests that draw their inputs draw the same ones each time.
+//
+// It fails where the tests kill less than 95 % of the mutants that they reach or reach less than 95 % of them, where
+// a mutant survives that scripts/mutate/survivors.txt does not name, and where that names one that does not survive.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"strings"
+	"text/tabwriter"
+	"time"
+)
+
+const (
+	survivorsFile = "scripts/mutate/survivors.txt"
+	threshold     = 95.0 // percent
+)
+
+func main() {
+	gremlins := flag.String("gremlins", "", "the gremlins to run, an absolute path")
+	workers := flag.Int("workers", 2, "how many mutants are tried at a time")
+	flag.Parse()
+	if flag.NArg() == 0 || *gremlins == "" {
+		fmt.Fprintln(os.Stderr, "usage: mutate -gremlins FILE [-workers N] PACKAGE…")
+		os.Exit(2)
+	}
+	t := trial{gremlins: *gremlins, workers: *workers, limit: time.Minute, say: say}
+	if err := judge(context.Background(), t, flag.Args()); err != nil {
+		fmt.Fprintln(os.Stderr, "mutate:", err)
+		os.Exit(1)
+	}
+}
+
+// say prints a line.
+func say(format string, args ...any) { _, _ = fmt.Fprintf(os.Stdout, format+"\n", args...) }
+
+// judge tries the packages one after another and writes what was found, a table last.
+func judge(ctx context.Context, t trial, packages []string) error {
+	text, err := os.ReadFile(survivorsFile)
+	if err != nil {
+		return err
+	}
+	listed, err := parseSurvivors(string(text))
+	if err != nil {
+		return fmt.Errorf("%s: %w", survivorsFile, err)
+	}
+	var rows []count
+	good := true
+	for _, pkg := range packages {
+		pkg = strings.TrimSuffix(strings.TrimPrefix(pkg, "./"), "/")
+		mutants, err := t.run(ctx, pkg)
+		if err != nil {
+			return fmt.Errorf("%s: %w", pkg, err)
+		}
+		rows = append(rows, countOf(pkg, mutants))
+		findings, fine := report(pkg, mutants, listed)
+		for _, finding := range findings {
+			t.say("%s", finding)
+		}
+		good = good && fine
+	}
+	lines, fine := table(rows)
+	t.say("\n%s", lines)
+	if !good || !fine {
+		return errors.New("not good enough, see above")
+	}
+	return nil
+}
+
+// report says what is wrong with a package, and whether something is. What no test reaches is said too, but is a
+// matter of the threshold.
+func report(pkg string, mutants []*mutant, listed map[string]int) (findings []string, good bool) {
+	good = true
+	found := map[string]int{}
+	for _, m := range mutants {
+		switch m.status {
+		case notCovered:
+			findings = append(findings, fmt.Sprintf("no test reaches %s:%d: %s", m.file, m.line, m.name()))
+		case lived:
+			if found[m.name()]++; found[m.name()] > listed[m.name()] {
+				good = false
+				findings = append(findings, fmt.Sprintf("survives at %s:%d, and is not in %s; kill it, or list it with its reason:\n%s",
+					m.file, m.line, survivorsFile, m.name()))
+			}
+		}
+	}
+	for _, name := range stale(pkg, listed, found) {
+		good = false
+		findings = append(findings, fmt.Sprintf("does not survive any more, take it out of %s:\n%s", survivorsFile, name))
+	}
+	return findings, good
+}
+
+// count is how the mutants of a package ended.
+type count struct {
+	pkg string
+	of  map[status]int
+}
+
+func countOf(pkg string, mutants []*mutant) count {
+	c := count{pkg, map[status]int{}}
+	for _, m := range mutants {
+		c.of[m.status]++
+	}
+	return c
+}
+
+// efficacy is the share of the mutants that tests reach that they kill, in percent.
+func (c count) efficacy() float64 {
+	dead := c.of[killed] + c.of[loops]
+	return percent(dead, dead+c.of[lived])
+}
+
+// coverage is the share of the mutants that tests reach, in percent.
+func (c count) coverage() float64 {
+	reached := c.of[killed] + c.of[loops] + c.of[lived]
+	return percent(reached, reached+c.of[notCovered])
+}
+
+func percent(part, whole int) float64 {
+	if whole == 0 {
+		return 0 // a package without mutants is a mistake
+	}
+	return 100 * float64(part) / float64(whole)
+}
+
+// table is a line for each package; good where all are above both thresholds.
+func table(rows []count) (lines string, good bool) {
+	good = true
+	cells := []byte("package\tkilled\tloop\tsurvive\tnot reached\tdo not compile\tefficacy\tcoverage\t\n")
+	for _, c := range rows {
+		verdict := "ok"
+		if c.efficacy() < threshold || c.coverage() < threshold {
+			good, verdict = false, fmt.Sprintf("below %.0f %%", threshold)
+		}
+		cells = fmt.Appendf(cells, "%s\t%d\t%d\t%d\t%d\t%d\t%.1f %%\t%.1f %%\t  %s\n", c.pkg, c.of[killed], c.of[loops], c.of[lived],
+			c.of[notCovered], c.of[notViable], c.efficacy(), c.coverage(), verdict)
+	}
+	var text strings.Builder
+	w := tabwriter.NewWriter(&text, 0, 0, 2, ' ', tabwriter.AlignRight)
+	_, _ = w.Write(cells) // into memory
+	_ = w.Flush()
+	return strings.TrimRight(text.String(), "\n"), good
+}
