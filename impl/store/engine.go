@@ -1,12 +1,16 @@
 package store
 
 import (
+	"context"
+	"database/sql"
+	"database/sql/driver"
 	"errors"
 	"net/url"
 	"os"
 	"strings"
 	"time"
 
+	gosqlite "github.com/glebarez/go-sqlite"
 	"github.com/glebarez/sqlite"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/stdlib"
@@ -50,8 +54,13 @@ func connect(databaseURL string) (engine, gorm.Dialector, error) {
 // sqliteDialector makes the file, if need be, for its owner only. SQLite gives its companions, -wal and
 // -shm, the same mode.
 func sqliteDialector(path string) (gorm.Dialector, error) {
-	if path == "" || strings.Contains(path, "?") {
+	switch {
+	case path == "" || strings.Contains(path, "?"):
 		return nil, errors.New("database URL: sqlite:// is followed by a path and nothing else")
+	case path == ":memory:":
+		return nil, errors.New("database URL: sqlite://:memory: would forget every PIN when the server stops, and be another database to each connection: name a file")
+	case strings.HasPrefix(path, "//"): // four slashes, as SQLAlchemy and others write an absolute path
+		path = "/" + strings.TrimLeft(path, "/")
 	}
 	// Only a file that was not there is opened here: closing one would end the locks that another Store
 	// of this process holds on it.
@@ -73,9 +82,24 @@ func sqliteDialector(path string) (gorm.Dialector, error) {
 			"secure_delete(ON)", // what is forgotten is overwritten
 		},
 	}
-	file := url.URL{Scheme: "file", OmitHost: true, Path: path, RawQuery: options.Encode()}
-	return sqlite.Open(file.String()), nil
+	dsn := url.URL{Scheme: "file", OmitHost: true, Path: path, RawQuery: options.Encode()}
+	return &sqlite.Dialector{Conn: sql.OpenDB(sqliteFile{path: path, dsn: dsn.String()})}, nil
 }
+
+// sqliteFile opens connections to a file for database/sql, and names it where that fails.
+type sqliteFile struct{ path, dsn string }
+
+// Connect is driver.Connector's.
+func (f sqliteFile) Connect(context.Context) (driver.Conn, error) {
+	conn, err := f.Driver().Open(f.dsn)
+	if err != nil {
+		return nil, &sqliteFileError{path: f.path, err: err}
+	}
+	return conn, nil
+}
+
+// Driver is driver.Connector's.
+func (f sqliteFile) Driver() driver.Driver { return new(gosqlite.Driver) }
 
 func postgresDialector(databaseURL string) (gorm.Dialector, error) {
 	config, err := pgx.ParseConfig(databaseURL)
