@@ -12,8 +12,6 @@ import (
 
 	gosqlite "github.com/glebarez/go-sqlite"
 	"github.com/glebarez/sqlite"
-	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/stdlib"
 	"github.com/pressly/goose/v3"
 	"gorm.io/driver/postgres"
 	"gorm.io/gorm"
@@ -29,6 +27,7 @@ type engine struct {
 	oneWriter  bool
 	references string // SQL: a card's references as a JSON array of [kind, value], but for the PAN
 	numbers    numbers
+	sessions   *sessions // PostgreSQL's
 }
 
 // connectTimeout is what a connection to PostgreSQL may take, unless the URL says otherwise: a request
@@ -44,9 +43,12 @@ func connect(databaseURL string) (engine, gorm.Dialector, error) {
 		return engine{migrations: "sqlite", goose: goose.DialectSQLite3, maxConns: 8, oneWriter: true,
 			references: "json_group_array(json_array(r.kind, r.value))", numbers: sqliteNumbers}, d, err
 	case "postgres", "postgresql":
-		d, err := postgresDialector(databaseURL)
+		s, err := newSessions(databaseURL)
+		if err != nil {
+			return engine{}, nil, errors.New("database URL: not one that PostgreSQL's clients understand") // err may hold the password
+		}
 		return engine{migrations: "postgres", goose: goose.DialectPostgres, maxConns: 20,
-			references: "json_agg(json_build_array(r.kind, r.value))", numbers: postgresNumbers}, d, err
+			references: "json_agg(json_build_array(r.kind, r.value))", numbers: postgresNumbers, sessions: s}, postgres.New(postgres.Config{Conn: sql.OpenDB(s)}), nil
 	}
 	return engine{}, nil, errors.New("database URL: neither sqlite:// nor postgres://")
 }
@@ -100,14 +102,3 @@ func (f sqliteFile) Connect(context.Context) (driver.Conn, error) {
 
 // Driver is driver.Connector's.
 func (f sqliteFile) Driver() driver.Driver { return new(gosqlite.Driver) }
-
-func postgresDialector(databaseURL string) (gorm.Dialector, error) {
-	config, err := pgx.ParseConfig(databaseURL)
-	if err != nil {
-		return nil, errors.New("database URL: not one that PostgreSQL's clients understand") // err may hold the password
-	}
-	if config.ConnectTimeout == 0 {
-		config.ConnectTimeout = connectTimeout
-	}
-	return postgres.New(postgres.Config{Conn: stdlib.OpenDB(*config)}), nil
-}
