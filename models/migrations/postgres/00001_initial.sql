@@ -1,5 +1,9 @@
 -- +goose Up
 
+-- Any number of processes may migrate at once: each version is one transaction, and the index below
+-- makes it fail in all of them but the first.
+CREATE UNIQUE INDEX goose_db_version_once ON goose_db_version (version_id);
+
 -- Identifiers are compared and ordered byte by byte (COLLATE "C"), as Go and SQLite do, whatever the
 -- database's own collation: pages of a list continue after an id.
 
