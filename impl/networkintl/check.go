@@ -45,14 +45,21 @@ func (a *API) seek(ctx context.Context) (tenant, error) {
 	if who.ClientID == "" {
 		return tenant{}, &pin.Error{Code: pin.Unauthorized}
 	}
-	if who.ProgramID == "" {
-		return tenant{}, &pin.Error{Code: pin.Forbidden}
+	client, err := a.vault.Client(ctx, who.ClientID)
+	if pin.CodeOf(err) == pin.NotFound { // revoked since its token was verified
+		err = &pin.Error{Code: pin.Unauthorized}
 	}
-	program, err := a.vault.Program(ctx, who.ProgramID)
+	if err == nil && client.ProgramID == "" {
+		err = &pin.Error{Code: pin.Forbidden}
+	}
 	if err != nil {
 		return tenant{}, err
 	}
-	return tenant{program, who.Settings}, nil
+	program, err := a.vault.Program(ctx, client.ProgramID)
+	if err != nil {
+		return tenant{}, err
+	}
+	return tenant{program, client.Settings}, nil
 }
 
 // zone is the program's time zone, that of the United Arab Emirates where there is no program to ask.

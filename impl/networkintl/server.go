@@ -31,6 +31,7 @@ const (
 type Vault interface {
 	ChangePIN(ctx context.Context, q pin.Query, old, chosen pin.Offer, m pin.Memo) (pin.Verification, error)
 	Remember(ctx context.Context, result any, m pin.Memo) error
+	Client(ctx context.Context, id string) (pin.Client, error)
 	Program(ctx context.Context, id string) (pin.Program, error)
 }
 

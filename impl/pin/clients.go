@@ -41,7 +41,7 @@ func (v *Vault) CreateClient(ctx context.Context, c Client, secret string, m Mem
 // UpdateClient changes a client's name, scopes and settings: NotFound, Forbidden, Conflict, and what patch
 // returns.
 func (v *Vault) UpdateClient(ctx context.Context, id string, patch func(*Client) error, m Memo) error {
-	before, err := v.Client(ctx, id)
+	before, err := v.standing(ctx, id)
 	if err != nil {
 		return err
 	}
@@ -59,7 +59,7 @@ func (v *Vault) UpdateClient(ctx context.Context, id string, patch func(*Client)
 // RotateClient gives a client a new secret. The old one serves on for overlap, so that the partner
 // can roll over without an outage: NotFound, Conflict.
 func (v *Vault) RotateClient(ctx context.Context, id string, overlap time.Duration, m Memo) (Client, string, error) {
-	c, err := v.Client(ctx, id)
+	c, err := v.standing(ctx, id)
 	if err != nil {
 		return Client{}, "", err
 	}
@@ -75,7 +75,7 @@ func (v *Vault) RotateClient(ctx context.Context, id string, overlap time.Durati
 
 // RevokeClient ends a client for good. Tokens that it holds end with it: NotFound, Conflict.
 func (v *Vault) RevokeClient(ctx context.Context, id string, m Memo) error {
-	c, err := v.Client(ctx, id)
+	c, err := v.standing(ctx, id)
 	if err != nil {
 		return err
 	}
@@ -123,16 +123,28 @@ func (v *Vault) openClient(ctx context.Context, row Row) (Client, error) {
 	return c, nil
 }
 
-// Client finds an active client in the caller's reach: NotFound.
+// Client finds an active client in the caller's reach: NotFound. A change by another process shows within
+// a second.
 func (v *Vault) Client(ctx context.Context, id string) (Client, error) {
-	c, err := v.client(ctx, id)
-	if err == nil && (!c.Active() || !CallerFrom(ctx).Reaches(c.ProgramID)) {
-		err = &Error{Code: NotFound}
+	return reached(ctx)(v.recentClient(ctx, id))
+}
+
+// reached is NotFound for a client that was revoked or is out of the caller's reach.
+func reached(ctx context.Context) func(Client, error) (Client, error) {
+	return func(c Client, err error) (Client, error) {
+		if err == nil && (!c.Active() || !CallerFrom(ctx).Reaches(c.ProgramID)) {
+			err = &Error{Code: NotFound}
+		}
+		if err != nil {
+			return Client{}, err
+		}
+		return c, nil
 	}
-	if err != nil {
-		return Client{}, err
-	}
-	return c, nil
+}
+
+// standing is Client for who is about to change it: as it stands.
+func (v *Vault) standing(ctx context.Context, id string) (Client, error) {
+	return reached(ctx)(v.client(ctx, id))
 }
 
 // Clients lists the active clients in the caller's reach.

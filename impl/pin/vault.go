@@ -299,6 +299,9 @@ func (v *Vault) change(ctx context.Context, rec Record, d deed, m Memo) (Change,
 	if d.card != nil {
 		next.Card = *d.card
 	}
+	if d.Refusal != "" { // what was refused is in the trail, and may be asked for once more
+		m.Keep, m.Session = nil, nil
+	}
 	events := make([]AuditEvent, len(d.Happenings))
 	for i, h := range d.Happenings {
 		events[i] = AuditEvent{Type: h.Type, CardID: rec.Card.ID, Outcome: h.Outcome, Subject: h.Subject, Changes: h.Changes}

@@ -1,15 +1,17 @@
 package store
 
 import (
+	"context"
+	"database/sql"
+	"database/sql/driver"
 	"errors"
 	"net/url"
 	"os"
 	"strings"
 	"time"
 
+	gosqlite "github.com/glebarez/go-sqlite"
 	"github.com/glebarez/sqlite"
-	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/stdlib"
 	"github.com/pressly/goose/v3"
 	"gorm.io/driver/postgres"
 	"gorm.io/gorm"
@@ -23,10 +25,11 @@ type engine struct {
 	goose      goose.Dialect
 	maxConns   int
 	oneWriter  bool
-	function   bool     // swap_card is there
-	sharded    bool     // the tables are spread over machines
-	unguard    []string // SQL that lets audit events be deleted, and
-	guard      []string // that does not, but for triggers that must be made again
+	function   bool      // swap_card is there
+	sharded    bool      // the tables are spread over machines
+	unguard    []string  // SQL that lets audit events be deleted, and
+	guard      []string  // that does not, but for triggers that must be made again
+	sessions   *sessions // PostgreSQL's
 }
 
 // connectTimeout is what a connection to PostgreSQL may take, unless the URL says otherwise: a request
@@ -42,9 +45,14 @@ func connect(databaseURL string) (engine, gorm.Dialector, error) {
 		return engine{migrations: "sqlite", goose: goose.DialectSQLite3, maxConns: 8, oneWriter: true,
 			unguard: []string{"DROP TRIGGER audit_events_no_update", "DROP TRIGGER audit_events_no_delete"}}, d, err
 	case "postgres", "postgresql":
-		d, err := postgresDialector(databaseURL)
+		s, err := newSessions(databaseURL)
+		if err != nil {
+			return engine{}, nil, errors.New("database URL: not one that PostgreSQL's clients understand") // err may hold the password
+		}
 		return engine{migrations: "postgres", goose: goose.DialectPostgres, maxConns: 20,
-			function: true, unguard: []string{"ALTER TABLE audit_events DISABLE TRIGGER USER"}, guard: []string{"ALTER TABLE audit_events ENABLE TRIGGER USER"}}, d, err
+			function: true, sessions: s,
+			unguard: []string{"ALTER TABLE audit_events DISABLE TRIGGER USER"}, guard: []string{"ALTER TABLE audit_events ENABLE TRIGGER USER"},
+		}, postgres.New(postgres.Config{Conn: sql.OpenDB(s)}), nil
 	}
 	return engine{}, nil, errors.New("database URL: neither sqlite:// nor postgres://")
 }
@@ -52,8 +60,13 @@ func connect(databaseURL string) (engine, gorm.Dialector, error) {
 // sqliteDialector makes the file, if need be, for its owner only. SQLite gives its companions, -wal and
 // -shm, the same mode.
 func sqliteDialector(path string) (gorm.Dialector, error) {
-	if path == "" || strings.Contains(path, "?") {
+	switch {
+	case path == "" || strings.Contains(path, "?"):
 		return nil, errors.New("database URL: sqlite:// is followed by a path and nothing else")
+	case path == ":memory:":
+		return nil, errors.New("database URL: sqlite://:memory: would forget every PIN when the server stops, and be another database to each connection: name a file")
+	case strings.HasPrefix(path, "//"): // four slashes, as SQLAlchemy and others write an absolute path
+		path = "/" + strings.TrimLeft(path, "/")
 	}
 	// Only a file that was not there is opened here: closing one would end the locks that another Store
 	// of this process holds on it.
@@ -75,17 +88,21 @@ func sqliteDialector(path string) (gorm.Dialector, error) {
 			"secure_delete(ON)", // what is forgotten is overwritten
 		},
 	}
-	file := url.URL{Scheme: "file", OmitHost: true, Path: path, RawQuery: options.Encode()}
-	return sqlite.Open(file.String()), nil
+	dsn := url.URL{Scheme: "file", OmitHost: true, Path: path, RawQuery: options.Encode()}
+	return &sqlite.Dialector{Conn: sql.OpenDB(sqliteFile{path: path, dsn: dsn.String()})}, nil
 }
 
-func postgresDialector(databaseURL string) (gorm.Dialector, error) {
-	config, err := pgx.ParseConfig(databaseURL)
+// sqliteFile opens connections to a file for database/sql, and names it where that fails.
+type sqliteFile struct{ path, dsn string }
+
+// Connect is driver.Connector's.
+func (f sqliteFile) Connect(context.Context) (driver.Conn, error) {
+	conn, err := f.Driver().Open(f.dsn)
 	if err != nil {
-		return nil, errors.New("database URL: not one that PostgreSQL's clients understand") // err may hold the password
+		return nil, &sqliteFileError{path: f.path, err: err}
 	}
-	if config.ConnectTimeout == 0 {
-		config.ConnectTimeout = connectTimeout
-	}
-	return postgres.New(postgres.Config{Conn: stdlib.OpenDB(*config)}), nil
+	return conn, nil
 }
+
+// Driver is driver.Connector's.
+func (f sqliteFile) Driver() driver.Driver { return new(gosqlite.Driver) }

@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"database/sql"
 	"database/sql/driver"
 	"errors"
 	"fmt"
@@ -30,6 +31,10 @@ func TestFailuresAreSortedByWhatTheCallerCanDo(t *testing.T) {
 		{"serialization failure", state("40001"), pin.Unavailable, true, true},
 		{"deadlock", state("40P01"), pin.Unavailable, true, true},
 		{"prepared statement unknown", state("26000"), pin.Unavailable, true, true},
+		{"prepared statement of another session", state("42P05"), pin.Unavailable, true, true},
+		{"a pooler without a server", state("08P01"), pin.Unavailable, false, false},
+		{"PostgreSQL's word in others'", fmt.Errorf("migration: %w", errors.Join(errors.New("rollback"), state("40001"))), pin.Unavailable, true, true},
+		{"a call out of time in others' words", fmt.Errorf("timeout: %w", context.DeadlineExceeded), pin.Unavailable, true, false},
 		{"prepared statement stale", state("0A000"), pin.Unavailable, true, true},
 		{"terminated by an administrator", state("57P01"), pin.Unavailable, true, false},
 		{"starting up", state("57P03"), pin.Unavailable, false, false},
@@ -72,5 +77,40 @@ func TestPostgresErrorsTellNoValues(t *testing.T) {
 		}
 		require.ErrorContains(t, err, e.Code)
 		require.ErrorContains(t, err, e.TableName)
+	}
+}
+
+func TestUnexpectedErrorsAreNamedWithoutTheirValues(t *testing.T) {
+	const secret = "453201511283"
+	for _, c := range []struct {
+		name string
+		err  error
+		says string
+	}{
+		{"an argument", fmt.Errorf("failed to encode args[%d]: %w", 0, fmt.Errorf("unable to encode %#v into binary format", secret)), "failed to encode args; unable to encode"},
+		{"a column", fmt.Errorf("sql: Scan error on column index %d, name %q: %w", 1, "value", fmt.Errorf("converting driver.Value type string (%q) to a int64", secret)), "sql: Scan error on column; converting driver.Value type"},
+		{"a setting of the session", fmt.Errorf("exec: %w", errors.New("simple protocol queries must be run with client_encoding=UTF8")), "client_encoding=UTF8"},
+		{"a statement that the pooler has lost", fmt.Errorf("failed to deallocate cached statement(s): %w", errors.New(secret)), "failed to deallocate cached statement(s)"},
+		{"the protocol", fmt.Errorf("received unexpected message: %w", errors.New(secret)), "received unexpected message"},
+		{"a transaction that has ended", fmt.Errorf("begin: %w", sql.ErrTxDone), "transaction has already been committed or rolled back"},
+		{"anything else", fmt.Errorf("%w", errors.New(secret)), "*fmt.wrapError around *errors.errorString, whose words may hold a value"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			err := new(Store).fail(context.Background(), c.err, "")
+			require.Equal(t, pin.Internal, pin.CodeOf(err))
+			require.ErrorContains(t, err, c.says)
+			require.NotContains(t, fmt.Sprintf("%v %+v %#v", err, err, errors.Unwrap(err)), secret)
+		})
+	}
+}
+
+func TestFailuresThatDoNotPassNameTheirCure(t *testing.T) {
+	for message, e := range map[string]*pgconn.PgError{
+		"ALTER ROLE":              {Code: "08P01", Message: "unsupported startup parameter: search_path"},
+		"default_query_exec_mode": {Code: "42P05", Message: `prepared statement "stmtcache_1" already exists`},
+		"out of the database URL": {Code: "26000", Message: `prepared statement "stmtcache_1" does not exist`},
+		"server_login_retry":      {Code: "08P01", Message: "server login has been failing, try again later (server_login_retry)"},
+	} {
+		require.ErrorContains(t, new(Store).fail(context.Background(), fmt.Errorf("query: %w", e), ""), message)
 	}
 }

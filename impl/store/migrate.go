@@ -2,21 +2,26 @@ package store
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 
 	"github.com/pressly/goose/v3"
-	"github.com/pressly/goose/v3/lock"
 
 	"pinvault/impl/pin"
 	"pinvault/models"
 )
 
 // Migrate brings the schema to what this program needs: Unavailable, or Internal when a migration fails
-// or the schema is newer than the program. Any number of processes may do it at once: with PostgreSQL
-// they wait for each other; with SQLite each version succeeds in one of them, and the others look again.
+// or the schema is newer than the program. Any number of processes may do it at once, through a pooler
+// too: each version succeeds in one of them, and the others look again.
 func (s *Store) Migrate(ctx context.Context) error {
-	provider, err := s.migrations()
+	pool := s.pool
+	if s.engine.sessions != nil {
+		pool = sql.OpenDB(oneByOne{s.engine.sessions})
+		defer func() { _ = pool.Close() }()
+	}
+	provider, err := s.migrations(pool)
 	if err != nil {
 		return err
 	}
@@ -25,13 +30,16 @@ func (s *Store) Migrate(ctx context.Context) error {
 		if have > want {
 			return &pin.Error{Code: pin.Internal, Err: fmt.Errorf("schema version %d is newer than this program's %d", have, want)}
 		}
-		_, failure := provider.Up(ctx)
+		failure := s.retry(ctx, func() error { // goose asks anew where it stands
+			_, err := provider.Up(ctx)
+			return s.migrationFailure(ctx, err)
+		})
 		if failure == nil {
 			return nil
 		}
 		before := have
 		if have, want, err = s.SchemaVersion(ctx); have == before {
-			return s.migrationFailure(ctx, failure)
+			return failure
 		}
 	}
 	return err
@@ -39,7 +47,7 @@ func (s *Store) Migrate(ctx context.Context) error {
 
 // SchemaVersion is the version that the database has, 0 for none, and the one that this program wants.
 func (s *Store) SchemaVersion(ctx context.Context) (have, want int64, err error) {
-	provider, err := s.migrations()
+	provider, err := s.migrations(s.pool)
 	if err != nil {
 		return 0, 0, err
 	}
@@ -47,20 +55,12 @@ func (s *Store) SchemaVersion(ctx context.Context) (have, want int64, err error)
 	return have, want, s.fail(ctx, err, "")
 }
 
-func (s *Store) migrations() (*goose.Provider, error) {
+func (s *Store) migrations(pool *sql.DB) (*goose.Provider, error) {
 	files, err := models.Migrations(s.engine.migrations)
 	if err != nil {
 		return nil, err
 	}
-	options := []goose.ProviderOption{goose.WithDisableGlobalRegistry(true)}
-	if s.engine.goose == goose.DialectPostgres {
-		locker, err := lock.NewPostgresSessionLocker(lock.WithLockTimeout(1, 300)) // asks every second for five minutes
-		if err != nil {
-			return nil, err
-		}
-		options = append(options, goose.WithSessionLocker(locker))
-	}
-	return goose.NewProvider(s.engine.goose, s.pool, files, options...)
+	return goose.NewProvider(s.engine.goose, pool, files, goose.WithDisableGlobalRegistry(true))
 }
 
 // migrationFailure names the migration that failed.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -38,7 +39,7 @@ func TestTheFilesOfSQLiteAreTheirOwnersOnly(t *testing.T) {
 
 func TestSQLitePathsAreTakenAsTheyAre(t *testing.T) {
 	t.Chdir(t.TempDir())
-	for _, path := range []string{"relative.db", "a b%20c+d&e=f#g.db", "é.db", filepath.Join(t.TempDir(), "absolute.db")} {
+	for _, path := range []string{"relative.db", "a b%20c+d&e=f#g.db", "é.db", filepath.Join(t.TempDir(), "absolute.db"), "/" + filepath.Join(t.TempDir(), "four slashes.db")} {
 		open(t, "sqlite://"+path)
 		require.FileExists(t, path)
 	}
@@ -105,6 +106,35 @@ func TestAFullDiskIsUnavailableAndLosesNothing(t *testing.T) {
 	require.NoError(t, s.InTx(context.Background(), func(tx pin.Tx) error { return tx.ResetTries("card-0", 1) }))
 }
 
+func TestAFileThatIsNoDatabaseIsNamedInPlainWords(t *testing.T) {
+	folder := t.TempDir()
+	file := func(name, content string, mode os.FileMode) string {
+		path := filepath.Join(folder, name)
+		require.NoError(t, os.WriteFile(path, []byte(content), mode))
+		return path
+	}
+	for _, c := range []struct {
+		name, path, says string
+		anybody          bool // root too
+	}{
+		{"a folder", folder, "is a folder", true},
+		{"a file of another kind", file("letter.txt", strings.Repeat("Dear Sir or Madam, ", 100), 0o600), "is not a database", true},
+		{"a folder that is not there", filepath.Join(folder, "none", "pinvault.db"), "no such file or directory", true},
+		{"a file that this user may not read", file("closed.db", "", 0), "must be readable and writable", false},
+		{"a file that this user may not write", file("read-only.db", "", 0o400), "is read-only", false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			if os.Getuid() == 0 && !c.anybody {
+				t.Skip("root may")
+			}
+			_, err := Open(context.Background(), "sqlite://"+c.path, Options{})
+			require.ErrorContains(t, err, c.says)
+			require.ErrorContains(t, err, c.path)
+			require.NotContains(t, err.Error(), "out of memory")
+		})
+	}
+}
+
 func TestOpenRefusesWhatItCannotUse(t *testing.T) {
 	const password = "correcthorse"
 	for _, c := range []struct {
@@ -115,6 +145,7 @@ func TestOpenRefusesWhatItCannotUse(t *testing.T) {
 		{"a path", "/var/lib/pinvault.db", pin.Internal},
 		{"another database", "mysql://pinvault:" + password + "@localhost/pinvault", pin.Internal},
 		{"SQLite without a path", "sqlite://", pin.Internal},
+		{"SQLite in memory", "sqlite://:memory:", pin.Internal},
 		{"SQLite with options", "sqlite:///tmp/pinvault.db?mode=ro", pin.Internal},
 		{"SQLite in a folder that is not there", "sqlite://" + filepath.Join(t.TempDir(), "none", "pinvault.db"), pin.Unavailable},
 		{"SQLite in the place of a folder", "sqlite://" + t.TempDir(), pin.Unavailable},

@@ -41,8 +41,8 @@ var _ pin.Store = (*Store)(nil)
 // An acknowledged change survives a crash: SQLite runs with synchronous=FULL. With PostgreSQL it is the
 // server's synchronous_commit that decides, on by default.
 //
-// Behind a pooler that hands a connection on after each transaction, prepared statements must be off:
-// default_query_exec_mode=exec in the URL.
+// A pooler that hands a connection on after each transaction is noticed and served without prepared
+// statements, unless default_query_exec_mode in the URL says how.
 func Open(ctx context.Context, url string, o Options) (*Store, error) {
 	engine, dialector, err := connect(url)
 	if err != nil {

@@ -10,6 +10,10 @@
 -- Identifiers are compared and ordered byte by byte (COLLATE "C"), as Go and SQLite do, whatever the
 -- database's own collation: pages of a list continue after an id. Times are microseconds since 1970.
 
+-- Any number of processes may migrate at once: each version is one transaction, and the index below
+-- makes it fail in all of them but the first.
+CREATE UNIQUE INDEX goose_db_version_once ON goose_db_version (version_id);
+
 CREATE TABLE settings (
     key   text COLLATE "C" PRIMARY KEY,
     value text NOT NULL
