@@ -10,7 +10,7 @@ LISTEN       = 127.0.0.1:8080
 DATABASE_URL = sqlite://$(CURDIR)/.local/pinvault.db
 BENCH        = .
 COUNT        = 1
-PACKAGES     = impl/pinblock impl/keyring
+PACKAGES     = impl/pin impl/pinblock impl/keyring
 export FUZZTIME ?= 5s
 
 VERSION = $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
@@ -39,7 +39,14 @@ lint: ## golangci-lint over the Go code, shellcheck over the scripts, Spectral a
 fuzz: ## every fuzz target for FUZZTIME (5s) each
 	@scripts/fuzz
 
-.PHONY: help run test generate verify lint fuzz mutate contract sdk bench bench-go docs clean bin/pinvault
+mutate: ## mutation testing of PACKAGES (impl/pin impl/pinblock impl/keyring): which changes of their code their own tests miss; see scripts/mutate/run
+	@scripts/mutate/run $(PACKAGES)
+
+bench: bin/pinvault ## the server against a bare net/http and pgx program, under load on PostgreSQL; see scripts/bench/README.md
+	@scripts/packages postgresql wrk
+	@DURABLE=1 scripts/with-postgres go run ./scripts/bench/run
+
+bench-go: ## the Go benchmarks that match BENCH (all), COUNT (1) times each; targets in scripts/bench/README.md
 	@go version
 	@go test -run '^$$' -bench '$(BENCH)' -benchmem -count '$(COUNT)' ./impl/...
 
