@@ -93,7 +93,7 @@ func (r EventRow) macInput(previous []byte) []byte {
 // event is what a row says. Whether it is true its chain tells.
 func (r EventRow) event() (AuditEvent, error) {
 	var e AuditEvent
-	if json.Unmarshal(r.Body, &e) != nil { // whose text would quote the row
+	if !decode(r.Body, &e) {
 		return AuditEvent{}, &Error{Code: Internal, Err: errTampered}
 	}
 	e.ID, e.Chain, e.Seq, e.ProgramID, e.MAC = r.ID, r.Chain, r.Seq, r.ProgramID, r.MAC
@@ -120,9 +120,9 @@ func (v *Vault) chained(head Head, chain, programID string, events []AuditEvent)
 		if err != nil {
 			return nil, head, &Error{Code: Internal, Err: err}
 		}
-		body, err := json.Marshal(e)
+		body, err := encode(e)
 		if err != nil {
-			return nil, head, &Error{Code: Internal, Err: err}
+			return nil, head, err
 		}
 		rows[i] = EventRow{Chain: chain, Seq: head.Seq + 1, ID: id.String(), ProgramID: programID, Body: body}
 		if rows[i].MAC, err = v.keys.MAC(UseAudit, rows[i].macInput(head.MAC)); err != nil {

@@ -2,11 +2,29 @@ package pin
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"strconv"
 	"time"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
 )
+
+// encode and decode are how everything is written that rests under a seal or in the trail. Seals cover
+// the text as it stands, so it need not be the only way to write it.
+func encode(what any) ([]byte, error) {
+	text, err := json.Marshal(what, jsontext.AllowInvalidUTF8(true))
+	if err != nil {
+		return nil, &Error{Code: Internal, Err: errEncoding} // whose text would quote it
+	}
+	return text, nil
+}
+
+func decode(text []byte, into any) bool {
+	return json.Unmarshal(text, into, jsontext.AllowInvalidUTF8(true)) == nil
+}
+
+var errEncoding = errors.New("what was to be kept cannot be written")
 
 // Everything that decides about a card or a caller rests under a seal: a MAC, under a key of its own use,
 // over the whole row and its place. A row that was changed, moved or put together from two fails its
@@ -42,8 +60,8 @@ func (r CardRow) sealInput() []byte {
 // Sealed is a row that says body, under its seal.
 func Sealed(keys MACs, r Row, body any) (Row, error) {
 	var err error
-	if r.Body, err = json.Marshal(body); err != nil {
-		return Row{}, &Error{Code: Internal, Err: err}
+	if r.Body, err = encode(body); err != nil {
+		return Row{}, err
 	}
 	r.Seal, err = keys.MAC(UseSeal, r.sealInput())
 	return r, err
@@ -51,7 +69,7 @@ func Sealed(keys MACs, r Row, body any) (Row, error) {
 
 // unseal reads a row into body.
 func unseal(keys MACs, r Row, body any) error {
-	if !keys.VerifyMAC(UseSeal, r.sealInput(), r.Seal) || json.Unmarshal(r.Body, body) != nil {
+	if !keys.VerifyMAC(UseSeal, r.sealInput(), r.Seal) || !decode(r.Body, body) {
 		return &Error{Code: Internal, Err: errTampered}
 	}
 	return nil
@@ -70,12 +88,12 @@ func (v *Vault) sealCard(rec Record, detailsToo bool) (CardRow, error) {
 	r := CardRow{ID: rec.Card.ID, ProgramID: rec.Card.ProgramID, Revision: rec.revision + 1, Details: rec.details}
 	var err error
 	if detailsToo {
-		if r.Details, err = json.Marshal(rec.Card); err != nil {
-			return CardRow{}, &Error{Code: Internal, Err: err}
+		if r.Details, err = encode(rec.Card); err != nil {
+			return CardRow{}, err
 		}
 	}
-	if r.Value, err = json.Marshal(rec.PIN); err != nil {
-		return CardRow{}, &Error{Code: Internal, Err: err}
+	if r.Value, err = encode(rec.PIN); err != nil {
+		return CardRow{}, err
 	}
 	r.Seal, err = v.keys.MAC(UseSeal, r.sealInput())
 	return r, err
@@ -85,7 +103,7 @@ func (v *Vault) sealCard(rec Record, detailsToo bool) (CardRow, error) {
 func (v *Vault) openCard(ctx context.Context, r CardRow) (Record, error) {
 	rec := Record{revision: r.Revision, details: r.Details}
 	if !v.keys.VerifyMAC(UseSeal, r.sealInput(), r.Seal) ||
-		json.Unmarshal(r.Details, &rec.Card) != nil || json.Unmarshal(r.Value, &rec.PIN) != nil ||
+		!decode(r.Details, &rec.Card) || !decode(r.Value, &rec.PIN) ||
 		rec.Card.ID != r.ID || rec.Card.ProgramID != r.ProgramID {
 		return Record{}, v.broken(ctx, "cards", r.ID)
 	}

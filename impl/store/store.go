@@ -105,6 +105,9 @@ const retryFor = 2 * time.Second
 
 // retry runs op until it succeeds, fails for good, or time is up, and returns what op returned last.
 func (s *Store) retry(ctx context.Context, op func() error) error {
+	if err := op(); !again(err) {
+		return err
+	}
 	pause := &backoff.ExponentialBackOff{InitialInterval: 2 * time.Millisecond, MaxInterval: 100 * time.Millisecond,
 		Multiplier: 1.5, RandomizationFactor: 0.9}
 	var err error
@@ -112,12 +115,18 @@ func (s *Store) retry(ctx context.Context, op func() error) error {
 		if err = op(); err == nil {
 			return struct{}{}, nil
 		}
-		if f, ok := errors.AsType[*fault](err); ok && f.again {
+		if again(err) {
 			return struct{}{}, err
 		}
 		return struct{}{}, backoff.Permanent(err)
 	}, backoff.WithBackOff(pause), backoff.WithMaxElapsedTime(retryFor))
 	return err
+}
+
+// again tells whether another try may cure a failure.
+func again(err error) bool {
+	f, ok := errors.AsType[*fault](err)
+	return ok && f.again
 }
 
 // read runs a query, again where that may help.
