@@ -48,6 +48,7 @@ func event(e pin.AuditEvent) api.AuditEvent {
 		CardID:      text(e.CardID),
 		Subject:     text(e.Subject),
 		Outcome:     text(e.Outcome),
+		Changes:     changes(e.Changes),
 		Contract:    text(e.Contract),
 		ClientID:    text(e.ClientID),
 		RemoteAddr:  text(e.RemoteAddr),
@@ -56,4 +57,15 @@ func event(e pin.AuditEvent) api.AuditEvent {
 		UpdatedBy:   text(e.UpdatedBy),
 		Mac:         hex.EncodeToString(e.MAC),
 	}
+}
+
+// changes are what an event says was changed, nil where it says nothing.
+func changes(of []pin.FieldChange) *[]api.AuditChange {
+	if len(of) == 0 {
+		return nil
+	}
+	shown := each(of, func(c pin.FieldChange) api.AuditChange {
+		return api.AuditChange{Field: c.Field, Old: text(c.Old), New: text(c.New)}
+	})
+	return &shown
 }
