@@ -65,6 +65,9 @@ type Options struct {
 	Sandbox   Sandbox                         // nil but in a sandbox
 	Docs      *Docs                           // nil: /docs and /openapi are not served
 
+	// Refused, if any, hears of every caller that was refused an operation for want of a scope.
+	Refused func(ctx context.Context, operation string)
+
 	CheckReplies bool // hold every reply against its document
 
 	Log            *slog.Logger
@@ -104,7 +107,7 @@ func New(o Options) (http.Handler, error) {
 	}
 	e.Use(headers, recovered(o.Log, m, mounted), limited(o.RequestTimeout))
 	for _, c := range mounted {
-		c.mount(e, o.Tokens)
+		c.mount(e, o.Tokens, o.Refused)
 	}
 	e.GET("/metrics", gin.WrapH(metricsHandler(o.Metrics)))
 	if o.Docs != nil {
@@ -161,7 +164,7 @@ func holds(template, path string) bool {
 }
 
 // mount puts authorization and the contract check before the contract's handlers.
-func (ct Contract) mount(e *gin.Engine, tokens Tokens) {
+func (ct Contract) mount(e *gin.Engine, tokens Tokens, refused func(ctx context.Context, operation string)) {
 	authorize := bearer(tokens, ct.Document.Name())
 	if own, ok := ct.API.(Authorizer); ok {
 		authorize = own.Authorize
@@ -174,13 +177,16 @@ func (ct Contract) mount(e *gin.Engine, tokens Tokens) {
 				return
 			}
 			caller, err := authorize(c, op)
+			known := pin.CallerFrom(c.Request.Context())
+			caller.RemoteAddr, caller.TraceID = known.RemoteAddr, known.TraceID
 			if err != nil {
+				if pin.CodeOf(err) == pin.Forbidden && refused != nil {
+					refused(pin.WithCaller(c.Request.Context(), caller), op.ID)
+				}
 				ct.API.Fail(c, err)
 				c.Abort()
 				return
 			}
-			known := pin.CallerFrom(c.Request.Context())
-			caller.RemoteAddr, caller.TraceID = known.RemoteAddr, known.TraceID
 			c.Request = c.Request.WithContext(pin.WithCaller(c.Request.Context(), caller))
 		},
 		ct.Document.Middleware(func(c *gin.Context, v []contract.Violation) { ct.API.Fail(c, contract.Broken(v)) }),

@@ -75,7 +75,7 @@ func build(ctx context.Context, c config.Serve, s surroundings) (http.Handler, e
 	}
 	registry := metrics(s.db)
 	vault.OnTampered(tampered(s.log, registry))
-	o := server.Options{Tokens: tokens, Ready: s.store.Ping, Log: s.log, Metrics: registry,
+	o := server.Options{Tokens: tokens, Refused: vault.AccessRefused, Ready: s.store.Ping, Log: s.log, Metrics: registry,
 		TrustedProxies: c.TrustedProxies, RequestTimeout: c.RequestTimeout, CheckReplies: c.ChecksReplies()}
 	if c.Sandbox {
 		box := sandbox.New(vault, s.db, ring, func(c pin.Client, ttl time.Duration) (string, error) {
