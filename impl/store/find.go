@@ -26,43 +26,11 @@ const (
 	cardsInOrder   = ` ORDER BY c.id LIMIT ?`
 )
 
-// What PostgreSQL is asked on the hot path, as it takes it: prepared once a connection, and past GORM, whose
-// making of a statement would cost a tenth of it.
-const (
-	hotByID      = `SELECT ` + foundColumns + ` FROM cards c JOIN programs p ON p.id = c.program_id WHERE c.id = $1`
-	hotByLookup  = `SELECT ` + foundColumns + ` FROM card_lookup l JOIN cards c ON c.id = l.card_id JOIN programs p ON p.id = c.program_id WHERE l.kind = $1 AND l.value = $2`
-	hotAnywhere  = hotByLookup + ` ORDER BY l.card_id LIMIT $3`
-	hotInProgram = hotByLookup + ` AND l.program_id = $3 ORDER BY l.card_id LIMIT $4`
-)
-
-// hot is the search as one of these statements, "" where it is none.
-func (s *Store) hot(q pin.Search) (statement string, args []any) {
-	switch {
-	case !s.engine.function:
-	case q.CardID != "":
-		return hotByID, []any{q.CardID}
-	case s.engine.sharded || len(q.Values) != 1:
-	case q.ProgramID == "":
-		return hotAnywhere, []any{string(q.Kind), q.Values[0], q.Limit}
-	default:
-		return hotInProgram, []any{string(q.Kind), q.Values[0], q.ProgramID, q.Limit}
-	}
-	return "", nil
-}
-
 // Find is pin.Store's. By reference it is one statement; where the tables are spread over machines the
 // look-up and the cards do not stand on one, and it is two.
 func (s *Store) Find(ctx context.Context, q pin.Search) ([]pin.CardRow, error) {
 	if statement, args := s.hot(q); statement != "" {
-		var found []pin.CardRow
-		err := s.retry(ctx, func() (err error) {
-			rows, err := s.pool.QueryContext(ctx, statement, args...)
-			if err == nil {
-				found, err = scanned(rows)
-			}
-			return s.fail(ctx, err, "")
-		})
-		return found, err
+		return s.findHot(ctx, statement, args)
 	}
 	if q.CardID != "" {
 		return s.cards(ctx, findByID, q.CardID)

@@ -2,7 +2,6 @@ package store
 
 import (
 	"context"
-	"database/sql"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
@@ -19,7 +18,7 @@ import (
 // a transaction of the same statements.
 func (s *Store) Swap(ctx context.Context, c pin.Change) error {
 	if s.calls(c) {
-		return s.write(ctx, func(*gorm.DB) error { return s.ended(ctx, s.call(ctx, s.pool, c)) })
+		return s.retry(ctx, func() error { return s.ended(ctx, s.callHot(ctx, c)) })
 	}
 	return s.inTx(ctx, func(t *tx) error { return t.swap(c) })
 }
@@ -36,7 +35,7 @@ func (s *Store) Locked(ctx context.Context, cardID string, decide func(pin.CardR
 			return err
 		}
 		if s.calls(c) {
-			return t.fail(s.call(ctx, t.db.Statement.ConnPool, c), "")
+			return t.fail(call(ctx, t.db.Statement.ConnPool, c), "")
 		}
 		return t.swap(c)
 	})
@@ -74,40 +73,6 @@ func (s *Store) calls(c pin.Change) bool {
 		}
 	}
 	return len(c.Add) == 0
-}
-
-const callSwap = `SELECT swap_card($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)`
-
-// caller is a connection, or the pool that has some.
-type caller interface {
-	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
-}
-
-// call goes to the pool beneath GORM, which would take lists for several parameters.
-func (s *Store) call(ctx context.Context, on caller, c pin.Change) error {
-	more, err := accompanying(c)
-	if err != nil {
-		return err
-	}
-	var details sql.NullString
-	if c.DetailsToo {
-		details = sql.NullString{String: string(c.Card.Details), Valid: true}
-	}
-	var seq int64
-	ids, bodies, macs := make([]string, len(c.Events)), make([]string, len(c.Events)), make([][]byte, len(c.Events))
-	for i, e := range c.Events {
-		ids[i], bodies[i], macs[i] = e.ID, string(e.Body), e.MAC
-		if i == 0 {
-			seq = e.Seq
-		}
-	}
-	var swapped bool
-	err = on.QueryRowContext(ctx, callSwap, c.Card.ID, c.Card.ProgramID, c.Card.Revision-1, details, string(c.Card.Value), c.Card.Seal,
-		seq, ids, bodies, macs, more, c.Now).Scan(&swapped)
-	if err == nil && !swapped {
-		err = overtaken("card")
-	}
-	return err
 }
 
 // restingRow is a row as jsonb_populate_recordset reads it.
