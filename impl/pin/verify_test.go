@@ -126,6 +126,7 @@ func (w *trailWorld) fill(t testing.TB, ctx context.Context) {
 		w.session, err = w.OpenSession(ctx, q, pin.NewSession{ID: fmt.Sprint("session-", i), Action: pin.ActionReset, Exchanges: 3, Lifetime: time.Hour}, pin.Memo{})
 		require.NoError(t, err)
 	}
+	w.remember(t, time.Now().Add(-time.Hour))
 	require.NoError(t, w.db.PutSetting(ctx, "first", "1"))
 	require.NoError(t, w.db.PutSetting(ctx, "second", "2"))
 	_, err := w.Number(pin.WithCaller(ctx, pin.Caller{ProgramID: "program-b"}), "other")
@@ -139,15 +140,28 @@ func (w *trailWorld) keep(key string) func(any) (pin.Replay, error) {
 	}
 }
 
+// remember keeps an answer under a key of its own, or takes over a record of it that has expired.
+func (w *trailWorld) remember(t testing.TB, until time.Time) {
+	t.Helper()
+	require.NoError(t, w.Remember(context.Background(), "x", pin.Memo{Keep: func(any) (pin.Replay, error) {
+		return pin.Replay{Scope: "client", Key: "again", Endpoint: "e", Result: []byte(`{}`), ExpiresAt: until}, nil
+	}}))
+}
+
 func (w *trailWorld) exec(t testing.TB, statement string, args ...any) {
 	t.Helper()
+	require.NoError(t, w.attempt(statement, args...), statement)
+}
+
+// attempt runs SQL that the database may refuse.
+func (w *trailWorld) attempt(statement string, args ...any) error {
 	if w.postgres {
 		for n := 1; strings.Contains(statement, "?"); n++ {
 			statement = strings.Replace(statement, "?", "$"+strconv.Itoa(n), 1)
 		}
 	}
 	_, err := w.sql.Exec(statement, args...)
-	require.NoError(t, err, statement)
+	return err
 }
 
 // keepCopy keeps all rows as they stand under a name.
@@ -342,6 +356,14 @@ func (w *trailWorld) age(t testing.TB) {
 	require.NoError(t, err)
 	for _, c := range []pin.Client{w.client, w.admin} {
 		_, _, err = w.RotateClient(ctx, c.ID, time.Hour, pin.Memo{})
+		require.NoError(t, err)
+	}
+	moved := w.session
+	moved.State, moved.ExchangesLeft, moved.Version = pin.SessionExchanged, 0, moved.Version+1
+	require.NoError(t, w.MoveSession(ctx, moved))
+	w.remember(t, time.Now().Add(time.Hour))
+	for _, program := range []string{"program-a", "program-b", "program-b"} {
+		_, err = w.fresh().Number(pin.WithCaller(ctx, pin.Caller{ProgramID: program}), map[string]string{"program-a": "service_request", "program-b": "other"}[program])
 		require.NoError(t, err)
 	}
 }
