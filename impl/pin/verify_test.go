@@ -73,7 +73,7 @@ func newTrailWorld(t testing.TB, url string) *trailWorld {
 	}
 	w.ring = keyring.Open(keyring.Sandbox(), w.db, nil)
 	w.Vault = w.fresh()
-	w.fill(t, ctx)
+	w.fill(t)
 	return w
 }
 
@@ -87,8 +87,9 @@ func trailPIN(t require.TestingT, digits string) pin.Offer {
 }
 
 // fill makes something of everything, twice where two of a kind are needed.
-func (w *trailWorld) fill(t testing.TB, ctx context.Context) {
+func (w *trailWorld) fill(t testing.TB) {
 	t.Helper()
+	ctx := context.Background()
 	require.NoError(t, w.Initialize(ctx))
 	for i, id := range []string{"program-a", "program-b"} {
 		p := pin.NewProgram("test")
