@@ -21,7 +21,9 @@ const (
 	lookupOnly     = `SELECT l.card_id FROM card_lookup l WHERE l.kind = ? AND l.value IN ?`
 	findByIDs      = `SELECT ` + foundColumns + ` FROM cards c JOIN programs p ON p.id = c.program_id WHERE c.id IN ? ORDER BY c.id`
 	forUpdate      = ` FOR UPDATE OF c`
-	cardsAfter     = `SELECT ` + foundColumns + ` FROM cards c JOIN programs p ON p.id = c.program_id WHERE c.id > ?`
+	anyCards       = `SELECT c.id, c.program_id, c.revision, c.details, c.value, c.seal, coalesce(p.version, 0) FROM cards c LEFT JOIN programs p ON p.id = c.program_id`
+	cardsAfter     = anyCards + ` WHERE c.id > ?`
+	cardsByIDs     = anyCards + ` WHERE c.id IN ? ORDER BY c.id`
 	cardsOfProgram = ` AND c.program_id = ?`
 	cardsInOrder   = ` ORDER BY c.id LIMIT ?`
 )
@@ -61,6 +63,14 @@ func (s *Store) Cards(ctx context.Context, programID string, page pin.Page) ([]p
 		statement, args = statement+cardsOfProgram, append(args, programID)
 	}
 	return s.cards(ctx, statement+cardsInOrder, append(args, page.Limit)...)
+}
+
+// CardsOf is pin.Store's.
+func (s *Store) CardsOf(ctx context.Context, ids []string) ([]pin.CardRow, error) {
+	if len(ids) == 0 {
+		return nil, nil
+	}
+	return s.cards(ctx, cardsByIDs, ids)
 }
 
 func (s *Store) cards(ctx context.Context, statement string, args ...any) (found []pin.CardRow, err error) {
