@@ -99,7 +99,8 @@ type Change struct {
 	// DetailsToo tells that Details have changed as well as Value.
 	DetailsToo bool
 	// Rows are made where their version is 1, and otherwise take the place of the version before it, or
-	// the change is a Conflict with the table's name as field. A row of chains takes the place of From.
+	// the change is a Conflict with the table's name as field. A row of version 1 that is there already
+	// is a Duplicate with that name, a session's a Conflict. A row of chains takes the place of From.
 	// A row of replays is made, or takes the place of one that has expired (Row.Version 1, expiry
 	// at or before Now), or the change is a Duplicate (replay).
 	Rows []Row

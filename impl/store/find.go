@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"database/sql"
+	"slices"
 
 	"gorm.io/gorm"
 
@@ -44,16 +45,19 @@ func (s *Store) Find(ctx context.Context, q pin.Search) ([]pin.CardRow, error) {
 	if q.ProgramID != "" {
 		statement, args = statement+inProgram, append(args, q.ProgramID)
 	}
-	statement, args = statement+inOrder, append(args, q.Limit)
+	statement, args = statement+inOrder, append(args, q.Limit*max(1, len(q.Values))) // a card may have them all
 	if !s.engine.sharded {
-		return s.cards(ctx, statement, args...)
+		found, err := s.cards(ctx, statement, args...)
+		found = slices.CompactFunc(found, func(a, b pin.CardRow) bool { return a.ID == b.ID })
+		return found[:min(len(found), q.Limit)], err
 	}
 	var ids []string
 	err := s.read(ctx, func(db *gorm.DB) error { return db.Raw(statement, args...).Find(&ids).Error })
 	if err != nil || len(ids) == 0 {
 		return nil, err
 	}
-	return s.cards(ctx, findByIDs, ids)
+	ids = slices.Compact(ids)
+	return s.cards(ctx, findByIDs, ids[:min(len(ids), q.Limit)])
 }
 
 // Cards is pin.Store's.
