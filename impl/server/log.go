@@ -5,12 +5,34 @@ import (
 	"log/slog"
 	"regexp"
 	"strings"
+	"sync"
+	"sync/atomic"
 )
 
 // NewLogger writes JSON lines to w and hides what must not be in a log, should it ever get there:
 // values under names such as pin or token, digits that could be a PAN, and tokens in a text.
 func NewLogger(w io.Writer, level slog.Leveler) *slog.Logger {
-	return slog.New(slog.NewJSONHandler(w, &slog.HandlerOptions{Level: level, ReplaceAttr: redact}))
+	return slog.New(slog.NewJSONHandler(w, &slog.HandlerOptions{Level: level, ReplaceAttr: (&redactor{}).redact}))
+}
+
+// redactor remembers which names are secret: a program's log has few, and each line has most of them.
+type redactor struct {
+	names sync.Map // string -> bool
+	count atomic.Int64
+}
+
+// maxNames bounds what is remembered, should names ever come from outside.
+const maxNames = 1000
+
+func (r *redactor) secret(name string) bool {
+	if known, ok := r.names.Load(name); ok {
+		return known.(bool)
+	}
+	is := secretNames[separators.Replace(strings.ToLower(name))]
+	if len(name) < 64 && r.count.Add(1) <= maxNames {
+		r.names.Store(name, is)
+	}
+	return is
 }
 
 const redacted = "****"
@@ -30,16 +52,18 @@ var (
 	secrets = regexp.MustCompile(`(?:[0-9][ -]?){11,}[0-9]|\b[0-9A-Fa-f]{16,}\b|eyJ[A-Za-z0-9_-]+\.[A-Za-z0-9_.-]*`)
 )
 
-func redact(_ []string, a slog.Attr) slog.Attr {
+func (r *redactor) redact(_ []string, a slog.Attr) slog.Attr {
 	switch {
 	case a.Key == "trace" || a.Key == slog.TimeKey || a.Key == slog.LevelKey:
 		return a
-	case secretNames[separators.Replace(strings.ToLower(a.Key))]:
+	case r.secret(a.Key):
 		return slog.String(a.Key, redacted)
 	}
 	switch v := a.Value.Resolve(); v.Kind() {
 	case slog.KindString:
-		return slog.String(a.Key, mask(v.String()))
+		if text := v.String(); suspicious(text) {
+			return slog.String(a.Key, mask(text))
+		}
 	case slog.KindAny:
 		if err, ok := v.Any().(error); ok {
 			return slog.String(a.Key, mask(err.Error()))
