@@ -226,7 +226,7 @@ func (v *Vault) act(ctx context.Context, q Query, m Memo, decide func(Record) (d
 	own, cancel := context.WithTimeout(context.WithoutCancel(ctx), commitTime)
 	defer cancel()
 	err = v.commit(own, change, false)
-	if overtaken(err) {
+	for overtaken(err) { // again only where the outcome under the lock was in doubt; the store ends it when time is up
 		d, err = v.queue(own, rec.Card.ID, q, m, decide)
 	}
 	return d, d.refusal(err)
