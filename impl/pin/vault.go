@@ -250,8 +250,9 @@ func overtaken(err error) bool { return CodeOf(err) == Conflict && FieldOf(err) 
 // and do not spin.
 func (v *Vault) queue(ctx context.Context, cardID string, q Query, m Memo, decide func(Record) (deed, error)) (d deed, err error) {
 	var change Change
+	decided := false
 	err = v.store.Locked(ctx, cardID, func(row CardRow) (Change, error) {
-		change = Change{}
+		change, decided = Change{}, false
 		rec, err := v.record(ctx, row)
 		if err == nil {
 			err = v.still(q, rec)
@@ -262,9 +263,10 @@ func (v *Vault) queue(ctx context.Context, cardID string, q Query, m Memo, decid
 		if d, change, err = v.decide(ctx, rec, m, decide); d.Idle() {
 			change = Change{}
 		}
+		decided = err == nil
 		return change, err
 	})
-	if isInDoubt(err) {
+	if isInDoubt(err) && decided {
 		err = v.commit(ctx, change, true)
 	}
 	return d, err
