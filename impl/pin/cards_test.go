@@ -263,9 +263,9 @@ func TestTwoCardsOfAProgramCannotHaveOneReference(t *testing.T) {
 // digit is a source that draws public tokens of one digit until a read, and of the next digit from then on.
 // Everything else that is drawn is from the system: tokens are drawn by 32 bytes.
 func digit(d byte, until *int) *source {
-	return &source{draw: func(_ int, p []byte) {
+	return &source{draw: func(read int, p []byte) {
 		if len(p) != 32 {
-			copy(p, uuidBytes(len(p)))
+			copy(p, bytes.Repeat([]byte{byte(read)}, len(p)))
 			return
 		}
 		use := d
@@ -274,14 +274,6 @@ func digit(d byte, until *int) *source {
 		}
 		copy(p, bytes.Repeat([]byte{use}, len(p)))
 	}}
-}
-
-var drawnBytes byte
-
-// uuidBytes differ from call to call.
-func uuidBytes(n int) []byte {
-	drawnBytes++
-	return bytes.Repeat([]byte{drawnBytes}, n)
 }
 
 func TestAPublicTokenIsDrawnUntilOneIsFree(t *testing.T) {
@@ -327,9 +319,9 @@ func TestAPublicTokenIsDrawnUntilOneIsFree(t *testing.T) {
 func TestARandomPINIsNotAWeakOne(t *testing.T) {
 	w := newSwiftWorld(t)
 	reads := 0
-	random := &source{draw: func(_ int, p []byte) {
+	random := &source{draw: func(read int, p []byte) {
 		if len(p) != 32 {
-			copy(p, uuidBytes(len(p)))
+			copy(p, bytes.Repeat([]byte{byte(read)}, len(p)))
 			return
 		}
 		if reads++; reads < 4 {
