@@ -156,6 +156,7 @@ func (v *Vault) replace(ctx context.Context, q Query, o Offer, m Memo, step func
 func (v *Vault) RevealPIN(ctx context.Context, q Query) (PIN, error) {
 	var p PIN
 	_, err := v.act(ctx, q, Memo{}, func(rec Record) (deed, error) {
+		p.Clear() // of a decision that somebody else's change has undone
 		if err := rec.operable(); err != nil {
 			return deed{}, err
 		}

@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"io"
+	"slices"
 	"time"
 
 	lru "github.com/hashicorp/golang-lru/v2"
@@ -62,8 +63,8 @@ type Memo struct {
 	Description string // free text; numbers that could be PANs are masked before it is kept
 	UpdatedBy   string
 
-	// Keep, if any, makes the replay record of the operation's result, which is written with its change.
-	// It may run several times.
+	// Keep, if any, makes the replay record of the operation's result, which is written with its change; a
+	// refusal has none. It may run several times.
 	Keep func(result any) (Replay, error)
 	// Session, if any, says what becomes of the PIN-entry session that the operation belongs to; nil: it
 	// stays. It may run several times.
@@ -168,10 +169,8 @@ func (v *Vault) Card(ctx context.Context, q Query) (Record, error) {
 	if err != nil {
 		return Record{}, err
 	}
-	for _, r := range q.References {
-		if r.Kind == KindAlias {
-			found = usable(found)
-		}
+	if q.byAlias() {
+		found = usable(found)
 	}
 	switch len(found) {
 	case 0:
@@ -180,6 +179,10 @@ func (v *Vault) Card(ctx context.Context, q Query) (Record, error) {
 		return found[0], q.check(found[0])
 	}
 	return Record{}, &Error{Code: Ambiguous}
+}
+
+func (q Query) byAlias() bool {
+	return slices.ContainsFunc(q.References, func(r Reference) bool { return r.Kind == KindAlias })
 }
 
 func usable(all []Record) []Record {
@@ -225,7 +228,7 @@ func (v *Vault) act(ctx context.Context, q Query, m Memo, decide func(Record) (d
 	own, cancel := context.WithTimeout(context.WithoutCancel(ctx), commitTime)
 	defer cancel()
 	err = v.commit(own, change, false)
-	if overtaken(err) {
+	for overtaken(err) { // again only where the outcome under the lock was in doubt; the store ends it when time is up
 		d, err = v.queue(own, rec.Card.ID, q, m, decide)
 	}
 	return d, d.refusal(err)
@@ -246,8 +249,9 @@ func overtaken(err error) bool { return CodeOf(err) == Conflict && FieldOf(err) 
 // and do not spin.
 func (v *Vault) queue(ctx context.Context, cardID string, q Query, m Memo, decide func(Record) (deed, error)) (d deed, err error) {
 	var change Change
+	decided := false
 	err = v.store.Locked(ctx, cardID, func(row CardRow) (Change, error) {
-		change = Change{}
+		change, decided = Change{}, false
 		rec, err := v.record(ctx, row)
 		if err == nil {
 			err = v.still(q, rec)
@@ -258,9 +262,10 @@ func (v *Vault) queue(ctx context.Context, cardID string, q Query, m Memo, decid
 		if d, change, err = v.decide(ctx, rec, m, decide); d.Idle() {
 			change = Change{}
 		}
+		decided = err == nil
 		return change, err
 	})
-	if isInDoubt(err) {
+	if isInDoubt(err) && decided {
 		err = v.commit(ctx, change, true)
 	}
 	return d, err
@@ -269,7 +274,7 @@ func (v *Vault) queue(ctx context.Context, cardID string, q Query, m Memo, decid
 // still tells whether the card is one that q describes, and passes its check.
 func (v *Vault) still(q Query, rec Record) error {
 	fits, err := v.fits(q, rec.Card)
-	if err == nil && !fits {
+	if err == nil && (!fits || q.byAlias() && !rec.Card.Usable()) {
 		err = &Error{Code: NotFound}
 	}
 	if err == nil {
@@ -317,6 +322,9 @@ func (v *Vault) change(ctx context.Context, rec Record, d deed, m Memo) (Change,
 		return Change{}, err
 	}
 	c := Change{Card: &card, DetailsToo: d.card != nil, Rows: d.rows, Events: rows, Add: d.add, Drop: d.drop}
+	if d.Refusal != "" { // the trail tells of it, but it is no result: repeated, it is decided anew
+		m = Memo{}
+	}
 	return c, v.accompany(&c, m, d.result)
 }
 

@@ -2,6 +2,7 @@ package pin_test
 
 import (
 	"context"
+	"crypto/rand"
 	"encoding/hex"
 	"errors"
 	"os"
@@ -106,15 +107,15 @@ func (w *world) later(d time.Duration) { *w.now = w.now.Add(d) }
 // sibling is the vault of another process over the same store.
 func (w *world) sibling() *pin.Vault { return pin.NewVault(w.store, w.ring, w.clock, nil) }
 
-// with is the vault of another process over the same store, with keys and randomness of the test's.
-func (w *world) with(change func(*faultyKeys), random *dryReader) *pin.Vault {
-	keys := &faultyKeys{Keys: w.ring}
-	if change != nil {
-		change(keys)
+// with is the vault of another process over the same store, with keys or randomness of the test's.
+func (w *world) with(keys *faultyKeys, random *source) *pin.Vault {
+	if keys == nil {
+		keys = &faultyKeys{n: -1}
 	}
 	if random == nil {
-		return pin.NewVault(w.tap, keys, w.clock, nil)
+		random = &source{}
 	}
+	keys.Keys = w.ring
 	return pin.NewVault(w.tap, keys, w.clock, random)
 }
 
@@ -216,9 +217,16 @@ func (w *world) agree(t require.TestingT) {
 type tap struct {
 	pin.Store
 	before, after func(call string) error
+	undo          error      // what the next write under the lock fails with, once it was decided on
+	count         bool       // keep the next two, which only one caller at a time can
+	calls         []string   // by name
+	search        pin.Search // the last one
 }
 
 func (s *tap) around(call string, do func() error) error {
+	if s.count {
+		s.calls = append(s.calls, call)
+	}
 	if s.before != nil {
 		if err := s.before(call); err != nil {
 			return err
@@ -237,6 +245,9 @@ func tapped[T any](s *tap, call string, do func() (T, error)) (out T, err error)
 }
 
 func (s *tap) Find(ctx context.Context, q pin.Search) ([]pin.CardRow, error) {
+	if s.count {
+		s.search = q
+	}
 	return tapped(s, "Find", func() ([]pin.CardRow, error) { return s.Store.Find(ctx, q) })
 }
 
@@ -245,7 +256,15 @@ func (s *tap) Swap(ctx context.Context, c pin.Change) error {
 }
 
 func (s *tap) Locked(ctx context.Context, cardID string, decide func(pin.CardRow) (pin.Change, error)) error {
-	return s.around("Locked", func() error { return s.Store.Locked(ctx, cardID, decide) })
+	return s.around("Locked", func() error {
+		return s.Store.Locked(ctx, cardID, func(row pin.CardRow) (pin.Change, error) {
+			c, err := decide(row)
+			if err == nil {
+				err, s.undo = s.undo, nil
+			}
+			return c, err
+		})
+	})
 }
 
 func (s *tap) Row(ctx context.Context, t pin.Table, programID, id string) (pin.Row, error) {
@@ -301,69 +320,80 @@ func always(name string, failure error) func(string) error {
 	}
 }
 
-// faultyKeys fail for one use.
+// meanwhile does something before the first call of a name.
+func meanwhile(name string, do func()) func(string) error {
+	return func(call string) error {
+		if call == name && do != nil {
+			now := do
+			do = nil
+			now()
+		}
+		return nil
+	}
+}
+
+// faultyKeys fail at the n-th call of an operation (MAC, Seal, Open, Index, or "" for any) for a use ("" for any).
 type faultyKeys struct {
 	pin.Keys
-	use pin.Use
-	op  string // MAC, Seal, Open or Index
-	on  int    // the how manieth call; 0: each
+	op   string
+	use  pin.Use
+	n    int // 0: at each
+	made int
 }
 
 var errHSM = &pin.Error{Code: pin.Unavailable, Err: errors.New("the HSM does not answer")}
 
-func (k *faultyKeys) fails(op string, use pin.Use) bool {
-	if op != k.op || use != k.use {
-		return false
+func (k *faultyKeys) fails(op string, use pin.Use) error {
+	if k.op != "" && k.op != op || k.use != "" && k.use != use {
+		return nil
 	}
-	if k.on == 0 {
-		return true
+	if k.made++; k.n == 0 || k.n == k.made {
+		return errHSM
 	}
-	k.on--
-	if k.on == 0 {
-		k.on = -1
-		return true
-	}
-	return false
+	return nil
 }
 
 func (k *faultyKeys) MAC(use pin.Use, data []byte) ([]byte, error) {
-	if k.fails("MAC", use) {
-		return nil, errHSM
+	if err := k.fails("MAC", use); err != nil {
+		return nil, err
 	}
 	return k.Keys.MAC(use, data)
 }
 
 func (k *faultyKeys) Seal(use pin.Use, plaintext, associated []byte) ([]byte, error) {
-	if k.fails("Seal", use) {
-		return nil, errHSM
+	if err := k.fails("Seal", use); err != nil {
+		return nil, err
 	}
 	return k.Keys.Seal(use, plaintext, associated)
 }
 
 func (k *faultyKeys) Open(use pin.Use, ciphertext, associated []byte) ([]byte, error) {
-	if k.fails("Open", use) {
-		return nil, errHSM
+	if err := k.fails("Open", use); err != nil {
+		return nil, err
 	}
 	return k.Keys.Open(use, ciphertext, associated)
 }
 
 func (k *faultyKeys) Index(use pin.Use, data []byte) ([]string, error) {
-	if k.fails("Index", use) {
-		return nil, errHSM
+	if err := k.fails("Index", use); err != nil {
+		return nil, err
 	}
 	return k.Keys.Index(use, data)
 }
 
-// dryReader yields n bytes, and then fails.
-type dryReader struct{ n int }
+// source yields bytes of its own making, and fails at the n-th read.
+type source struct {
+	n, made int
+	draw    func(read int, p []byte) // nil: from the system
+}
 
-func (r *dryReader) Read(p []byte) (int, error) {
-	if r.n < len(p) {
+func (r *source) Read(p []byte) (int, error) {
+	if r.made++; r.made == r.n {
 		return 0, errors.New("no more randomness")
 	}
-	r.n -= len(p)
-	for i := range p {
-		p[i] = byte(r.n + 7*i)
+	if r.draw == nil {
+		return rand.Read(p)
 	}
+	r.draw(r.made, p)
 	return len(p), nil
 }

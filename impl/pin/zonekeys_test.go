@@ -30,7 +30,7 @@ func TestImportZoneKeyReachesAsFarAsItsCaller(t *testing.T) {
 		{"the whole server's", w.ImportZoneKey(bound, key("x", ""), pin.Memo{}), pin.Forbidden},
 		{"nobody's", w.ImportZoneKey(t.Context(), key("x", "nobody"), pin.Memo{}), pin.NotFound},
 		{"a second one of an id", w.ImportZoneKey(t.Context(), key("own", ""), pin.Memo{}), pin.Duplicate},
-		{"one that cannot be sealed", w.with(func(k *faultyKeys) { k.op, k.use = "MAC", pin.UseSeal }, nil).ImportZoneKey(t.Context(), key("x", ""), pin.Memo{}), pin.Unavailable},
+		{"one that cannot be sealed", w.with(&faultyKeys{op: "MAC", use: pin.UseSeal}, nil).ImportZoneKey(t.Context(), key("x", ""), pin.Memo{}), pin.Unavailable},
 	} {
 		require.Equal(t, test.code, pin.CodeOf(test.err), test.name)
 	}

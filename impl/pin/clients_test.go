@@ -1,0 +1,282 @@
+package pin_test
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"pinvault/impl/pin"
+)
+
+func TestANewClientIsWhatItWasAskedToBe(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	draft := pin.Client{ProgramID: w.program.ID, Contract: "thredd", Name: "Partner", Scopes: []string{"a"}, Settings: pin.ClientSettings{BankID: "b"}}
+	c, secret, err := w.CreateClient(t.Context(), draft, "", pin.Memo{Description: "why"})
+	require.NoError(t, err)
+	require.Len(t, secret, 43, "256 bits")
+	require.Len(t, c.ID, 36)
+	require.NotEmpty(t, c.SecretMAC)
+	draft.ID, draft.SecretMAC, draft.Version, draft.CreatedAt = c.ID, c.SecretMAC, 1, w.clock()
+	require.Equal(t, draft, c)
+	read, err := w.Client(t.Context(), c.ID)
+	require.NoError(t, err)
+	require.Equal(t, c, read)
+	last := w.events(t, w.program.ID)[1]
+	require.Equal(t, pin.EventClientCreated, last.Type)
+	require.Equal(t, c.ID, last.Subject)
+	require.Equal(t, int64(1), last.Version)
+	require.Equal(t, "why", last.Description)
+	require.Equal(t, []pin.FieldChange{{Field: "contract", New: "thredd"}, {Field: "id"}, {Field: "name", New: "Partner"}, {Field: "programId", New: w.program.ID},
+		{Field: "scopes", New: `["a"]`}, {Field: "secretMac"}, {Field: "settings"}}, last.Changes, "what authorizes is named only")
+
+	c, secret, err = w.CreateClient(t.Context(), pin.Client{ID: "given", Contract: "issuer"}, "given too", pin.Memo{})
+	require.NoError(t, err)
+	require.Equal(t, "given", c.ID)
+	require.Equal(t, "given too", secret)
+	authenticated, err := w.Authenticate(t.Context(), "given", "given too")
+	require.NoError(t, err)
+	require.Equal(t, c, authenticated)
+	_, _, err = w.CreateClient(t.Context(), pin.Client{ID: "given", Contract: "issuer"}, "", pin.Memo{})
+	require.Equal(t, pin.Duplicate, pin.CodeOf(err))
+	require.Equal(t, "clients", pin.FieldOf(err))
+	_, _, err = w.CreateClient(t.Context(), pin.Client{ProgramID: "nobody's", Contract: "thredd"}, "", pin.Memo{})
+	require.Equal(t, pin.NotFound, pin.CodeOf(err))
+}
+
+func TestNobodyGivesMoreThanItMay(t *testing.T) {
+	t.Parallel()
+	w := newSwiftWorld(t)
+	other, err := w.CreateProgram(t.Context(), pin.NewProgram("other"), pin.Memo{})
+	require.NoError(t, err)
+	issuer := pin.Caller{ProgramID: w.program.ID, Contract: "issuer", Scopes: []string{"clients:write", "pins:set"}}
+	for name, test := range map[string]struct {
+		who  pin.Caller
+		c    pin.Client
+		want pin.Code
+	}{
+		"what it may itself":           {issuer, pin.Client{ProgramID: w.program.ID, Contract: "issuer", Scopes: []string{"pins:set"}}, ""},
+		"all that it may":              {issuer, pin.Client{ProgramID: w.program.ID, Contract: "issuer", Scopes: []string{"pins:set", "clients:write"}}, ""},
+		"nothing":                      {issuer, pin.Client{ProgramID: w.program.ID, Contract: "issuer"}, ""},
+		"one that it may not":          {issuer, pin.Client{ProgramID: w.program.ID, Contract: "issuer", Scopes: []string{"pins:set", "pins:read"}}, pin.Forbidden},
+		"another contract's scope":     {issuer, pin.Client{ProgramID: w.program.ID, Contract: "thredd", Scopes: []string{"pins:read"}}, ""},
+		"another program":              {issuer, pin.Client{ProgramID: other.ID, Contract: "thredd"}, pin.Forbidden},
+		"the whole server":             {issuer, pin.Client{Contract: "thredd"}, pin.Forbidden},
+		"the whole server, by its own": {pin.Caller{}, pin.Client{Contract: "thredd"}, ""},
+	} {
+		_, _, err := w.CreateClient(pin.WithCaller(t.Context(), test.who), test.c, "", pin.Memo{})
+		require.Equal(t, test.want, pin.CodeOf(err), name)
+	}
+	require.True(t, issuer.May())
+	require.True(t, issuer.May("clients:write", "pins:set"))
+	require.False(t, issuer.May("pins:set", "x"))
+}
+
+func TestRotationAndRevocation(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	c, first, err := w.CreateClient(t.Context(), pin.Client{ProgramID: w.program.ID, Contract: "thredd", Name: "x"}, "", pin.Memo{})
+	require.NoError(t, err)
+	accepted := func(secret string) bool {
+		got, err := w.Authenticate(t.Context(), c.ID, secret)
+		if err != nil {
+			require.Equal(t, pin.Unauthorized, pin.CodeOf(err))
+			require.Zero(t, got)
+		}
+		return err == nil
+	}
+	w.later(time.Minute)
+	rotated, second, err := w.RotateClient(t.Context(), c.ID, 0, pin.Memo{})
+	require.NoError(t, err)
+	require.Equal(t, int64(2), rotated.Version)
+	require.Equal(t, c.SecretMAC, rotated.OldSecretMAC)
+	require.Equal(t, w.clock(), rotated.OldUntil)
+	require.Len(t, second, 43)
+	require.False(t, accepted(first), "an overlap of nothing is over at once")
+	require.True(t, accepted(second))
+	rotated, newest, err := w.RotateClient(t.Context(), c.ID, time.Hour, pin.Memo{})
+	require.NoError(t, err)
+	require.Equal(t, int64(3), rotated.Version)
+	require.Equal(t, w.clock().Add(time.Hour), rotated.OldUntil)
+	require.True(t, accepted(second))
+	require.True(t, accepted(newest))
+	require.False(t, accepted(first), "the one before the last")
+	w.later(time.Hour)
+	require.False(t, accepted(second))
+	require.True(t, accepted(newest))
+
+	w.later(time.Minute)
+	require.NoError(t, w.RevokeClient(t.Context(), c.ID, pin.Memo{}))
+	require.False(t, accepted(newest), "at once in this process")
+	for _, err := range []error{
+		w.RevokeClient(t.Context(), c.ID, pin.Memo{}), w.RevokeClient(t.Context(), "nobody", pin.Memo{}),
+		third(w.RotateClient(t.Context(), c.ID, 0, pin.Memo{})), third(w.RotateClient(t.Context(), "nobody", 0, pin.Memo{})),
+	} {
+		require.Equal(t, pin.NotFound, pin.CodeOf(err))
+	}
+	_, err = w.Client(t.Context(), c.ID)
+	require.Equal(t, pin.NotFound, pin.CodeOf(err))
+	var told []string
+	for _, e := range w.events(t, w.program.ID) {
+		told = append(told, fmt.Sprint(e.Type, " ", e.Version))
+	}
+	require.Equal(t, []string{"program.created 1", "client.created 1", "client.rotated 2", "client.rotated 3", "client.revoked 4"}, told)
+}
+
+func third[A, B any](_ A, _ B, err error) error { return err }
+
+// Of two who change a client at once one is told to come back.
+func TestAClientIsChangedByOneAtATime(t *testing.T) {
+	t.Parallel()
+	w := newSwiftWorld(t)
+	c, _, err := w.CreateClient(t.Context(), pin.Client{ProgramID: w.program.ID, Contract: "thredd"}, "", pin.Memo{})
+	require.NoError(t, err)
+	rival := meanwhile("Swap", func() { require.NoError(t, third(w.sibling().RotateClient(t.Context(), c.ID, 0, pin.Memo{}))) })
+	w.tap.before = rival
+	err = third(w.RotateClient(t.Context(), c.ID, 0, pin.Memo{}))
+	require.Equal(t, pin.Conflict, pin.CodeOf(err))
+	require.Equal(t, "clients", pin.FieldOf(err))
+	w.tap.before = meanwhile("Swap", func() { require.NoError(t, w.sibling().RevokeClient(t.Context(), c.ID, pin.Memo{})) })
+	require.Equal(t, pin.Conflict, pin.CodeOf(w.RevokeClient(t.Context(), c.ID, pin.Memo{})))
+}
+
+func TestClientsAreListedInPages(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	for i := range 7 {
+		program := w.program.ID
+		if i == 6 {
+			program = ""
+		}
+		_, _, err := w.CreateClient(t.Context(), pin.Client{ID: fmt.Sprint(i), ProgramID: program, Contract: "thredd"}, "", pin.Memo{})
+		require.NoError(t, err)
+	}
+	for _, gone := range []string{"1", "2", "3"} {
+		require.NoError(t, w.RevokeClient(t.Context(), gone, pin.Memo{}))
+	}
+	server, bound := t.Context(), pin.WithCaller(t.Context(), pin.Caller{ProgramID: w.program.ID})
+	for _, test := range []struct {
+		after string
+		limit int
+		want  []string
+		bound []string
+	}{
+		{"", 0, nil, nil},
+		{"", 1, []string{"0"}, []string{"0"}},
+		{"0", 1, []string{"4"}, []string{"4"}},
+		{"", 2, []string{"0", "4"}, []string{"0", "4"}},
+		{"", 3, []string{"0", "4", "5"}, []string{"0", "4", "5"}},
+		{"", 4, []string{"0", "4", "5", "6"}, []string{"0", "4", "5"}},
+		{"", 5, []string{"0", "4", "5", "6"}, []string{"0", "4", "5"}},
+		{"", 100, []string{"0", "4", "5", "6"}, []string{"0", "4", "5"}},
+		{"4", 2, []string{"5", "6"}, []string{"5"}},
+		{"5", 3, []string{"6"}, nil},
+		{"6", 3, nil, nil},
+	} {
+		ids := func(all []pin.Client, err error) (out []string) {
+			require.NoError(t, err)
+			for _, c := range all {
+				out = append(out, c.ID)
+			}
+			return out
+		}
+		page := pin.Page{After: test.after, Limit: test.limit}
+		require.Equal(t, test.want, ids(w.Clients(server, page)), "%+v", test)
+		require.Equal(t, test.bound, ids(w.Clients(bound, page)), "%+v", test)
+	}
+}
+
+// A burst of calls asks for a client once. What another process changed counts within a second.
+func TestAClientThatWasJustReadIsTakenAsItWas(t *testing.T) {
+	t.Parallel()
+	w := newSwiftWorld(t)
+	c, secret, err := w.CreateClient(t.Context(), pin.Client{Contract: "thredd"}, "", pin.Memo{})
+	require.NoError(t, err)
+	reads := func() (n int) {
+		w.tap.count, w.tap.calls = true, nil
+		_, err = w.Authenticate(t.Context(), c.ID, secret)
+		for _, call := range w.tap.calls {
+			if call == "Row clients" {
+				n++
+			}
+		}
+		return n
+	}
+	require.Equal(t, 1, reads())
+	require.NoError(t, err)
+	require.NoError(t, w.sibling().RevokeClient(t.Context(), c.ID, pin.Memo{}))
+	w.later(time.Second - time.Microsecond)
+	require.Zero(t, reads())
+	require.NoError(t, err, "still")
+	w.later(time.Microsecond)
+	require.Equal(t, 1, reads())
+	require.Equal(t, pin.Unauthorized, pin.CodeOf(err))
+	w.later(-time.Millisecond)
+	require.Equal(t, 1, reads(), "a clock that was put back keeps nothing alive")
+
+	w.tap.before = always("Row clients", errDown)
+	_, err = w.Authenticate(t.Context(), "somebody else", secret)
+	require.Equal(t, pin.Unavailable, pin.CodeOf(err), "nobody knows whether the secret is good")
+}
+
+// Refusals are told, but nobody fills the trail by knocking.
+func TestRefusedLoginsAreToldNowAndThen(t *testing.T) {
+	t.Parallel()
+	w := newSwiftWorld(t)
+	c, _, err := w.CreateClient(t.Context(), pin.Client{Contract: "thredd"}, "", pin.Memo{})
+	require.NoError(t, err)
+	seen := len(w.events(t, "server"))
+	for range 25 {
+		_, err := w.Authenticate(t.Context(), c.ID, "wrong")
+		require.Equal(t, pin.Unauthorized, pin.CodeOf(err))
+	}
+	_, err = w.Authenticate(t.Context(), "nobody", "wrong")
+	require.Equal(t, pin.Unauthorized, pin.CodeOf(err))
+	for range 2 {
+		w.AccessRefused(pin.WithCaller(t.Context(), pin.Caller{ClientID: c.ID, ProgramID: w.program.ID}), "setPin")
+	}
+	w.AccessRefused(pin.WithCaller(t.Context(), pin.Caller{ClientID: c.ID}), "getPin")
+	var got []string
+	for _, e := range w.events(t, "server")[seen:] {
+		got = append(got, fmt.Sprint(e.Type, " ", e.Subject == c.ID, " ", e.Outcome, " ", e.Changes))
+	}
+	require.Equal(t, []string{"login.refused true unauthorized [{refusals  1}]", "login.refused true unauthorized [{refusals  10}]",
+		"login.refused false unauthorized [{refusals  1}]", "access.refused true forbidden [{refusals  1}]", "access.refused true forbidden [{refusals  1}]"}, got)
+
+	w.tap.before = always("Swap", errDown)
+	_, err = w.Authenticate(t.Context(), "another nobody", "wrong")
+	require.Equal(t, pin.Unauthorized, pin.CodeOf(err), "a trail that cannot be written changes nothing about a refusal")
+	_, err = w.with(&faultyKeys{op: "MAC", use: pin.UseFingerprint}, nil).Authenticate(t.Context(), "yet another", "wrong")
+	require.Equal(t, pin.Unauthorized, pin.CodeOf(err))
+}
+
+// However many names somebody tries, a thousand of them an hour are told of.
+func TestRefusalsOfManyNamesAreBounded(t *testing.T) {
+	t.Parallel()
+	w := newSwiftWorld(t)
+	seen := len(w.events(t, "server"))
+	for i := range 1100 {
+		_, err := w.Authenticate(t.Context(), fmt.Sprint("nobody ", i), "wrong")
+		require.Equal(t, pin.Unauthorized, pin.CodeOf(err))
+	}
+	require.Len(t, w.events(t, "server"), seen+1000)
+	for range 9 { // one that was not told of yet is at its tenth time
+		_, _ = w.Authenticate(t.Context(), "nobody 1099", "wrong")
+	}
+	require.Len(t, w.events(t, "server"), seen+1001)
+}
+
+func TestCodesAreKeptAsMACs(t *testing.T) {
+	t.Parallel()
+	w := newSwiftWorld(t)
+	mac, err := w.CodeMAC("code")
+	require.NoError(t, err)
+	require.True(t, w.CodeMatches("code", mac))
+	require.False(t, w.CodeMatches("cod", mac))
+	require.False(t, w.CodeMatches("", nil))
+	secret, err := w.ring.MAC(pin.UseSecret, pin.Frame("code", "code"))
+	require.NoError(t, err)
+	require.False(t, w.CodeMatches("code", secret), "a client's secret is no code")
+}
