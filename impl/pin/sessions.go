@@ -139,6 +139,13 @@ func (v *Vault) SessionID() (string, error) {
 // NoPIN, Blocked, and Conflict with the field "pin" where a PIN was chosen before it could be set.
 func (v *Vault) OpenSession(ctx context.Context, q Query, n NewSession, m Memo) (Session, error) {
 	var s Session
+	if n.ID == "" {
+		id, err := v.SessionID()
+		if err != nil {
+			return Session{}, err
+		}
+		n.ID = id
+	}
 	_, err := v.act(ctx, q, m, func(rec Record) (deed, error) {
 		if err := rec.allows(n.Action); err != nil {
 			return deed{}, err
