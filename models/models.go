@@ -16,6 +16,17 @@ func All() []any {
 	}
 }
 
+// Spread is by which column the rows of a table are spread where the database is many machines: all that
+// changes with a card stands with it. A table that is not here is copied to every machine.
+//
+// scripts/cluster/citus.sql spreads them; tests hold it, and the migrated schema, against this list.
+func Spread() map[string]string {
+	return map[string]string{
+		"cards": "id", "audit_events": "chain", "pin_sessions": "card_id", "service_requests": "card_id",
+		"card_lookup": "value", "replays": "id",
+	}
+}
+
 // Setting is a fact about the installation, written once.
 type Setting struct {
 	Key   string `gorm:"primaryKey"`

@@ -13,6 +13,8 @@ import (
 // memory is a pin.Store in maps, one call at a time, for tests that ask for many worlds. What the stores
 // of databases must do stands in impl/store/storetest; it does the same in as few words as possible.
 type memory struct {
+	pin.Store // nil: nothing here asks for what only the trail's verification reads
+
 	mu sync.Mutex
 	memoryState
 }

@@ -146,8 +146,8 @@ func (r record) content(columns []column) record {
 
 func (r record) same(other record) bool { return fmt.Sprint(r) == fmt.Sprint(other) }
 
-// others are values that a column could hold instead: of JSON, such as mean the same.
-func others(t *testing.T, value any) []any {
+// otherValues are values that a column could hold instead: of JSON, such as mean the same.
+func otherValues(t *testing.T, value any) []any {
 	t.Helper()
 	switch v := value.(type) {
 	case int64:
@@ -207,7 +207,7 @@ func TestNothingInTheDatabaseIsChangedUnnoticed(t *testing.T) {
 				for _, row := range []record{first, last} {
 					condition, key := row.where(columns)
 					for _, c := range columns {
-						for _, other := range others(t, row[c.name]) {
+						for _, other := range otherValues(t, row[c.name]) {
 							if (record{"": other}).same(record{"": row[c.name]}) {
 								continue
 							}

@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"fmt"
+	"sync/atomic"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -22,43 +23,66 @@ func benchmark(b *testing.B, cards int, run func(b *testing.B, s *Store)) {
 	}
 }
 
+// byURN finds one of the cards of [seed].
+func byURN(i int) pin.Search {
+	return pin.Search{ProgramID: "program", Kind: pin.KindURN, Values: []string{fmt.Sprint("urn-", i)}, Limit: 100}
+}
+
+// BenchmarkFind is a look-up by reference: PIN status, and the first half of every other operation.
 func BenchmarkFind(b *testing.B) {
 	const cards = 1000
 	benchmark(b, cards, func(b *testing.B, s *Store) {
 		for i := 0; b.Loop(); i++ {
-			found, err := s.Find(context.Background(), pin.Search{ProgramID: "program", Limit: 2,
-				Criteria: []pin.Criterion{{Kind: pin.KindPublicToken, Values: []string{fmt.Sprint("token-", i%cards)}}}})
+			found, err := s.Find(context.Background(), byURN(i%cards))
 			require.NoError(b, err)
 			require.Len(b, found, 1)
 		}
 	})
 }
 
-func BenchmarkTakeTry(b *testing.B) {
+// BenchmarkSwap is the second half: the next value of a card and an event.
+func BenchmarkSwap(b *testing.B) {
 	benchmark(b, 1, func(b *testing.B, s *Store) {
-		const limit = 1 << 30
-		require.NoError(b, s.InTx(context.Background(), func(tx pin.Tx) error { return tx.ResetTries("card-0", limit) }))
-		for b.Loop() {
-			_, admitted, err := s.TakeTry(context.Background(), "card-0", limit)
-			require.NoError(b, err)
-			require.True(b, admitted)
+		for i := int64(2); b.Loop(); i++ {
+			require.NoError(b, s.Swap(context.Background(), pin.Change{Card: revision("card-0", i), Events: eventsOf("card-0", i, 1)}))
 		}
 	})
 }
 
-// BenchmarkInTx is the transaction that ends a verification: tries given back and an audit event.
-func BenchmarkInTx(b *testing.B) {
+// BenchmarkSwapWithReplay brings an idempotency record as well.
+func BenchmarkSwapWithReplay(b *testing.B) {
 	benchmark(b, 1, func(b *testing.B, s *Store) {
-		for i := int64(1); b.Loop(); i++ {
-			require.NoError(b, s.InTx(context.Background(), func(tx pin.Tx) error {
-				if _, err := tx.GiveBack("card-0", 0, 3); err != nil {
-					return err
-				}
-				seq, _, err := tx.LastAudit("card-0")
-				if err != nil {
-					return err
-				}
-				return tx.InsertAudit(pin.AuditEvent{ID: fmt.Sprint("event-", i), Chain: "card-0", Seq: seq + 1, CardID: "card-0", MAC: make([]byte, 37)})
+		for i := int64(2); b.Loop(); i++ {
+			replay := pin.Row{Table: pin.TableReplays, ID: fmt.Sprint(i), Version: 1, ExpiresAt: 1 << 60, Body: make512("answer"), Seal: make([]byte, 37)}
+			require.NoError(b, s.Swap(context.Background(), pin.Change{Card: revision("card-0", i), Events: eventsOf("card-0", i, 1), Rows: []pin.Row{replay}}))
+		}
+	})
+}
+
+// BenchmarkFindAndSwap is a whole operation, by many callers on cards of their own.
+func BenchmarkFindAndSwap(b *testing.B) {
+	const cards = 100
+	benchmark(b, cards, func(b *testing.B, s *Store) {
+		var callers atomic.Int64
+		b.SetParallelism(8)
+		b.RunParallel(func(p *testing.PB) {
+			mine := int(callers.Add(1)) % cards
+			for p.Next() {
+				found, err := s.Find(context.Background(), byURN(mine))
+				require.NoError(b, err)
+				next := found[0].Revision + 1
+				require.NoError(b, s.Swap(context.Background(), pin.Change{Card: revision(found[0].ID, next), Events: eventsOf(found[0].ID, next, 1)}))
+			}
+		})
+	})
+}
+
+// BenchmarkLocked is what is left to a caller who was overtaken.
+func BenchmarkLocked(b *testing.B) {
+	benchmark(b, 1, func(b *testing.B, s *Store) {
+		for b.Loop() {
+			require.NoError(b, s.Locked(context.Background(), "card-0", func(c pin.CardRow) (pin.Change, error) {
+				return pin.Change{Card: revision("card-0", c.Revision+1), Events: eventsOf("card-0", c.Revision+1, 1)}, nil
 			}))
 		}
 	})

@@ -41,7 +41,7 @@ func (s *Store) fail(ctx context.Context, err error, field string) error {
 	switch {
 	case err == nil:
 		return nil
-	case errors.Is(err, gorm.ErrRecordNotFound), errors.Is(err, gorm.ErrForeignKeyViolated):
+	case errors.Is(err, gorm.ErrRecordNotFound):
 		code = pin.NotFound
 	case errors.Is(err, gorm.ErrDuplicatedKey):
 		return &pin.Error{Code: pin.Duplicate, Field: field}

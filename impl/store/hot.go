@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"database/sql"
+	"errors"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/stdlib"
@@ -38,11 +39,15 @@ func (s *Store) hot(q pin.Search) (statement string, args []any) {
 	return "", nil
 }
 
-// onConn runs a query on a connection of the pool.
+// onConn runs a query on a connection of the pool. It is the domain's error already where the query could
+// not be asked: then nothing has come of it.
 func (s *Store) onConn(ctx context.Context, query func(*pgx.Conn) error) error {
 	c, err := s.pool.Conn(ctx)
+	if err == nil && ctx.Err() != nil {
+		err = errors.Join(ctx.Err(), c.Close())
+	}
 	if err != nil {
-		return err
+		return s.fail(ctx, err, "")
 	}
 	defer func() { _ = c.Close() }() // hands it back
 	return c.Raw(func(driver any) error { return query(driver.(*stdlib.Conn).Conn()) })
@@ -79,9 +84,16 @@ func (s *Store) callHot(ctx context.Context, c pin.Change) error {
 		return err
 	}
 	var swapped bool
-	err = s.onConn(ctx, func(conn *pgx.Conn) error { return conn.QueryRow(ctx, callSwap, args...).Scan(&swapped) })
-	if err == nil && !swapped {
-		err = overtaken("card")
+	asked := false
+	err = s.onConn(ctx, func(conn *pgx.Conn) error {
+		asked = true
+		return conn.QueryRow(ctx, callSwap, args...).Scan(&swapped)
+	})
+	switch {
+	case err != nil && asked:
+		return s.ended(ctx, err)
+	case err == nil && !swapped:
+		return overtaken("card")
 	}
 	return err
 }

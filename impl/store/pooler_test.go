@@ -100,13 +100,11 @@ func TestSessionsAreTheSameWhateverTheDefaults(t *testing.T) {
 func requireKept(t *testing.T, s *Store) {
 	t.Helper()
 	seed(t, s, 1)
-	event := pin.AuditEvent{ID: "event", Chain: "chain", Seq: 1, Description: `l'été \ 'ಕ'`, MAC: []byte{0, '\\', 255, 'x', 200}}
-	require.NoError(t, s.InTx(context.Background(), func(tx pin.Tx) error { return tx.InsertAudit(event) }))
-	events, err := s.Audit(context.Background(), pin.AuditQuery{Chain: "chain", Page: pin.Page{Limit: 9}})
+	event := pin.EventRow{Chain: "chain", Seq: 1, ID: "event", Body: []byte(`l'été \ 'ಕ'`), MAC: []byte{0, '\\', 255, 'x', 200}}
+	require.NoError(t, s.Swap(context.Background(), pin.Change{Events: []pin.EventRow{event}}))
+	events, err := s.Events(context.Background(), pin.AuditQuery{Chain: "chain", Page: pin.Page{Limit: 9}})
 	require.NoError(t, err)
-	require.Len(t, events, 1)
-	require.Equal(t, event.Description, events[0].Description)
-	require.Equal(t, event.MAC, events[0].MAC)
+	require.Equal(t, []pin.EventRow{event}, events)
 	requireServed(t, s)
 }
 
@@ -159,28 +157,15 @@ func TestAPoolerIsNoticedAndLeftAsItWas(t *testing.T) {
 func verifyOften(s *Store, card, rounds int) error {
 	ctx, id := context.Background(), fmt.Sprint("card-", card)
 	for i := range rounds {
-		found, err := s.Find(ctx, pin.Search{ProgramID: "program", Limit: 2,
-			Criteria: []pin.Criterion{{Kind: pin.KindPublicToken, Values: []string{fmt.Sprint("token-", card)}}}})
+		found, err := s.Find(ctx, pin.Search{ProgramID: "program", Limit: 2, Kind: pin.KindPublicToken, Values: []string{fmt.Sprint("token-", card)}})
 		if err != nil {
 			return err
 		}
-		if len(found) != 1 || found[0].Card.ID != id || len(found[0].PIN.Verifier) != 37 {
+		if len(found) != 1 || found[0].ID != id || found[0].Revision != int64(i+1) {
 			return fmt.Errorf("%s: found another card", id)
 		}
-		taken, admitted, err := s.TakeTry(ctx, id, 3)
-		if err != nil || !admitted || taken.TriesLeft != 2 {
-			return fmt.Errorf("%s: take: %v, %d left, %w", id, admitted, taken.TriesLeft, err)
-		}
-		if err := s.InTx(ctx, func(tx pin.Tx) error {
-			if err := tx.ResetTries(id, 3); err != nil {
-				return err
-			}
-			seq, _, err := tx.LastAudit(id)
-			if err != nil || seq != int64(i) {
-				return fmt.Errorf("%s: event %d, want %d: %w", id, seq, i, err)
-			}
-			return tx.InsertAudit(pin.AuditEvent{ID: fmt.Sprint(id, " ", i), Chain: id, Seq: seq + 1, CardID: id, MAC: make([]byte, 37)})
-		}); err != nil {
+		next := revision(id, int64(i+2))
+		if err := s.Swap(ctx, pin.Change{Card: next, Events: eventsOf(id, int64(i+2), 1)}); err != nil {
 			return err
 		}
 	}
@@ -215,7 +200,7 @@ func TestAURLThatSaysHowToRunStatementsIsFollowed(t *testing.T) {
 			s, err = Open(context.Background(), url, Options{MaxConns: 1})
 			require.NoError(t, err)
 			t.Cleanup(func() { require.NoError(t, s.Close()) })
-			if _, err = s.Program(context.Background(), "program"); err != nil {
+			if _, err = s.Row(context.Background(), pin.TablePrograms, "", "program"); err != nil {
 				break
 			}
 		}

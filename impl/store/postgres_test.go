@@ -1,11 +1,11 @@
 package store
 
 import (
-	"bytes"
 	"context"
+	"errors"
 	"fmt"
-	"net"
-	"net/url"
+	"math"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -18,90 +18,6 @@ import (
 	"pinvault/impl/store/storetest"
 )
 
-// line is a line to the database that a test can cut.
-type line struct {
-	t      *testing.T
-	target string
-	url    string // of the database through the line
-
-	mu       sync.Mutex
-	listener net.Listener
-	conns    []net.Conn
-	cutAt    []byte // what a client may not say
-}
-
-// lineTo is an intact line to the database of a URL.
-func lineTo(t *testing.T, databaseURL string) *line {
-	u, err := url.Parse(databaseURL)
-	require.NoError(t, err)
-	l := &line{t: t, target: u.Host}
-	l.connect("127.0.0.1:0")
-	u.Host = l.listener.Addr().String()
-	l.url = u.String()
-	t.Cleanup(l.cut)
-	return l
-}
-
-func (l *line) connect(address string) {
-	listener, err := net.Listen("tcp", address)
-	require.NoError(l.t, err)
-	l.listener = listener
-	go func() {
-		for {
-			client, err := listener.Accept()
-			if err != nil {
-				return
-			}
-			server, err := net.Dial("tcp", l.target)
-			if err != nil {
-				_ = client.Close()
-				continue
-			}
-			l.mu.Lock()
-			l.conns = append(l.conns, client, server)
-			l.mu.Unlock()
-			go l.forward(server, client)
-			go l.forward(client, server)
-		}
-	}()
-}
-
-func (l *line) forward(to, from net.Conn) {
-	defer func() { _, _ = to.Close(), from.Close() }()
-	for buffer := make([]byte, 64<<10); ; {
-		n, err := from.Read(buffer)
-		l.mu.Lock()
-		forbidden := len(l.cutAt) > 0 && bytes.Contains(buffer[:n], l.cutAt)
-		l.mu.Unlock()
-		if err != nil || forbidden {
-			return
-		}
-		if _, err := to.Write(buffer[:n]); err != nil {
-			return
-		}
-	}
-}
-
-// cut ends all connections and refuses new ones.
-func (l *line) cut() {
-	_ = l.listener.Close()
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	for _, c := range l.conns {
-		_ = c.Close()
-	}
-	l.conns = nil
-}
-
-// mend lets connections through again.
-func (l *line) mend() { l.connect(l.listener.Addr().String()) }
-
-func (l *line) cutWhenHearing(word string) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.cutAt = []byte(word)
-}
-
 // crowd makes the store open n connections, all of which have found a card before they are left idle.
 func crowd(t *testing.T, s *Store, n int) {
 	t.Helper()
@@ -111,9 +27,8 @@ func crowd(t *testing.T, s *Store, n int) {
 	for range n {
 		group.Go(func() {
 			tx := s.db.Begin()
-			statement, args := s.findStatement(byToken)
-			var rows []found
-			tx.Raw(statement, args...).Find(&rows)
+			_, err := cardRows(tx, findByLookup+inProgram+inOrder, pin.KindURN, []string{"urn-0"}, "program", 100)
+			assert.NoError(t, err)
 			if inside.Add(1) == int64(n) {
 				close(all)
 			}
@@ -125,15 +40,30 @@ func crowd(t *testing.T, s *Store, n int) {
 	require.Equal(t, n, s.Stats().Idle)
 }
 
-var byToken = pin.Search{ProgramID: "program", Criteria: []pin.Criterion{{Kind: pin.KindPublicToken, Values: []string{"token-0"}}}, Limit: 2}
+// swapNext makes the next revision of a card as a vault does: what is in doubt is made once more.
+func swapNext(s *Store, from pin.CardRow) error {
+	c := pin.Change{Card: revision(from.ID, from.Revision+1), Events: eventsOf(from.ID, from.Revision+1, 1)}
+	err := s.Swap(context.Background(), c)
+	if errors.Is(err, pin.ErrInDoubt) {
+		if err = s.Swap(context.Background(), c); pin.CodeOf(err) == pin.Conflict {
+			err = nil
+		}
+	}
+	return err
+}
 
 // requireServed fails unless the store finds the card and changes it.
 func requireServed(t *testing.T, s *Store) {
 	t.Helper()
-	found, err := s.Find(context.Background(), byToken)
+	found, err := s.Find(context.Background(), byURN(0))
 	require.NoError(t, err)
 	require.Len(t, found, 1)
-	require.NoError(t, s.InTx(context.Background(), func(tx pin.Tx) error { return tx.ResetTries("card-0", 3) }))
+	require.NoError(t, swapNext(s, found[0]))
+	require.NoError(t, s.Locked(context.Background(), "card-0", func(c pin.CardRow) (pin.Change, error) {
+		require.Equal(t, found[0].Revision+1, c.Revision)
+		return pin.Change{Card: revision("card-0", c.Revision+1)}, nil
+	}))
+	require.NoError(t, s.Ping(context.Background()))
 }
 
 func TestADatabaseThatIsGoneIsUnavailableAtOnceAndFoundAgain(t *testing.T) {
@@ -144,12 +74,21 @@ func TestADatabaseThatIsGoneIsUnavailableAtOnceAndFoundAgain(t *testing.T) {
 	for range 2 {
 		l.cut()
 		ctx, cancel := context.WithTimeout(context.Background(), connectTimeout)
-		_, err := s.Find(ctx, byToken)
-		require.Equal(t, pin.Unavailable, pin.CodeOf(err), "%v", err)
-		_, _, err = s.TakeTry(ctx, "card-0", 3)
-		require.Equal(t, pin.Unavailable, pin.CodeOf(err), "%v", err)
-		require.Equal(t, pin.Unavailable, pin.CodeOf(s.InTx(ctx, func(tx pin.Tx) error { return tx.ResetTries("card-0", 3) })))
-		require.Equal(t, pin.Unavailable, pin.CodeOf(s.Ping(ctx)))
+		next := pin.Change{Card: revision("card-0", card(t, open(t, l.direct), "card-0").Revision+1)}
+		for name, call := range map[string]func() error{
+			"Find": func() error { _, err := s.Find(ctx, byURN(0)); return err },
+			"Swap": func() error { return s.Swap(ctx, next) },
+			"Locked": func() error {
+				return s.Locked(ctx, "card-0", func(pin.CardRow) (pin.Change, error) { return next, nil })
+			},
+			"Row":     func() error { _, err := s.Row(ctx, pin.TablePrograms, "", "program"); return err },
+			"Numbers": func() error { _, err := s.Numbers(ctx, "sequence", "program", 1); return err },
+			"Ping":    func() error { return s.Ping(ctx) },
+		} {
+			require.Equal(t, pin.Unavailable, pin.CodeOf(call()), name)
+		}
+		err := s.Swap(ctx, next)
+		require.False(t, errors.Is(err, pin.ErrInDoubt), "no connection was had: %v", err)
 		require.NoError(t, ctx.Err(), "nothing waited for a timeout")
 		cancel()
 		l.mend()
@@ -169,8 +108,9 @@ func TestConnectionsThatDiedUnnoticedAreReplaced(t *testing.T) {
 
 func TestStalePreparedStatementsAreReplaced(t *testing.T) {
 	for _, c := range []struct{ name, stale string }{
-		{"the schema changes", "ALTER TABLE programs ALTER COLUMN name TYPE varchar(99)"},
+		{"the schema changes", "ALTER TABLE cards ALTER COLUMN value TYPE varchar(9999)"},
 		{"another server answers", "DEALLOCATE ALL"},
+		{"the function is made anew", "ALTER FUNCTION swap_card SET work_mem = '5MB'"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			s := open(t, storetest.Postgres(t))
@@ -178,39 +118,12 @@ func TestStalePreparedStatementsAreReplaced(t *testing.T) {
 			s.pool.SetMaxOpenConns(1)
 			requireServed(t, s)
 			exec(t, s, c.stale)
+			before := card(t, s, "card-0")
+			exec(t, s, c.stale)
+			require.NoError(t, s.Swap(context.Background(), pin.Change{Card: revision("card-0", before.Revision+1)}), "not even in doubt")
 			requireServed(t, s)
-			taken, admitted, err := s.TakeTry(context.Background(), "card-0", 3)
-			require.NoError(t, err)
-			require.True(t, admitted)
-			require.Equal(t, 2, taken.TriesLeft)
 		})
 	}
-}
-
-func TestACommitWithoutAnswerIsNotTriedAgain(t *testing.T) {
-	l := lineTo(t, storetest.Postgres(t))
-	s := open(t, l.url)
-	seed(t, s, 1)
-	l.cutWhenHearing("commit")
-	runs := 0
-	err := s.InTx(context.Background(), func(tx pin.Tx) error { runs++; return tx.ResetTries("card-0", 2) })
-	require.Equal(t, pin.Unavailable, pin.CodeOf(err), "%v", err)
-	require.Equal(t, 1, runs)
-}
-
-func TestATakeWithoutAnswerIsNotTriedAgain(t *testing.T) {
-	l := lineTo(t, storetest.Postgres(t))
-	s := open(t, l.url)
-	seed(t, s, 1)
-	_, _, err := s.TakeTry(context.Background(), "card-0", 3) // prepares the statement
-	require.NoError(t, err)
-	l.cutWhenHearing("UPDATE 1") // the server's answer
-	_, _, err = s.TakeTry(context.Background(), "card-0", 3)
-	require.Equal(t, pin.Unavailable, pin.CodeOf(err), "%v", err)
-	l.cutWhenHearing("")
-	found, err := s.Find(context.Background(), byToken)
-	require.NoError(t, err)
-	require.EqualValues(t, 2, found[0].PIN.Takes)
 }
 
 func TestOfTwoTransactionsInADeadlockBothSucceed(t *testing.T) {
@@ -223,43 +136,177 @@ func TestOfTwoTransactionsInADeadlockBothSucceed(t *testing.T) {
 	for i := range errs {
 		group.Go(func() {
 			var once sync.Once
-			errs[i] = s.InTx(context.Background(), func(tx pin.Tx) error {
+			errs[i] = s.inTx(context.Background(), func(t *tx) error {
 				runs.Add(1)
-				if err := tx.ResetTries(fmt.Sprint("card-", i), 1); err != nil {
+				touch := func(card int) error {
+					return t.fail(t.db.Exec("UPDATE cards SET revision = revision + 1 WHERE id = ?", fmt.Sprint("card-", card)).Error, "")
+				}
+				if err := touch(i); err != nil {
 					return err
 				}
 				once.Do(func() { bothHoldOne.Done(); bothHoldOne.Wait() })
-				return tx.ResetTries(fmt.Sprint("card-", 1-i), 2)
+				return touch(1 - i)
 			})
 		})
 	}
 	group.Wait()
 	require.Equal(t, []error{nil, nil}, errs)
 	require.Greater(t, runs.Load(), int64(2), "one of them ran again")
+	require.EqualValues(t, 3, card(t, s, "card-0").Revision)
+}
+
+// awaitWaiting returns when so many sessions of the database wait for a lock.
+func awaitWaiting(t *testing.T, s *Store, n int) {
+	for waiting := []int{0}; waiting[0] < n; {
+		waiting = query[int](t, s, "SELECT count(DISTINCT pid) FROM pg_locks WHERE NOT granted AND pid IN (SELECT pid FROM pg_stat_activity WHERE datname = current_database())")
+	}
 }
 
 func TestPurgingSparesAReplayThatIsTakenOverMeanwhile(t *testing.T) {
 	s := open(t, storetest.Postgres(t))
-	now := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
-	expired := pin.Replay{Scope: "client", Key: "key", Fingerprint: []byte("old"), CreatedAt: now.Add(-2 * time.Hour), ExpiresAt: now.Add(-time.Hour)}
-	require.NoError(t, s.InTx(context.Background(), func(tx pin.Tx) error { return tx.InsertReplay(expired) }))
+	expired := pin.Row{Table: pin.TableReplays, ID: "key", Version: 1, ExpiresAt: 1000, Body: []byte("old"), Seal: []byte("old")}
+	require.NoError(t, s.Swap(context.Background(), pin.Change{Rows: []pin.Row{expired}}))
 
 	purged := make(chan int64)
-	require.NoError(t, s.InTx(context.Background(), func(tx pin.Tx) error {
-		fresh := expired
-		fresh.CreatedAt, fresh.ExpiresAt = now, now.Add(time.Hour)
-		err := tx.InsertReplay(fresh)
+	fresh := expired
+	fresh.ExpiresAt = 9000
+	require.NoError(t, s.inTx(context.Background(), func(tx *tx) error {
+		err := tx.put(fresh, pin.Change{Now: 2000})
 		go func() {
-			n, err := s.PurgeReplays(context.Background(), now)
+			n, err := s.PurgeReplays(context.Background(), time.UnixMicro(2000))
 			assert.NoError(t, err)
 			purged <- n
 		}()
-		for waiting := []int{0}; waiting[0] == 0; {
-			waiting = query[int](t, s, "SELECT count(*) FROM pg_locks WHERE NOT granted AND pid IN (SELECT pid FROM pg_stat_activity WHERE datname = current_database())")
-		}
+		awaitWaiting(t, s, 1)
 		return err
 	}))
 	require.Zero(t, <-purged)
-	_, err := s.Replay(context.Background(), "client", "key")
+	got, err := s.Row(context.Background(), pin.TableReplays, "", "key")
 	require.NoError(t, err)
+	require.Equal(t, fresh, got)
+}
+
+func TestACrowdAtOneCardKeepsNobodyElseWaiting(t *testing.T) {
+	s := open(t, storetest.Postgres(t))
+	seed(t, s, 2)
+	const callers = 60
+	next := func(c pin.CardRow) (pin.Change, error) {
+		return pin.Change{Card: revision(c.ID, c.Revision+1), Events: eventsOf(c.ID, c.Revision+1, 1)}, nil
+	}
+	var group sync.WaitGroup
+	errs := make([]error, callers)
+	require.NoError(t, s.Locked(context.Background(), "card-0", func(c pin.CardRow) (pin.Change, error) {
+		for i := range errs {
+			group.Go(func() { errs[i] = s.Locked(context.Background(), "card-0", next) })
+		}
+		awaitWaiting(t, s, s.engine.maxConns/2-1)
+		require.NoError(t, swapNext(s, card(t, s, "card-1")))
+		_, err := s.Row(context.Background(), pin.TablePrograms, "", "program")
+		require.NoError(t, err)
+		require.LessOrEqual(t, s.Stats().InUse, s.engine.maxConns/2)
+		return next(c)
+	}))
+	group.Wait()
+	require.Equal(t, make([]error, callers), errs)
+	require.EqualValues(t, 2+callers, card(t, s, "card-0").Revision)
+}
+
+func TestWhoDecidesMayReadThoughThereAreFewConnections(t *testing.T) {
+	for _, conns := range []int{1, 2, 3} {
+		s, err := Open(context.Background(), storetest.Postgres(t), Options{MaxConns: conns})
+		require.NoError(t, err)
+		t.Cleanup(func() { require.NoError(t, s.Close()) })
+		require.NoError(t, s.Migrate(context.Background()))
+		seed(t, s, 1)
+		require.NoError(t, s.Locked(context.Background(), "card-0", func(pin.CardRow) (pin.Change, error) {
+			_, err := s.Row(context.Background(), pin.TablePrograms, "", "program")
+			return pin.Change{Card: revision("card-0", 2)}, err
+		}))
+	}
+}
+
+// hostile are texts that swap_card, or the JSON that it is given, could trip over.
+var hostile = []string{"", " ", `'`, `"`, `\`, `\\`, `\\x00`, `\x41`, `\u0000`, `\ud800`, `{}`, `[]`, `null`, `{"a":"b"}`, `{a,"b"}`, `'); DROP TABLE cards; --`, `$1`, `?`, `%s`,
+	"\n\r\t\b\f", "\x01\x1f\x7f", "é", "e\u0301", "\ufffd", "\ufeff", "\u2028", "😀", "\U0010FFFF", "</script>&amp;", strings.Repeat("long ", 100_000)}
+
+// The same change made by swap_card and by the statements that other databases get comes to the same.
+func TestSwapCardTakesTextsAsTheyAre(t *testing.T) {
+	s := open(t, storetest.Postgres(t))
+	seed(t, s, 0)
+	contents := func(id string) (all []string) {
+		for _, statement := range []string{
+			`SELECT replace(cards::text, ?, '#') FROM cards WHERE id = ?`, `SELECT replace(e::text, ?, '#') FROM audit_events e WHERE chain = ? ORDER BY seq`,
+			`SELECT replace(s::text, ?, '#') FROM pin_sessions s WHERE card_id = ? ORDER BY id`, `SELECT replace(s::text, ?, '#') FROM service_requests s WHERE card_id = ? ORDER BY id`,
+			`SELECT replace(l::text, ?, '#') FROM card_lookup l WHERE card_id = ? ORDER BY value`,
+		} {
+			all = append(all, query[string](t, s, statement, id, id)...)
+		}
+		return append(all, query[string](t, s, `SELECT replace(r::text, ?, '#') FROM replays r WHERE id LIKE ? ORDER BY id`, id, id+"%")...)
+	}
+	for i, text := range hostile {
+		t.Run(fmt.Sprintf("%.20q", text), func(t *testing.T) {
+			made := [2][]string{}
+			for j := range made {
+				id := fmt.Sprintf("card-%d-%d", i, j)
+				require.NoError(t, s.Swap(context.Background(), pin.Change{Card: revision(id, 1), DetailsToo: true}))
+				c := pin.Change{Card: revision(id, 2), Events: eventsOf(id, 1, 2), Now: 1}
+				c.Card.Value, c.Card.Seal = []byte(text), []byte("\x00\xff"+text)
+				for k := range c.Events {
+					c.Events[k].ID, c.Events[k].Body, c.Events[k].MAC = fmt.Sprintf("%.100s", text), []byte(text), []byte("\xff\x00"+text)
+				}
+				name := fmt.Sprintf("%s %.100s", id, text) // an index takes no long ones
+				for _, table := range []pin.Table{pin.TableReplays, pin.TableSessions, pin.TableServiceRequests} {
+					r := pin.Row{Table: table, ID: name, ProgramID: text, CardID: id, Version: 1, ExpiresAt: math.MaxInt64, Body: []byte(text), Seal: []byte("\x00\\\xff" + text)}
+					c.Rows = append(c.Rows, r)
+				}
+				c.Add = []pin.Lookup{{Kind: pin.Kind(fmt.Sprintf("%.100s", text)), Value: name, ProgramID: fmt.Sprintf("%.100s", text), Slot: fmt.Sprintf("%.100s", text), CardID: id}}
+				if j == 0 {
+					require.True(t, s.calls(c))
+					require.NoError(t, s.Swap(context.Background(), c))
+				} else {
+					require.NoError(t, s.inTx(context.Background(), func(t *tx) error { return t.swap(c) }))
+				}
+				made[j] = contents(id)
+			}
+			require.Equal(t, made[1], made[0])
+			require.Len(t, made[0], 7)
+		})
+	}
+}
+
+func TestSwapCardRefusesWhatIsNoText(t *testing.T) {
+	s := open(t, storetest.Postgres(t))
+	seed(t, s, 1)
+	before := card(t, s, "card-0")
+	for _, none := range []string{"nul\x00", "\x00", "half \xf0\x9f\x98", "\xff", "surrogate \xed\xa0\x80"} {
+		row := func(table pin.Table) pin.Row {
+			return pin.Row{Table: table, ID: "id", CardID: "card-0", Version: 1, Body: []byte("body"), Seal: []byte("seal")}
+		}
+		for name, spoil := range map[string]func(c *pin.Change){
+			"the value":         func(c *pin.Change) { c.Card.Value = []byte(none) },
+			"the details":       func(c *pin.Change) { c.DetailsToo, c.Card.Details = true, []byte(none) },
+			"an event":          func(c *pin.Change) { c.Events[1].Body = []byte(none) },
+			"an event's id":     func(c *pin.Change) { c.Events[0].ID = none },
+			"a session":         func(c *pin.Change) { c.Rows = []pin.Row{row(pin.TableSessions)}; c.Rows[0].Body = []byte(none) },
+			"a session's id":    func(c *pin.Change) { c.Rows = []pin.Row{row(pin.TableSessions)}; c.Rows[0].ID = none },
+			"a replay":          func(c *pin.Change) { c.Rows = []pin.Row{row(pin.TableReplays)}; c.Rows[0].Body = []byte(none) },
+			"a service request": func(c *pin.Change) { c.Rows = []pin.Row{row(pin.TableServiceRequests)}; c.Rows[0].Body = []byte(none) },
+			"a look-up": func(c *pin.Change) {
+				c.Add = []pin.Lookup{{Kind: pin.KindURN, Value: none, ProgramID: "program", CardID: "card-0"}}
+			},
+			"the card":              func(c *pin.Change) { c.Card.ID, c.Events = none, nil },
+			"the program of a card": func(c *pin.Change) { c.Card.ProgramID, c.Events = none, nil },
+		} {
+			t.Run(fmt.Sprintf("%s is %q", name, none), func(t *testing.T) {
+				c := pin.Change{Card: revision("card-0", 2), Events: eventsOf("card-0", 2, 2)}
+				spoil(&c)
+				require.True(t, s.calls(c))
+				require.Equal(t, pin.Internal, pin.CodeOf(s.Swap(context.Background(), c)))
+				require.Equal(t, before, card(t, s, "card-0"))
+			})
+		}
+	}
+	require.NoError(t, s.Swap(context.Background(), pin.Change{Card: revision("card-0", 2), Events: eventsOf("card-0", 2, 2)}))
+	require.NoError(t, s.Swap(context.Background(), pin.Change{Card: revision("card-0", 3), Events: []pin.EventRow{}}))
+	require.EqualValues(t, []int64{3}, query[int64](t, s, "SELECT count(*) FROM audit_events"))
 }

@@ -50,23 +50,19 @@ func TestTwoProcessesShareASQLiteFile(t *testing.T) {
 	url := storetest.SQLite(t)
 	stores := []*Store{open(t, url), open(t, url)}
 	seed(t, stores[0], 1)
-	var admissions atomic.Int64
+	var won atomic.Int64
 	var group sync.WaitGroup
 	errs := make([]error, 40)
 	for i := range errs {
 		group.Go(func() {
 			s := stores[i%2]
-			_, admitted, err := s.TakeTry(context.Background(), "card-0", 3)
-			if admitted {
-				admissions.Add(1)
-			}
+			err := s.Swap(context.Background(), pin.Change{Card: revision("card-0", 2), Events: eventsOf("card-0", 2, 1)})
 			if err == nil {
-				err = s.InTx(context.Background(), func(tx pin.Tx) error {
-					seq, _, err := tx.LastAudit("chain")
-					if err != nil {
-						return err
-					}
-					return tx.InsertAudit(pin.AuditEvent{ID: fmt.Sprint(i), Chain: "chain", Seq: seq + 1, MAC: []byte("mac")})
+				won.Add(1)
+			}
+			if err == nil || pin.CodeOf(err) == pin.Conflict {
+				err = s.Locked(context.Background(), "card-0", func(c pin.CardRow) (pin.Change, error) {
+					return pin.Change{Card: revision("card-0", c.Revision+1), Events: eventsOf("card-0", c.Revision+1, 1)}, nil
 				})
 			}
 			errs[i] = err
@@ -74,10 +70,11 @@ func TestTwoProcessesShareASQLiteFile(t *testing.T) {
 	}
 	group.Wait()
 	require.Equal(t, make([]error, len(errs)), errs)
-	require.EqualValues(t, 3, admissions.Load())
-	events, err := stores[1].Audit(context.Background(), pin.AuditQuery{Chain: "chain", Page: pin.Page{Limit: 100}})
+	require.EqualValues(t, 1, won.Load())
+	require.EqualValues(t, 2+len(errs), card(t, stores[1], "card-0").Revision)
+	events, err := stores[1].ChainEvents(context.Background(), "card-0", 0, 100)
 	require.NoError(t, err)
-	require.Len(t, events, len(errs))
+	require.Len(t, events, 2+len(errs))
 }
 
 func TestAFullDiskIsUnavailableAndLosesNothing(t *testing.T) {
@@ -86,24 +83,35 @@ func TestAFullDiskIsUnavailableAndLosesNothing(t *testing.T) {
 	seed(t, s, 1)
 	pages := query[int](t, s, "PRAGMA page_count")[0]
 	exec(t, s, fmt.Sprint("PRAGMA max_page_count = ", pages+2))
-	var written int
+	written := int64(1)
 	var err error
 	for err == nil {
-		err = s.InTx(context.Background(), func(tx pin.Tx) error {
-			return tx.InsertAudit(pin.AuditEvent{ID: fmt.Sprint(written), Chain: "chain", Seq: int64(written + 1), MAC: make([]byte, 500)})
-		})
-		if err == nil {
+		if err = s.Swap(context.Background(), pin.Change{Card: revision("card-0", written+1), Events: eventsOf("card-0", written+1, 2)[:1]}); err == nil {
 			written++
 		}
 	}
 	require.Equal(t, pin.Unavailable, pin.CodeOf(err), "%v", err)
-	require.Positive(t, written)
+	require.Greater(t, written, int64(1))
 
-	events, err := s.Audit(context.Background(), pin.AuditQuery{Chain: "chain", Page: pin.Page{Limit: 1000}})
+	require.Equal(t, written, card(t, s, "card-0").Revision)
+	events, err := s.ChainEvents(context.Background(), "card-0", 0, 1000)
 	require.NoError(t, err)
-	require.Len(t, events, written)
+	require.Len(t, events, int(written))
 	exec(t, s, "PRAGMA max_page_count = 1000000")
-	require.NoError(t, s.InTx(context.Background(), func(tx pin.Tx) error { return tx.ResetTries("card-0", 1) }))
+	require.NoError(t, s.Swap(context.Background(), pin.Change{Card: revision("card-0", written+1)}))
+}
+
+// What a statement sees that has begun is one state of the database: the swap of a card and the reading of
+// another need not wait for each other.
+func TestReadersDoNotWaitForTheWriter(t *testing.T) {
+	s := open(t, storetest.SQLite(t))
+	seed(t, s, 2)
+	require.NoError(t, s.Locked(context.Background(), "card-0", func(c pin.CardRow) (pin.Change, error) {
+		require.EqualValues(t, 1, card(t, s, "card-0").Revision)
+		require.EqualValues(t, 1, card(t, s, "card-1").Revision)
+		return pin.Change{Card: revision("card-0", 2)}, nil
+	}))
+	require.EqualValues(t, 2, card(t, s, "card-0").Revision)
 }
 
 func TestAFileThatIsNoDatabaseIsNamedInPlainWords(t *testing.T) {

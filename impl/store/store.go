@@ -75,7 +75,6 @@ func Open(ctx context.Context, url string, o Options) (*Store, error) {
 		conns = engine.maxConns
 	}
 	conns = max(conns, 2)
-	s.locking = make(chan struct{}, conns/2)
 	s.pool.SetMaxOpenConns(conns)
 	s.pool.SetMaxIdleConns(conns)
 	s.pool.SetConnMaxIdleTime(5 * time.Minute)
@@ -88,7 +87,17 @@ func Open(ctx context.Context, url string, o Options) (*Store, error) {
 		_ = s.Close()
 		return nil, err
 	}
+	s.locking = make(chan struct{}, s.lockers(conns))
 	return s, nil
+}
+
+// lockers is how many may hold or wait for cards' locks at once. A pooler has fewer connections than it is
+// asked for, and does not tell how many.
+func (s *Store) lockers(conns int) int {
+	if s.engine.sessions != nil && s.engine.sessions.pooled.Load() {
+		return 1
+	}
+	return max(1, conns/2)
 }
 
 // Close ends all connections; every later call is Unavailable.

@@ -19,7 +19,7 @@ import (
 // a transaction of the same statements.
 func (s *Store) Swap(ctx context.Context, c pin.Change) error {
 	if s.calls(c) {
-		return s.retry(ctx, func() error { return s.ended(ctx, s.callHot(ctx, c)) })
+		return s.retry(ctx, func() error { return s.callHot(ctx, c) })
 	}
 	return s.inTx(ctx, func(t *tx) error { return t.swap(c) })
 }
