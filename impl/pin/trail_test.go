@@ -146,6 +146,16 @@ func TestAGoodSealDoesNotMakeARowAnother(t *testing.T) {
 			}
 		}
 		require.True(t, pin.Tampered(asked[test.table](w, w.sibling())), "%s: %s", test.table, test.name)
+		var err error
+		switch test.table {
+		case pin.TablePrograms:
+			_, err = w.sibling().Programs(t.Context(), pin.Page{Limit: 10})
+		case pin.TableClients:
+			_, err = w.sibling().Clients(t.Context(), pin.Page{Limit: 10})
+		default:
+			continue
+		}
+		require.True(t, pin.Tampered(err), "%s listed: %s", test.table, test.name)
 	}
 }
 
