@@ -51,6 +51,14 @@ func either(short, inFull int) int {
 	return short
 }
 
+// watched is a quarter of a number where the race detector watches, in the short form.
+func watched(n int) int {
+	if raced && !long() {
+		return n / 4
+	}
+	return n
+}
+
 // newWorld is a world over a real store.
 func newWorld(t testing.TB, settings ...func(*pin.Program)) *world {
 	t.Helper()
