@@ -11,7 +11,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"maps"
 	"slices"
 	"sync"
 	"testing"
@@ -24,30 +23,11 @@ import (
 	"pinvault/impl/pin"
 )
 
-// ledger is a store of replay records whose transactions run one after the other, and of as much
-// else as the vault needs to make a client.
+// ledger keeps replay records, and what the effects are, in writes that are whole or not at all.
 type ledger struct {
-	pin.Store
 	mu      sync.Mutex
 	records map[[2]string]pin.Replay
-	events  []pin.AuditEvent
 	lookups []error // what the next lookups fail with, nil for not at all
-}
-
-type ledgerTx struct {
-	pin.Tx
-	*ledger
-}
-
-func (l *ledger) InTx(_ context.Context, fn func(pin.Tx) error) error {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	records, events := maps.Clone(l.records), l.events
-	err := fn(ledgerTx{ledger: l})
-	if err != nil {
-		l.records, l.events = records, events
-	}
-	return err
 }
 
 func (l *ledger) Replay(_ context.Context, scope, key string) (pin.Replay, error) {
@@ -65,30 +45,6 @@ func (l *ledger) Replay(_ context.Context, scope, key string) (pin.Replay, error
 	}
 	return r, nil
 }
-
-func (tx ledgerTx) InsertReplay(r pin.Replay) error {
-	id := [2]string{r.Scope, r.Key}
-	if old, taken := tx.records[id]; taken && old.ExpiresAt.After(r.CreatedAt) {
-		return &pin.Error{Code: pin.Duplicate, Field: "replay"}
-	}
-	tx.records[id] = r
-	return nil
-}
-
-func (tx ledgerTx) CompleteReplay(r pin.Replay) error {
-	id := [2]string{r.Scope, r.Key}
-	old, found := tx.records[id]
-	if !found {
-		return &pin.Error{Code: pin.NotFound}
-	}
-	old.Done, old.Result, old.ExpiresAt = r.Done, r.Result, r.ExpiresAt
-	tx.records[id] = old
-	return nil
-}
-
-func (tx ledgerTx) InsertClient(pin.Client) error           { return nil }
-func (tx ledgerTx) LastAudit(string) (int64, []byte, error) { return 0, nil, nil }
-func (tx ledgerTx) InsertAudit(e pin.AuditEvent) error      { tx.events = append(tx.events, e); return nil }
 
 // keys are HMAC keys, one for each use.
 type keys struct {
@@ -113,8 +69,9 @@ type setting struct {
 	*idempotency.Guard
 	*ledger
 	now     time.Time
-	effects int // taken effect, crashes included
-	crashed bool
+	effects int
+	crashed bool // the process dies before the next write
+	lost    bool // the process dies after it
 }
 
 var errCrash = errors.New("the process died")
@@ -125,45 +82,50 @@ func newSetting() *setting {
 	return s
 }
 
-// verify has two transactions, as Vault.Verify: a try is taken, then the outcome written.
-func (s *setting) verify(m pin.Memo) (pin.Verification, error) {
-	var done pin.Verification
-	err := s.InTx(context.Background(), func(tx pin.Tx) error {
-		if m.Reserve != nil {
-			if err := m.Reserve(tx); err != nil {
-				return err
-			}
-		}
-		s.effects++
-		done = pin.Verification{Result: pin.Mismatch, RemainingTries: 3 - s.effects}
-		return nil
-	})
-	if err != nil {
-		return pin.Verification{}, err
-	}
+// write has an effect and keeps its result, as one write of the vault's does.
+func (s *setting) write(m pin.Memo, result func() any) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	if s.crashed {
-		return pin.Verification{}, errCrash
+		return errCrash
 	}
-	return done, s.InTx(context.Background(), func(tx pin.Tx) error {
-		if m.Complete != nil {
-			return m.Complete(tx, done)
-		}
-		return nil
-	})
-}
-
-// once has the effect of one transaction, as Vault.SetPIN, whose result is given.
-func (s *setting) once(m pin.Memo, result any) error {
-	return s.InTx(context.Background(), func(tx pin.Tx) error {
-		if err := m.Reserve(tx); err != nil {
+	if m.Keep != nil {
+		_, _ = m.Keep(result()) // the vault may decide twice
+		r, err := m.Keep(result())
+		if err != nil {
 			return err
 		}
-		s.effects++
-		if s.crashed {
-			return errCrash
+		id := [2]string{r.Scope, r.Key}
+		if old, taken := s.records[id]; taken && old.ExpiresAt.After(s.now) {
+			return &pin.Error{Code: pin.Duplicate, Field: "replays"}
 		}
-		return m.Complete(tx, result)
+		s.records[id] = r
+	}
+	s.effects++
+	if s.lost {
+		return errCrash
+	}
+	return nil
+}
+
+// verify is Vault.Verify with a wrong PIN.
+func (s *setting) verify(m pin.Memo) (done pin.Verification, err error) {
+	err = s.write(m, func() any {
+		done = pin.Verification{Result: pin.Mismatch, RemainingTries: 2 - s.effects}
+		return done
 	})
+	if m.Keep == nil {
+		done = pin.Verification{Result: pin.Mismatch, RemainingTries: 3 - s.effects}
+	}
+	if err != nil {
+		done = pin.Verification{}
+	}
+	return done, err
+}
+
+// once is any operation of the vault whose result is given.
+func (s *setting) once(m pin.Memo, result any) error {
+	return s.write(m, func() any { return result })
 }
 
 var request = idempotency.Request{Scope: "partner-1", Key: "key-1", Endpoint: "verify card-1", Content: []byte(`{"pin":"7010"}`), TTL: time.Hour}
@@ -213,12 +175,12 @@ func TestKeyIsUsedForOneRequestOnly(t *testing.T) {
 		"another key":                  {func(r *idempotency.Request) { r.Key = "key-2" }, ""},
 		"the same key, another client": {func(r *idempotency.Request) { r.Scope = "partner-2" }, ""},
 	} {
-		for _, underway := range []bool{false, true} {
-			t.Run(fmt.Sprintf("%s, the first one underway: %v", name, underway), func(t *testing.T) {
+		for _, lost := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s, the first one's answer lost: %v", name, lost), func(t *testing.T) {
 				s := newSetting()
-				s.crashed = underway
+				s.lost = lost
 				_, _, _ = s.ask(request)
-				s.crashed = false
+				s.lost = false
 				r := request
 				c.change(&r)
 				got, replayed, err := s.ask(r)
@@ -266,27 +228,17 @@ func TestKeyOfAnotherRequestIsFreeWhenExpired(t *testing.T) {
 	require.False(t, replayed)
 }
 
-func TestCrashBetweenTransactionsFreesTheKeyAfterHalfAMinute(t *testing.T) {
+func TestAnAnswerThatWasLostIsGivenToTheRepetition(t *testing.T) {
 	s := newSetting()
-	s.crashed = true
+	s.lost = true
 	_, _, err := s.ask(request)
 	require.ErrorIs(t, err, errCrash)
-	s.crashed = false
-
-	s.now = s.now.Add(30*time.Second - time.Microsecond)
-	_, replayed, err := s.ask(request)
-	require.ErrorIs(t, err, &pin.Error{Code: pin.ReplayUnderway})
-	require.False(t, replayed)
-	require.Equal(t, 1, s.effects)
-
-	s.now = s.now.Add(time.Microsecond)
-	_, replayed, err = s.ask(request)
-	require.NoError(t, err)
-	require.False(t, replayed)
-	require.Equal(t, 2, s.effects, "the try of the crash is lost, as is every try whose outcome is unknown")
-	_, replayed, err = s.ask(request)
+	s.lost = false
+	got, replayed, err := s.ask(request)
 	require.NoError(t, err)
 	require.True(t, replayed)
+	require.Equal(t, pin.Verification{Result: pin.Mismatch, RemainingTries: 2}, got)
+	require.Equal(t, 1, s.effects, "a lost answer costs no second try")
 }
 
 func TestWhatTookNoEffectIsNotRemembered(t *testing.T) {
@@ -317,10 +269,7 @@ func TestOfManyAtOnceOneTakesEffect(t *testing.T) {
 	all.Wait()
 	firsts := 0
 	for _, a := range answers {
-		if a.err != nil {
-			require.ErrorIs(t, a.err, &pin.Error{Code: pin.ReplayUnderway})
-			continue
-		}
+		require.NoError(t, a.err)
 		require.Equal(t, pin.Verification{Result: pin.Mismatch, RemainingTries: 2}, a.got)
 		if !a.replayed {
 			firsts++
@@ -339,7 +288,6 @@ func TestOvertakenRequest(t *testing.T) {
 		code     pin.Code
 	}{
 		"by one that has ended":         {func(s *setting) { _, _, _ = s.ask(request) }, true, ""},
-		"by one that is underway":       {func(s *setting) { s.crashed = true; _, _, _ = s.ask(request); s.crashed = false }, false, pin.ReplayUnderway},
 		"by one with other content":     {func(s *setting) { r := request; r.Content = nil; _, _, _ = s.ask(r) }, false, pin.ReplayChanged},
 		"by one on another endpoint":    {func(s *setting) { r := request; r.Endpoint = "unblock"; _, _, _ = s.ask(r) }, false, pin.ReplayOther},
 		"by one that has freed the key": {func(s *setting) { _, _, _ = s.ask(request); s.lookups = []error{&pin.Error{Code: pin.NotFound}} }, false, pin.ReplayUnderway},
@@ -410,42 +358,25 @@ func TestFailuresAreHandedOn(t *testing.T) {
 	}
 }
 
-func TestHooksOfTheMemoRunToo(t *testing.T) {
+func TestTheRestOfTheMemoIsHandedOn(t *testing.T) {
 	s := newSetting()
-	var ran []string
-	memo := pin.Memo{Description: "why", UpdatedBy: "who",
-		Reserve: func(pin.Tx) error { ran = append(ran, "reserve"); return nil },
-		Complete: func(_ pin.Tx, result any) error {
-			ran = append(ran, "complete")
-			require.Equal(t, pin.Mismatch, result.(pin.Verification).Result)
-			return nil
-		}}
-	for range 2 {
-		_, _, err := idempotency.Once(t.Context(), s.Guard, request, memo, func(m pin.Memo) (pin.Verification, error) {
-			require.Equal(t, "why", m.Description)
-			require.Equal(t, "who", m.UpdatedBy)
-			return s.verify(m)
-		})
-		require.NoError(t, err)
-	}
-	require.Equal(t, []string{"reserve", "complete"}, ran)
-}
-
-func TestFailingHooksUndoTheRecord(t *testing.T) {
-	fault := errors.New("outbox full")
-	for name, memo := range map[string]pin.Memo{
-		"before": {Reserve: func(pin.Tx) error { return fault }},
-		"after":  {Complete: func(pin.Tx, any) error { return fault }},
-	} {
-		t.Run(name, func(t *testing.T) {
-			s := newSetting()
-			_, _, err := idempotency.Once(t.Context(), s.Guard, request, memo, func(m pin.Memo) (struct{}, error) {
-				return struct{}{}, s.once(m, nil)
-			})
-			require.ErrorIs(t, err, fault)
-			require.Empty(t, s.records)
-		})
-	}
+	moved := &pin.Session{ID: "session"}
+	memo := pin.Memo{Description: "why", UpdatedBy: "who", Session: func(any) *pin.Session { return moved }}
+	_, _, err := idempotency.Once(t.Context(), s.Guard, request, memo, func(m pin.Memo) (pin.Verification, error) {
+		require.Equal(t, "why", m.Description)
+		require.Equal(t, "who", m.UpdatedBy)
+		require.Same(t, moved, m.Session(nil))
+		return s.verify(m)
+	})
+	require.NoError(t, err)
+	r := request
+	r.Key = ""
+	_, _, err = idempotency.Once(t.Context(), s.Guard, r, memo, func(m pin.Memo) (pin.Verification, error) {
+		require.Equal(t, "why", m.Description)
+		require.Nil(t, m.Keep)
+		return s.verify(m)
+	})
+	require.NoError(t, err)
 }
 
 // again runs an effect twice and returns both answers.
@@ -487,30 +418,6 @@ func TestEveryResultOfTheVaultReadsBack(t *testing.T) {
 	require.Equal(t, "{}", string(s.records[[2]string{"partner-1", "key-1"}].Result), "what nobody asks for is not kept")
 }
 
-// created is how a handler gets a fresh client's secret through: in the first answer only.
-type created struct {
-	pin.Client
-	Secret string `json:"-"`
-}
-
-func TestSecretOfAFreshClientIsInTheFirstAnswerOnly(t *testing.T) {
-	s := newSetting()
-	vault := pin.NewVault(s.ledger, keys{secret: "k"}, func() time.Time { return s.now }, nil)
-	draft := pin.Client{Contract: "thredd", Name: "Partner", Scopes: []string{"pins:read"}, OldSecretMAC: []byte("an old MAC"),
-		Settings: pin.ClientSettings{SecureCodeMAC: []byte("a code's MAC")}}
-	first, second := again(t, s, func(m pin.Memo) (created, error) {
-		c, secret, err := vault.CreateClient(t.Context(), draft, "", m)
-		return created{c, secret}, err
-	})
-	require.NotEmpty(t, first.Secret)
-	require.Empty(t, second.Secret)
-	s.holdsNothingOf(t, []byte(first.Secret), first.SecretMAC, []byte("an old MAC"), []byte("a code's MAC"))
-
-	first.Secret, first.SecretMAC, first.OldSecretMAC, first.Settings.SecureCodeMAC = "", nil, nil, nil
-	require.Equal(t, first, second)
-	require.Len(t, s.events, 1)
-}
-
 // holdsNothingOf asserts that no record has any of the values, plain or as JSON or hex would have it.
 func (s *setting) holdsNothingOf(t *testing.T, values ...[]byte) {
 	t.Helper()
@@ -531,9 +438,9 @@ func TestRecordsHoldNothingOfTheContent(t *testing.T) {
 	planted := []string{"7010", "041277EDCBA98765", "4000001234562345", "eyJhbGciOiJFUzI1NiJ9.planted", "0123456789ABCDEFFEDCBA9876543210"}
 	content, err := json.Marshal(planted)
 	require.NoError(t, err)
-	for _, crashed := range []bool{false, true} {
+	for _, lost := range []bool{false, true} {
 		s := newSetting()
-		s.crashed = crashed
+		s.lost = lost
 		r := request
 		r.Content = content
 		_, _, _ = s.ask(r)

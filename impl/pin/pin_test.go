@@ -47,6 +47,9 @@ func TestPINPrintsNothing(t *testing.T) {
 	slog.New(slog.NewJSONHandler(&out, nil)).Info("x", "pin", p, "in", struct{ P pin.PIN }{p})
 	slog.New(slog.NewTextHandler(&out, nil)).Info("x", "pin", p)
 	_, _ = fmt.Fprint(&out, errors.Join(fmt.Errorf("about %v", p)), p.String(), p.GoString())
+	text, err := p.MarshalText()
+	require.NoError(t, err)
+	out.Write(text)
 	require.NotContains(t, out.String(), "9182")
 	require.NotContains(t, out.String(), "39313832", "hexadecimal")
 	require.NotContains(t, out.String(), "OTE4M", "base64")
@@ -93,8 +96,17 @@ func TestRandomDigitsAreUnbiased(t *testing.T) {
 	}
 	_, err = pin.Random(strings.NewReader(""), 4)
 	require.Equal(t, pin.Internal, pin.CodeOf(err), "no randomness, no PIN")
-	_, err = pin.Random(nil, 3)
-	require.Equal(t, pin.InvalidPIN, pin.CodeOf(err))
+	for n, want := range map[int]pin.Code{3: pin.InvalidPIN, 4: "", 12: "", 13: pin.InvalidPIN} {
+		p, err := pin.Random(nil, n)
+		require.Equal(t, want, pin.CodeOf(err))
+		require.Equal(t, err == nil, p.Len() == n)
+	}
+	exactly := func(b ...byte) string {
+		p, err := pin.Random(bytes.NewReader(append(b, make([]byte, 32-len(b))...)), 4)
+		require.NoError(t, err)
+		return string(p.Digits())
+	}
+	require.Equal(t, "9012", exactly(249, 250, 0, 255, 11, 22), "249 is the last that counts")
 }
 
 func TestMaskPANKeepsSixAndFour(t *testing.T) {

@@ -4,8 +4,10 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"os"
+	"strconv"
 	"testing"
 	"time"
 
@@ -47,6 +49,14 @@ func either(short, inFull int) int {
 		return inFull
 	}
 	return short
+}
+
+// watched is a quarter of a number where the race detector watches, in the short form.
+func watched(n int) int {
+	if raced && !long() {
+		return n / 4
+	}
+	return n
 }
 
 // newWorld is a world over a real store.
@@ -210,6 +220,17 @@ func (w *world) agree(t require.TestingT) {
 	require.Equal(t, left, rec.RemainingTries(), "the counter and the trail")
 	last := events[len(events)-1]
 	require.Equal(t, pin.Head{Seq: last.Seq, MAC: last.MAC}, rec.PIN.Head, "the head and the newest event")
+}
+
+// rest is a card's row with another value, under a good seal.
+func (w *world) rest(t *testing.T, r pin.CardRow, v pin.Value) pin.CardRow {
+	t.Helper()
+	var err error
+	r.Value, err = json.Marshal(v)
+	require.NoError(t, err)
+	r.Seal, err = w.ring.MAC(pin.UseSeal, pin.Frame(r.ID, r.ProgramID, strconv.FormatInt(r.Revision, 10), string(r.Details), string(r.Value)))
+	require.NoError(t, err)
+	return r
 }
 
 // tap stands between a vault and its store. before may fail a call that has no effect yet, after one that

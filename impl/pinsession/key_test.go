@@ -1,8 +1,10 @@
 package pinsession
 
 import (
+	"bytes"
 	"crypto/ecdh"
 	"crypto/rand"
+	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
 	"testing"
@@ -14,10 +16,19 @@ import (
 	"pinvault/impl/pin"
 )
 
-// plain are keys that protect nothing: a ciphertext is the plaintext behind what it is bound to.
-type plain struct{}
+// plain are keys that protect nothing: a ciphertext is the plaintext behind what it is bound to, a MAC five bytes
+// that name the key, and a hash.
+type plain struct{ version byte }
 
-func (plain) MAC(pin.Use, []byte) ([]byte, error) { return make([]byte, 37), nil }
+func (p plain) MAC(use pin.Use, data []byte) ([]byte, error) {
+	sum := sha256.Sum256(append([]byte(use), data...))
+	return append([]byte{1, 0, 0, 0, p.version}, sum[:]...), nil
+}
+
+func (p plain) VerifyMAC(use pin.Use, data, mac []byte) bool {
+	want, _ := p.MAC(use, data)
+	return bytes.Equal(want, mac)
+}
 
 func (plain) Seal(_ pin.Use, plaintext, associated []byte) ([]byte, error) {
 	return append(append([]byte{}, associated...), plaintext...), nil
@@ -33,7 +44,7 @@ func (plain) Open(_ pin.Use, ciphertext, associated []byte) ([]byte, error) {
 // keyed is a session with a key, and the public part as the page gets it.
 func keyed(t *testing.T) (*Sessions, pin.Session, *ecdh.PublicKey) {
 	t.Helper()
-	s := New(nil, nil, plain{}, 0, nil, nil)
+	s := New(nil, plain{}, 0, nil, nil)
 	key, wrapped, err := s.newKey("session")
 	require.NoError(t, err)
 	point := []byte{4}

@@ -10,9 +10,9 @@ import (
 	"pinvault/impl/pin"
 )
 
-// shelf is a store of one session.
+// shelf is a vault of one session.
 type shelf struct {
-	Store
+	Vault
 	session pin.Session
 }
 
@@ -27,21 +27,36 @@ func (s shelf) Session(_ context.Context, id string) (pin.Session, error) {
 // is said and not handed out.
 func TestASecretIsMadeAgainUnlessTheKeysHaveChanged(t *testing.T) {
 	t.Parallel()
-	s := New(nil, nil, plain{}, 0, nil, nil)
+	s := New(nil, plain{}, 0, nil, nil)
 	secret, err := s.secret("session")
 	require.NoError(t, err)
 	require.Len(t, secret, 43, "256 bits")
+	other, err := s.secret("another")
+	require.NoError(t, err)
+	require.NotEqual(t, secret, other)
 
-	s.store = shelf{session: pin.Session{ID: "session", SecretHash: hash(secret)}}
+	kept, err := s.keep(linkSecret, "session", secret)
+	require.NoError(t, err)
+	s.vault = shelf{session: pin.Session{ID: "session", SecretMAC: kept}}
 	again, err := s.Secret(t.Context(), "session")
 	require.NoError(t, err)
 	require.Equal(t, secret, again)
 
-	s.store = shelf{session: pin.Session{ID: "session", SecretHash: hash("made under another key")}}
-	again, err = s.Secret(t.Context(), "session")
-	require.Equal(t, pin.Conflict, pin.CodeOf(err))
-	require.Empty(t, again)
-
+	for name, kept := range map[string][]byte{
+		"made under another key": func() []byte {
+			m, _ := New(nil, plain{version: 2}, 0, nil, nil).keep(linkSecret, "session", secret)
+			return m
+		}(),
+		"of another session": func() []byte { m, _ := s.keep(linkSecret, "another", secret); return m }(),
+		"of a token":         func() []byte { m, _ := s.keep(pageToken, "session", secret); return m }(),
+		"none":               nil,
+	} {
+		s.vault = shelf{session: pin.Session{ID: "session", SecretMAC: kept}}
+		again, err = s.Secret(t.Context(), "session")
+		require.Equal(t, pin.Conflict, pin.CodeOf(err), name)
+		require.Equal(t, "session", pin.FieldOf(err))
+		require.Empty(t, again)
+	}
 	_, err = s.Secret(t.Context(), "another")
 	require.Equal(t, pin.NotFound, pin.CodeOf(err))
 }
@@ -49,7 +64,7 @@ func TestASecretIsMadeAgainUnlessTheKeysHaveChanged(t *testing.T) {
 func TestCheck(t *testing.T) {
 	t.Parallel()
 	at := time.Date(2026, time.March, 1, 9, 30, 0, 0, time.UTC)
-	s := New(nil, nil, plain{}, 0, func() time.Time { return at }, nil)
+	s := New(nil, plain{}, 0, func() time.Time { return at }, nil)
 	for name, c := range map[string]struct {
 		state   pin.SessionState
 		left    int
@@ -75,8 +90,13 @@ func TestCheck(t *testing.T) {
 // Nothing is right where nothing was kept: a session that was not exchanged has no token.
 func TestSame(t *testing.T) {
 	t.Parallel()
-	require.True(t, same("secret", hash("secret")))
-	require.False(t, same("secret", hash("other")))
-	require.False(t, same("", nil))
-	require.False(t, same("secret", nil))
+	s := New(nil, plain{}, 0, nil, nil)
+	kept, err := s.keep(pageToken, "session", "secret")
+	require.NoError(t, err)
+	require.True(t, s.same(pageToken, "session", "secret", kept))
+	require.False(t, s.same(pageToken, "session", "other", kept))
+	require.False(t, s.same(pageToken, "another", "secret", kept))
+	require.False(t, s.same(linkSecret, "session", "secret", kept))
+	require.False(t, s.same(pageToken, "session", "", nil))
+	require.False(t, s.same(pageToken, "session", "secret", nil))
 }

@@ -1,0 +1,440 @@
+package pin_test
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"pgregory.net/rapid"
+
+	"pinvault/impl/keyring"
+	"pinvault/impl/pin"
+)
+
+func TestAVaultBeginsOnce(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	require.Equal(t, []string{"vault.initialized", "key.imported"}, w.told(t, "server"))
+	require.NoError(t, w.Initialize(t.Context()))
+	require.NoError(t, w.sibling().Initialize(t.Context()))
+	require.Len(t, w.events(t, "server"), 2)
+
+	ks, err := keyring.Generate(&source{}, w.clock())
+	require.NoError(t, err)
+	stranger := pin.NewVault(w.store, keyring.Open(ks, w.store, w.clock), w.clock, nil)
+	err = stranger.Initialize(t.Context())
+	require.Equal(t, pin.Internal, pin.CodeOf(err))
+	require.True(t, pin.Tampered(err))
+	require.ErrorContains(t, err, "another keyset")
+	_, err = stranger.Card(t.Context(), w.q)
+	require.True(t, pin.Tampered(err))
+}
+
+// A row of a chain, of a program, of a client or of a session that says something else than its columns is no
+// row of ours, whatever its seal.
+func TestRowsThatContradictThemselvesAreAnAlarm(t *testing.T) {
+	t.Parallel()
+	for table, ask := range map[pin.Table]func(w *prepared, v *pin.Vault) error{
+		pin.TableChains: func(_ *prepared, v *pin.Vault) error { return v.Initialize(context.Background()) },
+		pin.TablePrograms: func(w *prepared, v *pin.Vault) error {
+			_, err := v.Program(context.Background(), w.program.ID)
+			return err
+		},
+		pin.TableClients: func(_ *prepared, v *pin.Vault) error { _, err := v.Client(context.Background(), "client"); return err },
+		pin.TableSessions: func(_ *prepared, v *pin.Vault) error {
+			_, err := v.Session(context.Background(), "session")
+			return err
+		},
+		pin.TableZoneKeys: func(w *prepared, _ *pin.Vault) error {
+			_, err := pin.NewZoneKeys(w.store, w.ring).ZoneKey(context.Background(), "zpk")
+			return err
+		},
+		pin.TableServiceRequests: func(w *prepared, v *pin.Vault) error {
+			_, err := v.ServiceRequest(context.Background(), w.request.Number)
+			return err
+		},
+		pin.TableReplays: func(_ *prepared, v *pin.Vault) error {
+			_, err := v.Replay(context.Background(), "client", "old")
+			return err
+		},
+	} {
+		for name, change := range map[string]func(r *pin.Row){
+			"as it is":          func(*pin.Row) {},
+			"with another body": func(r *pin.Row) { r.Body = append([]byte(" "), r.Body...) },
+			"with another seal": func(r *pin.Row) { r.Seal = append([]byte{1}, r.Seal...) },
+			"with none":         func(r *pin.Row) { r.Seal = nil },
+		} {
+			w := prepare(t)
+			db := w.store.(*memory)
+			for key, r := range db.rows {
+				if key[0] == string(table) {
+					change(&r)
+					db.rows[key] = r
+				}
+			}
+			alarms := 0
+			v := w.sibling()
+			v.OnTampered(func(_ context.Context, where, _ string) {
+				alarms++
+				require.Equal(t, string(table), where)
+			})
+			err := ask(w, v)
+			if name == "as it is" {
+				require.NoError(t, err, table)
+				continue
+			}
+			require.True(t, pin.Tampered(err), "%s %s", table, name)
+			require.Equal(t, pin.Internal, pin.CodeOf(err))
+			require.Equal(t, table != pin.TableZoneKeys, alarms == 1, "%s %s", table, name)
+		}
+	}
+}
+
+// reseal gives a row that was changed a seal as the vault itself would make it.
+func (w *world) reseal(t *testing.T, r pin.Row) pin.Row {
+	t.Helper()
+	var err error
+	r.Seal, err = w.ring.MAC(pin.UseSeal, pin.Frame(string(r.Table), r.ID, r.ProgramID, r.CardID, fmt.Sprint(r.Version), fmt.Sprint(r.ExpiresAt), string(r.Body)))
+	require.NoError(t, err)
+	return r
+}
+
+// What is found is what was asked for, and says of itself what its columns say: a good seal alone does not make
+// one row pass for another.
+func TestAGoodSealDoesNotMakeARowAnother(t *testing.T) {
+	t.Parallel()
+	asked := map[pin.Table]func(w *prepared, v *pin.Vault) error{
+		pin.TableChains: func(_ *prepared, v *pin.Vault) error { return v.Initialize(context.Background()) },
+		pin.TablePrograms: func(w *prepared, v *pin.Vault) error {
+			_, err := v.Program(context.Background(), w.program.ID)
+			return err
+		},
+		pin.TableClients: func(_ *prepared, v *pin.Vault) error { _, err := v.Client(context.Background(), "client"); return err },
+		pin.TableSessions: func(_ *prepared, v *pin.Vault) error {
+			_, err := v.Session(context.Background(), "session")
+			return err
+		},
+	}
+	for _, test := range []struct {
+		table  pin.Table
+		name   string
+		change func(r *pin.Row)
+	}{
+		{pin.TableChains, "version", func(r *pin.Row) { r.Version++ }},
+		{pin.TablePrograms, "version", func(r *pin.Row) { r.Version++ }},
+		{pin.TablePrograms, "id", func(r *pin.Row) { r.Body = []byte(strings.Replace(string(r.Body), r.ID, "x"+r.ID[1:], 1)) }},
+		{pin.TablePrograms, "body", func(r *pin.Row) { r.Body = []byte("4826") }},
+		{pin.TableClients, "version", func(r *pin.Row) { r.Version++ }},
+		{pin.TableClients, "program", func(r *pin.Row) { r.ProgramID = "" }},
+		{pin.TableClients, "id", func(r *pin.Row) { r.Body = []byte(strings.Replace(string(r.Body), "client", "klient", 1)) }},
+		{pin.TableSessions, "version", func(r *pin.Row) { r.Version++ }},
+		{pin.TableSessions, "program", func(r *pin.Row) { r.ProgramID = "" }},
+		{pin.TableSessions, "card", func(r *pin.Row) { r.CardID = "x" }},
+		{pin.TableSessions, "expiry", func(r *pin.Row) { r.ExpiresAt++ }},
+		{pin.TableSessions, "id", func(r *pin.Row) { r.Body = []byte(strings.Replace(string(r.Body), `"session"`, `"zession"`, 1)) }},
+	} {
+		w := prepare(t)
+		db := w.store.(*memory)
+		for key, r := range db.rows {
+			if key[0] == string(test.table) {
+				test.change(&r)
+				db.rows[key] = w.reseal(t, r)
+			}
+		}
+		require.True(t, pin.Tampered(asked[test.table](w, w.sibling())), "%s: %s", test.table, test.name)
+		var err error
+		switch test.table {
+		case pin.TablePrograms:
+			_, err = w.sibling().Programs(t.Context(), pin.Page{Limit: 10})
+		case pin.TableClients:
+			_, err = w.sibling().Clients(t.Context(), pin.Page{Limit: 10})
+		default:
+			continue
+		}
+		require.True(t, pin.Tampered(err), "%s listed: %s", test.table, test.name)
+	}
+}
+
+func TestACardThatIsNotWhatItsRowSaysIsAnAlarm(t *testing.T) {
+	t.Parallel()
+	for name, change := range map[string]func(r *pin.CardRow){
+		"as it is":   func(*pin.CardRow) {},
+		"another id": func(r *pin.CardRow) { r.Details = []byte(strings.Replace(string(r.Details), r.ID, "x"+r.ID[1:], 1)) },
+		"another program": func(r *pin.CardRow) {
+			r.Details = []byte(strings.Replace(string(r.Details), r.ProgramID, "x"+r.ProgramID[1:], 1))
+		},
+		"details no JSON":  func(r *pin.CardRow) { r.Details = []byte("x") },
+		"value no JSON":    func(r *pin.CardRow) { r.Value = []byte("x") },
+		"another seal":     func(r *pin.CardRow) { r.Seal = nil },
+		"another revision": func(r *pin.CardRow) { r.Revision++; r.Seal = nil },
+	} {
+		w := newSwiftWorld(t)
+		db := w.store.(*memory)
+		r := db.cards[w.card.ID]
+		change(&r)
+		if r.Seal != nil {
+			var err error
+			r.Seal, err = w.ring.MAC(pin.UseSeal, pin.Frame(r.ID, r.ProgramID, fmt.Sprint(r.Revision), string(r.Details), string(r.Value)))
+			require.NoError(t, err)
+		}
+		db.cards[w.card.ID] = r
+		_, err := w.Card(t.Context(), w.q)
+		require.Equal(t, name != "as it is", pin.Tampered(err), name)
+		_, err = w.ForgetPINs(t.Context(), w.program)
+		require.Equal(t, name != "as it is", pin.Tampered(err), name)
+	}
+	w := newSwiftWorld(t)
+	delete(w.store.(*memory).rows, [3]string{string(pin.TablePrograms), "", w.program.ID})
+	_, err := w.sibling().Card(t.Context(), w.q)
+	require.True(t, pin.Tampered(err), "a card without its program")
+}
+
+// An entry that another process was faster with goes after that one's.
+func TestEntriesOfTwoProcessesStandOneAfterTheOther(t *testing.T) {
+	t.Parallel()
+	w := newSwiftWorld(t)
+	times := 0
+	w.tap.before = func(call string) error {
+		if call == "Swap" && times < 99 {
+			times++
+			return conflict("chains")
+		}
+		return nil
+	}
+	_, _, err := w.CreateClient(t.Context(), pin.Client{ProgramID: w.program.ID, Contract: "thredd"}, "", pin.Memo{})
+	require.NoError(t, err, "at the hundredth time")
+	require.Equal(t, []string{"program.created", "client.created"}, w.told(t, w.program.ID))
+	times = -1
+	_, _, err = w.CreateClient(t.Context(), pin.Client{ProgramID: w.program.ID, Contract: "thredd"}, "", pin.Memo{})
+	require.Equal(t, pin.Conflict, pin.CodeOf(err))
+	require.Equal(t, "chains", pin.FieldOf(err))
+	require.Equal(t, 99, times)
+	require.Len(t, w.events(t, w.program.ID), 2)
+}
+
+func TestManyEntriesOfOneChainAtOnceAreAllMade(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	other := w.sibling()
+	var all sync.WaitGroup
+	errs := make([]error, 40)
+	for i := range errs {
+		v := w.Vault
+		if i%2 == 1 {
+			v = other
+		}
+		all.Go(func() {
+			_, _, errs[i] = v.CreateClient(context.Background(), pin.Client{ProgramID: w.program.ID, Contract: "thredd"}, "", pin.Memo{})
+		})
+	}
+	all.Wait()
+	for _, err := range errs {
+		require.NoError(t, err)
+	}
+	for i, e := range w.events(t, w.program.ID) {
+		require.Equal(t, int64(i+1), e.Seq)
+	}
+	require.Len(t, w.events(t, w.program.ID), 41)
+}
+
+func TestEventsOfACallersReach(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	other, err := w.CreateProgram(t.Context(), pin.NewProgram("other"), pin.Memo{})
+	require.NoError(t, err)
+	list := func(who pin.Caller, q pin.AuditQuery) (out []string) {
+		q.Limit = 100
+		events, err := w.AuditEvents(pin.WithCaller(t.Context(), who), q)
+		require.NoError(t, err)
+		for _, e := range events {
+			out = append(out, string(e.Type))
+		}
+		return out
+	}
+	require.ElementsMatch(t, []string{"vault.initialized", "program.created", "key.imported", "card.created", "program.created"}, list(pin.Caller{}, pin.AuditQuery{}))
+	require.Equal(t, []string{"program.created", "card.created"}, list(pin.Caller{}, pin.AuditQuery{ProgramID: w.program.ID}))
+	require.Equal(t, []string{"program.created"}, list(pin.Caller{ProgramID: other.ID}, pin.AuditQuery{}))
+	require.Equal(t, []string{"program.created"}, list(pin.Caller{ProgramID: other.ID}, pin.AuditQuery{ProgramID: w.program.ID}), "a bound caller sees its own")
+	require.Empty(t, list(pin.Caller{ProgramID: other.ID}, pin.AuditQuery{Chain: w.card.ID}))
+	require.Equal(t, []string{"card.created"}, list(pin.Caller{}, pin.AuditQuery{Chain: w.card.ID}))
+}
+
+func TestAnEventThatIsNoJSONIsAnAlarm(t *testing.T) {
+	t.Parallel()
+	w := newSwiftWorld(t)
+	db := w.store.(*memory)
+	db.events[w.card.ID][0].Body = []byte("4826")
+	_, err := w.AuditEvents(t.Context(), pin.AuditQuery{Chain: w.card.ID, Page: pin.Page{Limit: 1}})
+	require.True(t, pin.Tampered(err))
+	require.NotContains(t, err.Error(), "4826")
+}
+
+// A memo's record and session are written with the change of a success, and not with a refusal.
+func TestWhatAMemoAsksForIsWrittenWithASuccess(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, func(p *pin.Program) { p.Policy = pin.PolicyHistory })
+	session, err := w.OpenSession(t.Context(), w.q, pin.NewSession{ID: "session", Action: pin.ActionReset, Lifetime: time.Hour}, pin.Memo{})
+	require.NoError(t, err)
+	var heard []any
+	memo := w.keeping("key")
+	memo.Session = func(result any) *pin.Session {
+		heard = append(heard, result)
+		moved := session
+		moved.Version, moved.State = 2, pin.SessionUsed
+		return &moved
+	}
+	require.Equal(t, pin.RecentPIN, pin.CodeOf(w.SetPIN(t.Context(), w.q, plain(t, right), memo)))
+	_, err = w.Replay(t.Context(), "client", "key")
+	require.Equal(t, pin.NotFound, pin.CodeOf(err), "a refusal that is remembered would be repeated as a success")
+	kept, err := w.Session(t.Context(), "session")
+	require.NoError(t, err)
+	require.Equal(t, session, kept)
+	require.Empty(t, heard)
+
+	v, err := w.Verify(t.Context(), w.q, plain(t, wrong), memo)
+	require.NoError(t, err)
+	require.Equal(t, []any{v}, heard)
+	_, err = w.Replay(t.Context(), "client", "key")
+	require.NoError(t, err)
+	kept, err = w.Session(t.Context(), "session")
+	require.NoError(t, err)
+	require.Equal(t, pin.SessionUsed, kept.State)
+
+	_, err = w.Verify(t.Context(), w.q, plain(t, wrong), w.keeping("key"))
+	require.Equal(t, pin.Duplicate, pin.CodeOf(err))
+	require.Equal(t, "replays", pin.FieldOf(err))
+	require.Equal(t, 2, w.remaining(t), "what is a repetition takes no try")
+	memo.Keep = nil
+	_, err = w.Verify(t.Context(), w.q, plain(t, wrong), memo)
+	require.Equal(t, pin.Conflict, pin.CodeOf(err))
+	require.Equal(t, "pin_sessions", pin.FieldOf(err))
+	require.Equal(t, 2, w.remaining(t), "nor what another has moved")
+	memo.Session = func(any) *pin.Session { return nil }
+	_, err = w.Verify(t.Context(), w.q, plain(t, wrong), memo)
+	require.NoError(t, err)
+	require.Equal(t, 1, w.remaining(t))
+	w.agree(t)
+}
+
+func TestNumbersGrowInBlocks(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	a, b := pin.WithCaller(t.Context(), pin.Caller{ProgramID: "a"}), pin.WithCaller(t.Context(), pin.Caller{ProgramID: "b"})
+	number := func(v *pin.Vault, ctx context.Context, sequence string) int64 { //nolint:revive // the context is one of the things that differ
+		n, err := v.Number(ctx, sequence)
+		require.NoError(t, err)
+		return n
+	}
+	w.tap.count = true
+	for i := range int64(100) {
+		require.Equal(t, i+1, number(w.Vault, a, "s"))
+	}
+	require.Equal(t, []string{"Numbers"}, w.tap.calls, "a hundred at a time")
+	require.Equal(t, int64(1), number(w.Vault, b, "s"), "another program's")
+	require.Equal(t, int64(1), number(w.Vault, a, "t"), "another sequence's")
+	other := w.sibling()
+	require.Equal(t, int64(101), number(other, a, "s"), "another process has a block of its own")
+	require.Equal(t, int64(201), number(w.Vault, a, "s"))
+	require.Equal(t, int64(102), number(other, a, "s"))
+	require.Equal(t, int64(202), number(w.Vault, a, "s"))
+	w.Forget()
+	require.Equal(t, int64(301), number(w.Vault, a, "s"), "what is left of a block is forgotten with it")
+
+	w.tap.before = always("Row programs", errDown)
+	_, err := w.Program(t.Context(), w.program.ID)
+	require.Equal(t, pin.Unavailable, pin.CodeOf(err), "and programs are")
+	_, err = w.Card(t.Context(), w.q)
+	require.Equal(t, pin.Unavailable, pin.CodeOf(err))
+}
+
+func TestServiceRequestsAreLoggedWithTheUnblock(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.block(t)
+	who := pin.Caller{ClientID: "helpdesk", ProgramID: w.program.ID, Contract: "creditplus"}
+	ctx := pin.WithCaller(t.Context(), who)
+	r, err := w.ServeUnblock(ctx, w.q, pin.ServiceRequest{Version: "v2", ServiceCode: "109", Notes: "card 9999990000000014", Source: "phone", ClientID: "x", Contract: "x", ProgramID: "x", CardID: "x"})
+	require.NoError(t, err)
+	require.Equal(t, pin.ServiceRequest{Number: "SR0000000001", ProgramID: w.program.ID, CardID: w.card.ID, ClientID: "helpdesk", Contract: "creditplus", Version: "v2",
+		ServiceCode: "109", Notes: "card ****************", Source: "phone", LoggedAt: w.clock()}, r)
+	require.Equal(t, 3, w.remaining(t))
+	last := w.events(t, w.card.ID)[5]
+	require.Equal(t, pin.EventPINUnblocked, last.Type)
+	require.Equal(t, r.Number, last.Subject)
+	require.Equal(t, "card ****************", last.Description)
+	read, err := w.ServiceRequest(ctx, r.Number)
+	require.NoError(t, err)
+	require.Equal(t, r, read)
+
+	then := w.clock().Add(-time.Hour)
+	given, err := w.ServeUnblock(ctx, w.q, pin.ServiceRequest{Number: "SR7", LoggedAt: then})
+	require.NoError(t, err)
+	require.Equal(t, "SR7", given.Number)
+	require.Equal(t, then, given.LoggedAt)
+	next, err := w.ServeUnblock(ctx, w.q, pin.ServiceRequest{})
+	require.NoError(t, err)
+	require.Equal(t, "SR0000000002", next.Number)
+
+	for status, want := range map[pin.Status]pin.Code{pin.StatusUpgrade: pin.CardStatus, pin.StatusLost: pin.CardStatus, pin.StatusNormal: ""} {
+		_, err = w.UpdateCard(ctx, w.q, func(c *pin.Card) error { c.Status = status; return nil }, pin.Memo{})
+		require.NoError(t, err)
+		events := len(w.events(t, w.card.ID))
+		out, err := w.ServeUnblock(ctx, w.q, pin.ServiceRequest{Number: "SR" + string(status)})
+		require.Equal(t, want, pin.CodeOf(err))
+		_, readErr := w.ServiceRequest(ctx, "SR"+string(status))
+		if want != "" {
+			require.Zero(t, out)
+			require.Equal(t, pin.NotFound, pin.CodeOf(readErr), "a failure logs nothing")
+			require.Len(t, w.events(t, w.card.ID), events)
+		} else {
+			require.NoError(t, readErr)
+		}
+	}
+	_, err = w.ServeUnblock(ctx, pin.Query{CardID: "nobody"}, pin.ServiceRequest{})
+	require.Equal(t, pin.NotFound, pin.CodeOf(err))
+	_, err = w.ServiceRequest(pin.WithCaller(t.Context(), pin.Caller{ProgramID: "other"}), r.Number)
+	require.Equal(t, pin.NotFound, pin.CodeOf(err))
+
+	other, err := w.CreateProgram(t.Context(), pin.NewProgram("other"), pin.Memo{})
+	require.NoError(t, err)
+	there := pin.WithCaller(t.Context(), pin.Caller{ProgramID: other.ID})
+	_, err = w.CreateCard(there, pin.NewCard{ID: "there"}, pin.Memo{})
+	require.NoError(t, err)
+	same, err := w.ServeUnblock(there, pin.Query{CardID: "there"}, pin.ServiceRequest{})
+	require.NoError(t, err)
+	require.Equal(t, r.Number, same.Number, "each program counts for itself")
+	_, err = w.ServiceRequest(t.Context(), r.Number)
+	require.Equal(t, pin.Ambiguous, pin.CodeOf(err))
+}
+
+func TestNumbersThatCouldBePANsAreMasked(t *testing.T) {
+	t.Parallel()
+	w := newSwiftWorld(t)
+	for text, want := range map[string]string{
+		"": "", "no digits": "no digits", "12345678901": "12345678901", "123456789012": "************", "x123456789012y": "x************y",
+		"1234 5678 9012": "**************", "1234-5678-9012": "**************", "1234--5678--9012": "****************", "1234---5678---9012": "1234---5678---9012",
+		"١٢٣٤٥٦٧٨٩٠١٢": "************", "(1234) 5678 9012.": "(***************.", "call 1234567 about 9999990000000014!": "call 1234567 about ****************!",
+		"1a2345678901234": "1a*************", "1a23456789012": "1a23456789012", "9999990000000014 9999990000000022": "*********************************",
+	} {
+		require.NoError(t, w.Unblock(t.Context(), w.q, pin.Memo{Description: text}))
+		events := w.events(t, w.card.ID)
+		require.Equal(t, want, events[len(events)-1].Description, "%q", text)
+	}
+}
+
+func TestFramesTellTheirPartsApart(t *testing.T) {
+	t.Parallel()
+	require.Equal(t, []byte("\x00\x00\x00\x01a\x00\x00\x00\x00\x00\x00\x00\x02bc"), pin.Frame("a", "", "bc"))
+	require.Empty(t, pin.Frame())
+	large := pin.Frame(strings.Repeat("x", 0x01020304))
+	require.Equal(t, []byte{1, 2, 3, 4, 'x'}, large[:5])
+	rapid.Check(t, func(t *rapid.T) {
+		parts := rapid.SliceOfN(rapid.StringOfN(rapid.RuneFrom([]rune{0, 1, 'a'}), 0, 4, -1), 0, 4)
+		a, b := parts.Draw(t, "a"), parts.Draw(t, "b")
+		require.Equal(t, fmt.Sprintf("%q", a) == fmt.Sprintf("%q", b), string(pin.Frame(a...)) == string(pin.Frame(b...)))
+	})
+}

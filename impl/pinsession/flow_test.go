@@ -1,0 +1,402 @@
+package pinsession
+
+import (
+	"context"
+	"crypto/ecdh"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"pinvault/impl/keyring"
+	"pinvault/impl/pin"
+	"pinvault/impl/store"
+	"pinvault/impl/store/storetest"
+)
+
+// house are sessions over a vault as it is, with a card whose PIN is 4826.
+type house struct {
+	*Sessions
+	vault *pin.Vault
+	card  pin.Card
+	q     pin.Query
+	now   time.Time
+}
+
+func newHouse(t *testing.T) *house {
+	t.Helper()
+	ctx := t.Context()
+	db, err := store.Open(ctx, storetest.SQLite(t), store.Options{})
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, db.Close()) })
+	require.NoError(t, db.Migrate(ctx))
+	h := &house{now: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)}
+	clock := func() time.Time { return h.now }
+	ring := keyring.Open(keyring.Sandbox(), db, clock)
+	h.vault = pin.NewVault(db, ring, clock, nil)
+	h.Sessions = New(h.vault, ring, 0, clock, nil)
+	program, err := h.vault.CreateProgram(ctx, pin.NewProgram("test"), pin.Memo{})
+	require.NoError(t, err)
+	p, err := pin.New([]byte("4826"))
+	require.NoError(t, err)
+	h.card, err = h.vault.CreateCard(ctx, pin.NewCard{ProgramID: program.ID, PIN: p}, pin.Memo{})
+	require.NoError(t, err)
+	h.q = pin.Query{CardID: h.card.ID}
+	return h
+}
+
+// page is a session's link, and what its page has got for it.
+type page struct {
+	id, secret string
+	Grant
+	key *ecdh.PublicKey
+}
+
+func (h *house) link(t *testing.T, a pin.Action) *page {
+	t.Helper()
+	s, err := h.Open(t.Context(), h.q, a, "request", pin.Memo{})
+	require.NoError(t, err)
+	secret, err := h.Secret(t.Context(), s.ID)
+	require.NoError(t, err)
+	return &page{id: s.ID, secret: secret}
+}
+
+func (h *house) exchanged(t *testing.T, a pin.Action) *page {
+	t.Helper()
+	p := h.link(t, a)
+	var err error
+	p.Grant, err = h.Exchange(t.Context(), p.id, p.secret)
+	require.NoError(t, err)
+	point := []byte{4}
+	for _, text := range []string{p.Key.X, p.Key.Y} {
+		raw, err := base64.RawURLEncoding.DecodeString(text)
+		require.NoError(t, err)
+		point = append(point, raw...)
+	}
+	p.key, err = ecdh.P256().NewPublicKey(point)
+	require.NoError(t, err)
+	return p
+}
+
+func (p *page) says(t *testing.T, purpose, digits string) []byte {
+	t.Helper()
+	return seal(t, p.key, fmt.Sprintf(`{"for":%q,"pin":%q}`, purpose, digits))
+}
+
+func (h *house) current(t *testing.T, p *page, digits string) (string, error) {
+	t.Helper()
+	v, err := h.Verify(t.Context(), p.id, p.Token, p.says(t, "current", digits))
+	return fmt.Sprint(v.Result, " ", v.RemainingTries), err
+}
+
+func (h *house) choose(t *testing.T, p *page, digits string) error {
+	t.Helper()
+	return h.Choose(t.Context(), p.id, p.Token, p.says(t, "new", digits))
+}
+
+func (h *house) stands(t *testing.T, digits string) {
+	t.Helper()
+	offered, err := pin.New([]byte(digits))
+	require.NoError(t, err)
+	v, err := h.vault.Verify(t.Context(), h.q, pin.Plain(offered), pin.Memo{})
+	require.NoError(t, err)
+	require.Equal(t, pin.Match, v.Result)
+}
+
+func TestALinkServesOnce(t *testing.T) {
+	t.Parallel()
+	for _, action := range []pin.Action{pin.ActionSet, pin.ActionReset} {
+		h := newHouse(t)
+		require.Equal(t, DefaultLifetime, h.Lifetime())
+		p := h.link(t, action)
+		shown, program, err := h.Session(t.Context(), p.id)
+		require.NoError(t, err)
+		require.Equal(t, p.id, shown.ID)
+		require.Equal(t, h.card.ProgramID, program.ID)
+		require.Equal(t, h.now.Add(DefaultLifetime), shown.ExpiresAt)
+
+		p = h.exchanged(t, action)
+		_, err = h.Exchange(t.Context(), p.id, p.secret)
+		require.ErrorIs(t, err, ErrUnusable)
+		_, _, err = h.Session(t.Context(), p.id)
+		require.ErrorIs(t, err, ErrUnusable)
+		_, err = h.current(t, p, "4826")
+		require.ErrorIs(t, err, ErrUnusable, "nothing is to be proved")
+		require.Equal(t, pin.WeakPIN, pin.CodeOf(h.choose(t, p, "1234")))
+		require.Equal(t, pin.Unopenable, pin.CodeOf(h.Choose(t.Context(), p.id, p.Token, p.says(t, "current", "9173"))), "a PIN for another purpose")
+		require.ErrorIs(t, h.Choose(t.Context(), p.id, "x"+p.Token[1:], p.says(t, "new", "9173")), ErrUnusable, "another token")
+		require.NoError(t, h.choose(t, p, "9173"))
+		require.ErrorIs(t, h.choose(t, p, "5081"), ErrUnusable)
+		h.stands(t, "9173")
+	}
+}
+
+func TestASecretMayBeTriedThreeTimes(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	p := h.link(t, pin.ActionSet)
+	for range Exchanges - 1 {
+		g, err := h.Exchange(t.Context(), p.id, "wrong")
+		require.ErrorIs(t, err, ErrUnusable)
+		require.Zero(t, g)
+	}
+	g, err := h.Exchange(t.Context(), p.id, p.secret)
+	require.NoError(t, err)
+	require.NotEmpty(t, g.Token)
+
+	p = h.link(t, pin.ActionSet)
+	for range Exchanges {
+		_, err = h.Exchange(t.Context(), p.id, "wrong")
+		require.ErrorIs(t, err, ErrUnusable)
+	}
+	_, err = h.Exchange(t.Context(), p.id, p.secret)
+	require.ErrorIs(t, err, ErrUnusable, "the tries are used up")
+	_, err = h.Exchange(t.Context(), "nobody's", p.secret)
+	require.ErrorIs(t, err, ErrUnusable)
+}
+
+// Of many who exchange one link at once, one gets what it is worth.
+func TestOfManyExchangesOneSucceeds(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	p := h.link(t, pin.ActionSet)
+	errs := make([]error, 16)
+	var all sync.WaitGroup
+	for i := range errs {
+		all.Go(func() { _, errs[i] = h.Exchange(context.Background(), p.id, p.secret) })
+	}
+	all.Wait()
+	won := 0
+	for _, err := range errs {
+		if err == nil {
+			won++
+		} else {
+			require.ErrorIs(t, err, ErrUnusable)
+		}
+	}
+	require.Equal(t, 1, won)
+}
+
+func TestALinkExpires(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	p, q, late := h.link(t, pin.ActionSet), h.exchanged(t, pin.ActionSet), h.exchanged(t, pin.ActionChange)
+	h.now = h.now.Add(DefaultLifetime)
+	_, err := h.Exchange(t.Context(), p.id, p.secret)
+	require.ErrorIs(t, err, ErrExpired)
+	shown, _, err := h.Session(t.Context(), p.id)
+	require.ErrorIs(t, err, ErrExpired)
+	require.Equal(t, p.id, shown.ID)
+	require.ErrorIs(t, h.choose(t, q, "9173"), ErrExpired)
+	_, err = h.current(t, late, "4826")
+	require.ErrorIs(t, err, ErrExpired)
+	_, _, err = h.Session(t.Context(), "nobody's")
+	require.ErrorIs(t, err, ErrUnusable)
+}
+
+func TestAChangeProvesTheCurrentPIN(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	p := h.exchanged(t, pin.ActionChange)
+	require.ErrorIs(t, h.choose(t, p, "9173"), ErrUnusable, "not yet")
+	answer, err := h.current(t, p, "1111")
+	require.NoError(t, err)
+	require.Equal(t, "mismatch 2", answer)
+	require.ErrorIs(t, h.choose(t, p, "9173"), ErrUnusable)
+	_, err = h.Verify(t.Context(), p.id, p.Token, []byte("...."))
+	require.Equal(t, pin.Unopenable, pin.CodeOf(err))
+	_, err = h.current(t, p, "482")
+	require.Equal(t, pin.InvalidPIN, pin.CodeOf(err))
+	require.NotContains(t, err.Error(), "482")
+	answer, err = h.current(t, p, "1111")
+	require.NoError(t, err)
+	require.Equal(t, "mismatch 1", answer, "neither of them took a try")
+	answer, err = h.current(t, p, "4826")
+	require.NoError(t, err)
+	require.Equal(t, "match 3", answer)
+	_, err = h.current(t, p, "4826")
+	require.ErrorIs(t, err, ErrUnusable, "it was proved")
+	require.NoError(t, h.choose(t, p, "9173"))
+	h.stands(t, "9173")
+}
+
+func TestAChangeEndsWithTheTries(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	p := h.exchanged(t, pin.ActionChange)
+	for left := 2; left >= 0; left-- {
+		answer, err := h.current(t, p, "1111")
+		require.NoError(t, err)
+		require.Equal(t, fmt.Sprint("mismatch ", left), answer)
+	}
+	_, err := h.current(t, p, "4826")
+	require.ErrorIs(t, err, ErrUnusable, "the session is over, and its key is gone")
+	s, err := h.vault.Session(t.Context(), p.id)
+	require.NoError(t, err)
+	require.Equal(t, pin.SessionFailed, s.State)
+	require.Empty(t, s.PrivateKey)
+	require.Empty(t, s.TokenMAC)
+	_, err = h.Open(t.Context(), h.q, pin.ActionChange, "request", pin.Memo{})
+	require.Equal(t, pin.Blocked, pin.CodeOf(err))
+}
+
+func TestAPINThatWasChangedElsewhereEndsASession(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	change, reset := h.exchanged(t, pin.ActionChange), h.exchanged(t, pin.ActionReset)
+	p, err := pin.New([]byte("5081"))
+	require.NoError(t, err)
+	require.NoError(t, h.vault.SetPIN(t.Context(), h.q, pin.Plain(p), pin.Memo{}))
+	_, err = h.current(t, change, "5081")
+	require.ErrorIs(t, err, ErrUnusable)
+	require.ErrorIs(t, h.choose(t, reset, "9173"), ErrUnusable)
+	h.stands(t, "5081")
+}
+
+// However many answers a page sends at once: no more wrong ones are told than there are tries, and right ones
+// beside each other are all told so.
+func TestManyAnswersAtOnce(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		digits string
+		want   map[string]int // "unusable" aside
+	}{
+		"wrong ones": {"1111", map[string]int{"mismatch 2": 1, "mismatch 1": 1, "mismatch 0": 1}},
+		"right ones": {"4826", map[string]int{"match 3": 12}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			h := newHouse(t)
+			p := h.exchanged(t, pin.ActionChange)
+			sealed := make([][]byte, 12)
+			for i := range sealed {
+				sealed[i] = p.says(t, "current", test.digits)
+			}
+			answers := make([]string, len(sealed))
+			var start, all sync.WaitGroup
+			start.Add(1)
+			for i := range sealed {
+				all.Go(func() {
+					start.Wait()
+					v, err := h.Verify(context.Background(), p.id, p.Token, sealed[i])
+					answers[i] = fmt.Sprint(v.Result, " ", v.RemainingTries)
+					if err != nil {
+						answers[i] = err.Error()
+					}
+				})
+			}
+			start.Done()
+			all.Wait()
+			count := map[string]int{}
+			for _, a := range answers {
+				if strings.Contains(a, "unusable") {
+					a = "unusable"
+				}
+				count[a]++
+			}
+			if name == "right ones" { // who comes after the session has moved is told that it has
+				require.Equal(t, len(answers), count["match 3"]+count["unusable"], "%v", count)
+				require.Positive(t, count["match 3"])
+				return
+			}
+			blocked := count["blocked 0"]
+			delete(count, "blocked 0")
+			require.Equal(t, len(answers)-3, blocked+count["unusable"], "%v", count)
+			delete(count, "unusable")
+			require.Equal(t, test.want, count)
+		})
+	}
+}
+
+// failing is a vault whose calls fail.
+type failing struct {
+	Vault
+	session pin.Session
+	err     error
+}
+
+func (f failing) SessionID() (string, error) {
+	if f.session.ID == "" {
+		return "", f.err
+	}
+	return f.session.ID, nil
+}
+
+func (f failing) Session(context.Context, string) (pin.Session, error) {
+	if f.session.ID == "" {
+		return pin.Session{}, f.err
+	}
+	return f.session, nil
+}
+
+func (f failing) MoveSession(context.Context, pin.Session) error { return f.err }
+
+// broken are keys that make nothing.
+type broken struct {
+	plain
+	mac, seal bool
+}
+
+func (b broken) MAC(use pin.Use, data []byte) ([]byte, error) {
+	if b.mac {
+		return nil, &pin.Error{Code: pin.Unavailable}
+	}
+	return b.plain.MAC(use, data)
+}
+
+func (b broken) Seal(use pin.Use, plaintext, associated []byte) ([]byte, error) {
+	if b.seal {
+		return nil, &pin.Error{Code: pin.Unavailable}
+	}
+	return b.plain.Seal(use, plaintext, associated)
+}
+
+type dry struct{}
+
+func (dry) Read([]byte) (int, error) { return 0, errors.New("no more randomness") }
+
+func TestFailuresAreHandedOn(t *testing.T) {
+	t.Parallel()
+	now := func() time.Time { return time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC) }
+	down := &pin.Error{Code: pin.Unavailable}
+	gone := failing{err: down}
+	for what, ask := range map[string]func(s *Sessions) error{
+		"open": func(s *Sessions) error {
+			_, err := s.Open(t.Context(), pin.Query{}, pin.ActionSet, "", pin.Memo{})
+			return err
+		},
+		"secret":   func(s *Sessions) error { _, err := s.Secret(t.Context(), "session"); return err },
+		"session":  func(s *Sessions) error { _, _, err := s.Session(t.Context(), "session"); return err },
+		"exchange": func(s *Sessions) error { _, err := s.Exchange(t.Context(), "session", "secret"); return err },
+		"verify":   func(s *Sessions) error { _, err := s.Verify(t.Context(), "session", "token", nil); return err },
+		"choose":   func(s *Sessions) error { return s.Choose(t.Context(), "session", "token", nil) },
+	} {
+		require.ErrorIs(t, ask(New(gone, plain{}, 0, now, nil)), down, what)
+	}
+	open := pin.Session{ID: "session", State: pin.SessionOpen, ExchangesLeft: 3, ExpiresAt: now().Add(time.Hour)}
+	_, err := New(failing{session: open, err: down}, broken{mac: true}, 0, now, nil).Open(t.Context(), pin.Query{}, pin.ActionSet, "", pin.Memo{})
+	require.ErrorIs(t, err, down)
+	_, err = New(failing{session: open, err: down}, broken{mac: true}, 0, now, nil).Secret(t.Context(), "session")
+	require.ErrorIs(t, err, down)
+	good := New(nil, plain{}, 0, now, nil)
+	secret, err := good.secret("session")
+	require.NoError(t, err)
+	open.SecretMAC, err = good.keep(linkSecret, "session", secret)
+	require.NoError(t, err)
+	for name, s := range map[string]*Sessions{
+		"no database": New(failing{session: open, err: down}, plain{}, 0, now, nil),
+		"no key":      New(failing{session: open}, broken{seal: true}, 0, now, nil),
+		"no MAC":      New(failing{session: open}, broken{mac: true}, 0, now, nil),
+	} {
+		g, err := s.Exchange(t.Context(), "session", secret)
+		require.ErrorIs(t, err, down, name)
+		require.Zero(t, g.Token, name)
+	}
+	_, err = New(failing{session: open}, plain{}, 0, now, dry{}).Exchange(t.Context(), "session", secret)
+	require.Equal(t, pin.Internal, pin.CodeOf(err))
+}
