@@ -209,7 +209,7 @@ func TestEveryRefusalOfARememberedPINIsInTheTrail(t *testing.T) {
 				if i%4 == 3 {
 					vault = other
 				}
-				offer := offers[rand.IntN(len(offers))] //nolint:gosec // which PIN a test sets is no secret
+				offer := offers[rand.IntN(len(offers))]
 				all = append(all, func() (string, error) {
 					return string(pin.CodeOf(vault.SetPIN(context.Background(), w.q, offer, pin.Memo{}))), nil
 				})
@@ -265,7 +265,7 @@ func TestACallerWhoHangsUpLeavesCounterAndTrailInAgreement(t *testing.T) {
 			case 3:
 				w.tap.after = at("Swap")
 			default:
-				hangUp = time.AfterFunc(rand.N(took), cancel).Stop //nolint:gosec // when a test hangs up is no secret
+				hangUp = time.AfterFunc(rand.N(took), cancel).Stop
 			}
 			began := time.Now()
 			out, err := w.Verify(ctx, w.q, offers[i%len(offers)], pin.Memo{})
@@ -276,11 +276,10 @@ func TestACallerWhoHangsUpLeavesCounterAndTrailInAgreement(t *testing.T) {
 			cancel()
 			w.tap.before, w.tap.after = nil, nil
 			since := w.told(t, w.card.ID)[events:]
-			switch {
-			case err == nil:
+			if err == nil {
 				heard++
 				require.NotEmpty(t, since, "who was told something is in the trail: %s", out.Result)
-			default:
+			} else {
 				unheard++
 				require.Equal(t, pin.Unavailable, pin.CodeOf(err))
 				require.Empty(t, since, "who hung up before the swap has changed nothing")

@@ -96,7 +96,7 @@ type node struct {
 	who     int // which program
 	replies []reply
 	call    call
-	effect  effect // of swaps and writes, and what looks looks for
+	effect  effect // of swaps and writes, and what is looked for
 	tells   string // what the caller was told just before this call, "" for nothing
 	doubted bool   // a reply was lost on the way here
 	next    map[reply]int

@@ -79,10 +79,10 @@ func (c *cardModel) restored() { c.granted, c.wrong = c.program.TryLimit, 0 }
 
 // guess draws a PIN and tells how it compares.
 func (c *cardModel) guess() pin.Guess {
-	switch g := rapid.IntRange(0, 5).Draw(c.t, "guess"); {
-	case g == 5:
+	switch rapid.IntRange(0, 5).Draw(c.t, "guess") {
+	case 5:
 		return pin.Unreadable
-	case g == c.pin:
+	case c.pin:
 		return pin.Right
 	}
 	return pin.Wrong

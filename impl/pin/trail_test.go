@@ -324,8 +324,8 @@ func TestNumbersGrowInBlocks(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	a, b := pin.WithCaller(t.Context(), pin.Caller{ProgramID: "a"}), pin.WithCaller(t.Context(), pin.Caller{ProgramID: "b"})
-	number := func(v *pin.Vault, ctx context.Context, sequence string) int64 { //nolint:revive // the context is one of the things that differ
-		n, err := v.Number(ctx, sequence)
+	number := func(v *pin.Vault, who context.Context, sequence string) int64 {
+		n, err := v.Number(who, sequence)
 		require.NoError(t, err)
 		return n
 	}

@@ -332,7 +332,8 @@ func TestTheTrailTellsWhatHappened(t *testing.T) {
 	set := events[1]
 	require.Equal(t, "card ******************* at the branch", set.Description, "a PAN in free text is masked")
 	require.Equal(t, "John Smith ************", set.UpdatedBy)
-	require.Equal(t, caller, pin.Caller{ClientID: set.ClientID, Contract: set.Contract, RemoteAddr: set.RemoteAddr, TraceID: set.TraceID})
+	by := pin.Caller{ClientID: set.ClientID, Contract: set.Contract, RemoteAddr: set.RemoteAddr, TraceID: set.TraceID}
+	require.Equal(t, caller, by)
 	require.Equal(t, w.clock(), set.At)
 	for i, e := range events {
 		require.Equal(t, w.card.ID, e.CardID)

@@ -264,10 +264,10 @@ func TestManyAnswersAtOnce(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
 		digits string
-		want   map[string]int // "unusable" aside
+		want   map[string]int // "unusable" and "blocked" aside; nil: matches
 	}{
 		"wrong ones": {"1111", map[string]int{"mismatch 2": 1, "mismatch 1": 1, "mismatch 0": 1}},
-		"right ones": {"4826", map[string]int{"match 3": 12}},
+		"right ones": {"4826", nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -299,7 +299,7 @@ func TestManyAnswersAtOnce(t *testing.T) {
 				}
 				count[a]++
 			}
-			if name == "right ones" { // who comes after the session has moved is told that it has
+			if test.want == nil { // who comes after the session has moved is told that it has
 				require.Equal(t, len(answers), count["match 3"]+count["unusable"], "%v", count)
 				require.Positive(t, count["match 3"])
 				return
@@ -395,7 +395,7 @@ func TestFailuresAreHandedOn(t *testing.T) {
 	} {
 		g, err := s.Exchange(t.Context(), "session", secret)
 		require.ErrorIs(t, err, down, name)
-		require.Zero(t, g.Token, name)
+		require.Empty(t, g.Token, name)
 	}
 	_, err = New(failing{session: open}, plain{}, 0, now, dry{}).Exchange(t.Context(), "session", secret)
 	require.Equal(t, pin.Internal, pin.CodeOf(err))
