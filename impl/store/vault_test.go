@@ -224,9 +224,9 @@ func TestTheVaultCountsOnceHoweverTheLineBreaks(t *testing.T) {
 					o.does = pin.EventPINSet
 					o.err = behind.SetPIN(ctx, v.q, pin.Plain(v.digits("4826")), pin.Memo{})
 				case 2:
-					o.result, o.err = verify(behind, ctx, v, "4826")
+					o.result, o.err = guess(ctx, behind, v, "4826")
 				default:
-					o.result, o.err = verify(behind, ctx, v, "9999")
+					o.result, o.err = guess(ctx, behind, v, "9999")
 				}
 				mutex.Lock()
 				all[trace] = o
@@ -298,8 +298,8 @@ func TestTheVaultCountsOnceHoweverTheLineBreaks(t *testing.T) {
 	require.GreaterOrEqual(t, made.Load(), cuts)
 }
 
-// verify is what a guess at the card's PIN is told.
-func verify(behind *pin.Vault, ctx context.Context, v *vault, digits string) (pin.Result, error) {
+// guess is what a guess at the card's PIN is told.
+func guess(ctx context.Context, behind *pin.Vault, v *vault, digits string) (pin.Result, error) {
 	result, err := behind.Verify(ctx, v.q, pin.Plain(v.digits(digits)), pin.Memo{})
 	return result.Result, err
 }
