@@ -1,6 +1,7 @@
 package pin
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -248,6 +249,17 @@ func overtaken(err error) bool { return CodeOf(err) == Conflict && FieldOf(err) 
 // queue decides and swaps under the card's lock, so that many callers for one card are served in turn
 // and do not spin.
 func (v *Vault) queue(ctx context.Context, cardID string, q Query, m Memo, decide func(Record) (deed, error)) (d deed, err error) {
+	for {
+		d, err = v.turn(ctx, cardID, q, m, decide)
+		if !overtaken(err) || ctx.Err() != nil {
+			return d, err
+		}
+		// The lock was lost with the connection, the change was not made, and somebody else's was.
+	}
+}
+
+// turn is one caller's turn in the queue.
+func (v *Vault) turn(ctx context.Context, cardID string, q Query, m Memo, decide func(Record) (deed, error)) (d deed, err error) {
 	var change Change
 	decided := false
 	err = v.store.Locked(ctx, cardID, func(row CardRow) (Change, error) {
@@ -396,13 +408,11 @@ func pause(ctx context.Context) bool {
 }
 
 // settle finds out whether what stands in a change's way is the change itself: whether its first event
-// is where it was to be. A change without events moves nothing that anybody is told of twice.
+// is where it was to be, or its rows are as it leaves them. A change of a card without events moves nothing
+// that anybody is told of twice.
 func (v *Vault) settle(ctx context.Context, c Change, err error) error {
 	if len(c.Events) == 0 {
-		if c.Card != nil {
-			return nil
-		}
-		return err
+		return v.settleRows(ctx, c, err)
 	}
 	first := c.Events[0]
 	there, failed := v.store.ChainEvents(ctx, first.Chain, first.Seq-1, 1)
@@ -413,6 +423,24 @@ func (v *Vault) settle(ctx context.Context, c Change, err error) error {
 		return nil
 	}
 	return err
+}
+
+func (v *Vault) settleRows(ctx context.Context, c Change, err error) error {
+	if c.Card != nil {
+		return nil
+	}
+	for _, r := range c.Rows {
+		there, failed := v.store.Row(ctx, r.Table, r.ProgramID, r.ID)
+		switch {
+		case CodeOf(failed) == NotFound:
+			return err
+		case failed != nil:
+			return failed
+		case !bytes.Equal(there.Seal, r.Seal):
+			return err
+		}
+	}
+	return nil
 }
 
 // Reread forgets what was read a moment ago, so that it is read again.

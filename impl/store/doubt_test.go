@@ -2,7 +2,6 @@ package store
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"math/rand/v2"
 	"testing"
@@ -49,9 +48,12 @@ func TestAChangeIsInDoubtWhereverItMayHaveBeenMade(t *testing.T) {
 			s, random := open(t, l.url), rand.New(rand.NewPCG(1, 2))
 			seed(t, s, 1)
 			known, madeInDoubt, notMade := 0, 0, 0
-			for revisionNow := int64(2); revisionNow < int64(storetest.Times(60, 500))+2; revisionNow++ {
-				word := way.words[random.IntN(len(way.words))]
-				b := anywhere(random)
+			for revisionNow := int64(2); revisionNow < int64(storetest.Times(40, 500))+2; revisionNow++ {
+				last := way.words[len(way.words)-1]
+				word, b := last, anywhere(random)
+				if random.IntN(2) == 0 {
+					word = way.words[random.IntN(len(way.words))]
+				}
 				l.breakOnce(word, b)
 				c := pin.Change{Card: revision("card-0", revisionNow), Events: eventsOf("card-0", revisionNow, 1)}
 				c.Card.Seal = []byte{byte(revisionNow), byte(revisionNow >> 8), 'x'}
@@ -73,14 +75,14 @@ func TestAChangeIsInDoubtWhereverItMayHaveBeenMade(t *testing.T) {
 				if err != nil {
 					require.Equal(t, pin.Unavailable, pin.CodeOf(err))
 				}
-				if word == way.words[len(way.words)-1] && b.answered == 0 {
+				if word == last && b.answered == 0 {
 					require.ErrorIs(t, err, pin.ErrInDoubt, "it may have been made")
 				}
 				require.Equal(t, revisionNow, card(t, s, "card-0").Revision)
 			}
 			events, err := s.ChainEvents(context.Background(), "card-0", 0, 10_000)
 			require.NoError(t, err)
-			require.Len(t, events, storetest.Times(60, 500)+1)
+			require.Len(t, events, storetest.Times(40, 500)+1)
 			t.Logf("%d made and told, %d made and in doubt, %d not made", known, madeInDoubt, notMade)
 			require.Positive(t, madeInDoubt)
 			require.Positive(t, notMade)
@@ -127,7 +129,7 @@ func TestAChangeThatTheServerRefusedIsNotInDoubt(t *testing.T) {
 		for _, way := range swaps { // where the refusal comes with the commit
 			err := way.swap(s, pin.Change{Card: revision("card-0", 2), Events: eventsOf("card-0", 2, 1)})
 			require.Error(t, err, "%s %s", state, way.name)
-			require.False(t, errors.Is(err, pin.ErrInDoubt), "%s %s: %v", state, way.name, err)
+			require.NotErrorIs(t, err, pin.ErrInDoubt, "%s %s", state, way.name)
 			require.EqualValues(t, 1, card(t, s, "card-0").Revision)
 		}
 		exec(t, s, `DROP TRIGGER refused ON cards`)

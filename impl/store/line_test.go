@@ -7,6 +7,7 @@ import (
 	"math"
 	"net"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -35,7 +36,7 @@ type trip struct {
 
 // says tells whether a statement of the trip holds a word.
 func (t trip) says(word string) bool {
-	return strings.Contains(strings.Join(append(t.run[:len(t.run):len(t.run)], t.prepared...), "\n"), word)
+	return strings.Contains(strings.Join(slices.Concat(t.run, t.prepared), "\n"), word)
 }
 
 // breakage is where at a round trip a line breaks: after so many bytes of what is sent, and of the answer.

@@ -64,7 +64,7 @@ func withDefaults(t *testing.T, databaseURL, of string) string {
 
 func TestPooler(t *testing.T) {
 	database := storetest.Pooled(t, withDefaults(t, storetest.Postgres(t), "database"))
-	storetest.Run(t, func(t *testing.T) storetest.Store { return emptied(t, database) })
+	conform(t, database, nil)
 }
 
 func TestSessionsAreTheSameWhateverTheDefaults(t *testing.T) {
@@ -187,7 +187,8 @@ func TestAURLThatSaysHowToRunStatementsIsFollowed(t *testing.T) {
 	pooled := storetest.Pooled(t, storetest.Postgres(t))
 	for _, mode := range []string{"exec", "simple_protocol", "cache_describe"} {
 		t.Run(mode, func(t *testing.T) {
-			s := emptied(t, withParameter(t, pooled, "default_query_exec_mode", mode))
+			s := open(t, withParameter(t, pooled, "default_query_exec_mode", mode))
+			require.NoError(t, s.Wipe(context.Background()))
 			seed(t, s, 1)
 			requireServed(t, s)
 		})

@@ -24,11 +24,11 @@ func crowd(t *testing.T, s *Store, n int) {
 	var group sync.WaitGroup
 	var inside atomic.Int64
 	all := make(chan struct{})
-	for range n {
+	errs := make([]error, n)
+	for i := range n {
 		group.Go(func() {
 			tx := s.db.Begin()
-			_, err := cardRows(tx, findByLookup+inProgram+inOrder, pin.KindURN, []string{"urn-0"}, "program", 100)
-			assert.NoError(t, err)
+			_, errs[i] = cardRows(tx, findByLookup+inProgram+inOrder, pin.KindURN, []string{"urn-0"}, "program", 100)
 			if inside.Add(1) == int64(n) {
 				close(all)
 			}
@@ -37,6 +37,7 @@ func crowd(t *testing.T, s *Store, n int) {
 		})
 	}
 	group.Wait()
+	require.Equal(t, make([]error, n), errs)
 	require.Equal(t, n, s.Stats().Idle)
 }
 
@@ -88,7 +89,7 @@ func TestADatabaseThatIsGoneIsUnavailableAtOnceAndFoundAgain(t *testing.T) {
 			require.Equal(t, pin.Unavailable, pin.CodeOf(call()), name)
 		}
 		err := s.Swap(ctx, next)
-		require.False(t, errors.Is(err, pin.ErrInDoubt), "no connection was had: %v", err)
+		require.NotErrorIs(t, err, pin.ErrInDoubt, "no connection was had")
 		require.NoError(t, ctx.Err(), "nothing waited for a timeout")
 		cancel()
 		l.mend()
@@ -227,7 +228,7 @@ func TestWhoDecidesMayReadThoughThereAreFewConnections(t *testing.T) {
 
 // hostile are texts that swap_card, or the JSON that it is given, could trip over.
 var hostile = []string{"", " ", `'`, `"`, `\`, `\\`, `\\x00`, `\x41`, `\u0000`, `\ud800`, `{}`, `[]`, `null`, `{"a":"b"}`, `{a,"b"}`, `'); DROP TABLE cards; --`, `$1`, `?`, `%s`,
-	"\n\r\t\b\f", "\x01\x1f\x7f", "é", "e\u0301", "\ufffd", "\ufeff", "\u2028", "😀", "\U0010FFFF", "</script>&amp;", strings.Repeat("long ", 100_000)}
+	"\n\r\t\b\f", "\x01\x1f\x7f", "é", "e\u0301", "\ufffd", "\ufeff", "\u2028", "😀", "\U0010FFFF", "</script>&amp;", strings.Repeat("long ", 20_000)}
 
 // The same change made by swap_card and by the statements that other databases get comes to the same.
 func TestSwapCardTakesTextsAsTheyAre(t *testing.T) {
@@ -308,5 +309,5 @@ func TestSwapCardRefusesWhatIsNoText(t *testing.T) {
 	}
 	require.NoError(t, s.Swap(context.Background(), pin.Change{Card: revision("card-0", 2), Events: eventsOf("card-0", 2, 2)}))
 	require.NoError(t, s.Swap(context.Background(), pin.Change{Card: revision("card-0", 3), Events: []pin.EventRow{}}))
-	require.EqualValues(t, []int64{3}, query[int64](t, s, "SELECT count(*) FROM audit_events"))
+	require.Equal(t, []int64{3}, query[int64](t, s, "SELECT count(*) FROM audit_events"))
 }

@@ -48,33 +48,32 @@ func query[R any](t testing.TB, s *Store, statement string, args ...any) (rows [
 	return rows
 }
 
-func TestSQLite(t *testing.T) {
-	storetest.Run(t, func(t *testing.T) storetest.Store { return open(t, storetest.SQLite(t)) })
-}
-
-func TestPostgres(t *testing.T) {
-	database := storetest.Postgres(t)
-	storetest.Run(t, func(t *testing.T) storetest.Store { return emptied(t, database) })
-}
-
-// Distributed engines that speak PostgreSQL's protocol isolate all transactions as serializable, and
-// report failures that PostgreSQL by default does not.
-func TestPostgresSerializable(t *testing.T) {
-	database := withParameter(t, storetest.Postgres(t), "default_transaction_isolation", "serializable")
-	storetest.Run(t, func(t *testing.T) storetest.Store {
-		s := emptied(t, database)
-		require.Equal(t, []string{"serializable"}, query[string](t, s, "SHOW transaction_isolation"))
+// conform runs the conformance suite on one database, which is emptied between the tests: making one, and
+// connections to it, takes much longer. as may make the store another before each.
+func conform(t *testing.T, database string, as func(t *testing.T, s *Store)) {
+	var s *Store
+	storetest.Run(t, func(*testing.T) storetest.Store {
+		if s == nil || s.closed.Load() {
+			s = open(t, database)
+		}
+		if as != nil {
+			as(t, s)
+		}
+		exec(t, s, "DELETE FROM settings")
+		require.NoError(t, s.Wipe(context.Background()))
 		return s
 	})
 }
 
-// What the store does where its tables are spread, on a database where they are not.
-func TestPostgresAsIfSpread(t *testing.T) {
-	database := storetest.Postgres(t)
-	storetest.Run(t, func(t *testing.T) storetest.Store {
-		s := emptied(t, database)
-		s.engine.sharded = true
-		return s
+func TestSQLite(t *testing.T) { conform(t, storetest.SQLite(t), nil) }
+
+func TestPostgres(t *testing.T) { conform(t, storetest.Postgres(t), nil) }
+
+// Distributed engines that speak PostgreSQL's protocol isolate all transactions as serializable, and
+// report failures that PostgreSQL by default does not.
+func TestPostgresSerializable(t *testing.T) {
+	conform(t, withParameter(t, storetest.Postgres(t), "default_transaction_isolation", "serializable"), func(t *testing.T, s *Store) {
+		require.Equal(t, []string{"serializable"}, query[string](t, s, "SHOW transaction_isolation"))
 	})
 }
 
@@ -90,20 +89,7 @@ func TestCitus(t *testing.T) {
 		require.NoError(t, err)
 		exec(t, s, string(script))
 	}
-	storetest.Run(t, func(t *testing.T) storetest.Store {
-		s := emptied(t, database)
-		require.True(t, s.engine.sharded, "found out by Open")
-		return s
-	})
-}
-
-// emptied opens a PostgreSQL database and deletes what a former test has left: making one takes ten times
-// as long.
-func emptied(t *testing.T, database string) *Store {
-	s := open(t, database)
-	exec(t, s, "DELETE FROM settings")
-	require.NoError(t, s.Wipe(context.Background()))
-	return s
+	conform(t, database, func(t *testing.T, s *Store) { require.True(t, s.engine.sharded, "found out by Open") })
 }
 
 // withParameter sets a parameter of the session in a URL.

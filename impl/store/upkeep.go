@@ -50,7 +50,7 @@ func (s *Store) Wipe(ctx context.Context) error {
 		statements := t.engine.unguard
 		for _, row := range models.All() {
 			if _, kept := row.(*models.Setting); !kept {
-				statements = append(statements[:len(statements):len(statements)], "DELETE FROM "+t.table(row))
+				statements = append(slices.Clip(statements), "DELETE FROM "+t.table(row))
 			}
 		}
 		for _, statement := range append(append(statements, t.engine.guard...), triggers...) {

@@ -183,7 +183,7 @@ func (v *vault) operations() []operation {
 
 // told is what an operation was told, by its trace id.
 type told struct {
-	set    bool // or verified
+	does   pin.EventType // "": verifies
 	result pin.Result
 	err    error
 }
@@ -218,12 +218,15 @@ func TestTheVaultCountsOnceHoweverTheLineBreaks(t *testing.T) {
 				ctx := pin.WithCaller(context.Background(), pin.Caller{ClientID: "client", ProgramID: v.program.ID, TraceID: trace})
 				switch own.IntN(8) {
 				case 0:
-					o.set = true
-					o.err = behind.SetPIN(ctx, v.q, pin.Plain(v.digits("4826")), pin.Memo{})
+					o.does = pin.EventPINUnblocked
+					o.err = behind.Unblock(ctx, v.q, pin.Memo{})
 				case 1:
-					o.result, o.err = verify(behind, ctx, v, "4826")
+					o.does = pin.EventPINSet
+					o.err = behind.SetPIN(ctx, v.q, pin.Plain(v.digits("4826")), pin.Memo{})
+				case 2:
+					o.result, o.err = guess(ctx, behind, v, "4826")
 				default:
-					o.result, o.err = verify(behind, ctx, v, "9999")
+					o.result, o.err = guess(ctx, behind, v, "9999")
 				}
 				mutex.Lock()
 				all[trace] = o
@@ -280,9 +283,9 @@ func TestTheVaultCountsOnceHoweverTheLineBreaks(t *testing.T) {
 		case o.err != nil:
 			failed++
 			require.Equal(t, pin.Unavailable, pin.CodeOf(o.err), "%v", o.err)
-			require.LessOrEqual(t, count(pin.EventPINSet, "")+count(pin.EventPINVerified, "")+count(pin.EventPINFailed, ""), 1)
-		case o.set:
-			require.Equal(t, 1, count(pin.EventPINSet, ""))
+			require.LessOrEqual(t, count(pin.EventPINSet, "")+count(pin.EventPINUnblocked, "")+count(pin.EventPINVerified, "")+count(pin.EventPINFailed, ""), 1)
+		case o.does != "":
+			require.Equal(t, 1, count(o.does, ""))
 		case o.result == pin.Match:
 			require.Equal(t, 1, count(pin.EventPINVerified, pin.Match))
 		case o.result == pin.Mismatch:
@@ -295,8 +298,80 @@ func TestTheVaultCountsOnceHoweverTheLineBreaks(t *testing.T) {
 	require.GreaterOrEqual(t, made.Load(), cuts)
 }
 
-// verify is what a guess at the card's PIN is told.
-func verify(behind *pin.Vault, ctx context.Context, v *vault, digits string) (pin.Result, error) {
+// guess is what a guess at the card's PIN is told.
+func guess(ctx context.Context, behind *pin.Vault, v *vault, digits string) (pin.Result, error) {
 	result, err := behind.Verify(ctx, v.q, pin.Plain(v.digits(digits)), pin.Memo{})
 	return result.Result, err
+}
+
+// What an operation has done is in the trail once, though it could not be told.
+func TestWhatCannotBeToldIsInTheTrailAtMostOnce(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		breaks *breakage
+		events int
+	}{{"made", beforeTheAnswer, 1}, {"not made", beforeItArrives, 0}} {
+		t.Run(c.name, func(t *testing.T) {
+			if storetest.Times(0, 1) == 0 && c.events == 0 {
+				t.Skip("takes as long as a change may: PINVAULT_TEST_LONG=1")
+			}
+			l := lineTo(t, storetest.Postgres(t))
+			v := newVault(t, open(t, l.url))
+			swaps := 0
+			l.listen(func(now trip) *breakage {
+				if len(now.run) > 0 && now.says("swap_card(") {
+					if swaps++; swaps == 1 || c.events == 0 {
+						return c.breaks
+					}
+				}
+				if now.says("audit_events") { // so that it cannot be found out either
+					return c.breaks
+				}
+				return nil
+			})
+			_, err := v.Verify(v.ctx, v.q, pin.Plain(v.digits("9999")), pin.Memo{})
+			l.listen(nil)
+			require.Equal(t, pin.Unavailable, pin.CodeOf(err), "%v", err)
+			rec, err := v.Card(v.ctx, v.q)
+			require.NoError(t, err)
+			require.Equal(t, v.program.TryLimit-c.events, rec.PIN.TriesLeft)
+			trail, err := v.AuditEvents(v.ctx, pin.AuditQuery{Chain: v.card.ID, Page: pin.Page{Limit: 9}})
+			require.NoError(t, err)
+			require.Len(t, trail, 1+c.events)
+		})
+	}
+}
+
+// What has no event is settled by what stands in its row.
+func TestWhatIsMovedInDoubtIsMovedOnce(t *testing.T) {
+	for _, b := range allKindsOfBreaks {
+		t.Run(fmt.Sprintf("%+v", *b), func(t *testing.T) {
+			l := lineTo(t, storetest.Postgres(t))
+			v := newVault(t, open(t, l.url))
+			s, err := v.OpenSession(v.ctx, v.q, pin.NewSession{Action: pin.ActionReset, SecretMAC: []byte("mac"), Exchanges: 3, Lifetime: time.Hour}, pin.Memo{})
+			require.NoError(t, err)
+			moved := s
+			moved.State, moved.Version = pin.SessionExchanged, 2
+			l.breakOnce("commit", b)
+			require.NoError(t, v.MoveSession(v.ctx, moved))
+			got, err := v.Session(v.ctx, s.ID)
+			require.NoError(t, err)
+			require.Equal(t, moved, got)
+
+			other := s
+			other.State, other.Version = pin.SessionFailed, 2
+			l.breakOnce("UPDATE", b)
+			err = v.MoveSession(v.ctx, other)
+			require.Equal(t, pin.Conflict, pin.CodeOf(err), "somebody else's move is not taken for its own: %v", err)
+
+			keep := func(any) (pin.Replay, error) {
+				return pin.Replay{Scope: "client", Key: "key", Result: []byte("{}"), CreatedAt: time.Unix(0, 0).UTC(), ExpiresAt: time.Now().Add(time.Hour)}, nil
+			}
+			l.breakOnce("commit", b)
+			require.NoError(t, v.Remember(v.ctx, nil, pin.Memo{Keep: keep}))
+			l.breakOnce("commit", b)
+			err = v.Remember(v.ctx, nil, pin.Memo{Keep: func(any) (pin.Replay, error) { r, _ := keep(nil); r.Endpoint = "another"; return r, nil }})
+			require.Equal(t, pin.Duplicate, pin.CodeOf(err), "%v", err)
+		})
+	}
 }

@@ -56,7 +56,7 @@ var upkeepTests = []test{
 		require.Equal(t, "yes", value)
 	}},
 	{"expired records are purged, in as many batches as it takes", func(t *testing.T, s Store) {
-		const expired = 2500
+		const expired = 1100
 		var rows []pin.Row
 		for i := range expired {
 			r := newRow(pin.TableReplays, fmt.Sprint(i))
