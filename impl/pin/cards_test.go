@@ -238,7 +238,7 @@ func TestTwoCardsOfAProgramCannotHaveOneReference(t *testing.T) {
 		"the same id":                      {pin.NewCard{ID: "first"}, "card"},
 		"the same URN":                     {pin.NewCard{References: []pin.Reference{ref(pin.KindURN, "2")}}, "urn"},
 		"the same alias":                   {pin.NewCard{References: []pin.Reference{ref(pin.KindAlias, "B")}}, ""},
-		"the same PAN and sequence number": {pin.NewCard{PAN: "9999990000000022", Sequence: "01"}, "panSequence"},
+		"the same PAN and sequence number": {pin.NewCard{PAN: "9999990000000022", Sequence: "01"}, "pan"},
 		"the same PAN with another one":    {pin.NewCard{PAN: "9999990000000022", Sequence: "02"}, ""},
 		"the same PAN without one":         {pin.NewCard{PAN: "9999990000000022"}, ""},
 		"the same customer":                {pin.NewCard{Attributes: pin.Attributes{CustomerID: "c"}}, ""},
