@@ -240,7 +240,7 @@ func TestTwoCardsOfAProgramCannotHaveOneReference(t *testing.T) {
 		"the same alias":                   {pin.NewCard{References: []pin.Reference{ref(pin.KindAlias, "B")}}, ""},
 		"the same PAN and sequence number": {pin.NewCard{PAN: "9999990000000022", Sequence: "01"}, "pan"},
 		"the same PAN with another one":    {pin.NewCard{PAN: "9999990000000022", Sequence: "02"}, ""},
-		"the same PAN without one":         {pin.NewCard{PAN: "9999990000000022"}, ""},
+		"the same PAN without one":         {pin.NewCard{PAN: "9999990000000022"}, "pan"},
 		"the same customer":                {pin.NewCard{Attributes: pin.Attributes{CustomerID: "c"}}, ""},
 		"a given public token":             {pin.NewCard{References: []pin.Reference{ref(pin.KindPublicToken, "123456789")}}, ""},
 		"another one of the same customer": {pin.NewCard{Attributes: pin.Attributes{CustomerID: "c"}}, ""},
