@@ -28,6 +28,9 @@ import (
 // for each caller how far it has come; states are visited once, and callers who do the same are
 // not told apart.
 //
+// In the short form a reply is lost once in a run, in the long one (PINVAULT_TEST_LONG=1) twice, and nothing is
+// left out that could be known to change nothing.
+//
 // What must hold is held against a description of the rules in a few lines (see [rules]) that knows nothing
 // of the transitions.
 
@@ -520,6 +523,8 @@ func (c *checker) expand(at int32) {
 			c.visit(next, origin{at, c.kinds[i], what, r.how})
 		}
 		does := n.call.String()
+		// A crash that changes nothing is a caller whose turn never comes again, of which every state is visited
+		// anyway; but one that holds the lock gives it back.
 		if k.holds || c.whole {
 			take("crashes before it "+does, false, false, reply{})
 		}

@@ -77,6 +77,10 @@ func TestAProgramIsChangedByVersions(t *testing.T) {
 	want := w.program
 	want.Version, want.UpdatedAt, want.TryLimit = 2, w.clock(), 5
 	require.Equal(t, want, p)
+	last := w.events(t, p.ID)[1]
+	require.Equal(t, pin.EventProgramUpdated, last.Type)
+	require.Equal(t, int64(2), last.Version)
+	require.Equal(t, []pin.FieldChange{{Field: "tryLimit", Old: "3", New: "5"}}, last.Changes, "with what they were")
 	read, err := w.Program(t.Context(), p.ID)
 	require.NoError(t, err)
 	require.Equal(t, p, read, "at once in this process")
