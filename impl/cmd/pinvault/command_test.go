@@ -21,35 +21,6 @@ import (
 	"pinvault/impl/store/storetest"
 )
 
-func TestCommandLine(t *testing.T) {
-	t.Parallel()
-	for _, test := range []struct {
-		name string
-		args []string
-		code int
-		says []string
-	}{
-		{"a server without keys refuses to start and says what to set", []string{"serve"}, 2,
-			[]string{"no keys", "PINVAULT_KEYSET", "PINVAULT_MASTER_KEY", "pinvault keys init", "--sandbox"}},
-		{"a database of an unknown kind is refused", []string{"serve", "--sandbox", "--database-url", "mysql://x"}, 2, []string{"sqlite:// or postgres://"}},
-		{"half of a TLS pair is refused", []string{"serve", "--sandbox", "--tls-key", "k.pem"}, 2, []string{"go together"}},
-		{"help lists the commands", []string{"--help"}, 0, []string{"serve", "migrate", "keys init", "version"}},
-		{"help of serve names the environment variables", []string{"serve", "--help"}, 0, []string{"$PINVAULT_DATABASE_URL", "$PINVAULT_LISTEN"}},
-		{"version prints one", []string{"version"}, 0, []string{"pinvault", "go1."}},
-		{"an unknown flag is refused", []string{"serve", "--sandbx"}, 2, []string{"--sandbx", "did you mean \"--sandbox\""}},
-	} {
-		t.Run(test.name, func(t *testing.T) {
-			t.Parallel()
-			c := pinvault(t, test.args...)
-			out, _ := c.CombinedOutput()
-			require.Equal(t, test.code, c.ProcessState.ExitCode(), "%s", out)
-			for _, text := range test.says {
-				require.Contains(t, string(out), text)
-			}
-		})
-	}
-}
-
 // keysFor makes a keyset and returns the settings that name it.
 func keysFor(t *testing.T) []string {
 	t.Helper()
