@@ -64,8 +64,8 @@ func (p *pairs) UnmarshalText(text []byte) error {
 }
 
 type programsCreateCommand struct {
-	vaultFlags      `json:"-"`
-	Name            string `json:"name" required:"" placeholder:"TEXT" help:"Its name."`
+	vaultFlags `json:"-"`
+	Name       string `json:"name" required:"" placeholder:"TEXT" help:"Its name."`
 	programSettings
 }
 
@@ -108,9 +108,9 @@ func (c *programsListCommand) Run(ctx context.Context) error {
 }
 
 type programsSetCommand struct {
-	vaultFlags      `json:"-"`
-	ID              string  `json:"-" arg:"" help:"The program's id."`
-	Name            *string `json:"name,omitempty" placeholder:"TEXT" help:"Its name."`
+	vaultFlags `json:"-"`
+	ID         string  `json:"-" arg:"" help:"The program's id."`
+	Name       *string `json:"name,omitempty" placeholder:"TEXT" help:"Its name."`
 	programSettings
 }
 
