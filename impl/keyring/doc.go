@@ -4,8 +4,8 @@
 // It knows keys and bytes: no card, no database (zone keys reach it through [ZoneKeys]), no contract, and no place
 // where files or secrets are kept.
 //
-//   - A [Keyset] is what must be kept: one Tink key set for every [pin.Use], and the keys that sign access tokens. It
-//     rests as a file that is encrypted under a master key.
+//   - A [Keyset] is what must be kept: one Tink key set for every [pin.Use], and the keys that sign access tokens
+//     and checkpoints of the audit trail. It rests as a file that is encrypted under a master key.
 //   - A [Ring] is the keyset at work. It does the cryptography and never hands out a key.
 //
 // Each use has keys of its own, so what was made for one use is worth nothing in another; inputs need no further

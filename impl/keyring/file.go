@@ -26,10 +26,16 @@ const (
 // that parts cannot change places. The rest, Tink's keysetInfo included, tells an operator about the file and decides
 // nothing.
 type file struct {
-	Format    string                      `json:"format"`
-	CreatedAt time.Time                   `json:"createdAt"`
-	Keysets   map[pin.Use]json.RawMessage `json:"keysets"` // Tink's EncryptedKeyset as JSON
-	Signing   []byte                      `json:"signing"` // encrypted JWK set
+	Format     string                      `json:"format"`
+	CreatedAt  time.Time                   `json:"createdAt"`
+	Keysets    map[pin.Use]json.RawMessage `json:"keysets"`    // Tink's EncryptedKeyset as JSON
+	Signing    []byte                      `json:"signing"`    // encrypted JWK set
+	Checkpoint []byte                      `json:"checkpoint"` // another one
+}
+
+// signers are the lists of signing keys in the file, by their names.
+func (f *file) signers() map[string]*[]byte {
+	return map[string]*[]byte{tokenSigners: &f.Signing, checkpointSigners: &f.Checkpoint}
 }
 
 // What stands in the way of a keyset file. The texts are for whoever starts the server: they say what to do, and hold
@@ -94,8 +100,10 @@ func (ks *Keyset) Write(w io.Writer, master []byte) error {
 		}
 		f.Keysets[u.use] = text.Bytes()
 	}
-	if f.Signing, err = sealSigning(ks.signing, kek); err != nil {
-		return fmt.Errorf("keyring: encrypt the signing keys: %w", err)
+	for name, part := range f.signers() {
+		if *part, err = sealSigning(name, ks.signing[name], kek); err != nil {
+			return fmt.Errorf("keyring: encrypt the keys for %s: %w", name, err)
+		}
 	}
 	text, err := json.MarshalIndent(f, "", "  ")
 	if err != nil {
@@ -128,14 +136,16 @@ func Read(r io.Reader, master []byte) (*Keyset, error) {
 		}
 		handles[u.use] = h
 	}
-	signing, err := openSigning(f.Signing, kek)
-	if err != nil {
-		closed = append(closed, signingName)
+	parts, signing := f.signers(), make(map[string][]SigningKey, len(signers))
+	for _, name := range signers {
+		if signing[name], err = openSigning(name, *parts[name], kek); err != nil {
+			closed = append(closed, name)
+		}
 	}
 	switch len(closed) {
 	case 0:
 		return newKeyset(f.CreatedAt, handles, signing)
-	case len(uses) + 1:
+	case len(uses) + len(signers):
 		return nil, errWrongKey
 	}
 	return nil, errDamaged(closed)
@@ -165,23 +175,25 @@ func parseFile(r io.Reader) (file, error) {
 	if len(f.Keysets) > len(uses) {
 		return file{}, errNewerUse
 	}
-	if len(f.Signing) == 0 {
-		return file{}, errMissing(signingName)
+	for _, name := range signers {
+		if len(*f.signers()[name]) == 0 {
+			return file{}, errMissing(name)
+		}
 	}
 	return f, nil
 }
 
-func sealSigning(keys []SigningKey, kek tink.AEAD) ([]byte, error) {
+func sealSigning(name string, keys []SigningKey, kek tink.AEAD) ([]byte, error) {
 	text, err := marshalSigning(keys)
 	if err != nil {
 		return nil, err
 	}
 	defer clear(text)
-	return kek.Encrypt(text, associated(signingName))
+	return kek.Encrypt(text, associated(name))
 }
 
-func openSigning(ciphertext []byte, kek tink.AEAD) ([]SigningKey, error) {
-	text, err := kek.Decrypt(ciphertext, associated(signingName))
+func openSigning(name string, ciphertext []byte, kek tink.AEAD) ([]SigningKey, error) {
+	text, err := kek.Decrypt(ciphertext, associated(name))
 	if err != nil {
 		return nil, err
 	}

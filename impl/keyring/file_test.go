@@ -55,13 +55,17 @@ func TestFileIsReadBackWithAllItsKeys(t *testing.T) {
 		require.NoError(t, err, use)
 		require.Equal(t, "plaintext", string(opened))
 	}
-	want, err := ring.Index(pin.UsePANIndex, []byte("data"))
-	require.NoError(t, err)
-	got, err := other.Index(pin.UsePANIndex, []byte("data"))
-	require.NoError(t, err)
-	require.Equal(t, want, got)
+	for _, use := range []pin.Use{pin.UsePANIndex, pin.UseReplayKey} {
+		want, err := ring.Index(use, []byte("data"))
+		require.NoError(t, err)
+		got, err := other.Index(use, []byte("data"))
+		require.NoError(t, err)
+		require.Equal(t, want, got)
+	}
 	require.Equal(t, ks.SigningKeys()[0].KID, again.SigningKeys()[0].KID)
 	require.True(t, ks.SigningKeys()[0].Key.Equal(again.SigningKeys()[0].Key))
+	require.Equal(t, ks.CheckpointKeys()[0].KID, again.CheckpointKeys()[0].KID)
+	require.True(t, ks.CheckpointKeys()[0].Key.Equal(again.CheckpointKeys()[0].Key))
 
 	require.JSONEq(t, `"2026-03-01T12:00:00Z"`, string(parts(t, write(t, again))["createdAt"]), "the time of its making stays")
 }
@@ -75,7 +79,7 @@ func TestFileOfTheFirstVersionStaysReadable(t *testing.T) {
 }
 
 func TestFileHoldsNoKeyInClear(t *testing.T) {
-	random := make([]byte, 8*36+32)
+	random := make([]byte, 10*36+2*32)
 	_, err := rand.Read(random)
 	require.NoError(t, err)
 	ks, err := keyring.Generate(bytes.NewReader(random), noon)
@@ -100,11 +104,12 @@ func TestFileHoldsNoKeyInClear(t *testing.T) {
 	var whole any
 	require.NoError(t, json.Unmarshal(text, &whole))
 	walk(whole)
-	require.Greater(t, len(held), 2*9, "nine encrypted parts")
+	require.Greater(t, len(held), 2*12, "twelve encrypted parts")
 	secrets := [][]byte{masterKey()}
-	for i := range 9 {
+	for i := range 10 {
 		secrets = append(secrets, random[i*36:i*36+32])
 	}
+	secrets = append(secrets, random[10*36:10*36+32], random[10*36+32:])
 	for _, secret := range secrets {
 		for _, s := range held {
 			for _, form := range []string{string(secret), hex.EncodeToString(secret),
@@ -182,6 +187,11 @@ func TestFileThatCannotBeUsedSaysWhatToDo(t *testing.T) {
 		"a use is missing": {changed(t, whole, func(_, k m) { delete(k, "audit") }), masterKey(), missing("audit")},
 		"signing keys are missing": {changed(t, whole, func(parts, _ m) { delete(parts, "signing") }), masterKey(),
 			missing("signing")},
+		"checkpoint keys are missing": {changed(t, whole, func(parts, _ m) { delete(parts, "checkpoint") }), masterKey(),
+			missing("checkpoint")},
+		"the lists of signing keys have changed places": {changed(t, whole, func(parts, _ m) {
+			parts["signing"], parts["checkpoint"] = parts["checkpoint"], parts["signing"]
+		}), masterKey(), damaged("signing, checkpoint")},
 		"a use that nobody knows": {changed(t, whole, func(_, k m) { k["later"] = k["pin"] }), masterKey(), newerUse},
 		"two uses have changed places": {changed(t, whole, func(_, k m) { k["pin"], k["pan"] = k["pan"], k["pin"] }),
 			masterKey(), damaged("pin, pan")},

@@ -21,8 +21,8 @@ type Keyset struct {
 	hidden
 	createdAt  time.Time
 	handles    map[pin.Use]*keyset.Handle
-	primitives map[pin.Use]any // what the use's kind makes of the handle
-	signing    []SigningKey
+	primitives map[pin.Use]any         // what the use's kind makes of the handle
+	signing    map[string][]SigningKey // by the lists' names
 }
 
 // uses says what each use may do.
@@ -77,11 +77,15 @@ func generate(createdAt time.Time, draw source) (*Keyset, error) {
 		}
 		handles[u.use] = h
 	}
-	key, err := drawSigningKey(draw)
-	if err != nil {
-		return nil, fmt.Errorf("keyring: generate the signing key: %w", err)
+	signing := make(map[string][]SigningKey, len(signers))
+	for _, name := range signers {
+		key, err := drawSigningKey(name, draw)
+		if err != nil {
+			return nil, fmt.Errorf("keyring: generate the %s key: %w", name, err)
+		}
+		signing[name] = []SigningKey{key}
 	}
-	return newKeyset(createdAt, handles, []SigningKey{key})
+	return newKeyset(createdAt, handles, signing)
 }
 
 // newHandle makes a key set of one key.
@@ -108,7 +112,7 @@ func newHandle(name string, k kind, draw source) (*keyset.Handle, error) {
 }
 
 // newKeyset makes the keys ready for use. Each handle must be of its use's kind.
-func newKeyset(createdAt time.Time, handles map[pin.Use]*keyset.Handle, signing []SigningKey) (*Keyset, error) {
+func newKeyset(createdAt time.Time, handles map[pin.Use]*keyset.Handle, signing map[string][]SigningKey) (*Keyset, error) {
 	ks := &Keyset{createdAt: createdAt, handles: handles, primitives: make(map[pin.Use]any, len(uses)), signing: signing}
 	for _, u := range uses {
 		p, err := u.kind.primitive(handles[u.use])
@@ -121,4 +125,8 @@ func newKeyset(createdAt time.Time, handles map[pin.Use]*keyset.Handle, signing 
 }
 
 // SigningKeys are the keys of access tokens, the one to sign with first. The others verify what they signed before.
-func (ks *Keyset) SigningKeys() []SigningKey { return slices.Clone(ks.signing) }
+func (ks *Keyset) SigningKeys() []SigningKey { return slices.Clone(ks.signing[tokenSigners]) }
+
+// CheckpointKeys are the keys of checkpoints of the audit trail, the one to sign with first. The others verify what they
+// signed before.
+func (ks *Keyset) CheckpointKeys() []SigningKey { return slices.Clone(ks.signing[checkpointSigners]) }

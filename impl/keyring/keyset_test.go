@@ -33,7 +33,7 @@ func atNoon() time.Time { return noon }
 
 // The uses by what they may do.
 var (
-	macUses  = []pin.Use{pin.UseVerifier, pin.UseAudit, pin.UseFingerprint, pin.UseSecret}
+	macUses  = []pin.Use{pin.UseVerifier, pin.UseAudit, pin.UseFingerprint, pin.UseSecret, pin.UseSeal}
 	aeadUses = []pin.Use{pin.UsePIN, pin.UsePAN, pin.UseKeyWrap}
 )
 
@@ -42,7 +42,10 @@ type golden struct {
 	MAC   map[pin.Use]string `json:"mac"`   // of "data"
 	Seal  map[pin.Use]string `json:"seal"`  // of "plaintext" with "associated"
 	Index []string           `json:"index"` // of "data"
-	KID   string             `json:"kid"`
+	KID   string             `json:"kid"`   // of the key of access tokens
+
+	ReplayIndex   []string `json:"replayIndex"` // of "data"
+	CheckpointKID string   `json:"checkpointKid"`
 }
 
 func readGolden(t *testing.T) golden {
@@ -76,6 +79,11 @@ func requireSandbox(t *testing.T, ks *keyring.Keyset) {
 	require.Equal(t, g.Index, got)
 	require.Len(t, ks.SigningKeys(), 1)
 	require.Equal(t, g.KID, ks.SigningKeys()[0].KID)
+	require.Len(t, ks.CheckpointKeys(), 1)
+	require.Equal(t, g.CheckpointKID, ks.CheckpointKeys()[0].KID)
+	got, err = ring.Index(pin.UseReplayKey, []byte("data"))
+	require.NoError(t, err)
+	require.Equal(t, g.ReplayIndex, got)
 }
 
 func unhex(tb testing.TB, s string) []byte {
@@ -120,6 +128,11 @@ func TestOutputsAreThoseOfTheStandardAlgorithms(t *testing.T) {
 	index := hex.EncodeToString(sum(derive("pan-index", 36)[:32]))
 	require.Equal(t, g.Index[0], index)
 
+	require.Equal(t, g.ReplayIndex[0], hex.EncodeToString(sum(derive("replay-key", 36)[:32])))
+
+	checkpoint, err := ecdsa.ParseRawPrivateKey(elliptic.P256(), derive("checkpoint", 32))
+	require.NoError(t, err)
+	require.True(t, checkpoint.Equal(keyring.Sandbox().CheckpointKeys()[0].Key))
 	key, err := ecdsa.ParseRawPrivateKey(elliptic.P256(), derive("signing", 32))
 	require.NoError(t, err)
 	require.True(t, key.Equal(keyring.Sandbox().SigningKeys()[0].Key))
@@ -136,6 +149,8 @@ func TestGeneratedKeysetsHaveNothingInCommon(t *testing.T) {
 	two, err := keyring.Generate(rand.Reader, noon)
 	require.NoError(t, err)
 	require.NotEqual(t, one.SigningKeys()[0].KID, two.SigningKeys()[0].KID)
+	require.NotEqual(t, one.CheckpointKeys()[0].KID, two.CheckpointKeys()[0].KID)
+	require.NotEqual(t, one.SigningKeys()[0].KID, one.CheckpointKeys()[0].KID)
 	ring, other := keyring.New(one, nil, atNoon), keyring.New(two, nil, atNoon)
 	for _, use := range macUses {
 		mac, err := ring.MAC(use, []byte("data"))
@@ -157,7 +172,7 @@ func TestGeneratedKeysetsHaveNothingInCommon(t *testing.T) {
 }
 
 func TestGenerateFailsWithItsRandomSource(t *testing.T) {
-	const perUse, uses = 36, 8
+	const perUse, uses = 36, 10
 	for name, tc := range map[string]struct {
 		random []byte
 		want   string
@@ -167,6 +182,7 @@ func TestGenerateFailsWithItsRandomSource(t *testing.T) {
 		"too little for the signing key": {make([]byte, perUse*uses), "keyring: generate the signing key: EOF"},
 		"bytes that are no P-256 key": {bytes.Repeat([]byte{0xFF}, perUse*uses+32),
 			"keyring: generate the signing key: "},
+		"too little for the checkpoint key": {bytes.Repeat([]byte{1}, perUse*uses+32), "keyring: generate the checkpoint key: EOF"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := keyring.Generate(bytes.NewReader(tc.random), noon)
@@ -180,8 +196,9 @@ func TestGenerateFailsWithItsRandomSource(t *testing.T) {
 
 func TestCallersCannotReplaceSigningKeys(t *testing.T) {
 	ks := keyring.Sandbox()
-	ks.SigningKeys()[0] = keyring.SigningKey{}
+	ks.SigningKeys()[0], ks.CheckpointKeys()[0] = keyring.SigningKey{}, keyring.SigningKey{}
 	require.NotEmpty(t, ks.SigningKeys()[0].KID)
+	require.NotEmpty(t, ks.CheckpointKeys()[0].KID)
 }
 
 func TestKeysAreNeverPrinted(t *testing.T) {

@@ -17,7 +17,7 @@ import (
 	"pinvault/impl/pin"
 )
 
-// rotated is the keyset with a new primary key for every use and a new current signing key, after a way through its
+// rotated is the keyset with a new primary key for every use and a new first key in each list of signing keys, after a way through its
 // file. It also returns the ids of the primary keys.
 func rotated(t *testing.T, ks *Keyset) (*Keyset, map[pin.Use]uint32) {
 	t.Helper()
@@ -34,7 +34,11 @@ func rotated(t *testing.T, ks *Keyset) (*Keyset, map[pin.Use]uint32) {
 	}
 	fresh, err := Generate(rand.Reader, time.Time{})
 	require.NoError(t, err)
-	out, err := newKeyset(ks.createdAt, handles, slices.Concat(fresh.signing, ks.signing))
+	signing := map[string][]SigningKey{}
+	for _, name := range signers {
+		signing[name] = slices.Concat(fresh.signing[name], ks.signing[name])
+	}
+	out, err := newKeyset(ks.createdAt, handles, signing)
 	require.NoError(t, err)
 
 	var text bytes.Buffer
@@ -42,7 +46,8 @@ func rotated(t *testing.T, ks *Keyset) (*Keyset, map[pin.Use]uint32) {
 	require.NoError(t, out.Write(&text, master))
 	out, err = Read(&text, master)
 	require.NoError(t, err)
-	require.Equal(t, fresh.signing[0].KID, out.SigningKeys()[0].KID)
+	require.Equal(t, fresh.SigningKeys()[0].KID, out.SigningKeys()[0].KID)
+	require.Equal(t, fresh.CheckpointKeys()[0].KID, out.CheckpointKeys()[0].KID)
 	return out, ids
 }
 
@@ -57,7 +62,7 @@ func TestRotationKeepsWhatOlderKeysMade(t *testing.T) {
 		return []byte{1, byte(id >> 24), byte(id >> 16), byte(id >> 8), byte(id)}
 	}
 
-	for _, use := range []pin.Use{pin.UseVerifier, pin.UseAudit, pin.UseFingerprint, pin.UseSecret} {
+	for _, use := range []pin.Use{pin.UseVerifier, pin.UseAudit, pin.UseFingerprint, pin.UseSecret, pin.UseSeal} {
 		t.Run("MACs of "+string(use), func(t *testing.T) {
 			old, err := before.MAC(use, []byte("data"))
 			require.NoError(t, err)
@@ -113,10 +118,12 @@ func TestRotationKeepsWhatOlderKeysMade(t *testing.T) {
 		require.Equal(t, all[0], hex.EncodeToString(sum))
 	})
 	t.Run("signing keys", func(t *testing.T) {
-		keys := ks.SigningKeys()
-		require.Len(t, keys, 3)
-		require.Equal(t, before.keys.SigningKeys()[0].KID, keys[2].KID, "the oldest comes last")
-		require.True(t, before.keys.SigningKeys()[0].Key.Equal(keys[2].Key))
+		for _, name := range signers {
+			keys, first := ks.signing[name], before.keys.signing[name][0]
+			require.Len(t, keys, 3)
+			require.Equal(t, first.KID, keys[2].KID, "the oldest comes last")
+			require.True(t, first.Key.Equal(keys[2].Key))
+		}
 	})
 }
 

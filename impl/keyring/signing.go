@@ -12,18 +12,25 @@ import (
 	"github.com/lestrrat-go/jwx/v3/jwk"
 )
 
-// signingName is the signing keys' name beside the uses, in the file and in derivation.
-const signingName = "signing"
+// The lists of signing keys, by their names beside the uses, in the file and in derivation. Each signs one kind of
+// thing, so that a signature under one list is worth nothing where the other is asked for.
+const (
+	tokenSigners      = "signing"    // access tokens
+	checkpointSigners = "checkpoint" // checkpoints of the audit trail
+)
 
-// SigningKey signs access tokens: ES256, so the curve is P-256. It prints as ****.
+// signers are all of the lists.
+var signers = []string{tokenSigners, checkpointSigners}
+
+// SigningKey signs by ES256, so the curve is P-256. It prints as ****.
 type SigningKey struct {
 	hidden
 	KID string // JWK thumbprint, SHA-256, base64url (RFC 7638)
 	Key *ecdsa.PrivateKey
 }
 
-func drawSigningKey(draw source) (SigningKey, error) {
-	b, err := draw(signingName, keySize)
+func drawSigningKey(name string, draw source) (SigningKey, error) {
+	b, err := draw(name, keySize)
 	if err != nil {
 		return SigningKey{}, err
 	}

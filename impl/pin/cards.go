@@ -181,7 +181,7 @@ func (v *Vault) UpdateCard(ctx context.Context, q Query, patch func(*Card) error
 
 // without are the look-ups of all that some does not have.
 func without(all, some []Lookup) []Lookup {
-	return slices.DeleteFunc(all, func(l Lookup) bool { return slices.Contains(some, l) })
+	return slices.DeleteFunc(slices.Clone(all), func(l Lookup) bool { return slices.Contains(some, l) })
 }
 
 // SortReferences orders references by kind and value, the order in which they are shown and stored.

@@ -100,12 +100,21 @@ func (v *Vault) sealCard(rec Record, detailsToo bool) (CardRow, error) {
 }
 
 // openCard reads a card without its program.
-func (v *Vault) openCard(ctx context.Context, r CardRow) (Record, error) {
+func openCard(keys MACs, r CardRow) (Record, error) {
 	rec := Record{revision: r.Revision, details: r.Details}
-	if !v.keys.VerifyMAC(UseSeal, r.sealInput(), r.Seal) ||
+	if !keys.VerifyMAC(UseSeal, r.sealInput(), r.Seal) ||
 		!decode(r.Details, &rec.Card) || !decode(r.Value, &rec.PIN) ||
 		rec.Card.ID != r.ID || rec.Card.ProgramID != r.ProgramID {
-		return Record{}, v.broken(ctx, "cards", r.ID)
+		return Record{}, &Error{Code: Internal, Err: errTampered}
+	}
+	return rec, nil
+}
+
+// openCard reads a card without its program, and raises the alarm where its seal is broken.
+func (v *Vault) openCard(ctx context.Context, r CardRow) (Record, error) {
+	rec, err := openCard(v.keys, r)
+	if err != nil {
+		return Record{}, v.broken(ctx, tableCards, r.ID)
 	}
 	return rec, nil
 }

@@ -138,6 +138,12 @@ func (v *Vault) SessionID() (string, error) {
 // OpenSession makes a session for a card and the PIN that it has now: NotFound, Ambiguous, CardStatus,
 // NoPIN, Blocked, and Conflict with the field "pin" where a PIN was chosen before it could be set.
 func (v *Vault) OpenSession(ctx context.Context, q Query, n NewSession, m Memo) (Session, error) {
+	if n.ID == "" {
+		var err error
+		if n.ID, err = v.SessionID(); err != nil {
+			return Session{}, err
+		}
+	}
 	var s Session
 	_, err := v.act(ctx, q, m, func(rec Record) (deed, error) {
 		if err := rec.allows(n.Action); err != nil {

@@ -27,7 +27,7 @@ func TestASessionIsMadeForACardThatTakesIt(t *testing.T) {
 		"a card that is closed":     {StatusClosed, PINChosen, 0, map[Action]Code{set: CardStatus, reset: CardStatus, change: CardStatus}},
 		"a card that is restricted": {StatusRestricted, PINNone, 3, map[Action]Code{set: CardStatus, reset: CardStatus, change: CardStatus}},
 	} {
-		rec := Record{Card: Card{Status: c.status}, Program: NewProgram("Program"), PIN: PINRecord{State: c.state, TriesLeft: c.tries}}
+		rec := Record{Card: Card{Status: c.status}, Program: NewProgram("Program"), PIN: Value{State: c.state, TriesLeft: c.tries}}
 		for action, want := range c.want {
 			require.Equal(t, want, CodeOf(rec.allows(action)), "%s: %s", name, action)
 		}

@@ -61,7 +61,7 @@ type CardRow struct {
 	Value     []byte // JSON of a Value
 	Seal      []byte // MAC over all of these
 
-	ProgramVersion int64 // of its program, now; read only
+	ProgramVersion int64 // of its program, now, 0 where that is gone; read only
 }
 
 // Table names the kinds of rows besides cards, look-ups and events.
@@ -99,7 +99,8 @@ type Change struct {
 	// DetailsToo tells that Details have changed as well as Value.
 	DetailsToo bool
 	// Rows are made where their version is 1, and otherwise take the place of the version before it, or
-	// the change is a Conflict with the table's name as field. A row of chains takes the place of From.
+	// the change is a Conflict with the table's name as field. A row of version 1 that is there already
+	// is a Duplicate with that name, a session's a Conflict. A row of chains takes the place of From.
 	// A row of replays is made, or takes the place of one that has expired (Row.Version 1, expiry
 	// at or before Now), or the change is a Duplicate (replay).
 	Rows []Row
@@ -153,8 +154,15 @@ type Store interface {
 	Row(ctx context.Context, t Table, programID, id string) (Row, error)
 	// List pages through a table in the order of ids; a program, unless "", narrows it.
 	List(ctx context.Context, t Table, programID string, p Page) ([]Row, error)
+	// Rows pages through all rows of a table in the order of their keys, which are ids, and of rows that
+	// belong to a card the card's id and then their own: those that follow the row after.
+	Rows(ctx context.Context, t Table, after Row, limit int) ([]Row, error)
+	// RowsOf returns the rows of a table that belong to one of the cards and have one of the ids, in no order.
+	RowsOf(ctx context.Context, t Table, cardIDs, ids []string) ([]Row, error)
 	// Cards pages through the cards in the order of ids; a program, unless "", narrows it.
 	Cards(ctx context.Context, programID string, p Page) ([]CardRow, error)
+	// CardsOf returns those of the cards that are there, in the order of ids.
+	CardsOf(ctx context.Context, ids []string) ([]CardRow, error)
 	// Lookups pages through the look-ups, in the order of kind, value, program and slot, after one.
 	Lookups(ctx context.Context, after Lookup, limit int) ([]Lookup, error)
 	// LookupsOf returns those of the look-ups that are there.

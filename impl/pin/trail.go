@@ -84,12 +84,21 @@ func (v *Vault) head(ctx context.Context, chain string) (Head, error) {
 	if err != nil {
 		return Head{}, err
 	}
+	h, err := openHead(v.keys, row)
+	if err != nil {
+		return Head{}, v.broken(ctx, string(TableChains), chain)
+	}
+	return h, nil
+}
+
+// openHead reads a row of chains.
+func openHead(keys MACs, row Row) (Head, error) {
 	var h Head
-	if err := v.unseal(ctx, row, &h); err != nil {
+	if err := unseal(keys, row, &h); err != nil {
 		return Head{}, err
 	}
 	if h.Seq != row.Version {
-		return Head{}, v.broken(ctx, string(TableChains), chain)
+		return Head{}, &Error{Code: Internal, Err: errTampered}
 	}
 	return h, nil
 }

@@ -97,7 +97,7 @@ func (v *Vault) Find(ctx context.Context, q Query, limit int) ([]Record, error) 
 			return nil, err
 		}
 		if s.CardID == "" && !rec.Card.foundBy(s.Kind, s.Values) {
-			return nil, v.broken(ctx, "card_lookup", row.ID) // the look-up leads to somebody else's card
+			return nil, v.broken(ctx, tableLookups, row.ID) // the look-up leads to somebody else's card
 		}
 		if fits, err := v.fits(q, rec.Card); err != nil {
 			return nil, err
@@ -365,8 +365,12 @@ func (v *Vault) commit(ctx context.Context, c Change, doubt bool) error {
 	}
 }
 
-// tableEvents is the audit trail's table, for alarms.
-const tableEvents = "audit_events"
+// Tables that have no name in [Table], for alarms.
+const (
+	tableEvents  = "audit_events"
+	tableCards   = "cards"
+	tableLookups = "card_lookup"
+)
 
 // isInDoubt tells whether a change may have been made although it failed.
 func isInDoubt(err error) bool { return errors.Is(err, ErrInDoubt) }

@@ -30,8 +30,12 @@ type fault struct {
 
 func (f *fault) Error() string { return f.text }
 
-// fail turns an error of the database into the domain's; nil stays nil. field goes with Duplicate.
+// fail turns an error of the database into the domain's; nil and what is the domain's already stay as they
+// are. field goes with Duplicate.
 func (s *Store) fail(ctx context.Context, err error, field string) error {
+	if known, ok := errors.AsType[*pin.Error](err); ok {
+		return known
+	}
 	var code pin.Code
 	var cause error
 	switch {
@@ -177,6 +181,7 @@ var sqlStates = []struct {
 	again, noEffect bool
 }{
 	{prefix: "40001", again: true, noEffect: true}, // serialization failure
+	{prefix: "40003"}, // statement completion unknown: engines that speak PostgreSQL's protocol say so of a commit
 	{prefix: "40P01", again: true, noEffect: true}, // deadlock
 	{prefix: "26000", again: true, noEffect: true}, // prepared statement unknown: another server behind the same address
 	{prefix: "42P05", again: true, noEffect: true}, // prepared statement known: another session's, behind a pooler

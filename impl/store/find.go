@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"database/sql"
+	"slices"
 
 	"gorm.io/gorm"
 
@@ -21,48 +22,18 @@ const (
 	lookupOnly     = `SELECT l.card_id FROM card_lookup l WHERE l.kind = ? AND l.value IN ?`
 	findByIDs      = `SELECT ` + foundColumns + ` FROM cards c JOIN programs p ON p.id = c.program_id WHERE c.id IN ? ORDER BY c.id`
 	forUpdate      = ` FOR UPDATE OF c`
-	cardsAfter     = `SELECT ` + foundColumns + ` FROM cards c JOIN programs p ON p.id = c.program_id WHERE c.id > ?`
+	anyCards       = `SELECT c.id, c.program_id, c.revision, c.details, c.value, c.seal, coalesce(p.version, 0) FROM cards c LEFT JOIN programs p ON p.id = c.program_id`
+	cardsAfter     = anyCards + ` WHERE c.id > ?`
+	cardsByIDs     = anyCards + ` WHERE c.id IN ? ORDER BY c.id`
 	cardsOfProgram = ` AND c.program_id = ?`
 	cardsInOrder   = ` ORDER BY c.id LIMIT ?`
 )
-
-// What PostgreSQL is asked on the hot path, as it takes it: prepared once a connection, and past GORM, whose
-// making of a statement would cost a tenth of it.
-const (
-	hotByID      = `SELECT ` + foundColumns + ` FROM cards c JOIN programs p ON p.id = c.program_id WHERE c.id = $1`
-	hotByLookup  = `SELECT ` + foundColumns + ` FROM card_lookup l JOIN cards c ON c.id = l.card_id JOIN programs p ON p.id = c.program_id WHERE l.kind = $1 AND l.value = $2`
-	hotAnywhere  = hotByLookup + ` ORDER BY l.card_id LIMIT $3`
-	hotInProgram = hotByLookup + ` AND l.program_id = $3 ORDER BY l.card_id LIMIT $4`
-)
-
-// hot is the search as one of these statements, "" where it is none.
-func (s *Store) hot(q pin.Search) (statement string, args []any) {
-	switch {
-	case !s.engine.function:
-	case q.CardID != "":
-		return hotByID, []any{q.CardID}
-	case s.engine.sharded || len(q.Values) != 1:
-	case q.ProgramID == "":
-		return hotAnywhere, []any{string(q.Kind), q.Values[0], q.Limit}
-	default:
-		return hotInProgram, []any{string(q.Kind), q.Values[0], q.ProgramID, q.Limit}
-	}
-	return "", nil
-}
 
 // Find is pin.Store's. By reference it is one statement; where the tables are spread over machines the
 // look-up and the cards do not stand on one, and it is two.
 func (s *Store) Find(ctx context.Context, q pin.Search) ([]pin.CardRow, error) {
 	if statement, args := s.hot(q); statement != "" {
-		var found []pin.CardRow
-		err := s.retry(ctx, func() (err error) {
-			rows, err := s.pool.QueryContext(ctx, statement, args...)
-			if err == nil {
-				found, err = scanned(rows)
-			}
-			return s.fail(ctx, err, "")
-		})
-		return found, err
+		return s.findHot(ctx, statement, args)
 	}
 	if q.CardID != "" {
 		return s.cards(ctx, findByID, q.CardID)
@@ -74,16 +45,19 @@ func (s *Store) Find(ctx context.Context, q pin.Search) ([]pin.CardRow, error) {
 	if q.ProgramID != "" {
 		statement, args = statement+inProgram, append(args, q.ProgramID)
 	}
-	statement, args = statement+inOrder, append(args, q.Limit)
+	statement, args = statement+inOrder, append(args, q.Limit*max(1, len(q.Values))) // a card may have them all
 	if !s.engine.sharded {
-		return s.cards(ctx, statement, args...)
+		found, err := s.cards(ctx, statement, args...)
+		found = slices.CompactFunc(found, func(a, b pin.CardRow) bool { return a.ID == b.ID })
+		return found[:min(len(found), q.Limit)], err
 	}
 	var ids []string
 	err := s.read(ctx, func(db *gorm.DB) error { return db.Raw(statement, args...).Find(&ids).Error })
 	if err != nil || len(ids) == 0 {
 		return nil, err
 	}
-	return s.cards(ctx, findByIDs, ids)
+	ids = slices.Compact(ids)
+	return s.cards(ctx, findByIDs, ids[:min(len(ids), q.Limit)])
 }
 
 // Cards is pin.Store's.
@@ -93,6 +67,14 @@ func (s *Store) Cards(ctx context.Context, programID string, page pin.Page) ([]p
 		statement, args = statement+cardsOfProgram, append(args, programID)
 	}
 	return s.cards(ctx, statement+cardsInOrder, append(args, page.Limit)...)
+}
+
+// CardsOf is pin.Store's.
+func (s *Store) CardsOf(ctx context.Context, ids []string) ([]pin.CardRow, error) {
+	if len(ids) == 0 {
+		return nil, nil
+	}
+	return s.cards(ctx, cardsByIDs, ids)
 }
 
 func (s *Store) cards(ctx context.Context, statement string, args ...any) (found []pin.CardRow, err error) {

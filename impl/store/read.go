@@ -79,10 +79,29 @@ func (s *Store) List(ctx context.Context, t pin.Table, programID string, page pi
 	if programID != "" {
 		statement, args = statement+" AND program_id = ?", append(args, programID)
 	}
+	return s.rows(ctx, t, statement+" ORDER BY id LIMIT ?", append(args, page.Limit)...)
+}
+
+// Rows is pin.Store's.
+func (s *Store) Rows(ctx context.Context, t pin.Table, after pin.Row, limit int) ([]pin.Row, error) {
+	statement := "SELECT " + columns[t] + " FROM " + string(t)
+	if _, ofCard := lookups[t]; ofCard {
+		return s.rows(ctx, t, statement+" WHERE (card_id, id) > (?, ?) ORDER BY card_id, id LIMIT ?", after.CardID, after.ID, limit)
+	}
+	return s.rows(ctx, t, statement+" WHERE id > ? ORDER BY id LIMIT ?", after.ID, limit)
+}
+
+// RowsOf is pin.Store's.
+func (s *Store) RowsOf(ctx context.Context, t pin.Table, cardIDs, ids []string) ([]pin.Row, error) {
+	if len(cardIDs) == 0 || len(ids) == 0 {
+		return nil, nil
+	}
+	return s.rows(ctx, t, "SELECT "+columns[t]+" FROM "+string(t)+" WHERE card_id IN ? AND id IN ?", cardIDs, ids)
+}
+
+func (s *Store) rows(ctx context.Context, t pin.Table, statement string, args ...any) ([]pin.Row, error) {
 	var rows []found
-	err := s.read(ctx, func(db *gorm.DB) error {
-		return db.Raw(statement+" ORDER BY id LIMIT ?", append(args, page.Limit)...).Find(&rows).Error
-	})
+	err := s.read(ctx, func(db *gorm.DB) error { return db.Raw(statement, args...).Find(&rows).Error })
 	out := make([]pin.Row, len(rows))
 	for i, r := range rows {
 		out[i] = r.row(t)

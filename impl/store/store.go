@@ -17,7 +17,8 @@ import (
 
 // Options of a [Store]; the zero value is good.
 type Options struct {
-	// MaxConns bounds the connections to the database, 0: 8 for SQLite, 20 for PostgreSQL.
+	// MaxConns bounds the connections to the database, 0: 8 for SQLite, 20 for PostgreSQL. There are two
+	// at least: who decides under a card's lock may have to read something besides.
 	MaxConns int
 }
 
@@ -27,6 +28,7 @@ type Store struct {
 	pool    *sql.DB
 	engine  engine
 	writing chan struct{} // SQLite: taken by the one writer; nil where writers run side by side
+	locking chan struct{} // taken by who holds, or waits for, a card's lock: see [Store.Locked]
 	closed  atomic.Bool
 }
 
@@ -72,11 +74,17 @@ func Open(ctx context.Context, url string, o Options) (*Store, error) {
 	if conns == 0 {
 		conns = engine.maxConns
 	}
+	conns = max(conns, 2)
+	s.locking = make(chan struct{}, conns/2)
 	s.pool.SetMaxOpenConns(conns)
 	s.pool.SetMaxIdleConns(conns)
 	s.pool.SetConnMaxIdleTime(5 * time.Minute)
 	if err := s.pool.PingContext(ctx); err != nil {
 		err = s.fail(ctx, err, "")
+		_ = s.Close()
+		return nil, err
+	}
+	if s.engine.sharded, err = s.spread(ctx); err != nil {
 		_ = s.Close()
 		return nil, err
 	}
@@ -144,8 +152,10 @@ func (s *Store) write(ctx context.Context, change func(db *gorm.DB) error) error
 			case s.writing <- struct{}{}:
 				defer func() { <-s.writing }()
 			case <-ctx.Done():
-				return s.fail(ctx, ctx.Err(), "")
 			}
+		}
+		if ctx.Err() != nil { // and so it is known that nothing was changed
+			return s.fail(ctx, ctx.Err(), "")
 		}
 		return change(s.db.WithContext(ctx))
 	})
@@ -164,6 +174,9 @@ func (s *Store) inTx(ctx context.Context, fn func(*tx) error) error {
 			if t.failed != nil {
 				err = t.failed
 			}
+			if err == nil && ctx.Err() != nil { // what is not committed was not made, and that is known
+				err = s.fail(ctx, ctx.Err(), "")
+			}
 			committing = err == nil
 			return err
 		})
@@ -180,9 +193,6 @@ func (s *Store) inTx(ctx context.Context, fn func(*tx) error) error {
 // ended is the failure of what takes effect at once, a COMMIT for one. Unless the database has said that
 // it did not, nobody knows: it is in doubt, and is not tried again here.
 func (s *Store) ended(ctx context.Context, err error) error {
-	if known, ok := errors.AsType[*pin.Error](err); ok {
-		return known
-	}
 	err = s.fail(ctx, err, "")
 	e, ok := errors.AsType[*pin.Error](err)
 	if !ok || e.Code != pin.Unavailable {

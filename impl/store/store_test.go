@@ -4,11 +4,10 @@ import (
 	"context"
 	"fmt"
 	"net/url"
+	"os"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
-	"gorm.io/gorm"
 
 	"pinvault/impl/pin"
 	"pinvault/impl/store/storetest"
@@ -69,19 +68,46 @@ func TestPostgresSerializable(t *testing.T) {
 	})
 }
 
-// emptied opens a PostgreSQL database and deletes what a former test has left, events and all: making
-// one takes ten times as long.
+// What the store does where its tables are spread, on a database where they are not.
+func TestPostgresAsIfSpread(t *testing.T) {
+	database := storetest.Postgres(t)
+	storetest.Run(t, func(t *testing.T) storetest.Store {
+		s := emptied(t, database)
+		s.engine.sharded = true
+		return s
+	})
+}
+
+// TestCitus runs on the cluster whose coordinator PINVAULT_TEST_CITUS_URL names: a database that has the
+// extension and its nodes, and in which nothing is lost when it is emptied.
+func TestCitus(t *testing.T) {
+	database := os.Getenv("PINVAULT_TEST_CITUS_URL")
+	if database == "" {
+		t.Skip("PINVAULT_TEST_CITUS_URL names no cluster")
+	}
+	if s := open(t, database); !s.engine.sharded {
+		script, err := os.ReadFile(citusSQL)
+		require.NoError(t, err)
+		exec(t, s, string(script))
+	}
+	storetest.Run(t, func(t *testing.T) storetest.Store {
+		s := emptied(t, database)
+		require.True(t, s.engine.sharded, "found out by Open")
+		return s
+	})
+}
+
+// emptied opens a PostgreSQL database and deletes what a former test has left: making one takes ten times
+// as long.
 func emptied(t *testing.T, database string) *Store {
 	s := open(t, database)
-	require.NoError(t, s.db.Transaction(func(db *gorm.DB) error {
-		return db.Exec(`SET LOCAL session_replication_role = replica; DELETE FROM audit_events; DELETE FROM settings`).Error
-	}))
+	exec(t, s, "DELETE FROM settings")
 	require.NoError(t, s.Wipe(context.Background()))
 	return s
 }
 
 // withParameter sets a parameter of the session in a URL.
-func withParameter(t *testing.T, databaseURL, name, value string) string {
+func withParameter(t testing.TB, databaseURL, name, value string) string {
 	t.Helper()
 	u, err := url.Parse(databaseURL)
 	require.NoError(t, err)
@@ -91,26 +117,44 @@ func withParameter(t *testing.T, databaseURL, name, value string) string {
 	return u.String()
 }
 
-// seed makes the program "program" and cards in it, card-0 and on, with the references token-0, urn-0
-// and hash-0 and on, and aliases that a hundred cards share.
+// seed makes the program "program" and cards in it, card-0 and on, each with one event, the look-ups urn-0 and
+// token-0 and on, and an alias that a hundred cards share.
 func seed(t testing.TB, s *Store, cards int) {
 	t.Helper()
-	now := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
-	program := pin.NewProgram("Program")
-	program.ID, program.Version, program.CreatedAt, program.UpdatedAt = "program", 1, now, now
-	require.NoError(t, s.InTx(context.Background(), func(tx pin.Tx) error {
-		if err := tx.InsertProgram(program); err != nil {
-			return err
-		}
-		for i := range cards {
-			c := pin.Card{ID: fmt.Sprint("card-", i), ProgramID: program.ID, Status: pin.StatusNormal, Version: 1, CreatedAt: now, UpdatedAt: now,
-				References: []pin.Reference{{Kind: pin.KindPublicToken, Value: fmt.Sprint("token-", i)}, {Kind: pin.KindURN, Value: fmt.Sprint("urn-", i)},
-					{Kind: pin.KindAlias, Value: fmt.Sprint("alias-", i/100)}}}
-			p := pin.PINRecord{State: pin.PINAssigned, Verifier: make([]byte, 37), Version: 1, TriesLeft: 3, ChangedAt: now}
-			if err := tx.InsertCard(c, fmt.Sprint("hash-", i), p); err != nil {
-				return err
-			}
-		}
-		return nil
-	}))
+	require.NoError(t, s.Swap(context.Background(), pin.Change{Rows: []pin.Row{{Table: pin.TablePrograms, ID: "program", Version: 1, Body: []byte("{}"), Seal: make([]byte, 37)}}}))
+	for i := range cards {
+		id := fmt.Sprint("card-", i)
+		l := pin.Lookup{Kind: pin.KindURN, Value: fmt.Sprint("urn-", i), ProgramID: "program", CardID: id}
+		token, alias := l, l
+		token.Kind, token.Value = pin.KindPublicToken, fmt.Sprint("token-", i)
+		alias.Kind, alias.Value, alias.Slot = pin.KindAlias, fmt.Sprint("alias-", i/100), id
+		require.NoError(t, s.Swap(context.Background(), pin.Change{Card: revision(id, 1), DetailsToo: true, Events: eventsOf(id, 1, 1), Add: []pin.Lookup{l, token, alias}}))
+	}
+}
+
+// revision is a card as long as most are.
+func revision(id string, n int64) *pin.CardRow {
+	return &pin.CardRow{ID: id, ProgramID: "program", Revision: n, Details: make512(id), Value: make512(fmt.Sprint(id, n)), Seal: make([]byte, 37)}
+}
+
+// make512 is a text of 512 characters.
+func make512(text string) []byte { return fmt.Appendf(nil, "%512s", text) }
+
+// eventsOf are the events at n places of a chain.
+func eventsOf(chain string, first int64, n int) []pin.EventRow {
+	out := make([]pin.EventRow, n)
+	for i := range out {
+		seq := first + int64(i)
+		out[i] = pin.EventRow{Chain: chain, Seq: seq, ID: fmt.Sprintf("%s-%d", chain, seq), ProgramID: "program", Body: make512("event"), MAC: make([]byte, 37)}
+	}
+	return out
+}
+
+// card is a card as it stands.
+func card(t testing.TB, s *Store, id string) pin.CardRow {
+	t.Helper()
+	found, err := s.Find(context.Background(), pin.Search{CardID: id, Limit: 1})
+	require.NoError(t, err)
+	require.Len(t, found, 1)
+	return found[0]
 }

@@ -2,11 +2,11 @@ package store
 
 import (
 	"context"
-	"database/sql"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"unicode/utf8"
 
 	"gorm.io/gorm"
 	"gorm.io/gorm/clause"
@@ -19,13 +19,21 @@ import (
 // a transaction of the same statements.
 func (s *Store) Swap(ctx context.Context, c pin.Change) error {
 	if s.calls(c) {
-		return s.write(ctx, func(*gorm.DB) error { return s.ended(ctx, s.call(ctx, s.pool, c)) })
+		return s.retry(ctx, func() error { return s.ended(ctx, s.callHot(ctx, c)) })
 	}
 	return s.inTx(ctx, func(t *tx) error { return t.swap(c) })
 }
 
-// Locked is pin.Store's.
+// Locked is pin.Store's. Who waits for a card's lock does so on a connection: half of them are left to
+// everybody else, so that callers who crowd at one card keep neither the others waiting nor each other, when
+// they have something to read before they can decide.
 func (s *Store) Locked(ctx context.Context, cardID string, decide func(pin.CardRow) (pin.Change, error)) error {
+	select {
+	case s.locking <- struct{}{}:
+		defer func() { <-s.locking }()
+	case <-ctx.Done():
+		return s.fail(ctx, ctx.Err(), "")
+	}
 	return s.inTx(ctx, func(t *tx) error {
 		row, err := t.lock(cardID)
 		if err != nil {
@@ -36,7 +44,7 @@ func (s *Store) Locked(ctx context.Context, cardID string, decide func(pin.CardR
 			return err
 		}
 		if s.calls(c) {
-			return t.fail(s.call(ctx, t.db.Statement.ConnPool, c), "")
+			return t.fail(call(ctx, t.db.Statement.ConnPool, c), "")
 		}
 		return t.swap(c)
 	})
@@ -62,52 +70,24 @@ func (t *tx) lock(cardID string) (pin.CardRow, error) {
 // calls tells whether a change is one that swap_card makes: of a card that is there, its PIN and what
 // comes with it. Where the tables are spread over machines, replays and look-ups do not stand with the card.
 func (s *Store) calls(c pin.Change) bool {
-	if !s.engine.function || c.Card == nil || c.Card.Revision == 1 || len(c.Drop) > 0 || c.DetailsToo && len(c.Add) > 0 {
+	if !s.engine.function || c.Card == nil || c.Card.Revision == 1 || len(c.Drop) > 0 || len(c.Add) > 0 && (c.DetailsToo || s.engine.sharded) {
 		return false
 	}
-	if !s.engine.sharded {
-		return true
-	}
-	for _, r := range c.Rows {
-		if r.Table == pin.TableReplays {
+	for i, e := range c.Events { // swap_card appends to the card's chain, in a row
+		if e.Chain != c.Card.ID || e.ProgramID != c.Card.ProgramID || e.Seq != c.Events[0].Seq+int64(i) {
 			return false
 		}
 	}
-	return len(c.Add) == 0
-}
-
-const callSwap = `SELECT swap_card($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)`
-
-// caller is a connection, or the pool that has some.
-type caller interface {
-	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
-}
-
-// call goes to the pool beneath GORM, which would take lists for several parameters.
-func (s *Store) call(ctx context.Context, on caller, c pin.Change) error {
-	more, err := accompanying(c)
-	if err != nil {
-		return err
-	}
-	var details sql.NullString
-	if c.DetailsToo {
-		details = sql.NullString{String: string(c.Card.Details), Valid: true}
-	}
-	var seq int64
-	ids, bodies, macs := make([]string, len(c.Events)), make([]string, len(c.Events)), make([][]byte, len(c.Events))
-	for i, e := range c.Events {
-		ids[i], bodies[i], macs[i] = e.ID, string(e.Body), e.MAC
-		if i == 0 {
-			seq = e.Seq
+	for _, r := range c.Rows { // and leaves out what it does not know
+		switch {
+		case r.Table == pin.TableSessions:
+		case r.Table == pin.TableServiceRequests && r.Version == 1:
+		case r.Table == pin.TableReplays && !s.engine.sharded:
+		default:
+			return false
 		}
 	}
-	var swapped bool
-	err = on.QueryRowContext(ctx, callSwap, c.Card.ID, c.Card.ProgramID, c.Card.Revision-1, details, string(c.Card.Value), c.Card.Seal,
-		seq, ids, bodies, macs, more, c.Now).Scan(&swapped)
-	if err == nil && !swapped {
-		err = overtaken("card")
-	}
-	return err
+	return true
 }
 
 // restingRow is a row as jsonb_populate_recordset reads it.
@@ -129,22 +109,29 @@ type restingLookup struct {
 	CardID    string   `json:"card_id"`
 }
 
-// accompanying is what comes with a card's next value, as JSON, or nil.
+// accompanying is what comes with a card's next value, as JSON, or nil. JSON would put something else in the
+// place of what is no UTF-8, and the seal would not fit: that is refused, as PostgreSQL does elsewhere.
 func accompanying(c pin.Change) (any, error) {
 	if len(c.Rows) == 0 && len(c.Add) == 0 {
 		return nil, nil
 	}
 	more := map[string]any{}
 	rows := map[pin.Table][]restingRow{}
+	valid := true
 	for _, r := range c.Rows {
+		valid = valid && utf8.ValidString(r.ID) && utf8.ValidString(r.ProgramID) && utf8.ValidString(r.CardID) && utf8.Valid(r.Body)
 		rows[r.Table] = append(rows[r.Table], restingRow{r.ID, r.ProgramID, r.CardID, r.Version, r.ExpiresAt, string(r.Body), `\x` + hex.EncodeToString(r.Seal)})
 	}
 	for t, all := range rows {
 		more[string(t)] = all
 	}
 	for _, l := range c.Add {
+		valid = valid && utf8.ValidString(string(l.Kind)) && utf8.ValidString(l.Value) && utf8.ValidString(l.ProgramID) && utf8.ValidString(l.Slot) && utf8.ValidString(l.CardID)
 		all, _ := more["card_lookup"].([]restingLookup)
 		more["card_lookup"] = append(all, restingLookup(l))
+	}
+	if !valid {
+		return nil, &pin.Error{Code: pin.Internal, Err: errors.New("a text that is no UTF-8")}
 	}
 	text, err := json.Marshal(more)
 	return string(text), err
@@ -167,7 +154,7 @@ func (t *tx) swap(c pin.Change) error {
 	}
 	for _, l := range c.Drop {
 		row := models.CardLookup{Kind: string(l.Kind), Value: l.Value, ProgramID: l.ProgramID, Slot: l.Slot}
-		if err := t.fail(t.db.Delete(&row).Error, ""); err != nil {
+		if err := t.fail(t.db.Where("card_id = ?", l.CardID).Delete(&row).Error, ""); err != nil {
 			return err
 		}
 	}
@@ -235,7 +222,11 @@ func (t *tx) put(r pin.Row, c pin.Change) error {
 	case r.Version == 1:
 		return t.insert(row, duplicate)
 	}
-	return t.replace(row, []string{"version", "body", "seal"}, string(r.Table), "version = ?", r.Version-1)
+	columns := []string{"version", "body", "seal"}
+	if r.Table == pin.TableSessions {
+		columns = append(columns, "expires_at")
+	}
+	return t.replace(row, columns, string(r.Table), "version = ?", r.Version-1)
 }
 
 // takeOver adds a replay record, or puts it in the place of one that has expired.

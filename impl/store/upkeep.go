@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"gorm.io/gorm"
@@ -82,25 +83,51 @@ func (s *Store) PurgeReplays(ctx context.Context, before time.Time) (int64, erro
 	})
 }
 
-// PurgeSessions deletes the sessions that expired before a time, and their look-ups, in batches, and
-// returns how many.
-func (s *Store) PurgeSessions(ctx context.Context, before time.Time) (int64, error) {
-	return s.purge(ctx, func(t *tx) (int64, error) {
+// PurgeSessions deletes the sessions that expired before a time, and their look-ups, and returns how many:
+// with PostgreSQL one at a time, so that no transaction touches two cards.
+func (s *Store) PurgeSessions(ctx context.Context, before time.Time) (total int64, err error) {
+	together := 1
+	if s.engine.oneWriter {
+		together = purgeBatch
+	}
+	for {
 		var old []models.PINSession
-		if err := t.db.Select("card_id", "id", "program_id").Where("expires_at < ?", before.UnixMicro()).Order("expires_at").Limit(purgeBatch).Find(&old).Error; err != nil {
+		err := s.read(ctx, func(db *gorm.DB) error {
+			return db.Select("card_id", "id", "program_id").Where("expires_at < ?", before.UnixMicro()).Order("expires_at").Limit(purgeBatch).Find(&old).Error
+		})
+		if err != nil {
+			return total, err
+		}
+		for some := range slices.Chunk(old, together) {
+			var n int64
+			err := s.inTx(ctx, func(t *tx) (err error) {
+				n, err = purgeSessions(t.db, some)
+				return t.fail(err, "")
+			})
+			if err != nil {
+				return total, err
+			}
+			total += n
+		}
+		if len(old) < purgeBatch {
+			return total, nil
+		}
+	}
+}
+
+func purgeSessions(db *gorm.DB, old []models.PINSession) (total int64, err error) {
+	for _, r := range old {
+		l := models.CardLookup{Kind: string(pin.KindSession), Value: r.ID, ProgramID: r.ProgramID}
+		if err := db.Where("card_id = ?", r.CardID).Delete(&l).Error; err != nil {
 			return 0, err
 		}
-		for _, r := range old {
-			if err := t.db.Where("card_id = ? AND id = ?", r.CardID, r.ID).Delete(&models.PINSession{}).Error; err != nil {
-				return 0, err
-			}
-			l := models.CardLookup{Kind: string(pin.KindSession), Value: r.ID, ProgramID: r.ProgramID}
-			if err := t.db.Delete(&l).Error; err != nil {
-				return 0, err
-			}
+		result := db.Where("card_id = ? AND id = ?", r.CardID, r.ID).Delete(&models.PINSession{})
+		if result.Error != nil {
+			return 0, result.Error
 		}
-		return int64(len(old)), nil
-	})
+		total += result.RowsAffected
+	}
+	return total, nil
 }
 
 func (s *Store) purge(ctx context.Context, batch func(t *tx) (int64, error)) (total int64, err error) {

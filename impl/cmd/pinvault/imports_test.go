@@ -27,6 +27,7 @@ var rules = []rule{
 	{"impl/pin", []string{"impl/pinblock"}, []string{"gin", "gorm", "kin"}},
 	{"impl/pinblock", nil, []string{"gin", "gorm", "kin"}},
 	{"impl/keyring", []string{"impl/pin", "impl/pinblock"}, []string{"gin", "gorm"}},
+	{"impl/checkpoint", []string{"impl/pin", "impl/keyring"}, []string{"gin", "gorm", "kin"}},
 	{"impl/store", []string{"impl/pin", "models", "models/"}, []string{"gin"}},
 	{"impl/store/storetest", []string{"impl/pin", "impl/store", "models", "models/"}, []string{"gin"}},
 	{"impl/contract", nil, []string{"gorm"}},

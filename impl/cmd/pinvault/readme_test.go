@@ -74,6 +74,7 @@ func TestReadmeBringsUpAProductionServer(t *testing.T) {
 			out := asPasted(t, script+`
 echo
 curl -sS --fail --cacert chain.pem -H "Authorization: Bearer $I" "$PINVAULT_PUBLIC_URL/issuer/v1/audit-events?limit=100" | jq -r '.items[] | .type + " by " + .clientId'
+bin/pinvault audit verify
 `)
 			require.Contains(t, out, "\n204\n"+`{"result":"match","remainingTries":3}`+"\n")
 			for event, times := range map[string]int{

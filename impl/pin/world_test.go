@@ -1,0 +1,369 @@
+package pin_test
+
+import (
+	"context"
+	"encoding/hex"
+	"errors"
+	"os"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"pinvault/impl/keyring"
+	"pinvault/impl/pin"
+	"pinvault/impl/pinblock"
+	"pinvault/impl/store"
+	"pinvault/impl/store/storetest"
+)
+
+// world is a vault over a store, with one program, one zone PIN key and one card.
+type world struct {
+	*pin.Vault
+	store   pin.Store // as it is
+	tap     *tap      // as the vault sees it
+	ring    *keyring.Ring
+	now     *time.Time
+	program pin.Program
+	card    pin.Card
+	q       pin.Query
+}
+
+const (
+	zpk     = "E8DD93B8AF13999C7644C0FE11F5D2A7"
+	right   = "4826" // the card's PIN in a new world
+	wrong   = "1111"
+	another = "9173"
+	pan     = "9999990000000014"
+)
+
+// long tells whether the long form of a test is asked for.
+func long() bool { return os.Getenv("PINVAULT_TEST_LONG") == "1" }
+
+// either is one number in the short form of a test and another one in the long form.
+func either(short, inFull int) int {
+	if long() {
+		return inFull
+	}
+	return short
+}
+
+// newWorld is a world over a real store.
+func newWorld(t testing.TB, settings ...func(*pin.Program)) *world {
+	t.Helper()
+	return newWorldOn(t, opened(t, storetest.SQLite(t)), settings...)
+}
+
+// newSwiftWorld is a world whose store is in memory.
+func newSwiftWorld(t testing.TB, settings ...func(*pin.Program)) *world {
+	t.Helper()
+	return newWorldOn(t, newMemory(), settings...)
+}
+
+// opened is a migrated store.
+func opened(t testing.TB, url string) *store.Store {
+	t.Helper()
+	ctx := context.Background()
+	db, err := store.Open(ctx, url, store.Options{})
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, db.Close()) })
+	require.NoError(t, db.Migrate(ctx))
+	return db
+}
+
+func newWorldOn(t testing.TB, db pin.Store, settings ...func(*pin.Program)) *world {
+	t.Helper()
+	ctx := context.Background()
+	now := time.Date(2026, 1, 15, 12, 0, 0, 0, time.UTC)
+	w := &world{store: db, tap: &tap{Store: db}, now: &now}
+	w.ring = keyring.Open(keyring.Sandbox(), db, w.clock)
+	w.Vault = pin.NewVault(w.tap, w.ring, w.clock, nil)
+	require.NoError(t, w.Initialize(ctx))
+	program := pin.NewProgram("test")
+	program.RetrievalAllowed = true
+	for _, set := range settings {
+		set(&program)
+	}
+	var err error
+	w.program, err = w.CreateProgram(ctx, program, pin.Memo{})
+	require.NoError(t, err)
+	raw, err := hex.DecodeString(zpk)
+	require.NoError(t, err)
+	key, err := w.ring.WrapZoneKey("zpk", "", pin.UsageZonePIN, "TDES", raw)
+	require.NoError(t, err)
+	require.NoError(t, w.ImportZoneKey(ctx, key, pin.Memo{}))
+	w.card, err = w.CreateCard(ctx, pin.NewCard{ProgramID: w.program.ID, PAN: pan, PIN: of(t, right),
+		References: []pin.Reference{{Kind: pin.KindURN, Value: "1"}, {Kind: pin.KindAlias, Value: "A"}}}, pin.Memo{})
+	require.NoError(t, err)
+	w.q = pin.Query{CardID: w.card.ID}
+	return w
+}
+
+func (w *world) clock() time.Time { return *w.now }
+
+func (w *world) later(d time.Duration) { *w.now = w.now.Add(d) }
+
+// sibling is the vault of another process over the same store.
+func (w *world) sibling() *pin.Vault { return pin.NewVault(w.store, w.ring, w.clock, nil) }
+
+// with is the vault of another process over the same store, with keys and randomness of the test's.
+func (w *world) with(change func(*faultyKeys), random *dryReader) *pin.Vault {
+	keys := &faultyKeys{Keys: w.ring}
+	if change != nil {
+		change(keys)
+	}
+	if random == nil {
+		return pin.NewVault(w.tap, keys, w.clock, nil)
+	}
+	return pin.NewVault(w.tap, keys, w.clock, random)
+}
+
+func of(t require.TestingT, digits string) pin.PIN {
+	p, err := pin.New([]byte(digits))
+	require.NoError(t, err)
+	return p
+}
+
+// plain offers digits in clear.
+func plain(t require.TestingT, digits string) pin.Offer { return pin.Plain(of(t, digits)) }
+
+// block offers digits in a block under the zone PIN key.
+func block(t require.TestingT, digits string) pin.Offer {
+	raw, err := hex.DecodeString(zpk)
+	require.NoError(t, err)
+	key, err := pinblock.NewTDES(raw)
+	require.NoError(t, err)
+	b, err := key.Encrypt(pinblock.ISO0, []byte(digits), pan, nil)
+	require.NoError(t, err)
+	return pin.Encrypted("zpk", pinblock.ISO0, b)
+}
+
+// closed is a block that does not open.
+func closed() pin.Offer { return pin.Encrypted("zpk", pinblock.ISO0, make([]byte, 8)) }
+
+// try verifies a PIN in clear.
+func (w *world) try(t require.TestingT, digits string) pin.Verification {
+	v, err := w.Verify(context.Background(), w.q, plain(t, digits), pin.Memo{})
+	require.NoError(t, err)
+	return v
+}
+
+func (w *world) record(t require.TestingT) pin.Record {
+	rec, err := w.Card(context.Background(), w.q)
+	require.NoError(t, err)
+	return rec
+}
+
+func (w *world) remaining(t require.TestingT) int { return w.record(t).RemainingTries() }
+
+// block uses up the card's tries.
+func (w *world) block(t require.TestingT) {
+	for range w.remaining(t) {
+		w.try(t, wrong)
+	}
+}
+
+// events are those of a chain, oldest first.
+func (w *world) events(t require.TestingT, chain string) []pin.AuditEvent {
+	var all []pin.AuditEvent
+	for after := ""; ; {
+		some, err := w.AuditEvents(context.Background(), pin.AuditQuery{Chain: chain, Page: pin.Page{After: after, Limit: 500}})
+		require.NoError(t, err)
+		if all = append(all, some...); len(some) < 500 {
+			return all
+		}
+		after = some[len(some)-1].ID
+	}
+}
+
+// told are the types, and outcomes where there are any, of a chain's events.
+func (w *world) told(t require.TestingT, chain string) []string {
+	var out []string
+	for _, e := range w.events(t, chain) {
+		text := string(e.Type)
+		if e.Outcome != "" {
+			text += " " + e.Outcome
+		}
+		out = append(out, text)
+	}
+	return out
+}
+
+// agree holds the card's counter against its trail, and the trail against the head that the card carries.
+func (w *world) agree(t require.TestingT) {
+	rec := w.record(t)
+	events := w.events(t, rec.Card.ID)
+	left := rec.Program.TryLimit
+	for i, e := range events {
+		require.Equal(t, int64(i+1), e.Seq)
+		switch e.Type {
+		case pin.EventPINVerified, pin.EventPINUnblocked, pin.EventPINChanged:
+			left = rec.Program.TryLimit
+		case pin.EventPINFailed:
+			if e.Outcome != string(pin.Exhausted) {
+				left--
+			}
+		}
+		require.GreaterOrEqual(t, left, 0, "the trail tells of more wrong guesses than there were tries")
+	}
+	require.Equal(t, left, rec.RemainingTries(), "the counter and the trail")
+	last := events[len(events)-1]
+	require.Equal(t, pin.Head{Seq: last.Seq, MAC: last.MAC}, rec.PIN.Head, "the head and the newest event")
+}
+
+// tap stands between a vault and its store. before may fail a call that has no effect yet, after one that
+// had its effect.
+type tap struct {
+	pin.Store
+	before, after func(call string) error
+}
+
+func (s *tap) around(call string, do func() error) error {
+	if s.before != nil {
+		if err := s.before(call); err != nil {
+			return err
+		}
+	}
+	err := do()
+	if err == nil && s.after != nil {
+		err = s.after(call)
+	}
+	return err
+}
+
+func tapped[T any](s *tap, call string, do func() (T, error)) (out T, err error) {
+	err = s.around(call, func() (err error) { out, err = do(); return err })
+	return out, err
+}
+
+func (s *tap) Find(ctx context.Context, q pin.Search) ([]pin.CardRow, error) {
+	return tapped(s, "Find", func() ([]pin.CardRow, error) { return s.Store.Find(ctx, q) })
+}
+
+func (s *tap) Swap(ctx context.Context, c pin.Change) error {
+	return s.around("Swap", func() error { return s.Store.Swap(ctx, c) })
+}
+
+func (s *tap) Locked(ctx context.Context, cardID string, decide func(pin.CardRow) (pin.Change, error)) error {
+	return s.around("Locked", func() error { return s.Store.Locked(ctx, cardID, decide) })
+}
+
+func (s *tap) Row(ctx context.Context, t pin.Table, programID, id string) (pin.Row, error) {
+	return tapped(s, "Row "+string(t), func() (pin.Row, error) { return s.Store.Row(ctx, t, programID, id) })
+}
+
+func (s *tap) List(ctx context.Context, t pin.Table, programID string, p pin.Page) ([]pin.Row, error) {
+	return tapped(s, "List "+string(t), func() ([]pin.Row, error) { return s.Store.List(ctx, t, programID, p) })
+}
+
+func (s *tap) Cards(ctx context.Context, programID string, p pin.Page) ([]pin.CardRow, error) {
+	return tapped(s, "Cards", func() ([]pin.CardRow, error) { return s.Store.Cards(ctx, programID, p) })
+}
+
+func (s *tap) Events(ctx context.Context, q pin.AuditQuery) ([]pin.EventRow, error) {
+	return tapped(s, "Events", func() ([]pin.EventRow, error) { return s.Store.Events(ctx, q) })
+}
+
+func (s *tap) ChainEvents(ctx context.Context, chain string, seq int64, limit int) ([]pin.EventRow, error) {
+	return tapped(s, "ChainEvents", func() ([]pin.EventRow, error) { return s.Store.ChainEvents(ctx, chain, seq, limit) })
+}
+
+func (s *tap) Numbers(ctx context.Context, sequence, programID string, n int64) (int64, error) {
+	return tapped(s, "Numbers", func() (int64, error) { return s.Store.Numbers(ctx, sequence, programID, n) })
+}
+
+var errDown = &pin.Error{Code: pin.Unavailable, Err: errors.New("nobody answers")}
+
+var errDoubt = &pin.Error{Code: pin.Unavailable, Err: pin.ErrInDoubt}
+
+// once fails the first call of a name.
+func once(name string, failure error) func(string) error { return nth(name, 1, failure) }
+
+// nth fails the n-th call of a name.
+func nth(name string, n int, failure error) func(string) error {
+	return func(call string) error {
+		if call == name {
+			if n--; n == 0 {
+				return failure
+			}
+		}
+		return nil
+	}
+}
+
+// always fails every call of a name.
+func always(name string, failure error) func(string) error {
+	return func(call string) error {
+		if call == name {
+			return failure
+		}
+		return nil
+	}
+}
+
+// faultyKeys fail for one use.
+type faultyKeys struct {
+	pin.Keys
+	use pin.Use
+	op  string // MAC, Seal, Open or Index
+	on  int    // the how manieth call; 0: each
+}
+
+var errHSM = &pin.Error{Code: pin.Unavailable, Err: errors.New("the HSM does not answer")}
+
+func (k *faultyKeys) fails(op string, use pin.Use) bool {
+	if op != k.op || use != k.use {
+		return false
+	}
+	if k.on == 0 {
+		return true
+	}
+	k.on--
+	if k.on == 0 {
+		k.on = -1
+		return true
+	}
+	return false
+}
+
+func (k *faultyKeys) MAC(use pin.Use, data []byte) ([]byte, error) {
+	if k.fails("MAC", use) {
+		return nil, errHSM
+	}
+	return k.Keys.MAC(use, data)
+}
+
+func (k *faultyKeys) Seal(use pin.Use, plaintext, associated []byte) ([]byte, error) {
+	if k.fails("Seal", use) {
+		return nil, errHSM
+	}
+	return k.Keys.Seal(use, plaintext, associated)
+}
+
+func (k *faultyKeys) Open(use pin.Use, ciphertext, associated []byte) ([]byte, error) {
+	if k.fails("Open", use) {
+		return nil, errHSM
+	}
+	return k.Keys.Open(use, ciphertext, associated)
+}
+
+func (k *faultyKeys) Index(use pin.Use, data []byte) ([]string, error) {
+	if k.fails("Index", use) {
+		return nil, errHSM
+	}
+	return k.Keys.Index(use, data)
+}
+
+// dryReader yields n bytes, and then fails.
+type dryReader struct{ n int }
+
+func (r *dryReader) Read(p []byte) (int, error) {
+	if r.n < len(p) {
+		return 0, errors.New("no more randomness")
+	}
+	r.n -= len(p)
+	for i := range p {
+		p[i] = byte(r.n + 7*i)
+	}
+	return len(p), nil
+}

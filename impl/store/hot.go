@@ -1,0 +1,127 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/stdlib"
+
+	"pinvault/impl/pin"
+)
+
+// The hot path on PostgreSQL: the find and the swap that every operation on a PIN is. They go to pgx's
+// connections beneath the pool: GORM's making of a statement and database/sql's handing over of rows took
+// a fifth of the server's time for a set, see scripts/bench/README.md.
+
+// What PostgreSQL is asked: prepared once a connection.
+const (
+	callSwap     = `SELECT swap_card($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)`
+	hotByID      = `SELECT ` + foundColumns + ` FROM cards c JOIN programs p ON p.id = c.program_id WHERE c.id = $1`
+	hotByLookup  = `SELECT ` + foundColumns + ` FROM card_lookup l JOIN cards c ON c.id = l.card_id JOIN programs p ON p.id = c.program_id WHERE l.kind = $1 AND l.value = $2`
+	hotAnywhere  = hotByLookup + ` ORDER BY l.card_id LIMIT $3`
+	hotInProgram = hotByLookup + ` AND l.program_id = $3 ORDER BY l.card_id LIMIT $4`
+)
+
+// hot is the search as one of these statements, "" where it is none.
+func (s *Store) hot(q pin.Search) (statement string, args []any) {
+	switch {
+	case !s.engine.function:
+	case q.CardID != "":
+		return hotByID, []any{q.CardID}
+	case s.engine.sharded || len(q.Values) != 1:
+	case q.ProgramID == "":
+		return hotAnywhere, []any{string(q.Kind), q.Values[0], q.Limit}
+	default:
+		return hotInProgram, []any{string(q.Kind), q.Values[0], q.ProgramID, q.Limit}
+	}
+	return "", nil
+}
+
+// onConn runs a query on a connection of the pool.
+func (s *Store) onConn(ctx context.Context, query func(*pgx.Conn) error) error {
+	c, err := s.pool.Conn(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = c.Close() }() // hands it back
+	return c.Raw(func(driver any) error { return query(driver.(*stdlib.Conn).Conn()) })
+}
+
+// findHot finds cards by one of the hot statements.
+func (s *Store) findHot(ctx context.Context, statement string, args []any) (found []pin.CardRow, err error) {
+	err = s.retry(ctx, func() error {
+		found = nil
+		err := s.onConn(ctx, func(conn *pgx.Conn) error {
+			rows, err := conn.Query(ctx, statement, args...)
+			if err != nil {
+				return err
+			}
+			defer rows.Close()
+			for rows.Next() {
+				var r pin.CardRow
+				if err := rows.Scan(&r.ID, &r.ProgramID, &r.Revision, &r.Details, &r.Value, &r.Seal, &r.ProgramVersion); err != nil {
+					return err
+				}
+				found = append(found, r)
+			}
+			return rows.Err()
+		})
+		return s.fail(ctx, err, "")
+	})
+	return found, err
+}
+
+// callHot is call on a connection of the pool.
+func (s *Store) callHot(ctx context.Context, c pin.Change) error {
+	args, err := swapArgs(c)
+	if err != nil {
+		return err
+	}
+	var swapped bool
+	err = s.onConn(ctx, func(conn *pgx.Conn) error { return conn.QueryRow(ctx, callSwap, args...).Scan(&swapped) })
+	if err == nil && !swapped {
+		err = overtaken("card")
+	}
+	return err
+}
+
+// caller is a transaction.
+type caller interface {
+	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
+}
+
+// call is swap_card within a transaction.
+func call(ctx context.Context, on caller, c pin.Change) error {
+	args, err := swapArgs(c)
+	if err != nil {
+		return err
+	}
+	var swapped bool
+	if err = on.QueryRowContext(ctx, callSwap, args...).Scan(&swapped); err == nil && !swapped {
+		err = overtaken("card")
+	}
+	return err
+}
+
+// swapArgs are the arguments of swap_card.
+func swapArgs(c pin.Change) ([]any, error) {
+	more, err := accompanying(c)
+	if err != nil {
+		return nil, err
+	}
+	var details any
+	if c.DetailsToo {
+		details = string(c.Card.Details)
+	}
+	var seq int64
+	ids, bodies, macs := make([]string, len(c.Events)), make([]string, len(c.Events)), make([][]byte, len(c.Events))
+	for i, e := range c.Events {
+		ids[i], bodies[i], macs[i] = e.ID, string(e.Body), e.MAC
+		if i == 0 {
+			seq = e.Seq
+		}
+	}
+	return []any{c.Card.ID, c.Card.ProgramID, c.Card.Revision - 1, details, string(c.Card.Value), c.Card.Seal,
+		seq, ids, bodies, macs, more, c.Now}, nil
+}

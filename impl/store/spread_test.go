@@ -1,0 +1,3 @@
+package store
+
+const citusSQL = "../../scripts/cluster/citus.sql"

@@ -1,0 +1,119 @@
+package storetest
+
+import (
+	"context"
+	"fmt"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"pinvault/impl/pin"
+)
+
+// find is the ids that a search finds.
+func find(t *testing.T, s Store, q pin.Search) []string {
+	t.Helper()
+	found, err := s.Find(context.Background(), q)
+	require.NoError(t, err)
+	return cardIDs(found)
+}
+
+// twins are the program "other" and a card in it that is found by what the card "a" is found by.
+func twins(t *testing.T, s Store) {
+	swap(t, s, pin.Change{Rows: []pin.Row{newRow(pin.TablePrograms, "other")}})
+	twin := newCard("twin")
+	twin.ProgramID = "other"
+	c := making(twin)
+	c.Add = nil
+	for _, l := range making(newCard("a")).Add {
+		if l.ProgramID, l.CardID = "other", "twin"; l.Slot != "" {
+			l.Slot = "twin"
+		}
+		c.Add = append(c.Add, l)
+	}
+	swap(t, s, c)
+}
+
+var findTests = []test{
+	{"a card comes back as it was written, with its program's version now", func(t *testing.T, s Store) {
+		withCards(t, s, "card")
+		want := newCard("card")
+		want.ProgramVersion = 1
+		require.Equal(t, want, stored(t, s, "card"))
+		swap(t, s, pin.Change{Rows: []pin.Row{following(row(t, s, pin.TablePrograms, "program"))}})
+		want.ProgramVersion = 2
+		require.Equal(t, want, stored(t, s, "card"))
+		for _, q := range []pin.Search{
+			{Kind: pin.KindURN, Values: []string{"urn card"}, ProgramID: "program", Limit: 9},
+			{Kind: pin.KindURN, Values: []string{"urn card"}, Limit: 9},
+			{Kind: pin.KindAlias, Values: []string{"alias"}, Limit: 9},
+		} {
+			found, err := s.Find(context.Background(), q)
+			require.NoError(t, err)
+			require.Equal(t, []pin.CardRow{want}, found, "%+v", q)
+		}
+	}},
+	{"cards are found by id, and by values of one kind", func(t *testing.T, s Store) {
+		withCards(t, s, "b", "a", "c")
+		twins(t, s)
+		for _, c := range []struct {
+			name string
+			q    pin.Search
+			want []string
+		}{
+			{"an id", pin.Search{CardID: "b", Limit: 9}, []string{"b"}},
+			{"nobody's id", pin.Search{CardID: "nobody", Limit: 9}, []string{}},
+			{"a unique value in a program", pin.Search{ProgramID: "program", Kind: pin.KindURN, Values: []string{"urn a"}, Limit: 9}, []string{"a"}},
+			{"a unique value in another program", pin.Search{ProgramID: "other", Kind: pin.KindURN, Values: []string{"urn a"}, Limit: 9}, []string{"twin"}},
+			{"a unique value in any program", pin.Search{Kind: pin.KindURN, Values: []string{"urn a"}, Limit: 9}, []string{"a", "twin"}},
+			{"a unique value in any program, and a limit", pin.Search{Kind: pin.KindURN, Values: []string{"urn a"}, Limit: 1}, []string{"a"}},
+			{"a value in no program", pin.Search{ProgramID: "nobody", Kind: pin.KindURN, Values: []string{"urn a"}, Limit: 9}, []string{}},
+			{"a value of another kind", pin.Search{ProgramID: "program", Kind: pin.KindPublicToken, Values: []string{"urn a"}, Limit: 9}, []string{}},
+			{"nobody's value", pin.Search{ProgramID: "program", Kind: pin.KindURN, Values: []string{"urn x"}, Limit: 9}, []string{}},
+			{"a value in other letters", pin.Search{ProgramID: "program", Kind: pin.KindURN, Values: []string{"URN A"}, Limit: 9}, []string{}},
+			{"the beginning of a value", pin.Search{ProgramID: "program", Kind: pin.KindURN, Values: []string{"urn"}, Limit: 9}, []string{}},
+			{"one of two values", pin.Search{ProgramID: "program", Kind: pin.KindURN, Values: []string{"urn x", "urn c"}, Limit: 9}, []string{"c"}},
+			{"two values", pin.Search{ProgramID: "program", Kind: pin.KindURN, Values: []string{"urn c", "urn a"}, Limit: 9}, []string{"a", "c"}},
+			{"three values, and a limit", pin.Search{ProgramID: "program", Kind: pin.KindURN, Values: []string{"urn c", "urn a", "urn b"}, Limit: 2}, []string{"a", "b"}},
+			{"no value", pin.Search{ProgramID: "program", Kind: pin.KindURN, Limit: 9}, []string{}},
+			{"a shared value in a program", pin.Search{ProgramID: "program", Kind: pin.KindAlias, Values: []string{"alias"}, Limit: 9}, []string{"a", "b", "c"}},
+			{"a shared value in any program", pin.Search{Kind: pin.KindAlias, Values: []string{"alias"}, Limit: 9}, []string{"a", "b", "c", "twin"}},
+			{"a shared value, and a limit", pin.Search{Kind: pin.KindAlias, Values: []string{"alias"}, Limit: 2}, []string{"a", "b"}},
+		} {
+			t.Run(c.name, func(t *testing.T) { require.Equal(t, c.want, find(t, s, c.q)) })
+		}
+	}},
+	{"cards come in the order of their ids, byte by byte", func(t *testing.T, s Store) {
+		withCards(t, s, shuffled...)
+		require.Equal(t, bytewise, find(t, s, pin.Search{ProgramID: "program", Kind: pin.KindAlias, Values: []string{"alias"}, Limit: 100}))
+		require.Equal(t, bytewise, find(t, s, pin.Search{Kind: pin.KindAlias, Values: []string{"alias"}, Limit: 100}))
+		require.Equal(t, bytewise[:4], find(t, s, pin.Search{Kind: pin.KindAlias, Values: []string{"alias"}, Limit: 4}))
+	}},
+	{"a card found by two of its values comes once, and hides no other", func(t *testing.T, s Store) {
+		withCards(t, s)
+		for _, id := range []string{"a", "b", "c"} {
+			c := making(newCard(id))
+			c.Add = []pin.Lookup{shared("one", id), shared("two", id)}
+			swap(t, s, c)
+		}
+		q := pin.Search{ProgramID: "program", Kind: pin.KindAlias, Values: []string{"one", "two"}, Limit: 9}
+		require.Equal(t, []string{"a", "b", "c"}, find(t, s, q))
+		q.Limit = 2
+		require.Equal(t, []string{"a", "b"}, find(t, s, q))
+	}},
+	{"values are found whatever characters they hold", func(t *testing.T, s Store) {
+		withCards(t, s)
+		for i, text := range odd {
+			id := fmt.Sprint("card ", i, text)
+			c := making(newCard(id))
+			c.Add = []pin.Lookup{unique(pin.KindURN, text, id)}
+			swap(t, s, c)
+		}
+		for i, text := range odd {
+			id := fmt.Sprint("card ", i, text)
+			require.Equal(t, []string{id}, find(t, s, pin.Search{CardID: id, Limit: 2}), "%q", text)
+			require.Equal(t, []string{id}, find(t, s, pin.Search{ProgramID: "program", Kind: pin.KindURN, Values: []string{text}, Limit: 2}), "%q", text)
+			require.Equal(t, []string{id}, find(t, s, pin.Search{Kind: pin.KindURN, Values: []string{"none", text}, Limit: 2}), "%q", text)
+		}
+	}},
+}
