@@ -10,10 +10,8 @@ import (
 
 // CreateProgram makes a program; what the request leaves open is as in [pin.NewProgram].
 func (a *API) CreateProgram(ctx context.Context, r api.CreateProgramRequestObject) (api.CreateProgramResponseObject, error) {
-	fresh := pin.NewProgram(r.Body.Name)
-	changeProgram(&fresh, programSettings(*r.Body))
 	made, err := once(ctx, a, call{key: r.Params.IdempotencyKey, endpoint: "createProgram", body: r.Body}, pin.Memo{},
-		func(m pin.Memo) (pin.Program, error) { return a.vault.CreateProgram(ctx, fresh, m) })
+		func(m pin.Memo) (pin.Program, error) { return a.vault.CreateProgram(ctx, newProgram(*r.Body), m) })
 	if err != nil {
 		return nil, err
 	}
@@ -51,6 +49,13 @@ func (a *API) UpdateProgram(ctx context.Context, r api.UpdateProgramRequestObjec
 		return nil, err
 	}
 	return api.UpdateProgram200JSONResponse(program(changed)), nil
+}
+
+// newProgram is the program that a request describes.
+func newProgram(n api.NewProgram) pin.Program {
+	fresh := pin.NewProgram(n.Name)
+	changeProgram(&fresh, programSettings(n))
+	return fresh
 }
 
 // programSettings are those that a request names for a program to be made.

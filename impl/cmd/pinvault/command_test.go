@@ -6,10 +6,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
-	"os"
-	"os/exec"
 	"path/filepath"
-	"regexp"
 	"strings"
 	"syscall"
 	"testing"
@@ -20,35 +17,6 @@ import (
 	"pinvault/impl/contract/contracttest"
 	"pinvault/impl/store/storetest"
 )
-
-func TestCommandLine(t *testing.T) {
-	t.Parallel()
-	for _, test := range []struct {
-		name string
-		args []string
-		code int
-		says []string
-	}{
-		{"a server without keys refuses to start and says what to set", []string{"serve"}, 2,
-			[]string{"no keys", "PINVAULT_KEYSET", "PINVAULT_MASTER_KEY", "pinvault keys init", "--sandbox"}},
-		{"a database of an unknown kind is refused", []string{"serve", "--sandbox", "--database-url", "mysql://x"}, 2, []string{"sqlite:// or postgres://"}},
-		{"half of a TLS pair is refused", []string{"serve", "--sandbox", "--tls-key", "k.pem"}, 2, []string{"go together"}},
-		{"help lists the commands", []string{"--help"}, 0, []string{"serve", "migrate", "keys init", "version"}},
-		{"help of serve names the environment variables", []string{"serve", "--help"}, 0, []string{"$PINVAULT_DATABASE_URL", "$PINVAULT_LISTEN"}},
-		{"version prints one", []string{"version"}, 0, []string{"pinvault", "go1."}},
-		{"an unknown flag is refused", []string{"serve", "--sandbx"}, 2, []string{"--sandbx", "did you mean \"--sandbox\""}},
-	} {
-		t.Run(test.name, func(t *testing.T) {
-			t.Parallel()
-			c := pinvault(t, test.args...)
-			out, _ := c.CombinedOutput()
-			require.Equal(t, test.code, c.ProcessState.ExitCode(), "%s", out)
-			for _, text := range test.says {
-				require.Contains(t, string(out), text)
-			}
-		})
-	}
-}
 
 // keysFor makes a keyset and returns the settings that name it.
 func keysFor(t *testing.T) []string {
@@ -195,40 +163,5 @@ func TestAcknowledgedChangesSurviveKill(t *testing.T) {
 			require.NoError(t, err, "%s", out)
 			require.Contains(t, string(out), "all whole")
 		})
-	}
-}
-
-// The calls of the README, pasted one after the other, and once more after a restart.
-func TestReadmeCallsWork(t *testing.T) {
-	t.Parallel()
-	for _, tool := range []string{"bash", "curl", "sed"} {
-		_, err := exec.LookPath(tool)
-		require.NoError(t, err, "the README's calls need %s", tool)
-	}
-	readme, err := os.ReadFile("../../../README.md")
-	require.NoError(t, err)
-	_, walk, found := strings.Cut(string(readme), "## Five minutes")
-	require.True(t, found)
-	walk, _, _ = strings.Cut(walk, "\n## ")
-	var script strings.Builder
-	for _, block := range regexp.MustCompile("(?s)```sh\n(.*?)```").FindAllStringSubmatch(walk, -1) {
-		script.WriteString(block[1])
-	}
-	database := storetest.SQLite(t)
-	for _, run := range []string{"fresh", "after a restart"} {
-		p := serveProcess(t, nil, "--sandbox", "--database-url", database)
-		c := exec.CommandContext(t.Context(), "bash")
-		c.Stdin = strings.NewReader(strings.ReplaceAll(script.String(), "http://127.0.0.1:8080", p.url))
-		out, err := c.CombinedOutput()
-		require.NoError(t, err, "%s", out)
-		lines := strings.Fields(string(out))
-		require.GreaterOrEqual(t, len(lines), 10, "%s: %s", run, out)
-		require.Equal(t, []string{
-			"204", `{"pin":"0000"}`, `{"status":"Unblocked","remainingTries":"3"}`,
-			`{"result":"mismatch","remainingTries":2}`, `{"result":"mismatch","remainingTries":1}`, `{"result":"mismatch","remainingTries":0}`,
-			`{"status":"Blocked","remainingTries":"0"}`, "204", `{"status":"Unblocked","remainingTries":"3"}`,
-		}, lines[:9], run)
-		require.Contains(t, string(out), "Unblocking blocked PIN")
-		p.kill(t)
 	}
 }

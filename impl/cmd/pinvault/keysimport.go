@@ -23,7 +23,6 @@ import (
 	"pinvault/impl/keyring"
 	"pinvault/impl/pin"
 	"pinvault/impl/pinblock"
-	"pinvault/impl/sandbox"
 	"pinvault/impl/store"
 )
 
@@ -101,13 +100,18 @@ func (c *keysImportCommand) Run(ctx context.Context) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, db.Close()) }()
-	if err := readySchema(ctx, db, c.Sandbox || c.Embedded()); err != nil {
+	if err := readySchema(ctx, db, c.Embedded()); err != nil {
 		return err
 	}
-	if err := c.suits(ctx, db); err != nil {
+	if err := suits(ctx, db, c.Sandbox); err != nil {
 		return err
 	}
 	ring := keyring.Open(ks, db, nil)
+	ctx = pin.WithCaller(ctx, pin.Caller{ClientID: "pinvault keys import"})
+	vault := pin.NewVault(db, ring, nil, nil)
+	if err := vault.Initialize(ctx); err != nil {
+		return err
+	}
 	asker := newConsole(os.Stdin, os.Stderr)
 	key, err := c.key(asker)
 	if err != nil {
@@ -121,8 +125,7 @@ func (c *keysImportCommand) Run(ctx context.Context) (err error) {
 	if err := c.confirm(asker, row); err != nil {
 		return err
 	}
-	ctx = pin.WithCaller(ctx, pin.Caller{ClientID: "pinvault keys import"})
-	switch err := pin.NewVault(db, ring, nil, nil).ImportZoneKey(ctx, row, pin.Memo{}); pin.CodeOf(err) {
+	switch err := vault.ImportZoneKey(ctx, row, pin.Memo{}); pin.CodeOf(err) {
 	case "":
 		fmt.Println("imported", c.ID, "with check value", row.CheckValue)
 		return nil
@@ -133,20 +136,6 @@ func (c *keysImportCommand) Run(ctx context.Context) (err error) {
 	default:
 		return err
 	}
-}
-
-// suits refuses a sandbox's database in earnest and any other in a sandbox, whose wrapping key is public.
-func (c *keysImportCommand) suits(ctx context.Context, db *store.Store) error {
-	err := sandbox.Refuse(ctx, db)
-	switch {
-	case !c.Sandbox:
-		return err
-	case errors.Is(err, sandbox.ErrSandbox):
-		return nil
-	case err != nil:
-		return err
-	}
-	return errors.New("the database is no sandbox's: 'pinvault serve --sandbox' makes one")
 }
 
 // key is the key's bytes: of RSA the private key in PKCS#8 DER. The caller clears them.

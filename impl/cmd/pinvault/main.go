@@ -10,25 +10,31 @@ import (
 	"os"
 	"os/signal"
 	"runtime/debug"
+	"strings"
 	"syscall"
 	_ "time/tzdata" // programs have time zones, and not every machine knows them
 
 	"github.com/alecthomas/kong"
+
+	"pinvault/impl/config"
 )
 
 // version is set when a release is built.
 var version = ""
 
 type commands struct {
-	Config kong.ConfigFlag `name:"config" env:"PINVAULT_CONFIG" placeholder:"FILE" help:"JSON file with the long names of flags and their values."`
+	Config kong.ConfigFlag `name:"config" env:"PINVAULT_CONFIG" placeholder:"FILE" help:"JSON file with the long names of flags and their values, such as {\"listen\": \"127.0.0.1:8080\"}."`
 
-	Serve   serveCommand   `cmd:"" help:"Run the server."`
-	Migrate migrateCommand `cmd:"" help:"Bring the database's schema up to date."`
-	Keys    keysCommand    `cmd:"" help:"Make and import keys."`
-	Token   tokenCommand   `cmd:"" help:"Make and read the tokens of Accosa's contract."`
-	Docs    docsCommand    `cmd:"" help:"Write the contracts' documentation as a static site."`
-	Audit   auditCommand   `cmd:"" help:"Check the audit trail."`
-	Version versionCommand `cmd:"" help:"Print the version."`
+	Serve    serveCommand    `cmd:"" help:"Run the server."`
+	Migrate  migrateCommand  `cmd:"" help:"Bring the database's schema up to date."`
+	Keys     keysCommand     `cmd:"" help:"Make and import keys."`
+	Programs programsCommand `cmd:"" help:"Make, list and change programs, which are tenants with their PIN rules."`
+	Clients  clientsCommand  `cmd:"" help:"Make, list, rotate and revoke partners' credentials."`
+	Cards    cardsCommand    `cmd:"" help:"Make and show cards."`
+	Token    tokenCommand    `cmd:"" help:"Make and read the tokens of Accosa's contract."`
+	Docs     docsCommand     `cmd:"" help:"Write the contracts' documentation as a static site."`
+	Audit    auditCommand    `cmd:"" help:"Check the audit trail."`
+	Version  versionCommand  `cmd:"" help:"Print the version."`
 }
 
 func main() {
@@ -39,11 +45,16 @@ func main() {
 
 // run is main with its surroundings handed in. It returns the exit code.
 func run(ctx context.Context, args []string) int {
+	for _, setting := range os.Environ() { // an empty one is as good as none
+		if name, value, _ := strings.Cut(setting, "="); value == "" && strings.HasPrefix(name, "PINVAULT_") {
+			_ = os.Unsetenv(name)
+		}
+	}
 	var c commands
 	parser, err := kong.New(&c,
 		kong.Name("pinvault"),
 		kong.Description("One PIN server for every processor's contract. Every flag has an environment variable."),
-		kong.Configuration(kong.JSON),
+		kong.Configuration(config.File),
 		kong.UsageOnError(),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
 		kong.BindTo(ctx, (*context.Context)(nil)),

@@ -14,6 +14,7 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/rogpeppe/go-internal/testscript"
 	"github.com/stretchr/testify/require"
 
 	"pinvault/impl/contract/contracttest"
@@ -25,12 +26,17 @@ const asCommand = "PINVAULT_TEST_AS_COMMAND=1"
 func TestMain(m *testing.M) {
 	name, value, _ := strings.Cut(asCommand, "=")
 	if os.Getenv(name) == value {
-		ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-		code := run(ctx, os.Args[1:])
-		stop()
-		os.Exit(code)
+		command()
 	}
-	os.Exit(m.Run())
+	testscript.Main(m, map[string]func(){"pinvault": command})
+}
+
+// command is main.
+func command() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	code := run(ctx, os.Args[1:])
+	stop()
+	os.Exit(code)
 }
 
 // pinvault is the command with its arguments, in a surrounding without settings of the developer's.

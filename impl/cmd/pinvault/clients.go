@@ -1,0 +1,152 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"pinvault/impl/issuer"
+	"pinvault/impl/pin"
+)
+
+type clientsCommand struct {
+	Create clientsCreateCommand `cmd:"" help:"Make a partner's credentials. Prints id and secret as a line of JSON, this once."`
+	List   clientsListCommand   `cmd:"" help:"Print the active clients without their secrets, a line of JSON each."`
+	Rotate clientsRotateCommand `cmd:"" help:"Give a client another secret. Prints it as a line of JSON, this once."`
+	Revoke clientsRevokeCommand `cmd:"" help:"End a client for good, and its tokens with it."`
+}
+
+type clientsCreateCommand struct {
+	vaultFlags
+	Contract  string   `required:"" placeholder:"NAME" help:"The contract that the partner speaks: thredd, creditplus, accosa, networkintl, hashdt or issuer."`
+	Program   string   `placeholder:"ID" help:"The program that the client belongs to. Default: it is one of the whole server."`
+	Name      string   `required:"" placeholder:"TEXT" help:"A name for people."`
+	Scope     []string `placeholder:"SCOPE" xor:"scopes" help:"What the client may do, once for each, or with commas between. Contracts with API keys have no scopes."`
+	AllScopes bool     `xor:"scopes" help:"The client may do all that the contract has."`
+	Setting   []string `sep:"none" placeholder:"NAME=VALUE" help:"What the contract needs to know of the client, once for each; items of a list with commas between. A secret is not taken here: write NAME=- and give it on standard input."`
+}
+
+// Help shows one call.
+func (clientsCreateCommand) Help() string {
+	return "For example:\n\n    pinvault clients create --contract networkintl --program 0190a5c0-7d2e-7c3a-9a57-3f1f2f3c4d5e --name IVR --all-scopes --setting bankId=NIC --setting pinKeyIds=zpk-1"
+}
+
+// Run makes the client and prints what it proves itself by.
+func (c *clientsCreateCommand) Run(ctx context.Context) error {
+	return c.on(ctx, "clients create", "", func(ctx context.Context, o *issuer.Operator) error {
+		settings, err := c.settings(o)
+		if err != nil {
+			return told(err, nil)
+		}
+		made, err := o.CreateClient(ctx, issuer.ClientRequest{Contract: c.Contract, ProgramID: c.Program, Name: c.Name,
+			Scopes: c.Scope, AllScopes: c.AllScopes, Settings: settings})
+		if err != nil {
+			return told(err, words{pin.NotFound: "there is no program " + c.Program})
+		}
+		return show(made)
+	})
+}
+
+// settings are those that were given, a secret one from standard input.
+func (c *clientsCreateCommand) settings(o *issuer.Operator) (map[string]string, error) {
+	known, err := o.Settings(c.Contract)
+	if err != nil {
+		return nil, err
+	}
+	secret := map[string]bool{}
+	for _, s := range known {
+		secret[s.Name] = s.Secret
+	}
+	given := map[string]string{}
+	for _, setting := range c.Setting {
+		name, value, ok := strings.Cut(setting, "=")
+		_, twice := given[name]
+		switch {
+		case !ok:
+			return nil, fmt.Errorf("--setting %s has no value: write NAME=VALUE", name)
+		case twice:
+			return nil, fmt.Errorf("--setting %s is given twice", name)
+		case secret[name] && value != "-":
+			return nil, fmt.Errorf("%s is a secret, and an argument is seen by everybody on the machine: write --setting %s=- and give it on standard input", name, name)
+		case secret[name]:
+			if value, err = standardInput(); err != nil {
+				return nil, err
+			}
+		}
+		given[name] = value
+	}
+	return given, nil
+}
+
+type clientsListCommand struct {
+	vaultFlags
+	Program string `placeholder:"ID" help:"Those of this program only."`
+}
+
+// Help shows one call.
+func (clientsListCommand) Help() string {
+	return "For example, ids, contracts and names:\n\n    pinvault clients list | jq -r '[.clientId, .contract, .name] | @tsv'"
+}
+
+// Run prints the clients.
+func (c *clientsListCommand) Run(ctx context.Context) error {
+	return c.on(ctx, "clients list", c.Program, func(ctx context.Context, o *issuer.Operator) error {
+		for client, err := range o.Clients(ctx) {
+			if err != nil {
+				return err
+			}
+			if err := show(client); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+type clientsRotateCommand struct {
+	vaultFlags
+	ID      string        `arg:"" help:"The client's id."`
+	Overlap time.Duration `default:"0s" help:"How long the old secret serves on, at most 720h. Default: it ends at once."`
+}
+
+// Help shows one call.
+func (clientsRotateCommand) Help() string {
+	return "For example:\n\n    pinvault clients rotate 0190a5c0-7d2e-7c3a-9a57-3f1f2f3c4d5e --overlap 24h"
+}
+
+// Run gives the client another secret and prints it.
+func (c *clientsRotateCommand) Run(ctx context.Context) error {
+	if c.Overlap%time.Second != 0 {
+		return errors.New("--overlap must be of whole seconds")
+	}
+	return c.on(ctx, "clients rotate", "", func(ctx context.Context, o *issuer.Operator) error {
+		rotated, err := o.RotateClient(ctx, c.ID, c.Overlap)
+		if err != nil {
+			return told(err, c.unknown())
+		}
+		return show(rotated)
+	})
+}
+
+func (c *clientsRotateCommand) unknown() words {
+	return words{pin.NotFound: "there is no active client " + c.ID}
+}
+
+type clientsRevokeCommand struct {
+	vaultFlags
+	ID string `arg:"" help:"The client's id."`
+}
+
+// Help shows one call.
+func (clientsRevokeCommand) Help() string {
+	return "For example:\n\n    pinvault clients revoke 0190a5c0-7d2e-7c3a-9a57-3f1f2f3c4d5e"
+}
+
+// Run ends the client.
+func (c *clientsRevokeCommand) Run(ctx context.Context) error {
+	return c.on(ctx, "clients revoke", "", func(ctx context.Context, o *issuer.Operator) error {
+		return told(o.RevokeClient(ctx, c.ID), words{pin.NotFound: "there is no active client " + c.ID})
+	})
+}

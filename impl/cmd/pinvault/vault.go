@@ -1,0 +1,168 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"os"
+	"strings"
+
+	"pinvault/impl/config"
+	"pinvault/impl/contract"
+	"pinvault/impl/issuer"
+	"pinvault/impl/keyring"
+	"pinvault/impl/pin"
+	"pinvault/impl/sandbox"
+	"pinvault/impl/store"
+	"pinvault/openapi"
+)
+
+// vaultFlags say on which vault a command works, and with which keys.
+type vaultFlags struct {
+	config.Database
+	config.Keys
+	Sandbox bool `env:"PINVAULT_SANDBOX" help:"The database is a sandbox's, and so are the keys."`
+}
+
+// Validate asks for keys where they are needed.
+func (f *vaultFlags) Validate() error {
+	if err := f.Database.Validate(); err != nil || f.Sandbox {
+		return err
+	}
+	return f.Missing()
+}
+
+// on runs work on the vault as an operator whom the audit trail knows by the command's name. programID
+// narrows their reach to one program; "" is all of them.
+func (f *vaultFlags) on(ctx context.Context, command, programID string, work func(context.Context, *issuer.Operator) error) (err error) {
+	ks, err := loadKeyset(f.Sandbox, f.Keys)
+	if err != nil {
+		return err
+	}
+	db, err := store.Open(ctx, f.DatabaseURL, store.Options{})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, db.Close()) }()
+	if err := readySchema(ctx, db, f.Embedded()); err != nil {
+		return err
+	}
+	if err := suits(ctx, db, f.Sandbox); err != nil {
+		return err
+	}
+	ctx = pin.WithCaller(ctx, pin.Caller{ClientID: "pinvault " + command, ProgramID: programID})
+	vault := pin.NewVault(db, keyring.Open(ks, db, nil), nil, nil)
+	if err := vault.Initialize(ctx); err != nil {
+		return err
+	}
+	if programID != "" {
+		if _, err := vault.Program(ctx, programID); err != nil {
+			return told(err, words{pin.NotFound: "there is no program " + programID})
+		}
+	}
+	return work(ctx, issuer.NewOperator(vault, openapi.Documents))
+}
+
+// suits refuses a sandbox's database in production and any other in a sandbox, whose keys are public.
+func suits(ctx context.Context, db *store.Store, boxed bool) error {
+	err := sandbox.Refuse(ctx, db)
+	switch {
+	case !boxed:
+		return err
+	case errors.Is(err, sandbox.ErrSandbox):
+		return nil
+	case err != nil:
+		return err
+	}
+	return errors.New("the database is no sandbox's: 'pinvault serve --sandbox' makes one")
+}
+
+// words say what an error of the vault means to whoever ran a command.
+type words map[pin.Code]string
+
+// told is an error in the words of the command line: of its flags, where a rule of the document is broken.
+func told(err error, as words) error {
+	if err == nil {
+		return nil
+	}
+	if broken, ok := errors.AsType[contract.Broken](err); ok {
+		var sentences []string
+		for _, v := range broken {
+			sentences = append(sentences, issuer.Sentence(v, flagOf(v)))
+		}
+		return errors.New(strings.Join(sentences, "\n"))
+	}
+	code, field := pin.CodeOf(err), pin.FieldOf(err)
+	says, ok := as[code]
+	switch {
+	case ok:
+		return errors.New(strings.ReplaceAll(says, "{}", field))
+	case code == pin.InvalidField:
+		return errors.New(flagNamed(field) + " has a value that cannot be")
+	case code == pin.Conflict:
+		return errors.New("somebody else changed it meanwhile; please try again")
+	}
+	return err
+}
+
+// flagOf is where the command line says what a member of a request says.
+func flagOf(v contract.Violation) string {
+	field := v.Label
+	if field == "" {
+		field = strings.ReplaceAll(strings.TrimPrefix(v.Pointer, "/"), "/", ".")
+	}
+	if _, setting, inner := strings.Cut(field, "."); inner {
+		return "--setting " + setting
+	}
+	return flagNamed(field)
+}
+
+// flagNamed is the flag for a member of a request: --min-pin-length for minPinLength.
+func flagNamed(member string) string {
+	switch member {
+	case "pan":
+		return "the PAN on standard input"
+	case "kind", "value", "references":
+		return "--reference"
+	case "programId":
+		return "--program"
+	case "scopes":
+		return "--scope"
+	case "overlapSeconds":
+		return "--overlap, in seconds,"
+	case "encryptionRequired", "messageKeyIds", "ivMode":
+		return "--setting " + member
+	}
+	var name strings.Builder
+	for _, r := range member {
+		if 'A' <= r && r <= 'Z' {
+			name.WriteByte('-')
+			r += 'a' - 'A'
+		}
+		name.WriteRune(r)
+	}
+	return "--" + name.String()
+}
+
+// show prints values as JSON, a line each.
+func show(values ...any) error {
+	lines := json.NewEncoder(os.Stdout)
+	lines.SetEscapeHTML(false)
+	for _, v := range values {
+		if err := lines.Encode(v); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// standardInput is what is typed or piped in, a secret that no argument may hold, without its line's end.
+func standardInput() (string, error) {
+	text, err := io.ReadAll(io.LimitReader(os.Stdin, maxInput))
+	defer clear(text)
+	return strings.TrimSpace(string(text)), err
+}
+
+// maxInput is longer than anything that standardInput has to read.
+const maxInput = 4096

@@ -1,0 +1,72 @@
+package contract
+
+import (
+	"fmt"
+	"slices"
+)
+
+// Scopes are those that the document's operations demand, sorted. A contract that knows its callers by
+// API keys alone has none.
+func (d *Document) Scopes() []string {
+	var all []string
+	for _, op := range d.operations {
+		all = append(all, op.Scopes...)
+	}
+	slices.Sort(all)
+	return slices.Compact(all)
+}
+
+// ByAPIKey tells whether the document knows its callers by an API key.
+func (d *Document) ByAPIKey() bool {
+	if d.spec.Components == nil {
+		return false
+	}
+	for _, scheme := range d.spec.Components.SecuritySchemes {
+		if scheme.Value.Type == "apiKey" {
+			return true
+		}
+	}
+	return false
+}
+
+// Member is a member of an object as a document describes it.
+type Member struct {
+	Name      string
+	Type      string   // string, integer, boolean, array or object
+	Enum      []string // the values that it may have; nil where they are not listed
+	Sensitive bool     // x-sensitive: a secret, or a cardholder's
+	Contracts []string // x-contracts: those whose clients have it; nil where the document does not say
+
+	shape *shape
+}
+
+// Members are those of a component schema, in the document's order; none where there is no such schema.
+func (d *Document) Members(schemaName string) []Member {
+	return Member{shape: d.messages[schemaName]}.Members()
+}
+
+// Members are those of a member that is an object itself, in the document's order.
+func (m Member) Members() []Member {
+	if m.shape == nil {
+		return nil
+	}
+	all := make([]Member, len(m.shape.members))
+	for i, of := range m.shape.members {
+		s := of.shape.schema
+		all[i] = Member{Name: of.name, Enum: words(s.Enum), Sensitive: s.Extensions["x-sensitive"] == true, shape: of.shape}
+		if s.Type != nil && len(*s.Type) == 1 {
+			all[i].Type = (*s.Type)[0]
+		}
+		contracts, _ := s.Extensions["x-contracts"].([]any)
+		all[i].Contracts = words(contracts)
+	}
+	return all
+}
+
+func words(values []any) []string {
+	var all []string
+	for _, v := range values {
+		all = append(all, fmt.Sprint(v))
+	}
+	return all
+}

@@ -1,0 +1,380 @@
+package issuer
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"iter"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/oapi-codegen/runtime"
+
+	api "pinvault/generated/issuer"
+	"pinvault/impl/contract"
+	"pinvault/impl/pin"
+)
+
+// Operator is the API for whoever sits at the machine: its requests keep the same document and have the
+// same effect, without HTTP, tokens, scopes and idempotency keys. A request that does not keep the document
+// is [contract.Broken]; the vault's errors come back as they are.
+type Operator struct {
+	api       *API
+	documents fs.FS
+	document  func() (*contract.Document, error) // the API's own
+}
+
+// NewOperator makes an operator of a vault. documents are the contracts, a file each.
+func NewOperator(v Vault, documents fs.FS) *Operator {
+	own := func() (*contract.Document, error) { return contract.Load(documents, "issuer") }
+	return &Operator{api: New(v, nil), documents: documents, document: sync.OnceValues(own)}
+}
+
+// read holds a request against a schema of the document and puts it into a value of the schema's type.
+// What is excused counts as no violation.
+func (o *Operator) read(schema string, request, into any, excused ...string) error {
+	document, err := o.document()
+	if err != nil {
+		return err
+	}
+	text, err := json.Marshal(request)
+	if err != nil {
+		return err
+	}
+	defer clear(text)
+	value, violations := document.CheckMessage(schema, text)
+	violations = slices.DeleteFunc(violations, func(v contract.Violation) bool { return slices.Contains(excused, v.Pointer) })
+	if len(violations) > 0 {
+		return contract.Broken(violations)
+	}
+	if runtime.BindJSONValue(value, into) != nil { // whose text may quote the request
+		return contract.Unbound
+	}
+	return nil
+}
+
+// Sentence says how the thing of this name breaks a rule, as the API's replies do, but that it lists the
+// values that a thing may have.
+func Sentence(v contract.Violation, name string) string {
+	switch {
+	case v.Rule == contract.RuleEnum:
+		return name + " must be one of: " + v.Limit + "."
+	case v.Rule == contract.RuleType && v.Limit == "boolean":
+		return name + " must be true or false."
+	}
+	v.Label = name
+	return fieldError(v).Detail
+}
+
+// CreateProgram makes a program of a NewProgram.
+func (o *Operator) CreateProgram(ctx context.Context, request any) (api.Program, error) {
+	var n api.NewProgram
+	if err := o.read("NewProgram", request, &n); err != nil {
+		return api.Program{}, err
+	}
+	made, err := o.api.vault.CreateProgram(ctx, newProgram(n), pin.Memo{})
+	return program(made), err
+}
+
+// ChangeProgram changes a program by a ProgramChange.
+func (o *Operator) ChangeProgram(ctx context.Context, id string, request any) (api.Program, error) {
+	var named api.ProgramChange
+	if err := o.read("ProgramChange", request, &named); err != nil {
+		return api.Program{}, err
+	}
+	changed, err := o.api.vault.UpdateProgram(ctx, id, func(p *pin.Program) error {
+		changeProgram(p, named)
+		return nil
+	}, pin.Memo{})
+	return program(changed), err
+}
+
+// Programs are those in the caller's reach. An error ends them.
+func (o *Operator) Programs(ctx context.Context) iter.Seq2[api.Program, error] {
+	return every(func(p pin.Page) ([]pin.Program, error) { return o.api.vault.Programs(ctx, p) },
+		func(p pin.Program) string { return p.ID }, program)
+}
+
+// Clients are the active ones in the caller's reach. An error ends them.
+func (o *Operator) Clients(ctx context.Context) iter.Seq2[api.Client, error] {
+	return every(func(p pin.Page) ([]pin.Client, error) { return o.api.vault.Clients(ctx, p) },
+		func(c pin.Client) string { return c.ID }, client)
+}
+
+// every reads page after page, and shows each row.
+func every[R, I any](read func(pin.Page) ([]R, error), cursor func(R) string, show func(R) I) iter.Seq2[I, error] {
+	return func(yield func(I, error) bool) {
+		for p := (pin.Page{Limit: pageSize}); ; {
+			rows, err := read(p)
+			if err != nil {
+				var none I
+				yield(none, err)
+				return
+			}
+			for _, row := range rows {
+				if p.After = cursor(row); !yield(show(row), nil) {
+					return
+				}
+			}
+			if len(rows) < p.Limit {
+				return
+			}
+		}
+	}
+}
+
+// CreateCard makes a card of a NewCard, with a random PIN or without one.
+func (o *Operator) CreateCard(ctx context.Context, request any, withoutPIN bool) (api.Card, error) {
+	var n api.NewCard
+	if err := o.read("NewCard", request, &n); err != nil {
+		return api.Card{}, err
+	}
+	described := newCard(n)
+	described.NoPIN = withoutPIN
+	made, err := o.api.vault.CreateCard(ctx, described, pin.Memo{})
+	if err != nil {
+		return api.Card{}, err
+	}
+	return o.api.card(made)
+}
+
+// Card is a card in the caller's reach.
+func (o *Operator) Card(ctx context.Context, id string) (api.Card, error) {
+	found, err := o.api.vault.Card(ctx, pin.Query{CardID: id})
+	if err != nil {
+		return api.Card{}, err
+	}
+	return o.api.card(found.Card)
+}
+
+// Credentials are what a client proves itself by: its id and secret, or the API key that is both.
+type Credentials struct {
+	ClientID     string `json:"client_id"`
+	ClientSecret string `json:"client_secret,omitempty"`
+	APIKey       string `json:"api_key,omitempty"`
+}
+
+// credentials are those of a client as its contract wants them.
+func (o *Operator) credentials(c pin.Client, secret string) (Credentials, error) {
+	document, err := contract.Load(o.documents, c.Contract)
+	if err != nil {
+		return Credentials{}, err
+	}
+	if document.ByAPIKey() {
+		return Credentials{ClientID: c.ID, APIKey: c.ID + "." + secret}, nil
+	}
+	return Credentials{ClientID: c.ID, ClientSecret: secret}, nil
+}
+
+// ClientRequest describes a client to be made.
+type ClientRequest struct {
+	Contract  string
+	ProgramID string // "" for a client of the whole server
+	Name      string
+	Scopes    []string
+	AllScopes bool              // all that the contract has
+	Settings  map[string]string // by name, see [Operator.Settings]; of a list the items with commas between
+}
+
+// CreateClient makes a client. Scopes and settings that its contract does not have are refused, and so is
+// what could never work.
+func (o *Operator) CreateClient(ctx context.Context, r ClientRequest) (Credentials, error) {
+	settings, err := o.Settings(r.Contract)
+	if err != nil {
+		return Credentials{}, err
+	}
+	request := map[string]any{"contract": r.Contract, "name": r.Name}
+	if r.ProgramID != "" {
+		request["programId"] = r.ProgramID
+	}
+	var excused []string
+	scopes, demanded, err := o.scopes(r)
+	if err != nil {
+		return Credentials{}, err
+	}
+	if request["scopes"] = scopes; !demanded {
+		excused = []string{"/scopes"} // of which the document wants one all the same
+	}
+	if err := put(request, r, settings); err != nil {
+		return Credentials{}, err
+	}
+	var n api.NewClient
+	if err := o.read("NewClient", request, &n, excused...); err != nil {
+		return Credentials{}, err
+	}
+	if broken := lacking(n); broken != nil {
+		return Credentials{}, broken
+	}
+	described, err := o.api.newClient(n)
+	if err != nil {
+		return Credentials{}, err
+	}
+	made, secret, err := o.api.vault.CreateClient(ctx, described, "", pin.Memo{})
+	if err != nil {
+		return Credentials{}, err
+	}
+	return o.credentials(made, secret)
+}
+
+// RotateClient gives a client another secret; the old one serves on for so long.
+func (o *Operator) RotateClient(ctx context.Context, id string, overlap time.Duration) (Credentials, error) {
+	if err := o.read("Rotation", map[string]any{"overlapSeconds": overlap / time.Second}, &api.Rotation{}); err != nil {
+		return Credentials{}, err
+	}
+	c, secret, err := o.api.vault.RotateClient(ctx, id, overlap, pin.Memo{})
+	if err != nil {
+		return Credentials{}, err
+	}
+	return o.credentials(c, secret)
+}
+
+// RevokeClient ends a client.
+func (o *Operator) RevokeClient(ctx context.Context, id string) error {
+	return o.api.vault.RevokeClient(ctx, id, pin.Memo{})
+}
+
+// Setting is something to know of the clients of a contract.
+type Setting struct {
+	Name   string
+	Secret bool
+
+	member contract.Member
+	inside string // the member of NewClient that holds it, "" for NewClient itself
+}
+
+// Settings are what the document lets be said of a contract's clients besides program, name and scopes. A
+// contract that it does not know is Broken.
+func (o *Operator) Settings(contractName string) ([]Setting, error) {
+	document, err := o.document()
+	if err != nil {
+		return nil, err
+	}
+	var settings []Setting
+	for _, m := range document.Members("NewClient") {
+		switch {
+		case m.Name == "contract" && !slices.Contains(m.Enum, contractName):
+			return nil, contract.Broken{{In: contract.InBody, Pointer: "/contract", Rule: contract.RuleEnum, Label: "contract", Limit: strings.Join(m.Enum, ", ")}}
+		case slices.Contains(m.Contracts, contractName):
+			settings = append(settings, Setting{m.Name, m.Sensitive, m, ""})
+		case m.Name == contractName:
+			for _, inner := range m.Members() {
+				settings = append(settings, Setting{inner.Name, inner.Sensitive, inner, m.Name})
+			}
+		}
+	}
+	return settings, nil
+}
+
+// put adds the settings to a request. Settings of a contract's own are an object, be it an empty one: the
+// document says what must be in it.
+func put(request map[string]any, r ClientRequest, known []Setting) error {
+	rest := len(r.Settings)
+	for _, s := range known {
+		target := request
+		if s.inside != "" {
+			inner, ok := request[s.inside].(map[string]any)
+			if !ok {
+				inner = map[string]any{}
+				request[s.inside] = inner
+			}
+			target = inner
+		}
+		if text, ok := r.Settings[s.Name]; ok {
+			target[s.Name] = valueOf(text, s.member.Type)
+			rest--
+		}
+	}
+	if rest == 0 {
+		return nil
+	}
+	var names []string
+	for _, s := range known {
+		names = append(names, s.Name)
+	}
+	for name := range r.Settings {
+		if !slices.Contains(names, name) {
+			return fmt.Errorf("the contract %s has no setting %q; it has %s", r.Contract, name, listed(names))
+		}
+	}
+	return nil
+}
+
+// valueOf is what a text stands for where a value of this type belongs; the text, where that is nothing.
+func valueOf(text, kind string) any {
+	switch {
+	case kind == "array":
+		return strings.Split(text, ",")
+	case kind == "boolean" && (text == "true" || text == "false"):
+		return text == "true"
+	}
+	return text
+}
+
+// scopes are those that a request asks for, and whether its contract demands any.
+func (o *Operator) scopes(r ClientRequest) (scopes []string, demanded bool, err error) {
+	document, err := contract.Load(o.documents, r.Contract)
+	if err != nil {
+		return nil, false, err
+	}
+	known := document.Scopes()
+	scopes = slices.Clone(r.Scopes)
+	if r.AllScopes {
+		scopes = known
+	}
+	for _, scope := range scopes {
+		if !slices.Contains(known, scope) {
+			return nil, false, fmt.Errorf("the contract %s has no scope %q; it has %s", r.Contract, scope, listed(known))
+		}
+	}
+	if len(scopes) == 0 && len(known) > 0 {
+		return nil, false, errors.New("a client without scopes could do nothing; the contract " + r.Contract + " has " + listed(known))
+	}
+	return append([]string{}, scopes...), len(known) > 0, nil
+}
+
+func listed(names []string) string {
+	if len(names) == 0 {
+		return "none"
+	}
+	return strings.Join(names, ", ")
+}
+
+// indispensable is what clients could never work without, or with, beyond what the document says.
+var indispensable = []struct {
+	contract api.NewClientContract
+	member   string
+	rule     contract.Rule
+	broken   func(api.NewClient) bool
+}{
+	{api.NewClientContractNetworkintl, "programId", contract.RuleRequired, func(n api.NewClient) bool { return n.ProgramID == nil }},
+	{api.NewClientContractAccosa, "messageKeyIds", contract.RuleRequired, keyless},
+	{api.NewClientContractAccosa, "accosa.fixedIv", contract.RuleRequired, func(n api.NewClient) bool {
+		return n.IvMode != nil && *n.IvMode == api.NewClientIvModeFixed && n.Accosa.FixedIv == nil
+	}},
+	{api.NewClientContractAccosa, "ivMode", contract.RuleValue, func(n api.NewClient) bool {
+		return n.Accosa.FixedIv != nil && (n.IvMode == nil || *n.IvMode != api.NewClientIvModeFixed)
+	}},
+	{api.NewClientContractCreditplus, "messageKeyIds", contract.RuleRequired, func(n api.NewClient) bool {
+		return (n.EncryptionRequired == nil || *n.EncryptionRequired) && keyless(n)
+	}},
+}
+
+func keyless(n api.NewClient) bool { return n.MessageKeyIds == nil || len(*n.MessageKeyIds) == 0 }
+
+// lacking tells what a client could never work without, nil for one that could.
+func lacking(n api.NewClient) error {
+	var broken contract.Broken
+	for _, i := range indispensable {
+		if i.contract == n.Contract && i.broken(n) {
+			broken = append(broken, contract.Violation{In: contract.InBody, Pointer: "/" + strings.ReplaceAll(i.member, ".", "/"), Rule: i.rule, Label: i.member})
+		}
+	}
+	if broken == nil {
+		return nil
+	}
+	return broken
+}

@@ -1,0 +1,186 @@
+package issuer_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"pinvault/impl/contract"
+	"pinvault/impl/issuer"
+	"pinvault/impl/pin"
+	"pinvault/openapi"
+)
+
+func operator() (*issuer.Operator, *fakeVault) {
+	v := newFakeVault()
+	v.secret = "secret"
+	return issuer.NewOperator(v, openapi.Documents), v
+}
+
+// accosa are the settings that an Accosa client cannot do without, with some changed; "" leaves one out.
+func accosa(changed ...string) map[string]string {
+	all := map[string]string{"clientId": "2000", "bankId": "7000", "entityId": "100", "secureCode": "open-sesame", "messageKeyIds": "k1,k2"}
+	for pair := range slices.Chunk(changed, 2) {
+		if all[pair[0]] = pair[1]; pair[1] == "" {
+			delete(all, pair[0])
+		}
+	}
+	return all
+}
+
+func TestOperatorMakesClientsAsTheAPIDoes(t *testing.T) {
+	t.Parallel()
+	for _, tc := range []struct {
+		name    string
+		request issuer.ClientRequest
+		want    pin.Client
+		apiKey  bool
+	}{
+		{"with some scopes",
+			issuer.ClientRequest{Contract: "thredd", ProgramID: "p-1", Name: "Call centre", Scopes: []string{"pins:write", "pins:read"}},
+			pin.Client{Contract: "thredd", ProgramID: "p-1", Name: "Call centre", Scopes: []string{"pins:write", "pins:read"}}, false},
+		{"with all scopes",
+			issuer.ClientRequest{Contract: "networkintl", ProgramID: "p-1", Name: "IVR", AllScopes: true,
+				Settings: map[string]string{"bankId": "NIC", "pinKeyIds": "a,b", "asymmetricAlias": "true"}},
+			pin.Client{Contract: "networkintl", ProgramID: "p-1", Name: "IVR", Scopes: []string{"pins:change"},
+				Settings: pin.ClientSettings{BankID: "NIC", PINKeyIDs: []string{"a", "b"}, AsymmetricAlias: true}}, false},
+		{"of Credit+, whose clients must encrypt unless it is said",
+			issuer.ClientRequest{Contract: "creditplus", Name: "Helpdesk", AllScopes: true, Settings: map[string]string{"messageKeyIds": "k1"}},
+			pin.Client{Contract: "creditplus", Name: "Helpdesk", Scopes: []string{"tries:reset"},
+				Settings: pin.ClientSettings{EncryptionRequired: true, MessageKeyIDs: []string{"k1"}}}, false},
+		{"of Credit+, in clear and without keys",
+			issuer.ClientRequest{Contract: "creditplus", Name: "Helpdesk", AllScopes: true, Settings: map[string]string{"encryptionRequired": "false"}},
+			pin.Client{Contract: "creditplus", Name: "Helpdesk", Scopes: []string{"tries:reset"}}, false},
+		{"with an API key, for which there are no scopes",
+			issuer.ClientRequest{Contract: "hashdt", Name: "App", AllScopes: true}, pin.Client{Contract: "hashdt", Name: "App", Scopes: []string{}}, true},
+		{"of Accosa, with a fixed IV",
+			issuer.ClientRequest{Contract: "accosa", Name: "Wallet", Settings: accosa("ivMode", "fixed", "fixedIv", strings.Repeat("A1", 16))},
+			pin.Client{Contract: "accosa", Name: "Wallet", Scopes: []string{}, Settings: pin.ClientSettings{MessageKeyIDs: []string{"k1", "k2"},
+				IVMode: "fixed", FixedIV: strings.Repeat("A1", 16), PartnerClientID: "2000", BankID: "7000", EntityID: "100", SecureCodeMAC: []byte("OPEN-SESAME")}}, true},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			t.Parallel()
+			o, v := operator()
+			made, err := o.CreateClient(t.Context(), tc.request)
+			require.NoError(t, err)
+			require.Equal(t, tc.want, v.client)
+			want := issuer.Credentials{ClientID: "client-2", ClientSecret: "secret"}
+			if tc.apiKey {
+				want = issuer.Credentials{ClientID: "client-2", APIKey: "client-2.secret"}
+			}
+			require.Equal(t, want, made)
+		})
+	}
+}
+
+func TestOperatorRefusesClientsThatCouldNeverWork(t *testing.T) {
+	t.Parallel()
+	for _, tc := range []struct {
+		name    string
+		request issuer.ClientRequest
+		says    string
+	}{
+		{"no such contract", issuer.ClientRequest{Contract: "../thredd", Name: "x"}, "body /contract: enum"},
+		{"no such scope", issuer.ClientRequest{Contract: "creditplus", Name: "x", Scopes: []string{"pins:read"}}, `no scope "pins:read"; it has tries:reset`},
+		{"a scope, where there are none", issuer.ClientRequest{Contract: "hashdt", Name: "x", Scopes: []string{"pins:write"}}, "it has none"},
+		{"no scope at all", issuer.ClientRequest{Contract: "thredd", Name: "x"}, "could do nothing"},
+		{"no such setting", issuer.ClientRequest{Contract: "creditplus", Name: "x", AllScopes: true, Settings: map[string]string{"bankId": "1"}},
+			`no setting "bankId"; it has encryptionRequired, messageKeyIds`},
+		{"a setting that the document does not let stand", issuer.ClientRequest{Contract: "accosa", Name: "x", Settings: accosa("bankId", "seven")}, "body /accosa/bankId: pattern"},
+		{"no boolean", issuer.ClientRequest{Contract: "creditplus", Name: "x", AllScopes: true, Settings: map[string]string{"encryptionRequired": "maybe"}}, "type boolean"},
+		{"Network International without a program", issuer.ClientRequest{Contract: "networkintl", Name: "x", AllScopes: true, Settings: map[string]string{"bankId": "NIC"}},
+			"body /programId: required"},
+		{"Network International without a bank", issuer.ClientRequest{Contract: "networkintl", ProgramID: "p-1", Name: "x", AllScopes: true}, "body /networkintl/bankId: required"},
+		{"Accosa without headers", issuer.ClientRequest{Contract: "accosa", Name: "x", Settings: map[string]string{"messageKeyIds": "k"}}, "body /accosa/secureCode: required"},
+		{"Accosa without keys", issuer.ClientRequest{Contract: "accosa", Name: "x", Settings: accosa("messageKeyIds", "")}, "body /messageKeyIds: required"},
+		{"Accosa with a fixed IV that nobody knows", issuer.ClientRequest{Contract: "accosa", Name: "x", Settings: accosa("ivMode", "fixed")}, "body /accosa/fixedIv: required"},
+		{"Accosa with a fixed IV that nobody uses", issuer.ClientRequest{Contract: "accosa", Name: "x", Settings: accosa("fixedIv", strings.Repeat("A1", 16))}, "body /ivMode: value"},
+		{"Credit+ that must encrypt without keys", issuer.ClientRequest{Contract: "creditplus", Name: "x", AllScopes: true, Settings: map[string]string{"encryptionRequired": "true"}},
+			"body /messageKeyIds: required"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			t.Parallel()
+			o, v := operator()
+			_, err := o.CreateClient(t.Context(), tc.request)
+			require.ErrorContains(t, err, tc.says)
+			require.Zero(t, v.client)
+			require.NotContains(t, err.Error(), "open-sesame")
+		})
+	}
+}
+
+func TestOperatorRotates(t *testing.T) {
+	t.Parallel()
+	o, v := operator()
+	_, err := o.RotateClient(t.Context(), "client-2", 31*24*time.Hour)
+	require.ErrorContains(t, err, "body /overlapSeconds: maximum")
+	v.clients = []pin.Client{{ID: "client-2", Contract: "thredd"}}
+	rotated, err := o.RotateClient(t.Context(), "client-2", 24*time.Hour)
+	require.NoError(t, err)
+	require.Equal(t, 24*time.Hour, v.overlap)
+	require.Equal(t, "secret", rotated.ClientSecret)
+}
+
+// manyPrograms is a vault with more programs than stand on a page.
+type manyPrograms struct {
+	*fakeVault
+	ids   []string
+	fails bool
+}
+
+func (v manyPrograms) Programs(_ context.Context, page pin.Page) ([]pin.Program, error) {
+	var out []pin.Program
+	for _, id := range v.ids {
+		if id > page.After && len(out) < page.Limit {
+			out = append(out, pin.Program{ID: id})
+		}
+	}
+	if v.fails && page.After != "" {
+		return nil, errors.New("the second page is gone")
+	}
+	return out, nil
+}
+
+func TestOperatorListsPageAfterPage(t *testing.T) {
+	t.Parallel()
+	v := manyPrograms{fakeVault: newFakeVault()}
+	for i := range 150 {
+		v.ids = append(v.ids, fmt.Sprintf("p-%03d", i))
+	}
+	var found []string
+	for p, err := range issuer.NewOperator(v, openapi.Documents).Programs(t.Context()) {
+		require.NoError(t, err)
+		found = append(found, p.ProgramID)
+	}
+	require.Equal(t, v.ids, found)
+
+	v.fails = true
+	var last error
+	rows := 0
+	for _, err := range issuer.NewOperator(v, openapi.Documents).Programs(t.Context()) {
+		last = err
+		rows++
+	}
+	require.ErrorContains(t, last, "the second page is gone")
+	require.Less(t, rows, 150)
+}
+
+func TestSentencesListWhatThereIs(t *testing.T) {
+	t.Parallel()
+	for want, v := range map[string]contract.Violation{
+		"--contract must be one of: a, b.":    {Rule: contract.RuleEnum, Limit: "a, b", Label: "contract"},
+		"--setting x must be true or false.":  {Rule: contract.RuleType, Limit: "boolean"},
+		"--setting x must be of type string.": {Rule: contract.RuleType, Limit: "string"},
+		"--name is required.":                 {Rule: contract.RuleRequired, Label: "name"},
+	} {
+		name, _, _ := strings.Cut(want, " must")
+		name, _, _ = strings.Cut(name, " is")
+		require.Equal(t, want, issuer.Sentence(v, name))
+	}
+}
