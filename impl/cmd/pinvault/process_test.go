@@ -8,10 +8,8 @@ import (
 	"maps"
 	"os"
 	"os/exec"
-	"os/signal"
 	"slices"
 	"strings"
-	"syscall"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -25,7 +23,7 @@ const asCommand = "PINVAULT_TEST_AS_COMMAND=1"
 func TestMain(m *testing.M) {
 	name, value, _ := strings.Cut(asCommand, "=")
 	if os.Getenv(name) == value {
-		ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+		ctx, stop := untilTold(context.Background())
 		code := run(ctx, os.Args[1:])
 		stop()
 		os.Exit(code)
@@ -55,7 +53,13 @@ type process struct {
 // test ends.
 func serveProcess(t testing.TB, env []string, args ...string) *process {
 	t.Helper()
-	p := &process{Cmd: pinvault(t, append([]string{"serve", "--listen", "127.0.0.1:0", "--public-url", "http://pinvault.test"}, args...)...), log: &buffer{}, out: &buffer{}}
+	return serveAs(t, env, append([]string{"serve", "--listen", "127.0.0.1:0", "--public-url", "http://pinvault.localhost"}, args...)...)
+}
+
+// serveAs is serveProcess with nothing but the arguments given.
+func serveAs(t testing.TB, env []string, args ...string) *process {
+	t.Helper()
+	p := &process{Cmd: pinvault(t, args...), log: &buffer{}, out: &buffer{}}
 	p.Env = append(p.Env, env...)
 	p.Stdout = p.out
 	stderr, err := p.StderrPipe()

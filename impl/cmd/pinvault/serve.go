@@ -39,6 +39,9 @@ func (c *serveCommand) Run(ctx context.Context) (err error) {
 	if err := readySchema(ctx, db, c.Sandbox || c.Embedded()); err != nil {
 		return err
 	}
+	for _, weak := range c.WeakSettings() {
+		log.Warn("weak setting", "setting", weak.Setting, "why", weak.Why)
+	}
 	listener, err := listen(ctx, c.Serve)
 	if err != nil {
 		return err
