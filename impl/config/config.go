@@ -113,7 +113,9 @@ type Serve struct {
 	Docs               bool           `name:"docs" env:"PINVAULT_DOCS" default:"true" negatable:"" help:"Serve the contracts at /docs and /openapi. On unless --no-docs."`
 	Listen             string         `name:"listen" env:"PINVAULT_LISTEN" default:"127.0.0.1:8080" placeholder:"HOST:PORT" help:"Where to listen. Default: ${default}."`
 	PublicURL          string         `name:"public-url" env:"PINVAULT_PUBLIC_URL" placeholder:"URL" help:"The URL under which clients reach this server; the issuer of its tokens. Default: http://HOST:PORT."`
-	TLSCertificate     string         `name:"tls-certificate" env:"PINVAULT_TLS_CERTIFICATE" type:"path" placeholder:"FILE" help:"Certificate chain in PEM, to serve HTTPS."`
+	AdminListen        string         `name:"admin-listen" env:"PINVAULT_ADMIN_LISTEN" placeholder:"HOST:PORT" help:"A listener for operators: /metrics, which is then not on the public one, /livez, /readyz and profiles at /debug/pprof/. It asks nobody who they are: keep it inside. Default: none."`
+	MaxConnections     int            `name:"max-connections" env:"PINVAULT_MAX_CONNECTIONS" default:"1000" placeholder:"N" help:"How many connections are served at once; more wait. Default: ${default}. 0: no limit."`
+	TLSCertificate     string         `name:"tls-certificate" env:"PINVAULT_TLS_CERTIFICATE" type:"path" placeholder:"FILE" help:"Certificate chain in PEM, to serve HTTPS. It and its key are read again when their files change."`
 	TLSKey             string         `name:"tls-key" env:"PINVAULT_TLS_KEY" type:"path" placeholder:"FILE" help:"The certificate's key in PEM."`
 	TrustedProxies     []netip.Prefix `name:"trusted-proxies" env:"PINVAULT_TRUSTED_PROXIES" placeholder:"CIDR,…" help:"Proxies whose X-Forwarded-For is believed, as CIDR. Default: none."`
 	PINSessionLifetime time.Duration  `name:"pin-session-lifetime" env:"PINVAULT_PIN_SESSION_LIFETIME" default:"5m" help:"How long a link to the hosted PIN page serves. Default: ${default}."`
@@ -140,6 +142,12 @@ func (s *Serve) Validate() error {
 	}
 	if s.RequestTimeout <= 0 {
 		return errors.New("--request-timeout must be more than 0, such as 10s")
+	}
+	if s.MaxConnections < 0 {
+		return errors.New("--max-connections must not be less than 0")
+	}
+	if _, _, err := net.SplitHostPort(s.AdminListen); s.AdminListen != "" && err != nil {
+		return errors.New("--admin-listen must be an address such as 127.0.0.1:9090")
 	}
 	if s.Shutdown < 0 {
 		return errors.New("--shutdown-timeout must not be less than 0")

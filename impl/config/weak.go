@@ -40,6 +40,9 @@ func (s *Serve) WeakSettings() []Weak {
 	if file := s.file(); file != "" && SharedFile(file) {
 		found = append(found, Weak{"database-url", fmt.Sprintf("others on this machine can read or change %s: chmod 600 it", file)})
 	}
+	if s.TLSKey != "" && SharedFile(s.TLSKey) {
+		found = append(found, Weak{"tls-key", fmt.Sprintf("others on this machine can read or change %s: chmod 600 it", s.TLSKey)})
+	}
 	if slices.ContainsFunc(s.TrustedProxies, func(p netip.Prefix) bool { return p.Bits() == 0 }) {
 		found = append(found, Weak{"trusted-proxies", "everybody is trusted, so that a caller writes any address into the audit trail: name the proxies"})
 	}

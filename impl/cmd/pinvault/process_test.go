@@ -43,9 +43,10 @@ func pinvault(t testing.TB, args ...string) *exec.Cmd {
 // process is a running pinvault serve.
 type process struct {
 	*exec.Cmd
-	url string
-	log *buffer
-	out *buffer
+	url   string
+	admin string
+	log   *buffer
+	out   *buffer
 }
 
 // serveProcess starts a server on a free port and returns when it serves, which it logs at level INFO. All
@@ -59,8 +60,15 @@ func serveProcess(t testing.TB, env []string, args ...string) *process {
 // serveAs is serveProcess with nothing but the arguments given.
 func serveAs(t testing.TB, env []string, args ...string) *process {
 	t.Helper()
-	p := &process{Cmd: pinvault(t, args...), log: &buffer{}, out: &buffer{}}
-	p.Env = append(p.Env, env...)
+	c := pinvault(t, args...)
+	c.Env = append(c.Env, env...)
+	return serveCommandOf(t, c)
+}
+
+// serveCommandOf starts a server by any command.
+func serveCommandOf(t testing.TB, c *exec.Cmd) *process {
+	t.Helper()
+	p := &process{Cmd: c, log: &buffer{}, out: &buffer{}}
 	p.Stdout = p.out
 	stderr, err := p.StderrPipe()
 	require.NoError(t, err)
@@ -71,9 +79,9 @@ func serveAs(t testing.TB, env []string, args ...string) *process {
 		line, err := lines.ReadString('\n')
 		_, _ = p.log.Write([]byte(line))
 		require.NoError(t, err, "the server ended before it served: %s", p.log)
-		var entry struct{ Msg, Listen string }
+		var entry struct{ Msg, Listen, Admin string }
 		if json.Unmarshal([]byte(line), &entry) == nil && entry.Msg == "serving" {
-			p.url = "http://" + entry.Listen
+			p.url, p.admin = "http://"+entry.Listen, "http://"+entry.Admin
 		}
 	}
 	go func() { _, _ = io.Copy(p.log, lines) }()
