@@ -10,9 +10,9 @@ import (
 	"pinvault/impl/pin"
 )
 
-// shelf is a store of one session.
+// shelf is a vault of one session.
 type shelf struct {
-	Store
+	Vault
 	session pin.Session
 }
 
@@ -23,21 +23,29 @@ func (s shelf) Session(_ context.Context, id string) (pin.Session, error) {
 	return s.session, nil
 }
 
+// kept is what is kept of a secret of a session's link.
+func kept(t *testing.T, s *Sessions, id, secret string) []byte {
+	t.Helper()
+	mac, err := s.keep(linkSecret, id, secret)
+	require.NoError(t, err)
+	return mac
+}
+
 // A link is made again from its session's id. After a rotation of the keys it would be another one, which
 // is said and not handed out.
 func TestASecretIsMadeAgainUnlessTheKeysHaveChanged(t *testing.T) {
 	t.Parallel()
-	s := New(nil, nil, plain{}, 0, nil, nil)
+	s := New(nil, unprotected{}, 0, nil, nil)
 	secret, err := s.secret("session")
 	require.NoError(t, err)
 	require.Len(t, secret, 43, "256 bits")
 
-	s.store = shelf{session: pin.Session{ID: "session", SecretHash: hash(secret)}}
+	s.vault = shelf{session: pin.Session{ID: "session", SecretMAC: kept(t, s, "session", secret)}}
 	again, err := s.Secret(t.Context(), "session")
 	require.NoError(t, err)
 	require.Equal(t, secret, again)
 
-	s.store = shelf{session: pin.Session{ID: "session", SecretHash: hash("made under another key")}}
+	s.vault = shelf{session: pin.Session{ID: "session", SecretMAC: kept(t, s, "session", "made under another key")}}
 	again, err = s.Secret(t.Context(), "session")
 	require.Equal(t, pin.Conflict, pin.CodeOf(err))
 	require.Empty(t, again)
@@ -49,7 +57,7 @@ func TestASecretIsMadeAgainUnlessTheKeysHaveChanged(t *testing.T) {
 func TestCheck(t *testing.T) {
 	t.Parallel()
 	at := time.Date(2026, time.March, 1, 9, 30, 0, 0, time.UTC)
-	s := New(nil, nil, plain{}, 0, func() time.Time { return at }, nil)
+	s := New(nil, unprotected{}, 0, func() time.Time { return at }, nil)
 	for name, c := range map[string]struct {
 		state   pin.SessionState
 		left    int
@@ -72,11 +80,16 @@ func TestCheck(t *testing.T) {
 	require.NoError(t, s.check(pin.Session{State: pin.SessionExchanged, ExpiresAt: at.Add(time.Second)}, pin.SessionExchanged), "one try at the secret is enough")
 }
 
-// Nothing is right where nothing was kept: a session that was not exchanged has no token.
+// Nothing is right where nothing was kept: a session that was not exchanged has no token. A secret serves
+// its own session, and as what it is.
 func TestSame(t *testing.T) {
 	t.Parallel()
-	require.True(t, same("secret", hash("secret")))
-	require.False(t, same("secret", hash("other")))
-	require.False(t, same("", nil))
-	require.False(t, same("secret", nil))
+	s := New(nil, unprotected{}, 0, nil, nil)
+	mac := kept(t, s, "session", "secret")
+	require.True(t, s.same(linkSecret, "session", "secret", mac))
+	require.False(t, s.same(linkSecret, "session", "other", mac))
+	require.False(t, s.same(linkSecret, "another", "secret", mac))
+	require.False(t, s.same(pageToken, "session", "secret", mac))
+	require.False(t, s.same(linkSecret, "session", "", nil))
+	require.False(t, s.same(linkSecret, "session", "secret", nil))
 }
