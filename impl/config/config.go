@@ -222,3 +222,10 @@ func Loopback(host string) bool {
 	ip, err := netip.ParseAddr(host)
 	return err == nil && ip.Unmap().IsLoopback()
 }
+
+// SecureOrigin tells whether a page of this origin cannot have been changed on its way: every origin that
+// does not begin with http://, and this machine's own.
+func SecureOrigin(origin string) bool {
+	u, err := url.Parse(origin)
+	return err == nil && (u.Scheme != "http" || Loopback(u.Hostname()))
+}

@@ -173,3 +173,14 @@ func TestWeakSettingsAreToldOf(t *testing.T) {
 		})
 	}
 }
+
+func TestOriginsAreSecureUnlessTheyAreHTTPOnTheNetwork(t *testing.T) {
+	t.Parallel()
+	for origin, want := range map[string]bool{
+		"https://bank.example": true, "http://bank.example": false, "http://bank.example:8080": false, "http://192.0.2.1": false,
+		"http://localhost:3000": true, "http://127.0.0.1:3000": true, "http://app.localhost": true, "http://localhost.bank.example": false,
+		"capacitor://localhost": true, "://": false,
+	} {
+		require.Equal(t, want, SecureOrigin(origin), origin)
+	}
+}

@@ -95,12 +95,16 @@ func build(ctx context.Context, c config.Serve, s surroundings) (http.Handler, e
 		return nil, err
 	}
 	sessions := pinsession.New(vault, ring, c.PINSessionLifetime, s.now, s.rand)
-	pages, err := hosted.New(sessions, hosted.Options{PublicURL: c.PublicURL, Sandbox: c.Sandbox, Now: s.now, Rand: s.rand})
+	embeds := func(string) bool { return true } // a sandbox's page may be tried from everywhere
+	if !c.Sandbox {
+		embeds = config.SecureOrigin
+	}
+	pages, err := hosted.New(sessions, hosted.Options{PublicURL: c.PublicURL, Sandbox: c.Sandbox, Embeds: embeds, Now: s.now, Rand: s.rand})
 	if err != nil {
 		return nil, err
 	}
 	apis := map[string]server.API{
-		"issuer":    issuer.New(vault, once),
+		"issuer":    issuer.New(issuer.Embeddable(vault, embeds), once),
 		thredd.Name: thredd.New(vault, once, threddTokens(tokens)),
 
 		accosa.Name:      accosa.New(vault, ring, documents[accosa.Name], once, s.now, s.rand),

@@ -1,12 +1,23 @@
 package main
 
 import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
 	"database/sql"
+	"encoding/json"
+	"encoding/pem"
+	"errors"
 	"fmt"
 	"io"
+	"math/big"
 	"net"
 	"net/http"
+	"net/url"
 	"os"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
@@ -16,6 +27,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"pinvault/impl/contract/contracttest"
+	"pinvault/impl/pin"
 	"pinvault/impl/store/storetest"
 )
 
@@ -176,4 +188,72 @@ func TestServerTakesSoManyConnections(t *testing.T) {
 	require.Error(t, err)
 	require.NoError(t, open[0].Close())
 	require.Equal(t, http.StatusOK, statusOf(t, p.url+"/livez"))
+}
+
+// Over TLS of its own: browsers are told to stay with it, and the certificate is taken from its files when
+// they change. In production pages are embedded by secure origins alone.
+func TestProductionServerOverTLS(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	cert, key := filepath.Join(dir, "chain.pem"), filepath.Join(dir, "key.pem")
+	write := func() {
+		private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+		require.NoError(t, err)
+		template := &x509.Certificate{SerialNumber: big.NewInt(time.Now().UnixNano()), NotAfter: time.Now().Add(time.Hour), DNSNames: []string{"pinvault.localhost"}}
+		der, err := x509.CreateCertificate(rand.Reader, template, template, &private.PublicKey, private)
+		require.NoError(t, err)
+		pkcs8, err := x509.MarshalPKCS8PrivateKey(private)
+		require.NoError(t, err)
+		require.NoError(t, os.WriteFile(cert, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), 0o600))
+		require.NoError(t, os.WriteFile(key, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: pkcs8}), 0o600))
+	}
+	write()
+	env, database := keysFor(t), storetest.SQLite(t)
+	p := serveAs(t, env, "serve", "--listen", "127.0.0.1:0", "--database-url", database, "--tls-certificate", cert, "--tls-key", key)
+	_, vault := vaultOf(t, env, database)
+	client, secret, err := vault.CreateClient(t.Context(), pin.Client{Contract: "issuer", Name: "control plane", Scopes: []string{"programs:write"}}, "", pin.Memo{})
+	require.NoError(t, err)
+
+	address := strings.TrimPrefix(p.url, "http://")
+	serial := func() string {
+		c, err := tls.Dial("tcp", address, &tls.Config{InsecureSkipVerify: true}) //nolint:gosec,noctx // the test's own
+		require.NoError(t, err)
+		defer func() { _ = c.Close() }()
+		return c.ConnectionState().PeerCertificates[0].SerialNumber.String()
+	}
+	first := serial()
+	write()
+	require.Eventually(t, func() bool { return serial() != first }, 20*time.Second, 50*time.Millisecond)
+
+	browser := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}} //nolint:gosec // the test's own
+	t.Cleanup(browser.CloseIdleConnections)
+	send := func(r *http.Request) (int, string) {
+		t.Helper()
+		reply, err := browser.Do(r)
+		require.NoError(t, err)
+		body, err := io.ReadAll(reply.Body)
+		require.NoError(t, errors.Join(err, reply.Body.Close()))
+		require.Equal(t, "max-age=31536000", reply.Header.Get("Strict-Transport-Security"))
+		return reply.StatusCode, string(body)
+	}
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "https://"+address+"/oauth2/token", strings.NewReader(url.Values{
+		"grant_type": {"client_credentials"}, "client_id": {client.ID}, "client_secret": {secret}}.Encode()))
+	require.NoError(t, err)
+	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	status, body := send(r)
+	require.Equal(t, http.StatusOK, status, body)
+	var token struct {
+		Value string `json:"access_token"`
+	}
+	require.NoError(t, json.Unmarshal([]byte(body), &token))
+	for origin, want := range map[string]int{"https://bank.example": 201, "http://localhost:3000": 201, "http://bank.example": 422} {
+		for _, setting := range []string{`"frameAncestors":["` + origin + `"]`, `"parentOrigin":"` + origin + `"`} {
+			r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "https://"+address+"/issuer/v1/programs", strings.NewReader(`{"name":"Gift cards",`+setting+`}`))
+			require.NoError(t, err)
+			r.Header.Set("Content-Type", "application/json")
+			r.Header.Set("Authorization", "Bearer "+token.Value)
+			status, body := send(r)
+			require.Equal(t, want, status, "%s %s", setting, body)
+		}
+	}
 }
