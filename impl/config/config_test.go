@@ -141,7 +141,7 @@ func TestWeakSettingsAreToldOf(t *testing.T) {
 	require.NoError(t, os.WriteFile(file, nil, 0o600))
 	open := filepath.Join(t.TempDir(), "pinvault.db")
 	require.NoError(t, os.WriteFile(open, nil, 0o600))
-	require.NoError(t, os.Chmod(open, 0o644)) //nolint:gosec // that is what is told of
+	require.NoError(t, os.Chmod(open, 0o644))
 	everybody, machine := netip.MustParsePrefix("0.0.0.0/0"), netip.MustParsePrefix("192.0.2.1/32")
 	for name, test := range map[string]struct {
 		change func(*Serve)

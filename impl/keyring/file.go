@@ -76,15 +76,17 @@ const minDistinct = 16
 
 // CheckMasterKey refuses 32 bytes that no random source would give: a text, one byte or a few over and over, a series.
 func CheckMasterKey(key []byte) error {
-	seen := map[byte]bool{}
-	series := true
-	for i, b := range key {
-		seen[b] = true
-		series = series && (i == 0 || b-key[i-1] == key[1]-key[0])
+	if len(key) != keySize {
+		return errMasterKey
+	}
+	seen, steps := map[byte]bool{}, map[byte]bool{}
+	last := key[0]
+	for _, b := range key[1:] {
+		seen[b], steps[b-last] = true, true
+		last = b
 	}
 	text := utf8.Valid(key) && !bytes.ContainsFunc(key, func(r rune) bool { return !unicode.IsPrint(r) && !unicode.IsSpace(r) })
-	half := len(key) / 2
-	if len(seen) < minDistinct || series || text || bytes.Equal(key[:half], key[half:]) {
+	if len(seen) < minDistinct || len(steps) == 1 || text || bytes.Equal(key[:keySize/2], key[keySize/2:]) {
 		return errWeakKey
 	}
 	return nil

@@ -66,7 +66,7 @@ func echo(w http.ResponseWriter, r *http.Request) {
 
 // insecure trusts the certificate of the test.
 func insecure(change func(*tls.Config)) *tls.Config {
-	c := &tls.Config{InsecureSkipVerify: true, ServerName: "localhost"} //nolint:gosec // the test's own
+	c := &tls.Config{InsecureSkipVerify: true, ServerName: "localhost"}
 	if change != nil {
 		change(c)
 	}
@@ -156,15 +156,15 @@ func TestFramingIsFoundHoweverItComes(t *testing.T) {
 		{"Content-Length:\nTransfer-Encoding: chunked\n", true},
 	} {
 		for _, cut := range []func(io.Reader) io.Reader{func(r io.Reader) io.Reader { return r }, iotest.OneByteReader, iotest.HalfReader} {
-			f, in, buffer, found := framing{}, cut(strings.NewReader(test.text)), make([]byte, 64), false
+			f, in, buffer := framing{}, cut(strings.NewReader(test.text)), make([]byte, 64)
 			for {
 				n, err := in.Read(buffer)
-				found = f.twoWays(buffer[:n])
+				f.twoWays(buffer[:n])
 				if err != nil {
 					break
 				}
 			}
-			require.Equal(t, test.want, found, "%q", test.text)
+			require.Equal(t, test.want, f.found, "%q", test.text)
 		}
 	}
 }
@@ -190,7 +190,7 @@ func TestTLSHasNoCBCAndSpeaksHTTP2(t *testing.T) {
 		}, false},
 		{"TLS 1.1", func(c *tls.Config) { c.MinVersion, c.MaxVersion = tls.VersionTLS10, tls.VersionTLS11 }, false},
 	} {
-		c, err := tls.Dial("tcp", address, insecure(test.change)) //nolint:noctx // it ends with the test's server
+		c, err := tls.Dial("tcp", address, insecure(test.change))
 		require.Equal(t, test.taken, err == nil, test.name)
 		if c != nil {
 			require.NoError(t, c.Close())

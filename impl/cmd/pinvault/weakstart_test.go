@@ -55,7 +55,7 @@ func TestServerRefusesToStartWeak(t *testing.T) {
 			require.NoError(t, err)
 			file := filepath.Join(t.TempDir(), "config.json")
 			require.NoError(t, os.WriteFile(file, []byte(`{"master-key": "`+string(key)+`"}`), 0o600))
-			require.NoError(t, os.Chmod(file, 0o644)) //nolint:gosec // that is what is refused
+			require.NoError(t, os.Chmod(file, 0o644))
 			return nil, []string{"--config", file}
 		}, "--insecure-key-files"},
 	} {
@@ -102,7 +102,7 @@ func TestServerTellsOfWeakSettingsOnce(t *testing.T) {
 	serveProcess(t, keysFor(t), "--database-url", storetest.SQLite(t))
 	file := strings.TrimPrefix(database, "sqlite://")
 	require.NoError(t, os.WriteFile(file, nil, 0o600))
-	require.NoError(t, os.Chmod(file, 0o644)) //nolint:gosec // that is what is told of
+	require.NoError(t, os.Chmod(file, 0o644))
 	p := serveProcess(t, keysFor(t), "--database-url", database, "--trusted-proxies", "192.0.2.0/24,0.0.0.0/0,::/0")
 	require.Equal(t, 2, strings.Count(p.log.String(), `"level":"WARN"`), "%s", p.log)
 	require.Equal(t, 1, strings.Count(p.log.String(), `"setting":"database-url"`))
