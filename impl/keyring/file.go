@@ -79,8 +79,8 @@ func CheckMasterKey(key []byte) error {
 	if len(key) != keySize {
 		return errMasterKey
 	}
-	seen, steps := map[byte]bool{}, map[byte]bool{}
 	last := key[0]
+	seen, steps := map[byte]bool{last: true}, map[byte]bool{}
 	for _, b := range key[1:] {
 		seen[b], steps[b-last] = true, true
 		last = b
