@@ -1920,10 +1920,10 @@ var swaggerSpec = []string{
 	"gV05mlXG15sF7prZOh3WPVNzf09tT6Dde1+u0QH/++//ALsFBrdOHywjyz6xXnN4yYgtbLNFsb4igf77",
 	"7/9sNcMH2o/HWdd1LhwIWBDXodxmftkNWmCZXe+99cbc001zsHtmTUk5Kuj01NqKyPxcg+HCLUtlq9oO",
 	"GrhhPtwGnBqIXNmogaIJm9a03SUQWTYvSlkc9mdziy+r5QRN90014ciN+WGZhkGMu65XwHWEVMlsBS10",
-	"KZZwSQIUj05IOpOtpkuBPDO/pqOMf0GBZ8sXWnU3NtLKtHQTdK4pWabs/8CO2xWB9mTtcuiE5jJrQoSd",
-	"Vo6sjkEZmgmezGN77dzc3MYBy8xI09w8s7rKIH+35n7UrHlt6U5QZrrVlvwXq7Cm3zc1PebNbSWuebW7",
-	"WsO8nHhDmj5k1ZF+8rAuveeLaDdRDiDNSGTXMQWZZ1j/anvlR5ZXOt0efpsJMqJ3RBrtCBIsgtznElyt",
-	"/n8AAAD//w==",
+	"KZZwSQIUj05IOpOtpkuBPDO/pqOMf0GBZ8sXWnUbU36K72w06Lhz0m1orZXp7SYMXVPETNn/ARqwawR9",
+	"ylrq0BvN5dqECDs9HVmtgzI0EzyZx/Yiurm5nwMWnhGruYtmdZWt5d2aG1OzdralW0KZ6V9b8miswpoO",
+	"4NR0nTf3l7h21u6yDfNy4g1pOpNVR/rJ2wfpPV/cCBP3AGKNRHZBU5D5ivWvtnt+ZLmn0/bht5kgI3pH",
+	"pNGXIOUiyL0wwdXq/wcAAP//",
 }
 
 // decodeSpec returns the embedded OpenAPI spec as raw JSON bytes,

@@ -8,7 +8,9 @@ package config
 import (
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
+	"net"
 	"net/netip"
 	"net/url"
 	"os"
@@ -37,8 +39,11 @@ func (d Database) Embedded() bool { return strings.HasPrefix(d.DatabaseURL, "sql
 // Keys says where the keys are and what opens them.
 type Keys struct {
 	Keyset        string `name:"keyset" env:"PINVAULT_KEYSET" type:"path" placeholder:"FILE" help:"The keyset file. 'pinvault keys init' makes one."`
-	MasterKey     string `name:"master-key" env:"PINVAULT_MASTER_KEY" hidden:"" help:"The master key, 32 bytes in base64. Set it as an environment variable: a flag is seen by everybody on the machine."`
+	MasterKey     string `name:"master-key" env:"PINVAULT_MASTER_KEY" hidden:"" secret:"" help:"The master key, 32 bytes in base64. Set it as an environment variable: a flag is seen by everybody on the machine."`
 	MasterKeyFile string `name:"master-key-file" env:"PINVAULT_MASTER_KEY_FILE" type:"path" placeholder:"FILE" help:"The file that holds the master key (or set PINVAULT_MASTER_KEY)."`
+
+	InsecureKeyFiles    bool `name:"insecure-key-files" env:"PINVAULT_INSECURE_KEY_FILES" help:"Take a keyset or a master key from a file that others on this machine can read."`
+	InsecureSecretFlags bool `name:"insecure-secret-flags" env:"PINVAULT_INSECURE_SECRET_FLAGS" help:"Take the master key from --master-key, which everybody on this machine can read in the list of processes."`
 }
 
 const howToMakeKeys = `
@@ -67,11 +72,37 @@ func (k Keys) Master() ([]byte, error) {
 	if k.MasterKey != "" {
 		return []byte(k.MasterKey), nil
 	}
-	text, err := os.ReadFile(k.MasterKeyFile)
+	f, err := k.open("master key", k.MasterKeyFile)
 	if err != nil {
+		return nil, err
+	}
+	text, err := io.ReadAll(io.LimitReader(f, maxMasterKey))
+	if err = errors.Join(err, f.Close()); err != nil {
 		return nil, fmt.Errorf("master key: %w", err)
 	}
 	return text, nil
+}
+
+// maxMasterKey is more than a master key takes with all that may stand around it, in bytes.
+const maxMasterKey = 4 << 10
+
+// OpenKeyset opens the keyset file, unless others can read it.
+func (k Keys) OpenKeyset() (*os.File, error) { return k.open("keyset", k.Keyset) }
+
+// open opens a file of keys, unless others can read or change it.
+func (k Keys) open(what, path string) (*os.File, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", what, err)
+	}
+	info, err := f.Stat()
+	if err == nil && !k.InsecureKeyFiles && shared(info) {
+		err = fmt.Errorf("others on this machine can read or change %s (its mode is %#o): chmod 600 it, or say --insecure-key-files", path, info.Mode().Perm())
+	}
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("%s: %w", what, err), f.Close())
+	}
+	return f, nil
 }
 
 // Serve is what 'pinvault serve' can be told.
@@ -82,12 +113,15 @@ type Serve struct {
 	Docs               bool           `name:"docs" env:"PINVAULT_DOCS" default:"true" negatable:"" help:"Serve the contracts at /docs and /openapi. On unless --no-docs."`
 	Listen             string         `name:"listen" env:"PINVAULT_LISTEN" default:"127.0.0.1:8080" placeholder:"HOST:PORT" help:"Where to listen. Default: ${default}."`
 	PublicURL          string         `name:"public-url" env:"PINVAULT_PUBLIC_URL" placeholder:"URL" help:"The URL under which clients reach this server; the issuer of its tokens. Default: http://HOST:PORT."`
-	TLSCertificate     string         `name:"tls-certificate" env:"PINVAULT_TLS_CERTIFICATE" type:"path" placeholder:"FILE" help:"Certificate chain in PEM, to serve HTTPS."`
+	AdminListen        string         `name:"admin-listen" env:"PINVAULT_ADMIN_LISTEN" placeholder:"HOST:PORT" help:"A listener for operators: /metrics, which is then not on the public one, /livez, /readyz and profiles at /debug/pprof/. It asks nobody who they are: keep it inside. Default: none."`
+	MaxConnections     int            `name:"max-connections" env:"PINVAULT_MAX_CONNECTIONS" default:"1000" placeholder:"N" help:"How many connections are served at once; more wait. Default: ${default}. 0: no limit."`
+	TLSCertificate     string         `name:"tls-certificate" env:"PINVAULT_TLS_CERTIFICATE" type:"path" placeholder:"FILE" help:"Certificate chain in PEM, to serve HTTPS. It and its key are read again when their files change."`
 	TLSKey             string         `name:"tls-key" env:"PINVAULT_TLS_KEY" type:"path" placeholder:"FILE" help:"The certificate's key in PEM."`
 	TrustedProxies     []netip.Prefix `name:"trusted-proxies" env:"PINVAULT_TRUSTED_PROXIES" placeholder:"CIDR,…" help:"Proxies whose X-Forwarded-For is believed, as CIDR. Default: none."`
 	PINSessionLifetime time.Duration  `name:"pin-session-lifetime" env:"PINVAULT_PIN_SESSION_LIFETIME" default:"5m" help:"How long a link to the hosted PIN page serves. Default: ${default}."`
 	RequestTimeout     time.Duration  `name:"request-timeout" env:"PINVAULT_REQUEST_TIMEOUT" default:"10s" help:"How long a request may take. Default: ${default}."`
 	Shutdown           time.Duration  `name:"shutdown-timeout" env:"PINVAULT_SHUTDOWN_TIMEOUT" default:"20s" help:"How long requests under way may take once the server is told to stop. Default: ${default}."`
+	InsecureHTTP       bool           `name:"insecure-http" env:"PINVAULT_INSECURE_HTTP" help:"Take a public URL that begins with http:// although it is not this machine's: PINs and tokens travel in clear."`
 	CheckReplies       *bool          `name:"check-replies" env:"PINVAULT_CHECK_REPLIES" negatable:"" help:"Hold every reply against its document; one that breaks it is logged as an error and counted. Default: in a sandbox only."`
 	LogLevel           slog.Level     `name:"log-level" env:"PINVAULT_LOG_LEVEL" default:"INFO" placeholder:"LEVEL" help:"DEBUG, INFO, WARN or ERROR. Default: ${default}."`
 }
@@ -100,16 +134,43 @@ func (s *Serve) Validate() error {
 	if (s.TLSCertificate == "") != (s.TLSKey == "") {
 		return errors.New("--tls-certificate and --tls-key go together")
 	}
-	if u, err := url.Parse(s.Public(s.Listen)); err != nil || u.Host == "" || (u.Scheme != "http" && u.Scheme != "https") {
-		return errors.New("--public-url must be a URL such as https://pin.example.com")
+	if err := s.validatePublicURL(); err != nil {
+		return err
 	}
 	if s.PINSessionLifetime < time.Second || s.PINSessionLifetime > 24*time.Hour {
 		return errors.New("--pin-session-lifetime must be between 1s and 24h")
+	}
+	if s.RequestTimeout <= 0 {
+		return errors.New("--request-timeout must be more than 0, such as 10s")
+	}
+	if s.MaxConnections < 0 {
+		return errors.New("--max-connections must not be less than 0")
+	}
+	if _, _, err := net.SplitHostPort(s.AdminListen); s.AdminListen != "" && err != nil {
+		return errors.New("--admin-listen must be an address such as 127.0.0.1:9090")
+	}
+	if s.Shutdown < 0 {
+		return errors.New("--shutdown-timeout must not be less than 0")
 	}
 	if s.Sandbox {
 		return nil
 	}
 	return s.Missing()
+}
+
+// validatePublicURL refuses a public URL that no link could begin with, and in production one that
+// sends PINs over the network in clear.
+func (s *Serve) validatePublicURL() error {
+	u, err := url.Parse(s.Public(s.Listen))
+	switch {
+	case err != nil || u.Host == "" || u.Hostname() == "" || (u.Scheme != "http" && u.Scheme != "https"):
+		return errors.New("--public-url must be a URL such as https://pin.example.com")
+	case u.User != nil || u.RawQuery != "" || u.ForceQuery || u.Fragment != "" || strings.HasSuffix(s.PublicURL, "#"):
+		return errors.New("--public-url must be a URL such as https://pin.example.com, without credentials, query and fragment")
+	case u.Scheme == "http" && !s.Sandbox && !s.InsecureHTTP && !Loopback(u.Hostname()):
+		return fmt.Errorf("the public URL http://%s is not this machine's, and PINs and tokens would travel in clear: set --public-url to an https:// URL, or say --insecure-http", u.Host)
+	}
+	return nil
 }
 
 // ChecksReplies tells whether replies are held against their documents: as told, otherwise in a sandbox.
@@ -120,13 +181,51 @@ func (s *Serve) ChecksReplies() bool {
 	return s.Sandbox
 }
 
-// Public is the URL under which clients reach a server that listens on address.
+// Public is the URL under which clients reach a server that listens on address, which is that of
+// --listen with the port that it got.
 func (s *Serve) Public(address string) string {
 	switch {
 	case s.PublicURL != "":
 		return s.PublicURL
 	case s.TLSCertificate != "":
-		return "https://" + address
+		return "https://" + s.reachable(address)
 	}
-	return "http://" + address
+	return "http://" + s.reachable(address)
+}
+
+// reachable is an address that a client on this machine can call: the host is as it was told, and
+// localhost where that is every address there is.
+func (s *Serve) reachable(address string) string {
+	told, _, err := net.SplitHostPort(s.Listen)
+	_, port, portErr := net.SplitHostPort(address)
+	if err != nil || portErr != nil {
+		return address
+	}
+	if ip, err := netip.ParseAddr(told); told == "" || err == nil && ip.IsUnspecified() {
+		told = "localhost"
+	}
+	return net.JoinHostPort(told, port)
+}
+
+// TLS tells whether clients reach the server by TLS, its own or that of a proxy before it.
+func (s *Serve) TLS() bool {
+	return s.TLSCertificate != "" || strings.HasPrefix(strings.ToLower(s.PublicURL), "https://")
+}
+
+// Loopback tells whether a host is this machine to itself: localhost and the names below it (RFC 6761,
+// 6.3), 127.0.0.0/8 and ::1.
+func Loopback(host string) bool {
+	host = strings.ToLower(strings.TrimSuffix(host, "."))
+	if host == "localhost" || strings.HasSuffix(host, ".localhost") {
+		return true
+	}
+	ip, err := netip.ParseAddr(host)
+	return err == nil && ip.Unmap().IsLoopback()
+}
+
+// SecureOrigin tells whether a page of this origin cannot have been changed on its way: every origin that
+// does not begin with http://, and this machine's own.
+func SecureOrigin(origin string) bool {
+	u, err := url.Parse(origin)
+	return err == nil && (u.Scheme != "http" || Loopback(u.Hostname()))
 }

@@ -95,10 +95,10 @@ func (op *Operation) checkBody(r *http.Request) []Violation {
 	if media == nil && op.body.typeAlways {
 		return op.body.wrongType()
 	}
-	data, rule := read(r, op.document.maxBody)
+	data, rule := read(r, op.maxBody)
 	switch {
 	case rule == RuleSize:
-		return []Violation{{In: InSize, Rule: RuleSize, Limit: strconv.FormatInt(op.document.maxBody, 10)}}
+		return []Violation{{In: InSize, Rule: RuleSize, Limit: strconv.FormatInt(op.maxBody, 10)}}
 	case rule != "":
 		return []Violation{{In: InBody, Rule: rule}}
 	case len(data) > 0 && media == nil:
@@ -161,11 +161,11 @@ func described(media map[string]*mediaType, h http.Header) *mediaType {
 	return media[name]
 }
 
-// What is set aside for a body before it is read, in bytes: the word of its Content-Length, within
-// reason.
+// What is set aside for a body before any of it has come, in bytes: the word of its Content-Length, but
+// no more than nearly every body takes. A larger one gets its room as it comes.
 const (
 	minBuffer = 512
-	maxBuffer = 64 << 10
+	maxBuffer = 4 << 10
 )
 
 // read reads the body, at most limit bytes of it. The rule says why it could not: RuleSize, RuleRead.
@@ -190,7 +190,7 @@ func read(r *http.Request, limit int64) ([]byte, Rule) {
 			return nil, readRule(err)
 		}
 		if len(data) == cap(data) {
-			data = slices.Grow(data, cap(data))
+			data = slices.Grow(data, int(min(int64(cap(data)), limit+1-int64(len(data)))))
 		}
 	}
 }

@@ -8,11 +8,12 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"runtime"
 	"strings"
 	"testing"
 	"testing/iotest"
 
-	"github.com/oapi-codegen/runtime"
+	bind "github.com/oapi-codegen/runtime"
 	"github.com/stretchr/testify/require"
 
 	"pinvault/impl/contract"
@@ -196,7 +197,7 @@ func TestAnOptionalBodyArrivesAsNil(t *testing.T) {
 	_, kept := r.Body.(interface{ ValidatedValue() any })
 	require.False(t, kept)
 	var bound struct{ Note string }
-	require.ErrorIs(t, runtime.BindJSONBody(r, &bound), io.EOF, "which the generated code takes for an absent body")
+	require.ErrorIs(t, bind.BindJSONBody(r, &bound), io.EOF, "which the generated code takes for an absent body")
 }
 
 func TestABodyThatIsNotDescribedIsRefused(t *testing.T) {
@@ -233,13 +234,45 @@ func TestAnOversizedBodyIsASizeViolationAndNotAReadingFailure(t *testing.T) {
 	require.Equal(t, []string{"body: read"}, lines(op.Check(r, nil)), "a broken connection is something else")
 }
 
-func TestTheDefaultLimitIsOneAndAHalfMebibytes(t *testing.T) {
-	require.Equal(t, 1024*1024+512*1024, contract.DefaultMaxBody)
+// x-max-body is the operation's own limit, whatever that of the others is.
+func TestAnOperationsOwnLimitComesBeforeTheDocuments(t *testing.T) {
+	for _, d := range []*contract.Document{load(t), load(t, contract.MaxBody(50)), load(t, contract.MaxBody(5000))} {
+		op := operation(t, d, "issueToken")
+		form := "grant_type=client_credentials&client_id=a&client_secret=" + strings.Repeat("a", 100)
+		require.Equal(t, []string{"size: size 100"}, lines(op.Check(post(formType, form[:101]), nil)))
+		require.NotEqual(t, []string{"size: size 100"}, lines(op.Check(post(formType, form[:100]), nil)))
+	}
+}
+
+// A body's room grows with what has come of it, not with what is announced.
+func TestRoomForABodyIsNotMadeBeforeItComes(t *testing.T) {
+	op := operation(t, load(t), "addNote")
+	announced := func() *http.Request {
+		r := post(jsonType, "")
+		r.Body, r.ContentLength = io.NopCloser(iotest.ErrReader(errors.New("connection reset"))), contract.DefaultMaxBody
+		return r
+	}
+	const times = 100
+	requests := make([]*http.Request, times)
+	for i := range requests {
+		requests[i] = announced()
+	}
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	for _, r := range requests {
+		op.Check(r, nil)
+	}
+	runtime.ReadMemStats(&after)
+	require.Less(t, (after.TotalAlloc-before.TotalAlloc)/times, uint64(8<<10), "bytes a request")
+}
+
+func TestTheDefaultLimitIs64Kibibytes(t *testing.T) {
+	require.Equal(t, 64*1024, contract.DefaultMaxBody)
 	op := operation(t, load(t), "addNote")
 	long := bytes.Repeat([]byte(" "), contract.DefaultMaxBody)
 	copy(long, `{}`)
 	require.Nil(t, op.Check(post(jsonType, string(long)), nil))
-	require.Equal(t, []string{"size: size 1572864"}, lines(op.Check(post(jsonType, string(long)+" "), nil)))
+	require.Equal(t, []string{"size: size 65536"}, lines(op.Check(post(jsonType, string(long)+" "), nil)))
 }
 
 func TestEveryKeywordBecomesItsRule(t *testing.T) {
@@ -445,7 +478,7 @@ func TestTheHandlerGetsWhatWasChecked(t *testing.T) {
 	r := post(jsonType, body)
 	require.Nil(t, op.Check(r, token))
 	var bound setPinBody
-	require.NoError(t, runtime.BindJSONBody(r, &bound))
+	require.NoError(t, bind.BindJSONBody(r, &bound))
 	require.Equal(t, "1234", bound.Pin, "and not the last of those that differ in case only")
 
 	data, value := contract.Sent(r)
@@ -470,7 +503,7 @@ func TestWhateverKeepsTheContractCanBeBound(t *testing.T) {
 			Long int64 `json:"long"`
 		}
 		value := r.Body.(interface{ ValidatedValue() any }).ValidatedValue()
-		require.NoError(t, runtime.BindJSONValue(value, &bound), literal)
+		require.NoError(t, bind.BindJSONValue(value, &bound), literal)
 		require.Equal(t, want, bound.Long, literal)
 	}
 	for _, literal := range []string{"9223372036854775808", "-9223372036854775809", "1e19", "1e400"} {

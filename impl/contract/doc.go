@@ -8,6 +8,8 @@
 // package's business. The value sent is in no violation, error or log of this package, because it
 // may be a PIN or a PAN.
 //
+// A body is read up to a limit, [DefaultMaxBody] unless the operation has x-max-body (bytes).
+//
 // Besides the documents, three sets of rules apply:
 //
 //   - RFC 7493 (I-JSON) and a few bounds of our own for JSON bodies, see [Strict];

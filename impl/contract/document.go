@@ -15,8 +15,9 @@ import (
 	"github.com/getkin/kin-openapi/openapi3filter"
 )
 
-// DefaultMaxBody is the longest body that is read where [MaxBody] says nothing else, in bytes.
-const DefaultMaxBody = 3 << 19 // 1.5 MiB
+// DefaultMaxBody is the longest body that is read where neither the operation's x-max-body nor [MaxBody]
+// says anything else, in bytes.
+const DefaultMaxBody = 64 << 10
 
 // Document is one contract, ready to check requests against. It does not change after Load and may
 // be used by many goroutines at once.
@@ -35,7 +36,7 @@ type Document struct {
 // Option changes how a document is used.
 type Option func(*Document)
 
-// MaxBody limits the length of a request body, in bytes.
+// MaxBody limits the length of a request body, in bytes, for operations without x-max-body.
 func MaxBody(bytes int64) Option { return func(d *Document) { d.maxBody = bytes } }
 
 // Load reads <name>.yaml and what it refers to from fsys, and from nowhere else.

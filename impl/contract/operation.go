@@ -1,6 +1,7 @@
 package contract
 
 import (
+	"math"
 	"net/http"
 	"net/url"
 	"slices"
@@ -33,6 +34,7 @@ type Operation struct {
 	query    []parameter
 	header   []parameter
 	body     *body             // nil where none is described
+	maxBody  int64             // bytes (x-max-body)
 	replies  map[string]*reply // by status; "default" for any other
 }
 
@@ -46,10 +48,14 @@ func newOperation(d *Document, known shapes, l listed) *Operation {
 		document: d,
 		route:    &routers.Route{Spec: d.spec, Path: l.path, PathItem: l.item, Method: l.method, Operation: l.spec},
 		body:     newBody(known, l.spec),
+		maxBody:  d.maxBody,
 		replies:  map[string]*reply{},
 	}
 	for status, ref := range l.spec.Responses.Map() {
 		op.replies[status] = newReply(known, ref.Value)
+	}
+	if own, ok := maxBody(l.spec); ok {
+		op.maxBody = own
 	}
 	op.Scopes, op.Public = authorization(d.spec, l.spec)
 	lists := map[In]*[]parameter{InPath: &op.path, InQuery: &op.query, InHeader: &op.header}
@@ -59,6 +65,15 @@ func newOperation(d *Document, known shapes, l listed) *Operation {
 	}
 	return op
 }
+
+// maxBody is x-max-body, the longest body of an operation in bytes.
+func maxBody(spec *openapi3.Operation) (bytes int64, ok bool) {
+	n, ok := spec.Extensions["x-max-body"].(float64)
+	return int64(n), ok && n >= 1 && n <= maxMaxBody && n == math.Trunc(n)
+}
+
+// maxMaxBody is the most that a document may ask to be kept in memory for one request, in bytes.
+const maxMaxBody = 16 << 20
 
 // parameters are those of the path and those of the operation, which win.
 func parameters(l listed) openapi3.Parameters {

@@ -94,6 +94,9 @@ func (i *inspector) operation(l listed) {
 	if l.spec.RequestBody != nil {
 		i.body(l.spec.RequestBody.Value, where)
 	}
+	if _, ok := maxBody(l.spec); !ok && l.spec.Extensions["x-max-body"] != nil {
+		i.note(l.spec.Origin, where, fmt.Sprintf("x-max-body must be a whole number of bytes, 1 to %d", maxMaxBody))
+	}
 	i.examples(l, where)
 }
 

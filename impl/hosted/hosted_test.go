@@ -133,6 +133,18 @@ func TestOutsideTheSandbox(t *testing.T) {
 	require.True(t, strings.HasSuffix(p.policy, "frame-ancestors 'none'"))
 }
 
+// An origin that may not embed pages here is passed over, although a program names it.
+func TestOriginsThatMayNotEmbedArePassedOver(t *testing.T) {
+	t.Parallel()
+	p := pin.Program{FrameAncestors: []string{"http://a.example", "https://b.example"}, ParentOrigin: "http://a.example"}
+	a := newAPI(t, Options{PublicURL: "https://pin.example", Embeds: func(origin string) bool { return strings.HasPrefix(origin, "https:") }})
+	require.Equal(t, "https://b.example", a.ancestors(p))
+	require.Empty(t, a.parentOrigin(p))
+	a = newAPI(t, Options{PublicURL: "https://pin.example"})
+	require.Equal(t, "http://a.example https://b.example", a.ancestors(p))
+	require.Equal(t, "http://a.example", a.parentOrigin(p))
+}
+
 // Whatever goes wrong on the way to a page, the cardholder sees a page.
 func TestAFaultIsAPageToo(t *testing.T) {
 	t.Parallel()

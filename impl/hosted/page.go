@@ -117,7 +117,7 @@ func policy(nonce, more, ancestors string) string {
 // ancestors are the origins that may embed a program's page. They were checked when they were set; one
 // that would not pass today is left out rather than written into a header.
 func (a *API) ancestors(p pin.Program) string {
-	origins := slices.DeleteFunc(slices.Clone(p.FrameAncestors), func(o string) bool { return !pin.IsOrigin(o) })
+	origins := slices.DeleteFunc(slices.Clone(p.FrameAncestors), func(o string) bool { return !pin.IsOrigin(o) || !a.options.Embeds(o) })
 	if a.options.Sandbox {
 		origins = append(origins, "'self'")
 	}
@@ -129,8 +129,11 @@ func (a *API) ancestors(p pin.Program) string {
 
 // parentOrigin is the origin that hears the events of a program's page.
 func (a *API) parentOrigin(p pin.Program) string {
-	if p.ParentOrigin == "" && a.options.Sandbox {
+	switch {
+	case p.ParentOrigin == "" && a.options.Sandbox:
 		return a.origin
+	case p.ParentOrigin != "" && !a.options.Embeds(p.ParentOrigin):
+		return ""
 	}
 	return p.ParentOrigin
 }

@@ -30,8 +30,10 @@ type Options struct {
 	PublicURL string // the server's
 	// Sandbox lets the server's own demo embed the page, in all languages, whatever the program says.
 	Sandbox bool
-	Now     func() time.Time // nil: the clock
-	Rand    io.Reader        // nil: the system's random source
+	// Embeds tells which origins may embed the page and hear its events, of those that a program names; nil: all.
+	Embeds func(origin string) bool
+	Now    func() time.Time // nil: the clock
+	Rand   io.Reader        // nil: the system's random source
 }
 
 // API answers the contract.
@@ -45,6 +47,9 @@ type API struct {
 
 // New makes the API.
 func New(sessions *pinsession.Sessions, o Options) (*API, error) {
+	if o.Embeds == nil {
+		o.Embeds = func(string) bool { return true }
+	}
 	if o.Now == nil {
 		o.Now = time.Now
 	}

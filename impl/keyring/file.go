@@ -9,6 +9,8 @@ import (
 	"io"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/tink-crypto/tink-go/v2/aead/subtle"
 	"github.com/tink-crypto/tink-go/v2/keyset"
@@ -42,6 +44,7 @@ func (f *file) signers() map[string]*[]byte {
 // nothing of the file or of the master key, since either may have been given in the other's place.
 var (
 	errMasterKey = errors.New("keyring: the master key is not 32 bytes in base64: make one with `openssl rand -base64 32`")
+	errWeakKey   = errors.New("keyring: the master key was not drawn at random: make one with `openssl rand -base64 32`")
 	errNotAFile  = errors.New("keyring: this is not a keyset file, or it is damaged: check the path, or restore the file from a backup")
 	errFormat    = errors.New("keyring: the keyset file is not in the format " + fileFormat + ": run the version of pinvault that wrote it")
 	errWrongKey  = errors.New("keyring: nothing in the keyset file opens under this master key: give the master key that the file was written with")
@@ -72,6 +75,27 @@ func ParseMasterKey(text []byte) ([]byte, error) {
 		return nil, errMasterKey
 	}
 	return key[:n], nil
+}
+
+// minDistinct is how many different bytes a random key of 32 has at the very least: it has fewer once in 10^15 times.
+const minDistinct = 16
+
+// CheckMasterKey refuses 32 bytes that no random source would give: a text, one byte or a few over and over, a series.
+func CheckMasterKey(key []byte) error {
+	if len(key) != keySize {
+		return errMasterKey
+	}
+	last := key[0]
+	seen, steps := map[byte]bool{last: true}, map[byte]bool{}
+	for _, b := range key[1:] {
+		seen[b], steps[b-last] = true, true
+		last = b
+	}
+	text := utf8.Valid(key) && !bytes.ContainsFunc(key, func(r rune) bool { return !unicode.IsPrint(r) && !unicode.IsSpace(r) })
+	if len(seen) < minDistinct || len(steps) == 1 || text || bytes.Equal(key[:keySize/2], key[keySize/2:]) {
+		return errWeakKey
+	}
+	return nil
 }
 
 func masterAEAD(master []byte) (tink.AEAD, error) {

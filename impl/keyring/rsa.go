@@ -71,9 +71,12 @@ const clearBlock = 8
 
 // CheckValue is the first three bytes of the SHA-256 of the public key, upper-case hex: partners can work it out from
 // the certificate (SubjectPublicKeyInfo, DER).
-func (c *rsaCipher) CheckValue() string {
+func (c *rsaCipher) CheckValue() string { return c.LongCheckValue()[:6] }
+
+// LongCheckValue is eight bytes of it.
+func (c *rsaCipher) LongCheckValue() string {
 	sum := sha256.Sum256(c.publicKey())
-	return fmt.Sprintf("%X", sum[:3])
+	return fmt.Sprintf("%X", sum[:8])
 }
 
 func (c *rsaCipher) takes() (pinblock.Format, int) { return pinblock.ISO0, c.key.Size() }

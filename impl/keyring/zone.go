@@ -30,6 +30,8 @@ type pinCipher interface {
 	// Decrypt takes the PIN's digits out of a block. The caller clears them.
 	Decrypt(f pinblock.Format, block []byte, pan string) ([]byte, error)
 	CheckValue() string
+	// LongCheckValue is CheckValue with ten digits more.
+	LongCheckValue() string
 	// takes says which blocks: the format that partners use with such a key, and the length in bytes.
 	takes() (pinblock.Format, int)
 }
@@ -108,6 +110,19 @@ func (r *Ring) WrapZoneKey(id, programID string, usage pin.KeyUsage, algorithm s
 	}
 	return row, nil
 }
+
+// LongCheckValue is the check value of a partner's key in sixteen upper-case hexadecimal digits, of which
+// [pin.ZoneKey].CheckValue is the first six: errors as [Ring.WrapZoneKey].
+func LongCheckValue(algorithm string, key []byte) (string, error) {
+	k, err := newCipher(algorithm, key)
+	if err != nil {
+		return "", err
+	}
+	return k.LongCheckValue(), nil
+}
+
+// MessageKeySizes are the lengths of the message keys that a contract can use, in bytes: of tokens, and of JWE.
+func MessageKeySizes() []int { return []int{tokenKeySize, messageKeySize} }
 
 // bound is what a wrapped key is bound to: the columns that say what it may be used for, each after its length. A row
 // that was changed there, or that got another row's key, does not open.

@@ -15,8 +15,9 @@ import (
 // are the value's so that a copy does too. The zero Key goes with no format.
 type Key struct {
 	block      cipher.Block
-	checkValue string
+	checkValue string // sixteen digits
 	degenerate bool
+	weak       bool
 }
 
 const redacted = "****"
@@ -39,7 +40,8 @@ func NewTDES(key []byte) (*Key, error) {
 	zero := make([]byte, des.BlockSize)
 	block.Encrypt(zero, zero)
 	k1, k2, k3 := parts[:8], parts[8:16], parts[16:]
-	return &Key{block: block, checkValue: checkValue(zero), degenerate: sameDES(k1, k2) || sameDES(k2, k3)}, nil
+	return &Key{block: block, checkValue: checkValue(zero), degenerate: sameDES(k1, k2) || sameDES(k2, k3),
+		weak: weakDES(k1) || weakDES(k2) || weakDES(k3)}, nil
 }
 
 // NewAES returns the AES key of 16, 24 or 32 bytes; another length is ErrKeyLength. The caller keeps key and clears it.
@@ -55,10 +57,20 @@ func NewAES(key []byte) (*Key, error) {
 // parity bits and cancel each other out. Whoever imports keys for use in earnest refuses it.
 func (k Key) Degenerate() bool { return k.degenerate }
 
+// Weak says that a part of a TDES key is one of the four weak or twelve semi-weak keys of DES, of which encrypting twice
+// gives the clear text back. Whoever imports keys for use in earnest refuses it.
+func (k Key) Weak() bool { return k.weak }
+
 // CheckValue is what two parties compare to see that they hold the same key: six upper-case hexadecimal digits, the
 // first three bytes of a block of zeros encrypted under a TDES key (ANSI X9.24-1, A.2), or of the CMAC of a block of
 // zeros under an AES key (A.3, which allows up to five). It is no secret. The zero Key has none.
-func (k Key) CheckValue() string { return k.checkValue }
+func (k Key) CheckValue() string { return k.checkValue[:min(checkDigits, len(k.checkValue))] }
+
+// LongCheckValue is the check value with all the digits that anybody compares: the first sixteen of the block.
+func (k Key) LongCheckValue() string { return k.checkValue }
+
+// checkDigits is the length of a check value, in hexadecimal digits.
+const checkDigits = 6
 
 // Encrypt returns the PIN block under the key: 8 bytes for formats 0, 1 and 3 under TDES, one block in ECB mode, and
 // 16 bytes for format 4 under AES.
@@ -139,7 +151,7 @@ func (k Key) LogValue() slog.Value { return slog.StringValue(redacted) }
 // MarshalJSON is "****".
 func (k Key) MarshalJSON() ([]byte, error) { return []byte(`"` + redacted + `"`), nil }
 
-func checkValue(mac []byte) string { return fmt.Sprintf("%X", mac[:3]) }
+func checkValue(mac []byte) string { return fmt.Sprintf("%X", mac[:8]) }
 
 // cmacOfZeros is the CMAC (NIST SP 800-38B) of one block of zeros: of a single whole block it is the encryption of
 // that block XOR the first subkey, which is the encryption of zeros doubled in GF(2^128).
@@ -162,4 +174,25 @@ func sameDES(a, b []byte) bool {
 		difference |= (a[i] ^ b[i]) &^ 1
 	}
 	return difference == 0
+}
+
+// weakDES tells whether a single DES key is weak or semi-weak, whatever its parity bits are. Such a key repeats two bytes
+// in its left half and two in its right one, and each byte of the left goes with one of the right.
+func weakDES(key []byte) bool {
+	var b [8]byte
+	for i := range b {
+		b[i] = key[i] &^ 1
+	}
+	goes := func(left, right byte) bool {
+		switch left {
+		case 0x00, 0xFE:
+			return right == left
+		case 0x1E:
+			return right == 0x0E
+		case 0xE0:
+			return right == 0xF0
+		}
+		return false
+	}
+	return b[0] == b[2] && b[1] == b[3] && b[4] == b[6] && b[5] == b[7] && goes(b[0], b[4]) && goes(b[1], b[5])
 }

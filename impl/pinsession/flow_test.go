@@ -338,7 +338,7 @@ func (f failing) MoveSession(context.Context, pin.Session) error { return f.err 
 
 // broken are keys that make nothing.
 type broken struct {
-	plain
+	unprotected
 	mac, seal bool
 }
 
@@ -346,14 +346,14 @@ func (b broken) MAC(use pin.Use, data []byte) ([]byte, error) {
 	if b.mac {
 		return nil, &pin.Error{Code: pin.Unavailable}
 	}
-	return b.plain.MAC(use, data)
+	return b.unprotected.MAC(use, data)
 }
 
 func (b broken) Seal(use pin.Use, plaintext, associated []byte) ([]byte, error) {
 	if b.seal {
 		return nil, &pin.Error{Code: pin.Unavailable}
 	}
-	return b.plain.Seal(use, plaintext, associated)
+	return b.unprotected.Seal(use, plaintext, associated)
 }
 
 type dry struct{}
@@ -376,20 +376,20 @@ func TestFailuresAreHandedOn(t *testing.T) {
 		"verify":   func(s *Sessions) error { _, err := s.Verify(t.Context(), "session", "token", nil); return err },
 		"choose":   func(s *Sessions) error { return s.Choose(t.Context(), "session", "token", nil) },
 	} {
-		require.ErrorIs(t, ask(New(gone, plain{}, 0, now, nil)), down, what)
+		require.ErrorIs(t, ask(New(gone, unprotected{}, 0, now, nil)), down, what)
 	}
 	open := pin.Session{ID: "session", State: pin.SessionOpen, ExchangesLeft: 3, ExpiresAt: now().Add(time.Hour)}
 	_, err := New(failing{session: open, err: down}, broken{mac: true}, 0, now, nil).Open(t.Context(), pin.Query{}, pin.ActionSet, "", pin.Memo{})
 	require.ErrorIs(t, err, down)
 	_, err = New(failing{session: open, err: down}, broken{mac: true}, 0, now, nil).Secret(t.Context(), "session")
 	require.ErrorIs(t, err, down)
-	good := New(nil, plain{}, 0, now, nil)
+	good := New(nil, unprotected{}, 0, now, nil)
 	secret, err := good.secret("session")
 	require.NoError(t, err)
 	open.SecretMAC, err = good.keep(linkSecret, "session", secret)
 	require.NoError(t, err)
 	for name, s := range map[string]*Sessions{
-		"no database": New(failing{session: open, err: down}, plain{}, 0, now, nil),
+		"no database": New(failing{session: open, err: down}, unprotected{}, 0, now, nil),
 		"no key":      New(failing{session: open}, broken{seal: true}, 0, now, nil),
 		"no MAC":      New(failing{session: open}, broken{mac: true}, 0, now, nil),
 	} {
@@ -397,6 +397,6 @@ func TestFailuresAreHandedOn(t *testing.T) {
 		require.ErrorIs(t, err, down, name)
 		require.Empty(t, g.Token, name)
 	}
-	_, err = New(failing{session: open}, plain{}, 0, now, dry{}).Exchange(t.Context(), "session", secret)
+	_, err = New(failing{session: open}, unprotected{}, 0, now, dry{}).Exchange(t.Context(), "session", secret)
 	require.Equal(t, pin.Internal, pin.CodeOf(err))
 }

@@ -1,9 +1,14 @@
 package pinsession
 
 import (
+	"bytes"
 	"crypto/ecdh"
-	"encoding/json"
+	"encoding/base64"
+	"errors"
+	"io"
+	"strings"
 
+	"github.com/go-json-experiment/json/jsontext"
 	"github.com/lestrrat-go/jwx/v3/jwa"
 	"github.com/lestrrat-go/jwx/v3/jwe"
 	"github.com/lestrrat-go/jwx/v3/jwk"
@@ -58,41 +63,90 @@ func (s *Sessions) open(session pin.Session, purpose string, sealed []byte) (pin
 	}
 	plain, ok := decrypt(private, sealed)
 	defer clear(plain)
-	var message struct {
-		For string `json:"for"`
-		PIN digits `json:"pin"`
-	}
-	defer func() { clear(message.PIN) }()
-	if !ok || json.Unmarshal(plain, &message) != nil || message.For != purpose {
+	if !ok {
 		return pin.PIN{}, &pin.Error{Code: pin.Unopenable}
 	}
-	return pin.New(message.PIN)
+	sealedFor, digits, ok := read(plain)
+	if !ok || sealedFor != purpose {
+		return pin.PIN{}, &pin.Error{Code: pin.Unopenable}
+	}
+	return pin.New(digits)
 }
 
-// digits is a JSON string of a PIN's digits, kept in bytes that can be cleared. What is between the
-// quotes is taken as it stands: an escape is no digit.
-type digits []byte
-
-// UnmarshalJSON takes what stands between the quotes.
-func (d *digits) UnmarshalJSON(text []byte) error {
-	if len(text) >= 2 && text[0] == '"' {
-		*d = append(make(digits, 0, len(text)), text[1:len(text)-1]...)
+// read reads what is inside, as strictly as bodies are read elsewhere (RFC 7493): no member twice, none in
+// other letters and none besides the two. The digits are a part of plain, nil where the PIN is no string:
+// what is between its quotes is taken as it stands, so that an escape is no digit.
+func read(plain []byte) (purpose string, digits []byte, ok bool) {
+	d := jsontext.NewDecoder(bytes.NewBuffer(plain)) // which reads in place
+	if token, err := d.ReadToken(); err != nil || token.Kind() != '{' {
+		return "", nil, false
 	}
-	return nil
+	for d.PeekKind() == '"' {
+		name, err := d.ReadToken()
+		if err != nil {
+			return "", nil, false
+		}
+		switch name.String() {
+		case "for":
+			value, err := d.ReadToken()
+			if err != nil || value.Kind() != '"' {
+				return "", nil, false
+			}
+			purpose = value.String()
+		case "pin":
+			value, err := d.ReadValue()
+			if err != nil {
+				return "", nil, false
+			}
+			if value.Kind() == '"' {
+				at := int(d.InputOffset())
+				digits = plain[at-len(value)+1 : at-1]
+			}
+		default:
+			return "", nil, false
+		}
+	}
+	if token, err := d.ReadToken(); err != nil || token.Kind() != '}' {
+		return "", nil, false
+	}
+	_, err := d.ReadToken()
+	return purpose, digits, errors.Is(err, io.EOF)
+}
+
+// plainHeader tells whether the header of a compact JWE is read in one way by everybody: no parameter twice,
+// and none in capitals, which some readers take for the same in small letters. It must not demand anything
+// either ("crit", RFC 7516, 4.1.13): nothing that could stand there is understood here.
+func plainHeader(sealed []byte) bool {
+	encoded, _, _ := bytes.Cut(sealed, []byte{'.'})
+	header, err := base64.RawURLEncoding.Strict().DecodeString(string(encoded))
+	if err != nil {
+		return false
+	}
+	d := jsontext.NewDecoder(bytes.NewBuffer(header))
+	for {
+		token, err := d.ReadToken()
+		if err != nil {
+			return errors.Is(err, io.EOF)
+		}
+		kind, n := d.StackIndex(d.StackDepth())
+		if kind == '{' && n%2 == 1 && token.Kind() == '"' && token.String() != strings.ToLower(token.String()) {
+			return false
+		}
+	}
 }
 
 // decrypt opens a compact JWE of the one kind that the page makes. What else the format offers (other
 // algorithms, compression, several recipients) is refused before anything is computed.
 func decrypt(private *ecdh.PrivateKey, sealed []byte) ([]byte, bool) {
 	m, err := jwe.Parse(sealed)
-	if err != nil {
+	if err != nil || !plainHeader(sealed) {
 		return nil, false
 	}
 	h := m.ProtectedHeaders()
 	algorithm, _ := h.Algorithm()
 	encryption, _ := h.ContentEncryption()
 	_, compressed := h.Compression()
-	if algorithm != jwa.ECDH_ES() || encryption != jwa.A256GCM() || compressed {
+	if algorithm != jwa.ECDH_ES() || encryption != jwa.A256GCM() || compressed || h.Has(jwe.CriticalKey) {
 		return nil, false
 	}
 	key, err := jwk.Import(private)

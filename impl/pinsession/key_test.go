@@ -2,11 +2,14 @@ package pinsession
 
 import (
 	"bytes"
+	"crypto/aes"
+	"crypto/cipher"
 	"crypto/ecdh"
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
+	"strings"
 	"testing"
 
 	"github.com/lestrrat-go/jwx/v3/jwa"
@@ -16,25 +19,25 @@ import (
 	"pinvault/impl/pin"
 )
 
-// plain are keys that protect nothing: a ciphertext is the plaintext behind what it is bound to, a MAC five bytes
-// that name the key, and a hash.
-type plain struct{ version byte }
+// unprotected are keys that protect nothing: a MAC is the hash of what it is of, and a ciphertext is the
+// plaintext behind what it is bound to.
+type unprotected struct{ version byte }
 
-func (p plain) MAC(use pin.Use, data []byte) ([]byte, error) {
+func (u unprotected) MAC(use pin.Use, data []byte) ([]byte, error) {
 	sum := sha256.Sum256(append([]byte(use), data...))
-	return append([]byte{1, 0, 0, 0, p.version}, sum[:]...), nil
+	return append([]byte{1, 0, 0, 0, u.version}, sum[:]...), nil
 }
 
-func (p plain) VerifyMAC(use pin.Use, data, mac []byte) bool {
-	want, _ := p.MAC(use, data)
-	return bytes.Equal(want, mac)
+func (u unprotected) VerifyMAC(use pin.Use, data, mac []byte) bool {
+	made, _ := u.MAC(use, data)
+	return bytes.Equal(made, mac)
 }
 
-func (plain) Seal(_ pin.Use, plaintext, associated []byte) ([]byte, error) {
+func (unprotected) Seal(_ pin.Use, plaintext, associated []byte) ([]byte, error) {
 	return append(append([]byte{}, associated...), plaintext...), nil
 }
 
-func (plain) Open(_ pin.Use, ciphertext, associated []byte) ([]byte, error) {
+func (unprotected) Open(_ pin.Use, ciphertext, associated []byte) ([]byte, error) {
 	if len(ciphertext) < len(associated) || string(ciphertext[:len(associated)]) != string(associated) {
 		return nil, &pin.Error{Code: pin.Internal}
 	}
@@ -44,7 +47,7 @@ func (plain) Open(_ pin.Use, ciphertext, associated []byte) ([]byte, error) {
 // keyed is a session with a key, and the public part as the page gets it.
 func keyed(t *testing.T) (*Sessions, pin.Session, *ecdh.PublicKey) {
 	t.Helper()
-	s := New(nil, plain{}, 0, nil, nil)
+	s := New(nil, unprotected{}, 0, nil, nil)
 	key, wrapped, err := s.newKey("session")
 	require.NoError(t, err)
 	point := []byte{4}
@@ -87,6 +90,22 @@ func TestOpen(t *testing.T) {
 		"too many":                  {`{"for":"new","pin":"1234567890123"}`, "", pin.InvalidPIN},
 		"no JSON":                   {`0482`, "", pin.Unopenable},
 		"something after it":        {`{"for":"new","pin":"0482"}{}`, "", pin.Unopenable},
+		"the PIN first":             {`{"pin":"0482","for":"new"}`, "0482", ""},
+		"blanks within":             {`{ "for" : "new" , "pin" : "0482" }`, "0482", ""},
+		"a purpose with an escape":  {`{"for":"\u006eew","pin":"0482"}`, "0482", ""},
+		"the PIN twice":             {`{"for":"new","pin":"0482","pin":"9173"}`, "", pin.Unopenable},
+		"the PIN twice, escaped":    {`{"for":"new","pin":"0482","\u0070in":"9173"}`, "", pin.Unopenable},
+		"the purpose twice":         {`{"for":"current","for":"new","pin":"0482"}`, "", pin.Unopenable},
+		"the PIN in capitals":       {`{"for":"new","PIN":"0482"}`, "", pin.Unopenable},
+		"the PIN in capitals too":   {`{"for":"new","pin":"0482","PIN":"9173"}`, "", pin.Unopenable},
+		"the purpose in capitals":   {`{"For":"new","pin":"0482"}`, "", pin.Unopenable},
+		"another member":            {`{"for":"new","pin":"0482","note":"x"}`, "", pin.Unopenable},
+		"a purpose that is null":    {`{"for":null,"pin":"0482"}`, "", pin.Unopenable},
+		"an object for a PIN":       {`{"for":"new","pin":{"pin":"0482"}}`, "", pin.InvalidPIN},
+		"a bad UTF-8 PIN":           {"{\"for\":\"new\",\"pin\":\"04\xff2\"}", "", pin.Unopenable},
+		"an array":                  {`["new","0482"]`, "", pin.Unopenable},
+		"a comma too many":          {`{"for":"new","pin":"0482",}`, "", pin.Unopenable},
+		"no end":                    {`{"for":"new","pin":"0482"`, "", pin.Unopenable},
 		"nothing":                   {``, "", pin.Unopenable},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -133,6 +152,59 @@ func TestOpenRefusesWhatThePageDoesNotSend(t *testing.T) {
 		_, err := s.open(session, purposeNew, sealed)
 		require.Equal(t, &pin.Error{Code: pin.Unopenable}, err, name)
 	}
+}
+
+// A header that readers might take in different ways, or that asks for what nobody here understands, is
+// refused although the message opens under it.
+func TestOpenRefusesHeadersThatAreNotPlain(t *testing.T) {
+	t.Parallel()
+	s, session, key := keyed(t)
+	for name, c := range map[string]struct {
+		change func(header string) string
+		code   pin.Code
+	}{
+		"as the page makes it":         {func(h string) string { return h }, ""},
+		"a parameter of the sender's":  {func(h string) string { return `{"typ":"x",` + h[1:] }, ""},
+		"an unknown crit":              {func(h string) string { return `{"crit":["exp"],"exp":1,` + h[1:] }, pin.Unopenable},
+		"a crit of what is not there":  {func(h string) string { return `{"crit":["exp"],` + h[1:] }, pin.Unopenable},
+		"an empty crit":                {func(h string) string { return `{"crit":[],` + h[1:] }, pin.Unopenable},
+		"a crit of a known parameter":  {func(h string) string { return `{"crit":["alg"],` + h[1:] }, pin.Unopenable},
+		"an algorithm twice":           {func(h string) string { return `{"alg":"dir",` + h[1:] }, pin.Unopenable},
+		"an algorithm twice, the same": {func(h string) string { return `{"alg":"ECDH-ES",` + h[1:] }, pin.Unopenable},
+		"an algorithm in capitals":     {func(h string) string { return `{"ALG":"dir",` + h[1:] }, pin.Unopenable},
+		"a coordinate twice":           {func(h string) string { return strings.Replace(h, `"x":`, `"x":"AA","x":`, 1) }, pin.Unopenable},
+		"a coordinate in capitals":     {func(h string) string { return strings.Replace(h, `"x":`, `"X":"AA","x":`, 1) }, pin.Unopenable},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			got, err := s.open(session, purposeNew, sealUnder(t, key, c.change))
+			require.Equal(t, c.code, pin.CodeOf(err))
+			require.Equal(t, c.code == "", string(got.Digits()) == "0482")
+		})
+	}
+}
+
+// sealUnder seals under a header of the test's making, as RFC 7518, 4.6 and 5.3 have it.
+func sealUnder(t *testing.T, key *ecdh.PublicKey, change func(header string) string) []byte {
+	t.Helper()
+	ephemeral, err := ecdh.P256().GenerateKey(rand.Reader)
+	require.NoError(t, err)
+	point := ephemeral.PublicKey().Bytes()[1:]
+	header := encode([]byte(change(`{"alg":"ECDH-ES","enc":"A256GCM","epk":{"kty":"EC","crv":"P-256","x":"` + encode(point[:coordinate]) + `","y":"` + encode(point[coordinate:]) + `"}}`)))
+	shared, err := ephemeral.ECDH(key)
+	require.NoError(t, err)
+	derived := sha256.New() // Concat KDF
+	for _, part := range [][]byte{{0, 0, 0, 1}, shared, {0, 0, 0, 7}, []byte("A256GCM"), {0, 0, 0, 0}, {0, 0, 0, 0}, {0, 0, 1, 0}} {
+		derived.Write(part)
+	}
+	block, err := aes.NewCipher(derived.Sum(nil))
+	require.NoError(t, err)
+	gcm, err := cipher.NewGCM(block)
+	require.NoError(t, err)
+	iv := make([]byte, gcm.NonceSize())
+	sealed := gcm.Seal(nil, iv, []byte(`{"for":"new","pin":"0482"}`), []byte(header))
+	tag := len(sealed) - gcm.Overhead()
+	return []byte(strings.Join([]string{header, "", encode(iv), encode(sealed[:tag]), encode(sealed[tag:])}, "."))
 }
 
 func TestAKeyServesItsSessionOnly(t *testing.T) {

@@ -27,7 +27,7 @@ func (s shelf) Session(_ context.Context, id string) (pin.Session, error) {
 // is said and not handed out.
 func TestASecretIsMadeAgainUnlessTheKeysHaveChanged(t *testing.T) {
 	t.Parallel()
-	s := New(nil, plain{}, 0, nil, nil)
+	s := New(nil, unprotected{}, 0, nil, nil)
 	secret, err := s.secret("session")
 	require.NoError(t, err)
 	require.Len(t, secret, 43, "256 bits")
@@ -44,7 +44,7 @@ func TestASecretIsMadeAgainUnlessTheKeysHaveChanged(t *testing.T) {
 
 	for name, kept := range map[string][]byte{
 		"made under another key": func() []byte {
-			m, _ := New(nil, plain{version: 2}, 0, nil, nil).keep(linkSecret, "session", secret)
+			m, _ := New(nil, unprotected{version: 2}, 0, nil, nil).keep(linkSecret, "session", secret)
 			return m
 		}(),
 		"of another session": func() []byte { m, _ := s.keep(linkSecret, "another", secret); return m }(),
@@ -64,7 +64,7 @@ func TestASecretIsMadeAgainUnlessTheKeysHaveChanged(t *testing.T) {
 func TestCheck(t *testing.T) {
 	t.Parallel()
 	at := time.Date(2026, time.March, 1, 9, 30, 0, 0, time.UTC)
-	s := New(nil, plain{}, 0, func() time.Time { return at }, nil)
+	s := New(nil, unprotected{}, 0, func() time.Time { return at }, nil)
 	for name, c := range map[string]struct {
 		state   pin.SessionState
 		left    int
@@ -90,7 +90,7 @@ func TestCheck(t *testing.T) {
 // Nothing is right where nothing was kept: a session that was not exchanged has no token.
 func TestSame(t *testing.T) {
 	t.Parallel()
-	s := New(nil, plain{}, 0, nil, nil)
+	s := New(nil, unprotected{}, 0, nil, nil)
 	kept, err := s.keep(pageToken, "session", "secret")
 	require.NoError(t, err)
 	require.True(t, s.same(pageToken, "session", "secret", kept))

@@ -12,13 +12,14 @@ import (
 )
 
 // answered holds every reply against its own document: one that breaks it goes out all the same, and is
-// logged as an error and counted. It keeps a copy of each reply until it is checked, which costs time.
+// logged as an error and counted. It keeps a copy of each reply until it is checked, which costs time, but
+// none of what no document describes, such as the files of /docs.
 func answered(log *slog.Logger, m *metrics, all []Contract) gin.HandlerFunc {
 	for _, ct := range all {
 		m.broken.WithLabelValues(ct.Document.Name()) // 0 is told too
 	}
 	return func(c *gin.Context) {
-		kept := &keptReply{ResponseWriter: c.Writer}
+		kept := &keptReply{ResponseWriter: c.Writer, described: func() bool { return observationOf(c).described != nil }}
 		c.Writer = kept
 		var message []byte
 		c.Request = c.Request.WithContext(contract.Listen(c.Request.Context(), func(inside []byte) { message = inside }))
@@ -29,7 +30,7 @@ func answered(log *slog.Logger, m *metrics, all []Contract) gin.HandlerFunc {
 		switch {
 		case o.described != nil:
 			violations = o.described.CheckReply(reply)
-		case reply.Status == http.StatusNotFound || reply.Status == http.StatusMethodNotAllowed:
+		case unrouted(reply.Status):
 			document := owner(all, c.Request.URL.Path).Document
 			name, violations = document.Name(), document.CheckUnrouted(reply)
 		}
@@ -42,18 +43,30 @@ func answered(log *slog.Logger, m *metrics, all []Contract) gin.HandlerFunc {
 	}
 }
 
-// keptReply keeps what is written through it.
-type keptReply struct {
-	gin.ResponseWriter
-	body bytes.Buffer
+// unrouted tells whether a reply is one to a path or method that nobody has, which a document describes too.
+func unrouted(status int) bool {
+	return status == http.StatusNotFound || status == http.StatusMethodNotAllowed
 }
 
+// keptReply keeps what is written through it, where it will be checked.
+type keptReply struct {
+	gin.ResponseWriter
+	described func() bool // whether an operation of a document is answered
+	body      bytes.Buffer
+}
+
+func (k *keptReply) checked() bool { return k.described() || unrouted(k.Status()) }
+
 func (k *keptReply) Write(data []byte) (int, error) {
-	k.body.Write(data)
+	if k.checked() {
+		k.body.Write(data)
+	}
 	return k.ResponseWriter.Write(data)
 }
 
 func (k *keptReply) WriteString(text string) (int, error) {
-	k.body.WriteString(text)
+	if k.checked() {
+		k.body.WriteString(text)
+	}
 	return k.ResponseWriter.WriteString(text)
 }

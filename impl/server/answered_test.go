@@ -81,3 +81,29 @@ func metric(t *testing.T, app http.Handler) string {
 	app.ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/metrics", http.NoBody))
 	return w.Body.String()
 }
+
+// What no document describes is not kept for a check; what one does is.
+func TestRepliesThatNoDocumentDescribesAreNotKept(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		name      string
+		described bool
+		status    int
+		kept      string
+	}{
+		{"a reply of an operation", true, http.StatusOK, "reply, reply"},
+		{"a path that nobody has", false, http.StatusNotFound, "reply, reply"},
+		{"a method that nobody has", false, http.StatusMethodNotAllowed, "reply, reply"},
+		{"a file", false, http.StatusOK, ""},
+		{"a part of a file", false, http.StatusPartialContent, ""},
+	} {
+		c, _ := gin.CreateTestContext(httptest.NewRecorder())
+		k := &keptReply{ResponseWriter: c.Writer, described: func() bool { return test.described }}
+		k.WriteHeader(test.status)
+		_, err := k.Write([]byte("reply, "))
+		require.NoError(t, err)
+		_, err = k.WriteString("reply")
+		require.NoError(t, err)
+		require.Equal(t, test.kept, k.body.String(), test.name)
+	}
+}

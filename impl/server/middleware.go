@@ -23,7 +23,11 @@ var traceParent = regexp.MustCompile(`^00-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f
 
 // traced gives every request a trace id: that of its traceparent header, otherwise a fresh one, with
 // a span id of its own.
-func traced(c *gin.Context) {
+func traced(p proxies) gin.HandlerFunc {
+	return func(c *gin.Context) { trace(c, p.caller(c.Request)) }
+}
+
+func trace(c *gin.Context, remote string) {
 	var b [24]byte
 	_, _ = rand.Read(b[:]) // never fails
 	trace, flags := hex.EncodeToString(b[:16]), "01"
@@ -31,17 +35,23 @@ func traced(c *gin.Context) {
 		trace, flags = m[1], m[3]
 	}
 	id := "00-" + trace + "-" + hex.EncodeToString(b[16:]) + "-" + flags
-	c.Request = c.Request.WithContext(pin.WithCaller(c.Request.Context(), pin.Caller{TraceID: id, RemoteAddr: c.ClientIP()}))
+	c.Request = c.Request.WithContext(pin.WithCaller(c.Request.Context(), pin.Caller{TraceID: id, RemoteAddr: remote}))
 }
 
 // zeros are the trace and span ids that the standard calls invalid.
 const zeros = "00000000000000000000000000000000"
 
-// headers that every reply has: what this server says is for its caller alone.
-func headers(c *gin.Context) {
-	h := c.Writer.Header()
-	h.Set("Cache-Control", "no-store")
-	h.Set("X-Content-Type-Options", "nosniff")
+// headers that every reply has: what this server says is for its caller alone and, where it is reached by
+// TLS, never by anything else again (RFC 6797). The names below its own are not this server's to speak for.
+func headers(hsts bool) gin.HandlerFunc {
+	return func(c *gin.Context) {
+		h := c.Writer.Header()
+		h.Set("Cache-Control", "no-store")
+		h.Set("X-Content-Type-Options", "nosniff")
+		if hsts {
+			h.Set("Strict-Transport-Security", "max-age=31536000")
+		}
+	}
 }
 
 // limited bounds the time of a request. The document's check bounds its size.
@@ -126,12 +136,13 @@ func observed(log *slog.Logger, m *metrics) gin.HandlerFunc {
 		took := time.Since(began)
 		o := observationOf(c)
 		status := c.Writer.Status()
-		m.count(o, c.Request.Method, status, took)
+		verb := verbOf(c.Request)
+		m.count(o, verb, status, took)
 
 		level := slog.LevelInfo
 		who := pin.CallerFrom(c.Request.Context())
 		attrs := []slog.Attr{
-			slog.String("method", method(c.Request.Method)), slog.String("route", c.FullPath()), slog.Int("status", status),
+			slog.String("method", method(verb)), slog.String("route", c.FullPath()), slog.Int("status", status),
 			slog.Float64("ms", float64(took.Microseconds())/1000), slog.String("contract", o.contract), slog.String("operation", o.operation),
 			slog.String("client", who.ClientID), slog.String("remote", who.RemoteAddr), slog.String("trace", who.TraceID),
 		}

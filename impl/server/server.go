@@ -72,6 +72,8 @@ type Options struct {
 
 	Log            *slog.Logger
 	Metrics        *prometheus.Registry
+	PrivateMetrics bool           // not at /metrics: [Admin] has them
+	HSTS           bool           // clients reach the server by TLS, and are told to
 	TrustedProxies []netip.Prefix // whose X-Forwarded-For is believed
 	RequestTimeout time.Duration  // 0: DefaultRequestTimeout
 }
@@ -89,11 +91,7 @@ func New(o Options) (http.Handler, error) {
 	e.HandleMethodNotAllowed = true
 	e.RedirectTrailingSlash = false
 	e.ContextWithFallback = true
-	proxies := make([]string, len(o.TrustedProxies))
-	for i, p := range o.TrustedProxies {
-		proxies[i] = p.String()
-	}
-	if err := e.SetTrustedProxies(proxies); err != nil {
+	if err := e.SetTrustedProxies(nil); err != nil { // gin is not asked: see proxies
 		return nil, err
 	}
 
@@ -101,20 +99,25 @@ func New(o Options) (http.Handler, error) {
 	own := &system{tokens: o.Tokens, ready: o.Ready, sandbox: o.Sandbox}
 	common := Contract{Document: o.Common, API: own}
 	mounted := append([]Contract{common}, o.Contracts...)
-	e.Use(traced, observed(o.Log, m))
+	e.Use(traced(o.TrustedProxies), observed(o.Log, m))
 	if o.CheckReplies {
 		e.Use(answered(o.Log, m, mounted))
 	}
-	e.Use(headers, recovered(o.Log, m, mounted), limited(o.RequestTimeout))
+	e.Use(headers(o.HSTS), recovered(o.Log, m, mounted), limited(o.RequestTimeout))
 	for _, c := range mounted {
 		c.mount(e, o.Tokens, o.Refused)
 	}
-	e.GET("/metrics", gin.WrapH(metricsHandler(o.Metrics)))
+	if !o.PrivateMetrics {
+		e.GET("/metrics", gin.WrapH(metricsHandler(o.Metrics)))
+	}
 	if o.Docs != nil {
 		o.Docs.mount(e, own)
 	}
 	e.NoRoute(func(c *gin.Context) { owner(mounted, c.Request.URL.Path).API.Fail(c, contract.NoRoute) })
-	noMethod := func(c *gin.Context) { owner(mounted, c.Request.URL.Path).API.Fail(c, contract.NoMethod) }
+	noMethod := func(c *gin.Context) {
+		allowHead(c.Writer.Header())
+		owner(mounted, c.Request.URL.Path).API.Fail(c, contract.NoMethod)
+	}
 	e.NoMethod(concrete(e, noMethod), noMethod)
 	return handler(e), nil
 }
@@ -124,10 +127,40 @@ func New(o Options) (http.Handler, error) {
 // have given it to another request.
 func handler(e *gin.Engine) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		oneCredential(r.Header)
+		if r.Method == http.MethodHead {
+			r = asGet(r)
+		}
 		c := gin.CreateTestContextOnly(w, e) // the exported way to a context that is not pooled
 		c.Request = r
 		e.HandleContext(c)
 	})
+}
+
+type headKey struct{}
+
+// asGet is a HEAD request as the GET that it asks about: it is answered wherever that is, and in the same
+// way (RFC 9110, 9.3.2). net/http leaves the body out.
+func asGet(r *http.Request) *http.Request {
+	r = r.WithContext(context.WithValue(r.Context(), headKey{}, true))
+	r.Method = http.MethodGet
+	return r
+}
+
+// verbOf is the method that was sent.
+func verbOf(r *http.Request) string {
+	if head, _ := r.Context().Value(headKey{}).(bool); head {
+		return http.MethodHead
+	}
+	return r.Method
+}
+
+// allowHead adds HEAD to the methods of a path that has GET.
+func allowHead(h http.Header) {
+	methods := strings.Split(h.Get("Allow"), ", ")
+	if at := slices.Index(methods, http.MethodGet); at >= 0 {
+		h.Set("Allow", strings.Join(slices.Insert(methods, at+1, http.MethodHead), ", "))
+	}
 }
 
 // concrete keeps paths without parameters to their own methods. gin would hand GET /cards/search to GET

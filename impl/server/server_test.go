@@ -88,14 +88,32 @@ func (tokens) Exchange(context.Context, oauth.Request, string, time.Duration) (o
 func newServer(t *testing.T, shout func(*gin.Context)) (app http.Handler, log *bytes.Buffer) {
 	t.Helper()
 	log = &bytes.Buffer{}
+	return serverOf(t, log, func(o *Options) { o.Contracts[0].API = fixture{shout} }), log
+}
+
+// serverOf is a server of the fixture contract with other options.
+func serverOf(t *testing.T, log *bytes.Buffer, change func(*Options)) http.Handler {
+	t.Helper()
 	common, err := contract.Load(openapi.Documents, "common")
 	require.NoError(t, err)
 	own, err := contract.Load(fstest.MapFS{"fixture.yaml": {Data: []byte(document)}}, "fixture")
 	require.NoError(t, err)
-	app, err = New(Options{Common: common, Contracts: []Contract{{Document: own, API: fixture{shout}}}, Tokens: tokens{},
-		Ready: func(context.Context) error { return nil }, Log: NewLogger(log, slog.LevelInfo), Metrics: prometheus.NewRegistry(), RequestTimeout: time.Minute})
+	o := Options{Common: common, Contracts: []Contract{{Document: own, API: fixture{}}}, Tokens: tokens{},
+		Ready: func(context.Context) error { return nil }, Log: NewLogger(log, slog.LevelInfo), Metrics: prometheus.NewRegistry(), RequestTimeout: time.Minute}
+	change(&o)
+	app, err := New(o)
 	require.NoError(t, err)
-	return app, log
+	return app
+}
+
+// metricsOnly is a registry of one counter.
+func metricsOnly(t *testing.T) *prometheus.Registry {
+	t.Helper()
+	r := prometheus.NewRegistry()
+	c := prometheus.NewCounter(prometheus.CounterOpts{Name: "test_total"})
+	r.MustRegister(c)
+	c.Inc()
+	return r
 }
 
 func send(t *testing.T, app http.Handler, method, path string, headers map[string]string) *httptest.ResponseRecorder {

@@ -382,7 +382,8 @@ func TestAccosaMalice(t *testing.T) {
 	for name, header := range map[string]contracttest.Option{
 		"an API key that is not UTF-8": repeated("x-api-key", "\xff\xfe.x"), "an API key without a stop": contracttest.Header("x-api-key", "accosa-sandbox"),
 		"an API key without a secret": contracttest.Header("x-api-key", "accosa-sandbox."), "an API key of stops": contracttest.Header("x-api-key", "..."),
-		"two API keys": repeated("x-api-key", "x.y", c.apiKey), "a long API key": contracttest.Header("x-api-key", strings.Repeat("a.", 5000)),
+		"two API keys": repeated("x-api-key", "x.y", c.apiKey), "two API keys, the good one first": repeated("x-api-key", c.apiKey, "x.y"),
+		"the API key twice": repeated("x-api-key", c.apiKey, c.apiKey), "a long API key": contracttest.Header("x-api-key", strings.Repeat("a.", 5000)),
 		"two entityIds": repeated("entityId", "100", "101"), "two bankIds": repeated("bankId", "7000", "7001"), "two clientIds": repeated("clientId", "2000", "2000"),
 		"two secureCodes": repeated("secureCode", "accosa-sandbox-code", "x"), "a clientId that is not UTF-8": repeated("clientId", "\xff"),
 		"a bankId with a sign": contracttest.Header("bankId", "+7000"), "a consumer that is not UTF-8": repeated("X-Consumer-Custom-ID", "\xff"),

@@ -22,5 +22,5 @@ func TestAConcretePathHasItsOwnMethods(t *testing.T) {
 		})
 	}
 	reply := h.client.For(t).Do(http.MethodPut, "/issuer/v1/cards/00000000-0000-7000-8000-000000000001")
-	require.Equal(t, "GET, PATCH", reply.Header.Get("Allow"))
+	require.Equal(t, "GET, HEAD, PATCH", reply.Header.Get("Allow"))
 }

@@ -50,6 +50,7 @@ type surroundings struct {
 	rand  io.Reader        // nil: the system's random source
 	token func(*oauth.Server)
 	vault func(*pin.Vault)
+	admin func(http.Handler) // takes what operators are answered by; nil: there is no listener for them
 
 	documents func() (map[string]*contract.Document, error) // loadDocuments
 }
@@ -76,7 +77,7 @@ func build(ctx context.Context, c config.Serve, s surroundings) (http.Handler, e
 	registry := metrics(s.db)
 	vault.OnTampered(tampered(s.log, registry))
 	o := server.Options{Tokens: tokens, Refused: vault.AccessRefused, Ready: s.store.Ping, Log: s.log, Metrics: registry,
-		TrustedProxies: c.TrustedProxies, RequestTimeout: c.RequestTimeout, CheckReplies: c.ChecksReplies()}
+		PrivateMetrics: s.admin != nil, HSTS: c.TLS(), TrustedProxies: c.TrustedProxies, RequestTimeout: c.RequestTimeout, CheckReplies: c.ChecksReplies()}
 	if c.Sandbox {
 		box := sandbox.New(vault, s.db, ring, func(c pin.Client, ttl time.Duration) (string, error) {
 			t, err := tokens.Mint(c, ttl)
@@ -94,12 +95,16 @@ func build(ctx context.Context, c config.Serve, s surroundings) (http.Handler, e
 		return nil, err
 	}
 	sessions := pinsession.New(vault, ring, c.PINSessionLifetime, s.now, s.rand)
-	pages, err := hosted.New(sessions, hosted.Options{PublicURL: c.PublicURL, Sandbox: c.Sandbox, Now: s.now, Rand: s.rand})
+	embeds := func(string) bool { return true } // a sandbox's page may be tried from everywhere
+	if !c.Sandbox {
+		embeds = config.SecureOrigin
+	}
+	pages, err := hosted.New(sessions, hosted.Options{PublicURL: c.PublicURL, Sandbox: c.Sandbox, Embeds: embeds, Now: s.now, Rand: s.rand})
 	if err != nil {
 		return nil, err
 	}
 	apis := map[string]server.API{
-		"issuer":    issuer.New(vault, once),
+		"issuer":    issuer.New(issuer.Embeddable(vault, embeds), once),
 		thredd.Name: thredd.New(vault, once, threddTokens(tokens)),
 
 		accosa.Name:      accosa.New(vault, ring, documents[accosa.Name], once, s.now, s.rand),
@@ -117,7 +122,11 @@ func build(ctx context.Context, c config.Serve, s surroundings) (http.Handler, e
 			return nil, err
 		}
 	}
-	return server.New(o)
+	app, err := server.New(o)
+	if err == nil && s.admin != nil {
+		s.admin(server.Admin(app, registry))
+	}
+	return app, err
 }
 
 // loadDocuments loads all contracts, by name.

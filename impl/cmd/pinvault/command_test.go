@@ -1,6 +1,7 @@
 package main
 
 import (
+	"crypto/rand"
 	"encoding/base64"
 	"errors"
 	"io"
@@ -18,11 +19,20 @@ import (
 	"pinvault/impl/store/storetest"
 )
 
+// randomKey is a master key as 'openssl rand -base64 32' makes one.
+func randomKey(t *testing.T) string {
+	t.Helper()
+	key := make([]byte, 32)
+	_, err := rand.Read(key)
+	require.NoError(t, err)
+	return base64.StdEncoding.EncodeToString(key)
+}
+
 // keysFor makes a keyset and returns the settings that name it.
 func keysFor(t *testing.T) []string {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "keyset.json")
-	env := []string{"PINVAULT_KEYSET=" + file, "PINVAULT_MASTER_KEY=" + base64.StdEncoding.EncodeToString([]byte(strings.Repeat("k", 32)))}
+	env := []string{"PINVAULT_KEYSET=" + file, "PINVAULT_MASTER_KEY=" + randomKey(t)}
 	c := pinvault(t, "keys", "init")
 	c.Env = append(c.Env, env...)
 	out, err := c.CombinedOutput()

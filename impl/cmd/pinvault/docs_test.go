@@ -33,7 +33,7 @@ func TestDocsAreServedUnlessTheyAreSwitchedOff(t *testing.T) {
 			require.Equal(t, test.status == http.StatusOK, strings.Contains(string(body), inside), "%s %v", path, test.flags)
 		}
 		p.kill(t)
-		require.Equal(t, test.status == http.StatusOK, strings.Contains(p.out.String(), "http://pinvault.test/docs"), "the greeting names what is there")
+		require.Equal(t, test.status == http.StatusOK, strings.Contains(p.out.String(), "http://pinvault.localhost/docs"), "the greeting names what is there")
 	}
 }
 

@@ -259,6 +259,25 @@ func TestIssuingHeaders(t *testing.T) {
 	}
 }
 
+// Of several keys or tokens none counts, the good ones neither.
+func TestIssuingTakesOneCredentialOfEachKind(t *testing.T) {
+	t.Parallel()
+	h := start(t, "")
+	const key = "hashdt-sandbox.hashdt-sandbox-secret"
+	bearer := "Bearer " + h.mint(t, "hashdt-sandbox", time.Hour)
+	for name, option := range map[string]contracttest.Option{
+		"a key twice":                repeated("x-api-key", key, key),
+		"the good key first":         repeated("x-api-key", key, "x.y"),
+		"the good key last":          repeated("x-api-key", "x.y", key),
+		"a token twice":              repeated("Authorization", bearer, bearer),
+		"the good token first":       repeated("Authorization", bearer, "Bearer x"),
+		"an empty one after a token": repeated("Authorization", bearer, ""),
+	} {
+		reply := askLink(t, h, "resetpin", normal, rand.Text(), option)
+		require.Equal(t, http.StatusUnauthorized, reply.Status, name)
+	}
+}
+
 func TestASecretIsGuessedThreeTimesAtMost(t *testing.T) {
 	t.Parallel()
 	h := start(t, "")

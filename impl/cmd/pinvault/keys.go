@@ -28,6 +28,9 @@ func (c *keysInitCommand) Run() (err error) {
 		return err
 	}
 	defer clear(master)
+	if err := keyring.CheckMasterKey(master); err != nil {
+		return err
+	}
 	ks, err := keyring.Generate(rand.Reader, time.Now())
 	if err != nil {
 		return err
@@ -68,9 +71,12 @@ func loadKeyset(sandbox bool, k config.Keys) (*keyring.Keyset, error) {
 		return nil, err
 	}
 	defer clear(master)
-	f, err := os.Open(k.Keyset)
+	f, err := k.OpenKeyset()
+	if errors.Is(err, os.ErrNotExist) {
+		err = fmt.Errorf("%w (make one with 'pinvault keys init')", err)
+	}
 	if err != nil {
-		return nil, fmt.Errorf("keyset: %w (make one with 'pinvault keys init')", err)
+		return nil, err
 	}
 	defer func() { _ = f.Close() }() // read only
 	return keyring.Read(f, master)

@@ -15,6 +15,7 @@ import (
 	"io"
 	"math/bits"
 	"os"
+	"slices"
 	"strings"
 
 	"golang.org/x/term"
@@ -31,14 +32,15 @@ type keysImportCommand struct {
 	config.Keys
 	Sandbox       bool     `env:"PINVAULT_SANDBOX" help:"The database is a sandbox's. Only there may a key come in clear: --components 1."`
 	ID            string   `name:"id" required:"" placeholder:"ID" help:"The id by which requests and settings name the key: letters, digits, '.', '_', '-', at most 64."`
-	Program       string   `placeholder:"ID" help:"The program that the key serves. Default: all programs."`
+	Program       string   `placeholder:"ID" help:"The program that the key serves."`
+	AllPrograms   bool     `help:"The key serves all programs: whoever holds it can send PIN blocks for cards of any."`
 	Usage         string   `required:"" enum:"zone-pin,message" help:"What the key may be used for and nothing else: zone-pin opens PIN blocks, message opens messages."`
 	Algorithm     string   `required:"" enum:"TDES,AES,RSA" help:"TDES (16 or 24 bytes), AES (16, 24 or 32) or RSA (zone-pin only)."`
 	Components    int      `default:"2" help:"How many components make the key, XORed together. Default: ${default}."`
 	ComponentFile []string `type:"existingfile" placeholder:"FILE" help:"A file with one component in hexadecimal, once for each. Default: they are asked for, without echo."`
 	Generate      bool     `help:"RSA: draw the key here. It never leaves; partners get its certificate."`
 	KeyFile       string   `type:"existingfile" placeholder:"FILE" help:"RSA, in a sandbox only: a private key, PKCS#8 in PEM."`
-	CheckValue    string   `placeholder:"XXXXXX" help:"The check value that the key must have. With it, nothing is asked."`
+	CheckValue    string   `placeholder:"XXXXXX" help:"The check value that the key must have: the first 6 to 16 hex digits, blanks among them or not, of encrypted zeros (TDES), of the CMAC of zeros (AES; not the older one, of encrypted zeros), of the public key's SHA-256 (RSA). With it, nothing is asked."`
 }
 
 // maxComponents is more than any ceremony has.
@@ -62,6 +64,8 @@ func (c *keysImportCommand) Validate() error {
 		{!rsaKey && (c.Generate || c.KeyFile != ""), "--generate and --key-file are for RSA keys"},
 		{rsaKey && c.KeyFile != "" && !c.Sandbox, "a private key in clear is for a sandbox only: use --generate"},
 		{c.Generate && c.CheckValue != "", "a key that is drawn here has no check value beforehand"},
+		{(c.Program == "") != c.AllPrograms, "say which program the key serves, --program, or --all-programs"},
+		{c.CheckValue != "" && !validCheckValue(c.CheckValue), "--check-value must be 6 to 16 hex digits"},
 		{c.Components < 1 || c.Components > maxComponents, fmt.Sprintf("--components must be 1 to %d", maxComponents)},
 		{!rsaKey && c.count() == 1 && !c.Sandbox, "one component is the key in clear, which is for a sandbox only: use two or more"},
 	} {
@@ -73,6 +77,17 @@ func (c *keysImportCommand) Validate() error {
 		return c.Database.Validate()
 	}
 	return errors.Join(c.Database.Validate(), c.Missing())
+}
+
+// validCheckValue tells whether a text is one, as people write it.
+func validCheckValue(text string) bool {
+	digits := plainCheckValue(text)
+	return len(digits) >= 6 && len(digits) <= 16 && strings.Trim(digits, "0123456789ABCDEF") == ""
+}
+
+// plainCheckValue is a check value without blanks, in upper case.
+func plainCheckValue(text string) string {
+	return strings.ToUpper(strings.Join(strings.Fields(text), ""))
 }
 
 func validKeyID(id string) bool {
@@ -122,7 +137,11 @@ func (c *keysImportCommand) Run(ctx context.Context) (err error) {
 	if err != nil {
 		return fmt.Errorf("the key is no %s key of a length that is taken", c.Algorithm)
 	}
-	if err := c.confirm(asker, row); err != nil {
+	long, err := keyring.LongCheckValue(c.Algorithm, key)
+	if err != nil {
+		return err
+	}
+	if err := c.confirm(asker, row, long); err != nil {
 		return err
 	}
 	switch err := vault.ImportZoneKey(ctx, row, pin.Memo{}); pin.CodeOf(err) {
@@ -186,16 +205,27 @@ func (c *keysImportCommand) combined(from *console) ([]byte, error) {
 	return key, c.sound(from, key)
 }
 
-// sound refuses a TDES key that is no better than single DES; in a sandbox it warns.
+// sound refuses a key that no contract can use, and a weak TDES key; of the latter it warns in a sandbox.
 func (c *keysImportCommand) sound(from *console, key []byte) error {
+	if c.Usage == string(pin.UsageMessage) && !slices.Contains(keyring.MessageKeySizes(), len(key)) {
+		return fmt.Errorf("no contract has messages under a key of %d bytes: Accosa's have 24, Credit+'s 32", len(key))
+	}
 	if c.Algorithm != keyring.TDES {
 		return nil
 	}
 	k, err := pinblock.NewTDES(key)
-	if err != nil || !k.Degenerate() {
+	if err != nil {
 		return err
 	}
-	const says = "two neighbouring parts of the key are equal: it is no better than single DES"
+	var says string
+	switch {
+	case k.Weak():
+		says = "a part of the key is a weak key of DES: encrypting twice gives the clear text back"
+	case k.Degenerate():
+		says = "two neighbouring parts of the key are equal: it is no better than single DES"
+	default:
+		return nil
+	}
 	if !c.Sandbox {
 		return errors.New(says)
 	}
@@ -224,11 +254,27 @@ func (c *keysImportCommand) component(from *console, i int, name string) ([]byte
 	if err != nil {
 		return nil, fmt.Errorf("%s has %d bytes, which no %s key has", name, len(part), c.Algorithm)
 	}
-	from.print("check value of " + name + ": " + k.CheckValue())
+	if zeros(part, c.Algorithm == keyring.TDES) {
+		return nil, errors.New(name + " is all zeros: whoever has the others has the key")
+	}
+	from.print("check value of " + name + c.kindOfCheckValue() + ": " + k.CheckValue())
 	if c.Algorithm == keyring.TDES && !oddParity(part) {
 		from.print("warning: " + name + " has bytes of even parity. DES does not use that bit; but was it typed as it is written?")
 	}
 	return part, nil
+}
+
+// zeros tells whether a component leaves the others as they are, but for the parity bits of a DES key.
+func zeros(part []byte, parity bool) bool {
+	return bytes.Equal(part, make([]byte, len(part))) || parity && bytes.Equal(part, bytes.Repeat([]byte{1}, len(part)))
+}
+
+// kindOfCheckValue tells, where there are two, which one is meant.
+func (c *keysImportCommand) kindOfCheckValue() string {
+	if c.Algorithm == keyring.AES {
+		return " (CMAC)"
+	}
+	return ""
 }
 
 func (c *keysImportCommand) text(from *console, i int, name string) ([]byte, error) {
@@ -248,12 +294,16 @@ func oddParity(key []byte) bool {
 	return true
 }
 
-// confirm compares the check value, by itself or by asking.
-func (c *keysImportCommand) confirm(from *console, row pin.ZoneKey) error {
-	from.print("check value of the key: " + row.CheckValue)
+// confirm compares the check value, by itself or by asking. long is the check value with all its digits.
+func (c *keysImportCommand) confirm(from *console, row pin.ZoneKey, long string) error {
+	from.print("check value of the key" + c.kindOfCheckValue() + ": " + row.CheckValue)
 	if c.CheckValue != "" {
-		if !strings.EqualFold(c.CheckValue, row.CheckValue) {
-			return errors.New("that is not the check value given; nothing was imported")
+		if !strings.HasPrefix(long, plainCheckValue(c.CheckValue)) {
+			says := "that is not the check value given; nothing was imported"
+			if c.Algorithm == keyring.AES {
+				says += ". For AES it is the CMAC of zeros that counts (ANSI X9.24-1), not encrypted zeros"
+			}
+			return errors.New(says)
 		}
 		return nil
 	}

@@ -8,6 +8,7 @@ import (
 	"encoding/pem"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -32,6 +33,11 @@ const (
 	threeParts  = oneOfTwo + "\n" + otherOfTwo + "\n00000000000000000000000000000001\n"
 	singleDES   = "0123456789ABCDEF0123456789ABCDEF"
 	parityTwice = "FEFEFEFEFEFEFEFE0101010101010101"
+
+	weakHalf     = "1F1F1F1F0E0E0E0E"
+	semiWeakHalf = "011F011F010E010E"
+	longRest     = "884C14E9D8" // of wholeValue
+	aesValue     = "BC848A"
 )
 
 // imported runs keys import over a database and returns what it said and whether it succeeded.
@@ -69,7 +75,7 @@ func vaultOf(t *testing.T, env []string, database string) (*keyring.Ring, *pin.V
 func TestImportedKeyOpensBlocksAndIsInTheAuditTrail(t *testing.T) {
 	t.Parallel()
 	database, env := storetest.SQLite(t), keysFor(t)
-	out, ok := imported(t, env, database, oneOfTwo+"\n"+otherOfTwo+"\ny\n", "--id", "zpk-1", "--usage", "zone-pin", "--algorithm", "TDES")
+	out, ok := imported(t, env, database, oneOfTwo+"\n"+otherOfTwo+"\ny\n", "--id", "zpk-1", "--usage", "zone-pin", "--algorithm", "TDES", "--all-programs")
 	require.True(t, ok, out)
 	for _, says := range []string{"check value of component 1: " + oneOfTwoCV, "check value of component 2: ", "check value of the key: " + wholeValue,
 		"import it as zpk-1, TDES, for zone-pin of all programs? [y/N]", "imported zpk-1 with check value " + wholeValue} {
@@ -93,7 +99,7 @@ func TestImportedKeyOpensBlocksAndIsInTheAuditTrail(t *testing.T) {
 	events = events[len(events)-1:]
 	require.Equal(t, []string{"key.imported", "zpk-1", "pinvault keys import"}, []string{string(events[0].Type), events[0].Subject, events[0].ClientID})
 
-	out, ok = imported(t, env, database, oneOfTwo+"\n"+otherOfTwo+"\ny\n", "--id", "zpk-1", "--usage", "zone-pin", "--algorithm", "TDES")
+	out, ok = imported(t, env, database, oneOfTwo+"\n"+otherOfTwo+"\ny\n", "--id", "zpk-1", "--usage", "zone-pin", "--algorithm", "TDES", "--all-programs")
 	require.False(t, ok, out)
 	require.Contains(t, out, "there is a key zpk-1 already")
 }
@@ -108,8 +114,10 @@ func TestKeysImport(t *testing.T) {
 		return path
 	}
 	one, other := file("one", oneOfTwo+"\n"), file("other", otherOfTwo)
-	zpk := []string{"--id", "k", "--usage", "zone-pin", "--algorithm", "TDES"}
-	message := []string{"--id", "k", "--usage", "message", "--algorithm", "AES"}
+	zpk := []string{"--id", "k", "--usage", "zone-pin", "--algorithm", "TDES", "--all-programs"}
+	aes := []string{"--id", "k", "--usage", "zone-pin", "--algorithm", "AES", "--all-programs"}
+	message := []string{"--id", "k", "--usage", "message", "--algorithm", "AES", "--all-programs"}
+	const twoOf24, twoOf32 = aesOfTwo + "0011223344556677\n" + aesOther + "0123456789ABCDEF\n", aesOfTwo + aesOther + "\n" + aesOther + aesOther + "\n"
 	for _, test := range []struct {
 		name  string
 		stdin string
@@ -117,13 +125,31 @@ func TestKeysImport(t *testing.T) {
 		ok    bool
 		says  string
 	}{
-		{"three components", threeParts + "yes\n", append(zpk, "--components", "3"), true, "check value of component 3"},
-		{"components from files, confirmed by the check value", "", append(zpk, "--component-file", one, "--component-file", other, "--check-value", strings.ToLower(wholeValue)), true, "imported k"},
-		{"AES for messages", aesOfTwo + "\n" + aesOther + "\ny\n", message, true, "imported k"},
-		{"AES of 24 bytes", aesOfTwo + "0011223344556677\n" + aesOther + "0123456789ABCDEF\ny", message, true, "imported k"},
-		{"an RSA key drawn here", "y\n", []string{"--id", "k", "--usage", "zone-pin", "--algorithm", "RSA", "--generate"}, true, "imported k"},
+		{"three components", threeParts + "yes\n", append(slices.Clone(zpk), "--components", "3"), true, "check value of component 3"},
+		{"components from files, confirmed by the check value", "", append(slices.Clone(zpk), "--component-file", one, "--component-file", other, "--check-value", strings.ToLower(wholeValue)), true, "imported k"},
+		{"AES for tokens", twoOf24 + "y", message, true, "imported k"},
+		{"AES for JWE", twoOf32 + "y\n", message, true, "imported k"},
+		{"AES for PIN blocks", aesOfTwo + "\n" + aesOther + "\ny\n", aes, true, "check value of the key (CMAC): " + aesValue},
+		{"AES, confirmed by the CMAC check value", aesOfTwo + "\n" + aesOther + "\n", append(slices.Clone(aes), "--check-value", aesValue), true, "imported k"},
+		{"a check value of sixteen digits in groups", oneOfTwo + "\n" + otherOfTwo + "\n", append(slices.Clone(zpk), "--check-value", " f165 2f"+longRest), true, "imported k"},
+		{"a check value of seven digits", oneOfTwo + "\n" + otherOfTwo + "\n", append(slices.Clone(zpk), "--check-value", wholeValue+longRest[:2]), true, "imported k"},
+		{"an RSA key drawn here", "y\n", []string{"--id", "k", "--usage", "zone-pin", "--algorithm", "RSA", "--generate", "--all-programs"}, true, "imported k"},
 
-		{"another check value than the one given", "", append(zpk, "--component-file", one, "--component-file", other, "--check-value", "000000"), false, "nothing was imported"},
+		{"neither a program nor all of them", "", zpk[:6], false, "--all-programs"},
+		{"a program and all of them", "", append(slices.Clone(zpk), "--program", "p"), false, "--all-programs"},
+		{"a check value of five digits", "", append(slices.Clone(zpk), "--check-value", "F1652"), false, "6 to 16 hex digits"},
+		{"a check value of seventeen digits", "", append(slices.Clone(zpk), "--check-value", "F1652F00000000000"), false, "6 to 16 hex digits"},
+		{"a check value that is no hexadecimal", "", append(slices.Clone(zpk), "--check-value", "F1652G"), false, "6 to 16 hex digits"},
+		{"a check value of which a late digit is another", oneOfTwo + "\n" + otherOfTwo + "\n", append(slices.Clone(zpk), "--check-value", wholeValue+"0000000000"), false, "nothing was imported"},
+		{"the older check value of AES", aesOfTwo + "\n" + aesOther + "\n", append(slices.Clone(aes), "--check-value", "000000"), false, "CMAC"},
+		{"a message key that no contract can use", aesOfTwo + "\n" + aesOther + "\ny\n", message, false, "no contract has messages"},
+		{"a component of zeros", oneOfTwo + "\n" + strings.Repeat("0", 32) + "\ny\n", zpk, false, "component 2 is all zeros"},
+		{"a component of zeros but for parity", strings.Repeat("01", 16) + "\n" + oneOfTwo + "\ny\n", zpk, false, "component 1 is all zeros"},
+		{"a component of zeros for AES", twoOf32[:65] + strings.Repeat("0", 64) + "\ny\n", message, false, "component 2 is all zeros"},
+		{"a weak half", weakHalf + oneOfTwo[:16] + "\n" + strings.Repeat("0", 16) + oneOfTwo[16:] + "\ny\n", zpk, false, "weak key of DES"},
+		{"a semi-weak half", oneOfTwo[:16] + semiWeakHalf + "\n" + oneOfTwo[16:] + strings.Repeat("0", 16) + "\ny\n", zpk, false, "weak key of DES"},
+
+		{"another check value than the one given", "", append(slices.Clone(zpk), "--component-file", one, "--component-file", other, "--check-value", "000000"), false, "nothing was imported"},
 		{"an answer other than yes", oneOfTwo + "\n" + otherOfTwo + "\nn\n", zpk, false, "not confirmed"},
 		{"no answer", oneOfTwo + "\n" + otherOfTwo + "\n", zpk, false, "not confirmed"},
 		{"no second component", oneOfTwo + "\n", zpk, false, "component 2"},
@@ -133,16 +159,16 @@ func TestKeysImport(t *testing.T) {
 		{"a component twice", oneOfTwo + "\n" + oneOfTwo + "\ny\n", zpk, false, "cancel each other out"},
 		{"a key that is single DES", singleDES + "\n" + parityTwice[:16] + parityTwice[:16] + "\ny\n", zpk, false, "no better than single DES"},
 		{"a component of even parity is warned of", "0023456789ABCDEFFEDCBA9876543210\n" + otherOfTwo + "\nn\n", zpk, false, "warning: component 1 has bytes of even parity"},
-		{"a clear key", wholeKey + "\ny\n", append(zpk, "--components", "1"), false, "for a sandbox only"},
-		{"a clear key from a file", "", append(zpk, "--component-file", one, "--check-value", oneOfTwoCV), false, "for a sandbox only"},
-		{"a program that there is not", oneOfTwo + "\n" + otherOfTwo + "\ny\n", append(zpk, "--program", "nobody"), false, "no such program"},
-		{"an id that requests could not name", "", []string{"--id", "k 1", "--usage", "zone-pin", "--algorithm", "TDES"}, false, "--id must be"},
-		{"a usage that nobody knows", "", []string{"--id", "k", "--usage", "pin", "--algorithm", "TDES"}, false, "--usage"},
-		{"TDES for messages", "", []string{"--id", "k", "--usage", "message", "--algorithm", "TDES"}, false, "AES"},
-		{"RSA for messages", "", []string{"--id", "k", "--usage", "message", "--algorithm", "RSA", "--generate"}, false, "zone-pin"},
-		{"RSA from nowhere", "", []string{"--id", "k", "--usage", "zone-pin", "--algorithm", "RSA"}, false, "--generate"},
-		{"an RSA key in clear", "", []string{"--id", "k", "--usage", "zone-pin", "--algorithm", "RSA", "--key-file", one}, false, "for a sandbox only"},
-		{"a sandbox's key in a database that is none", "y\n", append(zpk, "--sandbox"), false, "no sandbox's"},
+		{"a clear key", wholeKey + "\ny\n", append(slices.Clone(zpk), "--components", "1"), false, "for a sandbox only"},
+		{"a clear key from a file", "", append(slices.Clone(zpk), "--component-file", one, "--check-value", oneOfTwoCV), false, "for a sandbox only"},
+		{"a program that there is not", oneOfTwo + "\n" + otherOfTwo + "\ny\n", append(slices.Clone(zpk[:6]), "--program", "nobody"), false, "no such program"},
+		{"an id that requests could not name", "", []string{"--id", "k 1", "--usage", "zone-pin", "--algorithm", "TDES", "--all-programs"}, false, "--id must be"},
+		{"a usage that nobody knows", "", []string{"--id", "k", "--usage", "pin", "--algorithm", "TDES", "--all-programs"}, false, "--usage"},
+		{"TDES for messages", "", []string{"--id", "k", "--usage", "message", "--algorithm", "TDES", "--all-programs"}, false, "AES"},
+		{"RSA for messages", "", []string{"--id", "k", "--usage", "message", "--algorithm", "RSA", "--generate", "--all-programs"}, false, "zone-pin"},
+		{"RSA from nowhere", "", []string{"--id", "k", "--usage", "zone-pin", "--algorithm", "RSA", "--all-programs"}, false, "--generate"},
+		{"an RSA key in clear", "", []string{"--id", "k", "--usage", "zone-pin", "--algorithm", "RSA", "--key-file", one, "--all-programs"}, false, "for a sandbox only"},
+		{"a sandbox's key in a database that is none", "y\n", append(slices.Clone(zpk), "--sandbox"), false, "no sandbox's"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
@@ -169,9 +195,9 @@ func TestKeysImport(t *testing.T) {
 func TestImportedKeyIsBoundToItsUsage(t *testing.T) {
 	t.Parallel()
 	database, env := storetest.SQLite(t), keysFor(t)
-	parts := aesOfTwo + "\n" + aesOther + "\ny\n"
+	parts := aesOfTwo + aesOther + "\n" + aesOther + aesOther + "\ny\n"
 	for _, usage := range []string{"zone-pin", "message"} {
-		out, ok := imported(t, env, database, parts, "--id", usage, "--usage", usage, "--algorithm", "AES")
+		out, ok := imported(t, env, database, parts, "--id", usage, "--usage", usage, "--algorithm", "AES", "--all-programs")
 		require.True(t, ok, out)
 	}
 	ring, _ := vaultOf(t, env, database)
@@ -185,10 +211,10 @@ func TestSandboxTakesKeysInClear(t *testing.T) {
 	t.Parallel()
 	database := storetest.SQLite(t)
 	serveProcess(t, nil, "--sandbox", "--database-url", database).kill(t)
-	out, ok := imported(t, nil, database, wholeKey+"\ny\n", "--sandbox", "--id", "clear", "--usage", "zone-pin", "--algorithm", "TDES", "--components", "1")
+	out, ok := imported(t, nil, database, wholeKey+"\ny\n", "--sandbox", "--id", "clear", "--usage", "zone-pin", "--algorithm", "TDES", "--components", "1", "--all-programs")
 	require.True(t, ok, out)
 	require.Contains(t, out, wholeValue)
-	out, ok = imported(t, nil, database, singleDES+"\ny\n", "--sandbox", "--id", "single", "--usage", "zone-pin", "--algorithm", "TDES", "--components", "1")
+	out, ok = imported(t, nil, database, singleDES+"\ny\n", "--sandbox", "--id", "single", "--usage", "zone-pin", "--algorithm", "TDES", "--components", "1", "--all-programs")
 	require.True(t, ok, out)
 	require.Contains(t, out, "warning: two neighbouring parts")
 
@@ -198,7 +224,7 @@ func TestSandboxTakesKeysInClear(t *testing.T) {
 	require.NoError(t, err)
 	path := filepath.Join(t.TempDir(), "rsa.pem")
 	require.NoError(t, os.WriteFile(path, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}), 0o600))
-	out, ok = imported(t, nil, database, "y\n", "--sandbox", "--id", "rsa", "--usage", "zone-pin", "--algorithm", "RSA", "--key-file", path)
+	out, ok = imported(t, nil, database, "y\n", "--sandbox", "--id", "rsa", "--usage", "zone-pin", "--algorithm", "RSA", "--key-file", path, "--all-programs")
 	require.True(t, ok, out)
 	ring, _ := vaultOf(t, nil, database)
 	certificate, err := ring.PINCertificate(t.Context(), "any", "rsa")
@@ -208,7 +234,7 @@ func TestSandboxTakesKeysInClear(t *testing.T) {
 	require.True(t, key.PublicKey.Equal(parsed.PublicKey))
 
 	env := keysFor(t)
-	out, ok = imported(t, env, database, oneOfTwo+"\n"+otherOfTwo+"\ny\n", "--id", "k", "--usage", "zone-pin", "--algorithm", "TDES")
+	out, ok = imported(t, env, database, oneOfTwo+"\n"+otherOfTwo+"\ny\n", "--id", "k", "--usage", "zone-pin", "--algorithm", "TDES", "--all-programs")
 	require.False(t, ok, "a sandbox's database is refused in earnest")
 	require.Contains(t, out, "made by a sandbox")
 }

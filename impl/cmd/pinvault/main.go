@@ -7,6 +7,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"io"
 	"os"
 	"os/signal"
 	"runtime/debug"
@@ -16,7 +17,6 @@ import (
 
 	"github.com/alecthomas/kong"
 
-	"pinvault/impl/config"
 )
 
 // version is set when a release is built.
@@ -38,9 +38,22 @@ type commands struct {
 }
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	ctx, stop := untilTold(context.Background())
 	defer stop()
 	os.Exit(run(ctx, os.Args[1:]))
+}
+
+// untilTold makes a context that ends when the process is told to end: by Ctrl-C, by whoever runs it, or
+// because its terminal was closed, unless it was started to outlive that (nohup). The next signal finds
+// no handler, and so ends the process at once.
+func untilTold(parent context.Context) (context.Context, context.CancelFunc) {
+	signals := []os.Signal{os.Interrupt, syscall.SIGTERM}
+	if !signal.Ignored(syscall.SIGHUP) {
+		signals = append(signals, syscall.SIGHUP)
+	}
+	ctx, stop := signal.NotifyContext(parent, signals...)
+	context.AfterFunc(ctx, stop)
+	return ctx, stop
 }
 
 // run is main with its surroundings handed in. It returns the exit code.
@@ -51,10 +64,11 @@ func run(ctx context.Context, args []string) int {
 		}
 	}
 	var c commands
+	var parser *kong.Kong
 	parser, err := kong.New(&c,
 		kong.Name("pinvault"),
 		kong.Description("One PIN server for every processor's contract. Every flag has an environment variable."),
-		kong.Configuration(config.File),
+		kong.Configuration(func(r io.Reader) (kong.Resolver, error) { return readConfigFile(r, parser.Model) }),
 		kong.UsageOnError(),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
 		kong.BindTo(ctx, (*context.Context)(nil)),
@@ -64,6 +78,9 @@ func run(ctx context.Context, args []string) int {
 		return 2
 	}
 	command, err := parser.Parse(args)
+	if err == nil {
+		err = secretsInTheOpen(command, string(c.Config))
+	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "pinvault:", err)
 		return 2

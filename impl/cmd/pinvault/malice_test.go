@@ -42,10 +42,11 @@ func TestMalformedRequestsAreRefusedAndChangeNothing(t *testing.T) {
 		{"a byte order mark", "POST", card, []contracttest.Option{thredd, raw("\xef\xbb\xbf{\"pin\":\"1234\"}")}, 400},
 		{"an array", "POST", card, []contracttest.Option{thredd, raw(`[{"pin":"1234"}]`)}, 400},
 		{"null", "POST", card, []contracttest.Option{thredd, raw(`null`)}, 400},
-		{"nested too deeply", "POST", card, []contracttest.Option{thredd, raw(strings.Repeat("[", 100_000))}, 400},
+		{"nested too deeply", "POST", card, []contracttest.Option{thredd, raw(strings.Repeat("[", 60_000))}, 400},
 		{"a body of blanks", "POST", card, []contracttest.Option{thredd, raw("   ")}, 400},
 		{"no body", "POST", card, []contracttest.Option{thredd, raw("")}, 400},
 		{"two megabytes", "POST", card, []contracttest.Option{thredd, raw(`{"pin":"1234","description":"` + strings.Repeat("a", 2<<20) + `"}`)}, 413},
+		{"more than 64 KiB", "POST", card, []contracttest.Option{thredd, raw(`{"pin":"1234","description":"` + strings.Repeat("a", 64<<10) + `"}`)}, 413},
 		{"a false Content-Encoding", "POST", card, []contracttest.Option{thredd, raw(`{"pin":"1234"}`), contracttest.Header("Content-Encoding", "gzip")}, 415},
 		{"a wrong Content-Type", "POST", card, []contracttest.Option{thredd, contracttest.Raw("text/plain", `{"pin":"1234"}`)}, 415},
 		{"no Content-Type", "POST", card, []contracttest.Option{thredd, contracttest.Raw("", `{"pin":"1234"}`)}, 415},
@@ -78,6 +79,10 @@ func TestMalformedRequestsAreRefusedAndChangeNothing(t *testing.T) {
 		{"issuer: a wrong method", "POST", issuerCard, []contracttest.Option{issuer, raw(`{}`)}, 405},
 		{"issuer: an unknown path", "GET", "/issuer/v1/pins", []contracttest.Option{issuer}, 404},
 		{"token: a grant named twice", "POST", "/connect/token", []contracttest.Option{contracttest.Raw("application/x-www-form-urlencoded", "grant_type=client_credentials&grant_type=x")}, 400},
+		{"token: more than 8 KiB", "POST", "/oauth2/token", []contracttest.Option{contracttest.Raw("application/x-www-form-urlencoded", "grant_type="+strings.Repeat("a", 8<<10))}, 400},
+		{"two tokens", "GET", card, []contracttest.Option{repeated("Authorization", "Bearer "+h.mint(t, "thredd-sandbox", time.Hour), "Bearer x")}, 401},
+		{"a token twice, by Basic", "POST", "/oauth2/token", []contracttest.Option{contracttest.Raw("application/x-www-form-urlencoded", "grant_type=client_credentials"),
+			repeated("Authorization", "Basic aXNzdWVyLXNhbmRib3g6aXNzdWVyLXNhbmRib3gtc2VjcmV0", "Basic aXNzdWVyLXNhbmRib3g6aXNzdWVyLXNhbmRib3gtc2VjcmV0")}, 401},
 		{"token: JSON instead of a form", "POST", "/oauth2/token", []contracttest.Option{raw(`{"grant_type":"client_credentials"}`)}, 400},
 	} {
 		t.Run(test.name, func(t *testing.T) { //nolint:tparallel // what changed is looked at when all have been sent

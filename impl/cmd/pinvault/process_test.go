@@ -8,10 +8,8 @@ import (
 	"maps"
 	"os"
 	"os/exec"
-	"os/signal"
 	"slices"
 	"strings"
-	"syscall"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
@@ -33,7 +31,7 @@ func TestMain(m *testing.M) {
 
 // command is main.
 func command() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	ctx, stop := untilTold(context.Background())
 	code := run(ctx, os.Args[1:])
 	stop()
 	os.Exit(code)
@@ -51,9 +49,10 @@ func pinvault(t testing.TB, args ...string) *exec.Cmd {
 // process is a running pinvault serve.
 type process struct {
 	*exec.Cmd
-	url string
-	log *buffer
-	out *buffer
+	url   string
+	admin string
+	log   *buffer
+	out   *buffer
 }
 
 // serveProcess starts a server on a free port and returns when it serves, which it logs at level INFO. All
@@ -61,8 +60,21 @@ type process struct {
 // test ends.
 func serveProcess(t testing.TB, env []string, args ...string) *process {
 	t.Helper()
-	p := &process{Cmd: pinvault(t, append([]string{"serve", "--listen", "127.0.0.1:0", "--public-url", "http://pinvault.test"}, args...)...), log: &buffer{}, out: &buffer{}}
-	p.Env = append(p.Env, env...)
+	return serveAs(t, env, append([]string{"serve", "--listen", "127.0.0.1:0", "--public-url", "http://pinvault.localhost"}, args...)...)
+}
+
+// serveAs is serveProcess with nothing but the arguments given.
+func serveAs(t testing.TB, env []string, args ...string) *process {
+	t.Helper()
+	c := pinvault(t, args...)
+	c.Env = append(c.Env, env...)
+	return serveCommandOf(t, c)
+}
+
+// serveCommandOf starts a server by any command.
+func serveCommandOf(t testing.TB, c *exec.Cmd) *process {
+	t.Helper()
+	p := &process{Cmd: c, log: &buffer{}, out: &buffer{}}
 	p.Stdout = p.out
 	stderr, err := p.StderrPipe()
 	require.NoError(t, err)
@@ -73,9 +85,9 @@ func serveProcess(t testing.TB, env []string, args ...string) *process {
 		line, err := lines.ReadString('\n')
 		_, _ = p.log.Write([]byte(line))
 		require.NoError(t, err, "the server ended before it served: %s", p.log)
-		var entry struct{ Msg, Listen string }
+		var entry struct{ Msg, Listen, Admin string }
 		if json.Unmarshal([]byte(line), &entry) == nil && entry.Msg == "serving" {
-			p.url = "http://" + entry.Listen
+			p.url, p.admin = "http://"+entry.Listen, "http://"+entry.Admin
 		}
 	}
 	go func() { _, _ = io.Copy(p.log, lines) }()

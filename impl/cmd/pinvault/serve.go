@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -39,62 +38,92 @@ func (c *serveCommand) Run(ctx context.Context) (err error) {
 	if err := readySchema(ctx, db, c.Sandbox || c.Embedded()); err != nil {
 		return err
 	}
-	listener, err := listen(ctx, c.Serve)
+	for _, weak := range c.WeakSettings() {
+		log.Warn("weak setting", "setting", weak.Setting, "why", weak.Why)
+	}
+	listener, err := server.Listen(ctx, server.Listening{Address: c.Listen, MaxConnections: c.MaxConnections,
+		Certificate: c.TLSCertificate, Key: c.TLSKey, Log: log})
 	if err != nil {
 		return err
 	}
 	c.PublicURL = c.Public(listener.Addr().String())
-	app, err := build(ctx, c.Serve, surroundings{db: db, store: db, log: log, documents: loadDocuments})
-	if err != nil {
-		return errors.Join(err, listener.Close())
+	sides := []side{{listener: listener, server: httpServer(log, maxReply)}}
+	surroundings := surroundings{db: db, store: db, log: log, documents: loadDocuments}
+	if c.AdminListen != "" {
+		admin, err := server.Listen(ctx, server.Listening{Address: c.AdminListen, MaxConnections: maxAdmin, Log: log})
+		if err != nil {
+			return errors.Join(err, listener.Close())
+		}
+		sides = append(sides, side{listener: admin, server: httpServer(log, maxProfile)})
+		surroundings.admin = func(h http.Handler) { sides[1].server.Handler = h }
+	}
+	if sides[0].server.Handler, err = build(ctx, c.Serve, surroundings); err != nil {
+		for _, s := range sides {
+			err = errors.Join(err, s.listener.Close())
+		}
+		return err
 	}
 	if c.Sandbox {
 		greet(os.Stdout, c.PublicURL, c.Docs)
 	}
-	log.Info("serving", "listen", listener.Addr().String(), "sandbox", c.Sandbox, "version", version)
-	return serve(ctx, listener, app, c.Shutdown, db, log)
+	told := []any{"listen", listener.Addr().String(), "sandbox", c.Sandbox, "version", version}
+	if c.AdminListen != "" {
+		told = append(told, "admin", sides[1].listener.Addr().String())
+	}
+	log.Info("serving", told...)
+	return serve(ctx, sides, c.Shutdown, db, log)
 }
 
-func listen(ctx context.Context, c config.Serve) (net.Listener, error) {
-	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", c.Listen)
-	if err != nil || c.TLSCertificate == "" {
-		return listener, err
-	}
-	certificate, err := tls.LoadX509KeyPair(c.TLSCertificate, c.TLSKey)
-	if err != nil {
-		return nil, errors.Join(err, listener.Close())
-	}
-	return tls.NewListener(listener, &tls.Config{
-		Certificates: []tls.Certificate{certificate}, MinVersion: tls.VersionTLS12, NextProtos: []string{"h2", "http/1.1"},
-	}), nil
+// How long a reply may take to be written: one to a caller, and a profile.
+const (
+	maxReply   = 30 * time.Second
+	maxProfile = 5 * time.Minute
+)
+
+// maxAdmin is how many connections operators may have.
+const maxAdmin = 64
+
+// side is a listener and what answers on it.
+type side struct {
+	listener net.Listener
+	server   *http.Server
 }
 
-// serve answers on the listener until ctx ends.
-func serve(ctx context.Context, listener net.Listener, app http.Handler, grace time.Duration, db *store.Store, log *slog.Logger) error {
-	s := &http.Server{
-		Handler:           app,
+func httpServer(log *slog.Logger, write time.Duration) *http.Server {
+	return &http.Server{
 		ReadHeaderTimeout: 5 * time.Second,
 		ReadTimeout:       20 * time.Second,
-		WriteTimeout:      30 * time.Second,
+		WriteTimeout:      write,
 		IdleTimeout:       2 * time.Minute,
 		MaxHeaderBytes:    32 << 10,
 		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug),
 	}
+}
+
+// serve answers on all sides until ctx ends.
+func serve(ctx context.Context, sides []side, grace time.Duration, db *store.Store, log *slog.Logger) error {
 	upkeep, stop := context.WithCancel(ctx)
 	defer stop()
 	go purge(upkeep, db, log)
-	failed := make(chan error, 1)
-	go func() { failed <- s.Serve(listener) }()
+	failed := make(chan error, len(sides))
+	for _, s := range sides {
+		go func() { failed <- s.server.Serve(s.listener) }()
+	}
 	select {
 	case err := <-failed:
+		for _, s := range sides {
+			err = errors.Join(err, s.server.Close())
+		}
 		return err
 	case <-ctx.Done():
 	}
 	log.Info("stopping")
 	ending, cancel := context.WithTimeout(context.WithoutCancel(ctx), grace)
 	defer cancel()
-	if err := s.Shutdown(ending); err != nil {
-		return errors.Join(fmt.Errorf("requests still under way after %s were cut off: %w", grace, err), s.Close())
+	for _, s := range sides { // the operators' last
+		if err := s.server.Shutdown(ending); err != nil {
+			return errors.Join(fmt.Errorf("requests still under way after %s were cut off: %w", grace, err), s.server.Close())
+		}
 	}
 	log.Info("stopped")
 	return nil

@@ -29,7 +29,7 @@ type tokenKeys struct {
 	config.Keys
 	Sandbox bool   `env:"PINVAULT_SANDBOX" help:"The database is a sandbox's."`
 	Client  string `placeholder:"ID" help:"The client whose keys to use, such as accosa-sandbox. They are read from the database."`
-	Key     string `env:"PINVAULT_TOKEN_KEY" hidden:"" help:"A key of 24 bytes in hex, which counts where no client is named. Set it as an environment variable: a flag is seen by everybody on the machine."`
+	Key     string `env:"PINVAULT_TOKEN_KEY" hidden:"" secret:"" help:"A key of 24 bytes in hex, which counts where no client is named. Set it as an environment variable: a flag is seen by everybody on the machine."`
 	IV      string `name:"iv" placeholder:"HEX" help:"Beside PINVAULT_TOKEN_KEY: the fixed IV, 16 bytes in hex. Default: each token begins with its own."`
 }
 
