@@ -91,13 +91,19 @@ func TestAChangeIsInDoubtWhereverItMayHaveBeenMade(t *testing.T) {
 }
 
 func TestWhatIsInDoubtIsNotTriedAgain(t *testing.T) {
+	l := lineTo(t, storetest.Postgres(t))
+	s := open(t, l.url)
+	seed(t, s, 1)
+	next := func() pin.Change {
+		now := card(t, s, "card-0").Revision + 1
+		c := pin.Change{Card: revision("card-0", now)}
+		c.Card.Seal = fmt.Append(nil, now)
+		return c
+	}
 	for _, way := range swaps {
 		for name, b := range map[string]*breakage{"before it arrives": beforeItArrives, "before the answer": beforeTheAnswer, "without noticing": withoutNoticing} {
 			t.Run(way.name+" "+name, func(t *testing.T) {
-				l := lineTo(t, storetest.Postgres(t))
-				s := open(t, l.url)
-				seed(t, s, 1)
-				require.NoError(t, way.swap(s, pin.Change{Card: revision("card-0", 2)})) // prepares the statements
+				require.NoError(t, way.swap(s, next())) // prepares the statements
 				last := way.words[len(way.words)-1]
 				times := 0
 				l.listen(func(now trip) *breakage {
@@ -107,13 +113,15 @@ func TestWhatIsInDoubtIsNotTriedAgain(t *testing.T) {
 					times++
 					return b
 				})
-				c := pin.Change{Card: revision("card-0", 3)}
-				c.Card.Seal = []byte("another")
+				c := next()
 				err := way.swap(s, c)
 				l.listen(nil)
 				require.ErrorIs(t, err, pin.ErrInDoubt)
 				require.Equal(t, pin.Unavailable, pin.CodeOf(err))
 				require.Equal(t, 1, times)
+				if err := way.swap(s, c); err != nil { // so that it is not under way any more
+					require.Equal(t, pin.Conflict, pin.CodeOf(err), "%v", err)
+				}
 			})
 		}
 	}

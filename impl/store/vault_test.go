@@ -344,10 +344,10 @@ func TestWhatCannotBeToldIsInTheTrailAtMostOnce(t *testing.T) {
 
 // What has no event is settled by what stands in its row.
 func TestWhatIsMovedInDoubtIsMovedOnce(t *testing.T) {
-	for _, b := range allKindsOfBreaks {
+	l := lineTo(t, storetest.Postgres(t))
+	v := newVault(t, open(t, l.url))
+	for i, b := range allKindsOfBreaks {
 		t.Run(fmt.Sprintf("%+v", *b), func(t *testing.T) {
-			l := lineTo(t, storetest.Postgres(t))
-			v := newVault(t, open(t, l.url))
 			s, err := v.OpenSession(v.ctx, v.q, pin.NewSession{Action: pin.ActionReset, SecretMAC: []byte("mac"), Exchanges: 3, Lifetime: time.Hour}, pin.Memo{})
 			require.NoError(t, err)
 			moved := s
@@ -365,7 +365,7 @@ func TestWhatIsMovedInDoubtIsMovedOnce(t *testing.T) {
 			require.Equal(t, pin.Conflict, pin.CodeOf(err), "somebody else's move is not taken for its own: %v", err)
 
 			keep := func(any) (pin.Replay, error) {
-				return pin.Replay{Scope: "client", Key: "key", Result: []byte("{}"), CreatedAt: time.Unix(0, 0).UTC(), ExpiresAt: time.Now().Add(time.Hour)}, nil
+				return pin.Replay{Scope: "client", Key: fmt.Sprint(i), Result: []byte("{}"), CreatedAt: time.Unix(0, 0).UTC(), ExpiresAt: time.Now().Add(time.Hour)}, nil
 			}
 			l.breakOnce("commit", b)
 			require.NoError(t, v.Remember(v.ctx, nil, pin.Memo{Keep: keep}))
