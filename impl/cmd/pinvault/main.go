@@ -64,23 +64,7 @@ func run(ctx context.Context, args []string) int {
 		}
 	}
 	var c commands
-	var parser *kong.Kong
-	parser, err := kong.New(&c,
-		kong.Name("pinvault"),
-		kong.Description("One PIN server for every processor's contract. Every flag has an environment variable."),
-		kong.Configuration(func(r io.Reader) (kong.Resolver, error) { return readConfigFile(r, parser.Model) }),
-		kong.UsageOnError(),
-		kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
-		kong.BindTo(ctx, (*context.Context)(nil)),
-	)
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "pinvault:", err)
-		return 2
-	}
-	command, err := parser.Parse(args)
-	if err == nil {
-		err = secretsInTheOpen(command, string(c.Config))
-	}
+	command, err := parse(ctx, args, &c)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "pinvault:", err)
 		return 2
@@ -90,6 +74,27 @@ func run(ctx context.Context, args []string) int {
 		return 1
 	}
 	return 0
+}
+
+// parse fills the commands from flags, environment and configuration file, and checks them.
+func parse(ctx context.Context, args []string, c *commands) (*kong.Context, error) {
+	var parser *kong.Kong
+	parser, err := kong.New(c,
+		kong.Name("pinvault"),
+		kong.Description("One PIN server for every processor's contract. Every flag has an environment variable."),
+		kong.Configuration(func(r io.Reader) (kong.Resolver, error) { return readConfigFile(r, parser.Model) }),
+		kong.UsageOnError(),
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
+		kong.BindTo(ctx, (*context.Context)(nil)),
+	)
+	if err != nil {
+		return nil, err
+	}
+	command, err := parser.Parse(args)
+	if err == nil {
+		err = secretsInTheOpen(command, string(c.Config))
+	}
+	return command, err
 }
 
 type versionCommand struct{}

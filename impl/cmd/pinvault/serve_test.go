@@ -72,8 +72,10 @@ func TestOperatorsListener(t *testing.T) {
 
 func TestOperatorsListenerThatIsTakenStopsTheStart(t *testing.T) {
 	t.Parallel()
-	p := serveProcess(t, nil, "--sandbox", "--database-url", storetest.SQLite(t))
-	out, err := pinvault(t, "serve", "--sandbox", "--listen", "127.0.0.1:0", "--database-url", storetest.SQLite(t), "--admin-listen", strings.TrimPrefix(p.url, "http://")).CombinedOutput()
+	taken, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, taken.Close()) })
+	out, err := pinvault(t, "serve", "--sandbox", "--listen", "127.0.0.1:0", "--database-url", storetest.SQLite(t), "--admin-listen", taken.Addr().String()).CombinedOutput()
 	require.Error(t, err)
 	require.Contains(t, string(out), "address already in use")
 }
