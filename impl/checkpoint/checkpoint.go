@@ -60,7 +60,7 @@ func newTree() *tree {
 }
 
 func (t *tree) add(line []byte, h pin.ChainHead) error {
-	t.events += uint64(h.Seq) //nolint:gosec // at least 1
+	t.events += uint64(h.Seq)
 	return t.leaves.Append(rfc6962.DefaultHasher.HashLeaf(line), nil)
 }
 

@@ -121,7 +121,7 @@ func (v *Vault) search(q Query) (Search, error) {
 	by := q.References
 	for _, more := range []Reference{{kindCustomer, q.CustomerID}, {kindProfile, q.CardProfileID}, {kindMobile, q.MobileNumber}} {
 		if more.Value != "" {
-			by = append(by[:len(by):len(by)], more)
+			by = append(slices.Clip(by), more)
 		}
 	}
 	best := Reference{}
@@ -349,7 +349,7 @@ func (v *Vault) accompany(c *Change, m Memo, result any) error {
 			if err != nil {
 				return err
 			}
-			c.Rows = append(c.Rows[:len(c.Rows):len(c.Rows)], row)
+			c.Rows = append(slices.Clip(c.Rows), row)
 		}
 	}
 	if m.Keep == nil {
@@ -360,7 +360,7 @@ func (v *Vault) accompany(c *Change, m Memo, result any) error {
 		return err
 	}
 	row, err := v.sealReplay(r)
-	c.Rows = append(c.Rows[:len(c.Rows):len(c.Rows)], row)
+	c.Rows = append(slices.Clip(c.Rows), row)
 	return err
 }
 

@@ -343,7 +343,7 @@ func (w *verifier) note(ctx context.Context, row EventRow) error {
 	e, err := row.event()
 	if err != nil {
 		w.found(Break{Fault: FaultEventChanged, Table: tableEvents, ID: row.Chain, Seq: row.Seq})
-		return nil
+		return nil //nolint:nilerr // it was found
 	}
 	thing, _, _ := strings.Cut(string(e.Type), ".")
 	if table, ok := subjectTables[thing]; ok && e.Version > 0 {

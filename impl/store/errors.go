@@ -288,7 +288,7 @@ func classifySQLiteFile(e *sqliteFileError) (pin.Code, error) {
 	if same, ok := errors.AsType[*fault](classified); ok {
 		f.again, f.noEffect = same.again, same.noEffect
 	}
-	info, err := os.Stat(e.path)
+	info, err := os.Stat(e.path) //nolint:gosec // the operator says where the database is
 	switch cause.Code() & 0xff {
 	case sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM, sqlite3.SQLITE_AUTH:
 		switch {
