@@ -16,7 +16,6 @@ import (
 	_ "time/tzdata" // programs have time zones, and not every machine knows them
 
 	"github.com/alecthomas/kong"
-
 )
 
 // version is set when a release is built.
