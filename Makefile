@@ -15,7 +15,7 @@ export FUZZTIME ?= 5s
 
 VERSION = $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 
-.PHONY: help run test generate verify lint fuzz mutate contract sdk bench bench-go docs clean bin/pinvault
+.PHONY: help run test generate verify lint fuzz mutate soak contract sdk bench bench-go docs clean bin/pinvault
 
 help:
 	@awk -F ' *## ' '/^[a-z-]+:.*## / { sub(/:.*/, "", $$1); printf "make %-9s %s\n", $$1, $$2 }' Makefile
@@ -41,6 +41,10 @@ fuzz: ## every fuzz target for FUZZTIME (5s) each
 
 mutate: ## mutation testing of PACKAGES (impl/pin impl/pinblock impl/keyring): which changes of their code their own tests miss; see scripts/mutate/run
 	@scripts/mutate/run $(PACKAGES)
+
+soak: ## the long forms of the tests: guesses, hang-ups, kills, times; about 10 minutes
+	@scripts/packages postgresql
+	@scripts/soak
 
 bench: bin/pinvault ## the server against a bare net/http and pgx program, under load on PostgreSQL; see scripts/bench/README.md
 	@scripts/packages postgresql wrk

@@ -208,7 +208,12 @@ func (v *Vault) ChangePIN(ctx context.Context, q Query, old, chosen Offer, m Mem
 
 // attempt decides with a guess at the PIN, which is the first of the offers.
 func (v *Vault) attempt(ctx context.Context, q Query, m Memo, offers []Offer, step func(Record, Guess) (Step, error)) (Verification, error) {
-	guessed := false
+	var found Record
+	check, guessed := q.check, false
+	q.Check = func(rec Record) error {
+		found = rec
+		return check(rec)
+	}
 	d, err := v.act(ctx, q, m, func(rec Record) (deed, error) {
 		if err := rec.operable(); err != nil {
 			return deed{}, err
@@ -226,24 +231,52 @@ func (v *Vault) attempt(ctx context.Context, q Query, m Memo, offers []Offer, st
 	})
 	if err != nil {
 		if !guessed {
-			v.pretend(ctx, offers)
+			v.pretend(ctx, found, offers)
 		}
 		return Verification{}, err
 	}
 	return d.Verification, nil
 }
 
-// pretend does with the offers what would have been done for a card that takes PINs, so that the time of
-// an answer does not tell whether there is one.
-func (v *Vault) pretend(ctx context.Context, offers []Offer) {
-	nobody := Record{Program: Program{ID: CallerFrom(ctx).ProgramID, MinPINLength: MinLength, MaxPINLength: MaxLength},
-		Card: Card{ID: "00000000-0000-0000-0000-000000000000", ProgramID: CallerFrom(ctx).ProgramID}}
-	nobody.PIN.Verifier, _ = v.keys.MAC(UseVerifier, frame(nobody.Card.ID, ""))
-	nobody.Card.PANCiphertext, _ = v.keys.Seal(UsePAN, []byte("0000000000000000"), frame(nobody.Card.ProgramID, nobody.Card.ID))
-	_, _ = v.guess(ctx, nobody, offers[0])
-	for _, o := range offers[1:] {
-		_, _ = v.choice(ctx, nobody, o)
+// pretend does with the offers what would have been done if the card took PINs, or were there at all, so
+// that the time of an answer does not tell. See [Vault.Remember] for what would have been written.
+func (v *Vault) pretend(ctx context.Context, rec Record, offers []Offer) {
+	if rec.Card.ID == "" {
+		rec = v.nobody(ctx)
 	}
-	nobody.Card.Status = StatusNormal
-	_, _ = v.change(ctx, nobody, deed{Step: nobody.PIN.Noted(Happening{Type: EventPINFailed}), card: &nobody.Card}, Memo{})
+	_, _ = v.guess(ctx, rec, offers[0])
+	for _, o := range offers[1:] {
+		_, _ = v.choice(ctx, rec, o)
+	}
+	_, _ = v.change(ctx, rec, deed{Step: rec.PIN.Noted(Happening{Type: EventPINFailed})}, Memo{})
+}
+
+// nobody is a card that is not there, read as one that is.
+func (v *Vault) nobody(ctx context.Context) Record {
+	row, err := v.nobodys()
+	if err != nil {
+		return Record{}
+	}
+	rec, _ := v.openCard(ctx, row)
+	rec.Program = Program{ID: CallerFrom(ctx).ProgramID, MinPINLength: MinLength, MaxPINLength: MaxLength}
+	return rec
+}
+
+// sealNobody makes a card of about a card's size, which is never written.
+func (v *Vault) sealNobody() (CardRow, error) {
+	const id, text = "00000000-0000-0000-0000-000000000000", "0000000000000000"
+	c := Card{ID: id, ProgramID: id, Status: StatusNormal, Attributes: Attributes{CustomerReference: text, EmbossName: text, CustomerID: text,
+		MobileNumber: text, EmailAddress: text, CardProfileID: text, ProgramCode: text, CardholderID: text, WalletID: text}}
+	for _, kind := range []Kind{KindPublicToken, KindURN, KindIdentifier, KindPackID, KindNumber, KindAlias, KindEXID, KindContractNumber} {
+		c.References = append(c.References, Reference{Kind: kind, Value: text})
+	}
+	rec := Record{Card: c, PIN: Value{State: PINChosen}}
+	var err error
+	if rec.Card.PANCiphertext, err = v.keys.Seal(UsePAN, []byte(text), frame(id, id)); err != nil {
+		return CardRow{}, err
+	}
+	if rec.PIN.Verifier, err = v.keys.MAC(UseVerifier, frame(id, "")); err != nil {
+		return CardRow{}, err
+	}
+	return v.sealCard(rec, true)
 }

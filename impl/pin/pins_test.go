@@ -132,7 +132,8 @@ func TestNobodysCardTakesTheSameSteps(t *testing.T) {
 		_, _ = v.Verify(t.Context(), q, block(t, wrong), pin.Memo{})
 		return keys.made
 	}
-	require.Equal(t, steps(w.q), steps(pin.Query{CardID: "nobody"})-2, "the dummy's verifier and PAN are made on the spot")
+	_ = steps(pin.Query{CardID: "nobody"}) // whose card is made once
+	require.Equal(t, steps(w.q), steps(pin.Query{CardID: "nobody"}))
 }
 
 // Whatever stands where a PIN was kept, nothing of it is told if it is no PIN.

@@ -2,7 +2,10 @@ package pin
 
 import (
 	"context"
+	"slices"
 	"time"
+
+	"github.com/google/uuid"
 )
 
 // Replay is the record by which a repeated request gets its first answer and has no second effect.
@@ -51,13 +54,34 @@ func (v *Vault) Replay(ctx context.Context, scope, key string) (Replay, error) {
 
 // Remember keeps an answer that no operation stands behind, so that it is kept like any other. Otherwise
 // a reused idempotency key would tell a refusal that took a try from one that found no card to take it
-// from.
+// from. So would the time that it takes: decoys are written where the other one writes card and event.
 func (v *Vault) Remember(ctx context.Context, result any, m Memo) error {
 	var c Change
 	if err := v.accompany(&c, m, result); err != nil || len(c.Rows) == 0 {
 		return err
 	}
+	if err := v.decoys(&c, 2); err != nil {
+		return err
+	}
 	own, cancel := context.WithTimeout(context.WithoutCancel(ctx), commitTime)
 	defer cancel()
 	return v.commit(own, c, false)
+}
+
+// decoys adds rows that mean nothing to a change that writes fewer than the one that it must not be told
+// from by its time: replay records that have expired, which the next purge removes.
+func (v *Vault) decoys(c *Change, n int) error {
+	for range n {
+		key, err := uuid.NewRandomFromReader(v.rand)
+		if err != nil {
+			return &Error{Code: Internal, Err: err}
+		}
+		now := v.clock()
+		row, err := v.sealReplay(Replay{Key: key.String(), Endpoint: "decoy", CreatedAt: now, ExpiresAt: now})
+		if err != nil {
+			return err
+		}
+		c.Rows = append(slices.Clip(c.Rows), row)
+	}
+	return nil
 }

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"io"
 	"slices"
+	"sync"
 	"time"
 
 	lru "github.com/hashicorp/golang-lru/v2"
@@ -30,6 +31,7 @@ type Vault struct {
 	alarm func(ctx context.Context, table, id string)
 
 	programs *lru.Cache[programVersion, Program]
+	nobodys  func() (CardRow, error) // see nobody
 	seen     *recent
 	numbers  numbers
 	refusals *expirable.LRU[string, int64] // of logins, by what was presented
@@ -52,8 +54,10 @@ func NewVault(store Store, keys Keys, now func() time.Time, random io.Reader) *V
 	if err != nil {
 		panic(err) // the size is a constant
 	}
-	return &Vault{store: store, keys: keys, now: now, rand: random, programs: programs, seen: newRecent(now),
+	v := &Vault{store: store, keys: keys, now: now, rand: random, programs: programs, seen: newRecent(now),
 		refusals: newRefusals(), trail: make(chan struct{}, 1)}
+	v.nobodys = sync.OnceValues(v.sealNobody)
+	return v
 }
 
 // clock is the time in UTC, as exact as every row keeps it.
@@ -337,7 +341,10 @@ func (v *Vault) change(ctx context.Context, rec Record, d deed, m Memo) (Change,
 	if d.Refusal != "" { // the trail tells of it, but it is no result: repeated, it is decided anew
 		m = Memo{}
 	}
-	return c, v.accompany(&c, m, d.result)
+	if err := v.accompany(&c, m, d.result); err != nil || m.Keep == nil || len(events) > 0 {
+		return c, err
+	}
+	return c, v.decoys(&c, 1) // in place of an event
 }
 
 // accompany adds to a change what its memo asks for.

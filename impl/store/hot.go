@@ -122,6 +122,9 @@ func swapArgs(c pin.Change) ([]any, error) {
 	if err != nil {
 		return nil, err
 	}
+	if c.Card == nil { // replays alone
+		return []any{nil, nil, nil, nil, nil, nil, nil, nil, nil, nil, more, c.Now}, nil
+	}
 	var details any
 	if c.DetailsToo {
 		details = string(c.Card.Details)

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"unicode/utf8"
 
 	"gorm.io/gorm"
@@ -68,9 +69,13 @@ func (t *tx) lock(cardID string) (pin.CardRow, error) {
 }
 
 // calls tells whether a change is one that swap_card makes: of a card that is there, its PIN and what
-// comes with it. Where the tables are spread over machines, replays and look-ups do not stand with the card.
+// comes with it, or of replays alone. Where the tables are spread over machines, replays and look-ups do not
+// stand with the card.
 func (s *Store) calls(c pin.Change) bool {
-	if !s.engine.function || c.Card == nil || c.Card.Revision == 1 || len(c.Drop) > 0 || len(c.Add) > 0 && (c.DetailsToo || s.engine.sharded) {
+	if c.Card == nil {
+		return s.engine.function && !s.engine.sharded && replaysAlone(c)
+	}
+	if !s.engine.function || c.Card.Revision == 1 || len(c.Drop) > 0 || len(c.Add) > 0 && (c.DetailsToo || s.engine.sharded) {
 		return false
 	}
 	for i, e := range c.Events { // swap_card appends to the card's chain, in a row
@@ -88,6 +93,11 @@ func (s *Store) calls(c pin.Change) bool {
 		}
 	}
 	return true
+}
+
+func replaysAlone(c pin.Change) bool {
+	others := slices.ContainsFunc(c.Rows, func(r pin.Row) bool { return r.Table != pin.TableReplays })
+	return len(c.Rows) > 0 && !others && len(c.Events)+len(c.Add)+len(c.Drop) == 0
 }
 
 // restingRow is a row as jsonb_populate_recordset reads it.

@@ -127,6 +127,15 @@ func (v *vault) operations() []operation {
 			_, err := v.Verify(v.ctx, v.q, pin.Plain(v.digits("9999")), pin.Memo{})
 			return err
 		}},
+		{"refuse a card that is not there, under an idempotency key", true, func(n int) error {
+			_, _, err := idempotency.Once(v.ctx, v.guard, request(1000+n), pin.Memo{}, func(m pin.Memo) (struct{}, error) {
+				if _, err := v.Verify(v.ctx, pin.Query{CardID: "nobody"}, pin.Plain(v.digits(v.pin)), pin.Memo{}); pin.CodeOf(err) != pin.NotFound {
+					return struct{}{}, err
+				}
+				return struct{}{}, v.Remember(v.ctx, nil, m)
+			})
+			return err
+		}},
 		{"change", true, func(int) error {
 			next := v.another()
 			result, err := v.ChangePIN(v.ctx, v.q, pin.Plain(v.digits(v.pin)), pin.Plain(v.digits(next)), pin.Memo{})

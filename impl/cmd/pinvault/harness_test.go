@@ -30,6 +30,7 @@ import (
 // harness is a whole sandbox server in this process, over a database of its own.
 type harness struct {
 	url    string
+	app    http.Handler
 	client *contracttest.Client // checks every reply against its document
 	docs   map[string]*openapi3.T
 	tokens *oauth.Server
@@ -59,7 +60,7 @@ func start(t testing.TB, url string) *harness {
 	require.NoError(t, err)
 	s := httptest.NewServer(app)
 	t.Cleanup(s.Close)
-	h.url = s.URL
+	h.url, h.app = s.URL, app
 	h.client = contracttest.New(t, s.URL, slices.Collect(maps.Values(h.docs))...)
 	t.Cleanup(func() { // the server's own check of its replies, which is another than the client's
 		for line := range strings.Lines(h.log.String()) {

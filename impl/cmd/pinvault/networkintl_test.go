@@ -97,17 +97,11 @@ func (m networkMessage) byReference(kind string, id any) networkMessage {
 // block is a PIN block under a key of the client.
 func (n *network) block(t testing.TB, key, digits, pan string) string {
 	t.Helper()
-	raw, err := hex.DecodeString(n.fixtures.Text("/clients/networkintl/" + key + "_hex"))
-	require.NoError(t, err)
 	of, format := pinblock.NewTDES, pinblock.ISO0
 	if key == "zpk_aes" {
 		of, format = pinblock.NewAES, pinblock.ISO4
 	}
-	k, err := of(raw)
-	require.NoError(t, err)
-	block, err := k.Encrypt(format, []byte(digits), pan, rand.Reader)
-	require.NoError(t, err)
-	return strings.ToUpper(hex.EncodeToString(block))
+	return blockUnder(t, of, n.fixtures.Text("/clients/networkintl/"+key+"_hex"), format, digits, pan)
 }
 
 func (n *network) send(t testing.TB, path string, m networkMessage) *contracttest.Reply {

@@ -130,7 +130,8 @@ CREATE INDEX replays_by_expiry ON replays (expires_at);
 
 -- swap_card makes a change of one card in one round trip. It knows no rule: where the card is at the
 -- revision that was read, the next value takes its place, and what comes with it is written. It returns
--- false, and nothing is written, where the card has moved on. What else stands in the way undoes all:
+-- false, and nothing is written, where the card has moved on. card is null for replays that belong to none.
+-- What else stands in the way undoes all:
 -- SQLSTATE PV001 with the table that was overtaken, PV002 with the kind or table of a duplicate.
 --
 -- more holds what few changes bring: {"replays": [row], "pin_sessions": [row], "service_requests": [row],
@@ -142,10 +143,12 @@ RETURNS boolean LANGUAGE plpgsql AS $$
 DECLARE
     r record;
 BEGIN
-    UPDATE cards SET revision = from_revision + 1, details = coalesce(next_details, details), value = next_value, seal = next_seal
-        WHERE id = card AND revision = from_revision;
-    IF NOT FOUND THEN
-        RETURN false;
+    IF card IS NOT NULL THEN
+        UPDATE cards SET revision = from_revision + 1, details = coalesce(next_details, details), value = next_value, seal = next_seal
+            WHERE id = card AND revision = from_revision;
+        IF NOT FOUND THEN
+            RETURN false;
+        END IF;
     END IF;
     FOR i IN 1 .. coalesce(array_length(event_ids, 1), 0) LOOP
         INSERT INTO audit_events (chain, seq, id, program_id, body, mac)
