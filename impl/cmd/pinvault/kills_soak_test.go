@@ -77,17 +77,20 @@ func (*users) each(t *testing.T, database string, f func(*store.Store)) {
 	require.NoError(t, s.Close())
 }
 
-// use has everybody call the server until it is killed, which it is at some moment.
+// use has everybody call the server until it is killed, which it is at some moment after its first answer.
 func (u *users) use(t *testing.T, p *process) {
 	t.Helper()
 	ctx := context.WithoutCancel(t.Context())
+	first := make(chan struct{})
+	answered := sync.OnceFunc(func() { close(first) })
 	var all sync.WaitGroup
 	for _, h := range u.holders {
-		all.Go(func() { h.use(ctx, t, p.url) })
+		all.Go(func() { defer answered(); h.use(ctx, t, p.url, answered) })
 	}
 	for _, k := range u.knockers {
-		all.Go(func() { k.knock(ctx, t, p.url) })
+		all.Go(func() { defer answered(); k.knock(ctx, t, p.url, answered) })
 	}
+	<-first
 	<-time.NewTimer(rand.N(200 * time.Millisecond)).C
 	p.kill(t)
 	all.Wait()
@@ -150,7 +153,7 @@ type holder struct {
 }
 
 // use makes errands until one is not answered.
-func (h *holder) use(ctx context.Context, t *testing.T, server string) {
+func (h *holder) use(ctx context.Context, t *testing.T, server string, answered func()) {
 	t.Helper()
 	h.acknowledged, h.lost = nil, nil
 	for {
@@ -160,6 +163,7 @@ func (h *holder) use(ctx context.Context, t *testing.T, server string) {
 			h.lost = &e
 			return
 		}
+		answered()
 		if answer != e.answer {
 			h.wrong = fmt.Sprintf("%s: told %v, not %v", e.path, answer, e.answer)
 			return
@@ -302,7 +306,7 @@ type knocker struct {
 }
 
 // knock guesses until there is no answer.
-func (k *knocker) knock(ctx context.Context, t *testing.T, server string) {
+func (k *knocker) knock(ctx context.Context, t *testing.T, server string, answered func()) {
 	t.Helper()
 	k.answers = map[request]heard{}
 	r := k.unblock(k.card)
@@ -311,6 +315,7 @@ func (k *knocker) knock(ctx context.Context, t *testing.T, server string) {
 		if err != nil {
 			return
 		}
+		answered()
 		k.answers[r] = answer
 		if r = k.verify(t, k.card, offered(k.right, rand.IntN(3) == 0)); answer.outcome == "blocked" {
 			r = k.unblock(k.card)
