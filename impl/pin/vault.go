@@ -338,9 +338,6 @@ func (v *Vault) change(ctx context.Context, rec Record, d deed, m Memo) (Change,
 		return Change{}, err
 	}
 	c := Change{Card: &card, DetailsToo: d.card != nil, Rows: d.rows, Events: rows, Add: d.add, Drop: d.drop}
-	if d.Refusal != "" { // the trail tells of it, but it is no result: repeated, it is decided anew
-		m = Memo{}
-	}
 	if err := v.accompany(&c, m, d.result); err != nil || m.Keep == nil || len(events) > 0 {
 		return c, err
 	}

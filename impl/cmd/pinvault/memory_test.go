@@ -8,7 +8,6 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"runtime"
 	"strconv"
 	"strings"
@@ -21,18 +20,13 @@ import (
 	"pinvault/impl/store/storetest"
 )
 
-// serveBuilt starts a server as it is released, without the race detector, whose memory counts several times.
+// serveBuilt starts a sandbox with the surroundings of the test.
 func serveBuilt(t *testing.T, args ...string) *process {
 	t.Helper()
 	if runtime.GOOS != "linux" {
 		t.Skip("a process's memory is read from /proc")
 	}
-	binary := filepath.Join(t.TempDir(), "pinvault")
-	build := exec.CommandContext(t.Context(), "go", "build", "-trimpath", "-o", binary, ".")
-	build.Env = append(os.Environ(), "CGO_ENABLED=0")
-	out, err := build.CombinedOutput()
-	require.NoError(t, err, "%s", out)
-	return serveCommandOf(t, exec.CommandContext(t.Context(), binary, append([]string{"serve", "--listen", "127.0.0.1:0", "--sandbox", "--database-url", storetest.SQLite(t)}, args...)...))
+	return serveCommandOf(t, exec.CommandContext(t.Context(), released(t), append([]string{"serve", "--listen", "127.0.0.1:0", "--sandbox", "--database-url", storetest.SQLite(t)}, args...)...))
 }
 
 // memory is a figure of a process's memory, such as VmRSS or VmHWM, the highest so far, in MB.

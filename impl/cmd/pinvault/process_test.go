@@ -2,46 +2,59 @@ package main
 
 import (
 	"bufio"
-	"context"
 	"encoding/json"
+	"fmt"
 	"io"
 	"maps"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"slices"
-	"strings"
+	"sync"
 	"testing"
 
-	"github.com/rogpeppe/go-internal/testscript"
 	"github.com/stretchr/testify/require"
 
 	"pinvault/impl/contract/contracttest"
 )
 
-// asCommand makes the test binary behave as pinvault, so that tests can run it as a process of its own.
-const asCommand = "PINVAULT_TEST_AS_COMMAND=1"
-
-func TestMain(m *testing.M) {
-	name, value, _ := strings.Cut(asCommand, "=")
-	if os.Getenv(name) == value {
-		command()
+// built is the folder of pinvault as it is released, made when the first test asks for it: processes are what
+// users get. Under the race detector each of the hundreds that tests start would take ten times as long.
+var built = sync.OnceValues(func() (folder string, err error) {
+	if folder, err = os.MkdirTemp("", "pinvault-test"); err != nil {
+		return "", err
 	}
-	testscript.Main(m, map[string]func(){"pinvault": command})
+	afterAll = func() { _ = os.RemoveAll(folder) }
+	build := exec.Command("go", "build", "-trimpath", "-o", filepath.Join(folder, "pinvault"), ".")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := build.CombinedOutput(); err != nil {
+		return folder, fmt.Errorf("%w\n%s", err, out)
+	}
+	return folder, nil
+})
+
+// afterAll cleans up behind all tests.
+var afterAll = func() {}
+
+// released is pinvault as it is released.
+func released(t testing.TB) string {
+	t.Helper()
+	folder, err := built()
+	require.NoError(t, err)
+	return filepath.Join(folder, "pinvault")
 }
 
-// command is main.
-func command() {
-	ctx, stop := untilTold(context.Background())
-	code := run(ctx, os.Args[1:])
-	stop()
+func TestMain(m *testing.M) {
+	code := m.Run()
+	afterAll()
 	os.Exit(code)
 }
 
 // pinvault is the command with its arguments, in a surrounding without settings of the developer's.
 func pinvault(t testing.TB, args ...string) *exec.Cmd {
 	t.Helper()
-	c := exec.CommandContext(t.Context(), os.Args[0], args...)
-	c.Env = []string{asCommand, "HOME=" + t.TempDir(), "PATH=" + os.Getenv("PATH")}
+	c := exec.CommandContext(t.Context(), released(t), args...)
+	c.Env = []string{"HOME=" + t.TempDir(), "PATH=" + os.Getenv("PATH")}
 	c.Dir = t.TempDir()
 	return c
 }

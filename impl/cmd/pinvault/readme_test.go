@@ -2,7 +2,6 @@ package main
 
 import (
 	"bytes"
-	"fmt"
 	"net"
 	"os"
 	"os/exec"
@@ -93,10 +92,7 @@ func asPasted(t *testing.T, lines string) string {
 	t.Helper()
 	folder := t.TempDir()
 	require.NoError(t, os.Mkdir(filepath.Join(folder, "bin"), 0o700))
-	self, err := os.Executable()
-	require.NoError(t, err)
-	require.NoError(t, os.WriteFile(filepath.Join(folder, "bin", "pinvault"),
-		fmt.Appendf(nil, "#!/bin/sh\n%s exec '%s' \"$@\"\n", asCommand, self), 0o700))
+	require.NoError(t, os.Symlink(released(t), filepath.Join(folder, "bin", "pinvault")))
 	require.NoError(t, os.WriteFile(filepath.Join(folder, "lines"), []byte("trap 'kill $(jobs -p); wait' EXIT\n"+lines), 0o600))
 	c := exec.CommandContext(t.Context(), "bash", "-euo", "pipefail", "lines")
 	c.Dir, c.Env = folder, []string{"HOME=" + folder, "PATH=" + os.Getenv("PATH")}

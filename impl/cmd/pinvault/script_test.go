@@ -48,6 +48,7 @@ func runScript(t *testing.T, script, engine, database string) {
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
 		Setup: func(e *testscript.Env) error {
+			e.Setenv("PATH", filepath.Dir(released(t))+string(filepath.ListSeparator)+e.Getenv("PATH"))
 			e.Setenv("PINVAULT_DATABASE_URL", database)
 			e.Setenv("PINVAULT_KEYSET", filepath.Join(e.WorkDir, "keyset.json"))
 			e.Setenv("PINVAULT_MASTER_KEY", masterKeyOfTests)
