@@ -153,7 +153,7 @@ func observed(log *slog.Logger, m *metrics) gin.HandlerFunc {
 				attrs = append(attrs, slog.String("error", last.Error()))
 			}
 		}
-		log.LogAttrs(c.Request.Context(), level, "request", attrs...)
+		log.LogAttrs(c.Request.Context(), level, requestLine, attrs...)
 	}
 }
 

@@ -21,7 +21,8 @@ const (
 	hotByID      = `SELECT ` + foundColumns + ` FROM cards c JOIN programs p ON p.id = c.program_id WHERE c.id = $1`
 	hotByLookup  = `SELECT ` + foundColumns + ` FROM card_lookup l JOIN cards c ON c.id = l.card_id JOIN programs p ON p.id = c.program_id WHERE l.kind = $1 AND l.value = $2`
 	hotAnywhere  = hotByLookup + ` ORDER BY l.card_id LIMIT $3`
-	hotInProgram = hotByLookup + ` AND l.program_id = $3 ORDER BY l.card_id LIMIT $4`
+	hotOne       = hotByLookup + ` AND l.program_id = $3` // of a kind whose value is one card's: nothing to sort
+	hotInProgram = hotOne + ` ORDER BY l.card_id LIMIT $4`
 )
 
 // hot is the search as one of these statements, "" where it is none.
@@ -31,6 +32,8 @@ func (s *Store) hot(q pin.Search) (statement string, args []any) {
 	case q.CardID != "":
 		return hotByID, []any{q.CardID}
 	case s.engine.sharded || len(q.Values) != 1:
+	case q.ProgramID != "" && !q.Kind.Shared():
+		return hotOne, []any{string(q.Kind), q.Values[0], q.ProgramID}
 	case q.ProgramID == "":
 		return hotAnywhere, []any{string(q.Kind), q.Values[0], q.Limit}
 	default:
