@@ -233,7 +233,9 @@ func (v *Vault) act(ctx context.Context, q Query, m Memo, decide func(Record) (d
 	own, cancel := context.WithTimeout(context.WithoutCancel(ctx), commitTime)
 	defer cancel()
 	err = v.commit(own, change, false)
-	for overtaken(err) { // again only where the outcome under the lock was in doubt; the store ends it when time is up
+	// Again only where the lock was lost with the connection: the change was not made, and somebody else's
+	// was. When time is up the store says so.
+	for overtaken(err) {
 		d, err = v.queue(own, rec.Card.ID, q, m, decide)
 	}
 	return d, d.refusal(err)
@@ -253,17 +255,6 @@ func overtaken(err error) bool { return CodeOf(err) == Conflict && FieldOf(err) 
 // queue decides and swaps under the card's lock, so that many callers for one card are served in turn
 // and do not spin.
 func (v *Vault) queue(ctx context.Context, cardID string, q Query, m Memo, decide func(Record) (deed, error)) (d deed, err error) {
-	for {
-		d, err = v.turn(ctx, cardID, q, m, decide)
-		if !overtaken(err) || ctx.Err() != nil {
-			return d, err
-		}
-		// The lock was lost with the connection, the change was not made, and somebody else's was.
-	}
-}
-
-// turn is one caller's turn in the queue.
-func (v *Vault) turn(ctx context.Context, cardID string, q Query, m Memo, decide func(Record) (deed, error)) (d deed, err error) {
 	var change Change
 	decided := false
 	err = v.store.Locked(ctx, cardID, func(row CardRow) (Change, error) {

@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"slices"
 
 	"gorm.io/gorm"
@@ -15,12 +16,14 @@ import (
 const foundColumns = `c.id, c.program_id, c.revision, c.details, c.value, c.seal, p.version`
 
 const (
-	findByID       = `SELECT ` + foundColumns + ` FROM cards c JOIN programs p ON p.id = c.program_id WHERE c.id = ?`
-	findByLookup   = `SELECT ` + foundColumns + ` FROM card_lookup l JOIN cards c ON c.id = l.card_id JOIN programs p ON p.id = c.program_id WHERE l.kind = ? AND l.value IN ?`
+	foundCards     = `SELECT ` + foundColumns + ` FROM cards c JOIN programs p ON p.id = c.program_id`
+	foundByLookup  = `SELECT ` + foundColumns + ` FROM card_lookup l JOIN cards c ON c.id = l.card_id JOIN programs p ON p.id = c.program_id`
+	findByID       = foundCards + ` WHERE c.id = ?`
+	findByLookup   = foundByLookup + ` WHERE l.kind = ? AND l.value IN ?`
 	inProgram      = ` AND l.program_id = ?`
 	inOrder        = ` ORDER BY l.card_id LIMIT ?`
 	lookupOnly     = `SELECT l.card_id FROM card_lookup l WHERE l.kind = ? AND l.value IN ?`
-	findByIDs      = `SELECT ` + foundColumns + ` FROM cards c JOIN programs p ON p.id = c.program_id WHERE c.id IN ? ORDER BY c.id`
+	findByIDs      = foundCards + ` WHERE c.id IN ? ORDER BY c.id`
 	forUpdate      = ` FOR UPDATE OF c`
 	anyCards       = `SELECT c.id, c.program_id, c.revision, c.details, c.value, c.seal, coalesce(p.version, 0) FROM cards c LEFT JOIN programs p ON p.id = c.program_id`
 	cardsAfter     = anyCards + ` WHERE c.id > ?`
@@ -96,7 +99,7 @@ func cardRows(db *gorm.DB, statement string, args ...any) (found []pin.CardRow, 
 
 // scanned reads cards, and closes the rows.
 func scanned(rows *sql.Rows) (found []pin.CardRow, err error) {
-	defer func() { err = first(err, rows.Close()) }()
+	defer func() { err = errors.Join(err, rows.Close()) }()
 	for rows.Next() {
 		var r pin.CardRow
 		var details, value, seal sql.RawBytes
@@ -107,13 +110,4 @@ func scanned(rows *sql.Rows) (found []pin.CardRow, err error) {
 		found = append(found, r)
 	}
 	return found, rows.Err()
-}
-
-func first(errs ...error) error {
-	for _, err := range errs {
-		if err != nil {
-			return err
-		}
-	}
-	return nil
 }

@@ -18,8 +18,8 @@ import (
 // What PostgreSQL is asked: prepared once a connection.
 const (
 	callSwap     = `SELECT swap_card($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)`
-	hotByID      = `SELECT ` + foundColumns + ` FROM cards c JOIN programs p ON p.id = c.program_id WHERE c.id = $1`
-	hotByLookup  = `SELECT ` + foundColumns + ` FROM card_lookup l JOIN cards c ON c.id = l.card_id JOIN programs p ON p.id = c.program_id WHERE l.kind = $1 AND l.value = $2`
+	hotByID      = foundCards + ` WHERE c.id = $1`
+	hotByLookup  = foundByLookup + ` WHERE l.kind = $1 AND l.value = $2`
 	hotAnywhere  = hotByLookup + ` ORDER BY l.card_id LIMIT $3`
 	hotOne       = hotByLookup + ` AND l.program_id = $3` // of a kind whose value is one card's: nothing to sort
 	hotInProgram = hotOne + ` ORDER BY l.card_id LIMIT $4`
