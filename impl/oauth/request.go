@@ -141,7 +141,13 @@ func credentials(header, scheme string) (string, bool) {
 
 func token68(text string) bool {
 	text = strings.TrimRight(text, "=")
-	return text != "" && strings.IndexFunc(text, func(r rune) bool {
-		return (r < '0' || r > '9') && (r < 'A' || r > 'Z') && (r < 'a' || r > 'z') && !strings.ContainsRune("-._~+/", r)
-	}) < 0
+	for i := range len(text) { // every request is looked through
+		switch c := text[i]; {
+		case c >= 'a' && c <= 'z', c >= 'A' && c <= 'Z', c >= '0' && c <= '9':
+		case strings.IndexByte("-._~+/", c) >= 0:
+		default:
+			return false
+		}
+	}
+	return text != ""
 }
