@@ -76,7 +76,7 @@ var rows = map[pin.Code]row{
 	pin.Internal:       systemError,
 	pin.Unavailable:    unavailable,
 	pin.Unauthorized:   unauthorized,
-	pin.Forbidden:      dataNotFound, // a card out of reach is an unknown one
+	pin.Forbidden:      unauthorized, // an API key that may not do this
 	pin.NotFound:       dataNotFound,
 	pin.Ambiguous:      dataNotFound,
 	pin.Conflict:       unavailable, // trying again helps

@@ -112,7 +112,7 @@ func (a *API) Authorize(c *gin.Context, op *contract.Operation) (pin.Caller, err
 	if key == "" {
 		return pin.Caller{}, noAPIKey
 	}
-	id, secret, _ := strings.Cut(key, ".")
+	id, secret := pin.SplitAPIKey(key)
 	if !utf8.ValidString(id) { // which no database would look for
 		return pin.Caller{}, &pin.Error{Code: pin.Unauthorized}
 	}
@@ -124,11 +124,11 @@ func (a *API) Authorize(c *gin.Context, op *contract.Operation) (pin.Caller, err
 		return pin.Caller{}, err
 	}
 	known := &call{client: client, schema: contract.MessageSchema(op.Spec.RequestBody.Value.Content.Get("application/json").Extensions)}
-	if known.zone, err = a.zone(c.Request.Context(), client); err != nil {
+	if known.zone, err = a.zone(pin.WithCaller(c.Request.Context(), client.Caller()), client); err != nil {
 		return pin.Caller{}, err
 	}
 	c.Set(callKey, known)
-	return pin.Caller{ClientID: client.ID, ProgramID: client.ProgramID, Contract: Name}, a.admit(c, client.Settings)
+	return client.Caller(), a.admit(c, client.Settings)
 }
 
 // zone is the time zone of the client's program.

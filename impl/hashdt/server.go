@@ -73,7 +73,7 @@ func (a *API) Authorize(c *gin.Context, _ *contract.Operation) (pin.Caller, erro
 	if err != nil {
 		return pin.Caller{}, challenged(c, err, `ApiKey realm="hashdt"`)
 	}
-	caller := pin.Caller{ClientID: client.ID, ProgramID: client.ProgramID, Contract: Name, Scopes: client.Scopes}
+	caller := client.Caller()
 	sent := c.GetHeader("Authorization")
 	if sent == "" {
 		return caller, nil
@@ -94,8 +94,8 @@ func (a *API) authenticate(ctx context.Context, key string) (pin.Client, error) 
 	if strings.ContainsFunc(key, func(r rune) bool { return r < '!' || r > '~' }) {
 		return pin.Client{}, &pin.Error{Code: pin.Unauthorized}
 	}
-	at := max(0, strings.LastIndexByte(key, '.')) // ids may have full stops, secrets have none
-	client, err := a.vault.Authenticate(ctx, key[:at], strings.TrimPrefix(key[at:], "."))
+	id, secret := pin.SplitAPIKey(key)
+	client, err := a.vault.Authenticate(ctx, id, secret)
 	if err == nil && client.Contract != Name {
 		err = &pin.Error{Code: pin.Unauthorized}
 	}

@@ -33,6 +33,7 @@ type claims struct {
 	Scope     string `json:"scope"` // separated by single spaces
 	Contract  string `json:"contract"`
 	Program   string `json:"program,omitempty"` // "" for a client of the whole server
+	Version   int64  `json:"client_version"`    // of the client, so that a rotation ends its tokens
 	IssuedAt  int64  `json:"iat"`               // seconds since 1970
 	NotBefore int64  `json:"nbf,omitempty"`     // never issued, honoured all the same
 	Expires   int64  `json:"exp"`
@@ -77,7 +78,7 @@ func (s *Server) Mint(client pin.Client, ttl time.Duration) (Token, error) {
 	now := s.now()
 	payload, err := json.Marshal(claims{
 		Issuer: s.issuer, Subject: client.ID, Audience: client.Contract, ClientID: client.ID,
-		Scope: strings.Join(client.Scopes, " "), Contract: client.Contract, Program: client.ProgramID,
+		Scope: strings.Join(client.Scopes, " "), Contract: client.Contract, Program: client.ProgramID, Version: client.Version,
 		IssuedAt: now.Unix(), Expires: now.Add(ttl).Unix(), ID: id.String(),
 	})
 	if err != nil {

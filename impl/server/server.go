@@ -210,6 +210,10 @@ func (ct Contract) mount(e *gin.Engine, tokens Tokens, refused func(ctx context.
 				return
 			}
 			caller, err := authorize(c, op)
+			if err == nil && !caller.May(op.Scopes...) {
+				lacking(c, ct.Document.Name(), op)
+				err = &pin.Error{Code: pin.Forbidden}
+			}
 			known := pin.CallerFrom(c.Request.Context())
 			caller.RemoteAddr, caller.TraceID = known.RemoteAddr, known.TraceID
 			if err != nil {
@@ -226,9 +230,16 @@ func (ct Contract) mount(e *gin.Engine, tokens Tokens, refused func(ctx context.
 	))
 }
 
-// bearer authorizes by a token of this contract with the operation's scopes (RFC 6750).
+// lacking is the challenge to a caller whose token has not the scopes (RFC 6750, 3.1).
+func lacking(c *gin.Context, name string, op *contract.Operation) {
+	if _, byToken := oauth.Bearer(c.GetHeader("Authorization")); byToken {
+		c.Header("WWW-Authenticate", `Bearer realm="`+name+`", error="insufficient_scope", scope="`+strings.Join(op.Scopes, " ")+`"`)
+	}
+}
+
+// bearer authorizes by a token of this contract (RFC 6750).
 func bearer(tokens Tokens, name string) func(*gin.Context, *contract.Operation) (pin.Caller, error) {
-	return func(c *gin.Context, op *contract.Operation) (pin.Caller, error) {
+	return func(c *gin.Context, _ *contract.Operation) (pin.Caller, error) {
 		token, ok := oauth.Bearer(c.GetHeader("Authorization"))
 		if !ok {
 			c.Header("WWW-Authenticate", `Bearer realm="`+name+`"`)
@@ -238,12 +249,8 @@ func bearer(tokens Tokens, name string) func(*gin.Context, *contract.Operation) 
 		if err == nil && caller.Contract != name {
 			err = &pin.Error{Code: pin.Unauthorized}
 		}
-		switch {
-		case pin.CodeOf(err) == pin.Unauthorized:
+		if pin.CodeOf(err) == pin.Unauthorized {
 			c.Header("WWW-Authenticate", `Bearer realm="`+name+`", error="invalid_token"`)
-		case err == nil && !caller.May(op.Scopes...):
-			c.Header("WWW-Authenticate", `Bearer realm="`+name+`", error="insufficient_scope", scope="`+strings.Join(op.Scopes, " ")+`"`)
-			err = &pin.Error{Code: pin.Forbidden}
 		}
 		return caller, err
 	}

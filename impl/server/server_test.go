@@ -39,6 +39,7 @@ paths:
     post:
       operationId: shout
       security: []
+      x-public: a test
       responses: {'200': {description: ok}}
 components:
   securitySchemes:

@@ -244,7 +244,7 @@ func TestAccosaResetUnblocks(t *testing.T) {
 	status, _ := accosaNamed(t, "accosa").resetPIN(t, h.client, accosaMessage(t, map[string]any{"urn": 70000000007, "last4Digits": "0071"}))
 	require.Equal(t, http.StatusOK, status)
 	require.Equal(t, "3", left())
-	events, err := h.vault.AuditEvents(t.Context(), pin.AuditQuery{Chain: "00000000-0000-7000-8000-000000000007", Page: pin.Page{Limit: 100}})
+	events, err := h.vault.AuditEvents(operating(t), pin.AuditQuery{Chain: "00000000-0000-7000-8000-000000000007", Page: pin.Page{Limit: 100}})
 	require.NoError(t, err)
 	var last []pin.EventType
 	for _, e := range events[len(events)-2:] {

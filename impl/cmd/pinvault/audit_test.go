@@ -35,7 +35,7 @@ type auditWorld struct {
 // newAuditWorld makes a vault in SQLite with one card, whose events can be changed.
 func newAuditWorld(t testing.TB) *auditWorld {
 	t.Helper()
-	ctx := t.Context()
+	ctx := operating(t)
 	ks, err := keyring.Generate(rand.Reader, time.Now())
 	require.NoError(t, err)
 	master := make([]byte, 32)

@@ -63,6 +63,7 @@ func build(ctx context.Context, c config.Serve, s surroundings) (http.Handler, e
 	}
 	ring := keyring.Open(ks, s.store, s.now)
 	vault := pin.NewVault(s.store, ring, s.now, s.rand)
+	vault.GrantBy(issuer.Granted)
 	once := idempotency.New(vault, ring, s.now)
 	tokens, err := oauth.New(vault, signingKeys(ks), c.PublicURL, s.now, s.rand)
 	if err != nil {
@@ -91,6 +92,9 @@ func build(ctx context.Context, c config.Serve, s surroundings) (http.Handler, e
 		return nil, err
 	}
 	documents, err := s.documents()
+	if err == nil {
+		err = issuer.CheckGrants(documents)
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -23,7 +23,7 @@ type clientsCreateCommand struct {
 	Contract  string   `required:"" placeholder:"NAME" help:"The contract that the partner speaks: thredd, creditplus, accosa, networkintl, hashdt or issuer."`
 	Program   string   `placeholder:"ID" help:"The program that the client belongs to. Default: it is one of the whole server."`
 	Name      string   `required:"" placeholder:"TEXT" help:"A name for people."`
-	Scope     []string `placeholder:"SCOPE" xor:"scopes" help:"What the client may do, once for each, or with commas between. Contracts with API keys have no scopes."`
+	Scope     []string `placeholder:"SCOPE" xor:"scopes" help:"What the client may do, once for each, or with commas between."`
 	AllScopes bool     `xor:"scopes" help:"The client may do all that the contract has."`
 	Setting   []string `sep:"none" placeholder:"NAME=VALUE" help:"What the contract needs to know of the client, once for each; items of a list with commas between. A secret is not taken here: write NAME=- and give it on standard input."`
 }

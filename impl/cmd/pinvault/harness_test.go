@@ -89,7 +89,7 @@ func specs(t testing.TB) map[string]*openapi3.T {
 // mint is a token of a sandbox client for so long, with its scopes or those given.
 func (h *harness) mint(t testing.TB, clientID string, ttl time.Duration, scopes ...string) string {
 	t.Helper()
-	c, err := pin.NewVault(h.store, keyring.New(keyring.Sandbox(), nil, nil), h.clock.now, nil).Client(t.Context(), clientID)
+	c, err := pin.NewVault(h.store, keyring.New(keyring.Sandbox(), nil, nil), h.clock.now, nil).Client(operating(t), clientID)
 	require.NoError(t, err)
 	if scopes != nil {
 		c.Scopes = scopes
@@ -274,4 +274,9 @@ func (b *buffer) String() string {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.b.String()
+}
+
+// operating is the test's context, called by an operator of the whole server.
+func operating(t testing.TB) context.Context {
+	return pin.WithCaller(t.Context(), pin.Caller{Everywhere: true, Operator: true})
 }

@@ -185,7 +185,7 @@ func TestHostedFlows(t *testing.T) {
 	t.Run("who did it, through what, is in the audit trail", func(t *testing.T) {
 		h.reset(t)
 		exchange(t, h, newLink(t, h, "resetpin", blocked)).submit(t, h, "new", "4826").ExpectStatus(http.StatusNoContent)
-		events, err := h.vault.AuditEvents(t.Context(), pin.AuditQuery{Chain: "00000000-0000-7000-8000-000000000007", Page: pin.Page{Limit: 1000}})
+		events, err := h.vault.AuditEvents(operating(t), pin.AuditQuery{Chain: "00000000-0000-7000-8000-000000000007", Page: pin.Page{Limit: 1000}})
 		require.NoError(t, err)
 		last := events[len(events)-3:]
 		for i, want := range []pin.AuditEvent{
@@ -509,7 +509,7 @@ func TestFiftyGuessesAtTheCurrentPINTakeNoMoreThanTheTries(t *testing.T) {
 	together(50, func(int) int { return s.send(t, h, "current", sealed).Status })
 	require.Equal(t, "0", h.triesOf(t, normalToken))
 	s.submit(t, h, "current", "7010").ExpectStatus(http.StatusNotFound)
-	events, err := h.vault.AuditEvents(t.Context(), pin.AuditQuery{Chain: "00000000-0000-7000-8000-000000000001", Page: pin.Page{Limit: 1000}})
+	events, err := h.vault.AuditEvents(operating(t), pin.AuditQuery{Chain: "00000000-0000-7000-8000-000000000001", Page: pin.Page{Limit: 1000}})
 	require.NoError(t, err)
 	compared := 0
 	for _, e := range events {

@@ -122,7 +122,7 @@ func (c *keysImportCommand) Run(ctx context.Context) (err error) {
 		return err
 	}
 	ring := keyring.Open(ks, db, nil)
-	ctx = pin.WithCaller(ctx, pin.Caller{ClientID: "pinvault keys import"})
+	ctx = pin.WithCaller(ctx, pin.Caller{ClientID: "pinvault keys import", Everywhere: true, Operator: true})
 	vault := pin.NewVault(db, ring, nil, nil)
 	if err := vault.Initialize(ctx); err != nil {
 		return err

@@ -14,6 +14,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"pinvault/impl/issuer"
 	"pinvault/impl/keyring"
 	"pinvault/impl/pin"
 	"pinvault/impl/pinblock"
@@ -69,7 +70,9 @@ func vaultOf(t *testing.T, env []string, database string) (*keyring.Ring, *pin.V
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, db.Close()) })
 	ring := keyring.Open(ks, db, nil)
-	return ring, pin.NewVault(db, ring, nil, nil)
+	vault := pin.NewVault(db, ring, nil, nil)
+	vault.GrantBy(issuer.Granted)
+	return ring, vault
 }
 
 func TestImportedKeyOpensBlocksAndIsInTheAuditTrail(t *testing.T) {
@@ -93,7 +96,7 @@ func TestImportedKeyOpensBlocksAndIsInTheAuditTrail(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, "123456", string(p.Digits()))
 
-	events, err := vault.AuditEvents(t.Context(), pin.AuditQuery{Page: pin.Page{Limit: 10}})
+	events, err := vault.AuditEvents(operating(t), pin.AuditQuery{Page: pin.Page{Limit: 10}})
 	require.NoError(t, err)
 	require.NotEmpty(t, events)
 	events = events[len(events)-1:]

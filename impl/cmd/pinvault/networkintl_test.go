@@ -139,7 +139,7 @@ func (n *network) pin(t testing.TB, card string) string {
 // settings changes the client's settings, and program the sandbox's main program.
 func (n *network) settings(t testing.TB, change func(*pin.ClientSettings)) {
 	t.Helper()
-	require.NoError(t, n.vault.UpdateClient(t.Context(), "networkintl-sandbox", func(c *pin.Client) error {
+	require.NoError(t, n.vault.UpdateClient(operating(t), "networkintl-sandbox", func(c *pin.Client) error {
 		change(&c.Settings)
 		return nil
 	}, pin.Memo{}))
@@ -147,7 +147,7 @@ func (n *network) settings(t testing.TB, change func(*pin.ClientSettings)) {
 
 func (n *network) program(t testing.TB, change func(*pin.Program)) {
 	t.Helper()
-	_, err := n.vault.UpdateProgram(t.Context(), n.fixtures.Text("/cards/normal/programId"), func(p *pin.Program) error {
+	_, err := n.vault.UpdateProgram(operating(t), n.fixtures.Text("/cards/normal/programId"), func(p *pin.Program) error {
 		change(p)
 		return nil
 	}, pin.Memo{})
@@ -605,7 +605,7 @@ func TestNetworkIntlParallelChangesHaveOneWinner(t *testing.T) {
 			require.Equal(t, fmt.Sprintf("48%02d", winner), n.pin(t, "normal"))
 
 			wrong := 0
-			events, err := n.vault.AuditEvents(context.WithoutCancel(t.Context()), pin.AuditQuery{Chain: n.fixtures.Text("/cards/normal/cardId"), Page: pin.Page{Limit: 1000}})
+			events, err := n.vault.AuditEvents(context.WithoutCancel(operating(t)), pin.AuditQuery{Chain: n.fixtures.Text("/cards/normal/cardId"), Page: pin.Page{Limit: 1000}})
 			require.NoError(t, err)
 			for _, e := range events {
 				if e.Type == pin.EventPINFailed && e.Outcome == string(pin.Mismatch) {

@@ -18,7 +18,7 @@ func TestRefusalsAreInTheTrailButDoNotFillIt(t *testing.T) {
 	t.Parallel()
 	h := start(t, "")
 	told := func(of pin.EventType) (changes []string) {
-		events, err := h.vault.AuditEvents(t.Context(), pin.AuditQuery{Chain: "server", Page: pin.Page{Limit: 1000}})
+		events, err := h.vault.AuditEvents(operating(t), pin.AuditQuery{Chain: "server", Page: pin.Page{Limit: 1000}})
 		require.NoError(t, err)
 		for _, e := range events {
 			if e.Type == of {

@@ -61,7 +61,7 @@ func atOnce(call func() int) []int {
 // events counts a card's audit events of a type.
 func (h *harness) events(t *testing.T, card string, of pin.EventType) int {
 	t.Helper()
-	events, err := h.vault.AuditEvents(t.Context(), pin.AuditQuery{Chain: card, Page: pin.Page{Limit: 1000}})
+	events, err := h.vault.AuditEvents(operating(t), pin.AuditQuery{Chain: card, Page: pin.Page{Limit: 1000}})
 	require.NoError(t, err)
 	n := 0
 	for _, e := range events {

@@ -68,10 +68,10 @@ func plant(t *testing.T, h *harness) (secrets map[string]string, replies []strin
 	vault := pin.NewVault(h.store, keyring.Open(keyring.Sandbox(), h.store, nil), h.clock.now, nil)
 	long, err := pin.New([]byte(planted))
 	require.NoError(t, err)
-	require.NoError(t, vault.SetPIN(t.Context(), pin.Query{CardID: card}, pin.Plain(long), pin.Memo{Description: "PAN " + pan, UpdatedBy: pan}))
+	require.NoError(t, vault.SetPIN(operating(t), pin.Query{CardID: card}, pin.Plain(long), pin.Memo{Description: "PAN " + pan, UpdatedBy: pan}))
 	guess, err := pin.New([]byte(wrong))
 	require.NoError(t, err)
-	_, err = vault.Verify(t.Context(), pin.Query{CardID: card}, pin.Plain(guess), pin.Memo{})
+	_, err = vault.Verify(operating(t), pin.Query{CardID: card}, pin.Plain(guess), pin.Memo{})
 	require.NoError(t, err)
 	send("POST", "/issuer/v1/cards", issuer, contracttest.Header("Idempotency-Key", "make"),
 		contracttest.JSON(map[string]any{"programId": "00000000-0000-7000-8000-00000000a001", "pan": pan, "expiry": "3112"})).ExpectStatus(http.StatusCreated)
@@ -199,6 +199,6 @@ func createProgramIn(t *testing.T, at string) error {
 	require.NoError(t, db.Migrate(t.Context()))
 	ks, err := keyring.Generate(strings.NewReader(strings.Repeat("0123456789abcdefghijklmnopqrstuvwxyz", 200)), time.Now())
 	require.NoError(t, err)
-	_, err = pin.NewVault(db, keyring.Open(ks, db, nil), nil, nil).CreateProgram(t.Context(), pin.NewProgram("Gift cards"), pin.Memo{})
+	_, err = pin.NewVault(db, keyring.Open(ks, db, nil), nil, nil).CreateProgram(operating(t), pin.NewProgram("Gift cards"), pin.Memo{})
 	return err
 }

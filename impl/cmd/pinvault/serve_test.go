@@ -213,7 +213,7 @@ func TestProductionServerOverTLS(t *testing.T) {
 	env, database := keysFor(t), storetest.SQLite(t)
 	p := serveAs(t, env, "serve", "--listen", "127.0.0.1:0", "--database-url", database, "--tls-certificate", cert, "--tls-key", key)
 	_, vault := vaultOf(t, env, database)
-	client, secret, err := vault.CreateClient(t.Context(), pin.Client{Contract: "issuer", Name: "control plane", Scopes: []string{"programs:write"}}, "", pin.Memo{})
+	client, secret, err := vault.CreateClient(operating(t), pin.Client{Contract: "issuer", Name: "control plane", Scopes: []string{"programs:write"}}, "", pin.Memo{})
 	require.NoError(t, err)
 
 	address := strings.TrimPrefix(p.url, "http://")

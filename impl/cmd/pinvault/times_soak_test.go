@@ -44,7 +44,7 @@ func measure(t *testing.T, url string) {
 		rand.Shuffle(len(names), func(i, j int) { names[i], names[j] = names[j], names[i] })
 		for _, name := range names {
 			// Or the card would be blocked at the third; and each is to find the server as the others do.
-			require.NoError(t, h.vault.Unblock(t.Context(), pin.Query{CardID: normal.id}, pin.Memo{}))
+			require.NoError(t, h.vault.Unblock(operating(t), pin.Query{CardID: normal.id}, pin.Memo{}))
 			if lasted := h.lasts(t, refusals[name]()); i >= warmUp {
 				took[name] = append(took[name], lasted)
 			}

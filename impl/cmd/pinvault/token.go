@@ -64,7 +64,7 @@ func (k *tokenKeys) find(ctx context.Context) (_ []*keyring.TokenKey, err error)
 		return nil, err
 	}
 	ring := keyring.Open(ks, db, nil)
-	c, err := pin.NewVault(db, ring, nil, nil).Client(ctx, k.Client)
+	c, err := pin.NewVault(db, ring, nil, nil).Client(pin.WithCaller(ctx, pin.Caller{Everywhere: true}), k.Client)
 	if pin.CodeOf(err) == pin.NotFound || err == nil && c.Contract != accosa.Name {
 		return nil, fmt.Errorf("the database has no active client %q of Accosa's contract", k.Client)
 	}

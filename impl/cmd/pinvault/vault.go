@@ -51,8 +51,9 @@ func (f *vaultFlags) on(ctx context.Context, command, programID string, work fun
 	if err := suits(ctx, db, f.Sandbox); err != nil {
 		return err
 	}
-	ctx = pin.WithCaller(ctx, pin.Caller{ClientID: "pinvault " + command, ProgramID: programID})
+	ctx = pin.WithCaller(ctx, pin.Caller{ClientID: "pinvault " + command, ProgramID: programID, Everywhere: programID == "", Operator: true})
 	vault := pin.NewVault(db, keyring.Open(ks, db, nil), nil, nil)
+	vault.GrantBy(issuer.Granted)
 	if err := vault.Initialize(ctx); err != nil {
 		return err
 	}
