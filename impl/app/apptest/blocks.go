@@ -4,7 +4,6 @@ import (
 	"crypto/rand"
 	"encoding/hex"
 	"strings"
-	"sync"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -22,19 +21,4 @@ func PINBlock(t testing.TB, of func([]byte) (*pinblock.Key, error), key string, 
 	block, err := k.Encrypt(format, []byte(digits), pan, rand.Reader)
 	require.NoError(t, err)
 	return strings.ToUpper(hex.EncodeToString(block))
-}
-
-// Together makes calls at once and counts what they return, such as statuses.
-func Together(n int, call func(i int) int) map[int]int {
-	results := make([]int, n)
-	var wait sync.WaitGroup
-	for i := range n {
-		wait.Go(func() { results[i] = call(i) })
-	}
-	wait.Wait()
-	counts := map[int]int{}
-	for _, r := range results {
-		counts[r]++
-	}
-	return counts
 }

@@ -154,6 +154,21 @@ func (s *Server) Reset(t testing.TB) {
 	s.Faults.written.Store(false)
 }
 
+// Together makes calls at once and counts what they return, such as statuses.
+func Together(n int, call func(i int) int) map[int]int {
+	results := make([]int, n)
+	var wait sync.WaitGroup
+	for i := range n {
+		wait.Go(func() { results[i] = call(i) })
+	}
+	wait.Wait()
+	counts := map[int]int{}
+	for _, r := range results {
+		counts[r]++
+	}
+	return counts
+}
+
 // Clock is the time that a test sets.
 type Clock struct {
 	mu sync.Mutex
