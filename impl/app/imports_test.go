@@ -44,6 +44,7 @@ var rules = map[string]rule{
 	"scripts/bench/floor":      {"", "gin gorm kin"}, // what it is a floor of must not be in it
 	"scripts/bench/load":       {"impl/pin impl/pinblock impl/keyring impl/store", "gin gorm kin"},
 	"scripts/bench/run":        {"", "gin gorm kin"},
+	"scripts/cover":            {"", "gin gorm kin"},
 	"scripts/mutate":           {"", "gin gorm kin"},
 	"scripts/openapi/clear":    {"impl/contract", "gin gorm"},
 	"scripts/openapi/examples": {"impl/contract", "gin gorm"},
