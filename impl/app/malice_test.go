@@ -1,4 +1,4 @@
-package main
+package app_test
 
 import (
 	"net/http"
@@ -8,6 +8,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"pinvault/impl/app/apptest"
 	"pinvault/impl/contract/contracttest"
 )
 
@@ -15,15 +16,15 @@ import (
 // checks, and changes nothing.
 func TestMalformedRequestsAreRefusedAndChangeNothing(t *testing.T) {
 	t.Parallel()
-	h := start(t, "")
+	h := apptest.Start(t, "")
 	const card = "/api/v1/cards/103169946/pin"
 	const issuerCard = "/issuer/v1/cards/00000000-0000-7000-8000-000000000001/pin"
-	thredd := contracttest.Bearer(h.mint(t, "thredd-sandbox", time.Hour))
-	issuer := contracttest.Bearer(h.mint(t, "issuer-sandbox", time.Hour))
+	thredd := contracttest.Bearer(h.Mint(t, "thredd-sandbox", time.Hour))
+	issuer := contracttest.Bearer(h.Mint(t, "issuer-sandbox", time.Hour))
 	raw := func(body string) contracttest.Option { return contracttest.Raw("application/json", body) }
 	state := func() [2]string {
-		pin := h.client.For(t).Do(http.MethodGet, card, thredd).ExpectStatus(http.StatusOK)
-		tries := h.client.For(t).Do(http.MethodGet, card+"/status", thredd).ExpectStatus(http.StatusOK)
+		pin := h.Client.For(t).Do(http.MethodGet, card, thredd).ExpectStatus(http.StatusOK)
+		tries := h.Client.For(t).Do(http.MethodGet, card+"/status", thredd).ExpectStatus(http.StatusOK)
 		return [2]string{pin.Text("/pin"), tries.Text("/remainingTries")}
 	}
 	before := state()
@@ -63,7 +64,7 @@ func TestMalformedRequestsAreRefusedAndChangeNothing(t *testing.T) {
 		{"the other contract's token", "GET", card, []contracttest.Option{issuer}, 401},
 		{"a token of the wrong form", "GET", card, []contracttest.Option{contracttest.Bearer("a b c")}, 401},
 		{"a very long token", "GET", card, []contracttest.Option{contracttest.Bearer(strings.Repeat("a", 20_000))}, 401},
-		{"a repeated idempotency key", "POST", card, []contracttest.Option{thredd, raw(`{"pin":"1234"}`), repeated("IdempotencyKey",
+		{"a repeated idempotency key", "POST", card, []contracttest.Option{thredd, raw(`{"pin":"1234"}`), contracttest.Repeated("IdempotencyKey",
 			"5d1c2f0e-7a0b-4c55-9a57-1f1f2f3c4d5e", "5d1c2f0e-7a0b-4c55-9a57-1f1f2f3c4d5f")}, 400},
 
 		{"issuer: duplicate keys", "PUT", issuerCard, []contracttest.Option{issuer, raw(`{"pinBlock":"EDD5F661DF0A2FA5","pinBlock":"EDD5F661DF0A2FA5","format":"ISO-0","keyId":"zpk-sandbox"}`)}, 400},
@@ -80,13 +81,13 @@ func TestMalformedRequestsAreRefusedAndChangeNothing(t *testing.T) {
 		{"issuer: an unknown path", "GET", "/issuer/v1/pins", []contracttest.Option{issuer}, 404},
 		{"token: a grant named twice", "POST", "/connect/token", []contracttest.Option{contracttest.Raw("application/x-www-form-urlencoded", "grant_type=client_credentials&grant_type=x")}, 400},
 		{"token: more than 8 KiB", "POST", "/oauth2/token", []contracttest.Option{contracttest.Raw("application/x-www-form-urlencoded", "grant_type="+strings.Repeat("a", 8<<10))}, 400},
-		{"two tokens", "GET", card, []contracttest.Option{repeated("Authorization", "Bearer "+h.mint(t, "thredd-sandbox", time.Hour), "Bearer x")}, 401},
+		{"two tokens", "GET", card, []contracttest.Option{contracttest.Repeated("Authorization", "Bearer "+h.Mint(t, "thredd-sandbox", time.Hour), "Bearer x")}, 401},
 		{"a token twice, by Basic", "POST", "/oauth2/token", []contracttest.Option{contracttest.Raw("application/x-www-form-urlencoded", "grant_type=client_credentials"),
-			repeated("Authorization", "Basic aXNzdWVyLXNhbmRib3g6aXNzdWVyLXNhbmRib3gtc2VjcmV0", "Basic aXNzdWVyLXNhbmRib3g6aXNzdWVyLXNhbmRib3gtc2VjcmV0")}, 401},
+			contracttest.Repeated("Authorization", "Basic aXNzdWVyLXNhbmRib3g6aXNzdWVyLXNhbmRib3gtc2VjcmV0", "Basic aXNzdWVyLXNhbmRib3g6aXNzdWVyLXNhbmRib3gtc2VjcmV0")}, 401},
 		{"token: JSON instead of a form", "POST", "/oauth2/token", []contracttest.Option{raw(`{"grant_type":"client_credentials"}`)}, 400},
 	} {
 		t.Run(test.name, func(t *testing.T) { //nolint:tparallel // what changed is looked at when all have been sent
-			reply := h.client.For(t).Do(test.method, test.path, test.with...)
+			reply := h.Client.For(t).Do(test.method, test.path, test.with...)
 			require.Equal(t, test.status, reply.Status, "%s", reply.Body)
 			if test.status == http.StatusMethodNotAllowed {
 				require.NotEmpty(t, reply.Header.Get("Allow"))
@@ -94,9 +95,4 @@ func TestMalformedRequestsAreRefusedAndChangeNothing(t *testing.T) {
 		})
 	}
 	require.Equal(t, before, state())
-}
-
-// repeated sends a header several times.
-func repeated(name string, values ...string) contracttest.Option {
-	return func(_ testing.TB, r *http.Request) { r.Header[http.CanonicalHeaderKey(name)] = values }
 }

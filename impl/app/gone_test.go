@@ -1,4 +1,4 @@
-package main
+package app_test
 
 import (
 	"io"
@@ -11,6 +11,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"pinvault/impl/app/apptest"
 	"pinvault/impl/contract/contracttest"
 	"pinvault/impl/store/storetest"
 )
@@ -23,24 +24,24 @@ func TestDatabaseGoneAndBack(t *testing.T) {
 	require.NoError(t, err)
 	line := newLine(t, at.Host)
 	at.Host = line.address
-	h := start(t, at.String())
-	thredd := contracttest.Bearer(h.mint(t, "thredd-sandbox", time.Hour))
-	issuer := contracttest.Bearer(h.mint(t, "issuer-sandbox", time.Hour))
+	h := apptest.Start(t, at.String())
+	thredd := contracttest.Bearer(h.Mint(t, "thredd-sandbox", time.Hour))
+	issuer := contracttest.Bearer(h.Mint(t, "issuer-sandbox", time.Hour))
 	const status = "/api/v1/cards/103169946/pin/status"
 	expect := func(health, calls int) {
 		t.Helper()
-		h.client.Do(http.MethodGet, "/readyz").ExpectStatus(health)
-		h.client.Do(http.MethodGet, "/livez").ExpectStatus(http.StatusOK)
-		h.client.Do(http.MethodGet, status, thredd).ExpectStatus(calls)
-		h.client.Do(http.MethodGet, "/issuer/v1/cards/00000000-0000-7000-8000-000000000001/pin", issuer).ExpectStatus(calls)
-		h.client.Do(http.MethodPost, "/connect/token", contracttest.Form(url.Values{
+		h.Client.Do(http.MethodGet, "/readyz").ExpectStatus(health)
+		h.Client.Do(http.MethodGet, "/livez").ExpectStatus(http.StatusOK)
+		h.Client.Do(http.MethodGet, status, thredd).ExpectStatus(calls)
+		h.Client.Do(http.MethodGet, "/issuer/v1/cards/00000000-0000-7000-8000-000000000001/pin", issuer).ExpectStatus(calls)
+		h.Client.Do(http.MethodPost, "/connect/token", contracttest.Form(url.Values{
 			"grant_type": {"client_credentials"}, "client_id": {"thredd-sandbox"}, "client_secret": {"thredd-sandbox-secret"},
 		})).ExpectStatus(calls)
 	}
 	expect(http.StatusOK, http.StatusOK)
 	for range 2 {
 		line.cut()
-		h.clock.forward(2 * time.Second) // what was read a moment ago counts no more
+		h.Clock.Forward(2 * time.Second) // what was read a moment ago counts no more
 		expect(http.StatusServiceUnavailable, http.StatusServiceUnavailable)
 		line.mend(t)
 		expect(http.StatusOK, http.StatusOK)

@@ -1,4 +1,4 @@
-package main
+package networkintl_test
 
 import (
 	"bytes"
@@ -18,6 +18,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"pinvault/impl/app/apptest"
 	"pinvault/impl/contract/contracttest"
 	"pinvault/impl/pin"
 	"pinvault/impl/pinblock"
@@ -32,7 +33,7 @@ const (
 
 // network is a partner of Network International's contract: the sandbox's client.
 type network struct {
-	*harness
+	*apptest.Server
 	fixtures *contracttest.Reply
 	bearer   contracttest.Option
 	thredd   contracttest.Option // looks at PINs and try counters from another contract
@@ -40,28 +41,28 @@ type network struct {
 
 func newNetwork(t testing.TB, url string) *network {
 	t.Helper()
-	h := start(t, url)
-	return &network{harness: h, fixtures: h.client.For(t).Do(http.MethodGet, "/sandbox/fixtures").ExpectStatus(http.StatusOK),
-		bearer: contracttest.Bearer(h.mint(t, "networkintl-sandbox", 30*24*time.Hour)),
-		thredd: contracttest.Bearer(h.mint(t, "thredd-sandbox", 30*24*time.Hour))}
+	h := apptest.Start(t, url)
+	return &network{Server: h, fixtures: h.Client.For(t).Do(http.MethodGet, "/sandbox/fixtures").ExpectStatus(http.StatusOK),
+		bearer: contracttest.Bearer(h.Mint(t, "networkintl-sandbox", 30*24*time.Hour)),
+		thredd: contracttest.Bearer(h.Mint(t, "thredd-sandbox", 30*24*time.Hour))}
 }
 
-// networkMessage is a request as JSON has it.
-type networkMessage struct {
+// message is a request as JSON has it.
+type message struct {
 	Header map[string]any `json:"header"`
 	Body   map[string]any `json:"body"`
 }
 
-func (m networkMessage) MarshalJSON() ([]byte, error) {
-	type plain networkMessage
+func (m message) MarshalJSON() ([]byte, error) {
+	type plain message
 	return json.Marshal(map[string]any{"NISrvRequest": map[string]any{"request_card_pin_change": plain(m)}})
 }
 
 // with sets fields of header or body; removed takes one out.
-func (m networkMessage) with(fields map[string]any) networkMessage {
+func (m message) with(fields map[string]any) message {
 	for name, value := range fields {
 		part := m.Body
-		if _, ok := networkHeader[name]; ok {
+		if _, ok := headerFields[name]; ok {
 			part = m.Header
 		}
 		part[name] = value
@@ -74,14 +75,14 @@ func (m networkMessage) with(fields map[string]any) networkMessage {
 
 var removed = new(struct{})
 
-var networkHeader = map[string]bool{"msg_id": true, "msg_type": true, "msg_function": true, "src_application": true,
+var headerFields = map[string]bool{"msg_id": true, "msg_type": true, "msg_function": true, "src_application": true,
 	"target_application": true, "timestamp": true, "tracking_id": true, "bank_id": true, "instance_id": true}
 
 // change is a request to change the card's PIN under the client's TDES key.
-func (n *network) change(t testing.TB, card, old, chosen string) networkMessage {
+func (n *network) change(t testing.TB, card, old, chosen string) message {
 	t.Helper()
 	pan := n.fixtures.Text("/cards/" + card + "/pan")
-	return networkMessage{
+	return message{
 		Header: map[string]any{"msg_id": "12345", "msg_type": "TRANSACTION", "msg_function": "REQ_CARD_PIN_CHANGE", "src_application": "IVR",
 			"target_application": "PCMS", "timestamp": "2020-05-21T15:13:18.853+04:00", "tracking_id": "12345df", "bank_id": "NIC", "instance_id": nil},
 		Body: map[string]any{"card_number": pan, "card_sequence_number": "01", "card_expiry_date": "3112",
@@ -90,7 +91,7 @@ func (n *network) change(t testing.TB, card, old, chosen string) networkMessage 
 }
 
 // byReference turns a request into one of version 2.
-func (m networkMessage) byReference(kind string, id any) networkMessage {
+func (m message) byReference(kind string, id any) message {
 	return m.with(map[string]any{"card_number": removed, "card_identifier_type": kind, "card_identifier_id": id})
 }
 
@@ -101,12 +102,12 @@ func (n *network) block(t testing.TB, key, digits, pan string) string {
 	if key == "zpk_aes" {
 		of, format = pinblock.NewAES, pinblock.ISO4
 	}
-	return blockUnder(t, of, n.fixtures.Text("/clients/networkintl/"+key+"_hex"), format, digits, pan)
+	return apptest.PINBlock(t, of, n.fixtures.Text("/clients/networkintl/"+key+"_hex"), format, digits, pan)
 }
 
-func (n *network) send(t testing.TB, path string, m networkMessage) *contracttest.Reply {
+func (n *network) send(t testing.TB, path string, m message) *contracttest.Reply {
 	t.Helper()
-	return n.client.For(t).Do(http.MethodPost, path, n.bearer, contracttest.JSON(m))
+	return n.Client.For(t).Do(http.MethodPost, path, n.bearer, contracttest.JSON(m))
 }
 
 const details = "/NISrvResponse/response_card_pin_change/exception_details/"
@@ -126,20 +127,20 @@ const (
 // tries and pin are those of a card, as Thredd's contract shows them.
 func (n *network) tries(t testing.TB, card string) string {
 	t.Helper()
-	return n.client.For(t).Do(http.MethodGet, "/api/v1/cards/"+n.fixtures.Text("/cards/"+card+"/publicToken")+"/pin/status", n.thredd).
+	return n.Client.For(t).Do(http.MethodGet, "/api/v1/cards/"+n.fixtures.Text("/cards/"+card+"/publicToken")+"/pin/status", n.thredd).
 		ExpectStatus(http.StatusOK).Text("/remainingTries")
 }
 
 func (n *network) pin(t testing.TB, card string) string {
 	t.Helper()
-	return n.client.For(t).Do(http.MethodGet, "/api/v1/cards/"+n.fixtures.Text("/cards/"+card+"/publicToken")+"/pin", n.thredd).
+	return n.Client.For(t).Do(http.MethodGet, "/api/v1/cards/"+n.fixtures.Text("/cards/"+card+"/publicToken")+"/pin", n.thredd).
 		ExpectStatus(http.StatusOK).Text("/pin")
 }
 
 // settings changes the client's settings, and program the sandbox's main program.
 func (n *network) settings(t testing.TB, change func(*pin.ClientSettings)) {
 	t.Helper()
-	require.NoError(t, n.vault.UpdateClient(operating(t), "networkintl-sandbox", func(c *pin.Client) error {
+	require.NoError(t, n.Vault.UpdateClient(apptest.Operating(t), "networkintl-sandbox", func(c *pin.Client) error {
 		change(&c.Settings)
 		return nil
 	}, pin.Memo{}))
@@ -147,14 +148,20 @@ func (n *network) settings(t testing.TB, change func(*pin.ClientSettings)) {
 
 func (n *network) program(t testing.TB, change func(*pin.Program)) {
 	t.Helper()
-	_, err := n.vault.UpdateProgram(operating(t), n.fixtures.Text("/cards/normal/programId"), func(p *pin.Program) error {
+	_, err := n.Vault.UpdateProgram(apptest.Operating(t), n.fixtures.Text("/cards/normal/programId"), func(p *pin.Program) error {
 		change(p)
 		return nil
 	}, pin.Memo{})
 	require.NoError(t, err)
 }
 
-func TestNetworkIntlFailuresOfCardAndPINAreOneReply(t *testing.T) {
+// Every named example of the document comes out of a running server as it is written down.
+func TestEveryDocumentedExampleComesOut(t *testing.T) {
+	t.Parallel()
+	apptest.Examples(t, "networkintl", apptest.Start(t, "").Env("networkintl"))
+}
+
+func TestFailuresOfCardAndPINAreOneReply(t *testing.T) {
 	t.Parallel()
 	n := newNetwork(t, "")
 	nobody := "9999990000000188"
@@ -166,7 +173,7 @@ func TestNetworkIntlFailuresOfCardAndPINAreOneReply(t *testing.T) {
 		tries string // of the card afterwards
 		card  string
 		path  string
-		send  networkMessage
+		send  message
 	}{
 		{"unknown card", "3", "normal", changeV1, n.change(t, "normal", "7010", "4826").with(map[string]any{"card_number": nobody})},
 		{"wrong expiry", "3", "normal", changeV1, n.change(t, "normal", "7010", "4826").with(map[string]any{"card_expiry_date": "3111"})},
@@ -191,7 +198,7 @@ func TestNetworkIntlFailuresOfCardAndPINAreOneReply(t *testing.T) {
 		{"version 2: wrong old PIN", "2", "normal", changeV2, n.change(t, "normal", "9182", "4826").byReference("EXID", "EX00000001")},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			n.reset(t)
+			n.Reset(t)
 			reply := n.send(t, test.path, test.send)
 			require.Equal(t, saysCardIssue, says(reply), "%s", reply.Body)
 			replies[test.name] = reply
@@ -209,7 +216,7 @@ func TestNetworkIntlFailuresOfCardAndPINAreOneReply(t *testing.T) {
 	}
 }
 
-func TestNetworkIntlSuccessIsWrittenAsInTheOriginal(t *testing.T) {
+func TestSuccessIsWrittenAsInTheOriginal(t *testing.T) {
 	t.Parallel()
 	n := newNetwork(t, "")
 	reply := n.send(t, changeV1, n.change(t, "normal", "7010", "4826"))
@@ -227,17 +234,17 @@ func TestNetworkIntlSuccessIsWrittenAsInTheOriginal(t *testing.T) {
 	require.Contains(t, string(reply.Body), `"transaction_ref_id":null`)
 }
 
-func TestNetworkIntlKeysOpenWhatTheyAreMadeFor(t *testing.T) {
+func TestKeysOpenWhatTheyAreMadeFor(t *testing.T) {
 	t.Parallel()
 	n := newNetwork(t, "")
 	pan := n.fixtures.Text("/cards/normal/pan")
-	reply := n.client.For(t).Do(http.MethodGet, certificate, n.bearer).ExpectStatus(http.StatusOK)
+	reply := n.Client.For(t).Do(http.MethodGet, certificate, n.bearer).ExpectStatus(http.StatusOK)
 	der, err := base64.StdEncoding.DecodeString(reply.Text("/certificate"))
 	require.NoError(t, err)
 	parsed, err := x509.ParseCertificate(der)
 	require.NoError(t, err)
 	require.Equal(t, n.fixtures.Text("/clients/networkintl/rsa_key_id"), parsed.Subject.CommonName)
-	require.Equal(t, reply.Body, n.client.For(t).Do(http.MethodGet, certificate, n.bearer).Body, "the same at every call")
+	require.Equal(t, reply.Body, n.Client.For(t).Do(http.MethodGet, certificate, n.bearer).Body, "the same at every call")
 	toRSA := func(digits string) string {
 		clearBlock, err := pinblock.Encode(pinblock.ISO0, []byte(digits), pan, nil)
 		require.NoError(t, err)
@@ -270,7 +277,7 @@ func TestNetworkIntlKeysOpenWhatTheyAreMadeFor(t *testing.T) {
 		{"the SDKs' name for the method", toRSA, map[string]any{"encryption_method": "ASYMMETRIC_ENC"}, "400 F 104 Invalid field value: encryption_method"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			n.reset(t)
+			n.Reset(t)
 			m := n.change(t, "normal", "7010", "4826").with(map[string]any{"encrypted_old_pin": test.seal("7010"), "encrypted_new_pin": test.seal("4826")}).with(test.with)
 			require.Equal(t, test.outcome, says(n.send(t, changeV1, m)))
 			want := map[bool]string{true: "4826", false: "7010"}[test.outcome == saysSuccess]
@@ -279,21 +286,21 @@ func TestNetworkIntlKeysOpenWhatTheyAreMadeFor(t *testing.T) {
 		})
 	}
 	t.Run("the SDKs' name once the settings admit it", func(t *testing.T) {
-		n.reset(t)
+		n.Reset(t)
 		n.settings(t, func(s *pin.ClientSettings) { s.AsymmetricAlias = true })
 		m := n.change(t, "normal", "7010", "4826").with(map[string]any{"encryption_method": "ASYMMETRIC_ENC", "encrypted_old_pin": toRSA("7010"), "encrypted_new_pin": toRSA("4826")})
 		require.Equal(t, saysSuccess, says(n.send(t, changeV1, m)))
 	})
 	t.Run("no default key", func(t *testing.T) {
-		n.reset(t)
+		n.Reset(t)
 		n.settings(t, func(s *pin.ClientSettings) { s.PINKeyIDs = nil })
 		require.Equal(t, "400 F 101 Mandatory field missing: encryption_key_id", says(n.send(t, changeV1, n.change(t, "normal", "7010", "4826"))))
-		require.Equal(t, "404 F 404 Not Found", says(n.client.For(t).Do(http.MethodGet, certificate, n.bearer)))
+		require.Equal(t, "404 F 404 Not Found", says(n.Client.For(t).Do(http.MethodGet, certificate, n.bearer)))
 	})
 }
 
 // What is said about keys is said before a card is sought.
-func TestNetworkIntlUnknownKeyDoesNotTellOfCards(t *testing.T) {
+func TestUnknownKeyDoesNotTellOfCards(t *testing.T) {
 	t.Parallel()
 	n := newNetwork(t, "")
 	var bodies []string
@@ -305,7 +312,7 @@ func TestNetworkIntlUnknownKeyDoesNotTellOfCards(t *testing.T) {
 	require.Equal(t, "3", n.tries(t, "normal"))
 }
 
-func TestNetworkIntlSharesTheTryCounter(t *testing.T) {
+func TestSharesTheTryCounter(t *testing.T) {
 	t.Parallel()
 	n := newNetwork(t, "")
 	step := 0
@@ -332,7 +339,7 @@ func TestNetworkIntlSharesTheTryCounter(t *testing.T) {
 	require.Equal(t, saysCardIssue, send("482617", "4826"), "a right PIN is not looked at any more")
 	require.Equal(t, "482617", n.pin(t, "normal"))
 
-	n.reset(t)
+	n.Reset(t)
 	n.program(t, func(p *pin.Program) { p.Policy = pin.PolicyHistory })
 	require.Equal(t, saysRejected, send("7010", "1234"), "weak")
 	require.Equal(t, saysRejected, send("7010", "7010"), "the same")
@@ -340,15 +347,15 @@ func TestNetworkIntlSharesTheTryCounter(t *testing.T) {
 	require.Equal(t, "3", n.tries(t, "normal"))
 }
 
-func TestNetworkIntlRepeatedMessages(t *testing.T) {
+func TestRepeatedMessages(t *testing.T) {
 	t.Parallel()
 	n := newNetwork(t, "")
-	good := func() networkMessage { return n.change(t, "normal", "7010", "4826") }
+	good := func() message { return n.change(t, "normal", "7010", "4826") }
 	for _, test := range []struct {
 		name    string
-		first   networkMessage
+		first   message
 		outcome string
-		other   networkMessage
+		other   message
 	}{
 		{"a change", good(), saysSuccess, n.change(t, "normal", "4826", "7010")},
 		{"a wrong old PIN", n.change(t, "normal", "9182", "4826"), saysCardIssue, good()},
@@ -359,47 +366,47 @@ func TestNetworkIntlRepeatedMessages(t *testing.T) {
 		{"a blocked PIN", n.change(t, "blocked", "2904", "4826"), saysCardIssue, good()},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			n.reset(t)
+			n.Reset(t)
 			first := n.send(t, changeV1, test.first)
 			require.Equal(t, test.outcome, says(first))
 			tries, digits := n.tries(t, "normal"), n.pin(t, "normal")
-			n.clock.forward(time.Hour)
+			n.Clock.Forward(time.Hour)
 			require.Equal(t, string(first.Body), string(n.send(t, changeV1, test.first).Body), "the stored reply, its time too")
 			require.Equal(t, saysDuplicate, says(n.send(t, changeV1, test.other)), "another body")
 			require.Equal(t, saysDuplicate, says(n.send(t, changeV2, good().byReference("EXID", "EX00000001"))), "another operation")
-			n.clock.forward(23*time.Hour - time.Second)
+			n.Clock.Forward(23*time.Hour - time.Second)
 			require.Equal(t, string(first.Body), string(n.send(t, changeV1, test.first).Body), "until the last second")
 			require.Equal(t, []string{tries, digits}, []string{n.tries(t, "normal"), n.pin(t, "normal")}, "no second effect")
-			n.clock.forward(time.Second)
+			n.Clock.Forward(time.Second)
 			again := n.send(t, changeV1, test.first)
 			require.NotEqual(t, string(first.Body), string(again.Body), "after 24 hours it is a new request")
 		})
 	}
 	t.Run("a request that breaks the contract leaves its msg_id free", func(t *testing.T) {
-		n.reset(t)
+		n.Reset(t)
 		for _, with := range []map[string]any{{"card_expiry_date": "3113"}, {"bank_id": "ABC"}, {"encryption_key_id": "zpk-nobody"}} {
 			require.Equal(t, http.StatusBadRequest, n.send(t, changeV1, good().with(with)).Status)
 		}
 		require.Equal(t, saysSuccess, says(n.send(t, changeV1, good())))
 	})
 	t.Run("a fault leaves its msg_id free", func(t *testing.T) {
-		n.reset(t)
-		restore := n.faults.fail(t, "database")
+		n.Reset(t)
+		restore := n.Faults.Fail(t, "database")
 		failed := n.send(t, changeV1, good())
 		restore()
 		require.Equal(t, "503 F 999 System error", says(failed))
 		require.Equal(t, saysSuccess, says(n.send(t, changeV1, good())))
 	})
 	t.Run("msg_ids of another client are its own", func(t *testing.T) {
-		n.reset(t)
+		n.Reset(t)
 		require.Equal(t, saysSuccess, says(n.send(t, changeV1, good())))
-		other := contracttest.Bearer(n.mint(t, "networkintl_other-sandbox", time.Hour))
-		reply := n.client.For(t).Do(http.MethodPost, changeV1, other, contracttest.JSON(good()))
+		other := contracttest.Bearer(n.Mint(t, "networkintl_other-sandbox", time.Hour))
+		reply := n.Client.For(t).Do(http.MethodPost, changeV1, other, contracttest.JSON(good()))
 		require.Equal(t, saysCardIssue, says(reply), "not its card, but not its msg_id either")
 	})
 }
 
-func TestNetworkIntlCardSequenceNumberIsMandatoryForCPlusOnly(t *testing.T) {
+func TestCardSequenceNumberIsMandatoryForCPlusOnly(t *testing.T) {
 	t.Parallel()
 	n := newNetwork(t, "")
 	for _, test := range []struct {
@@ -418,7 +425,7 @@ func TestNetworkIntlCardSequenceNumberIsMandatoryForCPlusOnly(t *testing.T) {
 	} {
 		for _, flagged := range []bool{false, true} {
 			t.Run(fmt.Sprintf("%s, C+ %t", test.name, flagged), func(t *testing.T) {
-				n.reset(t)
+				n.Reset(t)
 				n.program(t, func(p *pin.Program) { p.CPlus = flagged })
 				want := map[bool]string{false: test.without, true: test.with}[flagged]
 				require.Equal(t, want, says(n.send(t, changeV1, n.change(t, "normal", "7010", "4826").with(map[string]any{"card_sequence_number": test.sequence}))))
@@ -427,7 +434,7 @@ func TestNetworkIntlCardSequenceNumberIsMandatoryForCPlusOnly(t *testing.T) {
 	}
 }
 
-func TestNetworkIntlRepliesFollowProgramAndSettings(t *testing.T) {
+func TestRepliesFollowProgramAndSettings(t *testing.T) {
 	t.Parallel()
 	n := newNetwork(t, "")
 	stamp := func(r *contracttest.Reply) [2]string {
@@ -435,19 +442,19 @@ func TestNetworkIntlRepliesFollowProgramAndSettings(t *testing.T) {
 	}
 	n.program(t, func(p *pin.Program) { p.TimeZone = "Asia/Kolkata" })
 	n.settings(t, func(s *pin.ClientSettings) { s.ApplicationName = "PINVAULT" })
-	n.clock.forward(45 * time.Millisecond)
+	n.Clock.Forward(45 * time.Millisecond)
 	ok := n.send(t, changeV1, n.change(t, "normal", "7010", "4826"))
 	require.Equal(t, [2]string{"2026-01-15T17:30:00.045+05:30", "2026-01-15T17:30:00.045+05:30"}, stamp(ok))
 	require.Equal(t, "PINVAULT", ok.Text(details+"application_name"))
 	bad := n.send(t, changeV1, n.change(t, "normal", "7010", "4826").with(map[string]any{"msg_id": removed}))
 	require.Equal(t, "2026-01-15T17:30:00.045+05:30", stamp(bad)[0], "in errors too")
 	require.Equal(t, "PINVAULT", bad.Text(details+"application_name"))
-	unknown := n.client.For(t).Do(http.MethodPost, changeV1, contracttest.JSON(n.change(t, "normal", "7010", "4826"))).ExpectStatus(http.StatusUnauthorized)
+	unknown := n.Client.For(t).Do(http.MethodPost, changeV1, contracttest.JSON(n.change(t, "normal", "7010", "4826"))).ExpectStatus(http.StatusUnauthorized)
 	require.Equal(t, "2026-01-15T16:00:00.045+04:00", stamp(unknown)[0], "nobody's zone is +04:00")
 	require.Equal(t, "NITIBCO", unknown.Text(details+"application_name"))
 }
 
-func TestNetworkIntlTimestamps(t *testing.T) {
+func TestTimestamps(t *testing.T) {
 	t.Parallel()
 	n := newNetwork(t, "")
 	for text, good := range map[string]bool{
@@ -456,14 +463,14 @@ func TestNetworkIntlTimestamps(t *testing.T) {
 		"05/21/2020 15:13:18": false, "29/02/2023 00:00:00": false, "21/05/2020": false, "21/05/2020 24:00:00": false, "1/5/2020 15:13:18": false,
 		"2020-05-21 15:13:18": false, "2020-05-21T15:13:18": false, "2020-13-21T15:13:18Z": false, "2020-05-21T15:13:18+0400": false, "now": false, " ": false,
 	} {
-		n.reset(t)
+		n.Reset(t)
 		want := map[bool]string{true: saysSuccess, false: "400 F 103 Invalid field format: timestamp"}[good]
 		require.Equal(t, want, says(n.send(t, changeV1, n.change(t, "normal", "7010", "4826").with(map[string]any{"timestamp": text}))), text)
 	}
 }
 
 // Every field and wrapper in turn, replaced by everything that it cannot be, or left out.
-func TestNetworkIntlMalformedRequestsAreRefusedAndChangeNothing(t *testing.T) {
+func TestMalformedRequestsAreRefusedAndChangeNothing(t *testing.T) {
 	t.Parallel()
 	n := newNetwork(t, "")
 	junk := []string{"null", `""`, "0", "-1.5e3", "true", "[]", "{}", `[""]`, `{"a":null}`, strings.Repeat("[", 20) + strings.Repeat("]", 20),
@@ -471,7 +478,7 @@ func TestNetworkIntlMalformedRequestsAreRefusedAndChangeNothing(t *testing.T) {
 	nullable := map[string]bool{"instance_id": true}
 	for _, version := range []struct {
 		path string
-		good networkMessage
+		good message
 	}{
 		{changeV1, n.change(t, "normal", "7010", "4826").with(map[string]any{"encryption_key_id": "zpk-ni-sandbox", "encryption_key_type": "TDES", "instance_id": "1"})},
 		{changeV2, n.change(t, "normal", "7010", "4826").with(map[string]any{"encryption_key_id": "zpk-ni-sandbox", "encryption_key_type": "TDES", "instance_id": "1"}).
@@ -480,7 +487,7 @@ func TestNetworkIntlMalformedRequestsAreRefusedAndChangeNothing(t *testing.T) {
 		good, err := json.Marshal(version.good)
 		require.NoError(t, err)
 		refuse := func(name, body string) {
-			reply := n.client.For(t).Do(http.MethodPost, version.path, n.bearer, contracttest.Raw("application/json", body))
+			reply := n.Client.For(t).Do(http.MethodPost, version.path, n.bearer, contracttest.Raw("application/json", body))
 			require.Equal(t, http.StatusBadRequest, reply.Status, "%s: %s", name, reply.Body)
 			require.Equal(t, "F", reply.Text(details+"status"))
 		}
@@ -518,13 +525,13 @@ func TestNetworkIntlMalformedRequestsAreRefusedAndChangeNothing(t *testing.T) {
 	require.Equal(t, "7010", n.pin(t, "normal"))
 	require.Equal(t, "3", n.tries(t, "normal"))
 	for _, secret := range []string{n.fixtures.Text("/cards/normal/pan"), n.block(t, "zpk", "7010", n.fixtures.Text("/cards/normal/pan"))} {
-		require.NotContains(t, n.log.String(), secret)
+		require.NotContains(t, n.Log.String(), secret)
 	}
 }
 
 // A request that breaks several rules gets the lowest code, and of one code the first field in the order
 // of the document.
-func TestNetworkIntlOrderOfErrors(t *testing.T) {
+func TestOrderOfErrors(t *testing.T) {
 	t.Parallel()
 	n := newNetwork(t, "")
 	for body, want := range map[string]string{
@@ -537,7 +544,7 @@ func TestNetworkIntlOrderOfErrors(t *testing.T) {
 		`null`: "103 Invalid field format: body",
 		``:     "103 Invalid field format: body",
 	} {
-		reply := n.client.For(t).Do(http.MethodPost, changeV1, n.bearer, contracttest.Raw("application/json", body))
+		reply := n.Client.For(t).Do(http.MethodPost, changeV1, n.bearer, contracttest.Raw("application/json", body))
 		require.Equal(t, "400 F "+want, says(reply), body)
 	}
 	for _, test := range []struct {
@@ -560,14 +567,14 @@ func TestNetworkIntlOrderOfErrors(t *testing.T) {
 
 // A hundred changes of one card at once, all with the right old PIN: one wins, the others are told 889,
 // and no more tries are gone than wrong guesses were compared.
-func TestNetworkIntlParallelChangesHaveOneWinner(t *testing.T) {
+func TestParallelChangesHaveOneWinner(t *testing.T) {
 	t.Parallel()
 	for name, database := range map[string]func(testing.TB) string{"SQLite": storetest.SQLite, "PostgreSQL": storetest.Postgres} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			n := newNetwork(t, database(t))
 			const many = 100
-			requests := make([]networkMessage, many)
+			requests := make([]message, many)
 			for i := range requests {
 				requests[i] = n.change(t, "normal", "7010", fmt.Sprintf("48%02d", i)).with(map[string]any{"msg_id": fmt.Sprint(i)})
 			}
@@ -575,7 +582,7 @@ func TestNetworkIntlParallelChangesHaveOneWinner(t *testing.T) {
 			var all sync.WaitGroup
 			for i, m := range requests {
 				all.Go(func() {
-					reply := n.client.For(t).Do(http.MethodPost, changeV1, n.bearer, contracttest.JSON(m))
+					reply := n.Client.For(t).Do(http.MethodPost, changeV1, n.bearer, contracttest.JSON(m))
 					outcomes[i] = fmt.Sprint(reply.Status)
 					if reply.Status == http.StatusOK {
 						var out struct {
@@ -605,7 +612,7 @@ func TestNetworkIntlParallelChangesHaveOneWinner(t *testing.T) {
 			require.Equal(t, fmt.Sprintf("48%02d", winner), n.pin(t, "normal"))
 
 			wrong := 0
-			events, err := n.vault.AuditEvents(context.WithoutCancel(operating(t)), pin.AuditQuery{Chain: n.fixtures.Text("/cards/normal/cardId"), Page: pin.Page{Limit: 1000}})
+			events, err := n.Vault.AuditEvents(context.WithoutCancel(apptest.Operating(t)), pin.AuditQuery{Chain: n.fixtures.Text("/cards/normal/cardId"), Page: pin.Page{Limit: 1000}})
 			require.NoError(t, err)
 			for _, e := range events {
 				if e.Type == pin.EventPINFailed && e.Outcome == string(pin.Mismatch) {

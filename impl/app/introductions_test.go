@@ -1,4 +1,4 @@
-package main
+package app_test
 
 import (
 	"bytes"
@@ -26,7 +26,9 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"pinvault/impl/app/apptest"
 	"pinvault/impl/contract/contracttest"
+	"pinvault/impl/keyring"
 	"pinvault/impl/pinblock"
 	"pinvault/openapi"
 )
@@ -36,7 +38,7 @@ var introductionSections = []string{"Authorization", "Encryption", "Errors", "Id
 
 func TestIntroductionsHaveTheirSections(t *testing.T) {
 	t.Parallel()
-	for name, doc := range specs(t) {
+	for name, doc := range apptest.Documents(t) {
 		text := doc.Info.Description
 		require.NotRegexp(t, `^\*\*`, text, "%s: first comes what it is for", name)
 		raw, err := openapi.Documents.ReadFile(name + ".yaml")
@@ -78,8 +80,8 @@ func labelled(text string) (blocks [][][2]string) {
 // What a partner is to paste stands in the fixtures under the same name.
 func TestIntroductionsNameWhatTheSandboxHas(t *testing.T) {
 	t.Parallel()
-	h := start(t, "")
-	reply := h.client.Do(http.MethodGet, "/sandbox/fixtures").ExpectStatus(http.StatusOK)
+	h := apptest.Start(t, "")
+	reply := h.Client.Do(http.MethodGet, "/sandbox/fixtures").ExpectStatus(http.StatusOK)
 	var fixtures struct{ Clients, Cards map[string]map[string]any }
 	require.NoError(t, json.Unmarshal(reply.Body, &fixtures))
 	known := map[[2]string]bool{}
@@ -88,7 +90,7 @@ func TestIntroductionsNameWhatTheSandboxHas(t *testing.T) {
 			known[[2]string{name, fmt.Sprint(value)}] = true
 		}
 	}
-	for name, doc := range h.docs {
+	for name, doc := range apptest.Documents(t) {
 		_, text, _ := strings.Cut(doc.Info.Description, "\n\n**Sandbox.** ")
 		blocks := labelled(text)
 		require.NotEmpty(t, blocks, name)
@@ -101,8 +103,8 @@ func TestIntroductionsNameWhatTheSandboxHas(t *testing.T) {
 // The values of each worked example follow from each other, and the server opens what comes of them.
 func TestWorkedExamplesAreRight(t *testing.T) {
 	t.Parallel()
-	h := start(t, "")
-	for name, doc := range h.docs {
+	h := apptest.Start(t, "")
+	for name, doc := range apptest.Documents(t) {
 		_, encryption, found := strings.Cut(doc.Info.Description, "\n\n**Encryption.** ")
 		if !found {
 			continue
@@ -122,7 +124,7 @@ func TestWorkedExamplesAreRight(t *testing.T) {
 
 // worked is a worked example: its values by name.
 type worked struct {
-	h      *harness
+	h      *apptest.Server
 	values map[string]string
 }
 
@@ -157,9 +159,11 @@ func (w worked) bytes(t *testing.T, name string) []byte {
 
 func upperHex(b []byte) string { return strings.ToUpper(hex.EncodeToString(b)) }
 
-// token is that of Accosa; TestAccosaWorkedExample sends it.
+// token is that of Accosa; the tests of impl/accosa send it.
 func (w worked) token(t *testing.T) {
-	token, err := tokenKey(t, w.values["key"], "").Seal(bytes.NewReader(w.bytes(t, "IV")), []byte(w.values["text"]))
+	key, err := keyring.NewTokenKey(w.bytes(t, "key"), nil)
+	require.NoError(t, err)
+	token, err := key.Seal(bytes.NewReader(w.bytes(t, "IV")), []byte(w.values["text"]))
 	require.NoError(t, err)
 	require.Equal(t, token, w.values["token"])
 }
@@ -184,8 +188,8 @@ func (w worked) directJWE(t *testing.T) {
 	require.Equal(t, upperHex(ciphertext), w.values["ciphertext"])
 	require.Equal(t, upperHex(tag), w.values["tag"])
 	require.Equal(t, compact, w.values["JWE"])
-	w.h.client.For(t).Do(http.MethodPost, "/deviceapi/apis/v2/services/helpdesk/resetpinretrycounter",
-		contracttest.Bearer(w.h.mint(t, "creditplus-sandbox", time.Hour)), contracttest.Raw("application/jose", w.values["JWE"])).ExpectStatus(http.StatusOK)
+	w.h.Client.For(t).Do(http.MethodPost, "/deviceapi/apis/v2/services/helpdesk/resetpinretrycounter",
+		contracttest.Bearer(w.h.Mint(t, "creditplus-sandbox", time.Hour)), contracttest.Raw("application/jose", w.values["JWE"])).ExpectStatus(http.StatusOK)
 }
 
 // agreedJWE is that of the hosted page. No session has its key, so that it is opened here.
@@ -249,7 +253,7 @@ func (w worked) block(t *testing.T, format pinblock.Format, name string) {
 	require.Equal(t, upperHex(block), w.values["block"])
 
 	var fixtures struct{ Clients map[string]map[string]any }
-	require.NoError(t, json.Unmarshal(w.h.client.For(t).Do(http.MethodGet, "/sandbox/fixtures").ExpectStatus(http.StatusOK).Body, &fixtures))
+	require.NoError(t, json.Unmarshal(w.h.Client.For(t).Do(http.MethodGet, "/sandbox/fixtures").ExpectStatus(http.StatusOK).Body, &fixtures))
 	var keyID any
 	for _, client := range fixtures.Clients {
 		for label, value := range client {
@@ -258,8 +262,8 @@ func (w worked) block(t *testing.T, format pinblock.Format, name string) {
 			}
 		}
 	}
-	reply := w.h.client.For(t).Do(http.MethodPost, "/issuer/v1/cards/00000000-0000-7000-8000-000000000001/pin/verifications",
-		contracttest.Bearer(w.h.mint(t, "issuer-sandbox", time.Hour)),
+	reply := w.h.Client.For(t).Do(http.MethodPost, "/issuer/v1/cards/00000000-0000-7000-8000-000000000001/pin/verifications",
+		contracttest.Bearer(w.h.Mint(t, "issuer-sandbox", time.Hour)),
 		contracttest.JSON(map[string]any{"pinBlock": w.values["block"], "format": name, "keyId": keyID})).ExpectStatus(http.StatusOK)
 	require.Equal(t, "match", reply.Text("/result"))
 }
@@ -268,7 +272,7 @@ func (w worked) block(t *testing.T, format pinblock.Format, name string) {
 func TestEncryptedCallsHaveSamplesInEveryLanguage(t *testing.T) {
 	t.Parallel()
 	encrypted := 0
-	for name, doc := range specs(t) {
+	for name, doc := range apptest.Documents(t) {
 		for path, item := range doc.Paths.Map() {
 			for method, operation := range item.Operations() {
 				var samples []struct{ Lang, Label, Source string }

@@ -1,23 +1,20 @@
-package main
+package app_test
 
 import (
-	"context"
 	"fmt"
 	"io"
 	"net/http"
 	"net/url"
-	"os"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 
+	"pinvault/impl/app/apptest"
 	"pinvault/impl/contract/contracttest"
 	"pinvault/impl/keyring"
 	"pinvault/impl/pin"
-	"pinvault/impl/store"
 	"pinvault/impl/store/storetest"
 )
 
@@ -29,18 +26,18 @@ func TestPlantedSecretsAreFoundNowhere(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			at := database(t)
-			h := start(t, at)
+			h := apptest.Start(t, at)
 			secrets, bodies := plant(t, h)
-			requireNowhere(t, secrets, "the log", h.log.String())
-			requireNowhere(t, secrets, "the replies", strings.Join(bodies, "\n"))
-			requireNowhere(t, secrets, "the metrics", metricsOf(t, h.url))
-			requireNowhere(t, secrets, "the database", dump(t, at))
+			apptest.RequireNowhere(t, secrets, "the log", h.Log.String())
+			apptest.RequireNowhere(t, secrets, "the replies", strings.Join(bodies, "\n"))
+			apptest.RequireNowhere(t, secrets, "the metrics", metricsOf(t, h.URL))
+			apptest.RequireNowhere(t, secrets, "the database", apptest.Dump(t, at))
 		})
 	}
 }
 
 // plant sends secrets every way there is and returns them with the replies.
-func plant(t *testing.T, h *harness) (secrets map[string]string, replies []string) {
+func plant(t *testing.T, h *apptest.Server) (secrets map[string]string, replies []string) {
 	t.Helper()
 	const (
 		planted = "918273645546" // a PIN of twelve digits
@@ -50,12 +47,12 @@ func plant(t *testing.T, h *harness) (secrets map[string]string, replies []strin
 		key     = "F00DFACECAFEBABEF00DFACECAFED00D"
 		secret  = "planted-client-secret-5b1d"
 	)
-	threddToken, issuerToken := h.mint(t, "thredd-sandbox", time.Hour), h.mint(t, "issuer-sandbox", time.Hour)
+	threddToken, issuerToken := h.Mint(t, "thredd-sandbox", time.Hour), h.Mint(t, "issuer-sandbox", time.Hour)
 	secrets = map[string]string{"PIN": planted, "wrong PIN": wrong, "PAN": pan, "PIN block": block, "key": key, "client secret": secret,
 		"Thredd token": threddToken, "issuer token": issuerToken}
 	thredd, issuer := contracttest.Bearer(threddToken), contracttest.Bearer(issuerToken)
 	send := func(method, path string, with ...contracttest.Option) *contracttest.Reply {
-		reply := h.client.Do(method, path, with...)
+		reply := h.Client.Do(method, path, with...)
 		replies = append(replies, string(reply.Body), fmt.Sprint(reply.Header))
 		return reply
 	}
@@ -65,13 +62,13 @@ func plant(t *testing.T, h *harness) (secrets map[string]string, replies []strin
 	created := send("POST", "/issuer/v1/cards", issuer, contracttest.Header("Idempotency-Key", "make"),
 		contracttest.JSON(map[string]any{"programId": "00000000-0000-7000-8000-00000000a001", "pan": pan, "expiry": "3112"})).ExpectStatus(http.StatusCreated)
 	card := created.Text("/cardId")
-	vault := pin.NewVault(h.store, keyring.Open(keyring.Sandbox(), h.store, nil), h.clock.now, nil)
+	vault := pin.NewVault(h.Store, keyring.Open(keyring.Sandbox(), h.Store, nil), h.Clock.Now, nil)
 	long, err := pin.New([]byte(planted))
 	require.NoError(t, err)
-	require.NoError(t, vault.SetPIN(operating(t), pin.Query{CardID: card}, pin.Plain(long), pin.Memo{Description: "PAN " + pan, UpdatedBy: pan}))
+	require.NoError(t, vault.SetPIN(apptest.Operating(t), pin.Query{CardID: card}, pin.Plain(long), pin.Memo{Description: "PAN " + pan, UpdatedBy: pan}))
 	guess, err := pin.New([]byte(wrong))
 	require.NoError(t, err)
-	_, err = vault.Verify(operating(t), pin.Query{CardID: card}, pin.Plain(guess), pin.Memo{})
+	_, err = vault.Verify(apptest.Operating(t), pin.Query{CardID: card}, pin.Plain(guess), pin.Memo{})
 	require.NoError(t, err)
 	send("POST", "/issuer/v1/cards", issuer, contracttest.Header("Idempotency-Key", "make"),
 		contracttest.JSON(map[string]any{"programId": "00000000-0000-7000-8000-00000000a001", "pan": pan, "expiry": "3112"})).ExpectStatus(http.StatusCreated)
@@ -107,7 +104,7 @@ func plant(t *testing.T, h *harness) (secrets map[string]string, replies []strin
 	send("POST", "/connect/token", contracttest.Form(url.Values{"grant_type": {"client_credentials"}, "client_id": {"thredd-sandbox"}, "client_secret": {secret}}))
 	send("POST", "/oauth2/token", contracttest.Form(url.Values{"grant_type": {planted}, "client_id": {pan}, "client_secret": {secret}}))
 	for _, fault := range []string{"database", "internal"} {
-		restore := h.faults.fail(t, fault)
+		restore := h.Faults.Fail(t, fault)
 		send("POST", set, thredd, json(`{"pin":"4826","description":"`+pan+`"}`))
 		send("POST", verifications, issuer, json(`{"pinBlock":"`+block+`","format":"ISO-0","keyId":"zpk-sandbox"}`))
 		restore()
@@ -127,78 +124,4 @@ func metricsOf(t *testing.T, base string) string {
 	require.NoError(t, err)
 	require.Contains(t, string(body), "pinvault_http_requests_total")
 	return string(body)
-}
-
-func requireNowhere(t *testing.T, secrets map[string]string, where, text string) {
-	t.Helper()
-	require.NotEmpty(t, text, where)
-	folded := strings.ToUpper(text)
-	for name, secret := range secrets {
-		at := strings.Index(folded, strings.ToUpper(secret))
-		require.Negative(t, at, "%s stands in %s, near %q", name, where, text[max(0, at-60):min(len(text), max(0, at)+len(secret)+20)])
-	}
-}
-
-// dump is everything that a database holds: the files of SQLite, every row of PostgreSQL.
-func dump(t *testing.T, at string) string {
-	t.Helper()
-	var all strings.Builder
-	if path, ok := strings.CutPrefix(at, "sqlite://"); ok {
-		for _, suffix := range []string{"", "-wal"} {
-			content, err := os.ReadFile(path + suffix)
-			require.NoError(t, err)
-			all.Write(content)
-		}
-		return all.String()
-	}
-	ctx := context.Background()
-	conn, err := pgx.Connect(ctx, at)
-	require.NoError(t, err)
-	defer func() { require.NoError(t, conn.Close(ctx)) }()
-	rows, err := conn.Query(ctx, `SELECT table_name FROM information_schema.tables WHERE table_schema = 'public' AND table_type = 'BASE TABLE'`)
-	require.NoError(t, err)
-	tables, err := pgx.CollectRows(rows, pgx.RowTo[string])
-	require.NoError(t, err)
-	require.Greater(t, len(tables), 8)
-	for _, table := range tables {
-		// As text, and byte strings once more as what they hold.
-		rows, err := conn.Query(ctx, `SELECT t::text || ' ' || encode(convert_to(t::text, 'UTF8'), 'escape') FROM `+pgx.Identifier{table}.Sanitize()+` t`)
-		require.NoError(t, err)
-		texts, err := pgx.CollectRows(rows, pgx.RowTo[string])
-		require.NoError(t, err)
-		for _, row := range texts {
-			all.WriteString(row + "\n" + unescapeBytes(row) + "\n")
-		}
-	}
-	return all.String()
-}
-
-// unescapeBytes turns PostgreSQL's \x… byte strings into the bytes they stand for.
-func unescapeBytes(row string) string {
-	var out strings.Builder
-	for _, part := range strings.Split(row, `\x`)[1:] {
-		for len(part) >= 2 {
-			var b byte
-			if _, err := fmt.Sscanf(part[:2], "%02x", &b); err != nil {
-				break
-			}
-			out.WriteByte(b)
-			part = part[2:]
-		}
-		out.WriteByte('\n')
-	}
-	return out.String()
-}
-
-// createProgramIn makes a program in a production database.
-func createProgramIn(t *testing.T, at string) error {
-	t.Helper()
-	db, err := store.Open(t.Context(), at, store.Options{})
-	require.NoError(t, err)
-	defer func() { require.NoError(t, db.Close()) }()
-	require.NoError(t, db.Migrate(t.Context()))
-	ks, err := keyring.Generate(strings.NewReader(strings.Repeat("0123456789abcdefghijklmnopqrstuvwxyz", 200)), time.Now())
-	require.NoError(t, err)
-	_, err = pin.NewVault(db, keyring.Open(ks, db, nil), nil, nil).CreateProgram(operating(t), pin.NewProgram("Gift cards"), pin.Memo{})
-	return err
 }

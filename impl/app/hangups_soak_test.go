@@ -1,4 +1,4 @@
-package main
+package app_test
 
 import (
 	"context"
@@ -9,6 +9,8 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
+
+	"pinvault/impl/app/apptest"
 )
 
 // A caller that hangs up at any moment leaves the counter as the audit trail tells it: what it asked for
@@ -18,9 +20,9 @@ func TestWhoeverHangsUpTheCounterAgreesWithTheTrail(t *testing.T) {
 	for name, database := range databases {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			h := start(t, database(t))
-			c := newCrowd(t, h.url)
-			i := &impatient{crowd: c, harness: h, card: c.card("normal")}
+			h := apptest.Start(t, database(t))
+			c := newCrowd(t, h.URL)
+			i := &impatient{crowd: c, server: h, card: c.card("normal")}
 			i.trail = newTrail(i.card)
 			i.play(t)
 		})
@@ -30,9 +32,9 @@ func TestWhoeverHangsUpTheCounterAgreesWithTheTrail(t *testing.T) {
 // impatient is a caller that seldom waits for an answer.
 type impatient struct {
 	*crowd
-	harness *harness
-	card    plastic
-	trail   *trail
+	server *apptest.Server
+	card   plastic
+	trail  *trail
 }
 
 func (i *impatient) play(t *testing.T) {
@@ -42,11 +44,11 @@ func (i *impatient) play(t *testing.T) {
 	hungUp := map[string]bool{} // by trace
 	for range repetitions(60, 1000) {
 		if i.trail.left == 0 {
-			i.must(t, i.harness.url, i.unblock(i.card), http.StatusNoContent)
+			i.must(t, i.server.URL, i.unblock(i.card), http.StatusNoContent)
 		}
 		r := i.anything(t)
 		moment, cancel := context.WithTimeout(t.Context(), rand.N(5*time.Millisecond))
-		answer, err := i.send(moment, i.harness.url, r)
+		answer, err := i.send(moment, i.server.URL, r)
 		cancel()
 		c := i.settled(t)
 		if err != nil {
@@ -76,10 +78,10 @@ func (i *impatient) play(t *testing.T) {
 // still be under way: then the trail grows between the readings, and they are made again.
 func (i *impatient) settled(t *testing.T) chapter {
 	t.Helper()
-	c := i.trail.read(t, i.harness.store)
+	c := i.trail.read(t, i.server.Store)
 	for {
-		left := i.left(t, i.harness.url, i.card)
-		more := i.trail.read(t, i.harness.store)
+		left := i.left(t, i.server.URL, i.card)
+		more := i.trail.read(t, i.server.Store)
 		if len(more.fates) == 0 {
 			require.Equal(t, i.trail.left, left, "tries by the trail, and by the status call")
 			return c
@@ -103,11 +105,11 @@ func (i *impatient) anything(t *testing.T) request {
 	case 1:
 		return i.change(t, i.card, digits, rightPIN)
 	case 2:
-		asked := askLink(t, i.harness, "changepin", i.card.number, uuid.NewString())
+		asked := apptest.AskLink(t, i.server.Client, "changepin", i.card.number, uuid.NewString())
 		if asked.Status != http.StatusOK { // what somebody hung up on has blocked the card since
 			return i.unblock(i.card)
 		}
-		return exchange(t, i.harness, parseLink(t, asked.Text("/data/0/set_pin_url"))).current(t, digits)
+		return current(t, apptest.ParseLink(t, asked.Text("/data/0/set_pin_url")).Exchange(t, i.server.Client), digits)
 	case 3:
 		return i.unblock(i.card)
 	case 4:

@@ -1,4 +1,4 @@
-package main
+package app_test
 
 import (
 	"fmt"
@@ -13,6 +13,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"pinvault/impl/app/apptest"
 	"pinvault/impl/pin"
 )
 
@@ -29,14 +30,18 @@ const spread = 0.10
 
 func measure(t *testing.T, url string) {
 	t.Helper()
-	h := start(t, url)
-	c := newCrowd(t, h.url)
+	h := apptest.Start(t, url)
+	c := newCrowd(t, h.URL)
 	normal, blocked := c.card("normal"), c.card("blocked")
 	refusals := map[string]func() request{
-		"unknown card": func() request { return c.changeWith(t, normal, map[string]any{"card_number": "9999990000000188"}) },
-		"wrong expiry": func() request { return c.changeWith(t, normal, map[string]any{"card_expiry_date": "3111"}) },
-		"wrong PIN":    func() request { return c.changeWith(t, normal, nil) },
-		"blocked card": func() request { return c.changeWith(t, blocked, nil) },
+		"unknown card": func() request {
+			return c.changeWith(t, normal, wrongPIN, "4826", map[string]any{"card_number": "9999990000000188"})
+		},
+		"wrong expiry": func() request {
+			return c.changeWith(t, normal, wrongPIN, "4826", map[string]any{"card_expiry_date": "3111"})
+		},
+		"wrong PIN":    func() request { return c.change(t, normal, wrongPIN, "4826") },
+		"blocked card": func() request { return c.change(t, blocked, wrongPIN, "4826") },
 	}
 	names := slices.Sorted(maps.Keys(refusals))
 	took := map[string][]time.Duration{}
@@ -44,8 +49,8 @@ func measure(t *testing.T, url string) {
 		rand.Shuffle(len(names), func(i, j int) { names[i], names[j] = names[j], names[i] })
 		for _, name := range names {
 			// Or the card would be blocked at the third; and each is to find the server as the others do.
-			require.NoError(t, h.vault.Unblock(operating(t), pin.Query{CardID: normal.id}, pin.Memo{}))
-			if lasted := h.lasts(t, refusals[name]()); i >= warmUp {
+			require.NoError(t, h.Vault.Unblock(apptest.Operating(t), pin.Query{CardID: normal.id}, pin.Memo{}))
+			if lasted := lasts(t, h, refusals[name]()); i >= warmUp {
 				took[name] = append(took[name], lasted)
 			}
 		}
@@ -70,22 +75,15 @@ func measure(t *testing.T, url string) {
 // warmUp are rounds that are not counted.
 const warmUp = 10
 
-// changeWith asks to change the PIN with a wrong old one, some of the fields being others.
-func (c *crowd) changeWith(t testing.TB, p plastic, fields map[string]any) request {
-	t.Helper()
-	return newRequest("networkintl", http.MethodPost, changeV1, c.network,
-		c.ni.change(t, p.name, wrongPIN, "4826").with(map[string]any{"msg_id": messageID()}).with(fields))
-}
-
 // lasts is how long the server takes for a refusal, by its own clock.
-func (h *harness) lasts(t testing.TB, r request) time.Duration {
+func lasts(t testing.TB, h *apptest.Server, r request) time.Duration {
 	t.Helper()
 	sent := httptest.NewRequest(r.method, r.path, strings.NewReader(r.body))
 	sent.Header.Set("Content-Type", "application/json")
 	sent.Header.Set("Authorization", "Bearer "+r.token)
 	reply := httptest.NewRecorder()
 	began := time.Now()
-	h.app.ServeHTTP(reply, sent)
+	h.Handler.ServeHTTP(reply, sent)
 	lasted := time.Since(began)
 	require.Equal(t, heard{http.StatusOK, "889", 0}, tell(reply.Code, reply.Body.Bytes()))
 	return lasted

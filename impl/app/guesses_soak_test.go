@@ -1,4 +1,4 @@
-package main
+package app_test
 
 import (
 	"context"
@@ -10,6 +10,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"pinvault/impl/app/apptest"
+	"pinvault/impl/contract/contracttest"
 	"pinvault/impl/pin"
 	"pinvault/impl/store"
 )
@@ -33,7 +35,7 @@ func TestHoweverManyGuessAtOnceTheLimitIsExact(t *testing.T) {
 type guessers struct {
 	*crowd
 	servers []string
-	pages   []*harness // the servers, as the hosted page's helpers take them
+	pages   []*contracttest.Client // of the servers
 	store   *store.Store
 	trail   *trail
 	card    plastic
@@ -43,13 +45,12 @@ func newGuessers(t *testing.T, url string, processes int) *guessers {
 	t.Helper()
 	g := &guessers{}
 	for range processes {
-		p := serveProcess(t, nil, "--sandbox", "--database-url", url)
-		g.servers, g.pages = append(g.servers, p.url), append(g.pages, &harness{client: clientOf(t, p.url)})
+		p := apptest.Serve(t, nil, "--sandbox", "--database-url", url)
+		g.servers, g.pages = append(g.servers, p.URL), append(g.pages, apptest.Client(t, p.URL))
 	}
 	g.crowd = newCrowd(t, g.servers[0])
 	g.card = g.crowd.card("normal")
-	g.store, g.trail = openStore(t, url), newTrail(g.card)
-	t.Cleanup(func() { require.NoError(t, g.store.Close()) })
+	g.store, g.trail = apptest.OpenStore(t, url), newTrail(g.card)
 	return g
 }
 
@@ -79,10 +80,10 @@ func (g *guessers) unblocked(t *testing.T) {
 // two links makes two of them.
 func (g *guessers) twelve(t *testing.T) []request {
 	t.Helper()
-	links := make([]session, 2)
+	links := make([]apptest.Session, 2)
 	for i := range links {
 		at := g.pages[i%len(g.pages)]
-		links[i] = exchange(t, at, newLink(t, at, "changepin", g.card.number))
+		links[i] = apptest.NewLink(t, at, "changepin", g.card.number).Exchange(t, at)
 	}
 	all := make([]request, 0, 12)
 	for i := range 4 {
@@ -90,7 +91,7 @@ func (g *guessers) twelve(t *testing.T) []request {
 		if i == 0 {
 			byIssuer, byNetwork = g.verifyJunk(g.card), g.changeJunk(t, g.card)
 		}
-		all = append(all, byIssuer, byNetwork, links[i%2].current(t, wrongPIN))
+		all = append(all, byIssuer, byNetwork, current(t, links[i%2], wrongPIN))
 	}
 	rand.Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
 	return all
@@ -138,7 +139,7 @@ func (g *guessers) oneRight(t *testing.T) {
 		all[i] = g.change(t, g.card, rightPIN, rightPIN)
 	default:
 		at := g.pages[i%len(g.pages)]
-		all[i] = exchange(t, at, newLink(t, at, "changepin", g.card.number)).current(t, rightPIN)
+		all[i] = current(t, apptest.NewLink(t, at, "changepin", g.card.number).Exchange(t, at), rightPIN)
 	}
 	answers, c := g.together(t, all)
 	if len(c.fates[all[i].trace]) == 0 || c.fates[all[i].trace][0].outcome == string(pin.Exhausted) {

@@ -1,12 +1,11 @@
-package main
+package app_test
 
 import (
 	"context"
-	"crypto/rand"
-	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/url"
 	"os"
@@ -16,6 +15,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 
+	"pinvault/impl/app/apptest"
 	"pinvault/impl/contract/contracttest"
 	"pinvault/impl/pin"
 	"pinvault/impl/pinblock"
@@ -45,7 +45,7 @@ const tryLimit = 3
 // auditContent fails the test unless pinvault audit verify finds the database as the server left it.
 func auditContent(t *testing.T, url string) {
 	t.Helper()
-	out, err := pinvault(t, "audit", "verify", "--sandbox", "--database-url", url).CombinedOutput()
+	out, err := apptest.Command(t, "audit", "verify", "--sandbox", "--database-url", url).CombinedOutput()
 	require.NoError(t, err, "%s", out)
 	require.Contains(t, string(out), "all whole")
 }
@@ -54,21 +54,21 @@ func auditContent(t *testing.T, url string) {
 // International's contract, and cardholders on the hosted page. They say what they want of a card; the
 // request that comes of it can be sent at any time, to any server, and again.
 type crowd struct {
-	ni                      *network // makes messages
-	issuer, thredd, network string   // bearer tokens
+	fixtures                *contracttest.Reply
+	issuer, thredd, network string // bearer tokens
 	http                    *http.Client
 }
 
 func newCrowd(t testing.TB, server string) *crowd {
 	t.Helper()
-	client := clientOf(t, server)
+	client := apptest.Client(t, server)
 	token := func(name string) string {
 		return client.Do(http.MethodPost, "/oauth2/token", contracttest.Form(url.Values{"grant_type": {"client_credentials"},
 			"client_id": {name + "-sandbox"}, "client_secret": {name + "-sandbox-secret"}})).ExpectStatus(http.StatusOK).Text("/access_token")
 	}
 	many := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 500}}
 	t.Cleanup(many.CloseIdleConnections)
-	return &crowd{ni: &network{fixtures: client.Do(http.MethodGet, "/sandbox/fixtures").ExpectStatus(http.StatusOK)},
+	return &crowd{fixtures: client.Do(http.MethodGet, "/sandbox/fixtures").ExpectStatus(http.StatusOK),
 		issuer: token("issuer"), thredd: token("thredd"), network: token("networkintl"), http: many}
 }
 
@@ -79,7 +79,7 @@ type plastic struct {
 }
 
 func (c *crowd) card(name string) plastic {
-	of := func(field string) string { return c.ni.fixtures.Text("/cards/" + name + "/" + field) }
+	of := func(field string) string { return c.fixtures.Text("/cards/" + name + "/" + field) }
 	p := plastic{name: name, id: of("cardId"), pan: of("pan"), publicToken: of("publicToken")}
 	_, _ = fmt.Sscanf(p.id[len(p.id)-12:], "%d", &p.number)
 	return p
@@ -120,7 +120,7 @@ const (
 // blockOf is a PIN block of format 0 under the issuer's key.
 func (c *crowd) blockOf(t testing.TB, p plastic, digits string) map[string]string {
 	t.Helper()
-	block := blockUnder(t, pinblock.NewTDES, c.ni.fixtures.Text("/clients/issuer/zpk_hex"), pinblock.ISO0, digits, p.pan)
+	block := apptest.PINBlock(t, pinblock.NewTDES, c.fixtures.Text("/clients/issuer/zpk_hex"), pinblock.ISO0, digits, p.pan)
 	return map[string]string{"pinBlock": block, "format": "ISO-0", "keyId": "zpk-sandbox"}
 }
 
@@ -151,22 +151,36 @@ func (c *crowd) unblock(p plastic) request {
 
 func (c *crowd) change(t testing.TB, p plastic, old, chosen string) request {
 	t.Helper()
-	return newRequest("networkintl", http.MethodPost, changeV1, c.network, c.ni.change(t, p.name, old, chosen).with(map[string]any{"msg_id": messageID()}))
+	return c.changeWith(t, p, old, chosen, nil)
 }
 
 func (c *crowd) changeJunk(t testing.TB, p plastic) request {
 	t.Helper()
-	return newRequest("networkintl", http.MethodPost, changeV1, c.network,
-		c.ni.change(t, p.name, "4826", "4826").with(map[string]any{"msg_id": messageID(), "encrypted_old_pin": junkBlock}))
+	return c.changeWith(t, p, "4826", "4826", map[string]any{"encrypted_old_pin": junkBlock})
+}
+
+// changeWith is a change through Network International's contract, with other fields in its body.
+func (c *crowd) changeWith(t testing.TB, p plastic, old, chosen string, fields map[string]any) request {
+	t.Helper()
+	block := func(digits string) string {
+		return apptest.PINBlock(t, pinblock.NewTDES, c.fixtures.Text("/clients/networkintl/zpk_hex"), pinblock.ISO0, digits, p.pan)
+	}
+	header := map[string]any{"msg_id": messageID(), "msg_type": "TRANSACTION", "msg_function": "REQ_CARD_PIN_CHANGE", "src_application": "IVR",
+		"target_application": "PCMS", "timestamp": "2020-05-21T15:13:18.853+04:00", "tracking_id": "12345df", "bank_id": "NIC", "instance_id": nil}
+	body := map[string]any{"card_number": p.pan, "card_sequence_number": "01", "card_expiry_date": "3112",
+		"encrypted_old_pin": block(old), "encrypted_new_pin": block(chosen), "encryption_method": "SYMMETRIC_ENC"}
+	maps.Copy(body, fields)
+	return newRequest("networkintl", http.MethodPost, "/CardServices/Transaction/V1/CardPinChange", c.network,
+		map[string]any{"NISrvRequest": map[string]any{"request_card_pin_change": map[string]any{"header": header, "body": body}}})
 }
 
 // messageID is one that was not used before.
 func messageID() string { return strings.ReplaceAll(uuid.NewString(), "-", "")[:12] }
 
 // current is a guess on the hosted page.
-func (s session) current(t testing.TB, digits string) request {
+func current(t testing.TB, s apptest.Session, digits string) request {
 	t.Helper()
-	return newRequest("hosted", http.MethodPost, s.path+"/current", "", map[string]string{"token": s.token, "pin": s.seal(t, message("current", digits))})
+	return newRequest("hosted", http.MethodPost, s.Path+"/current", "", map[string]string{"token": s.Token, "pin": s.Seal(t, apptest.PINMessage("current", digits))})
 }
 
 // heard is what a caller was told: the status, and in the contract's own words the outcome and the tries
@@ -351,24 +365,4 @@ var untold = map[string][]heard{
 	"issuer":      {{http.StatusOK, "blocked", 0}},
 	"networkintl": {{http.StatusOK, "889", 0}},
 	"hosted":      {{http.StatusOK, "blocked", 0}, {http.StatusNotFound, "unusable", 0}}, // a link ends when its card is blocked, or its PIN changed
-}
-
-// openStore opens a database that servers of other processes work on.
-func openStore(t testing.TB, url string) *store.Store {
-	t.Helper()
-	s, err := store.Open(t.Context(), url, store.Options{})
-	require.NoError(t, err)
-	return s
-}
-
-// blockUnder is a PIN block under a key.
-func blockUnder(t testing.TB, of func([]byte) (*pinblock.Key, error), key string, format pinblock.Format, digits, pan string) string {
-	t.Helper()
-	raw, err := hex.DecodeString(key)
-	require.NoError(t, err)
-	k, err := of(raw)
-	require.NoError(t, err)
-	block, err := k.Encrypt(format, []byte(digits), pan, rand.Reader)
-	require.NoError(t, err)
-	return strings.ToUpper(hex.EncodeToString(block))
 }

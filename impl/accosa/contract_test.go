@@ -1,4 +1,4 @@
-package main
+package accosa_test
 
 import (
 	"bytes"
@@ -20,6 +20,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"pinvault/impl/app/apptest"
 	"pinvault/impl/contract"
 	"pinvault/impl/contract/contracttest"
 	"pinvault/impl/keyring"
@@ -28,26 +29,26 @@ import (
 	"pinvault/openapi"
 )
 
-const accosaPath = "/mob1/api/onboarding/v1/resetPin"
+const path = "/mob1/api/onboarding/v1/resetPin"
 
-// accosaClient is one of Accosa's clients as the fixtures list it.
-type accosaClient struct {
+// client is one of Accosa's clients as the fixtures list it.
+type client struct {
 	apiKey string
 	key    *keyring.TokenKey
 }
 
-// accosaKeys are the keys of the sandbox's clients and, for the first, the IV of the worked example.
-var accosaKeys = map[string]struct{ key, iv string }{
+// keys are the keys of the sandbox's clients and, for the first, the IV of the worked example.
+var keys = map[string]struct{ key, iv string }{
 	"accosa":          {key: "404142434445464748494A4B4C4D4E4F5051525354555657"},
 	"accosa_fixed_iv": {key: "7A2D94E0C65B13F8D07E4A91B6C3582F1E9D60B74FA8C235", iv: "A1B2C3D4E5F60718293A4B5C6D7E8F90"},
 	"accosa_other":    {key: "E35F81C70A9D2B64F8170D3E5CA29B46D19E7F0358B4C26A"},
 }
 
-func accosaNamed(t testing.TB, name string) accosaClient {
+func named(t testing.TB, name string) client {
 	t.Helper()
-	known, ok := accosaKeys[name]
+	known, ok := keys[name]
 	require.True(t, ok, name)
-	return accosaClient{apiKey: name + "-sandbox." + name + "-sandbox-secret", key: tokenKey(t, known.key, known.iv)}
+	return client{apiKey: name + "-sandbox." + name + "-sandbox-secret", key: tokenKey(t, known.key, known.iv)}
 }
 
 // tokenKey is a token key of hex digits; iv is "" for an IV in each token.
@@ -66,7 +67,7 @@ func tokenKey(t testing.TB, key, iv string) *keyring.TokenKey {
 }
 
 // seal is the wire body of a text.
-func (c accosaClient) seal(t testing.TB, text string) string {
+func (c client) seal(t testing.TB, text string) string {
 	t.Helper()
 	token, err := c.key.Seal(rand.Reader, []byte(text))
 	require.NoError(t, err)
@@ -76,7 +77,7 @@ func (c accosaClient) seal(t testing.TB, text string) string {
 }
 
 // open is what is inside a wire body; one in clear is itself.
-func (c accosaClient) open(t testing.TB, body []byte) []byte {
+func (c client) open(t testing.TB, body []byte) []byte {
 	t.Helper()
 	var wire struct{ Token *string }
 	require.NoError(t, json.Unmarshal(body, &wire), "%s", body)
@@ -89,18 +90,18 @@ func (c accosaClient) open(t testing.TB, body []byte) []byte {
 }
 
 // headers are those that every call has.
-func (c accosaClient) headers() []contracttest.Option {
+func (c client) headers() []contracttest.Option {
 	return []contracttest.Option{
 		contracttest.Header("x-api-key", c.apiKey), contracttest.Header("clientId", "2000"), contracttest.Header("bankId", "7000"),
 		contracttest.Header("entityId", "100"), contracttest.Header("secureCode", "accosa-sandbox-code"),
 	}
 }
 
-// accosaCaller sets what a word of x-request.authorization stands for.
-func accosaCaller(t testing.TB, r *http.Request, word string) {
+// caller sets what a word of x-request.authorization stands for.
+func caller(t testing.TB, r *http.Request, word string) {
 	t.Helper()
 	key, ok := map[string]string{
-		"": accosaNamed(t, "accosa").apiKey, "other-program": accosaNamed(t, "accosa_other").apiKey, "none": "",
+		"": named(t, "accosa").apiKey, "other-program": named(t, "accosa_other").apiKey, "none": "",
 		"malformed": "not-a-key", "other-contract": "thredd-sandbox.thredd-sandbox-secret",
 	}[word]
 	require.True(t, ok, "authorization %q means nothing", word)
@@ -109,28 +110,34 @@ func accosaCaller(t testing.TB, r *http.Request, word string) {
 	}
 }
 
-// accosaEnvelope seals and opens, and holds what is inside a reply against the document.
-func accosaEnvelope(testing.TB, *harness) (transform, open) {
-	of := func(t testing.TB, c contracttest.Conversation) accosaClient {
+// Every named example of the document comes out of a running server as it is written down, in a token or in clear.
+func TestEveryDocumentedExampleComesOut(t *testing.T) {
+	t.Parallel()
+	env := apptest.Start(t, "").Env("accosa")
+	env.Authorize = caller
+	env.Transform = func(t testing.TB, c contracttest.Conversation, body []byte) ([]byte, string) {
 		t.Helper()
-		if c.Authorization == "other-program" {
-			return accosaNamed(t, "accosa_other")
-		}
-		return accosaNamed(t, "accosa")
+		return []byte(sender(t, c).seal(t, string(body))), "application/json"
 	}
-	seal := func(t testing.TB, c contracttest.Conversation, body []byte) ([]byte, string) {
+	env.Open = func(t testing.TB, c contracttest.Conversation, body []byte) []byte {
 		t.Helper()
-		return []byte(of(t, c).seal(t, string(body))), "application/json"
-	}
-	return seal, func(t testing.TB, c contracttest.Conversation, body []byte) []byte {
-		t.Helper()
-		text := of(t, c).open(t, body)
+		text := sender(t, c).open(t, body)
 		require.Equal(t, c.Reply.Sealed, string(text) != string(body), "in a token or in clear: %s", text)
 		if c.Reply.Sealed {
 			requireMessage(t, text, c.Reply.Status == http.StatusOK)
 		}
 		return text
 	}
+	apptest.Examples(t, "accosa", env)
+}
+
+// sender is the client of a conversation.
+func sender(t testing.TB, c contracttest.Conversation) client {
+	t.Helper()
+	if c.Authorization == "other-program" {
+		return named(t, "accosa_other")
+	}
+	return named(t, "accosa")
 }
 
 // requireMessage holds what was inside a reply's token against the document.
@@ -147,15 +154,15 @@ func requireMessage(t testing.TB, text []byte, success bool) {
 }
 
 // resetPIN sends a message and returns status and what is inside the reply.
-func (c accosaClient) resetPIN(t testing.TB, client *contracttest.Client, text string, with ...contracttest.Option) (int, []byte) {
+func (c client) resetPIN(t testing.TB, client *contracttest.Client, text string, with ...contracttest.Option) (int, []byte) {
 	t.Helper()
 	options := append(c.headers(), contracttest.Raw("application/json", c.seal(t, text)))
-	reply := client.For(t).Do(http.MethodPost, accosaPath, append(options, with...)...)
+	reply := client.For(t).Do(http.MethodPost, path, append(options, with...)...)
 	return reply.Status, c.open(t, reply.Body)
 }
 
-// accosaMessage is a message for the card "normal", with some fields changed; nil leaves one out.
-func accosaMessage(t testing.TB, changed map[string]any) string {
+// message is a message for the card "normal", with some fields changed; nil leaves one out.
+func message(t testing.TB, changed map[string]any) string {
 	t.Helper()
 	m := map[string]any{"messageCode": "1120", "requestDateTime": "20160715025837", "clientTxnId": "TXN", "newPIN": "121200",
 		"urn": 70000000001, "last4Digits": "0014"}
@@ -170,81 +177,81 @@ func accosaMessage(t testing.TB, changed map[string]any) string {
 }
 
 // The worked example in the contract's description is recomputed, and is what the server answers.
-func TestAccosaWorkedExample(t *testing.T) {
+func TestWorkedExample(t *testing.T) {
 	t.Parallel()
-	h := start(t, "")
+	h := apptest.Start(t, "")
 	example := map[string]string{}
-	for _, line := range regexp.MustCompile(`(?m)^ {4}(key|IV|text|token) +(.*)$`).FindAllStringSubmatch(h.docs["accosa"].Info.Description, -1) {
+	for _, line := range regexp.MustCompile(`(?m)^ {4}(key|IV|text|token) +(.*)$`).FindAllStringSubmatch(apptest.Documents(t)["accosa"].Info.Description, -1) {
 		example[line[1]] = line[2]
 	}
 	require.Len(t, example, 4)
-	require.Equal(t, example["key"], accosaKeys["accosa"].key)
+	require.Equal(t, example["key"], keys["accosa"].key)
 	iv, err := hex.DecodeString(example["IV"])
 	require.NoError(t, err)
 	token, err := tokenKey(t, example["key"], "").Seal(bytes.NewReader(iv), []byte(example["text"]))
 	require.NoError(t, err)
 	require.Equal(t, example["token"], token)
 
-	client := accosaNamed(t, "accosa")
+	client := named(t, "accosa")
 	body, err := json.Marshal(map[string]string{"token": example["token"]})
 	require.NoError(t, err)
-	reply := h.client.Do(http.MethodPost, accosaPath, append(client.headers(), contracttest.Raw("application/json", string(body)))...).ExpectStatus(http.StatusOK)
+	reply := h.Client.Do(http.MethodPost, path, append(client.headers(), contracttest.Raw("application/json", string(body)))...).ExpectStatus(http.StatusOK)
 	text := string(client.open(t, reply.Body))
 	require.Regexp(t, `^\{"urn":70000000001,"customerId":"IN00001201000001","description":"Reset Pin","responseCode":"00","messageCode":"1121",`+
 		`"clientTxnId":"201507271458370149gM90jY0","clientId":"2000","responseDateTime":"20260115160000","accosaTransactionId":[0-9]+,`+
 		`"responseMessage":"Success","accosaRefNo":"[0-9]+","bankId":7000\}$`, text, "types and order of the document's sample")
 }
 
-func TestAccosaResetTakesEffectOnce(t *testing.T) {
+func TestResetTakesEffectOnce(t *testing.T) {
 	t.Parallel()
-	h := start(t, "")
-	c := accosaNamed(t, "accosa")
-	thredd := contracttest.Bearer(h.mint(t, "thredd-sandbox", 48*time.Hour))
+	h := apptest.Start(t, "")
+	c := named(t, "accosa")
+	thredd := contracttest.Bearer(h.Mint(t, "thredd-sandbox", 48*time.Hour))
 	pinOf := func(card string) string {
-		return h.client.For(t).Do(http.MethodGet, "/api/v1/cards/"+card+"/pin", thredd).ExpectStatus(http.StatusOK).Text("/pin")
+		return h.Client.For(t).Do(http.MethodGet, "/api/v1/cards/"+card+"/pin", thredd).ExpectStatus(http.StatusOK).Text("/pin")
 	}
-	first := accosaMessage(t, map[string]any{"clientTxnId": "ONCE", "newPIN": "048261"})
-	status, one := c.resetPIN(t, h.client, first)
+	first := message(t, map[string]any{"clientTxnId": "ONCE", "newPIN": "048261"})
+	status, one := c.resetPIN(t, h.Client, first)
 	require.Equal(t, http.StatusOK, status)
 	require.Equal(t, "048261", pinOf("103169946"))
-	status, _ = c.resetPIN(t, h.client, accosaMessage(t, map[string]any{"clientTxnId": "LATER", "newPIN": "7391"}))
+	status, _ = c.resetPIN(t, h.Client, message(t, map[string]any{"clientTxnId": "LATER", "newPIN": "7391"}))
 	require.Equal(t, http.StatusOK, status)
 
-	h.clock.forward(23 * time.Hour)
-	status, again := c.resetPIN(t, h.client, first)
+	h.Clock.Forward(23 * time.Hour)
+	status, again := c.resetPIN(t, h.Client, first)
 	require.Equal(t, http.StatusOK, status)
 	require.Equal(t, string(one), string(again), "the stored reply, its number and time included")
 	require.Equal(t, "7391", pinOf("103169946"), "no second effect")
 
 	reordered := `{"last4Digits":"0014", "newPIN":"048261","urn":70000000001,"clientTxnId":"ONCE","requestDateTime":"20160715025837","messageCode":"1120"}`
-	_, again = c.resetPIN(t, h.client, reordered)
+	_, again = c.resetPIN(t, h.Client, reordered)
 	require.Equal(t, string(one), string(again), "the same message written differently")
-	status, other := c.resetPIN(t, h.client, accosaMessage(t, map[string]any{"clientTxnId": "ONCE", "newPIN": "048262"}))
+	status, other := c.resetPIN(t, h.Client, message(t, map[string]any{"clientTxnId": "ONCE", "newPIN": "048262"}))
 	require.Equal(t, http.StatusBadRequest, status)
 	require.Contains(t, string(other), `"responseCode":"9003"`)
 
-	status, _ = accosaNamed(t, "accosa_fixed_iv").resetPIN(t, h.client, accosaMessage(t, map[string]any{"clientTxnId": "ONCE", "newPIN": "5555"}))
+	status, _ = named(t, "accosa_fixed_iv").resetPIN(t, h.Client, message(t, map[string]any{"clientTxnId": "ONCE", "newPIN": "5555"}))
 	require.Equal(t, http.StatusOK, status, "another client's clientTxnId")
 
-	h.clock.forward(2 * time.Hour)
-	status, fresh := c.resetPIN(t, h.client, first)
+	h.Clock.Forward(2 * time.Hour)
+	status, fresh := c.resetPIN(t, h.Client, first)
 	require.Equal(t, http.StatusOK, status)
 	require.NotEqual(t, string(one), string(fresh), "forgotten after a day")
 	require.Equal(t, "048261", pinOf("103169946"))
 }
 
-func TestAccosaResetUnblocks(t *testing.T) {
+func TestResetUnblocks(t *testing.T) {
 	t.Parallel()
-	h := start(t, "")
-	thredd := contracttest.Bearer(h.mint(t, "thredd-sandbox", time.Hour))
+	h := apptest.Start(t, "")
+	thredd := contracttest.Bearer(h.Mint(t, "thredd-sandbox", time.Hour))
 	left := func() string {
-		return h.client.For(t).Do(http.MethodGet, "/api/v1/cards/103169904/pin/status", thredd).ExpectStatus(http.StatusOK).Text("/remainingTries")
+		return h.Client.For(t).Do(http.MethodGet, "/api/v1/cards/103169904/pin/status", thredd).ExpectStatus(http.StatusOK).Text("/remainingTries")
 	}
 	require.Equal(t, "0", left())
-	status, _ := accosaNamed(t, "accosa").resetPIN(t, h.client, accosaMessage(t, map[string]any{"urn": 70000000007, "last4Digits": "0071"}))
+	status, _ := named(t, "accosa").resetPIN(t, h.Client, message(t, map[string]any{"urn": 70000000007, "last4Digits": "0071"}))
 	require.Equal(t, http.StatusOK, status)
 	require.Equal(t, "3", left())
-	events, err := h.vault.AuditEvents(operating(t), pin.AuditQuery{Chain: "00000000-0000-7000-8000-000000000007", Page: pin.Page{Limit: 100}})
+	events, err := h.Vault.AuditEvents(apptest.Operating(t), pin.AuditQuery{Chain: "00000000-0000-7000-8000-000000000007", Page: pin.Page{Limit: 100}})
 	require.NoError(t, err)
 	var last []pin.EventType
 	for _, e := range events[len(events)-2:] {
@@ -254,35 +261,35 @@ func TestAccosaResetUnblocks(t *testing.T) {
 	require.Equal(t, []pin.EventType{pin.EventPINSet, pin.EventPINUnblocked}, last)
 }
 
-func TestAccosaRefusesAPINAgainstThePolicy(t *testing.T) {
+func TestRefusesAPINAgainstThePolicy(t *testing.T) {
 	t.Parallel()
-	h := start(t, "")
-	issuer := contracttest.Bearer(h.mint(t, "issuer-sandbox", time.Hour))
-	h.client.Do(http.MethodPatch, "/issuer/v1/programs/00000000-0000-7000-8000-00000000a001", issuer,
+	h := apptest.Start(t, "")
+	issuer := contracttest.Bearer(h.Mint(t, "issuer-sandbox", time.Hour))
+	h.Client.Do(http.MethodPatch, "/issuer/v1/programs/00000000-0000-7000-8000-00000000a001", issuer,
 		contracttest.JSON(map[string]any{"pinPolicy": "history", "maxPinLength": 5})).ExpectStatus(http.StatusOK)
-	c := accosaNamed(t, "accosa")
+	c := named(t, "accosa")
 	for name, pin := range map[string]string{"weak": "1234", "used before": "7010", "too long for the program": "482615"} {
-		status, text := c.resetPIN(t, h.client, accosaMessage(t, map[string]any{"newPIN": pin}))
+		status, text := c.resetPIN(t, h.Client, message(t, map[string]any{"newPIN": pin}))
 		require.Equal(t, http.StatusBadRequest, status, name)
 		require.Contains(t, string(text), `"responseCode":"9001"`, name)
 	}
 }
 
 // The reply is under the key that opened the request; a token with a fixed IV does not hold it.
-func TestAccosaKeysAndIVs(t *testing.T) {
+func TestKeysAndIVs(t *testing.T) {
 	t.Parallel()
-	h := start(t, "")
-	fixtures := h.client.Do(http.MethodGet, "/sandbox/fixtures").ExpectStatus(http.StatusOK)
-	next := accosaNamed(t, "accosa")
+	h := apptest.Start(t, "")
+	fixtures := h.Client.Do(http.MethodGet, "/sandbox/fixtures").ExpectStatus(http.StatusOK)
+	next := named(t, "accosa")
 	next.key = tokenKey(t, fixtures.Text("/clients/accosa/next_key_hex"), "")
-	for name, c := range map[string]accosaClient{"the next key": next, "a fixed IV": accosaNamed(t, "accosa_fixed_iv")} {
-		status, text := c.resetPIN(t, h.client, accosaMessage(t, map[string]any{"clientTxnId": name}))
+	for name, c := range map[string]client{"the next key": next, "a fixed IV": named(t, "accosa_fixed_iv")} {
+		status, text := c.resetPIN(t, h.Client, message(t, map[string]any{"clientTxnId": name}))
 		require.Equal(t, http.StatusOK, status, name)
 		requireMessage(t, text, true)
 	}
-	require.Equal(t, accosaNamed(t, "accosa").apiKey, fixtures.Text("/clients/accosa/x-api-key"))
-	require.Equal(t, accosaKeys["accosa"].key, fixtures.Text("/clients/accosa/key_hex"))
-	require.Equal(t, accosaKeys["accosa_fixed_iv"].iv, fixtures.Text("/clients/accosa_fixed_iv/iv_hex"))
+	require.Equal(t, named(t, "accosa").apiKey, fixtures.Text("/clients/accosa/x-api-key"))
+	require.Equal(t, keys["accosa"].key, fixtures.Text("/clients/accosa/key_hex"))
+	require.Equal(t, keys["accosa_fixed_iv"].iv, fixtures.Text("/clients/accosa_fixed_iv/iv_hex"))
 	for name, want := range map[string]string{"clientId": "2000", "bankId": "7000", "entityId": "100", "secureCode": "accosa-sandbox-code"} {
 		require.Equal(t, want, fixtures.Text("/clients/accosa/"+name))
 	}
@@ -290,14 +297,14 @@ func TestAccosaKeysAndIVs(t *testing.T) {
 
 // Forty calls at once over two servers on one database, each transaction sent twice: each has one effect,
 // no number is given twice, and those of one server only grow.
-func TestAccosaNumbersGrowAndAreGivenOnce(t *testing.T) {
+func TestNumbersGrowAndAreGivenOnce(t *testing.T) {
 	t.Parallel()
 	for name, at := range map[string]func(testing.TB) string{"SQLite": storetest.SQLite, "PostgreSQL": storetest.Postgres} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			database := at(t)
-			servers := []*harness{start(t, database), start(t, database)}
-			c := accosaNamed(t, "accosa")
+			servers := []*apptest.Server{apptest.Start(t, database), apptest.Start(t, database)}
+			c := named(t, "accosa")
 			number := func(text []byte) int64 {
 				var reply struct {
 					AccosaRefNo         string
@@ -311,7 +318,7 @@ func TestAccosaNumbersGrowAndAreGivenOnce(t *testing.T) {
 			}
 			last := []int64{0, 0}
 			for i := range 6 {
-				status, text := c.resetPIN(t, servers[i%2].client, accosaMessage(t, map[string]any{"clientTxnId": "in turn " + strconv.Itoa(i)}))
+				status, text := c.resetPIN(t, servers[i%2].Client, message(t, map[string]any{"clientTxnId": "in turn " + strconv.Itoa(i)}))
 				require.Equal(t, http.StatusOK, status)
 				require.Greater(t, number(text), last[i%2])
 				last[i%2] = number(text)
@@ -320,7 +327,7 @@ func TestAccosaNumbersGrowAndAreGivenOnce(t *testing.T) {
 			var group sync.WaitGroup
 			for i := range replies {
 				group.Go(func() {
-					status, text := c.resetPIN(t, servers[i%2].client, accosaMessage(t, map[string]any{"clientTxnId": "at once " + strconv.Itoa(i/2)}))
+					status, text := c.resetPIN(t, servers[i%2].Client, message(t, map[string]any{"clientTxnId": "at once " + strconv.Itoa(i/2)}))
 					if assert.Equal(t, http.StatusOK, status, "%s", text) {
 						replies[i] = text
 					}
@@ -339,14 +346,14 @@ func TestAccosaNumbersGrowAndAreGivenOnce(t *testing.T) {
 }
 
 // What nobody should send: no 500, the reply is of the contract, and nothing changes.
-func TestAccosaMalice(t *testing.T) {
+func TestMalice(t *testing.T) {
 	t.Parallel()
-	h := start(t, "")
-	c := accosaNamed(t, "accosa")
-	thredd := contracttest.Bearer(h.mint(t, "thredd-sandbox", time.Hour))
+	h := apptest.Start(t, "")
+	c := named(t, "accosa")
+	thredd := contracttest.Bearer(h.Mint(t, "thredd-sandbox", time.Hour))
 	state := func() [2]string {
-		pin := h.client.For(t).Do(http.MethodGet, "/api/v1/cards/103169946/pin", thredd).ExpectStatus(http.StatusOK)
-		tries := h.client.For(t).Do(http.MethodGet, "/api/v1/cards/103169946/pin/status", thredd).ExpectStatus(http.StatusOK)
+		pin := h.Client.For(t).Do(http.MethodGet, "/api/v1/cards/103169946/pin", thredd).ExpectStatus(http.StatusOK)
+		tries := h.Client.For(t).Do(http.MethodGet, "/api/v1/cards/103169946/pin/status", thredd).ExpectStatus(http.StatusOK)
 		return [2]string{pin.Text("/pin"), tries.Text("/remainingTries")}
 	}
 	before := state()
@@ -357,13 +364,13 @@ func TestAccosaMalice(t *testing.T) {
 		"an empty token": `{"token":""}`, "two tokens": `{"token":"AAAA","token":"AAAA"}`, "a token with a NUL": `{"token":"AA\u0000A"}`,
 		"a token with line breaks": `{"token":"AAAA\nAAAA"}`, "a very long token": `{"token":"` + strings.Repeat("A", 20_000) + `"}`,
 		"zeros": `{"token":"` + strings.Repeat("A", 64) + `"}`, "something behind the body": `{"token":"AAAA"} x`, "bad UTF-8": "{\"token\":\"\xff\"}",
-		"inside: nothing": c.seal(t, ""), "inside: null": c.seal(t, "null"), "inside: an array": c.seal(t, "["+accosaMessage(t, nil)+"]"),
-		"inside: a string": c.seal(t, `"x"`), "inside: two messages": c.seal(t, accosaMessage(t, nil)+accosaMessage(t, nil)),
+		"inside: nothing": c.seal(t, ""), "inside: null": c.seal(t, "null"), "inside: an array": c.seal(t, "["+message(t, nil)+"]"),
+		"inside: a string": c.seal(t, `"x"`), "inside: two messages": c.seal(t, message(t, nil)+message(t, nil)),
 		"inside: a member twice": c.seal(t, `{"newPIN":"1234","newPIN":"1235"}`), "inside: bad UTF-8": c.seal(t, "{\"a\":\"\xff\"}"),
 		"inside: nested deeply": c.seal(t, strings.Repeat("[", 5000)), "inside: a number out of range": c.seal(t, `{"urn":1e999}`),
 	} {
 		t.Run(name, func(t *testing.T) {
-			reply := h.client.For(t).Do(http.MethodPost, accosaPath, append(c.headers(), contracttest.Raw("application/json", body))...)
+			reply := h.Client.For(t).Do(http.MethodPost, path, append(c.headers(), contracttest.Raw("application/json", body))...)
 			require.Equal(t, http.StatusBadRequest, reply.Status)
 			require.Equal(t, notFound, string(reply.Body))
 		})
@@ -374,62 +381,62 @@ func TestAccosaMalice(t *testing.T) {
 	for _, field := range []string{"messageCode", "clientTxnId", "requestDateTime", "last4Digits", "urn", "newPIN", "customerId", "mobileNumber", "emailAddress", "cardProfileId"} {
 		for kind, value := range wrong {
 			t.Run(field+" is "+kind, func(t *testing.T) {
-				status, text := c.resetPIN(t, h.client, accosaMessage(t, map[string]any{field: value}))
+				status, text := c.resetPIN(t, h.Client, message(t, map[string]any{field: value}))
 				require.Equal(t, http.StatusBadRequest, status, "%s", text)
 			})
 		}
 	}
 	for name, header := range map[string]contracttest.Option{
-		"an API key that is not UTF-8": repeated("x-api-key", "\xff\xfe.x"), "an API key without a stop": contracttest.Header("x-api-key", "accosa-sandbox"),
+		"an API key that is not UTF-8": contracttest.Repeated("x-api-key", "\xff\xfe.x"), "an API key without a stop": contracttest.Header("x-api-key", "accosa-sandbox"),
 		"an API key without a secret": contracttest.Header("x-api-key", "accosa-sandbox."), "an API key of stops": contracttest.Header("x-api-key", "..."),
-		"two API keys": repeated("x-api-key", "x.y", c.apiKey), "two API keys, the good one first": repeated("x-api-key", c.apiKey, "x.y"),
-		"the API key twice": repeated("x-api-key", c.apiKey, c.apiKey), "a long API key": contracttest.Header("x-api-key", strings.Repeat("a.", 5000)),
-		"two entityIds": repeated("entityId", "100", "101"), "two bankIds": repeated("bankId", "7000", "7001"), "two clientIds": repeated("clientId", "2000", "2000"),
-		"two secureCodes": repeated("secureCode", "accosa-sandbox-code", "x"), "a clientId that is not UTF-8": repeated("clientId", "\xff"),
-		"a bankId with a sign": contracttest.Header("bankId", "+7000"), "a consumer that is not UTF-8": repeated("X-Consumer-Custom-ID", "\xff"),
-		"two consumers": repeated("X-Consumer-Custom-ID", "a", "b"), "a blank secureCode": contracttest.Header("secureCode", " "),
-		"another header that is not UTF-8": repeated("X-Whatever", "\xff"),
+		"two API keys": contracttest.Repeated("x-api-key", "x.y", c.apiKey), "two API keys, the good one first": contracttest.Repeated("x-api-key", c.apiKey, "x.y"),
+		"the API key twice": contracttest.Repeated("x-api-key", c.apiKey, c.apiKey), "a long API key": contracttest.Header("x-api-key", strings.Repeat("a.", 5000)),
+		"two entityIds": contracttest.Repeated("entityId", "100", "101"), "two bankIds": contracttest.Repeated("bankId", "7000", "7001"), "two clientIds": contracttest.Repeated("clientId", "2000", "2000"),
+		"two secureCodes": contracttest.Repeated("secureCode", "accosa-sandbox-code", "x"), "a clientId that is not UTF-8": contracttest.Repeated("clientId", "\xff"),
+		"a bankId with a sign": contracttest.Header("bankId", "+7000"), "a consumer that is not UTF-8": contracttest.Repeated("X-Consumer-Custom-ID", "\xff"),
+		"two consumers": contracttest.Repeated("X-Consumer-Custom-ID", "a", "b"), "a blank secureCode": contracttest.Header("secureCode", " "),
+		"another header that is not UTF-8": contracttest.Repeated("X-Whatever", "\xff"),
 	} {
 		t.Run(name, func(t *testing.T) {
-			options := append(c.headers(), contracttest.Raw("application/json", c.seal(t, accosaMessage(t, nil))), header)
-			reply := h.client.For(t).Do(http.MethodPost, accosaPath, options...)
+			options := append(c.headers(), contracttest.Raw("application/json", c.seal(t, message(t, nil))), header)
+			reply := h.Client.For(t).Do(http.MethodPost, path, options...)
 			require.True(t, reply.Status >= 400 && reply.Status < 500, "%d %s", reply.Status, reply.Body)
 		})
 	}
-	for _, path := range []string{"/mob1", "/mob1/api/onboarding/v1/changePin", accosaPath + "/"} {
-		reply := h.client.For(t).Do(http.MethodPost, path, append(c.headers(), contracttest.Raw("application/json", c.seal(t, accosaMessage(t, nil))))...)
+	for _, path := range []string{"/mob1", "/mob1/api/onboarding/v1/changePin", path + "/"} {
+		reply := h.Client.For(t).Do(http.MethodPost, path, append(c.headers(), contracttest.Raw("application/json", c.seal(t, message(t, nil))))...)
 		require.Equal(t, http.StatusNotFound, reply.Status, path)
 		require.Equal(t, notFound, string(reply.Body), path)
 	}
 	require.Equal(t, before, state())
-	require.NotContains(t, h.log.String(), "121200")
-	require.NotContains(t, h.log.String(), "panic")
+	require.NotContains(t, h.Log.String(), "121200")
+	require.NotContains(t, h.Log.String(), "panic")
 }
 
 // What a call carries in secret is kept nowhere, and neither are the keys of its tokens.
-func TestAccosaSecretsAreFoundNowhere(t *testing.T) {
+func TestSecretsAreFoundNowhere(t *testing.T) {
 	t.Parallel()
 	at := storetest.SQLite(t)
-	h := start(t, at)
-	c := accosaNamed(t, "accosa")
+	h := apptest.Start(t, at)
+	c := named(t, "accosa")
 	const message = `{"messageCode":"1120","requestDateTime":"20160715025837","clientTxnId":"TXN","newPIN":"7391","urn":70000000001,"last4Digits":"0014"}`
 	body := c.seal(t, message)
 	secrets := map[string]string{"secure code": "accosa-sandbox-code", "API key": c.apiKey, "secret": "accosa-sandbox-secret", "token": body[10:74],
-		"key": accosaKeys["accosa"].key, "key in bytes": "@ABCDEFGHIJKLMNOPQRSTUVW", "message": `"newPIN":"7391"`}
+		"key": keys["accosa"].key, "key in bytes": "@ABCDEFGHIJKLMNOPQRSTUVW", "message": `"newPIN":"7391"`}
 	for _, sent := range []string{body, body, c.seal(t, strings.Replace(message, "7391", "7392", 1)), strings.Replace(body, "=", "A", 1)} {
-		h.client.Do(http.MethodPost, accosaPath, append(c.headers(), contracttest.Raw("application/json", sent))...)
+		h.Client.Do(http.MethodPost, path, append(c.headers(), contracttest.Raw("application/json", sent))...)
 	}
-	requireNowhere(t, secrets, "the log", h.log.String())
-	requireNowhere(t, secrets, "the database", dump(t, at))
+	apptest.RequireNowhere(t, secrets, "the log", h.Log.String())
+	apptest.RequireNowhere(t, secrets, "the database", apptest.Dump(t, at))
 }
 
 // Over HTTP a token that is wrongly padded takes as long as one that holds no JSON, and gets the same
 // bytes. The statistic is printed; the bound is generous, since other work shares the machine.
-func TestAccosaNoPaddingOracle(t *testing.T) {
+func TestNoPaddingOracle(t *testing.T) {
 	const samples = 2000
-	h := start(t, "")
-	c := accosaNamed(t, "accosa")
-	message := accosaMessage(t, nil)
+	h := apptest.Start(t, "")
+	c := named(t, "accosa")
+	message := message(t, nil)
 	good, err := c.key.Seal(bytes.NewReader(make([]byte, 16)), []byte(message))
 	require.NoError(t, err)
 	raw, err := base64.StdEncoding.DecodeString(good)
@@ -442,7 +449,7 @@ func TestAccosaNoPaddingOracle(t *testing.T) {
 	client := &http.Client{}
 	defer client.CloseIdleConnections()
 	send := func(body string) (float64, string) {
-		r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, h.url+accosaPath, strings.NewReader(body))
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, h.URL+path, strings.NewReader(body))
 		require.NoError(t, err)
 		for _, set := range append(c.headers(), contracttest.Header("Content-Type", "application/json")) {
 			set(t, r)
@@ -479,79 +486,18 @@ func TestAccosaNoPaddingOracle(t *testing.T) {
 }
 
 // A partner that is set up through the issuer API can call.
-func TestAccosaClientOfTheIssuer(t *testing.T) {
+func TestClientOfTheIssuer(t *testing.T) {
 	t.Parallel()
-	h := start(t, "")
-	issuer := contracttest.Bearer(h.mint(t, "issuer-sandbox", time.Hour))
-	made := h.client.Do(http.MethodPost, "/issuer/v1/clients", issuer, contracttest.JSON(map[string]any{
+	h := apptest.Start(t, "")
+	issuer := contracttest.Bearer(h.Mint(t, "issuer-sandbox", time.Hour))
+	made := h.Client.Do(http.MethodPost, "/issuer/v1/clients", issuer, contracttest.JSON(map[string]any{
 		"contract": "accosa", "programId": "00000000-0000-7000-8000-00000000a001", "name": "Wallet", "scopes": []string{"pins:write"},
 		"messageKeyIds": []string{"accosa-key"},
 		"accosa":        map[string]string{"clientId": "2000", "bankId": "7000", "entityId": "100", "secureCode": "accosa-sandbox-code"},
 	})).ExpectStatus(http.StatusCreated)
-	c := accosaNamed(t, "accosa")
+	c := named(t, "accosa")
 	c.apiKey = made.Text("/clientId") + "." + made.Text("/clientSecret")
-	status, text := c.resetPIN(t, h.client, accosaMessage(t, nil))
+	status, text := c.resetPIN(t, h.Client, message(t, nil))
 	require.Equal(t, http.StatusOK, status, "%s", text)
 	requireMessage(t, text, true)
-}
-
-func TestTokenCommandsMakeAndReadTokens(t *testing.T) {
-	t.Parallel()
-	at := storetest.SQLite(t)
-	start(t, at)
-	key := "PINVAULT_TOKEN_KEY=" + accosaKeys["accosa"].key
-	fixedKey := "PINVAULT_TOKEN_KEY=" + accosaKeys["accosa_fixed_iv"].key
-	database := []string{"--sandbox", "--database-url", at}
-	run := func(t *testing.T, in string, env []string, args ...string) (string, error) {
-		t.Helper()
-		c := pinvault(t, append([]string{"token"}, args...)...)
-		c.Env = append(c.Env, env...)
-		c.Stdin = strings.NewReader(in)
-		out, err := c.Output()
-		return string(out), err
-	}
-	const message = `{"messageCode":"1120"}`
-	for _, way := range []struct {
-		name         string
-		env          []string
-		seal, reopen []string
-	}{
-		{"a client's key", nil, append(database, "--client", "accosa-sandbox"), append(database, "--client", "accosa-sandbox")},
-		{"a client's fixed IV", nil, append(database, "--client", "accosa_fixed_iv-sandbox"), append(database, "--client", "accosa_fixed_iv-sandbox")},
-		{"a client's key, whatever is at hand", []string{fixedKey}, append(database, "--client", "accosa-sandbox"), append(database, "--client", "accosa-sandbox")},
-		{"a key at hand", []string{key}, nil, nil},
-		{"a key and an IV at hand", []string{fixedKey}, []string{"--iv", accosaKeys["accosa_fixed_iv"].iv}, []string{"--iv", accosaKeys["accosa_fixed_iv"].iv}},
-	} {
-		t.Run(way.name, func(t *testing.T) {
-			body, err := run(t, message+"\n", way.env, append([]string{"seal"}, way.seal...)...)
-			require.NoError(t, err)
-			require.Regexp(t, `^\{"token":"[A-Za-z0-9+/=]+"\}\n$`, body)
-			text, err := run(t, body, way.env, append([]string{"open"}, way.reopen...)...)
-			require.NoError(t, err)
-			require.Equal(t, message+"\n", text)
-			bare := strings.TrimSuffix(strings.TrimPrefix(body, `{"token":"`), "\"}\n")
-			text, err = run(t, bare, way.env, append([]string{"open"}, way.reopen...)...)
-			require.NoError(t, err)
-			require.Equal(t, message+"\n", text)
-		})
-	}
-	for name, refused := range map[string]struct {
-		in   string
-		env  []string
-		args []string
-	}{
-		"no key":                      {message, nil, []string{"seal"}},
-		"an IV without a key":         {message, nil, append(database, "--client", "accosa-sandbox", "--iv", "00")},
-		"a key that is not hex":       {message, []string{"PINVAULT_TOKEN_KEY=xyz"}, nil},
-		"a key of 16 bytes":           {message, []string{"PINVAULT_TOKEN_KEY=00112233445566778899AABBCCDDEEFF"}, nil},
-		"an unknown client":           {message, nil, append(database, "--client", "nobody")},
-		"a client of other contracts": {message, nil, append(database, "--client", "thredd-sandbox")},
-	} {
-		t.Run(name, func(t *testing.T) {
-			_, err := run(t, refused.in, refused.env, append([]string{"seal"}, refused.args...)...)
-			require.Error(t, err)
-		})
-	}
-	_, err := run(t, `{"token":"AAAA"}`, []string{key}, "open")
-	require.Error(t, err, "a token that does not open")
 }

@@ -1,4 +1,7 @@
-package main
+// Package app wires a server together: the store and the keys to the vault, the vault to the contracts, the
+// contracts to HTTP. It is the only package that knows all the others but the command line, and it decides
+// nothing of its own: what a flag says is checked in impl/config, what a request gets is said by its contract.
+package app
 
 import (
 	"context"
@@ -35,52 +38,51 @@ import (
 	"pinvault/openapi"
 )
 
-// database is what the wiring needs of the store besides pin.Store.
-type database interface {
+// Database is what the wiring needs of the store besides pin.Store.
+type Database interface {
 	sandbox.Store
 	Stats() sql.DBStats
 }
 
-// surroundings are what a server gets from outside. Tests put their own in.
-type surroundings struct {
-	db    database
-	store pin.Store        // the same database, or what stands before it
-	log   *slog.Logger     //
-	now   func() time.Time // nil: the clock
-	rand  io.Reader        // nil: the system's random source
-	token func(*oauth.Server)
-	vault func(*pin.Vault)
-	admin func(http.Handler) // takes what operators are answered by; nil: there is no listener for them
+// Surroundings are what a server gets from outside. Tests put their own in.
+type Surroundings struct {
+	Database Database
+	Store    pin.Store // the same database, or what stands before it
+	Log      *slog.Logger
+	Now      func() time.Time // nil: the clock
+	Rand     io.Reader        // nil: the system's random source
 
-	documents func() (map[string]*contract.Document, error) // loadDocuments
+	Documents map[string]*contract.Document // nil: they are loaded
 }
 
-// build wires a server: store and keys to the vault, the vault to the contracts, the contracts to HTTP.
-func build(ctx context.Context, c config.Serve, s surroundings) (http.Handler, error) {
-	ks, err := loadKeyset(c.Sandbox, c.Keys)
+// App is a server that was wired.
+type App struct {
+	Public http.Handler // answers callers
+	Admin  http.Handler // answers operators, where they have a listener of their own
+	Tokens *oauth.Server
+	Vault  *pin.Vault
+}
+
+// New wires a server. It changes the database only in what a fresh one lacks.
+func New(ctx context.Context, c config.Serve, s Surroundings) (*App, error) {
+	ks, err := Keyset(c.Sandbox, c.Keys)
 	if err != nil {
 		return nil, err
 	}
-	ring := keyring.Open(ks, s.store, s.now)
-	vault := pin.NewVault(s.store, ring, s.now, s.rand)
+	ring := keyring.Open(ks, s.Store, s.Now)
+	vault := pin.NewVault(s.Store, ring, s.Now, s.Rand)
 	vault.GrantBy(issuer.Granted)
-	once := idempotency.New(vault, ring, s.now)
-	tokens, err := oauth.New(vault, signingKeys(ks), c.PublicURL, s.now, s.rand)
+	once := idempotency.New(vault, ring, s.Now)
+	tokens, err := oauth.New(vault, signingKeys(ks), c.PublicURL, s.Now, s.Rand)
 	if err != nil {
 		return nil, err
 	}
-	if s.token != nil {
-		s.token(tokens)
-	}
-	if s.vault != nil {
-		s.vault(vault)
-	}
-	registry := metrics(s.db)
-	vault.OnTampered(tampered(s.log, registry))
-	o := server.Options{Tokens: tokens, Refused: vault.AccessRefused, Ready: s.store.Ping, Log: s.log, Metrics: registry,
-		PrivateMetrics: s.admin != nil, HSTS: c.TLS(), TrustedProxies: c.TrustedProxies, RequestTimeout: c.RequestTimeout, CheckReplies: c.ChecksReplies()}
+	registry := metrics(s.Database)
+	vault.OnTampered(tampered(s.Log, registry))
+	o := server.Options{Tokens: tokens, Refused: vault.AccessRefused, Ready: s.Store.Ping, Log: s.Log, Metrics: registry,
+		PrivateMetrics: c.AdminListen != "", HSTS: c.TLS(), TrustedProxies: c.TrustedProxies, RequestTimeout: c.RequestTimeout, CheckReplies: c.ChecksReplies()}
 	if c.Sandbox {
-		box := sandbox.New(vault, s.db, ring, func(c pin.Client, ttl time.Duration) (string, error) {
+		box := sandbox.New(vault, s.Database, ring, func(c pin.Client, ttl time.Duration) (string, error) {
 			t, err := tokens.Mint(c, ttl)
 			return t.AccessToken, err
 		})
@@ -88,22 +90,24 @@ func build(ctx context.Context, c config.Serve, s surroundings) (http.Handler, e
 			return nil, err
 		}
 		o.Sandbox = box
-	} else if err := errors.Join(sandbox.Refuse(ctx, s.db), vault.Initialize(ctx)); err != nil {
+	} else if err := errors.Join(sandbox.Refuse(ctx, s.Database), vault.Initialize(ctx)); err != nil {
 		return nil, err
 	}
-	documents, err := s.documents()
-	if err == nil {
-		err = issuer.CheckGrants(documents)
+	documents := s.Documents
+	if documents == nil {
+		if documents, err = Documents(); err != nil {
+			return nil, err
+		}
 	}
-	if err != nil {
+	if err := issuer.CheckGrants(documents); err != nil {
 		return nil, err
 	}
-	sessions := pinsession.New(vault, ring, c.PINSessionLifetime, s.now, s.rand)
+	sessions := pinsession.New(vault, ring, c.PINSessionLifetime, s.Now, s.Rand)
 	embeds := func(string) bool { return true } // a sandbox's page may be tried from everywhere
 	if !c.Sandbox {
 		embeds = config.SecureOrigin
 	}
-	pages, err := hosted.New(sessions, hosted.Options{PublicURL: c.PublicURL, Sandbox: c.Sandbox, Embeds: embeds, Now: s.now, Rand: s.rand})
+	pages, err := hosted.New(sessions, hosted.Options{PublicURL: c.PublicURL, Sandbox: c.Sandbox, Embeds: embeds, Now: s.Now, Rand: s.Rand})
 	if err != nil {
 		return nil, err
 	}
@@ -111,9 +115,9 @@ func build(ctx context.Context, c config.Serve, s surroundings) (http.Handler, e
 		"issuer":    issuer.New(issuer.Embeddable(vault, embeds), once),
 		thredd.Name: thredd.New(vault, once, threddTokens(tokens)),
 
-		accosa.Name:      accosa.New(vault, ring, documents[accosa.Name], once, s.now, s.rand),
-		creditplus.Name:  creditplus.New(vault, ring, documents[creditplus.Name], s.now),
-		networkintl.Name: networkintl.New(vault, ring, once, s.now),
+		accosa.Name:      accosa.New(vault, ring, documents[accosa.Name], once, s.Now, s.Rand),
+		creditplus.Name:  creditplus.New(vault, ring, documents[creditplus.Name], s.Now),
+		networkintl.Name: networkintl.New(vault, ring, once, s.Now),
 		hashdt.Name:      hashdt.New(vault, sessions, once, hashdtBearer(tokens), c.PublicURL),
 		hosted.Name:      pages,
 	}
@@ -122,19 +126,19 @@ func build(ctx context.Context, c config.Serve, s surroundings) (http.Handler, e
 		o.Contracts = append(o.Contracts, server.Contract{Document: documents[name], API: api})
 	}
 	if c.Docs {
-		if o.Docs, err = server.NewDocs(slices.Collect(maps.Values(documents)), openapi.Documents); err != nil {
+		if o.Docs, err = docsOf(documents); err != nil {
 			return nil, err
 		}
 	}
-	app, err := server.New(o)
-	if err == nil && s.admin != nil {
-		s.admin(server.Admin(app, registry))
+	public, err := server.New(o)
+	if err != nil {
+		return nil, err
 	}
-	return app, err
+	return &App{Public: public, Admin: server.Admin(public, registry), Tokens: tokens, Vault: vault}, nil
 }
 
-// loadDocuments loads all contracts, by name.
-func loadDocuments() (map[string]*contract.Document, error) {
+// Documents loads all contracts, by name. It is most of what a start costs.
+func Documents() (map[string]*contract.Document, error) {
 	names, err := contract.Names(openapi.Documents)
 	if err != nil {
 		return nil, err
@@ -146,6 +150,11 @@ func loadDocuments() (map[string]*contract.Document, error) {
 		}
 	}
 	return documents, nil
+}
+
+// docsOf are the documents as /docs and /openapi show them.
+func docsOf(documents map[string]*contract.Document) (*server.Docs, error) {
+	return server.NewDocs(slices.Collect(maps.Values(documents)), openapi.Documents)
 }
 
 func signingKeys(ks *keyring.Keyset) []oauth.SigningKey {
@@ -195,7 +204,7 @@ func tampered(log *slog.Logger, registry *prometheus.Registry) func(ctx context.
 }
 
 // metrics starts a registry with what is known of the process and its database connections.
-func metrics(db database) *prometheus.Registry {
+func metrics(db Database) *prometheus.Registry {
 	r := prometheus.NewRegistry()
 	r.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	for name, value := range map[string]func(sql.DBStats) int{

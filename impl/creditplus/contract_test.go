@@ -1,4 +1,4 @@
-package main
+package creditplus_test
 
 import (
 	"crypto/rand"
@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"maps"
 	"net/http"
-	"net/url"
 	"regexp"
 	"slices"
 	"strings"
@@ -21,6 +20,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
 
+	"pinvault/impl/app/apptest"
 	"pinvault/impl/contract/contracttest"
 	"pinvault/impl/pin"
 	"pinvault/impl/pinblock"
@@ -28,17 +28,17 @@ import (
 )
 
 const (
-	creditplusV2 = "/deviceapi/apis/v2/services/helpdesk/resetpinretrycounter"
-	creditplusV1 = "/deviceapi/apis/v1/services/helpdesk/resetpinretrycounter"
+	pathV2 = "/deviceapi/apis/v2/services/helpdesk/resetpinretrycounter"
+	pathV1 = "/deviceapi/apis/v1/services/helpdesk/resetpinretrycounter"
 
 	jose = "application/jose"
 )
 
-// creditMessage is a Credit+ request; a field that is not in it is not sent.
-type creditMessage map[string]any
+// message is a Credit+ request; a field that is not in it is not sent.
+type message map[string]any
 
 // with is the message with other fields; notSent takes a field out.
-func (m creditMessage) with(fields creditMessage) creditMessage {
+func (m message) with(fields message) message {
 	out := maps.Clone(m)
 	maps.Copy(out, fields)
 	maps.DeleteFunc(out, func(_ string, value any) bool { return value == notSent })
@@ -49,20 +49,20 @@ const notSent = "\x00absent"
 
 // helpdesk calls a sandbox server as Credit+'s clients do.
 type helpdesk struct {
-	*harness
+	*apptest.Server
 	fixtures *contracttest.Reply
 	tokens   map[string]string
-	base     creditMessage // a good request
+	base     message // a good request
 }
 
-func newHelpdesk(t testing.TB, h *harness) *helpdesk {
+func newHelpdesk(t testing.TB, h *apptest.Server) *helpdesk {
 	t.Helper()
-	d := &helpdesk{harness: h, tokens: map[string]string{}, base: creditMessage{
+	d := &helpdesk{Server: h, tokens: map[string]string{}, base: message{
 		"timestamp": "2026-01-15T12:00:00.000+00:00", "dataValidUntilTimestamp": "2026-01-15T12:05:00.000+00:00", "identifier": "DEVICE0000000001",
 	}}
-	d.fixtures = h.client.For(t).Do(http.MethodGet, "/sandbox/fixtures").ExpectStatus(http.StatusOK)
+	d.fixtures = h.Client.For(t).Do(http.MethodGet, "/sandbox/fixtures").ExpectStatus(http.StatusOK)
 	for _, client := range []string{"creditplus", "creditplus_encrypted_only", "creditplus_no_alias"} {
-		d.tokens[client] = h.mint(t, client+"-sandbox", 24*time.Hour)
+		d.tokens[client] = h.Mint(t, client+"-sandbox", 24*time.Hour)
 	}
 	return d
 }
@@ -82,19 +82,19 @@ func (d *helpdesk) sealed(t testing.TB, client, key string, text []byte, options
 // ask sends a V2 request in clear, ends in its reply.
 func (d *helpdesk) ask(t testing.TB, client string, m any, options ...contracttest.Option) *contracttest.Reply {
 	t.Helper()
-	return d.client.For(t).Do(http.MethodPost, creditplusV2, append([]contracttest.Option{contracttest.Bearer(d.tokens[client]), contracttest.JSON(m)}, options...)...)
+	return d.Client.For(t).Do(http.MethodPost, pathV2, append([]contracttest.Option{contracttest.Bearer(d.tokens[client]), contracttest.JSON(m)}, options...)...)
 }
 
-// creditAnswer is a V2 reply as the error table has it.
-type creditAnswer struct {
+// answer is a V2 reply as the error table has it.
+type answer struct {
 	Status      int    `json:"-"`
 	Code        string `json:"code"`
 	Description string `json:"description"`
 	Details     string `json:"details"`
 }
 
-func answerOf(t require.TestingT, r *contracttest.Reply) creditAnswer {
-	a := creditAnswer{Status: r.Status}
+func answerOf(t require.TestingT, r *contracttest.Reply) answer {
+	a := answer{Status: r.Status}
 	require.NoError(t, json.Unmarshal(r.Body, &a), "%s", r.Body)
 	return a
 }
@@ -107,11 +107,13 @@ func (*helpdesk) text(t testing.TB, m any) []byte {
 	return out
 }
 
-// creditplusEnvelope seals a message under the key of the client that sends it. Replies are clear.
-func creditplusEnvelope(t testing.TB, h *harness) (transform, open) {
-	t.Helper()
-	d := newHelpdesk(t, h)
-	return func(t testing.TB, c contracttest.Conversation, body []byte) ([]byte, string) {
+// Every named example of the document comes out of a running server as it is written down, those that are sealed
+// under the key of the client that sends them. Replies are clear.
+func TestEveryDocumentedExampleComesOut(t *testing.T) {
+	t.Parallel()
+	s := apptest.Start(t, "")
+	d, env := newHelpdesk(t, s), s.Env("creditplus")
+	env.Transform = func(t testing.TB, c contracttest.Conversation, body []byte) ([]byte, string) {
 		t.Helper()
 		if !c.Sealed {
 			return body, c.ContentType
@@ -121,52 +123,53 @@ func creditplusEnvelope(t testing.TB, h *harness) (transform, open) {
 			client = "creditplus"
 		}
 		return []byte(d.sealed(t, client, "key", body)), c.ContentType
-	}, nil
+	}
+	apptest.Examples(t, "creditplus", env)
 }
 
 // The rows of both versions as the contract has them.
 var (
-	resetDone     = creditAnswer{http.StatusOK, "OK", "The server has successfully processed your request.", ""}
-	noSelector    = creditAnswer{400, "ERR_CODE_MISSING_REQUIRED_FIELD", "Missing Required Field identifier or packID or alias or number.", ""}
-	noTimestamp   = creditAnswer{400, "MISSING_REQUIRED_FIELD", "Missing Required Field 'timestamp'.", ""}
-	noValidity    = creditAnswer{400, "MISSING_REQUIRED_FIELD", "Missing Required Field 'DataValidUntilTimestamp'.", ""}
-	packIDSize    = creditAnswer{400, "INVALID_FIELD_LENGTH", "Card Pack ID size must be between 10 and 24.", ""}
-	idSize        = creditAnswer{400, "INVALID_FIELD_LENGTH", "Identifier size must be between 14 and 28.", ""}
-	programSize   = creditAnswer{400, "INVALID_FIELD_LENGTH", "Program Code size must be between 1 and 10.", ""}
-	planSize      = creditAnswer{400, "INVALID_FIELD_LENGTH", "Device Plan Code size must be between 1 and 10.", ""}
-	aliasSize     = creditAnswer{400, "INVALID_FIELD_LENGTH", "Alias size must be between 1 and 24.", ""}
-	notesSize     = creditAnswer{400, "INVALID_FIELD_LENGTH", "Notes size must be between 1 and 24.", ""}
-	numberSize    = creditAnswer{400, "INVALID_FIELD_LENGTH", "Number size must be between 10 and 24.", ""}
-	sourceFormat  = creditAnswer{400, "INVALID_FIELD_FORMAT", "Incorrect value for field Source.", ""}
-	bodyFormat    = creditAnswer{400, "INVALID_FIELD_FORMAT", "Incorrect value for field body.", ""}
-	inPast        = creditAnswer{400, "TIMESTAMP_ERROR", "Request timestamp is in past.", ""}
-	noRecord      = creditAnswer{400, "RECORD_NOT_FOUND", "Record not found for given search criteria.", ""}
-	manyRecords   = creditAnswer{400, "UNIQUE_RECORD_NOT_FOUND", "Multiple records found for given search criteria.", ""}
-	statusRefused = creditAnswer{400, "DEVICE_STATUS_NOT_SUPPORTED", "Device, Operation not permitted", ""}
-	noAliases     = creditAnswer{500, "ALIAS_CAPABILITY_NOT_ENABLED", "Alias capability not enabled.", ""}
-	unauthorized  = creditAnswer{403, "AUTHORIZATION_ERROR", "User is not authorized to access requested resource.", ""}
-	undeciphered  = creditAnswer{400, "CRYPTOGRAPHY_ERROR", "Error occurred while decryption of the encrypted request payload.", ""}
+	resetDone     = answer{http.StatusOK, "OK", "The server has successfully processed your request.", ""}
+	noSelector    = answer{400, "ERR_CODE_MISSING_REQUIRED_FIELD", "Missing Required Field identifier or packID or alias or number.", ""}
+	noTimestamp   = answer{400, "MISSING_REQUIRED_FIELD", "Missing Required Field 'timestamp'.", ""}
+	noValidity    = answer{400, "MISSING_REQUIRED_FIELD", "Missing Required Field 'DataValidUntilTimestamp'.", ""}
+	packIDSize    = answer{400, "INVALID_FIELD_LENGTH", "Card Pack ID size must be between 10 and 24.", ""}
+	idSize        = answer{400, "INVALID_FIELD_LENGTH", "Identifier size must be between 14 and 28.", ""}
+	programSize   = answer{400, "INVALID_FIELD_LENGTH", "Program Code size must be between 1 and 10.", ""}
+	planSize      = answer{400, "INVALID_FIELD_LENGTH", "Device Plan Code size must be between 1 and 10.", ""}
+	aliasSize     = answer{400, "INVALID_FIELD_LENGTH", "Alias size must be between 1 and 24.", ""}
+	notesSize     = answer{400, "INVALID_FIELD_LENGTH", "Notes size must be between 1 and 24.", ""}
+	numberSize    = answer{400, "INVALID_FIELD_LENGTH", "Number size must be between 10 and 24.", ""}
+	sourceFormat  = answer{400, "INVALID_FIELD_FORMAT", "Incorrect value for field Source.", ""}
+	bodyFormat    = answer{400, "INVALID_FIELD_FORMAT", "Incorrect value for field body.", ""}
+	inPast        = answer{400, "TIMESTAMP_ERROR", "Request timestamp is in past.", ""}
+	noRecord      = answer{400, "RECORD_NOT_FOUND", "Record not found for given search criteria.", ""}
+	manyRecords   = answer{400, "UNIQUE_RECORD_NOT_FOUND", "Multiple records found for given search criteria.", ""}
+	statusRefused = answer{400, "DEVICE_STATUS_NOT_SUPPORTED", "Device, Operation not permitted", ""}
+	noAliases     = answer{500, "ALIAS_CAPABILITY_NOT_ENABLED", "Alias capability not enabled.", ""}
+	unauthorized  = answer{403, "AUTHORIZATION_ERROR", "User is not authorized to access requested resource.", ""}
+	undeciphered  = answer{400, "CRYPTOGRAPHY_ERROR", "Error occurred while decryption of the encrypted request payload.", ""}
 )
 
-func badFormat(field string) creditAnswer {
-	return creditAnswer{400, "INVALID_FIELD_FORMAT", "Incorrect value for field " + field + ".", ""}
+func badFormat(field string) answer {
+	return answer{400, "INVALID_FIELD_FORMAT", "Incorrect value for field " + field + ".", ""}
 }
 
-func badValue(field, echo string) creditAnswer {
-	return creditAnswer{400, "INVALID_FIELD_VALUE", "'" + field + "' field value '" + echo + "' is invalid.", ""}
+func badValue(field, echo string) answer {
+	return answer{400, "INVALID_FIELD_VALUE", "'" + field + "' field value '" + echo + "' is invalid.", ""}
 }
 
-func expiredAt(until string) creditAnswer {
+func expiredAt(until string) answer {
 	a := inPast
 	a.Details = "Request timestamp of 'dataValidUntilTimestamp' field value '" + until + "' is in past"
 	return a
 }
 
 // Each row that the partner documents is an example of the document, and so comes out of a server.
-func TestCreditplusShowsEveryDocumentedRow(t *testing.T) {
+func TestShowsEveryDocumentedRow(t *testing.T) {
 	t.Parallel()
 	shown := map[string]map[string]bool{}
-	conversations, err := contracttest.Conversations(specs(t)["creditplus"])
+	conversations, err := contracttest.Conversations(apptest.Documents(t)["creditplus"])
 	require.NoError(t, err)
 	for _, c := range conversations {
 		var reply struct{ Code, Description, Reason string }
@@ -176,7 +179,7 @@ func TestCreditplusShowsEveryDocumentedRow(t *testing.T) {
 		}
 		shown[c.Operation][fmt.Sprint(c.Reply.Status, " ", reply.Code, " ", reply.Description, reply.Reason)] = true
 	}
-	v2 := []creditAnswer{resetDone, noSelector, noTimestamp, noValidity, packIDSize, idSize, programSize, planSize, aliasSize, notesSize, sourceFormat,
+	v2 := []answer{resetDone, noSelector, noTimestamp, noValidity, packIDSize, idSize, programSize, planSize, aliasSize, notesSize, sourceFormat,
 		badValue("identifier", "DEVICE 000000001"), badValue("packID", "PACK/0000001"), badValue("alias", "ALIAS-0001"), badValue("number", "****"),
 		inPast, noRecord, manyRecords, statusRefused, noAliases, unauthorized, undeciphered}
 	for _, row := range v2 {
@@ -206,68 +209,68 @@ func TestCreditplusShowsEveryDocumentedRow(t *testing.T) {
 	}
 }
 
-// creditFault is something wrong with a request: what it touches, how, and the row that it leads to. Two
+// fault is something wrong with a request: what it touches, how, and the row that it leads to. Two
 // that touch the same thing cannot occur together.
-type creditFault struct {
+type fault struct {
 	name    string
 	touches []string
-	fields  creditMessage
+	fields  message
 	client  string
 	header  contracttest.Option
-	row     creditAnswer
+	row     answer
 }
 
-// creditplusViolations come in the documented order.
-var creditplusViolations = []creditFault{
+// violations come in the documented order.
+var violations = []fault{
 	{name: "no bearer", touches: []string{"authorization", "client"}, header: contracttest.Header("Authorization", ""), row: unauthorized},
 	{name: "another algorithm", touches: []string{"header"}, header: contracttest.Header("Encryption-Algorithm", "A128GCM"), row: undeciphered},
 	{name: "clear where it may not be", touches: []string{"client"}, client: "creditplus_encrypted_only", row: undeciphered},
-	{name: "no selector", touches: []string{"identifier", "packID", "alias", "number"}, fields: creditMessage{"identifier": notSent}, row: noSelector},
-	{name: "no timestamp", touches: []string{"timestamp"}, fields: creditMessage{"timestamp": notSent}, row: noTimestamp},
-	{name: "no validity", touches: []string{"validity"}, fields: creditMessage{"dataValidUntilTimestamp": nil}, row: noValidity},
-	{name: "length of pack id", touches: []string{"packID"}, fields: creditMessage{"packID": "P"}, row: packIDSize},
-	{name: "length of identifier", touches: []string{"identifier"}, fields: creditMessage{"identifier": "!"}, row: idSize},
-	{name: "length of program code", touches: []string{"programCode"}, fields: creditMessage{"programCode": "PROGRAM0001"}, row: programSize},
-	{name: "length of device plan code", touches: []string{"devicePlanCode"}, fields: creditMessage{"devicePlanCode": ""}, row: planSize},
-	{name: "length of alias", touches: []string{"alias"}, fields: creditMessage{"alias": strings.Repeat("a", 25)}, row: aliasSize},
-	{name: "length of notes", touches: []string{"notes"}, fields: creditMessage{"notes": strings.Repeat("🙂", 25)}, row: notesSize},
-	{name: "length of number", touches: []string{"number"}, fields: creditMessage{"number": "1"}, row: numberSize},
-	{name: "source", touches: []string{"source"}, fields: creditMessage{"source": "FAX"}, row: sourceFormat},
-	{name: "characters of identifier", touches: []string{"identifier"}, fields: creditMessage{"identifier": "DEVICE+000000001"}, row: badValue("identifier", "DEVICE+000000001")},
-	{name: "characters of pack id", touches: []string{"packID"}, fields: creditMessage{"packID": "PACK+00000001"}, row: badValue("packID", "PACK+00000001")},
-	{name: "characters of alias", touches: []string{"alias"}, fields: creditMessage{"alias": "ALIAS-1"}, row: badValue("alias", "ALIAS-1")},
-	{name: "characters of number", touches: []string{"number"}, fields: creditMessage{"number": "5000000000000X"}, row: badValue("number", "****")},
-	{name: "characters of program code", touches: []string{"programCode"}, fields: creditMessage{"programCode": "_"}, row: badValue("programCode", "_")},
-	{name: "characters of device plan code", touches: []string{"devicePlanCode"}, fields: creditMessage{"devicePlanCode": "plan"}, row: badValue("devicePlanCode", "plan")},
-	{name: "form of timestamp", touches: []string{"timestamp"}, fields: creditMessage{"timestamp": "now"}, row: badFormat("timestamp")},
-	{name: "form of validity", touches: []string{"validity"}, fields: creditMessage{"dataValidUntilTimestamp": "2026-01-15"}, row: badFormat("dataValidUntilTimestamp")},
-	{name: "characters of notes", touches: []string{"notes"}, fields: creditMessage{"notes": "\x01"}, row: badFormat("Notes")},
-	{name: "expiry", touches: []string{"validity"}, fields: creditMessage{"dataValidUntilTimestamp": "2026-01-15T11:59:59.999Z"}, row: expiredAt("2026-01-15T11:59:59.999Z")},
-	{name: "no alias capability", touches: []string{"client", "alias"}, client: "creditplus_no_alias", fields: creditMessage{"alias": "ALIAS_0011"}, row: noAliases},
-	{name: "unknown card", touches: []string{"identifier"}, fields: creditMessage{"identifier": "DEVICE9999999999"}, row: noRecord},
-	{name: "two cards", touches: []string{"identifier", "alias", "number", "packID"}, fields: creditMessage{"identifier": notSent, "alias": "SHARED_ALIAS"}, row: manyRecords},
-	{name: "status", touches: []string{"identifier"}, fields: creditMessage{"identifier": "DEVICE0000000005"}, row: statusRefused},
+	{name: "no selector", touches: []string{"identifier", "packID", "alias", "number"}, fields: message{"identifier": notSent}, row: noSelector},
+	{name: "no timestamp", touches: []string{"timestamp"}, fields: message{"timestamp": notSent}, row: noTimestamp},
+	{name: "no validity", touches: []string{"validity"}, fields: message{"dataValidUntilTimestamp": nil}, row: noValidity},
+	{name: "length of pack id", touches: []string{"packID"}, fields: message{"packID": "P"}, row: packIDSize},
+	{name: "length of identifier", touches: []string{"identifier"}, fields: message{"identifier": "!"}, row: idSize},
+	{name: "length of program code", touches: []string{"programCode"}, fields: message{"programCode": "PROGRAM0001"}, row: programSize},
+	{name: "length of device plan code", touches: []string{"devicePlanCode"}, fields: message{"devicePlanCode": ""}, row: planSize},
+	{name: "length of alias", touches: []string{"alias"}, fields: message{"alias": strings.Repeat("a", 25)}, row: aliasSize},
+	{name: "length of notes", touches: []string{"notes"}, fields: message{"notes": strings.Repeat("🙂", 25)}, row: notesSize},
+	{name: "length of number", touches: []string{"number"}, fields: message{"number": "1"}, row: numberSize},
+	{name: "source", touches: []string{"source"}, fields: message{"source": "FAX"}, row: sourceFormat},
+	{name: "characters of identifier", touches: []string{"identifier"}, fields: message{"identifier": "DEVICE+000000001"}, row: badValue("identifier", "DEVICE+000000001")},
+	{name: "characters of pack id", touches: []string{"packID"}, fields: message{"packID": "PACK+00000001"}, row: badValue("packID", "PACK+00000001")},
+	{name: "characters of alias", touches: []string{"alias"}, fields: message{"alias": "ALIAS-1"}, row: badValue("alias", "ALIAS-1")},
+	{name: "characters of number", touches: []string{"number"}, fields: message{"number": "5000000000000X"}, row: badValue("number", "****")},
+	{name: "characters of program code", touches: []string{"programCode"}, fields: message{"programCode": "_"}, row: badValue("programCode", "_")},
+	{name: "characters of device plan code", touches: []string{"devicePlanCode"}, fields: message{"devicePlanCode": "plan"}, row: badValue("devicePlanCode", "plan")},
+	{name: "form of timestamp", touches: []string{"timestamp"}, fields: message{"timestamp": "now"}, row: badFormat("timestamp")},
+	{name: "form of validity", touches: []string{"validity"}, fields: message{"dataValidUntilTimestamp": "2026-01-15"}, row: badFormat("dataValidUntilTimestamp")},
+	{name: "characters of notes", touches: []string{"notes"}, fields: message{"notes": "\x01"}, row: badFormat("Notes")},
+	{name: "expiry", touches: []string{"validity"}, fields: message{"dataValidUntilTimestamp": "2026-01-15T11:59:59.999Z"}, row: expiredAt("2026-01-15T11:59:59.999Z")},
+	{name: "no alias capability", touches: []string{"client", "alias"}, client: "creditplus_no_alias", fields: message{"alias": "ALIAS_0011"}, row: noAliases},
+	{name: "unknown card", touches: []string{"identifier"}, fields: message{"identifier": "DEVICE9999999999"}, row: noRecord},
+	{name: "two cards", touches: []string{"identifier", "alias", "number", "packID"}, fields: message{"identifier": notSent, "alias": "SHARED_ALIAS"}, row: manyRecords},
+	{name: "status", touches: []string{"identifier"}, fields: message{"identifier": "DEVICE0000000005"}, row: statusRefused},
 }
 
 // meets tells whether two violations can occur together.
-func (v creditFault) meets(w creditFault) bool {
+func (v fault) meets(w fault) bool {
 	return !slices.ContainsFunc(v.touches, func(thing string) bool { return slices.Contains(w.touches, thing) })
 }
 
-func (v creditFault) options() []contracttest.Option {
+func (v fault) options() []contracttest.Option {
 	if v.header == nil {
 		return nil
 	}
 	return []contracttest.Option{v.header}
 }
 
-func TestCreditplusReportsTheFirstOfTwoViolations(t *testing.T) {
+func TestReportsTheFirstOfTwoViolations(t *testing.T) {
 	t.Parallel()
-	d := newHelpdesk(t, start(t, ""))
+	d := newHelpdesk(t, apptest.Start(t, ""))
 	pairs := 0
-	for i, first := range creditplusViolations {
+	for i, first := range violations {
 		require.Equal(t, first.row, answerOf(t, d.send(t, first)), first.name)
-		for _, second := range creditplusViolations[i+1:] {
+		for _, second := range violations[i+1:] {
 			if !first.meets(second) {
 				continue
 			}
@@ -281,7 +284,7 @@ func TestCreditplusReportsTheFirstOfTwoViolations(t *testing.T) {
 }
 
 // send is the good request with things wrong with it.
-func (d *helpdesk) send(t testing.TB, wrong ...creditFault) *contracttest.Reply {
+func (d *helpdesk) send(t testing.TB, wrong ...fault) *contracttest.Reply {
 	t.Helper()
 	m, client, options := d.base, "creditplus", []contracttest.Option(nil)
 	for _, v := range wrong {
@@ -297,32 +300,32 @@ func (d *helpdesk) send(t testing.TB, wrong ...creditFault) *contracttest.Reply 
 // logged is the service request of that number, nothing where there is none.
 func (d *helpdesk) logged(t testing.TB, number int) map[string]any {
 	t.Helper()
-	r := d.client.For(t).Do(http.MethodGet, fmt.Sprintf("/issuer/v1/service-requests/SR%010d", number), contracttest.Bearer(d.mint(t, "issuer-sandbox", time.Hour)))
+	r := d.Client.For(t).Do(http.MethodGet, fmt.Sprintf("/issuer/v1/service-requests/SR%010d", number), contracttest.Bearer(d.Mint(t, "issuer-sandbox", time.Hour)))
 	if r.Status == http.StatusNotFound {
 		return nil
 	}
 	return r.ExpectStatus(http.StatusOK).JSON("").(map[string]any)
 }
 
-func TestCreditplusAnswersOddInputsWithADocumentedRow(t *testing.T) {
+func TestAnswersOddInputsWithADocumentedRow(t *testing.T) {
 	t.Parallel()
-	d := newHelpdesk(t, start(t, ""))
+	d := newHelpdesk(t, apptest.Start(t, ""))
 	emoji, long := strings.Repeat("🙂", 25), strings.Repeat("n", 40_000)
 	labels := map[string]string{"identifier": "Identifier", "packID": "Card Pack ID", "alias": "Alias", "number": "Number", "programCode": "Program Code",
 		"devicePlanCode": "Device Plan Code", "notes": "Notes", "source": "Source", "timestamp": "timestamp", "dataValidUntilTimestamp": "dataValidUntilTimestamp"}
-	sizes := map[string]creditAnswer{"identifier": idSize, "packID": packIDSize, "alias": aliasSize, "number": numberSize, "programCode": programSize,
+	sizes := map[string]answer{"identifier": idSize, "packID": packIDSize, "alias": aliasSize, "number": numberSize, "programCode": programSize,
 		"devicePlanCode": planSize, "notes": notesSize}
 	type odd struct {
 		name string
 		m    any
-		want creditAnswer
+		want answer
 	}
 	var table []odd
-	add := func(name string, m any, want creditAnswer) { table = append(table, odd{name, m, want}) }
+	add := func(name string, m any, want answer) { table = append(table, odd{name, m, want}) }
 
 	for field, label := range labels {
-		for name, wrong := range map[string]any{"a number": 12345678901234, "true": true, "an object": creditMessage{"a": 1}, "an array": []string{"a"}} {
-			add(field+" is "+name, d.base.with(creditMessage{field: wrong}), badFormat(label))
+		for name, wrong := range map[string]any{"a number": 12345678901234, "true": true, "an object": message{"a": 1}, "an array": []string{"a"}} {
+			add(field+" is "+name, d.base.with(message{field: wrong}), badFormat(label))
 		}
 		size, sized := sizes[field]
 		for name, text := range map[string]string{"empty": "", "as long as a body may be": long, "25 emoji": emoji} {
@@ -333,7 +336,7 @@ func TestCreditplusAnswersOddInputsWithADocumentedRow(t *testing.T) {
 			if field == "identifier" && text == emoji { // 25 characters are in order, these are not
 				want = badValue("identifier", emoji)
 			}
-			add(field+" is "+name, d.base.with(creditMessage{field: text}), want)
+			add(field+" is "+name, d.base.with(message{field: text}), want)
 		}
 		null := resetDone
 		switch field {
@@ -344,21 +347,21 @@ func TestCreditplusAnswersOddInputsWithADocumentedRow(t *testing.T) {
 		case "dataValidUntilTimestamp":
 			null = noValidity
 		}
-		add(field+" is null", d.base.with(creditMessage{field: nil}), null)
-		add(field+" is absent", d.base.with(creditMessage{field: notSent}), null)
-		add(field+" holds NUL", d.base.with(creditMessage{field: "DEVICE\x00000000001"}), bodyFormat)
+		add(field+" is null", d.base.with(message{field: nil}), null)
+		add(field+" is absent", d.base.with(message{field: notSent}), null)
+		add(field+" holds NUL", d.base.with(message{field: "DEVICE\x00000000001"}), bodyFormat)
 	}
 	for name, stamp := range map[string]string{"the year 0000": "0000-01-01T00:00:00Z", "a leap second": "2026-06-30T23:59:60Z", "no offset": "2026-01-15T12:05:00",
 		"ten fraction digits": "2026-01-15T12:05:00.1234567891Z", "a comma": "2026-01-15T12:05:00,5Z", "lower case": "2026-01-15t12:05:00z", "a blank": "2026-01-15 12:05:00Z",
 		"hour 24": "2026-01-15T24:00:00Z", "offset 24:00": "2026-01-15T12:05:00+24:00", "30 February": "2026-02-30T12:05:00Z", "a newline": "2026-01-15T12:05:00Z\n"} {
-		add("dataValidUntilTimestamp has "+name, d.base.with(creditMessage{"dataValidUntilTimestamp": stamp}), badFormat("dataValidUntilTimestamp"))
-		add("timestamp has "+name, d.base.with(creditMessage{"timestamp": stamp}), badFormat("timestamp"))
+		add("dataValidUntilTimestamp has "+name, d.base.with(message{"dataValidUntilTimestamp": stamp}), badFormat("dataValidUntilTimestamp"))
+		add("timestamp has "+name, d.base.with(message{"timestamp": stamp}), badFormat("timestamp"))
 	}
 	for name, stamp := range map[string]string{"nine fraction digits": "2026-01-15T12:00:00.000000001Z", "no fraction": "2026-01-15T12:00:00Z",
 		"an offset": "2026-01-15T17:30:00+05:30", "the year 9999": "9999-12-31T23:59:59.999999999-23:59"} {
-		add("dataValidUntilTimestamp has "+name, d.base.with(creditMessage{"dataValidUntilTimestamp": stamp}), resetDone)
+		add("dataValidUntilTimestamp has "+name, d.base.with(message{"dataValidUntilTimestamp": stamp}), resetDone)
 	}
-	add("an array as body", []creditMessage{d.base}, bodyFormat)
+	add("an array as body", []message{d.base}, bodyFormat)
 	add("a string as body", "body", bodyFormat)
 	add("null as body", nil, bodyFormat)
 	for _, o := range table {
@@ -377,25 +380,25 @@ func TestCreditplusAnswersOddInputsWithADocumentedRow(t *testing.T) {
 	}
 }
 
-func TestCreditplusTimeIsThatOfTheServersClock(t *testing.T) {
+func TestTimeIsThatOfTheServersClock(t *testing.T) {
 	t.Parallel()
-	d := newHelpdesk(t, start(t, ""))
+	d := newHelpdesk(t, apptest.Start(t, ""))
 	until := "2026-01-15T17:35:00.000+05:30" // 12:05 UTC
-	m := d.base.with(creditMessage{"dataValidUntilTimestamp": until})
+	m := d.base.with(message{"dataValidUntilTimestamp": until})
 	compact := d.sealed(t, "creditplus", "key", d.text(t, m))
 	for _, step := range []struct {
 		forward time.Duration
-		want    creditAnswer
+		want    answer
 	}{{0, resetDone}, {5 * time.Minute, resetDone}, {time.Microsecond, expiredAt(until)}, {time.Hour, expiredAt(until)}} {
-		d.clock.forward(step.forward)
+		d.Clock.Forward(step.forward)
 		require.Equal(t, step.want, answerOf(t, d.ask(t, "creditplus", m)), step.forward)
 		require.Equal(t, step.want, answerOf(t, d.ask(t, "creditplus", nil, contracttest.Raw(jose, compact))), "the same message, %s later", step.forward)
 	}
 }
 
-func TestCreditplusEncryptedRequests(t *testing.T) {
+func TestEncryptedRequests(t *testing.T) {
 	t.Parallel()
-	d := newHelpdesk(t, start(t, ""))
+	d := newHelpdesk(t, apptest.Start(t, ""))
 	t.Run("may be under both keys of a client that replaces one", func(t *testing.T) {
 		text := d.text(t, d.base)
 		for _, key := range []string{"key", "next_key"} {
@@ -403,7 +406,7 @@ func TestCreditplusEncryptedRequests(t *testing.T) {
 		}
 	})
 	t.Run("are in the document as they can be sent", func(t *testing.T) {
-		examples := d.docs["creditplus"].Paths.Value(creditplusV2).Post.RequestBody.Value.Content[jose].Examples
+		examples := apptest.Documents(t)["creditplus"].Paths.Value(pathV2).Post.RequestBody.Value.Content[jose].Examples
 		require.Greater(t, len(examples), 3)
 		for name, e := range examples {
 			key, err := hex.DecodeString(d.fixtures.Text("/clients/creditplus/key_hex"))
@@ -474,12 +477,12 @@ func (d *helpdesk) failsToDecryptInOneWay(t *testing.T) {
 	require.Equal(t, resetDone, answerOf(t, d.ask(t, "creditplus", nil, contracttest.Raw(jose, good))))
 }
 
-func TestCreditplusLogsAServiceRequestWithEachReset(t *testing.T) {
+func TestLogsAServiceRequestWithEachReset(t *testing.T) {
 	t.Parallel()
-	d := newHelpdesk(t, start(t, ""))
+	d := newHelpdesk(t, apptest.Start(t, ""))
 	numbered := func(n int) string { return fmt.Sprintf("SR%010d", n) }
 
-	first := d.ask(t, "creditplus", d.base.with(creditMessage{"notes": "card 9999990000000014", "source": "IVR"})).ExpectStatus(http.StatusOK)
+	first := d.ask(t, "creditplus", d.base.with(message{"notes": "card 9999990000000014", "source": "IVR"})).ExpectStatus(http.StatusOK)
 	require.Equal(t, numbered(1), first.Text("/serviceRequestNumber"))
 	require.Equal(t, map[string]any{
 		"number": numbered(1), "programId": d.fixtures.Text("/cards/normal/programId"), "cardId": d.fixtures.Text("/cards/normal/cardId"),
@@ -487,7 +490,7 @@ func TestCreditplusLogsAServiceRequestWithEachReset(t *testing.T) {
 		"notes": "card ****************", "source": "IVR", "loggedAt": "2026-01-15T12:00:00Z",
 	}, d.logged(t, 1))
 
-	second := d.askV1(t, creditMessage{
+	second := d.askV1(t, message{
 		"institutionCode": "INST01", "deviceNumber": d.fixtures.Text("/cards/second/number"), "serviceCode": "109", "requestDate": "01/15/2026 16:00:00",
 	}).ExpectStatus(http.StatusCreated)
 	require.Equal(t, numbered(2), second.Text("/serviceRequest/number"))
@@ -497,38 +500,38 @@ func TestCreditplusLogsAServiceRequestWithEachReset(t *testing.T) {
 	}, d.logged(t, 2))
 
 	t.Run("but none with a failure", func(t *testing.T) {
-		restore := d.faults.fail(t, partAccessPoint)
+		restore := d.Faults.Fail(t, apptest.PartAccessPoint)
 		d.ask(t, "creditplus", d.base).ExpectStatus(http.StatusInternalServerError)
 		restore()
-		d.ask(t, "creditplus", d.base.with(creditMessage{"identifier": "DEVICE0000000005"})).ExpectStatus(http.StatusBadRequest)
+		d.ask(t, "creditplus", d.base.with(message{"identifier": "DEVICE0000000005"})).ExpectStatus(http.StatusBadRequest)
 		require.Empty(t, d.logged(t, 3))
 	})
 	t.Run("in the transaction of the reset", func(t *testing.T) {
-		require.NoError(t, d.store.Swap(t.Context(), pin.Change{Add: []pin.Lookup{{Kind: pin.KindServiceRequest, Value: numbered(4), // the next number is taken already
+		require.NoError(t, d.Store.Swap(t.Context(), pin.Change{Add: []pin.Lookup{{Kind: pin.KindServiceRequest, Value: numbered(4), // the next number is taken already
 			ProgramID: d.fixtures.Text("/cards/blocked/programId"), CardID: d.fixtures.Text("/cards/blocked/cardId")}}}))
-		d.ask(t, "creditplus", d.base.with(creditMessage{"identifier": d.fixtures.Text("/cards/blocked/identifier")})).ExpectStatus(http.StatusInternalServerError)
-		require.Equal(t, "Blocked 0", d.status(t, d.harness, "blocked"))
+		d.ask(t, "creditplus", d.base.with(message{"identifier": d.fixtures.Text("/cards/blocked/identifier")})).ExpectStatus(http.StatusInternalServerError)
+		require.Equal(t, "Blocked 0", d.status(t, d.Server, "blocked"))
 	})
 	t.Run("which other programs do not see", func(t *testing.T) {
-		d.client.For(t).Do(http.MethodGet, "/issuer/v1/service-requests/"+numbered(1), contracttest.Bearer(d.mint(t, "issuer_other-sandbox", time.Hour))).
+		d.Client.For(t).Do(http.MethodGet, "/issuer/v1/service-requests/"+numbered(1), contracttest.Bearer(d.Mint(t, "issuer_other-sandbox", time.Hour))).
 			ExpectStatus(http.StatusNotFound)
 	})
 }
 
 // status is a card's PIN status as Thredd's contract tells it at a server: "Unblocked 3".
-func (d *helpdesk) status(t testing.TB, at *harness, card string) string {
+func (d *helpdesk) status(t testing.TB, at *apptest.Server, card string) string {
 	t.Helper()
-	r := at.client.For(t).Do(http.MethodGet, "/api/v1/cards/"+d.fixtures.Text("/cards/"+card+"/publicToken")+"/pin/status",
-		contracttest.Bearer(at.mint(t, "thredd-sandbox", time.Hour))).ExpectStatus(http.StatusOK)
+	r := at.Client.For(t).Do(http.MethodGet, "/api/v1/cards/"+d.fixtures.Text("/cards/"+card+"/publicToken")+"/pin/status",
+		contracttest.Bearer(at.Mint(t, "thredd-sandbox", time.Hour))).ExpectStatus(http.StatusOK)
 	return r.Text("/status") + " " + r.Text("/remainingTries")
 }
 
 // verify offers a card's PIN, or a wrong one, to the issuer's API at a server.
-func (d *helpdesk) verify(t testing.TB, at *harness, card, block string) string {
+func (d *helpdesk) verify(t testing.TB, at *apptest.Server, card, block string) string {
 	t.Helper()
-	return at.client.For(t).Do(http.MethodPost, "/issuer/v1/cards/"+d.fixtures.Text("/cards/"+card+"/cardId")+"/pin/verifications",
-		contracttest.Bearer(at.mint(t, "issuer-sandbox", time.Hour)),
-		contracttest.JSON(creditMessage{"pinBlock": block, "format": "ISO-1", "keyId": "zpk-sandbox"})).ExpectStatus(http.StatusOK).Text("/result")
+	return at.Client.For(t).Do(http.MethodPost, "/issuer/v1/cards/"+d.fixtures.Text("/cards/"+card+"/cardId")+"/pin/verifications",
+		contracttest.Bearer(at.Mint(t, "issuer-sandbox", time.Hour)),
+		contracttest.JSON(message{"pinBlock": block, "format": "ISO-1", "keyId": "zpk-sandbox"})).ExpectStatus(http.StatusOK).Text("/result")
 }
 
 // block is the format 1 PIN block of a card's PIN.
@@ -543,13 +546,13 @@ func (d *helpdesk) block(t testing.TB, card string) string {
 	return strings.ToUpper(hex.EncodeToString(block))
 }
 
-func TestCreditplusResetIsSeenEverywhereAtOnce(t *testing.T) {
+func TestResetIsSeenEverywhereAtOnce(t *testing.T) {
 	t.Parallel()
-	servers := map[string]func(t *testing.T) (here, there *harness){
-		"one server": func(t *testing.T) (here, there *harness) { h := start(t, ""); return h, h },
-		"two servers on one PostgreSQL": func(t *testing.T) (here, there *harness) {
+	servers := map[string]func(t *testing.T) (here, there *apptest.Server){
+		"one server": func(t *testing.T) (here, there *apptest.Server) { h := apptest.Start(t, ""); return h, h },
+		"two servers on one PostgreSQL": func(t *testing.T) (here, there *apptest.Server) {
 			at := storetest.Postgres(t)
-			return start(t, at), start(t, at)
+			return apptest.Start(t, at), apptest.Start(t, at)
 		},
 	}
 	for name, of := range servers {
@@ -561,10 +564,10 @@ func TestCreditplusResetIsSeenEverywhereAtOnce(t *testing.T) {
 			right := d.block(t, "second")
 			for _, reset := range []func(){
 				func() {
-					d.ask(t, "creditplus", d.base.with(creditMessage{"identifier": d.fixtures.Text("/cards/second/identifier")})).ExpectStatus(http.StatusOK)
+					d.ask(t, "creditplus", d.base.with(message{"identifier": d.fixtures.Text("/cards/second/identifier")})).ExpectStatus(http.StatusOK)
 				},
 				func() {
-					d.askV1(t, creditMessage{
+					d.askV1(t, message{
 						"institutionCode": "INST01", "deviceNumber": d.fixtures.Text("/cards/second/number"), "serviceCode": "109", "requestDate": "01/15/2026 16:00:00",
 					}).ExpectStatus(http.StatusCreated)
 				},
@@ -584,56 +587,56 @@ func TestCreditplusResetIsSeenEverywhereAtOnce(t *testing.T) {
 
 func (d *helpdesk) askV1(t testing.TB, m any) *contracttest.Reply {
 	t.Helper()
-	return d.client.For(t).Do(http.MethodPost, creditplusV1, contracttest.Bearer(d.tokens["creditplus"]), contracttest.JSON(m))
+	return d.Client.For(t).Do(http.MethodPost, pathV1, contracttest.Bearer(d.tokens["creditplus"]), contracttest.JSON(m))
 }
 
-func TestCreditplusV1(t *testing.T) {
+func TestV1(t *testing.T) {
 	t.Parallel()
-	d := newHelpdesk(t, start(t, ""))
+	d := newHelpdesk(t, apptest.Start(t, ""))
 	t.Run("takes a request date in the institution's time", func(t *testing.T) {
-		m := creditMessage{"institutionCode": "INST01", "deviceNumber": "50000000000001", "serviceCode": "109"}
+		m := message{"institutionCode": "INST01", "deviceNumber": "50000000000001", "serviceCode": "109"}
 		for date, status := range map[string]int{
 			"01/15/2026 12:00:00": http.StatusCreated, // the server's time, hours ago in Dubai
 			"01/15/2026 16:00:00": http.StatusCreated,
 			"01/15/2026 16:00:01": http.StatusBadRequest,
 			"01/16/2026 00:00:00": http.StatusBadRequest,
 		} {
-			d.askV1(t, m.with(creditMessage{"requestDate": date})).ExpectStatus(status)
+			d.askV1(t, m.with(message{"requestDate": date})).ExpectStatus(status)
 		}
-		d.clock.forward(time.Second)
-		d.askV1(t, m.with(creditMessage{"requestDate": "01/15/2026 16:00:01"})).ExpectStatus(http.StatusCreated)
+		d.Clock.Forward(time.Second)
+		d.askV1(t, m.with(message{"requestDate": "01/15/2026 16:00:01"})).ExpectStatus(http.StatusCreated)
 	})
 	t.Run("answers odd inputs with a documented row", func(t *testing.T) {
-		base := creditMessage{"institutionCode": "INST01", "deviceNumber": "50000000000001", "serviceCode": "109", "requestDate": "01/15/2026 12:00:00", "notes": "n"}
+		base := message{"institutionCode": "INST01", "deviceNumber": "50000000000001", "serviceCode": "109", "requestDate": "01/15/2026 12:00:00", "notes": "n"}
 		codes := map[string]struct{ missing, wrong string }{
 			"institutionCode": {"HDE050", "997"}, "deviceNumber": {"HDE051", "HDE006"}, "serviceCode": {"HDE052", "HDE053"},
 			"requestDate": {"997", "997"}, "notes": {"CCRBO0004", "997"},
 		}
 		for field, code := range codes {
 			for name, value := range map[string]any{"not sent": notSent, "null": nil, "empty": ""} {
-				require.Equal(t, code.missing, d.askV1(t, base.with(creditMessage{field: value})).Text("/code"), "%s is %s", field, name)
+				require.Equal(t, code.missing, d.askV1(t, base.with(message{field: value})).Text("/code"), "%s is %s", field, name)
 			}
-			for name, value := range map[string]any{"a number": 109, "true": true, "an object": creditMessage{}, "an array": []string{"109"}, "emoji": strings.Repeat("🙂", 251),
+			for name, value := range map[string]any{"a number": 109, "true": true, "an object": message{}, "an array": []string{"109"}, "emoji": strings.Repeat("🙂", 251),
 				"as long as a body may be": strings.Repeat("1", 40_000), "a newline": "109\n", "NUL": "109\x00"} {
 				want := code.wrong
 				if name == "NUL" { // no JSON that every reader takes
 					want = "997"
 				}
-				require.Equal(t, want, d.askV1(t, base.with(creditMessage{field: value})).ExpectStatus(http.StatusBadRequest).Text("/code"), "%s is %s", field, name)
+				require.Equal(t, want, d.askV1(t, base.with(message{field: value})).ExpectStatus(http.StatusBadRequest).Text("/code"), "%s is %s", field, name)
 			}
 		}
 	})
 }
 
-// creditplusCard is a card as the reference model knows it.
-type creditplusCard struct {
+// card is a card as the reference model knows it.
+type card struct {
 	identifier, packID, alias, number, programCode, plan string
 	usable                                               bool
 }
 
-// creditplusModel is V2's error table, read from top to bottom, for a clear message of strings, nulls and
+// model is V2's error table, read from top to bottom, for a clear message of strings, nulls and
 // absent fields of a client that may use aliases. resetDone is a success.
-func creditplusModel(m creditMessage, now time.Time, cards []creditplusCard) creditAnswer {
+func model(m message, now time.Time, cards []card) answer {
 	field := func(name string) (text string, there bool) { text, there = m[name].(string); return text, there }
 	for _, v := range m {
 		if s, is := v.(string); is && strings.ContainsRune(s, 0) {
@@ -660,7 +663,7 @@ func creditplusModel(m creditMessage, now time.Time, cards []creditplusCard) cre
 	for _, limit := range []struct {
 		name     string
 		min, max int
-		row      creditAnswer
+		row      answer
 	}{{"packID", 10, 24, packIDSize}, {"identifier", 14, 28, idSize}, {"programCode", 1, 10, programSize}, {"devicePlanCode", 1, 10, planSize},
 		{"alias", 1, 24, aliasSize}, {"notes", 1, 24, notesSize}, {"number", 10, 24, numberSize}} {
 		if text, there := field(limit.name); there && (utf8.RuneCountInString(text) < limit.min || utf8.RuneCountInString(text) > limit.max) {
@@ -697,7 +700,7 @@ func creditplusModel(m creditMessage, now time.Time, cards []creditplusCard) cre
 		return expiredAt(until)
 	}
 	_, byAlias := field("alias")
-	found := slices.DeleteFunc(slices.Clone(cards), func(c creditplusCard) bool {
+	found := slices.DeleteFunc(slices.Clone(cards), func(c card) bool {
 		for name, has := range map[string]string{"identifier": c.identifier, "packID": c.packID, "alias": c.alias, "number": c.number, "programCode": c.programCode, "devicePlanCode": c.plan} {
 			if wanted, there := field(name); there && wanted != has {
 				return true
@@ -716,10 +719,10 @@ func creditplusModel(m creditMessage, now time.Time, cards []creditplusCard) cre
 	return resetDone
 }
 
-func TestCreditplusAgreesWithTheReferenceModel(t *testing.T) {
+func TestAgreesWithTheReferenceModel(t *testing.T) {
 	t.Parallel()
-	d := newHelpdesk(t, start(t, ""))
-	var cards []creditplusCard
+	d := newHelpdesk(t, apptest.Start(t, ""))
+	var cards []card
 	known := map[string][]string{"timestamp": {"2026-01-15T12:00:00Z"}, "source": {"IVR", "BRANCH"}, "notes": {"Caller verified"},
 		"dataValidUntilTimestamp": {"2026-01-15T12:00:00Z", "2026-01-15T17:35:00.123456789+05:30", "2026-01-15T11:59:59Z"}}
 	for name := range d.fixtures.JSON("/cards").(map[string]any) {
@@ -727,7 +730,7 @@ func TestCreditplusAgreesWithTheReferenceModel(t *testing.T) {
 		if text("programId") != d.fixtures.Text("/cards/normal/programId") {
 			continue
 		}
-		c := creditplusCard{text("identifier"), text("packID"), text("alias"), text("number"), text("programCode"), text("devicePlanCode"), text("status") == "normal"}
+		c := card{text("identifier"), text("packID"), text("alias"), text("number"), text("programCode"), text("devicePlanCode"), text("status") == "normal"}
 		cards = append(cards, c)
 		for field, v := range map[string]string{"identifier": c.identifier, "packID": c.packID, "alias": c.alias, "number": c.number, "programCode": c.programCode, "devicePlanCode": c.plan} {
 			if v != "" && !slices.Contains(known[field], v) {
@@ -743,7 +746,7 @@ func TestCreditplusAgreesWithTheReferenceModel(t *testing.T) {
 	seen := map[string]int{}
 	rapid.Check(t, func(rt *rapid.T) {
 		for range 10 {
-			m := creditMessage{}
+			m := message{}
 			// Requests with one selector and nothing wrong with a field give the later rows their turn.
 			only := rapid.SampledFrom([]string{"", "", "", "", "identifier", "packID", "alias", "number"}).Draw(rt, "the only selector")
 			for _, f := range fields {
@@ -762,46 +765,13 @@ func TestCreditplusAgreesWithTheReferenceModel(t *testing.T) {
 					m[f] = rapid.SampledFrom(known[f]).Draw(rt, f)
 				}
 			}
-			want := creditplusModel(m, d.clock.now(), cards)
+			want := model(m, d.Clock.Now(), cards)
 			got := answerOf(rt, d.ask(t, "creditplus", m))
 			require.Equal(rt, want, got, "%v", m)
 			seen[want.Code]++
 		}
 	})
-	for _, row := range []creditAnswer{resetDone, noSelector, noTimestamp, packIDSize, sourceFormat, badValue("", ""), inPast, noRecord, statusRefused, manyRecords} {
+	for _, row := range []answer{resetDone, noSelector, noTimestamp, packIDSize, sourceFormat, badValue("", ""), inPast, noRecord, statusRefused, manyRecords} {
 		require.Positive(t, seen[row.Code], row.Code)
 	}
-}
-
-// The same between two processes: blocked through one, reset through the other, seen at once in the first.
-func TestCreditplusResetIsSeenInTheOtherProcess(t *testing.T) {
-	t.Parallel()
-	at := storetest.Postgres(t)
-	here := clientOf(t, serveProcess(t, nil, "--sandbox", "--database-url", at).url)
-	there := clientOf(t, serveProcess(t, nil, "--sandbox", "--database-url", at).url)
-	token := func(path, client string) contracttest.Option {
-		return contracttest.Bearer(here.Do(http.MethodPost, path, contracttest.Form(url.Values{
-			"grant_type": {"client_credentials"}, "client_id": {client + "-sandbox"}, "client_secret": {client + "-sandbox-secret"},
-		})).ExpectStatus(http.StatusOK).Text("/access_token"))
-	}
-	issuer, thredd, creditplus := token("/oauth2/token", "issuer"), token("/connect/token", "thredd"), token("/oauth2/token", "creditplus")
-	verify := func(block string) string {
-		return there.Do(http.MethodPost, "/issuer/v1/cards/00000000-0000-7000-8000-000000000001/pin/verifications", issuer,
-			contracttest.JSON(map[string]string{"pinBlock": block, "format": "ISO-0", "keyId": "zpk-sandbox"})).ExpectStatus(http.StatusOK).Text("/result")
-	}
-	status := func() string {
-		return there.Do(http.MethodGet, "/api/v1/cards/103169946/pin/status", thredd).ExpectStatus(http.StatusOK).Text("/status")
-	}
-	const right, wrong = "2F780C8387FFF32C", "8E5C68B2BF08164B"
-	for range 3 {
-		require.Equal(t, "mismatch", verify(wrong))
-	}
-	require.Equal(t, "blocked", verify(right))
-	require.Equal(t, "Blocked", status())
-	now := time.Now()
-	here.Do(http.MethodPost, "/deviceapi/apis/v2/services/helpdesk/resetpinretrycounter", creditplus, contracttest.JSON(map[string]string{
-		"identifier": "DEVICE0000000001", "timestamp": now.Format(time.RFC3339), "dataValidUntilTimestamp": now.Add(time.Hour).Format(time.RFC3339),
-	})).ExpectStatus(http.StatusOK)
-	require.Equal(t, "Unblocked", status())
-	require.Equal(t, "match", verify(right))
 }

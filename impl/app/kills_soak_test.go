@@ -1,4 +1,4 @@
-package main
+package app_test
 
 import (
 	"context"
@@ -11,6 +11,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"pinvault/impl/app/apptest"
 	"pinvault/impl/pin"
 	"pinvault/impl/store"
 )
@@ -24,13 +25,13 @@ func TestKilledAtAnyMomentTheServerLosesNothingThatItAcknowledged(t *testing.T) 
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			at := database(t)
-			serve := func() *process { return serveProcess(t, nil, "--sandbox", "--database-url", at) }
+			serve := func() *apptest.Process { return apptest.Serve(t, nil, "--sandbox", "--database-url", at) }
 			p := serve()
-			users := newUsers(t, at, p.url)
+			users := newUsers(t, at, p.URL)
 			for range repetitions(2, 100) {
 				users.use(t, p)
 				p = serve()
-				users.look(t, at, p.url)
+				users.look(t, at, p.URL)
 				auditContent(t, at)
 			}
 			t.Logf("%d calls were answered; of %d that were not, %d were repeated", users.answered, users.lost, users.repeated)
@@ -53,12 +54,12 @@ func newUsers(t *testing.T, database, server string) *users {
 	u := &users{}
 	for _, name := range []string{"normal", "second", "third", "no_plan", "shared_alias_a"} {
 		card := c.card(name)
-		u.holders = append(u.holders, &holder{crowd: c, card: card, state: state{c.ni.fixtures.Text("/cards/" + name + "/pin"), tryLimit}, trail: newTrail(card)})
+		u.holders = append(u.holders, &holder{crowd: c, card: card, state: state{c.fixtures.Text("/cards/" + name + "/pin"), tryLimit}, trail: newTrail(card)})
 	}
 	card := c.card("unchosen")
 	u.shared = newTrail(card)
 	for range 2 {
-		u.knockers = append(u.knockers, &knocker{crowd: c, card: card, right: c.ni.fixtures.Text("/cards/unchosen/pin")})
+		u.knockers = append(u.knockers, &knocker{crowd: c, card: card, right: c.fixtures.Text("/cards/unchosen/pin")})
 	}
 	u.each(t, database, func(s *store.Store) { // with what the sandbox told of the cards
 		u.shared.read(t, s)
@@ -72,27 +73,27 @@ func newUsers(t *testing.T, database, server string) *users {
 // each opens the database for as long as f takes: nobody else has it open when a server is killed.
 func (*users) each(t *testing.T, database string, f func(*store.Store)) {
 	t.Helper()
-	s := openStore(t, database)
+	s := apptest.OpenStore(t, database)
 	f(s)
 	require.NoError(t, s.Close())
 }
 
 // use has everybody call the server until it is killed, which it is at some moment after its first answer.
-func (u *users) use(t *testing.T, p *process) {
+func (u *users) use(t *testing.T, p *apptest.Process) {
 	t.Helper()
 	ctx := context.WithoutCancel(t.Context())
 	first := make(chan struct{})
 	answered := sync.OnceFunc(func() { close(first) })
 	var all sync.WaitGroup
 	for _, h := range u.holders {
-		all.Go(func() { defer answered(); h.use(ctx, t, p.url, answered) })
+		all.Go(func() { defer answered(); h.use(ctx, t, p.URL, answered) })
 	}
 	for _, k := range u.knockers {
-		all.Go(func() { defer answered(); k.knock(ctx, t, p.url, answered) })
+		all.Go(func() { defer answered(); k.knock(ctx, t, p.URL, answered) })
 	}
 	<-first
 	<-time.NewTimer(rand.N(200 * time.Millisecond)).C
-	p.kill(t)
+	p.Kill(t)
 	all.Wait()
 }
 

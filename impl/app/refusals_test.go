@@ -1,4 +1,4 @@
-package main
+package app_test
 
 import (
 	"net/http"
@@ -8,6 +8,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"pinvault/impl/app/apptest"
 	"pinvault/impl/contract/contracttest"
 	"pinvault/impl/pin"
 )
@@ -16,9 +17,9 @@ import (
 // the hundredth, and none in between.
 func TestRefusalsAreInTheTrailButDoNotFillIt(t *testing.T) {
 	t.Parallel()
-	h := start(t, "")
+	h := apptest.Start(t, "")
 	told := func(of pin.EventType) (changes []string) {
-		events, err := h.vault.AuditEvents(operating(t), pin.AuditQuery{Chain: "server", Page: pin.Page{Limit: 1000}})
+		events, err := h.Vault.AuditEvents(apptest.Operating(t), pin.AuditQuery{Chain: "server", Page: pin.Page{Limit: 1000}})
 		require.NoError(t, err)
 		for _, e := range events {
 			if e.Type == of {
@@ -28,7 +29,7 @@ func TestRefusalsAreInTheTrailButDoNotFillIt(t *testing.T) {
 		return changes
 	}
 	login := func(id string) {
-		h.client.Do(http.MethodPost, "/connect/token", contracttest.Form(url.Values{
+		h.Client.Do(http.MethodPost, "/connect/token", contracttest.Form(url.Values{
 			"grant_type": {"client_credentials"}, "client_id": {id}, "client_secret": {"a guess"},
 		})).ExpectStatus(http.StatusUnauthorized)
 	}
@@ -38,9 +39,9 @@ func TestRefusalsAreInTheTrailButDoNotFillIt(t *testing.T) {
 	login("4111111111111111") // nobody's id, and not one to be kept
 	require.Equal(t, []string{"thredd-sandbox unauthorized 1", "thredd-sandbox unauthorized 10", " unauthorized 1"}, told(pin.EventLoginRefused))
 
-	narrow := contracttest.Bearer(h.mint(t, "thredd-sandbox", time.Hour, "pins:read"))
+	narrow := contracttest.Bearer(h.Mint(t, "thredd-sandbox", time.Hour, "pins:read"))
 	for range 12 {
-		h.client.Do(http.MethodPost, "/api/v1/cards/103169946/pin", narrow, contracttest.JSON(map[string]string{"pin": "0000"})).ExpectStatus(http.StatusForbidden)
+		h.Client.Do(http.MethodPost, "/api/v1/cards/103169946/pin", narrow, contracttest.JSON(map[string]string{"pin": "0000"})).ExpectStatus(http.StatusForbidden)
 	}
 	require.Equal(t, []string{"thredd-sandbox forbidden 1", "thredd-sandbox forbidden 10"}, told(pin.EventAccessRefused))
 }
