@@ -311,8 +311,11 @@ func TestRotatedSecretOverlapsAndRevokedClientsAreOut(t *testing.T) {
 	require.Empty(t, who(second))
 	require.NoError(t, w.RevokeClient(t.Context(), c.ID, pin.Memo{}))
 	require.Equal(t, pin.Unauthorized, who(second))
+	_, err = w.Authenticate(t.Context(), c.ID, second)
+	require.Equal(t, c.ID, pin.ClientOf(err), "the log can say whose secret it was")
 	_, err = w.Authenticate(t.Context(), "nobody", second)
 	require.Equal(t, pin.Unauthorized, pin.CodeOf(err))
+	require.Empty(t, pin.ClientOf(err), "what names nobody may be anything")
 }
 
 // What the trail tells of a card, by whom, and without what could be a PAN.
