@@ -37,7 +37,8 @@ var rules = []rule{
 	{"impl/oauth", []string{"impl/pin"}, []string{"gorm"}},
 	{"impl/config", nil, []string{"gin", "gorm"}},
 	{"impl/sandbox", []string{"impl/pin", "impl/keyring"}, []string{"gin", "gorm"}},
-	{"impl/server", []string{"impl/contract", "impl/oauth", "impl/pin", "generated/common"}, []string{"gorm"}},
+	{"impl/problem", []string{"impl/contract", "impl/pin", "generated/common"}, []string{"gorm"}},
+	{"impl/server", []string{"impl/contract", "impl/oauth", "impl/pin", "impl/problem", "generated/common"}, []string{"gorm"}},
 	{"scripts/", []string{"impl/contract", "openapi"}, []string{"gin", "gorm"}},
 	{"scripts/bench/run", nil, []string{"gin", "gorm"}},
 	{"scripts/bench/floor", nil, []string{"gin", "gorm"}}, // what it is a floor of must not be in it
@@ -46,7 +47,7 @@ var rules = []rule{
 }
 
 // vendors are the packages of one contract each: what is not named above.
-var vendorMay = []string{"impl/pin", "impl/pinblock", "impl/pinsession", "impl/idempotency", "impl/keyring", "impl/contract", "generated/common"}
+var vendorMay = []string{"impl/pin", "impl/pinblock", "impl/pinsession", "impl/idempotency", "impl/keyring", "impl/contract", "impl/problem"}
 
 var libraries = map[string]string{"gin": "github.com/gin-gonic/", "gorm": "gorm.io/", "kin": "github.com/getkin/"}
 
