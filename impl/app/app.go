@@ -174,7 +174,7 @@ func threddTokens(tokens *oauth.Server) thredd.Tokens {
 			token, err = tokens.Exchange(ctx, request, contract, ttl)
 		}
 		if refused, ok := errors.AsType[*oauth.Error](err); ok {
-			err = &thredd.TokenError{Code: string(refused.Code), Status: refused.Status, Challenge: refused.Challenge()}
+			err = &thredd.TokenError{Code: string(refused.Code), Status: refused.Status, Challenge: refused.Challenge(), Err: err}
 		}
 		return token.AccessToken, token.Scopes, err
 	}

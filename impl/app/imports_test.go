@@ -36,7 +36,8 @@ var rules = map[string]rule{
 	"impl/oauth":                 {"impl/pin", "gorm kin"},
 	"impl/config":                {"", "gin gorm kin"},
 	"impl/sandbox":               {"impl/pin impl/keyring", "gin gorm kin"},
-	"impl/server":                {"impl/contract impl/oauth impl/pin generated/common", "gorm"},
+	"impl/problem":               {"impl/contract impl/pin generated/common", "gorm"},
+	"impl/server":                {"impl/contract impl/oauth impl/pin impl/problem generated/common", "gorm"},
 	"impl/app":                   {"all", "gin gorm kin"},
 	"impl/app/apptest":           {"all", "gin gorm"},
 	"impl/cmd/pinvault":          {"impl/app impl/checkpoint impl/config impl/contract impl/issuer impl/keyring impl/pin impl/pinblock impl/store", "gin gorm kin"},
@@ -54,7 +55,7 @@ var rules = map[string]rule{
 // contracts are those with a package: impl/NAME may import the same, and generated/NAME.
 var contracts = []string{"accosa", "creditplus", "hashdt", "hosted", "issuer", "networkintl", "thredd"}
 
-const contractMay = "impl/pin impl/pinblock impl/pinsession impl/idempotency impl/keyring impl/contract generated/common "
+const contractMay = "impl/pin impl/pinblock impl/pinsession impl/idempotency impl/keyring impl/contract impl/problem "
 
 var libraries = map[string]string{"gin": "github.com/gin-gonic/", "gorm": "gorm.io/", "kin": "github.com/getkin/"}
 

@@ -2,13 +2,13 @@ package contract
 
 import "github.com/gin-gonic/gin"
 
-// Middleware checks each request before the generated handler binds it. reject answers one that
-// breaks the contract; the handlers after it do not run.
+// Middleware checks each request before the generated handler binds it. fail answers one that breaks the
+// contract, with a [Broken]; the handlers after it do not run.
 //
 // The operation is found by the route that gin has already matched, so there is no second router to
 // disagree with it. A request that matched no route is passed on to gin's handlers for those. A route
 // that the document does not describe is rejected with RuleOperation: nothing is known about it.
-func (d *Document) Middleware(reject func(c *gin.Context, violations []Violation)) gin.HandlerFunc {
+func (d *Document) Middleware(fail func(c *gin.Context, err error)) gin.HandlerFunc {
 	return func(c *gin.Context) {
 		if c.FullPath() == "" {
 			return
@@ -19,7 +19,7 @@ func (d *Document) Middleware(reject func(c *gin.Context, violations []Violation
 		}
 		if len(violations) > 0 {
 			c.Abort()
-			reject(c, violations)
+			fail(c, Broken(violations))
 		}
 	}
 }

@@ -2,7 +2,7 @@
 // the link to a PIN-entry session.
 //
 // It fills the interface generated from openapi/hashdt.yaml, which holds every rule about a header. What
-// the page behind the link does is impl/hosted's. Errors leave through [API.Fail] alone.
+// the page behind the link does is impl/hosted's. [API.Render] renders every error.
 package hashdt
 
 import (
@@ -46,12 +46,12 @@ func New(vault Vault, sessions *pinsession.Sessions, once *idempotency.Guard, be
 	return &API{vault: vault, sessions: sessions, once: once, bearer: bearer, base: strings.TrimSuffix(base, "/")}
 }
 
-// Mount registers the operations.
-func (a *API) Mount(r gin.IRouter) {
-	unbound := func(c *gin.Context, _ error) { a.Fail(c, contract.Unbound) }
+// Mount registers the operations. Errors go to fail.
+func (a *API) Mount(r gin.IRouter, fail func(*gin.Context, error)) {
+	unbound := func(c *gin.Context, _ error) { fail(c, contract.Unbound) }
 	hashdt.RegisterHandlersWithOptions(r,
 		hashdt.NewStrictHandlerWithOptions(a, nil, hashdt.StrictGinServerOptions{
-			RequestErrorHandlerFunc: unbound, HandlerErrorFunc: a.Fail, ResponseErrorHandlerFunc: a.Fail,
+			RequestErrorHandlerFunc: unbound, HandlerErrorFunc: fail, ResponseErrorHandlerFunc: fail,
 		}),
 		hashdt.GinServerOptions{ErrorHandler: func(c *gin.Context, err error, _ int) { unbound(c, err) }})
 }
@@ -71,7 +71,7 @@ func (a *API) Authorize(c *gin.Context, _ *contract.Operation) (pin.Caller, erro
 	}
 	client, err := a.authenticate(ctx, key)
 	if err != nil {
-		return pin.Caller{}, challenged(c, err, `ApiKey realm="hashdt"`)
+		return pin.Caller{}, err
 	}
 	caller := client.Caller()
 	sent := c.GetHeader("Authorization")
@@ -83,9 +83,9 @@ func (a *API) Authorize(c *gin.Context, _ *contract.Operation) (pin.Caller, erro
 		err = &pin.Error{Code: pin.Unauthorized}
 	}
 	if pin.CodeOf(err) == pin.Unauthorized {
-		err = badBearer{err}
+		err = bearerBad.as(err) // that of the API key would mislead
 	}
-	return caller, challenged(c, err, `Bearer realm="hashdt", error="invalid_token"`)
+	return caller, err
 }
 
 // authenticate finds the client of an API key. What no key can look like is not looked up: a database
@@ -100,19 +100,6 @@ func (a *API) authenticate(ctx context.Context, key string) (pin.Client, error) 
 		err = &pin.Error{Code: pin.Unauthorized}
 	}
 	return client, err
-}
-
-// badBearer is the Unauthorized of a token, where that of the API key would mislead.
-type badBearer struct{ error }
-
-func (e badBearer) Unwrap() error { return e.error }
-
-// challenged adds the challenge to an Unauthorized (RFC 9110, 11.6.1).
-func challenged(c *gin.Context, err error, challenge string) error {
-	if pin.CodeOf(err) == pin.Unauthorized {
-		c.Header("WWW-Authenticate", challenge)
-	}
-	return err
 }
 
 // header is the violation of a header that OpenAPI cannot describe or that decides who calls.
@@ -198,7 +185,11 @@ func (a *API) open(ctx context.Context, action pin.Action, r call, m pin.Memo) (
 		}
 		return nil
 	}}
-	return a.sessions.Open(ctx, q, action, r.RequestID, m)
+	session, err := a.sessions.Open(ctx, q, action, r.RequestID, m)
+	if pin.CodeOf(err) == pin.Conflict && pin.FieldOf(err) == "pin" {
+		err = chosenAlready.as(err)
+	}
+	return session, err
 }
 
 // mediaType refuses a Content-Type other than application/json. The partner's document asks for one on

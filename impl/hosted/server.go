@@ -1,8 +1,8 @@
 // Package hosted serves the page on which a cardholder enters a PIN, and what the page calls.
 //
 // It fills the interface generated from openapi/hosted.yaml. Who may do what with a session is decided in
-// impl/pinsession; here are the page (assets/), its texts, its response headers and the replies. JSON
-// errors leave through [API.Fail] alone, and so do the pages that take their place.
+// impl/pinsession; here are the page (assets/), its texts, its response headers and the replies. Errors
+// are rendered by [API.Render] alone, as JSON or as the pages that take their place.
 package hosted
 
 import (
@@ -68,12 +68,12 @@ func New(sessions *pinsession.Sessions, o Options) (*API, error) {
 	return a, err
 }
 
-// Mount registers the operations.
-func (a *API) Mount(r gin.IRouter) {
-	unbound := func(c *gin.Context, _ error) { a.Fail(c, contract.Unbound) }
+// Mount registers the operations. Errors go to fail.
+func (a *API) Mount(r gin.IRouter, fail func(*gin.Context, error)) {
+	unbound := func(c *gin.Context, _ error) { fail(c, contract.Unbound) }
 	hosted.RegisterHandlersWithOptions(r,
 		hosted.NewStrictHandlerWithOptions(a, nil, hosted.StrictGinServerOptions{
-			RequestErrorHandlerFunc: unbound, HandlerErrorFunc: a.Fail, ResponseErrorHandlerFunc: a.Fail,
+			RequestErrorHandlerFunc: unbound, HandlerErrorFunc: fail, ResponseErrorHandlerFunc: fail,
 		}),
 		hosted.GinServerOptions{ErrorHandler: func(c *gin.Context, err error, _ int) { unbound(c, err) }})
 }
@@ -128,33 +128,13 @@ func (a *API) GetDemo(context.Context, hosted.GetDemoRequestObject) (hosted.GetD
 }
 
 // page is an HTML page on its way out.
-type page struct {
-	status int
-	policy string // Content-Security-Policy
-	body   []byte
-}
+type page contract.Reply
 
 // VisitGetPinPageResponse writes the page.
-func (p page) VisitGetPinPageResponse(w http.ResponseWriter) error { return p.write(w) }
+func (p page) VisitGetPinPageResponse(w http.ResponseWriter) error { return contract.Reply(p).Send(w) }
 
 // VisitGetDemoResponse writes the page.
-func (p page) VisitGetDemoResponse(w http.ResponseWriter) error { return p.write(w) }
-
-func (p page) write(w http.ResponseWriter) error {
-	for name, value := range map[string]string{
-		"Content-Type":            "text/html; charset=utf-8",
-		"Content-Security-Policy": p.policy,
-		"Referrer-Policy":         "no-referrer",
-		"Cache-Control":           "no-store",
-		"X-Content-Type-Options":  "nosniff",
-		"Permissions-Policy":      permissions,
-	} {
-		w.Header().Set(name, value)
-	}
-	w.WriteHeader(p.status)
-	_, err := w.Write(p.body)
-	return err
-}
+func (p page) VisitGetDemoResponse(w http.ResponseWriter) error { return contract.Reply(p).Send(w) }
 
 // permissions switches off what a page for four digits has no use for, should a script ever get in.
 const permissions = "accelerometer=(), autoplay=(), camera=(), display-capture=(), fullscreen=(), geolocation=(), gyroscope=(), " +

@@ -18,6 +18,7 @@ import (
 	api "pinvault/generated/issuer"
 	"pinvault/impl/contract"
 	"pinvault/impl/pin"
+	"pinvault/impl/problem"
 )
 
 // Operator is the API for whoever sits at the machine: its requests keep the same document and have the
@@ -66,7 +67,7 @@ func Sentence(v contract.Violation, name string) string {
 		return name + " must be true or false."
 	}
 	v.Label = name
-	return fieldError(v).Detail
+	return problem.Detail(v)
 }
 
 // CreateProgram makes a program of a NewProgram.

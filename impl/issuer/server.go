@@ -2,8 +2,8 @@
 // PIN verification and the audit trail.
 //
 // Its rules are those of openapi/issuer.yaml. A request that gets here keeps them already; a handler
-// makes one vault call of it and renders what comes back. Every error goes out through [API.Fail],
-// which has the one table from the vault's codes to the document's problems (RFC 9457).
+// makes one vault call of it and renders what comes back. [API.Render] renders every error, by the one table
+// from the vault's codes to the document's problems (RFC 9457).
 //
 // It knows the vault, and neither the database nor another contract.
 package issuer
@@ -64,14 +64,15 @@ func New(v Vault, guard *idempotency.Guard) *API { return &API{vault: v, guard: 
 
 // Mount adds the document's paths to r. What comes before them must hold the request against the
 // document ([contract.Document.Middleware]) and hand down the caller ([pin.WithCaller]) whom it has
-// authorized. The engine needs ContextWithFallback: handlers pass the *gin.Context on as context.
-func (a *API) Mount(r gin.IRouter) {
+// authorized. The engine needs ContextWithFallback: handlers pass the *gin.Context on as context. Errors go
+// to fail.
+func (a *API) Mount(r gin.IRouter, fail func(*gin.Context, error)) {
 	// The texts of binding errors may quote the request.
-	unbound := func(c *gin.Context, _ error) { a.Fail(c, contract.Unbound) }
+	unbound := func(c *gin.Context, _ error) { fail(c, contract.Unbound) }
 	handlers := api.NewStrictHandlerWithOptions(a, []api.StrictMiddlewareFunc{identified}, api.StrictGinServerOptions{
 		RequestErrorHandlerFunc:  unbound,
-		HandlerErrorFunc:         a.Fail,
-		ResponseErrorHandlerFunc: a.Fail,
+		HandlerErrorFunc:         fail,
+		ResponseErrorHandlerFunc: fail,
 	})
 	api.RegisterHandlersWithOptions(r, handlers, api.GinServerOptions{
 		ErrorHandler: func(c *gin.Context, err error, _ int) { unbound(c, err) },

@@ -3,6 +3,7 @@ package oauth
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -55,7 +56,7 @@ func (s *Server) Issue(ctx context.Context, clientID, secret, contract string, w
 		return Token{}, err
 	}
 	if contract != "" && client.Contract != contract {
-		return Token{}, refused("client of another contract")
+		return Token{}, &pin.Error{Code: pin.Unauthorized, Err: errors.New("oauth: client of another contract"), Client: client.ID}
 	}
 	for _, scope := range wantedScopes {
 		if !slices.Contains(client.Scopes, scope) {

@@ -225,7 +225,7 @@ func (v *Vault) Authenticate(ctx context.Context, id, secret string) (Client, er
 	old := v.keys.VerifyMAC(UseSecret, input, c.OldSecretMAC) && v.clock().Before(c.OldUntil)
 	if err != nil || !c.Active() || !(current || old) {
 		v.refused(ctx, EventLoginRefused, id, c.ID, Unauthorized)
-		return Client{}, &Error{Code: Unauthorized}
+		return Client{}, &Error{Code: Unauthorized, Client: c.ID}
 	}
 	return c, nil
 }

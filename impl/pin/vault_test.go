@@ -310,8 +310,11 @@ func TestRotatedSecretOverlapsAndRevokedClientsAreOut(t *testing.T) {
 	require.Empty(t, who(second))
 	require.NoError(t, w.RevokeClient(by(t), c.ID, pin.Memo{}))
 	require.Equal(t, pin.Unauthorized, who(second))
+	_, err = w.Authenticate(by(t), c.ID, second)
+	require.Equal(t, c.ID, pin.ClientOf(err), "the log can say whose secret it was")
 	_, err = w.Authenticate(by(t), "nobody", second)
 	require.Equal(t, pin.Unauthorized, pin.CodeOf(err))
+	require.Empty(t, pin.ClientOf(err), "what names nobody may be anything")
 }
 
 // What the trail tells of a card, by whom, and without what could be a PAN.

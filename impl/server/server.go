@@ -24,10 +24,11 @@ import (
 
 // API is one contract's handlers.
 type API interface {
-	// Mount registers the operations of the contract's document.
-	Mount(r gin.IRouter)
-	// Fail answers an error in the contract's own shape: contract.Broken, a pin.Error or any other.
-	Fail(c *gin.Context, err error)
+	// Mount registers the operations of the contract's document. What goes wrong in one goes to fail.
+	Mount(r gin.IRouter, fail func(c *gin.Context, err error))
+	// Render says how the contract answers an error: contract.Broken, a pin.Error or any other. op is the
+	// operation that was asked for, nil where the document has none.
+	Render(r *http.Request, op *contract.Operation, err error) contract.Reply
 }
 
 // Authorizer is an [API] that knows its callers by other means than a bearer token.
@@ -111,12 +112,12 @@ func New(o Options) (http.Handler, error) {
 		e.GET("/metrics", gin.WrapH(metricsHandler(o.Metrics)))
 	}
 	if o.Docs != nil {
-		o.Docs.mount(e, own)
+		o.Docs.mount(e, own, common.fail)
 	}
-	e.NoRoute(func(c *gin.Context) { owner(mounted, c.Request.URL.Path).API.Fail(c, contract.NoRoute) })
+	e.NoRoute(func(c *gin.Context) { owner(mounted, c.Request.URL.Path).fail(c, contract.NoRoute) })
 	noMethod := func(c *gin.Context) {
 		allowHead(c.Writer.Header())
-		owner(mounted, c.Request.URL.Path).API.Fail(c, contract.NoMethod)
+		owner(mounted, c.Request.URL.Path).fail(c, contract.NoMethod)
 	}
 	e.NoMethod(concrete(e, noMethod), noMethod)
 	return handler(e), nil
@@ -220,14 +221,14 @@ func (ct Contract) mount(e *gin.Engine, tokens Tokens, refused func(ctx context.
 				if pin.CodeOf(err) == pin.Forbidden && refused != nil {
 					refused(pin.WithCaller(c.Request.Context(), caller), op.ID)
 				}
-				ct.API.Fail(c, err)
-				c.Abort()
+				observationOf(c).refused = caller.ClientID
+				ct.fail(c, err)
 				return
 			}
 			c.Request = c.Request.WithContext(pin.WithCaller(c.Request.Context(), caller))
 		},
-		ct.Document.Middleware(func(c *gin.Context, v []contract.Violation) { ct.API.Fail(c, contract.Broken(v)) }),
-	))
+		ct.Document.Middleware(ct.fail),
+	), ct.fail)
 }
 
 // lacking is the challenge to a caller whose token has not the scopes (RFC 6750, 3.1).

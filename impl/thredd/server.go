@@ -1,7 +1,7 @@
 // Package thredd answers Thredd's Cards API for PIN management over the vault.
 //
 // It fills the interface generated from openapi/thredd.yaml, which holds every rule about a field.
-// What a reply says and when is in the contract; errors leave through [API.Fail] alone.
+// What a reply says and when is in the contract; [API.Render] renders every error.
 package thredd
 
 import (
@@ -54,12 +54,12 @@ func New(vault Vault, once *idempotency.Guard, tokens Tokens) *API {
 	return &API{vault: vault, once: once, tokens: tokens}
 }
 
-// Mount registers the operations.
-func (a *API) Mount(r gin.IRouter) {
-	unbound := func(c *gin.Context, _ error) { a.Fail(c, contract.Unbound) }
+// Mount registers the operations. Errors go to fail.
+func (a *API) Mount(r gin.IRouter, fail func(*gin.Context, error)) {
+	unbound := func(c *gin.Context, _ error) { fail(c, contract.Unbound) }
 	thredd.RegisterHandlersWithOptions(r,
 		thredd.NewStrictHandlerWithOptions(a, nil, thredd.StrictGinServerOptions{
-			RequestErrorHandlerFunc: unbound, HandlerErrorFunc: a.Fail, ResponseErrorHandlerFunc: a.Fail,
+			RequestErrorHandlerFunc: unbound, HandlerErrorFunc: fail, ResponseErrorHandlerFunc: fail,
 		}),
 		thredd.GinServerOptions{ErrorHandler: func(c *gin.Context, err error, _ int) { unbound(c, err) }})
 }
