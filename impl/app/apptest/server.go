@@ -2,7 +2,8 @@
 // clock, its faults and its log in the test's hands, or the released program as processes of their own
 // ([Serve], [Command]). Every reply that its clients carry is held against its document.
 //
-// It is support for tests, of any package but those below impl/app that are tested from within.
+// It is support for tests, and knows what impl/app knows: a package that impl/app imports uses it in tests of its
+// own from outside (package x_test).
 package apptest
 
 import (
