@@ -22,6 +22,9 @@ func readmeLines(t *testing.T, title string) string {
 	t.Helper()
 	for _, tool := range []string{"bash", "curl", "sed", "jq", "openssl"} {
 		_, err := exec.LookPath(tool)
+		if err != nil && os.Getenv("AS_IS") != "" {
+			t.Skipf("the README's calls need %s", tool)
+		}
 		require.NoError(t, err, "the README's calls need %s", tool)
 	}
 	readme, err := os.ReadFile("../../../README.md")
