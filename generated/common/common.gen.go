@@ -145,11 +145,11 @@ type Health struct {
 	// Failing What does not answer.
 	Failing *[]string `json:"failing,omitempty"`
 
-	// Status `ok`, or `unavailable` when the server cannot do its work.
+	// Status `ok`, or `unavailable` when the server is not ready.
 	Status HealthStatus `json:"status"`
 }
 
-// HealthStatus `ok`, or `unavailable` when the server cannot do its work.
+// HealthStatus `ok`, or `unavailable` when the server is not ready.
 type HealthStatus string
 
 // JWKSet A JWK set (RFC 7517).
@@ -166,7 +166,7 @@ type Problem struct {
 	// Errors What is wrong with the request, field by field.
 	Errors *[]FieldError `json:"errors,omitempty"`
 
-	// RemainingTries Where a try was taken, how many remain.
+	// RemainingTries Where a try was used up, how many are left.
 	RemainingTries *int32 `json:"remainingTries,omitempty"`
 
 	// Status The HTTP status.
@@ -244,13 +244,13 @@ type ServerInterface interface {
 	// IssueToken Get a bearer token
 	// (POST /oauth2/token)
 	IssueToken(c *gin.Context)
-	// GetReadiness Can the server do its work?
+	// GetReadiness Is the server ready?
 	// (GET /readyz)
 	GetReadiness(c *gin.Context)
 	// GetSandboxFixtures The sandbox's clients and cards
 	// (GET /sandbox/fixtures)
 	GetSandboxFixtures(c *gin.Context)
-	// ResetSandbox Put the sandbox back
+	// ResetSandbox Reset the sandbox
 	// (POST /sandbox/reset)
 	ResetSandbox(c *gin.Context)
 }
@@ -714,13 +714,13 @@ type StrictServerInterface interface {
 	// IssueToken Get a bearer token
 	// (POST /oauth2/token)
 	IssueToken(ctx context.Context, request IssueTokenRequestObject) (IssueTokenResponseObject, error)
-	// GetReadiness Can the server do its work?
+	// GetReadiness Is the server ready?
 	// (GET /readyz)
 	GetReadiness(ctx context.Context, request GetReadinessRequestObject) (GetReadinessResponseObject, error)
 	// GetSandboxFixtures The sandbox's clients and cards
 	// (GET /sandbox/fixtures)
 	GetSandboxFixtures(ctx context.Context, request GetSandboxFixturesRequestObject) (GetSandboxFixturesResponseObject, error)
-	// ResetSandbox Put the sandbox back
+	// ResetSandbox Reset the sandbox
 	// (POST /sandbox/reset)
 	ResetSandbox(ctx context.Context, request ResetSandboxRequestObject) (ResetSandboxResponseObject, error)
 }
@@ -942,70 +942,69 @@ func (sh *strictHandler) ResetSandbox(ctx *gin.Context) {
 // const string: with thousands of chunks the chained `+` fold is several
 // times slower for the Go compiler than parsing a slice literal.
 var swaggerSpec = []string{
-	"zFt7c9s4kv8qXbytyk6Welh+xUpNXWmyzqwzOdsV+yZTFfksiGyJGJMAFwAtKyl/96sGQIqUKCXOY+7y",
-	"l0USQL/7193IpyCSWS4FCqOD4acAH1iWp2j/vpZ3KN7hvwvUhn7rIsuYWgbD4DpB0EzEU/nwTAPXukAF",
-	"UcpRmCAM7llaIC1wT255HAwD91HHrwrC8qXGSKHZ+KDjn4fBXDFhbs0yx2BYLooUxigMZ6kOHh8fw0Ch",
-	"zqXQju7/QpPI+FyaUZrKBcaWFCkMUTf8FLA8T3nEDJeilys5TTH7x59ainX2M7tNZ6GkmDfZ/+fp29Pr",
-	"0wanMiby3JJbIc0t82eHgTbMFDoYHvQPw8Bwk6KVINeQM5NALFGDkAYMu0MwCTPgtukGYWAUi/CM5Nfv",
-	"dw6ms5PBbP/w+Hi6fxCzI7Yf4cngJO5jHw+O9486/f6sf3TMWH/KTvqD6XGnv0d7ONGxqSzMcJoycRc8",
-	"hsFDR60066Vz7b4MQs9InVXFFr/ImLh3q+9lygwnXj4EvZLMG9KFjhLMGG37N4WzYBj8R29lYz33Vvcu",
-	"neSd+mLUkeI5qcRblxUNPnBtdAgLbhKQJkHlRaNJNgmyGJVVlVU0/bG5kV/gBGvKnRNmtyARcEUWYlSB",
-	"ddK90LRRXMyJyMcwOJfmtSzEU+zpm2VxLk3CxRwSVNgNVuK1bL/mmManSkll6YhjTqtYeqlkjspwsuMZ",
-	"SzWu73ohEGa02IllqpDdaSsd4kuxyJB08to2JFrDeNouZM0yBC5gIZXTzZr4wsCetrl4BDlTLEOD6pkG",
-	"wTIMgcGbq4tzyCUXBhVwYaQlbSrjZQhS2R93XMQgZ6BwhgpF5D2Ha+tGopUGLjYJeE+CtTs6eXBLPooi",
-	"I8MmWwnC4N8FqmVlcUEYECnBTcsRqkixXUT0xtNYCryFyMe6TX4gikvR+b3DUg+r0+X0T4wMnf6aP5hC",
-	"leraVFIZsF0U1TBdVvoGJmKImIrtU1LEpgXY19stbdtz51obxDYJfGWPto5uEuRqpdi6mFarPQs/ippV",
-	"fmk5fU1JJSmhF1CbZv6FLDXJE730yjCDZORknhrVPapNpcwYT7lLUOuWzcwquTChF245N5jplhC3ShRK",
-	"sSX9LhPX+s4TeTexjjgpBLtnPGXTFCewSFDUSIWICTo5lsCNptBwV3cteReEQW19izutydmT0ybeN+9/",
-	"u0LzRPGO4M3730Cjgb+/e/0Kjg/3jn/alO8dLrf4E71pCPRJBtcU9hqr9tA2RstM8TROrSksUBiwYMbx",
-	"e3Jw2MavQzJt/Prc9kyDNqSxVZRgxqCiz/7nA+t8vL35x9/awi9SotJbDJVrT1sZAsDDk9AH5unS/dGQ",
-	"+K6kWkuOLbatMGNccDG/Vhz1trzAwKglLJjPKiEkcgEZE0tw64mYmVQZswBWmP0BYSf2wDMy8r3DMMi4",
-	"cD/6FQ2U1uaodnkYiftf19eX4D7YfczhyUntnIN+60ked+7QK+VvBhoJ10TYmkArNNqa4Jy+nmmwn4Xw",
-	"fv+V+7OTM0XGRyys20u/c8I6s5tPg8dO9fd+/cfeUe3H4LHVstyDDWyRLthSw6QGfCcvYUIGPgGDaapL",
-	"1jWwnCnz+Xxs35bCrNQXOqdZyafNc20x9TVYbSTgYlSYZADWgZzzHh0fnIRw2B20eDCWh2zqyO1A1NZD",
-	"MRf3LOXxbVkQhNWTqqQrH9hizAXuwiRS8Y9Y+6oQushzqQz6L2+9wMrlOpL2t8sQt47SMDCY5VIxxdPl",
-	"7ZNSgttgq7hrtetafrcUQ62MfAk8thjI1Z2QMcJGGVLcsZ74C9M8Ai60QRa3hM1VqdsmePeaamW7NmMP",
-	"b1HMCRHsDV40PWI8fhj0O+Pxw/HpzfNNc6faK2VTTFfVMI9XiKiqp3dS4T5ao2RwePStlFRFO9XvQnPD",
-	"79FlwMdmIb8BKTYL+0mTuqODryaudrCtn2QbBVf0WAPTdxhTpApBI9UmBm3u0TkjKAr/xBkrUjMElqar",
-	"mtJRX1aVNaoP9wZfTbYjdN3ka8zssHvXDXkyIJoiU6jASF9CNW2cRRFqfWvftggQRUy1DdPA/EbdVv42",
-	"LQMfcq5Q3/LWbSMp4s+kwBdHNu1VSXCvNdm2K/59qUTLl3X8WLanP/rgdmey+aXiuwyu7snnQ1lDuI2z",
-	"GvIp2djU/aOtcGdyC4faMEHFHWoeY6PU1yAF4D2qpUfuQ0hsuRI27EHb8Gg88HW2f4+Kz5b0MKO34VhI",
-	"CyJcpRla4D/zRWkX6mCDKmgqbWShQC4EjC7PNIFAR/kUY3CFuZTdsRiL589HPt/YPkv3+XOod0bIbTV5",
-	"LSE2a7wwuby4uoaepDw16NmHE5jzeyR2Ef7uc2q0kQnCsVhl2IPuwU++/9TMD9yVOmSSVAk1swSdSbu5",
-	"plAXRt62OLnGm/fXoPlcYDwWduPTq8Hhkcfk/aMXP4VODY4fojUhIdHZ/tCqZpczK2HPA0ulQJKywjim",
-	"Kr/8LCGXHAtHA4rYdlbKxXIhXsIoiqRmz1Yq5loXJNzR5ZnrS9IftuBx2rBARpMarivPqXZ2tSbF0hK5",
-	"EAXchDD5NHY5exwMYbwGM8bB46Ts9Qn0u5AQxoIJKMSdIENx34bAfL3g9UGEM1B4Lyl+u4+6cEpW7cwE",
-	"U01swWRbu25iVTAWti5yZLCy0nGg0fN+FhNcIZS8JAGM0hQiRmiSQseUgHCOlDa6cMoix0vNMmGOhsxA",
-	"4MI9eAkmkRphijOpkE5cwlzK2J925XzJnlRW1towwliOyEmn7JlPnKbJ4zC2ha2ckcPNFct0WHZ9Que/",
-	"Vb8ntKlMzsbCunFeTFMedWHy6+k19PzOvdKJJ5BybbTz+Fq3xmnB7Xp5dq7D0v/KDRRqNBPIC794LKYs",
-	"uiPXmHGljRPFkFgGAKiADdh/zdFA4xOvfmidHlTbFSqFTgyr3PnzJt6gD6pzf27uV3vndv659TxIjMmH",
-	"vd7e4Ljb7/a7e8MX/Rf9RgwaUwhPeYQ+PVMNTekjZ1GCMOj2CUYrSv+0lx72eovFosvs665U855fq3tv",
-	"z16dnl+ddmjNqsALLrn4nRBKCAuK0KTbVaDXCVOUUO5RaZcb9ohQWi9zFCznwTDY7/a7+65MS2ze76X8",
-	"Hj/SX/M2ZDlauXtKHslcJzlXkjKaD2ZdGFGIFnLljZQlCV5YV7Qzjl/RvOX3KFDrYG2mM+j3d7Td28Y3",
-	"LLUQoz63GdlHtbFNWX8H8s4l0C/r1/tuXku73p7QJXke9A+3bVMx1tuYVFkaMCoUN8tg+OEmrFF/1pSr",
-	"5e8/CSqwuSYE4amyM5jS5v5c3OmtiiubWFCIGBUsEh6RP3NdxRk+F9pmCY8Amo2yDeVZ8PkbLr+D9sq2",
-	"24r9C2GpravPffThZnMg5RpoX65R30DcMoy6Q4JG5gfp9dJGXKcJ3+xt4K6aihsgqKnpCpXnsq3i3Qp3",
-	"6v2EGtoxzaL189BnLNqxzwoftKCarg2HTTs6o8h67WGwb0m4yeNWA3roLBaLDhHUKVSKgrJ1vG5RNZ47",
-	"Gdear091z2VDLi541s3t85PoMIiZYVOmsTOXArcZSklWr9GlKEvkDp3QsePOtfAl3Ay0bML8wDl7zrRe",
-	"SOUNlyqOzhSX0s0+axSBfbdRCFdjh4Q1A+5fciOgKvWCTEoxVMgqB1Ro2gb6owaY/GqC5wVqbWf+X2Iq",
-	"Lsh2bD/hyZZiXaozXXam5HVNbmrTq9JZq8nlFxvzSog5F3roKj1LtzvaCiP+/3stZBv9X5wSmhJvTwyW",
-	"CFv5QiFSysomwbbGYdgMqFFzvti8hvD4zclzl3GU4/qwSWBdP80+T4DLN8n014hf8Dev//vj2d45f3PS",
-	"xf1+NxqkYpq97sd/vEmbXYrh/lG/366BZhulbI+sX0ip3+1o5Lxh4NPMH+cf4/e/L9/+cZ5Ms3d8uj8/",
-	"anlmosHvf0bZ731ruWsgocHnzU7LLiv4MnmVjez/c5ntYuippu6bhm2wdtUSrGnmFRUlnVdUXciWiyET",
-	"ITvaSIWT5sxi76edN2/Kxlm5uq119miB2FPdYnd2vRDpElrKwhIOx3V1+xnLtonH7qx5vSVRuuH5umWV",
-	"RzVnKE8NZH4Q2nrBCFgbLvTeuDlvsrLfe6Lsn4i+dgnAJ5TdGf2i0UGyZbBt0BoJU3TZ/ovO+E5S9gMn",
-	"HhNiLltWyhNSXWryWlgwXXWy2qX/VSVIGBw+2WXWMUodjIK9nyVYCu51izgbc771GO83Dcptvp+0R46i",
-	"9aszVgL7T5TABqBv+nH5msKE/aJFCtvGm9sEUu75/QRyvXErRyGLElval6d14VotuZgDmzMuIME0192d",
-	"heuvZMSNWnV7qUqsZuyhY2/ODV/snQxs8UrYfLmjtaT9tcSKyLa2wztkMf8+TSNLT1PL7+yjH9k0sid8",
-	"q2c/1a6FNJ0Wbhs2vXZ7rC6E6trZh5W53qwutAQ/ys63S/HcWXW8fFnepK5sXhY2FihprDygEIanwI29",
-	"7bnLwl+xxo222lW2rY239Y75VtuuzSZs+czAULoViLFNU3dCLnwzpj6dgsvR+arPTvVdlCJTXfCDApAi",
-	"Xba6if+guiT6zc5SZ7Ems83LpWHzZmmjFvR3ShtXOluw+uqSZc/fsvxym6k43hIZqwnlj+nvtd+9reYv",
-	"NUPyGlqzJDs62d7Zey2VGymVFxIIPsS2SOHuXnR1vH2VsZiKv8Lex7JvWRFzA0Yxnoa+0Uc2yMnvcbFp",
-	"S++IoKuqYl+zooOdt4/tDNQ21+zcpwvn0s6Cu/ZqQDMUe7brnVIDUxb5sPuDguWu/xLyDWDA/w+Relxc",
-	"hcvD/n79v4a4gMMjbLlDC77TlsnMjjgvU6QTjVq6xP0X/q+RzTj+F/zHkO8PY8iq6k5iLazVKaumHb1o",
-	"M/Jy+FZSaf3R973tYCWWUZH5+XV5nm8pcAG5knER2f3KKWDP+kUFkd3FncebiryWaACpZDFMWcpEZOdy",
-	"gqqOKEFtFDNS2ZaTnzuW6TRc3+eX+gSitqAJ6zbX2SraXQKpiYDiTmNoXc2sa1uXgn60YNGC546qbjKt",
-	"/vcNvc0VzvgDWgX1gpvH/w0AAP//",
+	"zDtpc9s4ln/lFXeqMp2hDstXrFTXljvj9DiddVyxt9NVkdeCyCcJbQrgAKBlJeX/vvVwUKREKVaO3s2X",
+	"UCTw8O4T/hwlcpZLgcLoqP85wgc2yzO0z9fyDsV7/HeB2tBvXcxmTC2ifnQ9RdBMpCP58EwD17pABUnG",
+	"UZgoju5ZViBtcG9ueRr1I7eo5XdFcfioMVFo1ha0/Ps4migmzK1Z5Bj1w6ZEYYrCcJbp6PHxMY4U6lwK",
+	"7fD+LzRTmV5Ic5plco6pRUUKQ9j1P0cszzOeMMOl6ORKjjKc/eNPLcUq+TMLpjVXUkzq5P/z7O3Z9VmN",
+	"UpkSem7LrZDmlvmz40gbZgod9Q+6h3FkuMlopcMRhDTgV7ajODKKJXhO7Op2Wwej8UlvvH94fDzaP0jZ",
+	"EdtP8KR3knaxiwfH+0etbnfcPTpmrDtiJ93e6LjV3SMYjlNsJAvTH2VM3EWPcfTQUktBemZcu5VR7PGu",
+	"UqbY/BeZErFu973MmOGE+seoE9C8IdbrZIozRmD/pnAc9aP/6CxVquO+6s6lY7STVoo6UTwnCXhlypmZ",
+	"Aj5wbXQMo8JYxsy5mYKZcg0OP+LQFFmKysrHSpce1sG59RrMlBkwAf6UaQJBjOCK1MKoAqsEeNZpo7iY",
+	"EKqPcXQhzWtZiF2U6Js5ciHNlIsJTFFhO1oy2ZL9mmOWnikllcUjTTntYtmlkjkqw0l5xyzTuAr1nUAY",
+	"02bHlpFCdqctd4guxRJD3MkrYIi1hvGsmcmazRC4gLlUqWXsCvviyJ62vvkUcqbYDA2qZxoEm2EMDN5c",
+	"vbuAXHJhUAEXRlrURjJdxCCV/XHHRQpyDArHqFAk6CjhGgy7Q9GIAxfrCHwgxlqIjh/coo+imJF6k65E",
+	"cfTvAtWi1LgojgiV6KbhCFVk2Mwi+uJxDAxvQPKxqpMfCePAOg87DnJYni5Hf2Ji6PTX/MEUKohrXUjB",
+	"SzvXqWG0KOUNTKSQMJXatySIdQ2wnzdr2qb3zrTWkK0j+Moe7c0cuVoKtsqm5W5Pwo/CZhlUGk5fEVJA",
+	"JfYMapLMv5BlZrqjlV4ZZpCUnNRTo7pHtS6UMeMZd1FpVbOZgVSidpFF6Lnbzg3OdIOLW4YLpdiCfodo",
+	"tQp5KO+G1hCHhWD3jGdslOEQ5lMUFVTJFulkhSxdVI1K3kVxVNnZYEgrHPaINDH2zYffrtDsyNhTePPh",
+	"N9Bo4O/vX7+C48O945/WOXuHiw2WRF9qrNxJ1epsXiHVHtpEaIgRu1FqlWCOwoDNXRy9JweHTfS6xKWJ",
+	"Xh/VnmnQhiS29A/MGFS07H8+stan25t//K3J8SKFKL1BRbn2uAXjB5+exN4ljxbuocbxbeG0EhYbtFrh",
+	"jHHBxeRacdSbIgIDoxYwZxoKjSkUeQxTOYcZEwtgCiHDsY2RY6lmzOaswuz3KH9iD3xGir53GEczLtyP",
+	"bokHBbUJqm32RSz/1/X1JbgF2485PDmpnHPQbTzJp5pbZEvRm4FGymoSbAyfZUbaGN6czJ5psMti+LD/",
+	"yj22cqZIAYmEVZ3ptk5Ya3zzuffYKp/3qz/2jio/eo+N2uVerGUW2ZwtNAwrye/wJQxJyYdgMMt0IF0D",
+	"y5kyX47G9mtgZim+2BnOkj9N1mvrp6/J1E4FvDstzLQH1oicAR8dH5zEcNjuNVgxhkPWZeQgELZVd8zF",
+	"Pct4ehuKgrh8U1Zx4YWtv5zzLsxUKv4JK6sKoYs8l8qgX3nrGRa260Ta3y4+3DpM48jgLJeKKZ4tbncK",
+	"Cw7ARnZXytWV6G4xhkrl+BJ4ajMgV2rCjFFmNEPyPdYSf2GaJ8CFNsjSBte5rG6bGO8+U3ls987Yw1sU",
+	"E8oH9nov6hYxGDz0uq3B4OH47Ob5urpT/ZWxEWbLApiny3yoLKG3YuEWrWDSOzz6VkzKOp1KdqG54ffo",
+	"ouBjvXZfSyjWa/lhHbujg69GrnKwrZ5kEwZX9FoD03eYkqeKQSNVJgZt/NE5o0QU/oljVmSmT4X6sqJ0",
+	"2IeasoL14V7vq9F2iK6qfIWYLXrvGiA7J0UjZAoVGOkLqLqOsyRBrW/t1wYGokipsmEamAfUbqRvXTPw",
+	"IecK9S1vBJtIkX4hBL44smGvDIJ7jcG2WfAfghAtXdbwU9kc/mjB7dZg80tJd3Cu7s2XXVmNubWzavwJ",
+	"ZKzL/tHWt2O5gUK8R7UIifmUaRih5inWa37dh6mtU+KaKmjrGY3Pe53a36Pi4wW9nNHXeCCkzR9ciRkD",
+	"NxrGvhptQzXPoNKZahpZKJBzAaeX55pyQIf0CFNwFbmU7YEYiOfPT32osQ2W9vPnUG2JkMVqMlhK2Kze",
+	"wvDy3dU1dCSFqF7HvhzChN+jBikQ/u7DabIWBOKBWAbXg/bBT7FLSeuhgbsah7SRSqB6gKAzCZrrBrXh",
+	"1KsVJ6t48+EaNJ8ITAfCAj676h0e+ZS8e/TipxhsnLTkEKpT4hEdLUW2CAeXBbscWy47OojHCtOUivuw",
+	"gMTMBsJhgCK1DZWwTc7FSzhNEqnZs6WAudYFsfb08tz2UeyDrXacLGwGo0kI16XJlJBdiUlONKQshAE3",
+	"MQw/D1ywHkR9GKzkF4Poceg5TUQ7KMSDgWACCnEnSE3c2hiYLxa8NAhxBgrvJTnuwIsz0nanJJhpIguG",
+	"m7p0QyuAgbBFkUODhTLHZYue9vOU8hRKjxfEgNMsg4RRGkk+Y0QZcI4UL9pwxhJHS0UvYYKGlEDg3L14",
+	"CchUxtGK2hZWCyd+f9yVMyV7VDBcbRhlVw7LYSs0yIdO1GRwmNqyVo7J3iaKzXQcuj2xM9+yzxPbICbH",
+	"A2GtOC9GGU/aMPz17Bo6HnIn2PAQMq6NdgZf6dI4MTiol+cXOg7mFwAo1GiGYP/T7igyizFX2jhG9Ile",
+	"AIAynwH7rz4EqC3xwofGOUEJrlAZtFJYhsyf19MMWlCe+3MdXuWbg/xz43kwNSbvdzp7veN2t91t7/Vf",
+	"dF90a/5nQJ474wn6qEzlM0WNnCVThF67S9mzoqhPsHS/05nP521mP7elmnT8Xt15e/7q7OLqrEV7lnVd",
+	"dMnF75SYxDAn70yCLZ066ClTFEfuUWkXEvYIUdovcxQs51E/2m932/uuOpvacN/J+D1+oqdJU0J5ujT2",
+	"jOyRuVCSK0mBzDo8AtCGV1NM7mwnqLRHCpCUWVhjtCOOX9G85fcoUOtoZYLT63a39NubhjX24PqU5tS+",
+	"qgxpQukdyTsXO5/WqPdtvIY+vT2hTTw96B5uAlMS1lmbS1kcMCkUN4uo//EmrmB/Xuetpe8/KUtgE03J",
+	"g8fKjmCC3v05v9MbhRd6WFCIFBXMpzzx05XgaPhEaBsnfAZQ75OtCc/mnb/h4jtIL3TdluS/Exbbqvjc",
+	"oo836/Mo1z97ukR9/3DDLOoOKWkyP0iul9blOkn4Lm8t76qIuJYE1SVdJuS5bCp2N6Y71VZCJdsx9Xr1",
+	"y6nPQDTnPssMgeuGxKZtnWJdk87Jv177HNj3I9zocaMKPbTm83mLUGoVKkNBETtd1akK1a0Z15qvTnEv",
+	"ZI0zzoVWFe7Lk+c4SplhI6axNZECN6lKQKtTa1GE+rhFJ7SkmaJacWDCvoTQgfmBc/WcaT2XyqsulRut",
+	"ES6kG3tWMAL7ba0KLicOU1Z3uX/JDYCyzotmUoq+QlaaoELTNMA/rSWUX43wpECt7Yz/Kari3GzLNhN2",
+	"1hRrVK3RojUiu6tTUxlcBXMth5ZPVuYlE3MudN/VehZvd7RlRvr/9xrIJvyfHBTqHG8ODRYJW/tCITKK",
+	"y2aKTV3DuO5Sk/posX4D4fGbw+c25QiT+riOYFU+9SZPhIs309GvCX/H37z+70/nexf8zUkb97vtpJeJ",
+	"0ex1N/3jTVZvUfT3j7rdZgnUeyihN7J6I6V6raMW9fqRDzR/XHxKP/y+ePvHxXQ0e89H+5Ojhncm6f3+",
+	"ZzL7vWs1dyVNqNF5s1WzQw0fglfoYv+f82wbQbuquu8YNiW2y35gRTKvqDRpvaIaQzbcCRkK2dJGKhzW",
+	"BxZ7P229dBO6ZmF3U9/s0aZiu5rF9uj6TmQLaCgOKSEOI42qxP2MZdPEY3vgvN4QK93ofFW5wlH1Gcqu",
+	"vswPQxuvFwFrSg69Qa7Pmyz793Zk/44J2DYG+JiyPai/qzWSbD1sG7RGwghdwH/SGd+Jy37gxFNKm0Pn",
+	"SnlEyitNXgpzpsuGVjP3v6oOiaPDna1mNU2p5qNgb2cJloH73MDO2pxv1c17oFEA8/24fR4Q88WsPb/t",
+	"OLC/IwfWcvq6HYfP5CnsigYubBpvbmJIgPn9GHK9vJOTMOHv5CRTW9+H09pwrRbAJowLyJhB1d5auv5K",
+	"GlyrVjcXq0TnjD207KW5/ou9k54tX+29oC0NJu1vJJYYNjUe3iNL+fdpG1l86iJ+b1/9yLbRe3c56tvM",
+	"elelFtK0GqitKfTKxbEqE8obZx+XunqzvM0S/Sgl38zFi3DN7KWbWlQuocnCdsOVNJYfUAjDM+DGXvR8",
+	"QtPNg7HQN/bcVrvlG5W6MpiwdTMDQ0FWIKY2ON0JOfd9mOpgCi5PL5Y99nISlCFTbfCDAjskarQRv6C8",
+	"HPrNllIls1J6rl8qjes3SmuFoL9LWrvK2ZCoLy9XdvztyqcrTEnxBp9YDih/THuv+c5tOX+pKJOX0Io2",
+	"2ZnJ5sbea6nsTAlXdIryh5QKFa8mtZksK1JuwChGRiCSrEgxjX2Pj3SQk8HjfF2P3hMyV2WpvqJBB1tv",
+	"HNtpgO2q2bFPGy6kHQO37YWAug/2JFd9sA792R/kIrf94cc3xH//dyBVb7h0kofd/eX0JsRnnlhAlYQB",
+	"KrvbcJkhnWVCoP4L/0xk3W//BX8J8p1zFqtJVZNotsCyPUcfmrQ6DNsCftbq7LN2Q5RUJsXMT6uDCfjm",
+	"AReQK5kWiYUXpn4dawhlJuzu5zzelOg1mD5kkqUwYhkTiZ3DCSoukilqo5iRyjaX/JwxBM54Fc4v1WlD",
+	"ZUM9gVvfZ+tld+GjwgJyPLUJdTmgroAOjH60aaHNkVuqvLC0/BMb+porHPMHtALqRDeP/xsAAP//",
 }
 
 // decodeSpec returns the embedded OpenAPI spec as raw JSON bytes,

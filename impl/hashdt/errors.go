@@ -21,14 +21,14 @@ type row struct {
 const (
 	linkless = "The cardholder, wallet or card is unknown, or they are not linked."
 	reused   = "The x-request-id was used with other parameters."
-	internal = "The server made a mistake."
+	internal = "Internal server error."
 	refused  = "The PIN is not accepted." // codes of PINs: no operation of this contract takes one
 )
 
 // rows is the contract's error table.
 var rows = map[pin.Code]row{
 	pin.Internal:       {http.StatusInternalServerError, internal},
-	pin.Unavailable:    {http.StatusServiceUnavailable, "The service cannot do its work at the moment. Please try again."},
+	pin.Unavailable:    {http.StatusServiceUnavailable, "The service is temporarily unavailable. Please try again."},
 	pin.Unauthorized:   {http.StatusUnauthorized, "The x-api-key is not known."},
 	pin.Forbidden:      {http.StatusForbidden, "The x-product-id is not a product of this client."},
 	pin.NotFound:       {http.StatusNotFound, linkless},
@@ -38,7 +38,7 @@ var rows = map[pin.Code]row{
 	pin.Blocked:        {http.StatusBadRequest, "The PIN is blocked; use resetpin."},
 	pin.ReplayOther:    {http.StatusConflict, reused},
 	pin.ReplayChanged:  {http.StatusConflict, reused},
-	pin.ReplayUnderway: {http.StatusConflict, "The first request with this x-request-id has not ended."},
+	pin.ReplayUnderway: {http.StatusConflict, "The first request with this x-request-id is still in progress."},
 	pin.Conflict:       {http.StatusConflict, "The URL of this x-request-id can no longer be made; use another x-request-id."},
 	pin.Duplicate:      {http.StatusConflict, reused},
 	pin.InvalidField:   {http.StatusBadRequest, refused},
@@ -89,9 +89,9 @@ func sentence(b contract.Broken) string {
 	v := b[0]
 	switch b.Status() {
 	case http.StatusNotFound:
-		return "There is nothing at this path."
+		return "No such endpoint."
 	case http.StatusMethodNotAllowed:
-		return "This path does not take that method."
+		return "Method not allowed."
 	}
 	if v.Label == "" {
 		return "The request breaks the contract."

@@ -23,13 +23,13 @@ type row struct {
 // Rows that are not the vault's.
 var (
 	expired  = row{http.StatusGone, "expired", "This link has expired.", "expired"}
-	unusable = row{http.StatusNotFound, "unusable", "This link does not serve.", "unusable"}
+	unusable = row{http.StatusNotFound, "unusable", "This link is not valid.", "unusable"}
 )
 
 // problems are the replies to what the vault reports.
 var problems = map[pin.Code]row{
-	pin.Internal:       {http.StatusInternalServerError, "internal", "The server made a mistake.", "unavailable"},
-	pin.Unavailable:    {http.StatusServiceUnavailable, "unavailable", "The service cannot do its work at the moment. Please try again.", "unavailable"},
+	pin.Internal:       {http.StatusInternalServerError, "internal", "Internal server error.", "unavailable"},
+	pin.Unavailable:    {http.StatusServiceUnavailable, "unavailable", "The service is temporarily unavailable. Please try again.", "unavailable"},
 	pin.InvalidPIN:     {http.StatusUnprocessableEntity, "invalid_pin", "A PIN has 4 to 12 digits.", "unusable"},
 	pin.PINLength:      {http.StatusUnprocessableEntity, "pin_length", "The program does not allow PINs of this length.", "unusable"},
 	pin.WeakPIN:        {http.StatusUnprocessableEntity, "weak_pin", "The program does not allow PINs that are easy to guess.", "unusable"},
@@ -56,8 +56,8 @@ var problems = map[pin.Code]row{
 // breaches are the replies to requests that break the contract, by [contract.Broken.Status].
 var breaches = map[int]row{
 	http.StatusBadRequest:            {http.StatusBadRequest, "invalid_request", "The request breaks the contract.", "unusable"},
-	http.StatusNotFound:              {http.StatusNotFound, "not_found", "There is nothing at this path.", "unusable"},
-	http.StatusMethodNotAllowed:      {http.StatusMethodNotAllowed, "method_not_allowed", "This path does not take that method.", "unusable"},
+	http.StatusNotFound:              {http.StatusNotFound, "not_found", "No such endpoint.", "unusable"},
+	http.StatusMethodNotAllowed:      {http.StatusMethodNotAllowed, "method_not_allowed", "Method not allowed.", "unusable"},
 	http.StatusRequestEntityTooLarge: {http.StatusRequestEntityTooLarge, "too_large", "The body is too large.", "unusable"},
 	http.StatusUnsupportedMediaType:  {http.StatusUnsupportedMediaType, "unsupported_media_type", "The body has a type or an encoding that is not documented.", "unusable"},
 }
@@ -123,7 +123,7 @@ func fieldErrors(b contract.Broken) *[]common.FieldError {
 func detail(v contract.Violation) string {
 	switch v.Rule {
 	case contract.RuleAdditionalProperties:
-		return "The body has a member that the contract does not know."
+		return "The body has an unknown member."
 	case contract.RuleRequired, contract.RuleNull:
 		return v.Label + " is required."
 	case contract.RuleMaxLength:

@@ -109,12 +109,12 @@ type row struct {
 // faults is the error table of our own pages; broken, that of requests that break the contract.
 var (
 	faults = map[pin.Code]row{
-		pin.Unavailable: {http.StatusServiceUnavailable, "unavailable", "The service cannot do its work at the moment. Please try again."},
-		pin.Internal:    {http.StatusInternalServerError, "internal", "The server made a mistake."},
+		pin.Unavailable: {http.StatusServiceUnavailable, "unavailable", "The service is temporarily unavailable. Please try again."},
+		pin.Internal:    {http.StatusInternalServerError, "internal", "Internal server error."},
 	}
 	broken = map[int]row{
-		http.StatusNotFound:              {http.StatusNotFound, "not_found", "There is nothing at this path."},
-		http.StatusMethodNotAllowed:      {http.StatusMethodNotAllowed, "method_not_allowed", "This path does not take that method."},
+		http.StatusNotFound:              {http.StatusNotFound, "not_found", "No such endpoint."},
+		http.StatusMethodNotAllowed:      {http.StatusMethodNotAllowed, "method_not_allowed", "Method not allowed."},
 		http.StatusRequestEntityTooLarge: {http.StatusRequestEntityTooLarge, "too_large", "The body is too large."},
 		http.StatusUnsupportedMediaType:  {http.StatusUnsupportedMediaType, "unsupported_media_type", "The body has a type or an encoding that is not documented."},
 		http.StatusBadRequest:            {http.StatusBadRequest, "invalid_request", "The request breaks the contract."},
