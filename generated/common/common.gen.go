@@ -145,11 +145,11 @@ type Health struct {
 	// Failing What does not answer.
 	Failing *[]string `json:"failing,omitempty"`
 
-	// Status `ok`, or `unavailable` when the server cannot do its work.
+	// Status `ok`, or `unavailable` when the server is not ready.
 	Status HealthStatus `json:"status"`
 }
 
-// HealthStatus `ok`, or `unavailable` when the server cannot do its work.
+// HealthStatus `ok`, or `unavailable` when the server is not ready.
 type HealthStatus string
 
 // JWKSet A JWK set (RFC 7517).
@@ -166,7 +166,7 @@ type Problem struct {
 	// Errors What is wrong with the request, field by field.
 	Errors *[]FieldError `json:"errors,omitempty"`
 
-	// RemainingTries Where a try was taken, how many remain.
+	// RemainingTries Where a try was used up, how many are left.
 	RemainingTries *int32 `json:"remainingTries,omitempty"`
 
 	// Status The HTTP status.
@@ -244,13 +244,13 @@ type ServerInterface interface {
 	// IssueToken Get a bearer token
 	// (POST /oauth2/token)
 	IssueToken(c *gin.Context)
-	// GetReadiness Can the server do its work?
+	// GetReadiness Is the server ready?
 	// (GET /readyz)
 	GetReadiness(c *gin.Context)
 	// GetSandboxFixtures The sandbox's clients and cards
 	// (GET /sandbox/fixtures)
 	GetSandboxFixtures(c *gin.Context)
-	// ResetSandbox Put the sandbox back
+	// ResetSandbox Reset the sandbox
 	// (POST /sandbox/reset)
 	ResetSandbox(c *gin.Context)
 }
@@ -714,13 +714,13 @@ type StrictServerInterface interface {
 	// IssueToken Get a bearer token
 	// (POST /oauth2/token)
 	IssueToken(ctx context.Context, request IssueTokenRequestObject) (IssueTokenResponseObject, error)
-	// GetReadiness Can the server do its work?
+	// GetReadiness Is the server ready?
 	// (GET /readyz)
 	GetReadiness(ctx context.Context, request GetReadinessRequestObject) (GetReadinessResponseObject, error)
 	// GetSandboxFixtures The sandbox's clients and cards
 	// (GET /sandbox/fixtures)
 	GetSandboxFixtures(ctx context.Context, request GetSandboxFixturesRequestObject) (GetSandboxFixturesResponseObject, error)
-	// ResetSandbox Put the sandbox back
+	// ResetSandbox Reset the sandbox
 	// (POST /sandbox/reset)
 	ResetSandbox(ctx context.Context, request ResetSandboxRequestObject) (ResetSandboxResponseObject, error)
 }
@@ -942,69 +942,70 @@ func (sh *strictHandler) ResetSandbox(ctx *gin.Context) {
 // const string: with thousands of chunks the chained `+` fold is several
 // times slower for the Go compiler than parsing a slice literal.
 var swaggerSpec = []string{
-	"zFt7c9s4kv8qXbytyk6Welh+xUpNXWmyzmwyc44r9k2mKvJZENkSEZMAFwAtKyl996sGQIqUKCXOY+78",
-	"l/gCun/97oY/BZHMcilQGB0MPwX4wLI8Rfv7Wt6heIv/LlAbutZFljG1DIbBdYKgmYin8uGJBq51gQqi",
-	"lKMwQRjcs7RA+sDdueVxMAzcSx3/VRCWDzVGCs3WCx1/Pwzmiglza5Y5BsPyo0hhjMJwlupgtVqFgUKd",
-	"S6Ed3f+FJpHxhTSjNJULjC0pUhiibvgpYHme8ogZLkUvV3KaYvaPD1qKTfYzu0xnoaSYN9n/5/nv59fn",
-	"DU5lTOS5T26FNLfM7x0G2jBT6GB41D8OA8NNihZBriFnJoFYogYhDRh2h2ASZsAt0w3CwCgW4SvCr9/v",
-	"HE1nZ4PZ4fHp6fTwKGYn7DDCs8FZ3Mc+Hp0ennT6/Vn/5JSx/pSd9QfT007/gNZw0LGpLMxwmjJxF6zC",
-	"4KGj1pL16Fy7N4PQM1JnVbHFLzIm7t3X9zJlhhMv74NeSeYNyUJHCWaMlv2bwlkwDP6jt9axnnuqe5cO",
-	"eSe+GHWkeE4i8dplocEHro0OYcFNAtIkqDw0mrBJkMWorKisoOnH9kL+AwesKVdOmF2CIOCKNMSoAuuk",
-	"e9C0UVzMichVGFxI81IW4jH69M1YXEiTcDGHBBV2gzW8lu2XHNP4XCmpLB1xzOkrll4qmaMynPR4xlKN",
-	"m6u+EQgz+tjBMlXI7rRFh/hSLDKETl5bhqA1jKftIGuWIXABC6mcbDbgCwO72/bHI8iZYhkaVE80CJZh",
-	"CAxeX725gFxyYVABF0Za0qYyXoYglb244yIGOQOFM1QoIm85XFszEq00cLFNwDsC1q7o8OCWfBRFRopN",
-	"uhKEwb8LVMtK44IwIFKCm5YtVJFiO0T0xNNYAt5C5Kquk++J4hI6v3ZYymG9u5x+wMjQ7i/5gylUKa5t",
-	"IZUO23lRDdNlJW9gIoaIqdjeJUFsa4B9vFvTdt13prVFbJPAF3Zra+gmQa7Wgq3DtP7as/CjqFnHl5bd",
-	"N4RUkhJ6gNok8y9kqUkeaaVXhhkkJSf11KjuUW0LZcZ4yl2A2tRsZtbBhQm9cJ9zg5lucXHrQKEUW9J1",
-	"Gbg2V57Iu4k1xEkh2D3jKZumOIFFgqJGKkRM0M6xBG40uYa7umnJuyAMat+3mNMGzp6cNnhfv/vtCs0j",
-	"4R3B63e/gUYDf3/78gWcHh+c/rSN7x0ud9gTPWkA+iiFa4K9wardtI3RMlI8jlOrCgsUBmwy4/g9Ozpu",
-	"49dlMm38+tj2RIM2JLG1l2DGoKLX/uc963y8vfnH39rcL1Kg0jsUlWtPW+kCwKcnoXfM06X70UB8X1Ct",
-	"BccW3VaYMS64mF8rjnpXXGBg1BIWzEeVEBK5gIyJJbjviZiZVBmzCawwhwPKndgDz0jJD47DIOPCXfQr",
-	"GiiszVHtszCC+1/X15fgXti/zfHZWW2fo37rTj7v3CNXit8MNFJeE2FrAK2y0dYA5+T1RIN9LYR3hy/c",
-	"z07OFCkfsbCpL/3OGevMbj4NVp3q92H94uCkdjFYtWqWu7GVW6QLttQwqSW+k+cwIQWfgME01SXrGljO",
-	"lPl8PLZPSzAr8YXOaNb4tFmuLaa+JlcbCXgzKkwyAGtAznhPTo/OQjjuDlosGMtNtmXkViBq666Yi3uW",
-	"8vi2LAjC6k5V0pU3bDHmHHdhEqn4R6y9VQhd5LlUBv2btx6w8nMdSXvtIsStozQMDGa5VEzxdHn7qJDg",
-	"FtgJd6123YjvlmKolZHPgcc2B3J1J2SMcqMMye9YS/yFaR4BF9ogi1vc5rrUbQPePaZa2X6bsYffUcwp",
-	"IzgYPGtaxHj8MOh3xuOH0/Obp9vqTrVXyqaYrqthHq8zoqqe3kuFe2mDksHxybdSUhXtVL8LzQ2/RxcB",
-	"V81Cfiul2C7sJ03qTo6+mrjaxrZ+km0UXNFtDUzfYUyeKgSNVJsYtLFH54xSUfgnzliRmiGwNF3XlI76",
-	"sqqsUX18MPhqsh2hmypfY2aP3rtuyKMToikyhQqM9CVUU8dZFKHWt/ZpC4AoYqptmAbmF+q28retGfiQ",
-	"c4X6lrcuG0kRfyYEPjuxYa8KggetwbZd8O9KIVq+rOHHsj380Qu3e4PNLxXfpXN1dz7vyhrgNvZq4FOy",
-	"sS37la1wZ3IHh9owQcUdah5jo9TXIAXgPaqlz9yHkNhyJWzog7bu0fjE1+n+PSo+W9LNjJ6GYyFtEuEq",
-	"zdAm/jNflHahnmxQBU2ljSwUyIWA0eUrTUmgo3yKMbjCXMruWIzF06cjH29sn6X79CnUOyNktpqsljI2",
-	"q7wwuXxzdQ09SXFq0LM3JzDn90jsIvzdx9RoKxKEY7GOsEfdo598/6kZH7grdUglqRJqRgnak1ZzTaEu",
-	"jLxucTKN1++uQfO5wHgs7MLnV4PjE5+T90+e/RQ6MTh+iNaEQKK9/aZVzS5nFmHPA0ulQEJZYRxTlV++",
-	"lpBJjoWjAUVsOyvlx3IhnsMoiqRmT9Yi5loXBO7o8pXrS9IPW/A4adhERpMYrivLqVZ2tSb50jJzIQq4",
-	"CWHyaexi9jgYwngjzRgHq0nZ6xPoVyEQxoIJKMSdIEVx74bAfL3g5UGEM1B4L8l/u5e6cE5a7dQEU01s",
-	"wWRXu25iRTAWti5yZLCy0nFJo+f9VUzpCmXJSwJglKYQMcomyXVMKRHOkcJGF85Z5HipaSbM0ZAaCFy4",
-	"G8/BJFIjTHEmFdKOS5hLGfvdrpwt2Z3KylobRjmWI3LSKXvmEydpsjiMbWErZ2Rwc8UyHZZdn9DZb9Xv",
-	"CW0ok7OxsGacF9OUR12Y/Hp+DT2/cq804gmkXBvtLL7WrXFScKtevrrQYWl/5QIKNZoJ5IX/eCymLLoj",
-	"05hxpY2DYkgsAwBUiQ3Yv+ZooPGKFz+0Tg+q5QqVQieGdez8eTvfoBeqfX9urld75lb+uXU/SIzJh73e",
-	"weC02+/2uwfDZ/1n/YYPGotgPQS45OIPyiZCWJA3JTmsnbJOmCLnf49KOz9+QItSIJI5CpbzYBgcdvvd",
-	"Q1dSJTZG91J+jx/p17wtCxytTTMl62Gu65srSdHHO54ujMidCrm2HIpolApYs7HziF/R/M7vUaDWwcb8",
-	"ZdDv72mRt41aWGrTgfqMZWRv1UYsZa0cyDsX7L6st+47by2tdbtDl/A86h/vWqZirLc1VbI0YFQobpbB",
-	"8P1NWKP+VRNXy99/kuTZXFO091TZeUmpHx8Wd3qn4MqGExQiRgWLhEdke1xXPoHPhbYe3UfrZlNrS3g2",
-	"UfwNl99BemWLbM3+G2GprYvPvfT+Znt45JpdXy5R3+zbMTi6Q0pjzA+S66X1jk4SvjHbyJFqIm4kLE1J",
-	"Vxl0Ltuq052pSb32r2Umpllgfj5NGYv2PGUdy1sykK51XU09ekVe8NqnrL594KaEOxXoobNYLDpEUKdQ",
-	"KQqKrPGmRtV47mRca745gb2QDVyc86yr2+enxmEQM8OmTGNnLgXuUpSSrF6jo1CWsx3aoWNHkxvuS7h5",
-	"Zdkw+YEz8ZxpvZDKKy5VB50pLqWbU9YoAvtsq2itRgQJazrcv2R6X5VlQSalGCpklQEqNG3D91Ej8ftq",
-	"gucFam3n81+iKs7Jdmzt/2hNsSbVmS47U7K6Jje1SVNprNWU8YuVeQ1izoUeuqrM0u22tmDE/3+PcOyi",
-	"/4tDQhPx9sBgibBVKhQipahsEmxr8oVNhxo1Z4HNIwOrbw6e+5SjHK2HTQLr8mn2ZAJcvk6mv0b8DX/9",
-	"8r8/vjq44K/PunjY70aDVEyzl/34z9dps6MwPDzp99sl0Gx5lK2MzcMj9XMYjZg3DHyY+fPiY/zuj+Xv",
-	"f14k0+wtnx7OT1rumWjwx4co+6NvNXcjSWjwebNXs8tquwxeZdP5/xyzfQw9VtV9g68trV2372qSecGi",
-	"BDsvqLqQLYc4JkJ2tJEKJ835wsFPe0/JlE2u8uu2NtfKJmKPNYv90fWNSJfQUsKV6XBcF7efh+yaTuyP",
-	"mtc7AqUbdG9qVrlVc97xWEfmh5ath4GAteWF3hq3Z0MW+4NHYv/I7GsfAD6g7I/obxrdHlsG22aqkTBF",
-	"F+2/aI/vhLIfDvGYMuayvaQ8IdUBJC+FBdNV16kd/a8qQcLg+NEms5mj1JNRsGepBEvBPW6BszGT2/Tx",
-	"ftGgXOb7oT1yFG0ec7EIHD4Sga2EvmnH5WNyE/aNFhR2jSJ3AVKu+f0Aud46QaOQRYkt7cvdunCtllzM",
-	"gc0ZF5Bgmuvu3sL1V1LiRq26u1QlVjP20LGn3IbPDs4Gtnil3Hy5p7Wk/RHCisi2tsNbZDH/Pk0jS09T",
-	"ym/trR/ZNLI7fKtlP1avhTSdFm4bOr1x0qsOQnVE7P1aXW/Wh0+CH6Xnu1G8cFodL5+Xp54rnZeF9QVK",
-	"GosHFMLwFLixJzP3afgL1jh9Vjt2trPxttnd3qnbtTmCLZ8ZGAq3AjG2YepOyIVvxtQnSXA5ulj3xKm+",
-	"i1Jkqgu+qQ9SpMtWM/EvVAc6v9lY6izWMNs+CBo2T4E2akF//rNx/LIlV18fiOz5E5FfrjMVxzs8YzVN",
-	"/DH9vfZzstWspKZIXkIbmmTHHLs7ey+lcuOf8vAApQ+xLVK4O8NcbW8fZSym4q+wZ6fsU1bE3IBRjKeh",
-	"b/SRDnKye1xs69JbIuiqqtg3tOho70lhO6+0zTU7o+nChbRz264d4zddsWe73ik1MGWRd7s/yFnu+/eN",
-	"b0gG/H9z1P3i2l0e9w/r/8bhHA6PsOW8K/hOWyYzO468TJF2NGrpAvdf+B8e2378L/gnju+fxpBW1Y3E",
-	"alirUVZNO3rQpuTl8K2k0tqj73vbwUosoyLzs+ZyP99S4AJyJeMisuuFQaHSYBj0rF1UKbI7ZLO6qchr",
-	"8QaQShbDlKVMRHYuJ6jqiBLURjEjlW05WT88LEPXKtxc55f6BKL2QTOt2/7OVtHuwEYNAvI7jQFzNV+u",
-	"LV0CvbLJok2eO6o6dbT+Txl6miuc8Qe0AuoFN6v/DQAA//8=",
+	"zDtpc9s4ln/lFXeqMp2hDstXrFTXljvj9DiddVyxt9NVkdeCyCcRbQrQAKBlJaX/vvVwUKREKXaO3s2X",
+	"UCTw8O4T/hwlcjqTAoXRUf9zhA9sOsvRPl/LOxTv8d8FakO/dTGdMrWI+tF1hqCZSEfy4ZkGrnWBCpKc",
+	"ozBRHN2zvEDa4N7c8jTqR25Ry++K4vBRY6LQbCxo+fdxNFFMmFuzmGHUD5sShSkKw1muo+VyGUcK9UwK",
+	"7fD+LzSZTC+kOc1zOcfUoiKFIez6nyM2m+U8YYZL0ZkpOcpx+o8/tRTr5E8tmNZcSTGpk//Ps7dn12c1",
+	"SmVK6Lktt0KaW+bPjiNtmCl01D/oHsaR4SanlQ5HENKAX9mO4sgoluA5savbbR2Mxie98f7h8fFo/yBl",
+	"R2w/wZPeSdrFLh4c7x+1ut1x9+iYse6InXR7o+NWd49gOE6xkSxMf5QzcRct4+ihpVaC9My4diuj2ONd",
+	"pUyx+S8yJWLd7nuZM8MJ9Y9RJ6B5Q6zXSYZTRmD/pnAc9aP/6KxUquO+6s6lY7STVoo6UXxGEvDKNGMm",
+	"A3zg2ugYRoWxjJlzk4HJuAaHH3EoQ5aisvKx0qWHTXBuvQaTMQMmwM+YJhDECK5ILYwqsEqAZ502iosJ",
+	"obqMowtpXstCPEWJvpkjF9JkXEwgQ4XtaMVkS/Zrjnl6ppRUFo805bSL5ZdKzlAZTso7ZrnGdajvBMKY",
+	"Nju2jBSyO225Q3QplhjizqwChlhrGM+bmazZFIELmEuVWsausS+O7Gmbm09hxhSbokH1TINgU4yBwZur",
+	"dxcwk1wYVMCFkRa1kUwXMUhlf9xxkYIcg8IxKhQJOkq4BsPuUDTiwMUmAh+IsRai4we36KMopqTepCtR",
+	"HP27QLUoNS6KI0Ilumk4QhU5NrOIvngcA8MbkFxWdfIjYRxY52HHQQ6r0+XoT0wMnf6aP5hCBXFtCil4",
+	"aec6NYwWpbyBiRQSplL7lgSxqQH283ZN2/bemdYGsnUEX9mjvZkjVyvBVtm02u1J+FHYrIJKw+lrQgqo",
+	"xJ5BTZL5F7LcZE+00ivDDJKSk3pqVPeoNoUyZjznLiqtazYzkErULrIIPXfbucGpbnBxq3ChFFvQ7xCt",
+	"1iEP5d3QGuKwEOye8ZyNchzCPENRQZVskU5WyNJF1ajkXRRHlZ0NhrTGYY9IE2PffPjtCs0TGXsKbz78",
+	"BhoN/P3961dwfLh3/NMmZ+9wscWS6EuNlU9StTqb10i1hzYRGmLE0yi1SjBHYcDmLo7ek4PDJnpd4tJE",
+	"r49qzzRoQxJb+QdmDCpa9j8fWevT7c0//tbkeJFClN6iolx73ILxg09PYu+SRwv3UOP4rnBaCYsNWq1w",
+	"yrjgYnKtOOptEYGBUQuYMw2FxhSKWQyZnMOUiQUwhZDj2MbIsVRTZnNWYfZ7lD+xBz4lRd87jKMpF+5H",
+	"t8SDgtoE1S77Ipb/6/r6EtyC3cccnpxUzjnoNp7kU80dsqXozUAjZTUJNobPMiNtDG9OZs802GUxfNh/",
+	"5R5bM6ZIAYmEdZ3ptk5Ya3zzubdslc/71R97R5UfvWWjdrkXG5lFPmcLDcNK8jt8CUNS8iEYzHMdSNfA",
+	"ZkyZL0dj+zUwsxRf7AxnxZ8m67X109dkaqcC3p0WJuuBNSJnwEfHBycxHLZ7DVaM4ZBNGTkIhG3VHXNx",
+	"z3Ke3oaiIC7flFVceGHrL+e8C5NJxT9hZVUhdDGbSWXQr7z1DAvbdSLtbxcfbh2mcWRwOpOKKZ4vbp8U",
+	"FhyAreyulKtr0d1iDJXK8SXw1GZArtSEKaPMaIrke6wl/sI0T4ALbZClDa5zVd02Md59pvLY7p2yh7co",
+	"JpQP7PVe1C1iMHjodVuDwcPx2c3zTXWn+itnI8xXBTBPV/lQWULvxMItWsOkd3j0rZiUdTqV7EJzw+/R",
+	"RcFlvXbfSCg2a/lhHbujg69GrnKwrZ5kEwZX9FoD03eYkqeKQSNVJgZt/NEzRoko/BPHrMhNnwr1VUXp",
+	"sA81ZQXrw73eV6PtEF1X+QoxO/TeNUCenBSNkClUYKQvoOo6zpIEtb61XxsYiCKlyoZpYB5Qu5G+Tc3A",
+	"hxlXqG95I9hEivQLIfDFkQ17ZRDcawy2zYL/EIRo6bKGn8rm8EcLbncGm19KuoNzdW++7MpqzK2dVeNP",
+	"IGNT9ktb347lFgrxHtUiJOYZ0zBCzVOs1/y6D5mtU+KaKmjrGY3Pe53a36Pi4wW9nNLXeCCkzR9ciRkD",
+	"NxrGvhptQzXPoNKZahpZKJBzAaeX55pyQIf0CFNwFbmU7YEYiOfPT32osQ2W9vPnUG2JkMVqMlhK2Kze",
+	"wvDy3dU1dCSFqF7HvhzChN+jBikQ/u7DabIRBOKBWAXXg/bBT7FLSeuhgbsah7SRSqB6gKAzCZrrBrXh",
+	"1KsVJ6t48+EaNJ8ITAfCAj676h0e+ZS8e/TipxhsnLTkEKoZ8YiOliJfhIPLgl2OLZcdHcRjhWlKxX1Y",
+	"QGJmA+EwQJHahkrYJufiJZwmidTs2UrAXOuCWHt6eW77KPbBVjtOFjaD0SSE69JkSsiuxCQnGlIWwoCb",
+	"GIafBy5YD6I+DNbyi0G0HHpOE9EOCvFgIJiAQtwJUhO3NgbmiwUvDUKcgcJ7SY478OKMtN0pCeaayILh",
+	"ti7d0ApgIGxR5NBgocxx2aKn/TylPIXS4wUx4DTPIWGURpLPGFEGPEOKF204Y4mjpaKXMEFDSiBw7l68",
+	"BGQq52hFbQurhRO/P+7KmZI9KhiuNoyyK4flsBUa5EMnajI4TG1ZK8dkbxPFpjoO3Z7YmW/Z54ltEJPj",
+	"gbBWPCtGOU/aMPz17Bo6HnIn2PAQcq6NdgZf6dI4MTiol+cXOg7mFwAo1GiGYP/T7igyizFX2jhG9Ile",
+	"AIAynwH7rz4EqC3xwofGOUEJrlA5tFJYhcyfN9MMWlCe+3MdXuWbg/xz43mQGTPrdzp7veN2t91t7/Vf",
+	"dF90a/5nQJ475wn6qEzlM0WNGUsyhF67S9mzoqhPsHS/05nP521mP7elmnT8Xt15e/7q7OLqrEV7VnVd",
+	"dMnF75SYxDAn70yCLZ066IwpiiP3qLQLCXuEKO2XMxRsxqN+tN/utvdddZbZcN/J+T1+oqdJU0J5ujL2",
+	"nOyRuVAyU5ICmXV4BKANrzJM7mwnqLRHCpCUWVhjtCOOX9G85fcoUOtobYLT63Z39NubhjX24PqU5tS+",
+	"qgxpQukdyTsXOx/XqPdtvIY+vT2hTTw96B5uA1MS1tmYS1kcMCkUN4uo//EmrmB/Xuetpe8/KUtgE03J",
+	"g8fqhtIrZ8ZRP3orWQojljORODndATdughB088/5nd4q4NDngkKkqGCe8cRPYIIz4hOhbSzxWUK9l7Yh",
+	"YJub/oaL7yDh0JlbseidsNhWRewWfbzZnFm5Htvjpe57jFvmVXdIiZX5QbK/tPJ0kvCd4FpuVlGDWqK0",
+	"pg0VMHUdKNP5mWwqlbcmS9VGRCVXMvVq98uJ00A0Z06r/ILrhrSobV1qXcfOyTtf+wzadzPc4HKrcj20",
+	"5vN5i1BqFSpHQfE+Xde2CtWtKdear8+AL2SNM84BV1Xxy3PrOEqZYSOmsTWRArcpUUCrU2twhOq6RSe0",
+	"pMlQrbk/YV9C6N/8wKn8jGk9l8orNRUrrREupBuaVjAC+22jhi7nFRmrO+y/5P5AWSVGUylFXyErjVOh",
+	"aRr/n9bS0a9GeFKg1vaGwGNUxTnglm1FPFlTrFG1RovWiOyuTk1l7BXMtRx5PlqZV0yccaH7rlK0eLuj",
+	"LTPS/7+XSLbh/+hwUed4c9CwSNjKGQqRU1Q3GTb1HOO6S03qg8n6/YXlNwfWXcoR5vxxHcGqfOotoggX",
+	"b7LRrwl/x9+8/u9P53sX/M1JG/e77aSXi9H0dTf9401eb3D094+63WYJ1DswobOyfp+leimkFg/7kQ80",
+	"f1x8Sj/8vnj7x0U2mr7no/3JUcM7k/R+/zOZ/t61mruWQNTovNmp2aEDEIJX6IH/n/NsF0FPVXXfb2xK",
+	"i1fdxIpkXlFh03pFFYpsuFEyFLKljVQ4rI879n7aeWUn9NzC7qau29ImaU81i93R9Z3IF9BQWlKqHAYi",
+	"VYn7Cc22ecnuwHm9JVa6wfu6coWj6hOYp/oyP0ptvJwErCk59Aa5Oa2y7N97IvufmIDtYoCPKbuD+rta",
+	"G8pW07a9aySM0AX8R53xnbjsx1U8pbQ59L2UR6S8EOWlMGe6bIc1c/+rKpQ4Onyy1aynKdV8FOzdLsFy",
+	"cJ8b2FmbEq67eQ80CmC+H7fPA2K+zLXntx0H9p/IgY2cvm7H4TN5CruigQvbhqPbGBJgfj+GXK9u9CRM",
+	"+Bs9SWYr/3BaG67VAtiEcQE5M6jaO4vaX0mDa3Xs7jJ2yh5a9spd/8XeSa9W2J4b26j2g4yKCzIZTjXm",
+	"9xgKXnsPaUdDS/sbkCVNTU2M98hS/n3aVBafulK8t69+ZJvqvbuM9W2O4KlmIKRpNVBbM4G1i2pVJpQ3",
+	"3D6utPtmdXsm+lFmsZ2LF+Fa20s3JalcepOF7b4raSw/oBCG58CNvVj6iCafB2Ohf1OPb72Dv1XxK8MS",
+	"W40zMBS6BWJqQ96dkHPf3akOy+Dy9GLV9y+nUzky1QY/vLCDq0Y78gvKC6vfbE1VMisF7eZF17h+y7VW",
+	"Xvr7rbXrpQ3p/+rCZ8ff+Hy8UpUUb/G05dD0x7QTm+8BlzOhisJ5Ca1p3GnYDZnMU7LY8jZJTevsvGd7",
+	"W/G1VHYehmu6R9lLSmWSV6faPJkVKTdgFCODEklepJjGvsNIusrJeeB8U9/eEzJXZaNgTdMOdt6WtpMM",
+	"29OzI6s2XEg7wm7bywx1f+5JrvpzHfrGP8jd7vqjlW/IPvzfsFQ968rhHnb3V5OnkB3wxAKqpCtQ2d2G",
+	"yxzpLBPShL/wT1w2Y8Bf8Fcs3zljsppUNYmvsNSKnXm0RghTlmKQyHLVXCTATVYRBo2BPgvNPms3HEpl",
+	"Ukz9pD4g4FsfXMBMybRILLww8exYQyrzeHc3aXlTktfgOiBfi3uCSqMkQ20UM1LZ1pifsYYgHq/D+aU6",
+	"RalsqKefm/tste8uu1RYQI6rNp0vh/MV0EFQSyspm+G3VHlZa/XnRVaOCsf8Aa2AO9HN8n8DAAD//w==",
 }
 
 // decodeSpec returns the embedded OpenAPI spec as raw JSON bytes,

@@ -81,7 +81,7 @@ func TestWhatIsWrongWithTheRequestAsAWhole(t *testing.T) {
 		{"a header that is no text", contract.Broken{{In: contract.InHeader, Rule: contract.RuleCharacters}},
 			`{"code":"INVALID_FIELD_FORMAT","description":"Incorrect value for field header."}`,
 			`{"code":"997","reason":"Reset Pin Retry Counter failed: invalid request"}`},
-		{"a value that cannot be bound", contract.Unbound,
+		{"an invalid value bound", contract.Unbound,
 			`{"code":"INVALID_FIELD_FORMAT","description":"Incorrect value for field body."}`,
 			`{"code":"997","reason":"Reset Pin Retry Counter failed: invalid request"}`},
 	} {

@@ -23,14 +23,14 @@ func (r row) Error() string { return r.message }
 const (
 	linkless = "The cardholder, wallet or card is unknown, or they are not linked."
 	reused   = "The x-request-id was used with other parameters."
-	internal = "The server made a mistake."
+	internal = "Internal server error."
 	refused  = "The PIN is not accepted." // codes of PINs: no operation of this contract takes one
 )
 
 // rows is the contract's error table.
 var rows = pin.MustErrorTable(map[pin.Code]row{
 	pin.Internal:       {status: http.StatusInternalServerError, message: internal},
-	pin.Unavailable:    {status: http.StatusServiceUnavailable, message: "The service cannot do its work at the moment. Please try again."},
+	pin.Unavailable:    {status: http.StatusServiceUnavailable, message: "The service is temporarily unavailable. Please try again."},
 	pin.Unauthorized:   {status: http.StatusUnauthorized, message: "The x-api-key is not known.", challenge: `ApiKey realm="hashdt"`},
 	pin.Forbidden:      {status: http.StatusForbidden, message: "The x-product-id is not a product of this client."},
 	pin.NotFound:       {status: http.StatusNotFound, message: linkless},
@@ -40,7 +40,7 @@ var rows = pin.MustErrorTable(map[pin.Code]row{
 	pin.Blocked:        {status: http.StatusBadRequest, message: "The PIN is blocked; use resetpin."},
 	pin.ReplayOther:    {status: http.StatusConflict, message: reused},
 	pin.ReplayChanged:  {status: http.StatusConflict, message: reused},
-	pin.ReplayUnderway: {status: http.StatusConflict, message: "The first request with this x-request-id has not ended."},
+	pin.ReplayUnderway: {status: http.StatusConflict, message: "The first request with this x-request-id is still in progress."},
 	pin.Conflict:       {status: http.StatusConflict, message: "The URL of this x-request-id can no longer be made; use another x-request-id."},
 	pin.Duplicate:      {status: http.StatusConflict, message: reused},
 	pin.InvalidField:   {status: http.StatusBadRequest, message: refused},
@@ -86,9 +86,9 @@ func sentence(b contract.Broken) string {
 	v := b[0]
 	switch b.Status() {
 	case http.StatusNotFound:
-		return "There is nothing at this path."
+		return "No such endpoint."
 	case http.StatusMethodNotAllowed:
-		return "This path does not take that method."
+		return "Method not allowed."
 	}
 	if v.Label == "" {
 		return "The request breaks the contract."

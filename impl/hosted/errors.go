@@ -19,7 +19,7 @@ type row struct {
 // Rows that are not the vault's.
 var (
 	expired  = row{problem.Row{Status: http.StatusGone, Code: "expired", Title: "This link has expired."}, "expired"}
-	unusable = row{problem.Row{Status: http.StatusNotFound, Code: "unusable", Title: "This link does not serve."}, "unusable"}
+	unusable = row{problem.Row{Status: http.StatusNotFound, Code: "unusable", Title: "This link is not valid."}, "unusable"}
 )
 
 // problems are the replies to what the vault reports.

@@ -62,7 +62,7 @@ func TestEveryCodeOfTheVaultHasAProblem(t *testing.T) {
 func TestOtherErrorsAreFaultsOfOurs(t *testing.T) {
 	failed := failer(t)
 	for _, err := range []error{errors.New(planted), &pin.Error{Code: "unheard-of"}} {
-		require.Equal(t, map[string]any{"type": "about:blank", "title": "The server made a mistake.", "status": 500.0,
+		require.Equal(t, map[string]any{"type": "about:blank", "title": "Internal server error.", "status": 500.0,
 			"code": "internal", "traceId": traceID}, failed(err))
 	}
 }
@@ -75,7 +75,7 @@ func TestFieldOfTheVaultIsNamed(t *testing.T) {
 		want any
 	}{
 		{"a setting that cannot be", &pin.Error{Code: pin.InvalidField, Field: "timeZone"}, []any{map[string]any{
-			"in": "body", "field": "/timeZone", "rule": "value", "detail": "timeZone has a value that cannot be."}}},
+			"in": "body", "field": "/timeZone", "rule": "value", "detail": "timeZone has an invalid value."}}},
 		{"a reference that is taken", &pin.Error{Code: pin.Duplicate, Field: "publicToken"}, []any{map[string]any{
 			"in": "body", "field": "publicToken", "rule": "unique", "detail": "publicToken is taken."}}},
 		{"no field", &pin.Error{Code: pin.Duplicate}, nil},
@@ -148,8 +148,8 @@ func TestDocumentedViolations(t *testing.T) {
 func TestUnroutedRequests(t *testing.T) {
 	api := issuer.New(nil, nil)
 	for broken, want := range map[*contract.Broken]string{
-		&contract.NoRoute:  `{"type":"about:blank","title":"There is no such thing, or not in your reach.","status":404,"code":"not_found","traceId":"` + traceID + `"}`,
-		&contract.NoMethod: `{"type":"about:blank","title":"This path does not take that method.","status":405,"code":"method_not_allowed","traceId":"` + traceID + `"}`,
+		&contract.NoRoute:  `{"type":"about:blank","title":"Not found.","status":404,"code":"not_found","traceId":"` + traceID + `"}`,
+		&contract.NoMethod: `{"type":"about:blank","title":"Method not allowed.","status":405,"code":"method_not_allowed","traceId":"` + traceID + `"}`,
 	} {
 		require.JSONEq(t, want, string(api.Render(failing(), nil, *broken).Body))
 	}
@@ -192,7 +192,7 @@ func TestUnboundRequests(t *testing.T) {
 			w := httptest.NewRecorder()
 			e.ServeHTTP(w, httptest.NewRequest(tc.method, tc.path, strings.NewReader(tc.body)))
 			require.JSONEq(t, `{"type":"about:blank","title":"The request breaks the contract.","status":400,"code":"invalid_request",
-				"traceId":"`+traceID+`","errors":[{"in":"body","field":"","rule":"value","detail":"The body has a value that cannot be."}]}`, w.Body.String())
+				"traceId":"`+traceID+`","errors":[{"in":"body","field":"","rule":"value","detail":"The body has an invalid value."}]}`, w.Body.String())
 			require.Equal(t, []error{contract.Unbound}, failed)
 		})
 	}

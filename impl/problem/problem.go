@@ -30,15 +30,15 @@ func (r Row) Error() string { return r.Code }
 
 // Rows that every table has.
 var (
-	Internal    = Row{Status: http.StatusInternalServerError, Code: "internal", Title: "The server made a mistake."}
-	Unavailable = Row{Status: http.StatusServiceUnavailable, Code: "unavailable", Title: "The service cannot do its work at the moment. Please try again."}
+	Internal    = Row{Status: http.StatusInternalServerError, Code: "internal", Title: "Internal server error."}
+	Unavailable = Row{Status: http.StatusServiceUnavailable, Code: "unavailable", Title: "The service is temporarily unavailable. Please try again."}
 )
 
 // breaches are the replies to requests that break the contract, by [contract.Broken.Status].
 var breaches = map[int]Row{
 	http.StatusBadRequest:            {Status: http.StatusBadRequest, Code: "invalid_request", Title: "The request breaks the contract."},
-	http.StatusNotFound:              {Status: http.StatusNotFound, Code: "not_found", Title: "There is nothing at this path."},
-	http.StatusMethodNotAllowed:      {Status: http.StatusMethodNotAllowed, Code: "method_not_allowed", Title: "This path does not take that method."},
+	http.StatusNotFound:              {Status: http.StatusNotFound, Code: "not_found", Title: "No such endpoint."},
+	http.StatusMethodNotAllowed:      {Status: http.StatusMethodNotAllowed, Code: "method_not_allowed", Title: "Method not allowed."},
 	http.StatusRequestEntityTooLarge: {Status: http.StatusRequestEntityTooLarge, Code: "too_large", Title: "The body is too large."},
 	http.StatusUnsupportedMediaType:  {Status: http.StatusUnsupportedMediaType, Code: "unsupported_media_type", Title: "The body has a type or an encoding that is not documented."},
 }
@@ -76,7 +76,7 @@ var details = map[contract.Rule]string{
 	contract.RuleMaximum:              "must be at most {}.",
 	contract.RuleMinItems:             "must have at least {} items.",
 	contract.RuleMaxItems:             "must have at most {} items.",
-	contract.RulePattern:              "has a wrong form.",
+	contract.RulePattern:              "does not match the required format.",
 	contract.RuleEnum:                 "must be one of the documented values.",
 	contract.RuleFormat:               "must be a valid {}.",
 	contract.RuleOneOf:                "has none of the documented forms.",
@@ -92,7 +92,7 @@ var details = map[contract.Rule]string{
 	contract.RuleRepeated:             "is sent more than once.",
 	contract.RuleAdditionalBody:       "must be empty.",
 	contract.RuleRead:                 "could not be read to its end.",
-	contract.RuleValue:                "has a value that cannot be.",
+	contract.RuleValue:                "has an invalid value.",
 	RuleUnique:                        "is taken.",
 }
 

@@ -38,8 +38,8 @@ var rows = pin.MustErrorTable(map[pin.Code]row{
 	pin.Conflict:       {status: http.StatusConflict, title: "The card was changed by another request. Please try again."},
 	pin.Duplicate:      {status: http.StatusConflict, title: "A card with this PAN exists already."},
 	pin.Blocked:        {status: http.StatusConflict, title: "The PIN is blocked."},
-	pin.ReplayUnderway: {status: http.StatusConflict, title: "The first request with this idempotency key has not ended."},
-	pin.InvalidField:   {status: http.StatusBadRequest, field: "body", title: "The request body has a value that cannot be."},
+	pin.ReplayUnderway: {status: http.StatusConflict, title: "The first request with this idempotency key is still in progress."},
+	pin.InvalidField:   {status: http.StatusBadRequest, field: "body", title: "The request body has an invalid value."},
 	pin.InvalidPIN:     {status: http.StatusBadRequest, field: "pin", title: "The pin field must be a PIN."},
 	pin.PINLength:      {status: http.StatusBadRequest, field: "pin", title: "The program does not allow a PIN of this length."},
 	pin.WeakPIN:        {status: http.StatusBadRequest, field: "pin", title: "The program's PIN policy refuses a PIN that is easily guessed."},
@@ -145,13 +145,13 @@ func sentence(name string, v contract.Violation) string {
 	}
 	switch {
 	case v.Rule == contract.RuleAdditionalProperties:
-		return "The request body has a member that the contract does not know."
+		return "The request body has an unknown member."
 	case name == "body" && v.Rule == contract.RuleRequired:
 		return "The request body is required."
 	case name == "body" && v.Rule == contract.RuleType:
 		return "The request body must be a JSON object."
 	case name == "body" && v.Rule == contract.RuleValue:
-		return "The request body has a value that cannot be."
+		return "The request body has an invalid value."
 	case name == "body":
 		return "The request body is not valid JSON."
 	}

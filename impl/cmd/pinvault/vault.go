@@ -85,7 +85,7 @@ func told(err error, as words) error {
 	case ok:
 		return errors.New(strings.ReplaceAll(says, "{}", field))
 	case code == pin.InvalidField:
-		return errors.New(flagNamed(field) + " has a value that cannot be")
+		return errors.New(flagNamed(field) + " has an invalid value")
 	case code == pin.Conflict:
 		return errors.New("somebody else changed it meanwhile; please try again")
 	}

@@ -150,7 +150,7 @@ func TestConfigurationFile(t *testing.T) { //nolint:paralleltest // its cases se
 		{"an unknown name with others inside", `{"log": {"level": "DEBUG"}}`, "", "", 0, `"log"`},
 		{"another configuration file", `{"config": "other.json"}`, "", "", 0, `"config"`},
 		{"a name twice", `{"log-level": "DEBUG", "logLevel": "INFO"}`, "", "", 0, `"logLevel" twice`},
-		{"a value that cannot be", `{"log-level": "LOUD"}`, "", "", 0, "log-level"},
+		{"an invalid value", `{"log-level": "LOUD"}`, "", "", 0, "log-level"},
 		{"no object", `[]`, "", "", 0, "not one JSON object"},
 		{"nothing", ``, "", "", 0, "not one JSON object"},
 		{"broken JSON", `{"log-level": `, "", "", 0, "not valid JSON"},
