@@ -81,7 +81,7 @@ var details = map[contract.Rule]string{
 	contract.RuleFormat:               "must be a valid {}.",
 	contract.RuleOneOf:                "has none of the documented forms.",
 	contract.RuleAnyOf:                "has none of the documented forms.",
-	contract.RuleAdditionalProperties: "has a member that the contract does not know.",
+	contract.RuleAdditionalProperties: "has an unknown member.",
 	contract.RuleJSON:                 "is not valid JSON.",
 	contract.RuleDuplicate:            "names a member twice.",
 	contract.RuleNumber:               "has a number beyond 64 bits.",
