@@ -5,19 +5,13 @@ package accosa
 
 import (
 	"bytes"
-	"compress/flate"
 	"context"
-	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
-	"net/url"
-	"path"
-	"strings"
 
-	"github.com/getkin/kin-openapi/openapi3"
 	"github.com/gin-gonic/gin"
-	"github.com/gin-gonic/gin/binding"
 	"github.com/oapi-codegen/runtime"
 	openapi_types "github.com/oapi-codegen/runtime/types"
 )
@@ -877,420 +871,44 @@ type StrictServerInterface interface {
 	ResetPin(ctx context.Context, request ResetPinRequestObject) (ResetPinResponseObject, error)
 }
 
-type StrictHandlerFunc func(ctx *gin.Context, request any) (any, error)
-type StrictMiddlewareFunc func(f StrictHandlerFunc, operationID string) StrictHandlerFunc
-
-type StrictGinServerOptions struct {
-	// RequestErrorHandlerFunc is called when a request cannot be parsed or
-	// decoded. It is invoked for JSON bind failures, form parse/bind errors,
-	// multipart reader errors, media type parse errors, missing multipart
-	// boundaries, and request body read errors. The default returns 400.
-	RequestErrorHandlerFunc func(ctx *gin.Context, err error)
-	// HandlerErrorFunc is called when the application handler (or any
-	// middleware wrapping it) returns a non-nil error. The default returns 500.
-	HandlerErrorFunc func(ctx *gin.Context, err error)
-	// ResponseErrorHandlerFunc is called when the response object fails to
-	// serialize (Visit*Response returns an error) or when the handler returns
-	// an unexpected response type. The default returns 500.
-	ResponseErrorHandlerFunc func(ctx *gin.Context, err error)
+// Mount registers the operations on a router. What cannot be bound, what a handler returns an error for and
+// a reply that cannot be written all go to fail, the first as a gin.Error of type gin.ErrorTypeBind, whose
+// text may quote the request.
+func Mount(router gin.IRouter, handlers StrictServerInterface, fail func(c *gin.Context, err error)) {
+	RegisterHandlersWithOptions(router, &strictHandler{handlers, fail}, GinServerOptions{
+		ErrorHandler: func(c *gin.Context, err error, _ int) { fail(c, unbound(err)) },
+	})
 }
 
-func NewStrictHandler(ssi StrictServerInterface, middlewares []StrictMiddlewareFunc) ServerInterface {
-	return &strictHandler{ssi: ssi, middlewares: middlewares, options: StrictGinServerOptions{
-		RequestErrorHandlerFunc: func(ctx *gin.Context, err error) {
-			ctx.JSON(http.StatusBadRequest, gin.H{"msg": err.Error()})
-		},
-		HandlerErrorFunc: func(ctx *gin.Context, err error) {
-			ctx.JSON(http.StatusInternalServerError, gin.H{"msg": err.Error()})
-		},
-		ResponseErrorHandlerFunc: func(ctx *gin.Context, err error) {
-			ctx.JSON(http.StatusInternalServerError, gin.H{"msg": err.Error()})
-		},
-	}}
-}
-
-func NewStrictHandlerWithOptions(ssi StrictServerInterface, middlewares []StrictMiddlewareFunc, options StrictGinServerOptions) ServerInterface {
-	if options.RequestErrorHandlerFunc == nil {
-		options.RequestErrorHandlerFunc = func(ctx *gin.Context, err error) {
-			ctx.JSON(http.StatusBadRequest, gin.H{"msg": err.Error()})
-		}
-	}
-	if options.HandlerErrorFunc == nil {
-		options.HandlerErrorFunc = func(ctx *gin.Context, err error) {
-			ctx.JSON(http.StatusInternalServerError, gin.H{"msg": err.Error()})
-		}
-	}
-	if options.ResponseErrorHandlerFunc == nil {
-		options.ResponseErrorHandlerFunc = func(ctx *gin.Context, err error) {
-			ctx.JSON(http.StatusInternalServerError, gin.H{"msg": err.Error()})
-		}
-	}
-	return &strictHandler{ssi: ssi, middlewares: middlewares, options: options}
-}
+func unbound(err error) error { return &gin.Error{Err: err, Type: gin.ErrorTypeBind} }
 
 type strictHandler struct {
-	ssi         StrictServerInterface
-	middlewares []StrictMiddlewareFunc
-	options     StrictGinServerOptions
+	handlers StrictServerInterface
+	fail     func(c *gin.Context, err error)
 }
 
-// ResetPin operation middleware
-func (sh *strictHandler) ResetPin(ctx *gin.Context, params ResetPinParams) {
+// ResetPin binds a request, has it handled and writes the reply.
+func (sh *strictHandler) ResetPin(c *gin.Context, params ResetPinParams) {
 	var request ResetPinRequestObject
-
 	request.Params = params
 
-	var body ResetPinJSONRequestBody
-	var err error
-	// A request validator built on kin-openapi's openapi3filter with
-	// KeepValidatedValue leaves the value it validated on the body. Bind
-	// that value, matching member names exactly, so the handler receives
-	// what was validated instead of a second, case-insensitive decode.
-	if vb, ok := ctx.Request.Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
-		err = ctx.ShouldBindJSON(&body)
-	} else if binding.Validator != nil {
-		// ShouldBindJSON runs the struct validator after decoding; keep that.
-		err = binding.Validator.ValidateStruct(&body)
-	}
-	if err != nil {
-		sh.options.RequestErrorHandlerFunc(ctx, err)
-		return
-	}
-	request.Body = &body
-
-	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
-		return sh.ssi.ResetPin(ctx, request.(ResetPinRequestObject))
-	}
-	for _, middleware := range sh.middlewares {
-		handler = middleware(handler, "ResetPin")
-	}
-
-	response, err := handler(ctx, request)
-
-	if err != nil {
-		sh.options.HandlerErrorFunc(ctx, err)
-	} else if validResponse, ok := response.(ResetPinResponseObject); ok {
-		if err := validResponse.VisitResetPinResponse(ctx.Writer); err != nil {
-			sh.options.ResponseErrorHandlerFunc(ctx, err)
+	if checked, ok := c.Request.Body.(interface{ ValidatedValue() any }); ok {
+		var body ResetPinJSONRequestBody
+		if err := runtime.BindJSONValue(checked.ValidatedValue(), &body); err != nil {
+			sh.fail(c, unbound(err))
+			return
 		}
-	} else if response != nil {
-		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
-	}
-}
-
-// Base64 encoded, compressed with deflate, json marshaled OpenAPI spec.
-// Stored as a slice of fixed-width chunks rather than one concatenated
-// const string: with thousands of chunks the chained `+` fold is several
-// times slower for the Go compiler than parsing a slice literal.
-var swaggerSpec = []string{
-	"7L0Lc9o6Gjf+VbTenimcGLC5BjqZ/RMgCU1CCJAmaek2whbgxEjUkiG0m5n/p3k/2PtJ3pFkG3PLrUlP",
-	"e467sznYlnV5nt9zlSx9VwwyGhOMMKNK6bviIDommCJx0SCsjZwJMvmFQTBDmPGfcDy2LQMyi+DUNSWY",
-	"36PGEI0g//XGQX2lpPw7Na85JZ/SVM1xiKPc3d2piomo4VhjXolSUhqkR8wZGEIK2NCiYAzZUAXEAZgw",
-	"MLXYUN4eITYkZlJRldsEcayBxd+1iQFthdfpNcN7IVvinTVNizcC7aZDxshhFh9cH9oULXeijAHirwEL",
-	"A8NG0OENjUNvzelTISbi14sVdIZI1vCWAoOYSLwPGUMOf/rfT1qi+Pl79u6NoipsNkZKSaHMsfDAG4+J",
-	"HKWk36lBK8eIUji4ryHe1SlxTLrcVDnx8Qv4/F1X8w+0l74TDX51LYcz+tPiEFf78jmoi/SukcEWeUGt",
-	"ns0buFOVFqKINS38HE6cDyEDFgUWppaJABsiwMgNwoD0AfS4lASiFH/Gu48oA6ZlCsBQOAvA41iDIbNn",
-	"Kq/ORn0GiMtW+dqD+KZurhJ6zyEj0cQQQRMJQPSJM4JMKSkWZvmsoiojeGuN3JFSKgb/VGVkYXlTC+hl",
-	"YYYGyFlgtnanKoZtIcwe2XqYx93ubVpPdLu3hRrndFq7n9OFoK3OLb63OY+ey+39t9u91TTeoL7HW93j",
-	"reraA83mebMuZWSEnJdp9c8HAL2EpuUGrwQyQdPCV++kbilqWlZ0AcMR4hjjv/sWss01YgUT37REESQ+",
-	"f9ceFK7MnaqMpOCs1xhXup7WrxRVQZiD5ZPCr0MytlplLqQfXk8LZUOtVCFDHWu0pqXLy8vL4+Nq9eDg",
-	"+LjdVrkyEqJqjRD4RnBAyrFDBg4cre2I/kBPtn+yPizeqYrr4Mfh9DG64PHKYFkTh9tXl/VyGFYhHbKG",
-	"bav0U319t6LMQ3p7I7HvVc4LUrygYg3omE2H9C0brVMDnIW8CAcLL5MExy5loCcb4E/eUjAdIgws0TpF",
-	"mL0DlIwCeFFgohHEJrDYRrH9krhXU9qwh2yltNTXdd7GA6pUjsa2ERdCy5SCYFHAHIgpNHipJCiLIoB5",
-	"9HTQGEGGTN/fQYAKdYSR8IswARQZBJtdjPp9ZLAkiHVkobEti6RzwBhCBxoMOVQFlMhamKjVtkYW4x3R",
-	"s8CAmNvGIbHNZLyLJXCPEB6wITdKmoBscP1MfRwQM0SoTc7CfQZC0NJ7/hhUJBeHk37h0cx7eqcqaAQt",
-	"u2yaDqJ0tefcoUzwEgDKIklwgu0ZsBgFXHUIn4SQG2QCuKhPRL1L48hlN3U9rT2q6wudXQ9qG1KWrVoD",
-	"i9H1jOAFQJ+4DjBFKV/FN8uNJ9kZv0/hBh8ylrqe1lQAKYBA1sR9PAiwO+pJ54hgdNJXSp++h/vB31rt",
-	"w536fUF7Z9Jh7S1amqttebmkue8+h8cR7jgfB+lZNmqInq3BBZDPva6rYBswAvScR9NllHCdNh0iNkQO",
-	"oGiCHGgHAkHBEE6Qh/4FLIVZsfX5P5Id26qee4AjC11fjxKMps16Yz1AmvUGHwxFTJU44RfWrQ+XGPOc",
-	"dgcByP/PgI0CTFkU8P+QKQaOa6M415GyiyqgFjZQwG5gE4q4Rw9NDoRvyCF0PQDV/AMD9kbDb1GEqcWs",
-	"CVJKzHGRZ48RZZt9oHOufMJByBRSMIImUsGieyTV+pC4jhAaTeOUSWfeCZsJbWBChp7mIfkDWO7jJg+m",
-	"M1eZLra+urzPfeQgTlcfiZCBEaEM6LrHsacLnNdrVdfvHpa753lNi7LHB7vsO61zj3wTtEyvRbUniReA",
-	"/D4XqYXG9uwlQ1vuA4hYVUJKOIZS/H2XgPclULomMdwRwuwt9byAVa8LGgahsIX6DbLePk0Qd5oNB0HK",
-	"GUw5beaAWAaknih+lvzVVH37gUyGfqd67Xfmbs96C7/oGgmf6Z2MyKS0c+LMR/KA661pBb1YTOeyhaxW",
-	"LOphRX6f/809/78qD5CO8gAh7RR4e6+dChDCyBW2SbAQHj8MD1IE98bif0l4f6Vp4Ro17d76frNA/qrt",
-	"GgaiNDxC79a9wxSJtF8kbJfmIwR19emRvG+q7o/r1ynXddF+2AjcG/t3uCXaICYDwg0PNxecmlPLWWNt",
-	"2Pr3e5CifJaDqP5BmDPDGg+Rw9DtcrCm5zPb2fvitSCS30rtPBTvyN6s8+uWOCYLbiTIiRPksJf9ePGm",
-	"yDXDdZMHc//ovlkRSXXuGT1i7uTznaqcYeiyIXGsb3Ju5gnuhzfRMkXgBpPpKgdHm7M+s7CCbBBQbtbB",
-	"DZpxzx2bfNiehClLHVyR2w2+2mOnFu5UhSLDdSw2a3PaeI7O2DpEs/VmxU/AICDlSQUQ9F3bBpSRMZAp",
-	"IwooMhwkACnak7aWO4KQq0zlNgHHVuIGzeaY89oU81kW7q/xsKQdgTyOGxDGEObxkdCvZSGTb6kIdgyC",
-	"mQMNps4FbAJdm4m+CU3szIBBXMzEU8gAtO3gLdrFdAgdlATztJPIB02gbZki+eNnS4bENkVOSqTaTMSg",
-	"ZVPQQ33ioGQXd/Gff5Y9zon5veSff4LaBPHWeYtyfs73Qyi4CohypYIrX1nx31LJ8F8IM4vN6uaVGMyV",
-	"YJ1QdlfJLj5xnQBHlqz7ScySXa5hw5mN/f62vECMFxX+tAg0r753pZx3lRLoKv/3//8/XeXuqgQ83RRr",
-	"7VVANp/dVkE27neg/kEFeh70ZgzxOEjyoovn2ksF5Vo7oRfTnKOV3QoYERNJZ715WGn/uwDGXDZ5+Crc",
-	"+/ftkwbw4M5fOevsJbaToAaNoRcFDEW01XcQHXaxA7FJRqD+QeQKBTXACM5AD/H4Grhj2RQEfesWmVy5",
-	"WpgyBE0Qu7Imx5zG4Eo8u4qrYDq0jKFHZSzmxsbQYYD0uziIQiSEODdEPjErxy6pTkNMkbh9x+u0/ewD",
-	"ujWGEA+QycNFkakUuUuLggEhZhczQgIieowRGTtoIxP0ZuI2b1ngm4wRRuaC4ea8LoMpcW6QCdCtCHjU",
-	"cLIUmz1y+5bySt4BTIBtealTCHoOgjec4hYr8XoAAKItAEBWy+rZdDaTzWZz2Xy2kN3OFrPl7G62kq1m",
-	"a9m9nJbTc+lcJpfN5XL5XEG+XP/A/wJN03QtrWW0rJbT8lpB29aKWlnb1SpaVatpe7IwhwoA4Hs3bOu7",
-	"SqkrUlpdRe0ux6TiYVrT81pBz2np3HamIIqFvAO/SE4rpAt6lhfR9GxxcFzUri9lpTKElQ2l9bQm77oO",
-	"l4GC5v/T1W44ABbFNU3PygYDN0bcrzfEG2lNl692lTtviAK9oFyuVcrT073dgVGvnJKjalk7qWayhcxZ",
-	"uvWtWUn1Mxe3rUn94lv7fcM8uygw072eZg+GhSOXtY7zHyp7J5cGu2ntp/GuMyToDB7tfRhPM6Pct8Io",
-	"TcffjI+Fw+2vxfq4QbeLt/vl1rho7B6Nr8/JXnaYNRx3b6p3ri917by5Px4OP6Y/FipbHzOtj4Wbavus",
-	"eso+HBdwZ1jITW/bXz8eWbtD0jk2a+wITeFZjzpHTn/YOOtNdnenuezR+X47Uzn+eGS41uGgc7ybbbbO",
-	"b6s0/fXrt2/m/vHpoF3s0Q9bN8cHleZ1jQ1yR7UU0syhm9q/cAZsr+3i2/TJ6c4Ox9zV2MJSqwtiXYER",
-	"vPFky0HQpPI2VX2h5viEDAx5gdhVImFNrsQEJQ0JfBwQRwU95OcSupgiZ4KcoBJfXAPUo9sxcRg3Qx/K",
-	"Z0edL52Tw1rjy2Htcud5grA4KCHOoOtqWsbwFV3ymhIs782Fmd9bWwEXfL8CoSQeKJpIeIpROrkJTw2A",
-	"RPBrTWVd3PE1HgVjh3v15opR9rMrwnxgAhg3KhNkMOLQEie25QBbeKk8fhQKtW/JBQneyGkXz1kz8o0V",
-	"9+MoN1SdIZK2aSUXJFRloNnETDQNJYgApKAPHSCtsayDu3NSfft1drHwQ8FUJFsx8Y2sKAlmiHG3dd6m",
-	"yf17PghO1hL/NbTwADBk2zRIP0OvsEUB7FFunbtiJklaURW4WGasiCh9g2YqmDoED+yZsITIlMsypCGU",
-	"Xp40OX3LocyzuxQFc2LiZWDRLoaYTpGDzFLYAVHn/VdBSLeqIKQoVbCkXFUQUncqcB2sAqkq1S6eKzwV",
-	"hFPhKghPn6hgYYpQDSRNtAhcyk2a8Kr4o4VsvzC4K2l8NXDRuCnkHo7rYKEbFvrKH4R7KK7DPfES7MIi",
-	"d7GcEEUmMAjXG4LIcfkWZZC5XrPNegOMiW0ZsyQ4RryTFPh5+sDLnANErJIQGBtg4iDTA3Zn7qNydJeB",
-	"I5zfscvoig/bg8YNYET0RE5MxiDo2cTgtp13x6LAxd6NeAlMh6SLpRMd9Jhb9hGhzJ5JertjUR1zLN9b",
-	"k+Lsz57KyVbi1+v32hoh+uefMn4Z2xZXr0J81mdAAvfHS4Wo4KxT4e59gAC/5HRIbO6ncXXstVU30WhM",
-	"GMLGzJN/OcUbhs7i5G/gK3I7IQXAk3pPYpjAM28/ne1iMbsgx74wZQz8GeNzYRU88QwqF6JW1LRMUnCt",
-	"L8gpyGVJjjtoJGAR8Lotdavkszdu0XPOASH2vA9QYFMKeJDkFrRZcOLE6LzxBDPiXUxdw0DIpElwtV/r",
-	"gJSnz1N965a5DqJXwLYo4xgQUjbimoLr2TknlrzjLo5dSSvxRdz6Yk18I8H9YxGeNE/aoaYEgq8khHnH",
-	"ZPdHAr5J36IGMRC/WLRCycXLhIxa5Gt+tCT8yLSmafK2DJyA/FcIbvtRlLit+3fnwdRK0wmD+5i+o/tl",
-	"iG5llc+z8lwZBf9CrqN8GlJR3CXWs2JJAbOYzaNkTwrHDhpDy1SBl1sVU24T5FBvcjepJTXlTlW4+YFj",
-	"SykpmaSWzMhU41DE+KkR6ekpOLZSBPcIdHhklZrokk1NS2SexoSy1Th835ogOlexQrlduQ72gtLQAKSP",
-	"FSgZX+wXYuchsQwk3hTIkFpn1sVh7ZYUNCBj5EB/2iOYNxJjcuAIMeRQkR5ayiv5bshyLJwEJ3huHLGn",
-	"DL0AmpdfVBMQAxdLc3+DZPpGSpxSUjjiNqU6FrKOfp6GOS5SQ+t8H73EIjw98ee6GcGVtSKbF4qsy+5w",
-	"iVEXpiXnoyzcM0ovD/rIMeqaunaSU7t7YEhBM48ekJT1TUPSN4/IVxKvPqZQQ48eFddHIa/C09CQgoE1",
-	"QdiPYbgseXheHPYa7baJDHOt+GhCpLdfCsELja8hztplBuvphak7CvJ9YAAZmkIv3ZoEDcKE27MxX3mR",
-	"qHg1JCrCY0zUq8p9418esfbIEW9oaB0wPgeT77vEnD3iswKP/8ECwoRhEyqT3tQdjaAzE2l4eVdoaW5U",
-	"oO2i0HSEEmUl1mclJB9NJLKn3mce4YlhpXPRSGiari8tkSgpmpbPLE1dyfVZ84UTJS/ntGbBRWkpteWt",
-	"uQjlpPJ3d6pkOA/5bWuZ4xh49yOe/zye62n9FXmupwOe254PFxZxfi9i9k8U8FzuNQU8FzDbQdyoGGxV",
-	"q8+fRIz/iVKeLbymlGcDxlNGbLlaIMx0eTdi+E9keKb4mgzP3IUWfiVIP+GlnxKCxQvcD6/0r5vyYz+Z",
-	"qorg8MJw2DhxuLh0qbQ845deYyn07GtaCn0BP4yQhE3wYBE4aT304UuEk18AJ+Kv/heDxUt+LWJFroB6",
-	"G55HiRDzVyNG385v/zVgMSFDiRG0+8QZrbqg/CmwcGCHeKkILb+CfnkVtCS0QkLP3YsUi1Jr2fw0CFj9",
-	"piTCyMu6rlrxB1m+kacudhC0F1ma0cAe6jkuv4p4+XeVdy2d0e63DqgPXZuthimhT6/IFM+XI/a9NTXz",
-	"1YhR6PL3htBDDoZYNrTJw2gQ/9PwCCK/CEQWP+lXsAgX/iLoTJAzE8vwEtSbJAs5p7YNyFh+9uEtEYww",
-	"9GMYWtyhRKk0BSDWOiOZB5CUWUUSG1qO+f/xRmjSn9dehVVG2wSrxT0FlCJHjxY0FoAuu53O6xswl85q",
-	"6XQxnckVc8VVzIlMnejPJnXVGToIeR+GR2D7NW3aT9BLEiNibe6qZyR2CJlvDuJHzs1yI0LML4kYvZDN",
-	"vTpk5PrR9Rm5MpBPH1pzHOHnx/AzhBiLFTv1D61Ndi3713g6Xu1iWdfGHMvih9IRFF44v7IxAfs6XF5j",
-	"PsqLC9O9/QsjXv9WwbP+GohBozGbrawBE3dB8LF4hJJno+Qu2LNsk+t/hBhDDhWTIYsfNEWU/+2SW+tC",
-	"yUR5t/KioivhRPoJ72O3Fadv4as46ftNydLOdhG4fndwbYUSFcWXBNjYwglIEzjYZDEMLvGBqb+pndz5",
-	"YEpc2xT7Bi5uGxhB7LdNzksI/RCCNgUbwa6QETZeOM4oPInVP8Ba7NpLRoffEVN0EXd/c8nnnPwhcIhv",
-	"RqN53Whe94dBlBCbICW8zQpWPk2Djvyon7hM7k0QgeblbUpuDQYKr/m1klbwMbB+RXIbTRCOZsr+JlpC",
-	"/zE1wSFCh8Rh0Wzq3xQjP4APueBgU9qtEnzWIDMkYh+b8H4/Qxhh56WXfQBN/9fKBNnv5p4EuMImZMSZ",
-	"rUS4SztYicSut6uRxJrcPYoCK0quv4LLkl+zdEN/zY/q9QVcPPwh3oKaIX0w/xIv0jgvvtAs/XfRNxRh",
-	"HhEhZ6PqWQFXpHt+kUWNf7FKeuBzvaUz2SJQvCQoisXfXQE5aGzDWQL2GXISYhPD5SnHKL8X5feejCcK",
-	"RygR2qUqglMEp+fAid1unmtcPPMlgsjzIfIXMdaLo9ZpCX9NY7Pe8HbHnm9/KHf8Dc6b9ve/jTDwm6sJ",
-	"/cfQtH5GQdeiTU5eCSN6OpPN5QvbRe0Vf/2aZsl1cAJiUy7JhjTB0O2SAhP70M+PAF3YZ18+CM4O9XdM",
-	"Dp8PLPbgjtZbvXIycd22TOn0MnrkOcYBdjQtm34CcpQ5dNKKj5171tjIc/AiVv9THF7OeB8Woeyyl9Zb",
-	"uy4i9H2gXyxCzIvv+af9NWk9joP1rkxniuxJNPP9zw6KNR8j96d9IyvyD0PI/AReca7mfL/6xxyhGh57",
-	"wn81OHfDPxH3bvlcaCU4oeadfxiXOJNm6cXkynkCoTONxR71fKxP29X+3j0+gtO8WHA49qOFoVC4/rC7",
-	"3T4YjqvnKWY4u7PxeXnQ1kfFTjnlbrURtE/H2GmXL2e0XaEH28b+5Sx7vnWdahSazfPdjw160TNmreL+",
-	"lssue3BiOEfwvLe77X68vegdt8/61TQ6OrvsT88uMhj1SOfAPbhoXnysOyOXnbvfykZvd5r/Wiy2tLxm",
-	"VnJo7301VcOnyHb71CxsFe1BPl3YP6ql8tvXabfauq29p1plwlJwWmi1mueH/b5Dq7c3HZhhu5fa1/NO",
-	"J5M7/NbfPi3nO/3seMCqxlb7EmqdXq/nsOuBBavN7ebRx6r14aZ/PdsqlhtbnXzTJeejiWFvn5D2edu5",
-	"uD5KdTJDo3+8fZPvnJtmnRzhCcYX7feFTg3PTrM3k/KkjMrV43PHze6Wp/X0GazkqtCqmH03DduF5tfm",
-	"0S7UcXXXPj8wr/GHKj45vrCr561e56hj6aPiUXZAC83T3AHdOutcH+Uvd79e5wYpWs5eTpzaodlg8KCT",
-	"O8gXewa+uFkjtAvn9it5TSuktzMbjnwu6VpGn59dz3Vs+DR5/6iXZ+9jsu5IW3mKzdqPPxePL1c86V8+",
-	"glxJa+m8pus5Pa9pC2WCw8GDk7/X7FSycL6ETQxoiyMnJsSGzLKRUvqkpNYfj50Kk/bzA1sT1MVBO945",
-	"Z5HoRaL3gqKXfYTF/fVET39J0XvyhxiRCEYi+BIi+CNe8K8qkz8kgPd9xNLxzsKzqHekJ8Tm/HTOSCQj",
-	"kXxBq5h7QAILv6QEFl7UKj5pKaWXOH1LvTWTXExHiEViGYnlC4pl/n6x1H9Jw6hvdFa9bJSgoMuGxLG+",
-	"Qa/fi7MWz7asDy9HfOio5UiC/64SLEAhzv2dn2+68YSk0CHCSkkJjjq++xx5zb9QJPuo1aLysHcu7HAA",
-	"LXz/qe6R+P+TxH+eCYnk/XeQ94fXTXGB51phBoaebLPZGFF/uWcov0UFCADXC8zTEpHwR977C3rv6Uec",
-	"6vfrCWz6mc73C88at7gQb5gzDqfFkqAup46ZP5m8OIks6kny5rJPniXmXE9Y5vovCPR0PhtWGEus8R6v",
-	"En633DgE9SponHRAs1Vr1xodUG+AzkENtGqnZ7V2R7nbeIZ9KIKSJ88H/eQAk2vB7lSlR8zZut1bGwR4",
-	"52ps7LaWy6ztttc30e29k7NGVfYy1CEHTuX58ooS9AETlvApG+4GE1sFvnY/vnelGu8qJdElKaX3cTR9",
-	"P0fTa7tUOaoLJr4oT+c6JuDq445z1TNiw8dfzpCdvm+dFd9/Pdzdzx9MqqfZ1v5RC2edo6Na42a7p1fh",
-	"/lH2dO/Q/HY6q471QjM9mU3Ovm7Xs6h8ctDR8NFt5uzDdaf58WyU711+OBpvnV68P9TN65M97fJre/eo",
-	"lz7YRceH7V66etyszfZHjdta49rqD9tbyMm2UkYO2ufDwQjeTEf4cAsfFw5x5qRO3dR5vuVeHnWqnUGn",
-	"dds/30vVB7V8ldyQc3LWM463d+2LfLHH+rV+6sPe11b9I7nOXlzATLpvXqf2brT35gCntG39/eTm20nx",
-	"INNqpvXj1sf61lbuYK82wrnit9vcbXl8cYMPGqPKaT07Hveazu1Qn65dO/Rz/MUfNz8e1J5ngCrlVrXZ",
-	"OtmrH9W+HNfbneNyp3LwvINoi3JaN4J8BPllSC8cN/sYTHtYeh6m640P5aN69ctevXZUfWQs9MBpqLq2",
-	"vR1hO8L2Twj/Paj9GPSr5U7ty95J67jcefKJrpEe/4dhPXTG7CJ0Vw/2fXXdfVxvt+uN/S/cYa+3as9T",
-	"4usOtY00eKTB/14a/N7DVXWtmI7gHsH9p8C9mP5huNeOy/WjL+VqtVVrtzcBHjOLzUTiaD3oI8/lbw/6",
-	"RahKRPwVUeUjFteE0ohBP0sKwQgMXWw6yFTullAdeeMRpn8qpjd4288Fd5Ajn2N6zUmHEaIjRP/qWlrX",
-	"dKmd7z0SPEJy5GQ/08kOf07+66bEHz6aOBKBf2aycHsF0YsnVP/yicKHzmMuyqnZCNiRbn/tBIoHtR/T",
-	"7Me1dru8X/tSOanWni4Fa1YpRZr9H+am/xoKfBNQ7z2gW9cyEVYjZf1zst2ZH3fDj09260e1L42z491a",
-	"63lniOtpsW9UBPkI8q8OeQm150G+etY8qlfKndoi6L+c1zsHX47Pjjr15lHtS7lSOTlrdJ5+2nlRDjAS",
-	"g0gMfoKbrv+w5m/Uzr/I07cf6aFvPKc9Qv4/M/NS+I2BvLpjdoTiSH//7fX3xu8lIuhH0P/7Q3/N8d8R",
-	"9iPs/72xf//R5rpWjPAf4f8nLc/9cfyHPxOtV5937LquFbUI8/+8gDX/EhDWfugL5y8eduvVL8flRrXc",
-	"OWldbtox7/Hb4z32RPloL4BI2f8sZf+z9gK499zyyLuJAP+3824oMlznvqWQekbX79u4Rj5eswdUrXLW",
-	"qoHKSbW2vHXNc7etkX2VDQeL8oUUJmBv9aidBpF7Nr3gTkAPdTa0PdCdMu9dD5qJMTTNFeJ2hsg/fFMF",
-	"YrmePQO85OJesa+8f1H3H3/21iF2Dw6HbvmWbLuH9r6L97bcy9Odna4SZuOa5WRlDMTdF0fawzxb7Ns1",
-	"JTgBHQcud1BshgXEE+8grL8eWVqjcrPl9GiHHmjVSbqnV/MHW7Oj4/d2uj6qjnIXKfeiVvgwuDgcHo2t",
-	"Mdodn6Yy78e7OHN+Paocs69fCf16fXCbuz44rhlD42PvUDt5v/8h++Hj7P3FGR1s35x97JSn7y9PC6y3",
-	"Vd37WGvN9raLnenJyS3+WDys7/cnWeeD3pm8r8x27fdHg+N08/1pPVuomNmCvd+HH3PlY1Y/a5kTumu1",
-	"nDM2bp7e7Naqew3cs893Uf70ZI/iweSm73w7wuz0kPYu9lM3yNk70RrvW/Y0d1Svttr5VqXoTM6vx7Ob",
-	"8c2Hm+1RtX3Zt6bLyJIbRNMEm1oGWmagpyDkubtsSoA8io1GGmKthrg9wnqtqqH87Wkv3cznW18LB9Au",
-	"7F3C3oCmm5XRBNFZ/wxPDyuNHK4h3GpN06cXXzOVj51GsWFlJvuV0wJstr456bF92cl/3K7kjj9WLsfN",
-	"2e5B6uPW163b1ofORXlvt36o50/O++PM2eG37d3D3aPcwWnmbIm3mLBED1KUz65uVOfd/5mMxMRr9V+r",
-	"3Vy3m57UH7+K5liLuHq/Oeydn+/VmtZov773Xk/TdOdwaXibTzWGP115C+cl1Dlh+RM3aEl3n2ETOcFx",
-	"uvzxX07/1AwPnW2Kv3Uml839PbtCDoqd86JdP7NP25PpdvVYb7Z3azOjYTVNgl3TdG/cY+PUPPv2bdwu",
-	"fp2R3PZ7fNk5OD7Inrcujg/fF7/WP25X6nh0sdXTLivpMydlsNnp/m3R2vt6UT8ZVg6HOXTbrBS2ihdo",
-	"Mjwmo28Ys5vr6vE5LJwUq9Wb2b7eKh5aN07vQNueVHrZy+3sdpp+O6u3a3tfPxQ/2ONe58K1m2aKjY8G",
-	"k37tPIOsU7rVdrN7tf2JkRoPbiaXsDeqvt/K7lc1eFrfyxhfD0aF6sDOogYbXJTLM7KbPyova27JOhvh",
-	"ARuuyvd0SGwExLE6P1tdP/5fMKBbHH0NFa2ZV0oLYfBv8NETB66XpVy3T39RnnkZwfe3gu9Lban/G03o",
-	"Zl5gObLcL/hL56KxIeezWYSi/U//qVnPJwH7JxuHZ37j7Tob1mVGYI5S+M/R5xx3v9z3gxzlkdqOkP47",
-	"Iv3hPW2eeOzHiVNzHOI8ePqHV2rt6R9eZA16DoI38owfHlM40GCAOOJ6fjpns94AY2JbxmzDQSFdvNDm",
-	"O2BhYNgIOkCcAQogkLNb4oBPGXn7rchKTILkGYJkjHCyi+VRI/oTjxqBYytxg2brg/sGAeVmfTm7NArY",
-	"NH8O+sTFJh+Dn394aGUJJhgJQvs9CC8o8ci6OiFmOMhEmFnQFkcrQSCBLn57ubDg5bVdPsN+R5CpPPu8",
-	"yKCN8ADWLgxokB4xZ2/p/YRc7dU9XZgvsFw8W2TNlh5l4KsGwIaQ+adOchB5/XlLX4ZOa08Q4dpI7Cr1",
-	"aGFdbHZVDueIU7k0QAw8qgOCUVJRw/04Pz9PlF025HgxIBMDXKzt3KMJpDfIFPneWGuvAoq6rqlA15P5",
-	"pB5PCgX11bUcrnmZ46LwWNhszKlFmcOFR3R4zUywkMzMcw8B2rgBwL1z7/LxRtUKvOOAnshb3+4oFE0Q",
-	"BmxIXAqxxyq/x2uA+Dq9ffwJRUpB8/c3M6BjJgyb0FWK6tEann/eak39JZbk6PoPrUEDzVrruNyoNTpg",
-	"9+ikcrgay+Y3ahaBZwtPoG1FgI4A/ZsAWk9vCFsFnG1CWYTlCMu/iXLO3a+cHcT9Q4NFDkeE6d9GP2fv",
-	"08+UERvhCM0Rmn8TNGc2aujwIve1gWu2eG/gmi3eG7iGlrr/0Jp2ZZ4bM9GTUiovlv/kkg9GcCZSSD0E",
-	"XIrMErBEBoU7bCqQagEQB8j4WgXEUUFvBojrADLFwESGRS2CAbWwITKiDpJJKSBG18V8eCrwwhle09x4",
-	"PnTi8nIetU8cL4dKg/Ro9olJmOAA0PVf/WTEp36RyosmUu6ZSNG389sv8Zlb/tk60v/Sp3HSkSsF13/v",
-	"I3f+X6cE05nItEc4/0k7Lz7fF6iWO2UO8i/3odx1cHiuyf+2OQJ85Mvq2i+NXz3A73pvJAJtpKV/Xy1d",
-	"DP49Nbh5dlTTIIC6xlBGNjxq8Yj2qEgjqaxPkGS13BODjBFiQ7J22rRaO6p1ai/4dUgouizbNply5/DE",
-	"/9w6FIV6ve/I6W2BCt7HcJfmX5coT2CYz4oVXpS95RuyIcCGEAPetaVJfa/X39fEp/JNKlc6iNU4kA3B",
-	"ENIfmcKfs1V/8gQ+MWdyBR50BktfbnamBIzQAPZmDL3S1z+8+bb1DSmltDQfL8ElTmdesYj5+bAcySlO",
-	"boqcCeIBOzTpRuHQnyocXtEEwgYxLTxI9KFNV76DrXilal4pFUyHljEUiQX/YwDA4M1rETuE0OWuKCVl",
-	"8M0ae4sPvIccdAmGbtnyJ+NSCPw6hPy9SocXBZz3JDW2oTAASxsVvCxoMGFgmeViKY9FgWAxMjdhJ6dp",
-	"T8SORGSiD117ZToxl76fsOn1O1dctju1Y1BrtU5aKzT12lEszJCD/UWKoT4kbMiWt3PnTalAfNESMjdT",
-	"SMW6vsW9HiKPLvLoXm1XmdzzT2RakIoNn2HcIyeeWPzsnHYZiI4A0g+Zr5V1uBYDBhwh0EN94qC1Irqk",
-	"sEKTC7knr/ozIYM9SFFiQDD6iTrLb1fSKdyJSGlFSitSWiuC8hcprc7c0TYg5t6Ug6AxBBajwO9aEnSc",
-	"mYUHAA6ghcEQ2WO6SUf5M6AWm4kPauHYOkT85+e7z2pI4iVroAiV31LQJ86AMIYwkHsEMzigSumTwq/E",
-	"d7bck2v7au3Td8WGPWQrJcVwHVtRFRsKx7g9RDa/pMR1DM6Uf4MepEMV8GIqOBkj3G4fgUwX89YTyCVg",
-	"bI1RH1o2v8XJsPPme7Pe+FA+O+p8OWsdlRJDxsalVEpPF5JaUkvqpW1tW7vr4hs028lqWT2bzmay2Wwu",
-	"m88WstvZYrac3c1WstVsLbuX03J6Lp3L5LK5XC6fK3RxF/8blOc5ALk9im8y6h8AxKb8EsQaD5HD/ehk",
-	"F1uTnTcxrgkptYHDiySG6Bbo+XgXzwuGyiBsgARENKEX0wmjZ4DEIegqb27QrKuAhDXhF9akq4Cuq2kZ",
-	"Q/6tNargf6JH/G2xj4yeB4mp1sXfu2H56Sol0OUipHUVFXQVD9W+uMjHb2ImZAhs/XH5x+gP84+DP47/",
-	"aMdl+ZC4+2XXD05Ruxh0FbkHkddqWk9rXruug/nNkJDxu6FzgeUrmqZnvYYD7SGfLCuQrnLXxbVGtYvj",
-	"XSx4tPMmtkIQc4Fq3l/lzXdr8t//3r2Z86OreOTMZzkV45z5Dhrbs503MY5HkKBtkEhw8CWmFhsmREzT",
-	"Vd5IIKZGpKen4NhKEdwj0OGxX2qip/wP0DknD8DbcGhXWgmF3oJut4uBKHmb8L4sKQFoGITCBIXY7JHb",
-	"5OJlgiLDQeyteMlX1iXAdbW8J9W5JLy845/7XQI6vzVvc77kYLlRIdFvBTWV792uv6FIV3Cm21XeBNd3",
-	"XSUO/vc/8B0gY0g4gQQVffQi/jedT78D6NZiQH8H7jilpeOw8yZGkQne0lTyz4UNzbqxT//tKp//7Hbj",
-	"XSX5Z6rb1VNv1zPWb23OTHO9nMS7+NFgkd0rZdJ3ouYFwTUflF3/dU1W0MWcMmJNwlwz7pO5XhS/A6WY",
-	"SoF9AvRkOq/y+HnIVTuyKeriMTRu4ACBEbQwJ6I1GhOHgVgXd1lXEckl3hq/MEbj4Cc3OiQFQw/lHSkL",
-	"Sze5iPu3/CRMaohuV+5x/Po3+yPm/7TJwP+JEUtx9exfk6ADTOghIcddnEoBhCfIJmOxOGQ6hAwMCKKA",
-	"TDx/c2o5qPRIZcxmYzSvjzLHNRj4zpsVBhl8+szpBK5490sB5q66WMCy72JDkDcWly95xre0A4zROHni",
-	"xAhN7iOG8CTWVcKWqKvEuQ5ba466Ch8oE5v/8KpGLmUxiGiygaYV0fmYuDVEt8kqErZUpCdjXeXJJkyJ",
-	"x+OCrF3GKRI0x8ebPIYOHUI7NoLjTzID+hni2ZPNB2dfskGmsXhyjzgjyGJd7ivmNV1L6zktq+U4NQSr",
-	"2Yo94QBLdtAtiwmC/UzrIQjDvO03OWW4CgA2wjFOqvgfej4g2w7X1Qib4okKhGwlW2iMIItJCH3nf2Je",
-	"ZfE7Ffg/k8lkXEIH2sgUDIA3yHtLBXp+K2hRlBMEaSFoxuQbn0p6/rN4IoEtULJbqWHpPToxgSMVhEsn",
-	"K/zZrthdyq9Gz5c+q0C0I/Hgf9HqQ4JjlVfekvc5oE/aHU5NifqtrvKwlfNpI+qBpg/lBbj54vhd9uwu",
-	"7mGU9YkDMBwhFYj4kffMgVhouACg8j/fu0rYlEoWL5tTCYTAkHqFHmFMhSsTRqsPIm5VZa3Sqsq7heCu",
-	"b1k9/Pq353Z1XR+Ebe0qd1LDBHxJHgj6JduIxUJEEYS6k/wb27NF7lWRCFQqotPJKol5dUnyTqADBoQF",
-	"6pDfs/oAOUKhCRY10FRqHCcmqk/uEnMW97RQTNruAWHxd+Ktf+0AbNnc2nMIDwhLCqUa96woyKRXn/2h",
-	"5/l7mj9amwySe5BBux/rKn9QVWxmSVzmb77HKSi70maQuTQOUikAgYP6LoV2kK8JqCJt7YqYLXYiIZzx",
-	"JYmqoiWJCsqvESrZTLgMl694qAc7XjbkU4m3LX/HExZm3u9P4dv65/hnjx3hwXLIcGoJ5spbJ4cbKFcC",
-	"f9BlYqleH+ag6Y9YsulYmNk4JkXJ70N8wea5lH3qAIhnn2NSFjuqYDnikWkcdGQnPPR4OFjuVww5Thiu",
-	"zHWwBLFoasH/4VLcFpHu3A9auBf2hxqcLGlt2R/y/J/vwHAQZEiaUmuietdVZAR3uJIlo12uqvyLs7N6",
-	"FdyBvkNG3A5xJ1j6QF3lHaeLQTBlfvS9A8YOMRClSYQnybDhB//5z2a7/86v5gbNwA7Ydft95CR5k8+y",
-	"7cLD4L5Y/J3nOT05WOXcFtNjXBfHPLtfAqR3jQwWLwGJEc5aAGTXrQnYCdMvpud58/5jWTvYWWJCrKuE",
-	"vGTedfEVtzWR73rg8AhiEGxwwyp4J0XUHfMANfa+fdJIyj5Z/ZnfX+E5uKy/Lbwu742+haEdi3+OJxkJ",
-	"/CdJFEmwAO1i/FwKYoJ4/qDXjt6z4ou8E69JqzCv3n/DREskmeNwA1FkG0nq9sTmzDGNewnx+wjlt+GT",
-	"abkG/roa9GQ9aTz6+YSRnZc2ZgfAKbQY6CNmDGNXb75LKbh7yB24UiXp5Nw8t3yeR8FvepOmJVkEgEda",
-	"dL/wc806f3seJgcmXT7wY+XApsvb84DZN+ryfjhe3mDVRck78bdHzFkJLCHYG7wPPC6E3i0AQl54yAf3",
-	"ny454iWA0RTwqxhna7194nE2nuRMhAaKpbrdamrAcdpV4klqWwYS2MrGg0pDznkppBdj8xLSQV9wz/1H",
-	"roMXPXT/QchNDznpQZuBp77eT/cK3sk+iP/cxQNN+t3TeHdgB8QkTKUF5HiJxeMAUr/MfwKBvnvHvQhM",
-	"MOIOxDpvwuoDzwOiwpKCf+3sgLSmxQEbOmQqiC2ytFwcwgXvSuDNd9kl6S7JvyH9Er+78rtPbJS0iTTB",
-	"8uG/hJwvmMbmjA0JnpvF4DqUNx1bY2BhyqBt+8CgOzvpZCabTANpxgYOHA9nOzs5bpDSgbUUYuVfEBr8",
-	"dF3L7GJhDT1L4j3o5bMmkh9q9PJZOWvvFeS6hweDflH/OpSc8DvnvRHuWnIIv40gS44da2Qxa4JoUuor",
-	"6tcnjcmTXk1Ce0Aciw1HQS3lWvtpVYyIieZ92K087m0/rvTeax5W2iKjHHgQRDgPlkNwcoDYSv7g/vSB",
-	"dCDKtXZMxlu8R0N0+8wUgQgIsYn6C25AvOQrW/6/p7oW4iVZgTi3wlGl6yAIEdPT2/GkvM8Df0KTrlQ3",
-	"MeGaS60rKcxp5aVFhHms7FZi1iQeTwYFYt4bXqguq/VtoYhrTHc0psG4khK1XDts+aWFTbS+Ib8uz9AG",
-	"EI9ZE7A175Nfu4inFx7MK4onpaDEQvR1saCwVAQl34xwa60CF8u+gJ25kHkl1TDZ/HJ+V72JpLWECmcF",
-	"RH/WUiy4v+hAyJgGbIWebyBTzO/TMl2C+5vJ4p9isAOenHnyFUwSi+wTZU6fX/J4KDSR4eXilhJPlDkx",
-	"ruSS/E82Fp+bOCBB/3MnMnxPy1eQyTGhLNbvKo91tnhbHOs7oe2+F8X5bnGEoX+eL8ZffZ5fBZ6UKdnU",
-	"jRDxfyiTEhf2O2yVvxheJJ3WNE/qHGhRBNozytCodmtJWq+8c1cC3z2ZDbsVn94KEr/9HAdWH3gXcgO0",
-	"eSERlnp3uDzcCc095tF3bF2dAd8+c4284AO8hxM49wC8q3BIzG8BvaACg4yS2Br1XGrSkvyRuCYUJa6n",
-	"rKRrSV0DsT5xxJQx90XjgWkOv5nkryRdZtlJXuhEhINnzLLpu7nnACcwiRFLnrXqa+6KnMUBY2OZjbqv",
-	"hJdxfEQRkY9quj3botw03/+GnPMXrxxAbNprXrBIkgexMpxaeujPjCfbAnQtYZ6Wygjlc0QMaPtqaV2B",
-	"vsiKJ/0iMknOVhoU5N4VtnXdkwN0K99c9/AYjtfd5s774v3bpFTlSWkpNjykY2Qk65MmdOAIMeS0x8i4",
-	"r2hbKIJDNPMKdvGYM8kAhg0pDZbO+7EeFzDLAMImgIV3wWHtEuwI93rhfiwYfZL0Y9x1cCg6eK7Dw1UJ",
-	"dwO9xAnvUurPP5+aPQF/phaGIwMuqXO939IMipCBgtqtgcRKDvB9rgEn0JF+ER8y9+U+6fnP7+bPPUoE",
-	"AIzFkxjdMpl68dMn86qCXINkL/cs6zwuwAa3iuVaO1XZraS4M5FrSgfVz1Z4wZh8zcIWi3lV1BqV1mWz",
-	"8+X4pFpTOX9U0akldAiXbKkzQbLEq9UkeyLzIKg3QN4guspZZy+xzf3Q0Pt+okPwgRcWK6q50+N5bx0/",
-	"dTEX4CS0bWJw90PPgy0/jyKP4Ignxy7jnRT/lY/iSZkeCRq+89GwyFERnvkclRnuh1g6zxMFA/AT64H/",
-	"I6t6fQZWa49ioO+GhtNNC7wQUJQ0X2Ko/6qeVxepDhK8Li5uPo+XKe3pCY/gE2KZcsJVNvTpM4DOgD6G",
-	"3l5UJQ06JxvCk1ic/zhxvHmRJ8VYS3yZe6nHcMx10JKvqt7vq6pgwUp4Dqs0DLEVw5Ak/ab4gWNdZTab",
-	"zY6PTfPgYDSilIvJkgO15NqqgGv9ZDh7M8/zLUyyqus8WzXs2R6tuLbqRtdWXevaLtPR93PnnkESo+n8",
-	"irvxCJuxsNHHaLrrWjYXnrNWPSnTqDGP5VvgMfOS8fgizZKeyxtbTjuqj5lIVJ/pGavLCcdFNvqusrph",
-	"UlHd5Aqrm1zh5VE3T9qd2KIPlSR9DxtLnl6SEX7HexigPpiVE3bu3nf8wMOb4F3oSY8zlMMx7J7N+7Ji",
-	"S6Rl3gGeYoiD5ZaFR+A51D1icq3u5VW8HodrXE7vVUQ86gUI8bByEVFykPKr2zYaQLvNIEOBLlpXE0cl",
-	"D1DAFoh5Xd8B4mCx/4BwH0EpnBlcGPXd/Ken1IgrMkxi8i781lynimm1z3fzT0/k+svVVaRNC38Q6989",
-	"KRKfzYnfFLChRYFJDHeEMFMBBB6mAHGAlzIdO8R0xcSJWDzLQ5SUWGMafP1SEl9q3X0OVod+X1mA760m",
-	"bdYbSUVVMBRrd5v1hndYi5hqTPhLd+W5WW3eQ1O01Ldumdi7R0iXUvIEQDwbO6hv3YrFp1I3KJ/v/l8A",
-	"AAD//w==",
-}
-
-// decodeSpec returns the embedded OpenAPI spec as raw JSON bytes,
-// after base64-decoding and flate-decompressing the embedded blob.
-func decodeSpec() ([]byte, error) {
-	encoded := strings.Join(swaggerSpec, "")
-	compressed, err := base64.StdEncoding.DecodeString(encoded)
-	if err != nil {
-		return nil, fmt.Errorf("error base64 decoding spec: %w", err)
-	}
-	zr := flate.NewReader(bytes.NewReader(compressed))
-	var buf bytes.Buffer
-	if _, err := buf.ReadFrom(zr); err != nil {
-		return nil, fmt.Errorf("read flate: %w", err)
-	}
-	if err := zr.Close(); err != nil {
-		return nil, fmt.Errorf("close flate reader: %w", err)
-	}
-
-	return buf.Bytes(), nil
-}
-
-var rawSpec = decodeSpecCached()
-
-// a naive cache of the decoded OpenAPI spec
-func decodeSpecCached() func() ([]byte, error) {
-	data, err := decodeSpec()
-	return func() ([]byte, error) {
-		return data, err
-	}
-}
-
-// Constructs a synthetic filesystem for resolving external references when loading openapi specifications.
-func PathToRawSpec(pathToFile string) map[string]func() ([]byte, error) {
-	res := make(map[string]func() ([]byte, error))
-	if len(pathToFile) > 0 {
-		res[pathToFile] = rawSpec
-	}
-
-	return res
-}
-
-// GetSpec returns the OpenAPI specification corresponding to the generated
-// code in this file. External references in the spec are resolved through
-// PathToRawSpec; externally-referenced files must be embedded in their
-// corresponding Go packages (via the import-mapping feature). URL-based
-// external refs are not supported.
-func GetSpec() (swagger *openapi3.T, err error) {
-	resolvePath := PathToRawSpec("")
-
-	loader := openapi3.NewLoader()
-	loader.IsExternalRefsAllowed = true
-	loader.ReadFromURIFunc = func(loader *openapi3.Loader, url *url.URL) ([]byte, error) {
-		pathToFile := url.String()
-		pathToFile = path.Clean(pathToFile)
-		getSpec, ok := resolvePath[pathToFile]
-		if !ok {
-			err1 := fmt.Errorf("path not found: %s", pathToFile)
-			return nil, err1
-		}
-		return getSpec()
-	}
-	var specData []byte
-	specData, err = rawSpec()
-	if err != nil {
+		request.Body = &body
+	} else {
+		sh.fail(c, unbound(errors.New("nobody has checked the body")))
 		return
 	}
-	swagger, err = loader.LoadFromData(specData)
-	if err != nil {
-		return
+
+	response, err := sh.handlers.ResetPin(c.Request.Context(), request)
+	if err == nil {
+		err = response.VisitResetPinResponse(c.Writer)
 	}
-	return
-}
-
-// GetSpecJSON returns the raw JSON bytes of the embedded OpenAPI
-// specification: decompressed but not unmarshaled. External references
-// are not resolved here; the bytes are the spec exactly as embedded by
-// codegen. The result is cached at package init time, so repeated calls
-// are cheap.
-func GetSpecJSON() ([]byte, error) {
-	return rawSpec()
-}
-
-// GetSwagger returns the OpenAPI specification corresponding to the
-// generated code in this file.
-//
-// Deprecated: GetSwagger predates kin-openapi renaming openapi3.Swagger
-// to openapi3.T. Use [GetSpec] instead. This wrapper is retained for
-// backwards compatibility.
-func GetSwagger() (*openapi3.T, error) {
-	return GetSpec()
+	if err != nil {
+		sh.fail(c, err)
+	}
 }

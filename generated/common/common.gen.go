@@ -5,17 +5,11 @@ package common
 
 import (
 	"bytes"
-	"compress/flate"
 	"context"
-	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"net/http"
-	"net/url"
-	"path"
-	"strings"
 
-	"github.com/getkin/kin-openapi/openapi3"
 	"github.com/gin-gonic/gin"
 	"github.com/oapi-codegen/runtime"
 )
@@ -725,375 +719,102 @@ type StrictServerInterface interface {
 	ResetSandbox(ctx context.Context, request ResetSandboxRequestObject) (ResetSandboxResponseObject, error)
 }
 
-type StrictHandlerFunc func(ctx *gin.Context, request any) (any, error)
-type StrictMiddlewareFunc func(f StrictHandlerFunc, operationID string) StrictHandlerFunc
-
-type StrictGinServerOptions struct {
-	// RequestErrorHandlerFunc is called when a request cannot be parsed or
-	// decoded. It is invoked for JSON bind failures, form parse/bind errors,
-	// multipart reader errors, media type parse errors, missing multipart
-	// boundaries, and request body read errors. The default returns 400.
-	RequestErrorHandlerFunc func(ctx *gin.Context, err error)
-	// HandlerErrorFunc is called when the application handler (or any
-	// middleware wrapping it) returns a non-nil error. The default returns 500.
-	HandlerErrorFunc func(ctx *gin.Context, err error)
-	// ResponseErrorHandlerFunc is called when the response object fails to
-	// serialize (Visit*Response returns an error) or when the handler returns
-	// an unexpected response type. The default returns 500.
-	ResponseErrorHandlerFunc func(ctx *gin.Context, err error)
+// Mount registers the operations on a router. What cannot be bound, what a handler returns an error for and
+// a reply that cannot be written all go to fail, the first as a gin.Error of type gin.ErrorTypeBind, whose
+// text may quote the request.
+func Mount(router gin.IRouter, handlers StrictServerInterface, fail func(c *gin.Context, err error)) {
+	RegisterHandlersWithOptions(router, &strictHandler{handlers, fail}, GinServerOptions{
+		ErrorHandler: func(c *gin.Context, err error, _ int) { fail(c, unbound(err)) },
+	})
 }
 
-func NewStrictHandler(ssi StrictServerInterface, middlewares []StrictMiddlewareFunc) ServerInterface {
-	return &strictHandler{ssi: ssi, middlewares: middlewares, options: StrictGinServerOptions{
-		RequestErrorHandlerFunc: func(ctx *gin.Context, err error) {
-			ctx.JSON(http.StatusBadRequest, gin.H{"msg": err.Error()})
-		},
-		HandlerErrorFunc: func(ctx *gin.Context, err error) {
-			ctx.JSON(http.StatusInternalServerError, gin.H{"msg": err.Error()})
-		},
-		ResponseErrorHandlerFunc: func(ctx *gin.Context, err error) {
-			ctx.JSON(http.StatusInternalServerError, gin.H{"msg": err.Error()})
-		},
-	}}
-}
-
-func NewStrictHandlerWithOptions(ssi StrictServerInterface, middlewares []StrictMiddlewareFunc, options StrictGinServerOptions) ServerInterface {
-	if options.RequestErrorHandlerFunc == nil {
-		options.RequestErrorHandlerFunc = func(ctx *gin.Context, err error) {
-			ctx.JSON(http.StatusBadRequest, gin.H{"msg": err.Error()})
-		}
-	}
-	if options.HandlerErrorFunc == nil {
-		options.HandlerErrorFunc = func(ctx *gin.Context, err error) {
-			ctx.JSON(http.StatusInternalServerError, gin.H{"msg": err.Error()})
-		}
-	}
-	if options.ResponseErrorHandlerFunc == nil {
-		options.ResponseErrorHandlerFunc = func(ctx *gin.Context, err error) {
-			ctx.JSON(http.StatusInternalServerError, gin.H{"msg": err.Error()})
-		}
-	}
-	return &strictHandler{ssi: ssi, middlewares: middlewares, options: options}
-}
+func unbound(err error) error { return &gin.Error{Err: err, Type: gin.ErrorTypeBind} }
 
 type strictHandler struct {
-	ssi         StrictServerInterface
-	middlewares []StrictMiddlewareFunc
-	options     StrictGinServerOptions
+	handlers StrictServerInterface
+	fail     func(c *gin.Context, err error)
 }
 
-// GetLiveness operation middleware
-func (sh *strictHandler) GetLiveness(ctx *gin.Context) {
+// GetLiveness binds a request, has it handled and writes the reply.
+func (sh *strictHandler) GetLiveness(c *gin.Context) {
 	var request GetLivenessRequestObject
-
-	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
-		return sh.ssi.GetLiveness(ctx, request.(GetLivenessRequestObject))
+	response, err := sh.handlers.GetLiveness(c.Request.Context(), request)
+	if err == nil {
+		err = response.VisitGetLivenessResponse(c.Writer)
 	}
-	for _, middleware := range sh.middlewares {
-		handler = middleware(handler, "GetLiveness")
-	}
-
-	response, err := handler(ctx, request)
-
 	if err != nil {
-		sh.options.HandlerErrorFunc(ctx, err)
-	} else if validResponse, ok := response.(GetLivenessResponseObject); ok {
-		if err := validResponse.VisitGetLivenessResponse(ctx.Writer); err != nil {
-			sh.options.ResponseErrorHandlerFunc(ctx, err)
-		}
-	} else if response != nil {
-		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
+		sh.fail(c, err)
 	}
 }
 
-// GetTokenKeys operation middleware
-func (sh *strictHandler) GetTokenKeys(ctx *gin.Context) {
+// GetTokenKeys binds a request, has it handled and writes the reply.
+func (sh *strictHandler) GetTokenKeys(c *gin.Context) {
 	var request GetTokenKeysRequestObject
-
-	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
-		return sh.ssi.GetTokenKeys(ctx, request.(GetTokenKeysRequestObject))
+	response, err := sh.handlers.GetTokenKeys(c.Request.Context(), request)
+	if err == nil {
+		err = response.VisitGetTokenKeysResponse(c.Writer)
 	}
-	for _, middleware := range sh.middlewares {
-		handler = middleware(handler, "GetTokenKeys")
-	}
-
-	response, err := handler(ctx, request)
-
 	if err != nil {
-		sh.options.HandlerErrorFunc(ctx, err)
-	} else if validResponse, ok := response.(GetTokenKeysResponseObject); ok {
-		if err := validResponse.VisitGetTokenKeysResponse(ctx.Writer); err != nil {
-			sh.options.ResponseErrorHandlerFunc(ctx, err)
-		}
-	} else if response != nil {
-		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
+		sh.fail(c, err)
 	}
 }
 
-// IssueToken operation middleware
-func (sh *strictHandler) IssueToken(ctx *gin.Context) {
+// IssueToken binds a request, has it handled and writes the reply.
+func (sh *strictHandler) IssueToken(c *gin.Context) {
 	var request IssueTokenRequestObject
 
-	if err := ctx.Request.ParseForm(); err != nil {
-		sh.options.RequestErrorHandlerFunc(ctx, err)
+	if err := c.Request.ParseForm(); err != nil {
+		sh.fail(c, unbound(err))
 		return
 	}
 	var body IssueTokenFormdataRequestBody
-	if err := runtime.BindForm(&body, ctx.Request.Form, nil, nil); err != nil {
-		sh.options.RequestErrorHandlerFunc(ctx, err)
+	if err := runtime.BindForm(&body, c.Request.Form, nil, nil); err != nil {
+		sh.fail(c, unbound(err))
 		return
 	}
 	request.Body = &body
 
-	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
-		return sh.ssi.IssueToken(ctx, request.(IssueTokenRequestObject))
+	response, err := sh.handlers.IssueToken(c.Request.Context(), request)
+	if err == nil {
+		err = response.VisitIssueTokenResponse(c.Writer)
 	}
-	for _, middleware := range sh.middlewares {
-		handler = middleware(handler, "IssueToken")
-	}
-
-	response, err := handler(ctx, request)
-
 	if err != nil {
-		sh.options.HandlerErrorFunc(ctx, err)
-	} else if validResponse, ok := response.(IssueTokenResponseObject); ok {
-		if err := validResponse.VisitIssueTokenResponse(ctx.Writer); err != nil {
-			sh.options.ResponseErrorHandlerFunc(ctx, err)
-		}
-	} else if response != nil {
-		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
+		sh.fail(c, err)
 	}
 }
 
-// GetReadiness operation middleware
-func (sh *strictHandler) GetReadiness(ctx *gin.Context) {
+// GetReadiness binds a request, has it handled and writes the reply.
+func (sh *strictHandler) GetReadiness(c *gin.Context) {
 	var request GetReadinessRequestObject
-
-	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
-		return sh.ssi.GetReadiness(ctx, request.(GetReadinessRequestObject))
+	response, err := sh.handlers.GetReadiness(c.Request.Context(), request)
+	if err == nil {
+		err = response.VisitGetReadinessResponse(c.Writer)
 	}
-	for _, middleware := range sh.middlewares {
-		handler = middleware(handler, "GetReadiness")
-	}
-
-	response, err := handler(ctx, request)
-
 	if err != nil {
-		sh.options.HandlerErrorFunc(ctx, err)
-	} else if validResponse, ok := response.(GetReadinessResponseObject); ok {
-		if err := validResponse.VisitGetReadinessResponse(ctx.Writer); err != nil {
-			sh.options.ResponseErrorHandlerFunc(ctx, err)
-		}
-	} else if response != nil {
-		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
+		sh.fail(c, err)
 	}
 }
 
-// GetSandboxFixtures operation middleware
-func (sh *strictHandler) GetSandboxFixtures(ctx *gin.Context) {
+// GetSandboxFixtures binds a request, has it handled and writes the reply.
+func (sh *strictHandler) GetSandboxFixtures(c *gin.Context) {
 	var request GetSandboxFixturesRequestObject
-
-	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
-		return sh.ssi.GetSandboxFixtures(ctx, request.(GetSandboxFixturesRequestObject))
+	response, err := sh.handlers.GetSandboxFixtures(c.Request.Context(), request)
+	if err == nil {
+		err = response.VisitGetSandboxFixturesResponse(c.Writer)
 	}
-	for _, middleware := range sh.middlewares {
-		handler = middleware(handler, "GetSandboxFixtures")
-	}
-
-	response, err := handler(ctx, request)
-
 	if err != nil {
-		sh.options.HandlerErrorFunc(ctx, err)
-	} else if validResponse, ok := response.(GetSandboxFixturesResponseObject); ok {
-		if err := validResponse.VisitGetSandboxFixturesResponse(ctx.Writer); err != nil {
-			sh.options.ResponseErrorHandlerFunc(ctx, err)
-		}
-	} else if response != nil {
-		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
+		sh.fail(c, err)
 	}
 }
 
-// ResetSandbox operation middleware
-func (sh *strictHandler) ResetSandbox(ctx *gin.Context) {
+// ResetSandbox binds a request, has it handled and writes the reply.
+func (sh *strictHandler) ResetSandbox(c *gin.Context) {
 	var request ResetSandboxRequestObject
-
-	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
-		return sh.ssi.ResetSandbox(ctx, request.(ResetSandboxRequestObject))
+	response, err := sh.handlers.ResetSandbox(c.Request.Context(), request)
+	if err == nil {
+		err = response.VisitResetSandboxResponse(c.Writer)
 	}
-	for _, middleware := range sh.middlewares {
-		handler = middleware(handler, "ResetSandbox")
-	}
-
-	response, err := handler(ctx, request)
-
 	if err != nil {
-		sh.options.HandlerErrorFunc(ctx, err)
-	} else if validResponse, ok := response.(ResetSandboxResponseObject); ok {
-		if err := validResponse.VisitResetSandboxResponse(ctx.Writer); err != nil {
-			sh.options.ResponseErrorHandlerFunc(ctx, err)
-		}
-	} else if response != nil {
-		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
+		sh.fail(c, err)
 	}
-}
-
-// Base64 encoded, compressed with deflate, json marshaled OpenAPI spec.
-// Stored as a slice of fixed-width chunks rather than one concatenated
-// const string: with thousands of chunks the chained `+` fold is several
-// times slower for the Go compiler than parsing a slice literal.
-var swaggerSpec = []string{
-	"zFt7c9s4kv8qXbytyk6Welh+xUpNXWmyzmwyc44r9k2mKvJZENkSEZMAFwAtKyl996sGQIqUKCXOY+78",
-	"l/gCun/97oY/BZHMcilQGB0MPwX4wLI8Rfv7Wt6heIv/LlAbutZFljG1DIbBdYKgmYin8uGJBq51gQqi",
-	"lKMwQRjcs7RA+sDdueVxMAzcSx3/VRCWDzVGCs3WCx1/Pwzmiglza5Y5BsPyo0hhjMJwlupgtVqFgUKd",
-	"S6Ed3f+FJpHxhTSjNJULjC0pUhiibvgpYHme8ogZLkUvV3KaYvaPD1qKTfYzu0xnoaSYN9n/5/nv59fn",
-	"DU5lTOS5T26FNLfM7x0G2jBT6GB41D8OA8NNihZBriFnJoFYogYhDRh2h2ASZsAt0w3CwCgW4SvCr9/v",
-	"HE1nZ4PZ4fHp6fTwKGYn7DDCs8FZ3Mc+Hp0ennT6/Vn/5JSx/pSd9QfT007/gNZw0LGpLMxwmjJxF6zC",
-	"4KGj1pL16Fy7N4PQM1JnVbHFLzIm7t3X9zJlhhMv74NeSeYNyUJHCWaMlv2bwlkwDP6jt9axnnuqe5cO",
-	"eSe+GHWkeE4i8dplocEHro0OYcFNAtIkqDw0mrBJkMWorKisoOnH9kL+AwesKVdOmF2CIOCKNMSoAuuk",
-	"e9C0UVzMichVGFxI81IW4jH69M1YXEiTcDGHBBV2gzW8lu2XHNP4XCmpLB1xzOkrll4qmaMynPR4xlKN",
-	"m6u+EQgz+tjBMlXI7rRFh/hSLDKETl5bhqA1jKftIGuWIXABC6mcbDbgCwO72/bHI8iZYhkaVE80CJZh",
-	"CAxeX725gFxyYVABF0Za0qYyXoYglb244yIGOQOFM1QoIm85XFszEq00cLFNwDsC1q7o8OCWfBRFRopN",
-	"uhKEwb8LVMtK44IwIFKCm5YtVJFiO0T0xNNYAt5C5Kquk++J4hI6v3ZYymG9u5x+wMjQ7i/5gylUKa5t",
-	"IZUO23lRDdNlJW9gIoaIqdjeJUFsa4B9vFvTdt13prVFbJPAF3Zra+gmQa7Wgq3DtP7as/CjqFnHl5bd",
-	"N4RUkhJ6gNok8y9kqUkeaaVXhhkkJSf11KjuUW0LZcZ4yl2A2tRsZtbBhQm9cJ9zg5lucXHrQKEUW9J1",
-	"Gbg2V57Iu4k1xEkh2D3jKZumOIFFgqJGKkRM0M6xBG40uYa7umnJuyAMat+3mNMGzp6cNnhfv/vtCs0j",
-	"4R3B63e/gUYDf3/78gWcHh+c/rSN7x0ud9gTPWkA+iiFa4K9wardtI3RMlI8jlOrCgsUBmwy4/g9Ozpu",
-	"49dlMm38+tj2RIM2JLG1l2DGoKLX/uc963y8vfnH39rcL1Kg0jsUlWtPW+kCwKcnoXfM06X70UB8X1Ct",
-	"BccW3VaYMS64mF8rjnpXXGBg1BIWzEeVEBK5gIyJJbjviZiZVBmzCawwhwPKndgDz0jJD47DIOPCXfQr",
-	"GiiszVHtszCC+1/X15fgXti/zfHZWW2fo37rTj7v3CNXit8MNFJeE2FrAK2y0dYA5+T1RIN9LYR3hy/c",
-	"z07OFCkfsbCpL/3OGevMbj4NVp3q92H94uCkdjFYtWqWu7GVW6QLttQwqSW+k+cwIQWfgME01SXrGljO",
-	"lPl8PLZPSzAr8YXOaNb4tFmuLaa+JlcbCXgzKkwyAGtAznhPTo/OQjjuDlosGMtNtmXkViBq666Yi3uW",
-	"8vi2LAjC6k5V0pU3bDHmHHdhEqn4R6y9VQhd5LlUBv2btx6w8nMdSXvtIsStozQMDGa5VEzxdHn7qJDg",
-	"FtgJd6123YjvlmKolZHPgcc2B3J1J2SMcqMMye9YS/yFaR4BF9ogi1vc5rrUbQPePaZa2X6bsYffUcwp",
-	"IzgYPGtaxHj8MOh3xuOH0/Obp9vqTrVXyqaYrqthHq8zoqqe3kuFe2mDksHxybdSUhXtVL8LzQ2/RxcB",
-	"V81Cfiul2C7sJ03qTo6+mrjaxrZ+km0UXNFtDUzfYUyeKgSNVJsYtLFH54xSUfgnzliRmiGwNF3XlI76",
-	"sqqsUX18MPhqsh2hmypfY2aP3rtuyKMToikyhQqM9CVUU8dZFKHWt/ZpC4AoYqptmAbmF+q28retGfiQ",
-	"c4X6lrcuG0kRfyYEPjuxYa8KggetwbZd8O9KIVq+rOHHsj380Qu3e4PNLxXfpXN1dz7vyhrgNvZq4FOy",
-	"sS37la1wZ3IHh9owQcUdah5jo9TXIAXgPaqlz9yHkNhyJWzog7bu0fjE1+n+PSo+W9LNjJ6GYyFtEuEq",
-	"zdAm/jNflHahnmxQBU2ljSwUyIWA0eUrTUmgo3yKMbjCXMruWIzF06cjH29sn6X79CnUOyNktpqsljI2",
-	"q7wwuXxzdQ09SXFq0LM3JzDn90jsIvzdx9RoKxKEY7GOsEfdo598/6kZH7grdUglqRJqRgnak1ZzTaEu",
-	"jLxucTKN1++uQfO5wHgs7MLnV4PjE5+T90+e/RQ6MTh+iNaEQKK9/aZVzS5nFmHPA0ulQEJZYRxTlV++",
-	"lpBJjoWjAUVsOyvlx3IhnsMoiqRmT9Yi5loXBO7o8pXrS9IPW/A4adhERpMYrivLqVZ2tSb50jJzIQq4",
-	"CWHyaexi9jgYwngjzRgHq0nZ6xPoVyEQxoIJKMSdIEVx74bAfL3g5UGEM1B4L8l/u5e6cE5a7dQEU01s",
-	"wWRXu25iRTAWti5yZLCy0nFJo+f9VUzpCmXJSwJglKYQMcomyXVMKRHOkcJGF85Z5HipaSbM0ZAaCFy4",
-	"G8/BJFIjTHEmFdKOS5hLGfvdrpwt2Z3KylobRjmWI3LSKXvmEydpsjiMbWErZ2Rwc8UyHZZdn9DZb9Xv",
-	"CW0ok7OxsGacF9OUR12Y/Hp+DT2/cq804gmkXBvtLL7WrXFScKtevrrQYWl/5QIKNZoJ5IX/eCymLLoj",
-	"05hxpY2DYkgsAwBUiQ3Yv+ZooPGKFz+0Tg+q5QqVQieGdez8eTvfoBeqfX9urld75lb+uXU/SIzJh73e",
-	"weC02+/2uwfDZ/1n/YYPGotgPQS45OIPyiZCWJA3JTmsnbJOmCLnf49KOz9+QItSIJI5CpbzYBgcdvvd",
-	"Q1dSJTZG91J+jx/p17wtCxytTTMl62Gu65srSdHHO54ujMidCrm2HIpolApYs7HziF/R/M7vUaDWwcb8",
-	"ZdDv72mRt41aWGrTgfqMZWRv1UYsZa0cyDsX7L6st+47by2tdbtDl/A86h/vWqZirLc1VbI0YFQobpbB",
-	"8P1NWKP+VRNXy99/kuTZXFO091TZeUmpHx8Wd3qn4MqGExQiRgWLhEdke1xXPoHPhbYe3UfrZlNrS3g2",
-	"UfwNl99BemWLbM3+G2GprYvPvfT+Znt45JpdXy5R3+zbMTi6Q0pjzA+S66X1jk4SvjHbyJFqIm4kLE1J",
-	"Vxl0Ltuq052pSb32r2Umpllgfj5NGYv2PGUdy1sykK51XU09ekVe8NqnrL594KaEOxXoobNYLDpEUKdQ",
-	"KQqKrPGmRtV47mRca745gb2QDVyc86yr2+enxmEQM8OmTGNnLgXuUpSSrF6jo1CWsx3aoWNHkxvuS7h5",
-	"Zdkw+YEz8ZxpvZDKKy5VB50pLqWbU9YoAvtsq2itRgQJazrcv2R6X5VlQSalGCpklQEqNG3D91Ej8ftq",
-	"gucFam3n81+iKs7Jdmzt/2hNsSbVmS47U7K6Jje1SVNprNWU8YuVeQ1izoUeuqrM0u22tmDE/3+PcOyi",
-	"/4tDQhPx9sBgibBVKhQipahsEmxr8oVNhxo1Z4HNIwOrbw6e+5SjHK2HTQLr8mn2ZAJcvk6mv0b8DX/9",
-	"8r8/vjq44K/PunjY70aDVEyzl/34z9dps6MwPDzp99sl0Gx5lK2MzcMj9XMYjZg3DHyY+fPiY/zuj+Xv",
-	"f14k0+wtnx7OT1rumWjwx4co+6NvNXcjSWjwebNXs8tquwxeZdP5/xyzfQw9VtV9g68trV2372qSecGi",
-	"BDsvqLqQLYc4JkJ2tJEKJ835wsFPe0/JlE2u8uu2NtfKJmKPNYv90fWNSJfQUsKV6XBcF7efh+yaTuyP",
-	"mtc7AqUbdG9qVrlVc97xWEfmh5ath4GAteWF3hq3Z0MW+4NHYv/I7GsfAD6g7I/obxrdHlsG22aqkTBF",
-	"F+2/aI/vhLIfDvGYMuayvaQ8IdUBJC+FBdNV16kd/a8qQcLg+NEms5mj1JNRsGepBEvBPW6BszGT2/Tx",
-	"ftGgXOb7oT1yFG0ec7EIHD4Sga2EvmnH5WNyE/aNFhR2jSJ3AVKu+f0Aud46QaOQRYkt7cvdunCtllzM",
-	"gc0ZF5Bgmuvu3sL1V1LiRq26u1QlVjP20LGn3IbPDs4Gtnil3Hy5p7Wk/RHCisi2tsNbZDH/Pk0jS09T",
-	"ym/trR/ZNLI7fKtlP1avhTSdFm4bOr1x0qsOQnVE7P1aXW/Wh0+CH6Xnu1G8cFodL5+Xp54rnZeF9QVK",
-	"GosHFMLwFLixJzP3afgL1jh9Vjt2trPxttnd3qnbtTmCLZ8ZGAq3AjG2YepOyIVvxtQnSXA5ulj3xKm+",
-	"i1Jkqgu+qQ9SpMtWM/EvVAc6v9lY6izWMNs+CBo2T4E2akF//rNx/LIlV18fiOz5E5FfrjMVxzs8YzVN",
-	"/DH9vfZzstWspKZIXkIbmmTHHLs7ey+lcuOf8vAApQ+xLVK4O8NcbW8fZSym4q+wZ6fsU1bE3IBRjKeh",
-	"b/SRDnKye1xs69JbIuiqqtg3tOho70lhO6+0zTU7o+nChbRz264d4zddsWe73ik1MGWRd7s/yFnu+/eN",
-	"b0gG/H9z1P3i2l0e9w/r/8bhHA6PsOW8K/hOWyYzO468TJF2NGrpAvdf+B8e2378L/gnju+fxpBW1Y3E",
-	"alirUVZNO3rQpuTl8K2k0tqj73vbwUosoyLzs+ZyP99S4AJyJeMisuuFQaHSYBj0rF1UKbI7ZLO6qchr",
-	"8QaQShbDlKVMRHYuJ6jqiBLURjEjlW05WT88LEPXKtxc55f6BKL2QTOt2/7OVtHuwEYNAvI7jQFzNV+u",
-	"LV0CvbLJok2eO6o6dbT+Txl6miuc8Qe0AuoFN6v/DQAA//8=",
-}
-
-// decodeSpec returns the embedded OpenAPI spec as raw JSON bytes,
-// after base64-decoding and flate-decompressing the embedded blob.
-func decodeSpec() ([]byte, error) {
-	encoded := strings.Join(swaggerSpec, "")
-	compressed, err := base64.StdEncoding.DecodeString(encoded)
-	if err != nil {
-		return nil, fmt.Errorf("error base64 decoding spec: %w", err)
-	}
-	zr := flate.NewReader(bytes.NewReader(compressed))
-	var buf bytes.Buffer
-	if _, err := buf.ReadFrom(zr); err != nil {
-		return nil, fmt.Errorf("read flate: %w", err)
-	}
-	if err := zr.Close(); err != nil {
-		return nil, fmt.Errorf("close flate reader: %w", err)
-	}
-
-	return buf.Bytes(), nil
-}
-
-var rawSpec = decodeSpecCached()
-
-// a naive cache of the decoded OpenAPI spec
-func decodeSpecCached() func() ([]byte, error) {
-	data, err := decodeSpec()
-	return func() ([]byte, error) {
-		return data, err
-	}
-}
-
-// Constructs a synthetic filesystem for resolving external references when loading openapi specifications.
-func PathToRawSpec(pathToFile string) map[string]func() ([]byte, error) {
-	res := make(map[string]func() ([]byte, error))
-	if len(pathToFile) > 0 {
-		res[pathToFile] = rawSpec
-	}
-
-	return res
-}
-
-// GetSpec returns the OpenAPI specification corresponding to the generated
-// code in this file. External references in the spec are resolved through
-// PathToRawSpec; externally-referenced files must be embedded in their
-// corresponding Go packages (via the import-mapping feature). URL-based
-// external refs are not supported.
-func GetSpec() (swagger *openapi3.T, err error) {
-	resolvePath := PathToRawSpec("")
-
-	loader := openapi3.NewLoader()
-	loader.IsExternalRefsAllowed = true
-	loader.ReadFromURIFunc = func(loader *openapi3.Loader, url *url.URL) ([]byte, error) {
-		pathToFile := url.String()
-		pathToFile = path.Clean(pathToFile)
-		getSpec, ok := resolvePath[pathToFile]
-		if !ok {
-			err1 := fmt.Errorf("path not found: %s", pathToFile)
-			return nil, err1
-		}
-		return getSpec()
-	}
-	var specData []byte
-	specData, err = rawSpec()
-	if err != nil {
-		return
-	}
-	swagger, err = loader.LoadFromData(specData)
-	if err != nil {
-		return
-	}
-	return
-}
-
-// GetSpecJSON returns the raw JSON bytes of the embedded OpenAPI
-// specification: decompressed but not unmarshaled. External references
-// are not resolved here; the bytes are the spec exactly as embedded by
-// codegen. The result is cached at package init time, so repeated calls
-// are cheap.
-func GetSpecJSON() ([]byte, error) {
-	return rawSpec()
-}
-
-// GetSwagger returns the OpenAPI specification corresponding to the
-// generated code in this file.
-//
-// Deprecated: GetSwagger predates kin-openapi renaming openapi3.Swagger
-// to openapi3.T. Use [GetSpec] instead. This wrapper is retained for
-// backwards compatibility.
-func GetSwagger() (*openapi3.T, error) {
-	return GetSpec()
 }

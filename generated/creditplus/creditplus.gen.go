@@ -5,21 +5,16 @@ package creditplus
 
 import (
 	"bytes"
-	"compress/flate"
 	"context"
-	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
-	"net/url"
-	"path"
 	"strings"
 	"time"
 
-	"github.com/getkin/kin-openapi/openapi3"
 	"github.com/gin-gonic/gin"
-	"github.com/gin-gonic/gin/binding"
 	"github.com/oapi-codegen/nullable"
 	"github.com/oapi-codegen/runtime"
 )
@@ -647,486 +642,72 @@ type StrictServerInterface interface {
 	ResetPinRetryCounterV2(ctx context.Context, request ResetPinRetryCounterV2RequestObject) (ResetPinRetryCounterV2ResponseObject, error)
 }
 
-type StrictHandlerFunc func(ctx *gin.Context, request any) (any, error)
-type StrictMiddlewareFunc func(f StrictHandlerFunc, operationID string) StrictHandlerFunc
-
-type StrictGinServerOptions struct {
-	// RequestErrorHandlerFunc is called when a request cannot be parsed or
-	// decoded. It is invoked for JSON bind failures, form parse/bind errors,
-	// multipart reader errors, media type parse errors, missing multipart
-	// boundaries, and request body read errors. The default returns 400.
-	RequestErrorHandlerFunc func(ctx *gin.Context, err error)
-	// HandlerErrorFunc is called when the application handler (or any
-	// middleware wrapping it) returns a non-nil error. The default returns 500.
-	HandlerErrorFunc func(ctx *gin.Context, err error)
-	// ResponseErrorHandlerFunc is called when the response object fails to
-	// serialize (Visit*Response returns an error) or when the handler returns
-	// an unexpected response type. The default returns 500.
-	ResponseErrorHandlerFunc func(ctx *gin.Context, err error)
+// Mount registers the operations on a router. What cannot be bound, what a handler returns an error for and
+// a reply that cannot be written all go to fail, the first as a gin.Error of type gin.ErrorTypeBind, whose
+// text may quote the request.
+func Mount(router gin.IRouter, handlers StrictServerInterface, fail func(c *gin.Context, err error)) {
+	RegisterHandlersWithOptions(router, &strictHandler{handlers, fail}, GinServerOptions{
+		ErrorHandler: func(c *gin.Context, err error, _ int) { fail(c, unbound(err)) },
+	})
 }
 
-func NewStrictHandler(ssi StrictServerInterface, middlewares []StrictMiddlewareFunc) ServerInterface {
-	return &strictHandler{ssi: ssi, middlewares: middlewares, options: StrictGinServerOptions{
-		RequestErrorHandlerFunc: func(ctx *gin.Context, err error) {
-			ctx.JSON(http.StatusBadRequest, gin.H{"msg": err.Error()})
-		},
-		HandlerErrorFunc: func(ctx *gin.Context, err error) {
-			ctx.JSON(http.StatusInternalServerError, gin.H{"msg": err.Error()})
-		},
-		ResponseErrorHandlerFunc: func(ctx *gin.Context, err error) {
-			ctx.JSON(http.StatusInternalServerError, gin.H{"msg": err.Error()})
-		},
-	}}
-}
-
-func NewStrictHandlerWithOptions(ssi StrictServerInterface, middlewares []StrictMiddlewareFunc, options StrictGinServerOptions) ServerInterface {
-	if options.RequestErrorHandlerFunc == nil {
-		options.RequestErrorHandlerFunc = func(ctx *gin.Context, err error) {
-			ctx.JSON(http.StatusBadRequest, gin.H{"msg": err.Error()})
-		}
-	}
-	if options.HandlerErrorFunc == nil {
-		options.HandlerErrorFunc = func(ctx *gin.Context, err error) {
-			ctx.JSON(http.StatusInternalServerError, gin.H{"msg": err.Error()})
-		}
-	}
-	if options.ResponseErrorHandlerFunc == nil {
-		options.ResponseErrorHandlerFunc = func(ctx *gin.Context, err error) {
-			ctx.JSON(http.StatusInternalServerError, gin.H{"msg": err.Error()})
-		}
-	}
-	return &strictHandler{ssi: ssi, middlewares: middlewares, options: options}
-}
+func unbound(err error) error { return &gin.Error{Err: err, Type: gin.ErrorTypeBind} }
 
 type strictHandler struct {
-	ssi         StrictServerInterface
-	middlewares []StrictMiddlewareFunc
-	options     StrictGinServerOptions
+	handlers StrictServerInterface
+	fail     func(c *gin.Context, err error)
 }
 
-// ResetPinRetryCounterV1 operation middleware
-func (sh *strictHandler) ResetPinRetryCounterV1(ctx *gin.Context) {
+// ResetPinRetryCounterV1 binds a request, has it handled and writes the reply.
+func (sh *strictHandler) ResetPinRetryCounterV1(c *gin.Context) {
 	var request ResetPinRetryCounterV1RequestObject
 
-	var body ResetPinRetryCounterV1JSONRequestBody
-	var err error
-	// A request validator built on kin-openapi's openapi3filter with
-	// KeepValidatedValue leaves the value it validated on the body. Bind
-	// that value, matching member names exactly, so the handler receives
-	// what was validated instead of a second, case-insensitive decode.
-	if vb, ok := ctx.Request.Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
-		err = ctx.ShouldBindJSON(&body)
-	} else if binding.Validator != nil {
-		// ShouldBindJSON runs the struct validator after decoding; keep that.
-		err = binding.Validator.ValidateStruct(&body)
-	}
-	if err != nil {
-		sh.options.RequestErrorHandlerFunc(ctx, err)
-		return
-	}
-	request.Body = &body
-
-	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
-		return sh.ssi.ResetPinRetryCounterV1(ctx, request.(ResetPinRetryCounterV1RequestObject))
-	}
-	for _, middleware := range sh.middlewares {
-		handler = middleware(handler, "ResetPinRetryCounterV1")
-	}
-
-	response, err := handler(ctx, request)
-
-	if err != nil {
-		sh.options.HandlerErrorFunc(ctx, err)
-	} else if validResponse, ok := response.(ResetPinRetryCounterV1ResponseObject); ok {
-		if err := validResponse.VisitResetPinRetryCounterV1Response(ctx.Writer); err != nil {
-			sh.options.ResponseErrorHandlerFunc(ctx, err)
-		}
-	} else if response != nil {
-		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
-	}
-}
-
-// ResetPinRetryCounterV2 operation middleware
-func (sh *strictHandler) ResetPinRetryCounterV2(ctx *gin.Context, params ResetPinRetryCounterV2Params) {
-	var request ResetPinRetryCounterV2RequestObject
-
-	request.Params = params
-	if strings.HasPrefix(ctx.GetHeader("Content-Type"), "application/jose") {
-		request.Body = ctx.Request.Body
-	}
-	if strings.HasPrefix(ctx.GetHeader("Content-Type"), "application/json") {
-
-		var body ResetPinRetryCounterV2JSONRequestBody
-		var err error
-		// A request validator built on kin-openapi's openapi3filter with
-		// KeepValidatedValue leaves the value it validated on the body. Bind
-		// that value, matching member names exactly, so the handler receives
-		// what was validated instead of a second, case-insensitive decode.
-		if vb, ok := ctx.Request.Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
-			err = ctx.ShouldBindJSON(&body)
-		} else if binding.Validator != nil {
-			// ShouldBindJSON runs the struct validator after decoding; keep that.
-			err = binding.Validator.ValidateStruct(&body)
-		}
-		if err != nil {
-			sh.options.RequestErrorHandlerFunc(ctx, err)
+	if checked, ok := c.Request.Body.(interface{ ValidatedValue() any }); ok {
+		var body ResetPinRetryCounterV1JSONRequestBody
+		if err := runtime.BindJSONValue(checked.ValidatedValue(), &body); err != nil {
+			sh.fail(c, unbound(err))
 			return
 		}
-		request.JSONBody = &body
-
-	}
-
-	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
-		return sh.ssi.ResetPinRetryCounterV2(ctx, request.(ResetPinRetryCounterV2RequestObject))
-	}
-	for _, middleware := range sh.middlewares {
-		handler = middleware(handler, "ResetPinRetryCounterV2")
-	}
-
-	response, err := handler(ctx, request)
-
-	if err != nil {
-		sh.options.HandlerErrorFunc(ctx, err)
-	} else if validResponse, ok := response.(ResetPinRetryCounterV2ResponseObject); ok {
-		if err := validResponse.VisitResetPinRetryCounterV2Response(ctx.Writer); err != nil {
-			sh.options.ResponseErrorHandlerFunc(ctx, err)
-		}
-	} else if response != nil {
-		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
-	}
-}
-
-// Base64 encoded, compressed with deflate, json marshaled OpenAPI spec.
-// Stored as a slice of fixed-width chunks rather than one concatenated
-// const string: with thousands of chunks the chained `+` fold is several
-// times slower for the Go compiler than parsing a slice literal.
-var swaggerSpec = []string{
-	"7L3rduI60zB4K3r97Wc19MaODYEEemU9H8eEdAI0IekT/STCFuBgZGKJEJKdP3MX82t+z3XMDc0lzNLB",
-	"xoBJQgLpftc7WWv3BiNLVaVSnaQqPSimOxy5GGFKlNyD4iEycjFB/EvNpRV3jC322XQxRZiyj3A0cmwT",
-	"UtvFO9fExewZMftoCNmnvzzUVXLK/9qZdbwjfiU7eTwte57rKY+PjwnFQsT07BHrR8kprT7yELAJwC5w",
-	"R8jj/QNIAe3bBIwg7WtKQrlTXc/u2ewFxzWho7COZPds9GCE3MNC/3ngoe6YQAfYGNA+AqQPRwi4Xf7l",
-	"FnmEjTfpuwTx0YBNgU3YmCOPwUNtQRTTtdBy760+AuwX1p5OR0jJKYR6Nu4pi4guvnmRzHEI2NsfCAj9",
-	"GNmXhyCJ7MbIgUmfk0v0BYYIYhLRB+/kZmx7yFJyPwU+v4JWbucamTSS0gml5GKOO7Qsm40LnUaINl3o",
-	"EBQxrcBDBDFiAsvF6KUUzTsTOCWg/pm9gPB4yICtfw6B+kIC5wFBjHfN6MkhyLu1TdREN2NEaG087KAI",
-	"7hHPfW5x3F4PWUC+CjzxLscMUoo89sZ/zpo/dTX768HQE49/vWwa5jFZAdsac3VhvPNsFYvNQl3X9d3w",
-	"pAUPI+duFUOvNW3PCZ6z+dYriC9BWer8hRQPBM8aBA+k0jqCRsD5SnnTermssRCFtkOW+zh1PS45bZoA",
-	"XdcDrepp+ayVP21clpvNehNAR7LO2jy/RGqfrmuz8qsou5Kkq7j0KxO5Nl1L2Aa9RSHbZKsvxNVrYPy1",
-	"b5t9YELPSgCILaEObCKllQbyFDgIEgpcLGbPQpjaXRt5CTCC5qBaSgDo2JDwtzGXNp8AHjsO6wUSYHcB",
-	"BF0bORaYMGUNO2yJMqyxSyNkphyHK1vkIJO6XoRC5UNGrP+gcylHGCC/Egr7H+w4SMlRb4wipmqG1gY7",
-	"xSv0wqs7FATfWIeM0V5E1iL0/LkVk82GGsK7E4R7tK/kkrsJZWhj/6uxPHJIxf3Mqz+geq+r2ctfH5d1",
-	"HBOTDuwghysIBg4TKpDCC+jY1jmmttOyh4hQOBwtQ8p/B5M+EuaaVLKMFXuua4FYs1IEqVQqmwATm/aB",
-	"2+0SRBPMYhy6hAJsYwS6HjS5HWnZPZuSOEO263pDSJUcgwSp1B6ieQqk0nM4xn4aavaXUOWpx3/00Nfk",
-	"4z966Ps/uvwWV2Piwz/GT11Nhr7/NJKybeqnbvyKt2Lsf+JJ8qeupn7Fcz91NS0ehT7GfmpyUCORfYz/",
-	"O/bjn59/q7+efD0ePSM9V109TatmJ2ijDm1C2Fs5pbSiLdccTH82HIiLkbK2Bj3PnRApGqBn9hfY0NDX",
-	"YMMY40NBJfHh8tdH/1H83/F/P82ZJQ4rYMACDu0zMoTpCYHfBxKSoYvraH8egd2XLiT1uZVUncH2yCUv",
-	"Iiv0EqOucKVcD0w8l6JPciEAyn433bFjgQ4CEDTyNQA9BIaQDBB71mUqnvbRlD8eoBF9k6D4T7t9p+tq",
-	"u31nVNrtu73Kc1jWOF5PSF45beLnZ2DTnwaO8clz4AgoIgw/9oggTGxq38renxDvXPyyH4FtvQ3oNTiG",
-	"D9pgg1ZLilAUPQ8O//yl2RCABsuSuGPPXGW69SHGyBGczZ1g6Fl917GQB8YEWZ+E58bsH9r3EOJ8fVIv",
-	"5k/mHMzaSbVWvizka5+rtUMloZzWC9WT8IPqRVNJKMX8ycllsVxrNctKQik087XikZJ4ka4OI3gmEHpM",
-	"KHS1Ivy6qAInkIAhtNAKHfj/a7nntNyM2IsGOg1pvFW6MNId9LvuuNZ00Y5f23cRlrxQMpG2/JIRLdrW",
-	"XiIrE8DQAXVBclcqg2cF+6KsfDD0RHL38UVqFc8E57KUtDGhNh0zKIurfTLoWUzTztouAqw/BfA6mnU2",
-	"BPcEf69+TevbUqlSjpQgRWtIm4QfOA3NxAcC2IrJgdPTHcvamU6nU3B0lBsOc2SRrYzsvMCZlx07q2TH",
-	"zmskE3ipwHmaYHL5Ak6oWcyp+FQEzNCzYX1i6FkmL+bZ8wl9ICOKgvsWZNPiaknMr/p5+OZn+XmRFR3S",
-	"OkPQQVZUcO74a5nxg+kOR9CkgCDPho59L6L2XC/tpY1MAuxpRhxAzx1jC0AQlooaYKsbYdObjiiywABN",
-	"mYRDwxGdJgAkADo9YNke6EMC7MXlYaT3kvuZ3dVr/W+mS7Rfc88ejMzj4rO/lxolk8+INl/Gny3FINcM",
-	"tT4RR15Dus85JL5rz0jGl64fTliKQIjB83SFCJCvzxROpEXx4kBJlZKQrf7yMPlbVt3TsTgcvWwW1lRA",
-	"pRcFgTm45tiz6fTM7KOhmD4Xjmk/uQx8Pc+eA9OxEabA9BD37KBDhK1K3QGbBwIgIHYPIwscf20lwC3y",
-	"mPdnsTluVor7e8k0gGTA5W3XcScixMn7LM66FJt07khARD0bkRyP9DMze0wB9aZMX2GKPAI60Bxwo5RB",
-	"cO4xnt8RSOzwRxxRnxoCOR6BsnHXXUaTdQ99Nd6o1sJj8aGYNcKU5hDe2cPxkCsaBrpN/wZVQsY27n0g",
-	"wJ0wcYOpB02aAO4t8sTOHRw7tI2ZkcT1MUZB31wJQ8cJXiOA9KGHNFCGZh+QsWkiQmZmFRc6i6vRV3tt",
-	"1gUmMp7Eu+b0I3LHjQ/5CUDQhbYz9vjiJgC7GGlt3MYfP7Ymrr/NSLSPH8GFwS27iyS3AOgktO1JhDl/",
-	"65qwM3YgmywZSLU9RoccIBTSMX8osUi0MVMaJGQuQgzGeIA53ZgHyDgJkwnykCVBYvznelJqM5hWciSA",
-	"FFw16mctMMcIVxrIi87dLoDYpX3kAeleApuwaREDctLO4JlRpSzkvxw/z8gRivTBZ/TM1dxetEvQVQL4",
-	"uifOidjGV9DpXYEry/auEuAKYfMKXOWT6cxh8fQK+GxzNbCtK4ZEKGYtqPCBgCEiBPaYlTYlCfbrhNvn",
-	"BN0iDzpgCKdtzKw8kxm3CUBcyXlcpZkQMxPQQyMHmsjiQLljPjvumMIe0sDVvT0SoFyZnk2vOEPw3Qtk",
-	"aaDoIOiB47N6rY1tAihkUsHFzhR0PXcooZQWJ0bIAtilvlrVQBONHMY+rEsz6EnoXr47huTSslxzPESY",
-	"8kFYF6Nxx7HNHMAumNjsbTYF1O7Yjk25pjYdaA8lL+XBxPWYZYvu4HDkIOmQ8iACxFbHvftAGDk+se4c",
-	"GyOu1SHoeAgO2ATbVAMlD074K9ULALseIn2+u4TYYpVzoLUxN70Pi6eA8SFjTxNSREAHEdtCfDWzLvoI",
-	"Ms/fxqADCcrsjj0nIbUioRBbxLdmj7+WOQYAAD5f/l9GL6byRjld2Ksks7v7Jb2cKRip4l5pP51PVnaz",
-	"mbJR0vcKqWJ2N5/eryTze+WMXkoVska6uL9byYseJRj876GtQKfXVnJtxbK9tpJoKwib/LvkR/5sYFv8",
-	"mckl4MgZE3WApm3lUfRYvQhABLquG3pST+m7elrP6Hv6vp7V83pBtKTojvotH9oz15b3ntSTGVU3VCPd",
-	"MpI5Xc/p+g8+/AqvV76UzapGUk0ZrWQql87m0lnx0iwMytuVyhfVYln3/4wAeNMe9ZEnANvV90uFQjqV",
-	"TZb13ZSR3DeK5UqprOcLqf3Sbr6QqpSNfLlcymSMVKawt7dXLhSMdDKTLhWNYrFSqGSSRqlcNEqZ3XK6",
-	"mNEr2WSmoqeKxex+MlsqVJK7ZSOd389n9wvlZL5Q1DPZciGbzOyXU6XkvrG/Vy6lUruF/N5uqVDc11Pl",
-	"vYqeLReLelZPGRl9v5IvZHZTld1kuWLspzP7Wb1S1I18sVIsZ4vlQtEwSoaRypTLpWIlU97NVvS9vd1k",
-	"spyupHVDL6RS5XJFL+oFfVdOB+wFE7e3X97dLRVKmfJecS9VKWSLlWKynCztlfdSe2U9Ld5gss//Q9Pj",
-	"fufQtOv28QB+q9onxWOnMzxl3wun1+fJpl6rVe2JDZPOoHrt2t9Tx86PQ0c3D+8Mc2p4P74N7O4XTcvn",
-	"y8X85Eul0DOrxS/uifalmtw7T5/0vtx9Ltzfpno399fnN/eXfW9sDMtJmup65OLYSRXuG7fJqrVXMAZp",
-	"83tjMNwv3R/3RsnL43oF2iNb/exNDrE3GF5f6+7h0V6rdjLSk/u9UvqyiO7zg1Kld52hg4Z+cntYgcel",
-	"/Ty838+Ymf2yVW51xqlGZ4Anll4dfzPyX8j93m0pT8oaqjdrt1/T++bl2Lws7tIurqmFL2y5MvnVtW8R",
-	"GEGP+tqRU4xJOrHsEgveRWzmW3B1ID2LeAJULxJh3uRaAfZ8FeV5ridUdlJqUAKuHtp8N7etJEA7bPC0",
-	"lccrKf2u5Ab6VdQm+SdmAMz3IraFWQcak6hMZTD94XH9TznCHqEAMXiE+LIJcD0LeTkuDANVngAW8tVq",
-	"ggv8BDdsxB5sAnRcphgDgUASwOFuFeHb+UNIxRbwLXTGzKJAdyPbm/qbwyYcQaEEEqEgcSKIuX4g0jr5",
-	"xDppY0YKG7PxKRqJZhxmf84EOhR2HKSBvOMAbtG7XW5I2bjHrEOJDujDW2Hicdok2rjY/N5o1Q+b+cbR",
-	"d0FXOWlfZcAMmX0XWWzyqrWL/Em1dFmplk9Klxf5k/MyuBm7NKAtcqwE6IyZFmXG5ZVwEK4+AQ49JwaH",
-	"eYKcW9TGMtLjemDoekzhie33uZhPQigv3pRBM/FsShGW1hAkFHk2GUiQqxYajlyKsDll8IYPxA3QVFha",
-	"jgxw24SRAEHG2stmKIA9yIDGlrBCA6O2jX3jip/e4Jr/E7haIfOvAGKKkvsi9hAxOggkIVsJvlU0M3A4",
-	"OBKZM6H1hVEn7UkO+RBOAXSIyxxTK2SSJDg8AzQVFiyzhxk3EZ/JTBdbkmWGbdxxXHPArKOrw3IL7Egb",
-	"Y6dr39Gxh8gVcGzCPAo+M3DoMjbqoyHzQ8KwjElgKrVx7Gqmci8DyXHJTC1VDnAVF9BJU9gfls/AFRiN",
-	"2cJxHB9M7twExoUY+NK2hEAPqXfZzVwzgkwP0ahmqvgpsFiCHuc7ZTZD0KSP7jZr18wUPu90SeG/oNGe",
-	"T5jWwV8xc+w5QCWgT+kot7NjJPc0XdM1I7ev7+tzLgdQLdDzIKaXzAE9kOQKuyqqNaP1wTL9Qr8LSh6s",
-	"pDH4BxBkgQ9kR/vYViB3tC45FNzMabdjP//TVn59bLfjbUX7uNNuGzsf4nIeOUZHoK3MeVk5UEDQQx74",
-	"q9VW2O8fiuJkrdqajlAOLB6u/cDA/fBbzbe9tvL4YcXMiGgJHNk7cGSTndvkjpQ0ZKePnJGFyECsjpGN",
-	"PUS9qZRQbawkFGpTByk5ZcHXT4gwIQ8VNNk7oCheUhKKdKCVnJJkYCiPCcUdIQxHtpJTUpqupUR0qc/D",
-	"HEvgGS8Ej708cgmNDrYROEQJ0JnKqFsQc8OW71SIbcfAf59yISDsCG6fOK7LnKXus3rcF9eM10Esm83G",
-	"mfa2pnywIWLjEvZ8r41tfMvm3X8lngBDiC1IXW8qlBsBsaNSWU/z3R/+KRlPBOEOfmZYNEjFE/OotTH/",
-	"Qc/EE3NbAxakzH0UNgMHI54QsQfkECQUHhO93Bryj46xZmAJ2DZmHcvQATMhEKU27hEQazYMPRUxsFBy",
-	"hC7vSfi6WLqCQafC5AH3zICQwNIgdioGMj6BbHYfiM2rGIkDy0XCHUZ3NqHi11r9UiwRedxxIuOlIuAh",
-	"giBzAMWFcpMDjRyIxWjJ4FVmiWIXI9lShncY1Q1dF0qnjZn1YAtNFmh63s9eXGPWpOjEV2icf4j7hMoT",
-	"VoQIM/AFGQSgqhbf/iCINmzM16BcghfGbGeh4FrTF6QGyIiADEsi6KnYpSp0HHcithbIeDiE3pRvK0hQ",
-	"xTF8OQ4RQHdCmwVMEjB7bDk4rqT10B+DdmmTUanWzlq6sbBFklN0Y8dI7zDJCoy0EI8L0eEcjyyL3IUu",
-	"HDt0HvyvMuomMeYWjgzMEGbTMtZg8+d2AQRy1+V3o8EeqmKVq9w9WpgRLDZkQLANsgrg9wHRQZQij8wD",
-	"WXOp3Hd9KUG/vQ+0wVm5RWgJWy8hWN8BFjx2nHlA+JOVBGO/vguRqOuqpO96C4upZmP08lnd9gpxu6qU",
-	"7GpomHmIZ/twQlkQ6U26NEhjCr/79rWf3DBmUlEuymSJ03KE/4UoGNueHKZQVSxzkyIgD0LuYQ38UuDT",
-	"WwZeboksygimHoLt3KdgzYb/tgVrqFOVGYqq2YceNJdF8Vdu74V+fTOXg02D/iYt9wKgNwvti1XIc4Bu",
-	"EKZ1VckLqCa0zethFK5Q9GLKS0cpdDRU7gfPrHv2WhgBeZqU8SA/7/lbrDN+9ozrR8ddZIFk2tjoMuM/",
-	"ycNuCvyf+/emCZNvqvyEjANlIGE2aSdQHktYdZBuKw6BkdxJGTvJbDYL/LDPyzBYIXvwpsB8AQjYVS24",
-	"IK1TOqigjjdm37biQCV3UrqccRlbeymwk2WLcH6S3QnmE50A1A0FtrfuCGbWwUNYg13XWzQFpfnHf9kG",
-	"xLOo5pqUnyLoqWy4ZfqznwD/aXs0Zq+9BGJ+3GpeNYmHmxXfReg4yAsOir1RpBFEmZMgd1yWAjbQm51p",
-	"4cfKgIO6L8Zob1u6Uz59H5PvDfAuA7sxi+9NcC6BtQWj7w10Y2MvgbjClaKAMcVvC7UZuiAmD+mqjtxV",
-	"CK8h9owvpJcCuTWfVAI5HvU8aCF1hLC1xIp5DOTvwVa03+6F4O9vB/ygEsxz1SAWcnOii9E8k34zO0ks",
-	"c1nmKuckdWPNyPgWDAlR5iBUfmNWxiBIbRh5rokIQZZ/jrQ7dpypElVf47lVMztPHrk7qczOhitnzbk3",
-	"o3nxTr11HUhtBym5n8rOPEA7s3PZL9as/8Po8Tal/Y7E2vudxHqx0JD1dFYIC387zuYnpUOH2YMTxgvH",
-	"yuelSSiTgNgdR2Y+7Ap7dg0p0nGtqQo9Dy5bO+Lp8gxns3vzc8u33m08v/XOD2MhK7e4catwWnuzifbg",
-	"ROwLKj9/8ZngIGFXDSqFhTQzP/jznjA9tBcVT1vJcTC3sTO5HWzmTggoOWXloaU37/BJ+PmZACOMwlxu",
-	"J+Pk4KSB9rY9u9CIeiY8YlUSRY4sBckbdtw2hNvzVvGGBlpvl+z1dHzzXoocmh9veGLkhgOxtrm9hQ0t",
-	"tbfvF4SnW5/Hfz65OGLGXx/83+io6/H0usNtPFK/sZl/Xbh9c+NvNHq8CqxZRjMgff+ssoMIER27HkA3",
-	"Y+jwlLzQZDKYtFdGiF8AijgZ5itTG0flk8tjZtqbgsRbh2Xd2OnWAVo3NLoNgN4QjAuLmjl9Ek6VjxAz",
-	"rwupbWS09eTnq4d5abQrPFgqPFjZzyPpImryg2kWpFBkFcqRLtnLl0Piz+OaMazZ0IauR9g+MtPQxgAz",
-	"bnH4uUe04UjUq4F4sWvoF6hc4RuGPD552pJnQb7KIUyt6xDyw+Yqz+BZ9mnEgXpOuz4kwG8VIQ10PcqW",
-	"OyeiCNmT/onfK3cGBThD6DDxsAgQY14ogeIpFDbhVJo/ALMBkGbjh4GKFhJA/CzA2jAc3M4WfOaOVogp",
-	"f5aCcA1P3HVHaOOwqKLbzTD+AuESzLJw8WyhBlPATQ7BIuyjA80BmSH51FrYXXMtvMtRvkB97odnYuHE",
-	"+BbO30WPu+oc+1sOoK090obkaJAMR8ZBcayn2CO9JnsMEe27lsozFuaJUSqflFvlLUV2RKqqKF7vOO5E",
-	"ySmN+llrab1KTFqi6oaSkPCGwZvFuTaovXgtfH8RiCpznAfF8LzqyDIKUVkz8oWZb8d77osKtPPbKWHQ",
-	"IwrdRlUq2jVSr4mVcm8Per2FcEdr4oIh6sHOlCKy/ZAeA+XMvkdKLikC25ubPp4sxEwLhmTIexR6FXgI",
-	"ijmMoml67fizSJFTR66NqRqRIREOlZsQMynRQX5W7Ioo0t6yzTrp2w6TzMgc84QYQfWRjWXx+lkBGM8d",
-	"9/og31giuQRuDmIRCJbpeAibboTJCfx0vbL/exR3ZKPUsO9D8SW8CE9oDS2NkFN69/ZIzLAPHlsWKkV3",
-	"NMKEWpykzUA4L4DY0DsjB9p4TvA8PIZVywoOkAptxgCMC1fM/nzIdE6HrphR0ftSTHMFLMsZZ4lZwjPP",
-	"FJtlDydeBnJqFcN6iHo2up33tMJh1KdRUkWbjfslPLfQFvlnvATO2CPcXoO8uMKshDuXGEKmrVK8oQJY",
-	"Su7nrPTVz7mSU78efyVC8zBL9+Q5mLPctgsjriQUCnuE9XAkMzaVXyvHfnU+6uqEz4rt58Dz0lLQs2Z1",
-	"pXr2LcKz2vZ8r49XYZJXK3RQQiSF85KQEVWveF2p8E7hfLr+rAYj07tzmZqGnuVJpYUpuOJ1Ga5AzFys",
-	"7R5PiEJBPJFediIyC2v15mn+hM/yeeOwmS+Vxc++Py2bGbys1BhTDfCbgITun9gEJWRJL14cQZql8qVX",
-	"ZBUmedauB4dIhP1/RpakIwjTBL9tYUwogD0PoVmZoeOvZY2fK1FyUpgqCQXDIVuVsyJTat7puZ5N+8x4",
-	"nq0iv3CcrMMTeVHJrP7fiu6iePLXi7MlXYKWtKnfuYgqLgsvWV2IYUmCWYAhkKR4UjZVPWZ0/gXvfak1",
-	"s5mT+rR7W9cQ/lbr6KOikblJjW6O+6URHaLUeepHstD6UsteFg8/f9m9SR2WPXOsn6jZ4+rJfpPs/0iq",
-	"p47nGM7Xz0OkX5SPyo3vKFs4yRYKVtX9bN5mzpxj50f329HNj5E+JEclOJ6MncagTG9LY89tTI+Pht+u",
-	"6/X+Re10kj1u1A5V63OjDFOovo9gt/Jl5B6eUBeZVefb/iB/Mmx9M9y7aWffbgy0i+QuqnwZmzRV3m3e",
-	"7I7c5qixl+czKAuNyJqXq64qiMqk13Rd/9s/ABquH79UDUmZq/Ycdd4h1JeQqH4VzvmQaVDcxlcZm5/w",
-	"en44rLecTGv8fUTUXUPLj1Xjc6f7vXB67B11z3o2IaiUoo5LYcNqTlup6+tM6uZbvmq4e3teKut0DzP4",
-	"+rCJy/vf7t363ql9Mp4kna5Zntbr1UP7fnidGcDeuOpaxyd3F6lv5e7dD7uuw8He9d4UHWXT/cYUVU5q",
-	"Z7UfDVrYJdVGq3L02b78fPelBzv9yxI6/JE8g9W9frKK3EYtX0bp4+8VfXwx/PZl2Kx1bqqNoldAp7iT",
-	"nrr3J+eF2ullj+D0zf4e3f/W+HrTS+0SDdnn9w6h5o/h9+xU//6l0yVHzrvyhF/cfLkG+Wu4Re1M1YBB",
-	"VH4c4K0HGt7KVLed4V365Ct10NlxVtOMIy+TuoA3ydPeD9w662nf74+t7vjOStYaqcOqat1ZBvp8mM4X",
-	"juqZyfVxCRoZQs+p510WK93avbXbcc/V6ti+RIeX9XMnS5pH3dv7xrezw5uBlVTNZrM8GNDsTfrm0LLu",
-	"d49Sh8XepXN+tH/c/V66vrik6WHB+lqZFr/+wJn6sD+676Xv72rmcNBseNXL0+Nh+lv2c13tdE+7ztFx",
-	"4ftoWvs+HEzNVvLz9P5rZniYPdVKh/BL2bEq9evzL7c/yGBq6hd8g/KPliUqt/dtOlXd20XFEiVZlosO",
-	"UdcFDqRoCzJncj4t3FWzN/XxaTJZu/+ufT7ON/e7o851q1quNg/1lnve388kr1Fzeo7IaRlVyk716O6H",
-	"ntyfNm+amYadP+tf3HTSXbd+mimUK5lz9OPyvn7SGqYLpbsSuvs2aniDcvf6e+l7/fri3h3fnBa/5S++",
-	"f//c+V74kW4c72abzS9QPZzcnPesrvH1eDg6691cH3mp1vl396bsJNXezchxjlKDe/VyMrmvf26Vb5LE",
-	"vb1pjU+/3xpaa+g1T73ORX3y4/vQHjhNr3L3bU2BkjRUfVfV91p6Mqdnc7qhJdlkprfIGMyeUmcmxAs5",
-	"Q1ggNi9/JF/1S6FIG4W67hZY5WT3y+3Z0dej3nG9m7JuJlqPZPuNO9zpF6YFRyXfpmf9+ufe6Q0enjcI",
-	"LNfLhe/0JlOpkvRJK3l+UTw5TR2fD2C+g0snFzR5VilVM527r0c1r1ROnozvstWL/mBcrhZq1fqPw1vn",
-	"Rx3vfknZ9ug72j3+Xkn365eVjHNvZn4MKjeW7ZaO+052VOzceafXN9kTs/Njr3Za3cN2b5xOwh9pvH/c",
-	"/Dq9GRZQtlWsfL63relX7f7CzBul+943q9z/kRmnj1vH37zenypDXux+yuLhj3N4qP678zedPSaejy0x",
-	"j2bl4SDu0Nq9PpWl7Jh/Mpk/MBR21+XtWEr+pJo/UyUVXk/f9ZaawGS9fXAf4DeBuVmJIdDALlURhp0o",
-	"C5W3SIj6eX5V4PA+1qyU4Mq5uZT1A953btxuxCZ3YeojBENxAJsAjGzueQmnGmDX8/1oa7Ybwt3op9Dk",
-	"WR3vjuaTG+w1uWknbEQ/NhC9zb6Ezv67o8OLe1vLkXwR/uC1IxnXCUgjQD87yjfLpUuOwbsDv+rc2Ypj",
-	"ZwG5V/39QYLimbPVswLXojLSa2pA/amYqhBHbil+7UPKq4xGFEqz6WZQWw/0LVS0+kMmJbwL8OQB4zwG",
-	"Y2whj5iuh4DcpUR4Q5y2eCei0jjJ13Tjcvv4rpn+ujkMt49atNQ0VtbG2Bxu86J2s2jKKyRUCgeIWVjq",
-	"7FaVcARn4aaJxV2DP3EtznpTme0YhZYMY3N9wIPwG0fDmEvVewMKG3JGNjo5YCOT814iYw6BtwDs2AOk",
-	"QnUEFw4ylZ6+j42fU+IlwreATzabzYJsVtf5nABdN3bfguIKCzG7cVk3h0T+qb+3ohOR0WSk3hGfteHf",
-	"ep2pP0ROi1yYZFpFQ/faXshDEXcFCI82NFkJjuHSkantoeTXO/l//6//8//Y9n+vpOBKU1Pwhuu8g0aI",
-	"pBm/SqKNg6oBr0HutyiJJ3B6JRpret7bx+Op4mRrIiiSR1dz4Sz7dNOaEK8svPsqFP4YXgvVO34VIn8O",
-	"t/mYGKv+3oJihGbP/gEoro2SOxL3ea7I6uIl/CEGfjOZG2cTftdYl9+iiTwEYGcx1UwG8EThy63LFDHM",
-	"3MXv4pF/6kB8W482I2gOVNv6/W6Qf9u+0sgXP++81ubx0flTRE2A1asx+WNkTYDK5jyJMI5/hLBZxnF9",
-	"nMT6fDpKeeJO+Ol5gt4Jr7DQ4N9es7bCmP0xC2wOs7fh9G6ByPWQessK85DpepYqnFjLNunixs1ZcPCZ",
-	"X4smN9reebUxkS+fJ1+LYjgHz4ERuYB8u5ffWCqjk+GrXExxcfTWtgiSG/fuI9COTj1ccbXv1qfYeDVO",
-	"T2czhobcFgpzxfjXRYEgqvJrjebh59dVi9QmOyo9YHaZ358Y8xdodaaqNHkXzlQsZS08eargbWdBgjO2",
-	"p/VC9eT1Z2znUeKbvMuCwz8AI+OBwUEEfkwhATD0PHeCLNCZBodjILaeFC0bP6mwWuLM65FGs374lqkP",
-	"c9TC/L/DmoyMsixXSQ64o5g/ObkslmutZvn1KEdtbhUW7ozbZqjlDbMlbevopcp+BLa1Bc/t7YDTiasG",
-	"6VirjBUoLjPv2Fhexw7ytdLvs1pei+7banJvBcW9V5w6FrOyupKUn37YdcfeLNXud5yQCWBdEQqS1Qlk",
-	"qy3HekRfeO6yLp+7XhPLCZDj1936uikqe9tCROoubolAz+xzvSV6CI4EdaY8Z5Yg5xaRrZ6g2ZSyEuL/",
-	"Se/U3657F2ERqKPXYrJil1IiAdwxJbYlzkQ69nudFwmwquTX3wyQVaFMxyVRFVrZ0+VC6htVTpnXwvzy",
-	"wu9bIX36tXBvohb8VjDaXxujoPXKWk+z/t5hLcyDxIsYUrQEkrjqFlvL9wO9i3s3RYQiz4LTRXCf2A55",
-	"XzLOwevfCxHkt6V0tevXgVysqwSnMnuJn8SdwHXUlJ5UU3qLQygLlG/WaQ4QWHFM7tR2HFvs3hNAbGwi",
-	"YGT39BdhsGvoyd3d3b1sVtf1rQG+qSjv9khrYxVD7EoqRhRW7nrQFOVPxSkytgwhBm63u3hpz1q8bSRT",
-	"u+nM3n72bz2dS+nbQ9BBcKTKIx6LqgfBUdTlU08gYmTmEMlsk+tXCehV8IXv0t0ORE8IvBcAtZKu8prd",
-	"7cC8nNy7Ag6muN3bl8cj3jMxNcCGIqz6K1KVNc/n/ROEF5fsBhapsUU2l056gNYSv28KnXfAQUrFRQze",
-	"Kiz1bbLU2vfGrQSdtWSD6sbWjIJX3W+0qvjT8dfyJ2Bj7gDyPYXwSxpgTQgc8urOPKlJFKsSqVnEN5uQ",
-	"JY6NiZSsl1yLtG5Buc1nQshCXfXPShRZZJGrPiRzd9qErrqZumPP71dbuuumFnlLDU+Bhl1eZ+pngKCS",
-	"W9y0CtVK4j9GVkp6/LXNY0m/jTzL5Qc3vB32/pgln5r45Y2Rl8/+W3bUfssE/8Yts9+O79pbX78d4nV3",
-	"rv44mfGKLazfTvTNbF39cVOxiUvo3n1S1i+49rth3UK5r9/ITK++7ew9ixj9GfQJ1Q2OLEuZC2paPm4p",
-	"9vW7GH8jTvTvAX6tSye3cuXkq26X3Fg90tn1os3vjVb9sJlvHH2XZZ0XURUFlF3THHseU3q8krIsJ8Xm",
-	"VB4PWF7TIzh1XChwXdJP668iI7kfrKKNlqIy/euPL/In1dJlpVo+KV1e5E/Oy0u0+MAH/iC9Od4D+DAr",
-	"YfUB8Hsp+MLQXl1pKhKek3LtsHW0BFCeG+vEvkeBJukgOkEIA4OzYXJXe+eySn4h7nKx3ixd1uqty0r9",
-	"nBtJ86A3uevN++jy0sbMZfYLOvNDDaZnU+TZUNtSxaTtQvraYkgSqvNa9ct5+fJZ4E7HDrVHvLg5g5Ks",
-	"A+Ka6SlbYcxX3Jg7D0CFcWdrCYAqNl3PQyaVy5QRRCxbNuKLhFL0VboRi7kmjtz8EaC++s7f9wf1oR0K",
-	"z77wHuAN1Kr6w1Tfegb2Fgpc/bemx0ZrS61jCcyfhVswCWRlqQV7INpNf2O1qHWEcujqX8Cgfko+G7q2",
-	"kYpP24bvjQWNNiP8qgEQK6d581WL1uHW2egLnLpYs2jZhH11UaJ1Zn5GwBVzviuMhn1tq3WHNkLSjx8/",
-	"fgTz/7xIELy+0tD7UHrdekFbhGpLd1hvzQTabEGfdQhbY8O+xA5/U7mczdCPw/oMAbcngtak1BZ9p5dD",
-	"8tbqMuvIO9FXhKx7kXB7VRWZtYgmUI2mmj4j25PgbXNSNwXfGrUW3g++DVciWYcvRZLAogEeqkOybNK8",
-	"rtDIOtQsQs8CDWgOQLX0PE1fXzHk3WDaEtetD9PrK3SsxVSzfKYFzhL1N14k895Qc2MdGjbkQYyXekxv",
-	"KZuxTbg2UO5iKxHdVbvrW6hcsa2I9CbrTbw/jV9TUmJblPR3+6HlLAeBQ5EvHmvi3scAySwXW+5w/9bY",
-	"28r7ZJfuQgzfKrup64IWi05pwT8RBalC5F4r5v6nEzOMGHbV68lyztnx1/J/Q8TkqZ3t3nIWUKNVPS2f",
-	"tfKnjRWk8O9SpuEcCxuDERQnBSxEoe2QyJZuF3xYcdR8wRx4MhXjQ2jIjWXbS/TLzeZlsV4qX55Wz86q",
-	"tcPLZvnLebVZlkp5eZ9QjMivmLYZb1TEieRZ4MX1gLCl+dXDfP/O9aQLqb0xAf9PAHrrifW/E8lXpc5v",
-	"JmxzxsfWNpT4vgWYXpGzLqGQ952ftfKt8zNuRZydNxr1ZqtcWrF5kQB1/ww5NypGyBvalPpicc1U9O2C",
-	"sYHM8i0B+MpEcQnN29bdh6DrD9pbU8Q3w8wBACsN5bekhW+HaG/P/94M7VZo8ZWU3EDa928GfAOBhvcD",
-	"dv0E6d8M8Bvyojez0EorzFJtk9nS7wrqm5Kk/xs7AxvLq/7NS2Lt/OPfDO+6Oce/A9wXH1DnDv+qE+qh",
-	"c+ce6o4Jsj5FJOcuHUtPrXksvYOghzwV3Y1sb9nCpu4AYaHn+5AAv9UygfPnraN6s/oj36rWayvW8TmZ",
-	"bWf6B8V4mABAnh7g48RjCsR3Ap45YeaDxE9OClyG0Om63nARmxobVmLEHXWbyByFPwmfGfBhjFYoLvGz",
-	"wOlPQgKLzAu2DtwRigbfZ67wlca8+Z+FiCpgetzAql6YsASQx919Fy2YevaD5Gv20YHmgMzoIxd6es2F",
-	"PkS070aeNi2VT8qtqJjlabl1VBcB+PzJSf1rhEPIJJXoOaC9ONoqaRvKDcmzH5Sc0qiftV5ylnQ+eKkk",
-	"JAZhgOfispsRuyNI+wDd2YSShDhwKzZTxOCE2RvLOD2spAqZnWTiPfchWa70EAacCnSlsc+BjFKIu8ba",
-	"gt61pmLHEHo9tJzaMEQ9uOq0UiP//aSeL1226vXLk3zzsBzJB2wExgUi7uv10IuODLO3zux7pOSSYs9/",
-	"UzPpg8NB4SfKcJDYhTzgISimM5q86y4v2VRF2HQjAjKgKH8v+79HZY0EgZfL03Kpmr9sfW88QWp/R3Yx",
-	"rs8DjQvgJvxaI66F1s7qWoI9p/Tu7ZEgvI84Y1yVojsafYDX76MVfYb3z8J9XvQwpHZGDrTxnMh5eFQ2",
-	"yqrhfWZGTK4fbDIDPJpV06/IRLQh4WkICMNOVK62TCmzMYBBqYiwnjbhCHZsx6ZRGT6i2nwx38gXqifV",
-	"1neuP8q1fOEkQn+IVKNZf3KqOFjaOvnM2L0U2Vhi24AtcTXiTu484A/9nZqV9l+11io3a/mTFcZGKL9V",
-	"nE/mYVCR2Mo7DrJaX8BtEkzFxhR5mHsQG9JlcuoYZ2FXbj7MaM0ZLCQRu9D2qZ5e249gLlIHEqT2mO23",
-	"5Jz5PwMTYn4ulpEImv1IZ+Ks3OQh6fNa/iJfPWGcs3IGmC/kWx630HYY5/gZIkN3iPB6c+DDubE58LlE",
-	"oM1x5unG/kAaaHlTG/cAL9UD+sgZrdBKnK/NscdWXe7ng+Ky1ZBUcj8VXv8hx0tGKL8efyVCtOeFqUCj",
-	"WgMeot40yHuOXSTjSkKhsEdYD0fIGVmIDJRfbGQ2DWf+1P58UBzY4besmmOPEc6BXAWc9ZHjhGsS/y/Q",
-	"gaSfAKwZ3yLAZ2cnIJUAXDAbBogdu+T/+b/jbcxgUtHYBSN7hBjbsUeMTgd/PTSYr35+0ro8b57k1D6l",
-	"o9zOjpHc03RN14zcvr6vP7bxAE0PMnoxlTfK6cJeJZnd3S/p5UzBSBX3SvvpfLKym82UjZK+V0gVs7v5",
-	"9H4lmd8rZ/RSqpA10sX93Uq+jduYW+IHf8UYzEAlZ0BVGTxAHYOZcFEJxFbHvcstP1IJMj2GjQV6HsT0",
-	"kknuA5HYdsmaI0xt6BDQbrcxAG3lL4Hojpi9HT5+WwH/AIIs8IHsaB/binBYLuVvubbSbsd+/qet/PrY",
-	"bsfbivZxp902dj7EGQJDRAjsIYYCpKA91vWUKf4t10pt/NCe7S+0lRwDIMZ3PNQx+Ptflda/Wj/ibSUB",
-	"2qvidosvqRb4kAZDG48pIh/CfbQxWMgJBO2lqm1iLH4KWzRYuEhC/C5YSjaYXSfRVh7bmKMVb+PryeCg",
-	"rTy0221lQKfsfzlGZMU1Kftfgn8ZzJ7/FWPLDZtAVdkHI8NQCdNL/qv8NUBTPiNz7TO7nEMmOvgHUI+9",
-	"exBn3T62lTYWttLBh4e2MvJcikzKMMmBh7YCnZ7Aw7I9gRzCpngia0uIpwPbEk9DPMYBeXz8wFYHdJB1",
-	"8FeML6XrCT8FAlSVSSNoUqCqNh6NKZspAUtbASp7X2IYQ2bfZb9eTwZtJQ5U1UKUi1+gRhNB8lVb4Vy2",
-	"sDxEjRButagT8KHdxh+AesRQCivoHCgId/cvn8vVI/AhbAjmluy3D3KhqCrjR7VjY+hNxbJhFGgroSUk",
-	"DuPBkb0DRzbZuU3uSIVAdvpSnu1woTiyMZd+UvixGVMeEzO5dujOpBr/HIi0nR3Qc0EPUdCzaX/c0Ux3",
-	"uOMgQj0PUrXn7lxP7nZuU//7NqWlNL2NR9AcwB4CQ2hjRjd7OHI9CmJt3KZthbtXbHT2xWRrS3z0fYad",
-	"PrpbesaUrf+wO6T+R9v1Pzluz/+IEd1hEjP8few5/lc3GJzJBP6Zf3sSt53rCfRfe64h75MzTHeMTU6F",
-	"WBw8sJelHswdAHM40upezCXaIaII38baSljmt5U4Ww+Rgl9wI/XQyJmyrpgXEGMttYZLaMX1hjExzt9t",
-	"ZUHCJsDYc7QLZmmQh7YyE9ZynS6L7LbymOBo0+BX21/Vy4qAtQZBQ6EVVjZW/d8fH+Mco1sog0KAUG9s",
-	"UkGzNs2L0JWIBoArxgu5Rf1wxZo+sn84OfQEYM20GpqUENPkXozTS2NuS1wTz2JsnSczvAcOAW5TJi0C",
-	"mqI72fKMDx1rK2/WtopAVZY5yR0wMcagPBKOZiweRkG00s4QjbFmn9G0WvqMpokIASm6lfIqwIDT4BR6",
-	"pA+d2BCOfgoa/oJ4uqgT2Ret5k5i8Wf04KyhlresWBp8FI9OuTaMB9yybSUoMBYScYbwBGmy/EpMEiPB",
-	"SfzVpv3PaBq7nkCtVG2Wiy2G6ABN47PfpVCelW/hraWCisVDLRu+fvOnTcxU3Ocif19ibnXW0ERuzbHF",
-	"Xj9rMQxnK/X1gjwhEuzEAAyOmKCKAMcHRjuacdOCjhKklnqqrfzNV4Qmlt3qLsI6TPSwqMfmJFWYFCXE",
-	"XY0ilxNayY3JAQTAXKX6pLNdjSGVd5zwCubt7C4Qj874aSB+Sv+/DgAfQTyqf/ZliOP2tAqk0OnG2sq/",
-	"SA78izCYw+8neAQiHgiS7pBqDc/G1MExsW5iHTn240y6jwn92QIQT3/FxIZZKwGQ57H/XC8OWgIAu8sf",
-	"/tcBwLazBFMMed5sXA/RsYfF9hsfak5NM2qfcfdqpq7nnoXVNh4NgY0JhY7D/Y//ndGSmrEXqOQHUBS2",
-	"k+R58CiK9LYVMX2fuNnjYkJ9F+7Ad/A1hG+1sMoC//73ao0V6ogrHWSBAwAn0Kagi6jZj1399SBGeJxT",
-	"WVcJRiwg48hMCMiFwx6y2cgBjCbgvHlyxk87NqAHhyT2EPJDciBaryVAoM8WLM5AmQVNhKaKbhaoMfDI",
-	"hN9j/JOP6QMI6yjwCA5ATOAsaaAx+RyLxwEkC41zvrZ7DFGO6aYDUBh3u8jT2DxtRCFxO4OZXDPAfTVy",
-	"IIgf6AlB7BKkKBbnM7BCTYTasX80zLQF+BswXZHRL3VdF6/PVMQKBcEacQ0RrR/Yz4Ldl9QDm4lPM97l",
-	"SsLnOAbcPN/HwkQ9PqvXNEF+uzv11QgXpgBoBNEF6R97ANDphbwbhM0Fz2awxGPCvXoUfcpj5DGmjkLz",
-	"7cvNFevktQrjyTUlA9458AAW3Jgr3495CDPq4xXjn3lVkItUBeAxtGjFjPjLxe4CKdzFuU7wXwcHIKnr",
-	"cUD7njvhE8bjSwz9cMPHHAOHk0c8puiOxuKPVz4vuw7SHLcXW27DWswJ1saU9l08E6rB91BoZ2SPAnnq",
-	"l+o5OEhqqV0tCa4nfBbdgwNDy2hGIGS57+J/cUkbcxFrQYrYwgLyB/97gi83CzkUio/3LkYhL8ofVnbj",
-	"D+p3cz3hBs9g4WfmrQxd7LcKfPlLEVdn/QcC3uWy3fZcrPW4op93TJ7xS/BMvvugaiOX0Fi3rUSKeNYj",
-	"+3oQWyWEn5S6QpJE/zHxdLDk56xwc+IB6JoHbYIuu653KdiMWeVChh8siO6fi37IL0YCIaivJwPt+Ovn",
-	"2IBOD0REhkmCg0Xax4Txxqarj+425GPE2xi7E3AQsBWXwT47aWNqxoOoGRfz884AdieaTdyu6w0hfdYj",
-	"iLGh/p7xbUwGxg7S8fhcN3Mz9R5hskDwM8P9+GtZOETWeDgigVyXnqJ4uJFYVTzuj6xBy7r0kGmPGMNx",
-	"+c74wxfsqxfIW5wBOTRBng0d+x7FZHzsoOWN0erlIiU/Wy8LzkEOdAPv4EFIfUGCl4h9tq4CQ10sp0tT",
-	"WupJXc8JcPiKA2dTQtGwfGcLYiy985gDDzMZ/sgFzohZ6LHZ0/iCWD+Gt3Am1OW3sI3MHgFjLwFMd6hh",
-	"e9gZE4vkxAeV4aBeT2jO0DVDD4RwuKnG2mgzp/GUq9VPT7Q9/loO6oI+005YGM80qneukUmfatQQuXFP",
-	"NZF6omR7KDCLnh55TG1HY8aSGP+c2g6Ztb+Gt1DDiGrnzWrEU+6kHVE6Ej7gUy2k0/yCJtw3bIw7jk36",
-	"yCNPvyEuFeGvHEFsOcsvcLlZZep+CUCO+xG6q3DRFvXjKRxxU27EwDGB6UBCxA0pCzcyCGMMANmQsbtt",
-	"glvXtkToUMSefv4C0OsRaRERUL4zkUiIfJgt6Fvozfw0sZiYCkf4NhZnH+qedLzXUuqf5gdgzcABmM2d",
-	"htFk9i222H5mD3DiE4StWHjOMJoUxrbDDOnzZlUzPcT8BonG32Aphins8NmfJgTXswGJO3UymahMF6lj",
-	"z5HnCbgImeuN2cKxeT7S3G4QAHxyf0vEEwO38iDCnAm3ECbMwVPGzSJ0HUYpppDDbDuDL75IfN9qWVim",
-	"2gh6BMV8W4bZ5LF4XJp78waNcEjCfQrrJmB+ze3G4qLDo03ZLwtYzAyVUzjSxO6MwDgBBFb8GXK7sTlD",
-	"JgHk6hUeqEZdn05PWjSLr7GpORMJM7GUrs/1Mz8/8zZN4jmbJvGcTZNYtGmWFqOIIx9wFynQF5q/oMKa",
-	"RitVmwmwqKf88GZcG6BptRSLiCz7TPdpUdBI20oOLSZCRkIT/KlUOzMXOtSFtFJ815cHDOZ1DzeXltnP",
-	"N55eK01eb1qtljxPRVOZZcx3GF4ntoI46sul1JIBGH+THFn0zovMaYlL+y0e1j/sb+axVx0H9aBzRiFF",
-	"gbqK6olNS05QSvwq5VEIhsfZR6nX3DHVRjI6G/XWowyd/nqcnYUSBzmWj6c0bHzBD0RJPuGnVflnIk7I",
-	"W645HiJMEwACKaP9c8s2BiPPtcbi3oCEMvaY1bnDD68EZ5lyXegQ9PgrOGuyCMWZZEGebmFCz+q7jIcJ",
-	"mPRdYELH0ZSEguGQ2azBMZVHfk6FB5pV/5I0ccS/4o55ztmd2rXv6NhDqlA5c6fF+O8jD3XtO37EJbQ0",
-	"lF+P/18AAAD//w==",
-}
-
-// decodeSpec returns the embedded OpenAPI spec as raw JSON bytes,
-// after base64-decoding and flate-decompressing the embedded blob.
-func decodeSpec() ([]byte, error) {
-	encoded := strings.Join(swaggerSpec, "")
-	compressed, err := base64.StdEncoding.DecodeString(encoded)
-	if err != nil {
-		return nil, fmt.Errorf("error base64 decoding spec: %w", err)
-	}
-	zr := flate.NewReader(bytes.NewReader(compressed))
-	var buf bytes.Buffer
-	if _, err := buf.ReadFrom(zr); err != nil {
-		return nil, fmt.Errorf("read flate: %w", err)
-	}
-	if err := zr.Close(); err != nil {
-		return nil, fmt.Errorf("close flate reader: %w", err)
-	}
-
-	return buf.Bytes(), nil
-}
-
-var rawSpec = decodeSpecCached()
-
-// a naive cache of the decoded OpenAPI spec
-func decodeSpecCached() func() ([]byte, error) {
-	data, err := decodeSpec()
-	return func() ([]byte, error) {
-		return data, err
-	}
-}
-
-// Constructs a synthetic filesystem for resolving external references when loading openapi specifications.
-func PathToRawSpec(pathToFile string) map[string]func() ([]byte, error) {
-	res := make(map[string]func() ([]byte, error))
-	if len(pathToFile) > 0 {
-		res[pathToFile] = rawSpec
-	}
-
-	return res
-}
-
-// GetSpec returns the OpenAPI specification corresponding to the generated
-// code in this file. External references in the spec are resolved through
-// PathToRawSpec; externally-referenced files must be embedded in their
-// corresponding Go packages (via the import-mapping feature). URL-based
-// external refs are not supported.
-func GetSpec() (swagger *openapi3.T, err error) {
-	resolvePath := PathToRawSpec("")
-
-	loader := openapi3.NewLoader()
-	loader.IsExternalRefsAllowed = true
-	loader.ReadFromURIFunc = func(loader *openapi3.Loader, url *url.URL) ([]byte, error) {
-		pathToFile := url.String()
-		pathToFile = path.Clean(pathToFile)
-		getSpec, ok := resolvePath[pathToFile]
-		if !ok {
-			err1 := fmt.Errorf("path not found: %s", pathToFile)
-			return nil, err1
-		}
-		return getSpec()
-	}
-	var specData []byte
-	specData, err = rawSpec()
-	if err != nil {
+		request.Body = &body
+	} else {
+		sh.fail(c, unbound(errors.New("nobody has checked the body")))
 		return
 	}
-	swagger, err = loader.LoadFromData(specData)
-	if err != nil {
-		return
+
+	response, err := sh.handlers.ResetPinRetryCounterV1(c.Request.Context(), request)
+	if err == nil {
+		err = response.VisitResetPinRetryCounterV1Response(c.Writer)
 	}
-	return
+	if err != nil {
+		sh.fail(c, err)
+	}
 }
 
-// GetSpecJSON returns the raw JSON bytes of the embedded OpenAPI
-// specification: decompressed but not unmarshaled. External references
-// are not resolved here; the bytes are the spec exactly as embedded by
-// codegen. The result is cached at package init time, so repeated calls
-// are cheap.
-func GetSpecJSON() ([]byte, error) {
-	return rawSpec()
-}
-
-// GetSwagger returns the OpenAPI specification corresponding to the
-// generated code in this file.
-//
-// Deprecated: GetSwagger predates kin-openapi renaming openapi3.Swagger
-// to openapi3.T. Use [GetSpec] instead. This wrapper is retained for
-// backwards compatibility.
-func GetSwagger() (*openapi3.T, error) {
-	return GetSpec()
+// ResetPinRetryCounterV2 binds a request, has it handled and writes the reply.
+func (sh *strictHandler) ResetPinRetryCounterV2(c *gin.Context, params ResetPinRetryCounterV2Params) {
+	var request ResetPinRetryCounterV2RequestObject
+	request.Params = params
+	if strings.HasPrefix(c.GetHeader("Content-Type"), "application/jose") {
+		request.Body = c.Request.Body
+	}
+	if strings.HasPrefix(c.GetHeader("Content-Type"), "application/json") {
+		if checked, ok := c.Request.Body.(interface{ ValidatedValue() any }); ok {
+			var body ResetPinRetryCounterV2JSONRequestBody
+			if err := runtime.BindJSONValue(checked.ValidatedValue(), &body); err != nil {
+				sh.fail(c, unbound(err))
+				return
+			}
+			request.JSONBody = &body
+		} else {
+			sh.fail(c, unbound(errors.New("nobody has checked the body")))
+			return
+		}
+	}
+	response, err := sh.handlers.ResetPinRetryCounterV2(c.Request.Context(), request)
+	if err == nil {
+		err = response.VisitResetPinRetryCounterV2Response(c.Writer)
+	}
+	if err != nil {
+		sh.fail(c, err)
+	}
 }

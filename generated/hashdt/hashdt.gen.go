@@ -5,17 +5,11 @@ package hashdt
 
 import (
 	"bytes"
-	"compress/flate"
 	"context"
-	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"net/http"
-	"net/url"
-	"path"
-	"strings"
 
-	"github.com/getkin/kin-openapi/openapi3"
 	"github.com/gin-gonic/gin"
 	"github.com/oapi-codegen/runtime"
 )
@@ -1300,317 +1294,60 @@ type StrictServerInterface interface {
 	SetPin(ctx context.Context, request SetPinRequestObject) (SetPinResponseObject, error)
 }
 
-type StrictHandlerFunc func(ctx *gin.Context, request any) (any, error)
-type StrictMiddlewareFunc func(f StrictHandlerFunc, operationID string) StrictHandlerFunc
-
-type StrictGinServerOptions struct {
-	// RequestErrorHandlerFunc is called when a request cannot be parsed or
-	// decoded. It is invoked for JSON bind failures, form parse/bind errors,
-	// multipart reader errors, media type parse errors, missing multipart
-	// boundaries, and request body read errors. The default returns 400.
-	RequestErrorHandlerFunc func(ctx *gin.Context, err error)
-	// HandlerErrorFunc is called when the application handler (or any
-	// middleware wrapping it) returns a non-nil error. The default returns 500.
-	HandlerErrorFunc func(ctx *gin.Context, err error)
-	// ResponseErrorHandlerFunc is called when the response object fails to
-	// serialize (Visit*Response returns an error) or when the handler returns
-	// an unexpected response type. The default returns 500.
-	ResponseErrorHandlerFunc func(ctx *gin.Context, err error)
+// Mount registers the operations on a router. What cannot be bound, what a handler returns an error for and
+// a reply that cannot be written all go to fail, the first as a gin.Error of type gin.ErrorTypeBind, whose
+// text may quote the request.
+func Mount(router gin.IRouter, handlers StrictServerInterface, fail func(c *gin.Context, err error)) {
+	RegisterHandlersWithOptions(router, &strictHandler{handlers, fail}, GinServerOptions{
+		ErrorHandler: func(c *gin.Context, err error, _ int) { fail(c, unbound(err)) },
+	})
 }
 
-func NewStrictHandler(ssi StrictServerInterface, middlewares []StrictMiddlewareFunc) ServerInterface {
-	return &strictHandler{ssi: ssi, middlewares: middlewares, options: StrictGinServerOptions{
-		RequestErrorHandlerFunc: func(ctx *gin.Context, err error) {
-			ctx.JSON(http.StatusBadRequest, gin.H{"msg": err.Error()})
-		},
-		HandlerErrorFunc: func(ctx *gin.Context, err error) {
-			ctx.JSON(http.StatusInternalServerError, gin.H{"msg": err.Error()})
-		},
-		ResponseErrorHandlerFunc: func(ctx *gin.Context, err error) {
-			ctx.JSON(http.StatusInternalServerError, gin.H{"msg": err.Error()})
-		},
-	}}
-}
-
-func NewStrictHandlerWithOptions(ssi StrictServerInterface, middlewares []StrictMiddlewareFunc, options StrictGinServerOptions) ServerInterface {
-	if options.RequestErrorHandlerFunc == nil {
-		options.RequestErrorHandlerFunc = func(ctx *gin.Context, err error) {
-			ctx.JSON(http.StatusBadRequest, gin.H{"msg": err.Error()})
-		}
-	}
-	if options.HandlerErrorFunc == nil {
-		options.HandlerErrorFunc = func(ctx *gin.Context, err error) {
-			ctx.JSON(http.StatusInternalServerError, gin.H{"msg": err.Error()})
-		}
-	}
-	if options.ResponseErrorHandlerFunc == nil {
-		options.ResponseErrorHandlerFunc = func(ctx *gin.Context, err error) {
-			ctx.JSON(http.StatusInternalServerError, gin.H{"msg": err.Error()})
-		}
-	}
-	return &strictHandler{ssi: ssi, middlewares: middlewares, options: options}
-}
+func unbound(err error) error { return &gin.Error{Err: err, Type: gin.ErrorTypeBind} }
 
 type strictHandler struct {
-	ssi         StrictServerInterface
-	middlewares []StrictMiddlewareFunc
-	options     StrictGinServerOptions
+	handlers StrictServerInterface
+	fail     func(c *gin.Context, err error)
 }
 
-// ChangePin operation middleware
-func (sh *strictHandler) ChangePin(ctx *gin.Context, version Version, params ChangePinParams) {
+// ChangePin binds a request, has it handled and writes the reply.
+func (sh *strictHandler) ChangePin(c *gin.Context, version Version, params ChangePinParams) {
 	var request ChangePinRequestObject
-
 	request.Version = version
 	request.Params = params
-
-	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
-		return sh.ssi.ChangePin(ctx, request.(ChangePinRequestObject))
+	response, err := sh.handlers.ChangePin(c.Request.Context(), request)
+	if err == nil {
+		err = response.VisitChangePinResponse(c.Writer)
 	}
-	for _, middleware := range sh.middlewares {
-		handler = middleware(handler, "ChangePin")
-	}
-
-	response, err := handler(ctx, request)
-
 	if err != nil {
-		sh.options.HandlerErrorFunc(ctx, err)
-	} else if validResponse, ok := response.(ChangePinResponseObject); ok {
-		if err := validResponse.VisitChangePinResponse(ctx.Writer); err != nil {
-			sh.options.ResponseErrorHandlerFunc(ctx, err)
-		}
-	} else if response != nil {
-		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
+		sh.fail(c, err)
 	}
 }
 
-// ResetPin operation middleware
-func (sh *strictHandler) ResetPin(ctx *gin.Context, version Version, params ResetPinParams) {
+// ResetPin binds a request, has it handled and writes the reply.
+func (sh *strictHandler) ResetPin(c *gin.Context, version Version, params ResetPinParams) {
 	var request ResetPinRequestObject
-
 	request.Version = version
 	request.Params = params
-
-	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
-		return sh.ssi.ResetPin(ctx, request.(ResetPinRequestObject))
+	response, err := sh.handlers.ResetPin(c.Request.Context(), request)
+	if err == nil {
+		err = response.VisitResetPinResponse(c.Writer)
 	}
-	for _, middleware := range sh.middlewares {
-		handler = middleware(handler, "ResetPin")
-	}
-
-	response, err := handler(ctx, request)
-
 	if err != nil {
-		sh.options.HandlerErrorFunc(ctx, err)
-	} else if validResponse, ok := response.(ResetPinResponseObject); ok {
-		if err := validResponse.VisitResetPinResponse(ctx.Writer); err != nil {
-			sh.options.ResponseErrorHandlerFunc(ctx, err)
-		}
-	} else if response != nil {
-		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
+		sh.fail(c, err)
 	}
 }
 
-// SetPin operation middleware
-func (sh *strictHandler) SetPin(ctx *gin.Context, version Version, params SetPinParams) {
+// SetPin binds a request, has it handled and writes the reply.
+func (sh *strictHandler) SetPin(c *gin.Context, version Version, params SetPinParams) {
 	var request SetPinRequestObject
-
 	request.Version = version
 	request.Params = params
-
-	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
-		return sh.ssi.SetPin(ctx, request.(SetPinRequestObject))
+	response, err := sh.handlers.SetPin(c.Request.Context(), request)
+	if err == nil {
+		err = response.VisitSetPinResponse(c.Writer)
 	}
-	for _, middleware := range sh.middlewares {
-		handler = middleware(handler, "SetPin")
-	}
-
-	response, err := handler(ctx, request)
-
 	if err != nil {
-		sh.options.HandlerErrorFunc(ctx, err)
-	} else if validResponse, ok := response.(SetPinResponseObject); ok {
-		if err := validResponse.VisitSetPinResponse(ctx.Writer); err != nil {
-			sh.options.ResponseErrorHandlerFunc(ctx, err)
-		}
-	} else if response != nil {
-		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
+		sh.fail(c, err)
 	}
-}
-
-// Base64 encoded, compressed with deflate, json marshaled OpenAPI spec.
-// Stored as a slice of fixed-width chunks rather than one concatenated
-// const string: with thousands of chunks the chained `+` fold is several
-// times slower for the Go compiler than parsing a slice literal.
-var swaggerSpec = []string{
-	"7F17c9s2tv8qGLYz2c2SethOE6vT6XiTNPXdNPGN3ebetbwVREIi1iTAC4CW1Yy++52DBx8SJVOxkrgb",
-	"+Y9uROJxXjg454cD7gcv5GnGGWFKeoMPHrnFaZYQ/e+TjP6DzH+hUlI2hQcyT1Ms5t7Ae8PRydkpuiZz",
-	"z/ducJITeB/yiHiDo17P91IiJZ4Sb+DdBjijwTWZIyqRIP+XU0Gijud7UmGVS2/gESG48Ba+dxtwQaeU",
-	"eQMv4SFOPHgEXYhUMH5McESEpq0Y1RuwPEkWi4XvPcciep5wSaI6sRcxQSEWERAQmvd3Ee26PJLIkIki",
-	"TiRiXCGcJHyGzk7fIJ4RgRXlTO6AHZgtoJE38J6/6Jm/73QHeBHzJCLCvv659nqGk4Qo8+r96+JVIZDX",
-	"3EzWLI4E3v4phPFkszCerBfGk1IY62y5nPFua7Ytd2zNBcc1azasbqa6FEc72ov2n4CDimpKPjhThKmL",
-	"eUbeqpiIOhsnjMNDZFsF0Ox7NKMq5rlCnBGktPUlCZCLw5BkqsX6rQ6H0lwqNCYIZ1lCQ22k3X9Lzj6O",
-	"6bDkxxt4ityqbpZgyjxg9kzwKA/Veo1lpkE7dZWNd6yrChWlot6Zxqcv1lNvx2tHfdl4x9RXqGig/oLz",
-	"13yZ+hNkRgBKFOcogRZbsaCNKMY3BGGFUi4V6h88Q2GMBQ4VEXLHfHn4S/8Zr/kbEZJy9iuTeZZxoZb3",
-	"1rcsmaObPshVEnHTYmnemBGLVXnT/zjRZVjF8L92PBj5wND8Xu8Cv+BkwkW6THBhCTGWCCOZ4ZAgyhBV",
-	"Leyh2F9s70L9SMVYIapQiBnsi2AoO7CI+n6G7IbWr7G5drGWnbdhbLdLtcKAXakL38uwwClRtpGJMuFf",
-	"EZGhoJky2tRRR0IJU48kBJoDNBrmvd5haB4iGumfpGOeShIKosyjEVBuI1lv4MVYxpEKJGbRmN926j8D",
-	"09HzPc2Sod7zPYbTWvTq+Z6TizdQIie+J8OYpBgoT/Hta8KmYJBP+ge+l1LmfveBX6WIgNH/dTkc3h70",
-	"g+Hw9unLq7996/meMvuIVAK0qOWb4DFJluYGOpmkit4QM72NEE5frJGcDvCY3j2NEuoyKeKq/nrOy5io",
-	"FeffHe2OcTd1LQ7axKtpscTjz+14rEZQX4TTkgDgV5v3Wl7diqCRjyZcIMrAy+mgZqC1bfMyJPFcolnM",
-	"dfCkt6d1ItBDGvYb2e0fPNshv8VsZbi00YgzwacCp3XVWsX2Av2fp/CfZ+4n/OGNSq8FYTvQ+EnwTxz8",
-	"0QuOO78HLURQmb4auDTLgEYkzbgiLJyDWjsIHmZ4Sh5JRG4gbQcxiTlsPliikfXEp9GSE+QCTGzzYqiF",
-	"d63kslPTqExfRh7NUnFBBJ84m69ze1NwqcOEgkcXLGxij7A89QaXMMbVRordYMVefLeDeiQbvXGRq25Q",
-	"TnU7/+xeqpwcNnBBZMaZNCgR+Oc3XP3EcxZV8iP453LCtQwwaS/PuAoSyq5XAzW9/PkEYZsjlmJsimiO",
-	"miAL09y3QkdcFMhHzq4ZnzEfnqmYzBEWREMahpZ1sc8WiIWNRvUbO9tKlCbzMNYkPXyOjo+Pj0uO7JZ1",
-	"J18PWV+rQFLJozX4jfyZNg+Pt1UUzPG1qLqKbwWZeAPvm26JAHfNW9l9aWaBDnV39nw9I0C05QSeVehH",
-	"bxlBViA6aMFJ0vEaUomF7/3ExZhGEWFb+hK3qfJJYP2FDTWWvYptCI5F8pSMeTRHJJGkSY+Hy3pcxmQ0",
-	"BlodUsUaZIaJt1VbFZRpE+BY/+K6bTRV2+hPx+OOrFbHTJYBy5GqBNPrbPGUwXaJk3Mibogwo29nlRoT",
-	"EcEE58myITJE7fDIvF7RzZNVGN6Mh1IcEYRRSqXC16SFEiwBnpvS24VUTwzhLggztK2T5S9ExRwChZMk",
-	"4TOybaiQ6u7BTKxAe2dvzy+a7PpJXXZUIggFy6MLkJyBbczY66RYsV9NujfwXr288NHPL09erMjZDFVS",
-	"JfDs7zwCMj8svJ1ZMvBBbqlU0tdQOXr18gJxlsyBh1V6m0JSQ6g0AlBu0BjrtbA+vFwKEheLZmVvEQ/e",
-	"Xx6C2DUdUzZFmh2r7HW2COuZhuRXhm8wTfA4IVtaY4QVHmNJgilnZPV0zb0GunSLhqV92LS0aUgcghhx",
-	"RJVEMy6ukVVRylNwuegsITC4EnOEp5iyLda/o2xntmgdkiVaEBzGmm43UQddiLnWC1CKYpJka93trwzn",
-	"KuaC/rG1e7BAWZCuA32vybw4VcKowPxWvEZ/dTesHF8Dj3qX3XbfKw6rl8BII1ZHfTV24UwJHDYc3QIp",
-	"kBTZ3auWILlOX4IxFQsSRQXKWv/pUNYau+ZZk093p4IPRk+daU6kJFGdgc3Zj4k+vwTtjENUuwboNhzY",
-	"haZXVGBMTq93skYR5l0bZsYECyKQ4teEOX5ucEK3TGNOqhR6A+/vWNIQ4Vc//YFfveu9TeM4PIivo5Mf",
-	"fjAcmWkDcpuZnWsp1rLPDVmfnA+8RLyjqkLoWk/l5tUHSjCtJcEF3sbjfnYWSnorTNyZbE05j0r6Cz/V",
-	"fmnskgVDqMWTd7YDOrx9KY/HddJnGDTHFMKsSKpAOEsR2/v37wOwfMIUbHdkDZ4YQ+bNpgT95d1Pz9Fx",
-	"v9/zUb/f+a7T/+sO4rdCLpqkIu3BUUSBCJycCZ4RoSjsvROcSLIsl/dgvDNgVzt3oCmr9HH6buLt54uL",
-	"M1tmBN3M4YbJXA4PPN9L8S1N89QbPDk+1vim+aVPNC13kORM9RIB3iIivEF/UTGspmm1BSHKdHAAYUeo",
-	"06q6vCoDHixK81se7ySZ4bk0Q2qc1wLKxkqvNox6aNBVp71LI6eS9GLOchA+/jcJlUZOiApj40+2UBUw",
-	"/+u71y6Jy/CUfBJ1Hehk1qnrYLO6DmGlYYVX53zLCCJMCZ3qUEVSedfifU3ZNYgnxbenpn1fE1L+sHRg",
-	"IfC8SsXRJqMxJo4lijgjVS2fE6UL4kCoE6MSCAhCIuUkT0yO9o7IFq2exxjW+OZmV/cz0nMzWI0B82jj",
-	"yP1lQ7XTVE3V2q7WY5O9asVs61cg21M1QBXMgQipn56dvlk1XknU7xllv+ciabZhEK7iiKRjEvkoZ5He",
-	"fsFJ41TXhuAkQRDPkmqVIzpVEk0Enqa6GkEWaYWmoDxpiZXK5I+DbvfyX99c/a0bc6lI1M0o6172gmMc",
-	"TIKrD4ffLb4pTxF/D64+HB0uvm30P8tlAMt6qDC7KnSwBxLmgqr5uY7oXPLUWIHRvt6iTfWEW2VmsiKG",
-	"aFjimbGGDjqphj4ESVCHocZHE8FTNDp7e36Buhx2+oOubqyPPV0o6+YoZgdlmG2PsglvNgej6XpNqyOB",
-	"SplDNntydtpBLyHZFUTlghnzs34Uay+KOEOzmIbxZnv9Hv4xZBkWisFLMEKJqNJ2xxCdCOCaCyCGFS/Q",
-	"jIzRDSUzHU8wcqOTJQJGGNEpVR30vgR2pgTJmM+kD1tbJKHLkCmSJFKn6hkW1oKNLMakqBwxxuqOm/mM",
-	"FSmmj0bmZWeO02TUGbIhe/xYT6oxgIgT2Xn8GIE3nNIbYvidUCGN31McMlgsIjSLuTTi1t5U4BlDWCGB",
-	"WcRTX/OXEOxGUGKOQp6DCBFOwPUOmfGmZhaMGDEFyS7bh148iXQtKQyW5Wp1qDEOr30keVHHhRPJDVqh",
-	"ayhiLFEuSYTyzOhLCUpkB1kXjeW11AcbWtW50AIFIjTDvgE/pKWF1afWM4KHcaKVSMZYECtS66AePzaB",
-	"v5lmQm8ISinLFYGoMyFSViBYU+QILEPAO6OSGDFCT5gdvKT2XmYNw/YNZmF0PmTOpw201YAwFEcmpURj",
-	"K9DqeRYMjbOMsAiNfkwwm/4wAnsd/ahgEf4wQmMy4dZtj75xplLL78BSRoWzGAEDWxR7oZN6rJ3iORoT",
-	"E26PiaQRkd/bUmKTU+k3tv5wyCAMN1wsOZlH0tKqQ2BtzhfudG70Yag3uKHno6Hb9MwPsxUOvcXIorOq",
-	"HichLBF07aBfqJ00xJKy6QCN7N47Mmt0pCNGzeCGA0THVTX7KA/fQHna7MAWpK8t2SwFOSMC/eWod/RX",
-	"y+ZpWWpiFVJWZGidqNV6lEEpNAexlU/KQr+am4R3QwbOchbThFjLlbqgI4FV3EHvYRyTLFYGoZrPo96x",
-	"JfjcgjOPH4OEjKVoPc64Fo0caFY1Udh49Il2ebWCjDDmNCQ+CEpoT6KH4JBlsaldOnoYcFRDttZTKY4k",
-	"UR00evXyAnUt6tKd0FuVCyJHKKFSSZRyQXy3cblGet6RcU3gCsxuk1q3ZGyhaGy2hJHx6aWLh3CUi2st",
-	"GoRQBVSCvzY1kK5f5fgPtSm0Mv1KmZ5GCJW1d+atsVl4A39lvYt5a8jR9YzQ90X97ZqRjzaOfLRx5CMn",
-	"pTAXCQp+Ro8KcQ1ayeqR7VTKatBKVq5frf5gUBGXa1Ac4g8q0qr2Nv1eLL8ql+zA7D5BiJPkEYLIZ9Dt",
-	"9g+ednqdXqc/eNZ71uvaeKaLM9q96XdhXGOMGWVDBnETVbpC6bQMfCCMUH5lrYRFnuL5lXLsPkwEgR5E",
-	"Ljij3sA77PQ6hyY8jnXoWSPgg+27MHSYYTOq8dUpUavR2rv7xF6VbdoHH8BlET64UCHkbEJFCo6no6VR",
-	"BISnumZEE3hGTTlZpSTqoNfb8vyi1FqgY4VV2N/sS+AczEnKlKjSmwL3q3CaTrJNGn25lAZ51hycT6lk",
-	"Jb3+8Tjs417wlDRaMRjbN6/SXw5v/qvH//cgfvck7P/P+Bn5x5H67+PZP7/L3zzFr7MXB/KnyW+3L+fc",
-	"W1zVbua0SWor0J7LRjVShScKMobLD5XauVwkgR2lqiFv4IWFfoCE+15A62++gNZffwGt7xmc7YYnWFEg",
-	"+tLrgl66vW4tX1v4NW5WbKCaqH4N6n7I2gkgqghwklQLBEp1vXeBELfZrL12Ik24XAtYv15VVq/paWxg",
-	"yUv691B2WWi+cuj6SWyB5yooIY0GS3AHBTpt/cp0vnwUw4wIHsKqbn0K5PD1NedAKyD6wveOtg4EikKG",
-	"8lpXE02uS7d+R9+VG4fFLfiNnSsX5l3PxF4Xv7OfvlfuerWltnoHu15IvM0I9VvRMI51I2qeEXOYffc4",
-	"y7eSF76XURaMEx6ulKK/4UjjPTrzT8hEmfSQhNcrgA94glYX6qExlcjO9z3KJUEu8v40N+ifbl5MT9cv",
-	"pqf1StO2ulq6DG2Rahvmth1k5VZyfRjFeZDwbcZx94MXRa4S5PXbrRvHabgQW5aL1w71Nw6zfEe1MkZL",
-	"wdSvf+6knLO8I22JQFyggidXnl79FgRZ/hSECXlsDG59YH8dSUXS1K2VfulOh3d3KkvFdY+ju3vU7qro",
-	"Tk/u7rRSuao7Hn98hletmsAiWpPrQaiga+Urt1+aPMvxajVR5dr6zAHXsyZEbZ2juV+etdUdmY0+6WC9",
-	"T7LV781irVDXSrZl+wcpYL0vfJR87xdA7ahCZkt5NZWGPjGB1OaF2lSur/u28CUNJcHV01KtKndOenm1",
-	"8Ku/yqPMyyvQUGlwz6vImMJTCWEo/LpaugZ/2Uxf2cTtOx5MfUfTE3fEemfL8v5ti8a1i9gt2hd3IluO",
-	"3bKlux7dom15tXYBAt8ENrrQa4dYYx1TXD6SdEEjZ2RgYEkfnjMHOnaG7GLpkHIKW+0YQ9RpisMTmlJV",
-	"nrnYaZqgynfOg+yRyta5b7sinV0AlUv+/c+AU+p8KABHHuTZctWnORpYe3pukqmvwAq+ZL72tQLO99HX",
-	"Hm/+z9bkHm7+OlS+R5v3aPPDR5v3aOoeTd2jqXs0dWdg3x5M/cRo9R5N/aJoahEd7sHUhw2mfjIotbJf",
-	"FldJmtFTWzJf3i4ZspmufE/my5XbBl/VZfmuWtx8JQLykBD6syZI9XwPqG6Z3Z1/Jjh1h2Dq0WaPf7Te",
-	"4x99xRjc+edA4D67ar4+BO78YeBvrTT9Mfjb0R5/+wQK/0j07XOs5z36tkffylpPE9sFOBEER/Pm/5Mk",
-	"G4DGWNpQ0MSFd5Z4nhQ3mu3wrvukAvvUqz71hU5356llCegeR9zjiHsccY8j3pUF7VHEB4PS3i/O2YOI",
-	"9wQRz/cQ4sOAELUqwSqMuFdt9Iyy3/T3pe1XTfR3LuxHUPTnmSIe5qn+GBBGNldC9hMnlLnvfRsPYvKq",
-	"rjbl4hvY5htTYB7WFJapOG+8547dVmu/NmW/dQRmZJyBdiqBM2R9f8hubvDWfhCi+GCizVb1u0yQCb0l",
-	"2iwdwOpdLf4/AAD//w==",
-}
-
-// decodeSpec returns the embedded OpenAPI spec as raw JSON bytes,
-// after base64-decoding and flate-decompressing the embedded blob.
-func decodeSpec() ([]byte, error) {
-	encoded := strings.Join(swaggerSpec, "")
-	compressed, err := base64.StdEncoding.DecodeString(encoded)
-	if err != nil {
-		return nil, fmt.Errorf("error base64 decoding spec: %w", err)
-	}
-	zr := flate.NewReader(bytes.NewReader(compressed))
-	var buf bytes.Buffer
-	if _, err := buf.ReadFrom(zr); err != nil {
-		return nil, fmt.Errorf("read flate: %w", err)
-	}
-	if err := zr.Close(); err != nil {
-		return nil, fmt.Errorf("close flate reader: %w", err)
-	}
-
-	return buf.Bytes(), nil
-}
-
-var rawSpec = decodeSpecCached()
-
-// a naive cache of the decoded OpenAPI spec
-func decodeSpecCached() func() ([]byte, error) {
-	data, err := decodeSpec()
-	return func() ([]byte, error) {
-		return data, err
-	}
-}
-
-// Constructs a synthetic filesystem for resolving external references when loading openapi specifications.
-func PathToRawSpec(pathToFile string) map[string]func() ([]byte, error) {
-	res := make(map[string]func() ([]byte, error))
-	if len(pathToFile) > 0 {
-		res[pathToFile] = rawSpec
-	}
-
-	return res
-}
-
-// GetSpec returns the OpenAPI specification corresponding to the generated
-// code in this file. External references in the spec are resolved through
-// PathToRawSpec; externally-referenced files must be embedded in their
-// corresponding Go packages (via the import-mapping feature). URL-based
-// external refs are not supported.
-func GetSpec() (swagger *openapi3.T, err error) {
-	resolvePath := PathToRawSpec("")
-
-	loader := openapi3.NewLoader()
-	loader.IsExternalRefsAllowed = true
-	loader.ReadFromURIFunc = func(loader *openapi3.Loader, url *url.URL) ([]byte, error) {
-		pathToFile := url.String()
-		pathToFile = path.Clean(pathToFile)
-		getSpec, ok := resolvePath[pathToFile]
-		if !ok {
-			err1 := fmt.Errorf("path not found: %s", pathToFile)
-			return nil, err1
-		}
-		return getSpec()
-	}
-	var specData []byte
-	specData, err = rawSpec()
-	if err != nil {
-		return
-	}
-	swagger, err = loader.LoadFromData(specData)
-	if err != nil {
-		return
-	}
-	return
-}
-
-// GetSpecJSON returns the raw JSON bytes of the embedded OpenAPI
-// specification: decompressed but not unmarshaled. External references
-// are not resolved here; the bytes are the spec exactly as embedded by
-// codegen. The result is cached at package init time, so repeated calls
-// are cheap.
-func GetSpecJSON() ([]byte, error) {
-	return rawSpec()
-}
-
-// GetSwagger returns the OpenAPI specification corresponding to the
-// generated code in this file.
-//
-// Deprecated: GetSwagger predates kin-openapi renaming openapi3.Swagger
-// to openapi3.T. Use [GetSpec] instead. This wrapper is retained for
-// backwards compatibility.
-func GetSwagger() (*openapi3.T, error) {
-	return GetSpec()
 }

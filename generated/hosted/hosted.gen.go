@@ -5,22 +5,16 @@ package hosted
 
 import (
 	"bytes"
-	"compress/flate"
 	"context"
-	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
-	"net/url"
-	"path"
-	"strings"
 
 	externalRef0 "pinvault/generated/common"
 
-	"github.com/getkin/kin-openapi/openapi3"
 	"github.com/gin-gonic/gin"
-	"github.com/gin-gonic/gin/binding"
 	"github.com/oapi-codegen/runtime"
 )
 
@@ -1209,452 +1203,122 @@ type StrictServerInterface interface {
 	GetDemo(ctx context.Context, request GetDemoRequestObject) (GetDemoResponseObject, error)
 }
 
-type StrictHandlerFunc func(ctx *gin.Context, request any) (any, error)
-type StrictMiddlewareFunc func(f StrictHandlerFunc, operationID string) StrictHandlerFunc
-
-type StrictGinServerOptions struct {
-	// RequestErrorHandlerFunc is called when a request cannot be parsed or
-	// decoded. It is invoked for JSON bind failures, form parse/bind errors,
-	// multipart reader errors, media type parse errors, missing multipart
-	// boundaries, and request body read errors. The default returns 400.
-	RequestErrorHandlerFunc func(ctx *gin.Context, err error)
-	// HandlerErrorFunc is called when the application handler (or any
-	// middleware wrapping it) returns a non-nil error. The default returns 500.
-	HandlerErrorFunc func(ctx *gin.Context, err error)
-	// ResponseErrorHandlerFunc is called when the response object fails to
-	// serialize (Visit*Response returns an error) or when the handler returns
-	// an unexpected response type. The default returns 500.
-	ResponseErrorHandlerFunc func(ctx *gin.Context, err error)
+// Mount registers the operations on a router. What cannot be bound, what a handler returns an error for and
+// a reply that cannot be written all go to fail, the first as a gin.Error of type gin.ErrorTypeBind, whose
+// text may quote the request.
+func Mount(router gin.IRouter, handlers StrictServerInterface, fail func(c *gin.Context, err error)) {
+	RegisterHandlersWithOptions(router, &strictHandler{handlers, fail}, GinServerOptions{
+		ErrorHandler: func(c *gin.Context, err error, _ int) { fail(c, unbound(err)) },
+	})
 }
 
-func NewStrictHandler(ssi StrictServerInterface, middlewares []StrictMiddlewareFunc) ServerInterface {
-	return &strictHandler{ssi: ssi, middlewares: middlewares, options: StrictGinServerOptions{
-		RequestErrorHandlerFunc: func(ctx *gin.Context, err error) {
-			ctx.JSON(http.StatusBadRequest, gin.H{"msg": err.Error()})
-		},
-		HandlerErrorFunc: func(ctx *gin.Context, err error) {
-			ctx.JSON(http.StatusInternalServerError, gin.H{"msg": err.Error()})
-		},
-		ResponseErrorHandlerFunc: func(ctx *gin.Context, err error) {
-			ctx.JSON(http.StatusInternalServerError, gin.H{"msg": err.Error()})
-		},
-	}}
-}
-
-func NewStrictHandlerWithOptions(ssi StrictServerInterface, middlewares []StrictMiddlewareFunc, options StrictGinServerOptions) ServerInterface {
-	if options.RequestErrorHandlerFunc == nil {
-		options.RequestErrorHandlerFunc = func(ctx *gin.Context, err error) {
-			ctx.JSON(http.StatusBadRequest, gin.H{"msg": err.Error()})
-		}
-	}
-	if options.HandlerErrorFunc == nil {
-		options.HandlerErrorFunc = func(ctx *gin.Context, err error) {
-			ctx.JSON(http.StatusInternalServerError, gin.H{"msg": err.Error()})
-		}
-	}
-	if options.ResponseErrorHandlerFunc == nil {
-		options.ResponseErrorHandlerFunc = func(ctx *gin.Context, err error) {
-			ctx.JSON(http.StatusInternalServerError, gin.H{"msg": err.Error()})
-		}
-	}
-	return &strictHandler{ssi: ssi, middlewares: middlewares, options: options}
-}
+func unbound(err error) error { return &gin.Error{Err: err, Type: gin.ErrorTypeBind} }
 
 type strictHandler struct {
-	ssi         StrictServerInterface
-	middlewares []StrictMiddlewareFunc
-	options     StrictGinServerOptions
+	handlers StrictServerInterface
+	fail     func(c *gin.Context, err error)
 }
 
-// GetPinPage operation middleware
-func (sh *strictHandler) GetPinPage(ctx *gin.Context, sessionID SessionID, params GetPinPageParams) {
+// GetPinPage binds a request, has it handled and writes the reply.
+func (sh *strictHandler) GetPinPage(c *gin.Context, sessionID SessionID, params GetPinPageParams) {
 	var request GetPinPageRequestObject
-
 	request.SessionID = sessionID
 	request.Params = params
-
-	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
-		return sh.ssi.GetPinPage(ctx, request.(GetPinPageRequestObject))
+	response, err := sh.handlers.GetPinPage(c.Request.Context(), request)
+	if err == nil {
+		err = response.VisitGetPinPageResponse(c.Writer)
 	}
-	for _, middleware := range sh.middlewares {
-		handler = middleware(handler, "GetPinPage")
-	}
-
-	response, err := handler(ctx, request)
-
 	if err != nil {
-		sh.options.HandlerErrorFunc(ctx, err)
-	} else if validResponse, ok := response.(GetPinPageResponseObject); ok {
-		if err := validResponse.VisitGetPinPageResponse(ctx.Writer); err != nil {
-			sh.options.ResponseErrorHandlerFunc(ctx, err)
-		}
-	} else if response != nil {
-		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
+		sh.fail(c, err)
 	}
 }
 
-// CheckCurrentPin operation middleware
-func (sh *strictHandler) CheckCurrentPin(ctx *gin.Context, sessionID SessionID) {
+// CheckCurrentPin binds a request, has it handled and writes the reply.
+func (sh *strictHandler) CheckCurrentPin(c *gin.Context, sessionID SessionID) {
 	var request CheckCurrentPinRequestObject
-
 	request.SessionID = sessionID
 
-	var body CheckCurrentPinJSONRequestBody
-	var err error
-	// A request validator built on kin-openapi's openapi3filter with
-	// KeepValidatedValue leaves the value it validated on the body. Bind
-	// that value, matching member names exactly, so the handler receives
-	// what was validated instead of a second, case-insensitive decode.
-	if vb, ok := ctx.Request.Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
-		err = ctx.ShouldBindJSON(&body)
-	} else if binding.Validator != nil {
-		// ShouldBindJSON runs the struct validator after decoding; keep that.
-		err = binding.Validator.ValidateStruct(&body)
-	}
-	if err != nil {
-		sh.options.RequestErrorHandlerFunc(ctx, err)
+	if checked, ok := c.Request.Body.(interface{ ValidatedValue() any }); ok {
+		var body CheckCurrentPinJSONRequestBody
+		if err := runtime.BindJSONValue(checked.ValidatedValue(), &body); err != nil {
+			sh.fail(c, unbound(err))
+			return
+		}
+		request.Body = &body
+	} else {
+		sh.fail(c, unbound(errors.New("nobody has checked the body")))
 		return
 	}
-	request.Body = &body
 
-	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
-		return sh.ssi.CheckCurrentPin(ctx, request.(CheckCurrentPinRequestObject))
+	response, err := sh.handlers.CheckCurrentPin(c.Request.Context(), request)
+	if err == nil {
+		err = response.VisitCheckCurrentPinResponse(c.Writer)
 	}
-	for _, middleware := range sh.middlewares {
-		handler = middleware(handler, "CheckCurrentPin")
-	}
-
-	response, err := handler(ctx, request)
-
 	if err != nil {
-		sh.options.HandlerErrorFunc(ctx, err)
-	} else if validResponse, ok := response.(CheckCurrentPinResponseObject); ok {
-		if err := validResponse.VisitCheckCurrentPinResponse(ctx.Writer); err != nil {
-			sh.options.ResponseErrorHandlerFunc(ctx, err)
-		}
-	} else if response != nil {
-		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
+		sh.fail(c, err)
 	}
 }
 
-// ExchangeSecret operation middleware
-func (sh *strictHandler) ExchangeSecret(ctx *gin.Context, sessionID SessionID) {
+// ExchangeSecret binds a request, has it handled and writes the reply.
+func (sh *strictHandler) ExchangeSecret(c *gin.Context, sessionID SessionID) {
 	var request ExchangeSecretRequestObject
-
 	request.SessionID = sessionID
 
-	var body ExchangeSecretJSONRequestBody
-	var err error
-	// A request validator built on kin-openapi's openapi3filter with
-	// KeepValidatedValue leaves the value it validated on the body. Bind
-	// that value, matching member names exactly, so the handler receives
-	// what was validated instead of a second, case-insensitive decode.
-	if vb, ok := ctx.Request.Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
-		err = ctx.ShouldBindJSON(&body)
-	} else if binding.Validator != nil {
-		// ShouldBindJSON runs the struct validator after decoding; keep that.
-		err = binding.Validator.ValidateStruct(&body)
-	}
-	if err != nil {
-		sh.options.RequestErrorHandlerFunc(ctx, err)
+	if checked, ok := c.Request.Body.(interface{ ValidatedValue() any }); ok {
+		var body ExchangeSecretJSONRequestBody
+		if err := runtime.BindJSONValue(checked.ValidatedValue(), &body); err != nil {
+			sh.fail(c, unbound(err))
+			return
+		}
+		request.Body = &body
+	} else {
+		sh.fail(c, unbound(errors.New("nobody has checked the body")))
 		return
 	}
-	request.Body = &body
 
-	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
-		return sh.ssi.ExchangeSecret(ctx, request.(ExchangeSecretRequestObject))
+	response, err := sh.handlers.ExchangeSecret(c.Request.Context(), request)
+	if err == nil {
+		err = response.VisitExchangeSecretResponse(c.Writer)
 	}
-	for _, middleware := range sh.middlewares {
-		handler = middleware(handler, "ExchangeSecret")
-	}
-
-	response, err := handler(ctx, request)
-
 	if err != nil {
-		sh.options.HandlerErrorFunc(ctx, err)
-	} else if validResponse, ok := response.(ExchangeSecretResponseObject); ok {
-		if err := validResponse.VisitExchangeSecretResponse(ctx.Writer); err != nil {
-			sh.options.ResponseErrorHandlerFunc(ctx, err)
-		}
-	} else if response != nil {
-		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
+		sh.fail(c, err)
 	}
 }
 
-// ChooseNewPin operation middleware
-func (sh *strictHandler) ChooseNewPin(ctx *gin.Context, sessionID SessionID) {
+// ChooseNewPin binds a request, has it handled and writes the reply.
+func (sh *strictHandler) ChooseNewPin(c *gin.Context, sessionID SessionID) {
 	var request ChooseNewPinRequestObject
-
 	request.SessionID = sessionID
 
-	var body ChooseNewPinJSONRequestBody
-	var err error
-	// A request validator built on kin-openapi's openapi3filter with
-	// KeepValidatedValue leaves the value it validated on the body. Bind
-	// that value, matching member names exactly, so the handler receives
-	// what was validated instead of a second, case-insensitive decode.
-	if vb, ok := ctx.Request.Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
-		err = ctx.ShouldBindJSON(&body)
-	} else if binding.Validator != nil {
-		// ShouldBindJSON runs the struct validator after decoding; keep that.
-		err = binding.Validator.ValidateStruct(&body)
-	}
-	if err != nil {
-		sh.options.RequestErrorHandlerFunc(ctx, err)
+	if checked, ok := c.Request.Body.(interface{ ValidatedValue() any }); ok {
+		var body ChooseNewPinJSONRequestBody
+		if err := runtime.BindJSONValue(checked.ValidatedValue(), &body); err != nil {
+			sh.fail(c, unbound(err))
+			return
+		}
+		request.Body = &body
+	} else {
+		sh.fail(c, unbound(errors.New("nobody has checked the body")))
 		return
 	}
-	request.Body = &body
 
-	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
-		return sh.ssi.ChooseNewPin(ctx, request.(ChooseNewPinRequestObject))
+	response, err := sh.handlers.ChooseNewPin(c.Request.Context(), request)
+	if err == nil {
+		err = response.VisitChooseNewPinResponse(c.Writer)
 	}
-	for _, middleware := range sh.middlewares {
-		handler = middleware(handler, "ChooseNewPin")
-	}
-
-	response, err := handler(ctx, request)
-
 	if err != nil {
-		sh.options.HandlerErrorFunc(ctx, err)
-	} else if validResponse, ok := response.(ChooseNewPinResponseObject); ok {
-		if err := validResponse.VisitChooseNewPinResponse(ctx.Writer); err != nil {
-			sh.options.ResponseErrorHandlerFunc(ctx, err)
-		}
-	} else if response != nil {
-		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
+		sh.fail(c, err)
 	}
 }
 
-// GetDemo operation middleware
-func (sh *strictHandler) GetDemo(ctx *gin.Context) {
+// GetDemo binds a request, has it handled and writes the reply.
+func (sh *strictHandler) GetDemo(c *gin.Context) {
 	var request GetDemoRequestObject
-
-	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
-		return sh.ssi.GetDemo(ctx, request.(GetDemoRequestObject))
+	response, err := sh.handlers.GetDemo(c.Request.Context(), request)
+	if err == nil {
+		err = response.VisitGetDemoResponse(c.Writer)
 	}
-	for _, middleware := range sh.middlewares {
-		handler = middleware(handler, "GetDemo")
-	}
-
-	response, err := handler(ctx, request)
-
 	if err != nil {
-		sh.options.HandlerErrorFunc(ctx, err)
-	} else if validResponse, ok := response.(GetDemoResponseObject); ok {
-		if err := validResponse.VisitGetDemoResponse(ctx.Writer); err != nil {
-			sh.options.ResponseErrorHandlerFunc(ctx, err)
-		}
-	} else if response != nil {
-		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
+		sh.fail(c, err)
 	}
-}
-
-// Base64 encoded, compressed with deflate, json marshaled OpenAPI spec.
-// Stored as a slice of fixed-width chunks rather than one concatenated
-// const string: with thousands of chunks the chained `+` fold is several
-// times slower for the Go compiler than parsing a slice literal.
-var swaggerSpec = []string{
-	"7H37chq5s/CrqOZ3qrKbM+Dhbnv/OIUxjkkc24ntZJMlnxEzAhQGiZU0xiRL1fc034N9T3KqWxoYYOzY",
-	"2d3s+Z0yVUnNRZdWd6tv6h5/9UI5mUrBhNHe/leP3dLJNGZ43b4NR1QMGVzrZDKhau7te5cjRjQLFTNk",
-	"oOSEmBEjMRfjZ5oMFB1OmDCe793QOLEdsam37726fV9+WRqfBjf18EUt3k3esLfzyy/Nij4cHA9Ppmf8",
-	"qv9u8mv4cdb2Fgvfu0j6E641l2J9/iY575z6hIlQzaeGRdnJplx4+x6bvxz1X4T8jL88ehO87Zxcvbvs",
-	"8Bn/+L72ufNZ8jeXndLpODq8vHi5Vyw2N37FrYv1n+d7Ro6ZePSSFr43pYpOmGEK8XvBcHmdQ7iJmA4V",
-	"nxpcr0Myvi6SJpnQeCDVhEVECka4JlToGVMsIhSuSSLGQs4EvC16fkpEb98LSnv9sESDQoMFQaERBEFh",
-	"F/4LVr+S53uItik1I8/3BJ1ATzd7B/Cr2O8JVyzy9o1KmO/pcMQmFKCe0NsTJoZm5O1X6rA+Y5iCwf7P",
-	"b0FhjxYGn77uLgrL6+oDrkvlxX8AjudTBMMoLobewvduCzHts3gNNMCpYnoqhbYs25LCMGEupTyhynJu",
-	"aB/BJZ1OYx5SwPHOVMl+zCb/+VlbBssyfl9G84KRshCng2TYfybJhA1pf26YzvJeKCMA2Eh5bbv5njbU",
-	"JNrbr5Yqvme4QZIAaWECIKORkmBjoJpRNGSdCKgWFKr9wV55UKk1Gv1KNaJ1WgnZXnkvCljAqo1KvRAE",
-	"g6DeoDTo072g3G8UkJAOa7QvE7Pfj6kYW9QBBZk26eIu+Bfm7ZctA2CDGxlTwwHA37ydFJJPgN8Vsf9D",
-	"sYG37/1rZyUyduxbDY8mUlyfW6xabt9m6Zx1L3yvI4BpaHzB1A1TbaWk+k7CaRyhMKBJbDakhiDcTUPs",
-	"623SpQ0ylKsFwTrl7AxkQiNGKJlwbej4R1LPLW0F6w+iXtNijcgBCnyLBqTea2ZGMjqVphnHcgZC4rtI",
-	"N8FhCjMlxXCddIftk/ZlO4detsu1kOaaurkzey6oZSnHNQH5RiLJNBHSEKAbMSNqiB3mB9LQYefStvR8",
-	"t5DsUhWdHcgIVu/9wO2JGGK3XBvtkxk3IyLNCLgd4dOAohGjkVNfSO981eU6WPyadOQRxSHu1iYbMh+h",
-	"PJXmSCbiMWz1F6JEobYV0oy4GBJcjOMk5P1zuqVjDLs1OyMzidch2Vra9gabUqsHMihu0XDECqDUlIy3",
-	"Ud2MZ3QO4BW0kYrdj1wmkgmwT9ra+7SlZBd+qkALFyxMFDfzwrmMeTjfnvtsJoi9J1RERJt5zEh/ToQU",
-	"IfOXKGOxZr+Q3gDsngIVIYO5dW9lOk6VHCo6eRxj+N45U8461HeCeDHjJhwxTeRgQGYrVhyylRgQjEWP",
-	"nfstGzClmLpz4hVdlGv6YNKkHfKp82shpQ8Ij8IZTqjvAUALPhg8dHJsnDcxmuNM3fCQXQl6Q3lM+/H3",
-	"GlcRNbRPNSsMpchxLdLXsO+wxbbcTzIwZFV1ZVtV85CRkAqgdCQJN5rMpBoTxwoTCd5KkZzHDGY0ak7o",
-	"kHLxD+jzdNk/Utw7W8bhRzEajhBFKSxFcqnmKPcAKWTE4qlGsXcldDKdSmVY9JpFnFpN9l3c4LoUAFUF",
-	"1Dab3h44PrlMsIThegJAXCO2s0Z3LcfoHoHDRKApkQpcJyZCGcEiUVdZYU8iGSbAGuyfMwuyCLwtzGaz",
-	"AiCikKgYIWbRj+KUMxHPSRYaICMa8XTMRNFbzWVV1oiFY2sF0iji0IPG50pOmTIcaD6gsWabkxzLGaEk",
-	"TJRiwoCDTwZUWexPM32/eopNKBdcDC+Ve7I90ISKOUFDEkbSZELnRBsex6TPCFDVjQwIpc6YrpTBDqO3",
-	"fALSEFhnwoW9CZbUA6N7yJRnvU7nY6zP3+vHEtbfI7MRE0RIYgBQYuFG59zJ2wk1IfjbE67TS9c3X/av",
-	"JPhv6ez+JjpWHWX/MwsNQJqN4jyCIu9TfbkR2yEjGVtTcJ0waZxnEyHlWp30QapwQUCo1KuJiosW2Wno",
-	"oFpZDx00Cx9p4UtQ2LsufPpareTEA9bDATgzPNJMaG74DbNqbhNtrmUell4oCtv9e5GERgXYEuDbEp30",
-	"JxzZOAdR7HbKFdMdkWOwsFCKSPtEgcXLIpJMfZIIw2PndKHBQ9wI97Pwbr0KvuuSi0t5XDxm828JiPOk",
-	"H/PwFZtDexf42oZbGOsvoA7Ry8gdrv7RhP0GFS0QFng/g848sq6gfxxhM/G3Z5pMcRQyZnOfUPLy/Svy",
-	"09ujFmnUSo2ftwkcqps7LbLzQrlWz0oBfJCz4X1vbO62LNut7BjtVu4AtzndSSilirighvnr2/FxZFr4",
-	"3vzvHH6D5IALHxELy4K584i9HjF+BLU3Q8qwh80aB4zZfJvQGG3Ow8FkSkNDXr5v+6TdOjwutC/s7miW",
-	"a/UXrdcb0q8UlKt3I+g/u91it1vcevaNB/eLTIA8b6fducOPUneNOW3yl0rwdEc/eOsD/Hkc4KyZI87i",
-	"aBlHfAQjnAlGBtDZWoN9xehY47rBOFM0NNtcEDFDeXxHCJ9OGCi+mVRWZ27tIpwtj4uWRwXPNBF0wlDy",
-	"XJydkqnE2B/hwnEp2LU+WLNwM+YiInJA0I9kImRLu9aZazkw5LHxe4x9wIgWH1xnJY47Kvg9YWq+jFiA",
-	"ASOjea4sUon1F7dRBG8cjCnCi9+UB8i+FnVubD+lwz1skRq536HjZ6jh0KRE0b9XreWKfvRN8pbpfKBn",
-	"mmgDjivSdFMw0sKX67ytu/A9Btys8+hkqWthQykDRHNuhe+o15/bC5iQGzbRD3QLMhtpsfJhlKJzawPf",
-	"b4tbHqLoV8+o40CfjFITfWUT/xlLPPX38rB+fHl5TmyD+6ep7e1l5kHLaXsm50zeQ17Y65Ro8DFEyHI3",
-	"29KZzN0MlmzPNMFmPnlfadnLwpSiawRL2GSb9OSsnDlFq2RvSvXMzR3Ha8b58Ln2Ri/jt/Z+IT3g8x4x",
-	"LI51unRN6JQq8+2969x0i8wl+Xy7d1b42d7HCxRVA3kHBcACl4LMRjwcgS9JVQSuClPW5QO3H7U8FZEN",
-	"BnJDQhrHukhQ2hrBFBky8FSMJldvT1YxSq51wsWQNM870L0r2KQPpj43SHBBOMY3QQbLKRPLF2TG+uSG",
-	"s9kva/FQksaVB1KlM6PfAOAUu6Irnj+HJV29PXn+HNr1dkZSGxbtTLnY+bo8/lz866v1aBa9Iskcywt2",
-	"wxSJGb1hVnn1lZxppkg/MUSKkO2vfJZUnwPMXdGfk/Ozi0sEjBLUtogvigYQaaIzaONGFvoBv2FkwkVi",
-	"mCaJiJnWmfMhe9QXR/YYYcY187GXFKuJyU+0K6z0cuCDu95n6DeDHlaMEcMnTP+MoKT9zzunRXI2ZYJF",
-	"Nj7lA9b1SM6A0gPFmYjiuV0k9BOSWA2hHYYvDJvq4vPn5ILZELZimpl9ItjMMkooxYCDwMBD+BZCu78e",
-	"o+AKZCxOr60jCLIulAlqaNRqNI67IrUeNNEjqpgPTUU6E06+NpkFsA1MFnExBCC3I+hcZ+PnzzSJucbz",
-	"Oan4kAvtk94zIQV75kIRHPUEm0wNUHLJs6gyKOlpKqK+vO11BTVG8X5iUoe2h4drBbvhNHF3AI2dyTEf",
-	"YnoqtdGE3YAySa3oFYROhtluuGwju0JId8w04yKSs31YPSGEfNUyUcCsXbD3bmgSm67nY+zOJzQETPmp",
-	"xOxEQK+I/ZdPRowPR+a/FjDMHzbS94fFwB9d8UehUMB/8K6nGI3mPfLHMs7hWNsKCWv8KG2INmwKyAPu",
-	"ssOQ3g2NeQR96fJ1JIXbWlkmAc2nAKSljZalO8iaLO0JdWYXmo4oq0BYgEpxE+skDJnWKdgwEIDG0vcD",
-	"yuNEMXiPEg6Du32GLZx9wDWudinIQcSkcSuf9BKRaLBR4BrE6LWV0XDLhWYhji4VNFwG4ntuduuOR1mk",
-	"gjbjExR4EoRCinvNv7C0XSZ+0rME7JHWxQWZ8lsWa+jSFafSMpaNQBFKIj7kyPEo2QEiwGaMLonbQ83E",
-	"jKTiX+y+ev4cORUpzZGTYXKUxftkNpIoN+3oMFJGHi2lFTcr5rDyEXd5KCd4zoRSdCiZzoRDUJhwsbTV",
-	"0+1tvU0HFwYqUWSvSWyMVr9834b+qV+pmeI0dmtaRiLqP/uwU4c90nM+Zw8B7TER9rqi53zPng/bktpA",
-	"BEh1m8owcKy5zDnqCM0jpFnvaxcMp64HG9Exdtcjf5CuJ9gMdiTuT/v+///f/9f1Fj2foKmgCR2gq2KI",
-	"ll2BmAIcz8mEaQ0kH1FN6lWCyTRFcmBXjQd2zAKEOAL5MR3NQb2PjJlqXFgsQxqDXiRSxPNfULPOll4L",
-	"MFRXKDZINLMSv4lHPywi7vjBUsjmTU0Vv6GGAT6070wILgijSjBtcE9Gis4EoQPF9MjfiA7051ml59ij",
-	"K9h0xCZM0RgVlmsEgIE5AFzI3HEEuj0wITdL6ZcG+4BEhJBqUC1Vy9VKtVqtVevVRnW3uldtVg+qreph",
-	"tV09qgW1Uq1cq9SqtVqtXmvUdmt7tWbtoNaqHdbatSM7qAtkpb+vXW9s5l1vv+u1W13P73qhusFbZA98",
-	"cov39Ox2d7fz5ar9onaoryoyvnoZd1Tw6u3bq9dNUTu6rV0Fp6fRca0hsZcdtFrfrf3eqTca8mMtKR+L",
-	"0dGszsOk//5zpzK7Ls/00WgvuXnzrv0h6HoLC+IKabjyelAv1cv1Sr1ar9Xr9UZ9t75Xb9YP6q36Yb1d",
-	"P2oEjVKj3Kg0qo1ao95oNHYbe41m46DRahw22g23buugZtdN46FbN+4VBJqJEJ+5rWKfTcddb//hiLqp",
-	"Dd40RqPJ77pfbbX6SoVvbs4/HI+M+jyfnP96WS9EV68q82BYDzOIqsjdq0pUpzKJYp18OPsyOTyX/dY7",
-	"evj7eb/86obXvySDoFJ/cSa73sJh6iNZ+7UO2uWg0aqV9uoHB412M2iW2kdBq1Y7KB9U2s3d9l6pclhq",
-	"BOXa4dFhq3lUD1r13aNKo1nfbR0eHTTsoBFT/IZFKdtVgnqjvVs9ageVvVa7enjULgVBtV0vHdXLR6VW",
-	"s7pb36vs7R6Ug3ojaNWOKu1ytXS0W6uVg929o0M3aOfdGqRBEJSCclAJqkEtqAeNYDfYC5rBgW1s2K3J",
-	"NF5Kn1TcpNKm61V3y/Ul34CQzPwengPa0Z3Juxmdd+ps/lJFx2PbZw7PT+cR79Q7cdO8/nxVhv6s1al3",
-	"xIfSx7hdoS9GJvz1lJ+2Tw8/iJfzD6Wj8tVR3KHHb+dUxObqaHR1ykvjd1f6C7s8EKeT1/yk9bIG878u",
-	"71bfXZ6OTydHN9H7tzqsvPt4WZmat0cHNx/Gp+8/XL29vXrRmV9UPk5PxbT08XPzy+k4Ou/PX+4N3hSL",
-	"zWa71Zy9OToYhp3WG3lS7MjK65s37/Vt/+WrLzenZ8f64+GoVr4tHwYfvvSjkxfXt5VQvRy8Oy68eXX6",
-	"cXr2oTQdJizm49buR0GbJx2Z7L64Ph/Maq/7/Fh+KH981WkWb3Zl8oKqSsJbe4OXl3tlrsPwDQipjxh2",
-	"SA9AzEyi9CR0CAY7mGapmsyyVEZPpgKxJUVIDXl1eATPnTbb9Um1WC+Wrb+wVF5dgRYRNyOZGHSd5gRc",
-	"wqWVDuodGQi9K5sUBhNVdp1GSpUvhlNA8dq8m6XjIKThIbOyWBOFcgNsayqGSY4rgROiF+lScknvrpPv",
-	"XlesQkep2e2CQdYO28+YXmgtCZaOah2yVCegIgW70np6oMF9vE80i9AOcjluoIWsE/wM3VzrZ2WtU2xJ",
-	"MLqE7iFFyyyJTQ/ap5bqKo9rZctj7gtxGpb8VC2X97uiN+Xi2lpgYC7OGB1fT7mAa8VCJgze/Zx1TtNF",
-	"Ues2a0tyKqxPEI4kD5mjWidik6k0TIRzS7q0L+aKyDXncB+4SQN+aJw5kdJpBrULRqVMirNpMuDu3o3c",
-	"FSlFUq/Ruknoku04n2nHulI94sICS4MWjT7YDoMYuUtEjs/40kkqkktJJnTMCLV2qRyQuUwUkTPhI2eB",
-	"3bQRgrADpEkKRNO5c1nklFk78+rtSdYw7dNwvLQsbgt0ygtOwIMFMopMwS2luH5bsCZw2m+qZJSEpsAj",
-	"FOL4w1TynMxyGgQl228VielEhLSO07xz+3ZG45gZeAO/9yfrby04Laoi7Hu4/nbKRUbkN4JS0BXeKunj",
-	"GIMmyMBADs/3bpiyx0NeqRgUA2/he4AyOuXevlcpBsWKDa2NMJ54R9QFXg3zjrqbghxfvj6xtMcNjl4E",
-	"ZsbpEXNhBnxmE+c4Gtm/AN/HkkZ6LUpUJB3wodkt+NyKpR7EShLpMYu6IPxAwPXgec+38SUnWZ0T4RM+",
-	"yG5ea11rdGWwuRt5tbfR6y0iLuWUKZRlmP/ygplzLs4tMrPFDL/lheRSUH1y0Don1UaRnAm2JUtWuXjW",
-	"6sf8So2C7MYmzmF1QnrW4MoTYGzvjkqEUj3vMOrT17JfWfxUWJ1NwZPdxc/Pv1FugFMt/M0VnoCXCsI2",
-	"ompcJCdsYIhMjL/a/lYBrYXg7lqOAaPXy0vLi2Eaz/dglvxj3tUxGg6y+LRRE1EOgrvC/ct2O0jThe9V",
-	"H9e4+pjGtW833komh46lR4BUCx7VuPLQxgvf0y4l1tv/7ZO/kbXo5IuhQ42n+nD7CWhjY13AReCueout",
-	"bZM3+arJzqpGaPFp4d8lknacSsdT6e8e3/emUpv88HomEIYBF3cKvLQp0EqgY6bdec8ydr4ZDCUbsdA8",
-	"MYM5ZC27pHM863NhPpsTf2ei4YPSTfMQknbYyaQQYCLcspLkEb2mXBS4KIQxoyqndG0t0fCeKrZSuVL9",
-	"7lozf6sU5hELcHxVWFadfWd/V5X2yN644AI+2KwEOZUkzQD4sSV/i4cnVGYXk592uzpW2QgVZzJQtlO2",
-	"F/lS/Rs74WEwpzmbOQAfy9lWRNumZq5CxoSJaM2WB+jBmLVn4iMpNTtls/O8PAN3bCWxhGBDuGzJhbWh",
-	"NqspV1WB+7BYlBdFrNTI1AtuSZJ0ey179GU0/9eOfWwz36v3YvqbdYRCFpbUyHCywWyO3Co0PFq4TjOD",
-	"syVNG8VorsldeSo/KG95Vav09d6c5L9AMt6JojQ94rdVPg7MBoMtpVhxmTOy7+3YDCiUHZi0kqaoLA1H",
-	"UIf/ExF/J3IfKTcfhUorsrgmqUxaw2U6dg42lzLs3wydf3Glxb0LXBnS31XxmqOr1+UMhg8iK1ld89x6",
-	"ChvnWJM31Y0SSoxQLP01NDF+oKDBrLMNSS+kKdBCuqzF/VskxzBZ2yQ6CUf/hij6UdVCNta2vrb9zSil",
-	"TF38u+KT/nqAkizjk3/OSQz2/pkKUQxv4XmeFEPwc9AJsqn/K+f1H4ArpdeIalcxEDmIHuD0bn5HAfs9",
-	"gDS5lWHQuVz+h9AAdsUqCQIYsJimPWg612Q2mhcfHDjI+1LBQ+MIOQWU90UV0CbfNL0zIQbnuNsow4Te",
-	"FlDx7u+W9sqLewIFLFMN9DdECpD5M4kfNn7sE1sUvJ1WtqqsKJJLDJVnU8E0eBZrjkVOsCCtb7pIy4B+",
-	"VKxgWVj1iEhBts+ETfpM5SujJrFvV9HS1F5YyV/odmfY4Ls/u2M73mdPULKsuNr+ys8wYVqzaG2oO0zS",
-	"rVEeHbbIYvPxQYu83g8NWaz6PljLZrrkCqq1HfNj/f+0+O1BAYsxm6/ShVbnahs+/3oA7zEhxRyvfzMa",
-	"+Bc7/harG56//5DAhYNdZzNIf3TYIhf6p7jFXxm3+Ksl9aN8743S9YfNlvXP8z3z3AqYf7ugx/dpq0fh",
-	"32WB3hlJWg7/vymY9FjV/b0ozY0n3YfRp4DSU0DpKaD0FFD6+wNKT4Gb/4lhkdSLclEBpyj+ZFBEsNnf",
-	"lzkRU+flFEnzgcmUj82OJGfLVMeuuCvXMT/RYs0zecqyeMqy+N+ZZbEs6nxUhkU1f0evSu6K5FTami7v",
-	"yeF+ShR4ShR4ShR48uue/Lonv+4pUeApUeApUeCHeMQXzGRN3Ed4w+vla3eXNaXf7cCiFlvEvyp0yy9w",
-	"w0/F2a+AULybE6oUv2FF4irosGq/mFdhdMgm0vtzNSwPKEtZflf++4XJPURpkohNZPrXEhBdEYseXiay",
-	"8i3vKq465+Id/kUG99UBpIv7Mg9+4SMtD/RBm6c4t2KXC+JK+az+ShTYbjv4Bb7lH5awX0MDc8yBm/vp",
-	"Mbr8VAV++ai4Kmly1Ph67ydT7QeYVp1Sll0gVtDCLKQksFaKJRq8nSo24LcMMekiOxaZiWC3TIVcWyMH",
-	"ecc7xY+LLA0bn8xGUrNlosn2Jx6s8qGZaj5qP25fJBf4HZj+nPDJNN4JJxhRwg/UODiuDdOmOJSwMnQj",
-	"vaYm5SCAe/QS3T1Agd8fMau5bJvqA9rsrY9bCtbvQZJm7msPmBfl071tFov/DgAA//8=",
-}
-
-// decodeSpec returns the embedded OpenAPI spec as raw JSON bytes,
-// after base64-decoding and flate-decompressing the embedded blob.
-func decodeSpec() ([]byte, error) {
-	encoded := strings.Join(swaggerSpec, "")
-	compressed, err := base64.StdEncoding.DecodeString(encoded)
-	if err != nil {
-		return nil, fmt.Errorf("error base64 decoding spec: %w", err)
-	}
-	zr := flate.NewReader(bytes.NewReader(compressed))
-	var buf bytes.Buffer
-	if _, err := buf.ReadFrom(zr); err != nil {
-		return nil, fmt.Errorf("read flate: %w", err)
-	}
-	if err := zr.Close(); err != nil {
-		return nil, fmt.Errorf("close flate reader: %w", err)
-	}
-
-	return buf.Bytes(), nil
-}
-
-var rawSpec = decodeSpecCached()
-
-// a naive cache of the decoded OpenAPI spec
-func decodeSpecCached() func() ([]byte, error) {
-	data, err := decodeSpec()
-	return func() ([]byte, error) {
-		return data, err
-	}
-}
-
-// Constructs a synthetic filesystem for resolving external references when loading openapi specifications.
-func PathToRawSpec(pathToFile string) map[string]func() ([]byte, error) {
-	res := make(map[string]func() ([]byte, error))
-	if len(pathToFile) > 0 {
-		res[pathToFile] = rawSpec
-	}
-
-	for rawPath, rawFunc := range externalRef0.PathToRawSpec(path.Join(path.Dir(pathToFile), "common.yaml")) {
-		if _, ok := res[rawPath]; ok {
-			// it is not possible to compare functions in golang, so always overwrite the old value
-		}
-		res[rawPath] = rawFunc
-	}
-	return res
-}
-
-// GetSpec returns the OpenAPI specification corresponding to the generated
-// code in this file. External references in the spec are resolved through
-// PathToRawSpec; externally-referenced files must be embedded in their
-// corresponding Go packages (via the import-mapping feature). URL-based
-// external refs are not supported.
-func GetSpec() (swagger *openapi3.T, err error) {
-	resolvePath := PathToRawSpec("")
-
-	loader := openapi3.NewLoader()
-	loader.IsExternalRefsAllowed = true
-	loader.ReadFromURIFunc = func(loader *openapi3.Loader, url *url.URL) ([]byte, error) {
-		pathToFile := url.String()
-		pathToFile = path.Clean(pathToFile)
-		getSpec, ok := resolvePath[pathToFile]
-		if !ok {
-			err1 := fmt.Errorf("path not found: %s", pathToFile)
-			return nil, err1
-		}
-		return getSpec()
-	}
-	var specData []byte
-	specData, err = rawSpec()
-	if err != nil {
-		return
-	}
-	swagger, err = loader.LoadFromData(specData)
-	if err != nil {
-		return
-	}
-	return
-}
-
-// GetSpecJSON returns the raw JSON bytes of the embedded OpenAPI
-// specification: decompressed but not unmarshaled. External references
-// are not resolved here; the bytes are the spec exactly as embedded by
-// codegen. The result is cached at package init time, so repeated calls
-// are cheap.
-func GetSpecJSON() ([]byte, error) {
-	return rawSpec()
-}
-
-// GetSwagger returns the OpenAPI specification corresponding to the
-// generated code in this file.
-//
-// Deprecated: GetSwagger predates kin-openapi renaming openapi3.Swagger
-// to openapi3.T. Use [GetSpec] instead. This wrapper is retained for
-// backwards compatibility.
-func GetSwagger() (*openapi3.T, error) {
-	return GetSpec()
 }

@@ -5,22 +5,16 @@ package issuer
 
 import (
 	"bytes"
-	"compress/flate"
 	"context"
-	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
-	"net/url"
-	"path"
-	"strings"
 	"time"
 
 	externalRef0 "pinvault/generated/common"
 
-	"github.com/getkin/kin-openapi/openapi3"
 	"github.com/gin-gonic/gin"
-	"github.com/gin-gonic/gin/binding"
 	"github.com/oapi-codegen/runtime"
 )
 
@@ -5576,1221 +5570,424 @@ type StrictServerInterface interface {
 	GetServiceRequest(ctx context.Context, request GetServiceRequestRequestObject) (GetServiceRequestResponseObject, error)
 }
 
-type StrictHandlerFunc func(ctx *gin.Context, request any) (any, error)
-type StrictMiddlewareFunc func(f StrictHandlerFunc, operationID string) StrictHandlerFunc
-
-type StrictGinServerOptions struct {
-	// RequestErrorHandlerFunc is called when a request cannot be parsed or
-	// decoded. It is invoked for JSON bind failures, form parse/bind errors,
-	// multipart reader errors, media type parse errors, missing multipart
-	// boundaries, and request body read errors. The default returns 400.
-	RequestErrorHandlerFunc func(ctx *gin.Context, err error)
-	// HandlerErrorFunc is called when the application handler (or any
-	// middleware wrapping it) returns a non-nil error. The default returns 500.
-	HandlerErrorFunc func(ctx *gin.Context, err error)
-	// ResponseErrorHandlerFunc is called when the response object fails to
-	// serialize (Visit*Response returns an error) or when the handler returns
-	// an unexpected response type. The default returns 500.
-	ResponseErrorHandlerFunc func(ctx *gin.Context, err error)
+// Mount registers the operations on a router. What cannot be bound, what a handler returns an error for and
+// a reply that cannot be written all go to fail, the first as a gin.Error of type gin.ErrorTypeBind, whose
+// text may quote the request.
+func Mount(router gin.IRouter, handlers StrictServerInterface, fail func(c *gin.Context, err error)) {
+	RegisterHandlersWithOptions(router, &strictHandler{handlers, fail}, GinServerOptions{
+		ErrorHandler: func(c *gin.Context, err error, _ int) { fail(c, unbound(err)) },
+	})
 }
 
-func NewStrictHandler(ssi StrictServerInterface, middlewares []StrictMiddlewareFunc) ServerInterface {
-	return &strictHandler{ssi: ssi, middlewares: middlewares, options: StrictGinServerOptions{
-		RequestErrorHandlerFunc: func(ctx *gin.Context, err error) {
-			ctx.JSON(http.StatusBadRequest, gin.H{"msg": err.Error()})
-		},
-		HandlerErrorFunc: func(ctx *gin.Context, err error) {
-			ctx.JSON(http.StatusInternalServerError, gin.H{"msg": err.Error()})
-		},
-		ResponseErrorHandlerFunc: func(ctx *gin.Context, err error) {
-			ctx.JSON(http.StatusInternalServerError, gin.H{"msg": err.Error()})
-		},
-	}}
-}
-
-func NewStrictHandlerWithOptions(ssi StrictServerInterface, middlewares []StrictMiddlewareFunc, options StrictGinServerOptions) ServerInterface {
-	if options.RequestErrorHandlerFunc == nil {
-		options.RequestErrorHandlerFunc = func(ctx *gin.Context, err error) {
-			ctx.JSON(http.StatusBadRequest, gin.H{"msg": err.Error()})
-		}
-	}
-	if options.HandlerErrorFunc == nil {
-		options.HandlerErrorFunc = func(ctx *gin.Context, err error) {
-			ctx.JSON(http.StatusInternalServerError, gin.H{"msg": err.Error()})
-		}
-	}
-	if options.ResponseErrorHandlerFunc == nil {
-		options.ResponseErrorHandlerFunc = func(ctx *gin.Context, err error) {
-			ctx.JSON(http.StatusInternalServerError, gin.H{"msg": err.Error()})
-		}
-	}
-	return &strictHandler{ssi: ssi, middlewares: middlewares, options: options}
-}
+func unbound(err error) error { return &gin.Error{Err: err, Type: gin.ErrorTypeBind} }
 
 type strictHandler struct {
-	ssi         StrictServerInterface
-	middlewares []StrictMiddlewareFunc
-	options     StrictGinServerOptions
+	handlers StrictServerInterface
+	fail     func(c *gin.Context, err error)
 }
 
-// ListAuditEvents operation middleware
-func (sh *strictHandler) ListAuditEvents(ctx *gin.Context, params ListAuditEventsParams) {
+// ListAuditEvents binds a request, has it handled and writes the reply.
+func (sh *strictHandler) ListAuditEvents(c *gin.Context, params ListAuditEventsParams) {
 	var request ListAuditEventsRequestObject
-
 	request.Params = params
-
-	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
-		return sh.ssi.ListAuditEvents(ctx, request.(ListAuditEventsRequestObject))
+	response, err := sh.handlers.ListAuditEvents(c.Request.Context(), request)
+	if err == nil {
+		err = response.VisitListAuditEventsResponse(c.Writer)
 	}
-	for _, middleware := range sh.middlewares {
-		handler = middleware(handler, "ListAuditEvents")
-	}
-
-	response, err := handler(ctx, request)
-
 	if err != nil {
-		sh.options.HandlerErrorFunc(ctx, err)
-	} else if validResponse, ok := response.(ListAuditEventsResponseObject); ok {
-		if err := validResponse.VisitListAuditEventsResponse(ctx.Writer); err != nil {
-			sh.options.ResponseErrorHandlerFunc(ctx, err)
-		}
-	} else if response != nil {
-		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
+		sh.fail(c, err)
 	}
 }
 
-// FindCards operation middleware
-func (sh *strictHandler) FindCards(ctx *gin.Context, params FindCardsParams) {
+// FindCards binds a request, has it handled and writes the reply.
+func (sh *strictHandler) FindCards(c *gin.Context, params FindCardsParams) {
 	var request FindCardsRequestObject
-
 	request.Params = params
-
-	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
-		return sh.ssi.FindCards(ctx, request.(FindCardsRequestObject))
+	response, err := sh.handlers.FindCards(c.Request.Context(), request)
+	if err == nil {
+		err = response.VisitFindCardsResponse(c.Writer)
 	}
-	for _, middleware := range sh.middlewares {
-		handler = middleware(handler, "FindCards")
-	}
-
-	response, err := handler(ctx, request)
-
 	if err != nil {
-		sh.options.HandlerErrorFunc(ctx, err)
-	} else if validResponse, ok := response.(FindCardsResponseObject); ok {
-		if err := validResponse.VisitFindCardsResponse(ctx.Writer); err != nil {
-			sh.options.ResponseErrorHandlerFunc(ctx, err)
-		}
-	} else if response != nil {
-		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
+		sh.fail(c, err)
 	}
 }
 
-// CreateCard operation middleware
-func (sh *strictHandler) CreateCard(ctx *gin.Context, params CreateCardParams) {
+// CreateCard binds a request, has it handled and writes the reply.
+func (sh *strictHandler) CreateCard(c *gin.Context, params CreateCardParams) {
 	var request CreateCardRequestObject
-
 	request.Params = params
 
-	var body CreateCardJSONRequestBody
-	var err error
-	// A request validator built on kin-openapi's openapi3filter with
-	// KeepValidatedValue leaves the value it validated on the body. Bind
-	// that value, matching member names exactly, so the handler receives
-	// what was validated instead of a second, case-insensitive decode.
-	if vb, ok := ctx.Request.Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
-		err = ctx.ShouldBindJSON(&body)
-	} else if binding.Validator != nil {
-		// ShouldBindJSON runs the struct validator after decoding; keep that.
-		err = binding.Validator.ValidateStruct(&body)
-	}
-	if err != nil {
-		sh.options.RequestErrorHandlerFunc(ctx, err)
+	if checked, ok := c.Request.Body.(interface{ ValidatedValue() any }); ok {
+		var body CreateCardJSONRequestBody
+		if err := runtime.BindJSONValue(checked.ValidatedValue(), &body); err != nil {
+			sh.fail(c, unbound(err))
+			return
+		}
+		request.Body = &body
+	} else {
+		sh.fail(c, unbound(errors.New("nobody has checked the body")))
 		return
 	}
-	request.Body = &body
 
-	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
-		return sh.ssi.CreateCard(ctx, request.(CreateCardRequestObject))
+	response, err := sh.handlers.CreateCard(c.Request.Context(), request)
+	if err == nil {
+		err = response.VisitCreateCardResponse(c.Writer)
 	}
-	for _, middleware := range sh.middlewares {
-		handler = middleware(handler, "CreateCard")
-	}
-
-	response, err := handler(ctx, request)
-
 	if err != nil {
-		sh.options.HandlerErrorFunc(ctx, err)
-	} else if validResponse, ok := response.(CreateCardResponseObject); ok {
-		if err := validResponse.VisitCreateCardResponse(ctx.Writer); err != nil {
-			sh.options.ResponseErrorHandlerFunc(ctx, err)
-		}
-	} else if response != nil {
-		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
+		sh.fail(c, err)
 	}
 }
 
-// SearchCards operation middleware
-func (sh *strictHandler) SearchCards(ctx *gin.Context) {
+// SearchCards binds a request, has it handled and writes the reply.
+func (sh *strictHandler) SearchCards(c *gin.Context) {
 	var request SearchCardsRequestObject
 
-	var body SearchCardsJSONRequestBody
-	var err error
-	// A request validator built on kin-openapi's openapi3filter with
-	// KeepValidatedValue leaves the value it validated on the body. Bind
-	// that value, matching member names exactly, so the handler receives
-	// what was validated instead of a second, case-insensitive decode.
-	if vb, ok := ctx.Request.Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
-		err = ctx.ShouldBindJSON(&body)
-	} else if binding.Validator != nil {
-		// ShouldBindJSON runs the struct validator after decoding; keep that.
-		err = binding.Validator.ValidateStruct(&body)
-	}
-	if err != nil {
-		sh.options.RequestErrorHandlerFunc(ctx, err)
+	if checked, ok := c.Request.Body.(interface{ ValidatedValue() any }); ok {
+		var body SearchCardsJSONRequestBody
+		if err := runtime.BindJSONValue(checked.ValidatedValue(), &body); err != nil {
+			sh.fail(c, unbound(err))
+			return
+		}
+		request.Body = &body
+	} else {
+		sh.fail(c, unbound(errors.New("nobody has checked the body")))
 		return
 	}
-	request.Body = &body
 
-	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
-		return sh.ssi.SearchCards(ctx, request.(SearchCardsRequestObject))
+	response, err := sh.handlers.SearchCards(c.Request.Context(), request)
+	if err == nil {
+		err = response.VisitSearchCardsResponse(c.Writer)
 	}
-	for _, middleware := range sh.middlewares {
-		handler = middleware(handler, "SearchCards")
-	}
-
-	response, err := handler(ctx, request)
-
 	if err != nil {
-		sh.options.HandlerErrorFunc(ctx, err)
-	} else if validResponse, ok := response.(SearchCardsResponseObject); ok {
-		if err := validResponse.VisitSearchCardsResponse(ctx.Writer); err != nil {
-			sh.options.ResponseErrorHandlerFunc(ctx, err)
-		}
-	} else if response != nil {
-		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
+		sh.fail(c, err)
 	}
 }
 
-// GetCard operation middleware
-func (sh *strictHandler) GetCard(ctx *gin.Context, cardID CardID) {
+// GetCard binds a request, has it handled and writes the reply.
+func (sh *strictHandler) GetCard(c *gin.Context, cardID CardID) {
 	var request GetCardRequestObject
-
 	request.CardID = cardID
-
-	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
-		return sh.ssi.GetCard(ctx, request.(GetCardRequestObject))
+	response, err := sh.handlers.GetCard(c.Request.Context(), request)
+	if err == nil {
+		err = response.VisitGetCardResponse(c.Writer)
 	}
-	for _, middleware := range sh.middlewares {
-		handler = middleware(handler, "GetCard")
-	}
-
-	response, err := handler(ctx, request)
-
 	if err != nil {
-		sh.options.HandlerErrorFunc(ctx, err)
-	} else if validResponse, ok := response.(GetCardResponseObject); ok {
-		if err := validResponse.VisitGetCardResponse(ctx.Writer); err != nil {
-			sh.options.ResponseErrorHandlerFunc(ctx, err)
-		}
-	} else if response != nil {
-		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
+		sh.fail(c, err)
 	}
 }
 
-// UpdateCard operation middleware
-func (sh *strictHandler) UpdateCard(ctx *gin.Context, cardID CardID) {
+// UpdateCard binds a request, has it handled and writes the reply.
+func (sh *strictHandler) UpdateCard(c *gin.Context, cardID CardID) {
 	var request UpdateCardRequestObject
-
 	request.CardID = cardID
 
-	var body UpdateCardJSONRequestBody
-	var err error
-	// A request validator built on kin-openapi's openapi3filter with
-	// KeepValidatedValue leaves the value it validated on the body. Bind
-	// that value, matching member names exactly, so the handler receives
-	// what was validated instead of a second, case-insensitive decode.
-	if vb, ok := ctx.Request.Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
-		err = ctx.ShouldBindJSON(&body)
-	} else if binding.Validator != nil {
-		// ShouldBindJSON runs the struct validator after decoding; keep that.
-		err = binding.Validator.ValidateStruct(&body)
-	}
-	if err != nil {
-		sh.options.RequestErrorHandlerFunc(ctx, err)
+	if checked, ok := c.Request.Body.(interface{ ValidatedValue() any }); ok {
+		var body UpdateCardJSONRequestBody
+		if err := runtime.BindJSONValue(checked.ValidatedValue(), &body); err != nil {
+			sh.fail(c, unbound(err))
+			return
+		}
+		request.Body = &body
+	} else {
+		sh.fail(c, unbound(errors.New("nobody has checked the body")))
 		return
 	}
-	request.Body = &body
 
-	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
-		return sh.ssi.UpdateCard(ctx, request.(UpdateCardRequestObject))
+	response, err := sh.handlers.UpdateCard(c.Request.Context(), request)
+	if err == nil {
+		err = response.VisitUpdateCardResponse(c.Writer)
 	}
-	for _, middleware := range sh.middlewares {
-		handler = middleware(handler, "UpdateCard")
-	}
-
-	response, err := handler(ctx, request)
-
 	if err != nil {
-		sh.options.HandlerErrorFunc(ctx, err)
-	} else if validResponse, ok := response.(UpdateCardResponseObject); ok {
-		if err := validResponse.VisitUpdateCardResponse(ctx.Writer); err != nil {
-			sh.options.ResponseErrorHandlerFunc(ctx, err)
-		}
-	} else if response != nil {
-		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
+		sh.fail(c, err)
 	}
 }
 
-// ListCardAuditEvents operation middleware
-func (sh *strictHandler) ListCardAuditEvents(ctx *gin.Context, cardID CardID, params ListCardAuditEventsParams) {
+// ListCardAuditEvents binds a request, has it handled and writes the reply.
+func (sh *strictHandler) ListCardAuditEvents(c *gin.Context, cardID CardID, params ListCardAuditEventsParams) {
 	var request ListCardAuditEventsRequestObject
-
 	request.CardID = cardID
 	request.Params = params
-
-	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
-		return sh.ssi.ListCardAuditEvents(ctx, request.(ListCardAuditEventsRequestObject))
+	response, err := sh.handlers.ListCardAuditEvents(c.Request.Context(), request)
+	if err == nil {
+		err = response.VisitListCardAuditEventsResponse(c.Writer)
 	}
-	for _, middleware := range sh.middlewares {
-		handler = middleware(handler, "ListCardAuditEvents")
-	}
-
-	response, err := handler(ctx, request)
-
 	if err != nil {
-		sh.options.HandlerErrorFunc(ctx, err)
-	} else if validResponse, ok := response.(ListCardAuditEventsResponseObject); ok {
-		if err := validResponse.VisitListCardAuditEventsResponse(ctx.Writer); err != nil {
-			sh.options.ResponseErrorHandlerFunc(ctx, err)
-		}
-	} else if response != nil {
-		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
+		sh.fail(c, err)
 	}
 }
 
-// GetPinStatus operation middleware
-func (sh *strictHandler) GetPinStatus(ctx *gin.Context, cardID CardID) {
+// GetPinStatus binds a request, has it handled and writes the reply.
+func (sh *strictHandler) GetPinStatus(c *gin.Context, cardID CardID) {
 	var request GetPinStatusRequestObject
-
 	request.CardID = cardID
-
-	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
-		return sh.ssi.GetPinStatus(ctx, request.(GetPinStatusRequestObject))
+	response, err := sh.handlers.GetPinStatus(c.Request.Context(), request)
+	if err == nil {
+		err = response.VisitGetPinStatusResponse(c.Writer)
 	}
-	for _, middleware := range sh.middlewares {
-		handler = middleware(handler, "GetPinStatus")
-	}
-
-	response, err := handler(ctx, request)
-
 	if err != nil {
-		sh.options.HandlerErrorFunc(ctx, err)
-	} else if validResponse, ok := response.(GetPinStatusResponseObject); ok {
-		if err := validResponse.VisitGetPinStatusResponse(ctx.Writer); err != nil {
-			sh.options.ResponseErrorHandlerFunc(ctx, err)
-		}
-	} else if response != nil {
-		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
+		sh.fail(c, err)
 	}
 }
 
-// SetPin operation middleware
-func (sh *strictHandler) SetPin(ctx *gin.Context, cardID CardID) {
+// SetPin binds a request, has it handled and writes the reply.
+func (sh *strictHandler) SetPin(c *gin.Context, cardID CardID) {
 	var request SetPinRequestObject
-
 	request.CardID = cardID
 
-	var body SetPinJSONRequestBody
-	var err error
-	// A request validator built on kin-openapi's openapi3filter with
-	// KeepValidatedValue leaves the value it validated on the body. Bind
-	// that value, matching member names exactly, so the handler receives
-	// what was validated instead of a second, case-insensitive decode.
-	if vb, ok := ctx.Request.Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
-		err = ctx.ShouldBindJSON(&body)
-	} else if binding.Validator != nil {
-		// ShouldBindJSON runs the struct validator after decoding; keep that.
-		err = binding.Validator.ValidateStruct(&body)
-	}
-	if err != nil {
-		sh.options.RequestErrorHandlerFunc(ctx, err)
+	if checked, ok := c.Request.Body.(interface{ ValidatedValue() any }); ok {
+		var body SetPinJSONRequestBody
+		if err := runtime.BindJSONValue(checked.ValidatedValue(), &body); err != nil {
+			sh.fail(c, unbound(err))
+			return
+		}
+		request.Body = &body
+	} else {
+		sh.fail(c, unbound(errors.New("nobody has checked the body")))
 		return
 	}
-	request.Body = &body
 
-	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
-		return sh.ssi.SetPin(ctx, request.(SetPinRequestObject))
+	response, err := sh.handlers.SetPin(c.Request.Context(), request)
+	if err == nil {
+		err = response.VisitSetPinResponse(c.Writer)
 	}
-	for _, middleware := range sh.middlewares {
-		handler = middleware(handler, "SetPin")
-	}
-
-	response, err := handler(ctx, request)
-
 	if err != nil {
-		sh.options.HandlerErrorFunc(ctx, err)
-	} else if validResponse, ok := response.(SetPinResponseObject); ok {
-		if err := validResponse.VisitSetPinResponse(ctx.Writer); err != nil {
-			sh.options.ResponseErrorHandlerFunc(ctx, err)
-		}
-	} else if response != nil {
-		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
+		sh.fail(c, err)
 	}
 }
 
-// UnblockPin operation middleware
-func (sh *strictHandler) UnblockPin(ctx *gin.Context, cardID CardID, params UnblockPinParams) {
+// UnblockPin binds a request, has it handled and writes the reply.
+func (sh *strictHandler) UnblockPin(c *gin.Context, cardID CardID, params UnblockPinParams) {
 	var request UnblockPinRequestObject
-
 	request.CardID = cardID
 	request.Params = params
 
-	var body UnblockPinJSONRequestBody
-	var err error
-	// A request validator built on kin-openapi's openapi3filter with
-	// KeepValidatedValue leaves the value it validated on the body. Bind
-	// that value, matching member names exactly, so the handler receives
-	// what was validated instead of a second, case-insensitive decode.
-	if vb, ok := ctx.Request.Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
-		err = ctx.ShouldBindJSON(&body)
-	} else if binding.Validator != nil {
-		// ShouldBindJSON runs the struct validator after decoding; keep that.
-		err = binding.Validator.ValidateStruct(&body)
-	}
-	if err != nil {
-		sh.options.RequestErrorHandlerFunc(ctx, err)
+	if checked, ok := c.Request.Body.(interface{ ValidatedValue() any }); ok {
+		var body UnblockPinJSONRequestBody
+		if err := runtime.BindJSONValue(checked.ValidatedValue(), &body); err != nil {
+			sh.fail(c, unbound(err))
+			return
+		}
+		request.Body = &body
+	} else {
+		sh.fail(c, unbound(errors.New("nobody has checked the body")))
 		return
 	}
-	request.Body = &body
 
-	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
-		return sh.ssi.UnblockPin(ctx, request.(UnblockPinRequestObject))
+	response, err := sh.handlers.UnblockPin(c.Request.Context(), request)
+	if err == nil {
+		err = response.VisitUnblockPinResponse(c.Writer)
 	}
-	for _, middleware := range sh.middlewares {
-		handler = middleware(handler, "UnblockPin")
-	}
-
-	response, err := handler(ctx, request)
-
 	if err != nil {
-		sh.options.HandlerErrorFunc(ctx, err)
-	} else if validResponse, ok := response.(UnblockPinResponseObject); ok {
-		if err := validResponse.VisitUnblockPinResponse(ctx.Writer); err != nil {
-			sh.options.ResponseErrorHandlerFunc(ctx, err)
-		}
-	} else if response != nil {
-		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
+		sh.fail(c, err)
 	}
 }
 
-// VerifyPin operation middleware
-func (sh *strictHandler) VerifyPin(ctx *gin.Context, cardID CardID, params VerifyPinParams) {
+// VerifyPin binds a request, has it handled and writes the reply.
+func (sh *strictHandler) VerifyPin(c *gin.Context, cardID CardID, params VerifyPinParams) {
 	var request VerifyPinRequestObject
-
 	request.CardID = cardID
 	request.Params = params
 
-	var body VerifyPinJSONRequestBody
-	var err error
-	// A request validator built on kin-openapi's openapi3filter with
-	// KeepValidatedValue leaves the value it validated on the body. Bind
-	// that value, matching member names exactly, so the handler receives
-	// what was validated instead of a second, case-insensitive decode.
-	if vb, ok := ctx.Request.Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
-		err = ctx.ShouldBindJSON(&body)
-	} else if binding.Validator != nil {
-		// ShouldBindJSON runs the struct validator after decoding; keep that.
-		err = binding.Validator.ValidateStruct(&body)
-	}
-	if err != nil {
-		sh.options.RequestErrorHandlerFunc(ctx, err)
+	if checked, ok := c.Request.Body.(interface{ ValidatedValue() any }); ok {
+		var body VerifyPinJSONRequestBody
+		if err := runtime.BindJSONValue(checked.ValidatedValue(), &body); err != nil {
+			sh.fail(c, unbound(err))
+			return
+		}
+		request.Body = &body
+	} else {
+		sh.fail(c, unbound(errors.New("nobody has checked the body")))
 		return
 	}
-	request.Body = &body
 
-	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
-		return sh.ssi.VerifyPin(ctx, request.(VerifyPinRequestObject))
+	response, err := sh.handlers.VerifyPin(c.Request.Context(), request)
+	if err == nil {
+		err = response.VisitVerifyPinResponse(c.Writer)
 	}
-	for _, middleware := range sh.middlewares {
-		handler = middleware(handler, "VerifyPin")
-	}
-
-	response, err := handler(ctx, request)
-
 	if err != nil {
-		sh.options.HandlerErrorFunc(ctx, err)
-	} else if validResponse, ok := response.(VerifyPinResponseObject); ok {
-		if err := validResponse.VisitVerifyPinResponse(ctx.Writer); err != nil {
-			sh.options.ResponseErrorHandlerFunc(ctx, err)
-		}
-	} else if response != nil {
-		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
+		sh.fail(c, err)
 	}
 }
 
-// ListClients operation middleware
-func (sh *strictHandler) ListClients(ctx *gin.Context, params ListClientsParams) {
+// ListClients binds a request, has it handled and writes the reply.
+func (sh *strictHandler) ListClients(c *gin.Context, params ListClientsParams) {
 	var request ListClientsRequestObject
-
 	request.Params = params
-
-	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
-		return sh.ssi.ListClients(ctx, request.(ListClientsRequestObject))
+	response, err := sh.handlers.ListClients(c.Request.Context(), request)
+	if err == nil {
+		err = response.VisitListClientsResponse(c.Writer)
 	}
-	for _, middleware := range sh.middlewares {
-		handler = middleware(handler, "ListClients")
-	}
-
-	response, err := handler(ctx, request)
-
 	if err != nil {
-		sh.options.HandlerErrorFunc(ctx, err)
-	} else if validResponse, ok := response.(ListClientsResponseObject); ok {
-		if err := validResponse.VisitListClientsResponse(ctx.Writer); err != nil {
-			sh.options.ResponseErrorHandlerFunc(ctx, err)
-		}
-	} else if response != nil {
-		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
+		sh.fail(c, err)
 	}
 }
 
-// CreateClient operation middleware
-func (sh *strictHandler) CreateClient(ctx *gin.Context, params CreateClientParams) {
+// CreateClient binds a request, has it handled and writes the reply.
+func (sh *strictHandler) CreateClient(c *gin.Context, params CreateClientParams) {
 	var request CreateClientRequestObject
-
 	request.Params = params
 
-	var body CreateClientJSONRequestBody
-	var err error
-	// A request validator built on kin-openapi's openapi3filter with
-	// KeepValidatedValue leaves the value it validated on the body. Bind
-	// that value, matching member names exactly, so the handler receives
-	// what was validated instead of a second, case-insensitive decode.
-	if vb, ok := ctx.Request.Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
-		err = ctx.ShouldBindJSON(&body)
-	} else if binding.Validator != nil {
-		// ShouldBindJSON runs the struct validator after decoding; keep that.
-		err = binding.Validator.ValidateStruct(&body)
-	}
-	if err != nil {
-		sh.options.RequestErrorHandlerFunc(ctx, err)
+	if checked, ok := c.Request.Body.(interface{ ValidatedValue() any }); ok {
+		var body CreateClientJSONRequestBody
+		if err := runtime.BindJSONValue(checked.ValidatedValue(), &body); err != nil {
+			sh.fail(c, unbound(err))
+			return
+		}
+		request.Body = &body
+	} else {
+		sh.fail(c, unbound(errors.New("nobody has checked the body")))
 		return
 	}
-	request.Body = &body
 
-	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
-		return sh.ssi.CreateClient(ctx, request.(CreateClientRequestObject))
+	response, err := sh.handlers.CreateClient(c.Request.Context(), request)
+	if err == nil {
+		err = response.VisitCreateClientResponse(c.Writer)
 	}
-	for _, middleware := range sh.middlewares {
-		handler = middleware(handler, "CreateClient")
-	}
-
-	response, err := handler(ctx, request)
-
 	if err != nil {
-		sh.options.HandlerErrorFunc(ctx, err)
-	} else if validResponse, ok := response.(CreateClientResponseObject); ok {
-		if err := validResponse.VisitCreateClientResponse(ctx.Writer); err != nil {
-			sh.options.ResponseErrorHandlerFunc(ctx, err)
-		}
-	} else if response != nil {
-		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
+		sh.fail(c, err)
 	}
 }
 
-// RevokeClient operation middleware
-func (sh *strictHandler) RevokeClient(ctx *gin.Context, clientID ClientID) {
+// RevokeClient binds a request, has it handled and writes the reply.
+func (sh *strictHandler) RevokeClient(c *gin.Context, clientID ClientID) {
 	var request RevokeClientRequestObject
-
 	request.ClientID = clientID
-
-	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
-		return sh.ssi.RevokeClient(ctx, request.(RevokeClientRequestObject))
+	response, err := sh.handlers.RevokeClient(c.Request.Context(), request)
+	if err == nil {
+		err = response.VisitRevokeClientResponse(c.Writer)
 	}
-	for _, middleware := range sh.middlewares {
-		handler = middleware(handler, "RevokeClient")
-	}
-
-	response, err := handler(ctx, request)
-
 	if err != nil {
-		sh.options.HandlerErrorFunc(ctx, err)
-	} else if validResponse, ok := response.(RevokeClientResponseObject); ok {
-		if err := validResponse.VisitRevokeClientResponse(ctx.Writer); err != nil {
-			sh.options.ResponseErrorHandlerFunc(ctx, err)
-		}
-	} else if response != nil {
-		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
+		sh.fail(c, err)
 	}
 }
 
-// GetClient operation middleware
-func (sh *strictHandler) GetClient(ctx *gin.Context, clientID ClientID) {
+// GetClient binds a request, has it handled and writes the reply.
+func (sh *strictHandler) GetClient(c *gin.Context, clientID ClientID) {
 	var request GetClientRequestObject
-
 	request.ClientID = clientID
-
-	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
-		return sh.ssi.GetClient(ctx, request.(GetClientRequestObject))
+	response, err := sh.handlers.GetClient(c.Request.Context(), request)
+	if err == nil {
+		err = response.VisitGetClientResponse(c.Writer)
 	}
-	for _, middleware := range sh.middlewares {
-		handler = middleware(handler, "GetClient")
-	}
-
-	response, err := handler(ctx, request)
-
 	if err != nil {
-		sh.options.HandlerErrorFunc(ctx, err)
-	} else if validResponse, ok := response.(GetClientResponseObject); ok {
-		if err := validResponse.VisitGetClientResponse(ctx.Writer); err != nil {
-			sh.options.ResponseErrorHandlerFunc(ctx, err)
-		}
-	} else if response != nil {
-		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
+		sh.fail(c, err)
 	}
 }
 
-// RotateClient operation middleware
-func (sh *strictHandler) RotateClient(ctx *gin.Context, clientID ClientID, params RotateClientParams) {
+// RotateClient binds a request, has it handled and writes the reply.
+func (sh *strictHandler) RotateClient(c *gin.Context, clientID ClientID, params RotateClientParams) {
 	var request RotateClientRequestObject
-
 	request.ClientID = clientID
 	request.Params = params
 
-	var body RotateClientJSONRequestBody
-	var err error
-	// A request validator built on kin-openapi's openapi3filter with
-	// KeepValidatedValue leaves the value it validated on the body. Bind
-	// that value, matching member names exactly, so the handler receives
-	// what was validated instead of a second, case-insensitive decode.
-	if vb, ok := ctx.Request.Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
-		err = ctx.ShouldBindJSON(&body)
-	} else if binding.Validator != nil {
-		// ShouldBindJSON runs the struct validator after decoding; keep that.
-		err = binding.Validator.ValidateStruct(&body)
-	}
-	if err != nil {
-		sh.options.RequestErrorHandlerFunc(ctx, err)
+	if checked, ok := c.Request.Body.(interface{ ValidatedValue() any }); ok {
+		var body RotateClientJSONRequestBody
+		if err := runtime.BindJSONValue(checked.ValidatedValue(), &body); err != nil {
+			sh.fail(c, unbound(err))
+			return
+		}
+		request.Body = &body
+	} else {
+		sh.fail(c, unbound(errors.New("nobody has checked the body")))
 		return
 	}
-	request.Body = &body
 
-	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
-		return sh.ssi.RotateClient(ctx, request.(RotateClientRequestObject))
+	response, err := sh.handlers.RotateClient(c.Request.Context(), request)
+	if err == nil {
+		err = response.VisitRotateClientResponse(c.Writer)
 	}
-	for _, middleware := range sh.middlewares {
-		handler = middleware(handler, "RotateClient")
-	}
-
-	response, err := handler(ctx, request)
-
 	if err != nil {
-		sh.options.HandlerErrorFunc(ctx, err)
-	} else if validResponse, ok := response.(RotateClientResponseObject); ok {
-		if err := validResponse.VisitRotateClientResponse(ctx.Writer); err != nil {
-			sh.options.ResponseErrorHandlerFunc(ctx, err)
-		}
-	} else if response != nil {
-		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
+		sh.fail(c, err)
 	}
 }
 
-// ListPrograms operation middleware
-func (sh *strictHandler) ListPrograms(ctx *gin.Context, params ListProgramsParams) {
+// ListPrograms binds a request, has it handled and writes the reply.
+func (sh *strictHandler) ListPrograms(c *gin.Context, params ListProgramsParams) {
 	var request ListProgramsRequestObject
-
 	request.Params = params
-
-	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
-		return sh.ssi.ListPrograms(ctx, request.(ListProgramsRequestObject))
+	response, err := sh.handlers.ListPrograms(c.Request.Context(), request)
+	if err == nil {
+		err = response.VisitListProgramsResponse(c.Writer)
 	}
-	for _, middleware := range sh.middlewares {
-		handler = middleware(handler, "ListPrograms")
-	}
-
-	response, err := handler(ctx, request)
-
 	if err != nil {
-		sh.options.HandlerErrorFunc(ctx, err)
-	} else if validResponse, ok := response.(ListProgramsResponseObject); ok {
-		if err := validResponse.VisitListProgramsResponse(ctx.Writer); err != nil {
-			sh.options.ResponseErrorHandlerFunc(ctx, err)
-		}
-	} else if response != nil {
-		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
+		sh.fail(c, err)
 	}
 }
 
-// CreateProgram operation middleware
-func (sh *strictHandler) CreateProgram(ctx *gin.Context, params CreateProgramParams) {
+// CreateProgram binds a request, has it handled and writes the reply.
+func (sh *strictHandler) CreateProgram(c *gin.Context, params CreateProgramParams) {
 	var request CreateProgramRequestObject
-
 	request.Params = params
 
-	var body CreateProgramJSONRequestBody
-	var err error
-	// A request validator built on kin-openapi's openapi3filter with
-	// KeepValidatedValue leaves the value it validated on the body. Bind
-	// that value, matching member names exactly, so the handler receives
-	// what was validated instead of a second, case-insensitive decode.
-	if vb, ok := ctx.Request.Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
-		err = ctx.ShouldBindJSON(&body)
-	} else if binding.Validator != nil {
-		// ShouldBindJSON runs the struct validator after decoding; keep that.
-		err = binding.Validator.ValidateStruct(&body)
-	}
-	if err != nil {
-		sh.options.RequestErrorHandlerFunc(ctx, err)
+	if checked, ok := c.Request.Body.(interface{ ValidatedValue() any }); ok {
+		var body CreateProgramJSONRequestBody
+		if err := runtime.BindJSONValue(checked.ValidatedValue(), &body); err != nil {
+			sh.fail(c, unbound(err))
+			return
+		}
+		request.Body = &body
+	} else {
+		sh.fail(c, unbound(errors.New("nobody has checked the body")))
 		return
 	}
-	request.Body = &body
 
-	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
-		return sh.ssi.CreateProgram(ctx, request.(CreateProgramRequestObject))
+	response, err := sh.handlers.CreateProgram(c.Request.Context(), request)
+	if err == nil {
+		err = response.VisitCreateProgramResponse(c.Writer)
 	}
-	for _, middleware := range sh.middlewares {
-		handler = middleware(handler, "CreateProgram")
-	}
-
-	response, err := handler(ctx, request)
-
 	if err != nil {
-		sh.options.HandlerErrorFunc(ctx, err)
-	} else if validResponse, ok := response.(CreateProgramResponseObject); ok {
-		if err := validResponse.VisitCreateProgramResponse(ctx.Writer); err != nil {
-			sh.options.ResponseErrorHandlerFunc(ctx, err)
-		}
-	} else if response != nil {
-		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
+		sh.fail(c, err)
 	}
 }
 
-// GetProgram operation middleware
-func (sh *strictHandler) GetProgram(ctx *gin.Context, programID ProgramID) {
+// GetProgram binds a request, has it handled and writes the reply.
+func (sh *strictHandler) GetProgram(c *gin.Context, programID ProgramID) {
 	var request GetProgramRequestObject
-
 	request.ProgramID = programID
-
-	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
-		return sh.ssi.GetProgram(ctx, request.(GetProgramRequestObject))
+	response, err := sh.handlers.GetProgram(c.Request.Context(), request)
+	if err == nil {
+		err = response.VisitGetProgramResponse(c.Writer)
 	}
-	for _, middleware := range sh.middlewares {
-		handler = middleware(handler, "GetProgram")
-	}
-
-	response, err := handler(ctx, request)
-
 	if err != nil {
-		sh.options.HandlerErrorFunc(ctx, err)
-	} else if validResponse, ok := response.(GetProgramResponseObject); ok {
-		if err := validResponse.VisitGetProgramResponse(ctx.Writer); err != nil {
-			sh.options.ResponseErrorHandlerFunc(ctx, err)
-		}
-	} else if response != nil {
-		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
+		sh.fail(c, err)
 	}
 }
 
-// UpdateProgram operation middleware
-func (sh *strictHandler) UpdateProgram(ctx *gin.Context, programID ProgramID) {
+// UpdateProgram binds a request, has it handled and writes the reply.
+func (sh *strictHandler) UpdateProgram(c *gin.Context, programID ProgramID) {
 	var request UpdateProgramRequestObject
-
 	request.ProgramID = programID
 
-	var body UpdateProgramJSONRequestBody
-	var err error
-	// A request validator built on kin-openapi's openapi3filter with
-	// KeepValidatedValue leaves the value it validated on the body. Bind
-	// that value, matching member names exactly, so the handler receives
-	// what was validated instead of a second, case-insensitive decode.
-	if vb, ok := ctx.Request.Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
-		err = ctx.ShouldBindJSON(&body)
-	} else if binding.Validator != nil {
-		// ShouldBindJSON runs the struct validator after decoding; keep that.
-		err = binding.Validator.ValidateStruct(&body)
-	}
-	if err != nil {
-		sh.options.RequestErrorHandlerFunc(ctx, err)
+	if checked, ok := c.Request.Body.(interface{ ValidatedValue() any }); ok {
+		var body UpdateProgramJSONRequestBody
+		if err := runtime.BindJSONValue(checked.ValidatedValue(), &body); err != nil {
+			sh.fail(c, unbound(err))
+			return
+		}
+		request.Body = &body
+	} else {
+		sh.fail(c, unbound(errors.New("nobody has checked the body")))
 		return
 	}
-	request.Body = &body
 
-	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
-		return sh.ssi.UpdateProgram(ctx, request.(UpdateProgramRequestObject))
+	response, err := sh.handlers.UpdateProgram(c.Request.Context(), request)
+	if err == nil {
+		err = response.VisitUpdateProgramResponse(c.Writer)
 	}
-	for _, middleware := range sh.middlewares {
-		handler = middleware(handler, "UpdateProgram")
-	}
-
-	response, err := handler(ctx, request)
-
 	if err != nil {
-		sh.options.HandlerErrorFunc(ctx, err)
-	} else if validResponse, ok := response.(UpdateProgramResponseObject); ok {
-		if err := validResponse.VisitUpdateProgramResponse(ctx.Writer); err != nil {
-			sh.options.ResponseErrorHandlerFunc(ctx, err)
-		}
-	} else if response != nil {
-		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
+		sh.fail(c, err)
 	}
 }
 
-// GetServiceRequest operation middleware
-func (sh *strictHandler) GetServiceRequest(ctx *gin.Context, number string) {
+// GetServiceRequest binds a request, has it handled and writes the reply.
+func (sh *strictHandler) GetServiceRequest(c *gin.Context, number string) {
 	var request GetServiceRequestRequestObject
-
 	request.Number = number
-
-	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
-		return sh.ssi.GetServiceRequest(ctx, request.(GetServiceRequestRequestObject))
+	response, err := sh.handlers.GetServiceRequest(c.Request.Context(), request)
+	if err == nil {
+		err = response.VisitGetServiceRequestResponse(c.Writer)
 	}
-	for _, middleware := range sh.middlewares {
-		handler = middleware(handler, "GetServiceRequest")
-	}
-
-	response, err := handler(ctx, request)
-
 	if err != nil {
-		sh.options.HandlerErrorFunc(ctx, err)
-	} else if validResponse, ok := response.(GetServiceRequestResponseObject); ok {
-		if err := validResponse.VisitGetServiceRequestResponse(ctx.Writer); err != nil {
-			sh.options.ResponseErrorHandlerFunc(ctx, err)
-		}
-	} else if response != nil {
-		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
+		sh.fail(c, err)
 	}
-}
-
-// Base64 encoded, compressed with deflate, json marshaled OpenAPI spec.
-// Stored as a slice of fixed-width chunks rather than one concatenated
-// const string: with thousands of chunks the chained `+` fold is several
-// times slower for the Go compiler than parsing a slice literal.
-var swaggerSpec = []string{
-	"7L2LV+M29jj+r+jr7Z4JrR2chGd65nx+GQZath2GMzBtdyfsoMRK4sWRspZCSNn877+jK8mWHTsvYF6F",
-	"3TOFxNbj6uq+H/dOlw1HjBIquNO8d8gdHo4iAr+/ilj35m1v56C+J//k4+EQx1On6ZyfniH5KQop6rF4",
-	"iAXyHde5xdGYyCfVZ07TOb1468lvbsj0NHCazp+jG49jGnTYneM6o5DCFE7TOX79evdkb6/2+sRv1U9a",
-	"u85s5pr59/2aPz+//PTx5q+f7B/4RweNg/2Tk5NG/cie/7B2UJ+fX376ePMfHO8e7R28qr868Q9qezuv",
-	"1PwxuyHmEXv+MyYQRnIVHfklGtOAxEgMQo5uyPRhK/FzP7CSIxwHFwTH3UF2Ia+m6Lx1Zk94E1I5/AjT",
-	"9FPnEH7MiLUdGPMXMn3ba1EmBiR+OyIxFiGj2eEvB0RuCE0wR2NOAiQYuiVx2Juq7dsTd1kgp4rJKMLT",
-	"jzCq4zpcYDHmTnOnXncdEYqIwLAhR2FAhiMmCO1Os3NMQjFAWK0LMbOwquM6IsZdAtDzfW+n0zus9xq7",
-	"+/udxk6A93CjSw7rh4FPfLKz39jzfL/n7+1j7HfwoV/v7Ht+TY4xHckl4A4bi2YnwvTGmbnOnYd7gsRO",
-	"80NyA52mYy3RuyFTj5KJ4zoshZWjgHEeUmd2JUeJyX/HhAsJjwHBAYnhHp9a4/xCJGBZHJDYk2cBR3Hn",
-	"3bIIi1DO+sHZNvu8Uqf0nt5QNqHnMetEZJjHRMTH3QH6k1ECCHlDpj8iypCIpyjkSOAbQguOaazG/KjQ",
-	"teSUSEzkGJShMcedSOEC6ylED4OnPpJSmJyRibwQWUi0UBfHGnvEhKGY9EhMaJfwzPbHXLAhiWHJp2d1",
-	"v1FTd8JxHXI3CmGoRq1Wl5cS09zdOTg42JFfxKwf46Hetvrx4J99+c+B+VP+YDW2tRqJY/qWjmP7lh4k",
-	"d77mzNzkIXIXBtZTx394ctUaea5ch0uco135nUYnCZ8oJFTkIXQ5iEkQoK76MoMVVAJYEioBzziuQ/FQ",
-	"jnmEowh1CRUx2WzrvMtGsG1J5XgzJjhQFI83J3EoiHOl13yuxs4u+i2NJLGBxVgL1ov7KewJOHeuNs7E",
-	"z+RunlYPyB0OSDcc4uhR2dQfMOs7JgpoZ4uiARvHkmTGLIoQuwWCmEwu/47w6IJ0GQ2402zs+b4c7ULN",
-	"WwgMSY/1ul5wNMQhRfpA7JFxFGJ+hEe4E0ahmDpNEY+J63RiTIOQ9p3m/cx1uueRvPE9HHHiOhKE5zHr",
-	"hRF5g2mABZPzmS9jggUJWhJSdb++5/k1z69d+n4T/v8vx3V6MR6SlkRvwSTN+3DlOhGm/THuq6Mn1Lly",
-	"nSG+Ow/pr4T2xcBp1uquMwyp9clOgnUXKfRxTKh4G4f9UF5HdR7nLAq7QEh7vU0vpIhDcoujVhSxCQkM",
-	"lEQ4JP9iVK6hxUO8/XrcwSEQuumv4TAUTrPhOuNRsAwityTmgBO1eVqWAtR1ttOxJGl7Tzvz4kYLxQRz",
-	"lqHj+pMmiAYDFkkBJAwIFWEvJAHCAokBQfLMuwPAUs1FgP9kB5dUXQywQAEjktoLRO5CLla+KZR1WDBd",
-	"Ks/N3EKeKN6BxECAnAeEd+NwpLnrtTySazQZEKp5Dodd9cKYC4QpnxC4X5giguMoJDHSDFizAbguQ4Jy",
-	"DLgKVGlAhhgkbjoeymORk0kk1eyIi1heFlj3CEv8FnrpEuKnBcuVt1NepBeGOaaSxDKk1BwIMHyExSAl",
-	"v101mUTY/47DOEXUdANDfGcu0N4OXKnkhsmlC0FiOe6/P7S8f2HvT987rH70rr7/zpnbq8TUCHdIlE4s",
-	"hU9gF6U7hm8L9qwYiUVHi3Znhv4M+zNTyx2OY87iAgSk5E587MK310ryIWiE+wR1SI/FpGp29d8xiafW",
-	"ttR4n2ATaqKZa8uY+opnt9JKhTeJpVFE4hccdQcs7BIX3ZCRkJoUqu8A1+KoF7MhCgXXl23MiYswDeAh",
-	"KWsOQzoWBP5UmhCIwmE3EdYBLurCp4DJS8IPhVBzOYjyU85cRxPyPIh+ZhM0xHTqol0fjWlEOEf98JbQ",
-	"smOOYBx7DwmdDKloSBlyiO/CoaQvdd+HPam/asmSQypIn8TZNauBZ65znjK2orun+d4GBAeXEpyUl376",
-	"O5nOLaluTPiIUa5tIThIFHEprWrpFo9GkUa67ZFSkH74D1eymG1KAa7qUSa8QV5AbKFeSKIADbDiLpOY",
-	"0T6YFQr0ppDe4igMPhpFz3VIHCuRRx6QwCHsQzNCGBNbI8pDgtmcprOdsEt9DpqLxmM4QQNEEPGNfiaR",
-	"yNLPEnbXiQm+Ucs3ovxn087kNgDS5hyysvg/Lt6ebQxYuWc5vlJLBYJ3YEgbssUAheV8qdC0DAcxnryS",
-	"C2869+0Ek9pOcyHYZ/bl/C4mPafp/G07NS1uq2+5/GjI6EdjTADxZp6wLITEzJW38Rz3yYaXEcib9yeJ",
-	"Wf4mAm9lPXm2A0kdNsUTmAENx3ILRArDEcFcoJqNJYZ6Zyi7xhVDqL8CdFErN1CVsy02KX16THmXLnYT",
-	"yi3JyZhifkPmLD5ACiZgp6JSKOmQiNE+fzh5MZhDhiMxXU5acBCEciM4gpv7dRGZ2ZdEWMDQrUG3EbpI",
-	"tcWLGJ+zfcnPQD0rwA758Ud9YvbRHWaPTit36vtUW8ZRxCagoH7CAwShTe93JbuH7/u7n5QyZKEFQAJb",
-	"slQWEhv6j4jFWiWJlQimnoDPQwFege4A0z4J0JBgOhmEEXERi9s0tQTklP4C54IaWCBCAxJU2xRQjdFe",
-	"FHbXoUuPBZ7TBRtDm+9L70ru5JKxX3G8MYcGoisY8yIziGWEnDA0JH3cmQpSRGoFYx/Va9ZVqjWyV8kI",
-	"cYIxBA9/wqsj574I/ySglMmfT3gpzL5hz/KsMVVmKhLfgvkKBxzO8YTFnTAICN3wBMHq7g1DzpXJN0ML",
-	"BbshFNCKjZWhMLmQ8sbKVwsOtpcsyaaRuYNVQ39e2ojHYsDi8E/jpaPMU3v6hAedg8MA3xJ10HIhYDaB",
-	"C53A3VUEj2t7mhFlwLxp9HwwwGB+w+X7bToZYGFMopMBiwwWveCawmVtQu+5EqA2QKa8I5T1PO2g9Zjt",
-	"OS4Cmxlnu9jf/NhwX82trJEFbtoplXo2ji4AeMdSLNz0zsEIXg+PIzHnDAr1NEh9XSSiqges27WbFx41",
-	"mRjigCCMhiEX+OZTkk69tXStn+hGtRTUjP1SgQFO7w0RAxacMZH4cTY6uiEM44GlJsfu3rWOjguOS73x",
-	"kTLxEeupbbK4mwt3kPJaSg7ksSmfixrmEx6hBs6letJx9Uasnaa6wackmAAgcDxxV11WdVXV8oB9WO4j",
-	"OO1io6h+QYFXmJEHGIYot2jOuX2UP/mEjWnwEF1ER1oUh22U6CMSqXowsY1SO8WxGTAQmEuAh0j0Cima",
-	"sjGIE93BU+NWwgHA0dsn4khtSjk29R99Is5DepGoWPCncpPqABrXGSvfp/ojCjkM1BoHoTi+hfC4q4fo",
-	"QD39syzgRvHfJcdWEEDxLRyc2VZMbtkNSf9kQp6k+rP0EBIvoaMdwksAbQkRo6JghzMFD2H7GAEuXzvc",
-	"F0iqWXAshp9+ajGmFoSHfBOoep7sS5EZ83cZdq4aIbIqlZASSNglZipvGTK3kH4jUepZL5FGv9VDulBb",
-	"Nvbfq0dE/jz8F16CHOj/anA2d4COhx0SO03n4t1h8vPJTIJnZYCbJ/Ag2OtNvaf4FocR7kSb2rICLHAH",
-	"c+L1IawrH09nvpaHC08UBcuma7CVs8a8cibRrIup3FrAQJ+fsPjGhGMN2ZBQUUXnEZEziniKcB+H9DNo",
-	"cGbbn1LE19qrhg8cNYDIrKWKLuNpSPsKKGhAopEyhr2nhlZsrOB1CI5J7EGM77wjSVlrQGMYYI7MU4Wo",
-	"kK7EphW1FBda2i2tptRjS9JBCFhpP5t0Yba1xH+vIDXEUY/FwzysVOqD2pMJBVfn+q1BKwXAavAqMrWe",
-	"scy+vjUQUUkvPx3/sPcPHASj5JBcc2nl50p/CRCjJGc3+P33373WWAwIFZJqkGITwis1UXeAo4jQPkGV",
-	"dydHaG9/13dRY2t9O8J7ysejEYsFCd6QIMTK+LKZTUG94hHaZUFI+x4EaefpmfYCecf6qULES9b0cSgX",
-	"9RFWbvtsdgt8NklMhbVeuU5X+6Hk6J8SJa2zndt00+n/GY6WKvz6NTmZJ8jdnOlWCelm9MvpiHy74Mxa",
-	"ByU0tkcRBovM5woZsOO95sHEYvldAqh0cmUm7HYZxxdEiJD24ZM0VOM8loK0CEmaBpGd/HdjQNQ4plQ2",
-	"pMY0fho4QI6nLuqMhfbrSEmnO44JkouqqvyEZKp7p4PpTVlEp5oKqUeqRdGS3YXR2Pp981DhCJL2iemS",
-	"EcxDhSP0wjsSnN4WDwBfotPfXAQy3F3BCDObgH6wo8A1bKxFphH5rPMf0oWwWDAKHoH3fJMzxTric4I5",
-	"uNSUczJ7SDrg537Oc88hF6kQLJQUmKRhxlCgkP+IcIdLnIGEBvhIOQNAt8R0ioY6pnxuZFa0FjPyBM8P",
-	"PcHW2MtPQO22FNRgf90E0gM8GhFKgio6I1L0h1DxeWBjUbQ7FXidhFQHWBBPhJAHNn8rynIyGJoMQm1p",
-	"L75PA0neilMb5FcSmqkztpkEq0DQdRKwkURil81B+1obnQeSFQrios5UIWcVve0hDDOp7J4XSk+C2SQG",
-	"cuMMg8c5whGj5EdENZw56cYEIspCQYZ8GSm2b9Qs5RRxjKeLic6rqQEwPFK8/SS7cB7KMRv3B2YIOw4u",
-	"P0jmxXk4Tl2k47c1YeY4LD7wsORalzw+xN3554/YrWQIoP0QeTmAjkAgBTXJIXDDqfLpS0Ry7TTE4ls+",
-	"Fl02JMWZCTiTYaEifgD9JoMp4mxIwLACyBST3piT4u2MyjMKTqk+B/1M4fsxGTJBWkFQkC5zErOhCscs",
-	"fDVNVC0C/yjCXZLYgxTAIAmllqECIRV7O3ZixaHv79cOD+u7O/s7/uFhbVmWBR8r2lZOKky0BYsXIXUi",
-	"kN2Xhzm+4AgeKx5AKwELyKarTGaYo+tRSKuciOvCoXQO4atp0XhsxZuRYwmQdKyIo3V0+i1Xkmx1N0qZ",
-	"hgkQX4NnpAHgcKkK2HJCzOZhnr6yOsVTjK2A4FmJXwV4rom+fAhWnLBfptA3wlysAGFYZhH8THb7WqAD",
-	"DockJM5bZ1K2GELMtAsrOj89M+KGuZ9ZwJYx0AWU0UoaLnpTyckpw5T3Sj5bOpbic0VD/cy4IAGAOh1P",
-	"PV48WpqxXCRWGAFpiJV4vqKIYZUOWLhX/Vx10SDvTD2AYlwOOR8Dy2cTmlYyKOGLt2GXnEeYHoEmOseq",
-	"YhKE4ocmUg9KOksTxWReNxjiMJLUnXBevk1MEVbPlAzSYZyf4SJWJj8116RUJjOVGPIv//Ofb94U83TK",
-	"RSjG8rElULCeLIeCujnnuEDSOIHIXB7eAceXFx312DhGQdiXnF7LZOctJeVaiXC+d/j91X2t7tYOZ4Vp",
-	"cEPWCSNypp00ZaBX8yxi7UsAYLhb6eZHK+UclggHaZWL/LsJxnMp42YFPo56oZafDE6sRMPTW1RAwsvF",
-	"DUkfzbdIecWKBZYkEWHRInRQyyxTFmAR2QGk0QL/6uRnPOrHOCBpckRuglAMTKz9tX72uol8NCJQ9cFF",
-	"NRRoe2h5lqotPflF0lNS1mBeIh5TYfQY/rgi2wRHERErMQb16AomB5NWb6e7JhkgWVhn8DoFgc1m7LMv",
-	"Y+ib2ysE03AtZtsb8mArhbfulyTtFufs5ssEpAt4KCfPpRU/YE3JEjbk3I8EnXTmx2D+C8Dz73b7zve9",
-	"dvuudtJu3+2frLq0DA19kDBhra42DzIJr2Vryk2/oTxiH91uKZjq/kpgyixgA9nGXsz+A4/MmnsFIcma",
-	"qiKlj6v7+qzif6h5h1f/q33wvfrV1tb/LZlQTfFgAetxLlN+DRvITDaK7s7JZ8sWkJltY4Hr4dfEnvdz",
-	"S11DfHeqXqrt5WQwe8nWGjcRzYpweRnyJpNsJMl9dmHL3kp2OZtKRI/DXJOpZ7MSQefXkK/rLJCvrWft",
-	"6Zo3VkJZMKjM6Qhr2WPS8ptrWWUy/Du7O1Xfr2hz8hupSmZeNnWqVGnP0bgThd1LHVWiCgkm9b9iuDJd",
-	"5UnTYX+uqgvnuM4A80EgjowErOsLGqqgydvVIhyAla+uKqLXBMLOmghHUVnIn/t4NWVKSspYTvsii225",
-	"nLXCSj5Wl65ETS4/4YTyUIS3REWP5PEQoGsWW4iOSXHHNW2rsaCq7FNMAFVwpHNtTBpo6jXKOeiAky41",
-	"qWa97Qv9RovsigvcRWm5ADu/B/aF+IjgG/7pDIKEduMpDPMuOb2C0SF6pBsRHKMh4Rz3CUc4JgVemg5j",
-	"EcGQuhnevimUKoxIo4peyN2f/oa6bEhUxa5ia5aa9RcyPQ0KqOlpkJitbshU503pvSUrzlDaEleGZT0v",
-	"FI9b4LeEGIkRYaOozIkuJiy+CamIluHbWfqojXSrUaXEZq9KmGnfiAaEnU5bbBrSRU3vy2JGTHgInqKA",
-	"rQO98tiI5F5oACerKETF/Lnbl6CcqDzIaaPWuiYfT99ZjZMr2vfluWxgXVIwvAAa+jjUWflzFFVGIUd8",
-	"wCa6FiajXbkJFJMRHCsU9dOkQJP0z03H4aUUHEUB4cBu0C+EjIAGk6jAM17EMp+5xDOXeOYSn55LFAFz",
-	"owg8PRDS1RfUy0mEAqGBCs3rE8Gr6K26HcZu8cJwDVVWg2pNO0fq0lDRYmudPGXroY+AdqB0jaKQ8Co6",
-	"O708fXX0dq4UaM6aVa4drG3gs7C6ml//zHUwnw6HRMRhtwWqXCkdaV38882b48t3p0cfj8+Okj4AgMSt",
-	"i3+ewcdVdMbE3ObmicyicFX53ccQdNVQcBP2kje17TwZkPTaZlB7uox0/cvqjQClU5J1KioGBy+RqGnV",
-	"XoJv+FjuCi54lratYkqRyukPq28l3UDGqnawwKhW8nqONmgYFd/myaeLkEYdwsOAcMCU1vmpPA5XmyRD",
-	"9WkYuAij3jiKEBdspIJz4QSUnLAJHVg52lpOXWhxVAbHmlvzZ4uPU0lXFlKuHau9Mmlpt+/qNXlp9o+X",
-	"3Re9Krve9VoR4I8Gl2TWRRHkYFpVco2KJG9q+cVFtT0ENcesuPLcalreCfZ6V/eN+morMqsAk3R3HJNi",
-	"U74FlPSxKjpNIriVWJ6kctoW/vrB4x6jtc4VTEkLI+szmy4hDxtHoiHBUIcksvKz1/rZa/3stX72Wj97",
-	"rT+/1xqXpLuct86q6HftDWCUuGmHO5DslL2DI99FDRDNdkwqf4dYNfbAOmUQaV5cKAmAzPhswMNVZPT5",
-	"Qjzuq4dIPr1P69n7/+z9/0zef1vSTHGyTJJ8RKflQuFyNRv3vOr7KDblpJmU6aLXBaI0iiCOVC8ta740",
-	"Dnl5AUGGWux7T9b4eLZl9N4yAkG+yBS+h/QrjNItGJUeGgHJLylTVRoLLEdyzQmtAV0khcTVw2zXSSRE",
-	"TEaQB+dohbIYcplV6CO4yrBotZSnMII/kqEou66lBqKiHWdQ8Wrh4GsY5jOs9ZGNoVpi/HSm/oj0BGJj",
-	"4dq2eXC1kTKT/9Pz9wf4EKzFNerZ5WDvz6sfmuo/Sxipmj+Dcw3VudGw/gWc37ydt0uUOSlKmIfVDXM9",
-	"7qElwYX8It8us1SunBhSiuOAA8A78j6MaSDFKxhnZaN62oyzZEcLacffUnRy/44qW0tRKplvrsTGbzgO",
-	"cSdK88kHSoaQsr+SI0J646LhWJDARSM8IrGrcs5dFIVSS8DdLqHC/NeDx6G7CqSvdiUkKl0WQVs5zNHf",
-	"4n7HRX+L436/03FR3O9UthCL0YBHlS0XQVUwUCQCHN94VjK1Ka4hP99yUYyDcMx1UzpqrMNzXtMhvrPB",
-	"KlE3i2FlYNIdUufU5SLHVRY3Phrh86OSYVUypm6ruiqGFLdkXcAt7cLmXFndgWDPWdFWXEC+p2t+atWS",
-	"VTNBeRnIsEOCIhSCBGSMOjGbcBIj6PoLGcnDppQgRlgMXPnLJIwClcV6Co1tg3EXFHLIWhViZNdYAZB2",
-	"ByElyuQkd0XJfNu+AlpY380q0XJo/n/N7W2LSHtXP1SaxsC9u1TbyMEqQyzr/gL6OP+i1TY3D/FfzVcl",
-	"V9W1/Fe6L0CgIi+r6Jj2o5APVgKQ1OXmedfVfd1tzCpeCiX5ycFsawnpSTc0pzCuxkPyA1gNg/MQesO4",
-	"sFIxVbkRtDe36wVqWd3Sy3YW6mWZpczyvYznIpDIhMwvzk0KR2hSAV9IKsSGUL4M7TzR4u3Flsp8drmb",
-	"TyDqZXs9FxMcXaWR4JgX3YEX3BQCeDwisoB2VFYiHsvIR2bfs0yH67mWtKzXu3bR9YTgGy8KubhGFcXt",
-	"uISBJsdYbo70kIhDolu4/mjTA2C414NQUp3pNargiDO7sk13HMdG0UtynLds3Us13k5WIbVYNdpi7TXd",
-	"2ayoB3eZ8go7k4wdGtXCWpX0O0VdTKUYFhMcoA7u3qzK3tJG33NI3zprIfk1+tNI/qEVVYdYr8eJqKL3",
-	"l0eLUGXVyPEftpdKb8laZ3Yj8jlgQZtRANWYijCyCz+AFVeq+o11yMnuwszczArNqvKSPlztIqn+PGkW",
-	"vqZMnxil0ZgGUOvoTyvAo6CSl97f3DFfvEWHu3s7Xk1btm30Nn3O5X9r+r8N/d+dxSiu55slTdKLdM78",
-	"kp9Ej1Tzz+zG7HMGw7QkURPV9gx7UpC9fH184aJGXf/ZOr4ossYap3ttb/a/nBN+awnZSxvgLvVkW89q",
-	"ABv4liBXar1dA7sgKFVgQRQf1tSwsGaZvlHlNIsyTX5jMjQ1nuelfFUGoDTk1FzhzWoGqJlD2r+Mw0Ib",
-	"QkoxEptm6oYGoZ6LMIoQkcrOGsSisHYAALaAo2HOwz4lwTXCQos+LrruDhgn9Fpq1tllQdGra8ooubZv",
-	"LFW1u81gULxIjlDQ0n8hEU3Mjl02lruW+BAL/iBKmUdmBQk3waG5k7JWWIjeZcKBJRWsKBSkQkBeBkj4",
-	"/oZsP21fvjaJF4RiLX1IaiQvQDyOCH9q483GpprF1eqcI2P9oAHi4Z+lCtxK9oonNE18YkNE8XRPEYT/",
-	"eLaM9ULcH6DMrzfRBmrxQzTJp9J2H7im5UrsfLWjx1Q5CyewdblFzotUL1pUo7E83eZptKmn0Z2c9Xjy",
-	"CorNg9jzE5du+gxFk0q984nDJXN/cwTEOgwbgQtwzJ3jwCUMwzAtC3nmyHLuNlqs16akm1Vg0qLIRkWY",
-	"VKqa8icuKsb07El69iQ9e5KePUnPnqRnT9KzJ+nZk/TsSXr2JD17kh7iSSoT4x9UpkQrQ+vVKbFfWilO",
-	"/jztY/plVSrJ5HFtVstspWyCdYqdZaJ6v4TKZgsqhcFXTTSm4X/HBK5ySJNAQ0nm5Bgpb4C1Ef7EZcXW",
-	"riH2jglseqmsgQQ/s4nUgGMWRYjpGNjsQctPIzy6IF1Gi2Ko5QiRJC/QLSUKTHUblWWPGK0ifw3KUt89",
-	"rPtaiFglmSK3vEIik+unu+41MX1ghWnuE0jirwuIZBJHV2vBcLmoVP7iFHMdGywybXZCgbpl5tBFGRBY",
-	"pEX7FrbqiVi/v9yWNpcis9CGRplYGAWtmiIzqRMyQdKqdlpKhrPosnEUQLc9dN46y5R2oQza5xTXmilJ",
-	"1Lt4p0RuQleoyr/oYF/whVX1NT4VJ73V/MOmcpAREU8Tp2VMysysnI3jshze7gBTSqJCZ/CYk6C0zVhp",
-	"s6VS0ydQUvWl0UGTvtbpzeniKCIrNKtJOIFt6ExqvBdXx0mtiDaALewtIptlOWFWHhiU5Ipwlwx1+oCK",
-	"npjgaRUOKm3fDQ1c0TWVFyC6BkHaDJP1bMvv07L0kh9S6AgLqwWRmQsWAb+MiQRRVygPeMR4WVZMEqGf",
-	"pJW9p50NAnJ+HxTE3MQE86JTN8INHgehQCLGYZRjjAerKoT+gfznlfznSP5zvIaWqJeXxyL9cdG5/2b1",
-	"3tqEZWr5uYdjEhSB64uJ04AG83Eg6V0dwMOhX/gcvms14FqRgiTWZUJiAnk0PyZ7NjQiYtCTNxtnNcSi",
-	"C+6HkJtfTVBEIdbqpdXmjw7WORdIUXSWuu3oSUii4DiOlRC+xoG+pbrpnjqMTkzwjW6wZXHF7AkHROAw",
-	"KqmCh4fQ+GzCdEnjgn6bhc0oITsSD4mA/EiKh8RFGP3j4u0ZGrEQ+EBIhVLHOyyYJt0K5+oLq52YOlEl",
-	"LXYWBcsoeIQ8W6gYXEn/HRPw/6gKKvKAWVAcLhKPo7LqvOPIrNEAfAUViDoGdHps15zDArQw3Wg3qIQ0",
-	"AdYIdxUaRh/u7O5vFch5pUVmdOPnFxxxgTsRSSxmudStj0VJWzPXAV9JmZQUcr02naWfdKnTTpi09eSq",
-	"Ku78RSpQdpfSNtX9FEnpRZIKwEAXDdgEDTGdWtFzD409G5eo9j9fXp7rfO7F0+weHtpWUb9wJt3iecHx",
-	"yruOkZSjSpt6rdNc0EW/N47Ur54y/0E8a0H1BQjLrM+85PeG/Udtz/qjXtyjqrhnYSua4ClH11Zj6esf",
-	"0bXE82skSBRxs3WO8AjHK5gvdJdBBUyrM09XyWhJs+m5e2xKOYVieiHRVCuleCwG9QJDcEt+btQkK8Nc",
-	"sa+k0z5GKqoQ/eP3S1c34pS8jKN3J0cH+/VdhLkiSb2ITdQthzGP0iGhrXiSzAkSUDMmOIA6DTjIy0Va",
-	"gOXmmQuii94nX4D3S3mVsSCgiyjPdPqcKo9mD6FT1tPaadZj2QFdFDNhBlYd9QvfHoU0M4NxIOKcxRDG",
-	"Sa61HRprBgG4Tp2mkramIPCY78zaLoiyJY+VsJo8o81zma3qz+yvy2GWPC3RXJ77+1iKitsKdbbho4y5",
-	"QKEUNC0PaY+tUBUJxAMWQf0hkpQp4W5SR0AD1VUHqOqvZLq+GhcP4EmbAqK4YIiBj2/xOMq2orV1wrmy",
-	"Banxjg9wTKpt2qbffy+vBIvDP2HG6vffo9JLgrBA1+dvLy5RBkrXPyJyS+KppdCphsWh4G0KV6CKWqlt",
-	"AtsNlhFObGmcEC3v2tY1rakjEnGz4uOkDIJcLojJXaZkKsztIjZFCQOoMpcIACVuai5YuJM4+DZVX4Ib",
-	"TYfDb5ke5yaGXjnhVA/mPkNsLGCJJ+pN35Uy3k1aKEfKfjTosLsXHCaB9Vz/Obrx9OfXqgC0/HiAeVIB",
-	"z0W/1NAvdVdV3cFc/Yl+qTXlbAgheEP/HB+8fn3YeHXQOqk1Dg8Pj/b3dnaO/JPjWu1k93W9ta9eOG+d",
-	"mRcO4cfXP7Ud/cBp8sC+X/PTD5XwgPwd+fFJ8oPkdrPuSGUlSRqSuugEaemU0CBdhhnQ9317HeoT9Xat",
-	"juKwPxDDrJdWt17MtDSIsJRwVBdm0r1RT6vJVEkM+JGrPzjcM4s/RskN+uPtO/W7JGrqPUV54Kd+sn/g",
-	"Hx00DvZPTk4a9SOkkUOXiAD8OD56hYYsIBYm7CzChFYBIniY8Oui0/X9Wq1ebzR2dnZ39/b29w8ODg9b",
-	"rVevjo5evz4+Pjl5pNPdgdNtJT+1nVrtuHGy2zraqx/v+nUkt7TktFvmtIdhEETERUQeoXFRA2KreTnB",
-	"EQlgMQf7jePX/mF993Wj4dcO92qN4529k5NXuweNxnHLf4VS1RoWmoH+HErt5DfvZ39Q4RYQ2KJrddfg",
-	"l4v8OcT9DwupXvPRcWt/59A3a97fLVzzctzaP6gd1F6dvK7X93cPd3ePd/frR62Tg6PXr16/3j052Mvh",
-	"mqo/aSFZQzJfTbR8hWiNJPTJ8CLYomLx6hz0nuGwTkyzFtWcm/XQSRXp0WuKIgFQ2rT02OeH1jSSQb0x",
-	"TcBBb5HE+9LUnrm26h9va+nxh/9wRq8t3UptChttSUmcVXSt9KBrzXZggbpLfqqxZxR2O1gMChlLfVMu",
-	"05LT0fWYshGhcqprUxYEUz4hMUAVeF6bTvAUlHkwtWN9ngEjyggiB/hRfhmRVEBK5EnFofEN4UohUqC6",
-	"zqpQ14jjKW/TRJTC2uRSRTv+oQQC7UVhV1zDy7t+Ax6YsFiCigKqybE16E8DMhwxucOphP8xMG7g6cpk",
-	"rkJTrQbzenkUXVuver+Q6bWrfOoSFvUdNGDjWJ91j8VtKqE1DOlYGFdIXrhx0WTAeAJSrMuIGlOwkSJ5",
-	"SLtyO8qUH4W60BUYUbo4itoU7gFUDreimNSoyi9gLV1478gowlOoMxuPybVa8QBsVoiDlwiRXo90JSeH",
-	"yl8Ghh0WTJHciUg+GmHAH3mmO/V6FaneByreQJ6+hI+LOMu0bZCSqLaC4zY1Upbdx8GugaxO7UJxBXli",
-	"iSCl7kIUIaVkKJ53Q6b6ELBuEH790/El2tZsZbsX3olxLJEqCiHYj8UEnm9TLdmZJ8GjcI1GY7mfKNLs",
-	"dqgiJQxjUkv5GCpCqKVfw8Myj2ivX+4RT32snvxzdJOMpP7MjiS/H5C79eQc+RIm3AycY7HZZ/Tgq7HY",
-	"xPNg+LL68eCfffnPgflT/mDfr2mAgJsCpQx98Yt+8uIIU2T9FDP2UZh5SDF39dXly+8q3XEcIY9DPFNz",
-	"e7tW36/6Vb9aax74B35GqkdegPoxpuKjVIBe6mO0tQEvSM//ZfZcre/UCb8sPHf0PyQF2hd8u/p928EQ",
-	"8fsRZm87zbbTblc+/LvtXH3fbm+1ner32+12bfvFlgYj7ORn1HYyCkwTvSI4JjH67rLtyO9fHDEKF/9y",
-	"OiJNuwPAtmQvL+RSX9y3k4RTmDkv5rUdt60NRfA9pAvDh5CTCp/Z+OrMXpSAWMFh+7a2DTrf9irHvz0K",
-	"6bZNOnmbJsaSpnMe0t9AEVRjo9b5qeXuajo1Ob9Uc4GbjUKn6TSqfrWhDEYDME9Y6wJd01OhcPKrflE3",
-	"l1YU6Wi54v5uLmJRQLhQ1LjqwORKOTyV+vqvIRctOdHxrTErGNM2d5ofiu2Q6SPbOmTIXfrgkQq7mV2B",
-	"b2PEKFf2mLrvK9ssIEeugQRghvyM3OHhKFJvqO1CzJoKOOPj4RDHU6fpJJtIwki0PfXDVS76x/Frhz7e",
-	"7freflAn3n63gb1DvLvvNXq1Xr3X6O4EuxCsdefFaTiCMqk3751IxW85NbBM3Hm3LMIilFjwwdlWc7rO",
-	"tj3jFVjIwIC7tA2QPA+ItAIjR1k4lcl9mrnOjgJi0aAJsLdf4UANKp+vLX/+PcX6QpNAvdRY/tIJizth",
-	"EBCq3thd/sYbIgYsOGPChBDOXGd3lf3o8P3oAorCJXbw3VWWqSNN3lN8i8NISpYZCyZgvrFdfrBthlcS",
-	"gVOEk9dHGw+JwT2B+1D/D45RnXue2iy8zio3JS3pmziLXITRYEyDGLx5SOrgPyIuxV8cIUajqR33pIQP",
-	"VczRGLzQmJM2TaQ2uCRV1AJNTUteSuEAQ/n7d782pTICAWZaKuxM4WEYR8speULKoV/ndRVIY5bYnIQ0",
-	"ONIm0hyZeXATy1C+Z1xeKhQ622M+uXqrloa8r7l7O8Xm+OKSgat3FFXUTL6eibkr2oMOKEtt9FJatrfz",
-	"2cL3ZgXxe0s7fKZbr/mN2t7h4c5eycZN287ynT9aWN+sIK7v4XwKroMHyWVZLvVqitRhKT9HIbsq4ypr",
-	"sJGkJXABF0k6+brQvcVVpTZjQ01splKyY9s0kN+5RAZvTG8om9Ds1s8Y4uPuAGXCJBPXrAmv+WhYbupZ",
-	"/ZC68mF4lR3VIXaN0IB1x0NCpXIHAyu/kHLhm3uUwTTl91Y3COi6dlYqD6OW6izPX1nIQeI1dHzf2+n0",
-	"Duu9xu7+fqexE+A93OiSw/ph4BOf7Ow39jzf7/l7+xj7HXzo1zv7nl9LMdJy5ZVLHyqmF8q1F4gfiY9u",
-	"dVTJueBLEGYhFJ6linWlCsvLmJMqJJ/UYkBnmtJPS7ZQXFRSiRHjBXLEG23LAqatjXXaGAgm4aT7k3KZ",
-	"xESMY6oipLIsW/nroBvNuqqBZab6hUw1RQUMesWC6QbE1NNZx2UHYZ7fNv1zAItBeFjnFdXGwhsyKgZe",
-	"rVFMwOBbm4KZ/hpOo1ZrZAIiJVVYbpMATNEvFdNOq6ruAIvUtEnuVPZOspRVp+7pHx0EoLHMg0CQuakt",
-	"hqUTlLTtDVBsgPkmK0g2n22n8CElcRmhRo9viQ6zq9nqVC4543J+mEYEuyjAAmsfvFladU4emc2JCbUH",
-	"YrYN9fT6igmz1pFhnTp6fTWNNlPnxan79T3Pr3l+7dL3m/D/fznZDkjO6Vndb9SUAcRxM3iugnT4DQnO",
-	"sYSisoR9Dz8HBwc7m1yDMkzQQqlBgeM/PLksD1Yl5U79mJJ7zVMHqe1GMfikA4YDUxmGb4f6Bsugk+tS",
-	"4Vsmnto8N06CobftmgnbVtGE9SS6RdhbTaL9ALMKjO1lM+i3UpotkjfkdFFIbxSyglvCNCfLFVnQLguV",
-	"RDVJVpRlKGrjBQzFwuTvzJWqdlgw/ZuBoVoJN6aq4mg7qccO8GhEKAmMs7B8NXI4uZZyE9hqy5JcvBgq",
-	"lwvn7xOxMSjknJl6e8Ul9cY86RKaCACFC0nH2mQ1HAYoSNYw7iADhLSuX3YFeoBN5tYxSYXzn4/n57eD",
-	"c0yxnRyWpiNusiAVUFW4HhXQDsIZJCX0lmBoOtT6C5k9SItbKAe1tGtfXjfozwARrj0WDzdW69R8MCK2",
-	"xrOVuG3NfbQeBwHNiRpnNP4vVZP7iylpOxui3UIZ2Ijf+qECXKNMfFQ2FxsLdjJYEBPVQFSNBe51CNGX",
-	"0nRI0ZSN49Sw+HWjRA5g1Qcp0Dv+4YaHulC7yBgJIerXUi1e8IJDDsZqWlJCSiy1IZNcYehIgdk1S0tU",
-	"knGOlBwWIBHEokSSFU+/fmSxM811uNJ56ywTJGqdTJLVogI9DOFJHRcmehKUVBqQQGFfbQVaon3Fl4z9",
-	"imPts6rtrkK4+Hg0YrEgwRsShPhSwlK+XK+vYPrJGCze8y/YaqTCqXNmIxNbDadTYCwqcERpbw3Q3UJD",
-	"UovrwJXci9eunc6S3F1q5TxNdIKJRCGVKYdpUEVGTbAyf7MSzwUsyfiJHmgyAlbgdaae7r650Agk51Sz",
-	"r2M6yr4FpMojw5GqQ5dhXcalkZAzy5CbKq3ObD2N0Mw9f59VkjbLlojgqDNdxY7hPwa40+2/pcTg5Tfm",
-	"7Sg98RYS5E5l9zGG+IDFYmPhGN5STg/ouY8FigjmAtVQd4CldEfijL9j2yBbAXdLPWXPsvLX7ND4LKz0",
-	"K/WiSC7E4kSAWeRUKeKT90qpnpVHbljGWjC2pEZjpJs8qyKS/KbIz/JTYgh6DDKskrHyMnaa6SAGYRzM",
-	"kePUkrw8Fq6RrTerfEXncKezLf2do5/tV9Y2PoPxtu7X0iHm2+I7R57+Mt+R3jn/tXWm7NaZ1vAOQOD/",
-	"g7OtmpiEbLt25/Ln03ev0VHr3esCs/dch3Pn9OziEmYqs4j7fsN38k3IncP92q4FoEyjbef83dufYMyH",
-	"mtE/he3b7o/s/P5rsqm8GxvS09dGtwJHd4lB3XW2rb0/qnl9jVA7U8Tok5tcFr9xxsQJWEf+Eo70n4go",
-	"V4fW9Wfr+Cg5wwhKZpR6QCY67Z/iIdTuoQikQyUOQvIbr6LrFEmvTeUaFeEfW93jdTLdeevMbVPltVcu",
-	"e1O7vCDM7r3tYnmg/hRprTCF6TsihQITW6DL4CQ8JKEq8MUsq0bZypBKagEIWe+v4InO1c5Y5IbexKe8",
-	"Dz5lQx4XWyGT7Pj57UvKRNfV5HSR9AWaXFoB/UnUt/nTbsEJP4sKz6JCcqkfKijUv3lBAWGus9Eom8jL",
-	"mvjPF/uJC999LIfxw5yBm5HDtUwc2lm9bmDndjJtgaXjiw7t/Cs6BD+BdPrspfrreKmWuaaUTQabVj8B",
-	"GhJMIQu8+mxAW+5QUhV61nIoGUPZaumLVtxld4BDmua1rZK4uDhy64tMXgQxe0EGY8uAQzlV4clHzmfE",
-	"PSHFyQ/3dh5SSD1OhA3lNCRLbvs5DfLZMPPoeZMG15ckUG5sqFlIn0YqOq+QLKX1Nc9Pz3RNiF7MhuWl",
-	"1KrojJhqYIXhjT9lAywfSEbkfU067uYNJEmYp004krbJuoym1QC5TIfLV5BsJK2E7W6/aTeLxmMocDuF",
-	"Clyy2CvVW8WzukBnFBF1JhHpicLNqxTCDfbup3vX7Y0ffef7q+1cT587dImnRSWK4emnw4NSWCzYBByR",
-	"4kIe9qCcmKcvYwaNoUiVqrDOBYsJt7tDf4YtFfFNq3yyzTjToF0pXFiPL372ai3IQYjsPOTeUhONq/qX",
-	"Pz6w6k8GrMUAWFlySAltiU5sis4++3O+RLEhLWxa4M4RmbQGbKUUWJKD/OthDp6xWJDKAOXDdKibvE7K",
-	"w29nFXCBpzwx5VXRGTM1x/pjwjkJkJQwdEkqVapMUu827WJKmbJ/6RQWyOSEOu/TImfPhUmb2NzRA/N7",
-	"lAlvQO6WZ0oy8TO5gw6o8F5anG3pq69idkNUdZ91Auzghbe9nYP6nnzthkxtO+TCV9+r5yD/1E20nLUm",
-	"XIfq6K0VEx1KJgZzcFocdRVfzk6x4qwxCjqZnTGIupwzNq+cIGTwOqn7pvuYbJgmBLhYlWJQdc28mKKF",
-	"2NU6hyQLvE3SZQpWl7tA6VNgclOSWV4C17iUl8M0NFMpDKwbLOxqTXZVlpNclG/VRLvE7obj4CJpkvI5",
-	"w8Y3MCUX0casjJavYIkmeCpRx1SrVJ038jZla0TL6FuvZ50ayQVBeX7ymcy/61HtX8hUE+7UDPy4TpFi",
-	"4CSlG1X3IFhBYkrWftUXHI2g/SUyPTsTlf8LlaQKTbsXRCwUnuRZSpS7MCj94d4xFXK64zjSneHlSAMS",
-	"yT9Nfyvnb6iD+cCFwoAuejsi9OLiV9RoU0nIPTJmaBSOSA+HkfxIguDld/fnp2e/td7/evnx/btfm15h",
-	"yb5Zm96Q6cvl5SbbFMoUpFUWL5DnyfmQN87VvWwWl0NcWnKx3W5ThNrOd2oDmYKNbWfTcopt+jc0CunH",
-	"pMK+iRrFFM0VS0e+wuKmVYX5j7fv0rLLrlWm2BQ5r7ZpMkFlC93LXUSsiyM9AO6CBPvS933/u/t6E3m1",
-	"RrNWn8nnRnFIRQ95t/rZF/7f//g7TwuPv0Df3f+tNpNQqbUd640Xf/dre3+8QN9VKv7dd/fwdtNv1vZm",
-	"6N/Iv/tOT7q1hf4nUYfQLvI8+UttT57E/+B2ch4h+CYg3CMBQd4vcqYbMm07yKNshIP519t0JqGaQwNP",
-	"ShMelJH1JujF3+8lun2U2D5rt+kL5P2Bzt9fLqxpaQ56lbqWCle8ALWd+3bbKnDZbjtN+a3zXSU9dSl0",
-	"zpUU3ZJPufCsLn6ZvKsqYCZfqzKYybd2Lcx225m1nTnU3bQQpjxiMG8YsvATS4kC/J5QhO1t9BNDtWp9",
-	"z820EWjTEe7e4D5BQ11BOxxCcFmlTdui7ajS5I76ozscJb/G05Fg20H6JaFdFoS0v90JKY6ncx8PyN3c",
-	"Z/J0zIe9oTC/hsz8FrG++ZUSsS2xxP57HEfmT5YshIu4y+it9WdI+/At3O/emHZhs+rytYU6BNR8ibrD",
-	"UfVtXGG8+hMRhN5W2o5NFNvOlovaTiFlbDtycBGTUTSVQw3HXEBb6+o54+KExcOKmueHtpMjVS4ax1H1",
-	"N4iquG87KdWTGHTfduZpX9uZubA5kXwbBvrpXN1hZyaXnKk/W/igqT7szGZbsJNbHOtSM1zE465QsGqL",
-	"FpBSpKCKruUJNvME9lo+Kq+9ADD4LpKPVc/I5DWRdzyuAJyqUs7fqqrPKu2x79f3YARYAW0LoA8GmDDE",
-	"GxzzAY4qQzz6oJZwpf6TrVqLzO+VtiNvM1xNZ65KsDrPpJYtSovZorSaLcqXs93SJ61iOjJnfUYm2kgl",
-	"Uef9pRwpPfbNr7mrWgSo8bEEoATNVmYl1Z/hm+oFkZNniKbakCacbecHAHJVnWT5EDZRVSPkCWsG6W04",
-	"6HqRR4B21desoidQC4Zj1Y+HrCp31IoiGyfgsbCH1EdKAzliAUH/7yXUEtYfnTG9RoOcEetXT7DAUa/S",
-	"dv7Om+jvXK7cHsYFJX0rwdDeUFTPJZOMaCU/3ZZmXtvbCUI9qihQ1sqkqqlUgsWjkLpQ81oh+5a5frBt",
-	"NZnBQ039quc45uR9SEVF7vBCyQGVtgMSgwJLRKgcectFML4mlNV3UJ690nZO5EO1Hc88t7Xlotqei/Z2",
-	"1AFpoWHB1CNMP8DbmG5JMSb9/So7lARGcpPInaYJF7CiSttZKnA6GrPgiJovkeJB1Vdh/5gGIabV1mhE",
-	"aCAXtbdToWGkG7/92wg+CbEK1DW7jMNRRF4fXxyFowGJK1DOJqhAX5MbMv3QPLiqVqtbW1tV3YGnAnO7",
-	"Cgv0tRDjmKIs+P/+B9xm/dAsZUhjLj5cIkynVxWVaHjpIhLHCKKWttClOuuwBx/+v5eIhtEc1ldIHKeY",
-	"reeH0WCqjKggb/UFqGSpyJD5zBYdzuTdq/t50UGLCveqkD9RoApv0Ux5atsOZQFpKlGh7fwIciCjXDe8",
-	"jtFLqdFJIlQlEm0sVov+7//KOe2P+k62HlEkl4cArQjsO9fUdwLunvljq2ndPoTUhtREL9GrsH9KReXa",
-	"v/O/ux+FtBpBkmdVMI3Ltb2tmfpmhINjGlRqO5KynrSdrdn1Fvq3NcJ39yNMqzwKu6Ti1Rou8mrymR/T",
-	"WeWteYlejXs9ElclyFe6KiDDSGHMHqoLZ4de5o6y0na0sC/fA+yn4yjaqnIiWmPBznEgBbkKeLLUeBrt",
-	"1IBVFepbUc0VbSjI/V8IHIuKpANtxzfSlVxZusSqYO9HIxIfYU4qcoJZikUgKREJdjzBoUA9IrqDyvV3",
-	"9wq9ZtnOXK46ryHYwiRXP397IRm0/FCyhCZYh9+/+1Ulc5/jGA955d7SQpuoWBhz09r/8pG8BOZmy//P",
-	"P5LIXmi25bbpTG5T7fAe2YIVmqGXqKL2qvdelWy4srUluUf24QRLZ9a9M5y6BF6bCigFsH1vQKvLmjXR",
-	"PcopctdGk7u31z27loeflT2ahbIHmlln94+Lt2dVteOwN63cJ/d4HVlQkZCMHAhS4JwMaB1U2ENabtCG",
-	"/P/38iWq+ztb0Hl+AkgF9iUJaPvBWVPuHA5CfSzInajoGy6Pi0WkGrF+ZnT5XYaMn0/FABp5axKe/G3Z",
-	"gkbhCIWUC5XYBIIYf/myXm3sVOtIUed+jEeD6cuXu5LO1hPKzrilEZpX2xSou/1idYD/HGJRDSQij0JR",
-	"VbefV3HUZ3EoBkOO9CgJY10wzCgOh6EIbwk3A5m3FV1a69XqkAUkGeD46JXcUsKAGPCeMGa02gepN6vw",
-	"Ldb3FP1Vorlc0YDcrSasgHpDA9JLbU2JjLfVVE092o78X+vpZU2YR81p2BiIjW3HvzeiX/OPmWRazROp",
-	"pTW6tZ0ZyIZ7kmMZQU8KeFqw031JiBKNmAS0lqOS45eiFPrByFJbrjyZytZWNXmnogfR/CT5PM9SPgL8",
-	"KwfyqDphX4qCVXkQW9WxZBwVDeyUWRg8ro4Yh20W8gu5P/nny0oRRS8l4VtuO9N0xv4JsMAv5zT8EgV/",
-	"K1lyNcYhJx97LP6oiIDakqHl6XbG2d08QN0s2YOm5XIPOf2yiXqJgnmf5U0fXtjk/cXVTFkvCieQb7yc",
-	"V+X1DXkKXR4IuE1hwQgpBey6v6NvIsAfXUy5IMPju1BBee6dWRPdp4R8BrccxP7K3KNbOSL+D3yLUxKu",
-	"/7Llb/kRqu27qMuGVRoOO2Me8Kb6xfsP48T7z0Q0a3615qNKj8XgRJEscSuh3vabVflKdSzCqCofegv9",
-	"g9+LMOI/Js//B9/iKiWi+v7dacGnoIX/LMRI6fiLntAWkRUeAeX/fNyJQi4p9+I3dIqVfOVnTIOo4IWQ",
-	"VV9NBVECcu5L2P3P5E619Cv68g0eZT++qyoSVFW0rORLPiLdqup+9guZXoxIFwQwXb25G2HOkYoYUUIT",
-	"Qtvff4+ens6j77d1i0mBRdhFShRPpaP0bzf5DlMtxnB0fNcl4L4zq5Y/tzhOeMavjParI6n6y98qINGj",
-	"H9Cpag9eFexncqfF/1QxkqLrD9Co6welBVVVc7hKbQd5KPOcxVfMz7/zk4LCNO5wPQ1OX0cekipU/iM1",
-	"6o/ZHSm2nuBGlfUqW2qSn1di8PnvjaaVzpBoWwqTpOhxKgU02iWVtvP6+IIEZPv46NX2mdGwsmNo5Sqk",
-	"oajoIY7Pjt798/zy45u3r49dkDozOKgsF2ZsySSt4TSLze14EoqBpXtVFVJKEOjpA3YSUhxV0jtWxVHE",
-	"upI7H2xJfgSHAgiyVYWu+JWtZOKZ6cWmb4ZGy1sWBso8r5DlwxXCcZ8vx8NEpFOEWsKU0NvKlvzlbawt",
-	"kmsJeLlDk49JvEiIXpWSSfpXJf98KnEA1eKEBhWb2FEyeTUOo4DElffvTqtK8dZeArgOOXlkK4f9VcWO",
-	"l1pq77zJZOLJ0/PGcQS+FxIAe8qMJtXhSpYAV1kvMcEtdMYq231ZB7zMt4t64BXssSMhVNlykU3n03Vt",
-	"5YGuFOWXKMfX1PWtGMlE6oxS2FQif9Z5sfWjQUwzprZX54cUTH6iF/IGj+StsUUXdyMvhFsoubh5yWVu",
-	"40Yc3BTXNpcWy/FykRMC/aDOakOkTtwPWRx+X47CHe1Y2Bi98pr+EQtIZUuLils2OZI/qfZ/GkWkj6ML",
-	"gQVJqFfRSPIcmgo06luNptYaZumvmsyxMSi9lv/CHtMitmAAXpIwOArptq67rVIoNo3dLSxkmdQBzxf/",
-	"RoKBxAq5bK7qKjtFIhyS+ejC92VlwT9xN5RVI2f1elV0I+aMesOQ81BK+rm8GfV1rhKLPo0VOq4kE60c",
-	"p5W+UVDsZPqAqFhztiGXZ5mcbCZE9mmbJKwQd2sWmVnh40bbzkWsZk7Tjlk1HZ5VGNij5DE9sNrEImRt",
-	"IYMYWvoPOTIPblp6Qs2HoNmiGjtTYSK5HAU5+AmWPleZ+CtWmfhaQpi/gcrX5cGsmpeotIq5NKClQkem",
-	"o/MTiB6/qzplCNsSKRqoulpRxKuoBVKJqQGCOqTHdP5xx8R96HQgTAMkl4FjEuj+8m26OFVSDp+mGKGS",
-	"DCMMS8AcTUgUVdHvA0JV1lFIeJuqFEAYVcethxxda8ZxrfrO6oxN1fM+zUDEUXhDijKXfitJ1fjEstTn",
-	"yn4qZsZ0quxtAFDDmPPV15S65jSVrua4SlFzmraW5riJNug0nZ2dvePDvb3jo53Dk8bhbj1fmW+VdKh9",
-	"vwbdy8MU+t4NmXqUTFYd4rB2UC8aAiq3QETuuovZPBlsaGo4rjMdvOQp+Hu17NnJc5PPoZAaG2qt9NRq",
-	"q5zaq1e7J/7OwdGr48bx8W5NJaNlltBYuoRG6RIaqyzhsFHzj+t7jdbJzm5tf/dgfgk7S5ewoy3FreOL",
-	"0sXsFC/Gw9DszlrQ/kHtoPbq5HW9vr97uLt7vLtfP2qdHBy9fvX69e7JgYaRyTReEy/jJRpA8XuPliGY",
-	"SXsjknZDTsra+YL+JiRw5WIKBaURYsKBkCQjPVY9hHJyY9f5jrlAY05UQvANmS5abd1abYIm+eUW6Yfd",
-	"qScpR9NhcUBi3XhwZhOSXK0ww5QXraZhr0YtZQmVmXfU1B44QWPZBI0HTrCzbIKdDSawbritGyZyx/o4",
-	"kLv/+drpQwLSGsJ9kIRMWjYnXUYDKTxthnVFhRKKUH5xzYRlBg1HEoqHoPnKNO43S5guVxYlKJ7eELOo",
-	"WaRchy34m4R+VYtIxDiMHt4usjgLeol96OfC+kKPnYq9Us/ER2uUWGigek6Ffk6FXjUV+ketoBodeVlq",
-	"dEnNmq8lW3qxglTAmm7IVPd512UwtZUyDyTF4T7qsjrlOeQhR9Ya1PCYq8COzDzmbj8xpB6HTW7E+77t",
-	"tPa1T/kJWPYXamtU2JM3NiqzVbGt8Tlr/jlr/i+SNa8y5T9LijyYl76GFPmsZ+E5Yf45Yf45YX5Jwry8",
-	"258nYV4l5D1Cxnz+1j/nzxfmz7/95ZES53k2xO45af45af45af45af45af45af45aX4lGWUhpL+oHPol",
-	"4uEj5tD7j5dDP//Mcyb9cyb9cyb9cyZ9YSZ9fjuPpoeWbenJM+uXptY/vta/KLXef9TUevnpc079Xzyn",
-	"Pollfk6rf06rf06rf06rf06r//bT6leWWr62tPq85PglJdkvwugnzbL3v6As++xbpfn1cDsXN9/FXall",
-	"a3sXN0Gw6s8XHMUEdwcuxAKxsUDqSvOSbrx6uq+hC69aamEHXhVSB1fyBTeAKWzBW9bydo3kWgWz5U1u",
-	"9TK+7C6330b3OQ3qBW1rM1fGboutP4HOc4WZoIBbKlgq5IgP2ETHnUPmuST2mAaIQidZyDOYv2lHytoP",
-	"U33exEkFAE/xneUpU2dkolc9c3PverDXB40AwUk3ZLrmIDpF3Q7hzPTi1t+rrKyAQcqHQOQu5CIbXKue",
-	"c5pOD985rkPxUGr6RziKUJdQEUO7pi4bQVBgpsPhGomYmbXrfkRlS9dfr7FyMYhJEJQtXo+3NHmrp38W",
-	"7ZcTIULa5x7reTrC1EsXYu/DpE63ul3Gsb5zaMLGUYAG+Ja4OlNWf8F66BJ2ISm3GdDaLYZhICgd0xvY",
-	"i1y9Y9AJPqmrT6QYLFRCYg0+AHpBjlQcNRsR6nHCJagsRFoKxhKYrMwwLBQoDgEe4VhQ1XJOr8lNcEES",
-	"F7WAVbIIaw+mBzY+qnPRB5XBwBTyK/WwN2elVGGn6SgyymgXvis4CL2iRS1utVk6ZPRdAhXdIHdIOMd9",
-	"8osU2k3n/YdcEPmDfQh2L0IGN1vnYL4hrgGXa37XgJB/Jxu9WkBjFye2DXOJbfpmSdRJqIiEuOrGaKZ+",
-	"yGl+gydWlK1QxrCyGQtdm70/WW6fJhKlGQ4ZJFuEVDbbXTUj9/nCL0OfJznGBbRiTXXl91AM9EAlTMgi",
-	"GqHgmkzkkkeOcHdAvCN5fCyaF5WvKfOglsl1E2FLaL4hI4E6U0mhunKEeU5mb4bQ8VCCwgzmXCUpRsqg",
-	"DGB7ohpg+hYXagGUTDSUCjM7C+X7zNX5znBrMAb8LT1rlWF6y25I2fzHNFDpnYsWkRli43UwkVKzuXX8",
-	"FN6S/EKSjKMUZ3LrsofcbF0Pq022WGc4YwIxSpIewPphvnFpskQFGY65yulKRw9YdzwkYJCGwXmmapkl",
-	"ABfULYOb8Vyz7MupWbYBKi5UAc8Y4uPuwAj/BQhImfjYgwRmGwt2MlgQE0l0qR4LQkkhdVCKgSFFUzaO",
-	"lZHw60eJHMCqnyCtm9FeFHbFV5jUPZegnGrylji7PCH2ba+lXnubvPU5DQQ50qxoaTFhVrYENMAcYUV+",
-	"c/XVMsRYWx4KSbGaPUOL7WTslnbHL57p6757F/rAQWHQEoBtfMu6JTZNXv5yjc2FZQ2VqRdh26aT+mcL",
-	"Dc+FDqDteyP8zJQQFhFBFoiF+q7Ii9NnLKiiU8GVK48jLtgI3PIh7QOUQ4oEodpaUOAZepeVI5fX8FUv",
-	"BJl6vdlCtloHVRJqztCk33bWqi6iPap/4foiFiP6mm6IOu2EvJf4Ygqdny2adeSkTs6sxprF5p8s1exR",
-	"fJAe2AAWOCBXsZsqw4dVwO9TGkUu1KwomehBdhEIVNCH7c5bSWJyS3C03Ei6uXFjsUljLQfst0xWviKn",
-	"7U9ELKMQaxb8TUwJV8v47bYyV2xQVDidY5EzmZLJmg5lJF9jUQB2BAgW4ohBqU50zW5JHOHRheLl1wXM",
-	"vNz48nmczwq8y53PsHCtXKzqbbXf0ZDxBGNexPIl6d+oas0gpYaxmKIATzMWnyxgnWZ997Du+7U1/H7p",
-	"YubJ089sguSiQHiTR6sxIjndp6gZOn8AtrcvxcuVWdYXYuP/ItnZZ7Tdpyf5bL+fh9JkwLgd0kPJ5PHt",
-	"+Q+zVy8mXS1Ex8OOqucuGEMR2JU2NVZn6VxissYCDRkXSJE9P2MYyZHGQgPJEN+Fw2dz9XOLjS/YhvoN",
-	"NNhYqGr/JFXlxI6Ksxx+mSFK89DFocjmoeIg5OKY43Mz8FcQdGz2t0LU8Sjd1pOEHWuwLY87Ngt5Djz+",
-	"BDUnNazLI48ttEjKTpqPyoOOW0EA7V0IxVRUEXhMQlXWH7GxQH2iqz0r14KUgwN5B6X0Z41UFop8nvgX",
-	"v4KGeGdkYtYrpT3IGuReN2aczysxfCCpPVeddaToBGmZ2hcBf2djaYf47jykv8KgTnPPdYYhtT44SHSM",
-	"n8KegKYuHPBBflramA9esSYR8VTRrmZjZkUBrxGFnQBgnaDT9KXiqFP19QsO6wXlQcUHarcO+KtwTMBv",
-	"LBgIhRyN+RhHTxGKWgAVy2UYikGK72ZtkqF12ZDEcB8yQcNRiPkRHuFOGMGt1TpkJ8Y0UEc2c53ueSTF",
-	"Uv2dPNzzmPXCiLzBNMCCxemLK6iuPXlNWrQL7Zy0ghph2h/jvlIsCZWq0BKM2ynCOLinhIq3cdgHWVup",
-	"n+csCrsSPBOCb4BFra/7NuAoRRySWxwZQmt2LcIh+RejcjXvL49AIk8w2XVUNYiFMLklMQeMq81zwHSh",
-	"GfXYdbbTgdfnj0uw/ekbGKgy3WY1c5T9CL5OQ6jSW2guXkHBfoBHMdG+zxx4XiNNv5Nr1IGqOA4KOA6g",
-	"molSslY2vxxrmDn6v/ZiSvT1luX9X3VBqZNnwyVBk4eyg7tctoo+EQ89oodZDcp50lP03wSmUdZ9U3PA",
-	"596bX7xh4DlW6jPESj2yELtGBJQtfawaB5WRWJ6joYovdcvwb32Pg7AruAln+naCnxKFd0n0U8IIC5Te",
-	"YjvT9n3CCWelNqdWJi9ORX2USU0/2fz4cexASeTHwmuv3VHr62yrirDP8QxfnS1IBTQsvBbrGmPOU8Hx",
-	"Sr6rO+uVqxsFmj0ekkA3Dr7Oa4HXqEOkds2R0gZhjPPTM+0P7LG4TZN3YLgei/tMCEIRFuAHhluaxCQW",
-	"9BN+n9NsHtASWGv2ZbnVtzgO5QmqzcutDBgXJFBm0yRNcoBvM6Yby2DgdHD3ph9LtPXCIe5DhU+lR5sb",
-	"mxi0MsklUMsZQG2NLF8Ai4GHtclAJeYFYUwgxq0sXAFTxJQZwO7Lmrc9QDEl3tze7mB6U9WA+hEp1PB4",
-	"3EXfK0qsDAueGtKjzBtog2Q2Pwar3td5y1bOLGEm9exZHdvmpVX7fO7hLVGd84qtZrtyBBEOifcno2Rx",
-	"6oR8DMnHMkOldow3jNHtyxjT/46VaQjGjqdeJOfy/iQxK+mpKu8M9P8pWKE/W5vKq5tZRuvTu8qQsig8",
-	"RUDIBqcyZ1lT7v8vzrBWq5db1i7SrskLzWoMSiJsEEwyb1BTULLwsMVDvP163MFhxqy2u55Zrb4ojvJp",
-	"LWkIcxSqAAoGARSZOIyFZpSyEb4we8oa5BkcNF3IYIkIviUgmo4i3CWqFbQyHm5sa8neAK1Hqba5PRYP",
-	"M9pa9tltv1hjG2Eh5aKvzQqzmFTnA2P4MEew1wK6uZR2SExEMBeolgF4cnmL42BC+hwH8xwH863ZxxaL",
-	"20piTERubcO3BO4NrVdm1lUtV4lU8k1ZrVYX2otUhTXAbUtHq4I8I1F9Y2B/iAqyBtiNlLgqyBOp8tk2",
-	"u4Ft1phmJyyOgq/Q5ArKYWpbshzJq1hfuVqKKV/Dt++VCFVuglXZ22hAolFA+A0KwsDka+M4GLAoILEL",
-	"dVbH/QE6ikkQih8KrbMaDO8SKeyB2mxuLwVpei3wqEjtLO2RHxOey3gwPfBXKb2bLUPXhd2OojEvTuxL",
-	"v5f6Euv3C9S8w1TNo0zInUENIxIjVeEXrEjqkKQq+y5dzIaJDwpqukZezT+02x4ctX799ePR8dnlu2Nb",
-	"7XRu684aFo/cQZeaPOApu291NrS/MG4BAvtxHCiiFQpwqQSSevZYXBzXrwIXclH95tDnYvrVF7Pn5OQv",
-	"NIsQsnXKTe45rLJo4kX2m0IT/FIsfcG1zilRLS0cl7uWwJZHGNyn2galb/CiRJohvjO2q4ayZiXGLTdR",
-	"4JvOvz+0vH9h70/fO7z6/jtnLtlG8ljT5ETPOtMlPeXhlG30PKS/4XGUtBGE+6XT0yBX0VQyciWUdQYW",
-	"iyFHMaSSHQVjaPbnuM44lpNvQ1WAUKOGtmFeJQcytwgIfuUmMDGMFfEeR6pmkoZjwtlmbn6Ac1WCgb+w",
-	"SzC4sMCkToUJUzfV4nQw/Pxgkmoka0Ex6ZGY0C7hqDNFk0HYHaR1o1AvVI8N7ZFV6KhbzE4pwnZVdmVs",
-	"7+Ioymz19KxsAMONecKOU2ZsDzGH80XjMRhkMsDCRZMBoSk3z27UGrc1DkJT+xBEWs/cZ6WKnOiSRXde",
-	"L7wT45h4Ore3qbs5wXejmPTCO2XTTWUU1aJ/TMkdibuhDpcA/dr5XRU70jZEVeSSuoizIYFmASTiRJlv",
-	"hljVHNDSkvIAQR3NIRuqJPHZ/x8AAP//",
-}
-
-// decodeSpec returns the embedded OpenAPI spec as raw JSON bytes,
-// after base64-decoding and flate-decompressing the embedded blob.
-func decodeSpec() ([]byte, error) {
-	encoded := strings.Join(swaggerSpec, "")
-	compressed, err := base64.StdEncoding.DecodeString(encoded)
-	if err != nil {
-		return nil, fmt.Errorf("error base64 decoding spec: %w", err)
-	}
-	zr := flate.NewReader(bytes.NewReader(compressed))
-	var buf bytes.Buffer
-	if _, err := buf.ReadFrom(zr); err != nil {
-		return nil, fmt.Errorf("read flate: %w", err)
-	}
-	if err := zr.Close(); err != nil {
-		return nil, fmt.Errorf("close flate reader: %w", err)
-	}
-
-	return buf.Bytes(), nil
-}
-
-var rawSpec = decodeSpecCached()
-
-// a naive cache of the decoded OpenAPI spec
-func decodeSpecCached() func() ([]byte, error) {
-	data, err := decodeSpec()
-	return func() ([]byte, error) {
-		return data, err
-	}
-}
-
-// Constructs a synthetic filesystem for resolving external references when loading openapi specifications.
-func PathToRawSpec(pathToFile string) map[string]func() ([]byte, error) {
-	res := make(map[string]func() ([]byte, error))
-	if len(pathToFile) > 0 {
-		res[pathToFile] = rawSpec
-	}
-
-	for rawPath, rawFunc := range externalRef0.PathToRawSpec(path.Join(path.Dir(pathToFile), "common.yaml")) {
-		if _, ok := res[rawPath]; ok {
-			// it is not possible to compare functions in golang, so always overwrite the old value
-		}
-		res[rawPath] = rawFunc
-	}
-	return res
-}
-
-// GetSpec returns the OpenAPI specification corresponding to the generated
-// code in this file. External references in the spec are resolved through
-// PathToRawSpec; externally-referenced files must be embedded in their
-// corresponding Go packages (via the import-mapping feature). URL-based
-// external refs are not supported.
-func GetSpec() (swagger *openapi3.T, err error) {
-	resolvePath := PathToRawSpec("")
-
-	loader := openapi3.NewLoader()
-	loader.IsExternalRefsAllowed = true
-	loader.ReadFromURIFunc = func(loader *openapi3.Loader, url *url.URL) ([]byte, error) {
-		pathToFile := url.String()
-		pathToFile = path.Clean(pathToFile)
-		getSpec, ok := resolvePath[pathToFile]
-		if !ok {
-			err1 := fmt.Errorf("path not found: %s", pathToFile)
-			return nil, err1
-		}
-		return getSpec()
-	}
-	var specData []byte
-	specData, err = rawSpec()
-	if err != nil {
-		return
-	}
-	swagger, err = loader.LoadFromData(specData)
-	if err != nil {
-		return
-	}
-	return
-}
-
-// GetSpecJSON returns the raw JSON bytes of the embedded OpenAPI
-// specification: decompressed but not unmarshaled. External references
-// are not resolved here; the bytes are the spec exactly as embedded by
-// codegen. The result is cached at package init time, so repeated calls
-// are cheap.
-func GetSpecJSON() ([]byte, error) {
-	return rawSpec()
-}
-
-// GetSwagger returns the OpenAPI specification corresponding to the
-// generated code in this file.
-//
-// Deprecated: GetSwagger predates kin-openapi renaming openapi3.Swagger
-// to openapi3.T. Use [GetSpec] instead. This wrapper is retained for
-// backwards compatibility.
-func GetSwagger() (*openapi3.T, error) {
-	return GetSpec()
 }

@@ -5,19 +5,13 @@ package networkintl
 
 import (
 	"bytes"
-	"compress/flate"
 	"context"
-	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
-	"net/url"
-	"path"
-	"strings"
 
-	"github.com/getkin/kin-openapi/openapi3"
 	"github.com/gin-gonic/gin"
-	"github.com/gin-gonic/gin/binding"
 	"github.com/oapi-codegen/nullable"
 	"github.com/oapi-codegen/runtime"
 )
@@ -1019,526 +1013,81 @@ type StrictServerInterface interface {
 	ChangeCardPinV2(ctx context.Context, request ChangeCardPinV2RequestObject) (ChangeCardPinV2ResponseObject, error)
 }
 
-type StrictHandlerFunc func(ctx *gin.Context, request any) (any, error)
-type StrictMiddlewareFunc func(f StrictHandlerFunc, operationID string) StrictHandlerFunc
-
-type StrictGinServerOptions struct {
-	// RequestErrorHandlerFunc is called when a request cannot be parsed or
-	// decoded. It is invoked for JSON bind failures, form parse/bind errors,
-	// multipart reader errors, media type parse errors, missing multipart
-	// boundaries, and request body read errors. The default returns 400.
-	RequestErrorHandlerFunc func(ctx *gin.Context, err error)
-	// HandlerErrorFunc is called when the application handler (or any
-	// middleware wrapping it) returns a non-nil error. The default returns 500.
-	HandlerErrorFunc func(ctx *gin.Context, err error)
-	// ResponseErrorHandlerFunc is called when the response object fails to
-	// serialize (Visit*Response returns an error) or when the handler returns
-	// an unexpected response type. The default returns 500.
-	ResponseErrorHandlerFunc func(ctx *gin.Context, err error)
+// Mount registers the operations on a router. What cannot be bound, what a handler returns an error for and
+// a reply that cannot be written all go to fail, the first as a gin.Error of type gin.ErrorTypeBind, whose
+// text may quote the request.
+func Mount(router gin.IRouter, handlers StrictServerInterface, fail func(c *gin.Context, err error)) {
+	RegisterHandlersWithOptions(router, &strictHandler{handlers, fail}, GinServerOptions{
+		ErrorHandler: func(c *gin.Context, err error, _ int) { fail(c, unbound(err)) },
+	})
 }
 
-func NewStrictHandler(ssi StrictServerInterface, middlewares []StrictMiddlewareFunc) ServerInterface {
-	return &strictHandler{ssi: ssi, middlewares: middlewares, options: StrictGinServerOptions{
-		RequestErrorHandlerFunc: func(ctx *gin.Context, err error) {
-			ctx.JSON(http.StatusBadRequest, gin.H{"msg": err.Error()})
-		},
-		HandlerErrorFunc: func(ctx *gin.Context, err error) {
-			ctx.JSON(http.StatusInternalServerError, gin.H{"msg": err.Error()})
-		},
-		ResponseErrorHandlerFunc: func(ctx *gin.Context, err error) {
-			ctx.JSON(http.StatusInternalServerError, gin.H{"msg": err.Error()})
-		},
-	}}
-}
-
-func NewStrictHandlerWithOptions(ssi StrictServerInterface, middlewares []StrictMiddlewareFunc, options StrictGinServerOptions) ServerInterface {
-	if options.RequestErrorHandlerFunc == nil {
-		options.RequestErrorHandlerFunc = func(ctx *gin.Context, err error) {
-			ctx.JSON(http.StatusBadRequest, gin.H{"msg": err.Error()})
-		}
-	}
-	if options.HandlerErrorFunc == nil {
-		options.HandlerErrorFunc = func(ctx *gin.Context, err error) {
-			ctx.JSON(http.StatusInternalServerError, gin.H{"msg": err.Error()})
-		}
-	}
-	if options.ResponseErrorHandlerFunc == nil {
-		options.ResponseErrorHandlerFunc = func(ctx *gin.Context, err error) {
-			ctx.JSON(http.StatusInternalServerError, gin.H{"msg": err.Error()})
-		}
-	}
-	return &strictHandler{ssi: ssi, middlewares: middlewares, options: options}
-}
+func unbound(err error) error { return &gin.Error{Err: err, Type: gin.ErrorTypeBind} }
 
 type strictHandler struct {
-	ssi         StrictServerInterface
-	middlewares []StrictMiddlewareFunc
-	options     StrictGinServerOptions
+	handlers StrictServerInterface
+	fail     func(c *gin.Context, err error)
 }
 
-// GetPinCertificate operation middleware
-func (sh *strictHandler) GetPinCertificate(ctx *gin.Context, params GetPinCertificateParams) {
+// GetPinCertificate binds a request, has it handled and writes the reply.
+func (sh *strictHandler) GetPinCertificate(c *gin.Context, params GetPinCertificateParams) {
 	var request GetPinCertificateRequestObject
-
 	request.Params = params
-
-	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
-		return sh.ssi.GetPinCertificate(ctx, request.(GetPinCertificateRequestObject))
+	response, err := sh.handlers.GetPinCertificate(c.Request.Context(), request)
+	if err == nil {
+		err = response.VisitGetPinCertificateResponse(c.Writer)
 	}
-	for _, middleware := range sh.middlewares {
-		handler = middleware(handler, "GetPinCertificate")
-	}
-
-	response, err := handler(ctx, request)
-
 	if err != nil {
-		sh.options.HandlerErrorFunc(ctx, err)
-	} else if validResponse, ok := response.(GetPinCertificateResponseObject); ok {
-		if err := validResponse.VisitGetPinCertificateResponse(ctx.Writer); err != nil {
-			sh.options.ResponseErrorHandlerFunc(ctx, err)
-		}
-	} else if response != nil {
-		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
+		sh.fail(c, err)
 	}
 }
 
-// ChangeCardPinV1 operation middleware
-func (sh *strictHandler) ChangeCardPinV1(ctx *gin.Context) {
+// ChangeCardPinV1 binds a request, has it handled and writes the reply.
+func (sh *strictHandler) ChangeCardPinV1(c *gin.Context) {
 	var request ChangeCardPinV1RequestObject
 
-	var body ChangeCardPinV1JSONRequestBody
-	var err error
-	// A request validator built on kin-openapi's openapi3filter with
-	// KeepValidatedValue leaves the value it validated on the body. Bind
-	// that value, matching member names exactly, so the handler receives
-	// what was validated instead of a second, case-insensitive decode.
-	if vb, ok := ctx.Request.Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
-		err = ctx.ShouldBindJSON(&body)
-	} else if binding.Validator != nil {
-		// ShouldBindJSON runs the struct validator after decoding; keep that.
-		err = binding.Validator.ValidateStruct(&body)
-	}
-	if err != nil {
-		sh.options.RequestErrorHandlerFunc(ctx, err)
+	if checked, ok := c.Request.Body.(interface{ ValidatedValue() any }); ok {
+		var body ChangeCardPinV1JSONRequestBody
+		if err := runtime.BindJSONValue(checked.ValidatedValue(), &body); err != nil {
+			sh.fail(c, unbound(err))
+			return
+		}
+		request.Body = &body
+	} else {
+		sh.fail(c, unbound(errors.New("nobody has checked the body")))
 		return
 	}
-	request.Body = &body
 
-	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
-		return sh.ssi.ChangeCardPinV1(ctx, request.(ChangeCardPinV1RequestObject))
+	response, err := sh.handlers.ChangeCardPinV1(c.Request.Context(), request)
+	if err == nil {
+		err = response.VisitChangeCardPinV1Response(c.Writer)
 	}
-	for _, middleware := range sh.middlewares {
-		handler = middleware(handler, "ChangeCardPinV1")
-	}
-
-	response, err := handler(ctx, request)
-
 	if err != nil {
-		sh.options.HandlerErrorFunc(ctx, err)
-	} else if validResponse, ok := response.(ChangeCardPinV1ResponseObject); ok {
-		if err := validResponse.VisitChangeCardPinV1Response(ctx.Writer); err != nil {
-			sh.options.ResponseErrorHandlerFunc(ctx, err)
-		}
-	} else if response != nil {
-		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
+		sh.fail(c, err)
 	}
 }
 
-// ChangeCardPinV2 operation middleware
-func (sh *strictHandler) ChangeCardPinV2(ctx *gin.Context) {
+// ChangeCardPinV2 binds a request, has it handled and writes the reply.
+func (sh *strictHandler) ChangeCardPinV2(c *gin.Context) {
 	var request ChangeCardPinV2RequestObject
 
-	var body ChangeCardPinV2JSONRequestBody
-	var err error
-	// A request validator built on kin-openapi's openapi3filter with
-	// KeepValidatedValue leaves the value it validated on the body. Bind
-	// that value, matching member names exactly, so the handler receives
-	// what was validated instead of a second, case-insensitive decode.
-	if vb, ok := ctx.Request.Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
-		err = ctx.ShouldBindJSON(&body)
-	} else if binding.Validator != nil {
-		// ShouldBindJSON runs the struct validator after decoding; keep that.
-		err = binding.Validator.ValidateStruct(&body)
-	}
-	if err != nil {
-		sh.options.RequestErrorHandlerFunc(ctx, err)
-		return
-	}
-	request.Body = &body
-
-	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
-		return sh.ssi.ChangeCardPinV2(ctx, request.(ChangeCardPinV2RequestObject))
-	}
-	for _, middleware := range sh.middlewares {
-		handler = middleware(handler, "ChangeCardPinV2")
-	}
-
-	response, err := handler(ctx, request)
-
-	if err != nil {
-		sh.options.HandlerErrorFunc(ctx, err)
-	} else if validResponse, ok := response.(ChangeCardPinV2ResponseObject); ok {
-		if err := validResponse.VisitChangeCardPinV2Response(ctx.Writer); err != nil {
-			sh.options.ResponseErrorHandlerFunc(ctx, err)
+	if checked, ok := c.Request.Body.(interface{ ValidatedValue() any }); ok {
+		var body ChangeCardPinV2JSONRequestBody
+		if err := runtime.BindJSONValue(checked.ValidatedValue(), &body); err != nil {
+			sh.fail(c, unbound(err))
+			return
 		}
-	} else if response != nil {
-		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
-	}
-}
-
-// Base64 encoded, compressed with deflate, json marshaled OpenAPI spec.
-// Stored as a slice of fixed-width chunks rather than one concatenated
-// const string: with thousands of chunks the chained `+` fold is several
-// times slower for the Go compiler than parsing a slice literal.
-var swaggerSpec = []string{
-	"7H0Jd9pItv9XqafJnEC3JGsDBDk57y8EmvZLx/EYp5cJmbiMCqO2KDEqYZv28N3/pxYJSQgviZO2HZFz",
-	"YpBKpVp+dbe6de+1NInmiwgjnBCpdy3FiCwiTBD74UY4QTg5jqKfYXyG6KUJv0S/wsUiDCYwCSK89weJ",
-	"ML2GruB8EfKnTyN/pSRRpITpw2Q5n8N4JfWk48sIzNEZPF0liEiydAHDJStysD+KL45EI/IN+jSBsf9p",
-	"EeBPkxnEvD50NUEL+v5PPkpgEJJSsz5hOEdSTzrYP97vu+8kWfJhgj4lAbtqaEZb0XRFbx3r7Z6m9TRN",
-	"1TTtR83qaZokSyiOo/jTJPJpYUs3s0s+IpM4YC+WeukggeMoAnyYZIkkMFkSqSd5kiwlMcQETliDYjT9",
-	"FPhSDy/DcC1LMwR9FLPBgvic3ZEkWQowSSCeoOzCnJx9mi7xRLzyaHj4yXWOBp8O9w8+uT85B/8YikL5",
-	"B5LVAvFfJJ58yg0Lv5jQtiYV14M5IgmcL+4wREkMJ+cBTt+7Xq/XsnSlxOg/S0SSFASj4E8k9QyNfViB",
-	"iyiESRAiqfdB2itM+d6u+d7jY7W3aZ5850e3cLK3wcFH2mQymaE5pO19EaOp1JP+trdZFnv8LtlzYewf",
-	"BthllWYYZX0uQuJ4hgDtOAgIYOCPQTKDGCQzBAiKL1AMYgR9okp0MKI4OAvoY2E0gaG0liUvik8D30f4",
-	"niuOTKIFUuYBIQE+Ky44ByTROcLgMkhm0TLhTaHFn8Ti03Ytvs1I1Ytus+jgMplFcfBn+gIcKXyuv5fF",
-	"x7HuR4gAHCVgBi/QBvFgGtH1GBAQLVDMxkgF2ZK9hPwZukDp+uQ9Z+D+9ddfFWeZzBBO6OSxVbD97j6C",
-	"MYrBZAbDEOEzBBpHngvanZYmA7NJq6QzFcTIl3pJvET5ARDoIUlMF7CY2G36sI8TFGMYjhgtGdJ1cV9K",
-	"wZ5UpnAZJiVCgUEgqgf89hMgEN1udweBGK1IguaA3boLjZB0w7Ra/lTaQSgO9t0yraBk5b7Ugr2lSDKO",
-	"j5yDkeMe7787qKQe+78c7SIgh+7b0RcRkazTKeTShUEokeBTKhbgL7okl64Y0scSARK4klIkPULCIxfW",
-	"gDJBcRJMs2Vdr4fvgmcWcX6GEsphckh4grh+eIbqcNyDaJoTYHeJrm9RMov8gyhxwjC6pDzuXnxpzh5X",
-	"LuOoLMAOhj8Pj4dPQ1pt7Vh8fHDAQZSAdHhqsXWzugROjrO2cDTkJz+Gl/3IX7EKvhNZdgGTGUBXAUmI",
-	"zNQ3ECUzFAM+OKQkozJcVQum4gGqinL9j9U8g+RBZNKDKPGiJb7vgs/xXQVHuMx8wSQMEE4ytRVicDRy",
-	"wDla0YYDHIE8434SxMHaQRwoVeAjWLPle7Llsr7LFoiyiKOzGM6/F0IRIxAw1XUW4DPAlnhA2Brfxaup",
-	"+hhM0HsML2AQwtPwvhZeHybwFBKknG2tXEpw0tu0XaxErUnWmuRnapIplh6lJllYB7tVyXpN1GzriWH7",
-	"64i0Yg9kArGwtE5mIEhItjhUcByvGBc7gwEGMxQudu6VvMcp97+3snnKLLUKulpwybdqv4QJy1TUTEs9",
-	"CRlT37FeC4NVq567Jch0th8jtxGwncNwGsXzMnCpGgEFeJnFJiBivdXQ/S6gu8HFYwZv1R71QQT4bQ7f",
-	"Gq/fyeY0/j4knxK8ZRDFAIJsucqpiEGvx+giOqdfMXoae9MkOA3ZdSqRkeViEcUJ8t8iP4Dcnns/qyAv",
-	"qiA8ifwAnylTGJIt26DwvFKGopQMLmfBZAZwtNnZBwk8fyoeZq2dpCQbUMBGFLAhrYnKhqjkVkIZFVJP",
-	"OvszWEjrx8gOU6DTQVQSdLXljMFt/WmfxLzXWP5+tsEoKPYWIQxwYfvrei19b56UlPOVGQdjogEBjFEg",
-	"v9pIkDWLIZ4O4C86w77vB7QmGB7GlGEkAeU+jNWU20EbDCD2weH+ATNFLHJPXEtsmBj7Xn3yBfe9rf9D",
-	"VnxAS1NCQGvAy/kpx3bx7XobJBHQu8APzoKEvX8Or35G+CyZST29K0vzAGc/27K0gEmCYvrovz9oSvfj",
-	"Dy8o8goMnA5UCE9RKPUKL6fXCcIkSIILxKWAtHmEYpSusU07b+vkSDxywJ9YyxLCk3i1SJD/CaNLCq3b",
-	"qhmmDxygy8MAF+uIQv9edbwL/WIdFMrnaMVW453qCCL8Bq32/Yo6EiHo3LkWtsSL9aRb3nethbsUMIxv",
-	"RLcPpRndgmfVEFZNTVXTPmZIik7/QJOkgCS6VmmP2CIzHuUiC3wqI08DFItJ36Y4lALHcJIAPoKUxqAr",
-	"4QMW+KXlZxrF5Vdcff8ej680TRmPr3RvPL7qeHdai8U2VrQ8hVqx7b/OYAKyUoRt8tMnVTaRyzlFhvvu",
-	"4PjIcY8/Hbx/2x8eSbI0/G1/QGc11ydD+6p9SgTua6ryBKlKeR4rl9U3pzm7lNESEdhaMr///vZtaUFb",
-	"BexbBew3GDu9NtYN7YOudD/+V/+gKcbHZvN/77AC8qMhmpYTgpj8d2/BhJIrhC9QGC0QiKbgAsWEqr36",
-	"Nv0UIl4mZ94EBeEasGlVGQqFyramZ1fvjAfqnfGgvTPu2bubsLYt1X5Zj9EFilcgRotwtbPPmxfdqdOZ",
-	"tF3ZZ3F315SWSO82+7yMUikVvIXYh0kUr8Alc09hPmfcKYfK7NMQnp0hH7g/vhIFggSw3Qqc0K/zJUnA",
-	"Kcq42Muy4FtkvMbnib1l9sM3cvlsZeLvF0+pUO9eEsCVL5nJObPoknZ0CmOuuhRnt1pfD8N3U6n34RZK",
-	"nj46EE+uP5Zb9VN0yUZWtGzTCIptpmEbBW37bi9Oh+gn/tz2a6sHA01mUentehmfoilyxbhUgpVN2b3p",
-	"KW84mx2mdwqnZ9Hk7UlizOeWlSc0zsJw3jyI7GXpGO4aB/bqGzmjaPWWMWgzPMZjGR7jcQ1PWTysVBMO",
-	"9w/AaRhNztNhoBcy71paKyVnScTOn5WVds2wbpKxNaXrKB5UprcRsSoBqkqDLwurn9ujGSQqaNDCnAXC",
-	"8CUBuZoIfTQKuSKH0SWAMQLkEi4WyFebX30QNpLlDYOQSduVg3COVps+U1WUdSF7BVhin59/uLPC5Cj/",
-	"gsqfmtJVPyl37EpOg6jkSNsSf3VfAuzTCTlHKxWc/OvwzQmFJMQrQFbzOUriYML2mHIK4vFgOJJkyWH/",
-	"H40cSZb+dfjm6yqIVSrPdrerHYC2tJatgUhZ3fZcquDEGf3+9u3w+Gjf/TQ8cNnwXKaTPxq8YeKIz46M",
-	"0qIHvNQrIaokkLlZ4DAv4nCX9Zf0ySQJ8BkBBK4AifKDnFUlyVKhAXTkixe+1cALVYuOaFl6uCeP2CVZ",
-	"FFnD9s5DFYBzpWQA0yFNyRMf6oq1uN3jTKwobGtsW1AQFo1fhHzDdQ59JIP90TtgtzWdn8CYB2EYEDSJ",
-	"sE8YoYumU4LKDTG1bZH02lorqQ6ZfTlOv/S2vnxQP/Kv5vrDj8rHrfvV05uT4PL7MuXeaprGkE2Wkwki",
-	"ZFsP3mq9efMLrXXlrk+lnYrNX+QjMEcQb9m0tZsmsbXe7BeV6x7leyQDj/2cwiBcxgUyR6mbl5MPtt9i",
-	"rqs3oq5vFGlz+zsVuMTLUDjac4K28+XtslyztVzyOM6GozDfVXNR2aUq+bnku3p/lSfnBl1hyy1WXXz6",
-	"N7WldWUwGB6BAINTSFDbKo2lrXeNHTz2x72PP76+1uSqtbFl0Cp6524NQlHUvN8Y/DqLACTnhKt6FIWU",
-	"r6iAG2kJSHkbmMMVVXNDNE1AtKwSotONzirk0ZtcXKEvu9GU9aXMIm3HurTdWtWstMDOpulbjKy8Nr6o",
-	"rfkGVgpQxf3hchec8BKuCDga/rO8a5ynIRW3S+y69bDsutDo9Wb/utz89zj4zxKBwC8paDI4R4uEgdGw",
-	"wCxaxlvTYjx4gzliNtvrO8Y6d2qlII7mDrN8/NpNTTcmtnb/K3eJZhBjFG4QLlO2MwOQgP1fjm6F+xc1",
-	"ttzAdbVzwi0SFW018jfNPnTfjr5uuysauS74T9wgkHFpMhXJeuBkMNh7+3bv999//x389FPv7dveaHRC",
-	"OUbOzkgZcjBH4M8II+YrUJTjdoptO7ucbQDslb5Ya7BbivvvZ8l+jUz40+Xuuvm/jX/9t1IGbDZvGfRs",
-	"eNcl/5PyaLvRHBFwCifnFA7bkkIZHK2HBUeuaRU0u8S7BWnJUZYSUd9expWLJA8/OeNxNxqOhI2JCQgF",
-	"e+dDGIY3ttA7SgEON5lvs/6dwqV9GwcXVcoAnjJrfGaev4RVfPzOUm337oz38GbGe3gHxnujZL+LdVaP",
-	"JuU1N+qUN7C3+1do3IUF7ahXu0U9uwub+IyqW3cm489Ar27fRkfvs35aN7yo8xcTvc0h8S/Znya8Ci5t",
-	"UOFzm7jtMsXf5gySbvKUx2lXfTeS9cKu73bXjcfYdeMrd/2zdzxFz1+SXZvXN7kq397xndvYO6vdBjeL",
-	"ATZZxkGyGtHKebsiuExmxvaafufQ62lAkkmMmMMLDMkrRtj4ibuAAAhIcIaRD/7v12MZXKA4mAbIp/LU",
-	"kefaHaOVacPTMLrk1hBWp7upMgvmyb4tAkx66eCInTthzMY+OwzCjWk5YwYlULRB72M6u3u8T3v8WBXt",
-	"dzoSvK/M8TbA06hCIuRvS/eCoimAbB9IpoL2AUouo/gciHiEHB0vCYgucebEIIPogsU/ReCChZGibWYD",
-	"Fq/AJFrSR4UKFYZjnLreEUBmMEbqGI/xDz84+TND6g8/AIecg5PDd6NjUOjbCVNtYeGcDecsq2gZp3MX",
-	"8M0pgiYxSkCjMLFjnJvZpiiHfUa7aT3cH2MCw1A0bbP9QNv1LrfxxfbOYniBQqYSjt6BbqttKfpml41s",
-	"xobtrXEXBDa0M3QFfTQJ5jBUwXvso3iMT4pbFT3a2TlMgMa3pAAEx4PhiOk67B3naCUD+oNv6QUYDN0+",
-	"mEeU7+pt4abxKq3FSmvBwMnVMsasGtPI3DpYa/K7IT1hi0cw3jQp20ZEwdksASzQs5zbRWOjeTRywOEb",
-	"d/Q3HVzoagskEavqHK3GODXxb1ANYAJOhAMgIy5kbyTW794v+l7RYnkig+SSk14wh3glms/0mhmio7AM",
-	"l4Qd7WZtY8esxjidOHp9SjGTRIAEV1nnT7b2504AhnPhbMm22X4VsYqYykmvToOYJMUti5eElhUnc8kY",
-	"swVAlrSBJ1t7MicUUjIIpkKoOKnYLjvpgRM6+ycyOHH4n6ORc8J0Xr7vx1ZGfuNvjCPMF5gnJk0GdDmn",
-	"k8OCvUHsn0ZXLwmH1jlagZM/F+cKDhRx64SfT0sjMuntdKrf6OCNIYMl4cSP/QRvdBUcs0ke4zSQ01mU",
-	"uqoyBDHgsGYBAFgB8XH1gebZXt/qtux2Rxv0HUtz+rpndlrG0NMG/IFD5yB9oMs+mvjoliiwnxXoaLq2",
-	"uTgNUOgDoFn0spd9AB0X2rzUGXgqwCCnVFEGXopchP1NM9IKNU3Lt4Nf4U/rBojp+phHJEkRmm69OweF",
-	"aM0hJInMwiRMZmhyzkvzl/GBYx/aervbThs/BOxZupZ/e3fEvyczSkxoYb5G2aff8ToDr2VpHatl2J0O",
-	"ENQgW44ZSqybUOJUg0SBiJz0KubU6HeGektvG7YzHBhO2+l7Hb1l21rX9SzPdB9oTi02p072aWu213Y6",
-	"jtVvDz2n3wG0V7fMsZPO8Tzw/RDJgrDFEPvRnIOev5cgGCKfNUZvu2bLcB3DHjidTt81Opapt9uabXbM",
-	"gdd1QMZYeUNLY14CklXuvFb8gMougBARAnRDTlElA20Lrn9EARZtbnktx+230jYP2pVtvh1RrqkZ9rBr",
-	"D/TusK/ZjtfWTcfpOh2t1W4PaWsLveWxPgRPjeMoJozPZ3Y/RiGp3sieIkkU+dyVgVyiGPnAoEuKIfKE",
-	"74WdgJMRo5zgZLMndgJONE0TZNHjt227C6J4jHWtpbIfAWHd41ULugmW+BxTuYYLP1AczOMuvbS21I8w",
-	"Y+Ibt0XAGyQDCFhgS+YewzAFx5iPGOtdFq86WiDMxYgIJHGACNscUsujcRojeC5IZ3piISDAykZC13R2",
-	"cEizMqmL8ioQTSnHQRxXKviVnZqlXWakOFom8sadIUbcg4cKPjDkrD6MLmkj2LCyPVxZKOusErapu+F7",
-	"HLzcLDvGTLHNAlP40WQ5RzhRgXAsY4WFkwazg1HWMYWxYNsrdke0CvvgEoWhkh6fZjNyGRC0KYnmi2Q1",
-	"xlyxJkJi2/fRfBElCE9WHGInXKtmvh9b+yM9QeHmGxM0Q6rMljwrSr/I4AwlJGfioDM0xhSwJIli5AuP",
-	"Tx60kJs4AJpO0SR5laEpfQFfGNzFRNfafOKnSwJD0LDtrgx0rdVkrrKsahAG54jqHXzT+9UYw9uB0tiA",
-	"owlCBC8QYcwlG4xpjFLxOyfV0hHLO39lU8h8vPg7yt5gJ1vuWem6LPuunbziKOESFZ1Bxh1FMwboIuDx",
-	"lbZacRbQ9m+kS6YdGRqYzCDtLYpJejicC1kw5/8kJFUcrl6BFPUrHjN+uRhjOkayZlgq2KdaCTuk/pKA",
-	"E2E0OaE9pBLi5lXpeDNmfolBAk8pv+Dvn0WhnyJxxLkjR2Eu0iV7ksqHHDRc41LByT+Gx2BPsNS9aXCV",
-	"LGNETkAYkISAeRSLdSgUo7RgjAhKTsBiSftNdSwuYMyZnZ9Lb+kkviRi0YrD+FyfpdoOEBLqZIKQnwYi",
-	"pZPNR09IBPA0ukCpiC2oXCbK8Q5+CnzBqTHXHgOchKmcUCgo9LPKggq/KZgOn4lUAgAH+0Ju+HNRuA6K",
-	"QsmmzAxdgftJmfQpiEhW+7a4UyyXvuFu8k5MoFAueO0xgVvtXkAM8p9qwUjwp+xj6rqRSimCX4mPpot6",
-	"g2K9G3kqJR3c9R8A9yB9Wfqu/FgDMPxtc58ZHJOQHS+vMhrIgB3+29g2JFkShz2knqSrmqpJa1mijBEu",
-	"AqknmaqmmhKzA8+YkeSueiEte4aS6r3RxfI0DCYbD9Ccpl70AU0iQaRzarBMgQ8LCquwBJ2uMiknSAgK",
-	"p5SWgIBwLsx4C0xypgUZLHEShJuHuBENTpCvsrHMwlvs+1JP+sdWpDk6LjGco4TFRPiww8tVLhy7oIIH",
-	"p94i3LdwC90RrPd0pZyj1XaAw40uIPS7TbwCqYhjOqHnaKUEPs8StRXy29BzRHVnNQoHWVpbRtfL0ULo",
-	"QGZhhNOZXsA4F9BfKi7jtEoh+m0FK2Lb5hU9jPgpWGZTk3rSf5YopmVEeIUqB9/NqfkH8yle3+xUvP4o",
-	"F3N9GZr2+aGbK+JcChSdo9XLQviVwlPS2/19t/uH6zp++8y53O87Z/vvf3Nev64IblDw1VrLt4Lx3TRb",
-	"P3Tk/a/QiDvHOygtzx2BDgoec2tZsu49JZ+znB5vFBFdM3ZEEdnHFzAMfKFbhGyF9EDlyvq+w4o8snA3",
-	"NxLojUT+dMO76zvDuxchyzpSI/ZpIHYX/08N2Kk1I/BriNYQfU65BDIRV8gj+q6XZKLkXiHuJXvIvP2h",
-	"TRpH9oR1+xNZuhH2QOv2B7YSE61lqcUFrJsfrEq2x569Q78qMizkvQ6Yapb6G3wo7PN/pAL6htr8AyVb",
-	"u6Fin2ijZiXwjEUef4NWhAcbr4iEVdSTjzeLl6rKBYww14OIVKjKR1wZLZh5UvtWemqfGe5kqvpCthvO",
-	"dkMht6yTBC2YWchlxnRhpKColrft6GxnPLWgc2s4Mzbz1zK9PNsEgGFwjnqA2UiZhSpNh5FEY5wgZsZC",
-	"cwCp2qeCdzikrSuYSqcB9rnljr2XRY8EECTxKrXFsY5lr+eGRxiGoGBVq9DS3a3cB+LFfXFG+j6RyyE+",
-	"38WWROKPbJ+Zlq3gS1mgjBv8j9LT29uRlyRT1w2pFLZMKtugpF0hfiQeNnc7aI9kt1xrYFuG3nLdgae7",
-	"lWFjelJ5u1KqDL1T1ucrY+KUzl/uYFtO/67ZOv75V2fr0BStpRj6sd7q6WZPt1W7Zd4hW8dalpipS8FR",
-	"oszQVRFXP6OEm7bRKsI+8J4son57LIi6e/6XZ4GoaKokM6QIv5siuI5GTg+QWRQn+UzZadHnRru6bt9w",
-	"teGg2+roluu6nt2yvaHtGUPD7JiGNbC7naFhtYZG13J0z9UG+rDT6puaYXXbjtbuth3H0EzLtFytP2hp",
-	"Zte2XceyTNeyBi1rYDrtrmFY1sAeai3TMFtGx9MM3XW7WtfxLN2wzL5ndry2O3AdXTcNfWh0W33b6vbb",
-	"pmVqA7PT0Ye25pkdo9vv2JbjdYdGy3CMftv2TMfVu61Wq9M1HMd2vIFpdrtuq2sNjK7eMfu2YXbaRmfQ",
-	"N3SjO+wOOqY+sLu66Qztttn2BsOOYw2todvVWwOno5nDbscYtFqeZZvawLG7Rsvx+h27ZQ663YHd6ep6",
-	"Vx+07YFmtRzD8dqu67SMtuO4Ldey7G5fH5jdTls3hpZp9du65jotx+r2dc3rDC1z4Hmea7iaZ7kDZ2h1",
-	"jL7t6F6/Y7X7dFxMzXYGHbOtu1rfsTxzaLS7muZ2DE0bdKyhZmhu19OHg7bZbw1abU3vulanY7c0y/GG",
-	"/cHAcDV76BqWpVm63vZcs2O2TU1zOn3HHnjttjXQdNfqen06X3bLsAaaqe+gLCXjeDVl2cQNqKlKNFXE",
-	"xrkCw7MoDpLZvGxTynwb+TZlwU+yYLl/7LTFaVumZ3mmqbdbQ91raUa3bRhts+M5RlezzR205jYnnJrL",
-	"PRweGQMrAtCLlnGCUMGdV7hlPXORvAbWQwCLTpUSCh08T9foNaahvso8CAPCVdO/BFit1mcByxxYlm64",
-	"HcNyB+3BDmDZbdd0utaw3fKsgd0Z1tB6MGjxOVLm7HhSxSbuxi2IF8mc6GMEYuTD9MzZtwCc1el2rPZv",
-	"7NM2O+YzMi58d4CrYpXBlHHKv5I71pB6gpDKqQFpxudyDnEYM+fk1M02LfZkJLDhYNDy2m194GmO4Tmt",
-	"HSAzvI6tubZpdzzPMw23xs9d8HOjdxct8VfgRLftz8CJpXW71qBj921D79r2cAdOTM3wjI6tOy1bc9v6",
-	"oCZGDwImNvM3S1HRJRYe5GJ/KkaZQii2l1JnZradFCN0s89WvYtTA3EHEBWISNkaUXXQtzaD3dEMxga0",
-	"Bt/dwCf8f7fdcg+ibZeiXsHx/EkB8kEoXY2jnTg6RyvldKWkoZVuxpEMTplzPy29hSnOUWECkuokit87",
-	"xRMY4HG/a3DeBZxpgDqFH1tVeLSnIk5/zR3hF6dbebSTGGUhYP86ND494e1J4aiEl5jASolMK54sy3n1",
-	"ge0oKE+HdHUty9TtQWvgto3u0HaGtmEMbNtxPNdpDwzbNQZuy3L7Hc+wO4N23xi0O06nret2v9tt2bru",
-	"uro7dE3bNBzHs9xhu9Np655h9W29rbd1b9AfOGZLMztu39M9x3Esq982BpbnmS2vb/Zbfd12LGfQHxie",
-	"a7U7w4497HvuwB503b7ZHva1br/b0Vy7r3nDdstp6253MLS7nub22x1jaHdNx+t2NavfGQyG3rDT1/pO",
-	"2+14Q6tleJbXbXueYw48r991+tawM3DcrjnQXNMZdLvu0Gz3W/bA1Tp9q+MOLc/RWrZu24Y57Bi23e23",
-	"Padtmh27bzra0NbMtt3RdMswB0Pb8izN0lu2NbRdt2vY7U6n5baNtta3unZba/WNgeEOu3bfbbUHdnfY",
-	"0Wzdshy77bWMVsvSW5bTdq2Bpbutbsv0NG3QGbRNzWz3Dct0292h7Q3MTr/jeQPTtWyvM2x1XVvXDNto",
-	"d1u6o+ktp9OxO5o90JyBqRvm0HS7Q7erDSzDNPS22R0Ona5uakNLaxt9zzNMvdu13a6utQ2t33VdS6/9",
-	"X2r/l9r/5SvKH3TIhIS7+wSm4CQyIAGPx44AH04QEJDPQ1JzlZqr1Fyl5irPgavUDKPAMCqZhAMmaXDP",
-	"XGiXepOh3mS4A6L4FCsswFYZVvMs76uI/UV4IK6Hh1YNq+cJq3mEk5mim1tSbfFgKiv2VQiWWSPreSKL",
-	"BWAsEaxiLEcKgs0hpDTn6cOjzDB1rUbZM0MZ77gyDwgJyjg7iESOF8CDndeS1t0hxUf3HK3y7n7zLN9r",
-	"fjFnpvNpFINybtXvcsDvZFmr13AeZbRVCkNZWbildzbpobPoYmkEvWhaL+ttlNX7y/dG4C631FsDDn0/",
-	"YONxFmsw3QymOWJHLirx5AB+N5fjP40PnQUjp499IcyGB+7R74fHw8Gng+GvdBCr8VDbjr4XRNIhUWAY",
-	"QKJE0+n23tVo8Ia8ZIw1DStUjGmTZdb3I4ZR6M+DpN7Cqrew6i2segvre3WMqNlLgb1UaW+ppW9rAGud",
-	"bTe0Dt4dDL9vQJEzJe3LTbAqJWKtEfVtReH+z+/cN08LVYFfbSrO76HOcpmRWD4W7mRe4+svV7UeLabS",
-	"SSlCSiSG4xlSs1zTNYoegcLOpvGRgypGS1J1vJn3IR9fQSDn+YFr2OkPh91Op2VZLcvs1tagB4RXdc6S",
-	"41nAA6jVp+AfJ6zaHbur6Yb5qOG1czcvJ7g/rVOh35/9enjwz/f7R7//1XDC6FLh4R6XmGWjOw0rsl+l",
-	"0eHTmHwiuTAPgw8mEOOIB8lH8AnZHkrphrV60+QbA28R4B18csiSEvBAMj2xWZLu5CHsEwATQIKrp4M1",
-	"o9v29L7Vclqtvu2WzirXWPu6WItC/xYidxBtcmNmebxZ+uTnF7tjN9mrMfZlGKP0rMIht8RBWYkeT8JC",
-	"f59FGNW6ZQ2y+4JMYTl0V1U2jO307iLzzyZXexKvatDVoLsD6CjgGGMsI+0gEvmrQjRNHkng7s7nBL3t",
-	"tzXP63eGA9dpty3b2AUv2xgOzY430PuDltNyang9BLzuRcXOUMKztJEkipHP0oivWKRJDiCSZkirTR81",
-	"+O4CPgKVBfT9AJ9VSW4skROOWC57DGhB5NduebVb3pN2y9Pqz/f8Mep4RV/KNVIafNPp21Le129xAvdL",
-	"+YhRSyiPD2v8JUruJQrtZBF09IpwhCkFq6jl4OeIMt6Ah8NYWpGCI4VPcx5dpgY8dBovYbyq4fS9EC1T",
-	"29OMPQorkALq7jDKHWqfRvFWApusIAgwgCCZBbHPUlvW8Ppe4PUWroChA4qve8EqmSEl2d6/K2GKylms",
-	"1EvCcCWnF0WqpJeElQd/Psutl0eAOQlHPlL0RxjfWt/TWvcka+KmEviV8cFwFvd849ROSR/i4fu/Uqiw",
-	"GmTPQdhPMXYZw8WCB9ph4TeqdUpRqgJMZBFhgmo01apjRrjWskQmMzRnIfpfxGgq9aS/7U2i+SLCCCdk",
-	"j98ley6M/cMAuwwngi79oksi0CaZxMFCNPAnNpIyM2HIbNclEa4N6XeMLvkeIN740xBVkhksg5gCO4mX",
-	"iG37cMyynE6GpjFgRjgRCSdyI7P3B4lYnAd0xVKNkRTDD5BJOL9u+PeqhYOuJoijzEcJDEJSauEnumYZ",
-	"qo73++47SZbosvpEJ5LPYVvRdEVvHevtnqb1NE3VNC2bQxTHUfxpEvm0sG13s0vFwafTtEe7s0/Ikkot",
-	"JIHJkkg9yeNAwITnr/0Uo2kJD1+6CA7/6kVw4wDuXgSydKVEcXDGiAwJTkO+M3ilXEQhTAIqRX6Q9gpY",
-	"2NsFhD0+hHublsl3fnQLQHsbgHz8Gok/a1x/n7iON2IlXCazKA7+TBtQRNb6sa6Cz0lfWqO9puKPAb9/",
-	"RcbUR4d9LXepiP3RcjJBhORBP6pBfwPoHye+vywRa43XGq/fGK8Pnru1xnCN4W+M4W+XN7YG93cgRYfR",
-	"hKVpfbR4/4qpaJ8nwCla75do9jED+ZFT46+V+LamvbVg8e2h/BVzbtaAroWJvw7jD58jqbY015bmRwDs",
-	"bxK1p8Z6jfVHgvWvESjo0cFb11o74H0gvGpi9AeaUN3idAUWURhMVjXUn4+08tBRimr6XdPvRwLrBw2M",
-	"VOO6xvVjw/XXiMVU4/zZ4xxOE9rxD5lvs9Qr0UtZihYoThvAp104bP+iS+uPT2W1PGAQqXpd1PT/ESD6",
-	"m8Wtqm3o3xcDSN1I70X6H61W+zARtmqaX9P8RwDmrxX4p4Z3De9HAO9vH2mhlm1uD5hQO708EMA/90S0",
-	"AGnFgejjjbYqpDbQ4OgAo6YMopiJNuklr6lSRFj3PuxMkbPrYFxSSiVOyz6N3S5rx0LbxxcwDHwRTIN1",
-	"pJceinoIfuP06/2ux8Bt+F4XjhJlhq6KsP4ZJQmKCThFqwj7wHsagDbvBOgpcxXtge1wGbUs9QyxLSSp",
-	"eeQvwyWpUH7JLIqTvJ6QFn0SmDfuhPkQ4bNkVmP+O8B8LooFDM+iOEhmW3Espul50bwnAwTHg6dzavTz",
-	"kZ9GPaqR/8yQzwh5+VjIkqd7naEr6KNJMM8O+9cgr0H+tEAe+Ssm0aQaalEL/b/Ru4NeuosFJhCDUwTQ",
-	"ZBY9DXv+faV3FkvvDui+4Vjelgno3safIpwrMbwLwF8E3ptQm4tAFMPLPgs5KF2PC1Evx1LvUQYgyiAe",
-	"nf6BJslWnE8Yx3BVo/l7R/OHj483fBbfdFLmkJzfEomIF8lCD8UIxMjn8/0cIZ4PbVpLJc8nXkAO9FUC",
-	"eDBl8vfzlblrXD/no6tV8cbLKV5AQHYGGX+E8NZ3wPttqVfzgJAAnwmE58NV1zB/bjCfRziZKbq5JbDE",
-	"iKIbi/CfrNizFU5qiD9LiPOqFUHOtpzf+W0AEwDD8JlScAHPWsF89GA9R6v8Dk6aVKFkB0ljGk2jGBTT",
-	"LTw/x5PtPBQ1bX42tJnCnQ6cwuC+5ei4WiARKnGGGOBZbhYukSQgmj5/uIsYkTXgnxHgd0XYz6LUBQQE",
-	"fk3Ka2Q/JWTPEbMBVoLbAfzuhphnMWL8iJ+9A/Sx73lrp8b5U8E5FckVGAaQKNF0ur3HMxq8IS+ZqCKD",
-	"y1kwmZU8xAlKkgCfEeBHDPnQnwfJ8yb3Qo+pl8FzWwZVcnsa2rFi+muI1xB/OhAnZ0o63DcBvTAtzw/j",
-	"pe7V8H5G8A78art4fo9TGMizrU6RCeB5WsoFvB4PzGuEfzHC0yzJRYCL6ADTKAYQkCR+IrFf7qt+1oB+",
-	"foCujsR7PAv4WYenla7wvv5WNaCfGaB37v/kxOunkirrM0Trx7/DMzz45/v9o99rON8ev4WNg5IbB4XO",
-	"QRHX9IoQO0qOhM9Upq5Ax3NVI783vGfxinCkML+5AtJNDXjoNF7C+Fke2smPaG0VeXaQzrlh0Rm/MQoX",
-	"BMksiDk0aqjXUH8aUBftpypl1TkHnCXx3Bj/6HJAPL3tEzrycD8NMz+vX+Yy+zyR/oQgfhnDxYI7fzPX",
-	"wWoNU5R6puJ3/uB37QL+2DH7dWIkpsHQT2MEz0nBA0sFByJmxCXcRFGE2Ac4YolgEniOsAicqO9qVdpb",
-	"svcew2Uyi+LgT+Tzh8zbH/Ki+DTwfYT5E63bn3jLttsPosQJw+gyfVX3noEdhUE1RktSdVqbwxZEUyAk",
-	"wXQgnwapaO8gFYMlfx96fMbUOlz8M6Q+YhlR+kLXGTd+FRcUuAwoEQKGBWbRMiYsdmuQEDANYpJkpWaQ",
-	"O4si7COf0yT9DuTF5RThOIp+pjDhz7XuQsvIcrGI4gT5b5EfwGOKyLUstXgE2Zsf3scJijEMRyi+QPGQ",
-	"rkP+7B0aTJ8JJug9hhcwCFkQaDY3aLKMAyqof7iWIkpnDQqbRYBJT9CYjxRoGyrGJwhAdsLxJQGH+wcy",
-	"OF3xWOjZqfUEnhFaEZ1VWkRiYKV0ZJTSyg/XUghPUUihvYwpdEOIz6SeNJohdm6ORMt4QtfD38ApJDMZ",
-	"0GIyeLdAeDT6GZhjTFACFLSMwCJYoCkMQnqJjs3rF9eH+we/OO9/Pv70/ujnnjJLkkVvb083Oqqmaqre",
-	"szVbW4/xOVq9dvWB5tle3+q27HZHG/QdS3P6umd2WsbQ0wZjPMZJdI7w6xcN2gSgkBFQFPo+oCwBRsll",
-	"FJ8HOAkVArF/Gl31Kq4pBE1i2l4fnMUQJ4wYveYunJ8mMfIRTgIYEjAejzEAY+kF78oen5U91oKxBP4L",
-	"KOBfkj31h7EEWQDrT+JebyyNx40P/x5LH38Yj5tjSf1hbzzW9142aRf+Buii5fH5DvcPwKHDohxDDPZH",
-	"70C31bYUPY3jp/E4fj1WkEt/v707Yo+wX3KWqxBlMf7UMc5e0GiCa9oLRpREBXAyiZY4ea1pmvbi2ugB",
-	"RTd7urGm5RZxgJMpUC5E2Zfa33/7O/Gyz0vw4vpv+pqOij6Wck+8/Lumt397CV40GtrVi2v2dE/r6e01",
-	"+DfQrl6Ilzab4L8URAhPgKLQL3qbzsR/QbRAmJAQsDs+IgryEVDe0Dedo9VYAgqOFtDffnyM13RUWdqX",
-	"bWAolPoop5G/AspPYCw5QoJhxLwH+gjGKAYv0klVfgIvBUlRKEnogbKc8RIoig8TqJwGGMYr8P+ULaDQ",
-	"tSaWOdk73nDcvV/0InUdS2C81DRzwv8fHgzGeDueE7geS4JKlmk+v8tezhmHKM7JMv0xll400qGNqein",
-	"zNAVaDfHkgzGGS/mJXPseHM7ZfC8yNHwn2Uez4uWmDcvvf/L0ViSaftoC7f5OC9FWTmvJON6actZ8nBl",
-	"CX78u3f89+N/iVbnGDkvKHg5vysEF37nYN8dS2uZDxFFgRigXGgPXrDLPpr46BavixVLs04Uymt6rkTu",
-	"eDm/a+q6kev5VvC+tH8bQtDRdA2UGyH6uxXadftxyzbalY+XmrBxZ+V1FI6YFt62OcrDS/65OFdwkBLR",
-	"MZObxphBtgn++19wzSLS0WaxlZhCG9H/jbbxCqCrIAH6K7Ae41LJMT6L0QIoyn+WAUrAy3FO2mXEVNO0",
-	"sfSysFbE/5u3/Q1AEKPpksCQUlND0wAk4BKF4ZiqHhse949ow+HY94y97e2Bf0RAV422nEXbQyFBY7yA",
-	"k3N4hsAcBpgSm2BORQfQGONxMpZOVwkitBv0x4SiV3yl4xjt+bmb/ApdiOklhCeRH+CzPU5Pti7P0NXW",
-	"NUqH0ovTeZJ+DaL0WxidpV8xSvYo083/XsZh+jPK2kaSeBLhi9zPAJ9ld+nSpN8ZB6M0gY0FZy/jhBM+",
-	"0HsNJvOF+i5uRET9B0oQvmiMpbwAMJaaFGOVUsBYopUnPH9X7zWYL0nSoCXVw4gkXhTPG/w9P46lEjOW",
-	"wTIO1V+o3kaux9KGr6fLfYu7c6owTtis8Lsc6ddsiMpCAy0OspJcgthdWkkLrNdN1qcLGAPWVECSeDlJ",
-	"+KiNE4eJDcJHDZzQee2VhYkTWpSyuIQNiCYDWkw9QJcDRFdI3GAjpvYjf9VU+bUGX3WsBtYCPE4YD0yH",
-	"lVXxFsZkBsPGHC4+8CZ8hHhVwYC2CtzAjsplxRhv2NNWZRtmRdeFeoyukkbzQ083Pn5DFsVamdybSdEf",
-	"6kF02WiqHpPYGuzKkeeaptltfi634m1J+VVuxPifb8jA0nGpZGGLAPeZlDmWKP/iFW43pLmTieUqoBxs",
-	"dwVbDXlYRtYUlIerogXac4AuxUqgpOzd6JhWvqFD95D1qHaWIMJrpKuhQSe4WXi3+hO7o44QfV1BWOWd",
-	"EgLrWPqRLW6VU5DdVeSFWV5DWaAtkN18zwdoCpdh4jKapw6ihngBbzAjJ6J4EKm0R04Y5mkRKxZMwf/w",
-	"btOWwAAT1msZfPhILzdOqpn9SbMJrsHe3g1MncIhjM5UDyYwnDbG0t9JD/yd0E7yRoyY4UtmxzSbGRGd",
-	"zhP1kOosIW7w1SSmQegRe3sZKh9UKwNvdPDGkLmZBBL+E7zRVcFOs6WwCLAMFhALrtBMuQMjpfxlKUAF",
-	"y1YPYUzQ+wAnDdq7EVfJGmOJKW98SEKEac1NGbD6BXdXj9ACQYoTjxbSLSUt12zKQG/LoG3xeRT62w2v",
-	"XkD8gT0NcZNqlJvvH4tV0cHIlhi6EixrxOdiLN1qBZAEANkU9V4DLjip/eBsiP0AYtVZLBD2aaPaVgMH",
-	"ocxn5d+pDprxUp+vxuM4WIRoMBy5wWKG4gZkzzfO0UqmM/ehZ39UVbXZbKpDTlIa7N0yR4FYPckyxqA4",
-	"/H//jS16UWi9kZyWJPlwDCBefWwwWzM4lgGKY8BWQhMc87kOpuzi/7wGOAhTiSFDfAPF8QbV4v2sNvaq",
-	"gshLF/+IWe42om/hWl4EPoh8BAytLAILkfcaTGIEE8SHKriQGdOO5u/f7w/AGkzjaA7GLONWjwu7Y+kV",
-	"7fgkwiQRdBO8Bos4onRLRRRCOfkQ/O//7hYPX4n16TygpSSVHQrrryfWB1uH6Y9mL7cSAeAd4i96DfrB",
-	"2T5OGifalfbiehFgle84q0kkcK23m2t+ZwH9IfYbukWJsTeWmuuTJvh3roYX1wuIVRIGE9RQdFMGik7L",
-	"vNq8la6g16C/nE5RrNIhv9OyYYI31SbyVU3YPILXpWltjCVhg6HPsZWAl2HYVAlKnGUSHfK0o40pDAni",
-	"9QkI8grV5YIKEw02PoVRoP0fJTBOGpQmjCUtVQloyzZNVJPo/WKBYhcS1KAvWG9QxMR7RIcdXsIgAVOU",
-	"TGaNkxfXHF7rgnJwIvP54sICE+U4E6cXKeXvAYwuwfujn0cIxpPZIYzhnDSuc8bBHqjWIGSQaQ60SKXa",
-	"kJXhKsGOcpnCANZU1lnTDvO+XoO8NgDW4DVo8F6LUVApD280m5SnFAtneF3nVmDK5neM3J3FmRuHlQv7",
-	"pAeuQcnedpIa3K7zLV2f0Ikviiq9SlEFrHPz9n+jdwcq72MwXTWuua0jr7wI6xj97FBZciXSdhcuAbHF",
-	"0cvRuUYzW51GUy6XTRFTVFXKpVK6s1tjyT9RUl3KtjX+2VZdcopLoWCqwXDoD+hCLfYjp7MUNZZ8IaG6",
-	"ZIpL7uY6953PVWFIc8rLDtVlq3RJh8k0mK2COVVmyxLHP1uqzD0Umep6hEZzL31mq56NRlOlz+x4gCs2",
-	"VWpN5Wyk3/jfMq1J0FWSkQYuQydMGX81xsEUNP6H/lIDPAmXPiKNXXa6ZhMkszi6ZOBim2OUwvD6+Gb0",
-	"ugdeXNPKKFu7WcqnLYtCpIbRWYM+QdtSkG0OV8mMuZ0LuSb7ndu1WgQLwPavwzClA+T1a0M1LdUAXEw5",
-	"i+Fitnr9ukUFDiMTdyKSfV0uA3+MmYBDwcVSr4pb6W+ZLa0/I4xyRsL0heLZ/OvUGfxzDhPVp9R/ESQq",
-	"Z55EzdI7kfQVmYx6QzWLOJgHSXCBSFpR+jRn6/d6VJ1HPsoqGLp92qVMfouY6BbEEVbPmJ5ZNPLdbOPj",
-	"4gvXCmmLZujqbnI/M2RhH003O2iZutTspaZu+s/5+mobew9/ZyoFMg1sLGnXqRbV+21NZb6ex83VurVm",
-	"alabCnypzkR1JaEjNXl1Yn1HdKCFSpJNP9VKwI+pWtKU6cw0mk01e6YhKhHiWHa9LJF9YuPfsJkRKjij",
-	"WpVKJ6KpLqnc1RCDvZG1Uhyri4iwblaKW7R/9Ofrxk6B6GYJqEgbix8fJvD1ln13h3m3mTVejWFA0Kdp",
-	"FH/i9Id3Tpx+f13cMKPLXKX/WQ02IN/aELnp7b2NkSkZUnF02UgpkbpMJk01INF0Y58kCzR5PZYImkTY",
-	"J0IAv8FOWWxVhclyjIU56Btvrd2wvbahEF9gnMxquCs3/xr2SbG3feMSvI8Zctf6ElI7XWAlw2MPTDPL",
-	"43VR7/jwMi/Iv/y4Trdbqz70kdefscGd2z3g3+Tcbi79u17T5R5Md+8d4igBAc5JNT1w45YhI6GUbIDR",
-	"iiRoPrwK+Ijn5Rj2lnUPXG+qXTM2xUxAjc3VZklo+T94ATcii/iVN8LQS0DvyGASzVUczE+XxCc9/kX5",
-	"IyJI+eMy6emaqmugMRUOVVQfamZyR/5JlT6iLpMgVGmhdywH0/skCMmrrPwf8AKqGCXq+6P9iqvMJPxT",
-	"kiy4PfimEmJm71CEGYoPl6dhQKjMcfMT3IOKPfITxH5Y8UAQqf1VgrhlpHSTUcZ95sWYVN1KEL0CQ9Wd",
-	"xRGO3uOgXIyN30/oiu/0VN18CxdVl6nSWLx+pXK2rHL+vuMmpdPqiDHGN2g1WqAJ0+QXdMAmYBJCQoCb",
-	"90ZM1ay9H34AX18EAj/s8dfR1RBMADfybJSgzW85uwex0A4IGKb+innl8ALGmTj1c4TP1AWMCaLfGsxW",
-	"BH4E+zhBZyhWk+gndCUMSxuTW6PZBD/Sd4IfuX1NjbmNW7eAAgrlciJX+vl3+aXMFLc8FTsF9Ff6OFCA",
-	"bjLRs3CJ1/qq2CMu8WbQUaNpo8lf8tOdZN/y/dSGt3lDZsfjgKJS+b7w2G2MpcFwhHy0N3T7ewep7a5Y",
-	"hzDbBThIGqKK4YF79Pvh8ae37wZDmSlzBShy+3haN5Ufc9UJ6bPU48sgmeWseioHJR0C8Xo/8gIMw8Zm",
-	"EaswDKMJFVztprpYJmxSGECaKssZ12hmL2YmQvpFLBABy4so8Lm3AgfLh48Axmfkdhxm2g5nAXRMEb5o",
-	"NOmXd7HYHruX7lOaNFqM4iKjqipGl5tfjXL5jTDOyCJB2G/kqSlGl/1lEPoobrw/2le5SVc4TbDlUBLV",
-	"myX0q5y73rpteKVcXl6yo5PKMg6ZWwryGeMr1Hb4bnTcKFJ4NZpmGz03el9yB4bMvvq6SpfIF+Hqw+sb",
-	"NYty+07pWDWaMsizlE0Lm+Xh5ybY16DEQvlCbqRyEZVHqEbG9eKiL0fzVQrRDAKpEvIWLugi2agiMqBs",
-	"Qy2YHTNDejNHlAyrWdRP5Nv1E/lOZkdQpazImbKyQ0ORd2koMhDslykoTTWJl5gubf84amyYrjoauu8O",
-	"BqN8b7daVVBW5J1OFXKqoZSnUqgr2aAXlBb5nkqLfKPSIldbIXcoLvKXOlXIn2eE3KG6yHdWXeQK1aU8",
-	"6qmDxfYSSiJ6RUx3NitFPUHeTNdObSFXJtUZ5C2dQbgENJvb7eN61udS13toYbtJ701OH+BHToQ+k25n",
-	"7h53J9M5n4/Ppp3MdsyVIU4c1UnqCzKWxuOCyjamStuYq23jsUQH6jZHkHy7Nobn/TBEZzAcJTBBGYdv",
-	"5LU3N/JRo8lmrsfHNt/GfAfWm69CFIiWzGbKvEiqnlqLTfiqo0HrtXwTVIwiVKTetUTVffq3eP7GIeAC",
-	"xYQKLrrMTtmAE7YgAsZEpwGKGUM4YUf+tm4F/gnViBchnCAQTUUBTtNOVKYgMF2BJzA9jZbYH+Mk4icM",
-	"N2dMAAxDdo3AOVLHOH9Yat/Pzqmkx6UMSU5XL0/5eq9DffmUlNFUEd1X9O3zffkWiqQiCxgntKPpoBkV",
-	"R/02KWmrKQw7GZe2u5xZrMfovMQzZxaHmo7DQUp8K0qIA3Huu4PjI8c9/nTw/m1/eJQWTMMcblHxtECJ",
-	"JUk9iR8mLrMHqSfZLdca2Jaht1x34OluoViaW74n9TteZ+C1LK1jtQy709kUy+V46JUofrFQmuGoyEC+",
-	"/JThP//qU4aaorUUQz/WWz3d7Om2arfMO5wyXMvpgULldKWkh3QrY1j2V5s0CtlRrqeB1RqKTw6K6Crw",
-	"t/CHrvgZx+p8NV8Re8Pfbsfe8Lf9QQ24pwU4n9tLysGWOF54+hiynEwQ8klN7GrsPSj2NhO6M1nopsg3",
-	"Q1+NrWeGrerozaZ5c9zmr0nabvvUqPwOULlaoC+KlP/X8l69Rt6TRt4N8b93xP7+i2U95+d9Z1TTuyeL",
-	"ul1JWMlyMmN2wW8Nua741Mz2mYLvAWPNfTd67rDTHw67nU7LslqW2a2B+BBAxOhSWQR4hyIyDM5mCfCD",
-	"syAhPZG5NLUyI+wTABNAgqvniEqj2/b0vtVyWq2+7bKNk5o8fitURqHPUHkZV2Q2QiAKWWQ6EBDASvQA",
-	"ZNFJAwLOIoxqIlkTyQeE4+fGwWRA+8WoCoT5k/AvoSiQ2WZ7ImCdfsfokkMc5/bVVbEVHsRUaEjiJVrL",
-	"WYRZtt1t8GCU99kgf8gNxkcX91bLXSpOwWjJ/Ozy4W5HdbjbG8LdPrJo7l+2G1kDtQbqNwLqF9oZHh1S",
-	"bbu7A6mU/+1RbrVPyBLVgcTvnR2GBKchN6g/OhR/LT3xEUbKb+2A94EQyWL0B5okyAenK7CIwmCyqqH+",
-	"fBIhPbjqWRPwmoA/01wOYiGkeWIaHC5g1GQZG3CUZJe8pkgaoz02/+0nn46Pma3qpfpsGNCXep49hzRl",
-	"FYbWGuHPEeGf5//25LNK1vj+XvD9pZ50T148qdwRq8H+bMF+f+e9Rwhx604QZx2pEf68EV7nYK1zsNY5",
-	"WJ9gDtYqj4ab0rIadVrWOi3ro0rLWnS3oaNddGqoM7XWmVrrTK2PJVOrUWdqfUSZWkv6GH9i+Nv+IBd0",
-	"rWCAS0ukzrx1Otc6nWudzrVO51qnc63TuT7adK6PhcvVOV8/N+erUed8rXO+1jlf65yvdc7XOudrnfO1",
-	"zvn6tHO+GnXO1zrn60PmfC1pODn95qai/H0FNafOD1vnh63zw9b5Yev8sHV+2Do/7NPLD/uYNvTqJLL3",
-	"VQTqJLJ1Etk6iWydRLZOIlsnka2TyNZJZOsksnUS2TqJ7A7NRr5Vs5HvrNnUmWbrTLO3ZJo16kyzdabZ",
-	"LHQRj3fLgMPPj1SE/QnwL1QGSSUVnomNfic89psfTZZzhBMZQCAWHIhiEGHE8sfGkb/kx89kaRlTxXSP",
-	"HbMKxGkcqcc2jGkDxRGXcisYUqlgnz80o0qyJE7rZSdiqPZbfPRX2tjD/QOepDYjUiCJcs+/QSsiBojN",
-	"vxJnxwmlgyjxoiX2WZOnwVWyjJHCxQGplzdEsgKLGE2DK3YUp7gGpY/r/x8AAP//",
-}
-
-// decodeSpec returns the embedded OpenAPI spec as raw JSON bytes,
-// after base64-decoding and flate-decompressing the embedded blob.
-func decodeSpec() ([]byte, error) {
-	encoded := strings.Join(swaggerSpec, "")
-	compressed, err := base64.StdEncoding.DecodeString(encoded)
-	if err != nil {
-		return nil, fmt.Errorf("error base64 decoding spec: %w", err)
-	}
-	zr := flate.NewReader(bytes.NewReader(compressed))
-	var buf bytes.Buffer
-	if _, err := buf.ReadFrom(zr); err != nil {
-		return nil, fmt.Errorf("read flate: %w", err)
-	}
-	if err := zr.Close(); err != nil {
-		return nil, fmt.Errorf("close flate reader: %w", err)
-	}
-
-	return buf.Bytes(), nil
-}
-
-var rawSpec = decodeSpecCached()
-
-// a naive cache of the decoded OpenAPI spec
-func decodeSpecCached() func() ([]byte, error) {
-	data, err := decodeSpec()
-	return func() ([]byte, error) {
-		return data, err
-	}
-}
-
-// Constructs a synthetic filesystem for resolving external references when loading openapi specifications.
-func PathToRawSpec(pathToFile string) map[string]func() ([]byte, error) {
-	res := make(map[string]func() ([]byte, error))
-	if len(pathToFile) > 0 {
-		res[pathToFile] = rawSpec
-	}
-
-	return res
-}
-
-// GetSpec returns the OpenAPI specification corresponding to the generated
-// code in this file. External references in the spec are resolved through
-// PathToRawSpec; externally-referenced files must be embedded in their
-// corresponding Go packages (via the import-mapping feature). URL-based
-// external refs are not supported.
-func GetSpec() (swagger *openapi3.T, err error) {
-	resolvePath := PathToRawSpec("")
-
-	loader := openapi3.NewLoader()
-	loader.IsExternalRefsAllowed = true
-	loader.ReadFromURIFunc = func(loader *openapi3.Loader, url *url.URL) ([]byte, error) {
-		pathToFile := url.String()
-		pathToFile = path.Clean(pathToFile)
-		getSpec, ok := resolvePath[pathToFile]
-		if !ok {
-			err1 := fmt.Errorf("path not found: %s", pathToFile)
-			return nil, err1
-		}
-		return getSpec()
-	}
-	var specData []byte
-	specData, err = rawSpec()
-	if err != nil {
+		request.Body = &body
+	} else {
+		sh.fail(c, unbound(errors.New("nobody has checked the body")))
 		return
 	}
-	swagger, err = loader.LoadFromData(specData)
-	if err != nil {
-		return
+
+	response, err := sh.handlers.ChangeCardPinV2(c.Request.Context(), request)
+	if err == nil {
+		err = response.VisitChangeCardPinV2Response(c.Writer)
 	}
-	return
-}
-
-// GetSpecJSON returns the raw JSON bytes of the embedded OpenAPI
-// specification: decompressed but not unmarshaled. External references
-// are not resolved here; the bytes are the spec exactly as embedded by
-// codegen. The result is cached at package init time, so repeated calls
-// are cheap.
-func GetSpecJSON() ([]byte, error) {
-	return rawSpec()
-}
-
-// GetSwagger returns the OpenAPI specification corresponding to the
-// generated code in this file.
-//
-// Deprecated: GetSwagger predates kin-openapi renaming openapi3.Swagger
-// to openapi3.T. Use [GetSpec] instead. This wrapper is retained for
-// backwards compatibility.
-func GetSwagger() (*openapi3.T, error) {
-	return GetSpec()
+	if err != nil {
+		sh.fail(c, err)
+	}
 }

@@ -5,21 +5,13 @@ package thredd
 
 import (
 	"bytes"
-	"compress/flate"
 	"context"
-	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
-	"net/url"
-	"path"
-	"strings"
 
-	"github.com/getkin/kin-openapi/openapi3"
 	"github.com/gin-gonic/gin"
-	"github.com/gin-gonic/gin/binding"
 	"github.com/oapi-codegen/runtime"
 	openapi_types "github.com/oapi-codegen/runtime/types"
 )
@@ -1514,505 +1506,145 @@ type StrictServerInterface interface {
 	IssueToken(ctx context.Context, request IssueTokenRequestObject) (IssueTokenResponseObject, error)
 }
 
-type StrictHandlerFunc func(ctx *gin.Context, request any) (any, error)
-type StrictMiddlewareFunc func(f StrictHandlerFunc, operationID string) StrictHandlerFunc
-
-type StrictGinServerOptions struct {
-	// RequestErrorHandlerFunc is called when a request cannot be parsed or
-	// decoded. It is invoked for JSON bind failures, form parse/bind errors,
-	// multipart reader errors, media type parse errors, missing multipart
-	// boundaries, and request body read errors. The default returns 400.
-	RequestErrorHandlerFunc func(ctx *gin.Context, err error)
-	// HandlerErrorFunc is called when the application handler (or any
-	// middleware wrapping it) returns a non-nil error. The default returns 500.
-	HandlerErrorFunc func(ctx *gin.Context, err error)
-	// ResponseErrorHandlerFunc is called when the response object fails to
-	// serialize (Visit*Response returns an error) or when the handler returns
-	// an unexpected response type. The default returns 500.
-	ResponseErrorHandlerFunc func(ctx *gin.Context, err error)
+// Mount registers the operations on a router. What cannot be bound, what a handler returns an error for and
+// a reply that cannot be written all go to fail, the first as a gin.Error of type gin.ErrorTypeBind, whose
+// text may quote the request.
+func Mount(router gin.IRouter, handlers StrictServerInterface, fail func(c *gin.Context, err error)) {
+	RegisterHandlersWithOptions(router, &strictHandler{handlers, fail}, GinServerOptions{
+		ErrorHandler: func(c *gin.Context, err error, _ int) { fail(c, unbound(err)) },
+	})
 }
 
-func NewStrictHandler(ssi StrictServerInterface, middlewares []StrictMiddlewareFunc) ServerInterface {
-	return &strictHandler{ssi: ssi, middlewares: middlewares, options: StrictGinServerOptions{
-		RequestErrorHandlerFunc: func(ctx *gin.Context, err error) {
-			ctx.JSON(http.StatusBadRequest, gin.H{"msg": err.Error()})
-		},
-		HandlerErrorFunc: func(ctx *gin.Context, err error) {
-			ctx.JSON(http.StatusInternalServerError, gin.H{"msg": err.Error()})
-		},
-		ResponseErrorHandlerFunc: func(ctx *gin.Context, err error) {
-			ctx.JSON(http.StatusInternalServerError, gin.H{"msg": err.Error()})
-		},
-	}}
-}
-
-func NewStrictHandlerWithOptions(ssi StrictServerInterface, middlewares []StrictMiddlewareFunc, options StrictGinServerOptions) ServerInterface {
-	if options.RequestErrorHandlerFunc == nil {
-		options.RequestErrorHandlerFunc = func(ctx *gin.Context, err error) {
-			ctx.JSON(http.StatusBadRequest, gin.H{"msg": err.Error()})
-		}
-	}
-	if options.HandlerErrorFunc == nil {
-		options.HandlerErrorFunc = func(ctx *gin.Context, err error) {
-			ctx.JSON(http.StatusInternalServerError, gin.H{"msg": err.Error()})
-		}
-	}
-	if options.ResponseErrorHandlerFunc == nil {
-		options.ResponseErrorHandlerFunc = func(ctx *gin.Context, err error) {
-			ctx.JSON(http.StatusInternalServerError, gin.H{"msg": err.Error()})
-		}
-	}
-	return &strictHandler{ssi: ssi, middlewares: middlewares, options: options}
-}
+func unbound(err error) error { return &gin.Error{Err: err, Type: gin.ErrorTypeBind} }
 
 type strictHandler struct {
-	ssi         StrictServerInterface
-	middlewares []StrictMiddlewareFunc
-	options     StrictGinServerOptions
+	handlers StrictServerInterface
+	fail     func(c *gin.Context, err error)
 }
 
-// CreateCard operation middleware
-func (sh *strictHandler) CreateCard(ctx *gin.Context, params CreateCardParams) {
+// CreateCard binds a request, has it handled and writes the reply.
+func (sh *strictHandler) CreateCard(c *gin.Context, params CreateCardParams) {
 	var request CreateCardRequestObject
-
 	request.Params = params
 
-	var body CreateCardJSONRequestBody
-	var err error
-	// A request validator built on kin-openapi's openapi3filter with
-	// KeepValidatedValue leaves the value it validated on the body. Bind
-	// that value, matching member names exactly, so the handler receives
-	// what was validated instead of a second, case-insensitive decode.
-	if vb, ok := ctx.Request.Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
-		err = ctx.ShouldBindJSON(&body)
-	} else if binding.Validator != nil {
-		// ShouldBindJSON runs the struct validator after decoding; keep that.
-		err = binding.Validator.ValidateStruct(&body)
-	}
-	if err != nil {
-		sh.options.RequestErrorHandlerFunc(ctx, err)
-		return
-	}
-	request.Body = &body
-
-	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
-		return sh.ssi.CreateCard(ctx, request.(CreateCardRequestObject))
-	}
-	for _, middleware := range sh.middlewares {
-		handler = middleware(handler, "CreateCard")
-	}
-
-	response, err := handler(ctx, request)
-
-	if err != nil {
-		sh.options.HandlerErrorFunc(ctx, err)
-	} else if validResponse, ok := response.(CreateCardResponseObject); ok {
-		if err := validResponse.VisitCreateCardResponse(ctx.Writer); err != nil {
-			sh.options.ResponseErrorHandlerFunc(ctx, err)
-		}
-	} else if response != nil {
-		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
-	}
-}
-
-// GetCardPin operation middleware
-func (sh *strictHandler) GetCardPin(ctx *gin.Context, publicToken PublicToken) {
-	var request GetCardPinRequestObject
-
-	request.PublicToken = publicToken
-
-	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
-		return sh.ssi.GetCardPin(ctx, request.(GetCardPinRequestObject))
-	}
-	for _, middleware := range sh.middlewares {
-		handler = middleware(handler, "GetCardPin")
-	}
-
-	response, err := handler(ctx, request)
-
-	if err != nil {
-		sh.options.HandlerErrorFunc(ctx, err)
-	} else if validResponse, ok := response.(GetCardPinResponseObject); ok {
-		if err := validResponse.VisitGetCardPinResponse(ctx.Writer); err != nil {
-			sh.options.ResponseErrorHandlerFunc(ctx, err)
-		}
-	} else if response != nil {
-		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
-	}
-}
-
-// SetCardPin operation middleware
-func (sh *strictHandler) SetCardPin(ctx *gin.Context, publicToken PublicToken, params SetCardPinParams) {
-	var request SetCardPinRequestObject
-
-	request.PublicToken = publicToken
-	request.Params = params
-
-	var body SetCardPinJSONRequestBody
-	var err error
-	// A request validator built on kin-openapi's openapi3filter with
-	// KeepValidatedValue leaves the value it validated on the body. Bind
-	// that value, matching member names exactly, so the handler receives
-	// what was validated instead of a second, case-insensitive decode.
-	if vb, ok := ctx.Request.Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
-		err = ctx.ShouldBindJSON(&body)
-	} else if binding.Validator != nil {
-		// ShouldBindJSON runs the struct validator after decoding; keep that.
-		err = binding.Validator.ValidateStruct(&body)
-	}
-	if err != nil {
-		sh.options.RequestErrorHandlerFunc(ctx, err)
-		return
-	}
-	request.Body = &body
-
-	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
-		return sh.ssi.SetCardPin(ctx, request.(SetCardPinRequestObject))
-	}
-	for _, middleware := range sh.middlewares {
-		handler = middleware(handler, "SetCardPin")
-	}
-
-	response, err := handler(ctx, request)
-
-	if err != nil {
-		sh.options.HandlerErrorFunc(ctx, err)
-	} else if validResponse, ok := response.(SetCardPinResponseObject); ok {
-		if err := validResponse.VisitSetCardPinResponse(ctx.Writer); err != nil {
-			sh.options.ResponseErrorHandlerFunc(ctx, err)
-		}
-	} else if response != nil {
-		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
-	}
-}
-
-// GetCardPinStatus operation middleware
-func (sh *strictHandler) GetCardPinStatus(ctx *gin.Context, publicToken PublicToken) {
-	var request GetCardPinStatusRequestObject
-
-	request.PublicToken = publicToken
-
-	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
-		return sh.ssi.GetCardPinStatus(ctx, request.(GetCardPinStatusRequestObject))
-	}
-	for _, middleware := range sh.middlewares {
-		handler = middleware(handler, "GetCardPinStatus")
-	}
-
-	response, err := handler(ctx, request)
-
-	if err != nil {
-		sh.options.HandlerErrorFunc(ctx, err)
-	} else if validResponse, ok := response.(GetCardPinStatusResponseObject); ok {
-		if err := validResponse.VisitGetCardPinStatusResponse(ctx.Writer); err != nil {
-			sh.options.ResponseErrorHandlerFunc(ctx, err)
-		}
-	} else if response != nil {
-		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
-	}
-}
-
-// UnblockCardPin operation middleware
-func (sh *strictHandler) UnblockCardPin(ctx *gin.Context, publicToken PublicToken, params UnblockCardPinParams) {
-	var request UnblockCardPinRequestObject
-
-	request.PublicToken = publicToken
-	request.Params = params
-
-	var body UnblockCardPinJSONRequestBody
-	var err error
-	// A request validator built on kin-openapi's openapi3filter with
-	// KeepValidatedValue leaves the value it validated on the body. Bind
-	// that value, matching member names exactly, so the handler receives
-	// what was validated instead of a second, case-insensitive decode.
-	if vb, ok := ctx.Request.Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
-		err = ctx.ShouldBindJSON(&body)
-	} else if binding.Validator != nil {
-		// ShouldBindJSON runs the struct validator after decoding; keep that.
-		err = binding.Validator.ValidateStruct(&body)
-	}
-	if err != nil {
-		if !errors.Is(err, io.EOF) {
-			sh.options.RequestErrorHandlerFunc(ctx, err)
+	if checked, ok := c.Request.Body.(interface{ ValidatedValue() any }); ok {
+		var body CreateCardJSONRequestBody
+		if err := runtime.BindJSONValue(checked.ValidatedValue(), &body); err != nil {
+			sh.fail(c, unbound(err))
 			return
 		}
+		request.Body = &body
 	} else {
+		sh.fail(c, unbound(errors.New("nobody has checked the body")))
+		return
+	}
+
+	response, err := sh.handlers.CreateCard(c.Request.Context(), request)
+	if err == nil {
+		err = response.VisitCreateCardResponse(c.Writer)
+	}
+	if err != nil {
+		sh.fail(c, err)
+	}
+}
+
+// GetCardPin binds a request, has it handled and writes the reply.
+func (sh *strictHandler) GetCardPin(c *gin.Context, publicToken PublicToken) {
+	var request GetCardPinRequestObject
+	request.PublicToken = publicToken
+	response, err := sh.handlers.GetCardPin(c.Request.Context(), request)
+	if err == nil {
+		err = response.VisitGetCardPinResponse(c.Writer)
+	}
+	if err != nil {
+		sh.fail(c, err)
+	}
+}
+
+// SetCardPin binds a request, has it handled and writes the reply.
+func (sh *strictHandler) SetCardPin(c *gin.Context, publicToken PublicToken, params SetCardPinParams) {
+	var request SetCardPinRequestObject
+	request.PublicToken = publicToken
+	request.Params = params
+
+	if checked, ok := c.Request.Body.(interface{ ValidatedValue() any }); ok {
+		var body SetCardPinJSONRequestBody
+		if err := runtime.BindJSONValue(checked.ValidatedValue(), &body); err != nil {
+			sh.fail(c, unbound(err))
+			return
+		}
+		request.Body = &body
+	} else {
+		sh.fail(c, unbound(errors.New("nobody has checked the body")))
+		return
+	}
+
+	response, err := sh.handlers.SetCardPin(c.Request.Context(), request)
+	if err == nil {
+		err = response.VisitSetCardPinResponse(c.Writer)
+	}
+	if err != nil {
+		sh.fail(c, err)
+	}
+}
+
+// GetCardPinStatus binds a request, has it handled and writes the reply.
+func (sh *strictHandler) GetCardPinStatus(c *gin.Context, publicToken PublicToken) {
+	var request GetCardPinStatusRequestObject
+	request.PublicToken = publicToken
+	response, err := sh.handlers.GetCardPinStatus(c.Request.Context(), request)
+	if err == nil {
+		err = response.VisitGetCardPinStatusResponse(c.Writer)
+	}
+	if err != nil {
+		sh.fail(c, err)
+	}
+}
+
+// UnblockCardPin binds a request, has it handled and writes the reply.
+func (sh *strictHandler) UnblockCardPin(c *gin.Context, publicToken PublicToken, params UnblockCardPinParams) {
+	var request UnblockCardPinRequestObject
+	request.PublicToken = publicToken
+	request.Params = params
+
+	if checked, ok := c.Request.Body.(interface{ ValidatedValue() any }); ok {
+		var body UnblockCardPinJSONRequestBody
+		if err := runtime.BindJSONValue(checked.ValidatedValue(), &body); err != nil {
+			sh.fail(c, unbound(err))
+			return
+		}
 		request.Body = &body
 	}
 
-	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
-		return sh.ssi.UnblockCardPin(ctx, request.(UnblockCardPinRequestObject))
+	response, err := sh.handlers.UnblockCardPin(c.Request.Context(), request)
+	if err == nil {
+		err = response.VisitUnblockCardPinResponse(c.Writer)
 	}
-	for _, middleware := range sh.middlewares {
-		handler = middleware(handler, "UnblockCardPin")
-	}
-
-	response, err := handler(ctx, request)
-
 	if err != nil {
-		sh.options.HandlerErrorFunc(ctx, err)
-	} else if validResponse, ok := response.(UnblockCardPinResponseObject); ok {
-		if err := validResponse.VisitUnblockCardPinResponse(ctx.Writer); err != nil {
-			sh.options.ResponseErrorHandlerFunc(ctx, err)
-		}
-	} else if response != nil {
-		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
+		sh.fail(c, err)
 	}
 }
 
-// IssueToken operation middleware
-func (sh *strictHandler) IssueToken(ctx *gin.Context) {
+// IssueToken binds a request, has it handled and writes the reply.
+func (sh *strictHandler) IssueToken(c *gin.Context) {
 	var request IssueTokenRequestObject
 
-	if err := ctx.Request.ParseForm(); err != nil {
-		sh.options.RequestErrorHandlerFunc(ctx, err)
+	if err := c.Request.ParseForm(); err != nil {
+		sh.fail(c, unbound(err))
 		return
 	}
 	var body IssueTokenFormdataRequestBody
-	if err := runtime.BindForm(&body, ctx.Request.Form, nil, nil); err != nil {
-		sh.options.RequestErrorHandlerFunc(ctx, err)
+	if err := runtime.BindForm(&body, c.Request.Form, nil, nil); err != nil {
+		sh.fail(c, unbound(err))
 		return
 	}
 	request.Body = &body
 
-	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
-		return sh.ssi.IssueToken(ctx, request.(IssueTokenRequestObject))
+	response, err := sh.handlers.IssueToken(c.Request.Context(), request)
+	if err == nil {
+		err = response.VisitIssueTokenResponse(c.Writer)
 	}
-	for _, middleware := range sh.middlewares {
-		handler = middleware(handler, "IssueToken")
-	}
-
-	response, err := handler(ctx, request)
-
 	if err != nil {
-		sh.options.HandlerErrorFunc(ctx, err)
-	} else if validResponse, ok := response.(IssueTokenResponseObject); ok {
-		if err := validResponse.VisitIssueTokenResponse(ctx.Writer); err != nil {
-			sh.options.ResponseErrorHandlerFunc(ctx, err)
-		}
-	} else if response != nil {
-		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
+		sh.fail(c, err)
 	}
-}
-
-// Base64 encoded, compressed with deflate, json marshaled OpenAPI spec.
-// Stored as a slice of fixed-width chunks rather than one concatenated
-// const string: with thousands of chunks the chained `+` fold is several
-// times slower for the Go compiler than parsing a slice literal.
-var swaggerSpec = []string{
-	"7H3rchu30uCroOakyrF3hiIp6sZUfiiOndgby6pIXm/K1LHAGZDEpyHAA4CiGC+rztOcBztPsoUGMIO5",
-	"8SJf45g/EoucARqNRt+78S6I+XTGGWFKBv13AbnD01lK4N9nZPEYi0T/U86nUyyWQT84RYwsUKy/D4Nb",
-	"nM6J/j2eS8WnRPxORkQQFpOgHzyOuu39TtRutztBGJDpkEt5hqf6p+cvfz1DFy+eXf6qf7mbUbH8GSv9",
-	"C7zS6Ub7+p0ZZkE/OIFPGz7Hx8e9YLUKgwuiLrn+pgjd5YSghMfzKWHqgUR8wZBdUYgWVE2QmhB0/uwM",
-	"YYkwkkpQNvbXMaN6RhhXz3LJbwj7nfxrTqSqTiQxS4b87oFEcUoJUwWEwDdvaRL0AzURJEki+3gQuh8l",
-	"iQVRlQci+30YjAVm6q1azjRm7EuxIAlhiuJUAoiv2DDl8c22aPBhTIiMBZ0pyvWi7UCUjRH8gyQaUUEY",
-	"zGcJViT5SQ/8nE8YuphSNQlWevYZFnhKFBFAMM8SMp1xRVi8/N9kWZ3iFP3y6tnPiI9gG2KcpkRo7E04",
-	"jUmIbshMoREXiDOCJnwu0EjwKaJKohEVUqG5JK0gDGCPJgQnRARhwAxJleYOAxlPyBRrIKb47jfCxmoS",
-	"9PcPNcxKEaHH+OebdnSCo9Fp9PTq3fEq8v/s7fJnp7v6LggDu1MZWd1FcoLhKwwrD1b6uxQPSVoH8V3E",
-	"BR3D6iQdpnqMVRicz4cpjYESqxi9BDyK5IFEM3gOKf1gaDD3WBCsCNKHuIVO0RSnIy6mJAEEU4kwkwsi",
-	"SAKngaE5u2GaVDgDNDuK6Qed9n7n8OSkd+iQP8NqkqN+5kEYBoL8a04FSYK+EnPSsA8nYTClzPurtClX",
-	"705qMFpAX3HWOtytNDByxpk0/OwxZ6OUxnCSY86UPrL9dwGezVIaY43RvZngw5RM/9f/SM7K7FDjOZIK",
-	"q7mMOr0SV2SIsluc0qTCGs0bQb/XPgkDRRVg1Ns38ztKOJGIcYVwmvIF8Cg+IwLAkno7lMAxeZYAe4p6",
-	"w9FJd7R/cHQ03O8l+BDvx+Ske5K0SZv0jvYPo3Z71D48wrg9xCft7vAoAiZs0TlRaib7e3uK81S2KFGj",
-	"FhfjvYmapntiFJ90Ou1/SBLrqaPOQeug1Wkb3IucFQIJ6P/75OkopdMB7N9FtzzFiuolvwn23AquVmEB",
-	"mb1OWcSkXKpviDw8OWl3d0LkfhmRUvGUsG+o1DS5EyoPu2VUCqK5UKzItyMO6NzfBZ3HFcqMUy6/odIc",
-	"8g2oXPlC9DtBRkE/+MderrfvmV/l3rmRXkY1a1QULAq/7/SczApRrwM8N0S9fcszQnTY9Wg+RMf7ds8e",
-	"GqRr/GvED1iG+R8QF6DaGXXNrt8p3lQimqs86IYs0QSbXSQsIUlrUBLkKY9xqlH52AjrS85/w2JM7im/",
-	"hzxZRorzKHWDeArzgqMpGePhUhFZS4+d/ZweLTzoknNkIPrMBNerEJxe7AX9kwT9rrGcPgWB6Um1XgkI",
-	"1pSAGZCDJOKWCCQITuBw1u3xUy6GNEmMknuP3ZUxn5FoSqXUul+J2YBSDHTI5wpAymhWHwj9aj0T8jY9",
-	"B/DzbnZ1r/FcTbigf2K7FYxHZkmfYs8NajN+PMG3xOy5hgCsOTj5Gb5DxyNmgo8FnpZZOVWtRlPoGdM2",
-	"Ak4vgJ6eCMHFfakFRohGeJ6qGk3eTIPMzzWEcdBu54ThoEIGLGTg+pxEctjqVIjELjVwi/voxHFq0Oes",
-	"fYPxlp72BVETnpxxdap3nCT33MMpDBMtBC8f+J+f/Pbk8kn9iT7IN87Agc64Qg6Sz3u0Dyu7ZtFyaQYM",
-	"Qrtof40CL37iiV72JznvWpNB5I5KJa1LjasJEcgABuzduGZgjwCv9W4L+4KWEoYlw8gTDEM0OxFKHgGA",
-	"8oyrp3zOkvcx7PkowgyWElnOVNFYsUg0NdvHHAOrJ7NeTmaavgx4n5e6Dgx9lETvBllSxMgWCj/Igyhz",
-	"NRWRqFHBKCMooWOq5F8Nddsq9L27rWwj628ro0hrUQ+kEaxfHYZO3Ofjmzxn3BzZ3PzwXaSIGt3UuNUf",
-	"SHecQUJpSU5j8orhW0xTPEzva3MkWOEhliQac0ZqfPT2Z600wxO1uoanhFrAkA/Z59U0eo2ahlvcJxFL",
-	"1sSIMdOqpCA4nkDgwAHRQpdiSdkY4TGmDE1IOms0RV4xxwXvrZsMCRZERBDaIkm9OQKCT1vA7qnas97J",
-	"N78A1+c97t2NRohb1Ho+aPG0Rlxgiy1QI6m0G/114Spf/nbYqjNyzzgyP68THH9VBDHNGz+BvPAxCIYq",
-	"zoNmoTun+ntBbvmNCaSVNN7Xr19Hp3M1IUxpRkHqld+fzETxBKcpYWOCvv/96WN0eHTQDtH+w9014FdM",
-	"zmczLhRJXpCEYmMw3E8bNq9EhMU8oWwcjXAqSZmFWRdY9MQ+FaLFhMYTxHhu6iOFb5q8aQc+JWawIwAe",
-	"AfSf2aVWtcW8TS6vPugH4z/pbKPWZ1/TQEWK3FVcD8awcKNbNHwd2Ctasnrxe7MUU1awYN+tgk/ppwSv",
-	"k3cs9HGAY08lAvInSSvIZzVbDzH1x1gkXl4IThKqR8DpudDkr6g+S3BwyvO/1lJfz01IQhKkOJriG4Iw",
-	"6Kr64M+8EWoTa+pzAGwuBV8wJNyzejgv6H7YK0TdO8Wo+z8Hg7t2OxoM7jpPB4O7o6dXj+pzGlwAvgra",
-	"qpjmUwcow1OCuFW97Yo9ELtHHxRED5pVMdGoDrYUS4USvNTwGW7moDT6OQdotTTAVr8l62fP5yvmgug3",
-	"Q/THH3/8Eb14Ef0MeSGQ61QH1fnpWYg6XU0pnRNrOLfQa+vL5oyEEP6CnB2p1SQDoERalCDMEtRzavGQ",
-	"oLkkvkWUEV05/aLTDTsnq/XY1SDDwgiTVNFbYmSVybtw0uuNj4arbDg+/B8Sq6Z4j3fGTP7GjocMKM2m",
-	"qd3rTJ1qRZOBK7qSgrKOxNe+tzX5jTLCe2CtgyWacqYmm+lvpY+TvCHJeR09PYW4nKR3QBcw4YjPhaUq",
-	"N/H56VkNTTxqJgpNvuuylM4oI0hglvCpm2q4rDliJv0IUpcYXyDOakmzAQKpsFDN2K0/1wss0RQnZAvE",
-	"lqi6mH6UTx5uT+9+khdlO5L4qaOP82dnVRKf0QZu4vjHUz4XIZqzlEiZeTS1jBY4NlapJNr4SjkbE5FN",
-	"Ut6LXtic+raeK2gIK+gxmLiwes7OR14rSMRRsRJLFPM5U0RU8SPIFFNG2fhS2G+Ko/3KF2iK2RJBdEEv",
-	"X2ZEM+FpQgSa4iWSiqYpInqO0E8prWepYROquEiICPpdQ8V27UWArn8yOZnXaDEhTKvZSkOOzEIgXY/N",
-	"pxqxNo8TrDr7kofo6qyd8s5YEMIykmp3yypa99CBFoQpi14wfk56B0cPqztFhOBiDTG8C6giU1ljGGXg",
-	"YiHwMlg1aWIGBpCJ4DYaUZImHgfPV9u0OZr2fr28PLepFQVmQpna7xolh071Dh2cmORH81cPIolmIsoU",
-	"GRMBkBvtvm4ia7shyhBGI7JACy5M3KW6fmcC1I1jdfMHEsFjIXq9/9j8M5phoTdHr6GGknE0unrXzRJg",
-	"r97t+390Dr0/uvWsWlnrtArUDWUQY7GLLGByLuhGrqys7QPoC3NSzmyIml29IOqcsvtp85c2nVxxzS9D",
-	"EKt8Zl5OtYiD7yWiCn5aTJZVCi+M+K5CpMvQRtEJwvOEKr1HNC3pzceajOpV5fax/s9P+j+P9X+e7KA/",
-	"+7A0ia5aUfM01yrq5cYm1ZLWq5aFbPQqrvg2uOo042pLtOQwrEk83izqQHnIshh2kf0MvTydq0kXAXd0",
-	"zqPeSYgOWt0mJlp/4swI2tb1hYhNDHvrDPgw+yYrdXBfQJFCEAZzz6GYPzXP3RNvvXKG/HWXfGP8um+J",
-	"S54g0xkXWNB0+XbuBTuuNnEAM0Ajur1jXsTFY4AYeeUVoQsRZXywaEXkFR61FrmLK9GyjdvpHq8zcgeD",
-	"uy4Q49GTjRZ4BsKqUlSyFibzUNn2Pjj8sHBldSx159ivbakoO9Val+uqK+OewHkTg2eH10Fwob+WCCwp",
-	"vf8hkmSGhT712nSRMxwT2UI/Ewh29RFO0zyRwUDvUhk8qA863XuD7c5J1V4uHYDCKcsppEwga07IvUzu",
-	"04LzvHpccBwTKd+qegvxgrAEhKTWoc1Ara2sCmtuEfmW1g4bc5ZsUMiOD0EJy1SyTp1C1kAnr92emyCV",
-	"tgkS3mpQ8stuDnin4Qicpgu8lDZO4HNm881mPljAd2GuAsrqyMBaEPdWil5POJoz65D6q6s9X5zKsVpV",
-	"tkzTJ4nngqrlRTwhU4NgruVxtwqzVR3iisD7waNkCsYsHTOSoOevL0N0SwQdUVMr9vvTx8dH3QPNHs3Z",
-	"SvnCk4mPvRJFl5mbJVrJ/kJQKPW01WnwZQB6pOwLghM4t0TbueCUwKBgU5lVJWqKmjj73LeC80FuCdZI",
-	"+53gxLzvfnJzXxCjkFsytQ+5M/lK6Lf3Ys4YidWeOUM+3g1mIbpA2YjXMR4VQr6zViLkjMTl6XLnDagZ",
-	"l1ABav33zg0TIn5LDGndQiqlHsK6NgbM+jaM2NHyx70mkZxgQVoDNmCPHoHrAgtiPROy9egRun430OgY",
-	"BH0EqeHXLhjy/OLlmTFiMGLz6ZAIlHJJJKRSpAQnlI3Rn0RwGSLJDdYGbMyJRHxu4Iv5VD/PfHeI8Urn",
-	"FoGB7NJz0Dx6hC6IUpCgAfudEnxLrM/FLhSnnJEfEGfpElkWhQSx5lWINBY0QdAp0YAMwOMND2MFMLfQ",
-	"6wlNSZWgqEIxZtaZMyTG88US2D8L66kfkNbQnsobdH3+8uISFcnkGrgBLghD41tYagTYQ0cNFRtRPGDf",
-	"Nx7Jh/Y5Ix2Nj+KWaMThNG2hZ8rkQ0iYFVA84XMhWyhLVxywUr7ihsJPs16wSoBWLidkCfRz3RRAvm6h",
-	"azC4r5HUMmvh+1VCdG08ONcQ+pG2PISkidSQJeYVfZyVnmgoCL7R/6QCiXlKpKHGa2u/X6MRZYnMyoed",
-	"hm6MhwcSpXxcqHQdsGLO17qlo+977d7DDHWLCZfEFcsUKl68CDeVA9Zrn/yADtr7sGYu1CTzpyqxtPj0",
-	"an0tUpGaCEKQJiEJgXINzXWxJvg6RKZweHNt9IDNJekbZOCpxY7JdSotOq/PcUfFluFocuQsQWQ0IrEy",
-	"IaZsKRAy5WLA4JhZgsJqosmSStRrt+1KL0wRO5wRR9CGoQBWFUdDMqbmTPyArn95con2bOH73ojeqbkg",
-	"8hqlVCqJplyQ0BYm2XoxONnu4HKmdfQpZ2O9qqmlFXMq3ZjAIa7RbK5gF613eIqGOL4BkBFCKFOTEXyK",
-	"9fiFR8yRLT8SuZOsn/QiA/rPrHja/koZ8j5H7U7bQXH543ffx3ORokiiiVKz/t5ep3vUarfarU7/uH3c",
-	"LrIaFCUoV/Z/rNpM+oFsZT8WIfZ+M7D/WLsi9P+QxvoDudd6NCjolIOgPwgGg+/f/HMQXD0aDB4Ogtaj",
-	"vcGgs/fgocUYLOVXNAgK3LPvkl++uxwEDevEM7p329kD1WAvQ+Cellks8OsCNchQ3y7R6fkzEwmdYobH",
-	"ZGobMhAhjUju6Am0iOczwvCMBv1gv9Vu7Rv31AQUlMLEEEfhdb6CF/hGE56XXopdeAt6S7AEJQIvjNgs",
-	"1uWzSihMK1AZQ4F8jTz8GRQ7LLypz3rIH9kr9RRYXRmjgEhlMiwaM4Ia8+JjACZpyrhwz++5ZiEuudkW",
-	"W0U2rl1JpDfs9fz0TLPYpUQklWQxIaKQ8bJ70xCT8JHV9WwLshmuMbPOxmBtYHAjeKt8RMajxMYkCzVG",
-	"3oigLFmWqqVWYQZ/mZ3unl3hDLMI5FaEU62lLKupxRqzfJSxXS2TTdVG4/AbWq+0252eUXm3y8GpJsqs",
-	"L0tNsMLVxLdyD4duu/OeVFxEk8sSgENbPq4fv8ONF6u3yH4EH+hzEzZUFxwWAs56xO5h1O5E7U5N9lQx",
-	"Tr2Xv3e18aTuhJ979ff5qMu7F6Va39caUrXHKFOcfNav6Tel7MbGmHFy3hSH98SFjVf7+SpFeTAmSgN3",
-	"bizcQsedIga/c0elpdW1fxSQY/xDANHFmjCm1XdLMOVpBk2QXbhI2/vAJyESV2tNy63gkR8KU/PMBVaF",
-	"5nxehcZLNjCaZQU0O+KHAE8D2DOdr+6R37tO1J0ix32NjaZVe/egf9azmLx/tt+YeFL2TT6EG7QFTCdP",
-	"R/eKaF8ygrgAjR9BYMjYV2YmxON4LmCAz5zXuiFBf63Qt/iYWBvMpB1UBP4uqJ3OJST1VTMKv3JMf6hE",
-	"YNehAtwOzttkvGhQB9Yz2kbdDJlWsleopICX9je/lHcTgDcONr9RqZqGF0/uyQW21CCHJOVsLLXZniWJ",
-	"bdOx5bRceqcHc4LTTPildGn5qCXwW2GhLjbU62xBROW+KPDewTYUW1MtsgqDAyNU1r9c14QB3t0C4Jq6",
-	"Sj94ARauC1u8KYQLrrQpm9OnjR1gR40Kj7V9HIArILhqTMsoehbeeXJ1tWcTWcZ10fPfCbZuR8i1xvFN",
-	"qM9EQuUsxUtElf6rmCDYQudc6rkJWoDf2b2de55tvhBLlwMGtm+hMYb1OQqiBCW3OG2hJ+D6FdYPT6Vz",
-	"f/qBJ3CQFFWPX3ytqGRNtXe0pmaURSZIs3u/SdNc86jdMc013VARoCdyWYsloen1ogQv/ZAAAqrjdk/a",
-	"vW0q3Ne3YupZ/WrLs09Zk2ix+qlfNITjCYn0mRU8rUl6YDySigty3c9DFOD2HS4R4yjWr6+vDHMxYjdS",
-	"XZR49SnFWm/zG1nvhg8gBzdyS9P+8cvjdH7YssTpfoE07Nzo8Zhdydl5tdrVW+i3FtWz1ns7f6FZJA4c",
-	"Ab7RmrO7rI9ry0Q3PIPIOPiwNLEC8zvAPpdqwG4Imfl8zywTzXhK42UdO7toMvI+sXt0Wzdj3qq4yChM",
-	"L7JK85rjdgfFE6x1UL2qxn69+Nvn2+fbZ+tPEJYVEK8bYXRDlhEji90Oc3kA0yxnyOusKYjK3pCljRdZ",
-	"Y8ow9JIm0zvuHtYCqMeIYpymu4E5JdMhEfXtZk5d1BcUDmabOaVElZmPhrQfdKpY1GoclpFJFykP/vzi",
-	"5ZnNJHEV4gs+TxNIKylmlFTwoGdwEzQFZkr4K6X0TrgkDNkMvaHALJ5kIDOuItuFqDDob9WluwU/yxfM",
-	"5mYT8vf0Nzb3o25T9c/uZc335YSLSkt5Qeo6I2X4dj7SSPHItb7fngr0ixVNe8fXqZpold0Kwxx0SBVY",
-	"TLjL9qvNidtxo0L/NKzvQr+dsl6s82hW20O7itrSjU3RqV5DEa9R5yVRLXTGIZti+1gBFJhAyZQpy3u/",
-	"CAEsv6WtoNZ7xwd2gWzbCEEjfGDb+QpYA//OyfKpuzXAREJvbJf9+p4O5csLgoOkE3dHbRId4fYw6sUH",
-	"B9EJPjiKOqPOqDvaj3vJgQ0UreXTNWJg2+QcgBaPlOarb955DfnrVu5hvhgJWV19lEWXGNFWzoAmNrTB",
-	"4JdE/aDPoTEk8vLGXe36bbiYR/ImZdNLvH2vuMtmzf8UKXIH6VSKc6i8rY8MFE6lCQ34UHuxAejGihWa",
-	"cqnQcbvtGRZffSymfEYaekxB1SFZmoRnuKSjFuflg2LQXvy2EpXRw30teN6Sf2i1CkfjOU02NcN5f+UZ",
-	"nr3fbiGzBhgT3kcPtuF8D0DQ5T00MEroCPJB8m7nRrZ/HZv+gWTPeofsBxBHawltnfnzAn7zmtBmLRCy",
-	"ttT6LUiAFmSkd76e4gzdvilGFXmytCkiBoZN03wtZFOz3427s9Z8tDUI1GVe1+Me7ASD+hllFS7sWjL8",
-	"PXE7xIJExsAuILdUAuJXgOxI4fZNc/uRfv8rFHlei7Ii3jYoIY2+i50zbWqJ/O+UW7POaXMK1oJmta6T",
-	"EUuXuzKLKVa2NZCt1EN5s4K/B3brnVoQxoH4zTcC3YTCBtdeTp9eGdw3+vyS8r1K15IUo5DBt6D5t5yk",
-	"PFJfm5J0sUOgfnMm0l7ea6o2IemSpKnMaqSrqUXNVdKtNflBF3nrr/fKErK3voH5GElS4oYaU+tqfH3G",
-	"WG7UFrTztk79rL9Zo7Fa9Ta+l6m6nY/RX/y87nreU/1TVsPsr59KhBXUWbj2FOtwse/jIu/71oiNuXsk",
-	"WkwIa0BJKVG94j3eBQe1Lt4z17suJSN1z72uJPe9B5AZVu6T07b1nuyUVGbPYdNdB1mXuSx+tFW9wocv",
-	"UmiO1XwTmF9slhlO6nLMVCG492kyzrYQgx7//Bi5bY1nAynus+FCe4k+ogr6dyPbVDlrMOHrmCa7TeIl",
-	"uvYbuvcrHcevQ+dMtkX27qLCuuS3V+tO6BeaAOeuqK9z+ue3bhGWzDhlOw1XYN07v1SUgruMYGKC0XDZ",
-	"EMnrNObw+WkMnybtaQfJU238VCOB/O5OYZYagV7gpT4KWqYjTbvB1rkRjbrP2lSJdUkKmTZZHO6TJicU",
-	"SNMBBM0obLM4E9UymUFh6dIbT5NrptaGoPm9VCFvFlsNXA3EnVr+NAJmh1LobeWKWwgSdDxRyHYY26RI",
-	"+5cWvmdcfUuWUo34ZqE8ntffZ298rrAidPWtBBW/xRPrjbQG7f9jRxQ38v9tMzk8aWBoKfuiMYuj83fK",
-	"4vjq6jy/Vt/ee9wzBZchNeX3+poz6BqMV9I+vqJrkba/zvfbZVJfymVSjrdkmRzbmHytv5Rr+1VN28o1",
-	"XgGN9AJ1lpKmtdlf7K3Z2GmrsTGi3/O81+o9tFVn0BfNa4nY6YW9dtvWONS02nom5Zy47jHbWcJ30WKx",
-	"iEZcTKO5SO01YRXmBgBHNGnkbFknyEKToWIP76C2J1tQbJ4dVBu/wS5bEOqrPvLGh1mn9jIQNIF0Pstt",
-	"y5CN50SaZKhtYKlcg7vW0i40anetwg0lAU+rZ3SuD33tOoqIrFnPVpieYSkXXCT2Tjg+I9GQLDkrm2Py",
-	"hprWHkb7UhPs3zVsu0R/XFBrNiJrYh1AUYbxBFp+IIiqu0j/1HYpyea4H8S7EYtp5hlt51sq04q5fpzq",
-	"Y53U5ZECiA/kBrL/aHuwykBkWAjQ1ppIB25m+uJIJ/ch7+BXKm5SvRgFELIOx9lNBR4U25Tf7BqobCYX",
-	"d0szlHTVdPev7kSxw31Als8nw19i+pI+f/rqz2edM/r8pEX22624m7Lh9Gk7+b/P02Iz9n6nByacQ7bX",
-	"AANliEdesTjyZHaxn7zrE1/VgApgXm2iRw8LnBHkbiH4iIvOKeyeK9qVLJtbvp3mlxncp49D8V6WzsMP",
-	"1LthVxrfoIucosznuS4JEa5DKF4Ks9oom1+ydIlqGtO6e7yTumkaroxZL3Pz601yRRz8JuBoLVNteUXm",
-	"gV05mlXG15sF7prZOh3WPVNzf09tT6Dde1+u0QH/++//ALsFBrdOHywjyz6xXnN4yYgtbLNFsb4igf77",
-	"7/9sNcMH2o/HWdd1LhwIWBDXodxmftkNWmCZXe+99cbc001zsHtmTUk5Kuj01NqKyPxcg+HCLUtlq9oO",
-	"GrhhPtwGnBqIXNmogaIJm9a03SUQWTYvSlkc9mdziy+r5QRN90014ciN+WGZhkGMu65XwHWEVMlsBS10",
-	"KZZwSQIUj05IOpOtpkuBPDO/pqOMf0GBZ8sXWnUbU36K72w06Lhz0m1orZXp7SYMXVPETNn/ARqwawR9",
-	"ylrq0BvN5dqECDs9HVmtgzI0EzyZx/Yiurm5nwMWnhGruYtmdZWt5d2aG1OzdralW0KZ6V9b8miswpoO",
-	"4NR0nTf3l7h21u6yDfNy4g1pOpNVR/rJ2wfpPV/cCBP3AGKNRHZBU5D5ivWvtnt+ZLmn0/bht5kgI3pH",
-	"pNGXIOUiyL0wwdXq/wcAAP//",
-}
-
-// decodeSpec returns the embedded OpenAPI spec as raw JSON bytes,
-// after base64-decoding and flate-decompressing the embedded blob.
-func decodeSpec() ([]byte, error) {
-	encoded := strings.Join(swaggerSpec, "")
-	compressed, err := base64.StdEncoding.DecodeString(encoded)
-	if err != nil {
-		return nil, fmt.Errorf("error base64 decoding spec: %w", err)
-	}
-	zr := flate.NewReader(bytes.NewReader(compressed))
-	var buf bytes.Buffer
-	if _, err := buf.ReadFrom(zr); err != nil {
-		return nil, fmt.Errorf("read flate: %w", err)
-	}
-	if err := zr.Close(); err != nil {
-		return nil, fmt.Errorf("close flate reader: %w", err)
-	}
-
-	return buf.Bytes(), nil
-}
-
-var rawSpec = decodeSpecCached()
-
-// a naive cache of the decoded OpenAPI spec
-func decodeSpecCached() func() ([]byte, error) {
-	data, err := decodeSpec()
-	return func() ([]byte, error) {
-		return data, err
-	}
-}
-
-// Constructs a synthetic filesystem for resolving external references when loading openapi specifications.
-func PathToRawSpec(pathToFile string) map[string]func() ([]byte, error) {
-	res := make(map[string]func() ([]byte, error))
-	if len(pathToFile) > 0 {
-		res[pathToFile] = rawSpec
-	}
-
-	return res
-}
-
-// GetSpec returns the OpenAPI specification corresponding to the generated
-// code in this file. External references in the spec are resolved through
-// PathToRawSpec; externally-referenced files must be embedded in their
-// corresponding Go packages (via the import-mapping feature). URL-based
-// external refs are not supported.
-func GetSpec() (swagger *openapi3.T, err error) {
-	resolvePath := PathToRawSpec("")
-
-	loader := openapi3.NewLoader()
-	loader.IsExternalRefsAllowed = true
-	loader.ReadFromURIFunc = func(loader *openapi3.Loader, url *url.URL) ([]byte, error) {
-		pathToFile := url.String()
-		pathToFile = path.Clean(pathToFile)
-		getSpec, ok := resolvePath[pathToFile]
-		if !ok {
-			err1 := fmt.Errorf("path not found: %s", pathToFile)
-			return nil, err1
-		}
-		return getSpec()
-	}
-	var specData []byte
-	specData, err = rawSpec()
-	if err != nil {
-		return
-	}
-	swagger, err = loader.LoadFromData(specData)
-	if err != nil {
-		return
-	}
-	return
-}
-
-// GetSpecJSON returns the raw JSON bytes of the embedded OpenAPI
-// specification: decompressed but not unmarshaled. External references
-// are not resolved here; the bytes are the spec exactly as embedded by
-// codegen. The result is cached at package init time, so repeated calls
-// are cheap.
-func GetSpecJSON() ([]byte, error) {
-	return rawSpec()
-}
-
-// GetSwagger returns the OpenAPI specification corresponding to the
-// generated code in this file.
-//
-// Deprecated: GetSwagger predates kin-openapi renaming openapi3.Swagger
-// to openapi3.T. Use [GetSpec] instead. This wrapper is retained for
-// backwards compatibility.
-func GetSwagger() (*openapi3.T, error) {
-	return GetSpec()
 }
