@@ -5,19 +5,13 @@ package accosa
 
 import (
 	"bytes"
-	"compress/flate"
 	"context"
-	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
-	"net/url"
-	"path"
-	"strings"
 
-	"github.com/getkin/kin-openapi/openapi3"
 	"github.com/gin-gonic/gin"
-	"github.com/gin-gonic/gin/binding"
 	"github.com/oapi-codegen/runtime"
 	openapi_types "github.com/oapi-codegen/runtime/types"
 )
@@ -877,421 +871,44 @@ type StrictServerInterface interface {
 	ResetPin(ctx context.Context, request ResetPinRequestObject) (ResetPinResponseObject, error)
 }
 
-type StrictHandlerFunc func(ctx *gin.Context, request any) (any, error)
-type StrictMiddlewareFunc func(f StrictHandlerFunc, operationID string) StrictHandlerFunc
-
-type StrictGinServerOptions struct {
-	// RequestErrorHandlerFunc is called when a request cannot be parsed or
-	// decoded. It is invoked for JSON bind failures, form parse/bind errors,
-	// multipart reader errors, media type parse errors, missing multipart
-	// boundaries, and request body read errors. The default returns 400.
-	RequestErrorHandlerFunc func(ctx *gin.Context, err error)
-	// HandlerErrorFunc is called when the application handler (or any
-	// middleware wrapping it) returns a non-nil error. The default returns 500.
-	HandlerErrorFunc func(ctx *gin.Context, err error)
-	// ResponseErrorHandlerFunc is called when the response object fails to
-	// serialize (Visit*Response returns an error) or when the handler returns
-	// an unexpected response type. The default returns 500.
-	ResponseErrorHandlerFunc func(ctx *gin.Context, err error)
+// Mount registers the operations on a router. What cannot be bound, what a handler returns an error for and
+// a reply that cannot be written all go to fail, the first as a gin.Error of type gin.ErrorTypeBind, whose
+// text may quote the request.
+func Mount(router gin.IRouter, handlers StrictServerInterface, fail func(c *gin.Context, err error)) {
+	RegisterHandlersWithOptions(router, &strictHandler{handlers, fail}, GinServerOptions{
+		ErrorHandler: func(c *gin.Context, err error, _ int) { fail(c, unbound(err)) },
+	})
 }
 
-func NewStrictHandler(ssi StrictServerInterface, middlewares []StrictMiddlewareFunc) ServerInterface {
-	return &strictHandler{ssi: ssi, middlewares: middlewares, options: StrictGinServerOptions{
-		RequestErrorHandlerFunc: func(ctx *gin.Context, err error) {
-			ctx.JSON(http.StatusBadRequest, gin.H{"msg": err.Error()})
-		},
-		HandlerErrorFunc: func(ctx *gin.Context, err error) {
-			ctx.JSON(http.StatusInternalServerError, gin.H{"msg": err.Error()})
-		},
-		ResponseErrorHandlerFunc: func(ctx *gin.Context, err error) {
-			ctx.JSON(http.StatusInternalServerError, gin.H{"msg": err.Error()})
-		},
-	}}
-}
-
-func NewStrictHandlerWithOptions(ssi StrictServerInterface, middlewares []StrictMiddlewareFunc, options StrictGinServerOptions) ServerInterface {
-	if options.RequestErrorHandlerFunc == nil {
-		options.RequestErrorHandlerFunc = func(ctx *gin.Context, err error) {
-			ctx.JSON(http.StatusBadRequest, gin.H{"msg": err.Error()})
-		}
-	}
-	if options.HandlerErrorFunc == nil {
-		options.HandlerErrorFunc = func(ctx *gin.Context, err error) {
-			ctx.JSON(http.StatusInternalServerError, gin.H{"msg": err.Error()})
-		}
-	}
-	if options.ResponseErrorHandlerFunc == nil {
-		options.ResponseErrorHandlerFunc = func(ctx *gin.Context, err error) {
-			ctx.JSON(http.StatusInternalServerError, gin.H{"msg": err.Error()})
-		}
-	}
-	return &strictHandler{ssi: ssi, middlewares: middlewares, options: options}
-}
+func unbound(err error) error { return &gin.Error{Err: err, Type: gin.ErrorTypeBind} }
 
 type strictHandler struct {
-	ssi         StrictServerInterface
-	middlewares []StrictMiddlewareFunc
-	options     StrictGinServerOptions
+	handlers StrictServerInterface
+	fail     func(c *gin.Context, err error)
 }
 
-// ResetPin operation middleware
-func (sh *strictHandler) ResetPin(ctx *gin.Context, params ResetPinParams) {
+// ResetPin binds a request, has it handled and writes the reply.
+func (sh *strictHandler) ResetPin(c *gin.Context, params ResetPinParams) {
 	var request ResetPinRequestObject
-
 	request.Params = params
 
-	var body ResetPinJSONRequestBody
-	var err error
-	// A request validator built on kin-openapi's openapi3filter with
-	// KeepValidatedValue leaves the value it validated on the body. Bind
-	// that value, matching member names exactly, so the handler receives
-	// what was validated instead of a second, case-insensitive decode.
-	if vb, ok := ctx.Request.Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
-		err = ctx.ShouldBindJSON(&body)
-	} else if binding.Validator != nil {
-		// ShouldBindJSON runs the struct validator after decoding; keep that.
-		err = binding.Validator.ValidateStruct(&body)
-	}
-	if err != nil {
-		sh.options.RequestErrorHandlerFunc(ctx, err)
-		return
-	}
-	request.Body = &body
-
-	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
-		return sh.ssi.ResetPin(ctx, request.(ResetPinRequestObject))
-	}
-	for _, middleware := range sh.middlewares {
-		handler = middleware(handler, "ResetPin")
-	}
-
-	response, err := handler(ctx, request)
-
-	if err != nil {
-		sh.options.HandlerErrorFunc(ctx, err)
-	} else if validResponse, ok := response.(ResetPinResponseObject); ok {
-		if err := validResponse.VisitResetPinResponse(ctx.Writer); err != nil {
-			sh.options.ResponseErrorHandlerFunc(ctx, err)
+	if checked, ok := c.Request.Body.(interface{ ValidatedValue() any }); ok {
+		var body ResetPinJSONRequestBody
+		if err := runtime.BindJSONValue(checked.ValidatedValue(), &body); err != nil {
+			sh.fail(c, unbound(err))
+			return
 		}
-	} else if response != nil {
-		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
-	}
-}
-
-// Base64 encoded, compressed with deflate, json marshaled OpenAPI spec.
-// Stored as a slice of fixed-width chunks rather than one concatenated
-// const string: with thousands of chunks the chained `+` fold is several
-// times slower for the Go compiler than parsing a slice literal.
-var swaggerSpec = []string{
-	"7L0Lc9o6Gjf+VbTenimcGLC5BjqZ/RMgCU1CCJAmaek2whbgxEjUkiG0m5n/p3k/2PtJ3pFkG3PLrUlP",
-	"e467sznYlnV5nt9zlSx9VwwyGhOMMKNK6bviIDommCJx0SCsjZwJMvmFQTBDmPGfcDy2LQMyi+DUNSWY",
-	"36PGEI0g//XGQX2lpPw7Na85JZ/SVM1xiKPc3d2piomo4VhjXolSUhqkR8wZGEIK2NCiYAzZUAXEAZgw",
-	"MLXYUN4eITYkZlJRldsEcayBxd+1iQFthdfpNcN7IVvinTVNizcC7aZDxshhFh9cH9oULXeijAHirwEL",
-	"AzZEwLARdHhj49CbcxpViIn49WIlnSGStbylwCAmEu9DxpDDn/73k5Yofv6evXujqAqbjZFSUihzLDzw",
-	"xmQiRynpd2rQyjGiFA7ua4h3d0ocky43VU58/AI+f9fV/APtpe9Eg19dy+HM/rQ4xNW+fA7qIr1rZLBF",
-	"flCrZ/MG7lSlhShiTQs/hxvnQ8iARYGFqWUiwRBGbhAGpA+gx6kkEKX4M959RBkwLVOAhsJZACDHGgyZ",
-	"PVN5dTbqM0BctsrXHsQ3dXOV0HsOGYkmhgiaSACiT5wRZEpJsTDLZxVVGcFba+SOlFIx+KcqIwvLm1pA",
-	"LwszNEDOArO1O1UxbAth9sjWwzzudm/TeqLbvS3UOKfT2v2cLgRtdW7xvc159Fxu77/d7q2m8Qb1Pd7q",
-	"Hm9V1x5oNs+bdSkjI+S8TKt/PgDoJTQtN3glkAmaFr56J/VLUdOyogsYjhDHGP/dt5BtrhErmPimJYog",
-	"8fm79qBwZe5UZSQFZ73GuNL1tH6lqArCHCyfFH4dkrHVKnMh/fB6WigbaqUKGepYozUtXV5eXh4fV6sH",
-	"B8fH7bbq605mjRD4RnBAyrFDBg4cre2I/kBPtn+yPizeqYrr4Mfh9DG64PHKYFkTh9tXl/VyGFYhHbKG",
-	"bav0U319t6LMQ3p7I7HvVc4LUrygYg3omE2H9C0brVMDnIW8CAcLL5MExy5loCcb4E/eUjAdIgws0TpF",
-	"mL0DlIwCeFFgohHEJrDYRrH9krhXU9qwh2yltNTXdR7HA6pUjsa2ERdCy5SCYFHAHIgpNHipJCiLIoB5",
-	"9HTQGEGGTN/nQYAKdYSR8I0wARQZBJtdjPp9ZLAkiHVkobEti6RzwBhCBxoMOVQFlMhamKjVtkYW4x3R",
-	"s8CAmNvGIbHNZLyLJXCPEB6wITdKmoBscP1MfRwQM0SoTc7CfQZC0NJ7/hhUJBeHk37h0cx7eqcqaAQt",
-	"u2yaDqJ0tefcqUzwEgDKIklwgu0ZsBgFXHUIn4SQG2QCuKhPRL1L48hlN3U9rT2q6wudXQ9qG1KWrVoD",
-	"i9H1jOAFQJ+4DjBFKV/FN8uNJ9kZv0/hBh8ylrqe1lQAKYBA1sR9PAiwO+pJ54hgdNJXSp++h/vB31rt",
-	"w536fUF7Z9Jh7S1amqttebmkue8+h8cR7jgfB+lZNmqInq3BBZDPva6rYBswAvScR9NllHCdNh0iNkQO",
-	"oGiCHGgHAkHBEE6Qh/4FLIVZsfX5P5Id26qee4AjC11fjxKMps16Yz1AmvUGHwxFTJU44RfWrQ+XGPOc",
-	"dgcByP/PgI0CTFkU8P+QKQaOa6M415GyiyqgFjZQwG5gE4q4Rw9NDoRvyCF0PQDV/AMD9kbDb1GEqcWs",
-	"CVJKzHGRZ48RZZt9oHOufMJByBRSMIImUsGieyTV+pC4jhAaTeOUSWfeCZsJbWBChp7mIfkDWO7jJg+m",
-	"M1eZLra+urzPfeQgTlcfiZCBEaEM6LrHsacLnNdrVdfvHpa753lNi7LHB7vsO61zj3wTtEyvRbUniReA",
-	"/D4XqYXG9uwlQ1vuA4hYVUJKOIZS/H2XgPclULomMdwRwuwt9byAVa8LGgahsIX6DbLePk0Qd5oNB0HK",
-	"GUw5beaAWAaknih+lvzVVH37gUyGfqd67Xfmbs96C7/oGgmf6Z2MyKS0c+LMR/KA661pBb1YTOeyhaxW",
-	"LOphRX6f/809/78qD5CO8gAh7RR4e6+dChDCyBW2SbAQHj8MD1IE98bif0l4f6Vp4Ro17d76frNA/qrt",
-	"GgaiNDxC79a9wxSJtF8kbJfmIwR19emRvG+q7o/r1ynXddF+2AjcG/t3uCXaICYDwg0PNxecmlPLWWNt",
-	"2Pr3e5CifJaDqP5BmDPDGg+Rw9DtcrCm5zPb2fvitSCS30rtPBTvyN6s8+uWOCYLbiTIiRPksJf9ePGm",
-	"yDXDTRMIcx/pvtkRSXnuHT1iDuXznaqcYeiyIXGsb3KO5gkuiDfhMkXgBpPpKhdHmzM/s7CSbBBQbtbB",
-	"DZpx7x2bfOielClLHVyR3Q3+2mOnF+5UhSLDdSw2a3PaeM7O2DpEs/WmxU/CcM5wmVIBBH3XtgFlZAxk",
-	"2ogCigwHCVCK9qS95c4g5GpTuU3AsZW4QbM57rw2BcoMMpYdGVuYlqaOxXiJNrck9Qb1kTG2oSE0ap84",
-	"A8IY9/0wosqdmBuzcH+NpybtEQy90qw3hJ4uC9l+S0XQZBDMHGgwdS6oE+jaTIxPaHRnBgziYiaeQgag",
-	"bQdv0S6mQ+igJJinr0ReaQJtyxRJJD/rMiS2KXJbImVnIgYtm4Ie6hMHJbu4i//8s+xxX8wVJv/8E9Qm",
-	"iLfOW5Rzfb4/Q8FVQNgrFVz5So//lsqK/0KYWWxWN6/EYK4E+4XSvEp28YnrBFi0ZN1PYrjscg0bzmzs",
-	"97flBXS8qPDLRcB69b0r9UVXKYGu8n/////TVe6uSsDTcbHWXgVk89ltFWTjfgfqH1Sg50FvxhCPpyQv",
-	"uniuBVVQrrUTejHNOVrZrYARMZF0+puHlfa/C2DM5ZuHwSJMeN8+aQBPZPgrZ529xHYS1KAx9KKJoYja",
-	"+g6iwy52IDbJCNQ/iJyjoAYYwRnoIR6nA3csm4Kgb90ikytpC1OGoAliV9bkmNMYXIlnV3EVTIeWMfSo",
-	"jMUc2xg6DJB+FwfRjIQQ54bIS2bl2CXVaYgpErfveJ22n8VAt8YQ4gEyedgpMp4iB2pRMCDE7GJGSEBE",
-	"jzEi8wdtZILeTNzmLQt8kzHCyFxwADivy2BKnBtkAnQrAic1nHTFZo/cvqW8kncAE2BbXgoWgp6D4A2n",
-	"uMVKvB4AgGgLAJDVsno2nc1ks9lcNp8tZLezxWw5u5utZKvZWnYvp+X0XDqXyWVzuVw+V5Av1z/wv0DT",
-	"NF1Laxktq+W0vFbQtrWiVtZ2tYpW1WranizMoQIA+N4N+wxdpdQVqbGuonaXY1vxMK3pea2g57R0bjtT",
-	"EMVCXoZfJKcV0gU9y4toerY4OC5q15eyUhkKy4bSelqTd12Hy0BB8//pajccSIvimqZnZYOBOyTu1xvi",
-	"jbSmy1e7yp03RIFeUC7XKuXp6d7uwKhXTslRtaydVDPZQuYs3frWrKT6mYvb1qR+8a39vmGeXRSY6V5P",
-	"swfDwpHLWsf5D5W9k0uD3bT203jXGRJ0Bo/2PoynmVHuW2GUpuNvxsfC4fbXYn3coNvF2/1ya1w0do/G",
-	"1+dkLzvMGo67N9U715e6dt7cHw+HH9MfC5Wtj5nWx8JNtX1WPWUfjgu4Myzkprftrx+PrN0h6RybNXaE",
-	"pvCsR50jpz9snPUmu7vTXPbofL+dqRx/PDJc63DQOd7NNlvnt1Wa/vr12zdz//h00C726Ietm+ODSvO6",
-	"xga5o1oKaebQTe1fOAO213bxbfrkdGeHY+5qbGGp1QWxrsAI3niy5SBoUnmbqr5Qc3xCBoa8QOwqkbAm",
-	"V2Kik4YEPg6Io4Ie8nMSXUyRM0FOUIkvrgHq0e2YOMKwfSifHXW+dE4Oa40vh7XLnecJwuKghDiDrqtp",
-	"GcNXdMlrSrC8Nxdmfm9tBVzw/QqEknigaCLhKUbpLCc8NQASwa81lXVxx9d4FIwdHh2YK0bZz9II88HV",
-	"JeNWZYIMRhxa4tS2HGALd5cHoqJI35IrG7yh0y6e82bkWyvuDFJuqTpDJI3TSlJJ6MpAtYkpbRrKNAFI",
-	"QR86QJpjWQf3CaX+9uuUel04tGAqMreY+JZWlAYzxLgPPG/X5MECHwinbYn/Glp4ABiybRrksqFX2KIA",
-	"9ig30V0xLSVNqQpcLNNfRJS+QTMVTB2CB/ZMmENk+ms8PIMoPUZpevqWQ5lnfykK5tjE+8CiXQwxnSIH",
-	"maWwI6LOh6CCkI5VQUhhqmBJyaogpPZU4DpYBVJlql08V3wqCKfWVRCejlHBwpSjGkicaBG4lJs24V3x",
-	"RwuzB8LwrkwLqIGrxk0i93RcBwsdsdBX/iDcQ3Ed7omXsBeWuYvlBCsygUG4/hBEjsu3KIPM9Zpt1htg",
-	"TGzLmCXBMeKdpMDP+wfe5hwjYtWFgNoAEweZHr47c1+Vg7wMHOkE25TIn3TVpSWiL3KqMwZBzyYGt/K8",
-	"QxYFLvZuxEtgOiScZl0sXeqg39zOjwhl9kxS3R17rVi+7yaF25+TlVO4xK/b77s1QvTPP2VENLYtrmyF",
-	"LK3PqwTOkJdgUcFZp8Kd/QAHfsnpkNjca+PK2WurbqLRmDCEjZmnDOTEcRhAi1PKgefIrYYUA08FeHLD",
-	"BKp5++lsF4s5Czn2hYlo4M9Dnwsb4clpULkQuKKmZZKCd31BTkEuS/LdQSMBjoDjbalpJbe9cYuec6YK",
-	"+ed9gAKhUsyD1LmgzYJLJ0bnjSeYZ+9i6hoGQiZNgqv9WgekPO2e6lu3zHUQvQK2RRnHgJC1EdcXXOnO",
-	"ObHkK3dx7ErajC/i1hdr4psM7i2LYKV50g41JcB7FcLwiIdhSd+yBrEQv1i0RsnFy4SMXuRrftQk/Mm0",
-	"pmnytgyggPxXCG770ZS4rft350HVStMJg/uavsP7ZYhuZZXPs/ZcGQX/Qi6kfBpSUdw11rNiiYJtGQhT",
-	"kZbwwvHyGBpDBNJJTcza2DxiZ2xMS6nUdDpNQvE4SZxBynuXpo7qlVqjXUvwd+5UhVnMFjVJmR47aAwt",
-	"UwVe/ldMC06QQ70J6KQmX+NWDY4tpaRkkloyI9OhQxH6p0akp6fg2EoR3CPQ4VFbaqJLpjctkR0bE8pW",
-	"Y/x9a4LoXG0LhXnlOtgLeENEkf5boLJ8JbIQlw+JZSDx5thlVEgQc2Zd7KvKHhTKShGDcaA/NRPMbYkx",
-	"OXCEGHKoSF8t5b58F2c5zk6CEzw3uNhTrV5wzssvKh2IgYulF3GDZHpJyq9SUjiKN6ViFjKjfh6JOS5S",
-	"Q+uRH70MJDyF8ue6WcuV9SybF7Osyz5xKVQXpk7noyzcM0ovV/vIMeqaunYiVrt7YEhBM48ekNQfm4ak",
-	"bx6Rr3hefUyhhh49Kq7jQp6Kp+8hBQNrgrAfH3FZ8vC8OOw1GnMTGeaa9tGESG+/FIIXGl9DnLVLIdbT",
-	"C1N3FOQSwQAyNIVeOjgJGoQJJ2pjPvUiUfFqSFSEF5qoV5X7xr88Yu2RI97Q0DpgfA4WCOwSc/aIzx88",
-	"/geLHBOGTahMylN3NILOTEwVyLtCS3OjAm0XhaZMlCjjsT7jIfloIpGZ9T5HCU9eK52LRkLTdH1pGUdJ",
-	"0bR8Zml6Ta4hmy/uKHn5rDWLQkpLaTNvXUgo35W/u1Mlwy0sMuRLHMfAux/x/OfxXE/rr8hzPR3w3PZ8",
-	"uLCI83sRs3+igOdyrynguYDZDuJGxWCrWn3+JGL8T5TybOE1pTwbMJ4yYssVDWGmy7sRw38iwzPF12R4",
-	"5i60OC1B+gkvmZUQLF7gfvhrhLopP0iUia8IDi8Mh42TkovLq0rLs4npNZZCz76mpdAX8MMISdgEDxaB",
-	"k9ZDH+dEOPkFcCL+6n8xWLzk1yJW5Aqtt+G5mQgxfzVi9O389l8DFhMylBhBu0+c0aoLyp8CCwd2iJeK",
-	"0PIr6JdXQUtCKyT03L1IsSi1ls1Pg4DV714ijLys66oVf5DlG3nqYgdBe5GlGQ3soZ7j8quIl39XedfS",
-	"Ge1+64D60LXZapgS+jyMTPF8qWPfW6ozX+kYhS5/bwg95GCIpUibPIwG8T9fjyDyi0BkcdsBBYtw4S+C",
-	"zgQ5M7G6L0G9SbKQc2rbgIzlZyne6sMIQz+GocVdVJRKUwBirTOSeQBJmVUksaHlmP8fb4Qm/XntVVhl",
-	"tE2wWtz3QCly9GhBYwHostvpvL4Bc+mslk4X05lcMVdcxZzI1In+bFJXnaGDkPfxegS2X9Om/QS9JDEi",
-	"1vuuekZiF5P5BiZ+5NwsNyLE/JKI0QvZ3KtDRq5GXZ+RK8+XqcliEVB+DChDiLFYmlP/0NpkwLJ/jUvj",
-	"1S7Wb21Mpix+tR1B4YUTKRszra/D5TV2ory4nt3bTDHi9W8VJeuvgRg0GrPZinkQd0Hw1XqEkmej5C7Y",
-	"QG2Tj3+EGEOO+KJ+6WuoiPK/XRZrXcyYKO9WXlR0JZxIP+F9Kbc8ibb4SZ1cAj4lS9vsReD63cG1FcpI",
-	"FF8SYGMLJyBN4GDHxzC4xNep/g57cvuEKXFtU2xiuLiHYQSx3zYLLyH0QwjaFGwEW1RG2HjhOKPwJFb/",
-	"AGuxay8ZHX5HzMVF3P3NJZ9z8ofAIT4OjSZwowncHwZRQuyklPD2OVj5Bg06ci8A4jK5pUEEmpe3Kbk1",
-	"GCi85mdJWsHHwPqlx200QTiaEvubaAn9x9QEhwgdEodF06Z/U4z8AD7kyoJNabdK8P2CzJCI7W/CmwUN",
-	"YYSdl17fATT9XysTZL+bexLgCpuQEWe2EuEubX8lErveZkgSa3LrKQqsKLn+Ci5Lfs0aDf01v57XF3Dx",
-	"8Bd3C2qG9MH8k7tI47z4irL030XfUIR5RIScjapnBVyR7vlFVi/+xSrpge/ylg6Ii0DxkqAoFn93BeSg",
-	"sQ1nCdhnyEmIvQ+Xpxyj/F6U33synigcoURoO6oIThGcngMndrt5rnHxAJoIIs+HyF/EWC+OWqcl/DWN",
-	"zXrD2117vs+h3Cg4OPza3zY3wsBvrib0H0PT+hkFXYt2M3kljOjpTDaXL2wXtVf89WuaJdfBCYhNuSQb",
-	"0gRDt0sKTGxiPz+PdGGTfvkgOMjU3xo5fFix2Lo7Wm/1ysnEdfsvpdPL6JGHKgfY0bRs+gnIUebQSSs+",
-	"du5ZYyMP5YtY/U9xeDnjfViEssteWm/tuojQh4B+sQgxL765n/bXpPU4Dta7Mp0psifRzPc/OyjWfIzc",
-	"n/aNrMg/DCHz44DF4Zzzjekfc5ZreOwJ/9XggA3/eN675UOqleBgm3f+gV7iKJulF5MrBweEDlgWm9Hz",
-	"sT5t+/p7N/MITgRjwUndjxaGQuH6w+52+2A4rp6nmOHszsbn5UFbHxU75ZS71UbQPh1jp12+nNF2hR5s",
-	"G/uXs+z51nWqUWg2z3c/NuhFz5i1ivtbLrvswYnhHMHz3u62+/H2onfcPutX0+jo7LI/PbvIYNQjnQP3",
-	"4KJ58bHujFx27n4rG73daf5rsdjS8ppZyaG999VUDZ8i2+1Ts7BVtAf5dGH/qJbKb1+n3WrrtvaeapUJ",
-	"S8FpodVqnh/2+w6t3t50YIbtXmpfzzudTO7wW3/7tJzv9LPjAasaW+1LqHV6vZ7DrgcWrDa3m0cfq9aH",
-	"m/71bKtYbmx18k2XnI8mhr19Qtrnbefi+ijVyQyN/vH2Tb5zbpp1coQnGF+03xc6NTw7zd5MypMyKleP",
-	"zx03u1ue1tNnsJKrQqti9t00bBeaX5tHu1DH1V37/MC8xh+q+OT4wq6et3qdo46lj4pH2QEtNE9zB3Tr",
-	"rHN9lL/c/XqdG6RoOXs5cWqHZoPBg07uIF/sGfjiZo3Qhs+PLil5TSuktzMbzp8u6VpGnx+kz3Vs+Gh7",
-	"/0yXZ29Ysu5cXHlczdqPPxfPUlc86V8+D11Ja+m8pus5Pa9pC2WCk8qDY8jXbEmycJCETQxoi7MlJsSG",
-	"zLKRUvqkpNaf1Z0Kk/bzA3sQ1MWJOt4haZHoRaL3gqKXfYTF/fVET39J0XvyhxiRCEYi+BIi+CNe8K8q",
-	"kz8kgPd9xNLxDr2zqH8eKDbnB3tGIhmJ5AtaxdwDElj4JSWw8KJW8UlLKb3E6VvqrZnkYjpCLBLLSCxf",
-	"UCzz94ul/ksaRn2js+plowQFXTYkjvUNev1enLV4tmV9eDniQyc0RxL8d5VgAQpxwO/8INONRyGFTgtW",
-	"SkpwpvHd58hr/oUi2UetFpVnxHNhhwNo4fsPg4/E/58k/vNMSCTvv4O8P7xuigs81wozMPRkm83GiPrL",
-	"PUP5LSpAALheYJ6WiIQ/8t5f0HtPP+L4vl9PYNPPdL5feNa4xYV4w5xxOC2WBHU5dcz8yeTFSWRRT5I3",
-	"l33yLDHnesIy139BoKfz2bDCWGKN93iV8LvlxiGoV0HjpAOarVq71uiAegN0DmqgVTs9q7U7yt3Gw+pD",
-	"EZQ8Yj7oJweYXAt2pyo9Ys7W7d7aIMA7QGNjt7VcZm23vb6Jbu+dnDWqspehDjlwKg+SV5SgD5iwhE/Z",
-	"cDeY2CrwtfvxvSvVeFcpiS5JKb2Po+n7OZpe26XKUV0w8UV5OtcxAVcfd26rnhEbPv5yhuz0feus+P7r",
-	"4e5+/mBSPc229o9aOOscHdUaN9s9vQr3j7Kne4fmt9NZdawXmunJbHL2dbueReWTg46Gj24zZx+uO82P",
-	"Z6N87/LD0Xjr9OL9oW5en+xpl1/bu0e99MEuOj5s99LV42Zttj9q3NYa11Z/2N5CTraVMnLQPh8ORvBm",
-	"OsKHW/i4cIgzJ3Xqps7zLffyqFPtDDqt2/75Xqo+qOWr5Iack7Oecby9a1/kiz3Wr/VTH/a+tuofyXX2",
-	"4gJm0n3zOrV3o703BzilbevvJzffTooHmVYzrR+3Pta3tnIHe7URzhW/3eZuy+OLG3zQGFVO69nxuNd0",
-	"bof6dO3aoZ/jL/64+fGg9jwDVCm3qs3WyV79qPbluN7uHJc7lYPnnThblNO6EeQjyC9DeuFc2cdg2sPS",
-	"8zBdb3woH9WrX/bqtaPqI2OhB4491bXt7QjbEbZ/QvjvQe3HoF8td2pf9k5ax+XOk49ujfT4PwzrocNk",
-	"F6G7eoLvq+vu43q7XW/sf+EOe71Ve54SX3d6baTBIw3+99Lg956iqmvFdAT3CO4/Be7F9A/DvXZcrh99",
-	"KVerrVq7vQnwmFlsJhJH60EfeS5/e9AvQlUi4q+IKh+xuCaURgz6WVIIRmDoYtNBpnK3hOrIG48w/VMx",
-	"vcHbfi64gxz5HNNrTjqMEB0h+lfX0rqmS+1879nfEZIjJ/uZTnb4c/JfNyX+8NHEkQj8M5OF2yuIXjyh",
-	"+pdPFD50HnNRTs1GwI50+2snUDyo/ZhmP6612+X92pfKSbX2dClYs0op0uz/MDf911Dgm4B67wHdupaJ",
-	"sBop65+T7c78uBt+fLJbP6p9aZwd79ZazztDXE+LfaMiyEeQf3XIS6g9D/LVs+ZRvVLu1BZB/+W83jn4",
-	"cnx21Kk3j2pfypXKyVmj8/TTzotygJEYRGLwE9x0/Yc1f6N2/kWevv1ID33jOe0R8v+ZmZfCbwzk1R2z",
-	"IxRH+vtvr783fi8RQT+C/t8f+muO/46wH2H/7439+48217VihP8I/z9pee6P4z/8mWi9+rxj13WtqEWY",
-	"/+cFrPmXgLD2Q184f/GwW69+OS43quXOSety0455j98e77Enykd7AUTK/mcp+5+1F8C955ZH3k0E+L+d",
-	"d0OR4Tr3LYXUM7p+38Y18vGaPaBqlbNWDVROqrXlrWueu22N7KtsOFiUL6QwAXurR+00iNyz6QV3Anqo",
-	"s6Htge6Uee960EyMoWmuELczRP7hmyoQy/XsGeAlF/eKfeX9i7r/+LO3DrF7cDh0y7dk2z209128t+Ve",
-	"nu7sdJUwG9csJytjIO6+ONIe5tli364pwQnoOHC5g2IzLCCeeAdh/fXI0hqVmy2nRzv0QKtO0j29mj/Y",
-	"mh0dv7fT9VF1lLtIuRe1wofBxeHwaGyN0e74NJV5P97FmfPrUeWYff1K6Nfrg9vc9cFxzRgaH3uH2sn7",
-	"/Q/ZDx9n7y/O6GD75uxjpzx9f3laYL2t6t7HWmu2t13sTE9ObvHH4mF9vz/JOh/0zuR9ZbZrvz8aHKeb",
-	"70/r2ULFzBbs/T78mCsfs/pZy5zQXavlnLFx8/Rmt1bda+Cefb6L8qcnexQPJjd959sRZqeHtHexn7pB",
-	"zt6J1njfsqe5o3q11c63KkVncn49nt2Mbz7cbI+q7cu+NV1GltwgmibY1DLQMgM9BSHP3WVTAuRRbDTS",
-	"EGs1xO0R1mtVDeVvT3vpZj7f+lo4gHZh7xL2BjTdrIwmiM76Z3h6WGnkcA3hVmuaPr34mql87DSKDSsz",
-	"2a+cFmCz9c1Jj+3LTv7jdiV3/LFyOW7Odg9SH7e+bt22PnQuynu79UM9f3LeH2fODr9t7x7uHuUOTjNn",
-	"S7zFhCV6kKJ8dnWjOu/+z2QkJl6r/1rt5rrd9KT++FU0x1rE1fvNYe/8fK/WtEb79b33epqmO4dLw9t8",
-	"qjH86cpbOC+hzgnLn7hBS7r7DJvICY7T5Y//cvqnZnjobFP8rTO5bO7v2RVyUOycF+36mX3anky3q8d6",
-	"s71bmxkNq2kS7Jqme+MeG6fm2bdv43bx64zktt/jy87B8UH2vHVxfPi++LX+cbtSx6OLrZ52WUmfOSmD",
-	"zU73b4vW3teL+smwcjjModtmpbBVvECT4TEZfcOY3VxXj89h4aRYrd7M9vVW8dC6cXoH2vak0stebme3",
-	"0/TbWb1d2/v6ofjBHvc6F67dNFNsfDSY9GvnGWSd0q22m92r7U+M1HhwM7mEvVH1/VZ2v6rB0/pexvh6",
-	"MCpUB3YWNdjgolyekd38UXlZc0vW2QgP2HBVvqdDYiMgjtX52er68f+CAd3i6GuoaM28UloIg3+Dj544",
-	"cL0s5bp9+ovyzMsIvr8VfF9qS/3faEI38wLLkeV+wV86F40NOZ/NIhTtf/pPzXo+Cdg/2Tg88xtv19mw",
-	"LjMCc5TCf44+57j75b4f5CiP1HaE9N8R6Q/vafPEYz9OnJrjEOfB0z+8UmtP//Aia9BzELyRZ/zwmMKB",
-	"BgPEEdfz0zmb9QYYE9syZhsOCunihTbfAQvLKm0EHSDOAQUQyBkuccinjL79lmRFJkHyHEEyRjjZxfK4",
-	"Ef2Jx43AsZW4QbP1AX6DgHKzvpxhGgWsmj8HfeJik4/Dz0E8tLoEE4wEsf0ehBeVeKRdnRQzHGQizCxo",
-	"i+OVIJBgF7+9fFjw8toun2G/I8hUnn1mZNBGeABrFwc0SI+Ys7f0fkKu9uqeLswXWS6eL7JmW48y8NUD",
-	"YEPI/JMnOYi8/rylL0OntaeIcI0kdpZ6tMAuNrsqi3PEqVwaIAYe1QHBKKmo4X6cn58nyi4bcrwYkIkB",
-	"LtZ27tEE0htkipxvrLVXAUVd11Sg68l8Uo8nhZL66loO177McVF4LGw25tSizOHCIzq8ZjZYSGbmuQcB",
-	"bdwE4N75d/l4o3oF3pFAT+Stb3sUiiaIKy3iUog9Vvk9XgPE1+nt408pUgqav8eZAR0zYdiErlJUj9bx",
-	"/PNWbOovsSxH139oHRpo1lrH5Uat0QG7RyeVw9V4Nr9Rswg8W3gCbSsCdATo3wTQenpD6CrgbBPKIixH",
-	"WP5NlHPufuXsIO4fGixyOCJM/zb6OXuffqaM2AhHaI7Q/JugObNRQ4cXuq8NXLPFewPXbPHewDW03P2H",
-	"1rUr89yYiZ6UUnmxHCiXfDCCM5FC6iHgUmSWgCUyKNxhU4FUC4A4QMbXKiCOCnozQFwHkCkGJjIsahEM",
-	"qIUNkRV1kExKATG6LubDU4EXzvCa5sbzoVOX1+VS+8Tx8qg0SJFmn5iICQ4CXf/1T0Z88hepvWhC5Z4J",
-	"FX07v/0Sn7vln60n/S9+GicduWJw/Xc/8gSAdYownYnMe4Tzn7QD4/P9gWq5U+Yg/3Ifyl0Hh+eb/G+c",
-	"I8BH/qyu/dL41QP8rvdGItBGWvr31dLF4N9TA5xnRzYNAqhrDGV0wyMXj2iPijaSyvokSVbLPTHIGCE2",
-	"JGunTqu1o1qn9oJfiYQizLJtkyl3Dk/8z65DkajX+46c4hao4H0Md2n+lYnyBIb5rFjhRdlbwiEbAmwI",
-	"MeBdW5rY93r9fU2MKt+kcrWDWJUD2RAMIf2Rafw5W/UnT+ITcyZX4kFnsPQFZ2dKwAgNYG/G0Ct9BcSb",
-	"b1vfkFJKS/PxElzidOYVi7ifD8uRnOLkpsiZIB60Q5NuFA79qcLhFU0gbBDTwoNEH9p05XvYileq5pVS",
-	"wXRoGUORXPA/CgAM3rwWsUMIXe6KUlIG36yxtwDBe8hBl2Doli1/Oi6FwK9DyN+rdHhRwHlPUmMbCgOw",
-	"tGHBy4IGEwaWWS6W81gUCBYjcxN2cpr2ROxIRCb60LVXphRz6fsJm16/g8Vlu1M7BrVW66S1QlOvHcXC",
-	"DDnYX6wY6kPChmx5W3felArEly0hczOFVKztW9zzIfLoIo/u1XaXyT3/ZKYFqdjwOcY9cuKJxc/Oa9e9",
-	"5n3DhdbkkK0+sBgYwrGQRdBDfeKgtXK6pLVCswy5Jy//MyGDPUhRYkAw+omKy29XEivciUhzRZor0lwr",
-	"gvIXaa7O3Ns2IOYulYOgMQQWo8DvWhJ0nBmAA2hhIHq5SUH586AWm4lPa+HYOkT85+e7z2pI3CVfoAiW",
-	"31LQJ86AMIYwkLsFMzigSumTwq/EF7fcl2v7Ou3Td8WGPWQrJcVwHVtRFRsK17g9RDa/pMR1DM6Rf4Me",
-	"pEMV8GIqOBkj3G4fgUwX89YTyCVgbI1RH1o2v8VpsPPme7Pe+FA+O+p8OWsdlRJDxsalVEpPF5JaUkvq",
-	"pW1tW7vr4hs028lqWT2bzmay2Wwum88WstvZYrac3c1WstVsLbuX03J6Lp3L5LK5XC6fK3RxF/8blOdZ",
-	"ALlRCiB9ofPqHwDEpjQY1niIHO5JJ7vYmuy8iXE1SKkNHF4kMUS3QM/Hu3heMFQGYQMkIKIJvZhOGD0D",
-	"JA5BV3lzg2ZdBSSsCb+wJl0FdF1Nyxjyb61RBf8TPeJvix1l9DxITLUu/t4NC09XKYEulx+tq6igq3iQ",
-	"9mVFPn4TMyFDYOuPyz9Gf5h/HPxx/Ec7LsuHZN0vu35witrFoKvI3Yi8VtN6WvPadR3Mb4YkjN8NnRAs",
-	"X9E0Pes1HKgO+WRZe3SVuy6uNapdHO9iwaOdN7EVgpgLVPP+Km++W5P//vfuzZwfXcUjZz7LqRjnzHfQ",
-	"2J7tvIlxPIIEbYNEgoMvMbXYMCGimq7yRgIxNSI9PQXHVorgHoEOj/5SEz3lf4rOOXkA3oaDu9JKMPQW",
-	"dLtdDETJ24T3fUkJQMMgFCYoxGaP3CYXLxMUGQ5ib8VLvqYuAa6o5T2pyyXh5R3/BPAS0PmteZvzhQfL",
-	"jQqJfiuoqXzvdv2tRbqCM92u8ia4vusqcfC//4HvABlDwgkkqOijF/G/6Xz6HUC3FgP6O3DHKS29hp03",
-	"MYpM8Jamkn8ubG3WjX36b1f5/Ge3G+8qyT9T3a6eeruesX5rc2aa6+Uk3sWPBovsXimTvhM1Lwiu+aDs",
-	"+q9rsoIu5pQRqxLmmnGfzPWi+B0oxVQK7BOgJ9N5lUfQQwsPALIp6uIxNG7gAIERtDAnojUaE4eBWBd3",
-	"WVcR6SXeGr8wRuPgJ7c4JAVDD+UdKQtLN7mI+7f8NExqiG5X7nH8+jf7I+b/tMnA/4kRS3H17F+ToANM",
-	"6CEhx12cSgGEJ8gmY7FEZDqEDAwIooBMPGdzajmo9EhlzGZjNK+PMsc1GPjOmxXWGHz6zOkErnj3SwHm",
-	"rrpYwLLvYkOQNxaXL3mWt7QDjNE4eeLECE3uI4bwJNZVwpaoq8S5DltrjroKHygT2wDxqkYuZTGIaLKB",
-	"phXR+Zi4NUS3ySoStlQkKGNd5ckmTInH44KsXcYpEjTHx5s8hg4dQjs2guNPMgf6GeLZk80HZ1+yQaax",
-	"eHKPOCPIYl3uKOY1XUvrOS2r5Tg1BKvZij3hAEt20C2LCYL9TOshCMO8jTg5ZbgKADbCMU6q+B96PiDb",
-	"DhBhoCmeqEDIVrKFxgiymITQd/4n5lUWv1OB/zOZTMYldKCNTMEAeIO8t1Sg57eCFkU5QZAWgmZMvvGp",
-	"pOc/iycS2AIlu5Ualq6jExM4UkG4dLLCn+2Kfab8avR86bMKRDsSD/63rT4kOFZ55S15nwP6pN3h1JSo",
-	"3+oqD1s5nzaiHmj6UF6Amy+O32XP7uIeRlmfOADDEVKBCB55zxyIhYYLACr/872rhE2pZPGyOZVACAyp",
-	"V+gRxlS4MmG0+iDiVlXWKq2qvFsI7vqW1cOvf3tuV9f1QdjWrnInNUzAl+SBoF+yjVgsRBRBqDvJv7E9",
-	"W+ReFYkopSI6naySmFeXJO8EOmBAWKAO+T2rD5AjFJpgUQNNpcZxYqL65C4xZ3FPC8Wk7R4QFn8n3vrX",
-	"DsCWza09h/CAsKRQqnHPioJMevXZH3qev6f5o7XJILkHGbT7sa7yB1XFtpbEZf42fJyCsittBplL4yCV",
-	"AhA4qO9SaC9kbALKSHu7ImqLHUkIh3xJqqpoSaqC8msESzYTLsNlLB7qwY6XDvlU4m3L3/GEhZn3+1P4",
-	"tv45/tljSXjAHDacYoLB8tbJ4QbqlcAfdJlgqteHOXD6I5ZsOhZmNo5JcfL7EF+wey5lnzoA4tnnmJTH",
-	"jirYLpJlcdCRnfAQ5GFhuV8x5DhhyDLXwRLIoqkFH4hLcluEunNfaOFe2CdqcLKktWWfyPOBvgPDQZAh",
-	"aU6tiepdV5ER3OGKlox2ubryL87O6lVwB/oOGXFbxB1h6Qd1lXecLgbBlPnh9w4YO8RAlCYRniTDxh/8",
-	"5z+bbf87v5obNAM7YNft95GT5E0+y74LL4P7Y/F3nvf05ICVc1tMknF9HPNsfwmQ3jUyWLwEJEY4awGQ",
-	"XbcmYCdMv5ie5837j2XtYGeJCbGuEvKUedfF99zWRL7rgcMjiEGwwY2r4J0UUXfMg9TY+/ZJIyn7ZPVn",
-	"fn+F9+Cy/rbwvLw3+haGdiz+OZ5kJPChJFEkwQK0i/FzKYgJ4vmDXjt6z5Iv8k68Ji3DvHr/DRMtkWSO",
-	"ww1EkW0kqdsTWzXHNO4pxO8jlN+GT6blGvjratCT9aTx6OcTRnZe2pkdAKfQYqCPmDGMXb35LqXg7iGX",
-	"4EqVpJMz9Nz6eV4Fv+lNnZZkEQAeadX9ws817fzteagcmHX5wI+XA7sub8+DZt+wy/vhmHmDZRcl78Tf",
-	"HjFnJbCEYG/wPvC4EHq3AAh54iE/3H+65IyXAEZTwK9inK319onH2XiSMxEaKJbqdqupAcdpV4knqW0Z",
-	"SGArGw8qDTnopZBejM1LSCd9wUX3H7kOXvTS/QchVz3kqAdtBt76el/dK3gn+yD+cxcPNOl3T+PdgR0Q",
-	"kzCVFpDjJRaPA0j9Mv8JBPruHfckMMGIOxGbPAqrDzxPiAprCv61swPSmhYHbOiQqSC4SNVykQgXvCuB",
-	"N99lt6TbJP+GdEz87sofArFR0ibSDMuH/xKyvmAemzM2JHhuGoPrUP50bI2BhSmDtu2Dg+7spJOZbDIN",
-	"pCkbOHA8nO3s5LhRSgcWU4iWf0Fo8NN1LbOLhUX0rIn3oJfPmkh+ttHLZ+X8vVeQ6x8eFPpF/etQksLv",
-	"nPdGuGvJIfw2giw5dqyRxawJokmps6hfnzQoT3o1Ce0BcSw2HAW1lGvtp1UxIiaa92G38ri3/fjSe695",
-	"WGmLzHLgRRDhQFgOwckBYit5hPvTCNKJKNfaMRl38R4N0e0zUwUiMMQm6i+4AvGSr3D5/57qXoiXZAXi",
-	"JAtHle6DIERMT2/Hk/J+LK5yWrhS5cSEey41r6Qwp5WXHhEmsrJbiVmTeDwZFIh5b3ghu6zWt4civjHd",
-	"0ZgG40pK1HINseWXFnbR+ob8ujxjG0A8Zk3A1rxPfu0irl54MK8onpSCEgvR18WCwlIRlHxTwi22Clws",
-	"+wJ25kLmlVTDZPPL+V31ZpPWEiqcHRD9WUux4P6iEyHjGrAVer6BTDG/T8t0Ce5vJot/rsEOeHIGylcw",
-	"SSyyUJQ5fX7JY6LQhIaXk1tKQFHmxLiSS/I/2Vh8buaABP3PndDwvS1fQSbHhLJYv6s81uHibXGs74Q2",
-	"AF8U57vFEYb+ef4Yf/V5vhV4UsZkUzdCxP+hjEpc2O+wVf5ieNF0WtM8qXOgRRFozyhDo9qtJWm98s5d",
-	"CXz3ZDbsWnx6K0j89nMcWH3gXcjt0OaFRGjq3eHycCc095hH4LF1dQZ8+8w18oIP8B5O4NwD8K7CYTG/",
-	"BfSCCgwySmJr1HOpSUvyR+KaUJS4nrKSriV1DcT6xBHzxtwfjQemOfxmkr+SdJllJ3mhExESnjHLpu/m",
-	"ngOcwCRGLHnWqq+5K/IWB4yNZVbqvhJe5vERRURequn2bIty03z/G3LiX7xyALFpr3nBIkkeyMqQaumh",
-	"P0OebAvQtYR5WiojlM8RMaDtq6V1BfoiO570i8hkOVtpUJB7V9jWdU8O0K18c93DYzhed5s78Iv3b5NS",
-	"lSelpdjwkI6RkaxPmtCBI8SQ0x4j476ibaEIDtHMK9jFY84kAxg2pDRYRO/He1zALAMImwAW3gWHtUuw",
-	"I9zrhfuxYPRJ0o9x18Gh6OC5Dg9XJdwN9JInvEupP/98agYF/JlaGI4MuqTO9X5LMyhCBgpqtwYSyznA",
-	"97kGnEBH+kV8yNyX+6TnP7+bP/coEQAwFk9idMtk+sVPocyrCvINkr3cs6zzuAAb3CqWa+1UZbeS4s5E",
-	"rikdVD9j4QVk8jULWyzmVVFrVFqXzc6X45NqTeX8UUWnltAhXLKlzgQJE69Wk+yJ7IOg3gB5g+gqZ529",
-	"xDb3Q0Pv+8kOwQdeWKyt5k6P5711/PTFXICT0LaJwd0PPQ+2/FyKPJQjnhy7jHdS/Fc+iidliiRo+M5H",
-	"wyJHRXjmc1Rmuh9i6TxXFAzAT7AH/o+s6vUZWK09ioG+GxpOOS3wQkBR0nyJof6rel5dpDpI8Lq4uPk8",
-	"Xqa0pyc8gk+IZcqJV9nQp88AOgP6GHp7UZU06JxsCE9icf7jxPHmR54UYy3xZe6lHsMx10FLvqp6v6+q",
-	"ggUr4Tms0jDEVgxDkvSb4geOdZXZbDY7PjbNg4PRiFIuJksO1JJrqwKu9ZPhDM4817cw2aqu82zVsGd7",
-	"tOLaqhtdW3Wta7tMR9/PnXsGSYym8yvuxiNsxsJGH6PprmvZXHjOWvWkTKXGPJZvgcfMT8bjizRLei5v",
-	"bDn1qD5mQlF9pmesLicdF9nou8rqhslFdZMrrG5yhZdH3Txpd2KLPlSS9D1sLHl6SUb4He9hgPpgdk7Y",
-	"uXvf8QMPb6J3oSc9zlAOx7B7Nu/Lii2RlnkHeIohDpZbFh6B51D3iMm1updX8XocrnE5vVcR8agXIMTD",
-	"ykVEyUHKr27baADtNoMMBbpoXU0clTxAAVsg5nV9B4ijxv4Dwn0EpXBmcGHUd/OfnlIjrsgwiQm88Ftz",
-	"nSqm1sRSTGqQsViFqYwtTEtTx2JI+Xw3/zxFrtBcXWTatPAHrix9lSo+rRO/KWBDiwKTGO4IYaYCCDy0",
-	"AeIAL6E6dojpimkVsbaWBy8psQo1+EKmJL7m4r301o8u96Lsrzdt1htJRVUwFEt7m/WGNzYxEZnwV/bK",
-	"M7bavIemaKlv3TKxx4+QO6XkiYZ4NnZQ37qVhBFaQ/l89/8CAAD//w==",
-}
-
-// decodeSpec returns the embedded OpenAPI spec as raw JSON bytes,
-// after base64-decoding and flate-decompressing the embedded blob.
-func decodeSpec() ([]byte, error) {
-	encoded := strings.Join(swaggerSpec, "")
-	compressed, err := base64.StdEncoding.DecodeString(encoded)
-	if err != nil {
-		return nil, fmt.Errorf("error base64 decoding spec: %w", err)
-	}
-	zr := flate.NewReader(bytes.NewReader(compressed))
-	var buf bytes.Buffer
-	if _, err := buf.ReadFrom(zr); err != nil {
-		return nil, fmt.Errorf("read flate: %w", err)
-	}
-	if err := zr.Close(); err != nil {
-		return nil, fmt.Errorf("close flate reader: %w", err)
-	}
-
-	return buf.Bytes(), nil
-}
-
-var rawSpec = decodeSpecCached()
-
-// a naive cache of the decoded OpenAPI spec
-func decodeSpecCached() func() ([]byte, error) {
-	data, err := decodeSpec()
-	return func() ([]byte, error) {
-		return data, err
-	}
-}
-
-// Constructs a synthetic filesystem for resolving external references when loading openapi specifications.
-func PathToRawSpec(pathToFile string) map[string]func() ([]byte, error) {
-	res := make(map[string]func() ([]byte, error))
-	if len(pathToFile) > 0 {
-		res[pathToFile] = rawSpec
-	}
-
-	return res
-}
-
-// GetSpec returns the OpenAPI specification corresponding to the generated
-// code in this file. External references in the spec are resolved through
-// PathToRawSpec; externally-referenced files must be embedded in their
-// corresponding Go packages (via the import-mapping feature). URL-based
-// external refs are not supported.
-func GetSpec() (swagger *openapi3.T, err error) {
-	resolvePath := PathToRawSpec("")
-
-	loader := openapi3.NewLoader()
-	loader.IsExternalRefsAllowed = true
-	loader.ReadFromURIFunc = func(loader *openapi3.Loader, url *url.URL) ([]byte, error) {
-		pathToFile := url.String()
-		pathToFile = path.Clean(pathToFile)
-		getSpec, ok := resolvePath[pathToFile]
-		if !ok {
-			err1 := fmt.Errorf("path not found: %s", pathToFile)
-			return nil, err1
-		}
-		return getSpec()
-	}
-	var specData []byte
-	specData, err = rawSpec()
-	if err != nil {
+		request.Body = &body
+	} else {
+		sh.fail(c, unbound(errors.New("nobody has checked the body")))
 		return
 	}
-	swagger, err = loader.LoadFromData(specData)
-	if err != nil {
-		return
+
+	response, err := sh.handlers.ResetPin(c.Request.Context(), request)
+	if err == nil {
+		err = response.VisitResetPinResponse(c.Writer)
 	}
-	return
-}
-
-// GetSpecJSON returns the raw JSON bytes of the embedded OpenAPI
-// specification: decompressed but not unmarshaled. External references
-// are not resolved here; the bytes are the spec exactly as embedded by
-// codegen. The result is cached at package init time, so repeated calls
-// are cheap.
-func GetSpecJSON() ([]byte, error) {
-	return rawSpec()
-}
-
-// GetSwagger returns the OpenAPI specification corresponding to the
-// generated code in this file.
-//
-// Deprecated: GetSwagger predates kin-openapi renaming openapi3.Swagger
-// to openapi3.T. Use [GetSpec] instead. This wrapper is retained for
-// backwards compatibility.
-func GetSwagger() (*openapi3.T, error) {
-	return GetSpec()
+	if err != nil {
+		sh.fail(c, err)
+	}
 }

@@ -5,17 +5,11 @@ package common
 
 import (
 	"bytes"
-	"compress/flate"
 	"context"
-	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"net/http"
-	"net/url"
-	"path"
-	"strings"
 
-	"github.com/getkin/kin-openapi/openapi3"
 	"github.com/gin-gonic/gin"
 	"github.com/oapi-codegen/runtime"
 )
@@ -725,376 +719,102 @@ type StrictServerInterface interface {
 	ResetSandbox(ctx context.Context, request ResetSandboxRequestObject) (ResetSandboxResponseObject, error)
 }
 
-type StrictHandlerFunc func(ctx *gin.Context, request any) (any, error)
-type StrictMiddlewareFunc func(f StrictHandlerFunc, operationID string) StrictHandlerFunc
-
-type StrictGinServerOptions struct {
-	// RequestErrorHandlerFunc is called when a request cannot be parsed or
-	// decoded. It is invoked for JSON bind failures, form parse/bind errors,
-	// multipart reader errors, media type parse errors, missing multipart
-	// boundaries, and request body read errors. The default returns 400.
-	RequestErrorHandlerFunc func(ctx *gin.Context, err error)
-	// HandlerErrorFunc is called when the application handler (or any
-	// middleware wrapping it) returns a non-nil error. The default returns 500.
-	HandlerErrorFunc func(ctx *gin.Context, err error)
-	// ResponseErrorHandlerFunc is called when the response object fails to
-	// serialize (Visit*Response returns an error) or when the handler returns
-	// an unexpected response type. The default returns 500.
-	ResponseErrorHandlerFunc func(ctx *gin.Context, err error)
+// Mount registers the operations on a router. What cannot be bound, what a handler returns an error for and
+// a reply that cannot be written all go to fail, the first as a gin.Error of type gin.ErrorTypeBind, whose
+// text may quote the request.
+func Mount(router gin.IRouter, handlers StrictServerInterface, fail func(c *gin.Context, err error)) {
+	RegisterHandlersWithOptions(router, &strictHandler{handlers, fail}, GinServerOptions{
+		ErrorHandler: func(c *gin.Context, err error, _ int) { fail(c, unbound(err)) },
+	})
 }
 
-func NewStrictHandler(ssi StrictServerInterface, middlewares []StrictMiddlewareFunc) ServerInterface {
-	return &strictHandler{ssi: ssi, middlewares: middlewares, options: StrictGinServerOptions{
-		RequestErrorHandlerFunc: func(ctx *gin.Context, err error) {
-			ctx.JSON(http.StatusBadRequest, gin.H{"msg": err.Error()})
-		},
-		HandlerErrorFunc: func(ctx *gin.Context, err error) {
-			ctx.JSON(http.StatusInternalServerError, gin.H{"msg": err.Error()})
-		},
-		ResponseErrorHandlerFunc: func(ctx *gin.Context, err error) {
-			ctx.JSON(http.StatusInternalServerError, gin.H{"msg": err.Error()})
-		},
-	}}
-}
-
-func NewStrictHandlerWithOptions(ssi StrictServerInterface, middlewares []StrictMiddlewareFunc, options StrictGinServerOptions) ServerInterface {
-	if options.RequestErrorHandlerFunc == nil {
-		options.RequestErrorHandlerFunc = func(ctx *gin.Context, err error) {
-			ctx.JSON(http.StatusBadRequest, gin.H{"msg": err.Error()})
-		}
-	}
-	if options.HandlerErrorFunc == nil {
-		options.HandlerErrorFunc = func(ctx *gin.Context, err error) {
-			ctx.JSON(http.StatusInternalServerError, gin.H{"msg": err.Error()})
-		}
-	}
-	if options.ResponseErrorHandlerFunc == nil {
-		options.ResponseErrorHandlerFunc = func(ctx *gin.Context, err error) {
-			ctx.JSON(http.StatusInternalServerError, gin.H{"msg": err.Error()})
-		}
-	}
-	return &strictHandler{ssi: ssi, middlewares: middlewares, options: options}
-}
+func unbound(err error) error { return &gin.Error{Err: err, Type: gin.ErrorTypeBind} }
 
 type strictHandler struct {
-	ssi         StrictServerInterface
-	middlewares []StrictMiddlewareFunc
-	options     StrictGinServerOptions
+	handlers StrictServerInterface
+	fail     func(c *gin.Context, err error)
 }
 
-// GetLiveness operation middleware
-func (sh *strictHandler) GetLiveness(ctx *gin.Context) {
+// GetLiveness binds a request, has it handled and writes the reply.
+func (sh *strictHandler) GetLiveness(c *gin.Context) {
 	var request GetLivenessRequestObject
-
-	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
-		return sh.ssi.GetLiveness(ctx, request.(GetLivenessRequestObject))
+	response, err := sh.handlers.GetLiveness(c.Request.Context(), request)
+	if err == nil {
+		err = response.VisitGetLivenessResponse(c.Writer)
 	}
-	for _, middleware := range sh.middlewares {
-		handler = middleware(handler, "GetLiveness")
-	}
-
-	response, err := handler(ctx, request)
-
 	if err != nil {
-		sh.options.HandlerErrorFunc(ctx, err)
-	} else if validResponse, ok := response.(GetLivenessResponseObject); ok {
-		if err := validResponse.VisitGetLivenessResponse(ctx.Writer); err != nil {
-			sh.options.ResponseErrorHandlerFunc(ctx, err)
-		}
-	} else if response != nil {
-		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
+		sh.fail(c, err)
 	}
 }
 
-// GetTokenKeys operation middleware
-func (sh *strictHandler) GetTokenKeys(ctx *gin.Context) {
+// GetTokenKeys binds a request, has it handled and writes the reply.
+func (sh *strictHandler) GetTokenKeys(c *gin.Context) {
 	var request GetTokenKeysRequestObject
-
-	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
-		return sh.ssi.GetTokenKeys(ctx, request.(GetTokenKeysRequestObject))
+	response, err := sh.handlers.GetTokenKeys(c.Request.Context(), request)
+	if err == nil {
+		err = response.VisitGetTokenKeysResponse(c.Writer)
 	}
-	for _, middleware := range sh.middlewares {
-		handler = middleware(handler, "GetTokenKeys")
-	}
-
-	response, err := handler(ctx, request)
-
 	if err != nil {
-		sh.options.HandlerErrorFunc(ctx, err)
-	} else if validResponse, ok := response.(GetTokenKeysResponseObject); ok {
-		if err := validResponse.VisitGetTokenKeysResponse(ctx.Writer); err != nil {
-			sh.options.ResponseErrorHandlerFunc(ctx, err)
-		}
-	} else if response != nil {
-		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
+		sh.fail(c, err)
 	}
 }
 
-// IssueToken operation middleware
-func (sh *strictHandler) IssueToken(ctx *gin.Context) {
+// IssueToken binds a request, has it handled and writes the reply.
+func (sh *strictHandler) IssueToken(c *gin.Context) {
 	var request IssueTokenRequestObject
 
-	if err := ctx.Request.ParseForm(); err != nil {
-		sh.options.RequestErrorHandlerFunc(ctx, err)
+	if err := c.Request.ParseForm(); err != nil {
+		sh.fail(c, unbound(err))
 		return
 	}
 	var body IssueTokenFormdataRequestBody
-	if err := runtime.BindForm(&body, ctx.Request.Form, nil, nil); err != nil {
-		sh.options.RequestErrorHandlerFunc(ctx, err)
+	if err := runtime.BindForm(&body, c.Request.Form, nil, nil); err != nil {
+		sh.fail(c, unbound(err))
 		return
 	}
 	request.Body = &body
 
-	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
-		return sh.ssi.IssueToken(ctx, request.(IssueTokenRequestObject))
+	response, err := sh.handlers.IssueToken(c.Request.Context(), request)
+	if err == nil {
+		err = response.VisitIssueTokenResponse(c.Writer)
 	}
-	for _, middleware := range sh.middlewares {
-		handler = middleware(handler, "IssueToken")
-	}
-
-	response, err := handler(ctx, request)
-
 	if err != nil {
-		sh.options.HandlerErrorFunc(ctx, err)
-	} else if validResponse, ok := response.(IssueTokenResponseObject); ok {
-		if err := validResponse.VisitIssueTokenResponse(ctx.Writer); err != nil {
-			sh.options.ResponseErrorHandlerFunc(ctx, err)
-		}
-	} else if response != nil {
-		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
+		sh.fail(c, err)
 	}
 }
 
-// GetReadiness operation middleware
-func (sh *strictHandler) GetReadiness(ctx *gin.Context) {
+// GetReadiness binds a request, has it handled and writes the reply.
+func (sh *strictHandler) GetReadiness(c *gin.Context) {
 	var request GetReadinessRequestObject
-
-	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
-		return sh.ssi.GetReadiness(ctx, request.(GetReadinessRequestObject))
+	response, err := sh.handlers.GetReadiness(c.Request.Context(), request)
+	if err == nil {
+		err = response.VisitGetReadinessResponse(c.Writer)
 	}
-	for _, middleware := range sh.middlewares {
-		handler = middleware(handler, "GetReadiness")
-	}
-
-	response, err := handler(ctx, request)
-
 	if err != nil {
-		sh.options.HandlerErrorFunc(ctx, err)
-	} else if validResponse, ok := response.(GetReadinessResponseObject); ok {
-		if err := validResponse.VisitGetReadinessResponse(ctx.Writer); err != nil {
-			sh.options.ResponseErrorHandlerFunc(ctx, err)
-		}
-	} else if response != nil {
-		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
+		sh.fail(c, err)
 	}
 }
 
-// GetSandboxFixtures operation middleware
-func (sh *strictHandler) GetSandboxFixtures(ctx *gin.Context) {
+// GetSandboxFixtures binds a request, has it handled and writes the reply.
+func (sh *strictHandler) GetSandboxFixtures(c *gin.Context) {
 	var request GetSandboxFixturesRequestObject
-
-	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
-		return sh.ssi.GetSandboxFixtures(ctx, request.(GetSandboxFixturesRequestObject))
+	response, err := sh.handlers.GetSandboxFixtures(c.Request.Context(), request)
+	if err == nil {
+		err = response.VisitGetSandboxFixturesResponse(c.Writer)
 	}
-	for _, middleware := range sh.middlewares {
-		handler = middleware(handler, "GetSandboxFixtures")
-	}
-
-	response, err := handler(ctx, request)
-
 	if err != nil {
-		sh.options.HandlerErrorFunc(ctx, err)
-	} else if validResponse, ok := response.(GetSandboxFixturesResponseObject); ok {
-		if err := validResponse.VisitGetSandboxFixturesResponse(ctx.Writer); err != nil {
-			sh.options.ResponseErrorHandlerFunc(ctx, err)
-		}
-	} else if response != nil {
-		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
+		sh.fail(c, err)
 	}
 }
 
-// ResetSandbox operation middleware
-func (sh *strictHandler) ResetSandbox(ctx *gin.Context) {
+// ResetSandbox binds a request, has it handled and writes the reply.
+func (sh *strictHandler) ResetSandbox(c *gin.Context) {
 	var request ResetSandboxRequestObject
-
-	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
-		return sh.ssi.ResetSandbox(ctx, request.(ResetSandboxRequestObject))
+	response, err := sh.handlers.ResetSandbox(c.Request.Context(), request)
+	if err == nil {
+		err = response.VisitResetSandboxResponse(c.Writer)
 	}
-	for _, middleware := range sh.middlewares {
-		handler = middleware(handler, "ResetSandbox")
-	}
-
-	response, err := handler(ctx, request)
-
 	if err != nil {
-		sh.options.HandlerErrorFunc(ctx, err)
-	} else if validResponse, ok := response.(ResetSandboxResponseObject); ok {
-		if err := validResponse.VisitResetSandboxResponse(ctx.Writer); err != nil {
-			sh.options.ResponseErrorHandlerFunc(ctx, err)
-		}
-	} else if response != nil {
-		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
+		sh.fail(c, err)
 	}
-}
-
-// Base64 encoded, compressed with deflate, json marshaled OpenAPI spec.
-// Stored as a slice of fixed-width chunks rather than one concatenated
-// const string: with thousands of chunks the chained `+` fold is several
-// times slower for the Go compiler than parsing a slice literal.
-var swaggerSpec = []string{
-	"zDtpc9s4ln/lFXeqMp2hDstXrFTXljvj9DiddVyxt9NVkdeCyCcRbQrQAKBlJaX/vvVwUKREKXaO3s2X",
-	"UCTw8O4T/hwlcjqTAoXRUf9zhA9sOsvRPl/LOxTv8d8FakO/dTGdMrWI+tF1hqCZSEfy4ZkGrnWBCpKc",
-	"ozBRHN2zvEDa4N7c8jTqR25Ry++K4vBRY6LQbCxo+fdxNFFMmFuzmGHUD5sShSkKw1muo+VyGUcK9UwK",
-	"7fD+LzSZTC+kOc1zOcfUoiKFIez6nyM2m+U8YYZL0ZkpOcpx+o8/tRTr5E8tmNZcSTGpk//Ps7dn12c1",
-	"SmVK6Lktt0KaW+bPjiNtmCl01D/oHsaR4SanlQ5HENKAX9mO4sgoluA5savbbR2Mxie98f7h8fFo/yBl",
-	"R2w/wZPeSdrFLh4c7x+1ut1x9+iYse6InXR7o+NWd49gOE6xkSxMf5QzcRct4+ihpVaC9My4diuj2ONd",
-	"pUyx+S8yJWLd7nuZM8MJ9Y9RJ6B5Q6zXSYZTRmD/pnAc9aP/6KxUquO+6s6lY7STVoo6UXxGEvDKNGMm",
-	"A3zg2ugYRoWxjJlzk4HJuAaHH3EoQ5aisvKx0qWHTXBuvQaTMQMmwM+YJhDECK5ILYwqsEqAZ502iosJ",
-	"obqMowtpXstCPEWJvpkjF9JkXEwgQ4XtaMVkS/Zrjnl6ppRUFo805bSL5ZdKzlAZTso7ZrnGdajvBMKY",
-	"Nju2jBSyO225Q3QplhjizqwChlhrGM+bmazZFIELmEuVWsausS+O7Gmbm09hxhSbokH1TINgU4yBwZur",
-	"dxcwk1wYVMCFkRa1kUwXMUhlf9xxkYIcg8IxKhQJOkq4BsPuUDTiwMUmAh+IsRai4we36KMopqTepCtR",
-	"HP27QLUoNS6KI0Ilumk4QhU5NrOIvngcA8MbkFxWdfIjYRxY52HHQQ6r0+XoT0wMnf6aP5hCBXFtCil4",
-	"aec6NYwWpbyBiRQSplL7lgSxqQH283ZN2/bemdYGsnUEX9mjvZkjVyvBVtm02u1J+FHYrIJKw+lrQgqo",
-	"xJ5BTZL5F7LcZE+00ivDDJKSk3pqVPeoNoUyZjznLiqtazYzkErULrIIPXfbucGpbnBxq3ChFFvQ7xCt",
-	"1iEP5d3QGuKwEOye8ZyNchzCPENRQZVskU5WyNJF1ajkXRRHlZ0NhrTGYY9IE2PffPjtCs0TGXsKbz78",
-	"BhoN/P3961dwfLh3/NMmZ+9wscWS6EuNlU9StTqb10i1hzYRGmLE0yi1SjBHYcDmLo7ek4PDJnpd4tJE",
-	"r49qzzRoQxJb+QdmDCpa9j8fWevT7c0//tbkeJFClN6iolx73ILxg09PYu+SRwv3UOP4rnBaCYsNWq1w",
-	"yrjgYnKtOOptEYGBUQuYMw2FxhSKWQyZnMOUiQUwhZDj2MbIsVRTZnNWYfZ7lD+xBz4lRd87jKMpF+5H",
-	"t8SDgtoE1S77Ipb/6/r6EtyC3cccnpxUzjnoNp7kU80dsqXozUAjZTUJNobPMiNtDG9OZs802GUxfNh/",
-	"5R5bM6ZIAYmEdZ3ptk5Ya3zzubdslc/71R97R5UfvWWjdrkXG5lFPmcLDcNK8jt8CUNS8iEYzHMdSNfA",
-	"ZkyZL0dj+zUwsxRf7AxnxZ8m67X109dkaqcC3p0WJuuBNSJnwEfHBycxHLZ7DVaM4ZBNGTkIhG3VHXNx",
-	"z3Ke3oaiIC7flFVceGHrL+e8C5NJxT9hZVUhdDGbSWXQr7z1DAvbdSLtbxcfbh2mcWRwOpOKKZ4vbp8U",
-	"FhyAreyulKtr0d1iDJXK8SXw1GZArtSEKaPMaIrke6wl/sI0T4ALbZClDa5zVd02Md59pvLY7p2yh7co",
-	"JpQP7PVe1C1iMHjodVuDwcPx2c3zTXWn+itnI8xXBTBPV/lQWULvxMItWsOkd3j0rZiUdTqV7EJzw+/R",
-	"RcFlvXbfSCg2a/lhHbujg69GrnKwrZ5kEwZX9FoD03eYkqeKQSNVJgZt/NEzRoko/BPHrMhNnwr1VUXp",
-	"sA81ZQXrw73eV6PtEF1X+QoxO/TeNUCenBSNkClUYKQvoOo6zpIEtb61XxsYiCKlyoZpYB5Qu5G+Tc3A",
-	"hxlXqG95I9hEivQLIfDFkQ17ZRDcawy2zYL/EIRo6bKGn8rm8EcLbncGm19KuoNzdW++7MpqzK2dVeNP",
-	"IGNT9ktb347lFgrxHtUiJOYZ0zBCzVOs1/y6D5mtU+KaKmjrGY3Pe53a36Pi4wW9nNLXeCCkzR9ciRkD",
-	"NxrGvhptQzXPoNKZahpZKJBzAaeX55pyQIf0CFNwFbmU7YEYiOfPT32osQ2W9vPnUG2JkMVqMlhK2Kze",
-	"wvDy3dU1dCSFqF7HvhzChN+jBikQ/u7DabIRBOKBWAXXg/bBT7FLSeuhgbsah7SRSqB6gKAzCZrrBrXh",
-	"1KsVJ6t48+EaNJ8ITAfCAj676h0e+ZS8e/TipxhsnLTkEKoZ8YiOliJfhIPLgl2OLZcdHcRjhWlKxX1Y",
-	"QGJmA+EwQJHahkrYJufiJZwmidTs2UrAXOuCWHt6eW77KPbBVjtOFjaD0SSE69JkSsiuxCQnGlIWwoCb",
-	"GIafBy5YD6I+DNbyi0G0HHpOE9EOCvFgIJiAQtwJUhO3NgbmiwUvDUKcgcJ7SY478OKMtN0pCeaayILh",
-	"ti7d0ApgIGxR5NBgocxx2aKn/TylPIXS4wUx4DTPIWGURpLPGFEGPEOKF204Y4mjpaKXMEFDSiBw7l68",
-	"BGQq52hFbQurhRO/P+7KmZI9KhiuNoyyK4flsBUa5EMnajI4TG1ZK8dkbxPFpjoO3Z7YmW/Z54ltEJPj",
-	"gbBWPCtGOU/aMPz17Bo6HnIn2PAQcq6NdgZf6dI4MTiol+cXOg7mFwAo1GiGYP/T7igyizFX2jhG9Ile",
-	"AIAynwH7rz4EqC3xwofGOUEJrlA5tFJYhcyfN9MMWlCe+3MdXuWbg/xz43mQGTPrdzp7veN2t91t7/Vf",
-	"dF90a/5nQJ475wn6qEzlM0WNGUsyhF67S9mzoqhPsHS/05nP521mP7elmnT8Xt15e/7q7OLqrEV7VnVd",
-	"dMnF75SYxDAn70yCLZ066IwpiiP3qLQLCXuEKO2XMxRsxqN+tN/utvdddZbZcN/J+T1+oqdJU0J5ujL2",
-	"nOyRuVAyU5ICmXV4BKANrzJM7mwnqLRHCpCUWVhjtCOOX9G85fcoUOtobYLT63Z39NubhjX24PqU5tS+",
-	"qgxpQukdyTsXOx/XqPdtvIY+vT2hTTw96B5uA1MS1tmYS1kcMCkUN4uo//EmrmB/Xuetpe8/KUtgE03J",
-	"g8fqhtIrZ8ZRP3orWQojljORODndATdughB088/5nd4q4NDngkKkqGCe8cRPYIIz4hOhbSzxWUK9l7Yh",
-	"YJub/oaL7yDh0JlbseidsNhWRewWfbzZnFm5Htvjpe57jFvmVXdIiZX5QbK/tPJ0kvCd4FpuVlGDWqK0",
-	"pg0VMHUdKNP5mWwqlbcmS9VGRCVXMvVq98uJ00A0Z06r/ILrhrSobV1qXcfOyTtf+wzadzPc4HKrcj20",
-	"5vN5i1BqFSpHQfE+Xde2CtWtKdear8+AL2SNM84BV1Xxy3PrOEqZYSOmsTWRArcpUUCrU2twhOq6RSe0",
-	"pMlQrbk/YV9C6N/8wKn8jGk9l8orNRUrrREupBuaVjAC+22jhi7nFRmrO+y/5P5AWSVGUylFXyErjVOh",
-	"aRr/n9bS0a9GeFKg1vaGwGNUxTnglm1FPFlTrFG1RovWiOyuTk1l7BXMtRx5PlqZV0yccaH7rlK0eLuj",
-	"LTPS/7+XSLbh/+hwUed4c9CwSNjKGQqRU1Q3GTb1HOO6S03qg8n6/YXlNwfWXcoR5vxxHcGqfOotoggX",
-	"b7LRrwl/x9+8/u9P53sX/M1JG/e77aSXi9H0dTf9401eb3D094+63WYJ1DswobOyfp+leimkFg/7kQ80",
-	"f1x8Sj/8vnj7x0U2mr7no/3JUcM7k/R+/zOZ/t61mruWQNTovNmp2aEDEIJX6IH/n/NsF0FPVXXfb2xK",
-	"i1fdxIpkXlFh03pFFYpsuFEyFLKljVQ4rI879n7aeWUn9NzC7qau29ImaU81i93R9Z3IF9BQWlKqHAYi",
-	"VYn7Cc22ecnuwHm9JVa6wfu6coWj6hOYp/oyP0ptvJwErCk59Aa5Oa2y7N97IvufmIDtYoCPKbuD+rta",
-	"G8pW07a9aySM0AX8R53xnbjsx1U8pbQ59L2UR6S8EOWlMGe6bIc1c/+rKpQ4Onyy1aynKdV8FOzdLsFy",
-	"cJ8b2FmbEq67eQ80CmC+H7fPA2K+zLXntx0H9p/IgY2cvm7H4TN5CruigQvbhqPbGBJgfj+GXK9u9CRM",
-	"+Bs9SWYr/3BaG67VAtiEcQE5M6jaO4vaX0mDa3Xs7jJ2yh5a9spd/8XeSa9W2J4b26j2g4yKCzIZTjXm",
-	"9xgKXnsPaUdDS/sbkCVNTU2M98hS/n3aVBafulK8t69+ZJvqvbuM9W2O4KlmIKRpNVBbM4G1i2pVJpQ3",
-	"3D6utPtmdXsm+lFmsZ2LF+Fa20s3JalcepOF7b4raSw/oBCG58CNvVj6iCafB2Ohf1OPb72Dv1XxK8MS",
-	"W40zMBS6BWJqQ96dkHPf3akOy+Dy9GLV9y+nUzky1QY/vLCDq0Y78gvKC6vfbE1VMisF7eZF17h+y7VW",
-	"Xvr7rbXrpQ3p/+rCZ8ff+Hy8UpUUb/G05dD0x7QTm+8BlzOhisJ5Ca1p3GnYDZnMU7LY8jZJTevsvGd7",
-	"W/G1VHYehmu6R9lLSmWSV6faPJkVKTdgFCODEklepJjGvsNIusrJeeB8U9/eEzJXZaNgTdMOdt6WtpMM",
-	"29OzI6s2XEg7wm7bywx1f+5JrvpzHfrGP8jd7vqjlW/IPvzfsFQ968rhHnb3V5OnkB3wxAKqpCtQ2d2G",
-	"yxzpLBPShL/wT1w2Y8Bf8Fcs3zljsppUNYmvsNSKnXm0RghTlmKQyHLVXCTATVYRBo2BPgvNPms3HEpl",
-	"Ukz9pD4g4FsfXMBMybRILLww8exYQyrzeHc3aXlTktfgOiBfi3uCSqMkQ20UM1LZ1pifsYYgHq/D+aU6",
-	"RalsqKefm/tste8uu1RYQI6rNp0vh/MV0EFQSyspm+G3VHlZa/XnRVaOCsf8Aa2AO9HN8n8DAAD//w==",
-}
-
-// decodeSpec returns the embedded OpenAPI spec as raw JSON bytes,
-// after base64-decoding and flate-decompressing the embedded blob.
-func decodeSpec() ([]byte, error) {
-	encoded := strings.Join(swaggerSpec, "")
-	compressed, err := base64.StdEncoding.DecodeString(encoded)
-	if err != nil {
-		return nil, fmt.Errorf("error base64 decoding spec: %w", err)
-	}
-	zr := flate.NewReader(bytes.NewReader(compressed))
-	var buf bytes.Buffer
-	if _, err := buf.ReadFrom(zr); err != nil {
-		return nil, fmt.Errorf("read flate: %w", err)
-	}
-	if err := zr.Close(); err != nil {
-		return nil, fmt.Errorf("close flate reader: %w", err)
-	}
-
-	return buf.Bytes(), nil
-}
-
-var rawSpec = decodeSpecCached()
-
-// a naive cache of the decoded OpenAPI spec
-func decodeSpecCached() func() ([]byte, error) {
-	data, err := decodeSpec()
-	return func() ([]byte, error) {
-		return data, err
-	}
-}
-
-// Constructs a synthetic filesystem for resolving external references when loading openapi specifications.
-func PathToRawSpec(pathToFile string) map[string]func() ([]byte, error) {
-	res := make(map[string]func() ([]byte, error))
-	if len(pathToFile) > 0 {
-		res[pathToFile] = rawSpec
-	}
-
-	return res
-}
-
-// GetSpec returns the OpenAPI specification corresponding to the generated
-// code in this file. External references in the spec are resolved through
-// PathToRawSpec; externally-referenced files must be embedded in their
-// corresponding Go packages (via the import-mapping feature). URL-based
-// external refs are not supported.
-func GetSpec() (swagger *openapi3.T, err error) {
-	resolvePath := PathToRawSpec("")
-
-	loader := openapi3.NewLoader()
-	loader.IsExternalRefsAllowed = true
-	loader.ReadFromURIFunc = func(loader *openapi3.Loader, url *url.URL) ([]byte, error) {
-		pathToFile := url.String()
-		pathToFile = path.Clean(pathToFile)
-		getSpec, ok := resolvePath[pathToFile]
-		if !ok {
-			err1 := fmt.Errorf("path not found: %s", pathToFile)
-			return nil, err1
-		}
-		return getSpec()
-	}
-	var specData []byte
-	specData, err = rawSpec()
-	if err != nil {
-		return
-	}
-	swagger, err = loader.LoadFromData(specData)
-	if err != nil {
-		return
-	}
-	return
-}
-
-// GetSpecJSON returns the raw JSON bytes of the embedded OpenAPI
-// specification: decompressed but not unmarshaled. External references
-// are not resolved here; the bytes are the spec exactly as embedded by
-// codegen. The result is cached at package init time, so repeated calls
-// are cheap.
-func GetSpecJSON() ([]byte, error) {
-	return rawSpec()
-}
-
-// GetSwagger returns the OpenAPI specification corresponding to the
-// generated code in this file.
-//
-// Deprecated: GetSwagger predates kin-openapi renaming openapi3.Swagger
-// to openapi3.T. Use [GetSpec] instead. This wrapper is retained for
-// backwards compatibility.
-func GetSwagger() (*openapi3.T, error) {
-	return GetSpec()
 }

@@ -5,17 +5,11 @@ package hashdt
 
 import (
 	"bytes"
-	"compress/flate"
 	"context"
-	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"net/http"
-	"net/url"
-	"path"
-	"strings"
 
-	"github.com/getkin/kin-openapi/openapi3"
 	"github.com/gin-gonic/gin"
 	"github.com/oapi-codegen/runtime"
 )
@@ -1300,318 +1294,60 @@ type StrictServerInterface interface {
 	SetPin(ctx context.Context, request SetPinRequestObject) (SetPinResponseObject, error)
 }
 
-type StrictHandlerFunc func(ctx *gin.Context, request any) (any, error)
-type StrictMiddlewareFunc func(f StrictHandlerFunc, operationID string) StrictHandlerFunc
-
-type StrictGinServerOptions struct {
-	// RequestErrorHandlerFunc is called when a request cannot be parsed or
-	// decoded. It is invoked for JSON bind failures, form parse/bind errors,
-	// multipart reader errors, media type parse errors, missing multipart
-	// boundaries, and request body read errors. The default returns 400.
-	RequestErrorHandlerFunc func(ctx *gin.Context, err error)
-	// HandlerErrorFunc is called when the application handler (or any
-	// middleware wrapping it) returns a non-nil error. The default returns 500.
-	HandlerErrorFunc func(ctx *gin.Context, err error)
-	// ResponseErrorHandlerFunc is called when the response object fails to
-	// serialize (Visit*Response returns an error) or when the handler returns
-	// an unexpected response type. The default returns 500.
-	ResponseErrorHandlerFunc func(ctx *gin.Context, err error)
+// Mount registers the operations on a router. What cannot be bound, what a handler returns an error for and
+// a reply that cannot be written all go to fail, the first as a gin.Error of type gin.ErrorTypeBind, whose
+// text may quote the request.
+func Mount(router gin.IRouter, handlers StrictServerInterface, fail func(c *gin.Context, err error)) {
+	RegisterHandlersWithOptions(router, &strictHandler{handlers, fail}, GinServerOptions{
+		ErrorHandler: func(c *gin.Context, err error, _ int) { fail(c, unbound(err)) },
+	})
 }
 
-func NewStrictHandler(ssi StrictServerInterface, middlewares []StrictMiddlewareFunc) ServerInterface {
-	return &strictHandler{ssi: ssi, middlewares: middlewares, options: StrictGinServerOptions{
-		RequestErrorHandlerFunc: func(ctx *gin.Context, err error) {
-			ctx.JSON(http.StatusBadRequest, gin.H{"msg": err.Error()})
-		},
-		HandlerErrorFunc: func(ctx *gin.Context, err error) {
-			ctx.JSON(http.StatusInternalServerError, gin.H{"msg": err.Error()})
-		},
-		ResponseErrorHandlerFunc: func(ctx *gin.Context, err error) {
-			ctx.JSON(http.StatusInternalServerError, gin.H{"msg": err.Error()})
-		},
-	}}
-}
-
-func NewStrictHandlerWithOptions(ssi StrictServerInterface, middlewares []StrictMiddlewareFunc, options StrictGinServerOptions) ServerInterface {
-	if options.RequestErrorHandlerFunc == nil {
-		options.RequestErrorHandlerFunc = func(ctx *gin.Context, err error) {
-			ctx.JSON(http.StatusBadRequest, gin.H{"msg": err.Error()})
-		}
-	}
-	if options.HandlerErrorFunc == nil {
-		options.HandlerErrorFunc = func(ctx *gin.Context, err error) {
-			ctx.JSON(http.StatusInternalServerError, gin.H{"msg": err.Error()})
-		}
-	}
-	if options.ResponseErrorHandlerFunc == nil {
-		options.ResponseErrorHandlerFunc = func(ctx *gin.Context, err error) {
-			ctx.JSON(http.StatusInternalServerError, gin.H{"msg": err.Error()})
-		}
-	}
-	return &strictHandler{ssi: ssi, middlewares: middlewares, options: options}
-}
+func unbound(err error) error { return &gin.Error{Err: err, Type: gin.ErrorTypeBind} }
 
 type strictHandler struct {
-	ssi         StrictServerInterface
-	middlewares []StrictMiddlewareFunc
-	options     StrictGinServerOptions
+	handlers StrictServerInterface
+	fail     func(c *gin.Context, err error)
 }
 
-// ChangePin operation middleware
-func (sh *strictHandler) ChangePin(ctx *gin.Context, version Version, params ChangePinParams) {
+// ChangePin binds a request, has it handled and writes the reply.
+func (sh *strictHandler) ChangePin(c *gin.Context, version Version, params ChangePinParams) {
 	var request ChangePinRequestObject
-
 	request.Version = version
 	request.Params = params
-
-	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
-		return sh.ssi.ChangePin(ctx, request.(ChangePinRequestObject))
+	response, err := sh.handlers.ChangePin(c.Request.Context(), request)
+	if err == nil {
+		err = response.VisitChangePinResponse(c.Writer)
 	}
-	for _, middleware := range sh.middlewares {
-		handler = middleware(handler, "ChangePin")
-	}
-
-	response, err := handler(ctx, request)
-
 	if err != nil {
-		sh.options.HandlerErrorFunc(ctx, err)
-	} else if validResponse, ok := response.(ChangePinResponseObject); ok {
-		if err := validResponse.VisitChangePinResponse(ctx.Writer); err != nil {
-			sh.options.ResponseErrorHandlerFunc(ctx, err)
-		}
-	} else if response != nil {
-		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
+		sh.fail(c, err)
 	}
 }
 
-// ResetPin operation middleware
-func (sh *strictHandler) ResetPin(ctx *gin.Context, version Version, params ResetPinParams) {
+// ResetPin binds a request, has it handled and writes the reply.
+func (sh *strictHandler) ResetPin(c *gin.Context, version Version, params ResetPinParams) {
 	var request ResetPinRequestObject
-
 	request.Version = version
 	request.Params = params
-
-	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
-		return sh.ssi.ResetPin(ctx, request.(ResetPinRequestObject))
+	response, err := sh.handlers.ResetPin(c.Request.Context(), request)
+	if err == nil {
+		err = response.VisitResetPinResponse(c.Writer)
 	}
-	for _, middleware := range sh.middlewares {
-		handler = middleware(handler, "ResetPin")
-	}
-
-	response, err := handler(ctx, request)
-
 	if err != nil {
-		sh.options.HandlerErrorFunc(ctx, err)
-	} else if validResponse, ok := response.(ResetPinResponseObject); ok {
-		if err := validResponse.VisitResetPinResponse(ctx.Writer); err != nil {
-			sh.options.ResponseErrorHandlerFunc(ctx, err)
-		}
-	} else if response != nil {
-		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
+		sh.fail(c, err)
 	}
 }
 
-// SetPin operation middleware
-func (sh *strictHandler) SetPin(ctx *gin.Context, version Version, params SetPinParams) {
+// SetPin binds a request, has it handled and writes the reply.
+func (sh *strictHandler) SetPin(c *gin.Context, version Version, params SetPinParams) {
 	var request SetPinRequestObject
-
 	request.Version = version
 	request.Params = params
-
-	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
-		return sh.ssi.SetPin(ctx, request.(SetPinRequestObject))
+	response, err := sh.handlers.SetPin(c.Request.Context(), request)
+	if err == nil {
+		err = response.VisitSetPinResponse(c.Writer)
 	}
-	for _, middleware := range sh.middlewares {
-		handler = middleware(handler, "SetPin")
-	}
-
-	response, err := handler(ctx, request)
-
 	if err != nil {
-		sh.options.HandlerErrorFunc(ctx, err)
-	} else if validResponse, ok := response.(SetPinResponseObject); ok {
-		if err := validResponse.VisitSetPinResponse(ctx.Writer); err != nil {
-			sh.options.ResponseErrorHandlerFunc(ctx, err)
-		}
-	} else if response != nil {
-		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
+		sh.fail(c, err)
 	}
-}
-
-// Base64 encoded, compressed with deflate, json marshaled OpenAPI spec.
-// Stored as a slice of fixed-width chunks rather than one concatenated
-// const string: with thousands of chunks the chained `+` fold is several
-// times slower for the Go compiler than parsing a slice literal.
-var swaggerSpec = []string{
-	"7F17c9s2tv8qGLQz2c2SethOE6vT6XgTN/HdNPGNnebetbwVTEIi1hTAC4CW1Yy++52DBx8SJUuxkrgb",
-	"5Y+uReJxXjg454cD7kcciXEmOOVa4d5HTG/JOEup+fsoY/+g01+ZUoyP4IHKx2Mip7iH3wh0dHqCrukU",
-	"B/iGpDmF95GIKe4ddDoBHlOlyIjiHr4NScbCazpFTCFJ/y9nksYtHGClic4V7mEqpZB4FuDbUEg2Yhz3",
-	"cCoikmJ4BF2o0jB+QklMpaGtGBX3eJ6ms9kswM+JjJ+nQtG4Tux5QlFEZAwERPb9XUT7Lo8UsmSiWFCF",
-	"uNCIpKmYoNOTN0hkVBLNBFdbYAdmC1mMe/j5i47994PpAC8SkcZUutevaq8nJE2ptq8+vC5eFQJ5Lexk",
-	"zeJI4e2fQhhPVgvjyXJhPCmFscyWyxnvtmbXcsvWXHBcs2bL6mqqS3GsR3vR/jNwUFFNyYfgmnJ9Ps3o",
-	"W51QWWfjiAt4iFyrEJr9iCZMJyLXSHCKtLG+NAVySRTRTK+xfqvDoXGuNLqiiGRZyiJjpO1/K8E/jemo",
-	"5Af3sKa3up2lhHEMzJ5KEeeRXq6xzDZYT11l4y3rqkJFqah3tvHJi+XUu/HWo75svGXqK1Q0UH8uxGsx",
-	"T/0RsiMAJVoIlEKLjVgwRpSQG4qIRmOhNOruPUNRQiSJNJVqy3xh8rX/Wa/5G5WKCf6eqzzLhNTze+tb",
-	"nk7RTRfkWra4S7A3dtBiYd50P016GdEJ/K8bD0bes2R/MBvBryQdCjmep7kwhoQoRJDKSEQR44jpNUyi",
-	"2GJc78ICkE6IRkyjiHDYGsFWtmAU9S0NuT2tW2Nz6XotO2/C2HZXa4UBt1hnAc6IJGOqXSMbaMJfMVWR",
-	"ZJm22jSBR8oo148UxJo9NOjnnc5+ZB8iFpuftGWfKhpJqu2jAVDuglncwwlRSaxDRXh8JW5b9Z+h7YgD",
-	"bFiy1OMAczKuBbA4wF4uuKdlTgOsooSOCVA+JrevKR+BQT7p7gV4zLj/3QV+taYSRv/XRb9/u9cN+/3b",
-	"p8eXf/seB1jbrURpCVo08k3JFU3n5gY6uWKa3VA7vQsSTl4skZyJ8bjZQK0S6jIpQqvucs7LsGgtzn84",
-	"2B7jfupaKLSKV9tijsdX6/FYDaK+CqclAcCvMe+lvPoVweIADYVEjIOXM3FNz2jbpWZIkalCk0SY+Mns",
-	"UMtEYIa07Dey2917tkV+i9nKiGmlEWdSjCQZ11XrFNsJzX+ewn+e+Z/wj6xUei0O24LGj8J/kvCPTnjY",
-	"+j1cQwSV6auxS7MMWEzHmdCUR1NQawvBw4yM6COF6A1k7iAmOYXNhyg0cJ74JJ5zgkKCia1eDLUIby25",
-	"bNU0KtOXwUezVHwQIYbe5uvc3hRcmjCh4NEHC6vYozwf494FjHG5kmI/WLEX3+2gHqlGb1ykqyuUU93O",
-	"v7iXKieHDVxSlQmuLFAE/vmN0L+InMeVFAn+nM+55jEm4+W50GHK+PVioGaWvxgi4tLEUoxNEc1BE2ph",
-	"mwdO6EjIAvzI+TUXEx7AM53QKSKSGlTD0rIs9tkAtHDRqHnjZluI0lQeJYakh8/R4eHhYcmR27Lu5Osh",
-	"62sRSyp5dAa/kj/b5uHxtgiEeb5mVVfxvaRD3MPftUsQuG3fqvaxnQU61N3Z8+WMANGOE3hWoR+95RQ5",
-	"gZighaRpCzekErMA/yLkFYtjyjf0JX5TFcPQ+QsXasx7FdcQHIsSY3ol4imiqaJNetyf1+M8LGNg0OqQ",
-	"OjE4M0y8qdqquMw6AY7zL77bSlN1jf50PG7Jak3M5BhwHOlKML3MFk84bJckPaPyhko7+mZWqUzPcEjy",
-	"dN4QOWJueGRfL+jmST1L99QgOygy4l5DAW5y7KfD25DoUmKa5Pgr1YmAIOEoTcWEbhomjE33cCIXkL3T",
-	"t2fnTTb9pCo3O3t5YrHcoVZM1VCKe/jl8XmAXh0fvVgQq6WqJEKSyd9FDFR9nOGtGS3RCaK3TGkVGGAc",
-	"vTw+R4KnU+Bhkd6m6NMSqixEpf2gCTFmvzySnIsHZ7Nm3W4Q+t1THt6XUR5nglnf00QRrFYW0fec3BCW",
-	"kquUbmhvMdHkiigajgSni8dn/jV4EtOiYeEuOFVliTIQNCR0kkiWTlFeEtlCpymFYbWcIjIijG+wtj1N",
-	"WzM8t6wdnCkpiRLEtCqYb6FzTyZKiaZL1/57TnKdCMn+2HjdO/QrHC9Dcq/ptDgtIqgA8hbcQXdxi6sc",
-	"SwODZuvcdDMrDqHnEEYrU099NSARXEsSNRzJAimQ6bgtqZb1+E5fgzGdSBrHBXRa/+mh0xq79lmTs/an",
-	"fQ9GT61RTpWicZ2B1SmNDSm/Bu1cQKi6BL22HLiFZlZUaE3OLHa6RBH23TrMXFEiqURaXFPu+bkhKdsw",
-	"NzmqUoh7+O9EsQiRl7/8QV6+67wdJ0m0l1zHRz/9ZDmy04b0NrN71FwA5Z5bsj47H2SOeE9VhdClnqo2",
-	"b2VxWzf7xUkv6awQf2fmZGZb5GGDNbFNHiylDh3e2r7n0fO5rJzUSZ8QhRT4acLjBT4q9v7hw4cQbJ5y",
-	"DRsdXQIPJpBI8xFFf3n3y3N02O12AtTttn5odf+6hRitEIwhqchiSBwzIIKkp1JkVGoGu+6QpIrOC+YD",
-	"RI4T4Ne4daApq/TxCm/i7dX5+akrHIJu9qzCJiP7ezjAY3LLxvkY954cHhq40v4yB5SOO8hbRmaRAG8x",
-	"lbjXnVUsq2laY0KIcRMWQMARmePYurwqA+7NSvubH+8onZCpKjMcjw9bM71cMeq+BUu99i6snErSiznL",
-	"QcTVv2mkDRBCdZRYT7KBqoD59+9ee2A8IyP6WdS1Z3JTr6691erah6VGNFmc8y2niHItTTrDNB2ru1bv",
-	"a8avQTxjcnti23cNIeUPRweRkkyrVBysMhpr4kShWHBa1fIZ1abEDYQ6tCqBUCCiSg3z1OZh76hao9Xz",
-	"hMAaX93s8n5GemYHqzFgH60cuTtvqG6aqqk62zV6bLJXo5hN/QqVvsbLw4pgDlQq8/T05M2i8Sqqf88Y",
-	"/z2XabMNg3C1QHR8ReMA5Tw25RngpcnYlHqQNEUQydJq3SI60QoNJRmNTXGBKhIKQ0F5cJJonamfe+32",
-	"xb++u/xbOxFK07idMd6+6ISHJByGlx/3f5h9Vx4K/h5efjzYn33f6H/mT/Xn9VBhdlHoYA80yiXT0zMT",
-	"y/m0qbGgYv3yiXWKIfwqs5MZViKROSyWcdWbSAYbHn4FeyRkaCnj1wpdTdEkYbXTAYWiRAhl9K0qEUmD",
-	"u8isZbXQURmHgKUoUK3lLEBDKcZocPr27By1BYQNe23T2JyI+oDYz1FwAoq1WyjjQ9FsWtZq6hWvngSm",
-	"VM74yJxFomPIlyXVueTWlJ1PJsYjI8GdEFba/o/wR59nRGoOL8GgFWLa2DBHbCiBayGBGF68QBN6hW4Y",
-	"nZjghNMbE2ZSMOiYjZhuoQ8lEDSiSCViogLYJmMFXfpc0zRVJtvPiHSrwcriihZFJdbw/Um0mPAiUQ3Q",
-	"wL5sTck4HbT6vM8fPzaTGhghFlS1Hj9G4FlH7IZafodMKutDtYA8mMgYTRJnFdYzSzLhiGgkCY/FODD8",
-	"pZT4EbScokjkIEJEUnDjfW49s52FIE5tubLHDKCXSGNTaQqDSWi9MFiAlCjqu0iqBEpomqmaAU8SYesD",
-	"c0XjPs8zGIRJpCWjqoWc6yfqWpnzD6P2XBrhAkGG+cDCKcrRxescGQLAc3kxK6QSIqkTr3N8jx+Dsmyg",
-	"DhMN2Q1FY8ZzTSGgTalSMMCQjXJInEwMPWGKWmFCD5gX/K7xh9YrwJBW633uPWTP2A1IRAtkU1N05URa",
-	"PeyCYUmWUR6jwc8p4aOfBmCxg581LMOfBuiKDoXbBAbfeWOp5YlgK4PC9QyAmg0qwdDRQtYhnBf5EbGh",
-	"4ZfZaD4AdlxZYp9bIQL9VzQVfASMzrkaR60JqY1Jn/vDu8HHvtkw+zhAfb+J2h92a+3j2cAhuroedyEC",
-	"KoppC/3KeOwEqhgf9dDA7eUDu04HJgI1LK44X7SWW09nyrM5z5WxBBWYuka7HNSESvSXg87BXx2bJ2Ul",
-	"ilNJWbBhtKIXy1V6pcg8WFc+KesAa64S3vU5OMxJwlJrGooqU++RwkpuoQ8wjs0+K4Mww+dB59ARfOZg",
-	"nsePQULWVkCfeiKMaFTPsGqIItarD43bq9VrRIlgEQ1AUMY/2CEEZG185BaOGQacVZ8v9VZaIEV1Cw1e",
-	"Hp+jtsNv2kN2q3NJ1QClTGmFxkLSwG9evpGZd1BxT2PwBIGzgqKZ3RAG1qOXDh4CWyGvjVAQQhVgCv6t",
-	"Uxzp+1XOBdE6FVi2XynNkxihsijPvrXWCm/gX1kIY99ackyhI/R9UX+7ZOSDlSMfrBz5wEspymWKwlfo",
-	"USGu3lqyeuQ6lbLqrSUr369WmNCriMs3KE73exVpVXvbfi/mX5WLtWf3mzAiafoIQdzTa7e7e09bnVan",
-	"1e096zzrtF000yYZa9902zCuNcOM8T7HAU5ZRLkymZSLDo8yEiUU7bU6OMAmOjcxleq125PJpEXM65aQ",
-	"o7brq9qvT54fvzk7DqHPLMCaaVMOdVKGUhCY6KCy8qIii8JBpfa7C8TDGBALkYzhHt5vdVr7NnhPTFha",
-	"Y+qj6zuzvNlhM2Zw3xHVi/Hfu/tEc5XNPnDRrg9IfPBhtmU5BjfWMhIuQswTU6BiCDxltnatUn+11+ls",
-	"eK5SWkJoIo7F4wi7x0G0YU94Rj4sMi/ev3u9iPYZCMAm+RdzSRp2Jub9VCVn6nQPr6Iu6YRPaePKAAP+",
-	"7uX41/2b/+qI/91L3j2Juv9z9Yz+40D/9+Hknz/kb56S19mLPfXL8Lfb46nAs8vaTaB1Uu4K8uhzZYOj",
-	"kaGGHOTiY6VQL5dp6Eapagj3cFToB0i474W37uoLb93lF9662KKANyIlmgHRF7gNeml32rVschbUuFmw",
-	"gWoa/S2o+yFrJ4QYJSRpWi1RKNX1wYdVPrJ1d1yUDb9rAfC3q8rqtUCDXMx5yeAeyi6r2hcOgz+LLYhc",
-	"hyVI0mAJ/hzDJMLfmM7nT4q4FcFDWNVrH1J59H/JMdUCxD8L8MHGgUBRYFHeIWuiyXdp178J4Gubo+LW",
-	"/crOlQv6vmfqrqff2c/cY/e91qW2eue7XrW8yQj1W9gwjnMjeppRe8h+9zjzt6BnAc4YD69SES3Uvb8R",
-	"FjUyOEJKh9ommzS6XoCNwBOsdYEfGjOF3Hw/olxR5KP5z3Nj/+nqxfR0+WJ6Wi9rXVdXc5evHY7uwtx1",
-	"B1m4BV0fRgsRpmKTcfx95FmRq4R5/TbtynEaLuCWtem1YoOVw8xfiK2MsaZg6ndNt3DWXr2T7YhAQqKC",
-	"J18LX/32BJ3/9IQNeVwM7nxgdxlJRdLUrpWkmU77d3cq69JNj4O7e9QuxphOT+7utFAqazoefnqGV63q",
-	"IDJekutBqGAK8ytXbZo8y+FilVPlmvyEKAOAW0htHp9b5mjul2dtdCFnpU/aW+6TXKl9s1gr1K0l27L9",
-	"gxSw2Rc+Sb73C6C2VMCzobyaSlaf2EBq9UJtuhtg+q7hSxoqlKtnuUZV/hT34nIWVH+Vh6MXl6Ch0uCe",
-	"V5ExTUYKwlD4dVk9nb2ons5ezt3Gv2imvGzidyQMRN3R1F3sX6NleQ14jca1++BrtC+uZq459pot/S3t",
-	"NdqWN3xnIPBVMKQPyraIQtbRxvnjTx9OCk57FrAM4Dn3cGSrz2FV+a7NJ6RNeOU770Z2cOXaCfB6dUTb",
-	"QCvnnPyfAaw0SVEI3jzMs/nSVHs+YM/lSdX67cG82wXssbxNr74Bk/iaGdy3CkHfR187BPo/W5M7APrb",
-	"UPkOf97hzw8ff97hqzt8dYev7vDVrcF/O3j1M+PXO3z1q+KrRXS4g1f/rPDqZwNXKztpcZGlGU91xfrl",
-	"3ZY+n5ia+3Q6XzNu4VVzIcDXqdsvXUCGEkF/3oS8nu1w1w3zvrMvhLpuEXM9WL0XHCzfCw6+YXTu7Etg",
-	"c19cNd8eNnf2MJC5tTT9KcjcwQ6Z+wwK/0Rc7kus5x0ut8PlyrpQG9uFJJWUxNPm/wMnF4AmRLlQ0MaF",
-	"d5aDHhX3qd3wvvuwAgjVK0TNVVJ/P2rNctEdwrhDGHcI4w5hvCsL2uGLDwa/vV+cs4MX7wkvnu3AxYcO",
-	"Lholg71YcS9a7ynjv5E81f7zuebbG+ZvZT9BFYsoH5tPjRDksijkPrrCuP9EufUtNuNqGyMvPt1tv6MF",
-	"huOMZJ6Ks8bb8sRvwu6LWu7GPhiYdRPG3YTexM0tJLftwVv3kYris5AujzXvMkmH7NZap4de8eXs/wMA",
-	"AP//",
-}
-
-// decodeSpec returns the embedded OpenAPI spec as raw JSON bytes,
-// after base64-decoding and flate-decompressing the embedded blob.
-func decodeSpec() ([]byte, error) {
-	encoded := strings.Join(swaggerSpec, "")
-	compressed, err := base64.StdEncoding.DecodeString(encoded)
-	if err != nil {
-		return nil, fmt.Errorf("error base64 decoding spec: %w", err)
-	}
-	zr := flate.NewReader(bytes.NewReader(compressed))
-	var buf bytes.Buffer
-	if _, err := buf.ReadFrom(zr); err != nil {
-		return nil, fmt.Errorf("read flate: %w", err)
-	}
-	if err := zr.Close(); err != nil {
-		return nil, fmt.Errorf("close flate reader: %w", err)
-	}
-
-	return buf.Bytes(), nil
-}
-
-var rawSpec = decodeSpecCached()
-
-// a naive cache of the decoded OpenAPI spec
-func decodeSpecCached() func() ([]byte, error) {
-	data, err := decodeSpec()
-	return func() ([]byte, error) {
-		return data, err
-	}
-}
-
-// Constructs a synthetic filesystem for resolving external references when loading openapi specifications.
-func PathToRawSpec(pathToFile string) map[string]func() ([]byte, error) {
-	res := make(map[string]func() ([]byte, error))
-	if len(pathToFile) > 0 {
-		res[pathToFile] = rawSpec
-	}
-
-	return res
-}
-
-// GetSpec returns the OpenAPI specification corresponding to the generated
-// code in this file. External references in the spec are resolved through
-// PathToRawSpec; externally-referenced files must be embedded in their
-// corresponding Go packages (via the import-mapping feature). URL-based
-// external refs are not supported.
-func GetSpec() (swagger *openapi3.T, err error) {
-	resolvePath := PathToRawSpec("")
-
-	loader := openapi3.NewLoader()
-	loader.IsExternalRefsAllowed = true
-	loader.ReadFromURIFunc = func(loader *openapi3.Loader, url *url.URL) ([]byte, error) {
-		pathToFile := url.String()
-		pathToFile = path.Clean(pathToFile)
-		getSpec, ok := resolvePath[pathToFile]
-		if !ok {
-			err1 := fmt.Errorf("path not found: %s", pathToFile)
-			return nil, err1
-		}
-		return getSpec()
-	}
-	var specData []byte
-	specData, err = rawSpec()
-	if err != nil {
-		return
-	}
-	swagger, err = loader.LoadFromData(specData)
-	if err != nil {
-		return
-	}
-	return
-}
-
-// GetSpecJSON returns the raw JSON bytes of the embedded OpenAPI
-// specification: decompressed but not unmarshaled. External references
-// are not resolved here; the bytes are the spec exactly as embedded by
-// codegen. The result is cached at package init time, so repeated calls
-// are cheap.
-func GetSpecJSON() ([]byte, error) {
-	return rawSpec()
-}
-
-// GetSwagger returns the OpenAPI specification corresponding to the
-// generated code in this file.
-//
-// Deprecated: GetSwagger predates kin-openapi renaming openapi3.Swagger
-// to openapi3.T. Use [GetSpec] instead. This wrapper is retained for
-// backwards compatibility.
-func GetSwagger() (*openapi3.T, error) {
-	return GetSpec()
 }

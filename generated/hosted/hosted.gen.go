@@ -5,22 +5,16 @@ package hosted
 
 import (
 	"bytes"
-	"compress/flate"
 	"context"
-	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
-	"net/url"
-	"path"
-	"strings"
 
 	externalRef0 "pinvault/generated/common"
 
-	"github.com/getkin/kin-openapi/openapi3"
 	"github.com/gin-gonic/gin"
-	"github.com/gin-gonic/gin/binding"
 	"github.com/oapi-codegen/runtime"
 )
 
@@ -1209,454 +1203,122 @@ type StrictServerInterface interface {
 	GetDemo(ctx context.Context, request GetDemoRequestObject) (GetDemoResponseObject, error)
 }
 
-type StrictHandlerFunc func(ctx *gin.Context, request any) (any, error)
-type StrictMiddlewareFunc func(f StrictHandlerFunc, operationID string) StrictHandlerFunc
-
-type StrictGinServerOptions struct {
-	// RequestErrorHandlerFunc is called when a request cannot be parsed or
-	// decoded. It is invoked for JSON bind failures, form parse/bind errors,
-	// multipart reader errors, media type parse errors, missing multipart
-	// boundaries, and request body read errors. The default returns 400.
-	RequestErrorHandlerFunc func(ctx *gin.Context, err error)
-	// HandlerErrorFunc is called when the application handler (or any
-	// middleware wrapping it) returns a non-nil error. The default returns 500.
-	HandlerErrorFunc func(ctx *gin.Context, err error)
-	// ResponseErrorHandlerFunc is called when the response object fails to
-	// serialize (Visit*Response returns an error) or when the handler returns
-	// an unexpected response type. The default returns 500.
-	ResponseErrorHandlerFunc func(ctx *gin.Context, err error)
+// Mount registers the operations on a router. What cannot be bound, what a handler returns an error for and
+// a reply that cannot be written all go to fail, the first as a gin.Error of type gin.ErrorTypeBind, whose
+// text may quote the request.
+func Mount(router gin.IRouter, handlers StrictServerInterface, fail func(c *gin.Context, err error)) {
+	RegisterHandlersWithOptions(router, &strictHandler{handlers, fail}, GinServerOptions{
+		ErrorHandler: func(c *gin.Context, err error, _ int) { fail(c, unbound(err)) },
+	})
 }
 
-func NewStrictHandler(ssi StrictServerInterface, middlewares []StrictMiddlewareFunc) ServerInterface {
-	return &strictHandler{ssi: ssi, middlewares: middlewares, options: StrictGinServerOptions{
-		RequestErrorHandlerFunc: func(ctx *gin.Context, err error) {
-			ctx.JSON(http.StatusBadRequest, gin.H{"msg": err.Error()})
-		},
-		HandlerErrorFunc: func(ctx *gin.Context, err error) {
-			ctx.JSON(http.StatusInternalServerError, gin.H{"msg": err.Error()})
-		},
-		ResponseErrorHandlerFunc: func(ctx *gin.Context, err error) {
-			ctx.JSON(http.StatusInternalServerError, gin.H{"msg": err.Error()})
-		},
-	}}
-}
-
-func NewStrictHandlerWithOptions(ssi StrictServerInterface, middlewares []StrictMiddlewareFunc, options StrictGinServerOptions) ServerInterface {
-	if options.RequestErrorHandlerFunc == nil {
-		options.RequestErrorHandlerFunc = func(ctx *gin.Context, err error) {
-			ctx.JSON(http.StatusBadRequest, gin.H{"msg": err.Error()})
-		}
-	}
-	if options.HandlerErrorFunc == nil {
-		options.HandlerErrorFunc = func(ctx *gin.Context, err error) {
-			ctx.JSON(http.StatusInternalServerError, gin.H{"msg": err.Error()})
-		}
-	}
-	if options.ResponseErrorHandlerFunc == nil {
-		options.ResponseErrorHandlerFunc = func(ctx *gin.Context, err error) {
-			ctx.JSON(http.StatusInternalServerError, gin.H{"msg": err.Error()})
-		}
-	}
-	return &strictHandler{ssi: ssi, middlewares: middlewares, options: options}
-}
+func unbound(err error) error { return &gin.Error{Err: err, Type: gin.ErrorTypeBind} }
 
 type strictHandler struct {
-	ssi         StrictServerInterface
-	middlewares []StrictMiddlewareFunc
-	options     StrictGinServerOptions
+	handlers StrictServerInterface
+	fail     func(c *gin.Context, err error)
 }
 
-// GetPinPage operation middleware
-func (sh *strictHandler) GetPinPage(ctx *gin.Context, sessionID SessionID, params GetPinPageParams) {
+// GetPinPage binds a request, has it handled and writes the reply.
+func (sh *strictHandler) GetPinPage(c *gin.Context, sessionID SessionID, params GetPinPageParams) {
 	var request GetPinPageRequestObject
-
 	request.SessionID = sessionID
 	request.Params = params
-
-	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
-		return sh.ssi.GetPinPage(ctx, request.(GetPinPageRequestObject))
+	response, err := sh.handlers.GetPinPage(c.Request.Context(), request)
+	if err == nil {
+		err = response.VisitGetPinPageResponse(c.Writer)
 	}
-	for _, middleware := range sh.middlewares {
-		handler = middleware(handler, "GetPinPage")
-	}
-
-	response, err := handler(ctx, request)
-
 	if err != nil {
-		sh.options.HandlerErrorFunc(ctx, err)
-	} else if validResponse, ok := response.(GetPinPageResponseObject); ok {
-		if err := validResponse.VisitGetPinPageResponse(ctx.Writer); err != nil {
-			sh.options.ResponseErrorHandlerFunc(ctx, err)
-		}
-	} else if response != nil {
-		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
+		sh.fail(c, err)
 	}
 }
 
-// CheckCurrentPin operation middleware
-func (sh *strictHandler) CheckCurrentPin(ctx *gin.Context, sessionID SessionID) {
+// CheckCurrentPin binds a request, has it handled and writes the reply.
+func (sh *strictHandler) CheckCurrentPin(c *gin.Context, sessionID SessionID) {
 	var request CheckCurrentPinRequestObject
-
 	request.SessionID = sessionID
 
-	var body CheckCurrentPinJSONRequestBody
-	var err error
-	// A request validator built on kin-openapi's openapi3filter with
-	// KeepValidatedValue leaves the value it validated on the body. Bind
-	// that value, matching member names exactly, so the handler receives
-	// what was validated instead of a second, case-insensitive decode.
-	if vb, ok := ctx.Request.Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
-		err = ctx.ShouldBindJSON(&body)
-	} else if binding.Validator != nil {
-		// ShouldBindJSON runs the struct validator after decoding; keep that.
-		err = binding.Validator.ValidateStruct(&body)
-	}
-	if err != nil {
-		sh.options.RequestErrorHandlerFunc(ctx, err)
+	if checked, ok := c.Request.Body.(interface{ ValidatedValue() any }); ok {
+		var body CheckCurrentPinJSONRequestBody
+		if err := runtime.BindJSONValue(checked.ValidatedValue(), &body); err != nil {
+			sh.fail(c, unbound(err))
+			return
+		}
+		request.Body = &body
+	} else {
+		sh.fail(c, unbound(errors.New("nobody has checked the body")))
 		return
 	}
-	request.Body = &body
 
-	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
-		return sh.ssi.CheckCurrentPin(ctx, request.(CheckCurrentPinRequestObject))
+	response, err := sh.handlers.CheckCurrentPin(c.Request.Context(), request)
+	if err == nil {
+		err = response.VisitCheckCurrentPinResponse(c.Writer)
 	}
-	for _, middleware := range sh.middlewares {
-		handler = middleware(handler, "CheckCurrentPin")
-	}
-
-	response, err := handler(ctx, request)
-
 	if err != nil {
-		sh.options.HandlerErrorFunc(ctx, err)
-	} else if validResponse, ok := response.(CheckCurrentPinResponseObject); ok {
-		if err := validResponse.VisitCheckCurrentPinResponse(ctx.Writer); err != nil {
-			sh.options.ResponseErrorHandlerFunc(ctx, err)
-		}
-	} else if response != nil {
-		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
+		sh.fail(c, err)
 	}
 }
 
-// ExchangeSecret operation middleware
-func (sh *strictHandler) ExchangeSecret(ctx *gin.Context, sessionID SessionID) {
+// ExchangeSecret binds a request, has it handled and writes the reply.
+func (sh *strictHandler) ExchangeSecret(c *gin.Context, sessionID SessionID) {
 	var request ExchangeSecretRequestObject
-
 	request.SessionID = sessionID
 
-	var body ExchangeSecretJSONRequestBody
-	var err error
-	// A request validator built on kin-openapi's openapi3filter with
-	// KeepValidatedValue leaves the value it validated on the body. Bind
-	// that value, matching member names exactly, so the handler receives
-	// what was validated instead of a second, case-insensitive decode.
-	if vb, ok := ctx.Request.Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
-		err = ctx.ShouldBindJSON(&body)
-	} else if binding.Validator != nil {
-		// ShouldBindJSON runs the struct validator after decoding; keep that.
-		err = binding.Validator.ValidateStruct(&body)
-	}
-	if err != nil {
-		sh.options.RequestErrorHandlerFunc(ctx, err)
+	if checked, ok := c.Request.Body.(interface{ ValidatedValue() any }); ok {
+		var body ExchangeSecretJSONRequestBody
+		if err := runtime.BindJSONValue(checked.ValidatedValue(), &body); err != nil {
+			sh.fail(c, unbound(err))
+			return
+		}
+		request.Body = &body
+	} else {
+		sh.fail(c, unbound(errors.New("nobody has checked the body")))
 		return
 	}
-	request.Body = &body
 
-	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
-		return sh.ssi.ExchangeSecret(ctx, request.(ExchangeSecretRequestObject))
+	response, err := sh.handlers.ExchangeSecret(c.Request.Context(), request)
+	if err == nil {
+		err = response.VisitExchangeSecretResponse(c.Writer)
 	}
-	for _, middleware := range sh.middlewares {
-		handler = middleware(handler, "ExchangeSecret")
-	}
-
-	response, err := handler(ctx, request)
-
 	if err != nil {
-		sh.options.HandlerErrorFunc(ctx, err)
-	} else if validResponse, ok := response.(ExchangeSecretResponseObject); ok {
-		if err := validResponse.VisitExchangeSecretResponse(ctx.Writer); err != nil {
-			sh.options.ResponseErrorHandlerFunc(ctx, err)
-		}
-	} else if response != nil {
-		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
+		sh.fail(c, err)
 	}
 }
 
-// ChooseNewPin operation middleware
-func (sh *strictHandler) ChooseNewPin(ctx *gin.Context, sessionID SessionID) {
+// ChooseNewPin binds a request, has it handled and writes the reply.
+func (sh *strictHandler) ChooseNewPin(c *gin.Context, sessionID SessionID) {
 	var request ChooseNewPinRequestObject
-
 	request.SessionID = sessionID
 
-	var body ChooseNewPinJSONRequestBody
-	var err error
-	// A request validator built on kin-openapi's openapi3filter with
-	// KeepValidatedValue leaves the value it validated on the body. Bind
-	// that value, matching member names exactly, so the handler receives
-	// what was validated instead of a second, case-insensitive decode.
-	if vb, ok := ctx.Request.Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
-		err = ctx.ShouldBindJSON(&body)
-	} else if binding.Validator != nil {
-		// ShouldBindJSON runs the struct validator after decoding; keep that.
-		err = binding.Validator.ValidateStruct(&body)
-	}
-	if err != nil {
-		sh.options.RequestErrorHandlerFunc(ctx, err)
+	if checked, ok := c.Request.Body.(interface{ ValidatedValue() any }); ok {
+		var body ChooseNewPinJSONRequestBody
+		if err := runtime.BindJSONValue(checked.ValidatedValue(), &body); err != nil {
+			sh.fail(c, unbound(err))
+			return
+		}
+		request.Body = &body
+	} else {
+		sh.fail(c, unbound(errors.New("nobody has checked the body")))
 		return
 	}
-	request.Body = &body
 
-	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
-		return sh.ssi.ChooseNewPin(ctx, request.(ChooseNewPinRequestObject))
+	response, err := sh.handlers.ChooseNewPin(c.Request.Context(), request)
+	if err == nil {
+		err = response.VisitChooseNewPinResponse(c.Writer)
 	}
-	for _, middleware := range sh.middlewares {
-		handler = middleware(handler, "ChooseNewPin")
-	}
-
-	response, err := handler(ctx, request)
-
 	if err != nil {
-		sh.options.HandlerErrorFunc(ctx, err)
-	} else if validResponse, ok := response.(ChooseNewPinResponseObject); ok {
-		if err := validResponse.VisitChooseNewPinResponse(ctx.Writer); err != nil {
-			sh.options.ResponseErrorHandlerFunc(ctx, err)
-		}
-	} else if response != nil {
-		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
+		sh.fail(c, err)
 	}
 }
 
-// GetDemo operation middleware
-func (sh *strictHandler) GetDemo(ctx *gin.Context) {
+// GetDemo binds a request, has it handled and writes the reply.
+func (sh *strictHandler) GetDemo(c *gin.Context) {
 	var request GetDemoRequestObject
-
-	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
-		return sh.ssi.GetDemo(ctx, request.(GetDemoRequestObject))
+	response, err := sh.handlers.GetDemo(c.Request.Context(), request)
+	if err == nil {
+		err = response.VisitGetDemoResponse(c.Writer)
 	}
-	for _, middleware := range sh.middlewares {
-		handler = middleware(handler, "GetDemo")
-	}
-
-	response, err := handler(ctx, request)
-
 	if err != nil {
-		sh.options.HandlerErrorFunc(ctx, err)
-	} else if validResponse, ok := response.(GetDemoResponseObject); ok {
-		if err := validResponse.VisitGetDemoResponse(ctx.Writer); err != nil {
-			sh.options.ResponseErrorHandlerFunc(ctx, err)
-		}
-	} else if response != nil {
-		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
+		sh.fail(c, err)
 	}
-}
-
-// Base64 encoded, compressed with deflate, json marshaled OpenAPI spec.
-// Stored as a slice of fixed-width chunks rather than one concatenated
-// const string: with thousands of chunks the chained `+` fold is several
-// times slower for the Go compiler than parsing a slice literal.
-var swaggerSpec = []string{
-	"7H39chq50vetqOY8VTmbZ8DDt+394ymMcUzi2E5sJydZ8hoxI0DLILGSMCZZqt6reS/svZKnuqUZBhg7",
-	"ts+e7NlTdtVuAaOPVnerP35qTb55oZxMpWDCaG//m8du6WQaM/zcvg1HVAwZfNazyYSqhbfvXY4Y0SxU",
-	"zJCBkhNiRozEXIxfaDJQdDhhwni+d0Pjme2ITb19783tx/Lr0vg0uKmHr2rx7uwde7+4/Nqs6MPB8fBk",
-	"esav+h8m/wg/z9vecul7F7P+hGvNpVifv0nOO6c+YSJUi6lhUXayKRfevscWr0f9VyE/46+P3gXvOydX",
-	"Hy47fM4/f6z92vlV8neXndLpODq8vHi9Vyw2N/6KWx/W/zzfM3LMxKOXtPS9KVV0wgxTyN8LhsvrHMKX",
-	"iOlQ8anB9Tom4+MiaZIJjQdSTVhEpGCEa0KFnjPFIkLhM5mJsZBzAU+Lnp8I0dv3gtJePyzRoNBgQVBo",
-	"BEFQ2IX/Bau/kud7yLYpNSPP9wSdQE83ewf4q9hvM65Y5O0bNWO+p8MRm1CgekJvT5gYmpG3X6nD+oxh",
-	"Cgb7P78EhT1aGHz5trsspJ+rD/hcKi//C3i8mCIZRnEx9Ja+d1uIaZ/Fa6QBTxXTUym0VdmWFIYJcynl",
-	"CVVWc0P7E3yk02nMQwo83pkq2Y/Z5L9/1VbBsorfl9GiYKQsxMkgGfWfSzJhQ9pfGKazuhfKCAg2Ul7b",
-	"br6nDTUz7e1XSxXfM9ygSEC0MAGI0UhJsDFIzSgask4EUgsK1f5grzyo1BqNfqUa0TqthGyvvBcFLGDV",
-	"RqVeCIJBUG9QGvTpXlDuNwooSMc12pczs9+PqRhb1oEEmTbJ4i74V+btl60CYIMbGVPDgcBfvJ2Eki/A",
-	"35Ww/0uxgbfv/W1nZTJ27FMNP02kuD63XLXavq3SOete+l5HgNLQ+IKpG6baSkn1RMFpHKEwoLPYbFgN",
-	"QbibhtjH26JLGmQkVwuCleQSOomdhjCg9AdKzi1rRecPktwd61763ltmRjI6laYZx3IOBuJJYpvgMIW5",
-	"kmK4LrbD9kn7sp0jK9vlWkhzTd3cmf0W1FZSszQSIQ1xLX+gyBwzLm1Lz3d0Z1em6PxARrBY7wfuRDD2",
-	"hN1ybbRP+jOD/JlzMyJmxDWxZAKjRoxGzl+hkPN9lW2viRlRgxEBjj+iuniv+9gw8kjrqTRHciYeo0t/",
-	"FGNOJdGzcESYiKaSC4M6fk63/Ihht2ZnZCbx+uRbq9kcv0mm1Nr6DFdbNByxAjguJeNt7jbjOV1oImRB",
-	"G6nY/fxkYjYBvUlae1+2HOnST5xk4YKFM8XNonAuYx4utuc+mwtivxMqIqLNImakvyBCipD5oDIjLoaE",
-	"xZr9THoDiG0KVIQM5ta9VXg4VXKo6ORxuuB750y5CFDfSeLFnJtwxDSRgwGZr7RvyEgkmUa1Fszu+cfM",
-	"/Z4NmFJM3TnxSi7KNX2waJIO+dL5RyGRD1iNwhlOqO8hQAs+GDx0cmycNzGG3Ezd8JBdCXpDeUz78VMD",
-	"qIga2qeaFYZS5KQPyWMIBbDFtn2fZWjIuuONQEpbijGmYJOpVFTxeEEyvYvkPGYwl1ELQoeUiz/BYycL",
-	"/pEW3jnrkArYA4rRcES40Snzi+Qy4QiJqWHWo18JPZtOpTIsessiTq3nepISuC4F4FNBmhFTm4kc5DS5",
-	"sk9puJ4AEdfI6mw8XcuJp0eQCxFoSqSCrIiJUEZgoNArcWsMIhnOIEf9E8OALANvC/P5vACMKMxUjBSz",
-	"6EepyZmIFyRLDYgR9xIdM1H0VnNZTzVi4dgGeTSKOPSg8bmSU6YMB5kPaKzZ5iTHck4oCWdKMWEgdycD",
-	"qiz3p5m+3zzFJpQLLoaXyv2yPdCEigXBOBFG0mRCF0QbHsekzwhI1Y0MDKUuVq6UIe6it3wCRhBUZ8KF",
-	"/RKk0oOYesiUZxNKlz6sz9/rxxLW3yPzERNESGKAUEIVIzEbGMy8naGdUBNCMj3hOvnoeucb/ZXp/iWZ",
-	"399kyKqj7P/KQgO0ZiGaR8jkY+IoN4AbMpJxpLdFk4A4mywp1+qkD0aFCwI2pV6dqbho2Z3gAtXKOi7Q",
-	"LHymha9BYe+68OVbtZKT7K/n+jgz/KSZ0NzwG2b92ybbXMs8Lr1SFDb8U5mE0QQEEZC4Ej3rTzgqcg6j",
-	"2O2UK6Y7IidSYaEUkfaJguiWRWQ29clMGB7jJA7UIG6E+5V4t16FxDTV41KeHo/Z4nsm4nzWj3n4hi2g",
-	"vUO1tukWLjNAF6JTWA5X/2jBfkeKlghLvJ9hZ55YV9Q/TrAZcO2FJlMchYzZwieUvP74hvz9/VGLNGql",
-	"xk/bAg7VzZ2h2HmhXKtnrQD+kLPhfW9s7g4p263sGO1W7gC3Od1JKKWKuKCG+evb8XFiWvre4l85/IbI",
-	"gRc+MhaWBXPnCXsdDn6EtDfxYtjDZk0DxmyxLWiEkvN4MJnS0JDXH9s+abcOjwvtC7s7muVa/VXr7Yb1",
-	"KwXl6t0M+u9ut9jtFrd++84P95tMoDxvp925w4+SPI05b/KHWvBkRz946wP9eRrg4pkjzuIoBQkfoQhn",
-	"gpEBdLbxYF8xOta4bgjPFA3NthZEzFAe34HP0wkDxzeXyvrMrV2Es+VpUXoO8EITQScMLc/F2SlB2IEp",
-	"woXTUohsfYhn4cuYi4jIAcEEkomQpZGtC9hyaMhT448jphiOaPnBddbiuHOA32ZMLVKoAgIYGS1ybZGa",
-	"2URxm0XwxNGYMLz4XXuA6mtZ58b2EzncoxZJmPsEHz9HD4dBJZr+vWot1/RjdpK3TJcFvdBEG8g5Uaab",
-	"hpEWvl7nbd2l7yGgqvPkZKVraXPoHCMusfCd9PoL+wEm5IZN9AMTg8xGWq6yGKXowkbB90fjVocoptVz",
-	"qslMu5BmlITp2bj4n4nHk6wvj/PHl5fnxDa4f5ra3l5mHoyetmdyKeU9Iob9TomGTEOELHfDpSll7oaw",
-	"onuhCTbzycdKy34sTCkmSLCETdVJjsbKmWOySvZLqZ75csf5mXGZfG7M0ctkr72fSQ90vUcMi2OdLF0T",
-	"OqXKfH//umTdMjMVn2/3z4o/23t5ieZqIO+QAEThUpD5iIcjyCipiiBdYcomfpD8o6enIrJIIDckpHGs",
-	"iwQtrhFMkSGDbMVocvX+ZAVQcq1nXAxJ87wD3buCTfoQ7nODAheEI7gJdlhOmUgfkDnrkxvO5j+vgaEE",
-	"9wbXIMxkZswdgJxiV3TFy5ewpKv3Jy9fQrvezkhqw6KdKRc739LzzeXfvtmsZtkrksy5e8zoDbOuq6/k",
-	"XDNFJKTyUoRsf5WyJO4cyO2K/oKcn11cIk2UoLNFVlGMf0gTc0Eg5obGPMJmA37DyISLmWGazETMtAZf",
-	"OeDDmWIRQUxnzjXzsbUUqynJ32lXWLPlaIZMvc8wZQYHrBgjhk+Y/gmJSPqfd06L5GzKBIssNOUDq/VI",
-	"zkG8A8WZiOKFXR70E5JY16AdWy8Mm+riy5fkglnQWjHNzD4RbG61A+kHK4FH6y2kdn8dnuAKjCtOr20G",
-	"CEYulDN0zejOaBx3RRI2aKJHVDEfmopkJpx8bTJLYBs0K+JiCERuY+ZcZxHzF5rEXBvw+VLxIRfaJ70X",
-	"Qgr2wqEQHB0Em0wNyDBVVPQVlPQ0FVFf3va6ghqjeH9mkky2h4dhBbvLNHHfgBo7k9M45PRUaqMJuwEv",
-	"koTPKwqd4bLdcNlGdoWQVj/InItIzvdh9YQQ8k3LmQI17UKgd0Nnsel6PsJ2PqEhcMpPzGQnAnlF7H98",
-	"MmJ8ODL/s4Rhfrcg3++WA793xe+FQgH/g2c9xWi06JHfU4AjVWprG2zco7Qh2rApPAT9sgORHjaE3jR9",
-	"HEnhtlVWTcDpKSAqDc+ykgcTk5U+ekOTRI1oosBGgCdxE+tZGDKtE8JhICCNJc8HlMczxeA5GjaEdfsM",
-	"W6wO7mC9qf0Gy5KAVj7pzcRMQ3gCn8F6XlvTDF+50CzE0aWChil83nOz20w8WmPriGoHV0QkYb3mX1nS",
-	"KIOb9Kz8eqR1cUGm/JbFGrp0xam0emWRJ0JJxIccFR6tOZADrIwxFXFbqDkzI6n4V7utXr5ERU0ETWPE",
-	"U9D+7pP5SLIbptzoMFLGHKXGipuVZljDiJs8lBM8WELzibJYQ0LQnHCRhunJBreJpiMNUUq012vmGqHq",
-	"1x/b0D9JKTVTnMZuWSkIUf/Jh7067JGeSzd7SGuPibDXFT2XdvZ82JjUYhBg0cmERgztqsnWEnWE5hH6",
-	"pt63LsRLXQ+2olPsrkd+J11PsDnsSdyh9vn//7//r+stez7BCEETOsAsxRAtuwKZBWxekAnTGqQOqlGv",
-	"EiySKZIDu2o8pGOWIOQRWJDpCPwWGRkz1biwWIY0BneIPu1ndKjzNGEBneoKxQYzzazNb0ICNmYRcWcP",
-	"VkK2Hmqq+A01DPihfRc5cPhZRrMw3ZZDJpiiBlzOQDE98jfwgf7C/YAHKk5RuoJNR2zCFI3Rc7lGQB8E",
-	"A6CPzB1JYOID83KTmsEE7gNJEUKqQbVULVcr1Wq1Vq1XG9Xd6l61WT2otqqH1Xb1qBbUSrVyrVKr1mq1",
-	"eq1R263t1Zq1g1qrdlhr147soA7KSv6+db2xWXS9/a7XbnU9v+uF6ga/opbgL7f4nZ7d7u52vl61X9UO",
-	"9VVFxlev444K3rx/f/W2KWpHt7Wr4PQ0Oq41JPayg1bru7XfOvVGQ36uzcrHYnQ0r/Nw1v/4a6cyvy7P",
-	"9dFob3bz7kP7U9D1lpbEFdNw5fWgXqqX65V6tV6r1+uN+m59r96sH9Rb9cN6u37UCBqlRrlRaVQbtUa9",
-	"0WjsNvYazcZBo9U4bLQbbt02Rc2um8ZDt27cMkg0EyH+5naM/W067nr7D2fUTW3wrjEaTX7T/Wqr1Vcq",
-	"fHdz/ul4ZNSvi8n5Py7rhejqTWURDOthhlEVuXtViepUzqJYzz6dfZ0cnst+6wM9/O28X35zw+tfZ4Og",
-	"Un91Jrve0nHqM1n7ax20y0GjVSvt1Q8OGu1m0Cy1j4JWrXZQPqi0m7vtvVLlsNQIyrXDo8NW86getOq7",
-	"R5VGs77bOjw6aNhBI6b4DYsStasE9UZ7t3rUDip7rXb18KhdCoJqu146qpePSq1mdbe+V9nbPSgH9UbQ",
-	"qh1V2uVq6Wi3VisHu3tHh27Qzoc1SoMgKAXloBJUg1pQDxrBbrAXNIMD29iwW5NpnBqhxOokRqfrVXfL",
-	"9VRvwFZm/h5e4tnRncmHOV106mzxWkXHY9tnAb+fLiLeqXfipnn761UZ+rNWp94Rn0qf43aFvhqZ8B+n",
-	"/LR9evhJvF58Kh2Vr47iDj1+v6AiNldHo6tTXhp/uNJf2eWBOJ285Set1zWY/215t/rh8nR8Ojm6iT6+",
-	"12Hlw+fLytS8Pzq4+TQ+/fjp6v3t1avO4qLyeXoqpqXPvza/no6j8/7i9d7gXbHYbLZbzfm7o4Nh2Gm9",
-	"kyfFjqy8vXn3Ud/2X7/5enN6dqw/H45q5dvyYfDpaz86eXV9WwnV68GH48K7N6efp2efStPhjMV83Nr9",
-	"LGjzpCNnu6+uzwfz2ts+P5afyp/fdJrFm105e0VVZcZbe4PXl3tlrsPwHRipzwg8JEcgZi7RiBI6hMgd",
-	"YrTEYWZVKuMxE4PYkiKkhrw5PILfnVPb9Um1WC+WbeKQ+rCuwMCIm5GcGUycFgQSwjRcB0ePCoS5la3m",
-	"gokqu84xJT4YARXwv7bkJs0ghDRYLiAwFlBoNyDIpmI4y8kpcELMIV3FLenddfrd64oVeJTE3w4OsuHY",
-	"fiYCS+J88BxuZJuXJX4BfarA2AWrtFjkpzALBpx9Fksx1BhrazlheAQOvhJSOZt5ZaNVd/pNha3ew5Iv",
-	"igHbLDY96JNEr6sSrlWEjzUwxHld8vdqubzfFb0pF9c2MIMQcs7o+HrKBXxWLGTC4LefstlqsjpIou2C",
-	"hU0SwpHkIXPS60RsMpWGiXBhRZh0w3IRuZYt7oNWaeATjTNnUzoplEZgdKWsOJsmA+6+u5G7IpFMkkba",
-	"vAlztB2XRO3Y3KpHHDiQhrgYA8K2GMSoZSJy+sbTrKlILiWZ0DEj1EaqckAWcqaInAsfNQzCqA0gwg6Q",
-	"FCwQTSGIgdGRfcYCCNlQtU/DcRph3BbolBecoYdIZBSZgltKcf1rwQbFST8XHhV4hMYc/7BiPKeAnAZB",
-	"yfZb4TGdiJDWcVJebp/OaRwzA0/g7+PJ+lNLTouqCPserj+dcpEx/Y2gFHSF53sxD5nQiGm5mvXmlIYj",
-	"RsrFwPO9mYq9fQ/jyv2dnfl8XqT4uCjVcMf11TsnnVb79KJdgD4rBNA7RjgG9wOI2PO9G6bs4ZNXKga2",
-	"MYiBTrm371WKQbFiQbsRIpV34DnwaJh3kN4U5Pjy7YnVJzQemKtgwZ0eMYdl4G+2Ho9jHP8zGNpY0kiv",
-	"4U9F0oFEnd0aW53gkpSVldNjFnXBsILx7MHvPd8iV85quzzFJ3yQtQU2gNeYMGFzN/LKVGBiXUT5yClE",
-	"1bZQf997xcw5F+eWmdl7EL/kgX0JqT45aJ2TaqNIzgTbMk2rEj+bWHBN+FBIVwOClxqSUwynITCud8cF",
-	"hlI975jry7eyX1n+vbA69YJfdpc/vfzOLQWcaulvru4E8mAw4BFV4yI5YQND5Mz4K3NiHdsavHfXcgwE",
-	"015epV8M03i+B7PkHyCvDuhwkOWXjasU5SC46yAhbbeD8lz6XvVxjauPaVz7fuOtOnToWHoESbXgUY0r",
-	"D2289D3tqmy9/V+++BuFkM62GDrUWC8AX7+AbCyYBloE2TCentrkLq0iTsMkKhZ258vBmo/FGAdr+jZ2",
-	"Wx7dqyY7q1tJyy9L/y5LtuOCCzwqf/L4vjeV2uTj/RmIDtEgdzSdRjcYq9Ax0+4QKgXzN4FasoHT5lkn",
-	"LG1r2SWd4wGkgyBtaf6d9Y8PKn7NY0jSYSdT14D1eendlUf0mnJR4KIQxoyqnMtya/WP99ybK5Ur1Sff",
-	"bvO3Lt88YgFOrwrpPbcn9nf34B7ZGxdcwB8275+cSpKUJfzYS4bLh9d5ZheTXwq8OuzZALEzZTHbBeTL",
-	"fIfwnZ3wMJqTUtIcgo/lfAtrtxWjKzCbMBGtZRRFjAfF2B7Uj6TU7JTNz/OKH9w5msQLDRvGZcsurA21",
-	"eX9zdQ9xHxaL9qIIIWAxc0Nxy5Ik2yvtAZnb33bsz7YOv3ovp797c1HIQiqNjCYbLDHJvfeGhx7XScHy",
-	"qiDhl1UFzNr9PTAk9pgQhiym9Rp4xQm3BxaLJKUhHpID5n51QytYr+B2c99VlfOD6rRXd7G+3VuD/QeY",
-	"3EfxHjKgNNbFguK0EARPXyxEkpXDjq0Cy5FFEuL+u4rjTpY/0kw/isHWQnKdsnSNl8nYOdxMTeZfjJ1/",
-	"8GWTexe4CvmfdKU3JzRYN2sInETWkLvmubdKLMKzdk+0mpWTOz5dM3A/0Phg3d2GWxHSFGghWdTy/g2S",
-	"EwWtbRG82/hXY9CPuiyVIoyrlSH669BZh9fi6X0CPz4CoyXrEO0/l9gGe3/C3ViLhCuEx2FVkGBh9mUv",
-	"QqwS7j+BrkR6mYIER9EDEvXNV0ZgvweIJvemHHQul/8kNkDcsaoLAS0sJpUgmi40mY8WxQeDHXkvZXgo",
-	"9pFzj/Q+JASTgc2YPwOLOMTAIiMTeltAF7y/W9orrwEjCaLyQpPUn8OodK1eBEm5C9VgmftU/wJYAzdM",
-	"5t6Vxd19Yu9Tb1fmre6mgDFSjJFsTZ2GNGgtC8pBNpIbYhfJRaofBWykV9MeAWtk+0zYpM9UvjNrrl55",
-	"Y5vdCWY8+fVDtuN9YQcl6eW07bcdDWdMaxatDXVH5Lo1yqPBlCzbHg+l5PV+KJCy6vtgh5zpkmvF1rbG",
-	"j0UlknuCD4JRxmyxKq9aHTxuIBHrsOJjgM4cLGITo/yD4QjL1Q08wn8InOJo19ma2x8NpuRS/4ym/CXQ",
-	"lCfb+qfxfLT+1jQ77Pf5nnuv6C8HozzNsT2K0a7G9pGIVTrpfxJo9Vjf/yRG34Vb3cfRZ+DqGbh6Bq6e",
-	"gasfCVw9A0T/jvBLkpA5JMG5jKeAL2up2xPQF8Hm/7p6kpi6LKtImg8sdH1E5So5S8tQu+KuOtT8ypO1",
-	"pOi57OS57OQ/s+wkvYH7qJKTav5mXt2OLJJTaa/fec+5/nPlxHPlxHPlxHMC+pyAPiegzwnoc+XEc+XE",
-	"f3blxAUz2dj6X1wzsX4P8u67bMkbYfCain05xOrGZP5NSXz7oH2/DMVvC0KV4jesSNxVTHwbRDHvWtkh",
-	"m0jvn7u89ID7SOk/S/B0A3SPIJskYhOZXOFBdkUseur9ICco99YTIdPD9OUqYb7r5t05Fx8glU5ed4Hy",
-	"w8/avmEmuY/qQ8yQyMaa9bVXa6RXMHeQvPQfLbEv4oOgzy0r9613dPVmqymzp+ruzpuT2rd739Zr3/u1",
-	"6pRshyVyD+PYQiIqGwtZ4SIjFRvwW4Ycd0iVZfpMsFumQq5tKIU65p3i+23S8Mkn85HULK3QoYqRSNG5",
-	"SN8tItEl0sxVT2r/QYUiucD3EPUXhE+mcQKSwVa5Nkyb4lDCijAn9pqalIMAvmPK677D7PjqG7Oaw7ap",
-	"PqDN3vq4pWD9O1jnzPfaA+ZFm3dvm+XyfwMAAP//",
-}
-
-// decodeSpec returns the embedded OpenAPI spec as raw JSON bytes,
-// after base64-decoding and flate-decompressing the embedded blob.
-func decodeSpec() ([]byte, error) {
-	encoded := strings.Join(swaggerSpec, "")
-	compressed, err := base64.StdEncoding.DecodeString(encoded)
-	if err != nil {
-		return nil, fmt.Errorf("error base64 decoding spec: %w", err)
-	}
-	zr := flate.NewReader(bytes.NewReader(compressed))
-	var buf bytes.Buffer
-	if _, err := buf.ReadFrom(zr); err != nil {
-		return nil, fmt.Errorf("read flate: %w", err)
-	}
-	if err := zr.Close(); err != nil {
-		return nil, fmt.Errorf("close flate reader: %w", err)
-	}
-
-	return buf.Bytes(), nil
-}
-
-var rawSpec = decodeSpecCached()
-
-// a naive cache of the decoded OpenAPI spec
-func decodeSpecCached() func() ([]byte, error) {
-	data, err := decodeSpec()
-	return func() ([]byte, error) {
-		return data, err
-	}
-}
-
-// Constructs a synthetic filesystem for resolving external references when loading openapi specifications.
-func PathToRawSpec(pathToFile string) map[string]func() ([]byte, error) {
-	res := make(map[string]func() ([]byte, error))
-	if len(pathToFile) > 0 {
-		res[pathToFile] = rawSpec
-	}
-
-	for rawPath, rawFunc := range externalRef0.PathToRawSpec(path.Join(path.Dir(pathToFile), "common.yaml")) {
-		if _, ok := res[rawPath]; ok {
-			// it is not possible to compare functions in golang, so always overwrite the old value
-		}
-		res[rawPath] = rawFunc
-	}
-	return res
-}
-
-// GetSpec returns the OpenAPI specification corresponding to the generated
-// code in this file. External references in the spec are resolved through
-// PathToRawSpec; externally-referenced files must be embedded in their
-// corresponding Go packages (via the import-mapping feature). URL-based
-// external refs are not supported.
-func GetSpec() (swagger *openapi3.T, err error) {
-	resolvePath := PathToRawSpec("")
-
-	loader := openapi3.NewLoader()
-	loader.IsExternalRefsAllowed = true
-	loader.ReadFromURIFunc = func(loader *openapi3.Loader, url *url.URL) ([]byte, error) {
-		pathToFile := url.String()
-		pathToFile = path.Clean(pathToFile)
-		getSpec, ok := resolvePath[pathToFile]
-		if !ok {
-			err1 := fmt.Errorf("path not found: %s", pathToFile)
-			return nil, err1
-		}
-		return getSpec()
-	}
-	var specData []byte
-	specData, err = rawSpec()
-	if err != nil {
-		return
-	}
-	swagger, err = loader.LoadFromData(specData)
-	if err != nil {
-		return
-	}
-	return
-}
-
-// GetSpecJSON returns the raw JSON bytes of the embedded OpenAPI
-// specification: decompressed but not unmarshaled. External references
-// are not resolved here; the bytes are the spec exactly as embedded by
-// codegen. The result is cached at package init time, so repeated calls
-// are cheap.
-func GetSpecJSON() ([]byte, error) {
-	return rawSpec()
-}
-
-// GetSwagger returns the OpenAPI specification corresponding to the
-// generated code in this file.
-//
-// Deprecated: GetSwagger predates kin-openapi renaming openapi3.Swagger
-// to openapi3.T. Use [GetSpec] instead. This wrapper is retained for
-// backwards compatibility.
-func GetSwagger() (*openapi3.T, error) {
-	return GetSpec()
 }

@@ -5,22 +5,16 @@ package issuer
 
 import (
 	"bytes"
-	"compress/flate"
 	"context"
-	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
-	"net/url"
-	"path"
-	"strings"
 	"time"
 
 	externalRef0 "pinvault/generated/common"
 
-	"github.com/getkin/kin-openapi/openapi3"
 	"github.com/gin-gonic/gin"
-	"github.com/gin-gonic/gin/binding"
 	"github.com/oapi-codegen/runtime"
 )
 
@@ -5576,1222 +5570,424 @@ type StrictServerInterface interface {
 	GetServiceRequest(ctx context.Context, request GetServiceRequestRequestObject) (GetServiceRequestResponseObject, error)
 }
 
-type StrictHandlerFunc func(ctx *gin.Context, request any) (any, error)
-type StrictMiddlewareFunc func(f StrictHandlerFunc, operationID string) StrictHandlerFunc
-
-type StrictGinServerOptions struct {
-	// RequestErrorHandlerFunc is called when a request cannot be parsed or
-	// decoded. It is invoked for JSON bind failures, form parse/bind errors,
-	// multipart reader errors, media type parse errors, missing multipart
-	// boundaries, and request body read errors. The default returns 400.
-	RequestErrorHandlerFunc func(ctx *gin.Context, err error)
-	// HandlerErrorFunc is called when the application handler (or any
-	// middleware wrapping it) returns a non-nil error. The default returns 500.
-	HandlerErrorFunc func(ctx *gin.Context, err error)
-	// ResponseErrorHandlerFunc is called when the response object fails to
-	// serialize (Visit*Response returns an error) or when the handler returns
-	// an unexpected response type. The default returns 500.
-	ResponseErrorHandlerFunc func(ctx *gin.Context, err error)
+// Mount registers the operations on a router. What cannot be bound, what a handler returns an error for and
+// a reply that cannot be written all go to fail, the first as a gin.Error of type gin.ErrorTypeBind, whose
+// text may quote the request.
+func Mount(router gin.IRouter, handlers StrictServerInterface, fail func(c *gin.Context, err error)) {
+	RegisterHandlersWithOptions(router, &strictHandler{handlers, fail}, GinServerOptions{
+		ErrorHandler: func(c *gin.Context, err error, _ int) { fail(c, unbound(err)) },
+	})
 }
 
-func NewStrictHandler(ssi StrictServerInterface, middlewares []StrictMiddlewareFunc) ServerInterface {
-	return &strictHandler{ssi: ssi, middlewares: middlewares, options: StrictGinServerOptions{
-		RequestErrorHandlerFunc: func(ctx *gin.Context, err error) {
-			ctx.JSON(http.StatusBadRequest, gin.H{"msg": err.Error()})
-		},
-		HandlerErrorFunc: func(ctx *gin.Context, err error) {
-			ctx.JSON(http.StatusInternalServerError, gin.H{"msg": err.Error()})
-		},
-		ResponseErrorHandlerFunc: func(ctx *gin.Context, err error) {
-			ctx.JSON(http.StatusInternalServerError, gin.H{"msg": err.Error()})
-		},
-	}}
-}
-
-func NewStrictHandlerWithOptions(ssi StrictServerInterface, middlewares []StrictMiddlewareFunc, options StrictGinServerOptions) ServerInterface {
-	if options.RequestErrorHandlerFunc == nil {
-		options.RequestErrorHandlerFunc = func(ctx *gin.Context, err error) {
-			ctx.JSON(http.StatusBadRequest, gin.H{"msg": err.Error()})
-		}
-	}
-	if options.HandlerErrorFunc == nil {
-		options.HandlerErrorFunc = func(ctx *gin.Context, err error) {
-			ctx.JSON(http.StatusInternalServerError, gin.H{"msg": err.Error()})
-		}
-	}
-	if options.ResponseErrorHandlerFunc == nil {
-		options.ResponseErrorHandlerFunc = func(ctx *gin.Context, err error) {
-			ctx.JSON(http.StatusInternalServerError, gin.H{"msg": err.Error()})
-		}
-	}
-	return &strictHandler{ssi: ssi, middlewares: middlewares, options: options}
-}
+func unbound(err error) error { return &gin.Error{Err: err, Type: gin.ErrorTypeBind} }
 
 type strictHandler struct {
-	ssi         StrictServerInterface
-	middlewares []StrictMiddlewareFunc
-	options     StrictGinServerOptions
+	handlers StrictServerInterface
+	fail     func(c *gin.Context, err error)
 }
 
-// ListAuditEvents operation middleware
-func (sh *strictHandler) ListAuditEvents(ctx *gin.Context, params ListAuditEventsParams) {
+// ListAuditEvents binds a request, has it handled and writes the reply.
+func (sh *strictHandler) ListAuditEvents(c *gin.Context, params ListAuditEventsParams) {
 	var request ListAuditEventsRequestObject
-
 	request.Params = params
-
-	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
-		return sh.ssi.ListAuditEvents(ctx, request.(ListAuditEventsRequestObject))
+	response, err := sh.handlers.ListAuditEvents(c.Request.Context(), request)
+	if err == nil {
+		err = response.VisitListAuditEventsResponse(c.Writer)
 	}
-	for _, middleware := range sh.middlewares {
-		handler = middleware(handler, "ListAuditEvents")
-	}
-
-	response, err := handler(ctx, request)
-
 	if err != nil {
-		sh.options.HandlerErrorFunc(ctx, err)
-	} else if validResponse, ok := response.(ListAuditEventsResponseObject); ok {
-		if err := validResponse.VisitListAuditEventsResponse(ctx.Writer); err != nil {
-			sh.options.ResponseErrorHandlerFunc(ctx, err)
-		}
-	} else if response != nil {
-		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
+		sh.fail(c, err)
 	}
 }
 
-// FindCards operation middleware
-func (sh *strictHandler) FindCards(ctx *gin.Context, params FindCardsParams) {
+// FindCards binds a request, has it handled and writes the reply.
+func (sh *strictHandler) FindCards(c *gin.Context, params FindCardsParams) {
 	var request FindCardsRequestObject
-
 	request.Params = params
-
-	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
-		return sh.ssi.FindCards(ctx, request.(FindCardsRequestObject))
+	response, err := sh.handlers.FindCards(c.Request.Context(), request)
+	if err == nil {
+		err = response.VisitFindCardsResponse(c.Writer)
 	}
-	for _, middleware := range sh.middlewares {
-		handler = middleware(handler, "FindCards")
-	}
-
-	response, err := handler(ctx, request)
-
 	if err != nil {
-		sh.options.HandlerErrorFunc(ctx, err)
-	} else if validResponse, ok := response.(FindCardsResponseObject); ok {
-		if err := validResponse.VisitFindCardsResponse(ctx.Writer); err != nil {
-			sh.options.ResponseErrorHandlerFunc(ctx, err)
-		}
-	} else if response != nil {
-		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
+		sh.fail(c, err)
 	}
 }
 
-// CreateCard operation middleware
-func (sh *strictHandler) CreateCard(ctx *gin.Context, params CreateCardParams) {
+// CreateCard binds a request, has it handled and writes the reply.
+func (sh *strictHandler) CreateCard(c *gin.Context, params CreateCardParams) {
 	var request CreateCardRequestObject
-
 	request.Params = params
 
-	var body CreateCardJSONRequestBody
-	var err error
-	// A request validator built on kin-openapi's openapi3filter with
-	// KeepValidatedValue leaves the value it validated on the body. Bind
-	// that value, matching member names exactly, so the handler receives
-	// what was validated instead of a second, case-insensitive decode.
-	if vb, ok := ctx.Request.Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
-		err = ctx.ShouldBindJSON(&body)
-	} else if binding.Validator != nil {
-		// ShouldBindJSON runs the struct validator after decoding; keep that.
-		err = binding.Validator.ValidateStruct(&body)
-	}
-	if err != nil {
-		sh.options.RequestErrorHandlerFunc(ctx, err)
+	if checked, ok := c.Request.Body.(interface{ ValidatedValue() any }); ok {
+		var body CreateCardJSONRequestBody
+		if err := runtime.BindJSONValue(checked.ValidatedValue(), &body); err != nil {
+			sh.fail(c, unbound(err))
+			return
+		}
+		request.Body = &body
+	} else {
+		sh.fail(c, unbound(errors.New("nobody has checked the body")))
 		return
 	}
-	request.Body = &body
 
-	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
-		return sh.ssi.CreateCard(ctx, request.(CreateCardRequestObject))
+	response, err := sh.handlers.CreateCard(c.Request.Context(), request)
+	if err == nil {
+		err = response.VisitCreateCardResponse(c.Writer)
 	}
-	for _, middleware := range sh.middlewares {
-		handler = middleware(handler, "CreateCard")
-	}
-
-	response, err := handler(ctx, request)
-
 	if err != nil {
-		sh.options.HandlerErrorFunc(ctx, err)
-	} else if validResponse, ok := response.(CreateCardResponseObject); ok {
-		if err := validResponse.VisitCreateCardResponse(ctx.Writer); err != nil {
-			sh.options.ResponseErrorHandlerFunc(ctx, err)
-		}
-	} else if response != nil {
-		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
+		sh.fail(c, err)
 	}
 }
 
-// SearchCards operation middleware
-func (sh *strictHandler) SearchCards(ctx *gin.Context) {
+// SearchCards binds a request, has it handled and writes the reply.
+func (sh *strictHandler) SearchCards(c *gin.Context) {
 	var request SearchCardsRequestObject
 
-	var body SearchCardsJSONRequestBody
-	var err error
-	// A request validator built on kin-openapi's openapi3filter with
-	// KeepValidatedValue leaves the value it validated on the body. Bind
-	// that value, matching member names exactly, so the handler receives
-	// what was validated instead of a second, case-insensitive decode.
-	if vb, ok := ctx.Request.Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
-		err = ctx.ShouldBindJSON(&body)
-	} else if binding.Validator != nil {
-		// ShouldBindJSON runs the struct validator after decoding; keep that.
-		err = binding.Validator.ValidateStruct(&body)
-	}
-	if err != nil {
-		sh.options.RequestErrorHandlerFunc(ctx, err)
+	if checked, ok := c.Request.Body.(interface{ ValidatedValue() any }); ok {
+		var body SearchCardsJSONRequestBody
+		if err := runtime.BindJSONValue(checked.ValidatedValue(), &body); err != nil {
+			sh.fail(c, unbound(err))
+			return
+		}
+		request.Body = &body
+	} else {
+		sh.fail(c, unbound(errors.New("nobody has checked the body")))
 		return
 	}
-	request.Body = &body
 
-	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
-		return sh.ssi.SearchCards(ctx, request.(SearchCardsRequestObject))
+	response, err := sh.handlers.SearchCards(c.Request.Context(), request)
+	if err == nil {
+		err = response.VisitSearchCardsResponse(c.Writer)
 	}
-	for _, middleware := range sh.middlewares {
-		handler = middleware(handler, "SearchCards")
-	}
-
-	response, err := handler(ctx, request)
-
 	if err != nil {
-		sh.options.HandlerErrorFunc(ctx, err)
-	} else if validResponse, ok := response.(SearchCardsResponseObject); ok {
-		if err := validResponse.VisitSearchCardsResponse(ctx.Writer); err != nil {
-			sh.options.ResponseErrorHandlerFunc(ctx, err)
-		}
-	} else if response != nil {
-		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
+		sh.fail(c, err)
 	}
 }
 
-// GetCard operation middleware
-func (sh *strictHandler) GetCard(ctx *gin.Context, cardID CardID) {
+// GetCard binds a request, has it handled and writes the reply.
+func (sh *strictHandler) GetCard(c *gin.Context, cardID CardID) {
 	var request GetCardRequestObject
-
 	request.CardID = cardID
-
-	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
-		return sh.ssi.GetCard(ctx, request.(GetCardRequestObject))
+	response, err := sh.handlers.GetCard(c.Request.Context(), request)
+	if err == nil {
+		err = response.VisitGetCardResponse(c.Writer)
 	}
-	for _, middleware := range sh.middlewares {
-		handler = middleware(handler, "GetCard")
-	}
-
-	response, err := handler(ctx, request)
-
 	if err != nil {
-		sh.options.HandlerErrorFunc(ctx, err)
-	} else if validResponse, ok := response.(GetCardResponseObject); ok {
-		if err := validResponse.VisitGetCardResponse(ctx.Writer); err != nil {
-			sh.options.ResponseErrorHandlerFunc(ctx, err)
-		}
-	} else if response != nil {
-		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
+		sh.fail(c, err)
 	}
 }
 
-// UpdateCard operation middleware
-func (sh *strictHandler) UpdateCard(ctx *gin.Context, cardID CardID) {
+// UpdateCard binds a request, has it handled and writes the reply.
+func (sh *strictHandler) UpdateCard(c *gin.Context, cardID CardID) {
 	var request UpdateCardRequestObject
-
 	request.CardID = cardID
 
-	var body UpdateCardJSONRequestBody
-	var err error
-	// A request validator built on kin-openapi's openapi3filter with
-	// KeepValidatedValue leaves the value it validated on the body. Bind
-	// that value, matching member names exactly, so the handler receives
-	// what was validated instead of a second, case-insensitive decode.
-	if vb, ok := ctx.Request.Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
-		err = ctx.ShouldBindJSON(&body)
-	} else if binding.Validator != nil {
-		// ShouldBindJSON runs the struct validator after decoding; keep that.
-		err = binding.Validator.ValidateStruct(&body)
-	}
-	if err != nil {
-		sh.options.RequestErrorHandlerFunc(ctx, err)
+	if checked, ok := c.Request.Body.(interface{ ValidatedValue() any }); ok {
+		var body UpdateCardJSONRequestBody
+		if err := runtime.BindJSONValue(checked.ValidatedValue(), &body); err != nil {
+			sh.fail(c, unbound(err))
+			return
+		}
+		request.Body = &body
+	} else {
+		sh.fail(c, unbound(errors.New("nobody has checked the body")))
 		return
 	}
-	request.Body = &body
 
-	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
-		return sh.ssi.UpdateCard(ctx, request.(UpdateCardRequestObject))
+	response, err := sh.handlers.UpdateCard(c.Request.Context(), request)
+	if err == nil {
+		err = response.VisitUpdateCardResponse(c.Writer)
 	}
-	for _, middleware := range sh.middlewares {
-		handler = middleware(handler, "UpdateCard")
-	}
-
-	response, err := handler(ctx, request)
-
 	if err != nil {
-		sh.options.HandlerErrorFunc(ctx, err)
-	} else if validResponse, ok := response.(UpdateCardResponseObject); ok {
-		if err := validResponse.VisitUpdateCardResponse(ctx.Writer); err != nil {
-			sh.options.ResponseErrorHandlerFunc(ctx, err)
-		}
-	} else if response != nil {
-		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
+		sh.fail(c, err)
 	}
 }
 
-// ListCardAuditEvents operation middleware
-func (sh *strictHandler) ListCardAuditEvents(ctx *gin.Context, cardID CardID, params ListCardAuditEventsParams) {
+// ListCardAuditEvents binds a request, has it handled and writes the reply.
+func (sh *strictHandler) ListCardAuditEvents(c *gin.Context, cardID CardID, params ListCardAuditEventsParams) {
 	var request ListCardAuditEventsRequestObject
-
 	request.CardID = cardID
 	request.Params = params
-
-	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
-		return sh.ssi.ListCardAuditEvents(ctx, request.(ListCardAuditEventsRequestObject))
+	response, err := sh.handlers.ListCardAuditEvents(c.Request.Context(), request)
+	if err == nil {
+		err = response.VisitListCardAuditEventsResponse(c.Writer)
 	}
-	for _, middleware := range sh.middlewares {
-		handler = middleware(handler, "ListCardAuditEvents")
-	}
-
-	response, err := handler(ctx, request)
-
 	if err != nil {
-		sh.options.HandlerErrorFunc(ctx, err)
-	} else if validResponse, ok := response.(ListCardAuditEventsResponseObject); ok {
-		if err := validResponse.VisitListCardAuditEventsResponse(ctx.Writer); err != nil {
-			sh.options.ResponseErrorHandlerFunc(ctx, err)
-		}
-	} else if response != nil {
-		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
+		sh.fail(c, err)
 	}
 }
 
-// GetPinStatus operation middleware
-func (sh *strictHandler) GetPinStatus(ctx *gin.Context, cardID CardID) {
+// GetPinStatus binds a request, has it handled and writes the reply.
+func (sh *strictHandler) GetPinStatus(c *gin.Context, cardID CardID) {
 	var request GetPinStatusRequestObject
-
 	request.CardID = cardID
-
-	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
-		return sh.ssi.GetPinStatus(ctx, request.(GetPinStatusRequestObject))
+	response, err := sh.handlers.GetPinStatus(c.Request.Context(), request)
+	if err == nil {
+		err = response.VisitGetPinStatusResponse(c.Writer)
 	}
-	for _, middleware := range sh.middlewares {
-		handler = middleware(handler, "GetPinStatus")
-	}
-
-	response, err := handler(ctx, request)
-
 	if err != nil {
-		sh.options.HandlerErrorFunc(ctx, err)
-	} else if validResponse, ok := response.(GetPinStatusResponseObject); ok {
-		if err := validResponse.VisitGetPinStatusResponse(ctx.Writer); err != nil {
-			sh.options.ResponseErrorHandlerFunc(ctx, err)
-		}
-	} else if response != nil {
-		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
+		sh.fail(c, err)
 	}
 }
 
-// SetPin operation middleware
-func (sh *strictHandler) SetPin(ctx *gin.Context, cardID CardID) {
+// SetPin binds a request, has it handled and writes the reply.
+func (sh *strictHandler) SetPin(c *gin.Context, cardID CardID) {
 	var request SetPinRequestObject
-
 	request.CardID = cardID
 
-	var body SetPinJSONRequestBody
-	var err error
-	// A request validator built on kin-openapi's openapi3filter with
-	// KeepValidatedValue leaves the value it validated on the body. Bind
-	// that value, matching member names exactly, so the handler receives
-	// what was validated instead of a second, case-insensitive decode.
-	if vb, ok := ctx.Request.Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
-		err = ctx.ShouldBindJSON(&body)
-	} else if binding.Validator != nil {
-		// ShouldBindJSON runs the struct validator after decoding; keep that.
-		err = binding.Validator.ValidateStruct(&body)
-	}
-	if err != nil {
-		sh.options.RequestErrorHandlerFunc(ctx, err)
+	if checked, ok := c.Request.Body.(interface{ ValidatedValue() any }); ok {
+		var body SetPinJSONRequestBody
+		if err := runtime.BindJSONValue(checked.ValidatedValue(), &body); err != nil {
+			sh.fail(c, unbound(err))
+			return
+		}
+		request.Body = &body
+	} else {
+		sh.fail(c, unbound(errors.New("nobody has checked the body")))
 		return
 	}
-	request.Body = &body
 
-	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
-		return sh.ssi.SetPin(ctx, request.(SetPinRequestObject))
+	response, err := sh.handlers.SetPin(c.Request.Context(), request)
+	if err == nil {
+		err = response.VisitSetPinResponse(c.Writer)
 	}
-	for _, middleware := range sh.middlewares {
-		handler = middleware(handler, "SetPin")
-	}
-
-	response, err := handler(ctx, request)
-
 	if err != nil {
-		sh.options.HandlerErrorFunc(ctx, err)
-	} else if validResponse, ok := response.(SetPinResponseObject); ok {
-		if err := validResponse.VisitSetPinResponse(ctx.Writer); err != nil {
-			sh.options.ResponseErrorHandlerFunc(ctx, err)
-		}
-	} else if response != nil {
-		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
+		sh.fail(c, err)
 	}
 }
 
-// UnblockPin operation middleware
-func (sh *strictHandler) UnblockPin(ctx *gin.Context, cardID CardID, params UnblockPinParams) {
+// UnblockPin binds a request, has it handled and writes the reply.
+func (sh *strictHandler) UnblockPin(c *gin.Context, cardID CardID, params UnblockPinParams) {
 	var request UnblockPinRequestObject
-
 	request.CardID = cardID
 	request.Params = params
 
-	var body UnblockPinJSONRequestBody
-	var err error
-	// A request validator built on kin-openapi's openapi3filter with
-	// KeepValidatedValue leaves the value it validated on the body. Bind
-	// that value, matching member names exactly, so the handler receives
-	// what was validated instead of a second, case-insensitive decode.
-	if vb, ok := ctx.Request.Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
-		err = ctx.ShouldBindJSON(&body)
-	} else if binding.Validator != nil {
-		// ShouldBindJSON runs the struct validator after decoding; keep that.
-		err = binding.Validator.ValidateStruct(&body)
-	}
-	if err != nil {
-		sh.options.RequestErrorHandlerFunc(ctx, err)
+	if checked, ok := c.Request.Body.(interface{ ValidatedValue() any }); ok {
+		var body UnblockPinJSONRequestBody
+		if err := runtime.BindJSONValue(checked.ValidatedValue(), &body); err != nil {
+			sh.fail(c, unbound(err))
+			return
+		}
+		request.Body = &body
+	} else {
+		sh.fail(c, unbound(errors.New("nobody has checked the body")))
 		return
 	}
-	request.Body = &body
 
-	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
-		return sh.ssi.UnblockPin(ctx, request.(UnblockPinRequestObject))
+	response, err := sh.handlers.UnblockPin(c.Request.Context(), request)
+	if err == nil {
+		err = response.VisitUnblockPinResponse(c.Writer)
 	}
-	for _, middleware := range sh.middlewares {
-		handler = middleware(handler, "UnblockPin")
-	}
-
-	response, err := handler(ctx, request)
-
 	if err != nil {
-		sh.options.HandlerErrorFunc(ctx, err)
-	} else if validResponse, ok := response.(UnblockPinResponseObject); ok {
-		if err := validResponse.VisitUnblockPinResponse(ctx.Writer); err != nil {
-			sh.options.ResponseErrorHandlerFunc(ctx, err)
-		}
-	} else if response != nil {
-		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
+		sh.fail(c, err)
 	}
 }
 
-// VerifyPin operation middleware
-func (sh *strictHandler) VerifyPin(ctx *gin.Context, cardID CardID, params VerifyPinParams) {
+// VerifyPin binds a request, has it handled and writes the reply.
+func (sh *strictHandler) VerifyPin(c *gin.Context, cardID CardID, params VerifyPinParams) {
 	var request VerifyPinRequestObject
-
 	request.CardID = cardID
 	request.Params = params
 
-	var body VerifyPinJSONRequestBody
-	var err error
-	// A request validator built on kin-openapi's openapi3filter with
-	// KeepValidatedValue leaves the value it validated on the body. Bind
-	// that value, matching member names exactly, so the handler receives
-	// what was validated instead of a second, case-insensitive decode.
-	if vb, ok := ctx.Request.Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
-		err = ctx.ShouldBindJSON(&body)
-	} else if binding.Validator != nil {
-		// ShouldBindJSON runs the struct validator after decoding; keep that.
-		err = binding.Validator.ValidateStruct(&body)
-	}
-	if err != nil {
-		sh.options.RequestErrorHandlerFunc(ctx, err)
+	if checked, ok := c.Request.Body.(interface{ ValidatedValue() any }); ok {
+		var body VerifyPinJSONRequestBody
+		if err := runtime.BindJSONValue(checked.ValidatedValue(), &body); err != nil {
+			sh.fail(c, unbound(err))
+			return
+		}
+		request.Body = &body
+	} else {
+		sh.fail(c, unbound(errors.New("nobody has checked the body")))
 		return
 	}
-	request.Body = &body
 
-	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
-		return sh.ssi.VerifyPin(ctx, request.(VerifyPinRequestObject))
+	response, err := sh.handlers.VerifyPin(c.Request.Context(), request)
+	if err == nil {
+		err = response.VisitVerifyPinResponse(c.Writer)
 	}
-	for _, middleware := range sh.middlewares {
-		handler = middleware(handler, "VerifyPin")
-	}
-
-	response, err := handler(ctx, request)
-
 	if err != nil {
-		sh.options.HandlerErrorFunc(ctx, err)
-	} else if validResponse, ok := response.(VerifyPinResponseObject); ok {
-		if err := validResponse.VisitVerifyPinResponse(ctx.Writer); err != nil {
-			sh.options.ResponseErrorHandlerFunc(ctx, err)
-		}
-	} else if response != nil {
-		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
+		sh.fail(c, err)
 	}
 }
 
-// ListClients operation middleware
-func (sh *strictHandler) ListClients(ctx *gin.Context, params ListClientsParams) {
+// ListClients binds a request, has it handled and writes the reply.
+func (sh *strictHandler) ListClients(c *gin.Context, params ListClientsParams) {
 	var request ListClientsRequestObject
-
 	request.Params = params
-
-	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
-		return sh.ssi.ListClients(ctx, request.(ListClientsRequestObject))
+	response, err := sh.handlers.ListClients(c.Request.Context(), request)
+	if err == nil {
+		err = response.VisitListClientsResponse(c.Writer)
 	}
-	for _, middleware := range sh.middlewares {
-		handler = middleware(handler, "ListClients")
-	}
-
-	response, err := handler(ctx, request)
-
 	if err != nil {
-		sh.options.HandlerErrorFunc(ctx, err)
-	} else if validResponse, ok := response.(ListClientsResponseObject); ok {
-		if err := validResponse.VisitListClientsResponse(ctx.Writer); err != nil {
-			sh.options.ResponseErrorHandlerFunc(ctx, err)
-		}
-	} else if response != nil {
-		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
+		sh.fail(c, err)
 	}
 }
 
-// CreateClient operation middleware
-func (sh *strictHandler) CreateClient(ctx *gin.Context, params CreateClientParams) {
+// CreateClient binds a request, has it handled and writes the reply.
+func (sh *strictHandler) CreateClient(c *gin.Context, params CreateClientParams) {
 	var request CreateClientRequestObject
-
 	request.Params = params
 
-	var body CreateClientJSONRequestBody
-	var err error
-	// A request validator built on kin-openapi's openapi3filter with
-	// KeepValidatedValue leaves the value it validated on the body. Bind
-	// that value, matching member names exactly, so the handler receives
-	// what was validated instead of a second, case-insensitive decode.
-	if vb, ok := ctx.Request.Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
-		err = ctx.ShouldBindJSON(&body)
-	} else if binding.Validator != nil {
-		// ShouldBindJSON runs the struct validator after decoding; keep that.
-		err = binding.Validator.ValidateStruct(&body)
-	}
-	if err != nil {
-		sh.options.RequestErrorHandlerFunc(ctx, err)
+	if checked, ok := c.Request.Body.(interface{ ValidatedValue() any }); ok {
+		var body CreateClientJSONRequestBody
+		if err := runtime.BindJSONValue(checked.ValidatedValue(), &body); err != nil {
+			sh.fail(c, unbound(err))
+			return
+		}
+		request.Body = &body
+	} else {
+		sh.fail(c, unbound(errors.New("nobody has checked the body")))
 		return
 	}
-	request.Body = &body
 
-	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
-		return sh.ssi.CreateClient(ctx, request.(CreateClientRequestObject))
+	response, err := sh.handlers.CreateClient(c.Request.Context(), request)
+	if err == nil {
+		err = response.VisitCreateClientResponse(c.Writer)
 	}
-	for _, middleware := range sh.middlewares {
-		handler = middleware(handler, "CreateClient")
-	}
-
-	response, err := handler(ctx, request)
-
 	if err != nil {
-		sh.options.HandlerErrorFunc(ctx, err)
-	} else if validResponse, ok := response.(CreateClientResponseObject); ok {
-		if err := validResponse.VisitCreateClientResponse(ctx.Writer); err != nil {
-			sh.options.ResponseErrorHandlerFunc(ctx, err)
-		}
-	} else if response != nil {
-		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
+		sh.fail(c, err)
 	}
 }
 
-// RevokeClient operation middleware
-func (sh *strictHandler) RevokeClient(ctx *gin.Context, clientID ClientID) {
+// RevokeClient binds a request, has it handled and writes the reply.
+func (sh *strictHandler) RevokeClient(c *gin.Context, clientID ClientID) {
 	var request RevokeClientRequestObject
-
 	request.ClientID = clientID
-
-	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
-		return sh.ssi.RevokeClient(ctx, request.(RevokeClientRequestObject))
+	response, err := sh.handlers.RevokeClient(c.Request.Context(), request)
+	if err == nil {
+		err = response.VisitRevokeClientResponse(c.Writer)
 	}
-	for _, middleware := range sh.middlewares {
-		handler = middleware(handler, "RevokeClient")
-	}
-
-	response, err := handler(ctx, request)
-
 	if err != nil {
-		sh.options.HandlerErrorFunc(ctx, err)
-	} else if validResponse, ok := response.(RevokeClientResponseObject); ok {
-		if err := validResponse.VisitRevokeClientResponse(ctx.Writer); err != nil {
-			sh.options.ResponseErrorHandlerFunc(ctx, err)
-		}
-	} else if response != nil {
-		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
+		sh.fail(c, err)
 	}
 }
 
-// GetClient operation middleware
-func (sh *strictHandler) GetClient(ctx *gin.Context, clientID ClientID) {
+// GetClient binds a request, has it handled and writes the reply.
+func (sh *strictHandler) GetClient(c *gin.Context, clientID ClientID) {
 	var request GetClientRequestObject
-
 	request.ClientID = clientID
-
-	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
-		return sh.ssi.GetClient(ctx, request.(GetClientRequestObject))
+	response, err := sh.handlers.GetClient(c.Request.Context(), request)
+	if err == nil {
+		err = response.VisitGetClientResponse(c.Writer)
 	}
-	for _, middleware := range sh.middlewares {
-		handler = middleware(handler, "GetClient")
-	}
-
-	response, err := handler(ctx, request)
-
 	if err != nil {
-		sh.options.HandlerErrorFunc(ctx, err)
-	} else if validResponse, ok := response.(GetClientResponseObject); ok {
-		if err := validResponse.VisitGetClientResponse(ctx.Writer); err != nil {
-			sh.options.ResponseErrorHandlerFunc(ctx, err)
-		}
-	} else if response != nil {
-		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
+		sh.fail(c, err)
 	}
 }
 
-// RotateClient operation middleware
-func (sh *strictHandler) RotateClient(ctx *gin.Context, clientID ClientID, params RotateClientParams) {
+// RotateClient binds a request, has it handled and writes the reply.
+func (sh *strictHandler) RotateClient(c *gin.Context, clientID ClientID, params RotateClientParams) {
 	var request RotateClientRequestObject
-
 	request.ClientID = clientID
 	request.Params = params
 
-	var body RotateClientJSONRequestBody
-	var err error
-	// A request validator built on kin-openapi's openapi3filter with
-	// KeepValidatedValue leaves the value it validated on the body. Bind
-	// that value, matching member names exactly, so the handler receives
-	// what was validated instead of a second, case-insensitive decode.
-	if vb, ok := ctx.Request.Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
-		err = ctx.ShouldBindJSON(&body)
-	} else if binding.Validator != nil {
-		// ShouldBindJSON runs the struct validator after decoding; keep that.
-		err = binding.Validator.ValidateStruct(&body)
-	}
-	if err != nil {
-		sh.options.RequestErrorHandlerFunc(ctx, err)
+	if checked, ok := c.Request.Body.(interface{ ValidatedValue() any }); ok {
+		var body RotateClientJSONRequestBody
+		if err := runtime.BindJSONValue(checked.ValidatedValue(), &body); err != nil {
+			sh.fail(c, unbound(err))
+			return
+		}
+		request.Body = &body
+	} else {
+		sh.fail(c, unbound(errors.New("nobody has checked the body")))
 		return
 	}
-	request.Body = &body
 
-	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
-		return sh.ssi.RotateClient(ctx, request.(RotateClientRequestObject))
+	response, err := sh.handlers.RotateClient(c.Request.Context(), request)
+	if err == nil {
+		err = response.VisitRotateClientResponse(c.Writer)
 	}
-	for _, middleware := range sh.middlewares {
-		handler = middleware(handler, "RotateClient")
-	}
-
-	response, err := handler(ctx, request)
-
 	if err != nil {
-		sh.options.HandlerErrorFunc(ctx, err)
-	} else if validResponse, ok := response.(RotateClientResponseObject); ok {
-		if err := validResponse.VisitRotateClientResponse(ctx.Writer); err != nil {
-			sh.options.ResponseErrorHandlerFunc(ctx, err)
-		}
-	} else if response != nil {
-		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
+		sh.fail(c, err)
 	}
 }
 
-// ListPrograms operation middleware
-func (sh *strictHandler) ListPrograms(ctx *gin.Context, params ListProgramsParams) {
+// ListPrograms binds a request, has it handled and writes the reply.
+func (sh *strictHandler) ListPrograms(c *gin.Context, params ListProgramsParams) {
 	var request ListProgramsRequestObject
-
 	request.Params = params
-
-	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
-		return sh.ssi.ListPrograms(ctx, request.(ListProgramsRequestObject))
+	response, err := sh.handlers.ListPrograms(c.Request.Context(), request)
+	if err == nil {
+		err = response.VisitListProgramsResponse(c.Writer)
 	}
-	for _, middleware := range sh.middlewares {
-		handler = middleware(handler, "ListPrograms")
-	}
-
-	response, err := handler(ctx, request)
-
 	if err != nil {
-		sh.options.HandlerErrorFunc(ctx, err)
-	} else if validResponse, ok := response.(ListProgramsResponseObject); ok {
-		if err := validResponse.VisitListProgramsResponse(ctx.Writer); err != nil {
-			sh.options.ResponseErrorHandlerFunc(ctx, err)
-		}
-	} else if response != nil {
-		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
+		sh.fail(c, err)
 	}
 }
 
-// CreateProgram operation middleware
-func (sh *strictHandler) CreateProgram(ctx *gin.Context, params CreateProgramParams) {
+// CreateProgram binds a request, has it handled and writes the reply.
+func (sh *strictHandler) CreateProgram(c *gin.Context, params CreateProgramParams) {
 	var request CreateProgramRequestObject
-
 	request.Params = params
 
-	var body CreateProgramJSONRequestBody
-	var err error
-	// A request validator built on kin-openapi's openapi3filter with
-	// KeepValidatedValue leaves the value it validated on the body. Bind
-	// that value, matching member names exactly, so the handler receives
-	// what was validated instead of a second, case-insensitive decode.
-	if vb, ok := ctx.Request.Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
-		err = ctx.ShouldBindJSON(&body)
-	} else if binding.Validator != nil {
-		// ShouldBindJSON runs the struct validator after decoding; keep that.
-		err = binding.Validator.ValidateStruct(&body)
-	}
-	if err != nil {
-		sh.options.RequestErrorHandlerFunc(ctx, err)
+	if checked, ok := c.Request.Body.(interface{ ValidatedValue() any }); ok {
+		var body CreateProgramJSONRequestBody
+		if err := runtime.BindJSONValue(checked.ValidatedValue(), &body); err != nil {
+			sh.fail(c, unbound(err))
+			return
+		}
+		request.Body = &body
+	} else {
+		sh.fail(c, unbound(errors.New("nobody has checked the body")))
 		return
 	}
-	request.Body = &body
 
-	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
-		return sh.ssi.CreateProgram(ctx, request.(CreateProgramRequestObject))
+	response, err := sh.handlers.CreateProgram(c.Request.Context(), request)
+	if err == nil {
+		err = response.VisitCreateProgramResponse(c.Writer)
 	}
-	for _, middleware := range sh.middlewares {
-		handler = middleware(handler, "CreateProgram")
-	}
-
-	response, err := handler(ctx, request)
-
 	if err != nil {
-		sh.options.HandlerErrorFunc(ctx, err)
-	} else if validResponse, ok := response.(CreateProgramResponseObject); ok {
-		if err := validResponse.VisitCreateProgramResponse(ctx.Writer); err != nil {
-			sh.options.ResponseErrorHandlerFunc(ctx, err)
-		}
-	} else if response != nil {
-		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
+		sh.fail(c, err)
 	}
 }
 
-// GetProgram operation middleware
-func (sh *strictHandler) GetProgram(ctx *gin.Context, programID ProgramID) {
+// GetProgram binds a request, has it handled and writes the reply.
+func (sh *strictHandler) GetProgram(c *gin.Context, programID ProgramID) {
 	var request GetProgramRequestObject
-
 	request.ProgramID = programID
-
-	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
-		return sh.ssi.GetProgram(ctx, request.(GetProgramRequestObject))
+	response, err := sh.handlers.GetProgram(c.Request.Context(), request)
+	if err == nil {
+		err = response.VisitGetProgramResponse(c.Writer)
 	}
-	for _, middleware := range sh.middlewares {
-		handler = middleware(handler, "GetProgram")
-	}
-
-	response, err := handler(ctx, request)
-
 	if err != nil {
-		sh.options.HandlerErrorFunc(ctx, err)
-	} else if validResponse, ok := response.(GetProgramResponseObject); ok {
-		if err := validResponse.VisitGetProgramResponse(ctx.Writer); err != nil {
-			sh.options.ResponseErrorHandlerFunc(ctx, err)
-		}
-	} else if response != nil {
-		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
+		sh.fail(c, err)
 	}
 }
 
-// UpdateProgram operation middleware
-func (sh *strictHandler) UpdateProgram(ctx *gin.Context, programID ProgramID) {
+// UpdateProgram binds a request, has it handled and writes the reply.
+func (sh *strictHandler) UpdateProgram(c *gin.Context, programID ProgramID) {
 	var request UpdateProgramRequestObject
-
 	request.ProgramID = programID
 
-	var body UpdateProgramJSONRequestBody
-	var err error
-	// A request validator built on kin-openapi's openapi3filter with
-	// KeepValidatedValue leaves the value it validated on the body. Bind
-	// that value, matching member names exactly, so the handler receives
-	// what was validated instead of a second, case-insensitive decode.
-	if vb, ok := ctx.Request.Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
-		err = ctx.ShouldBindJSON(&body)
-	} else if binding.Validator != nil {
-		// ShouldBindJSON runs the struct validator after decoding; keep that.
-		err = binding.Validator.ValidateStruct(&body)
-	}
-	if err != nil {
-		sh.options.RequestErrorHandlerFunc(ctx, err)
+	if checked, ok := c.Request.Body.(interface{ ValidatedValue() any }); ok {
+		var body UpdateProgramJSONRequestBody
+		if err := runtime.BindJSONValue(checked.ValidatedValue(), &body); err != nil {
+			sh.fail(c, unbound(err))
+			return
+		}
+		request.Body = &body
+	} else {
+		sh.fail(c, unbound(errors.New("nobody has checked the body")))
 		return
 	}
-	request.Body = &body
 
-	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
-		return sh.ssi.UpdateProgram(ctx, request.(UpdateProgramRequestObject))
+	response, err := sh.handlers.UpdateProgram(c.Request.Context(), request)
+	if err == nil {
+		err = response.VisitUpdateProgramResponse(c.Writer)
 	}
-	for _, middleware := range sh.middlewares {
-		handler = middleware(handler, "UpdateProgram")
-	}
-
-	response, err := handler(ctx, request)
-
 	if err != nil {
-		sh.options.HandlerErrorFunc(ctx, err)
-	} else if validResponse, ok := response.(UpdateProgramResponseObject); ok {
-		if err := validResponse.VisitUpdateProgramResponse(ctx.Writer); err != nil {
-			sh.options.ResponseErrorHandlerFunc(ctx, err)
-		}
-	} else if response != nil {
-		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
+		sh.fail(c, err)
 	}
 }
 
-// GetServiceRequest operation middleware
-func (sh *strictHandler) GetServiceRequest(ctx *gin.Context, number string) {
+// GetServiceRequest binds a request, has it handled and writes the reply.
+func (sh *strictHandler) GetServiceRequest(c *gin.Context, number string) {
 	var request GetServiceRequestRequestObject
-
 	request.Number = number
-
-	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
-		return sh.ssi.GetServiceRequest(ctx, request.(GetServiceRequestRequestObject))
+	response, err := sh.handlers.GetServiceRequest(c.Request.Context(), request)
+	if err == nil {
+		err = response.VisitGetServiceRequestResponse(c.Writer)
 	}
-	for _, middleware := range sh.middlewares {
-		handler = middleware(handler, "GetServiceRequest")
-	}
-
-	response, err := handler(ctx, request)
-
 	if err != nil {
-		sh.options.HandlerErrorFunc(ctx, err)
-	} else if validResponse, ok := response.(GetServiceRequestResponseObject); ok {
-		if err := validResponse.VisitGetServiceRequestResponse(ctx.Writer); err != nil {
-			sh.options.ResponseErrorHandlerFunc(ctx, err)
-		}
-	} else if response != nil {
-		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
+		sh.fail(c, err)
 	}
-}
-
-// Base64 encoded, compressed with deflate, json marshaled OpenAPI spec.
-// Stored as a slice of fixed-width chunks rather than one concatenated
-// const string: with thousands of chunks the chained `+` fold is several
-// times slower for the Go compiler than parsing a slice literal.
-var swaggerSpec = []string{
-	"7L0JV+M4tjj+VfTz9JyCbickYU+fOu+foqCb190Up6Cm502FKZRYIR4cKWMphDST7/4/uleyZcfOBtTS",
-	"AzOnGhJby9XV3ZcHrysGQ8EZV9JrPnjsng6GEYPf30Sie/uut3PQ2NN/ytFgQOOJ1/TOT8+I/pSEnPRE",
-	"PKCK1Dzfu6PRiOkn8TOv6Z1evKvob27Z5DTwmt4fw9uKpDzoiHvP94Yhhym8pnf89u3uyd5e/e1JrdU4",
-	"ae1606lv59+v1Wuz8+tPn27+xsn+Qe3oYPtg/+TkZLtx5M5/WD9ozM6vP326+Q+Od4/2Dt403pzUDup7",
-	"O29w/ljcMvuIO/+ZUIQSvYqO/pKMeMBiovqhJLds8riV1HI/sJIjGgcXjMbdfnYhbybkvHXmTngbcj38",
-	"kPL0U+8QfuyI9R0Y8xc2eddrcaH6LH43ZDFVoeDZ4S/7TG+IjKkkI8kCogS5Y3HYm+D23Ym7ItBTxWwY",
-	"0cknGNXzPamoGkmvudNo+J4KVcRg2FCSMGCDoVCMdyfZOcah6hOK6yLCLqzq+Z6KaZcB9Gq1yk6nd9jo",
-	"be/u73e2dwK6R7e77LBxGNRYje3sb+9VarVebW+f0lqHHtYanf1Kra7HmAz1EmhHjFSzE1F+6019775C",
-	"e4rFXvNjcgO9pucssXLLJhXOxp7viRRWHgLjPOTe9EqPErN/j5hUGh59RgMWwz0+dcb5hWnAijhgcUWf",
-	"BRzFfeVORFSFetaP3pbd5xWe0gd+y8WYn8eiE7FBHhOJHHX75A/BGSDkLZv8SLggKp6QUBJFbxkvOKYR",
-	"jvkJ0bXklFjM9BhckJGkncjggj4ehSf43IdSCpUzNtZXIguLFunS2OCPGgsSsx6LGe8ymQHASCoxYDEs",
-	"+fSsUduu463wfI/dD0MYarteb+hrSXnu9hwcHOzoL2JxE9OB2Tb+VOCfff3Pgf1T/1Ac21mNxjJzT0ex",
-	"e08Pkltf96Z+8hC7DwPnqeO/V/SqDfpc+Z7UWMe7+juDUBo+Uci4ykPosh+zICBd/DKDF1wDWJMqBc94",
-	"vsfpQI95RKOIdBlXMVtv67IrhrBtTedkM2Y0QJonm+M4VMy7Mms+x7Gzi37HI01uYDHOgs3ifgp7Cs5d",
-	"4saF+pndz1LrPrunAeuGAxo9KaP6O8z6XqgC6tnipC9GsSaasYgiIu6AJCaT678jOrxgXcED6TW392o1",
-	"PdoFzlsIDE2RzbpeSTKgISfmQNyRaRRSeUSHtBNGoZp4TRWPmO91YsqDkN94zYep73XPI33nezSSzPc0",
-	"CM9j0Qsj9hvlAVVCz2e/jBlVLGhpSDVqjb1KrV6p1S9rtSb8/x+e7/ViOmAtjd5KaKr38cr3IspvRvQG",
-	"j55x78r3BvT+POS/Mn6j+l6z3vC9QcidT3YSrLtIoU9jxtW7OLwJ9XXE8zgXUdgFUtrrrXshVRyyOxq1",
-	"okiMWWChpMIB+4fgeg0tGdKtt6MODYHQTX4NB6Hymtu+NxoGiyByx2IJOFGfpWUpQH1vKx1Lk7YPvDMr",
-	"cLRIzKgUGUpuPmmCcNAXkRZBwoBxFfZCFhCqiOozos+82wcsNXwEOFB2cE3XVZ8qEgim6b0i7D6Uaumb",
-	"wkVHBJOFEt3UL+SK6j3IDAzIecBkNw6Hhr9e6yO5JuM+44bnSNhVL4ylIpTLMYP7RTlhNI5CFhPDgi2f",
-	"0tdlwEiOBVeBKvXZgILMzUcDfSx6Mo2khh1JFevLAuseUo3fyixdQ/y0YLn6duqL9Moyx1SWWISUhgMB",
-	"hg+p6qfkt4uTaYT99yiMU0RNNzCg9/YC7e3AlUpumF66UizW4/7zY6vyD1r5o1Y5rH6qXH3/nTezV42p",
-	"Ee2wKJ1Yi5/ALkp3DN8W7BkZiUNHi3Znh/4C+7NT6x2OYiniAgTk7F596sK310T0AKOG9IaRDuuJmFXt",
-	"rv49YvHE2RaO9xk2gRNNfVfKNFc8uxW85mYLXRpFLH4lSbcvwi7zyS0bKq1LkcYOcC1JerEYkFBJc9lG",
-	"kvmE8gAe0tLmIOQjxeBP1IVAGA67ibgOcMELnwImLws/FkLNxSDKTzn1PUPI8yD6WYzJgPKJT3ZrZMQj",
-	"JiW5Ce8YLzvmCMZx95DQyZCrbS1DDuh9OND0pVGrwZ7wr3qy5JArdsPi7Jpx4KnvnaeMrejuGb63BsGh",
-	"pQQn5aWf/06mc2uqGzM5FFwaawgNElVcS6tGuqXDYWSQbmuIKtIP/5Ioi7nGFOCqFS5UpZ8XEFukF7Io",
-	"IH2K3GUcC34DhoUCzSnkdzQKg09W1fM9Fsco8ugDUjSEfRhGmHLUAVVdZEgWpsZ0oY8N5vea3lbCQM3J",
-	"GL4aj+BMLVhB6Lc6m0YrR2dLGGAnZvQWN2SF+y+mr+ltAOztyWSl8/+9eHe2Nqj1nvX4qKoqAu/AkC5k",
-	"iwEKy/laoekYE2I6fqMX3vQe2glutb3mXLBP3ev6Xcx6XtP7y1ZqbtzCb6X+aCD4J2tgAIFnltTMhcTU",
-	"1/fznN6wNa8nELzKHywW+bsJ3Fb09Nn2Nb1YF09gBjIY6S0wLR5HjEpF6i6WWHqeofUGVyzp/gbQBVdu",
-	"oapnm29m+vyY8j5d7Dq0XJOTEafyls3YgIAUjMF2xbWY0mGR4Dfy8eTFYg4bDNVkMWmhQRDqjdAIbu63",
-	"RWSmXxNhAeO3Ad1a6KIVmUok5Iw1TH8GClsBduiPP5kTc4/uMHt0Rt3D71NuT6NIjEFl/YwHCGKc2e9S",
-	"lpBarbb7WSlDFloAJLAva/Uhsav/SERslJQYhTJ8Aj4PFXgKBiJAM0dnkvgKDCR8IuI2T60EOYNAgesh",
-	"1CsKo4hYaxqTstrmgHuC96Kwuwqheip4nS61U/LojZpt6q1dCvErjdfm4UCWlRCVyA7iGC7HggzYDe1M",
-	"FCsixkqIT/iac9nq29nLZsU8JQSBhz/j5dJzX4R/MFDk9M9nvDZ237BnfeSUo2mLxXeADjTAczwRcScM",
-	"AsbXPEGw1FcGoZRoJs5QSyVuGQfsEiM0LiZXVt9p/WrBwfaSJblUNHewOPSXpZ50pPoiDv+wvj0uKrin",
-	"z3jQOTj06R3Dg9YLAVML3OsE7j6SRGlscFbYAZOotQ2A0YbKW6nfb/NxnyprRh33RWSx6JUleVk70geJ",
-	"ItYayJR3n4pexRCwinD9zUVgs+NsFXupnxruyzmjDbLATTvlWhOn0QUA71gLjuveORih0qOjSM04kEIz",
-	"DcGvi4RYfMC5XbuueGnXaWkFiLif8VaZbaXr/Ey3qWTfU9/7jam+CM6ESvw+ax3bAIapgK0ox+ret46O",
-	"C44K3/jEhfpEzdQuSdxNDw2XmJJCFnzGEzOwuMQnPd+s29lYqih8TtqopVv0S0mfdEYKwJPKOrhKDSfH",
-	"xwRHXGw5xecl+r2UHb9PgeWUmz1nfEPodD4RIx48Rj0xARnF0R0lKorGpB5M7OLRTopHZ0IReOC50Seh",
-	"5+DqvWHqCFeMrk3zxw1T5yG/SFQq+BMdpSaIxvdG6P3EP6JQwkCtURCq4zsIkbt6jM7TMz+Lgm6Qmy44",
-	"k4IQiq/+VOyaY3Ynbln6p1D6mPDPUggnTkDP+HsXQNHh98OiWAYNhxAF2cSFGDPa7X/VQJ0jMWb3Oh84",
-	"5qn5OFYQ2vH1I9l5smi8/fbvMrxaNnRj2curGX7YZXaqyiI0bBHzRqJAi14i8n2TJ3CB+7E21qsnRNs8",
-	"cOeibw6ufyogWuzlo0GHxV7Tu3h/mPx8NpvaaT5kBxVCSbSGbl39GdoKIrDZ2wdO72gY0U60rsUnoIp2",
-	"qGSVGwiYykeq2a/1iuCJokDUdA2uCpMzEFhU0oqrVtViGofRhDhvV8l5xPRcKp4QekND/gW0HLvhzykX",
-	"GwWnS7nGAjhkMAnYtVTJpYUIiahiqAV94JYMrK0BdRiNWVyBoNlZPwyaMkC67lNJ7FOFGJCuxCUD9RQF",
-	"Wsari1OasUNJOGMB+5Is325rgfsbITWgUU/EgzysMJsA9wR3NpTmUP9s0EoBsBy8iuyQZyKzrz8biLgm",
-	"k5+JeuRACbyDkuSQfHtp9eeoMQREcJbTsX///fdKa6T6jCtNNVixuv0GJ+r2aRQxfsPIxvuTI7K3v1vz",
-	"yfbm6jr3By5Hw6GIFQt+Y0FI0Vyxnv6Nr1QY74og5DcViHrO0zPjIqkcm6cKES9Z06eBXtQnWLnr0Ngt",
-	"cGho8kiJfhQOgBO7EKSeJqwlEN3RgHH1WbHTOeaZ/Te9mz/C4UJV2rymJ6sodj9j4kQ5245+ORmy/wrI",
-	"Zq1sGjBbw4iC2eNL+eHdICr37ug7Y+VKAKAGVDo5Gtq6XSHpBVMq5DfwSRr/cB5r4VqFLM02yE7+uzXB",
-	"GXRDBYzgmNa1AeEXkk40VeraYFV0gnVHMSN6XVXMBEhme/A6lN+WxU7ibAQfqRbFJXbnxj2b9+1DhSNo",
-	"oqgmC0awDxWO0AvvWXB6VzwAfElO/+aTkJM+uy8YYepS1o9uvLWBjbPINPZddP7FuhCACsa3oz7l6NFd",
-	"9Vipia0c66vIA4IuvewhmUCahxnlRkLWTyFYOCuw68KMob7YPxLakRptIHUgTO66gsAgyidkYKK3Z0YW",
-	"RWuxI4/p7NBj6oy9+ARwt6WgBjvnOpDu0+GQcRZUyRnTCgEEZc8Cm6qi3WGIcxK8HFDFKiqEjKvZW1GW",
-	"/SDIuB8ac3XxfeprClecRKC/0tBMXZjNJAgEwpuTaIck5rlsDn5jtNNZIOmzwicCn3QmiJxV8q5HKMyE",
-	"eTSvUHuC2TQGSqtLw+OS0Ehw9iPhBs6SdWMGkVqhYgO5iBq7N2qaMos4ppP5ROfNxAIYHinefpLHNwvl",
-	"WIxu+nYIN74sP0jmxVk4TnxiIqUNbZY0LD7wsORalzw+oN3Z54/EneYJoBYxfTmAjkD4AbdpGHDDOXrC",
-	"NSL5bsJf8S0fqa4YsOIcAJrJZSCMBwzRb9yfECkGDCJRAZli1htJVrydYXns/ik352CeKXw/ZgOhWCsI",
-	"ChJTTmIxwDDHwlfTlNAi8A8j2mWJ7R0BBuke9QwVCLna23FTGA5rtf364WFjd2d/p3Z4WF+UzyBHSNvK",
-	"SYWNURDxPKROZLKH8vDBV5LAY8UDGO1gDtn00WZJJbkehrwqmbouHMpk672ZFI0nlrwZOZYA6b1IHJ2j",
-	"M2/5mmTj3ShlGjbwegWekQZWw6UqYMsJMZuFefrK8hQPGVsBwXNSrArw3BB9/RCsOGG/AtE3olItAWFY",
-	"ZhH8bB75SqADDkc0JM5bZ1q2GEAssg8rOj89s+KGvZ9ZwJYx0DmU0UnPLXoTReWUYep7pZ8tHQv5XNFQ",
-	"PwupWACgTsfDx4tHS3ODi8SKJGCToni+pIjhJOnP3at5rjpvkPc2874Yl0MpR8DyxZinNQNK+OJd2GXn",
-	"EeVHoJfOsKqYBaH6oUnwQU1neaKYzOoGAxpGmrozKcu3STmh+EzJIB0h5RktYmX6U3tNSmUyW/Mg//L/",
-	"/d9vvxXzdC5VqEb6sQVQcJ4shwLenHNaIGmcQFirDO+B4+uLTnpiFJMgvNGc3shk5y2Ucp2Us1rl8Pur",
-	"h3rDrx9OCxPOBqITRuzM+G7KQI/zzGPtCwBguVvp5odLZfeVCAdpPYn8uwnGSy3jZgU+SXqhkZ8sTixF",
-	"w9NbVEDCy8UNTR/ttwSdZcUCSxLgP28RJnhkmknAn0d2AGmMwL88+RkNb2IasDTpIDdBqPo2hv3aPHvd",
-	"JDUyZFBfwSd1EhhDaXk+qCs91Yqkp6SAwKxEPOLK6jHyaUW2MY0ippZiDPjoEiYHm8DuJpYmmRVZWGfw",
-	"OgWBy2bcsy9j6OvbK5QwcC1m22vyYCdZtlErSY8tzo7NJ+SnC3gsJ88l8D5iTckS1uTcTwSddOanYP5z",
-	"wPPPdvu+Vqu02/f1k3b7fv9k2aVlaOijhAlndfVZkGl4LVpTbvo15RH36HZLwdSoLQWmzALWkG3cxew/",
-	"8sicuZcQkpypNrT0cfXQmG7UPtYrh1f/qX+sVRpXm5v/s2BCnOLRAtbTXKb8GtaQmVwU3Z2RzxYtIDPb",
-	"2gLX46+JO++XlroG9P4UX6rv5WQwd8nOGtcRzYpweRHyJpOsJcl9cWHL3Up2OetKRE/DXJOpp9MSQefX",
-	"UK7qLNCvrWbt6do3lkJZMKjM6Agr2WPSUpcrWWUy/Du7O6ykV7Q5/Y1WJTMv24pQWEZzOOpEYffShJtg",
-	"yb6k0lYMV6aLnjQTDehjBTbP9/pU9gN1ZCVgU8nPUgVD3q7m4QCsfHlVkbxlEIzWJBTzPItCAP2nq95S",
-	"UrzFceEXWWzL5awlVvKpunAlOLn+RDIuQxXeMQwryeMhQNcuthAdkzKKK9pWY8WxwFLMAFVoJP1M8mTq",
-	"Nco56ICTLjSpZh3uc/1G8+yKc9xFaRq+myQD+yJyyOit/HwGQca78QSGeZ+cXsHoEEvSjRiNyYBJSW+Y",
-	"JDRmBV6ajhARo5DwGN79VihVWJEGi0no3Z/+jXTFgGFtrGJrFs76C5ucBgXU9DRIzFa3bGKSj8zekhVn",
-	"KG2JK8OxnheKxy3wW0KMxJCJYVTmRFdjEd+GXEWL8O0sfdRFuuWoUmKzx2JhxjcCm3cyVvMZqcV2IlNL",
-	"9KEshsSGi9AJCcQqoCwPlEguiYF2sopCvMwjgXsjyinMozw4uNYVmXr6znJsHQnh1+e/gXVpKfECCOrT",
-	"kGp07iCJhrIJfTE2JSgF7+pNkJgN4Vihlp6hC4a+f2miDi+l4CiKGQfeQ35hbAgEmUUFbvIi/vnCMl5Y",
-	"xgvL+MIsowiya8XmmYGIyZbHl5PYBcYDDNq7YUpWyTu8Ktai8cqyECxTwY0OnqN7aRxpsR1PH7nz0CfA",
-	"QVDHhlHIZJWcnV6evjl6N1OOM2fnKtcbVjb9OSheza9/6ntUTgYDpuKw2wIlr5SotC7+77ffji/fnx59",
-	"Oj47SqrxA0a3Lv7vDD6ukjOhZjY3S3HmBbLq7z6FoMWGStqAmLwRbufZgGTWNoX6z2V07B9OhwIoRZKs",
-	"E281HLxGoqZT0gi+6elNhViQI3M7lzGyaLX1h+W3km4gY287mGNuK3k9RxsMjIpv8/jzhU+TDpNhwCRg",
-	"Suv8VB+Hb4yVIX4aBj6hpDeKIiKVGGLYrpKJ0LAOHVg6DltPXWiLRFNk3a/XpvOPE0UtBylXjuJemrS0",
-	"2/eNur40+8eL7otZlVtzeqXY8CeDSzLrvNhyMLqikIMx5k0jzPikvkeghpcTcZ5bTatyQiu9q4ftxnIr",
-	"sqsAY3V3FLNiI78DlPSxKjlNYrtRRk9SP13bf+PgaY/RWecSRqa5MfeZTZeQh7Vj1LSM1GGJ4Pziz37x",
-	"Z7/4s1/82S/+7C/vz6YliTDnrbMq+d34CQRnftpnDiQ7NH5IUvPJNohmOzb1v8OcmnVgqrKINCsulIRG",
-	"Zrw54PsqsgB9Jb745YMnn9/b9RIX8BIX8IXiAlxJM8XJMknyCd2Zc4XL5Qzes6rvkxiYk4ZOtpNdF4jS",
-	"MIIIU7O0rC3Tuur1BQQZar5XPlnj0xmayQfHCASZJBP4HhKzKEm3YFV6aMajv+SCQBZ9geVIrzmhNaCL",
-	"pJC4epwhO4mRiNkQMuQ8o1AWQy6zCnMEVxkWjUt5Dov4ExmKsutaaCAq2nEGFa/mDr6ClT7DWp/YGGok",
-	"xs9l909ln1D5rnV+gdX/+Vn8I9wIzuK2G9nl0MofVz808T8LeCnOn0G7bWygaLn/HOZv386bJsr8FCX8",
-	"w2lKuRoDMcLgXJaR71pZKlqOLTWlcSAB4B2GZeKgSr4eZ2m7etoTs2RHc8nHX1J08v9KNjYXolQy30wJ",
-	"jr/ROKSdKE0276MYocV/FCVCfuuTwUixwCdDOmSxjwnpPolCrSjQbpdxZf9bgceh7jHktnY1JDa6IoLu",
-	"blSSv8Q3HZ/8JY5vbjodn8Q3nY1NImLSl9HGpk+gkBjoEgGNbytOprWtvKE/3/RJTINwJE1vOG4NxDNe",
-	"1AG9d8GqUTeLYWVgMo1KZzTmIt9VFjc+WfnzE4qxmKlpupsuiyHFnVHnMEy3VrhEwzvQ7BlD2pILyLdW",
-	"zU+NnVENH9SXgQ06LChCIchOpqQTi7FkMYHmu5CuPGhqIWJIVd/Xv4zDKMAU11NoFBGMuqCT95UaSiJ4",
-	"lK/CAnDt9kPO0PSkt8bZbAu9AoLY2M0q0zDH/zS3thxKXbn6YaNpDd27C7WOHMAyFLNRm0MkZ190Wtjm",
-	"wf6r/arkvvqOH8vU2w8wNrNKjvlNFMr+UgDSOt0sA7t6aPjb041KCiX9ycF0cwH9STc0ozgux0jyAzjN",
-	"e/MQ+k1I5SRrYkESsjez6znqWcPRz3bm6meZpUzzfYVnwpLYmM0uzk9KSxh6AV9oUiQGUPmM7DzT4t3F",
-	"lsp+bkGczyDyZfsuF1MdU+CR0VgW3YFX0pYKeGJKMoeAbCxFQRbRkMzmp5mW0zM9YkWvd+2T6zGjt5Uo",
-	"lOqabCDfkxoQhjBTvTnWIyoOmemp+qNLFID1XvdDTXom12SDRlK4BXC6ozi2Wl+SCr3pKmLYCTtZhVZp",
-	"cbT5qmy6s2lRU+wyTRZ2plk8dI6FtaIcPCFdyrVAFjMakA7t3i7L6NLO2zOY3zprEf01+UNjgya4oRNv",
-	"R0SvJ5mqkg+XR/NQZdkA8x+2FspxyVqnbmfwGWBBJ1EA1YirMHLrQ4BJV+v926vQlN25CbyZFdpV5WV+",
-	"uN9F8v150r17Rek+sVCTEQ+gJNIfTrRHQcEvs7+ZY754Rw5393Yqdac3qkVv23hc/7du/rtt/rszH8XN",
-	"fNOka3mRAppf8rNolDj/1O2UPmM9TCsXNUl9z/IohOzl2+MLn2w3zJ+t44si06z1wNf3pv/JeeQ3F5C9",
-	"tP/sQre286wBsIVvCXKlptwVsAvCVRVVDJmxoYaFpc3MjSqnWVwY8qvpVsR6qkTix3oBpeGo9hKvV1wg",
-	"ZgMa8pDfXMZhoT0hpRmJiTP1SoOAj03cGFdo+1iSXBQWGQDQFvA0KmV4w1lwTagyEpBPrrt9IRm/1lp2",
-	"dllQHeuaC86u3TvLsei3HQyqHOkRCrrszyWjiRWyK0Z61xojYiUfRSvz6IyQ8BMsmjkpZ4WFCF4mHjhy",
-	"wZJiQSoG5KWAhPOvyfjTjuIrE3nFODXyh6ZH+gLEo4jJ5zbkrG22mV/WzjuylhAeEBn+UarHLWW7eEYz",
-	"xWc2ShRP9xwB+k9n11gt/P0ROv1qE62hHT9GoXwupfeRa1qsy86WRXpKzbNwAlebm+fLSDWjecUcy1Nx",
-	"nkefeh7tyVuNJy+h2jyKPT9zjacvUF2p1FmfOF8y9zdHQJzDcBG4AMf8GQ5cwjAs03KQZ4Ys526jw3pd",
-	"SrpeqSYjiqxVrQnT2NC9OK9q04tX6cWr9OJVevEqvXiVXrxKL16lF6/Si1fpxav04lV6Gq9SmUD/qGIm",
-	"Ri1arZqJ+9JSAfTnabvTr6ueSSbBa73yZ0ulGaxSHy0T7vs1FEObU1wMvmqSEQ//PWJwlUOehB9qMqfH",
-	"yLAHWB6Tz1yMbOXKY++ForYDywp48LMYa3U4FlFEhAmOzZ61/jSiwwvWFbwovlqPEAloksaIiAJbBkcq",
-	"OpHYN7FKaiuQl8buYaNmxIllUi1yCyykNLn2vKveFdtPVtmmQIHmAKbWSCatdLnWDZfzSuzPT0BPSpu4",
-	"7XlCRbpl1tF5+RFUpcX+5rb4icTNzWLT2kwCzVyTGhdqboA09lgWWkUUiqXV8Iy8DGfRFaMo0HyekvPW",
-	"WUJcwx7hArruFFelKcniu3iPsjfjSxTzn3eur+TcYvwGnYoz4uq1wya6y5iKJ4kLM2ZlRlcpRnFZgm+3",
-	"TzlnUaFreCRZ4ELM6U2Wl4+WsIMCMcUvrS6aNMlO702XRhFbosVNwgxcq2dSGb64ck5qUnTh6+BuEdks",
-	"yxdzcsSgdldEu2wAgLKxFWM6qcI5pb3AoR8sueYa/aNrkKXtMFk3t/4+LWavWSIHQgmrBalZKhEBy4yZ",
-	"BlFXoTs8ErIsYyYJ3U9Szj7wzhrxOb/3C0JwYkZl0alb+YaOglARFdMwyjHGg2UVw9qB/ueN/udI/3O8",
-	"grZolpfHIvNx0bn/zenYtQ7LNCJ0j8YsKALXVxO0Ad3q40CTuwaAR0Lv8Rl8N5rANfYpTEJfxszEvvyY",
-	"7NkSiUhAi99s2NWAqi74IkJpf7UREoVYa5ZWnz06WOdMVEXRWZp+pSchi4LjOEY5fIUDfcdNqz5TMCxm",
-	"9Na05XJ4YvaEA6ZoGJWUy6MDaJc2FqYQckGXzsIWlpA5SQdMQe4kpwPmE0r+9+LdGRmKENhAyE1GU0cE",
-	"k6TH4UxV4qRjLdSQKmnMMy9yBuERymx5Y/Ar/XvEwBmE1VX0AYugOHYkHkVlNX1HkV2jBfgSWhD3LOjM",
-	"2L49hzloYdvYrlElaQx9O+GuQv/pw53d/c0CKa+0AI3pI/1Kamm4E7HEcpbL6fpUlM019T1wnJTJSKE0",
-	"azMZ/ElvO+ORSRtWLqvlzl6kAn13IW3DnqlECy+aVECRgdHQJ30xJgPKJ5lwuscGo41KNPyfLy/PTb73",
-	"/Gl2Dw9dC2mtcCbTKnrOEev7TokWpUrbga3SltAnv28f4a8VtAJCiGtBdQaI1GxMK8nv2+4f9T3nj0Zx",
-	"d6viboetaKz1t2unK/X1j+Ra4/o1USyKpN26JHRI4yWsGKY/IQLT6enTRTkt6VQ9c5dtqadQTS40qhrF",
-	"lI5Uv1FgFG7pz62i5GSgIwtLmvdTgmGG5H9/v/RNC0/NzyR5f3J0sN/YJVQiWepFYow3HcY8SoeE9uRJ",
-	"pidIQc2Y0QDqONAgLxsZIVbaZy6YKZeffAHuMHQzU8VAHUFXdfoclk9zhzAp7WltNeex7IA+iYWyA2OT",
-	"/sK3hyHPzGA9ijRnOIRxkoudjZZNh7ljVEtpP4V3BbMh5Qpv+tBNCey1WjCqkjPhaBCgUoQy6b5OAjag",
-	"PJAkTOaBE5x4TZTtJjCK/c5C4YKh8XqEonHyjLEHZoBqPnO/Lj+d5Gl9oTSGfYj1lrcQSbfgo4xpApEX",
-	"equHvCeWqM8EwoiIoBISSwqmSD+paGAA6iOqYCWYTGda61gCjGxzQEkfzD7w8R0dRdl2ua4COlNAIbUW",
-	"yj6NWbXN2/z77/XlE3H4B8xY/f57UnodCVXk+vzdxSXJQOn6R8LuWDxxDh+bKodKtjlctipplZV4pYnx",
-	"TjJmpGvXnGfMAoRF0q74OCnIoJcLQnlXoARHpVtOpyhbgWzMZCFAsZ26Dyb1JAi/zfFLcN6ZWPxN24fd",
-	"BvCj6w/7RN8IIkYKlniCb9Z8LVHepiV7tKTJg464fyVhEljP9R/D24r5/BrrUuuP+1Qmtfh88kud/NLw",
-	"kTVTiX+SX+pNPRshBN4wP8cHb98ebr85aJ3Utw8PD4/293Z2jmonx/X6ye7bRmsfXzhvndkXDuGnZn7q",
-	"O+aB0+SB/Vq9ln6Iogqp7eiPT5IforebdYKiSSZpmuqTE5vdz3iQLsMOWKvV3HXgJ/h2vYEEZ5D1DZv2",
-	"kJm2CxHV8hR2imbdW3waJ8PiHPCjV39wuGcXf0ySG/T3d+/xd00+8T2kPPDTONk/qB0dbB/sn5ycbDeO",
-	"iEEOU6wC8OP46A0ZiIA5mLAzDxNaBYhQoUxeF51urVavNxrb2zs7u7t7e/v7BweHh63WmzdHR2/fHh+f",
-	"nDzR6e7A6baSn/pOvX68fbLbOtprHO/WGkRvacFpt+xpD8IgiJhPGPAM4xgHxMZ5JaMRC2AxB/vbx29r",
-	"h43dt9vbtfrhXn37eGfv5OTN7sH29nGr9oakijwsNAP9GZTayW++lv0hhVsgYPeuN3yLXz6pzSDuv0TI",
-	"zZqPjlv7O4c1u+b93cI1L8at/YP6Qf3NydtGY3/3cHf3eHe/cdQ6OTh6++bt292Tg70crmElTAfJtjWb",
-	"N0Srhoi2nURdWV4EW0RhAs/B7BkO68Q2lMEG4qJHTqrEjF5HigRAafPSY58d2tBIAZXPDAEHLUkT70tb",
-	"BefaqcS8ZeTUH/4lBb92NDncFLW6Gcq2VXKNWte1YTuwQNPJP7UPZMwDbpwalFTW2q1epqMRkOsRF0PG",
-	"9VTXBBoD6GfkmMUAVeB5bT6mEzAdgFmfmvMMBEOTix7gR/1lxFJRLJFckUPTWy2DadaNoLrOKmzXRNKJ",
-	"bPNZbYy0eprP79QONSh4Lwq76hqG2K1t+yALYLVUhPppwAZDoTc30aA/Bp4N7Bwt8xgQ6/S/Nyvj5Np5",
-	"tfILm1z76L/XYGjskL4YxeaYBY8m+uM219AahHykrNslL9z4RIZo+DABbgM6wRLDHcZ4Iq8OGOUAv6Yh",
-	"mwMGRuk2h71B7XInZgoPCH0PzrpV5T0bRnQClW7jEbvG5fbBMkYkeKII6/VYV3NwqD1GOVxTsNsQvQOV",
-	"fDSkgDf6LHcajSrBVgwoSOtT18DxiRSZLhJaAjWCMW1zK125bSXcKsx4ZBfIDfRxJQIU3oEoIqjGIK+7",
-	"ZRNzAtQ0L7/+6fiSbBl2stUL79Uo1sgUhRBfKGIGz7e5kejsk+C2uEbvBUb56cmqlhXhIj6FSPqMvGu5",
-	"VuYR41XMPVLBj/HJP4a3yUj4Z3Yk/X2f3a8m2eiXKJN24BxTzT5jBl+OqSaeDcuJ8acC/+zrfw7sn/qH",
-	"1mp1AxBwg5CUhc9/sZa8OKScOD/FrHwYZh5Cdo5fXb7+bqM7iiNSkRA71dzaqjf2q7VqrVpvHtQOahk5",
-	"nlQCchNTrj5plee1OUZX/q8E6fm/zp6r8x2e8OvCcyf/IVqEfSW3qt+3PQrhxZ9g9rbXbHvt9sbHf7a9",
-	"q+/b7c22V/1+q92ub73aNGCEnfxM2l5GZWmSN4zGLCbfXbY9/f2rI8Hhyl9Ohqzpdh/Y0gzllV7qq4d2",
-	"kt8KM+cFu7bnt40RCr6H7GT4EFJg4TMXX73pqxIQIxy27upboOVtLXP8W8OQb7nEUra553tR2GVcgu0H",
-	"Y/281pB2+4w0qjUI1tAaLASyNbe2xuNxlcLXVRHfbJl35davp0fHZxfHFf1OainzzkP+N1Ancb2kdX7q",
-	"uOiaXl3vSb8APHEYek1vu1qrbqOBqw/mFGevoLFWMIxPf3VT1KqmFUUm0q+4k51PRBQwqZC2Vz2YHFXM",
-	"U631/xpK1dITHd9ZM4g1x0uv+bHYdpo+smUinfyFDx5htND0CvwxQ6EBqbfTqNXQngwIl2uIAdimP2P3",
-	"dDCM8A3cLoTaYZycHA0GNJ54TS/ZRBL9YmzAH69yQUterX5Yo7vdWmU/aLDKfnebVg7p7n5lu1fvNXrb",
-	"3Z1gF2LM7itxGkCBboDmgxdh2JlXB/vGfeVORFSFGgs+els4p+9tuTNegUUPjM4Lexzp84AAMTCVlEWB",
-	"2eStqe/tIBCLBk2AvfWGBjiofr6++PkPnBoiwQJ8aXvxSyci7oRBwDi+sbv4jd+Y6ovgTCgb+Tj1vd1l",
-	"9mPyD6ILqHCX2O53l1mmiY35wOkdDSMtn2YsroD51tb60bVxXmkEThFOXx9j7GQW9xS9gXqGcIx47nkK",
-	"Nvc6Y3JNWqI4cXD5hJL+iAcxeCCJ1uR/JFIL0TRKxEYbq4WiDBantGYzMpKszRMZEC5JlbRA3zNyHKot",
-	"YNj/8P7XplZpIC4OZSLSmcDDMI6RevLEWUJn0usqkNsssTkJeXBkTLo5MvPodp2hfs+66Qxpz3TTT67e",
-	"sqUuH+r+3k6x+6C4/uHyvVORmunXM6GCRXswQXCpT0HL3u52vljU4bQg7HBhL9N06/Xadn3v8HBnr2Tj",
-	"tkFp+c6fLBRxWhCL+Hg+BdehAtlxWS71ZkLwsNAvU8iuyrjKCmwkaX5cwEWSnsU+dKPxQTMXsaUmLlMp",
-	"2bFrYMjvXCNDZcRvuRjz7NbPBJGjbp9kQjsTd7INCfpkWW7qDf6Yhh/A8Jje1UGjkLFjWj8JC5C0oR8L",
-	"ww7sPcpgGvrq8QYBXTfOVfSIGqnO8VSWhUkkXk6vVqvsdHqHjd727v5+Z3snoHt0u8sOG4dBjdXYzv72",
-	"XqVW69X29imtdehhrdHZr9TqKUY6rsdy6QNDkaH8fIH4kfgUl0eVXNhACcLMhcKLVLGqVOF4RXNSheaT",
-	"RgzoTFL66cgWyEU1lRgKWSBH/GYsYsC0jcnPmBTBsJx0s0LHS8zUKOYY1ZVl2ej1g+46q6oGjsXrFzYx",
-	"FBUw6I0IJmsQ04pJmy47CPv8lu0HBFgMwsMqr2BbjspAcNWv1LeLCRh861Iw2y/E267XtzNBnJoqLLZz",
-	"AKaYl4ppp1MiuE9VaiBl95h0lCxl2al75scELRgsq0D41MzUDsMyeVXGkgco1qdynRUkm8+2h/iYkriM",
-	"UGPGd0SH6dV0eSqXnHE5P0yDmH0SUEVNzIBdWnVGHpnOiAn1R2K2C/X0+qqxcNaRYZ0m3n45jTZTqMZr",
-	"1Bp7lVq9Uqtf1mpN+P8/vGxHJ+/0rFHbrqNRxfMzeI5BRfKWBedUQxGta9/Dz8HBwc4616AME4xQalHg",
-	"+O8VvawKrErLneYxlHvtUwepPQgZfNLRw4OpLMN3w5ODRdDJdd2oOSae+iw3TgK4t9yiD1tO1YfVJLp5",
-	"2FtNIhQBswpM92UzmLdSmq2SN/R0UchvEVnBw2GbreWqRBjvB+Z+jZMVZRkKbryAoTiY/J29UtWOCCZ/",
-	"sTDElUhrqiqOENR6bJ8Oh4yzwLocy1ejh9NrKTeBLbcszcWLoXI5d/4bptYGhZ4zUzKwuCrgSCZdTxMB",
-	"oHAh6VjrrEbCAAX5Jda5ZIGQlibMrsAMsM7cJrKpcP73iRfGXYET5FOAoulw66wGY7IKF4MR+CCZQRZF",
-	"bwF6pkOtvpDpo1S4uUJQy0QH6LsGnSYgJLcn4sHaOh3Olwo1EEifBPhqfuvUO7U63ZZhRkatg5jsRKuz",
-	"BoCvVbH7L9PZdtZExLkisZXGzUMF2MeF+oQmGBcLdlIsOBMKKxh9++edg0b1UcryTu1wzRObq0lkDIIQ",
-	"keyoEa9kwQkGI5yWlVAOR0XIJH9YIlFgYs0SCsyDztGJwxRDWpHmtBPUs+S3jyZuGrwJbTpvnWUCSp0z",
-	"SfJtMDjE0pPUPXHLJhrumLtlE8mhV6jGovoSlMI4my+F+JXGxkFV312GLMnRcChixYLfWBDSSw1S/XKj",
-	"sYSdJ2Od+CC/YhMRRmDnbEQ2HBsOqcAyVOB1Mq4ZoKqFVqOWNDEvuRevfTffJrm83EnKGpsMGI1JmMpH",
-	"eVAlVidwMpOzEs4FLMk6hR5pHwI6XulMKqZ16FyLj54TZ1/FTpR9C2hVhQ2GWDUvw5is/yKhZ47VNtVQ",
-	"velq6p+de/ZaYw65yJaxkKQzWcZoUXsKcKfbf8eZxcs/mWuj9MRbRLF7TD8Ugsi+iNXawjC8hR4OiOaj",
-	"ikSMSkXqpNunWnZjcca5sWWRrYC9pW6xF0n4W/ZefBFW+o26TDQXEnEix8zzoBTxyQdUoqflYRqOZRYs",
-	"K6mFmJgO1VjyUt4WOVV+Sqw+T0GGMX8rL2SnyRGqH8bBDDlOzcaLg+m2s9Vx0TF0Dnc6zeDHT392X1nZ",
-	"0gyW2katng4x29PfO6qYL/Pt9L3zX1tnaKTO9LX3AAL/H5xt1QYgZHvNe5c/n75/S45a798W2Lhn2rN7",
-	"p2cXlzBTmfm7VtuuefkO6t7hfn3XAVCmS7h3/v7dTzDmY23mn8PQ7TZ39n7/NdlU3mcN+fMro1uBV7vE",
-	"eu57W87en9SWvkJcna2x9NkNKvPfOBPqBGwf/xVe85+YKleHVnVem2AoPcMQanqUujvGpi4BpwOoLcQJ",
-	"SIcoDkK+nKyS6xRJr21pHQkBbbHT+t7k3523zvw2Rxc9+udtpfWCmLoPrj/lkfpTZLTCFKbvmRYKbCCB",
-	"qdOT8JCEqsAX06wa5SpDmAwDEHLeX8LtnCvuMc/nvI4DeR8cyJY8zrcxJqn7s9vXlImvqsmZku5zNLm0",
-	"XvuzqG+zp92CE34RFV5EheRSP1ZQaPzpBQVCpUlk42Jc9Rxn+XyncOG7T+Udfpzzbz1yuJKJw3imV43i",
-	"3EqmLbB0fNVxnP+N7r7PIJ2+uKn+G9xUi3xTaI2hkgxEgHnhnYlj/YE7UX0xoi12KmFhn5WcStZYtly+",
-	"ohNo2e3TkKeJbMtkKs4P1foqsxVB1J6Tstiy4ED/Kjz5xAmMtKe0SPnxwU08CnlFMuVCOY3B0tt+yXt8",
-	"Mc48eaKkxfUFGZNrG2vm0qchRuQVkqW0COj56ZkpKdGLxWBerbcqOWO2jFhhRONP2ZjKRxISfWOTLsF5",
-	"M0kS2emSjqTZs6n26TRtLtPk8oUut5P2x26H4rTvxvZTqHE7hWpcstgr7AJTcXpXZ9QRPBVTfW9285g1",
-	"uMbea+neTUvmJ9/5/nI7N9PnDl1jalElZXj6+fCgFBZzNgFHhHyoQitQh6xirmMGjaG6FdaBl0rETLod",
-	"rb/Aloo4p1Pl2WWdaaiuFi+cx+c/e7US5CDQdhZy77iNwcWe608PrMazAWs+AJaWHVJCW6IZ27q4L16d",
-	"r1FwSGuvFjh1VCaTgTpZBI7soP96nJtnpOZkL0DdMRPwpq8T+vndWqHY+8Ua9KCUqylWdjNiUrKAaBnD",
-	"1LTCGmeaerd5l3Iu0ApmslYgeRPK0U+KXD4XNlNifXcPzF/hQlX67H5xcqRQP7N76NoK76VV3Ra++iYW",
-	"twyLBK0SZgcvvOvtHDT29Gu3bOJaI+e++gGfg5RTP9FzVppwFapjtlZMdDgbW8yhaVXVZTw6O8Wqs8Eo",
-	"6Ll2JiD2csbkvHROkMXrpFOJ6bayZmYQWlm0GFRdMRumaCFumc8BywJvnSSZgtXlLlD6FBjeUDLLS+AG",
-	"l/JymIFmKoWBfUOEXaPLLstykovyZzXULrC80Ti4SHq5fMng8TUMykW0MSuj5UtfkjGdaNSxZS6xQUje",
-	"suyM6Jh+G42sayO5ICTPT76QKXg1qv0LmxjCnZqEn9Y1UgycpPYjNjmCFSRmZeNdfSXJEBp1EttdNFH5",
-	"v1JJqtC4e8HUXOFJn6VGuQuL0h8fPFsUpzuKI9PNXo/UZ5H+03bh8v5COlT2fagv6JN3Q8YvLn4l222u",
-	"CXmFjQQZhkPWo2GkP9IgeP3dw/np2d9aH369/PTh/a/NSmHlv2mb37LJ68VVK9scKhOkxRovSKWi5yOV",
-	"Ua58ZrO4quLCyo3tdpsT0va+ww1k6j62vXWrMrb5X8gw5J+S0vw2dpRyMlNlndQQi5tO+ea/v3uf1mv2",
-	"nfrGtjp6tc2TCTY2yYPeRSS6NDID0C5IsK9rtVrtu4dGk1Tq2816Y6qfG8YhVz1SuTPPvqr99e9/lWnF",
-	"8lfku4e/1KcaKvW257zx6q+1+t7fX5HvNjZq9989wNvNWrO+NyX/JLX778ykm5vkPxp1GO+SSkX/Ut/T",
-	"J/EfuJ1SRgS+CZissICRyi96pls2aXukwsWQBrOvt/lUQzWHBhUtTVSgDm1lTF799UGj2yeN7dN2m78i",
-	"lb+T8w+Xc0tj2oNepjwm4kolIG3vod126mS2215Tf+t9t5GeuhY6ZyqTbuqnfHjW1NBM3sVCmsnXWE0z",
-	"+dYtqdlue9O2N4O669bT1EcM5g1LFn4SKVGA3xOKsLVFfhKkXm3s+Zn+A20+pN1besPIwJTeDgcQYrbR",
-	"5m3V9rCmuYd/dAfD5Nd4MlRiK0i/ZLwrgpDfbHVCTuPJzMd9dj/zmT4d+2FvoOyvobC/ReLG/sqZ2tJY",
-	"4v49iiP7p0gWIlXcFfzO+TPkN/At3O/eiHdhs3j52goPgTRfk+5gWH0XbwhZ/Ykpxu822p5LFNvepk/a",
-	"XiFlbHt6cBWzYTTRQw1GUkED7uq5kOpExIMNnOeHtpcjVT4ZxVH1bxBb8dD2UqqnMeih7c3SvrY39WFz",
-	"Kvk2DMzTufLF3lQvOVPGtvBBW8TYm043YSd3NDbVZaSKR12FsGqrFpBSglAl1/oEm3kCe60f1ddeARhq",
-	"PtGPVc/Y+C3TdzzeADhVtZy/WcXPNtqjWq2xByPACnhbAX2wwIQhfqOx7NNoY0CHH3EJV/ifbPFbYn/f",
-	"aHv6NsPV9GaKDeN5JiVxSVoTl6RFcUm+Ku6mOWmM7Mic9RkbGyOVRp0Pl3qk9NjXv+Y+9hbA8akGoAbN",
-	"ZmYl1Z/hm+oF05NniCZuyBDOtvcDALmKJ1k+hEtUcYQ8Yc0gvQsHUyLyCNCu+lZsmAlwwXCs5vFQVPWO",
-	"WlHk4gQ8FvYIfoQayJEIGPl/r6EksfnoTJg1WuSMxE31hCoa9Tba3l9lk/xV6pW7w/igpG8mGNobqOq5",
-	"ZpIR38hPt2mY19ZWglBPKgqU9UCpGiqVYPEw5D6UzkZk37TXD7aNk1k8NNSvek5jyT6EXG3oHV6gHLDR",
-	"9kBiQLBEjOuRN30C4xtCWX0P9d032t6Jfqi+U7HPbW76pL7nk70dPCAjNMyZekj5R3ib8k0txqS/X2WH",
-	"0sBIbhK7NzThAla00fYWCpyewSw4ouZrgjyo+ia8OeZBSHm1NRwyHuhF7e1s8DAy/en+aQWfhFgFeM0u",
-	"43AYsbfHF0fhsM/iDahgE2xAQ5RbNvnYPLiqVqubm5tV07pnA+b2EQvMtVCjmJMs+P/6d7jN5qFpypBG",
-	"Un28JJRPrjYw3fDSJyyOCcQubZJLPOuwBx/+v9eEh9EM1m+wOE4x28wPo8FUGVFB3+oLUMlSkSHzmSs6",
-	"nOm716jlRQcjKjxgJwCGoArvyBR9tW2Pi4A1UVRoez+CHCi4VIYmktdao9NEqMo02jislvzP/5Rz2h/N",
-	"nWw9oUiuDwF6Gbh3rmnuBNw9+8dm07l9hOCGcKLX5E14c8rVxnXtvvbdwzDk1QhSPatKGFyu721O8Zsh",
-	"DY55sFHf0ZT1pO1tTq83yT+dEb57GFJelVHYZRuV+rZPKnX9zI/prPrWvCZvRr0ei6sa5EtdFZBhtDDm",
-	"DtWFsyOvc0e50faMsK/fA+znoyjarEqmWiMlzmmgBbkN8GTheAbtcMAqBvxuYA9IFwp6/xeKxmpD04G2",
-	"V7PSlV5ZusSqEh+GQxYfUck29ATTFItAUmIa7HRMQ0V6THX7G9ffPSB6TbMtvXw8rwHYwjRXP393oRm0",
-	"/lCzhCZYhz+8/xVTus9pTAdy48HRQpukWBjz0xYC+pG8BOZnuwjMPpLIXmS66bf5VG8Td/hAXMGKTMlr",
-	"soF7NXuvaja8sbmpuUf24QRLp869s5y6BF7rCigFsP1gQWsqmTXJA8kpctdWk3tw1z291oeflT2ahbIH",
-	"mTpn978X786quOOwN9l4SO7xKrIgkpCMHAhS4IwM6BxU2CNGbjCG/P/3+jVp1HY2oT3+GJAK7Esa0O6D",
-	"06beORwEfqzYvdowN1wfl4hYNRI3mdH1dxkyfj5Rfeg3bkh48rdjCxqGQxJyqTC9CQQx+fp1o7q9U20Q",
-	"pM43MR32J69f72o620gou5CORmhfbXOg7u6L1T79Y0BVNdCIPAxVFW+/rNLoRsSh6g8kMaMkjHXOMMM4",
-	"HIQqvGPSDmTfRrq00qvVgQhYMsDx0Ru9pYQBCeA9YSx49Qak3qzCN1/fQ/qLorleUZ/dLyesgHrDA9ZL",
-	"bU2JjLfZxN4gbU//r/X8sibMg3NaNgZiY9urPVjRr/n3qWZazROtpW136ztTkA33NMeygp4W8IxgZ9qb",
-	"MBSNhAa0kaOS49eiFPnBylKbvj6Zjc3NavLOhhnE8JPk8zxL+QTw3zjQR9UJb7QoWNUHsVkdacaxYYCd",
-	"MguLx9WhkLDNQn6h96f/fL1RRNFLSfim3870rnF/Aqro6xkNv0TB30yWXI1pKNmnnog/IRHALVlanm5n",
-	"lN3NI9TNkj0YWq73kNMvm6SXKJgPWd708ZVL3l9dTdF6UTiBfuP1rCpvbshz6PJAwF0KC0ZILWA3ajvm",
-	"JgL8ycVEKjY4vg8RyjPvTJvkISXkU7jlIPZvzDy6mSPi/0vvaErCzV+u/K0/IvV9n3TFoMrDQWckA9nE",
-	"Xyr/EpJV/jVWzXqtWq+RjZ6IwYmiWeJmQr3dN6v6lepIhVFVP/QOWhx/UGEkf0ye/xe9o1XOVPXD+9OC",
-	"T0EL/1mpIer4854wFpElHgHl/3zUiUKpKff8N0yilX7lZ8qDqOCFUFTfTBRDATn3Jez+Z3aPvQCLvvyN",
-	"DrMf31eRBFWRlpV8KYesW8X2ab+wycWQdUEAMwWbuxGVkmDECApNhGx9/z15fjpPvt8yvSkVVWGXoCie",
-	"Skfp337yHeVGjJHk+L7LwH1nV61/7mic8IxfBb+pDrXqr3/bAIme/EBOsYN5VYmf2b0R/1PFSIuuP0C/",
-	"rx9QC6pid7mN+g6pkMxzDl+xP//MTwoK06gjzTQ0fZ1UiFah8h/hqD9md4RsPcGNquhtbOIkPy/F4PPf",
-	"W00rnSHRthCTtOhxqgU03mUbbe/t8QUL2Nbx0ZutM6thZccwylXIQ7Vhhjg+O3r/f+eXn3579/bYB6kz",
-	"g4NoubBjaybpDGdYbG7H41D1Hd2rikipQWCmD8RJyGm0kd6xKo0i0dXc+WBT8yM4FECQzSo079/YTCae",
-	"2pZu5mYYtLwTYYDmeUSWj1eExjdyMR4mIh0Sag1Txu82NvUv72JjkVxJwMsdmn5M40VC9KqcjdO/NvLP",
-	"pxIHUC3JeLDhEjvOxm9GYRSweOPD+9MqKt7GSwDXISePbOawv4rseKGl9r4yHo8r+vQqozgC3wsLgD1l",
-	"RtPq8EaWAFdFLzHBzXXGou2+rJFe5tt5rfQK9tjRENrY9IlL59N1beaBjorya5Lja3h9N6xkonVGLWyi",
-	"yJ91Xmz+aBHTjmns1fkhldCfmIX8Rof61riii7+WF8IvlFz8vOQys3ErDq6La+tLi+V4Oc8JQX7As1oT",
-	"qRP3QxaHP5SjcMc4FtZGr7ymfyQCtrFpRMVNlxzpn1T7P40idkOjC0UVS6hX0Uj6HJoIGvzWoKmzhmn6",
-	"qyFzYgRKr+O/cMd0iC0YgBekDA5DvmWqbWMKxbqxu4XlLJ3S35mm/gLEVUhl87En7YSocMBmQws/lFUC",
-	"/8zdT5YNmzXrxdBGKgWvDEIpQy3m55Jm8OtcMRZzFEt0WEkmWjpIK32joN7J5BEhsfZYQ6nPMjnZTHzs",
-	"8zZFWCLo1i4ys8KnDbWdCVfNnKYbsGr7QmMM2JMkMT2y4MQ8ZG05FeBB9A8lsQ+uW30C5yPQXBHHzhSZ",
-	"SC5HQRp+gqUvhSb+GwtNfCvxy3+C4tflkayGl2BOxUwO0EKJI9MV+hnkjt+xVBmhrjhK+lhaK4pklbRA",
-	"ILFlQEiH9YRJP+7YoA+TC0R5QPQyaMwC052+zefnSerh0/wiUpJeRGEJVJIxi6Iq+b3POKYchUy2Oeb/",
-	"wagmaD2U5NowjmvsM2vSNbFjfpp+SKPwlhWlLf2tJE/jM8tSXyr1qZgZ8wka2wCgljHnC7ChruY1UVHz",
-	"fNTSvKaronl+ogp6TW9nZ+/4cG/v+Gjn8GT7cLeRL863TC7Ufq0O3crDFPqVWzapcDZedojD+kGjaAgo",
-	"zALhuKsuZv1MsIEt47jKdPBSBeFfqWfPTp+bfo6E3BpQ66WnVl/m1N682T2p7RwcvTnePj7erWMmWmYJ",
-	"2wuXsF26hO1llnC4Xa8dN/a2Wyc7u/X93YPZJewsXMKOMRO3ji9KF7NTvJgKheZ2zoL2D+oH9TcnbxuN",
-	"/d3D3d3j3f3GUevk4Ojtm7dvd08ODIxsmvGKeBkv0ACK33uy9MBMzhvTtBsSUlZOFqytQwKXrqRQUBch",
-	"ZhIISTLSUxVDKCc3bqnvWCoykgyzgW/ZZN5qG85qEzTJL7dIP+xOKppyND0RByw2jQanLiHJlQuzTHne",
-	"arbd1eBSFlCZWS9N/ZETbC+aYPuRE+wsmmBnjQmcG+7qhoncsToO5O5/vnz6gIG0RugNSEI2J1uyruCB",
-	"Fp7Ww7qiKglFKD+/YMIig4anCcVj0HxpGvc3R5guVxY1KJ7fEDOvOaRehyv422x+LEWkYhpGj28PWZwC",
-	"vcA+9HNJeaGnzsReskviU7RGLLRPvaRBv6RBL5sG/aPRT62KvCgtuqRezbeSKT1fPyrgTLdsYtq6myKX",
-	"xkiZBxIyuE+mpE55/ngoibMGHJ5KDOrIzJMU03xeSD0Nl1yL9f25U9pXPuVn4NhfqakRsSdva0SrVbGp",
-	"8SVj/iVj/r8kYx6z5L9IejxYl76F9PisY+ElWf4lWf4lWX5Bsry+218mWR6T8Z4gWz5/619y5wtz59/9",
-	"8kRJ8zIbXveSMP+SMP+SMP+SMP+SMP+SMP+SML+UjDIX0l9V/vwC8fAJ8+drT5c/P/vMSxb9Sxb9Sxb9",
-	"SxZ9YRZ9fjtPpoeWbenZs+oXptU/vdY/L62+9qRp9frTl3z6//J8+iSU+SWl/iWl/iWl/iWl/iWl/s+f",
-	"Ur+01PKtpdTnJcevKcF+HkY/a4Z97SvKsM++VZpbD7dzfutd2tVatrF3SRsDi3++kiRmtNv3IRZIjBTB",
-	"Ky1LevGa6b6FHry41ML+uxhSB1fylbSAKWzAW9bwdoXcWoTZ4ha3Zhlfd4/bP0fnOQPqOU1rM1fGbYpt",
-	"PoGuc4WJoIBbGCwVSiL7YmzCziHxXBN7ygPCoYsspBnM3rQjtPbDVF82bxIBUEG+szhj6oyNzaqnfu7d",
-	"Cuz1USNAcNItm6w4iMlQd0M4M524zfeYlBUIyPhQ2FE/G1yLz3lNr0fvPd/jdKA1/SMaRaTLuIqhVVNX",
-	"DCEoMNPdcIU8zMzaTS+isqWbr1dYuerHLAjKFm/GW5i71TM/8/YrmVIhv5EV0auYCNNKuhB3HzZzutXt",
-	"CknNnSNjMYoC0qd3zDeJsuYL0SOXsAtNue2Azm4pDANB6ZTfwl706j2LTvBJAz/RYrDCfMQ6fAD0gh1h",
-	"HLUYMl6RTGpQOYi0EIwlMFmaYTgoUBwCPKSx4thuzqzJT3BBExdcwDJJhPVH0wMXH/FczEFlMDCF/FId",
-	"7O1ZoSrsNT0ko4J34buCgzArmtfe1pilQ8HfJ1AxzXEHTEp6w37RQrvtu/+YC6J/aA2C3YuQwc+WOZht",
-	"hmvB5dvfDSD038lGr+bQ2Pl5bYNcXpu5WRp1EiqiIY6dGO3UjznNP+GJFWUrlDGsbMZC12Xvz5baZ4hE",
-	"aYZDBsnmIZXLdpdNyH258IvQ51mOcQ6tWFFd+T1UfTNQCRNyiEaopCETueSRI9rts8qRPj4RzYrK11xU",
-	"oJTJdZNQR2i+ZUNFOhNNobp6hFlO5m6G8dFAg8IO5l0lKUZoUAawPVMJMHOLC7UAzsYGSoVpnYXyfebq",
-	"fGe5NRgD/pKeNSaY3olbVjb/MQ8ws3PeIjJDrL0OoVJqNrOOn8I7ll9IknGU4kxuXe6Q663rcaXJ5usM",
-	"Z0IRwVnS/9c8LNeuTJaoIIORxJyudPRAdEcDBgZpGFxmipY5AnBB2TK4GS8ly76ekmVroOJcFfBMEDnq",
-	"9q3wX4CAXKhPPUhgdrFgJ8UCjczwwLd/3jloVD9DzrbgvSjsqm8wY3sm+zhV0x1ZdXG267teC197l7z1",
-	"JbX/HN1FQllMddFQQPoUcgfMG0hkMzTWGBQKKSzOmyGxbo51y3jZy+b4tu/bhTlk0AAMS3etaVk/w7rZ",
-	"yF+v9biwTCHabgl1jTSpw7XQklzo0dl6sNLMFKWqiCk2R84z90Nflhshgio5VRJ9c1hdBLuYI5Ch2BTq",
-	"/rPC1/usULi4Hi++EGRq72aL0hqFEsXNnNXIvO2tVCrEuEf/i4uFOIznW7odeNoJOS9xrBR6Mls865VJ",
-	"PZZZ9TOLzT85etaTOBQroNDP8SYuYwRFK4ZTjO9zWjgucFaSTPQoIwdEHZjD9mdNHjG7YzRabPFc31Ix",
-	"3z6xkjf1z0xWviEP7E9MLaIQKxbvTewCV4t47RbaHtYoEJzOMc8zzNl4Re8w0a+JKACjgFR0IglKkZrV",
-	"X4s7Fkd0eAHMXF4XsPNyW8qX8SUjgBf7kmHhRp1Y1nnqvmMgU1FCVCKRLzD/G9ZeBhk1jNWEBHSSMeBk",
-	"Aes1G7uHjVqtvoIbL13MLIH6WYyJXhSIbvpwDU445/scNUBnj8B136W4uTTb+kqM9l8lS/uCxvj0JF8M",
-	"8rNQGveFdGN0OBs/vYH+cQbo+cSrRfho0MH67EoIEoEtaV3rc5bSJTZoqshASEWQ8NUyJpEccSw0jQzo",
-	"fTh4sT+/tMz4iu2mf4KGGXPV7Z+0upzYTmmWwy8yRBkeOj+22D5UHFVcHER8bgf+BqKI7f6WCCMeptt6",
-	"ljhiA7bFgcR2IS+RxJ+hiKSBdXkosYMWSR1J+1F5FHErCKBdC+OUqypJTO0Q6mmrRRMxUuSGKXQUo45E",
-	"tEgcmOsYxsQZtizQ+DzxHn4D3e7O2NiuV4t+kBMoK91YSDmr0ci+Jv0S2+ZoOQqSLo1jAv7ORsoO6P15",
-	"yH+FQb3mnu8NQu58cJAoHD+FPQUdWyQgh/60tOsevOJMouIJErLm9tSJ8V0hxjoBwCohpelLxTGl+PUr",
-	"CevFrkMY/udiXhD2eizGQkIO0j1LrGkBYBy3Yaj6mRVkQoCjkMojOqSdMIIraxTITkx5gEc09b3ueaRl",
-	"UvOdPszzWPTCiP1GeUCViNMXl9Bbe/patHgXejMZ7TSi/GZEb1CrZFzrQQswbKcIw+BeMq7exeENCNqo",
-	"e56LKOxqWIwZvQX+tLriuw3npuKQ3dHIUlm7axUO2D8E16v5cHkE4niCub6HtR3mwuSOxRIwrD7L/tKF",
-	"ZnRj39tKB16dOS7A7ufvRoBFt+1qZsj6EXydBkSlt87es4Ly+wCPYiL9kDnwvDqafqfXaMJOaRwUsBtA",
-	"NRtz5KxsdjnOMDP0fuXFlCjrLcfdv+yCUi/PmkuCjg1lB3e5aBU3TD32iB5nMijnQc/RTFPPVtpK03C8",
-	"l0aaX71V4CU46gsERz2x0LpCyJMrfSwOfMrIKi/hT7MKt+HZ5u4GYVdJG7/054l2SjTcBeFOCfMr0HKL",
-	"DUtbDwn3m5YamVqZzDYM9SiTlH5yefDTGH6ScI+5V934n1bXy5YVW1+CGL454w9GMcy9FqsaXM5TYfFK",
-	"v2ta45WrGHLGbATWIdP59zqv+V2TDuuKAZMENUAY4/z0zDgAeyJu8+QdGK4n4huhFOOEKnD8wi1NghAL",
-	"GgJ/yGkzj+jpa7T5suzoOxqH+gRx83orfSEVC9BOmiQ69uldxjzjGAm8Du3e3sQabSvhgN5AjU7Une2N",
-	"TYxWmfQQqMYMoHZG1i+AlaBCjZkAU+uCMGYQ2FYWoUA5Eaj6u41V8/YGKIckm1tbHcpvqwZQPxJEjYqM",
-	"u+R7pMRoTKjgkBUuKn1jgcxmuFBsXp23XuVMEXbSijur59q1jDqfzx68Y9j6rtgytqtHUOGAVf4QnM1P",
-	"ftCPEf1YZqjUdvGbEHzrMqb83yM0B8HY8aQS6bkqf7BYlDRF1XcGOvgUrLA2XZnK480so/XpXRUErQjP",
-	"EQGyxqnMWNPQ3//VGdPqjXJr2kXa9niuKU1AUYM1okdmjWgIJQcPWzKkW29HHRpmTGm7q5nSGvOCJ5/X",
-	"ekaoJCFGTAiImMgEXsw1nZSN8JXZUFYgz5C30oU0lYjROwai6TCiXYa9nNFguLZ9JXsDUm4FTWWBmaU2",
-	"Haz952pu2be3asXa25AqLSl9a7aY+cQ7HxsjBzkSvtIx2GvqRsVEjEpF6hmAJ9e5OBQm5C+hMC+hMH82",
-	"K9l8ARxlyEQIN5Z8RwRf04ZlZ11sv0oklD+J7Wp50b1IYVgBxK6MtBjMGYnqTwPqxygfK4DayoeLwZxI",
-	"ki+W2NUtsSFKT0MhZdiJ2DdoZwWNMDUoOR7jZUyuEpdiq87IrQeUksrtrpiXTfosGgZM3pLAZJxQ8BT3",
-	"RRRo0Kp+LEY3fXIUsyBUPxSaZA0Y3ieC1iNV2NxeChLyWuA60SpZ0tWexEzm8hps6/plKuZmq8d1YbfD",
-	"aCSLU/jS77WSJG5uCnS7w1S340LpnUHpIRYTLMwLpiM8JK2/vk8Xs2Z6A0LNlLar1w7dbgVHrV9//XR0",
-	"fHb5/tjVNb27hreCmSN30KV2DnjKbTedDeAvDFCA8H0aB2jMCxX4UQJNOHsiLo7exwiFXOy+PfSZyH38",
-	"YvqShvyV5gtCTk65nT2HVQ5NvMh+U2h3X4ilr6RRKzWqpfXectcS+PKQgrfUGJ7MDZ6XLjOg99ZgtY0m",
-	"rMSi5Sc6etP758dW5R+08ketcnj1/XfeTEqNZrW2N4mZdWoqcerDKdvoecj/BnGjpqg43C/4XWJWoi1A",
-	"5GsomzwrEUM2Ysg1OwpG0KPP871RrCffgvz/0KCGMVxeJQcyswgIcZU24DCMkXiPIix1ZOCYcLapnx/g",
-	"HAstyFduoQUfFphUo7DB6LbImwl5nx1MU41kLSRmPRYz3mWSdCZk3A+7/bTcE+mF+NjAHRljQv1idsoJ",
-	"dYupo4W9S6Mos9XTs7IBLDeWCTtOmbE7xAzOF40nYJBxnyqfjPuMp9w8u1Fn3NYoCG3JQpBmK/Y+o+Zx",
-	"YioN3Vd64b0axaxisnibpgkTfDeMWS+8R0NuKqNgZ/0RZ/cs7oYmLgJUaO/3PotZYjjE2pTcJ1IMGNT4",
-	"Z5FkaKEZUKwuYKQldPtA+cuBGGA6+PT/DwAA//8=",
-}
-
-// decodeSpec returns the embedded OpenAPI spec as raw JSON bytes,
-// after base64-decoding and flate-decompressing the embedded blob.
-func decodeSpec() ([]byte, error) {
-	encoded := strings.Join(swaggerSpec, "")
-	compressed, err := base64.StdEncoding.DecodeString(encoded)
-	if err != nil {
-		return nil, fmt.Errorf("error base64 decoding spec: %w", err)
-	}
-	zr := flate.NewReader(bytes.NewReader(compressed))
-	var buf bytes.Buffer
-	if _, err := buf.ReadFrom(zr); err != nil {
-		return nil, fmt.Errorf("read flate: %w", err)
-	}
-	if err := zr.Close(); err != nil {
-		return nil, fmt.Errorf("close flate reader: %w", err)
-	}
-
-	return buf.Bytes(), nil
-}
-
-var rawSpec = decodeSpecCached()
-
-// a naive cache of the decoded OpenAPI spec
-func decodeSpecCached() func() ([]byte, error) {
-	data, err := decodeSpec()
-	return func() ([]byte, error) {
-		return data, err
-	}
-}
-
-// Constructs a synthetic filesystem for resolving external references when loading openapi specifications.
-func PathToRawSpec(pathToFile string) map[string]func() ([]byte, error) {
-	res := make(map[string]func() ([]byte, error))
-	if len(pathToFile) > 0 {
-		res[pathToFile] = rawSpec
-	}
-
-	for rawPath, rawFunc := range externalRef0.PathToRawSpec(path.Join(path.Dir(pathToFile), "common.yaml")) {
-		if _, ok := res[rawPath]; ok {
-			// it is not possible to compare functions in golang, so always overwrite the old value
-		}
-		res[rawPath] = rawFunc
-	}
-	return res
-}
-
-// GetSpec returns the OpenAPI specification corresponding to the generated
-// code in this file. External references in the spec are resolved through
-// PathToRawSpec; externally-referenced files must be embedded in their
-// corresponding Go packages (via the import-mapping feature). URL-based
-// external refs are not supported.
-func GetSpec() (swagger *openapi3.T, err error) {
-	resolvePath := PathToRawSpec("")
-
-	loader := openapi3.NewLoader()
-	loader.IsExternalRefsAllowed = true
-	loader.ReadFromURIFunc = func(loader *openapi3.Loader, url *url.URL) ([]byte, error) {
-		pathToFile := url.String()
-		pathToFile = path.Clean(pathToFile)
-		getSpec, ok := resolvePath[pathToFile]
-		if !ok {
-			err1 := fmt.Errorf("path not found: %s", pathToFile)
-			return nil, err1
-		}
-		return getSpec()
-	}
-	var specData []byte
-	specData, err = rawSpec()
-	if err != nil {
-		return
-	}
-	swagger, err = loader.LoadFromData(specData)
-	if err != nil {
-		return
-	}
-	return
-}
-
-// GetSpecJSON returns the raw JSON bytes of the embedded OpenAPI
-// specification: decompressed but not unmarshaled. External references
-// are not resolved here; the bytes are the spec exactly as embedded by
-// codegen. The result is cached at package init time, so repeated calls
-// are cheap.
-func GetSpecJSON() ([]byte, error) {
-	return rawSpec()
-}
-
-// GetSwagger returns the OpenAPI specification corresponding to the
-// generated code in this file.
-//
-// Deprecated: GetSwagger predates kin-openapi renaming openapi3.Swagger
-// to openapi3.T. Use [GetSpec] instead. This wrapper is retained for
-// backwards compatibility.
-func GetSwagger() (*openapi3.T, error) {
-	return GetSpec()
 }

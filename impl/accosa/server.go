@@ -80,14 +80,7 @@ func New(vault Vault, keys Keys, messages Messages, once *idempotency.Guard, now
 }
 
 // Mount registers the operations. Errors go to fail.
-func (a *API) Mount(r gin.IRouter, fail func(*gin.Context, error)) {
-	unbound := func(c *gin.Context, _ error) { fail(c, contract.Unbound) }
-	accosa.RegisterHandlersWithOptions(r,
-		accosa.NewStrictHandlerWithOptions(a, nil, accosa.StrictGinServerOptions{
-			RequestErrorHandlerFunc: unbound, HandlerErrorFunc: fail, ResponseErrorHandlerFunc: fail,
-		}),
-		accosa.GinServerOptions{ErrorHandler: func(c *gin.Context, err error, _ int) { unbound(c, err) }})
-}
+func (a *API) Mount(r gin.IRouter, fail func(*gin.Context, error)) { accosa.Mount(r, a, fail) }
 
 // call is what is known of the request under way.
 type call struct {

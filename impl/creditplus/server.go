@@ -59,14 +59,7 @@ func New(vault Vault, messages Messages, document *contract.Document, now func()
 }
 
 // Mount registers the operations. Errors go to fail.
-func (a *API) Mount(r gin.IRouter, fail func(*gin.Context, error)) {
-	unbound := func(c *gin.Context, _ error) { fail(c, contract.Unbound) }
-	creditplus.RegisterHandlersWithOptions(r,
-		creditplus.NewStrictHandlerWithOptions(a, nil, creditplus.StrictGinServerOptions{
-			RequestErrorHandlerFunc: unbound, HandlerErrorFunc: fail, ResponseErrorHandlerFunc: fail,
-		}),
-		creditplus.GinServerOptions{ErrorHandler: func(c *gin.Context, err error, _ int) { unbound(c, err) }})
-}
+func (a *API) Mount(r gin.IRouter, fail func(*gin.Context, error)) { creditplus.Mount(r, a, fail) }
 
 // ResetPinRetryCounterV2 puts the counter of the one card that all selectors describe back.
 func (a *API) ResetPinRetryCounterV2(ctx context.Context, r creditplus.ResetPinRetryCounterV2RequestObject) (creditplus.ResetPinRetryCounterV2ResponseObject, error) {
@@ -94,7 +87,7 @@ func (a *API) message(ctx context.Context, r creditplus.ResetPinRetryCounterV2Re
 	if r.JSONBody != nil {
 		return r.JSONBody, clearAllowed(who)
 	}
-	compact, _ := contract.Sent(ctx.(*gin.Context).Request)
+	compact, _ := contract.Sent(contract.Request(ctx))
 	plain, err := a.messages.OpenMessage(ctx, who.ProgramID, who.Settings.MessageKeyIDs, compact)
 	if err != nil {
 		return nil, err

@@ -47,14 +47,7 @@ func New(vault Vault, sessions *pinsession.Sessions, once *idempotency.Guard, be
 }
 
 // Mount registers the operations. Errors go to fail.
-func (a *API) Mount(r gin.IRouter, fail func(*gin.Context, error)) {
-	unbound := func(c *gin.Context, _ error) { fail(c, contract.Unbound) }
-	hashdt.RegisterHandlersWithOptions(r,
-		hashdt.NewStrictHandlerWithOptions(a, nil, hashdt.StrictGinServerOptions{
-			RequestErrorHandlerFunc: unbound, HandlerErrorFunc: fail, ResponseErrorHandlerFunc: fail,
-		}),
-		hashdt.GinServerOptions{ErrorHandler: func(c *gin.Context, err error, _ int) { unbound(c, err) }})
-}
+func (a *API) Mount(r gin.IRouter, fail func(*gin.Context, error)) { hashdt.Mount(r, a, fail) }
 
 const (
 	keyHeader   = "x-api-key"
@@ -141,7 +134,7 @@ func fetched(what, link string) hashdt.Fetched {
 // link makes a session, once per x-request-id, and its URL. The record of a repeated request lives as
 // long as the session; the URL is made again, because no table holds its secret.
 func (a *API) link(ctx context.Context, action pin.Action, r call) (string, error) {
-	if err := mediaType(ctx.(*gin.Context).GetHeader(contentType)); err != nil {
+	if err := mediaType(contract.Request(ctx).Header.Get(contentType)); err != nil {
 		return "", err
 	}
 	who := pin.CallerFrom(ctx)

@@ -69,14 +69,7 @@ func New(sessions *pinsession.Sessions, o Options) (*API, error) {
 }
 
 // Mount registers the operations. Errors go to fail.
-func (a *API) Mount(r gin.IRouter, fail func(*gin.Context, error)) {
-	unbound := func(c *gin.Context, _ error) { fail(c, contract.Unbound) }
-	hosted.RegisterHandlersWithOptions(r,
-		hosted.NewStrictHandlerWithOptions(a, nil, hosted.StrictGinServerOptions{
-			RequestErrorHandlerFunc: unbound, HandlerErrorFunc: fail, ResponseErrorHandlerFunc: fail,
-		}),
-		hosted.GinServerOptions{ErrorHandler: func(c *gin.Context, err error, _ int) { unbound(c, err) }})
-}
+func (a *API) Mount(r gin.IRouter, fail func(*gin.Context, error)) { hosted.Mount(r, a, fail) }
 
 // GetPinPage is the page of a session.
 func (a *API) GetPinPage(ctx context.Context, r hosted.GetPinPageRequestObject) (hosted.GetPinPageResponseObject, error) {
@@ -84,7 +77,7 @@ func (a *API) GetPinPage(ctx context.Context, r hosted.GetPinPageRequestObject) 
 	if err != nil && session.ID == "" {
 		return nil, err
 	}
-	return a.render(ctx.(*gin.Context).Request, session, program, err)
+	return a.render(contract.Request(ctx), session, program, err)
 }
 
 // ExchangeSecret takes the link's secret for a token and a key.

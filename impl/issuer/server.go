@@ -64,29 +64,19 @@ func New(v Vault, guard *idempotency.Guard) *API { return &API{vault: v, guard: 
 
 // Mount adds the document's paths to r. What comes before them must hold the request against the
 // document ([contract.Document.Middleware]) and hand down the caller ([pin.WithCaller]) whom it has
-// authorized. The engine needs ContextWithFallback: handlers pass the *gin.Context on as context. Errors go
-// to fail.
+// authorized. Errors go to fail.
 func (a *API) Mount(r gin.IRouter, fail func(*gin.Context, error)) {
-	// The texts of binding errors may quote the request.
-	unbound := func(c *gin.Context, _ error) { fail(c, contract.Unbound) }
-	handlers := api.NewStrictHandlerWithOptions(a, []api.StrictMiddlewareFunc{identified}, api.StrictGinServerOptions{
-		RequestErrorHandlerFunc:  unbound,
-		HandlerErrorFunc:         fail,
-		ResponseErrorHandlerFunc: fail,
-	})
-	api.RegisterHandlersWithOptions(r, handlers, api.GinServerOptions{
-		ErrorHandler: func(c *gin.Context, err error, _ int) { unbound(c, err) },
-	})
+	api.Mount(r.Group("/", identified(fail)), a, fail)
 }
 
 // identified keeps requests without a caller from the handlers: to the vault, the zero Caller is one
 // who reaches every program.
-func identified(next api.StrictHandlerFunc, _ string) api.StrictHandlerFunc {
-	return func(c *gin.Context, request any) (any, error) {
-		if pin.CallerFrom(c).ClientID == "" {
-			return nil, &pin.Error{Code: pin.Internal, Err: errors.New("issuer: no caller in the request's context")}
+func identified(fail func(*gin.Context, error)) gin.HandlerFunc {
+	return func(c *gin.Context) {
+		if pin.CallerFrom(c.Request.Context()).ClientID == "" {
+			c.Abort()
+			fail(c, &pin.Error{Code: pin.Internal, Err: errors.New("issuer: no caller in the request's context")})
 		}
-		return next(c, request)
 	}
 }
 
@@ -120,7 +110,7 @@ func once[T any](ctx context.Context, a *API, of call, m pin.Memo, effect func(p
 	request := idempotency.Request{Scope: pin.CallerFrom(ctx).ClientID, Key: *of.key, Endpoint: of.endpoint, Content: content, TTL: cmp.Or(of.ttl, keptFor)}
 	result, replayed, err := idempotency.Once(ctx, a.guard, request, m, effect)
 	if replayed {
-		ctx.(*gin.Context).Header("Idempotent-Replayed", "true")
+		contract.ReplyHeader(ctx).Set("Idempotent-Replayed", "true")
 	}
 	return result, err
 }

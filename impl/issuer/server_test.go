@@ -67,7 +67,6 @@ func newServer(t *testing.T) *server {
 func engine(caller *pin.Caller, failed *[]error) *gin.Engine {
 	gin.SetMode(gin.TestMode)
 	e := gin.New()
-	e.ContextWithFallback = true
 	e.Use(func(c *gin.Context) {
 		c.Request = c.Request.WithContext(pin.WithCaller(c.Request.Context(), *caller))
 		*failed = nil
@@ -442,26 +441,13 @@ func TestIdempotencyKeyOfAnotherOperation(t *testing.T) {
 }
 
 func TestRequestWithoutCallerReachesNoVault(t *testing.T) {
-	authorized := pin.Caller{ClientID: "client-1", TraceID: traceID}
-	for _, tc := range []struct {
-		name     string
-		fallback bool
-		caller   pin.Caller
-	}{
-		{"nobody authorized it", true, pin.Caller{TraceID: traceID}},
-		{"the engine does not hand the caller down", false, authorized},
-	} {
-		t.Run(tc.name, func(t *testing.T) {
-			var failed []error
-			e := engine(&tc.caller, &failed)
-			e.ContextWithFallback = tc.fallback
-			api := issuer.New(nil, nil) // a vault call would panic
-			api.Mount(e, exit(api, &failed))
-			w := httptest.NewRecorder()
-			e.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/issuer/v1/programs", nil))
-			require.Equal(t, http.StatusInternalServerError, w.Code)
-			require.Len(t, failed, 1)
-			require.ErrorContains(t, failed[0], "no caller")
-		})
-	}
+	var failed []error
+	e := engine(&pin.Caller{TraceID: traceID}, &failed)
+	api := issuer.New(nil, nil) // a vault call would panic
+	api.Mount(e, exit(api, &failed))
+	w := httptest.NewRecorder()
+	e.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/issuer/v1/programs", nil))
+	require.Equal(t, http.StatusInternalServerError, w.Code)
+	require.Len(t, failed, 1)
+	require.ErrorContains(t, failed[0], "no caller")
 }

@@ -8,7 +8,6 @@ import (
 	"context"
 	"encoding/base64"
 	"encoding/hex"
-	"net/http"
 	"time"
 
 	"github.com/gin-gonic/gin"
@@ -62,14 +61,7 @@ func New(vault Vault, keys Keys, once *idempotency.Guard, now func() time.Time) 
 func (a *API) clock() time.Time { return a.now().UTC().Truncate(time.Millisecond) }
 
 // Mount registers the operations. Errors go to fail.
-func (a *API) Mount(r gin.IRouter, fail func(*gin.Context, error)) {
-	unbound := func(c *gin.Context, _ error) { fail(c, contract.Unbound) }
-	networkintl.RegisterHandlersWithOptions(r,
-		networkintl.NewStrictHandlerWithOptions(a, nil, networkintl.StrictGinServerOptions{
-			RequestErrorHandlerFunc: unbound, HandlerErrorFunc: fail, ResponseErrorHandlerFunc: fail,
-		}),
-		networkintl.GinServerOptions{ErrorHandler: func(c *gin.Context, err error, _ int) { unbound(c, err) }})
-}
+func (a *API) Mount(r gin.IRouter, fail func(*gin.Context, error)) { networkintl.Mount(r, a, fail) }
 
 // ChangeCardPinV1 changes the PIN of the card with a PAN.
 func (a *API) ChangeCardPinV1(ctx context.Context, r networkintl.ChangeCardPinV1RequestObject) (networkintl.ChangeCardPinV1ResponseObject, error) {
@@ -123,20 +115,19 @@ func (a *API) change(ctx context.Context, r change) (networkintl.CardPinChangeRe
 	if err != nil {
 		return networkintl.CardPinChangeResponse{}, failure{err, t, a.clock()}
 	}
-	request := ctx.(*gin.Context).Request
-	kept, err := a.once(ctx, t, r, request)
+	kept, err := a.once(ctx, t, r)
 	switch {
 	case err != nil:
 		return networkintl.CardPinChangeResponse{}, failure{err, t, a.clock()}
 	case kept.Code != "":
 		return networkintl.CardPinChangeResponse{}, failure{&pin.Error{Code: kept.Code}, t, kept.At}
 	}
-	return a.reply(request, t, nil, success, kept.At), nil
+	return a.reply(contract.Request(ctx), t, nil, success, kept.At), nil
 }
 
 // once checks a request and has its effect, unless its msg_id is that of an earlier one: then that one's
 // answer comes back.
-func (a *API) once(ctx context.Context, t tenant, r change, request *http.Request) (answer, error) {
+func (a *API) once(ctx context.Context, t tenant, r change) (answer, error) {
 	key, err := a.check(ctx, t, r)
 	if err != nil {
 		return answer{}, err
@@ -145,7 +136,7 @@ func (a *API) once(ctx context.Context, t tenant, r change, request *http.Reques
 	if err != nil {
 		return answer{}, err
 	}
-	content, _ := contract.Sent(request)
+	content, _ := contract.Sent(contract.Request(ctx))
 	kept, _, err := idempotency.Once(ctx, a.guard, idempotency.Request{
 		Scope: pin.CallerFrom(ctx).ClientID, Key: r.header.MsgID, Endpoint: r.operation, Content: content, TTL: replayTTL,
 	}, pin.Memo{}, func(m pin.Memo) (answer, error) {

@@ -88,7 +88,7 @@ func TestEveryErrorGoesOutByTheOneExit(t *testing.T) {
 	}
 }
 
-// A contract that cannot even say what its fault is is answered for all the same, and never with a 200.
+// A contract that has not even a row for a fault of its own is answered for all the same, and never with a 200.
 func TestAContractWithoutAnyRowIsA500(t *testing.T) {
 	t.Parallel()
 	log := &bytes.Buffer{}

@@ -91,7 +91,6 @@ func New(o Options) (http.Handler, error) {
 	e := gin.New()
 	e.HandleMethodNotAllowed = true
 	e.RedirectTrailingSlash = false
-	e.ContextWithFallback = true
 	if err := e.SetTrustedProxies(nil); err != nil { // gin is not asked: see proxies
 		return nil, err
 	}
@@ -123,18 +122,14 @@ func New(o Options) (http.Handler, error) {
 	return handler(e), nil
 }
 
-// handler serves each request with a gin.Context of its own. Handlers hand it down as their context, and
-// a goroutine of database/sql may look at it once more when the request has ended: by then gin would
-// have given it to another request.
+// handler makes of each request what gin routes.
 func handler(e *gin.Engine) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		oneCredential(r.Header)
 		if r.Method == http.MethodHead {
 			r = asGet(r)
 		}
-		c := gin.CreateTestContextOnly(w, e) // the exported way to a context that is not pooled
-		c.Request = r
-		e.HandleContext(c)
+		e.ServeHTTP(w, r)
 	})
 }
 

@@ -30,14 +30,7 @@ const (
 )
 
 // Mount registers the operations.
-func (s *system) Mount(r gin.IRouter, fail func(*gin.Context, error)) {
-	unbound := func(c *gin.Context, _ error) { fail(c, contract.Unbound) }
-	common.RegisterHandlersWithOptions(r,
-		common.NewStrictHandlerWithOptions(s, nil, common.StrictGinServerOptions{
-			RequestErrorHandlerFunc: unbound, HandlerErrorFunc: fail, ResponseErrorHandlerFunc: fail,
-		}),
-		common.GinServerOptions{ErrorHandler: func(c *gin.Context, err error, _ int) { unbound(c, err) }})
-}
+func (s *system) Mount(r gin.IRouter, fail func(*gin.Context, error)) { common.Mount(r, s, fail) }
 
 // GetLiveness says that the process serves.
 func (*system) GetLiveness(context.Context, common.GetLivenessRequestObject) (common.GetLivenessResponseObject, error) {
@@ -67,7 +60,7 @@ func (s *system) GetTokenKeys(context.Context, common.GetTokenKeysRequestObject)
 
 // IssueToken exchanges client credentials, from the form or HTTP Basic, for a bearer token.
 func (s *system) IssueToken(ctx context.Context, _ common.IssueTokenRequestObject) (common.IssueTokenResponseObject, error) {
-	r := ctx.(*gin.Context).Request
+	r := contract.Request(ctx)
 	request, err := oauth.ParseRequest(r.Header.Get("Authorization"), r.PostForm)
 	if err != nil {
 		return nil, err

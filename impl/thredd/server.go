@@ -55,14 +55,7 @@ func New(vault Vault, once *idempotency.Guard, tokens Tokens) *API {
 }
 
 // Mount registers the operations. Errors go to fail.
-func (a *API) Mount(r gin.IRouter, fail func(*gin.Context, error)) {
-	unbound := func(c *gin.Context, _ error) { fail(c, contract.Unbound) }
-	thredd.RegisterHandlersWithOptions(r,
-		thredd.NewStrictHandlerWithOptions(a, nil, thredd.StrictGinServerOptions{
-			RequestErrorHandlerFunc: unbound, HandlerErrorFunc: fail, ResponseErrorHandlerFunc: fail,
-		}),
-		thredd.GinServerOptions{ErrorHandler: func(c *gin.Context, err error, _ int) { unbound(c, err) }})
-}
+func (a *API) Mount(r gin.IRouter, fail func(*gin.Context, error)) { thredd.Mount(r, a, fail) }
 
 func byToken(publicToken string) pin.Query {
 	return pin.Query{References: []pin.Reference{{Kind: pin.KindPublicToken, Value: publicToken}}}
@@ -78,7 +71,7 @@ func once[T any](ctx context.Context, a *API, key *string, operation, subject st
 	if key == nil {
 		return effect(m)
 	}
-	content, _ := contract.Sent(ctx.(*gin.Context).Request)
+	content, _ := contract.Sent(contract.Request(ctx))
 	result, _, err := idempotency.Once(ctx, a.once, idempotency.Request{
 		Scope: pin.CallerFrom(ctx).ClientID, Key: strings.ToLower(*key), Endpoint: operation + " " + subject, Content: content, TTL: replayTTL,
 	}, m, effect)
@@ -164,7 +157,7 @@ func (a *API) CreateCard(ctx context.Context, r thredd.CreateCardRequestObject) 
 
 // IssueToken exchanges client credentials for a bearer token.
 func (a *API) IssueToken(ctx context.Context, r thredd.IssueTokenRequestObject) (thredd.IssueTokenResponseObject, error) {
-	request := ctx.(*gin.Context).Request
+	request := contract.Request(ctx)
 	token, scopes, err := a.tokens(ctx, "", request.PostForm, Name, tokenTTL)
 	if err != nil {
 		return nil, err
