@@ -96,24 +96,6 @@ func (e NewClientContract) Valid() bool {
 	}
 }
 
-// Defines values for NewClientIvMode.
-const (
-	NewClientIvModeFixed     NewClientIvMode = "fixed"
-	NewClientIvModePrepended NewClientIvMode = "prepended"
-)
-
-// Valid indicates whether the value is a known member of the NewClientIvMode enum.
-func (e NewClientIvMode) Valid() bool {
-	switch e {
-	case NewClientIvModeFixed:
-		return true
-	case NewClientIvModePrepended:
-		return true
-	default:
-		return false
-	}
-}
-
 // Defines values for NewProgramPinPolicy.
 const (
 	NewProgramPinPolicyHistory  NewProgramPinPolicy = "history"
@@ -354,20 +336,11 @@ func (e FindCardsParamsKind) Valid() bool {
 	}
 }
 
-// AccosaSettings What the headers of an Accosa client must say, but for the secure code.
-type AccosaSettings struct {
-	// BankID The header bankId.
-	BankID string `json:"bankId"`
+// AccosaClient What Accosa's contract knows of a client, but for the secure code.
+type AccosaClient = json.RawMessage
 
-	// ClientID The header clientId.
-	ClientID string `json:"clientId"`
-
-	// EntityID The header entityId.
-	EntityID string `json:"entityId"`
-
-	// FixedIv The fixed IV, in hex.
-	FixedIv *string `json:"fixedIv,omitempty"`
-}
+// AccosaProgram What Accosa's contract needs to know of a program. What is left out stays as it is.
+type AccosaProgram = json.RawMessage
 
 // AuditChange What a field was and is.
 type AuditChange struct {
@@ -587,8 +560,8 @@ type CardSearchKind string
 
 // Client A partner's credentials, without the secret.
 type Client struct {
-	// Accosa What the headers of an Accosa client must say, but for the secure code.
-	Accosa *AccosaSettings `json:"accosa,omitempty"`
+	// Accosa What Accosa's contract knows of a client, but for the secure code.
+	Accosa *AccosaClient `json:"accosa,omitempty"`
 
 	// ClientID Its id.
 	ClientID string `json:"clientId"`
@@ -599,20 +572,14 @@ type Client struct {
 	// CreatedAt When it was made.
 	CreatedAt time.Time `json:"createdAt"`
 
-	// EncryptionRequired Whether clear messages are refused.
-	EncryptionRequired bool `json:"encryptionRequired"`
-
-	// IvMode Accosa: where the IV comes from.
-	IvMode *string `json:"ivMode,omitempty"`
-
-	// MessageKeyIds Ids of the keys that encrypt messages.
-	MessageKeyIds []string `json:"messageKeyIds"`
+	// Creditplus What Credit+ needs to know of a client. Other contracts' clients have none.
+	Creditplus *CreditplusClient `json:"creditplus,omitempty"`
 
 	// Name A name for people.
 	Name string `json:"name"`
 
 	// Networkintl What a Network International client sends and gets. Other contracts' clients have none.
-	Networkintl *NetworkintlSettings `json:"networkintl,omitempty"`
+	Networkintl *NetworkintlClient `json:"networkintl,omitempty"`
 
 	// ProgramID The program; absent for a client of the whole server.
 	ProgramID *string `json:"programId,omitempty"`
@@ -632,8 +599,8 @@ type ClientPage struct {
 
 // ClientWithSecret A partner's credentials. The secret is shown this once; a repeated call comes without.
 type ClientWithSecret struct {
-	// Accosa What the headers of an Accosa client must say, but for the secure code.
-	Accosa *AccosaSettings `json:"accosa,omitempty"`
+	// Accosa What Accosa's contract knows of a client, but for the secure code.
+	Accosa *AccosaClient `json:"accosa,omitempty"`
 
 	// ClientID Its id.
 	ClientID string `json:"clientId"`
@@ -647,20 +614,14 @@ type ClientWithSecret struct {
 	// CreatedAt When it was made.
 	CreatedAt time.Time `json:"createdAt"`
 
-	// EncryptionRequired Whether clear messages are refused.
-	EncryptionRequired bool `json:"encryptionRequired"`
-
-	// IvMode Accosa: where the IV comes from.
-	IvMode *string `json:"ivMode,omitempty"`
-
-	// MessageKeyIds Ids of the keys that encrypt messages.
-	MessageKeyIds []string `json:"messageKeyIds"`
+	// Creditplus What Credit+ needs to know of a client. Other contracts' clients have none.
+	Creditplus *CreditplusClient `json:"creditplus,omitempty"`
 
 	// Name A name for people.
 	Name string `json:"name"`
 
 	// Networkintl What a Network International client sends and gets. Other contracts' clients have none.
-	Networkintl *NetworkintlSettings `json:"networkintl,omitempty"`
+	Networkintl *NetworkintlClient `json:"networkintl,omitempty"`
 
 	// ProgramID The program; absent for a client of the whole server.
 	ProgramID *string `json:"programId,omitempty"`
@@ -669,38 +630,23 @@ type ClientWithSecret struct {
 	Scopes []string `json:"scopes"`
 }
 
-// NetworkintlSettings What a Network International client sends and gets. Other contracts' clients have none.
-type NetworkintlSettings struct {
-	// ApplicationName The application_name of replies. NITIBCO unless given.
-	ApplicationName *string `json:"applicationName,omitempty"`
+// CreditplusClient What Credit+ needs to know of a client. Other contracts' clients have none.
+type CreditplusClient = json.RawMessage
 
-	// AsymmetricAlias Whether ASYMMETRIC_ENC is taken for ASYNC_ENC. Not unless given.
-	AsymmetricAlias *bool `json:"asymmetricAlias,omitempty"`
+// CreditplusProgram What Credit+ needs to know of a program. What is left out stays as it is.
+type CreditplusProgram = json.RawMessage
 
-	// BankID The bank_id of its requests.
-	BankID string `json:"bankId"`
+// HostedProgram What the hosted PIN page needs to know of a program. What is left out stays as it is.
+type HostedProgram = json.RawMessage
 
-	// PinKeyIds Zone PIN keys for requests that name none: the first that suits serves.
-	PinKeyIds *[]string `json:"pinKeyIds,omitempty"`
-}
+// NetworkintlClient What a Network International client sends and gets. Other contracts' clients have none.
+type NetworkintlClient = json.RawMessage
 
-// NewAccosaSettings What the headers of an Accosa client must say besides its API key, which is its id, a full stop and its secret. Other contracts' clients have none.
-type NewAccosaSettings struct {
-	// BankID The header bankId, a number.
-	BankID string `json:"bankId"`
+// NetworkintlProgram What Network International's contract needs to know of a program. What is left out stays as it is.
+type NetworkintlProgram = json.RawMessage
 
-	// ClientID The header clientId.
-	ClientID string `json:"clientId"`
-
-	// EntityID The header entityId, a number.
-	EntityID string `json:"entityId"`
-
-	// FixedIv With ivMode fixed: the IV, 16 bytes in hex.
-	FixedIv *string `json:"fixedIv,omitempty"`
-
-	// SecureCode The header secureCode. It is not shown again.
-	SecureCode string `json:"secureCode"`
-}
+// NewAccosaClient What the headers of an Accosa client must say besides its API key, which is its id, a full stop and its secret, and how its tokens are sealed. Other contracts' clients have none.
+type NewAccosaClient = json.RawMessage
 
 // NewCard A card to be made.
 type NewCard struct {
@@ -761,26 +707,20 @@ type NewCard struct {
 
 // NewClient A partner's credentials to be made.
 type NewClient struct {
-	// Accosa What the headers of an Accosa client must say besides its API key, which is its id, a full stop and its secret. Other contracts' clients have none.
-	Accosa *NewAccosaSettings `json:"accosa,omitempty"`
+	// Accosa What the headers of an Accosa client must say besides its API key, which is its id, a full stop and its secret, and how its tokens are sealed. Other contracts' clients have none.
+	Accosa *NewAccosaClient `json:"accosa,omitempty"`
 
 	// Contract The contract that the partner speaks.
 	Contract NewClientContract `json:"contract"`
 
-	// EncryptionRequired Whether clear messages are refused. Unless given, they are from a creditplus client and from no other.
-	EncryptionRequired *bool `json:"encryptionRequired,omitempty"`
-
-	// IvMode Accosa: where the IV comes from.
-	IvMode *NewClientIvMode `json:"ivMode,omitempty"`
-
-	// MessageKeyIds Ids of the keys that encrypt messages.
-	MessageKeyIds *[]string `json:"messageKeyIds,omitempty"`
+	// Creditplus What Credit+ needs to know of a client. Other contracts' clients have none.
+	Creditplus *CreditplusClient `json:"creditplus,omitempty"`
 
 	// Name A name for people.
 	Name string `json:"name"`
 
 	// Networkintl What a Network International client sends and gets. Other contracts' clients have none.
-	Networkintl *NetworkintlSettings `json:"networkintl,omitempty"`
+	Networkintl *NetworkintlClient `json:"networkintl,omitempty"`
 
 	// ProgramID The program; left out, the client is one of the whole server.
 	ProgramID *string `json:"programId,omitempty"`
@@ -792,28 +732,16 @@ type NewClient struct {
 // NewClientContract The contract that the partner speaks.
 type NewClientContract string
 
-// NewClientIvMode Accosa: where the IV comes from.
-type NewClientIvMode string
-
 // NewProgram A program to be made.
 type NewProgram struct {
-	// AliasCapability Credit+: whether cards may be found by alias. Not unless given.
-	AliasCapability *bool `json:"aliasCapability,omitempty"`
+	// Accosa What Accosa's contract needs to know of a program. What is left out stays as it is.
+	Accosa *AccosaProgram `json:"accosa,omitempty"`
 
-	// Branding Variables of the hosted PIN page: ink, muted, paper, field, line, accent, accent-ink, error, success (colours as #rgb, #rrggbb, rgb() or hsl(), each with dark- before it for the dark), radius and font. Others are refused.
-	Branding *map[string]string `json:"branding,omitempty"`
+	// Creditplus What Credit+ needs to know of a program. What is left out stays as it is.
+	Creditplus *CreditplusProgram `json:"creditplus,omitempty"`
 
-	// CPlus Network International: whether card_sequence_number is mandatory. Not unless given.
-	CPlus *bool `json:"cPlus,omitempty"`
-
-	// CardProfileMandatory Accosa: whether requests must name the card profile. Not unless given.
-	CardProfileMandatory *bool `json:"cardProfileMandatory,omitempty"`
-
-	// FrameAncestors Origins that may embed the hosted PIN page, as a browser writes them: no path, no wildcard. In production not http, but for this machine's own. None unless given.
-	FrameAncestors *[]string `json:"frameAncestors,omitempty"`
-
-	// Languages Languages of the hosted PIN page, the first is the default. English unless given.
-	Languages *[]string `json:"languages,omitempty"`
+	// Hosted What the hosted PIN page needs to know of a program. What is left out stays as it is.
+	Hosted *HostedProgram `json:"hosted,omitempty"`
 
 	// MaxPinLength Most digits of a PIN. 6 unless given.
 	MaxPinLength *int32 `json:"maxPinLength,omitempty"`
@@ -824,8 +752,8 @@ type NewProgram struct {
 	// Name Its name.
 	Name string `json:"name"`
 
-	// ParentOrigin Origin that hears the hosted PIN page's events. In production not http, but for this machine's own. None unless given.
-	ParentOrigin *string `json:"parentOrigin,omitempty"`
+	// Networkintl What Network International's contract needs to know of a program. What is left out stays as it is.
+	Networkintl *NetworkintlProgram `json:"networkintl,omitempty"`
 
 	// PinPolicy `off`, `weak-list` (refuses PINs that a thief tries first; the default) or `history` (also the card's current and last four).
 	PinPolicy *NewProgramPinPolicy `json:"pinPolicy,omitempty"`
@@ -884,26 +812,17 @@ type Policy string
 
 // Program A tenant and its PIN rules.
 type Program struct {
-	// AliasCapability Credit+: whether cards may be found by alias.
-	AliasCapability bool `json:"aliasCapability"`
-
-	// Branding Colours and sizes of the hosted PIN page.
-	Branding map[string]string `json:"branding"`
-
-	// CPlus Network International: whether card_sequence_number is mandatory.
-	CPlus bool `json:"cPlus"`
-
-	// CardProfileMandatory Accosa: whether requests must name the card profile.
-	CardProfileMandatory bool `json:"cardProfileMandatory"`
+	// Accosa What Accosa's contract needs to know of a program. What is left out stays as it is.
+	Accosa AccosaProgram `json:"accosa"`
 
 	// CreatedAt When it was made.
 	CreatedAt time.Time `json:"createdAt"`
 
-	// FrameAncestors Origins that may embed the hosted PIN page.
-	FrameAncestors []string `json:"frameAncestors"`
+	// Creditplus What Credit+ needs to know of a program. What is left out stays as it is.
+	Creditplus CreditplusProgram `json:"creditplus"`
 
-	// Languages Languages of the hosted PIN page.
-	Languages []string `json:"languages"`
+	// Hosted What the hosted PIN page needs to know of a program. What is left out stays as it is.
+	Hosted HostedProgram `json:"hosted"`
 
 	// MaxPinLength Most digits of a PIN.
 	MaxPinLength int32 `json:"maxPinLength"`
@@ -914,8 +833,8 @@ type Program struct {
 	// Name Its name.
 	Name string `json:"name"`
 
-	// ParentOrigin Origin that hears the hosted PIN page's events.
-	ParentOrigin string `json:"parentOrigin"`
+	// Networkintl What Network International's contract needs to know of a program. What is left out stays as it is.
+	Networkintl NetworkintlProgram `json:"networkintl"`
 
 	// PinPolicy `weak-list` refuses PINs that a thief tries first; `history` also the card's last four.
 	PinPolicy Policy `json:"pinPolicy"`
@@ -941,23 +860,14 @@ type Program struct {
 
 // ProgramChange The settings to change.
 type ProgramChange struct {
-	// AliasCapability Credit+: whether cards may be found by alias. Not unless given.
-	AliasCapability *bool `json:"aliasCapability,omitempty"`
+	// Accosa What Accosa's contract needs to know of a program. What is left out stays as it is.
+	Accosa *AccosaProgram `json:"accosa,omitempty"`
 
-	// Branding Variables of the hosted PIN page: ink, muted, paper, field, line, accent, accent-ink, error, success (colours as #rgb, #rrggbb, rgb() or hsl(), each with dark- before it for the dark), radius and font. Others are refused.
-	Branding *map[string]string `json:"branding,omitempty"`
+	// Creditplus What Credit+ needs to know of a program. What is left out stays as it is.
+	Creditplus *CreditplusProgram `json:"creditplus,omitempty"`
 
-	// CPlus Network International: whether card_sequence_number is mandatory. Not unless given.
-	CPlus *bool `json:"cPlus,omitempty"`
-
-	// CardProfileMandatory Accosa: whether requests must name the card profile. Not unless given.
-	CardProfileMandatory *bool `json:"cardProfileMandatory,omitempty"`
-
-	// FrameAncestors Origins that may embed the hosted PIN page, as a browser writes them: no path, no wildcard. In production not http, but for this machine's own. None unless given.
-	FrameAncestors *[]string `json:"frameAncestors,omitempty"`
-
-	// Languages Languages of the hosted PIN page, the first is the default. English unless given.
-	Languages *[]string `json:"languages,omitempty"`
+	// Hosted What the hosted PIN page needs to know of a program. What is left out stays as it is.
+	Hosted *HostedProgram `json:"hosted,omitempty"`
 
 	// MaxPinLength Most digits of a PIN. 6 unless given.
 	MaxPinLength *int32 `json:"maxPinLength,omitempty"`
@@ -968,8 +878,8 @@ type ProgramChange struct {
 	// Name Its name.
 	Name *string `json:"name,omitempty"`
 
-	// ParentOrigin Origin that hears the hosted PIN page's events. In production not http, but for this machine's own. None unless given.
-	ParentOrigin *string `json:"parentOrigin,omitempty"`
+	// Networkintl What Network International's contract needs to know of a program. What is left out stays as it is.
+	Networkintl *NetworkintlProgram `json:"networkintl,omitempty"`
 
 	// PinPolicy `off`, `weak-list` (refuses PINs that a thief tries first; the default) or `history` (also the card's current and last four).
 	PinPolicy *ProgramChangePinPolicy `json:"pinPolicy,omitempty"`
@@ -6366,336 +6276,339 @@ func (sh *strictHandler) GetServiceRequest(ctx *gin.Context, number string) {
 // const string: with thousands of chunks the chained `+` fold is several
 // times slower for the Go compiler than parsing a slice literal.
 var swaggerSpec = []string{
-	"7L2LV+M29jj+r+jr7Z4JrR2chGd65nx+GQZath2GMzBtdyfsoMRK4sWRspZCSNn877+jK8mWHTsvYF6F",
-	"3TOFxNbj6uq+H/dOlw1HjBIquNO8d8gdHo4iAr+/ilj35m1v56C+J//k4+EQx1On6ZyfniH5KQop6rF4",
-	"iAXyHde5xdGYyCfVZ07TOb1468lvbsj0NHCazp+jG49jGnTYneM6o5DCFE7TOX79evdkb6/2+sRv1U9a",
-	"u85s5pr59/2aPz+//PTx5q+f7B/4RweNg/2Tk5NG/cie/7B2UJ+fX376ePMfHO8e7R28qr868Q9qezuv",
-	"1PwxuyHmEXv+MyYQRnIVHfklGtOAxEgMQo5uyPRhK/FzP7CSIxwHFwTH3UF2Ia+m6Lx1Zk94E1I5/AjT",
-	"9FPnEH7MiLUdGPMXMn3ba1EmBiR+OyIxFiGj2eEvB0RuCE0wR2NOAiQYuiVx2Juq7dsTd1kgp4rJKMLT",
-	"jzCq4zpcYDHmTnOnXncdEYqIwLAhR2FAhiMmCO1Os3NMQjFAWK0LMbOwquM6IsZdAtDzfW+n0zus9xq7",
-	"+/udxk6A93CjSw7rh4FPfLKz39jzfL/n7+1j7HfwoV/v7Ht+TY4xHckl4A4bi2YnwvTGmbnOnYd7gsRO",
-	"80NyA52mYy3RuyFTj5KJ4zoshZWjgHEeUmd2JUeJyX/HhAsJjwHBAYnhHp9a4/xCJGBZHJDYk2cBR3Hn",
-	"3bIIi1DO+sHZNvu8Uqf0nt5QNqHnMetEZJjHRMTH3QH6k1ECCHlDpj8iypCIpyjkSOAbQguOaazG/KjQ",
-	"teSUSEzkGJShMcedSOEC6ylED4OnPpJSmJyRibwQWUi0UBfHGnvEhKGY9EhMaJfwzPbHXLAhiWHJp2d1",
-	"v1FTd8JxHXI3CmGoRq1Wl5cS09zdOTg42JFfxKwf46Hetvrx4J99+c+B+VP+YDW2tRqJY/qWjmP7lh4k",
-	"d77mzNzkIXIXBtZTx394ctUaea5ch0uco135nUYnCZ8oJFTkIXQ5iEkQoK76MoMVVAJYEioBzziuQ/FQ",
-	"jnmEowh1CRUx2WzrvMtGsG1J5XgzJjhQFI83J3EoiHOl13yuxs4u+i2NJLGBxVgL1ov7KewJOHeuNs7E",
-	"z+RunlYPyB0OSDcc4uhR2dQfMOs7JgpoZ4uiARvHkmTGLIoQuwWCmEwu/47w6IJ0GQ2402zs+b4c7ULN",
-	"WwgMSY/1ul5wNMQhRfpA7JFxFGJ+hEe4E0ahmDpNEY+J63RiTIOQ9p3m/cx1uueRvPE9HHHiOhKE5zHr",
-	"hRF5g2mABZPzmS9jggUJWhJSdb++5/k1z69d+n4T/v8vx3V6MR6SlkRvwSTN+3DlOhGm/THuq6Mn1Lly",
-	"nSG+Ow/pr4T2xcBp1uquMwyp9clOgnUXKfRxTKh4G4f9UF5HdR7nLAq7QEh7vU0vpIhDcoujVhSxCQkM",
-	"lEQ4JP9iVK6hxUO8/XrcwSEQuumv4TAUTrPhOuNRsAwityTmgBO1eVqWAtR1ttOxJGl7Tzvz4kYLxQRz",
-	"lqHj+pMmiAYDFkkBJAwIFWEvJAHCAokBQfLMuwPAUs1FgP9kB5dUXQywQAEjktoLRO5CLla+KZR1WDBd",
-	"Ks/N3EKeKN6BxECAnAeEd+NwpLnrtTySazQZEKp5Dodd9cKYC4QpnxC4X5giguMoJDHSDFizAbguQ4Jy",
-	"DLgKVGlAhhgkbjoeymORk0kk1eyIi1heFlj3CEv8FnrpEuKnBcuVt1NepBeGOaaSxDKk1BwIMHyExSAl",
-	"v101mUTY/47DOEXUdANDfGcu0N4OXKnkhsmlC0FiOe6/P7S8f2HvT987rH70rr7/zpnbq8TUCHdIlE4s",
-	"hU9gF6U7hm8L9qwYiUVHi3Znhv4M+zNTyx2OY87iAgSk5E587MK310ryIWiE+wR1SI/FpGp29d8xiafW",
-	"ttR4n2ATaqKZa8uY+opnt9JKhTeJpVFE4hccdQcs7BIX3ZCRkJoUqu8A1+KoF7MhCgXXl23MiYswDeAh",
-	"KWsOQzoWBP5UmhCIwmE3EdYBLurCp4DJS8IPhVBzOYjyU85cRxPyPIh+ZhM0xHTqol0fjWlEOEf98JbQ",
-	"smOOYBx7DwmdDKloSBlyiO/CoaQvdd+HPam/asmSQypIn8TZNauBZ65znjK2orun+d4GBAeXEpyUl376",
-	"O5nOLaluTPiIUa5tIThIFHEprWrpFo9GkUa67ZFSkH74D1eymG1KAa7qUSa8QV5AbKFeSKIADbDiLpOY",
-	"0T6YFQr0ppDe4igMPhpFz3VIHCuRRx6QwCHsQzNCGBNbI8pDgtmcprOdsEt9DpqLxmM4QQNEEPGNfiaR",
-	"yNLPEnbXiQm+Ucs3ovxn087kNgDS5hyysvg/Lt6ebQxYuWc5vlJLBYJ3YEgbssUAheV8qdC0DAcxnryS",
-	"C2869+0Ek9pOcyHYZ/bl/C4mPafp/G07NS1uq2+5/GjI6EdjTADxZp6wLITEzJW38Rz3yYaXEcib9yeJ",
-	"Wf4mAm9lPXm2A0kdNsUTmAENx3ILRArDEcFcoJqNJYZ6Zyi7xhVDqL8CdFErN1CVsy02KX16THmXLnYT",
-	"yi3JyZhifkPmLD5ACiZgp6JSKOmQiNE+fzh5MZhDhiMxXU5acBCEciM4gpv7dRGZ2ZdEWMDQrUG3EbpI",
-	"tcWLGJ+zfcnPQD0rwA758Ud9YvbRHWaPTit36vtUW8ZRxCagoH7CAwShTe93JbuH7/u7n5QyZKEFQAJb",
-	"slQWEhv6j4jFWiWJlQimnoDPQwFege4A0z4J0JBgOhmEEXERi9s0tQTklP4C54IaWCBCAxJU2xRQjdFe",
-	"FHbXoUuPBZ7TBRtDm+9L70ru5JKxX3G8MYcGoisY8yIziGWEnDA0JH3cmQpSRGoFYx/Va9ZVqjWyV8kI",
-	"cYIxBA9/wqsj574I/ySglMmfT3gpzL5hz/KsMVVmKhLfgvkKBxzO8YTFnTAICN3wBMHq7g1DzpXJN0ML",
-	"BbshFNCKjZWhMLmQ8sbKVwsOtpcsyaaRuYNVQ39e2ojHYsDi8E/jpaPMU3v6hAedg8MA3xJ10HIhYDaB",
-	"C53A3VUEj2t7mhFlwLxp9HwwwGB+w+X7bToZYGFMopMBiwwWveCawmVtQu+5EqA2QKa8I5T1PO2g9Zjt",
-	"OS4Cmxlnu9jf/NhwX82trJEFbtoplXo2ji4AeMdSLNz0zsEIXg+PIzHnDAr1NEh9XSSiqges27WbFx41",
-	"mRjigCCMhiEX+OZTkk69tXStn+hGtRTUjP1SgQFO7w0RAxacMZH4cTY6uiEM44GlJsfu3rWOjguOS73x",
-	"kTLxEeupbbK4mwt3kPJaSg7ksSmfixrmEx6hBs6letJx9Uasnaa6wackmAAgcDxxV11WdVXV8oB9WO4j",
-	"OO1io6h+QYFXmJEHGIYot2jOuX2UP/mEjWnwEF1ER1oUh22U6CMSqXowsY1SO8WxGTAQmEuAh0j0Cima",
-	"sjGIE93BU+NWwgHA0dsn4khtSjk29R99Is5DepGoWPCncpPqABrXGSvfp/ojCjkM1BoHoTi+hfC4q4fo",
-	"QD39syzgRvHfJcdWEEDxLRyc2VZMbtkNSf9kQp6k+rP0EBIvoaMdwksAbQkRo6JghzMFD2H7GAEuXzvc",
-	"F0iqWXAshp9+ajGmFoSHfBOoep7sS5EZ83cZdq4aIbIqlZASSNglZipvGTK3kH4jUepZL5FGv9VDulBb",
-	"Nvbfq0dE/jz8F16CHOj/anA2d4COhx0SO03n4t1h8vPJTIJnZYCbJ/Ag2OtNvaf4FocR7kSb2rICLHAH",
-	"c+L1IawrH09nvpaHC08UBcuma7CVs8a8cibRrIup3FrAQJ+fsPjGhGMN2ZBQUUXnEZEziniKcB+H9DNo",
-	"cGbbn1LE19qrhg8cNYDIrKWKLuNpSPsKKGhAopEyhr2nhlZsrOB1CI5J7EGM77wjSVlrQGMYYI7MU4Wo",
-	"kK7EphW1FBda2i2tptRjS9JBCFhpP5t0Yba1xH+vIDXEUY/FwzysVOqD2pMJBVfn+q1BKwXAavAqMrWe",
-	"scy+vjUQUUkvPx3/sPcPHASj5JBcc2nl50p/CRCjJGc3+P33373WWAwIFZJqkGITwis1UXeAo4jQPkGV",
-	"dydHaG9/13dRY2t9O8J7ysejEYsFCd6QIMTK+LKZTUG94hHaZUFI+x4EaefpmfYCecf6qULES9b0cSgX",
-	"9RFWbvtsdgt8NklMhbVeuU5X+6Hk6J8SJa2zndt00+n/GY6WKvz6NTmZJ8jdnOlWCelm9MvpiHy74Mxa",
-	"ByU0tkcRBovM5woZsOO95sHEYvldAqh0cmUm7HYZxxdEiJD24ZM0VOM8loK0CEmaBpGd/HdjQNQ4plQ2",
-	"pMY0fho4QI6nLuqMhfbrSEmnO44JkouqqvyEZKp7p4PpTVlEp5oKqUeqRdGS3YXR2Pp981DhCJL2iemS",
-	"EcxDhSP0wjsSnN4WDwBfotPfXAQy3F3BCDObgH6wo8A1bKxFphH5rPMf0oWwWDAKHoH3fJMzxTric4I5",
-	"uNSUczJ7SDrg537Oc88hF6kQLJQUmKRhxlCgkP+IcIdLnIGEBvhIOQNAt8R0ioY6pnxuZFa0FjPyBM8P",
-	"PcHW2MtPQO22FNRgf90E0gM8GhFKgio6I1L0h1DxeWBjUbQ7FXidhFQHWBBPhJAHNn8rynIyGJoMQm1p",
-	"L75PA0neilMb5FcSmqkztpkEq0DQdRKwkURil81B+1obnQeSFQrios5UIWcVve0hDDOp7J4XSk+C2SQG",
-	"cuMMg8c5whGj5EdENZw56cYEIspCQYZ8GSm2b9Qs5RRxjKeLic6rqQEwPFK8/SS7cB7KMRv3B2YIOw4u",
-	"P0jmxXk4Tl2k47c1YeY4LD7wsORalzw+xN3554/YrWQIoP0QeTmAjkAgBTXJIXDDqfLpS0Ry7TTE4ls+",
-	"Fl02JMWZCTiTYaEifgD9JoMp4mxIwLACyBST3piT4u2MyjMKTqk+B/1M4fsxGTJBWkFQkC5zErOhCscs",
-	"fDVNVC0C/yjCXZLYgxTAIAmllqECIRV7O3ZixaHv79cOD+u7O/s7/uFhbVmWBR8r2lZOKky0BYsXIXUi",
-	"kN2Xhzm+4AgeKx5AKwELyKarTGaYo+tRSKuciOvCoXQO4atp0XhsxZuRYwmQdKyIo3V0+i1Xkmx1N0qZ",
-	"hgkQX4NnpAHgcKkK2HJCzOZhnr6yOsVTjK2A4FmJXwV4rom+fAhWnLBfptA3wlysAGFYZhH8THb7WqAD",
-	"DockJM5bZ1K2GELMtAsrOj89M+KGuZ9ZwJYx0AWU0UoaLnpTyckpw5T3Sj5bOpbic0VD/cy4IAGAOh1P",
-	"PV48WpqxXCRWGAFpiJV4vqKIYZUOWLhX/Vx10SDvTD2AYlwOOR8Dy2cTmlYyKOGLt2GXnEeYHoEmOseq",
-	"YhKE4ocmUg9KOksTxWReNxjiMJLUnXBevk1MEVbPlAzSYZyf4SJWJj8116RUJjOVGPIv//Ofb94U83TK",
-	"RSjG8rElULCeLIeCujnnuEDSOIHIXB7eAceXFx312DhGQdiXnF7LZOctJeVaiXC+d/j91X2t7tYOZ4Vp",
-	"cEPWCSNypp00ZaBX8yxi7UsAYLhb6eZHK+UclggHaZWL/LsJxnMp42YFPo56oZafDE6sRMPTW1RAwsvF",
-	"DUkfzbdIecWKBZYkEWHRInRQyyxTFmAR2QGk0QL/6uRnPOrHOCBpckRuglAMTKz9tX72uol8NCJQ9cFF",
-	"NRRoe2h5lqotPflF0lNS1mBeIh5TYfQY/rgi2wRHERErMQb16AomB5NWb6e7JhkgWVhn8DoFgc1m7LMv",
-	"Y+ib2ysE03AtZtsb8mArhbfulyTtFufs5ssEpAt4KCfPpRU/YE3JEjbk3I8EnXTmx2D+C8Dz73b7zve9",
-	"dvuudtJu3+2frLq0DA19kDBhra42DzIJr2Vryk2/oTxiH91uKZjq/kpgyixgA9nGXsz+A4/MmnsFIcma",
-	"qiKlj6v7+qzif6h5h1f/q33wvfrV1tb/LZlQTfFgAetxLlN+DRvITDaK7s7JZ8sWkJltY4Hr4dfEnvdz",
-	"S11DfHeqXqrt5WQwe8nWGjcRzYpweRnyJpNsJMl9dmHL3kp2OZtKRI/DXJOpZ7MSQefXkK/rLJCvrWft",
-	"6Zo3VkJZMKjM6Qhr2WPS8ptrWWUy/Du7O1Xfr2hz8hupSmZeNnWqVGnP0bgThd1LHVWiCgkm9b9iuDJd",
-	"5UnTYX+uqgvnuM4A80EgjowErOsLGqqgydvVIhyAla+uKqLXBMLOmghHUVnIn/t4NWVKSspYTvsii225",
-	"nLXCSj5Wl65ETS4/4YTyUIS3REWP5PEQoGsWW4iOSXHHNW2rsaCq7FNMAFVwpHNtTBpo6jXKOeiAky41",
-	"qWa97Qv9RovsigvcRWm5ADu/B/aF+IjgG/7pDIKEduMpDPMuOb2C0SF6pBsRHKMh4Rz3CUc4JgVemg5j",
-	"EcGQuhnevimUKoxIo4peyN2f/oa6bEhUxa5ia5aa9RcyPQ0KqOlpkJitbshU503pvSUrzlDaEleGZT0v",
-	"FI9b4LeEGIkRYaOozIkuJiy+CamIluHbWfqojXSrUaXEZq9KmGnfiAaEnU5bbBrSRU3vy2JGTHgInqKA",
-	"rQO98tiI5F5oACerKETF/Lnbl6CcqDzIaaPWuiYfT99ZjZMr2vfluWxgXVIwvAAa+jjUWflzFFVGIUd8",
-	"wCa6FiajXbkJFJMRHCsU9dOkQJP0z03H4aUUHEUB4cBu0C+EjIAGk6jAM17EMp+5xDOXeOYSn55LFAFz",
-	"owg8PRDS1RfUy0mEAqGBCs3rE8Gr6K26HcZu8cJwDVVWg2pNO0fq0lDRYmudPGXroY+AdqB0jaKQ8Co6",
-	"O708fXX0dq4UaM6aVa4drG3gs7C6ml//zHUwnw6HRMRhtwWqXCkdaV38882b48t3p0cfj8+Okj4AgMSt",
-	"i3+ewcdVdMbE3ObmicyicFX53ccQdNVQcBP2kje17TwZkPTaZlB7uox0/cvqjQClU5J1KioGBy+RqGnV",
-	"XoJv+FjuCi54lratYkqRyukPq28l3UDGqnawwKhW8nqONmgYFd/myaeLkEYdwsOAcMCU1vmpPA5XmyRD",
-	"9WkYuAij3jiKEBdspIJz4QSUnLAJHVg52lpOXWhxVAbHmlvzZ4uPU0lXFlKuHau9Mmlpt+/qNXlp9o+X",
-	"3Re9Krve9VoR4I8Gl2TWRRHkYFpVco2KJG9q+cVFtT0ENcesuPLcalreCfZ6V/eN+morMqsAk3R3HJNi",
-	"U74FlPSxKjpNIriVWJ6kctoW/vrB4x6jtc4VTEkLI+szmy4hDxtHoiHBUIcksvKz1/rZa/3stX72Wj97",
-	"rT+/1xqXpLuct86q6HftDWCUuGmHO5DslL2DI99FDRDNdkwqf4dYNfbAOmUQaV5cKAmAzPhswMNVZPT5",
-	"Qjzuq4dIPr1P69n7/+z9/0zef1vSTHGyTJJ8RKflQuFyNRv3vOr7KDblpJmU6aLXBaI0iiCOVC8ta740",
-	"Dnl5AUGGWux7T9b4eLZl9N4yAkG+yBS+h/QrjNItGJUeGgHJLylTVRoLLEdyzQmtAV0khcTVw2zXSSRE",
-	"TEaQB+dohbIYcplV6CO4yrBotZSnMII/kqEou66lBqKiHWdQ8Wrh4GsY5jOs9ZGNoVpi/HSm/oj0BGJj",
-	"4dq2eXC1kTKT/9Pz9wf4EKzFNerZ5WDvz6sfmuo/Sxipmj+Dcw3VudGw/gWc37ydt0uUOSlKmIfVDXM9",
-	"7qElwYX8It8us1SunBhSiuOAA8A78j6MaSDFKxhnZaN62oyzZEcLacffUnRy/44qW0tRKplvrsTGbzgO",
-	"cSdK88kHSoaQsr+SI0J646LhWJDARSM8IrGrcs5dFIVSS8DdLqHC/NeDx6G7CqSvdiUkKl0WQVs5zNHf",
-	"4n7HRX+L436/03FR3O9UthCL0YBHlS0XQVUwUCQCHN94VjK1Ka4hP99yUYyDcMx1UzpqrMNzXtMhvrPB",
-	"KlE3i2FlYNIdUufU5SLHVRY3Phrh86OSYVUypm6ruiqGFLdkXcAt7cLmXFndgWDPWdFWXEC+p2t+atWS",
-	"VTNBeRnIsEOCIhSCBGSMOjGbcBIj6PoLGcnDppQgRlgMXPnLJIwClcV6Co1tg3EXFHLIWhViZNdYAZB2",
-	"ByElyuQkd0XJfNu+AlpY380q0XJo/n/N7W2LSHtXP1SaxsC9u1TbyMEqQyzr/gL6OP+i1TY3D/FfzVcl",
-	"V9W1/Fe6L0CgIi+r6Jj2o5APVgKQ1OXmedfVfd1tzCpeCiX5ycFsawnpSTc0pzCuxkPyA1gNg/MQesO4",
-	"sFIxVbkRtDe36wVqWd3Sy3YW6mWZpczyvYznIpDIhMwvzk0KR2hSAV9IKsSGUL4M7TzR4u3Flsp8drmb",
-	"TyDqZXs9FxMcXaWR4JgX3YEX3BQCeDwisoB2VFYiHsvIR2bfs0yH67mWtKzXu3bR9YTgGy8KubhGFcXt",
-	"uISBJsdYbo70kIhDolu4/mjTA2C414NQUp3pNargiDO7sk13HMdG0UtynLds3Us13k5WIbVYNdpi7TXd",
-	"2ayoB3eZ8go7k4wdGtXCWpX0O0VdTKUYFhMcoA7u3qzK3tJG33NI3zprIfk1+tNI/qEVVYdYr8eJqKL3",
-	"l0eLUGXVyPEftpdKb8laZ3Yj8jlgQZtRANWYijCyCz+AFVeq+o11yMnuwszczArNqvKSPlztIqn+PGkW",
-	"vqZMnxil0ZgGUOvoTyvAo6CSl97f3DFfvEWHu3s7Xk1btm30Nn3O5X9r+r8N/d+dxSiu55slTdKLdM78",
-	"kp9Ej1Tzz+zG7HMGw7QkURPV9gx7UpC9fH184aJGXf/ZOr4ossYap3ttb/a/nBN+awnZSxvgLvVkW89q",
-	"ABv4liBXar1dA7sgKFVgQRQf1tSwsGaZvlHlNIsyTX5jMjQ1nuelfFUGoDTk1FzhzWoGqJlD2r+Mw0Ib",
-	"QkoxEptm6oYGoZ6LMIoQkcrOGsSisHYAALaAo2HOwz4lwTXCQos+LrruDhgn9Fpq1tllQdGra8ooubZv",
-	"LFW1u81gULxIjlDQ0n8hEU3Mjl02lruW+BAL/iBKmUdmBQk3waG5k7JWWIjeZcKBJRWsKBSkQkBeBkj4",
-	"/oZsP21fvjaJF4RiLX1IaiQvQDyOCH9q483GpprF1eqcI2P9oAHi4Z+lCtxK9oonNE18YkNE8XRPEYT/",
-	"eLaM9ULcH6DMrzfRBmrxQzTJp9J2H7im5UrsfLWjx1Q5CyewdblFzotUL1pUo7E83eZptKmn0Z2c9Xjy",
-	"CorNg9jzE5du+gxFk0q984nDJXN/cwTEOgwbgQtwzJ3jwCUMwzAtC3nmyHLuNlqs16akm1Vg0qLIRkWY",
-	"VKqa8icuKsb07El69iQ9e5KePUnPnqRnT9KzJ+nZk/TsSXr2JD17kh7iSSoT4x9UpkQrQ+vVKbFfWilO",
-	"/jztY/plVSrJ5HFtVstspWyCdYqdZaJ6v4TKZgsqhcFXTTSm4X/HBK5ySJNAQ0nm5Bgpb4C1Ef7EZcXW",
-	"riH2jglseqmsgQQ/s4nUgGMWRYjpGNjsQctPIzy6IF1Gi2Ko5QiRJC/QLSUKTHUblWWPGK0ifw3KUt89",
-	"rPtaiFglmSK3vEIik+unu+41MX1ghWnuE0jirwuIZBJHV2vBcLmoVP7iFHMdGywybXZCgbpl5tBFGRBY",
-	"pEX7FrbqiVi/v9yWNpcis9CGRplYGAWtmiIzqRMyQdKqdlpKhrPosnEUQLc9dN46y5R2oQza5xTXmilJ",
-	"1Lt4p0RuQleoyr/oYF/whVX1NT4VJ73V/MOmcpAREU8Tp2VMysysnI3jshze7gBTSqJCZ/CYk6C0zVhp",
-	"s6VS0ydQUvWl0UGTvtbpzeniKCIrNKtJOIFt6ExqvBdXx0mtiDaALewtIptlOWFWHhiU5Ipwlwx1+oCK",
-	"npjgaRUOKm3fDQ1c0TWVFyC6BkHaDJP1bMvv07L0kh9S6AgLqwWRmQsWAb+MiQRRVygPeMR4WVZMEqGf",
-	"pJW9p50NAnJ+HxTE3MQE86JTN8INHgehQCLGYZRjjAerKoT+gfznlfznSP5zvIaWqJeXxyL9cdG5/2b1",
-	"3tqEZWr5uYdjEhSB64uJ04AG83Eg6V0dwMOhX/gcvms14FqRgiTWZUJiAnk0PyZ7NjQiYtCTNxtnNcSi",
-	"C+6HkJtfTVBEIdbqpdXmjw7WORdIUXSWuu3oSUii4DiOlRC+xoG+pbrpnjqMTkzwjW6wZXHF7AkHROAw",
-	"KqmCh4fQ+GzCdEnjgn6bhc0oITsSD4mA/EiKh8RFGP3j4u0ZGrEQ+EBIhVLHOyyYJt0K5+oLq52YOlEl",
-	"LXYWBcsoeIQ8W6gYXEn/HRPw/6gKKvKAWVAcLhKPo7LqvOPIrNEAfAUViDoGdHps15zDArQw3Wg3qIQ0",
-	"AdYIdxUaRh/u7O5vFch5pUVmdOPnFxxxgTsRSSxmudStj0VJWzPXAV9JmZQUcr02naWfdKnTTpi09eSq",
-	"Ku78RSpQdpfSNtX9FEnpRZIKwEAXDdgEDTGdWtFzD409G5eo9j9fXp7rfO7F0+weHtpWUb9wJt3iecHx",
-	"yruOkZSjSpt6rdNc0EW/N47Ur54y/0E8a0H1BQjLrM+85PeG/Udtz/qjXtyjqrhnYSua4ClH11Zj6esf",
-	"0bXE82skSBRxs3WO8AjHK5gvdJdBBUyrM09XyWhJs+m5e2xKOYVieiHRVCuleCwG9QJDcEt+btQkK8Nc",
-	"sa+k0z5GKqoQ/eP3S1c34pS8jKN3J0cH+/VdhLkiSb2ITdQthzGP0iGhrXiSzAkSUDMmOIA6DTjIy0Va",
-	"gOXmmQuii94nX4D3S3mVsSCgiyjPdPqcKo9mD6FT1tPaadZj2QFdFDNhBlYd9QvfHoU0M4NxIOKcxRDG",
-	"Sa61HRprBgG4Tp2mkramIPCY78zaLoiyJY+VsJo8o81zma3qz+yvy2GWPC3RXJ77+1iKitsKdbbho4y5",
-	"QKEUNC0PaY+tUBUJxAMWQf0hkpQp4W5SR0AD1VUHqOqvZLq+GhcP4EmbAqK4YIiBj2/xOMq2orV1wrmy",
-	"Banxjg9wTKpt2qbffy+vBIvDP2HG6vffo9JLgrBA1+dvLy5RBkrXPyJyS+KppdCphsWh4G0KV6CKWqlt",
-	"AtsNlhFObGmcEC3v2tY1rakjEnGz4uOkDIJcLojJXaZkKsztIjZFCQOoMpcIACVuai5YuJM4+DZVX4Ib",
-	"TYfDb5ke5yaGXjnhVA/mPkNsLGCJJ+pN35Uy3k1aKEfKfjTosLsXHCaB9Vz/Obrx9OfXqgC0/HiAeVIB",
-	"z0W/1NAvdVdV3cFc/Yl+qTXlbAgheEP/HB+8fn3YeHXQOqk1Dg8Pj/b3dnaO/JPjWu1k93W9ta9eOG+d",
-	"mRcO4cfXP7Ud/cBp8sC+X/PTD5XwgPwd+fFJ8oPkdrPuSGUlSRqSuugEaemU0CBdhhnQ9317HeoT9Xat",
-	"juKwPxDDrJdWt17MtDSIsJRwVBdm0r1RT6vJVEkM+JGrPzjcM4s/RskN+uPtO/W7JGrqPUV54Kd+sn/g",
-	"Hx00DvZPTk4a9SOkkUOXiAD8OD56hYYsIBYm7CzChFYBIniY8Oui0/X9Wq1ebzR2dnZ39/b29w8ODg9b",
-	"rVevjo5evz4+Pjl5pNPdgdNtJT+1nVrtuHGy2zraqx/v+nUkt7TktFvmtIdhEETERUQeoXFRA2KreTnB",
-	"EQlgMQf7jePX/mF993Wj4dcO92qN4529k5NXuweNxnHLf4VS1RoWmoH+HErt5DfvZ39Q4RYQ2KJrddfg",
-	"l4v8OcT9DwupXvPRcWt/59A3a97fLVzzctzaP6gd1F6dvK7X93cPd3ePd/frR62Tg6PXr16/3j052Mvh",
-	"mqo/aSFZQzJfTbR8hWiNJPTJ8CLYomLx6hz0nuGwTkyzFtWcm/XQSRXp0WuKIgFQ2rT02OeH1jSSQb0x",
-	"TcBBb5HE+9LUnrm26h9va+nxh/9wRq8t3UptChttSUmcVXSt9KBrzXZggbpLfqqxZxR2O1gMChlLfVMu",
-	"05LT0fWYshGhcqprUxYEUz4hMUAVeF6bTvAUlHkwtWN9ngEjyggiB/hRfhmRVEBK5EnFofEN4UohUqC6",
-	"zqpQ14jjKW/TRJTC2uRSRTv+oQQC7UVhV1zDy7t+Ax6YsFiCigKqybE16E8DMhwxucOphP8xMG7g6cpk",
-	"rkJTrQbzenkUXVuver+Q6bWrfOoSFvUdNGDjWJ91j8VtKqE1DOlYGFdIXrhx0WTAeAJSrMuIGlOwkSJ5",
-	"SLtyO8qUH4W60BUYUbo4itoU7gFUDreimNSoyi9gLV1478gowlOoMxuPybVa8QBsVoiDlwiRXo90JSeH",
-	"yl8Ghh0WTJHciUg+GmHAH3mmO/V6FaneByreQJ6+hI+LOMu0bZCSqLaC4zY1Upbdx8GugaxO7UJxBXli",
-	"iSCl7kIUIaVkKJ53Q6b6ELBuEH790/El2tZsZbsX3olxLJEqCiHYj8UEnm9TLdmZJ8GjcI1GY7mfKNLs",
-	"dqgiJQxjUkv5GCpCqKVfw8Myj2ivX+4RT32snvxzdJOMpP7MjiS/H5C79eQc+RIm3AycY7HZZ/Tgq7HY",
-	"xPNg+LL68eCfffnPgflT/mDfr2mAgJsCpQx98Yt+8uIIU2T9FDP2UZh5SDF39dXly+8q3XEcIY9DPFNz",
-	"e7tW36/6Vb9aax74B35GqkdegPoxpuKjVIBe6mO0tQEvSM//ZfZcre/UCb8sPHf0PyQF2hd8u/p928EQ",
-	"8fsRZm87zbbTblc+/LvtXH3fbm+1ner32+12bfvFlgYj7ORn1HYyCkwTvSI4JjH67rLtyO9fHDEKF/9y",
-	"OiJNuwPAtmQvL+RSX9y3k4RTmDkv5rUdt60NRfA9pAvDh5CTCp/Z+OrMXpSAWMFh+7a2DTrf9irHvz0K",
-	"6bZNOnmbJsaSpnMe0t9AEVRjo9b5qeXuajo1Ob9Uc4GbjUKn6TSqfrWhDEYDME9Y6wJd01OhcPKrflE3",
-	"l1YU6Wi54v5uLmJRQLhQ1LjqwORKOTyV+vqvIRctOdHxrTErGNM2d5ofiu2Q6SPbOmTIXfrgkQq7mV2B",
-	"b2PEKFf2mLrvK9ssIEeugQRghvyM3OHhKFJvqO1CzJoKOOPj4RDHU6fpJJtIwki0PfXDVS76x/Frhz7e",
-	"7freflAn3n63gb1DvLvvNXq1Xr3X6O4EuxCsdefFaTiCMqk3751IxW85NbBM3Hm3LMIilFjwwdlWc7rO",
-	"tj3jFVjIwIC7tA2QPA+ItAIjR1k4lcl9mrnOjgJi0aAJsLdf4UANKp+vLX/+PcX6QpNAvdRY/tIJizth",
-	"EBCq3thd/sYbIgYsOGPChBDOXGd3lf3o8P3oAorCJXbw3VWWqSNN3lN8i8NISpYZCyZgvrFdfrBthlcS",
-	"gVOEk9dHGw+JwT2B+1D/D45RnXue2iy8zio3JS3pmziLXITRYEyDGLx5SOrgPyIuxV8cIUajqR33pIQP",
-	"VczRGLzQmJM2TaQ2uCRV1AJNTUteSuEAQ/n7d782pTICAWZaKuxM4WEYR8speULKoV/ndRVIY5bYnIQ0",
-	"ONIm0hyZeXATy1C+Z1xeKhQ622M+uXqrloa8r7l7O8Xm+OKSgat3FFXUTL6eibkr2oMOKEtt9FJatrfz",
-	"2cL3ZgXxe0s7fKZbr/mN2t7h4c5eycZN287ynT9aWN+sIK7v4XwKroMHyWVZLvVqitRhKT9HIbsq4ypr",
-	"sJGkJXABF0k6+brQvcVVpTZjQ01splKyY9s0kN+5RAZvTG8om9Ds1s8Y4uPuAGXCJBPXrAmv+WhYbupZ",
-	"/ZC68mF4lR3VIXaN0IB1x0NCpXIHAyu/kHLhm3uUwTTl91Y3COi6dlYqD6OW6izPX1nIQeI1dHzf2+n0",
-	"Duu9xu7+fqexE+A93OiSw/ph4BOf7Ow39jzf7/l7+xj7HXzo1zv7nl9LMdJy5ZVLHyqmF8q1F4gfiY9u",
-	"dVTJueBLEGYhFJ6linWlCsvLmJMqJJ/UYkBnmtJPS7ZQXFRSiRHjBXLEG23LAqatjXXaGAgm4aT7k3KZ",
-	"xESMY6oipLIsW/nroBvNuqqBZab6hUw1RQUMesWC6QbE1NNZx2UHYZ7fNv1zAItBeFjnFdXGwhsyKgZe",
-	"rVFMwOBbm4KZ/hpOo1ZrZAIiJVVYbpMATNEvFdNOq6ruAIvUtEnuVPZOspRVp+7pHx0EoLHMg0CQuakt",
-	"hqUTlLTtDVBsgPkmK0g2n22n8CElcRmhRo9viQ6zq9nqVC4543J+mEYEuyjAAmsfvFladU4emc2JCbUH",
-	"YrYN9fT6igmz1pFhnTp6fTWNNlPnxan79T3Pr3l+7dL3m/D/fznZDkjO6Vndb9SUAcRxM3iugnT4DQnO",
-	"sYSisoR9Dz8HBwc7m1yDMkzQQqlBgeM/PLksD1Yl5U79mJJ7zVMHqe1GMfikA4YDUxmGb4f6Bsugk+tS",
-	"4Vsmnto8N06CobftmgnbVtGE9SS6RdhbTaL9ALMKjO1lM+i3UpotkjfkdFFIbxSyglvCNCfLFVnQLguV",
-	"RDVJVpRlKGrjBQzFwuTvzJWqdlgw/ZuBoVoJN6aq4mg7qccO8GhEKAmMs7B8NXI4uZZyE9hqy5JcvBgq",
-	"lwvn7xOxMSjknJl6e8Ul9cY86RKaCACFC0nH2mQ1HAYoSNYw7iADhLSuX3YFeoBN5tYxSYXzn4/n57eD",
-	"c0yxnRyWpiNusiAVUFW4HhXQDsIZJCX0lmBoOtT6C5k9SItbKAe1tGtfXjfozwARrj0WDzdW69R8MCK2",
-	"xrOVuG3NfbQeBwHNiRpnNP4vVZP7iylpOxui3UIZ2Ijf+qECXKNMfFQ2FxsLdjJYEBPVQFSNBe51CNGX",
-	"0nRI0ZSN49Sw+HWjRA5g1Qcp0Dv+4YaHulC7yBgJIerXUi1e8IJDDsZqWlJCSiy1IZNcYehIgdk1S0tU",
-	"knGOlBwWIBHEokSSFU+/fmSxM811uNJ56ywTJGqdTJLVogI9DOFJHRcmehKUVBqQQGFfbQVaon3Fl4z9",
-	"imPts6rtrkK4+Hg0YrEgwRsShPhSwlK+XK+vYPrJGCze8y/YaqTCqXNmIxNbDadTYCwqcERpbw3Q3UJD",
-	"UovrwJXci9eunc6S3F1q5TxNdIKJRCGVKYdpUEVGTbAyf7MSzwUsyfiJHmgyAlbgdaae7r650Agk51Sz",
-	"r2M6yr4FpMojw5GqQ5dhXcalkZAzy5CbKq3ObD2N0Mw9f59VkjbLlojgqDNdxY7hPwa40+2/pcTg5Tfm",
-	"7Sg98RYS5E5l9zGG+IDFYmPhGN5STg/ouY8FigjmAtVQd4CldEfijL9j2yBbAXdLPWXPsvLX7ND4LKz0",
-	"K/WiSC7E4kSAWeRUKeKT90qpnpVHbljGWjC2pEZjpJs8qyKS/KbIz/JTYgh6DDKskrHyMnaa6SAGYRzM",
-	"kePUkrw8Fq6RrTerfEXncKezLf2do5/tV9Y2PoPxtu7X0iHm2+I7R57+Mt+R3jn/tXWm7NaZ1vAOQOD/",
-	"g7OtmpiEbLt25/Ln03ev0VHr3esCs/dch3Pn9OziEmYqs4j7fsN38k3IncP92q4FoEyjbef83dufYMyH",
-	"mtE/he3b7o/s/P5rsqm8GxvS09dGtwJHd4lB3XW2rb0/qnl9jVA7U8Tok5tcFr9xxsQJWEf+Eo70n4go",
-	"V4fW9Wfr+Cg5wwhKZpR6QCY67Z/iIdTuoQikQyUOQvIbr6LrFEmvTeUaFeEfW93jdTLdeevMbVPltVcu",
-	"e1O7vCDM7r3tYnmg/hRprTCF6TsihQITW6DL4CQ8JKEq8MUsq0bZypBKagEIWe+v4InO1c5Y5IbexKe8",
-	"Dz5lQx4XWyGT7Pj57UvKRNfV5HSR9AWaXFoB/UnUt/nTbsEJP4sKz6JCcqkfKijUv3lBAWGus9Eom8jL",
-	"mvjPF/uJC999LIfxw5yBm5HDtUwc2lm9bmDndjJtgaXjiw7t/Cs6BD+BdPrspfrreKmWuaaUTQabVj8B",
-	"GhJMIQu8+mxAW+5QUhV61nIoGUPZaumLVtxld4BDmua1rZK4uDhy64tMXgQxe0EGY8uAQzlV4clHzmfE",
-	"PSHFyQ/3dh5SSD1OhA3lNCRLbvs5DfLZMPPoeZMG15ckUG5sqFlIn0YqOq+QLKX1Nc9Pz3RNiF7MhuWl",
-	"1KrojJhqYIXhjT9lAywfSEbkfU067uYNJEmYp004krbJuoym1QC5TIfLV5BsJK2E7W6/aTeLxmMocDuF",
-	"Clyy2CvVW8WzukBnFBF1JhHpicLNqxTCDfbup3vX7Y0ffef7q+1cT587dImnRSWK4emnw4NSWCzYBByR",
-	"4kIe9qCcmKcvYwaNoUiVqrDOBYsJt7tDf4YtFfFNq3yyzTjToF0pXFiPL372ai3IQYjsPOTeUhONq/qX",
-	"Pz6w6k8GrMUAWFlySAltiU5sis4++3O+RLEhLWxa4M4RmbQGbKUUWJKD/OthDp6xWJDKAOXDdKibvE7K",
-	"w29nFXCBpzwx5VXRGTM1x/pjwjkJkJQwdEkqVapMUu827WJKmbJ/6RQWyOSEOu/TImfPhUmb2NzRA/N7",
-	"lAlvQO6WZ0oy8TO5gw6o8F5anG3pq69idkNUdZ91Auzghbe9nYP6nnzthkxtO+TCV9+r5yD/1E20nLUm",
-	"XIfq6K0VEx1KJgZzcFocdRVfzk6x4qwxCjqZnTGIupwzNq+cIGTwOqn7pvuYbJgmBLhYlWJQdc28mKKF",
-	"2NU6hyQLvE3SZQpWl7tA6VNgclOSWV4C17iUl8M0NFMpDKwbLOxqTXZVlpNclG/VRLvE7obj4CJpkvI5",
-	"w8Y3MCUX0casjJavYIkmeCpRx1SrVJ038jZla0TL6FuvZ50ayQVBeX7ymcy/61HtX8hUE+7UDPy4TpFi",
-	"4CSlG1X3IFhBYkrWftUXHI2g/SUyPTsTlf8LlaQKTbsXRCwUnuRZSpS7MCj94d4xFXK64zjSneHlSAMS",
-	"yT9Nfyvnb6iD+cCFwoAuejsi9OLiV9RoU0nIPTJmaBSOSA+HkfxIguDld/fnp2e/td7/evnx/btfm15h",
-	"yb5Zm96Q6cvl5SbbFMoUpFUWL5DnyfmQN87VvWwWl0NcWnKx3W5ThNrOd2oDmYKNbWfTcopt+jc0CunH",
-	"pMK+iRrFFM0VS0e+wuKmVYX5j7fv0rLLrlWm2BQ5r7ZpMkFlC93LXUSsiyM9AO6CBPvS933/u/t6E3m1",
-	"RrNWn8nnRnFIRQ95t/rZF/7f//g7TwuPv0Df3f+tNpNQqbUd640Xf/dre3+8QN9VKv7dd/fwdtNv1vZm",
-	"6N/Iv/tOT7q1hf4nUYfQLvI8+UttT57E/+B2ch4h+CYg3CMBQd4vcqYbMm07yKNshIP519t0JqGaQwNP",
-	"ShMelJH1JujF3+8lun2U2D5rt+kL5P2Bzt9fLqxpaQ56lbqWCle8ALWd+3bbKnDZbjtN+a3zXSU9dSl0",
-	"zpUU3ZJPufCsLn6ZvKsqYCZfqzKYybd2Lcx225m1nTnU3bQQpjxiMG8YsvATS4kC/J5QhO1t9BNDtWp9",
-	"z820EWjTEe7e4D5BQ11BOxxCcFmlTdui7ajS5I76ozscJb/G05Fg20H6JaFdFoS0v90JKY6ncx8PyN3c",
-	"Z/J0zIe9oTC/hsz8FrG++ZUSsS2xxP57HEfmT5YshIu4y+it9WdI+/At3O/emHZhs+rytYU6BNR8ibrD",
-	"UfVtXGG8+hMRhN5W2o5NFNvOlovaTiFlbDtycBGTUTSVQw3HXEBb6+o54+KExcOKmueHtpMjVS4ax1H1",
-	"N4iquG87KdWTGHTfduZpX9uZubA5kXwbBvrpXN1hZyaXnKk/W/igqT7szGZbsJNbHOtSM1zE465QsGqL",
-	"FpBSpKCKruUJNvME9lo+Kq+9ADD4LpKPVc/I5DWRdzyuAJyqUs7fqqrPKu2x79f3YARYAW0LoA8GmDDE",
-	"GxzzAY4qQzz6oJZwpf6TrVqLzO+VtiNvM1xNZ65KsDrPpJYtSovZorSaLcqXs93SJ61iOjJnfUYm2kgl",
-	"Uef9pRwpPfbNr7mrWgSo8bEEoATNVmYl1Z/hm+oFkZNniKbakCacbecHAHJVnWT5EDZRVSPkCWsG6W04",
-	"6HqRR4B21desoidQC4Zj1Y+HrCp31IoiGyfgsbCH1EdKAzliAUH/7yXUEtYfnTG9RoOcEetXT7DAUa/S",
-	"dv7Om+jvXK7cHsYFJX0rwdDeUFTPJZOMaCU/3ZZmXtvbCUI9qihQ1sqkqqlUgsWjkLpQ81oh+5a5frBt",
-	"NZnBQ039quc45uR9SEVF7vBCyQGVtgMSgwJLRKgcectFML4mlNV3UJ690nZO5EO1Hc88t7Xlotqei/Z2",
-	"1AFpoWHB1CNMP8DbmG5JMSb9/So7lARGcpPInaYJF7CiSttZKnA6GrPgiJovkeJB1Vdh/5gGIabV1mhE",
-	"aCAXtbdToWGkG7/92wg+CbEK1DW7jMNRRF4fXxyFowGJK1DOJqhAX5MbMv3QPLiqVqtbW1tV3YGnAnO7",
-	"Cgv0tRDjmKIs+P/+B9xm/dAsZUhjLj5cIkynVxWVaHjpIhLHCKKWttClOuuwBx/+v5eIhtEc1ldIHKeY",
-	"reeH0WCqjKggb/UFqGSpyJD5zBYdzuTdq/t50UGLCveqkD9RoApv0Ux5atsOZQFpKlGh7fwIciCjXDe8",
-	"jtFLqdFJIlQlEm0sVov+7//KOe2P+k62HlEkl4cArQjsO9fUdwLunvljq2ndPoTUhtREL9GrsH9KReXa",
-	"v/O/ux+FtBpBkmdVMI3Ltb2tmfpmhINjGlRqO5KynrSdrdn1Fvq3NcJ39yNMqzwKu6Ti1Rou8mrymR/T",
-	"WeWteYlejXs9ElclyFe6KiDDSGHMHqoLZ4de5o6y0na0sC/fA+yn4yjaqnIiWmPBznEgBbkKeLLUeBrt",
-	"1IBVFepbUc0VbSjI/V8IHIuKpANtxzfSlVxZusSqYO9HIxIfYU4qcoJZikUgKREJdjzBoUA9IrqDyvV3",
-	"9wq9ZtnOXK46ryHYwiRXP397IRm0/FCyhCZYh9+/+1Ulc5/jGA955d7SQpuoWBhz09r/8pG8BOZmy//P",
-	"P5LIXmi25bbpTG5T7fAe2YIVmqGXqKL2qvdelWy4srUluUf24QRLZ9a9M5y6BF6bCigFsH1vQKvLmjXR",
-	"PcopctdGk7u31z27loeflT2ahbIHmlln94+Lt2dVteOwN63cJ/d4HVlQkZCMHAhS4JwMaB1U2ENabtCG",
-	"/P/38iWq+ztb0Hl+AkgF9iUJaPvBWVPuHA5CfSzInajoGy6Pi0WkGrF+ZnT5XYaMn0/FABp5axKe/G3Z",
-	"gkbhCIWUC5XYBIIYf/myXm3sVOtIUed+jEeD6cuXu5LO1hPKzrilEZpX2xSou/1idYD/HGJRDSQij0JR",
-	"VbefV3HUZ3EoBkOO9CgJY10wzCgOh6EIbwk3A5m3FV1a69XqkAUkGeD46JXcUsKAGPCeMGa02gepN6vw",
-	"Ldb3FP1Vorlc0YDcrSasgHpDA9JLbU2JjLfVVE092o78X+vpZU2YR81p2BiIjW3HvzeiX/OPmWRazROp",
-	"pTW6tZ0ZyIZ7kmMZQU8KeFqw031JiBKNmAS0lqOS45eiFPrByFJbrjyZytZWNXmnogfR/CT5PM9SPgL8",
-	"KwfyqDphX4qCVXkQW9WxZBwVDeyUWRg8ro4Yh20W8gu5P/nny0oRRS8l4VtuO9N0xv4JsMAv5zT8EgV/",
-	"K1lyNcYhJx97LP6oiIDakqHl6XbG2d08QN0s2YOm5XIPOf2yiXqJgnmf5U0fXtjk/cXVTFkvCieQb7yc",
-	"V+X1DXkKXR4IuE1hwQgpBey6v6NvIsAfXUy5IMPju1BBee6dWRPdp4R8BrccxP7K3KNbOSL+D3yLUxKu",
-	"/7Llb/kRqu27qMuGVRoOO2Me8Kb6xfsP48T7z0Q0a3615qNKj8XgRJEscSuh3vabVflKdSzCqCofegv9",
-	"g9+LMOI/Js//B9/iKiWi+v7dacGnoIX/LMRI6fiLntAWkRUeAeX/fNyJQi4p9+I3dIqVfOVnTIOo4IWQ",
-	"VV9NBVECcu5L2P3P5E619Cv68g0eZT++qyoSVFW0rORLPiLdqup+9guZXoxIFwQwXb25G2HOkYoYUUIT",
-	"Qtvff4+ens6j77d1i0mBRdhFShRPpaP0bzf5DlMtxnB0fNcl4L4zq5Y/tzhOeMavjParI6n6y98qINGj",
-	"H9Cpag9eFexncqfF/1QxkqLrD9Co6welBVVVc7hKbQd5KPOcxVfMz7/zk4LCNO5wPQ1OX0cekipU/iM1",
-	"6o/ZHSm2nuBGlfUqW2qSn1di8PnvjaaVzpBoWwqTpOhxKgU02iWVtvP6+IIEZPv46NX2mdGwsmNo5Sqk",
-	"oajoIY7Pjt798/zy45u3r49dkDozOKgsF2ZsySSt4TSLze14EoqBpXtVFVJKEOjpA3YSUhxV0jtWxVHE",
-	"upI7H2xJfgSHAgiyVYWu+JWtZOKZ6cWmb4ZGy1sWBso8r5DlwxXCcZ8vx8NEpFOEWsKU0NvKlvzlbawt",
-	"kmsJeLlDk49JvEiIXpWSSfpXJf98KnEA1eKEBhWb2FEyeTUOo4DElffvTqtK8dZeArgOOXlkK4f9VcWO",
-	"l1pq77zJZOLJ0/PGcQS+FxIAe8qMJtXhSpYAV1kvMcEtdMYq231ZB7zMt4t64BXssSMhVNlykU3n03Vt",
-	"5YGuFOWXKMfX1PWtGMlE6oxS2FQif9Z5sfWjQUwzprZX54cUTH6iF/IGj+StsUUXdyMvhFsoubh5yWVu",
-	"40Yc3BTXNpcWy/FykRMC/aDOakOkTtwPWRx+X47CHe1Y2Bi98pr+EQtIZUuLils2OZI/qfZ/GkWkj6ML",
-	"gQVJqFfRSPIcmgo06luNptYaZumvmsyxMSi9lv/CHtMitmAAXpIwOArptq67rVIoNo3dLSxkmdQBzxf/",
-	"RoKBxAq5bK7qKjtFIhyS+ejC92VlwT9xN5RVI2f1elV0I+aMesOQ81BK+rm8GfV1rhKLPo0VOq4kE60c",
-	"p5W+UVDsZPqAqFhztiGXZ5mcbCZE9mmbJKwQd2sWmVnh40bbzkWsZk7Tjlk1HZ5VGNij5DE9sNrEImRt",
-	"IYMYWvoPOTIPblp6Qs2HoNmiGjtTYSK5HAU5+AmWPleZ+CtWmfhaQpi/gcrX5cGsmpeotIq5NKClQkem",
-	"o/MTiB6/qzplCNsSKRqoulpRxKuoBVKJqQGCOqTHdP5xx8R96HQgTAMkl4FjEuj+8m26OFVSDp+mGKGS",
-	"DCMMS8AcTUgUVdHvA0JV1lFIeJuqFEAYVcethxxda8ZxrfrO6oxN1fM+zUDEUXhDijKXfitJ1fjEstTn",
-	"yn4qZsZ0quxtAFDDmPPV15S65jSVrua4SlFzmraW5riJNug0nZ2dvePDvb3jo53Dk8bhbj1fmW+VdKh9",
-	"vwbdy8MU+t4NmXqUTFYd4rB2UC8aAiq3QETuuovZPBlsaGo4rjMdvOQp+Hu17NnJc5PPoZAaG2qt9NRq",
-	"q5zaq1e7J/7OwdGr48bx8W5NJaNlltBYuoRG6RIaqyzhsFHzj+t7jdbJzm5tf/dgfgk7S5ewoy3FreOL",
-	"0sXsFC/Gw9DszlrQ/kHtoPbq5HW9vr97uLt7vLtfP2qdHBy9fvX69e7JgYaRyTReEy/jJRpA8XuPliGY",
-	"SXsjknZDTsra+YL+JiRw5WIKBaURYsKBkCQjPVY9hHJyY9f5jrlAY05UQvANmS5abd1abYIm+eUW6Yfd",
-	"qScpR9NhcUBi3XhwZhOSXK0ww5QXraZhr0YtZQmVmXfU1B44QWPZBI0HTrCzbIKdDSawbritGyZyx/o4",
-	"kLv/+drpQwLSGsJ9kIRMWjYnXUYDKTxthnVFhRKKUH5xzYRlBg1HEoqHoPnKNO43S5guVxYlKJ7eELOo",
-	"WaRchy34m4R+VYtIxDiMHt4usjgLeol96OfC+kKPnYq9Us/ER2uUWGigek6Ffk6FXjUV+ketoBodeVlq",
-	"dEnNmq8lW3qxglTAmm7IVPd512UwtZUyDyTF4T7qsjrlOeQhR9Ya1PCYq8COzDzmbj8xpB6HTW7E+77t",
-	"tPa1T/kJWPYXamtU2JM3NiqzVbGt8Tlr/jlr/i+SNa8y5T9LijyYl76GFPmsZ+E5Yf45Yf45YX5Jwry8",
-	"258nYV4l5D1Cxnz+1j/nzxfmz7/95ZES53k2xO45af45af45af45af45af45af45aX4lGWUhpL+oHPol",
-	"4uEj5tD7j5dDP//Mcyb9cyb9cyb9cyZ9YSZ9fjuPpoeWbenJM+uXptY/vta/KLXef9TUevnpc079Xzyn",
-	"Pollfk6rf06rf06rf06rf06r//bT6leWWr62tPq85PglJdkvwugnzbL3v6As++xbpfn1cDsXN9/FXall",
-	"a3sXN0Gw6s8XHMUEdwcuxAKxsUDqSvOSbrx6uq+hC69aamEHXhVSB1fyBTeAKWzBW9bydo3kWgWz5U1u",
-	"9TK+7C6330b3OQ3qBW1rM1fGboutP4HOc4WZoIBbKlgq5IgP2ETHnUPmuST2mAaIQidZyDOYv2lHytoP",
-	"U33exEkFAE/xneUpU2dkolc9c3PverDXB40AwUk3ZLrmIDpF3Q7hzPTi1t+rrKyAQcqHQOQu5CIbXKue",
-	"c5pOD985rkPxUGr6RziKUJdQEUO7pi4bQVBgpsPhGomYmbXrfkRlS9dfr7FyMYhJEJQtXo+3NHmrp38W",
-	"7ZcTIULa5x7reTrC1EsXYu/DpE63ul3Gsb5zaMLGUYAG+Ja4OlNWf8F66BJ2ISm3GdDaLYZhICgd0xvY",
-	"i1y9Y9AJPqmrT6QYLFRCYg0+AHpBjlQcNRsR6nHCJagsRFoKxhKYrMwwLBQoDgEe4VhQ1XJOr8lNcEES",
-	"F7WAVbIIaw+mBzY+qnPRB5XBwBTyK/WwN2elVGGn6SgyymgXvis4CL2iRS1utVk6ZPRdAhXdIHdIOMd9",
-	"8osU2k3n/YdcEPmDfQh2L0IGN1vnYL4hrgGXa37XgJB/Jxu9WkBjFye2DXOJbfpmSdRJqIiEuOrGaKZ+",
-	"yGl+gydWlK1QxrCyGQtdm70/WW6fJhKlGQ4ZJFuEVDbbXTUj9/nCL0OfJznGBbRiTXXl91AM9EAlTMgi",
-	"GqHgmkzkkkeOcHdAvCN5fCyaF5WvKfOglsl1E2FLaL4hI4E6U0mhunKEeU5mb4bQ8VCCwgzmXCUpRsqg",
-	"DGB7ohpg+hYXagGUTDSUCjM7C+X7zNX5znBrMAb8LT1rlWF6y25I2fzHNFDpnYsWkRli43UwkVKzuXX8",
-	"FN6S/EKSjKMUZ3LrsofcbF0Pq022WGc4YwIxSpIewPphvnFpskQFGY65yulKRw9YdzwkYJCGwXmmapkl",
-	"ABfULYOb8Vyz7MupWbYBKi5UAc8Y4uPuwAj/BQhImfjYgwRmGwt2MlgQE0l0qR4LQkkhdVCKgSFFUzaO",
-	"lZHw60eJHMCqnyCtm9FeFHbFV5jUPZegnGrylji7PCH2ba+lXnubvPU5DQQ50qxoaTFhVrYENMAcYUV+",
-	"c/XVMsRYWx4KSbGaPUOL7WTslnbHL57p6757F/rAQWHQEoBtfMu6JTZNXv5yjc2FZQ2VqRdh26aT+mcL",
-	"Dc+FDqDteyP8zJQQFhFBFoiF+q7Ii9NnLKiiU8GVK48jLtgI3PIh7QOUQ4oEodpaUOAZepeVI5fX8FUv",
-	"BJl6vdlCtloHVRJqztCk33bWqi6iPap/4foiFiP6mm6IOu2EvJf4Ygqdny2adeSkTs6sxprF5p8s1exR",
-	"fJAe2AAWOCBXsZsqw4dVwO9TGkUu1KwomehBdhEIVNCH7c5bSWJyS3C03Ei6uXFjsUljLQfst0xWviKn",
-	"7U9ELKMQaxb8TUwJV8v47bYyV2xQVDidY5EzmZLJmg5lJF9jUQB2BAgW4ohBqU50zW5JHOHRheLl1wXM",
-	"vNz48nmczwq8y53PsHCtXKzqbbXf0ZDxBGNexPIl6d+oas0gpYaxmKIATzMWnyxgnWZ997Du+7U1/H7p",
-	"YubJ089sguSiQHiTR6sxIjndp6gZOn8AtrcvxcuVWdYXYuP/ItnZZ7Tdpyf5bL+fh9JkwLgd0kPJ5PHt",
-	"+Q+zVy8mXS1Ex8OOqucuGEMR2JU2NVZn6VxissYCDRkXSJE9P2MYyZHGQgPJEN+Fw2dz9XOLjS/YhvoN",
-	"NNhYqGr/JFXlxI6Ksxx+mSFK89DFocjmoeIg5OKY43Mz8FcQdGz2t0LU8Sjd1pOEHWuwLY87Ngt5Djz+",
-	"BDUnNazLI48ttEjKTpqPyoOOW0EA7V0IxVRUEXhMQlXWH7GxQH2iqz0r14KUgwN5B6X0Z41UFop8nvgX",
-	"v4KGeGdkYtYrpT3IGuReN2aczysxfCCpPVeddaToBGmZ2hcBf2djaYf47jykv8KgTnPPdYYhtT44SHSM",
-	"n8KegKYuHPBBflramA9esSYR8VTRrmZjZkUBrxGFnQBgnaDT9KXiqFP19QsO6wXlQcUHarcO+KtwTMBv",
-	"LBgIhRyN+RhHTxGKWgAVy2UYikGK72ZtkqF12ZDEcB8yQcNRiPkRHuFOGMGt1TpkJ8Y0UEc2c53ueSTF",
-	"Uv2dPNzzmPXCiLzBNMCCxemLK6iuPXlNWrQL7Zy0ghph2h/jvlIsCZWq0BKM2ynCOLinhIq3cdgHWVup",
-	"n+csCrsSPBOCb4BFra/7NuAoRRySWxwZQmt2LcIh+RejcjXvL49AIk8w2XVUNYiFMLklMQeMq81zwHSh",
-	"GfXYdbbTgdfnj0uw/ekbGKgy3WY1c5T9CL5OQ6jSW2guXkHBfoBHMdG+zxx4XiNNv5Nr1IGqOA4KOA6g",
-	"molSslY2vxxrmDn6v/ZiSvT1luX9X3VBqZNnwyVBk4eyg7tctoo+EQ89oodZDcp50lP03wSmUdZ9U3PA",
-	"596bX7xh4DlW6jPESj2yELtGBJQtfawaB5WRWJ6joYovdcvwb32Pg7AruAln+naCnxKFd0n0U8IIC5Te",
-	"YjvT9n3CCWelNqdWJi9ORX2USU0/2fz4cexASeTHwmuv3VHr62yrirDP8QxfnS1IBTQsvBbrGmPOU8Hx",
-	"Sr6rO+uVqxsFmj0ekkA3Dr7Oa4HXqEOkds2R0gZhjPPTM+0P7LG4TZN3YLgei/tMCEIRFuAHhluaxCQW",
-	"9BN+n9NsHtASWGv2ZbnVtzgO5QmqzcutDBgXJFBm0yRNcoBvM6Yby2DgdHD3ph9LtPXCIe5DhU+lR5sb",
-	"mxi0MsklUMsZQG2NLF8Ai4GHtclAJeYFYUwgxq0sXAFTxJQZwO7Lmrc9QDEl3tze7mB6U9WA+hEp1PB4",
-	"3EXfK0qsDAueGtKjzBtog2Q2Pwar3td5y1bOLGEm9exZHdvmpVX7fO7hLVGd84qtZrtyBBEOifcno2Rx",
-	"6oR8DMnHMkOldow3jNHtyxjT/46VaQjGjqdeJOfy/iQxK+mpKu8M9P8pWKE/W5vKq5tZRuvTu8qQsig8",
-	"RUDIBqcyZ1lT7v8vzrBWq5db1i7SrskLzWoMSiJsEEwyb1BTULLwsMVDvP163MFhxqy2u55Zrb4ojvJp",
-	"LWkIcxSqAAoGARSZOIyFZpSyEb4we8oa5BkcNF3IYIkIviUgmo4i3CWqFbQyHm5sa8neAK1Hqba5PRYP",
-	"M9pa9tltv1hjG2Eh5aKvzQqzmFTnA2P4MEew1wK6uZR2SExEMBeolgF4cnmL42BC+hwH8xwH863ZxxaL",
-	"20piTERubcO3BO4NrVdm1lUtV4lU8k1ZrVYX2otUhTXAbUtHq4I8I1F9Y2B/iAqyBtiNlLgqyBOp8tk2",
-	"u4Ft1phmJyyOgq/Q5ArKYWpbshzJq1hfuVqKKV/Dt++VCFVuglXZ22hAolFA+A0KwsDka+M4GLAoILEL",
-	"dVbH/QE6ikkQih8KrbMaDO8SKeyB2mxuLwVpei3wqEjtLO2RHxOey3gwPfBXKb2bLUPXhd2OojEvTuxL",
-	"v5f6Euv3C9S8w1TNo0zInUENIxIjVeEXrEjqkKQq+y5dzIaJDwpqukZezT+02x4ctX799ePR8dnlu2Nb",
-	"7XRu684aFo/cQZeaPOApu291NrS/MG4BAvtxHCiiFQpwqQSSevZYXBzXrwIXclH95tDnYvrVF7Pn5OQv",
-	"NIsQsnXKTe45rLJo4kX2m0IT/FIsfcG1zilRLS0cl7uWwJZHGNyn2galb/CiRJohvjO2q4ayZiXGLTdR",
-	"4JvOvz+0vH9h70/fO7z6/jtnLtlG8ljT5ETPOtMlPeXhlG30PKS/4XGUtBGE+6XT0yBX0VQyciWUdQYW",
-	"iyFHMaSSHQVjaPbnuM44lpNvQ1WAUKOGtmFeJQcytwgIfuUmMDGMFfEeR6pmkoZjwtlmbn6Ac1WCgb+w",
-	"SzC4sMCkToUJUzfV4nQw/Pxgkmoka0Ex6ZGY0C7hqDNFk0HYHaR1o1AvVI8N7ZFV6KhbzE4pwnZVdmVs",
-	"7+Ioymz19KxsAMONecKOU2ZsDzGH80XjMRhkMsDCRZMBoSk3z27UGrc1DkJT+xBEWs/cZ6WKnOiSRXde",
-	"L7wT45h4Ore3qbs5wXejmPTCO2XTTWUU1aJ/TMkdibuhDpcA/dr5XRU70jZEVeSSuoizIYFmASTiRJlv",
-	"hljVHNDSkvIAQR3NIRuqJPHZ/x8AAP//",
+	"7L2Lc9s28jj+r+DL603klpQpyU91Mp+f4titr43jiZ22d5EvhkRI4pkCdARkWfXpf/8NFgAJUqRetvOq",
+	"fTepLZHAYrFY7HvvnS4bjhglVHCnee+QOzwcRQR+fxWx7s3b3s5BfU/+ycfDIY6nTtM5Pz1D8lMUUtRj",
+	"8RAL5Duuc4ujMZFPqs+cpnN68daT39yQ6WngNJ0/RzcexzTosDvHdUYhhSmcpnP8+vXuyd5e7fWJ36qf",
+	"tHad2cw18+/7NX9+fvnp481fP9k/8I8OGgf7JycnjfqRPf9h7aA+P7/89PHmPzjePdo7eFV/deIf1PZ2",
+	"Xqn5Y3ZDzCP2/GdMIIwkFB35JRrTgMRIDEKObsj0YZD4uR+A5AjHwQXBcXeQBeTVFJ23zuwJb0Iqhx9h",
+	"mn7qHMKPGbG2A2P+QqZvey3KxIDEb0ckxiJkNDv85YDIBaEJ5mjMSYAEQ7ckDntTtXx74i4L5FQxGUV4",
+	"+hFGdVyHCyzG3Gnu1OuuI0IRERg25CgMyHDEBKHdaXaOSSgGCCu4EDOAVR3XETHuEsCe73s7nd5hvdfY",
+	"3d/vNHYCvIcbXXJYPwx84pOd/cae5/s9f28fY7+DD/16Z9/za3KM6UiCgDtsLJqdCNMbZ+Y6dx7uCRI7",
+	"zQ/JCXSajgWid0OmHiUTx3VYiitHIeM8pM7sSo4Sk/+OCRcSHwOCAxLDOT61xvmFSMSyOCCxJ/cCtuLO",
+	"u2URFqGc9YOzbdZ5pXbpPb2hbELPY9aJyDBPiYiPuwP0J6MECPKGTH9ElCERT1HIkcA3hBZs01iN+VGR",
+	"a8kukZjIMShDY447kaIF1lOEHgZPvSWlODkjE3kgsphooS6ONfWICUMx6ZGY0C7hmeWPuWBDEgPIp2d1",
+	"v1FTZ8JxHXI3CmGoRq1Wl4cS09zZOTg42JFfxKwf46Fetvrx4J99+c+B+VP+YDW2BY2kMX1Kx7F9Sg+S",
+	"M19zZm7yELkLA+up4z88CbUmnivX4ZLmaFd+p8lJ4icKCRV5DF0OYhIEqKu+zFAFlQiWjErAM47rUDyU",
+	"Yx7hKEJdQkVMNls677IRLFtyOd6MCQ4Ux+PNSRwK4lxpmM/V2Fmg39JIMhsAxgJYA/dT2BOw71wtnImf",
+	"yd08rx6QOxyQbjjE0aNeU3/ArO+YKOCdLYoGbBxLlhmzKELsFhhiMrn8O8KjC9JlNOBOs7Hn+3K0CzVv",
+	"ITIkP9ZwveBoiEOK9IbYI+Nul3EM24rj4DxmvTAibzANsGBymB6OOJm5TjcmWJCgJTFQ9+t7nl/z/Nql",
+	"7zfh//9y4JEgFKNoDHwMRyHmR3iEO2EUiqnTFPFYDjRgXBA4jp0Y0yCkfad5P3OdXoyHpCWJXjDJCT9c",
+	"uU6EaX+M+4ogCHWu5DmLCRVv47AfygMnD/8Q352H9FdC+2LgNGt11xmG1PpkJyHPi2SbKBETFt+EVESw",
+	"9nOA2ix2FNJzFoVd4L693qanWMQhucVRK4rYRC5ZYkCyzCH5F6MSnhYP8fbrcQeHwB2nv4bDUDjNhuuM",
+	"R8EydN+SmAMh1eYZYLpbrrOdjiX54XvamZdRWigmmLMM89efNEGeGLBISi1hQKgIeyEJEBZIDAiSm9gd",
+	"AGnrqwcurezg8ioQAyxQwIi8IgQidyEXKx8vyjosmC4VAiV1FVyk4h2IGYroAsK7cTjSV/K13JJrNBkQ",
+	"qi8qDqvqhTEXCFM+IXAoMUUEx1FIYqRvbX13wBkbEpS7tavAygZkCCeL0PFQboucTNKwvsO4iCX1A9wj",
+	"LMlfaNAlxk8LwJVHWh7TF+ZGTcWPZUSpry04NCMsBinP7qrJJMH+dxzGKaGmCxjiO3OY9nbgeCWnTYIu",
+	"BInluP/+0PL+hb0/fe+w+tG7+v47Z26tklIj3CFROrGUWOGOKV0xfFuwZnX7WMy3aHVm6M+wPjO1XOE4",
+	"5iwuIEBK7sTHLnx7rcQlgka4T1CH9FhMqmZV/x2TeGotS433CRahJpq5tmCqj3h2Ka1U4pNUGkUkfsFR",
+	"d8DCLnHRDRkJqX6h+g5cdRz1YjZEoeD6sI05cRGmATwkBdRhSMeCwJ9KfQL5OewmEj7gRR34FDF58fmh",
+	"GGouR1F+ypnraEaeR9HPbIKGmE5dtOujMY0I56gf3hJats0RjGOvIeGTIRUNKXgO8V04lPyl7vuwJvVX",
+	"LQE5pIL0SZyFWQ08c53z9GIrOnv63tuA4eBShpPepZ/+TKZzS64bEz5ilGsDCg4S7V2KuFokxqNRpIlu",
+	"e6S0qh/+w5UAZ9tf4Fb1KBPeIC9VtlAvJFGABljdLpOY0T7YIgqUrZDe4igMPhrt0HVIHCuJSG6QwCGs",
+	"Q1+EMCa2RpSbBLM5TWc7uS71PuhbNB7DDhokgl5glDpJRJZSl1x3nZjgGwW+kf8/m0onlwGYNvuQFeD/",
+	"cfH2bGPEyjXL8ZUuKxC8A0PamC1GKIDzpWLTsjbEePJKAt507tsJJbWd5kK0z+zD+V1Mek7T+dt2ao/c",
+	"Vt9y+dGQ0Y/GAgHizTxjWYiJmStP4znukw0PI7A3708Ss/xJhLuV9eTeDiR32JROYAY0HMslECkMRwRz",
+	"gWo2lRjuneHsmlYMo/4KyEVBbrAqZ1tsh/r0lPIuBXYTzi3ZyZhifkPmzETACiZg3KJSKOmQiNE+fzh7",
+	"MZRDhiMxXc5acBCEciE4gpP7dTGZ2ZfEWMA6rlG3EblItcWLGJ8zmMnPQD0roA758Ue9Y/bWHWa3Tit3",
+	"6vtUW8ZRxCagoH7CDQShTa93JbuH7/u7n5QzZLEFSAIDtFQWEsP7j4jFWiWJlQimnoDPQwGuhO4A0z4J",
+	"0JBgOhmEEXERi9s0tQTklP4Cj4QaWCBCAxJU2xRIjdFeFHbX4UuPhZ7TBQtDm69Lr0qu5JKxX3G88Q0N",
+	"TFcw5kVmEMtyOWFoSPq4MxWkiNUKxj6q16yjVGtkj5IR4gRjCB7+hEdHzn0R/klAKZM/n/BQmHXDmuVe",
+	"Y6rMVCS+BfMVDjjs4wmLO2EQELrhDoKp3huGnCsbboYXCnZDKJAVGytDYXIg5YmVrxZsbC8ByeaRuY1V",
+	"Q39e3ojHYsDi8E/j2qPMU2v6hBudw8MA3xK10RIQMJvAgU7w7iqGx7U9zYgyYN40ej4YYDC/4fL9Np0M",
+	"sDAm0cmARYaKXnDN4bI2ofdcCVAbEFPee8p6nvbqesx2NxehzYyzXeykfmy8r+aL1sQCJ+2USj0bRxeA",
+	"vGMpFm565mAEr4fHkZjzIIV6GqS+LhJR1QPW6drNC4+aTQxxQBBGw5ALfPMpWadeWgrrJzpRLYU1Y79U",
+	"aIDde0PEgAVnTCR+nI22bgjDeGCpyV1371pHxwXbpd74SJn4iPXUNlvczcVISHktZQdy25TPRQ3zCbdQ",
+	"I+dSPem4eiHWSlPd4FMyTEAQOJ64qw6rOqoKPLg+LPcR7HaxUVS/oNArzMgDDEOUWzTn3D7KCX3CxjR4",
+	"iC6iwzOKYz1K9BFJVD2Y2CapneKADhgIzCVwh0jyCimasjGIE93BU9NWcgOAH7hPxJFalHJs6j/6RJyH",
+	"9CJRseBP5SbVUTeuM1a+T/VHFHIYqDUOQnF8CzF1Vw/RgXr6Z1mUjrp/l2xbQdTFt7BxZlkxuWU3JP2T",
+	"CbmT6s/STUi8hI52CC9BtCVEjIoiJM4UPoTtYwS8fO14XyCpZtGxGH/6qcWUWhBT8k2Q6nmyLsVmzN9l",
+	"1LlqhMiqXEJKIGGXmKm8ZcTcQvqNRKlnvUQa/VY36UIt2dh/rx6R+PP4X3gIcqj/q+HZnAE6HnZI7DSd",
+	"i3eHyc8nMwmelSFunsGDYK8X9Z7iWxxGuBNtassKsMAdzInXh7CufBCe+VpuLjxRFGGbwmArZ4155UyS",
+	"WRdTubSAgT4/YfGNCccasiGhoorOIyJnFPEU4T4O6WfQ4MyyP6WIr7VXjR/YakCRgaWKLuNpSPsKKWhA",
+	"opEyhr2nhldsrOB1CI5J7EFg8LwjSVlrQGMYYI7MU4WkkEJi84paSgst7ZZWU+qxJesgBKy0n026MMta",
+	"4r9XmBriqMfiYR5XKl9CrcnEj6t9/dawlSJgNXwVmVrPWGZd3xqKqOSXn+7+sNcPNwhGySa55tDKz5X+",
+	"EiBGSc5u8Pvvv3utsRgQKiTXIMUmhFdqou4ARxGhfYIq706O0N7+ru+ixtb6doT3lI9HIxYLErwhQYiV",
+	"8WUzm4J6xSO0y4KQ9j2Iis7zM+0F8o71U4WEl8D0cSiB+giQ2z6b3QKfTRJTYcEr4XS1H0qO/ilJ0trb",
+	"uUU3nf6f4Wipwq9fk5N5gtzNmW6VkG5Gv5yOyLeLzqx1UGJjexRhsMh8rpABO95rHk0slt8liEonV2ZC",
+	"yJ9IM2jSQI3zWIrRIiQmsSA/9e9SGFDvv+BJkAKSagYH5U0LrS7qjIV26EgRpzuOCZLQVFViQjLLvdPB",
+	"9KYslFPRMVKPuAgjJa3DIFY4pe8dXt3X3Jo/mw+ltCMpVeJIVc+YmLWWzG4eqqrIVRPSWfcXRXi223f1",
+	"mtdu3+0fFwV4FkBlh15LRiymS+AyDz0aXpJZZ67TC+9IcHo7D8DvoRig8PYNCwiCh5qwxae/uai2h8D9",
+	"jUBMvSuApuWdYK93dd+orwaRgWLmOmrKAnhAB1UgKApUkkCXDYkK2G6iUCAuMA24jlBXagfhHMtbbBST",
+	"EYQKuJn45i19inA/JiRAFYAFrjmTG5G86Gh8zSdKFKxJL2TmOhqCX8j0NODzKzsNuHHt3JCpNt1zgiMD",
+	"OneVmjiOY0IFBKBDiAREZgsy5AUxyaVRyD+stCFZkFUi06ma6gCOg/4jDeXGcYynKww1s8WHD3YOhD6u",
+	"1qnIoy6hjhT/rPMf0hUwb595+kPJHKvv8OSNelvCr3iZlYz2cGYoBVBwUUuuqEhSm2+q6HftnY5ITyA2",
+	"BrqccoS5pFEVDpDljsUZbgWHwPbgcnWDUjwkaRjRSI1SRVJZyQfyawR1GIsIZFbPs6ciQOSurYvwcRCK",
+	"I4jx2QTdWMelTzAHx38RznRY4tx5EhxQUi0Kt6dkUoRWuVtyY35EuMPlIYO0K/hIuSyB+2A6RUOd+TI3",
+	"MiuCxYw8wfNDT7A1dsGQuZOiVjtH+QbV4CXaBNMDPBoRSoIqOiO3RCe0zCMbi0JyBKpKEj8CLIgnQkhx",
+	"nUNQtyxzjKHJINT+wELUdgdSCCtOwJJfSWymISPN5CxAakgSVpbki5TNQfuEl2yhFbDmos5UEWcVvQVJ",
+	"KMlBfKGsOTCbpMCEr8PjHOGIUfIjohrPnHRjkuXiiwRG+0TNcnx3oYzzamoQDI8ULz9JnJ7HcszG/YEZ",
+	"wo7WzQ+SeXEej1MX6SwTHebDcVi84WHJsS55fIi7888fsVsSc2WjIfJwAB+BcC9qUtjghFMVeSQJybUz",
+	"rItP+VhIiaM4fwpn8sCQFjZYjCaDKeJsSMD8C8QUk96Yk+LljMrznk6p3gdz0xS9H5MhE6QVBAVJfScx",
+	"G6qg8cJX0xz8IvSPItwlidVaIQxS5WoZLhBSsbdjp38d+v5+7fCwvruzv+MfHtaW5YLxseJt5azCxISx",
+	"eBFRJ2rjfXkw9guO4LHiAbSpYgHbdJVhH3N0PQpplRNxXTiUznR+VXirsxVPRu5KgHoKijlaW6ffciXL",
+	"Vmej9NIwaSxr3BlpmgocqoJrOWFm8zhPX1md46mLrYDhWempBXSumb58CCBOrl+myDfCXKyAYQCzCH+m",
+	"cMdaqIMbDklMnLfOpGwxhMwOJd+fn54ZccOcz3kZ8XQ9zmhJc0VvKqG2OS88lo2l7rmioX6G2gmA6nQ8",
+	"9XjxaGnRhiKxwghIQ6xsCSuKGFZVlIVr1c9VFw3yzpQ6KablkPMxXPlsQtMiLSX34m3YJecRpkeFuu0R",
+	"VKf4oYnUg5LP0sSKMjcaGeIwktydcF6+TEwRVs+UDNJhnJ/hoqtMfmqOSalMZorM5F/+5z/fvCm+0ykX",
+	"oRjLx5ZgwXqyHAvq5JzjAknjBPIHeHgHN7486KjHxjEKwr686bVMdt46K7BcfH91X6u7tcNZYbLukHXC",
+	"iJxpV3IZ6tU8i672JQgwt1vp4kcrZUaXCAdpAZ/8uwnFcynjZgU+jnqhlp8MTazEw9NTVMDCy8UNyR/N",
+	"t5bVa15gSdKlFgGhQ+9mmeIli9gOEI0W+FdnP+NRP8YBSVO4CkxqOiPoWj973UQ+GhEoNuOiGgq016Y8",
+	"l96Wnvwi6SkpvjIvEY+pMHoMf1yRbYKjiIiVLgb16PK7Nyn+YSflJ3lqWVxn6DpFgX3N2HtfdqFvbq8Q",
+	"TON1oWln3Ts4Z4YuNOoVVxbIFzNJAXjoTb6KoXE1mBIQNry5Hwk76cyPcfkvQM+/2+073/fa7bvaSbt9",
+	"t3+yKmgZHvogYcKCrjaPMomvZTDlpt9QHrG3brcUTXV/JTRlANhAtrGB2X/glllzryAkWVNVlBenPqv4",
+	"H2re4dX/ah98r361tfV/SyZUUzxYwHqcw5SHYQOZySbR3Xk/1xIAMrNtLHA9/JjY835uqSv13dT2Fvhr",
+	"LBg3Ec2KaHkZ8SaTbCTJfXZhy15KFpxNJaLHuVyTqef9NlrQ+TXk6zoL5GvrWXu65o2VSBYMKnM6wlr2",
+	"mLSy8FpWmcz9nV2dKl1atDj5jVQlMy8nHmPwrY3GnSjsXurYN1UjNalSGMOR6SqPpw5OdlVlSsd1BpgP",
+	"AnFkJGBdOtVwBc3eFnqhAfLVVUX0mkBwbBPhKCoLTHYfr/JVSeErK7SoyGJbLmetAMnH6lJI1OTyE04o",
+	"D0V4S3Rx0BwdAnYNsIXkuEnUTQuNcCyoKk4XEyAVHOmMQJOsnnqNcg66pFrqQpOqHRO00Gu0yKq4wFmU",
+	"ljSxcxBhVYiPCL7hn9AcmKn6upD5JE+mqKGFAmRLudt7LEYjwkZRmZs5U8N10dRn6aPp3Kud2sSmrQoR",
+	"at+Btm/ZSfHFphNdz7jQvWH5IoZ4igKW4eMljpISpm3FeCSUo9GbQGFTQPl5epC/QoGx5hWWvrPaJZbs",
+	"4BfmrQC4pEx0AezjcRiTcmUohoRCjvhAqsOqtAPtykWgmIxgW6Hqpg7W0tzs87IweClFRlG+BvBZ9Ash",
+	"I2A/JCpwCRfdFc8M8plBfnoGmd+gDYyYWh8uimzTXnb0FuLPEvX0heGQqsYL1QpV9lgT2o2nMNG7ZNFl",
+	"kW3diOA4CXxEOCZJqIRkNlP4ZI2otpTCqwVgbBicqUdKwKyit9QqtKhq8qmVMJpbxRPEbFprXBy3War6",
+	"l4+wfuBfSogPiLZcQImbx1jOlf0vJUKpuMKx7khGNqYB6kwRvL52WKWF2vz8GyBXmQ4egFhJyKrNAcQb",
+	"gGz0qEi2OieUALeQ7v+WEr77d1TZWqqyqcVUk2nnsih+w3GIO1EajKfsLiG9cdFwLEjgohEekdhVUXou",
+	"ikJKXIS7XchvUP/14HGomgkBP125/ZUui6BcOObob3G/46K/xXG/3+m4KO53KhBYPuBRZctFkO0JdV0C",
+	"HN94VviZyZ2Qn2+5KMZBOOa62HjCcOdYyBDf2Sht1IsoaQGK8h0t8idBNbHQ7E4eBDLskCBBH4QrYdSJ",
+	"2YSTGEH7E4hfGjYRZVBzxpW/TMIoUDEvp9DhIxh3wegMMS5CjOz0EYiG6Q5CSpRbRZ40Os/ri5hnfTdr",
+	"KJZD8/9rbm9bbNS7+qHSNJkSu0stkxpnOTxlGGrdX8BRS9+3+obkkf6r+cqmVNcqiajLnQXKVFNFx7Qf",
+	"hXywEo5qe0UXzNV93W3MKl6KKPnJwWxrtVOXLmbOzLxajkDRONk2KsWUqbOVCY55gqkX3MSXPR61LSCy",
+	"ykpUtiKdZda8wb0wLyNvFHOvh0G6Kpx6OYlJJDRQnKlPJJI3EQWtFLZi/5wU3q2HPoIuAWbWURRKSevs",
+	"9PL01dHbhTu1MGNrbZeepapU8/DPXAfz6XBIRBx2W2C8LZUqWhf/fPPm+PLd6dHH47OjpKkZEGTr4p9n",
+	"8PHa8kUGuhwoM3dh1p387mMIVuxQ8CSpJIfNnSdDZpqfNwppmQD+L6shHJR+TJNfgAcAgUhia1qMUqVQ",
+	"jeWqQL/jTyF220tJF7CyzF3yek411Di6eghHeIC4WMgQni4J6jwa88Vi+UfjMvyofCYqiFbnKT3o8KjJ",
+	"N+K9k4dm2ook21Nl11KdbpZYGMZcIA76CA8DwuG8ts5P5aFwtcs4VJ+GkCfaG0cR4oKNVPIUnINuTIRq",
+	"YzNgE/gMMiiVbMkJjqSOvQlTf87sfc7sfc7s/ctn9rqOyv8vjrWxyD59rIpOkxRL5TxIKkLZqkv94HEP",
+	"qgXnCr7eJSnKmcGyKNnk1p5snFgib+EOSTwAz0Goz0Goz0Goz0Goz0Gonz8IFZdkr5+3zqrodx3cwyhx",
+	"0178IDkoLy5HvosaILnvmPqBHWIV9gdzliGkefGxJJ8pE4KlFaN5V/YXEkC7esbT04eoPQfzPgfzfqZg",
+	"XlsuTWmyKB4g0zv/4aE+C4XL1eJ28naSR4mTSfpXm27/VkiLawDLhpuY6Fp5/ECCWqz0JTB+yniZDP98",
+	"ZHO2Fgs+VQSOsf65dsgMRIiRskicp2fhDwjtsYBr1LPgYO/Pqx+a6j9LeKWaP8PP5Wir6d/m7byiWhY7",
+	"VMIfNrMLt5LL/uEsIVuVa8MDZr2uvGnLXs0GUag9OE9pLE8TbxgXVu64qo+E9ubszAsunrp18+wsvHky",
+	"oMzgtQWgnZAJmQfOTSrdaBs5fBFjGrAhVIVFO08EvA1sKcOz63N9sXzOoo5RSM9ZFHYLVKhr1utdu+h6",
+	"QvCNF4VcXKOKitLgciO0xQ9LAZ30kIhDolvK/2g78sFOeT0IuWDx9BpVcMSZXcPKmAcz1QwydkzW6zmu",
+	"k0Ahrzg12uKrLV0ZcBIJ3y2OrF5SxX4YWBmOiWqcD7AqrjmV2onkCTHBAerg7s1KHpmZ64hwSP6lK9Tn",
+	"qKV11kLya/SnuTFCK4gYsV6PE1FF7y+PFvmEV80R+WF76UWSwAoVhqYl/fR/h7bngKoxFWFkl3gBBY8E",
+	"VdRY5xzuLszBz0BooMrfEHAmim6Dc9ONfd27INFX0ZgGUNXsT8thW1CzT69vbpsv3qLD3b0dr6aVXpu8",
+	"Ty/eer7jwn9r+r8N/d+dxSSu55u5zg0pdcfkQX4S+UPNr/hJguucLpEWH2ui2p7h6wqzl6+PL1zUqOs/",
+	"W8cXRYqa8c/U9mb/y/lrtpbIR2lD/qUmcetZjWCD3xLiShW7NagLovAFFkSHICtuWFidUJ+ocp5FmWa/",
+	"MRmanhNzXEgX/CiNsTdHeLPqIGrmkPYv47BQ9kw5RqLwpBZqEEW5CKMIESqUnLwisyisEgKILbjRMOdh",
+	"n5LgGmGhZQYXXXcHjBN6jTrTHFhQ3u6aMkqu7RNLVS8RMxiUKZMjzB/WxUw0cQ122ViuWtJDLPiDOGWe",
+	"mBUm3ISG5nbKgrCQvMuEA0sqWFEoSIWAvAyQ3PsbXvsSzg3FfUEo1tKH5EbyAMTjiPDHFPq/jNSWz6JJ",
+	"PET4fioF4YEwLZf7HykfqExKX/R6KvEuqrNZnjn2NHLy00jFznrcdgWR9UGM94nLb32GwlelJtnEBJM5",
+	"nzkGYW2GTcAFNGbRwoomTsW/NiuFpY/VRtWwVOqkEKHu311WFevZQPRsIHo2ED0biJ4NRJ/bQFTG/h9U",
+	"bEHfhOtVW7BfWskzbh3CL6veQiZya7NiRCvFD6xTrSgT+PollCZaUOoHvmqiMQ3/OyZwlEOa+J0km5Nj",
+	"pPlcABvhT1wXaO0iQO+YwKYZwhpE8DObSMkpZlGEmHaJZjdafhrh0QXpMloUeCxHiCR7gXYHUWBqdKhk",
+	"GMRoFflrcJb67mHd17fvKuETOfAKmUyube+6x8S0mxWmO0cAwdOqzEMmVHS1GuqXi2pdL04y0K5ikemT",
+	"EQrULdN1F0U9YJFW3VrYayNi/f5yRWouKGahAkWZWOgUV72XWYwmMRMkLUulxUvYiy4bRwE09UPnrbNM",
+	"AQ7KoP9Fsf5fEpp38U7JqoSuUFZ70ca+4AvLYmt6Kg5zq/mHTWX3IiKeJrbImJTp2JyN47KoXakQURIV",
+	"2njHnASlfYJKu6WU6r3ASdWXJtQiaZ+dnpwujiKyQreJ5CawtdykSHNxDZNU+7QRbFFvEdssiwKzIr+g",
+	"sFCEu2Soo0mUU2SCp1XYqLRLOGSooWsqD0B0DYK0GSZrsJbfp3Wl5X1IofEsQAsiMxcsgvsyJhJFXaVg",
+	"dyPGlyWO8CSQ7D3tbOBn+31Q4EqLCeZFu26EGzwOQoFEjMModzEerKpJ+Qfyn1fynyP5z/Ea6pUGL09F",
+	"+uOiff/Nap6zyZWp5ecejklQhK4vxv0CfezjQPK7OqCHQ1vyOXrXasC1YgWJC2tCYgJhVT8mazY8ImLQ",
+	"+jfrPh1i0QXbU8jNr8bXUUi1GrTa/NYBnHP+kaK91N1NT0ISBcdxrITwNTb0LdVds9RmdGKCb3SHHOtW",
+	"zO5wQAQOo5JqXngInYsmTNckneOiJd3kIB4SD4mAiEiKh8RFGP3j4u0ZGrEQ7oGQCqWOd1gwTdqNzRUI",
+	"VSsxad8lPTIW+cAUPkKerTQKdsT/jkk8TZo9yw1mQbEXKB5HZeU1x5GB0SB8BRWIOgZ1emzX7MMCsjBN",
+	"bzdIlZ3A1QhnFfpSH+7s7m8VyHmlSWi6v/QLjrjAnYgkpqZcJN/Hohi+metAEZgyKSnkGjYdl5+0mdLV",
+	"ZdLecauquPMHqUDZXcrbVPtCJKUXySqAAl3IAx5iOrWc4g91KY9LVPufLy/PdQT34ml2Dw9tc6JfOJPu",
+	"JL1ge+VZx0jKUaVdedbpDuai3xtH6ldP1eqAMJWCfAuItqjPvOT3hv1Hbc/6o17cZKa46VgrmuApR9dW",
+	"/+rrH9G1pPNrJEgUcbN0jvAIxyuYL3SbMIVMq7VGV8loSU/ruXNsUj1DMb2QZKqVUjwWg3pBxZaW/Nyo",
+	"SVZMubq+kob+GKlgAfSP3y9d3UlP3mUcvTs5Otiv7yLMFUvqRWyiTjmMeZQOCd3Lk9hekICaMcEBZGbg",
+	"IC8XaQGWm2cuiK5anXwBpY1UpgsWBHQR5dFIn1MJ8vYQOkw9zZ63HssO6KKYCTOwatxf+PYopJkZJtrS",
+	"inMWwyS9H461HfFiBgG8Tp2mkramIPCY7wxsF0TZksdKWE2e0ea5zFL1Z/bX5ThLnpZkLvf9fSxFxW1F",
+	"OtvwUcZcoEgKeqOHtMdWyIME8YBFkHFIksQk7ia5AxqprtpAlXGVadtofCNAJ20KhOKCIQY+vsXjKNtL",
+	"0tYJ51IVUuMdH+CYVNu0Tb//Xh4JFod/wozV779HpYcEYYGuz99eXKIMlq5/ROSWxFNLoVMdR0PB2xSO",
+	"QBW1UtsEtjukpkU6ECdEy7u2dU1r6ohE3EB8nFRPlOCCmNxlSqbC3E5bK4oDRJW5+D5Iaqu5YOFOwtva",
+	"VH0J/icd5bbl6moEJjROea9UE9U+Q2wsAMQT9abvShnvJk2Nk7IfDTrs7gWHSQCe6z9HN57+/FqVsZUf",
+	"DzBPaiC46Jca+qXuqjw7zNWf6JdaU86GEII39M/xwevXh41XB62TWuPw8PBof29n58g/Oa7VTnZf11v7",
+	"6oXz1pl54RB+fP1T29EPnCYP7Ps1P/1QCQ/I35EfnyQ/SC4368dTVpKko6CLTpCWTgkNUjDMgL7v23Co",
+	"T9TbtTqKw/5ADLPuTd07LVOTPMJSwlFtVEn3Rj2tJlNlMOFHQn9wuGeAP0bJCfrj7Tv1u2Rq6j3FeeCn",
+	"frJ/4B8dNA72T05OGvUjpIlD11UA+jg+eoWGLCAWJewsooRWASF4mPDrot31/VqtXm80dnZ2d/f29vcP",
+	"Dg4PW61Xr46OXr8+Pj45eaTd3YHdbSU/tZ1a7bhxsts62qsf7/p1JJe0ZLdbZreHYRBExEVEbqHx7QJh",
+	"q3lVwRcA5mC/cfzaP6zvvm40/NrhXq1xvLN3cvJq96DROG75r1CqWgOgGezPkdROfvF+9gcVLgGBLbpW",
+	"dw19ucifI9z/sJBqmI+OW/s7h76BeX+3EObltLV/UDuovTp5Xa/v7x7u7h7v7tePWicHR69fvX69e3Kw",
+	"l6M1VZ/CIrKGvHw10/IVoTWSmo7mLoIlqite7YNeM2zWiem2oLrrsh46qSI9ek1xJEBKm5Zu+/zQmkcy",
+	"yDDWDBz0Fsm8kzq611Y5s20tPf7wH87otaVbqUVhoy0pibOKrpUedK2vHQBQt7lONfaMwm5XwYR6Y1Lf",
+	"lGBacjq6HlM2IlROdW2yxDDlExIDVuHOa9MJnoIyD6Z2rPczYEQZQeQAP8ovI5IKSIk8qW5ofEO4UogU",
+	"qq6zKtQ14njK2zQRpbA2uVTRjn8okUB7UdgV1/Dyrt+AByYslqiiQGpybI3604AMR0yucCrxfwwXN9zp",
+	"ymSu4pKsDtEaPIqurVe9X8j02lU+dYmL+g4asHGs97rH4jaV2BqGdCyMKyQv3LhoMmA8QSnWhUOMKdhI",
+	"kTykXbkcZcqPQp3aCkaULo6iNoVzAIUArbJralTlF7BAF947MorwFCoNxWNyratQgc0KcfASIdLrka68",
+	"ySHX1+Cww4IpkisRyUcjDPQj93SnXq8iVcNdxRvI3Zf4cRFnmeLzUhLVVnDcpkbKsqvRW0Wy9K5dqFtB",
+	"7lgiSKmzEEVIKRnqzrshU70JWHf4vf7p+BJt62tluxfeiXEsiSoKueBoyGICz7epluzMk+BRuEajsVxP",
+	"FOnrdqgiJczFpED5GCpGqKVfc4dlHtFev9wjnvpYPfnn6CYZSf2ZHUl+PyB368k58iVMuBk4d8Vmn9GD",
+	"r3bFJp4Hcy+rHw/+2Zf/HJg/5Q/2/ZpGCLgpUHqhL37RT14cYYqsn+KLfRRmHlKXu/rq8uV3le44jpDH",
+	"oQZpc3u7Vt+v+lW/Wmse+Ad+RqpHXoD6Mabio1SAXupttLUBL0j3/2V2X63v1A6/LNx39D8kBdoXfLv6",
+	"fdvBUMr4I8zedpptp92ufPh327n6vt3eajvV77fb7dr2iy2NRljJz6jtZBSYJnpFcExi9N1l25Hfvzhi",
+	"FA7+5XREmnZBz215vbyQoL64byd5JDBzXsxrO25bG4rge8gCgg8h1QQ+s+nVmb0oQbHCw/ZtbRt0vu1V",
+	"tn97FNJtm3XyNk2MJU3nPKS/gSKoxkat81PL3dV0anJ+qebCbTYKnabTqPrVhjIYDcA8YcEFuqanytfK",
+	"r/pFXSlaUaQr3BY3aHIRiwLCRVpDLFEOT6W+/mvIRdpSHVR2Y9rmTvNDsR0yfWRbhwy5Sx88UmE3syvw",
+	"bYwY5coeU/d9ZZsF4sjVgwXKgHYBd3g4inTrAIAUYtZUwBkfD4c4njpNJ1lEEkai7akfrnLRP45fO/Tx",
+	"btf39oM68fa7Dewd4t19r9Gr9eq9Rncn2IVgrTsvTsMRlEm9ee9EKn7LqYFl4s67ZREWoaSCD862mtN1",
+	"tu0Zr8BCBgbclVrcQ6QVGDmW9dqfuc6OQmLRoAmyt1/h4FyXFNvxa8uff0+xPtCqK8KO31j+0gmLO2EQ",
+	"EKre2F3+xhsiBiw4Y8KEEM5cZ3eV9ej6o9EF1AhI7OC7q4CpI03eU3yLw0hKlhkLJlC+sV1+sG2GV5KA",
+	"U4KTx0cbD4mhPYH7kuIc2Ea173lus/A4q04DaRGfxFnkIowGYxrE4M1DUgf/EXEp/uIIMRpN7bgnJXyo",
+	"thPG4IXGnLRpIrXBIamiFmhqWvJSCgcYyt+/+7UplREIMNNSYWcKD8M4Wk7JM1IODfeuq8Aas8zmJKTB",
+	"kTaR5tjMg7vQhfI94/JSMcTZJtHJ0Vu1duJ9zd3bKTbHF1eQWL0loOJm8vVMzF3RGnRAWWqjl9KyvZzP",
+	"Fr43K4jfW9qiL116zW/U9g4Pd/ZKFm767pWv/NHC+mYFcX0Pv6fgOHjQKiR7S72aIrVZys9ReF2V3Spr",
+	"XCNJT8+CWyRpxelC/V5XVV6JDTexL5WSFdumgfzKJTF4Y3pD2YRml37GEB93BygTJpm4Zk14zUdz5aae",
+	"1Q+pKx+GV+WPO8QuGROw7nhIqFTuYGDlF1IufHOOMpSm/N7qBAFf185K5WHUUp3l+SsLOUi8ho7vezud",
+	"3mG919jd3+80dgK8hxtdclg/DHzik539xp7n+z1/bx9jv4MP/Xpn3/NrKUVarrxy6UPF9EKBtgLxI/HR",
+	"rU4qORd8CcEsxMKzVLGuVGF5GXNShbwntRjQmab805It1C0qucSI8QI54o22ZcGlrY112hgIJuGkPLhy",
+	"mcREjGOqIqSyV7by10H92XVVA8tM9QuZao4KFPSKBdMNmKmns9XKNsI8v20q5gIVg/CwziuqcKU3ZFQM",
+	"vFqjmIHBtzYHMxU1nUat1sgEREqusNwmAZSiXyrmnVaRpQEWqWmT3KnsnQSUVafu6R8dBKCpzINAkLmp",
+	"rQtLJyhp2xuQ2ADzTSBIFp8toPghZXEZoUaPb4kOs6vZ6lwu2ePy+zCNCHZRgAXWPngDWnVOHpnNiQm1",
+	"B1K2jfX0+IoJs+DIXJ06en01jTaTWe/U/fqe59c8v3bp+034/7+cbM1j5/Ss7jdqygDiuBk6V0E6/IYE",
+	"51hiUVnCvoefg4ODnU2OQRklaKHUkMDxH54EywOopNypH1Nyr3nqILXdqAs+qXnpwFTmwrdDfYNl2MnV",
+	"pfQtE09t/jZOgqG37VzbbSvZdj2JbhH1VpNoP6CsAmN72Qz6rZRni+QNOV0U0htFrOCWMOXIcxnV2mWh",
+	"kqgmCUTZC0UtvOBCsSj5O3Okqh0WTP9mcKgg4cZUVRxtJ/XYAR6NCCWBcRaWQyOHk7CUm8BWA0ve4sVY",
+	"uVw4f5+IjVEh58yU0SmulDPmSTOfRAAoBCQdaxNoOAxQkKxh3EEGCWm5niwEeoBN5tYxSYXzn4/n57eD",
+	"c0ylhRyVpiNuApAKqCqERwW0g3AGSQm9JRSaDrU+ILMHaXEL5aCWdu3L4wblOiHCtcfi4cZqnZoPRsTW",
+	"eLYSt61vH63HQUBzosYZjf9L1eT+YkrazoZkt1AGNuK3fqiA1igTH5XNxaaCnQwVxEQ1GFFjgXsdQvSl",
+	"NB1SNGXjODUsft0kkUNY9UEK9I5/uOGmLtQuMkZCiPq1VIsXvGCTg7GalpSwEkttyCRXGD5SYHbN8hKV",
+	"ZJxjJYcFRASxKJG8iqdfP7HYmeY6XOm8dZYJErV2JslqUYEehvGkjgsTPQlKKg1IoKivtgIv0b7iS8Z+",
+	"xbH2WdV2V2FcfDwasViQ4A0JQnwpcSlfrtdXMP1kDBbv+RdsNVLh1DmzkYmtht0pMBYVOKK0twb4bqEh",
+	"qcV14EruxWvXTmdJzi61cp4mOsFEkpDKlMM0qCKjJliZv1mJ5wJAMn6iB5qM4CrwOlNP99tYaASSc6rZ",
+	"1zEdZd8CVuWR4Ug1E89cXcalkbAzy5CbKq3ObD2N0Mw9f55VkjbLlojgqDNdxY7hPwa60+W/pcTQ5Tfm",
+	"7Sjd8RYS5E5l9zGG+IDFYmPhGN5STg/ouogFigjmAtVQd4CldEfijL9j2xBbwe2WesqeZeWv2aHxWa7S",
+	"r9SLIm8hFicCzCKnStE9ea+U6ll55IZlrFWdkxOjMdJtnVRfWn5T5Gf5KTEEPQYbVslYeRk7zXQQgzAO",
+	"5thxakleHgvX0NlwVv9A5+gcznS2iZ9z9LP9ytrGZzDe1v1aOsR8IzznyNNf5nvQOee/ts6U3TrTDM4B",
+	"DPx/sLdVE5OQbdDmXP58+u41Omq9e11g9p7raeacnl1cwkxlFnHfb/hOvu2Yc7hf27UQlGmt5Zy/e/sT",
+	"jPlQM/qnsH3bHZGc339NFpV3Y0N6+trkVuDoLjGou862tfZHNa+vEWpnihh9cpPL4jfOmDgB68hfwpH+",
+	"ExHl6tC6/mwdHyVnGEHJjFIPyESn/VM8hNo9FIF0qMRBSH7jVXSdEum1qVyjIvxjq1+cTqY7b525baq8",
+	"9splbwrXFoTZvbddLA/UnyKtFaY4fUekUGBiC3QZnOQOSbgKfDHLqlG2MqSSWgBD1vsreKJztTMWuaE3",
+	"8Snvg0/ZsMfFVsgkO35++ZIz0XU1OV1cd4Eml1bOfRL1bX63W7DDz6LCs6iQHOqHCgr1b15QQJjrbDTK",
+	"JvKwJv7zxX7iwncfy2H8MGfgZuxwLROHdlavG9i5nUxbYOn4okM7/4oOwU8gnT57qf46Xqplrillk8Gm",
+	"z0OAhgRTyAKvPhvQljuUVIWetRxKxlC2WvqiFXfZHeCQpnltqyQuLo7c+iKTF0HMXpDB2DLoUE5VePKR",
+	"8xlxT0hx8sO9nYcUUo8TYWM5DcmSy35Og3w2zDx63qSh9SUJlBsbahbyp5GKzitkS2l9zfPTM10Tohez",
+	"YXkptSo6I6YaWGF440/ZAMsHshF5XpNGenkDSRLmaTOOpBuiLqNp9TUs0+HyFSQbSYdAu4lf2s2i8RgK",
+	"3E6hApcAe6V6q3hWc8eMIqL2JCI9Ubh4lUK4wdr9dO26a+Gjr3x/tZXr6XObLum0qEQxPP10dFCKiwWL",
+	"gC1St5CHPSgn5unDmCFjKFKlKqxzwWLC7aaPn2FJRfemVT7ZvjjToF0pXFiPL372ai3MQYjsPObeUhON",
+	"q9qSPj6y6k+GrMUIWFlySBltiU5sis4++3O+RLEhLWxa4M4RmbQGuwOwJTnIvx7m4BmLBakMUD5Mh7rJ",
+	"46Q8/HZWARd4yhNTXhWdMVNzrD8mnJMASQlDl6RSpcok927TLqaUKfuXTmGBTE6o8z4tcvZcmLSJzR09",
+	"ML9HmfAG5G55piQTP5M7ufXqvbQ429JXX8Xshugu0WsE2MELb3s7B/U93bTbtkMufPW9eg7yT91Ey1lr",
+	"wnW4jl5aMdOhZGIoB6fFUVfx5ewUK86aoqCT2RmDqMs5Y/PKCUKGrpO6b7qPyYZpQkCLVSkGVdfMiykC",
+	"xK7WOSRZ5G2SLlMAXe4ApU+ByU1JZnkJXNNSXg7T2EylMLBusLCrNdlVr5zkoHyrJtoldjccBxdJk5TP",
+	"GTa+gSm5iDdmZbR8BUs0wVNJOqZapeq8kbcpWyNaRt96PevUSA4Iyt8nn8n8ux7X/oVMNeNOzcCP6xQp",
+	"Rk5SulF1DwIIElOy9qu+4GgE7S+T/u2Jyv+FSlKFpt0LIhYKT3IvJcldGJL+cO+YCjndcRzJewbTvhxp",
+	"QCL5p+lv5fwNdTAfuFAY0EVvR4ReXPyKGm0qGblHxgyNwhHp4TCSH0kUvPzu/vz07LfW+18vP75/92vT",
+	"KyzZN2vTGzJ9ubzcZJtCmYK0yuIF8jw5H/LGubqXzeJyiEtLLrbbbYpQ2/lOLSBTsLHtbFpOsU3/hkYh",
+	"/ZhU2DdRo5iiuWLpyFdU3LSqMP/x9l1adtm1yhSbIufVNk0mqGyhe7mKiHVxpAfAXZBgX/q+7393X28i",
+	"r9Zo1uoz+dwoDqnoIe9WP/vC//sff+dp4fEX6Lv7v9VmEiu1tmO98eLvfm3vjxfou0rFv/vuHt5u+s3a",
+	"3gz9G/l33+lJt7bQ/yTpENpFnid/qe3JnfgfnE7OIwTfBIR7JCDI+0XOdEOmbQd5lI1wMP96m84kVnNk",
+	"4ElpwoMyst4Evfj7vSS3j5LaZ+02fYG8P9D5+8uFNS3NRq9S11LRihegtnPfblsFLtttpym/db6rpLsu",
+	"hc65kqJb8ikXntXFL5N3VQXM5GtVBjP51q6F2W47s7YzR7qbFsKUWwzmDcMWfmIpU4DfE46wvY1+YqhW",
+	"re+5mTYCbTrC3RvcJ2ioK2iHQwguq7RpW7QdVZrcUX90h6Pk13g6Emw7SL8ktMuCkPa3OyHF8XTu4wG5",
+	"m/tM7o75sDcU5teQmd8i1je/UiK2JZXYf4/jyPzJEkC4iLuM3lp/hrQP38L57o1pFxarDl9bqE1AzZeo",
+	"OxxV38YVxqs/EUHobaXt2Eyx7Wy5qO0Ucsa2IwcXMRlFUznUcMxFRT5ZPWdcnLB4WFHz/NB2cqzKReM4",
+	"qv4GURX3bSflepKC7tvOPO9rOzMXFieSb8NAP52rO+zMJMiZ+rOFD5rqw85stgUrucWxLjXDRTzuCoWr",
+	"tmgBK0UKq+ha7mAzz2Cv5aPy2AtAg+8i+Vj1jExeE3nG4wrgqSrl/K2q+qzSHvt+fQ9GAAhoWwB/MMiE",
+	"Id7gmA9wVBni0QcFwpX6T7ZqLTK/V9qOPM1wNJ25KsFqP5NatigtZovSarYoX852S++0iunI7PUZmWgj",
+	"lSSd95dypHTbNz/mrmoRoMbHEoESNVsZSKo/wzfVCyInzzBNtSDNONvOD4DkqtrJ8iFspqpGyDPWDNHb",
+	"eND1Io+A7KqvWUVPoACGbdWPh6wqV9SKIpsm4LGwh9RHSgM5YgFB/+8l1BLWH50xDaMhzoj1qydY4KhX",
+	"aTt/5030dy4ht4dxQUnfSii0NxTVc3lJRrSSn25LX17b2wlBPaooUNbKpKq5VELFo5C6UPNaEfuWOX6w",
+	"bDWZoUPN/arnOObkfUhFRa7wQskBlbYDEoNCS0SoHHnLRTC+ZpTVd1CevdJ2TuRDtR3PPLe15aLanov2",
+	"dtQGaaFhwdQjTD/A25huSTEm/f0qO5RERnKSyJ3mCRcAUaXtLBU4HU1ZsEXNl0jdQdVXYf+YBiGm1dZo",
+	"RGgggdrbqdAw0o3f/m0En4RZBeqYXcbhKCKvjy+OwtGAxBUoZxNUoK/JDZl+aB5cVavVra2tqu7AU4G5",
+	"XUUF+liIcUxRFv1//wNOs35oll5IYy4+XCJMp1cVlWh46SISxwiilrbQpdrrsAcf/r+XiIbRHNVXSByn",
+	"lK3nh9FgqoyoIE/1BahkqciQ+cwWHc7k2av7edFBiwr3qpA/UagKb9FMeWrbDmUBaSpRoe38CHIgo1w3",
+	"vI7RS6nRSSZUJZJsrKsW/d//ld+0P+oz2XpEkVxuArQisM9cU58JOHvmj62mdfoQUgtSE71Er8L+KRWV",
+	"a//O/+5+FNJqBEmeVcE0Ldf2tmbqmxEOjmlQqe1IznrSdrZm11vo39YI392PMK3yKOySildruMiryWd+",
+	"TGeVp+YlejXu9UhclShf6aiADCOFMXuoLuwdepnbykrb0cK+fA+on46jaKvKiWiNBTvHgRTkKuDJUuNp",
+	"slMDVlWob0U1V7SxINd/IXAsKpIPtB3fSFcSshTEqmDvRyMSH2FOKnKCWUpFICkRiXY8waFAPSK6g8r1",
+	"d/eKvGbZzlyu2q8h2MLkrX7+9kJe0PJDeSU0wTr8/t2vKpn7HMd4yCv3lhbaRMXCmJvW/peP5CUwN1v+",
+	"f/6RRPZCsy23TWdymWqF98gWrNAMvUQVtVa99qq8hitbW/L2yD6cUOnMOnfmpi7B16YCSgFu3xvU6rJm",
+	"TXSPcorctdHk7m24Z9dy87OyR7NQ9kAza+/+cfH2rKpWHPamlfvkHK8jCyoWkpEDQQqckwGtjQp7SMsN",
+	"2pD//16+RHV/Zws6z0+AqMC+JBFtPzhrypXDRqiPBbkTFX3C5XaxiFQj1s+MLr/LsPHzqRhAI2/NwpO/",
+	"LVvQKByhkHKhEptAEOMvX9arjZ1qHSnu3I/xaDB9+XJX8tl6wtkZtzRC82qbAne3X6wO8J9DLKqBJORR",
+	"KKrq9PMqjvosDsVgyJEeJblYFwwzisNhKMJbws1A5m3Fl9Z6tTpkAUkGOD56JZeUXEAM7p4wZrTaB6k3",
+	"q/At1vcU/1WiuYRoQO5WE1ZAvaEB6aW2pkTG22qqph5tR/6v9fSyJsyj5jTXGIiNbce/N6Jf84+ZvLSa",
+	"J1JLa3RrOzOQDffkjWUEPSngacFO9yUhSjRiEtFajkq2X4pS6AcjS225cmcqW1vV5J2KHkTfJ8nn+Svl",
+	"I+C/ciC3qhP2pShYlRuxVR3Li6OikZ1eFoaOqyPGYZmF94Vcn/zzZaWIo5ey8C23nWk6Y/8EWOCXcxp+",
+	"iYK/lYBcjXHIycceiz8qJqCWZHh5upxxdjUPUDdL1qB5uVxDTr9sol6iYN5n76YPL2z2/uJqpqwXhRPI",
+	"N17Oq/L6hDyFLg8M3OawYISUAnbd39EnEfCPLqZckOHxXaiwPPfOrInuU0Y+g1MOYn9l7tGtHBP/B77F",
+	"KQvXf9nyt/wI1fZd1GXDKg2HnTEPeFP94v2HceL9ZyKaNb9a81Glx2JwosgrcSvh3vabVflKdSzCqCof",
+	"egv9g9+LMOI/Js//B9/iKiWi+v7dacGnoIX/LMRI6fiLntAWkRUeAeX/fNyJQi459+I3dIqVfOVnTIOo",
+	"4IWQVV9NBVECcu5LWP3P5E619Cv68g0eZT++qyoWVFW8rORLPiLdqup+9guZXoxIFwQwXb25G2HOkYoY",
+	"UUITQtvff4+ens+j77d1i0mBRdhFShRPpaP0bzf5DlMtxnB0fNcl4L4zUMufWxwnd8avjParI6n6y98q",
+	"INGjH9Cpag9eFexncqfF/1QxkqLrD9Co6welBVVVc7hKbQd5KPOcda+Yn3/nJwWFadzhehqcvo48JFWo",
+	"/Edq1B+zK1LXekIbVdarbKlJfl7pgs9/bzStdIZE21KUJEWPUymg0S6ptJ3XxxckINvHR6+2z4yGlR1D",
+	"K1chDUVFD3F8dvTun+eXH9+8fX3sgtSZoUFluTBjy0vSGk5fsbkVT0IxsHSvqiJKiQI9fcBOQoqjSnrG",
+	"qjiKWFfezgdb8j6CTQEC2apCV/zKVjLxzPRi0ydDk+UtCwNlnlfE8uEK4bjPl9NhItIpRi1xSuhtZUv+",
+	"8jbWFsm1BLzcpsnHJF0kTK9KyST9q5J/PpU4gGtxQoOKzewombwah1FA4sr7d6dVpXhrLwEch5w8spWj",
+	"/qq6jpdaau+8yWTiyd3zxnEEvhcSwPWUGU2qw5UsA66yXmKCW+iMVbb7sg54mW8X9cArWGNHYqiy5SKb",
+	"z6dwbeWRrhTllyh3r6njWzGSidQZpbCpRP6s82LrR0OYZkxtr84PKZj8RAPyBo/kqbFFF3cjL4RbKLm4",
+	"ecllbuFGHNyU1jaXFsvpcpETAv2g9mpDok7cD1kafl9Owh3tWNiYvPKa/hELSGVLi4pbNjuSP6n2fxpF",
+	"pI+jC4EFSbhX0UhyH5oKNepbTaYWDLP0V83m2BiUXst/YY9pMVswAC9JGByFdFvX3VYpFJvG7hYWskzq",
+	"gOeLfyPBQGKFXDZXdZWdIhEOyXx04fuysuCfuBvKqpGzGl4V3Yg5o94w5DyUkn4ub0Z9navEondjhY4r",
+	"yUQrx2mlbxQUO5k+ICrW7G3I5V4mO5sJkX3aJgkrxN0aIDMQPm607VzEamY37ZhV0+FZhYE9Sh7TA6tN",
+	"LCLWFjKEoaX/kCPz4KalJ9R8CJotqrEzFSaSw1GQg59Q6XOVib9ilYmvJYT5G6h8XR7Mqu8SlVYxlwa0",
+	"VOjIdHR+AtHjd1WnDGFbIkUDVVcringVtUAqMTVAUIf0mM4/7pi4D50OhGmAJBg4JoHuL9+mi1Ml5fBp",
+	"ihEqyTDCAALmaEKiqIp+HxCqso5CwttUpQDCqDpuPeToWl8c16rvrM7YVD3v0wxEHIU3pChz6beSVI1P",
+	"LEt9ruyn4suYTpW9DRBqLuZ89TWlrjlNpas5rlLUnKatpTluog06TWdnZ+/4cG/v+Gjn8KRxuFvPV+Zb",
+	"JR1q369B9/Iwxb53Q6YeJZNVhzisHdSLhoDKLRCRuy4wmyeDDU0Nx3Wmg5c8hX+vlt07uW/yORRSY0Ot",
+	"le5abZVde/Vq98TfOTh6ddw4Pt6tqWS0DAiNpSA0SkForALCYaPmH9f3Gq2Tnd3a/u7BPAg7S0HY0Zbi",
+	"1vFFKTA7xcB4GJrdWQDtH9QOaq9OXtfr+7uHu7vHu/v1o9bJwdHrV69f754caByZTOM16TJeogEUv/do",
+	"GYKZtDcieTfkpKydL+hvwgJXLqZQUBohJhwYSTLSY9VDKGc3dp3vmAs05kQlBN+Q6SJo6xa0CZnkwS3S",
+	"D7tTT3KOpsPigMS68eDMZiS5WmHmUl4ETcOGRoGyhMvMO2pqD5ygsWyCxgMn2Fk2wc4GE1gn3NYNE7lj",
+	"fRrInf987fQhAWkN4T5IQiYtm5Muo4EUnjajuqJCCUUkv7hmwjKDhiMZxUPIfGUe95slTJcrixIVT2+I",
+	"WdQsUsJhC/4moV/VIhIxDqOHt4sszoJeYh/6ubC+0GOnYq/UM/HRGiUWGqieU6GfU6FXTYX+USuoRkde",
+	"lhpdUrPma8mWXqwgFVxNN2Sq+7zrMpjaSplHkrrhPuqyOuU55CFHFgxqeMxVYEdmHnO2nxhTj3NNbnT3",
+	"fdtp7Wvv8hNc2V+orVFRT97YqMxWxbbG56z556z5v0jWvMqU/ywp8mBe+hpS5LOeheeE+eeE+eeE+SUJ",
+	"8/Jsf56EeZWQ9wgZ8/lT/5w/X5g///aXR0qc59kQu+ek+eek+eek+eek+eek+eek+eek+ZVklIWY/qJy",
+	"6JeIh4+YQ+8/Xg79/DPPmfTPmfTPmfTPmfSFmfT55TyaHlq2pCfPrF+aWv/4Wv+i1Hr/UVPr5afPOfV/",
+	"8Zz6JJb5Oa3+Oa3+Oa3+Oa3+Oa3+20+rX1lq+drS6vOS45eUZL+Iop80y97/grLss2+V5tfD6VzcfBd3",
+	"pZat7V3cBMGqP19wFBPcHbgQC8TGAqkjzUu68erpvoYuvArUwg68KqQOjuQLbhBT2IK3rOXtGsm1CmfL",
+	"m9xqML7sLrffRvc5jeoFbWszR8Zui60/gc5zhZmgQFsqWCrkiA/YRMedQ+a5ZPaYBohCJ1nIM5g/aUfK",
+	"2g9Tfd7ESYUAT907y1OmzshEQz1zc+96sNYHjQDBSTdkuuYgOkXdDuHM9OLW36usrIBByodA5C7kIhtc",
+	"q55zmk4P3zmuQ/FQavpHOIpQl1ARQ7umLhtBUGCmw+EaiZgZ2HU/ojLQ9ddrQC4GMQmCMuD1eEuTt3r6",
+	"Z9F6OREipH3usZ6nI0y9FBB7HSZ1utXtMo71mUMTNo4CNMC3xNWZsvoL1kOXsArJuc2A1moxDANB6Zje",
+	"wFok9I4hJ/ikrj6RYrBQCYk1+GBIOMd98ouU3mBVajSguivNTsiRCrNmI0I9TrjEpEVnS7FcgrKV7xOL",
+	"QoojhEc4FlR1pNMwuQmpSN6jAFglybD2YHZhk6vaNr2PGQJNN2alFvdmK5Wm7DQdxWUZ7cJ3BRuhIVrU",
+	"AfdBJ0L+YB+i24u2180WNpjvgGsQ4Jrf9dLk3wnoVwuY6uJMtmEuk00fJUkMCduQOFTtF83UD9mfr2IP",
+	"ihIOyu6cbNJB176hnyw9Tx/k0iSFDNksIhP75lw1qfaveCifZGMWnOc1dYjfQzHQA5Wwfutgh4Lro5zL",
+	"6DjC3QHxpGIes2hefr2mzIMCI9dNhC1J9oaMBOpMJRfpyhHm7w97MYSOhxIVZjB5e+q8H2XlBbQ9UWEu",
+	"fS4LRXOpyissFaZbFgrdmcPwnbkjQUP/W7rXKu3zlt2QsvmPaaByLhcBkRliYziYSPnTHBw/hbckD0iS",
+	"BpTSTA4ue8jN4HpYwbDFgvwZE4hRkjTm1Q/zjeuFJXrBcMxVolU6esC64yEBKzEMzjOlxCyptKCYGJyM",
+	"50JiX04hsQ1IcaFedsYQH3cHRuQuIEDKxMceZBXbVLCToYKYSKZL9VgQ3wn5fFJUCymasnGsLHdfP0nk",
+	"EFb9BLnWjPaisCu+wkzruazhVL22BNTlWapvey312tvkrc+ptedYs+KlxYxZqeRogDnCiv3mip5lmLE2",
+	"BxSyYjV7hhfbGdIt7SNfPNPXffYu9IaDCqAlANsilvUVbJpR/OVagAtrDSr7K8K2JSV1mhZagwu9Mtv3",
+	"RviZKSEsIoIsEAv1WZEHp89YUEWngiv/GkdcsBH4ykPaByyHFAlCtUZf4K55l5UjlxfWVS8EmSK62eqy",
+	"WqtUEmrOvKPfdtYq+aHdnH/hoh/WRfQ1nRC12wl7L3GQFHokWzTrXUk9j1mNNUvNP1mq2aM4Bj2wASzw",
+	"Cq5irVSmDKuq3sPMHBdqHJS8+iBLB8QD6O1z5+0eMbklOFpumtzcXLHYSLGWn/NbZhRfkW/0JyKWnfk1",
+	"6+omxoGrZTfotjJAbFC7N51jkc+WksmaflskX2NRAJYBiMnhiEFFTHTNbkkc4dGFup2vC67ncnPK5/Hx",
+	"KvQu9/EC4FpdWNWpab+jMeMJxryI5Su/v1FFkUHuDGMxRQGeZmw4WcQ6zfruYd33a2v4z1Jg5tnTz2yC",
+	"JFAgjsmt1RSR7O5TlOac3wDba5bS5cqX0JPZ4b/IC+oz2tfTvXm2sc9jaTJg3I6FoWTy+Db3h9mUFzOj",
+	"FqLjYUcVQheMoQhsP5salLOcKzErY4GGjAukGJmfMV7kmF2hEWOI78Lhs0n5uTfFF2zn/AY6UyxUh3+S",
+	"6mxi68TZO3uZsUjfoYtjeM1DxdG7xcG652bgryBa16xvhXDdUbqsJ4nX1WhbHrBrAHmO2P0ExRo1rstD",
+	"di2ySOo1mo/Ko3VbQQB9UQjFVFQReDVCVQ8fsbFAfaLLJCvzv5SDA3kGpfRnjVQWw3ue+AC/gk5yZ2Ri",
+	"4JXSHqTbca8bM87n1RI+kNyeq5Y0UnSCfEbtL4C/s0GoQ3x3HtJfYVCnuec6w5BaHxwkOsZPYU9ANxQO",
+	"9CA/Le1oB69Yk4h4qnhXszGzwmfXCF9OELBOOGb6UnE8pvr6BQd4QXlQcXba9QI+JRwT8O0KBkIhR2M+",
+	"xtFTBGkWYMVy64VikNK7gU1eaF02JDGch+JoW7ll5zHrhRF5g2mABZMDQgma2Uo6ZjcmQShGkaqXjqMQ",
+	"8yM8wp0wAnZgRhowc0F0YkwDRRYz1+nJw9OiXeiOBHeBSs4e475SNwmVCtIIx4SKt3HYB1laNXxZSJo7",
+	"RaTpOpSICYtvQipAweueA+AGylFIz1kUdiVOJwTfwL22vsLcgP0XcUhucWS4s5pECvhD8i9GJWTvL49A",
+	"jE/I33VU7YWFGL8lMQcyrc1fmymgGZ3adbbTgde/VJcckadvF6CKYhto5q6DI/g6jY1Kj645rQXl8QEf",
+	"xZz+PrPheTU2/W6WHJEjHAcF1xSQnQk/siCbB8caZu7SWBuYEiW/Zbn1VwUo9d5sCBK0VCjbuMtlUPSJ",
+	"eOgWPczUUH6RPUW3S7hpynpd6mvzudPlF29NeA6C+gxBUI8s+a4R2mRLIqsGOGWkl+cwp+JD3TL3tz7H",
+	"QdgV3MQpfTtRTYmWvCSsKbkICzTlYuPU9n1yE85KDVWtTJqZCucok5p+su/jxzEeJSEdC4+99mGtr+it",
+	"KsI+hzV8dQYkFdew8Fisa8E5TwVH0Dp1H7tydaPAHICHJNBteq/zWuA16hCpknOktEEY4/z0TDsReyxu",
+	"0+QdGK7H4j4TglCEBbiD4ZQmwYYF3Xvf5zSbBzTg1ap6WSbzLY5DuYNq8XIpSs1XttYkR3GAbzP2nkJb",
+	"gNPB3Zt+LAnYC4e4D5U1lUathXjLIJZJIIEiyoB1a5KZsS14WBsXVDpdEMYE4tjKAhgwRUyZGQohnrNX",
+	"QD0j3tze7mB6U9XY+xEpevF43EXf6zxhZcPw1OgeZd5A2zaz6TBY9Z/OG8lSEHK2EDO/ZwOg2F2S8KB0",
+	"/3we4S1RjeyKbXG7cgQRDon3J6NkcdKEfAzJxzJDpYaON4zR7csY0/+OlV0Ixo6nXiTn8v4kMStpcSoP",
+	"FbTjKYDQn619DaijW3YZpIeZIWVyeIrAkQ125dPZ6/QSn9pcV6uX2+sukpCY1Y11DMoabBDXMm+mU/Ea",
+	"FvG2eIi3X487OMwY63bXM9bVFwVpPq19DmGOQhXLwSCWIxMSstA4UzbCF2alWYPTg6+oCwkvEcG3BATe",
+	"UYS7RLVzVibJjS046uBUs+dEK2mqA26PxcOMKqhe2c6+su0Xa4UjLKTs9bVZehZz+3zEDh/meP5aW2CO",
+	"qB2rExHMBapl8J4c5eIAnZA+B+g8B+h8aza4xSK9kj8TsV77CSyhfkMLmeaKZvJVjWSaMyYiyDdlJ1td",
+	"ISjSSNZHvi2TrbkBGXHuG9uEh2g4a2yCkSdXxXwifz7bhjewDRvT8ITFUfAVmnxB90xtW5YjexXrL1eg",
+	"mLo4fPteiVflJmCVFo4GJBoFhN+gIAxMIjiOgwGLAhK7UFV13B+gI1Ahfyi0Dms0vEsktAcqy7m1FOT/",
+	"tcCjI/W4tCN+THgu8cJ0vF+l0G626FyqMBdnDFoKtetErN8vUAgPrZwMJuTKoDgSiZGq5wumK7VJUgF+",
+	"lwKzYbaGwpoueVfzD+0mB0etX3/9eHR8dvnu2FZQndu6s4ZBJbfRpRYVeMruUp3NRyiMm4BsBBwHimmF",
+	"Alw6geSePRYXJyOowIlcKoLZ9LlEBPXF7Dnr+QtNZoQUo3KTf46qLJ54kf2m0AWwlEpfcK2PSlJLa8zl",
+	"jiVcyyMM7lttudIneFH2zxDfGYtXQ9nAEpOYmyj3TeffH1rev7D3p+8dXn3/nTOXISTvWNPSRM860wU8",
+	"5eaULfQ8pL/hcZQ0DYTzpbPkIGXSlEhyJZZ12hiLIVUypPI6CsbQ2s9xnXEsJ9+GcgOhJg1tP7xKNmQO",
+	"CIjY5SaaMowV8x5HqhiTxmNys83c/ADnqrYDf2HXdnABwKQAhomtN2XodAT//GCSaySwoJj0SExol3DU",
+	"maLJIOwO0oJUqBeqx4b2yCre1S2+TinCdg12Zdbv4ijKLPX0rGwAcxvz5DpOL2N7iDmaLxqPwSCTARYu",
+	"mgwITW/z7EKtcVvjIDRlEkGk9cx5VorJia6FdOf1wjsxjomnU4ybuncTfDeKSS+8U8bhVEZRDfnHlNyR",
+	"uBvqcA3QvZ3fVRUlbW1UFS6pizgbEmgNQCJOlGlniFUxAy0tKQ8UFNEcsqHKVZ/9/wEAAP//",
 }
 
 // decodeSpec returns the embedded OpenAPI spec as raw JSON bytes,

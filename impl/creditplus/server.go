@@ -94,8 +94,12 @@ func (a *API) message(ctx context.Context, r creditplus.ResetPinRetryCounterV2Re
 	if r.JSONBody != nil {
 		return r.JSONBody, clearAllowed(who)
 	}
+	own, err := ofClients.Read(who.Settings)
+	if err != nil {
+		return nil, err
+	}
 	compact, _ := contract.Sent(ctx.(*gin.Context).Request)
-	plain, err := a.messages.OpenMessage(ctx, who.ProgramID, who.Settings.MessageKeyIDs, compact)
+	plain, err := a.messages.OpenMessage(ctx, who.ProgramID, own.MessageKeyIDs, compact)
 	if err != nil {
 		return nil, err
 	}
@@ -112,10 +116,11 @@ func (a *API) message(ctx context.Context, r creditplus.ResetPinRetryCounterV2Re
 
 // clearAllowed is Unopenable for a client whose requests must be encrypted.
 func clearAllowed(who pin.Caller) error {
-	if who.Settings.EncryptionRequired {
-		return &pin.Error{Code: pin.Unopenable}
+	own, err := ofClients.Read(who.Settings)
+	if err == nil && own.EncryptionRequired {
+		err = &pin.Error{Code: pin.Unopenable}
 	}
-	return nil
+	return err
 }
 
 // admit checks what no schema can: that the request is still good, and that it may name an alias.
@@ -131,7 +136,11 @@ func (a *API) admit(ctx context.Context, m *creditplus.ResetRequest) error {
 		return nil
 	}
 	program, err := a.vault.Program(ctx, pin.CallerFrom(ctx).ProgramID)
-	if err == nil && !program.AliasCapability {
+	if err != nil {
+		return err
+	}
+	own, err := ofPrograms.Read(program.Settings[Name])
+	if err == nil && !own.AliasCapability {
 		err = &pin.Error{Code: aliasOff}
 	}
 	return err

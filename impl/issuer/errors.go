@@ -170,7 +170,7 @@ func violated(err error) contract.Broken {
 	}
 	switch pin.CodeOf(err) {
 	case pin.InvalidField:
-		return contract.Broken{{In: contract.InBody, Pointer: "/" + field, Rule: contract.RuleValue, Label: field}}
+		return contract.Broken{{In: contract.InBody, Pointer: "/" + strings.ReplaceAll(field, ".", "/"), Rule: contract.RuleValue, Label: field}}
 	case pin.Duplicate: // a kind of reference
 		return contract.Broken{{In: contract.InBody, Pointer: field, Rule: ruleUnique, Label: field}}
 	default:

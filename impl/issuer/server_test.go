@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"crypto/sha256"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -13,12 +14,17 @@ import (
 	"github.com/gin-gonic/gin"
 	"github.com/stretchr/testify/require"
 
+	"pinvault/impl/accosa"
 	"pinvault/impl/contract"
 	"pinvault/impl/contract/contracttest"
+	"pinvault/impl/creditplus"
+	"pinvault/impl/hosted"
 	"pinvault/impl/idempotency"
 	"pinvault/impl/issuer"
+	"pinvault/impl/networkintl"
 	"pinvault/impl/pin"
 	"pinvault/impl/pinblock"
+	"pinvault/impl/thredd"
 	"pinvault/openapi"
 )
 
@@ -52,7 +58,7 @@ func newServer(t *testing.T) *server {
 	t.Helper()
 	document := load(t, "issuer")
 	s := &server{vault: newFakeVault(), caller: pin.Caller{ClientID: "client-1", Contract: "issuer", TraceID: traceID}}
-	api := issuer.New(s.vault, idempotency.New(s.vault.ledger, fingerprints{}, s.vault.ledger.clock))
+	api := issuer.New(s.vault, contracts(), idempotency.New(s.vault.ledger, fingerprints{}, s.vault.ledger.clock))
 	s.engine = engine(&s.caller, &s.logged)
 	api.Mount(s.engine.Group("/", document.Middleware(func(c *gin.Context, v []contract.Violation) { api.Fail(c, contract.Broken(v)) })))
 	listening := httptest.NewServer(s.engine)
@@ -119,6 +125,12 @@ type fakeVault struct {
 	block     []byte
 }
 
+// contracts are those that have settings, as they are.
+func contracts() issuer.Contracts {
+	return issuer.Contracts{"thredd": thredd.Settings(), "accosa": accosa.Settings(), "creditplus": creditplus.Settings(),
+		"networkintl": networkintl.Settings(), "hosted": hosted.Settings(func(origin string) bool { return strings.HasPrefix(origin, "https:") })}
+}
+
 func newFakeVault() *fakeVault {
 	return &fakeVault{ledger: &ledger{records: map[string]pin.Replay{}, now: noon()}}
 }
@@ -144,6 +156,7 @@ func (v *fakeVault) UpdateProgram(_ context.Context, id string, patch func(*pin.
 		return pin.Program{}, v.err
 	}
 	p := v.programs[0]
+	p.Settings = maps.Clone(p.Settings)
 	if err := patch(&p); err != nil {
 		return pin.Program{}, err
 	}
@@ -155,6 +168,9 @@ func (v *fakeVault) Program(_ context.Context, id string) (pin.Program, error) {
 	v.id = id
 	if v.err != nil {
 		return pin.Program{}, v.err
+	}
+	if len(v.programs) == 0 {
+		return pin.Program{}, &pin.Error{Code: pin.NotFound}
 	}
 	return v.programs[0], nil
 }
@@ -236,8 +252,10 @@ func (v *fakeVault) Find(_ context.Context, q pin.Query, limit int) ([]pin.Recor
 	return v.records, v.err
 }
 
-// CodeMAC is the code in upper case.
-func (v *fakeVault) CodeMAC(code string) ([]byte, error) { return []byte(strings.ToUpper(code)), v.err }
+// SettingMAC is the value in upper case.
+func (v *fakeVault) SettingMAC(_, value string) ([]byte, error) {
+	return []byte(strings.ToUpper(value)), v.err
+}
 
 func (v *fakeVault) MaskedPAN(c pin.Card) (string, error) {
 	if len(c.PANCiphertext) == 0 {
@@ -350,9 +368,9 @@ type repeatable struct {
 func repeatables() []repeatable {
 	return []repeatable{
 		{name: "createProgram", path: "/issuer/v1/programs", status: http.StatusCreated, endpoint: "createProgram",
-			body: `{"name":"Gift cards","languages":["en"],"branding":{"ink":"#000"}}`, otherBody: `{"name":"Gifts"}`},
+			body: `{"name":"Gift cards","hosted":{"languages":["en"],"branding":{"ink":"#000"}}}`, otherBody: `{"name":"Gifts"}`},
 		{name: "createClient", path: "/issuer/v1/clients", status: http.StatusCreated, endpoint: "createClient", secret: true,
-			body:      `{"contract":"thredd","programId":"p-1","name":"Call centre","scopes":["pins:read"],"messageKeyIds":[]}`,
+			body:      `{"contract":"thredd","programId":"p-1","name":"Call centre","scopes":["pins:read","pins:write"]}`,
 			otherBody: `{"contract":"thredd","name":"Call centre","scopes":["pins:read"]}`},
 		{name: "rotateClient", path: "/issuer/v1/clients/client-2/rotate", status: http.StatusOK, endpoint: "rotateClient client-2", secret: true,
 			body: `{"overlapSeconds":60}`, otherBody: `{}`},
@@ -445,7 +463,7 @@ func TestRequestWithoutCallerReachesNoVault(t *testing.T) {
 			var logged []error
 			e := engine(&tc.caller, &logged)
 			e.ContextWithFallback = tc.fallback
-			issuer.New(nil, nil).Mount(e) // a vault call would panic
+			issuer.New(nil, nil, nil).Mount(e) // a vault call would panic
 			w := httptest.NewRecorder()
 			e.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/issuer/v1/programs", nil))
 			require.Equal(t, http.StatusInternalServerError, w.Code)

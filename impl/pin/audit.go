@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -153,7 +154,7 @@ func (v *Vault) AuditEvents(ctx context.Context, q AuditQuery) ([]AuditEvent, er
 
 // changes lists the fields in which two descriptions differ, in the order of their names. Where any
 // fields are told, the others are named without their values: what a cardholder is called and where they
-// live does not belong in a trail that only grows.
+// live does not belong in a trail that only grows. Contracts' settings (see [audited]) are always told.
 func changes(before, after any, told ...string) []FieldChange {
 	old, fresh := fields(before), fields(after)
 	for name := range old {
@@ -170,7 +171,7 @@ func changes(before, after any, told ...string) []FieldChange {
 		if change.Old == change.New {
 			continue
 		}
-		if len(told) > 0 && !slices.Contains(told, name) {
+		if len(told) > 0 && !slices.Contains(told, name) && !strings.Contains(name, ".") {
 			change.Old, change.New = "", ""
 		}
 		out = append(out, change)

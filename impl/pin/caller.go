@@ -2,6 +2,7 @@ package pin
 
 import (
 	"context"
+	"encoding/json"
 	"slices"
 )
 
@@ -11,9 +12,9 @@ type Caller struct {
 	ProgramID  string // the one program that the client acts for; "" for a client of the whole server
 	Contract   string // thredd, issuer, …
 	Scopes     []string
-	Settings   ClientSettings // the client's, shared: read only
-	RemoteAddr string         // IP address
-	TraceID    string         // W3C trace context, trace-parent form
+	Settings   json.RawMessage // the client's, shared: read only
+	RemoteAddr string          // IP address
+	TraceID    string          // W3C trace context, trace-parent form
 }
 
 // May tells whether the caller holds every one of the scopes.

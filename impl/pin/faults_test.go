@@ -164,7 +164,10 @@ func operations(t *testing.T) map[string]func(ctx context.Context, w *prepared, 
 		},
 		"draw a number": func(ctx context.Context, _ *prepared, v *pin.Vault) error { _, err := v.Number(ctx, "s"); return err },
 		"begin":         func(ctx context.Context, _ *prepared, v *pin.Vault) error { return v.Initialize(ctx) },
-		"keep a code":   func(_ context.Context, _ *prepared, v *pin.Vault) error { _, err := v.CodeMAC("code"); return err },
+		"keep a code": func(_ context.Context, _ *prepared, v *pin.Vault) error {
+			_, err := v.SettingMAC("code", "1")
+			return err
+		},
 	}
 }
 

@@ -95,16 +95,12 @@ func build(ctx context.Context, c config.Serve, s surroundings) (http.Handler, e
 		return nil, err
 	}
 	sessions := pinsession.New(vault, ring, c.PINSessionLifetime, s.now, s.rand)
-	embeds := func(string) bool { return true } // a sandbox's page may be tried from everywhere
-	if !c.Sandbox {
-		embeds = config.SecureOrigin
-	}
-	pages, err := hosted.New(sessions, hosted.Options{PublicURL: c.PublicURL, Sandbox: c.Sandbox, Embeds: embeds, Now: s.now, Rand: s.rand})
+	pages, err := hosted.New(sessions, hosted.Options{PublicURL: c.PublicURL, Sandbox: c.Sandbox, Embeds: embeds(c.Sandbox), Now: s.now, Rand: s.rand})
 	if err != nil {
 		return nil, err
 	}
 	apis := map[string]server.API{
-		"issuer":    issuer.New(issuer.Embeddable(vault, embeds), once),
+		"issuer":    issuer.New(vault, contracts(c.Sandbox), once),
 		thredd.Name: thredd.New(vault, once, threddTokens(tokens)),
 
 		accosa.Name:      accosa.New(vault, ring, documents[accosa.Name], once, s.now, s.rand),
@@ -127,6 +123,25 @@ func build(ctx context.Context, c config.Serve, s surroundings) (http.Handler, e
 		s.admin(server.Admin(app, registry))
 	}
 	return app, err
+}
+
+// contracts are what the contracts need to know of programs and clients, by name.
+func contracts(sandbox bool) issuer.Contracts {
+	return issuer.Contracts{
+		thredd.Name:      thredd.Settings(),
+		accosa.Name:      accosa.Settings(),
+		creditplus.Name:  creditplus.Settings(),
+		networkintl.Name: networkintl.Settings(),
+		hosted.Name:      hosted.Settings(embeds(sandbox)),
+	}
+}
+
+// embeds tells which origins may embed the hosted page: a sandbox's may be tried from everywhere.
+func embeds(sandbox bool) func(origin string) bool {
+	if sandbox {
+		return func(string) bool { return true }
+	}
+	return config.SecureOrigin
 }
 
 // loadDocuments loads all contracts, by name.

@@ -536,7 +536,7 @@ func TestRightPINsAtOnceLoseNoTry(t *testing.T) {
 func TestPageHeaders(t *testing.T) {
 	t.Parallel()
 	h := start(t, "")
-	h.setProgram(t, map[string]any{"frameAncestors": []string{"https://app.bank.example", "https://bank.example:8443"}, "parentOrigin": "https://app.bank.example"}).
+	h.setProgram(t, map[string]any{"hosted": map[string]any{"frameAncestors": []string{"https://app.bank.example", "https://bank.example:8443"}, "parentOrigin": "https://app.bank.example"}}).
 		ExpectStatus(http.StatusOK)
 	l := newLink(t, h, "setpin", unchosen)
 	reply := h.client.Do(http.MethodGet, l.path+"?lang=ar&theme=dark").ExpectStatus(http.StatusOK)
@@ -576,7 +576,7 @@ func TestWhatIsConfiguredCannotLeaveItsPlace(t *testing.T) {
 		"a colour that loads":               {"branding": map[string]string{"accent": "url(a.example)"}},
 		"a variable that is not the page's": {"branding": map[string]string{"background-image": "#000000"}},
 	} {
-		reply := h.setProgram(t, settings)
+		reply := h.setProgram(t, map[string]any{"hosted": settings})
 		require.Contains(t, []int{http.StatusBadRequest, http.StatusUnprocessableEntity}, reply.Status, "%s: %s", name, reply.Body)
 	}
 
@@ -585,8 +585,9 @@ func TestWhatIsConfiguredCannotLeaveItsPlace(t *testing.T) {
 	require.NoError(t, err)
 	var p pin.Program
 	require.NoError(t, json.Unmarshal(row.Body, &p))
-	p.FrameAncestors, p.Version = []string{"https://bank.example; script-src *", "https://bank.example"}, p.Version+1
-	p.Branding = map[string]string{"accent": "#000} body{display:none"}
+	p.Version++
+	p.Settings = map[string]json.RawMessage{"hosted": json.RawMessage(`{"frameAncestors": ["https://bank.example; script-src *", "https://bank.example"],
+		"branding": {"accent": "#000} body{display:none"}}`)}
 	row, err = pin.Sealed(keyring.New(keyring.Sandbox(), nil, nil), pin.Row{Table: pin.TablePrograms, ID: p.ID, Version: p.Version}, p)
 	require.NoError(t, err)
 	require.NoError(t, h.store.Swap(t.Context(), pin.Change{Rows: []pin.Row{row}}))

@@ -34,6 +34,7 @@ var rules = []rule{
 	{"impl/contract/contracttest", nil, []string{"gin", "gorm"}},
 	{"impl/idempotency", []string{"impl/pin"}, []string{"gin", "gorm"}},
 	{"impl/pinsession", []string{"impl/pin"}, []string{"gin", "gorm"}},
+	{"impl/settings", []string{"impl/pin"}, []string{"gin", "gorm", "kin"}},
 	{"impl/oauth", []string{"impl/pin"}, []string{"gorm"}},
 	{"impl/config", nil, []string{"gin", "gorm"}},
 	{"impl/sandbox", []string{"impl/pin", "impl/keyring"}, []string{"gin", "gorm"}},
@@ -46,7 +47,7 @@ var rules = []rule{
 }
 
 // vendors are the packages of one contract each: what is not named above.
-var vendorMay = []string{"impl/pin", "impl/pinblock", "impl/pinsession", "impl/idempotency", "impl/keyring", "impl/contract", "generated/common"}
+var vendorMay = []string{"impl/pin", "impl/pinblock", "impl/pinsession", "impl/idempotency", "impl/keyring", "impl/contract", "impl/settings", "generated/common"}
 
 var libraries = map[string]string{"gin": "github.com/gin-gonic/", "gorm": "gorm.io/", "kin": "github.com/getkin/"}
 
