@@ -33,7 +33,7 @@ type Operator struct {
 // file each.
 func NewOperator(v Vault, contracts Contracts, documents fs.FS) *Operator {
 	own := func() (*contract.Document, error) { return contract.Load(documents, "issuer") }
-	return &Operator{api: New(v, contracts, nil), documents: documents, document: sync.OnceValues(own)}
+	return &Operator{api: New(v, contracts, nil, nil), documents: documents, document: sync.OnceValues(own)}
 }
 
 // read holds a request against a schema of the document and puts it into a value of the schema's type.

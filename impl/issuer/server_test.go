@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"crypto/sha256"
+	"encoding/json"
 	"maps"
 	"net/http"
 	"net/http/httptest"
@@ -58,7 +59,7 @@ func newServer(t *testing.T) *server {
 	t.Helper()
 	document := load(t, "issuer")
 	s := &server{vault: newFakeVault(), caller: pin.Caller{ClientID: "client-1", Contract: "issuer", TraceID: traceID}}
-	api := issuer.New(s.vault, contracts(), idempotency.New(s.vault.ledger, fingerprints{}, s.vault.ledger.clock))
+	api := issuer.New(s.vault, contracts(), s.vault.requested, idempotency.New(s.vault.ledger, fingerprints{}, s.vault.ledger.clock))
 	s.engine = engine(&s.caller, &s.logged)
 	api.Mount(s.engine.Group("/", document.Middleware(func(c *gin.Context, v []contract.Violation) { api.Fail(c, contract.Broken(v)) })))
 	listening := httptest.NewServer(s.engine)
@@ -102,7 +103,7 @@ type fakeVault struct {
 	records  []pin.Record
 	events   []pin.AuditEvent
 
-	serviceRequest pin.ServiceRequest
+	serviceRequest string
 
 	pan    string
 	secret string
@@ -285,9 +286,10 @@ func (v *fakeVault) Unblock(_ context.Context, q pin.Query, m pin.Memo) error {
 	return v.change(m, nil)
 }
 
-func (v *fakeVault) ServiceRequest(_ context.Context, number string) (pin.ServiceRequest, error) {
+// requested is a log of service requests.
+func (v *fakeVault) requested(_ context.Context, number string) (json.RawMessage, error) {
 	v.id = number
-	return v.serviceRequest, v.err
+	return json.RawMessage(v.serviceRequest), v.err
 }
 
 func (v *fakeVault) AuditEvents(_ context.Context, q pin.AuditQuery) ([]pin.AuditEvent, error) {
@@ -463,7 +465,7 @@ func TestRequestWithoutCallerReachesNoVault(t *testing.T) {
 			var logged []error
 			e := engine(&tc.caller, &logged)
 			e.ContextWithFallback = tc.fallback
-			issuer.New(nil, nil, nil).Mount(e) // a vault call would panic
+			issuer.New(nil, nil, nil, nil).Mount(e) // a vault call would panic
 			w := httptest.NewRecorder()
 			e.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/issuer/v1/programs", nil))
 			require.Equal(t, http.StatusInternalServerError, w.Code)

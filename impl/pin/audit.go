@@ -54,11 +54,12 @@ type AuditEvent struct {
 	ProgramID   string        `json:"-"`
 	MAC         []byte        `json:"-"`
 	Type        EventType     `json:"type"`
-	CardID      string        `json:"cardId,omitempty"`  // "" where no card is concerned
-	Subject     string        `json:"subject,omitempty"` // id of the program, client, session or key concerned, "" otherwise
-	Outcome     string        `json:"outcome,omitempty"` // of pin.verified, pin.failed and pin.blocked a Result, of a refusal its Code, "" otherwise
-	Changes     []FieldChange `json:"changes,omitempty"` // what was changed
-	Version     int64         `json:"version,omitempty"` // of the program, client or key concerned, after the event
+	CardID      string        `json:"cardId,omitempty"`   // "" where no card is concerned
+	Subject     string        `json:"subject,omitempty"`  // id of the program, client, session, key or record concerned, "" otherwise
+	Recorded    bool          `json:"recorded,omitempty"` // Subject is a record of Contract, written with the event
+	Outcome     string        `json:"outcome,omitempty"`  // of pin.verified, pin.failed and pin.blocked a Result, of a refusal its Code, "" otherwise
+	Changes     []FieldChange `json:"changes,omitempty"`  // what was changed
+	Version     int64         `json:"version,omitempty"`  // of the program, client or key concerned, after the event
 	At          time.Time     `json:"at"`
 	Contract    string        `json:"contract,omitempty"`
 	ClientID    string        `json:"clientId,omitempty"`
@@ -109,7 +110,7 @@ func (v *Vault) signed(ctx context.Context, events []AuditEvent, m Memo) {
 		e := &events[i]
 		e.At = now
 		e.Contract, e.ClientID, e.RemoteAddr, e.TraceID = who.Contract, who.ClientID, who.RemoteAddr, who.TraceID
-		e.Description, e.UpdatedBy = maskNumbers(m.Description), maskNumbers(m.UpdatedBy)
+		e.Description, e.UpdatedBy = MaskNumbers(m.Description), MaskNumbers(m.UpdatedBy)
 	}
 }
 
@@ -192,7 +193,7 @@ func fields(value any) map[string]string {
 		if json.Unmarshal(m, &s) != nil {
 			s = string(m)
 		}
-		out[name] = maskNumbers(s)
+		out[name] = MaskNumbers(s)
 	}
 	return out
 }

@@ -164,9 +164,9 @@ func MaskPAN(pan string) string {
 	}
 }
 
-// maskNumbers hides whatever could be a PAN, 12 or more digits with no more than two separators between
+// MaskNumbers hides whatever could be a PAN, 12 or more digits with no more than two separators between
 // one and the next, in any script: partners' operators paste them into free text.
-func maskNumbers(text string) string {
+func MaskNumbers(text string) string {
 	runes := []rune(text)
 	hidden := false
 	for i := 0; i < len(runes); i++ {

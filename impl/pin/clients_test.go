@@ -31,7 +31,7 @@ func TestANewClientIsWhatItWasAskedToBe(t *testing.T) {
 	require.Equal(t, c.ID, last.Subject)
 	require.Equal(t, int64(1), last.Version)
 	require.Equal(t, "why", last.Description)
-	require.Equal(t, []pin.FieldChange{{Field: "contract", New: "thredd"}, {Field: "id"}, {Field: "name", New: "Partner"}, {Field: "programId", New: w.program.ID},
+	require.Equal(t, []pin.FieldChange{{Field: "contract", New: "thredd"}, {Field: "id"}, {Field: "name", New: "Partner"}, {Field: "programId", New: pin.MaskNumbers(w.program.ID)},
 		{Field: "scopes", New: `["a"]`}, {Field: "secretMac"}, {Field: "secrets"}, {Field: "thredd.bankId", New: "b"}}, last.Changes, "secrets are named only")
 
 	c, secret, err = w.CreateClient(t.Context(), pin.Client{ID: "given", Contract: "issuer"}, "given too", pin.Memo{})

@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"os"
 	"strconv"
 	"testing"
@@ -108,6 +109,24 @@ func newWorldOn(t testing.TB, db pin.Store, settings ...func(*pin.Program)) *wor
 	require.NoError(t, err)
 	w.q = pin.Query{CardID: w.card.ID}
 	return w
+}
+
+// recorded restores a card's tries and keeps a record of that, as contracts do: numbered in the program of the
+// caller, who is one of the contract "fax". It returns the record's id.
+func recorded(ctx context.Context, v *pin.Vault, q pin.Query, body string) (id string, err error) {
+	who := pin.CallerFrom(ctx)
+	who.Contract = "fax"
+	ctx = pin.WithCaller(ctx, who)
+	draw, release, err := v.Promise(ctx, "fax")
+	if err != nil {
+		return "", err
+	}
+	defer release()
+	err = v.Unblock(ctx, q, pin.Memo{Record: func(pin.Record) (pin.ContractRecord, error) {
+		id = fmt.Sprintf("SR%010d", draw())
+		return pin.ContractRecord{ID: id, Body: json.RawMessage(body)}, nil
+	}})
+	return id, err
 }
 
 func (w *world) clock() time.Time { return *w.now }

@@ -201,9 +201,9 @@ const (
 const none = "-"
 
 // serviceRequest is one that was logged before the sandbox was opened.
-var serviceRequest = pin.ServiceRequest{
-	Number: "SR0000000000", ProgramID: program, CardID: card{number: 1}.id(), ClientID: "creditplus-sandbox", Contract: "creditplus",
-	Version: "v2", ServiceCode: "109", Notes: "Caller verified", Source: "CALL_CENTRE", LoggedAt: time.Date(2026, 1, 1, 9, 0, 0, 0, time.UTC),
+var serviceRequest = members{
+	"number": "SR0000000000", "programId": program, "cardId": card{number: 1}.id(), "clientId": "creditplus-sandbox", "contract": "creditplus",
+	"version": "v2", "serviceCode": "109", "notes": "Caller verified", "source": "CALL_CENTRE", "loggedAt": time.Date(2026, 1, 1, 9, 0, 0, 0, time.UTC),
 }
 
 // spoken is the number in the names of the first cards, for the embossed name.

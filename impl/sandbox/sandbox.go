@@ -158,8 +158,11 @@ func (s *Sandbox) seedKey(ctx context.Context, k key) error {
 }
 
 func (s *Sandbox) seedServiceRequest(ctx context.Context) error {
-	ctx = pin.WithCaller(ctx, pin.Caller{ClientID: serviceRequest.ClientID, Contract: serviceRequest.Contract, ProgramID: serviceRequest.ProgramID})
-	_, err := s.vault.ServeUnblock(ctx, pin.Query{CardID: serviceRequest.CardID}, serviceRequest)
+	ctx = pin.WithCaller(ctx, pin.Caller{ClientID: "creditplus-sandbox", Contract: "creditplus", ProgramID: program})
+	err := s.vault.Unblock(ctx, pin.Query{CardID: card{number: 1}.id()}, pin.Memo{Description: "Caller verified",
+		Record: func(pin.Record) (pin.ContractRecord, error) {
+			return pin.ContractRecord{ID: "SR0000000000", Body: object(serviceRequest)}, nil
+		}})
 	return unless(err, pin.Duplicate)
 }
 

@@ -100,7 +100,7 @@ func build(ctx context.Context, c config.Serve, s surroundings) (http.Handler, e
 		return nil, err
 	}
 	apis := map[string]server.API{
-		"issuer":    issuer.New(vault, contracts(c.Sandbox), once),
+		"issuer":    issuer.New(vault, contracts(c.Sandbox), creditplus.ServiceRequests(vault), once),
 		thredd.Name: thredd.New(vault, once, threddTokens(tokens)),
 
 		accosa.Name:      accosa.New(vault, ring, documents[accosa.Name], once, s.now, s.rand),
