@@ -12,7 +12,7 @@ package models
 func All() []any {
 	return []any{
 		&Setting{}, &Program{}, &Client{}, &ZoneKey{}, &Chain{}, &Sequence{}, &Card{}, &CardLookup{}, &AuditEvent{},
-		&PINSession{}, &ServiceRequest{}, &Replay{},
+		&PINSession{}, &ContractRecord{}, &Replay{},
 	}
 }
 
@@ -22,7 +22,7 @@ func All() []any {
 // scripts/cluster/citus.sql spreads them; tests hold it, and the migrated schema, against this list.
 func Spread() map[string]string {
 	return map[string]string{
-		"cards": "id", "audit_events": "chain", "pin_sessions": "card_id", "service_requests": "card_id",
+		"cards": "id", "audit_events": "chain", "pin_sessions": "card_id", "contract_records": "card_id",
 		"card_lookup": "value", "replays": "id",
 	}
 }
@@ -118,8 +118,8 @@ type PINSession struct {
 // TableName is pin_sessions.
 func (PINSession) TableName() string { return "pin_sessions" }
 
-// ServiceRequest is a line of the helpdesk's log; ID is its number.
-type ServiceRequest struct {
+// ContractRecord is what a contract keeps of an operation on a card; ID begins with the contract's name.
+type ContractRecord struct {
 	CardID    string `gorm:"primaryKey"`
 	ID        string `gorm:"primaryKey"`
 	ProgramID string `gorm:"not null"`

@@ -90,24 +90,6 @@ func (e NewClientContract) Valid() bool {
 	}
 }
 
-// Defines values for NewClientIvMode.
-const (
-	NewClientIvModeFixed     NewClientIvMode = "fixed"
-	NewClientIvModePrepended NewClientIvMode = "prepended"
-)
-
-// Valid indicates whether the value is a known member of the NewClientIvMode enum.
-func (e NewClientIvMode) Valid() bool {
-	switch e {
-	case NewClientIvModeFixed:
-		return true
-	case NewClientIvModePrepended:
-		return true
-	default:
-		return false
-	}
-}
-
 // Defines values for NewProgramPinPolicy.
 const (
 	NewProgramPinPolicyHistory  NewProgramPinPolicy = "history"
@@ -348,20 +330,11 @@ func (e FindCardsParamsKind) Valid() bool {
 	}
 }
 
-// AccosaSettings What the headers of an Accosa client must say, except for the secure code.
-type AccosaSettings struct {
-	// BankID The header bankId.
-	BankID string `json:"bankId"`
+// AccosaClient What Accosa's contract knows of a client, but for the secure code.
+type AccosaClient = json.RawMessage
 
-	// ClientID The header clientId.
-	ClientID string `json:"clientId"`
-
-	// EntityID The header entityId.
-	EntityID string `json:"entityId"`
-
-	// FixedIv The fixed IV, in hex.
-	FixedIv *string `json:"fixedIv,omitempty"`
-}
+// AccosaProgram What Accosa's contract needs to know of a program. What is left out stays as it is.
+type AccosaProgram = json.RawMessage
 
 // AuditChange What a field was and is.
 type AuditChange struct {
@@ -581,8 +554,8 @@ type CardSearchKind string
 
 // Client A partner's credentials, without the secret.
 type Client struct {
-	// Accosa What the headers of an Accosa client must say, except for the secure code.
-	Accosa *AccosaSettings `json:"accosa,omitempty"`
+	// Accosa What Accosa's contract knows of a client, but for the secure code.
+	Accosa *AccosaClient `json:"accosa,omitempty"`
 
 	// ClientID Its id.
 	ClientID string `json:"clientId"`
@@ -593,20 +566,14 @@ type Client struct {
 	// CreatedAt When it was made.
 	CreatedAt time.Time `json:"createdAt"`
 
-	// EncryptionRequired Whether clear messages are refused.
-	EncryptionRequired bool `json:"encryptionRequired"`
-
-	// IvMode Accosa: where the IV comes from.
-	IvMode *string `json:"ivMode,omitempty"`
-
-	// MessageKeyIds Ids of the keys that encrypt messages.
-	MessageKeyIds []string `json:"messageKeyIds"`
+	// Creditplus What Credit+ needs to know of a client. Other contracts' clients have none.
+	Creditplus *CreditplusClient `json:"creditplus,omitempty"`
 
 	// Name A name for people.
 	Name string `json:"name"`
 
 	// Networkintl What a Network International client sends and gets. Other contracts' clients have none.
-	Networkintl *NetworkintlSettings `json:"networkintl,omitempty"`
+	Networkintl *NetworkintlClient `json:"networkintl,omitempty"`
 
 	// ProgramID The program; absent for a client that belongs to the whole server.
 	ProgramID *string `json:"programId,omitempty"`
@@ -626,8 +593,8 @@ type ClientPage struct {
 
 // ClientWithSecret A partner's credentials. The secret is shown this once; a repeated call comes without.
 type ClientWithSecret struct {
-	// Accosa What the headers of an Accosa client must say, except for the secure code.
-	Accosa *AccosaSettings `json:"accosa,omitempty"`
+	// Accosa What Accosa's contract knows of a client, but for the secure code.
+	Accosa *AccosaClient `json:"accosa,omitempty"`
 
 	// ClientID Its id.
 	ClientID string `json:"clientId"`
@@ -641,20 +608,14 @@ type ClientWithSecret struct {
 	// CreatedAt When it was made.
 	CreatedAt time.Time `json:"createdAt"`
 
-	// EncryptionRequired Whether clear messages are refused.
-	EncryptionRequired bool `json:"encryptionRequired"`
-
-	// IvMode Accosa: where the IV comes from.
-	IvMode *string `json:"ivMode,omitempty"`
-
-	// MessageKeyIds Ids of the keys that encrypt messages.
-	MessageKeyIds []string `json:"messageKeyIds"`
+	// Creditplus What Credit+ needs to know of a client. Other contracts' clients have none.
+	Creditplus *CreditplusClient `json:"creditplus,omitempty"`
 
 	// Name A name for people.
 	Name string `json:"name"`
 
 	// Networkintl What a Network International client sends and gets. Other contracts' clients have none.
-	Networkintl *NetworkintlSettings `json:"networkintl,omitempty"`
+	Networkintl *NetworkintlClient `json:"networkintl,omitempty"`
 
 	// ProgramID The program; absent for a client that belongs to the whole server.
 	ProgramID *string `json:"programId,omitempty"`
@@ -663,38 +624,23 @@ type ClientWithSecret struct {
 	Scopes []string `json:"scopes"`
 }
 
-// NetworkintlSettings What a Network International client sends and gets. Other contracts' clients have none.
-type NetworkintlSettings struct {
-	// ApplicationName The application_name of replies. NITIBCO unless given.
-	ApplicationName *string `json:"applicationName,omitempty"`
+// CreditplusClient What Credit+ needs to know of a client. Other contracts' clients have none.
+type CreditplusClient = json.RawMessage
 
-	// AsymmetricAlias Whether ASYMMETRIC_ENC is taken for ASYNC_ENC. Not unless given.
-	AsymmetricAlias *bool `json:"asymmetricAlias,omitempty"`
+// CreditplusProgram What Credit+ needs to know of a program. What is left out stays as it is.
+type CreditplusProgram = json.RawMessage
 
-	// BankID The bank_id of its requests.
-	BankID string `json:"bankId"`
+// HostedProgram What the hosted PIN page needs to know of a program. What is left out stays as it is.
+type HostedProgram = json.RawMessage
 
-	// PinKeyIds Zone PIN keys for requests that name none: the first that fits is used.
-	PinKeyIds *[]string `json:"pinKeyIds,omitempty"`
-}
+// NetworkintlClient What a Network International client sends and gets. Other contracts' clients have none.
+type NetworkintlClient = json.RawMessage
 
-// NewAccosaSettings What the headers of an Accosa client must say besides its API key, which is its id, a full stop and its secret. Other contracts' clients have none.
-type NewAccosaSettings struct {
-	// BankID The header bankId, a number.
-	BankID string `json:"bankId"`
+// NetworkintlProgram What Network International's contract needs to know of a program. What is left out stays as it is.
+type NetworkintlProgram = json.RawMessage
 
-	// ClientID The header clientId.
-	ClientID string `json:"clientId"`
-
-	// EntityID The header entityId, a number.
-	EntityID string `json:"entityId"`
-
-	// FixedIv With ivMode fixed: the IV, 16 bytes in hex.
-	FixedIv *string `json:"fixedIv,omitempty"`
-
-	// SecureCode The header secureCode. It is not shown again.
-	SecureCode string `json:"secureCode"`
-}
+// NewAccosaClient What the headers of an Accosa client must say besides its API key, which is its id, a full stop and its secret, and how its tokens are sealed. Other contracts' clients have none.
+type NewAccosaClient = json.RawMessage
 
 // NewCard A card to be made.
 type NewCard struct {
@@ -755,26 +701,20 @@ type NewCard struct {
 
 // NewClient A partner's credentials to be made.
 type NewClient struct {
-	// Accosa What the headers of an Accosa client must say besides its API key, which is its id, a full stop and its secret. Other contracts' clients have none.
-	Accosa *NewAccosaSettings `json:"accosa,omitempty"`
+	// Accosa What the headers of an Accosa client must say besides its API key, which is its id, a full stop and its secret, and how its tokens are sealed. Other contracts' clients have none.
+	Accosa *NewAccosaClient `json:"accosa,omitempty"`
 
 	// Contract The contract that the partner speaks.
 	Contract NewClientContract `json:"contract"`
 
-	// EncryptionRequired Whether clear messages are refused. Unless given, they are from a creditplus client and from no other.
-	EncryptionRequired *bool `json:"encryptionRequired,omitempty"`
-
-	// IvMode Accosa: where the IV comes from.
-	IvMode *NewClientIvMode `json:"ivMode,omitempty"`
-
-	// MessageKeyIds Ids of the keys that encrypt messages.
-	MessageKeyIds *[]string `json:"messageKeyIds,omitempty"`
+	// Creditplus What Credit+ needs to know of a client. Other contracts' clients have none.
+	Creditplus *CreditplusClient `json:"creditplus,omitempty"`
 
 	// Name A name for people.
 	Name string `json:"name"`
 
 	// Networkintl What a Network International client sends and gets. Other contracts' clients have none.
-	Networkintl *NetworkintlSettings `json:"networkintl,omitempty"`
+	Networkintl *NetworkintlClient `json:"networkintl,omitempty"`
 
 	// ProgramID The program. Without it, the client belongs to the whole server.
 	ProgramID *string `json:"programId,omitempty"`
@@ -786,28 +726,16 @@ type NewClient struct {
 // NewClientContract The contract that the partner speaks.
 type NewClientContract string
 
-// NewClientIvMode Accosa: where the IV comes from.
-type NewClientIvMode string
-
 // NewProgram A program to be made.
 type NewProgram struct {
-	// AliasCapability Credit+: whether cards may be found by alias. Not unless given.
-	AliasCapability *bool `json:"aliasCapability,omitempty"`
+	// Accosa What Accosa's contract needs to know of a program. What is left out stays as it is.
+	Accosa *AccosaProgram `json:"accosa,omitempty"`
 
-	// Branding Variables of the hosted PIN page: ink, muted, paper, field, line, accent, accent-ink, error, success (colours as #rgb, #rrggbb, rgb() or hsl(), each with dark- before it for the dark), radius and font. Others are refused.
-	Branding *map[string]string `json:"branding,omitempty"`
+	// Creditplus What Credit+ needs to know of a program. What is left out stays as it is.
+	Creditplus *CreditplusProgram `json:"creditplus,omitempty"`
 
-	// CPlus Network International: whether card_sequence_number is mandatory. Not unless given.
-	CPlus *bool `json:"cPlus,omitempty"`
-
-	// CardProfileMandatory Accosa: whether requests must name the card profile. Not unless given.
-	CardProfileMandatory *bool `json:"cardProfileMandatory,omitempty"`
-
-	// FrameAncestors Origins that may embed the hosted PIN page, as a browser writes them: no path, no wildcard. In production https only, except for this machine's own. None unless given.
-	FrameAncestors *[]string `json:"frameAncestors,omitempty"`
-
-	// Languages Languages of the hosted PIN page, the first is the default. English unless given.
-	Languages *[]string `json:"languages,omitempty"`
+	// Hosted What the hosted PIN page needs to know of a program. What is left out stays as it is.
+	Hosted *HostedProgram `json:"hosted,omitempty"`
 
 	// MaxPinLength Most digits of a PIN. 6 unless given.
 	MaxPinLength *int32 `json:"maxPinLength,omitempty"`
@@ -818,8 +746,8 @@ type NewProgram struct {
 	// Name Its name.
 	Name string `json:"name"`
 
-	// ParentOrigin Origin that hears the hosted PIN page's events. In production https only, except for this machine's own. None unless given.
-	ParentOrigin *string `json:"parentOrigin,omitempty"`
+	// Networkintl What Network International's contract needs to know of a program. What is left out stays as it is.
+	Networkintl *NetworkintlProgram `json:"networkintl,omitempty"`
 
 	// PinPolicy `off`, `weak-list` (refuses PINs that a thief tries first; the default) or `history` (also the card's current and last four).
 	PinPolicy *NewProgramPinPolicy `json:"pinPolicy,omitempty"`
@@ -878,26 +806,17 @@ type Policy string
 
 // Program A tenant and its PIN rules.
 type Program struct {
-	// AliasCapability Credit+: whether cards may be found by alias.
-	AliasCapability bool `json:"aliasCapability"`
-
-	// Branding Colours and sizes of the hosted PIN page.
-	Branding map[string]string `json:"branding"`
-
-	// CPlus Network International: whether card_sequence_number is mandatory.
-	CPlus bool `json:"cPlus"`
-
-	// CardProfileMandatory Accosa: whether requests must name the card profile.
-	CardProfileMandatory bool `json:"cardProfileMandatory"`
+	// Accosa What Accosa's contract needs to know of a program. What is left out stays as it is.
+	Accosa AccosaProgram `json:"accosa"`
 
 	// CreatedAt When it was made.
 	CreatedAt time.Time `json:"createdAt"`
 
-	// FrameAncestors Origins that may embed the hosted PIN page.
-	FrameAncestors []string `json:"frameAncestors"`
+	// Creditplus What Credit+ needs to know of a program. What is left out stays as it is.
+	Creditplus CreditplusProgram `json:"creditplus"`
 
-	// Languages Languages of the hosted PIN page.
-	Languages []string `json:"languages"`
+	// Hosted What the hosted PIN page needs to know of a program. What is left out stays as it is.
+	Hosted HostedProgram `json:"hosted"`
 
 	// MaxPinLength Most digits of a PIN.
 	MaxPinLength int32 `json:"maxPinLength"`
@@ -908,8 +827,8 @@ type Program struct {
 	// Name Its name.
 	Name string `json:"name"`
 
-	// ParentOrigin Origin that hears the hosted PIN page's events.
-	ParentOrigin string `json:"parentOrigin"`
+	// Networkintl What Network International's contract needs to know of a program. What is left out stays as it is.
+	Networkintl NetworkintlProgram `json:"networkintl"`
 
 	// PinPolicy `weak-list` refuses PINs that a thief tries first; `history` also the card's last four.
 	PinPolicy Policy `json:"pinPolicy"`
@@ -935,23 +854,14 @@ type Program struct {
 
 // ProgramChange The settings to change.
 type ProgramChange struct {
-	// AliasCapability Credit+: whether cards may be found by alias. Not unless given.
-	AliasCapability *bool `json:"aliasCapability,omitempty"`
+	// Accosa What Accosa's contract needs to know of a program. What is left out stays as it is.
+	Accosa *AccosaProgram `json:"accosa,omitempty"`
 
-	// Branding Variables of the hosted PIN page: ink, muted, paper, field, line, accent, accent-ink, error, success (colours as #rgb, #rrggbb, rgb() or hsl(), each with dark- before it for the dark), radius and font. Others are refused.
-	Branding *map[string]string `json:"branding,omitempty"`
+	// Creditplus What Credit+ needs to know of a program. What is left out stays as it is.
+	Creditplus *CreditplusProgram `json:"creditplus,omitempty"`
 
-	// CPlus Network International: whether card_sequence_number is mandatory. Not unless given.
-	CPlus *bool `json:"cPlus,omitempty"`
-
-	// CardProfileMandatory Accosa: whether requests must name the card profile. Not unless given.
-	CardProfileMandatory *bool `json:"cardProfileMandatory,omitempty"`
-
-	// FrameAncestors Origins that may embed the hosted PIN page, as a browser writes them: no path, no wildcard. In production https only, except for this machine's own. None unless given.
-	FrameAncestors *[]string `json:"frameAncestors,omitempty"`
-
-	// Languages Languages of the hosted PIN page, the first is the default. English unless given.
-	Languages *[]string `json:"languages,omitempty"`
+	// Hosted What the hosted PIN page needs to know of a program. What is left out stays as it is.
+	Hosted *HostedProgram `json:"hosted,omitempty"`
 
 	// MaxPinLength Most digits of a PIN. 6 unless given.
 	MaxPinLength *int32 `json:"maxPinLength,omitempty"`
@@ -962,8 +872,8 @@ type ProgramChange struct {
 	// Name Its name.
 	Name *string `json:"name,omitempty"`
 
-	// ParentOrigin Origin that hears the hosted PIN page's events. In production https only, except for this machine's own. None unless given.
-	ParentOrigin *string `json:"parentOrigin,omitempty"`
+	// Networkintl What Network International's contract needs to know of a program. What is left out stays as it is.
+	Networkintl *NetworkintlProgram `json:"networkintl,omitempty"`
 
 	// PinPolicy `off`, `weak-list` (refuses PINs that a thief tries first; the default) or `history` (also the card's current and last four).
 	PinPolicy *ProgramChangePinPolicy `json:"pinPolicy,omitempty"`
@@ -1009,37 +919,7 @@ type Rotation struct {
 }
 
 // ServiceRequest A service that was done for a cardholder.
-type ServiceRequest struct {
-	// CardID The card.
-	CardID string `json:"cardId"`
-
-	// ClientID The client through which it came.
-	ClientID string `json:"clientId"`
-
-	// Contract That client's contract.
-	Contract string `json:"contract"`
-
-	// LoggedAt When it was done.
-	LoggedAt time.Time `json:"loggedAt"`
-
-	// Notes What the operator wrote, without digits that could be a PAN; absent if nothing.
-	Notes *string `json:"notes,omitempty"`
-
-	// Number SR and ten digits.
-	Number string `json:"number"`
-
-	// ProgramID The card's program.
-	ProgramID string `json:"programId"`
-
-	// ServiceCode 109: PIN retry counter reset.
-	ServiceCode string `json:"serviceCode"`
-
-	// Source The channel that the cardholder used; absent if it was not given.
-	Source *string `json:"source,omitempty"`
-
-	// Version The version of the operation that was called.
-	Version string `json:"version"`
-}
+type ServiceRequest = map[string]json.RawMessage
 
 // Status `upgrade`: a replacement is under way. PIN operations need `normal` or `upgrade`.
 type Status string

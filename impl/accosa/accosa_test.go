@@ -44,8 +44,10 @@ const valid = `{"messageCode":"1120","requestDateTime":"20160715025837","clientT
 // opener is an API that can open tokens, and what is known of a call of a client with these keys.
 func opener(t testing.TB, keyIDs ...string) (*API, func() *call) {
 	t.Helper()
+	settings, err := json.Marshal(map[string]any{"messageKeyIds": keyIDs})
+	require.NoError(t, err)
 	return New(nil, ring{}, document(t), nil, nil, nil), func() *call {
-		return &call{schema: "ResetPinMessage", zone: time.UTC, client: pin.Client{Settings: pin.ClientSettings{MessageKeyIDs: keyIDs}}}
+		return &call{schema: "ResetPinMessage", zone: time.UTC, client: pin.Client{Settings: settings}}
 	}
 }
 
@@ -243,7 +245,7 @@ func TestWhoeverChecksRepliesIsToldWhatIsInsideATokenThatGoesOut(t *testing.T) {
 	a.random = bytes.NewReader(make([]byte, 16))
 	var heard []byte
 	k := known()
-	k.client.Settings.PartnerClientID = "2000"
+	k.settings.ClientID = "2000"
 	ctx := contract.Listen(context.WithValue(t.Context(), callKey{}, k), func(message []byte) { heard = message })
 	reply := a.Render(httptest.NewRequestWithContext(ctx, http.MethodPost, "/", http.NoBody), nil, invalidPIN)
 	require.Contains(t, string(reply.Body), `{"token":`)

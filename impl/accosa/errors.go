@@ -198,11 +198,11 @@ func (a *API) failure(known *call, r row) accosa.ResetPinError {
 		ResponseCode:     r.code,
 		MessageCode:      accosa.ResetPinErrorMessageCodeN1121,
 		ClientTxnID:      sent(known.message.clientTxnID),
-		ClientID:         known.client.Settings.PartnerClientID,
+		ClientID:         known.settings.ClientID,
 		ResponseDateTime: a.now().In(known.zone).Format(wholeSecond),
 		ResponseMessage:  r.message,
 	}
-	if bank := number64(known.client.Settings.BankID); bank != nil {
+	if bank := number64(known.settings.BankID); bank != nil {
 		e.BankID = *bank
 	}
 	return e

@@ -8,7 +8,6 @@ package accosa
 import (
 	"context"
 	"crypto/rand"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"io"
@@ -39,7 +38,7 @@ const (
 // Vault is what this contract needs of [pin.Vault].
 type Vault interface {
 	Authenticate(ctx context.Context, id, secret string) (pin.Client, error)
-	CodeMatches(code string, mac []byte) bool
+	SettingMatches(c pin.Client, name, value string) bool
 	Program(ctx context.Context, id string) (pin.Program, error)
 	Find(ctx context.Context, q pin.Query, limit int) ([]pin.Record, error)
 	MaskedPAN(c pin.Card) (string, error)
@@ -84,11 +83,12 @@ func (a *API) Mount(r gin.IRouter, fail func(*gin.Context, error)) { accosa.Moun
 
 // call is what is known of the request under way.
 type call struct {
-	client  pin.Client
-	schema  string            // that the document describes the message by
-	zone    *time.Location    // of the client's program
-	key     *keyring.TokenKey // that opened the request; nil until one has
-	message message
+	client   pin.Client
+	settings clientSettings
+	schema   string            // that the document describes the message by
+	zone     *time.Location    // of the client's program
+	key      *keyring.TokenKey // that opened the request; nil until one has
+	message  message
 }
 
 type callKey struct{}
@@ -117,11 +117,14 @@ func (a *API) Authorize(c *gin.Context, op *contract.Operation) (pin.Caller, err
 		return pin.Caller{}, err
 	}
 	known := &call{client: client, schema: contract.MessageSchema(op.Spec.RequestBody.Value.Content.Get("application/json").Extensions)}
+	if known.settings, err = ofClients.Read(client.Settings); err != nil {
+		return pin.Caller{}, err
+	}
 	if known.zone, err = a.zone(pin.WithCaller(c.Request.Context(), client.Caller()), client); err != nil {
 		return pin.Caller{}, err
 	}
 	c.Request = c.Request.WithContext(context.WithValue(c.Request.Context(), callKey{}, known))
-	return client.Caller(), a.admit(c, client.Settings)
+	return client.Caller(), a.admit(c, known)
 }
 
 // zone is the time zone of the client's program.
@@ -138,22 +141,22 @@ func (a *API) zone(ctx context.Context, c pin.Client) (*time.Location, error) {
 
 // admit holds the headers beside the API key against the client's settings. Whatever is absent comes
 // before what is wrong.
-func (a *API) admit(c *gin.Context, s pin.ClientSettings) error {
+func (a *API) admit(c *gin.Context, known *call) error {
 	for _, h := range mandatory {
 		if c.GetHeader(h.name) == "" {
 			return h.absent
 		}
 	}
 	switch {
-	case c.GetHeader("clientId") != s.PartnerClientID:
+	case c.GetHeader("clientId") != known.settings.ClientID:
 		return &pin.Error{Code: pin.Unauthorized}
-	case c.GetHeader("bankId") != s.BankID:
+	case c.GetHeader("bankId") != known.settings.BankID:
 		return wrongBank
-	case !a.vault.CodeMatches(c.GetHeader("secureCode"), s.SecureCodeMAC):
+	case !a.vault.SettingMatches(known.client, secureCode, c.GetHeader(secureCode)):
 		return wrongSecureCode
 	case c.GetHeader("entityId") == "":
 		return missing("entityId")
-	case c.GetHeader("entityId") != s.EntityID:
+	case c.GetHeader("entityId") != known.settings.EntityID:
 		return invalid("entityId")
 	}
 	return nil
@@ -205,16 +208,17 @@ func (a *API) open(ctx context.Context, known *call, token string) error {
 // TokenKeys are the client's message keys that may be used, the current one first: at least one, or
 // UnknownKey.
 func TokenKeys(ctx context.Context, keys Keys, c pin.Client) ([]*keyring.TokenKey, error) {
-	var fixedIV []byte
-	if c.Settings.IVMode == "fixed" {
-		var err error
-		if fixedIV, err = hex.DecodeString(c.Settings.FixedIV); err != nil {
-			return nil, &pin.Error{Code: pin.Internal, Err: keyring.ErrTokenKey}
-		}
+	own, err := ofClients.Read(c.Settings)
+	if err != nil {
+		return nil, err
+	}
+	iv, err := own.iv()
+	if err != nil {
+		return nil, err
 	}
 	var found []*keyring.TokenKey
-	for _, id := range c.Settings.MessageKeyIDs[:min(maxKeys, len(c.Settings.MessageKeyIDs))] {
-		key, err := keys.TokenKey(ctx, c.ProgramID, id, fixedIV)
+	for _, id := range own.MessageKeyIDs[:min(maxKeys, len(own.MessageKeyIDs))] {
+		key, err := keys.TokenKey(ctx, c.ProgramID, id, iv)
 		if err != nil && pin.CodeOf(err) != pin.UnknownKey {
 			return nil, err
 		}
@@ -281,18 +285,22 @@ func (a *API) success(known *call, card pin.Card, number int64) accosa.ResetPinR
 		ResponseCode:        accosa.ResetPinReplyResponseCodeN00,
 		MessageCode:         accosa.ResetPinReplyMessageCodeN1121,
 		ClientTxnID:         known.message.clientTxnID,
-		ClientID:            known.client.Settings.PartnerClientID,
+		ClientID:            known.settings.ClientID,
 		ResponseDateTime:    a.now().In(known.zone).Format(wholeSecond),
 		AccosaTransactionID: number,
 		ResponseMessage:     accosa.ResetPinReplyResponseMessageSuccess,
 		AccosaRefNo:         strconv.FormatInt(number, 10),
-		BankID:              *number64(known.client.Settings.BankID),
+		BankID:              *number64(known.settings.BankID),
 	}
 }
 
 // check holds what else the message says of the card against it.
 func (a *API) check(rec pin.Record, m message) error {
 	masked, err := a.vault.MaskedPAN(rec.Card)
+	if err != nil {
+		return err
+	}
+	own, err := ofPrograms.Read(rec.Program.Settings[Name])
 	switch {
 	case err != nil:
 		return err
@@ -300,7 +308,7 @@ func (a *API) check(rec pin.Record, m message) error {
 		return &pin.Error{Code: pin.NotFound}
 	case m.customerID != "" && m.customerID != rec.Card.CustomerID:
 		return elsewhere{pin.Holder{CustomerID: m.customerID}, unknownCustomer}
-	case m.cardProfileID == "" && rec.Program.CardProfileMandatory:
+	case m.cardProfileID == "" && own.CardProfileMandatory:
 		return profileMandatory
 	case m.cardProfileID != "" && m.cardProfileID != rec.Card.CardProfileID:
 		return elsewhere{pin.Holder{CardProfileID: m.cardProfileID}, invalidProfile}

@@ -103,16 +103,12 @@ func New(ctx context.Context, c config.Serve, s Surroundings) (*App, error) {
 		return nil, err
 	}
 	sessions := pinsession.New(vault, ring, c.PINSessionLifetime, s.Now, s.Rand)
-	embeds := func(string) bool { return true } // a sandbox's page may be tried from everywhere
-	if !c.Sandbox {
-		embeds = config.SecureOrigin
-	}
-	pages, err := hosted.New(sessions, hosted.Options{PublicURL: c.PublicURL, Sandbox: c.Sandbox, Embeds: embeds, Now: s.Now, Rand: s.Rand})
+	pages, err := hosted.New(sessions, hosted.Options{PublicURL: c.PublicURL, Sandbox: c.Sandbox, Embeds: embeds(c.Sandbox), Now: s.Now, Rand: s.Rand})
 	if err != nil {
 		return nil, err
 	}
 	apis := map[string]server.API{
-		"issuer":    issuer.New(issuer.Embeddable(vault, embeds), once),
+		"issuer":    issuer.New(vault, contracts(c.Sandbox), creditplus.ServiceRequests(vault), once),
 		thredd.Name: thredd.New(vault, once, threddTokens(tokens)),
 
 		accosa.Name:      accosa.New(vault, ring, documents[accosa.Name], once, s.Now, s.Rand),
@@ -135,6 +131,25 @@ func New(ctx context.Context, c config.Serve, s Surroundings) (*App, error) {
 		return nil, err
 	}
 	return &App{Public: public, Admin: server.Admin(public, registry), Tokens: tokens, Vault: vault}, nil
+}
+
+// contracts are what the contracts need to know of programs and clients, by name.
+func contracts(sandbox bool) issuer.Contracts {
+	return issuer.Contracts{
+		thredd.Name:      thredd.Settings(),
+		accosa.Name:      accosa.Settings(),
+		creditplus.Name:  creditplus.Settings(),
+		networkintl.Name: networkintl.Settings(),
+		hosted.Name:      hosted.Settings(embeds(sandbox)),
+	}
+}
+
+// embeds tells which origins may embed the hosted page: a sandbox's may be tried from everywhere.
+func embeds(sandbox bool) func(origin string) bool {
+	if sandbox {
+		return func(string) bool { return true }
+	}
+	return config.SecureOrigin
 }
 
 // Documents loads all contracts, by name. It is most of what a start costs.

@@ -34,6 +34,16 @@ var (
 	Unbound  = Broken{{In: InBody, Rule: RuleValue}}  //nolint:errname // as Broken
 )
 
+// Missing are members of a body that must be there, and are not. Full stops stand between the names that
+// lead to one.
+func Missing(members ...string) Broken {
+	var b Broken
+	for _, m := range members {
+		b = append(b, Violation{In: InBody, Pointer: "/" + strings.ReplaceAll(m, ".", "/"), Rule: RuleRequired, Label: m})
+	}
+	return b
+}
+
 // Status is the HTTP status that violations call for where a contract documents nothing else: 404 and
 // 405 without an operation, 413, 415, and 400.
 func (b Broken) Status() int {

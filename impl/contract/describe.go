@@ -47,7 +47,6 @@ type Member struct {
 	Type      string   // string, integer, boolean, array or object
 	Enum      []string // the values that it may have; nil where they are not listed
 	Sensitive bool     // x-sensitive: a secret, or a cardholder's
-	Contracts []string // x-contracts: those whose clients have it; nil where the document does not say
 
 	shape *shape
 }
@@ -69,8 +68,6 @@ func (m Member) Members() []Member {
 		if s.Type != nil && len(*s.Type) == 1 {
 			all[i].Type = (*s.Type)[0]
 		}
-		contracts, _ := s.Extensions["x-contracts"].([]any)
-		all[i].Contracts = words(contracts)
 	}
 	return all
 }

@@ -507,7 +507,7 @@ func TestLogsAServiceRequestWithEachReset(t *testing.T) {
 		require.Empty(t, d.logged(t, 3))
 	})
 	t.Run("in the transaction of the reset", func(t *testing.T) {
-		require.NoError(t, d.Store.Swap(t.Context(), pin.Change{Add: []pin.Lookup{{Kind: pin.KindServiceRequest, Value: numbered(4), // the next number is taken already
+		require.NoError(t, d.Store.Swap(t.Context(), pin.Change{Add: []pin.Lookup{{Kind: pin.KindRecord, Value: "creditplus:" + numbered(4), // the next number is taken already
 			ProgramID: d.fixtures.Text("/cards/blocked/programId"), CardID: d.fixtures.Text("/cards/blocked/cardId")}}}))
 		d.ask(t, "creditplus", d.base.with(message{"identifier": d.fixtures.Text("/cards/blocked/identifier")})).ExpectStatus(http.StatusInternalServerError)
 		require.Equal(t, "Blocked 0", d.status(t, d.Server, "blocked"))

@@ -1,6 +1,8 @@
 package creditplus
 
 import (
+	"context"
+	"encoding/json"
 	"errors"
 	"net/http"
 	"net/http/httptest"
@@ -15,7 +17,9 @@ import (
 
 // reply is what an error of a request for a path is answered with.
 func reply(path string, err error) (status int, contentType, body string) {
-	out := (&API{}).Render(httptest.NewRequest(http.MethodPost, path, http.NoBody), nil, err)
+	clear := pin.Caller{Settings: json.RawMessage(`{"encryptionRequired":false}`)}
+	r := httptest.NewRequestWithContext(pin.WithCaller(context.Background(), clear), http.MethodPost, path, http.NoBody)
+	out := (&API{}).Render(r, nil, err)
 	return out.Status, out.Header.Get("Content-Type"), string(out.Body)
 }
 

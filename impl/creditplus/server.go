@@ -24,16 +24,14 @@ import (
 // Name is the contract's name: that of its document and of its clients.
 const Name = "creditplus"
 
-// serviceCode is that of PIN retry counter resets in Credit+.
-const serviceCode = "109"
-
 // messageSchema describes what an encrypted request holds.
 const messageSchema = "ResetRequest"
 
 // Vault is what this contract needs of [pin.Vault].
 type Vault interface {
 	Program(ctx context.Context, id string) (pin.Program, error)
-	ServeUnblock(ctx context.Context, q pin.Query, r pin.ServiceRequest) (pin.ServiceRequest, error)
+	Unblock(ctx context.Context, q pin.Query, m pin.Memo) error
+	Promise(ctx context.Context, sequence string) (draw func() int64, release func(), err error)
 }
 
 // Messages opens encrypted requests. The keyring's Ring does: Unopenable for whatever is wrong with
@@ -70,9 +68,7 @@ func (a *API) ResetPinRetryCounterV2(ctx context.Context, r creditplus.ResetPinR
 	if err != nil {
 		return nil, err
 	}
-	done, err := a.vault.ServeUnblock(ctx, query(m), pin.ServiceRequest{
-		Version: "v2", ServiceCode: serviceCode, Notes: text(m.Notes), Source: text(m.Source),
-	})
+	done, err := a.reset(ctx, query(m), func(pin.Card) error { return nil }, serviceRequest{Version: "v2", Notes: text(m.Notes), Source: text(m.Source)})
 	if err != nil {
 		return nil, err
 	}
@@ -87,8 +83,12 @@ func (a *API) message(ctx context.Context, r creditplus.ResetPinRetryCounterV2Re
 	if r.JSONBody != nil {
 		return r.JSONBody, clearAllowed(who)
 	}
+	own, err := ofClients.Read(who.Settings)
+	if err != nil {
+		return nil, err
+	}
 	compact, _ := contract.Sent(contract.Request(ctx))
-	plain, err := a.messages.OpenMessage(ctx, who.ProgramID, who.Settings.MessageKeyIDs, compact)
+	plain, err := a.messages.OpenMessage(ctx, who.ProgramID, own.MessageKeyIDs, compact)
 	if err != nil {
 		return nil, err
 	}
@@ -105,10 +105,11 @@ func (a *API) message(ctx context.Context, r creditplus.ResetPinRetryCounterV2Re
 
 // clearAllowed is Unopenable for a client whose requests must be encrypted.
 func clearAllowed(who pin.Caller) error {
-	if who.Settings.EncryptionRequired {
-		return &pin.Error{Code: pin.Unopenable}
+	own, err := ofClients.Read(who.Settings)
+	if err == nil && own.EncryptionRequired {
+		err = &pin.Error{Code: pin.Unopenable}
 	}
-	return nil
+	return err
 }
 
 // admit checks what no schema can: that the request is still good, and that it may name an alias.
@@ -124,7 +125,11 @@ func (a *API) admit(ctx context.Context, m *creditplus.ResetRequest) error {
 		return nil
 	}
 	program, err := a.vault.Program(ctx, pin.CallerFrom(ctx).ProgramID)
-	if err == nil && !program.AliasCapability {
+	if err != nil {
+		return err
+	}
+	own, err := ofPrograms.Read(program.Settings[Name])
+	if err == nil && !own.AliasCapability {
 		err = aliasOff
 	}
 	return err
@@ -165,13 +170,10 @@ func (a *API) ResetPinRetryCounterV1(ctx context.Context, r creditplus.ResetPinR
 		return nil, err
 	}
 	read := false
-	done, err := a.vault.ServeUnblock(ctx, pin.Query{
-		References: []pin.Reference{{Kind: pin.KindNumber, Value: r.Body.DeviceNumber}},
-		Check: func(rec pin.Record) error {
-			read = true
-			return device(rec.Card, r.Body.InstitutionCode)
-		},
-	}, pin.ServiceRequest{Version: "v1", ServiceCode: serviceCode, Notes: text(r.Body.Notes)})
+	done, err := a.reset(ctx, pin.Query{References: []pin.Reference{{Kind: pin.KindNumber, Value: r.Body.DeviceNumber}}}, func(c pin.Card) error {
+		read = true
+		return device(c, r.Body.InstitutionCode)
+	}, serviceRequest{Version: "v1", Notes: text(r.Body.Notes)})
 	if err != nil {
 		if !read {
 			err = fault(deviceUnread, err)

@@ -371,7 +371,7 @@ func TestRightPINsAtOnceLoseNoTry(t *testing.T) {
 func TestPageHeaders(t *testing.T) {
 	t.Parallel()
 	h := apptest.Start(t, "")
-	setProgram(t, h, map[string]any{"frameAncestors": []string{"https://app.bank.example", "https://bank.example:8443"}, "parentOrigin": "https://app.bank.example"}).
+	setProgram(t, h, map[string]any{"hosted": map[string]any{"frameAncestors": []string{"https://app.bank.example", "https://bank.example:8443"}, "parentOrigin": "https://app.bank.example"}}).
 		ExpectStatus(http.StatusOK)
 	l := apptest.NewLink(t, h.Client, "setpin", unchosen)
 	reply := h.Client.Do(http.MethodGet, l.Path+"?lang=ar&theme=dark").ExpectStatus(http.StatusOK)
@@ -411,7 +411,7 @@ func TestWhatIsConfiguredCannotLeaveItsPlace(t *testing.T) {
 		"a colour that loads":               {"branding": map[string]string{"accent": "url(a.example)"}},
 		"a variable that is not the page's": {"branding": map[string]string{"background-image": "#000000"}},
 	} {
-		reply := setProgram(t, h, settings)
+		reply := setProgram(t, h, map[string]any{"hosted": settings})
 		require.Contains(t, []int{http.StatusBadRequest, http.StatusUnprocessableEntity}, reply.Status, "%s: %s", name, reply.Body)
 	}
 
@@ -420,8 +420,9 @@ func TestWhatIsConfiguredCannotLeaveItsPlace(t *testing.T) {
 	require.NoError(t, err)
 	var p pin.Program
 	require.NoError(t, json.Unmarshal(row.Body, &p))
-	p.FrameAncestors, p.Version = []string{"https://bank.example; script-src *", "https://bank.example"}, p.Version+1
-	p.Branding = map[string]string{"accent": "#000} body{display:none"}
+	p.Version++
+	p.Settings = map[string]json.RawMessage{"hosted": json.RawMessage(`{"frameAncestors": ["https://bank.example; script-src *", "https://bank.example"],
+		"branding": {"accent": "#000} body{display:none"}}`)}
 	row, err = pin.Sealed(keyring.New(keyring.Sandbox(), nil, nil), pin.Row{Table: pin.TablePrograms, ID: p.ID, Version: p.Version}, p)
 	require.NoError(t, err)
 	require.NoError(t, h.Store.Swap(t.Context(), pin.Change{Rows: []pin.Row{row}}))

@@ -1,6 +1,7 @@
 package hosted
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -105,16 +106,16 @@ func newAPI(t *testing.T, o Options) *API {
 func TestOutsideTheSandbox(t *testing.T) {
 	t.Parallel()
 	a := newAPI(t, Options{PublicURL: "https://pin.example/base"})
-	require.Equal(t, "'none'", a.ancestors(pin.Program{}))
-	require.Equal(t, "https://a.example", a.ancestors(pin.Program{FrameAncestors: []string{"https://a.example"}}))
-	require.Empty(t, a.parentOrigin(pin.Program{}))
+	require.Equal(t, "'none'", a.ancestors(programSettings{}))
+	require.Equal(t, "https://a.example", a.ancestors(programSettings{FrameAncestors: []string{"https://a.example"}}))
+	require.Empty(t, a.parentOrigin(programSettings{}))
 	_, err := a.GetDemo(t.Context(), struct{}{})
 	require.Equal(t, contract.NoRoute, err)
-	require.Equal(t, "https://pin.example", newAPI(t, Options{PublicURL: "https://pin.example/base", Sandbox: true}).parentOrigin(pin.Program{}))
+	require.Equal(t, "https://pin.example", newAPI(t, Options{PublicURL: "https://pin.example/base", Sandbox: true}).parentOrigin(programSettings{}))
 
 	// The program's languages, and no others.
 	r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/hosted/pin/x?lang=ar", http.NoBody)
-	p, err := a.render(r, pin.Session{ID: "x", Action: pin.ActionSet}, pin.Program{Languages: []string{"hi", "en"}}, nil)
+	p, err := a.render(r, pin.Session{ID: "x", Action: pin.ActionSet}, pin.Program{Settings: map[string]json.RawMessage{Name: json.RawMessage(`{"languages":["hi","en"]}`)}}, nil)
 	require.NoError(t, err)
 	require.Contains(t, string(p.Body), `<html lang="hi" dir="ltr">`)
 	require.True(t, strings.HasSuffix(p.Header.Get("Content-Security-Policy"), "frame-ancestors 'none'"))
@@ -123,7 +124,7 @@ func TestOutsideTheSandbox(t *testing.T) {
 // An origin that may not embed pages here is passed over, although a program names it.
 func TestOriginsThatMayNotEmbedArePassedOver(t *testing.T) {
 	t.Parallel()
-	p := pin.Program{FrameAncestors: []string{"http://a.example", "https://b.example"}, ParentOrigin: "http://a.example"}
+	p := programSettings{FrameAncestors: []string{"http://a.example", "https://b.example"}, ParentOrigin: "http://a.example"}
 	a := newAPI(t, Options{PublicURL: "https://pin.example", Embeds: func(origin string) bool { return strings.HasPrefix(origin, "https:") }})
 	require.Equal(t, "https://b.example", a.ancestors(p))
 	require.Empty(t, a.parentOrigin(p))

@@ -37,11 +37,11 @@ type view struct {
 	Nonce       string
 	Style       template.CSS
 	Script      template.JS
-	Settings    settings
+	Settings    scriptSettings
 }
 
-// settings are what the page's script is given. Anybody who knows a session's id can read them.
-type settings struct {
+// scriptSettings are what the page's script is given. Anybody who knows a session's id can read them.
+type scriptSettings struct {
 	Action       pin.Action `json:"action,omitempty"`
 	RequestID    string     `json:"requestId,omitempty"`
 	ParentOrigin string     `json:"parentOrigin,omitempty"`
@@ -59,15 +59,19 @@ func (a *API) render(r *http.Request, session pin.Session, program pin.Program, 
 	if nonceErr != nil {
 		return page{}, nonceErr
 	}
+	own, settingsErr := ofPrograms.Read(program.Settings[Name])
+	if settingsErr != nil {
+		return page{}, settingsErr
+	}
 	query := r.URL.Query()
-	languages := program.Languages
+	languages := own.Languages
 	if a.options.Sandbox || session.ID == "" {
 		languages = append(slices.Clone(languages), "en", "ar", "hi")
 	}
 	lang := language(languages, query.Get("lang"), r.Header.Get("Accept-Language"))
 	words := texts[lang]
-	v := view{Lang: lang, Text: words, Nonce: nonce, Style: style(program.Branding), Script: script("pin.js"),
-		Settings: settings{Action: session.Action, RequestID: session.RequestID, ParentOrigin: a.parentOrigin(program), Lang: lang}}
+	v := view{Lang: lang, Text: words, Nonce: nonce, Style: style(own.Branding), Script: script("pin.js"),
+		Settings: scriptSettings{Action: session.Action, RequestID: session.RequestID, ParentOrigin: a.parentOrigin(own), Lang: lang}}
 	if theme := hosted.GetPinPageParamsTheme(query.Get("theme")); theme.Valid() {
 		v.Theme = string(theme)
 	}
@@ -80,7 +84,7 @@ func (a *API) render(r *http.Request, session pin.Session, program pin.Program, 
 		v.Title = words.Title[string(session.Action)]
 		v.Settings.Min, v.Settings.Max, v.Settings.Texts = program.MinPINLength, program.MaxPINLength, &words
 	}
-	return execute(a.page, v, status, policy(nonce, "connect-src 'self'", a.ancestors(program)))
+	return execute(a.page, v, status, policy(nonce, "connect-src 'self'", a.ancestors(own)))
 }
 
 func (a *API) renderDemo() (page, error) {
@@ -123,8 +127,8 @@ func policy(nonce, more, ancestors string) string {
 
 // ancestors are the origins that may embed a program's page. They were checked when they were set; one
 // that would not pass today is left out rather than written into a header.
-func (a *API) ancestors(p pin.Program) string {
-	origins := slices.DeleteFunc(slices.Clone(p.FrameAncestors), func(o string) bool { return !pin.IsOrigin(o) || !a.options.Embeds(o) })
+func (a *API) ancestors(s programSettings) string {
+	origins := slices.DeleteFunc(slices.Clone(s.FrameAncestors), func(o string) bool { return !isOrigin(o) || !a.options.Embeds(o) })
 	if a.options.Sandbox {
 		origins = append(origins, "'self'")
 	}
@@ -135,21 +139,21 @@ func (a *API) ancestors(p pin.Program) string {
 }
 
 // parentOrigin is the origin that hears the events of a program's page.
-func (a *API) parentOrigin(p pin.Program) string {
+func (a *API) parentOrigin(s programSettings) string {
 	switch {
-	case p.ParentOrigin == "" && a.options.Sandbox:
+	case s.ParentOrigin == "" && a.options.Sandbox:
 		return a.origin
-	case p.ParentOrigin != "" && !a.options.Embeds(p.ParentOrigin):
+	case s.ParentOrigin != "" && !a.options.Embeds(s.ParentOrigin):
 		return ""
 	}
-	return p.ParentOrigin
+	return s.ParentOrigin
 }
 
 // script is one of our own, which html/template would otherwise escape.
 func script(name string) template.JS { return template.JS(asset(name)) } //nolint:gosec // embedded, nothing of a request is in it
 
 // sheet is a style sheet of our own.
-func sheet(rules string) template.CSS { return template.CSS(rules) } //nolint:gosec // embedded, and what IsBranding lets through
+func sheet(rules string) template.CSS { return template.CSS(rules) } //nolint:gosec // embedded, and what isBrand lets through
 
 // style is the page's style sheet, with the colours for the dark and what the program's branding sets.
 func style(branding map[string]string) template.CSS {
@@ -160,7 +164,7 @@ func style(branding map[string]string) template.CSS {
 	}
 	var lightBrand, darkBrand strings.Builder
 	for _, name := range slices.Sorted(maps.Keys(branding)) {
-		if !pin.IsBranding(name, branding[name]) {
+		if !isBrand(name, branding[name]) {
 			continue
 		}
 		variable, isDark := strings.CutPrefix(strings.TrimPrefix(name, "--"), "dark-")

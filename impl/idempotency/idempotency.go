@@ -142,7 +142,7 @@ func keep[T any](result any) ([]byte, error) {
 		result = back
 	}
 	if c, ok := result.(pin.Client); ok {
-		c.SecretMAC, c.OldSecretMAC, c.Settings.SecureCodeMAC = nil, nil, nil
+		c.SecretMAC, c.OldSecretMAC, c.Secrets = nil, nil, nil
 		result = c
 	}
 	kept, err := json.Marshal(result)

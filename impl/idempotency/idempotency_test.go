@@ -402,7 +402,7 @@ func TestEveryResultOfTheVaultReadsBack(t *testing.T) {
 
 	s = newSetting()
 	program := pin.NewProgram("Debit")
-	program.Branding = map[string]string{"--accent": "#00f"}
+	program.Settings = map[string]json.RawMessage{"contract": json.RawMessage(`{"a":["b"]}`)}
 	_, replayed := again(t, s, func(m pin.Memo) (pin.Program, error) { return program, s.once(m, program) })
 	require.Equal(t, program, replayed)
 

@@ -2,6 +2,7 @@ package idempotency_test
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"sync"
 	"testing"
@@ -141,7 +142,7 @@ func TestSecretOfAFreshClientIsInTheFirstAnswerOnly(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t)
 	draft := pin.Client{Contract: "thredd", Name: "Partner", Scopes: []string{"pins:read"}, OldSecretMAC: []byte("an old MAC"),
-		Settings: pin.ClientSettings{SecureCodeMAC: []byte("a code's MAC")}}
+		Settings: json.RawMessage(`{"a":1}`), Secrets: map[string][]byte{"code": []byte("a code's MAC")}}
 	create := func() (created, bool) {
 		c, replayed, err := idempotency.Once(by(t), h.Guard, request, pin.Memo{}, func(m pin.Memo) (created, error) {
 			c, secret, err := h.vault.CreateClient(by(t), draft, "", m)
@@ -166,7 +167,7 @@ func TestSecretOfAFreshClientIsInTheFirstAnswerOnly(t *testing.T) {
 	require.Len(t, rows, 1)
 	require.NotContains(t, string(rows[0].Body)+rows[0].ID, request.Key, "the key is kept as a hash")
 
-	first.Secret, first.SecretMAC, first.OldSecretMAC, first.Settings.SecureCodeMAC = "", nil, nil, nil
+	first.Secret, first.SecretMAC, first.OldSecretMAC, first.Secrets = "", nil, nil, nil
 	require.Equal(t, first, second)
 	clients, err := h.vault.Clients(by(t), pin.Page{Limit: 10})
 	require.NoError(t, err)

@@ -22,7 +22,7 @@ type freshClient struct {
 func (a *API) CreateClient(ctx context.Context, r api.CreateClientRequestObject) (api.CreateClientResponseObject, error) {
 	made, err := once(ctx, a, call{key: r.Params.IdempotencyKey, endpoint: "createClient", body: r.Body}, pin.Memo{},
 		func(m pin.Memo) (freshClient, error) {
-			n, err := a.newClient(*r.Body)
+			n, err := a.newClient(ctx, *r.Body)
 			if err != nil {
 				return freshClient{}, err
 			}
@@ -32,10 +32,8 @@ func (a *API) CreateClient(ctx context.Context, r api.CreateClientRequestObject)
 	if err != nil {
 		return nil, err
 	}
-	return api.CreateClient201JSONResponse{
-		Body:    clientWithSecret(made),
-		Headers: api.CreateClient201ResponseHeaders{CacheControl: noStore},
-	}, nil
+	shown, err := a.clientWithSecret(made)
+	return api.CreateClient201JSONResponse{Body: shown, Headers: api.CreateClient201ResponseHeaders{CacheControl: noStore}}, err
 }
 
 // RotateClient gives a client a new secret and shows it, this once.
@@ -50,10 +48,8 @@ func (a *API) RotateClient(ctx context.Context, r api.RotateClientRequestObject)
 	if err != nil {
 		return nil, err
 	}
-	return api.RotateClient200JSONResponse{
-		Body:    clientWithSecret(rotated),
-		Headers: api.RotateClient200ResponseHeaders{CacheControl: noStore},
-	}, nil
+	shown, err := a.clientWithSecret(rotated)
+	return api.RotateClient200JSONResponse{Body: shown, Headers: api.RotateClient200ResponseHeaders{CacheControl: noStore}}, err
 }
 
 // ListClients pages through the active clients in the caller's reach.
@@ -64,7 +60,8 @@ func (a *API) ListClients(ctx context.Context, r api.ListClientsRequestObject) (
 		return nil, err
 	}
 	found, next := cut(p, found, func(c pin.Client) string { return c.ID })
-	return api.ListClients200JSONResponse{Items: each(found, client), NextCursor: next}, nil
+	shown, err := eachOr(found, a.client)
+	return api.ListClients200JSONResponse{Items: shown, NextCursor: next}, err
 }
 
 // GetClient shows an active client.
@@ -73,7 +70,8 @@ func (a *API) GetClient(ctx context.Context, r api.GetClientRequestObject) (api.
 	if err != nil {
 		return nil, err
 	}
-	return api.GetClient200JSONResponse(client(found)), nil
+	shown, err := a.client(found)
+	return api.GetClient200JSONResponse(shown), err
 }
 
 // RevokeClient ends a client.
@@ -84,89 +82,46 @@ func (a *API) RevokeClient(ctx context.Context, r api.RevokeClientRequestObject)
 	return api.RevokeClient204Response{}, nil
 }
 
-// newClient is the client that a request describes. Settings of another contract than the client's are InvalidField.
-func (a *API) newClient(n api.NewClient) (c pin.Client, err error) {
-	switch {
-	case n.Accosa != nil && n.Contract != api.NewClientContractAccosa:
-		return c, &pin.Error{Code: pin.InvalidField, Field: "accosa"}
-	case n.Networkintl != nil && n.Contract != api.NewClientContractNetworkintl:
-		return c, &pin.Error{Code: pin.InvalidField, Field: "networkintl"}
-	}
-	c = pin.Client{Contract: string(n.Contract), Name: n.Name, Scopes: n.Scopes}
+// newClient is the client that a request describes: InvalidField for settings of another contract than the
+// client's, and what could never work is refused.
+func (a *API) newClient(ctx context.Context, n api.NewClient) (pin.Client, error) {
+	c := pin.Client{Contract: string(n.Contract), Name: n.Name, Scopes: n.Scopes}
 	set(&c.ProgramID, n.ProgramID)
-	c.Settings.EncryptionRequired = n.Contract == api.NewClientContractCreditplus
-	set(&c.Settings.EncryptionRequired, n.EncryptionRequired)
-	set(&c.Settings.MessageKeyIDs, n.MessageKeyIds)
-	setText(&c.Settings.IVMode, n.IvMode)
-	if n.Accosa != nil {
-		s := &c.Settings
-		s.PartnerClientID, s.BankID, s.EntityID = n.Accosa.ClientID, n.Accosa.BankID, n.Accosa.EntityID
-		set(&s.FixedIV, n.Accosa.FixedIv)
-		s.SecureCodeMAC, err = a.vault.CodeMAC(n.Accosa.SecureCode)
+	if err := a.setClient(&c, n); err != nil {
+		return pin.Client{}, err
 	}
-	if n.Networkintl != nil {
-		s := &c.Settings
-		s.BankID = n.Networkintl.BankID
-		set(&s.PINKeyIDs, n.Networkintl.PinKeyIds)
-		set(&s.ApplicationName, n.Networkintl.ApplicationName)
-		set(&s.AsymmetricAlias, n.Networkintl.AsymmetricAlias)
-	}
-	return c, err
-}
-
-// accosaSettings are those of an Accosa client as the document shows them.
-func accosaSettings(s pin.ClientSettings) *api.AccosaSettings {
-	if s.PartnerClientID == "" {
-		return nil
-	}
-	return &api.AccosaSettings{ClientID: s.PartnerClientID, BankID: s.BankID, EntityID: s.EntityID, FixedIv: text(s.FixedIV)}
-}
-
-// networkintlSettings are those of a Network International client as the document shows them.
-func networkintlSettings(c pin.Client) *api.NetworkintlSettings {
-	s := c.Settings
-	if c.Contract != string(api.NewClientContractNetworkintl) || s.BankID == "" {
-		return nil
-	}
-	out := &api.NetworkintlSettings{BankID: s.BankID, ApplicationName: text(s.ApplicationName), AsymmetricAlias: &s.AsymmetricAlias}
-	if s.PINKeyIDs != nil {
-		out.PinKeyIds = &s.PINKeyIDs
-	}
-	return out
+	return c, a.suits(ctx, c)
 }
 
 // client is a client as the document shows it: without secret, and without what is kept of it.
-func client(c pin.Client) api.Client {
-	return api.Client{
-		ClientID:           c.ID,
-		Contract:           c.Contract,
-		ProgramID:          text(c.ProgramID),
-		Name:               c.Name,
-		Scopes:             list(c.Scopes),
-		EncryptionRequired: c.Settings.EncryptionRequired,
-		MessageKeyIds:      list(c.Settings.MessageKeyIDs),
-		IvMode:             text(c.Settings.IVMode),
-		Accosa:             accosaSettings(c.Settings),
-		Networkintl:        networkintlSettings(c),
-		CreatedAt:          c.CreatedAt,
+func (a *API) client(c pin.Client) (api.Client, error) {
+	settings, err := a.contracts.ofClient(c)
+	if err != nil {
+		return api.Client{}, err
 	}
+	return with(api.Client{
+		ClientID:  c.ID,
+		Contract:  c.Contract,
+		ProgramID: text(c.ProgramID),
+		Name:      c.Name,
+		Scopes:    list(c.Scopes),
+		CreatedAt: c.CreatedAt,
+	}, settings)
 }
 
 // clientWithSecret is client with the secret, where there is one.
-func clientWithSecret(f freshClient) api.ClientWithSecret {
-	c := client(f.Client)
-	return api.ClientWithSecret{
-		ClientID:           c.ClientID,
-		ClientSecret:       text(f.Secret),
-		Contract:           c.Contract,
-		ProgramID:          c.ProgramID,
-		Name:               c.Name,
-		Scopes:             c.Scopes,
-		EncryptionRequired: c.EncryptionRequired,
-		MessageKeyIds:      c.MessageKeyIds,
-		IvMode:             c.IvMode,
-		Accosa:             c.Accosa,
-		Networkintl:        c.Networkintl,
-		CreatedAt:          c.CreatedAt,
+func (a *API) clientWithSecret(f freshClient) (api.ClientWithSecret, error) {
+	settings, err := a.contracts.ofClient(f.Client)
+	if err != nil {
+		return api.ClientWithSecret{}, err
 	}
+	return with(api.ClientWithSecret{
+		ClientID:     f.ID,
+		ClientSecret: text(f.Secret),
+		Contract:     f.Contract,
+		ProgramID:    text(f.ProgramID),
+		Name:         f.Name,
+		Scopes:       list(f.Scopes),
+		CreatedAt:    f.CreatedAt,
+	}, settings)
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strings"
 
 	"pinvault/impl/contract"
 	"pinvault/impl/pin"
@@ -76,7 +77,7 @@ func violated(err error) contract.Broken {
 	}
 	switch pin.CodeOf(err) {
 	case pin.InvalidField:
-		return contract.Broken{{In: contract.InBody, Pointer: "/" + field, Rule: contract.RuleValue, Label: field}}
+		return contract.Broken{{In: contract.InBody, Pointer: "/" + strings.ReplaceAll(field, ".", "/"), Rule: contract.RuleValue, Label: field}}
 	case pin.Duplicate: // a kind of reference
 		return contract.Broken{{In: contract.InBody, Pointer: field, Rule: problem.RuleUnique, Label: field}}
 	default:

@@ -27,7 +27,7 @@ const planted = "492912345678"
 func failer(t *testing.T) func(error) map[string]any {
 	t.Helper()
 	schema := load(t, "common").Spec().Components.Schemas["Problem"].Value
-	api := issuer.New(nil, nil)
+	api := issuer.New(nil, nil, nil, nil)
 	return func(err error) map[string]any {
 		t.Helper()
 		reply := api.Render(failing(), nil, err)
@@ -146,7 +146,7 @@ func TestDocumentedViolations(t *testing.T) {
 }
 
 func TestUnroutedRequests(t *testing.T) {
-	api := issuer.New(nil, nil)
+	api := issuer.New(nil, nil, nil, nil)
 	for broken, want := range map[*contract.Broken]string{
 		&contract.NoRoute:  `{"type":"about:blank","title":"Not found.","status":404,"code":"not_found","traceId":"` + traceID + `"}`,
 		&contract.NoMethod: `{"type":"about:blank","title":"Method not allowed.","status":405,"code":"method_not_allowed","traceId":"` + traceID + `"}`,
@@ -179,7 +179,7 @@ func TestWhatTheExitIsGiven(t *testing.T) {
 func TestUnboundRequests(t *testing.T) {
 	var failed []error
 	e := engine(&pin.Caller{ClientID: "client-1", TraceID: traceID}, &failed)
-	api := issuer.New(nil, nil)
+	api := issuer.New(nil, nil, nil, nil)
 	api.Mount(e, exit(api, &failed))
 	for _, tc := range []struct{ name, method, path, body string }{
 		{"a parameter of another type", http.MethodGet, "/issuer/v1/programs?limit=" + planted + "x", ""},

@@ -43,6 +43,18 @@ func each[R, I any](rows []R, render func(R) I) []I {
 	return items
 }
 
+// eachOr is each, of what may fail to render.
+func eachOr[R, I any](rows []R, render func(R) (I, error)) ([]I, error) {
+	items := make([]I, len(rows))
+	for i, row := range rows {
+		var err error
+		if items[i], err = render(row); err != nil {
+			return nil, err
+		}
+	}
+	return items, nil
+}
+
 // pageSize is the number of items on a page whose size the client leaves open.
 const pageSize = 50
 

@@ -30,10 +30,11 @@ type Operator struct {
 	document  func() (*contract.Document, error) // the API's own
 }
 
-// NewOperator makes an operator of a vault. documents are the contracts, a file each.
-func NewOperator(v Vault, documents fs.FS) *Operator {
+// NewOperator makes an operator of a vault. contracts know their settings; documents are the contracts, a
+// file each.
+func NewOperator(v Vault, contracts Contracts, documents fs.FS) *Operator {
 	own := func() (*contract.Document, error) { return contract.Load(documents, "issuer") }
-	return &Operator{api: New(v, nil), documents: documents, document: sync.OnceValues(own)}
+	return &Operator{api: New(v, contracts, nil, nil), documents: documents, document: sync.OnceValues(own)}
 }
 
 // read holds a request against a schema of the document and puts it into a value of the schema's type.
@@ -70,43 +71,67 @@ func Sentence(v contract.Violation, name string) string {
 	return problem.Detail(v)
 }
 
-// CreateProgram makes a program of a NewProgram.
-func (o *Operator) CreateProgram(ctx context.Context, request any) (api.Program, error) {
+// CreateProgram makes a program of a NewProgram, with settings of contracts by name, see
+// [Operator.ProgramSettings].
+func (o *Operator) CreateProgram(ctx context.Context, request any, settings map[string]string) (api.Program, error) {
 	var n api.NewProgram
-	if err := o.read("NewProgram", request, &n); err != nil {
+	if err := o.readProgram("NewProgram", request, settings, &n); err != nil {
 		return api.Program{}, err
 	}
-	made, err := o.api.vault.CreateProgram(ctx, newProgram(n), pin.Memo{})
-	return program(made), err
+	made, err := o.api.createProgram(ctx, n, pin.Memo{})
+	if err != nil {
+		return api.Program{}, err
+	}
+	return o.api.program(made)
 }
 
-// ChangeProgram changes a program by a ProgramChange.
-func (o *Operator) ChangeProgram(ctx context.Context, id string, request any) (api.Program, error) {
+// ChangeProgram changes a program by a ProgramChange and settings of contracts.
+func (o *Operator) ChangeProgram(ctx context.Context, id string, request any, settings map[string]string) (api.Program, error) {
 	var named api.ProgramChange
-	if err := o.read("ProgramChange", request, &named); err != nil {
+	if err := o.readProgram("ProgramChange", request, settings, &named); err != nil {
 		return api.Program{}, err
 	}
-	changed, err := o.api.vault.UpdateProgram(ctx, id, func(p *pin.Program) error {
-		changeProgram(p, named)
-		return nil
-	}, pin.Memo{})
-	return program(changed), err
+	changed, err := o.api.updateProgram(ctx, id, named)
+	if err != nil {
+		return api.Program{}, err
+	}
+	return o.api.program(changed)
+}
+
+// readProgram is read for a request that contracts' settings are to be put into.
+func (o *Operator) readProgram(schema string, request any, settings map[string]string, into any) error {
+	known, err := o.ProgramSettings()
+	if err != nil {
+		return err
+	}
+	text, err := json.Marshal(request)
+	if err != nil {
+		return err
+	}
+	members := map[string]any{}
+	if err := json.Unmarshal(text, &members); err != nil {
+		return err
+	}
+	if unknown := put(members, settings, known); unknown != "" {
+		return fmt.Errorf("programs have no setting %q; they have %s", unknown, listed(names(known)))
+	}
+	return o.read(schema, members, into)
 }
 
 // Programs are those in the caller's reach. An error ends them.
 func (o *Operator) Programs(ctx context.Context) iter.Seq2[api.Program, error] {
 	return every(func(p pin.Page) ([]pin.Program, error) { return o.api.vault.Programs(ctx, p) },
-		func(p pin.Program) string { return p.ID }, program)
+		func(p pin.Program) string { return p.ID }, o.api.program)
 }
 
 // Clients are the active ones in the caller's reach. An error ends them.
 func (o *Operator) Clients(ctx context.Context) iter.Seq2[api.Client, error] {
 	return every(func(p pin.Page) ([]pin.Client, error) { return o.api.vault.Clients(ctx, p) },
-		func(c pin.Client) string { return c.ID }, client)
+		func(c pin.Client) string { return c.ID }, o.api.client)
 }
 
 // every reads page after page, and shows each row.
-func every[R, I any](read func(pin.Page) ([]R, error), cursor func(R) string, show func(R) I) iter.Seq2[I, error] {
+func every[R, I any](read func(pin.Page) ([]R, error), cursor func(R) string, show func(R) (I, error)) iter.Seq2[I, error] {
 	return func(yield func(I, error) bool) {
 		for p := (pin.Page{Limit: pageSize}); ; {
 			rows, err := read(p)
@@ -116,7 +141,7 @@ func every[R, I any](read func(pin.Page) ([]R, error), cursor func(R) string, sh
 				return
 			}
 			for _, row := range rows {
-				if p.After = cursor(row); !yield(show(row), nil) {
+				if p.After = cursor(row); !yield(show(row)) {
 					return
 				}
 			}
@@ -177,13 +202,13 @@ type ClientRequest struct {
 	Name      string
 	Scopes    []string
 	AllScopes bool              // all that the contract has
-	Settings  map[string]string // by name, see [Operator.Settings]; of a list the items with commas between
+	Settings  map[string]string // by name, see [Operator.ClientSettings]
 }
 
 // CreateClient makes a client. Scopes and settings that its contract does not have are refused, and so is
 // what could never work.
 func (o *Operator) CreateClient(ctx context.Context, r ClientRequest) (Credentials, error) {
-	settings, err := o.Settings(r.Contract)
+	settings, err := o.ClientSettings(r.Contract)
 	if err != nil {
 		return Credentials{}, err
 	}
@@ -194,17 +219,17 @@ func (o *Operator) CreateClient(ctx context.Context, r ClientRequest) (Credentia
 	if request["scopes"], err = scopes(r); err != nil {
 		return Credentials{}, err
 	}
-	if err := put(request, r, settings); err != nil {
-		return Credentials{}, err
+	if len(settings) > 0 { // be it without any: the document says what must be there
+		request[r.Contract] = map[string]any{}
+	}
+	if unknown := put(request, r.Settings, settings); unknown != "" {
+		return Credentials{}, fmt.Errorf("the contract %s has no setting %q; it has %s", r.Contract, unknown, listed(names(settings)))
 	}
 	var n api.NewClient
 	if err := o.read("NewClient", request, &n); err != nil {
 		return Credentials{}, err
 	}
-	if broken := lacking(n); broken != nil {
-		return Credentials{}, broken
-	}
-	described, err := o.api.newClient(n)
+	described, err := o.api.newClient(ctx, n)
 	if err != nil {
 		return Credentials{}, err
 	}
@@ -232,18 +257,18 @@ func (o *Operator) RevokeClient(ctx context.Context, id string) error {
 	return o.api.vault.RevokeClient(ctx, id, pin.Memo{})
 }
 
-// Setting is something to know of the clients of a contract.
+// Setting is something that a contract needs to know of a program or client.
 type Setting struct {
-	Name   string
+	Name   string // of a program's setting with its contract before: hosted.languages
 	Secret bool
 
-	member contract.Member
-	inside string // the member of NewClient that holds it, "" for NewClient itself
+	contract string
+	member   contract.Member
 }
 
-// Settings are what the document lets be said of a contract's clients besides program, name and scopes. A
-// contract that it does not know is Broken.
-func (o *Operator) Settings(contractName string) ([]Setting, error) {
+// ClientSettings are what the document lets be said of a contract's clients. A contract that it does not
+// know is Broken.
+func (o *Operator) ClientSettings(contractName string) ([]Setting, error) {
 	document, err := o.document()
 	if err != nil {
 		return nil, err
@@ -253,58 +278,86 @@ func (o *Operator) Settings(contractName string) ([]Setting, error) {
 		switch {
 		case m.Name == "contract" && !slices.Contains(m.Enum, contractName):
 			return nil, contract.Broken{{In: contract.InBody, Pointer: "/contract", Rule: contract.RuleEnum, Label: "contract", Limit: strings.Join(m.Enum, ", ")}}
-		case slices.Contains(m.Contracts, contractName):
-			settings = append(settings, Setting{m.Name, m.Sensitive, m, ""})
 		case m.Name == contractName:
 			for _, inner := range m.Members() {
-				settings = append(settings, Setting{inner.Name, inner.Sensitive, inner, m.Name})
+				settings = append(settings, Setting{inner.Name, inner.Sensitive, contractName, inner})
 			}
 		}
 	}
 	return settings, nil
 }
 
-// put adds the settings to a request. Settings of a contract's own are an object, be it an empty one: the
-// document says what must be in it.
-func put(request map[string]any, r ClientRequest, known []Setting) error {
-	rest := len(r.Settings)
-	for _, s := range known {
-		target := request
-		if s.inside != "" {
-			inner, ok := request[s.inside].(map[string]any)
-			if !ok {
-				inner = map[string]any{}
-				request[s.inside] = inner
-			}
-			target = inner
+// ProgramSettings are what the document lets contracts know of programs.
+func (o *Operator) ProgramSettings() ([]Setting, error) {
+	document, err := o.document()
+	if err != nil {
+		return nil, err
+	}
+	var settings []Setting
+	for _, m := range document.Members("ProgramChange") {
+		if _, ours := o.api.contracts[m.Name]; !ours {
+			continue
 		}
-		if text, ok := r.Settings[s.Name]; ok {
-			target[s.Name] = valueOf(text, s.member.Type)
-			rest--
+		for _, inner := range m.Members() {
+			settings = append(settings, Setting{m.Name + "." + inner.Name, inner.Sensitive, m.Name, inner})
 		}
 	}
-	if rest == 0 {
-		return nil
-	}
-	var names []string
-	for _, s := range known {
-		names = append(names, s.Name)
-	}
-	for name := range r.Settings {
-		if !slices.Contains(names, name) {
-			return fmt.Errorf("the contract %s has no setting %q; it has %s", r.Contract, name, listed(names))
-		}
-	}
-	return nil
+	return settings, nil
 }
 
-// valueOf is what a text stands for where a value of this type belongs; the text, where that is nothing.
+func names(settings []Setting) []string {
+	return each(settings, func(s Setting) string { return s.Name })
+}
+
+// put adds settings to a request, in the objects of their contracts. It returns the name of one that is
+// unknown, or "".
+func put(request map[string]any, given map[string]string, known []Setting) (unknown string) {
+	rest := maps.Clone(given)
+	for _, s := range known {
+		text, ok := given[s.Name]
+		if !ok {
+			continue
+		}
+		delete(rest, s.Name)
+		own, there := request[s.contract].(map[string]any)
+		if !there {
+			own = map[string]any{}
+			request[s.contract] = own
+		}
+		own[s.member.Name] = valueOf(text, s.member.Type)
+	}
+	for _, name := range slices.Sorted(maps.Keys(rest)) {
+		return name
+	}
+	return ""
+}
+
+// valueOf is what a text stands for where a value of this type belongs: of a list the items with commas
+// between, of names and values name=value with semicolons between. It is the text, where that is nothing.
 func valueOf(text, kind string) any {
-	switch {
-	case kind == "array":
-		return strings.Split(text, ",")
-	case kind == "boolean" && (text == "true" || text == "false"):
-		return text == "true"
+	switch kind {
+	case "array":
+		items := []string{}
+		if text != "" {
+			items = strings.Split(text, ",")
+		}
+		return items
+	case "object":
+		pairs := map[string]string{}
+		for pair := range strings.SplitSeq(text, ";") {
+			name, value, ok := strings.Cut(pair, "=")
+			if !ok && text != "" {
+				return text
+			}
+			if ok {
+				pairs[name] = value
+			}
+		}
+		return pairs
+	case "boolean":
+		if text == "true" || text == "false" {
+			return text == "true"
+		}
 	}
 	return text
 }
@@ -331,40 +384,4 @@ func listed(names []string) string {
 		return "none"
 	}
 	return strings.Join(names, ", ")
-}
-
-// indispensable is what clients could never work without, or with, beyond what the document says.
-var indispensable = []struct {
-	contract api.NewClientContract
-	member   string
-	rule     contract.Rule
-	broken   func(api.NewClient) bool
-}{
-	{api.NewClientContractNetworkintl, "programId", contract.RuleRequired, func(n api.NewClient) bool { return n.ProgramID == nil }},
-	{api.NewClientContractAccosa, "messageKeyIds", contract.RuleRequired, keyless},
-	{api.NewClientContractAccosa, "accosa.fixedIv", contract.RuleRequired, func(n api.NewClient) bool {
-		return n.IvMode != nil && *n.IvMode == api.NewClientIvModeFixed && n.Accosa.FixedIv == nil
-	}},
-	{api.NewClientContractAccosa, "ivMode", contract.RuleValue, func(n api.NewClient) bool {
-		return n.Accosa.FixedIv != nil && (n.IvMode == nil || *n.IvMode != api.NewClientIvModeFixed)
-	}},
-	{api.NewClientContractCreditplus, "messageKeyIds", contract.RuleRequired, func(n api.NewClient) bool {
-		return (n.EncryptionRequired == nil || *n.EncryptionRequired) && keyless(n)
-	}},
-}
-
-func keyless(n api.NewClient) bool { return n.MessageKeyIds == nil || len(*n.MessageKeyIds) == 0 }
-
-// lacking tells what a client could never work without, nil for one that could.
-func lacking(n api.NewClient) error {
-	var broken contract.Broken
-	for _, i := range indispensable {
-		if i.contract == n.Contract && i.broken(n) {
-			broken = append(broken, contract.Violation{In: contract.InBody, Pointer: "/" + strings.ReplaceAll(i.member, ".", "/"), Rule: i.rule, Label: i.member})
-		}
-	}
-	if broken == nil {
-		return nil
-	}
-	return broken
 }

@@ -2,6 +2,7 @@ package issuer_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -20,11 +21,11 @@ import (
 func operator() (*issuer.Operator, *fakeVault) {
 	v := newFakeVault()
 	v.secret = "secret"
-	return issuer.NewOperator(v, openapi.Documents), v
+	return issuer.NewOperator(v, contracts(), openapi.Documents), v
 }
 
-// accosa are the settings that an Accosa client cannot do without, with some changed; "" leaves one out.
-func accosa(changed ...string) map[string]string {
+// accosaWith are the settings that an Accosa client cannot do without, with some changed; "" leaves one out.
+func accosaWith(changed ...string) map[string]string {
 	all := map[string]string{"clientId": "2000", "bankId": "7000", "entityId": "100", "secureCode": "open-sesame", "messageKeyIds": "k1,k2"}
 	for pair := range slices.Chunk(changed, 2) {
 		if all[pair[0]] = pair[1]; pair[1] == "" {
@@ -49,20 +50,20 @@ func TestOperatorMakesClientsAsTheAPIDoes(t *testing.T) {
 			issuer.ClientRequest{Contract: "networkintl", ProgramID: "p-1", Name: "IVR", AllScopes: true,
 				Settings: map[string]string{"bankId": "NIC", "pinKeyIds": "a,b", "asymmetricAlias": "true"}},
 			pin.Client{Contract: "networkintl", ProgramID: "p-1", Name: "IVR", Scopes: []string{"pins:change"},
-				Settings: pin.ClientSettings{BankID: "NIC", PINKeyIDs: []string{"a", "b"}, AsymmetricAlias: true}}, false},
+				Settings: json.RawMessage(`{"asymmetricAlias":true,"bankId":"NIC","pinKeyIds":["a","b"]}`)}, false},
 		{"of Credit+, whose clients must encrypt unless it is said",
 			issuer.ClientRequest{Contract: "creditplus", Name: "Helpdesk", AllScopes: true, Settings: map[string]string{"messageKeyIds": "k1"}},
 			pin.Client{Contract: "creditplus", Name: "Helpdesk", Scopes: []string{"tries:reset"},
-				Settings: pin.ClientSettings{EncryptionRequired: true, MessageKeyIDs: []string{"k1"}}}, false},
+				Settings: json.RawMessage(`{"messageKeyIds":["k1"]}`)}, false},
 		{"of Credit+, in clear and without keys",
 			issuer.ClientRequest{Contract: "creditplus", Name: "Helpdesk", AllScopes: true, Settings: map[string]string{"encryptionRequired": "false"}},
-			pin.Client{Contract: "creditplus", Name: "Helpdesk", Scopes: []string{"tries:reset"}}, false},
+			pin.Client{Contract: "creditplus", Name: "Helpdesk", Scopes: []string{"tries:reset"}, Settings: json.RawMessage(`{"encryptionRequired":false}`)}, false},
 		{"with an API key",
 			issuer.ClientRequest{Contract: "hashdt", Name: "App", AllScopes: true}, pin.Client{Contract: "hashdt", Name: "App", Scopes: []string{"pins:write"}}, true},
 		{"of Accosa, with a fixed IV",
-			issuer.ClientRequest{Contract: "accosa", Name: "Wallet", AllScopes: true, Settings: accosa("ivMode", "fixed", "fixedIv", strings.Repeat("A1", 16))},
-			pin.Client{Contract: "accosa", Name: "Wallet", Scopes: []string{"pins:write"}, Settings: pin.ClientSettings{MessageKeyIDs: []string{"k1", "k2"},
-				IVMode: "fixed", FixedIV: strings.Repeat("A1", 16), PartnerClientID: "2000", BankID: "7000", EntityID: "100", SecureCodeMAC: []byte("OPEN-SESAME")}}, true},
+			issuer.ClientRequest{Contract: "accosa", Name: "Wallet", AllScopes: true, Settings: accosaWith("ivMode", "fixed", "fixedIv", strings.Repeat("A1", 16))},
+			pin.Client{Contract: "accosa", Name: "Wallet", Scopes: []string{"pins:write"}, Settings: json.RawMessage(`{"bankId":"7000","clientId":"2000",` +
+				`"entityId":"100","fixedIv":"` + strings.Repeat("A1", 16) + `","ivMode":"fixed","messageKeyIds":["k1","k2"]}`), Secrets: map[string][]byte{"secureCode": []byte("OPEN-SESAME")}}, true},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()
@@ -91,17 +92,17 @@ func TestOperatorRefusesClientsThatCouldNeverWork(t *testing.T) {
 		{"no scope at all", issuer.ClientRequest{Contract: "thredd", Name: "x"}, "could do nothing"},
 		{"no such setting", issuer.ClientRequest{Contract: "creditplus", Name: "x", AllScopes: true, Settings: map[string]string{"bankId": "1"}},
 			`no setting "bankId"; it has encryptionRequired, messageKeyIds`},
-		{"a setting that the document does not let stand", issuer.ClientRequest{Contract: "accosa", Name: "x", AllScopes: true, Settings: accosa("bankId", "seven")}, "body /accosa/bankId: pattern"},
+		{"a setting that the document does not let stand", issuer.ClientRequest{Contract: "accosa", Name: "x", AllScopes: true, Settings: accosaWith("bankId", "seven")}, "body /accosa/bankId: pattern"},
 		{"no boolean", issuer.ClientRequest{Contract: "creditplus", Name: "x", AllScopes: true, Settings: map[string]string{"encryptionRequired": "maybe"}}, "type boolean"},
 		{"Network International without a program", issuer.ClientRequest{Contract: "networkintl", Name: "x", AllScopes: true, Settings: map[string]string{"bankId": "NIC"}},
 			"body /programId: required"},
 		{"Network International without a bank", issuer.ClientRequest{Contract: "networkintl", ProgramID: "p-1", Name: "x", AllScopes: true}, "body /networkintl/bankId: required"},
 		{"Accosa without headers", issuer.ClientRequest{Contract: "accosa", Name: "x", AllScopes: true, Settings: map[string]string{"messageKeyIds": "k"}}, "body /accosa/secureCode: required"},
-		{"Accosa without keys", issuer.ClientRequest{Contract: "accosa", Name: "x", AllScopes: true, Settings: accosa("messageKeyIds", "")}, "body /messageKeyIds: required"},
-		{"Accosa with a fixed IV that nobody knows", issuer.ClientRequest{Contract: "accosa", Name: "x", AllScopes: true, Settings: accosa("ivMode", "fixed")}, "body /accosa/fixedIv: required"},
-		{"Accosa with a fixed IV that nobody uses", issuer.ClientRequest{Contract: "accosa", Name: "x", AllScopes: true, Settings: accosa("fixedIv", strings.Repeat("A1", 16))}, "body /ivMode: value"},
+		{"Accosa without keys", issuer.ClientRequest{Contract: "accosa", Name: "x", AllScopes: true, Settings: accosaWith("messageKeyIds", "")}, "body /accosa/messageKeyIds: required"},
+		{"Accosa with a fixed IV that nobody knows", issuer.ClientRequest{Contract: "accosa", Name: "x", AllScopes: true, Settings: accosaWith("ivMode", "fixed")}, "body /accosa/fixedIv: required"},
+		{"Accosa with a fixed IV that nobody uses", issuer.ClientRequest{Contract: "accosa", Name: "x", AllScopes: true, Settings: accosaWith("fixedIv", strings.Repeat("A1", 16))}, "invalid_field (accosa.ivMode)"},
 		{"Credit+ that must encrypt without keys", issuer.ClientRequest{Contract: "creditplus", Name: "x", AllScopes: true, Settings: map[string]string{"encryptionRequired": "true"}},
-			"body /messageKeyIds: required"},
+			"body /creditplus/messageKeyIds: required"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()
@@ -111,6 +112,31 @@ func TestOperatorRefusesClientsThatCouldNeverWork(t *testing.T) {
 			require.Zero(t, v.client)
 			require.NotContains(t, err.Error(), "open-sesame")
 		})
+	}
+}
+
+func TestOperatorSetsWhatContractsKnowOfPrograms(t *testing.T) {
+	t.Parallel()
+	o, v := operator()
+	made, err := o.CreateProgram(t.Context(), map[string]any{"name": "Gift cards"}, map[string]string{"creditplus.aliasCapability": "true",
+		"hosted.languages": "ar,en", "hosted.branding": "accent=#0a7;radius=4px", "hosted.parentOrigin": "https://a.example"})
+	require.NoError(t, err)
+	require.JSONEq(t, `{"aliasCapability":true}`, string(made.Creditplus))
+	require.JSONEq(t, `{"frameAncestors":[],"parentOrigin":"https://a.example","branding":{"accent":"#0a7","radius":"4px"},"languages":["ar","en"]}`, string(made.Hosted))
+	v.programs = []pin.Program{v.program}
+	changed, err := o.ChangeProgram(t.Context(), "p-1", map[string]any{}, map[string]string{"hosted.branding": "", "hosted.parentOrigin": ""})
+	require.NoError(t, err)
+	require.JSONEq(t, `{"frameAncestors":[],"parentOrigin":"","branding":{},"languages":["ar","en"]}`, string(changed.Hosted))
+	require.JSONEq(t, `{"aliasCapability":true}`, string(changed.Creditplus))
+	for says, settings := range map[string]map[string]string{
+		`no setting "accosa.moon"; they have creditplus.aliasCapability, accosa.cardProfileMandatory`: {"accosa.moon": "1"},
+		"body /creditplus/aliasCapability: type boolean":                                              {"creditplus.aliasCapability": "yes"},
+		"body /hosted/branding: type object":                                                          {"hosted.branding": "accent"},
+		"body /hosted/languages: minItems 1":                                                          {"hosted.languages": ""},
+		"invalid_field (hosted.parentOrigin)":                                                         {"hosted.parentOrigin": "http://a.example"},
+	} {
+		_, err := o.ChangeProgram(t.Context(), "p-1", map[string]any{}, settings)
+		require.ErrorContains(t, err, says)
 	}
 }
 
@@ -153,7 +179,7 @@ func TestOperatorListsPageAfterPage(t *testing.T) {
 		v.ids = append(v.ids, fmt.Sprintf("p-%03d", i))
 	}
 	var found []string
-	for p, err := range issuer.NewOperator(v, openapi.Documents).Programs(t.Context()) {
+	for p, err := range issuer.NewOperator(v, contracts(), openapi.Documents).Programs(t.Context()) {
 		require.NoError(t, err)
 		found = append(found, p.ProgramID)
 	}
@@ -162,7 +188,7 @@ func TestOperatorListsPageAfterPage(t *testing.T) {
 	v.fails = true
 	var last error
 	rows := 0
-	for _, err := range issuer.NewOperator(v, openapi.Documents).Programs(t.Context()) {
+	for _, err := range issuer.NewOperator(v, contracts(), openapi.Documents).Programs(t.Context()) {
 		last = err
 		rows++
 	}

@@ -2,7 +2,6 @@ package issuer
 
 import (
 	"context"
-	"maps"
 
 	api "pinvault/generated/issuer"
 	"pinvault/impl/pin"
@@ -11,11 +10,12 @@ import (
 // CreateProgram makes a program; what the request leaves open is as in [pin.NewProgram].
 func (a *API) CreateProgram(ctx context.Context, r api.CreateProgramRequestObject) (api.CreateProgramResponseObject, error) {
 	made, err := once(ctx, a, call{key: r.Params.IdempotencyKey, endpoint: "createProgram", body: r.Body}, pin.Memo{},
-		func(m pin.Memo) (pin.Program, error) { return a.vault.CreateProgram(ctx, newProgram(*r.Body), m) })
+		func(m pin.Memo) (pin.Program, error) { return a.createProgram(ctx, *r.Body, m) })
 	if err != nil {
 		return nil, err
 	}
-	return api.CreateProgram201JSONResponse{Body: program(made)}, nil
+	shown, err := a.program(made)
+	return api.CreateProgram201JSONResponse{Body: shown}, err
 }
 
 // ListPrograms pages through the programs in the caller's reach.
@@ -26,7 +26,8 @@ func (a *API) ListPrograms(ctx context.Context, r api.ListProgramsRequestObject)
 		return nil, err
 	}
 	found, next := cut(p, found, func(p pin.Program) string { return p.ID })
-	return api.ListPrograms200JSONResponse{Items: each(found, program), NextCursor: next}, nil
+	shown, err := eachOr(found, a.program)
+	return api.ListPrograms200JSONResponse{Items: shown, NextCursor: next}, err
 }
 
 // GetProgram shows a program.
@@ -35,46 +36,52 @@ func (a *API) GetProgram(ctx context.Context, r api.GetProgramRequestObject) (ap
 	if err != nil {
 		return nil, err
 	}
-	return api.GetProgram200JSONResponse(program(found)), nil
+	shown, err := a.program(found)
+	return api.GetProgram200JSONResponse(shown), err
 }
 
 // UpdateProgram changes the settings that the request names.
 func (a *API) UpdateProgram(ctx context.Context, r api.UpdateProgramRequestObject) (api.UpdateProgramResponseObject, error) {
-	patch := func(p *pin.Program) error {
-		changeProgram(p, *r.Body)
-		return nil
-	}
-	changed, err := a.vault.UpdateProgram(ctx, r.ProgramID, patch, pin.Memo{})
+	changed, err := a.updateProgram(ctx, r.ProgramID, *r.Body)
 	if err != nil {
 		return nil, err
 	}
-	return api.UpdateProgram200JSONResponse(program(changed)), nil
+	shown, err := a.program(changed)
+	return api.UpdateProgram200JSONResponse(shown), err
 }
 
-// newProgram is the program that a request describes.
-func newProgram(n api.NewProgram) pin.Program {
+// createProgram makes the program that a request describes.
+func (a *API) createProgram(ctx context.Context, n api.NewProgram, m pin.Memo) (pin.Program, error) {
 	fresh := pin.NewProgram(n.Name)
 	changeProgram(&fresh, programSettings(n))
-	return fresh
+	if err := a.contracts.setProgram(&fresh, n); err != nil {
+		return pin.Program{}, err
+	}
+	return a.vault.CreateProgram(ctx, fresh, m)
+}
+
+// updateProgram changes what a request names.
+func (a *API) updateProgram(ctx context.Context, id string, named api.ProgramChange) (pin.Program, error) {
+	return a.vault.UpdateProgram(ctx, id, func(p *pin.Program) error {
+		before := *p
+		changeProgram(p, named)
+		if err := a.contracts.setProgram(p, named); err != nil {
+			return err
+		}
+		return a.stillSuits(ctx, before, *p)
+	}, pin.Memo{})
 }
 
 // programSettings are those that a request names for a program to be made.
 func programSettings(n api.NewProgram) api.ProgramChange {
 	return api.ProgramChange{
-		Name:                 &n.Name,
-		MinPinLength:         n.MinPinLength,
-		MaxPinLength:         n.MaxPinLength,
-		TryLimit:             n.TryLimit,
-		PinPolicy:            (*api.ProgramChangePinPolicy)(n.PinPolicy),
-		RetrievalAllowed:     n.RetrievalAllowed,
-		AliasCapability:      n.AliasCapability,
-		CardProfileMandatory: n.CardProfileMandatory,
-		CPlus:                n.CPlus,
-		TimeZone:             n.TimeZone,
-		FrameAncestors:       n.FrameAncestors,
-		ParentOrigin:         n.ParentOrigin,
-		Branding:             n.Branding,
-		Languages:            n.Languages,
+		Name:             &n.Name,
+		MinPinLength:     n.MinPinLength,
+		MaxPinLength:     n.MaxPinLength,
+		TryLimit:         n.TryLimit,
+		PinPolicy:        (*api.ProgramChangePinPolicy)(n.PinPolicy),
+		RetrievalAllowed: n.RetrievalAllowed,
+		TimeZone:         n.TimeZone,
 	}
 }
 
@@ -86,38 +93,26 @@ func changeProgram(p *pin.Program, named api.ProgramChange) {
 	setNumber(&p.TryLimit, named.TryLimit)
 	setText(&p.Policy, named.PinPolicy)
 	set(&p.RetrievalAllowed, named.RetrievalAllowed)
-	set(&p.AliasCapability, named.AliasCapability)
-	set(&p.CardProfileMandatory, named.CardProfileMandatory)
-	set(&p.CPlus, named.CPlus)
 	set(&p.TimeZone, named.TimeZone)
-	set(&p.FrameAncestors, named.FrameAncestors)
-	set(&p.ParentOrigin, named.ParentOrigin)
-	set(&p.Branding, named.Branding)
-	set(&p.Languages, named.Languages)
 }
 
 // program is a program as the document shows it.
-func program(p pin.Program) api.Program {
-	branding := map[string]string{}
-	maps.Copy(branding, p.Branding)
-	return api.Program{
-		ProgramID:            p.ID,
-		Name:                 p.Name,
-		MinPinLength:         int32(p.MinPINLength),
-		MaxPinLength:         int32(p.MaxPINLength),
-		TryLimit:             int32(p.TryLimit),
-		PinPolicy:            api.Policy(p.Policy),
-		RetrievalAllowed:     p.RetrievalAllowed,
-		AliasCapability:      p.AliasCapability,
-		CardProfileMandatory: p.CardProfileMandatory,
-		CPlus:                p.CPlus,
-		TimeZone:             p.TimeZone,
-		FrameAncestors:       list(p.FrameAncestors),
-		ParentOrigin:         p.ParentOrigin,
-		Branding:             branding,
-		Languages:            list(p.Languages),
-		Version:              p.Version,
-		CreatedAt:            p.CreatedAt,
-		UpdatedAt:            p.UpdatedAt,
+func (a *API) program(p pin.Program) (api.Program, error) {
+	settings, err := a.contracts.ofProgram(p)
+	if err != nil {
+		return api.Program{}, err
 	}
+	return with(api.Program{
+		ProgramID:        p.ID,
+		Name:             p.Name,
+		MinPinLength:     int32(p.MinPINLength),
+		MaxPinLength:     int32(p.MaxPINLength),
+		TryLimit:         int32(p.TryLimit),
+		PinPolicy:        api.Policy(p.Policy),
+		RetrievalAllowed: p.RetrievalAllowed,
+		TimeZone:         p.TimeZone,
+		Version:          p.Version,
+		CreatedAt:        p.CreatedAt,
+		UpdatedAt:        p.UpdatedAt,
+	}, settings)
 }

@@ -1,6 +1,7 @@
 package issuer_test
 
 import (
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"testing"
@@ -12,14 +13,15 @@ import (
 
 // everySetting names each setting of a program; everyProgram is the program that has them.
 const everySetting = `"name":"Gift cards","minPinLength":5,"maxPinLength":7,"tryLimit":4,"pinPolicy":"history",
-	"retrievalAllowed":true,"aliasCapability":true,"cardProfileMandatory":true,"cPlus":true,"timeZone":"Asia/Dubai",
-	"frameAncestors":["https://bank.example"],"parentOrigin":"https://bank.example","branding":{"ink":"#102030"},"languages":["ar","en"]`
+	"retrievalAllowed":true,"timeZone":"Asia/Dubai","creditplus":{"aliasCapability":true},"accosa":{"cardProfileMandatory":true},"networkintl":{"cPlus":true},
+	"hosted":{"frameAncestors":["https://bank.example"],"parentOrigin":"https://bank.example","branding":{"ink":"#102030"},"languages":["ar","en"]}`
 
 func everyProgram() pin.Program {
 	return pin.Program{Name: "Gift cards", MinPINLength: 5, MaxPINLength: 7, TryLimit: 4, Policy: pin.PolicyHistory,
-		RetrievalAllowed: true, AliasCapability: true, CardProfileMandatory: true, CPlus: true, TimeZone: "Asia/Dubai",
-		FrameAncestors: []string{"https://bank.example"}, ParentOrigin: "https://bank.example",
-		Branding: map[string]string{"ink": "#102030"}, Languages: []string{"ar", "en"}}
+		RetrievalAllowed: true, TimeZone: "Asia/Dubai", Settings: map[string]json.RawMessage{
+			"creditplus": json.RawMessage(`{"aliasCapability":true}`), "accosa": json.RawMessage(`{"cardProfileMandatory":true}`),
+			"networkintl": json.RawMessage(`{"cPlus":true}`), "hosted": json.RawMessage(`{"branding":{"ink":"#102030"},` +
+				`"frameAncestors":["https://bank.example"],"languages":["ar","en"],"parentOrigin":"https://bank.example"}`)}}
 }
 
 // storedProgram is a program of the vault with the fewest settings.
@@ -30,8 +32,8 @@ func storedProgram() pin.Program {
 }
 
 const storedProgramJSON = `{"programId":"` + programID + `","name":"Sandbox","minPinLength":4,"maxPinLength":6,"tryLimit":3,
-	"pinPolicy":"weak-list","retrievalAllowed":false,"aliasCapability":false,"cardProfileMandatory":false,"cPlus":false,
-	"timeZone":"UTC","frameAncestors":[],"parentOrigin":"","branding":{},"languages":["en"],"version":3,
+	"pinPolicy":"weak-list","retrievalAllowed":false,"timeZone":"UTC","creditplus":{"aliasCapability":false},"accosa":{"cardProfileMandatory":false},
+	"networkintl":{"cPlus":false},"hosted":{"frameAncestors":[],"parentOrigin":"","branding":{},"languages":["en"]},"version":3,
 	"createdAt":"2026-03-01T12:00:00Z","updatedAt":"2026-03-01T12:00:00Z"}`
 
 func TestCreateProgram(t *testing.T) {
@@ -59,7 +61,9 @@ func TestUpdateProgram(t *testing.T) {
 	fiveTries := storedProgram()
 	fiveTries.TryLimit = 5
 	cleared := storedProgram()
-	cleared.ParentOrigin, cleared.FrameAncestors, cleared.Branding = "", []string{}, map[string]string{}
+	cleared.Settings = map[string]json.RawMessage{
+		"creditplus": json.RawMessage(`{"aliasCapability":false}`), "accosa": json.RawMessage(`{"cardProfileMandatory":true}`),
+		"networkintl": json.RawMessage(`{"cPlus":true}`), "hosted": json.RawMessage(`{"branding":{},"frameAncestors":[],"languages":["ar","en"],"parentOrigin":""}`)}
 
 	s := newServer(t)
 	for _, tc := range []struct {
@@ -70,15 +74,42 @@ func TestUpdateProgram(t *testing.T) {
 		{"nothing named, nothing changed", `{}`, storedProgram(), storedProgram()},
 		{"one setting", `{"tryLimit":5}`, storedProgram(), fiveTries},
 		{"all settings", "{" + everySetting + "}", storedProgram(), named},
-		{"empty values clear", `{"name":"Sandbox","minPinLength":4,"maxPinLength":6,"tryLimit":3,"pinPolicy":"weak-list",
-			"retrievalAllowed":false,"aliasCapability":false,"cardProfileMandatory":false,"cPlus":false,"timeZone":"UTC",
-			"frameAncestors":[],"parentOrigin":"","branding":{},"languages":["en"]}`, named, cleared},
+		{"empty values clear, and what is not named of a contract's settings stays", `{"name":"Sandbox","minPinLength":4,"maxPinLength":6,"tryLimit":3,
+			"pinPolicy":"weak-list","retrievalAllowed":false,"timeZone":"UTC","creditplus":{"aliasCapability":false},
+			"hosted":{"frameAncestors":[],"parentOrigin":"","branding":{}}}`, named, cleared},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			s.vault.programs = []pin.Program{tc.before}
 			s.For(t).Do(http.MethodPatch, "/issuer/v1/programs/p-1", body(tc.body)).ExpectStatus(http.StatusOK)
 			require.Equal(t, tc.want, s.vault.program)
 			require.Equal(t, "p-1", s.vault.id)
+		})
+	}
+}
+
+func TestUpdateProgramRefusesPINsThatAClientCannotSet(t *testing.T) {
+	for _, tc := range []struct {
+		name, body string
+		shortest   int
+		contract   string
+		status     int
+	}{
+		{"longer than Thredd's", `{"minPinLength":5}`, 4, "thredd", 422},
+		{"as long as Accosa's", `{"minPinLength":6}`, 4, "accosa", 200},
+		{"longer than Accosa's", `{"minPinLength":7,"maxPinLength":8}`, 4, "accosa", 422},
+		{"longer, without a client whom it concerns", `{"minPinLength":5}`, 4, "issuer", 200},
+		{"another setting of a program that was like that", `{"tryLimit":5}`, 5, "thredd", 200},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			s := newServer(t)
+			p := storedProgram()
+			p.MinPINLength = tc.shortest
+			s.vault.programs, s.vault.clients = []pin.Program{p}, []pin.Client{{ID: "c-0", Contract: "hashdt"}, {ID: "c-1", Contract: tc.contract}}
+			reply := s.For(t).Do(http.MethodPatch, "/issuer/v1/programs/p-1", body(tc.body)).ExpectStatus(tc.status)
+			if tc.status != http.StatusOK {
+				require.Equal(t, "/minPinLength", reply.Text("/errors/0/field"))
+				require.Zero(t, s.vault.program)
+			}
 		})
 	}
 }

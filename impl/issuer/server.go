@@ -35,7 +35,7 @@ type Vault interface {
 	RevokeClient(ctx context.Context, id string, m pin.Memo) error
 	Client(ctx context.Context, id string) (pin.Client, error)
 	Clients(ctx context.Context, page pin.Page) ([]pin.Client, error)
-	CodeMAC(code string) ([]byte, error)
+	SettingMAC(name, value string) ([]byte, error)
 
 	CreateCard(ctx context.Context, n pin.NewCard, m pin.Memo) (pin.Card, error)
 	UpdateCard(ctx context.Context, q pin.Query, patch func(*pin.Card) error, m pin.Memo) (pin.Card, error)
@@ -47,20 +47,27 @@ type Vault interface {
 	Verify(ctx context.Context, q pin.Query, o pin.Offer, m pin.Memo) (pin.Verification, error)
 	Unblock(ctx context.Context, q pin.Query, m pin.Memo) error
 
-	ServiceRequest(ctx context.Context, number string) (pin.ServiceRequest, error)
 	AuditEvents(ctx context.Context, q pin.AuditQuery) ([]pin.AuditEvent, error)
 }
 
 // API answers the operations of openapi/issuer.yaml. It is safe for concurrent use.
 type API struct {
-	vault Vault
-	guard *idempotency.Guard
+	vault     Vault
+	contracts Contracts
+	requests  ServiceRequests
+	guard     *idempotency.Guard
 }
+
+// ServiceRequests finds what a helpdesk did for a cardholder, as the document shows it, by its number: NotFound,
+// Ambiguous.
+type ServiceRequests func(ctx context.Context, number string) (json.RawMessage, error)
 
 var _ api.StrictServerInterface = (*API)(nil)
 
-// New makes the API over a vault. guard recognizes repeated requests.
-func New(v Vault, guard *idempotency.Guard) *API { return &API{vault: v, guard: guard} }
+// New makes the API over a vault. contracts know their settings, and guard recognizes repeated requests.
+func New(v Vault, contracts Contracts, requests ServiceRequests, guard *idempotency.Guard) *API {
+	return &API{vault: v, contracts: contracts, requests: requests, guard: guard}
+}
 
 // Mount adds the document's paths to r. What comes before them must hold the request against the
 // document ([contract.Document.Middleware]) and hand down the caller ([pin.WithCaller]) whom it has

@@ -4,7 +4,9 @@ import (
 	"cmp"
 	"context"
 	"crypto/sha256"
+	"encoding/json"
 	"errors"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -14,12 +16,17 @@ import (
 	"github.com/gin-gonic/gin"
 	"github.com/stretchr/testify/require"
 
+	"pinvault/impl/accosa"
 	"pinvault/impl/contract"
 	"pinvault/impl/contract/contracttest"
+	"pinvault/impl/creditplus"
+	"pinvault/impl/hosted"
 	"pinvault/impl/idempotency"
 	"pinvault/impl/issuer"
+	"pinvault/impl/networkintl"
 	"pinvault/impl/pin"
 	"pinvault/impl/pinblock"
+	"pinvault/impl/thredd"
 	"pinvault/openapi"
 )
 
@@ -53,7 +60,7 @@ func newServer(t *testing.T) *server {
 	t.Helper()
 	document := load(t, "issuer")
 	s := &server{vault: newFakeVault(), caller: pin.Caller{ClientID: "client-1", Contract: "issuer", TraceID: traceID}}
-	api := issuer.New(s.vault, idempotency.New(s.vault.ledger, fingerprints{}, s.vault.ledger.clock))
+	api := issuer.New(s.vault, contracts(), s.vault.requested, idempotency.New(s.vault.ledger, fingerprints{}, s.vault.ledger.clock))
 	s.engine = engine(&s.caller, &s.failed)
 	fail := exit(api, &s.failed)
 	api.Mount(s.engine.Group("/", document.Middleware(fail)), fail)
@@ -105,7 +112,7 @@ type fakeVault struct {
 	records  []pin.Record
 	events   []pin.AuditEvent
 
-	serviceRequest pin.ServiceRequest
+	serviceRequest string
 
 	pan    string
 	secret string
@@ -126,6 +133,12 @@ type fakeVault struct {
 	zoneKeyID string
 	format    pinblock.Format
 	block     []byte
+}
+
+// contracts are those that have settings, as they are.
+func contracts() issuer.Contracts {
+	return issuer.Contracts{"thredd": thredd.Settings(), "accosa": accosa.Settings(), "creditplus": creditplus.Settings(),
+		"networkintl": networkintl.Settings(), "hosted": hosted.Settings(func(origin string) bool { return strings.HasPrefix(origin, "https:") })}
 }
 
 func newFakeVault() *fakeVault {
@@ -153,6 +166,7 @@ func (v *fakeVault) UpdateProgram(_ context.Context, id string, patch func(*pin.
 		return pin.Program{}, v.err
 	}
 	p := v.programs[0]
+	p.Settings = maps.Clone(p.Settings)
 	if err := patch(&p); err != nil {
 		return pin.Program{}, err
 	}
@@ -164,6 +178,9 @@ func (v *fakeVault) Program(_ context.Context, id string) (pin.Program, error) {
 	v.id = id
 	if v.err != nil {
 		return pin.Program{}, v.err
+	}
+	if len(v.programs) == 0 {
+		return pin.Program{}, &pin.Error{Code: pin.NotFound}
 	}
 	return v.programs[0], nil
 }
@@ -245,8 +262,10 @@ func (v *fakeVault) Find(_ context.Context, q pin.Query, limit int) ([]pin.Recor
 	return v.records, v.err
 }
 
-// CodeMAC is the code in upper case.
-func (v *fakeVault) CodeMAC(code string) ([]byte, error) { return []byte(strings.ToUpper(code)), v.err }
+// SettingMAC is the value in upper case.
+func (v *fakeVault) SettingMAC(_, value string) ([]byte, error) {
+	return []byte(strings.ToUpper(value)), v.err
+}
 
 func (v *fakeVault) MaskedPAN(c pin.Card) (string, error) {
 	if len(c.PANCiphertext) == 0 {
@@ -276,9 +295,10 @@ func (v *fakeVault) Unblock(_ context.Context, q pin.Query, m pin.Memo) error {
 	return v.change(m, nil)
 }
 
-func (v *fakeVault) ServiceRequest(_ context.Context, number string) (pin.ServiceRequest, error) {
+// requested is a log of service requests.
+func (v *fakeVault) requested(_ context.Context, number string) (json.RawMessage, error) {
 	v.id = number
-	return v.serviceRequest, v.err
+	return json.RawMessage(v.serviceRequest), v.err
 }
 
 func (v *fakeVault) AuditEvents(_ context.Context, q pin.AuditQuery) ([]pin.AuditEvent, error) {
@@ -359,9 +379,9 @@ type repeatable struct {
 func repeatables() []repeatable {
 	return []repeatable{
 		{name: "createProgram", path: "/issuer/v1/programs", status: http.StatusCreated, endpoint: "createProgram",
-			body: `{"name":"Gift cards","languages":["en"],"branding":{"ink":"#000"}}`, otherBody: `{"name":"Gifts"}`},
+			body: `{"name":"Gift cards","hosted":{"languages":["en"],"branding":{"ink":"#000"}}}`, otherBody: `{"name":"Gifts"}`},
 		{name: "createClient", path: "/issuer/v1/clients", status: http.StatusCreated, endpoint: "createClient", secret: true,
-			body:      `{"contract":"thredd","programId":"p-1","name":"Call centre","scopes":["pins:read"],"messageKeyIds":[]}`,
+			body:      `{"contract":"thredd","programId":"p-1","name":"Call centre","scopes":["pins:read","pins:write"]}`,
 			otherBody: `{"contract":"thredd","name":"Call centre","scopes":["pins:read"]}`},
 		{name: "rotateClient", path: "/issuer/v1/clients/client-2/rotate", status: http.StatusOK, endpoint: "rotateClient client-2", secret: true,
 			body: `{"overlapSeconds":60}`, otherBody: `{}`},
@@ -443,7 +463,7 @@ func TestIdempotencyKeyOfAnotherOperation(t *testing.T) {
 func TestRequestWithoutCallerReachesNoVault(t *testing.T) {
 	var failed []error
 	e := engine(&pin.Caller{TraceID: traceID}, &failed)
-	api := issuer.New(nil, nil) // a vault call would panic
+	api := issuer.New(nil, nil, nil, nil) // a vault call would panic
 	api.Mount(e, exit(api, &failed))
 	w := httptest.NewRecorder()
 	e.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/issuer/v1/programs", nil))

@@ -15,7 +15,8 @@ import (
 // tenant is what depends on who asks.
 type tenant struct {
 	program  pin.Program
-	settings pin.ClientSettings
+	cPlus    bool // card_sequence_number is mandatory
+	settings clientSettings
 }
 
 // tenant finds the caller's program and settings. A client of this contract belongs to a program:
@@ -39,7 +40,12 @@ func (a *API) tenant(ctx context.Context) (tenant, error) {
 	if err != nil {
 		return tenant{}, err
 	}
-	return tenant{program, client.Settings}, nil
+	ofProgram, err := ofPrograms.Read(program.Settings[Name])
+	if err != nil {
+		return tenant{}, err
+	}
+	ofClient, err := ofClients.Read(client.Settings)
+	return tenant{program, ofProgram.CPlus, ofClient}, err
 }
 
 // zone is the program's time zone, that of the United Arab Emirates where there is no program to ask.
@@ -65,7 +71,7 @@ func (f *fields) add(in string, name string, rule contract.Rule) {
 // none of it tells of one.
 func (a *API) check(ctx context.Context, t tenant, r change) (chosenKey, error) {
 	var f fields
-	if t.program.CPlus && r.sequence == nil {
+	if t.cPlus && r.sequence == nil {
 		f.add("body", "card_sequence_number", contract.RuleRequired)
 	}
 	if !isTime(r.header.Timestamp, t.zone()) {

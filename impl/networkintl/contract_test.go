@@ -20,6 +20,7 @@ import (
 
 	"pinvault/impl/app/apptest"
 	"pinvault/impl/contract/contracttest"
+	"pinvault/impl/networkintl"
 	"pinvault/impl/pin"
 	"pinvault/impl/pinblock"
 	"pinvault/impl/store/storetest"
@@ -137,12 +138,12 @@ func (n *network) pin(t testing.TB, card string) string {
 		ExpectStatus(http.StatusOK).Text("/pin")
 }
 
-// settings changes the client's settings, and program the sandbox's main program.
-func (n *network) settings(t testing.TB, change func(*pin.ClientSettings)) {
+// settings changes some of the client's settings, and program the sandbox's main program.
+func (n *network) settings(t testing.TB, named string) {
 	t.Helper()
-	require.NoError(t, n.Vault.UpdateClient(apptest.Operating(t), "networkintl-sandbox", func(c *pin.Client) error {
-		change(&c.Settings)
-		return nil
+	require.NoError(t, n.Vault.UpdateClient(apptest.Operating(t), "networkintl-sandbox", func(c *pin.Client) (err error) {
+		c.Settings, _, err = networkintl.Settings().Client.Set(c.Settings, json.RawMessage(named))
+		return err
 	}, pin.Memo{}))
 }
 
@@ -287,13 +288,13 @@ func TestKeysOpenWhatTheyAreMadeFor(t *testing.T) {
 	}
 	t.Run("the SDKs' name once the settings admit it", func(t *testing.T) {
 		n.Reset(t)
-		n.settings(t, func(s *pin.ClientSettings) { s.AsymmetricAlias = true })
+		n.settings(t, `{"asymmetricAlias":true}`)
 		m := n.change(t, "normal", "7010", "4826").with(map[string]any{"encryption_method": "ASYMMETRIC_ENC", "encrypted_old_pin": toRSA("7010"), "encrypted_new_pin": toRSA("4826")})
 		require.Equal(t, saysSuccess, says(n.send(t, changeV1, m)))
 	})
 	t.Run("no default key", func(t *testing.T) {
 		n.Reset(t)
-		n.settings(t, func(s *pin.ClientSettings) { s.PINKeyIDs = nil })
+		n.settings(t, `{"pinKeyIds":[]}`)
 		require.Equal(t, "400 F 101 Mandatory field missing: encryption_key_id", says(n.send(t, changeV1, n.change(t, "normal", "7010", "4826"))))
 		require.Equal(t, "404 F 404 Not Found", says(n.Client.For(t).Do(http.MethodGet, certificate, n.bearer)))
 	})
@@ -426,7 +427,9 @@ func TestCardSequenceNumberIsMandatoryForCPlusOnly(t *testing.T) {
 		for _, flagged := range []bool{false, true} {
 			t.Run(fmt.Sprintf("%s, C+ %t", test.name, flagged), func(t *testing.T) {
 				n.Reset(t)
-				n.program(t, func(p *pin.Program) { p.CPlus = flagged })
+				n.program(t, func(p *pin.Program) {
+					p.Settings = map[string]json.RawMessage{"networkintl": json.RawMessage(fmt.Sprintf(`{"cPlus":%t}`, flagged))}
+				})
 				want := map[bool]string{false: test.without, true: test.with}[flagged]
 				require.Equal(t, want, says(n.send(t, changeV1, n.change(t, "normal", "7010", "4826").with(map[string]any{"card_sequence_number": test.sequence}))))
 			})
@@ -441,7 +444,7 @@ func TestRepliesFollowProgramAndSettings(t *testing.T) {
 		return [2]string{r.Text("/NISrvResponse/response_card_pin_change/header/timestamp"), r.Text(details + "date_time")}
 	}
 	n.program(t, func(p *pin.Program) { p.TimeZone = "Asia/Kolkata" })
-	n.settings(t, func(s *pin.ClientSettings) { s.ApplicationName = "PINVAULT" })
+	n.settings(t, `{"applicationName":"PINVAULT"}`)
 	n.Clock.Forward(45 * time.Millisecond)
 	ok := n.send(t, changeV1, n.change(t, "normal", "7010", "4826"))
 	require.Equal(t, [2]string{"2026-01-15T17:30:00.045+05:30", "2026-01-15T17:30:00.045+05:30"}, stamp(ok))

@@ -131,7 +131,7 @@ func (t tenant) optional(v contract.Violation) bool {
 		return true
 	}
 	optional, _ := v.Schema.Extensions["x-optional"].(bool)
-	return optional && !(t.program.CPlus && v.Label == "card_sequence_number")
+	return optional && !(t.cPlus && v.Label == "card_sequence_number")
 }
 
 // sent is what the request's body has at a JSON pointer to a member of objects, nil where nothing is.

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -53,11 +54,12 @@ type AuditEvent struct {
 	ProgramID   string        `json:"-"`
 	MAC         []byte        `json:"-"`
 	Type        EventType     `json:"type"`
-	CardID      string        `json:"cardId,omitempty"`  // "" where no card is concerned
-	Subject     string        `json:"subject,omitempty"` // id of the program, client, session or key concerned, "" otherwise
-	Outcome     string        `json:"outcome,omitempty"` // of pin.verified, pin.failed and pin.blocked a Result, of a refusal its Code, "" otherwise
-	Changes     []FieldChange `json:"changes,omitempty"` // what was changed
-	Version     int64         `json:"version,omitempty"` // of the program, client or key concerned, after the event
+	CardID      string        `json:"cardId,omitempty"`   // "" where no card is concerned
+	Subject     string        `json:"subject,omitempty"`  // id of the program, client, session, key or record concerned, "" otherwise
+	Recorded    bool          `json:"recorded,omitempty"` // Subject is a record of Contract, written with the event
+	Outcome     string        `json:"outcome,omitempty"`  // of pin.verified, pin.failed and pin.blocked a Result, of a refusal its Code, "" otherwise
+	Changes     []FieldChange `json:"changes,omitempty"`  // what was changed
+	Version     int64         `json:"version,omitempty"`  // of the program, client or key concerned, after the event
 	At          time.Time     `json:"at"`
 	Contract    string        `json:"contract,omitempty"`
 	ClientID    string        `json:"clientId,omitempty"`
@@ -108,7 +110,7 @@ func (v *Vault) signed(ctx context.Context, events []AuditEvent, m Memo) {
 		e := &events[i]
 		e.At = now
 		e.Contract, e.ClientID, e.RemoteAddr, e.TraceID = who.Contract, who.ClientID, who.RemoteAddr, who.TraceID
-		e.Description, e.UpdatedBy = maskNumbers(m.Description), maskNumbers(m.UpdatedBy)
+		e.Description, e.UpdatedBy = MaskNumbers(m.Description), MaskNumbers(m.UpdatedBy)
 	}
 }
 
@@ -157,7 +159,7 @@ func (v *Vault) AuditEvents(ctx context.Context, q AuditQuery) ([]AuditEvent, er
 
 // changes lists the fields in which two descriptions differ, in the order of their names. Where any
 // fields are told, the others are named without their values: what a cardholder is called and where they
-// live does not belong in a trail that only grows.
+// live does not belong in a trail that only grows. Contracts' settings (see [audited]) are always told.
 func changes(before, after any, told ...string) []FieldChange {
 	old, fresh := fields(before), fields(after)
 	for name := range old {
@@ -174,7 +176,7 @@ func changes(before, after any, told ...string) []FieldChange {
 		if change.Old == change.New {
 			continue
 		}
-		if len(told) > 0 && !slices.Contains(told, name) {
+		if len(told) > 0 && !slices.Contains(told, name) && !strings.Contains(name, ".") {
 			change.Old, change.New = "", ""
 		}
 		out = append(out, change)
@@ -195,7 +197,9 @@ func fields(value any) map[string]string {
 		if json.Unmarshal(m, &s) != nil {
 			s = string(m)
 		}
-		out[name] = maskNumbers(s)
+		if out[name] = s; uuid.Validate(s) != nil { // whose digits may look like a PAN's
+			out[name] = MaskNumbers(s)
+		}
 	}
 	return out
 }

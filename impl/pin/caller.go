@@ -2,6 +2,7 @@ package pin
 
 import (
 	"context"
+	"encoding/json"
 	"slices"
 )
 
@@ -14,9 +15,9 @@ type Caller struct {
 	Operator   bool   // whoever sits at the machine, who is asked for no scope
 	Contract   string // thredd, issuer, …
 	Scopes     []string
-	Settings   ClientSettings // the client's, shared: read only
-	RemoteAddr string         // IP address
-	TraceID    string         // W3C trace context, trace-parent form
+	Settings   json.RawMessage // the client's, shared: read only
+	RemoteAddr string          // IP address
+	TraceID    string          // W3C trace context, trace-parent form
 }
 
 // Caller is the client as a caller, with all that it has.

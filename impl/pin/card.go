@@ -1,6 +1,7 @@
 package pin
 
 import (
+	"encoding/json"
 	"strings"
 	"time"
 	"unicode"
@@ -9,25 +10,19 @@ import (
 // Program is a tenant: an issuer's card program with its PIN rules. Cards and partner clients belong
 // to exactly one.
 type Program struct {
-	ID                   string            `json:"id"`
-	Name                 string            `json:"name"`
-	MinPINLength         int               `json:"minPinLength"` // digits, MinLength..MaxLength
-	MaxPINLength         int               `json:"maxPinLength"` // digits, MinPINLength..MaxLength
-	TryLimit             int               `json:"tryLimit"`     // 1..15
-	Policy               Policy            `json:"pinPolicy"`
-	RetrievalAllowed     bool              `json:"retrievalAllowed"`         // keep PINs so that they can be read back
-	RetrievalEpoch       int64             `json:"retrievalEpoch,omitempty"` // counts how often that was switched; what was kept before is not read back
-	AliasCapability      bool              `json:"aliasCapability"`          // Credit+: cards may be found by alias
-	CardProfileMandatory bool              `json:"cardProfileMandatory"`     // Accosa: requests must name the card profile
-	CPlus                bool              `json:"cPlus"`                    // Network International: card_sequence_number is mandatory
-	TimeZone             string            `json:"timeZone"`                 //
-	FrameAncestors       []string          `json:"frameAncestors,omitempty"` // origins that may embed the hosted page
-	ParentOrigin         string            `json:"parentOrigin,omitempty"`   // origin that hears the hosted page's events
-	Branding             map[string]string `json:"branding,omitempty"`       //
-	Languages            []string          `json:"languages,omitempty"`      // BCP 47, the first is the default
-	Version              int64             `json:"version"`                  // counts changes
-	CreatedAt            time.Time         `json:"createdAt"`
-	UpdatedAt            time.Time         `json:"updatedAt"`
+	ID               string                     `json:"id"`
+	Name             string                     `json:"name"`
+	MinPINLength     int                        `json:"minPinLength"` // digits, MinLength..MaxLength
+	MaxPINLength     int                        `json:"maxPinLength"` // digits, MinPINLength..MaxLength
+	TryLimit         int                        `json:"tryLimit"`     // 1..15
+	Policy           Policy                     `json:"pinPolicy"`
+	RetrievalAllowed bool                       `json:"retrievalAllowed"`         // keep PINs so that they can be read back
+	RetrievalEpoch   int64                      `json:"retrievalEpoch,omitempty"` // counts how often that was switched; what was kept before is not read back
+	TimeZone         string                     `json:"timeZone"`                 // IANA; of times without an offset, in every contract
+	Settings         map[string]json.RawMessage `json:"settings,omitempty"`       // of contracts, by name; their packages alone know what they say
+	Version          int64                      `json:"version"`                  // counts changes
+	CreatedAt        time.Time                  `json:"createdAt"`
+	UpdatedAt        time.Time                  `json:"updatedAt"`
 }
 
 // Status is a card's state, as far as it decides about PIN operations. Partners number them
@@ -128,11 +123,12 @@ type Client struct {
 	SecretVersion    int64 `json:"secretVersion"`
 	OldSecretVersion int64 `json:"oldSecretVersion,omitempty"`
 
-	Scopes    []string       `json:"scopes,omitempty"`
-	Settings  ClientSettings `json:"settings"`
-	Version   int64          `json:"version"`
-	CreatedAt time.Time      `json:"createdAt"`
-	RevokedAt time.Time      `json:"revokedAt,omitzero"` // zero while the client is active
+	Scopes    []string          `json:"scopes,omitempty"`
+	Settings  json.RawMessage   `json:"settings,omitempty"` // of its contract, whose package alone knows what they say
+	Secrets   map[string][]byte `json:"secrets,omitempty"`  // keyed MACs of the settings that are secret, by name, see Vault.SettingMAC; never told or shown
+	Version   int64             `json:"version"`
+	CreatedAt time.Time         `json:"createdAt"`
+	RevokedAt time.Time         `json:"revokedAt,omitzero"` // zero while the client is active
 }
 
 // Honours tells whether a token that was issued to a version of the client is good: one of its secret, or
@@ -143,25 +139,6 @@ func (c Client) Honours(version int64, now time.Time) bool {
 
 // Active tells whether the client has not been revoked.
 func (c Client) Active() bool { return c.RevokedAt.IsZero() }
-
-// ClientSettings are what single contracts need to know of a client.
-type ClientSettings struct {
-	EncryptionRequired bool     `json:"encryptionRequired,omitempty"`
-	MessageKeyIDs      []string `json:"messageKeyIds,omitempty"`
-	IVMode             string   `json:"ivMode,omitempty"`  // prepended (default) or fixed
-	FixedIV            string   `json:"fixedIv,omitempty"` // 16 bytes in hex, with IVMode fixed
-
-	// What a partner's own headers must say besides the API key.
-	PartnerClientID string `json:"partnerClientId,omitempty"`
-	BankID          string `json:"bankId,omitempty"`
-	EntityID        string `json:"entityId,omitempty"`
-	SecureCodeMAC   []byte `json:"secureCodeMac,omitempty"` // see Vault.CodeMAC
-
-	// Network International.
-	PINKeyIDs       []string `json:"pinKeyIds,omitempty"`       // for requests that name no key: the first that fits
-	ApplicationName string   `json:"applicationName,omitempty"` // application_name of replies, "" for the contract's default
-	AsymmetricAlias bool     `json:"asymmetricAlias,omitempty"` // ASYMMETRIC_ENC is taken for ASYNC_ENC
-}
 
 // ZoneKey is a partner's key at rest, wrapped by a key of ours.
 type ZoneKey struct {
@@ -198,9 +175,9 @@ func MaskPAN(pan string) string {
 	}
 }
 
-// maskNumbers hides whatever could be a PAN, 12 or more digits with no more than two separators between
+// MaskNumbers hides whatever could be a PAN, 12 or more digits with no more than two separators between
 // one and the next, in any script: partners' operators paste them into free text.
-func maskNumbers(text string) string {
+func MaskNumbers(text string) string {
 	runes := []rune(text)
 	hidden := false
 	for i := 0; i < len(runes); i++ {

@@ -64,7 +64,7 @@ func TestCheckpointShowsWhatWasRolledBackWhole(t *testing.T) {
 					}
 				}, late, []string{"card-1"}},
 				{"a card was removed with all that is its", func() {
-					for table, column := range map[string]string{"cards": "id", "audit_events": "chain", "card_lookup": "card_id", "pin_sessions": "card_id", "service_requests": "card_id"} {
+					for table, column := range map[string]string{"cards": "id", "audit_events": "chain", "card_lookup": "card_id", "pin_sessions": "card_id", "contract_records": "card_id"} {
 						w.exec(t, "DELETE FROM "+table+" WHERE "+column+" = 'card-2'")
 					}
 				}, late, []string{"card-2"}},

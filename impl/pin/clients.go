@@ -3,6 +3,7 @@ package pin
 import (
 	"context"
 	"encoding/base64"
+	"encoding/json"
 	"errors"
 	"io"
 	"strings"
@@ -93,16 +94,11 @@ func (v *Vault) writeClient(ctx context.Context, t EventType, before, c Client, 
 		return err
 	}
 	e := AuditEvent{Type: t, ProgramID: c.ProgramID, Subject: c.ID, Version: c.Version,
-		Changes: changes(before.told(), c.told(), "contract", "name", "programId", "scopes", "settings", "oldUntil", "revokedAt")}
+		Changes: changes(audited(before, map[string]json.RawMessage{c.Contract: before.Settings}), audited(c, map[string]json.RawMessage{c.Contract: c.Settings}),
+			"contract", "name", "programId", "scopes", "oldUntil", "revokedAt")}
 	err = v.enter(ctx, entry{event: e, row: &row, result: c}, m)
 	v.seen.drop(TableClients, c.ID)
 	return err
-}
-
-// told is the client without what is kept of secrets.
-func (c Client) told() Client {
-	c.Settings.SecureCodeMAC = nil
-	return c
 }
 
 // client reads a client as it stands, revoked or not: NotFound.

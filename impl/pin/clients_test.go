@@ -1,6 +1,7 @@
 package pin_test
 
 import (
+	"encoding/json"
 	"fmt"
 	"testing"
 	"time"
@@ -13,7 +14,8 @@ import (
 func TestANewClientIsWhatItWasAskedToBe(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	draft := pin.Client{ProgramID: w.program.ID, Contract: "thredd", Name: "Partner", Scopes: []string{"a"}, Settings: pin.ClientSettings{BankID: "b"}}
+	draft := pin.Client{ProgramID: w.program.ID, Contract: "thredd", Name: "Partner", Scopes: []string{"a"}, Settings: json.RawMessage(`{"bankId":"b"}`),
+		Secrets: map[string][]byte{"code": []byte("mac")}}
 	c, secret, err := w.CreateClient(by(t), draft, "", pin.Memo{Description: "why"})
 	require.NoError(t, err)
 	require.Len(t, secret, 43, "256 bits")
@@ -30,7 +32,7 @@ func TestANewClientIsWhatItWasAskedToBe(t *testing.T) {
 	require.Equal(t, int64(1), last.Version)
 	require.Equal(t, "why", last.Description)
 	require.Equal(t, []pin.FieldChange{{Field: "contract", New: "thredd"}, {Field: "id"}, {Field: "name", New: "Partner"}, {Field: "programId", New: w.program.ID},
-		{Field: "scopes", New: `["a"]`}, {Field: "secretMac"}, {Field: "secretVersion"}, {Field: "settings", Old: "{}", New: `{"bankId":"b"}`}}, last.Changes, "secrets are named only")
+		{Field: "scopes", New: `["a"]`}, {Field: "secretMac"}, {Field: "secretVersion"}, {Field: "secrets"}, {Field: "thredd.bankId", New: "b"}}, last.Changes, "secrets are named only")
 
 	c, secret, err = w.CreateClient(by(t), pin.Client{ID: "given", Contract: "issuer"}, "given too", pin.Memo{})
 	require.NoError(t, err)
@@ -326,15 +328,17 @@ func TestRefusalsOfManyNamesAreBounded(t *testing.T) {
 	require.Len(t, w.events(t, "server"), seen+1001)
 }
 
-func TestCodesAreKeptAsMACs(t *testing.T) {
+func TestSettingsThatAreSecretAreKeptAsMACs(t *testing.T) {
 	t.Parallel()
 	w := newSwiftWorld(t)
-	mac, err := w.CodeMAC("code")
+	mac, err := w.SettingMAC("code", "1234")
 	require.NoError(t, err)
-	require.True(t, w.CodeMatches("code", mac))
-	require.False(t, w.CodeMatches("cod", mac))
-	require.False(t, w.CodeMatches("", nil))
-	secret, err := w.ring.MAC(pin.UseSecret, pin.Frame("code", "code"))
+	c := pin.Client{Secrets: map[string][]byte{"code": mac, "other": mac}}
+	require.True(t, w.SettingMatches(c, "code", "1234"))
+	require.False(t, w.SettingMatches(c, "code", "123"))
+	require.False(t, w.SettingMatches(c, "other", "1234"), "the MAC of another setting")
+	require.False(t, w.SettingMatches(c, "none", ""))
+	secret, err := w.ring.MAC(pin.UseSecret, pin.Frame("code", "1234"))
 	require.NoError(t, err)
-	require.False(t, w.CodeMatches("code", secret), "a client's secret is no code")
+	require.False(t, w.SettingMatches(pin.Client{Secrets: map[string][]byte{"code": secret}}, "code", "1234"), "a client's secret is no setting")
 }

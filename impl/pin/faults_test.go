@@ -18,7 +18,7 @@ type prepared struct {
 	*world
 	client  pin.Client
 	session pin.Session
-	request pin.ServiceRequest
+	record  string
 }
 
 func prepare(t *testing.T) *prepared {
@@ -30,7 +30,7 @@ func prepare(t *testing.T) *prepared {
 	require.NoError(t, err)
 	w.session, err = w.OpenSession(ctx, w.q, pin.NewSession{ID: "session", Action: pin.ActionReset, Lifetime: time.Minute, SecretMAC: []byte("m")}, pin.Memo{})
 	require.NoError(t, err)
-	w.request, err = w.ServeUnblock(ctx, w.q, pin.ServiceRequest{ServiceCode: "109"})
+	w.record, err = recorded(ctx, w.Vault, w.q, `{}`)
 	require.NoError(t, err)
 	require.NoError(t, w.Remember(ctx, nil, w.keeping("old")))
 	return w
@@ -147,12 +147,12 @@ func operations(t *testing.T) map[string]func(ctx context.Context, w *prepared, 
 		"choose a PIN": func(ctx context.Context, w *prepared, v *pin.Vault) error {
 			return v.ChoosePIN(ctx, w.session, of(t, another), pin.Memo{})
 		},
-		"serve": func(ctx context.Context, w *prepared, v *pin.Vault) error {
-			_, err := v.ServeUnblock(ctx, w.q, pin.ServiceRequest{ServiceCode: "109"})
+		"keep a record": func(ctx context.Context, w *prepared, v *pin.Vault) error {
+			_, err := recorded(ctx, v, w.q, `{}`)
 			return err
 		},
-		"read a service request": func(ctx context.Context, w *prepared, v *pin.Vault) error {
-			_, err := v.ServiceRequest(ctx, w.request.Number)
+		"read a record": func(ctx context.Context, w *prepared, v *pin.Vault) error {
+			_, err := v.ContractRecord(ctx, "fax", w.record)
 			return err
 		},
 		"remember": func(ctx context.Context, w *prepared, v *pin.Vault) error {
@@ -164,7 +164,10 @@ func operations(t *testing.T) map[string]func(ctx context.Context, w *prepared, 
 		},
 		"draw a number": func(ctx context.Context, _ *prepared, v *pin.Vault) error { _, err := v.Number(ctx, "s"); return err },
 		"begin":         func(ctx context.Context, _ *prepared, v *pin.Vault) error { return v.Initialize(ctx) },
-		"keep a code":   func(_ context.Context, _ *prepared, v *pin.Vault) error { _, err := v.CodeMAC("code"); return err },
+		"keep a code": func(_ context.Context, _ *prepared, v *pin.Vault) error {
+			_, err := v.SettingMAC("code", "1")
+			return err
+		},
 	}
 }
 

@@ -25,12 +25,12 @@ const (
 // Kinds of look-ups that are no references: attributes that cards are found by, a PAN with its sequence
 // number, which two cards of a program cannot both have, and what belongs to a card.
 const (
-	kindCustomer       Kind = "customerId"
-	kindMobile         Kind = "mobileNumber"
-	kindProfile        Kind = "cardProfileId"
-	kindPANSequence    Kind = "panSequence"
-	KindSession        Kind = "pinSession"
-	KindServiceRequest Kind = "serviceRequest"
+	kindCustomer    Kind = "customerId"
+	kindMobile      Kind = "mobileNumber"
+	kindProfile     Kind = "cardProfileId"
+	kindPANSequence Kind = "panSequence"
+	KindSession     Kind = "pinSession"
+	KindRecord      Kind = "record"
 )
 
 // Shared tells whether several cards of a program may have one value of the kind.

@@ -85,7 +85,7 @@ func (n *numbers) forget() {
 
 // Number draws the next number of a sequence of the caller's program, counted from 1.
 func (v *Vault) Number(ctx context.Context, sequence string) (int64, error) {
-	draw, release, err := v.promise(ctx, sequence)
+	draw, release, err := v.Promise(ctx, sequence)
 	if err != nil {
 		return 0, err
 	}
@@ -93,6 +93,8 @@ func (v *Vault) Number(ctx context.Context, sequence string) (int64, error) {
 	return draw(), nil
 }
 
-func (v *Vault) promise(ctx context.Context, sequence string) (draw func() int64, release func(), err error) {
+// Promise is Number for who needs a number in the middle of an operation, if at all: draw draws it, always
+// the same one, and asks no database; release ends the promise.
+func (v *Vault) Promise(ctx context.Context, sequence string) (draw func() int64, release func(), err error) {
 	return v.numbers.promise(ctx, v.store, sequence, CallerFrom(ctx).ProgramID)
 }

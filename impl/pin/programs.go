@@ -2,6 +2,7 @@ package pin
 
 import (
 	"context"
+	"maps"
 	"time"
 
 	"github.com/google/uuid"
@@ -15,7 +16,7 @@ const maxTryLimit = 15
 // tries, weak PINs refused, nothing readable.
 func NewProgram(name string) Program {
 	return Program{Name: name, MinPINLength: 4, MaxPINLength: 6, TryLimit: 3, Policy: PolicyWeakList,
-		TimeZone: "UTC", Languages: []string{"en"}}
+		TimeZone: "UTC"}
 }
 
 // validate reports the first setting that contradicts another or the world, as InvalidField.
@@ -31,9 +32,6 @@ func (p Program) validate() error {
 		{"tryLimit", p.TryLimit >= 1 && p.TryLimit <= maxTryLimit},
 		{"pinPolicy", p.Policy == PolicyOff || p.Policy == PolicyWeakList || p.Policy == PolicyHistory},
 		{"timeZone", zoneErr == nil && p.TimeZone != "" && p.TimeZone != "Local"},
-		{"frameAncestors", areOrigins(p.FrameAncestors)},
-		{"parentOrigin", p.ParentOrigin == "" || IsOrigin(p.ParentOrigin)},
-		{"branding", isBranding(p.Branding)},
 	} {
 		if !rule.ok {
 			return &Error{Code: InvalidField, Field: rule.field}
@@ -71,6 +69,7 @@ func (v *Vault) UpdateProgram(ctx context.Context, id string, patch func(*Progra
 		return Program{}, err
 	}
 	p := before
+	p.Settings = maps.Clone(before.Settings) // which others read
 	if err := patch(&p); err != nil {
 		return Program{}, err
 	}
@@ -96,7 +95,7 @@ func (v *Vault) writeProgram(ctx context.Context, t EventType, before, p Program
 	if err != nil {
 		return err
 	}
-	e := AuditEvent{Type: t, ProgramID: p.ID, Subject: p.ID, Version: p.Version, Changes: changes(before, p)}
+	e := AuditEvent{Type: t, ProgramID: p.ID, Subject: p.ID, Version: p.Version, Changes: changes(audited(before, before.Settings), audited(p, p.Settings))}
 	err = v.enter(ctx, entry{event: e, row: &row, result: p}, m)
 	v.seen.drop(TablePrograms, p.ID)
 	return err

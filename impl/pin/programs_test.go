@@ -1,6 +1,7 @@
 package pin_test
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"testing"
@@ -38,11 +39,6 @@ func TestSettingsAreTakenUpToTheirEdges(t *testing.T) {
 		{"timeZone", func(p *pin.Program) { p.TimeZone = "Local" }},
 		{"timeZone", func(p *pin.Program) { p.TimeZone = "Nowhere/Else" }},
 		{"name", func(p *pin.Program) { p.Name = "" }},
-		{"", func(p *pin.Program) { p.ParentOrigin = "https://bank.example" }},
-		{"parentOrigin", func(p *pin.Program) { p.ParentOrigin = "bank.example" }},
-		{"", func(p *pin.Program) { p.FrameAncestors = []string{"https://bank.example"} }},
-		{"frameAncestors", func(p *pin.Program) { p.FrameAncestors = []string{""} }},
-		{"branding", func(p *pin.Program) { p.Branding = map[string]string{"x": "y"} }},
 	} {
 		p := pin.NewProgram("edge")
 		test.set(&p)
@@ -112,6 +108,33 @@ func TestAProgramIsChangedByVersions(t *testing.T) {
 }
 
 // What another process changed about a program counts for its cards at once, and is shown within a second.
+// What a contract knows of a program is told member by member, and nobody else's copy of the program changes
+// with it.
+func TestTheTrailTellsContractsSettingsOneByOne(t *testing.T) {
+	t.Parallel()
+	w := newSwiftWorld(t)
+	set := func(settings string) pin.Program {
+		p, err := w.UpdateProgram(by(t), w.program.ID, func(p *pin.Program) error {
+			if p.Settings == nil {
+				p.Settings = map[string]json.RawMessage{}
+			}
+			p.Settings["fax"] = json.RawMessage(settings)
+			return nil
+		}, pin.Memo{})
+		require.NoError(t, err)
+		return p
+	}
+	told := func() []pin.FieldChange {
+		events := w.events(t, w.program.ID)
+		return events[len(events)-1].Changes
+	}
+	first := set(`{"flag":true,"text":"a","list":["b"]}`)
+	require.Equal(t, []pin.FieldChange{{Field: "fax.flag", New: "true"}, {Field: "fax.list", New: `["b"]`}, {Field: "fax.text", New: "a"}}, told())
+	set(`{"flag":false,"text":"a"}`)
+	require.Equal(t, []pin.FieldChange{{Field: "fax.flag", Old: "true", New: "false"}, {Field: "fax.list", Old: `["b"]`}}, told())
+	require.Equal(t, `{"flag":true,"text":"a","list":["b"]}`, string(first.Settings["fax"]))
+}
+
 func TestAnotherProcessChangesAProgram(t *testing.T) {
 	t.Parallel()
 	w := newSwiftWorld(t)

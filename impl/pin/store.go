@@ -67,15 +67,15 @@ type CardRow struct {
 // Table names the kinds of rows besides cards, look-ups and events.
 type Table string
 
-// The tables. Rows of pin_sessions and service_requests belong to a card.
+// The tables. Rows of pin_sessions and contract_records belong to a card.
 const (
-	TablePrograms        Table = "programs"
-	TableClients         Table = "clients"
-	TableZoneKeys        Table = "zone_keys"
-	TableChains          Table = "chains" // heads of the audit chains that are no card's
-	TableReplays         Table = "replays"
-	TableSessions        Table = "pin_sessions"
-	TableServiceRequests Table = "service_requests"
+	TablePrograms Table = "programs"
+	TableClients  Table = "clients"
+	TableZoneKeys Table = "zone_keys"
+	TableChains   Table = "chains" // heads of the audit chains that are no card's
+	TableReplays  Table = "replays"
+	TableSessions Table = "pin_sessions"
+	TableRecords  Table = "contract_records" // see ContractRecord
 )
 
 // Row is anything else at rest: Body is what it says, in JSON, and Seal a MAC over all of the row.
@@ -150,7 +150,7 @@ type Store interface {
 	// and nothing is changed. decide may run several times.
 	Locked(ctx context.Context, cardID string, decide func(CardRow) (Change, error)) error
 
-	// Row finds a row by its id; of service requests that of the program.
+	// Row finds a row by its id; of records that of the program.
 	Row(ctx context.Context, t Table, programID, id string) (Row, error)
 	// List pages through a table in the order of ids; a program, unless "", narrows it.
 	List(ctx context.Context, t Table, programID string, p Page) ([]Row, error)

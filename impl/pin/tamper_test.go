@@ -37,7 +37,7 @@ var unguarded = map[string]string{
 var unchanging = map[string]string{
 	"audit_events":     "append-only",
 	"card_lookup":      "a row is made and deleted",
-	"service_requests": "a log",
+	"contract_records": "a log",
 	"settings":         "written once",
 	"zone_keys":        "imported once",
 }
@@ -269,8 +269,9 @@ func (w *trailWorld) refuses(t *testing.T, table, label string, row record, chan
 		_, err = v.RevealPIN(ctx, pin.Query{CardID: text("id")})
 	case "pin_sessions":
 		_, err = v.Session(ctx, text("id"))
-	case "service_requests":
-		_, err = v.ServiceRequest(pin.WithCaller(ctx, pin.Caller{ProgramID: "program-a"}), text("id"))
+	case "contract_records":
+		contract, id, _ := strings.Cut(text("id"), ":")
+		_, err = v.ContractRecord(pin.WithCaller(ctx, pin.Caller{ProgramID: "program-a"}), contract, id)
 	case "replays":
 		for _, key := range []string{"key-0", "key-1", "key-2", "again"} {
 			if _, failed := v.Replay(ctx, "client", key); failed != nil {

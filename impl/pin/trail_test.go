@@ -2,6 +2,7 @@ package pin_test
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"strings"
 	"sync"
@@ -13,6 +14,7 @@ import (
 
 	"pinvault/impl/keyring"
 	"pinvault/impl/pin"
+	"pinvault/impl/pinblock"
 )
 
 func TestAVaultBeginsOnce(t *testing.T) {
@@ -53,8 +55,8 @@ func TestRowsThatContradictThemselvesAreAnAlarm(t *testing.T) {
 			_, err := pin.NewZoneKeys(w.store, w.ring).ZoneKey(anybody(), "zpk")
 			return err
 		},
-		pin.TableServiceRequests: func(w *prepared, v *pin.Vault) error {
-			_, err := v.ServiceRequest(anybody(), w.request.Number)
+		pin.TableRecords: func(w *prepared, v *pin.Vault) error {
+			_, err := v.ContractRecord(anybody(), "fax", w.record)
 			return err
 		},
 		pin.TableReplays: func(_ *prepared, v *pin.Vault) error {
@@ -352,52 +354,52 @@ func TestNumbersGrowInBlocks(t *testing.T) {
 	require.Equal(t, pin.Unavailable, pin.CodeOf(err))
 }
 
-func TestServiceRequestsAreLoggedWithTheUnblock(t *testing.T) {
+func TestContractsKeepRecordsWithTheChange(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	w.block(t)
-	who := pin.Caller{ClientID: "helpdesk", ProgramID: w.program.ID, Contract: "creditplus"}
-	ctx := pin.WithCaller(by(t), who)
-	r, err := w.ServeUnblock(ctx, w.q, pin.ServiceRequest{Version: "v2", ServiceCode: "109", Notes: "card 9999990000000014", Source: "phone", ClientID: "x", Contract: "x", ProgramID: "x", CardID: "x"})
+	ctx := pin.WithCaller(by(t), pin.Caller{ClientID: "helpdesk", ProgramID: w.program.ID, Contract: "fax"})
+	id, err := recorded(ctx, w.Vault, w.q, `{"said":"1"}`)
 	require.NoError(t, err)
-	require.Equal(t, pin.ServiceRequest{Number: "SR0000000001", ProgramID: w.program.ID, CardID: w.card.ID, ClientID: "helpdesk", Contract: "creditplus", Version: "v2",
-		ServiceCode: "109", Notes: "card ****************", Source: "phone", LoggedAt: w.clock()}, r)
+	require.Equal(t, "SR0000000001", id)
 	require.Equal(t, 3, w.remaining(t))
 	last := w.events(t, w.card.ID)[5]
 	require.Equal(t, pin.EventPINUnblocked, last.Type)
-	require.Equal(t, r.Number, last.Subject)
-	require.Equal(t, "card ****************", last.Description)
-	read, err := w.ServiceRequest(ctx, r.Number)
+	require.Equal(t, id, last.Subject)
+	require.True(t, last.Recorded)
+	read, err := w.ContractRecord(ctx, "fax", id)
 	require.NoError(t, err)
-	require.Equal(t, r, read)
+	require.Equal(t, pin.ContractRecord{Contract: "fax", ID: id, ProgramID: w.program.ID, CardID: w.card.ID, Body: json.RawMessage(`{"said":"1"}`)}, read)
+	_, err = w.ContractRecord(ctx, "telex", id)
+	require.Equal(t, pin.NotFound, pin.CodeOf(err), "another contract's")
 
-	then := w.clock().Add(-time.Hour)
-	given, err := w.ServeUnblock(ctx, w.q, pin.ServiceRequest{Number: "SR7", LoggedAt: then})
-	require.NoError(t, err)
-	require.Equal(t, "SR7", given.Number)
-	require.Equal(t, then, given.LoggedAt)
-	next, err := w.ServeUnblock(ctx, w.q, pin.ServiceRequest{})
-	require.NoError(t, err)
-	require.Equal(t, "SR0000000002", next.Number)
-
-	for status, want := range map[pin.Status]pin.Code{pin.StatusUpgrade: pin.CardStatus, pin.StatusLost: pin.CardStatus, pin.StatusNormal: ""} {
-		_, err = w.UpdateCard(ctx, w.q, func(c *pin.Card) error { c.Status = status; return nil }, pin.Memo{})
-		require.NoError(t, err)
-		events := len(w.events(t, w.card.ID))
-		out, err := w.ServeUnblock(ctx, w.q, pin.ServiceRequest{Number: "SR" + string(status)})
-		require.Equal(t, want, pin.CodeOf(err))
-		_, readErr := w.ServiceRequest(ctx, "SR"+string(status))
-		if want != "" {
-			require.Zero(t, out)
-			require.Equal(t, pin.NotFound, pin.CodeOf(readErr), "a failure logs nothing")
-			require.Len(t, w.events(t, w.card.ID), events)
-		} else {
-			require.NoError(t, readErr)
-		}
+	events := len(w.events(t, w.card.ID))
+	keep := func(id string, err error) pin.Memo {
+		return pin.Memo{Record: func(pin.Record) (pin.ContractRecord, error) {
+			return pin.ContractRecord{ID: id, Body: json.RawMessage(`{}`)}, err
+		}}
 	}
-	_, err = w.ServeUnblock(ctx, pin.Query{CardID: "nobody"}, pin.ServiceRequest{})
+	for name, test := range map[string]struct {
+		of   error
+		want pin.Code
+	}{
+		"what is there already":       {w.Unblock(ctx, w.q, keep(id, nil)), pin.Duplicate},
+		"what could not be written":   {w.Unblock(ctx, w.q, keep("other", &pin.Error{Code: pin.Unavailable})), pin.Unavailable},
+		"of a card that is not there": {w.Unblock(ctx, pin.Query{CardID: "nobody"}, keep("other", nil)), pin.NotFound},
+	} {
+		require.Equal(t, test.want, pin.CodeOf(test.of), name)
+	}
+	require.Len(t, w.events(t, w.card.ID), events, "a failure leaves nothing")
+	unreadable := pin.Encrypted("zpk", pinblock.ISO0, make([]byte, 8))
+	require.Equal(t, pin.Unopenable, pin.CodeOf(w.SetPIN(ctx, w.q, unreadable, keep("other", nil))))
+	require.Len(t, w.events(t, w.card.ID), events+1, "a refusal that is told leaves its event")
+	_, err = w.ContractRecord(ctx, "fax", "other")
 	require.Equal(t, pin.NotFound, pin.CodeOf(err))
-	_, err = w.ServiceRequest(pin.WithCaller(by(t), pin.Caller{ProgramID: "other"}), r.Number)
+
+	next, err := recorded(ctx, w.Vault, w.q, `{}`)
+	require.NoError(t, err)
+	require.Equal(t, "SR0000000002", next)
+	_, err = w.ContractRecord(pin.WithCaller(by(t), pin.Caller{ProgramID: "other"}), "fax", id)
 	require.Equal(t, pin.NotFound, pin.CodeOf(err))
 
 	other, err := w.CreateProgram(by(t), pin.NewProgram("other"), pin.Memo{})
@@ -405,10 +407,10 @@ func TestServiceRequestsAreLoggedWithTheUnblock(t *testing.T) {
 	there := pin.WithCaller(by(t), pin.Caller{ProgramID: other.ID})
 	_, err = w.CreateCard(there, pin.NewCard{ID: "there"}, pin.Memo{})
 	require.NoError(t, err)
-	same, err := w.ServeUnblock(there, pin.Query{CardID: "there"}, pin.ServiceRequest{})
+	same, err := recorded(there, w.Vault, pin.Query{CardID: "there"}, `{}`)
 	require.NoError(t, err)
-	require.Equal(t, r.Number, same.Number, "each program counts for itself")
-	_, err = w.ServiceRequest(by(t), r.Number)
+	require.Equal(t, id, same, "each program counts for itself")
+	_, err = w.ContractRecord(by(t), "fax", id)
 	require.Equal(t, pin.Ambiguous, pin.CodeOf(err))
 }
 

@@ -72,6 +72,9 @@ type Memo struct {
 	// Keep, if any, makes the replay record of the operation's result, which is written with its change; a
 	// refusal has none. It may run several times.
 	Keep func(result any) (Replay, error)
+	// Record, if any, makes what the caller's contract keeps of an operation on a card, which is written with
+	// its change; a refusal leaves none. It may run several times.
+	Record func(rec Record) (ContractRecord, error)
 	// Session, if any, says what becomes of the PIN-entry session that the operation belongs to; nil: it
 	// stays. It may run several times.
 	Session func(result any) *Session
@@ -313,13 +316,16 @@ func (v *Vault) change(ctx context.Context, rec Record, d deed, m Memo) (Change,
 		next.Card = *d.card
 	}
 	if d.Refusal != "" { // what was refused is in the trail, and may be asked for once more
-		m.Keep, m.Session = nil, nil
+		m.Keep, m.Record, m.Session = nil, nil, nil
 	}
 	events := make([]AuditEvent, len(d.Happenings))
 	for i, h := range d.Happenings {
 		events[i] = AuditEvent{Type: h.Type, CardID: rec.Card.ID, Outcome: h.Outcome, Subject: h.Subject, Changes: h.Changes}
 	}
 	v.signed(ctx, events, m)
+	if err := v.recorded(ctx, rec, &d, events, m); err != nil {
+		return Change{}, err
+	}
 	rows, head, err := v.chained(rec.PIN.Head, rec.Card.ID, rec.Card.ProgramID, events)
 	if err != nil {
 		return Change{}, err

@@ -133,7 +133,7 @@ type verifier struct {
 
 	subjects map[subject]*told
 	reached  map[string]Head // of chains that no card carries: how far they were read
-	served   []served        // not looked for yet
+	records  []recorded      // not looked for yet
 }
 
 // subject is what events of the control plane are about.
@@ -149,8 +149,8 @@ type told struct {
 	seen    bool // its row was there
 }
 
-// served is a service request that an event tells of.
-type served struct{ cardID, number string }
+// recorded is a contract's record that an event tells of.
+type recorded struct{ cardID, id string }
 
 func (w *verifier) found(b Break) {
 	if b.Fault == "" {
@@ -350,9 +350,9 @@ func (w *verifier) note(ctx context.Context, row EventRow) error {
 		t := w.subject(table, e.Subject)
 		t.version, t.chain = max(t.version, e.Version), row.Chain
 	}
-	if e.Type == EventPINUnblocked && e.Subject != "" {
-		w.served = append(w.served, served{row.Chain, e.Subject})
-		if len(w.served) >= headPage {
+	if e.Recorded {
+		w.records = append(w.records, recorded{row.Chain, recordID(e.Contract, e.Subject)})
+		if len(w.records) >= headPage {
 			return w.flush(ctx)
 		}
 	}
@@ -368,26 +368,26 @@ func (w *verifier) subject(t Table, id string) *told {
 	return s
 }
 
-// flush looks for the service requests that events have told of.
+// flush looks for the records that events have told of.
 func (w *verifier) flush(ctx context.Context) error {
-	var cards, numbers []string
-	for _, s := range w.served {
-		cards, numbers = append(cards, s.cardID), append(numbers, s.number)
+	var cards, ids []string
+	for _, r := range w.records {
+		cards, ids = append(cards, r.cardID), append(ids, r.id)
 	}
-	rows, err := w.vault.store.RowsOf(ctx, TableServiceRequests, cards, numbers)
+	rows, err := w.vault.store.RowsOf(ctx, TableRecords, cards, ids)
 	if err != nil {
 		return err
 	}
-	there := map[served]bool{}
+	there := map[recorded]bool{}
 	for _, r := range rows {
-		there[served{r.CardID, r.ID}] = true
+		there[recorded{r.CardID, r.ID}] = true
 	}
-	for _, s := range w.served {
-		if !there[s] {
-			w.found(Break{Fault: FaultRowMissing, Table: string(TableServiceRequests), ID: s.number})
+	for _, r := range w.records {
+		if !there[r] {
+			w.found(Break{Fault: FaultRowMissing, Table: string(TableRecords), ID: r.id})
 		}
 	}
-	w.served = w.served[:0]
+	w.records = w.records[:0]
 	return nil
 }
 
@@ -682,11 +682,11 @@ func (w *verifier) version(ctx context.Context, t Table, id string) (int64, erro
 }
 
 // belongingKinds are the kinds of look-ups by which rows are found that belong to a card.
-var belongingKinds = map[Kind]Table{KindSession: TableSessions, KindServiceRequest: TableServiceRequests}
+var belongingKinds = map[Kind]Table{KindSession: TableSessions, KindRecord: TableRecords}
 
 // belongings looks at what belongs to cards: seals, and whether it is found.
 func (w *verifier) belongings(ctx context.Context) error {
-	for _, kind := range []Kind{KindSession, KindServiceRequest} {
+	for _, kind := range []Kind{KindSession, KindRecord} {
 		if err := w.rows(ctx, belongingKinds[kind], func(sound []Row) error {
 			expected := make([]Lookup, len(sound))
 			for i, r := range sound {

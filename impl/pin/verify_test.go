@@ -40,12 +40,11 @@ type trailWorld struct {
 	client, admin pin.Client // of the program, of the whole server
 	cards         []pin.Card
 	session       pin.Session
-	request       pin.ServiceRequest
 }
 
 // trailTables are all tables with rows of the vault's own.
 var trailTables = []string{"programs", "clients", "zone_keys", "chains", "cards", "card_lookup", "audit_events",
-	"pin_sessions", "service_requests", "replays", "settings", "sequences"}
+	"pin_sessions", "contract_records", "replays", "settings", "sequences"}
 
 func newTrailWorld(t testing.TB, url string) *trailWorld {
 	t.Helper()
@@ -122,7 +121,7 @@ func (w *trailWorld) fill(t testing.TB) {
 		require.NoError(t, w.SetPIN(ctx, q, trailPIN(t, "9173"), pin.Memo{Keep: w.keep(fmt.Sprint("key-", i))}))
 		_, err = w.Verify(ctx, q, trailPIN(t, "1111"), pin.Memo{})
 		require.NoError(t, err)
-		w.request, err = w.ServeUnblock(pin.WithCaller(ctx, pin.Caller{ProgramID: "program-a"}), q, pin.ServiceRequest{ServiceCode: "109"})
+		_, err = recorded(pin.WithCaller(ctx, pin.Caller{ProgramID: "program-a"}), w.Vault, q, `{"serviceCode":"109"}`)
 		require.NoError(t, err)
 		w.session, err = w.OpenSession(ctx, q, pin.NewSession{ID: fmt.Sprint("session-", i), Action: pin.ActionReset, Exchanges: 3, Lifetime: time.Hour}, pin.Memo{})
 		require.NoError(t, err)
@@ -291,7 +290,7 @@ func TestVerifyTrailFindsWhatWasTamperedWith(t *testing.T) {
 		{"a zone key was changed", run(`UPDATE zone_keys SET program_id = 'program-b' WHERE id = 'key-0'`), []pin.Break{rowBreak(pin.FaultSeal, "zone_keys", "key-0")}},
 		{"a chain's head was changed", run(`UPDATE chains SET version = 5 WHERE id = 'server'`), []pin.Break{rowBreak(pin.FaultSeal, "chains", "server")}},
 		{"a session was prolonged", run(`UPDATE pin_sessions SET expires_at = expires_at + 1 WHERE id = 'session-1'`), []pin.Break{rowBreak(pin.FaultSeal, "pin_sessions", "session-1")}},
-		{"a service request was changed", run(`UPDATE service_requests SET body = replace(body, '109', '110') WHERE card_id = 'card-1'`), []pin.Break{rowBreak(pin.FaultSeal, "service_requests", "SR0000000002")}},
+		{"a record was changed", run(`UPDATE contract_records SET body = replace(body, '109', '110') WHERE card_id = 'card-1'`), []pin.Break{rowBreak(pin.FaultSeal, "contract_records", "fax:SR0000000002")}},
 		{"a replay record was changed", run(`UPDATE replays SET id = 'x', body = replace(body, '"e"', '"f"') WHERE id = (SELECT min(id) FROM replays)`), []pin.Break{rowBreak(pin.FaultSeal, "replays", "x")}},
 
 		{"an older copy of a program was put back", func(t testing.TB, w *trailWorld) { w.putBack(t, "old", "id = 'program-a'", "programs") }, []pin.Break{rowBreak(pin.FaultRowOld, "programs", "program-a")}},
@@ -300,10 +299,10 @@ func TestVerifyTrailFindsWhatWasTamperedWith(t *testing.T) {
 		{"a program was removed", run(`DELETE FROM programs WHERE id = 'program-b'`), []pin.Break{rowBreak(pin.FaultRowMissing, "programs", "program-b")}},
 		{"a client was removed", run(`DELETE FROM clients WHERE id = 'client-0-1'`), []pin.Break{rowBreak(pin.FaultRowMissing, "clients", "client-0-1")}},
 		{"a zone key was removed", run(`DELETE FROM zone_keys WHERE id = 'key-1'`), []pin.Break{rowBreak(pin.FaultRowMissing, "zone_keys", "key-1")}},
-		{"a service request was removed", run(`DELETE FROM service_requests WHERE card_id = 'card-1'`), []pin.Break{
-			rowBreak(pin.FaultRowMissing, "service_requests", "SR0000000002"), lookupBreak(pin.FaultLookupForged, pin.KindServiceRequest, "card-1")}},
-		{"a service request was removed with its look-up", run(`DELETE FROM service_requests WHERE card_id = 'card-1'`, `DELETE FROM card_lookup WHERE value = 'SR0000000002'`), []pin.Break{
-			rowBreak(pin.FaultRowMissing, "service_requests", "SR0000000002")}},
+		{"a record was removed", run(`DELETE FROM contract_records WHERE card_id = 'card-1'`), []pin.Break{
+			rowBreak(pin.FaultRowMissing, "contract_records", "fax:SR0000000002"), lookupBreak(pin.FaultLookupForged, pin.KindRecord, "card-1")}},
+		{"a record was removed with its look-up", run(`DELETE FROM contract_records WHERE card_id = 'card-1'`, `DELETE FROM card_lookup WHERE value = 'fax:SR0000000002'`), []pin.Break{
+			rowBreak(pin.FaultRowMissing, "contract_records", "fax:SR0000000002")}},
 
 		{"a card's reference was removed", run(`DELETE FROM card_lookup WHERE kind = 'urn' AND value = '1'`), []pin.Break{lookupBreak(pin.FaultLookupMissing, pin.KindURN, "card-1")}},
 		{"all references were removed", run(`DELETE FROM card_lookup WHERE kind = 'urn'`), []pin.Break{lookupBreak(pin.FaultLookupMissing, pin.KindURN, "card-0")}},
@@ -321,7 +320,7 @@ func TestVerifyTrailFindsWhatWasTamperedWith(t *testing.T) {
 		{"a session is found at another card", run(`UPDATE card_lookup SET card_id = 'card-2' WHERE value = 'session-1'`), []pin.Break{
 			lookupBreak(pin.FaultLookupMissing, pin.KindSession, "session-1"), lookupBreak(pin.FaultLookupForged, pin.KindSession, "card-2")}},
 		{"a session was removed and its look-up was not", run(`DELETE FROM pin_sessions WHERE id = 'session-1'`), []pin.Break{lookupBreak(pin.FaultLookupForged, pin.KindSession, "card-1")}},
-		{"a service request is not found", run(`DELETE FROM card_lookup WHERE value = 'SR0000000002'`), []pin.Break{lookupBreak(pin.FaultLookupMissing, pin.KindServiceRequest, "SR0000000002")}},
+		{"a record is not found", run(`DELETE FROM card_lookup WHERE value = 'fax:SR0000000002'`), []pin.Break{lookupBreak(pin.FaultLookupMissing, pin.KindRecord, "fax:SR0000000002")}},
 	}
 	for name, database := range trailDatabases {
 		t.Run(name, func(t *testing.T) {
@@ -365,7 +364,7 @@ func (w *trailWorld) age(t testing.TB) {
 	require.NoError(t, w.MoveSession(ctx, moved))
 	w.remember(t, time.Now().Add(time.Hour))
 	for _, program := range []string{"program-a", "program-b", "program-b"} {
-		_, err = w.fresh().Number(pin.WithCaller(ctx, pin.Caller{ProgramID: program}), map[string]string{"program-a": "service_request", "program-b": "other"}[program])
+		_, err = w.fresh().Number(pin.WithCaller(ctx, pin.Caller{ProgramID: program}), map[string]string{"program-a": "fax", "program-b": "other"}[program])
 		require.NoError(t, err)
 	}
 }
@@ -441,7 +440,7 @@ func TestVerifyTrailGoesThroughMoreThanAPage(t *testing.T) {
 	}
 	for range 520 {
 		q := pin.Query{CardID: "card-0"}
-		_, err := w.ServeUnblock(pin.WithCaller(ctx, pin.Caller{ProgramID: "program-a"}), q, pin.ServiceRequest{ServiceCode: "109"})
+		_, err := recorded(pin.WithCaller(ctx, pin.Caller{ProgramID: "program-a"}), w.Vault, q, `{}`)
 		require.NoError(t, err)
 	}
 	var what []string
@@ -450,7 +449,7 @@ func TestVerifyTrailGoesThroughMoreThanAPage(t *testing.T) {
 	require.EqualValues(t, cards+3, s.Cards)
 	require.EqualValues(t, cards+6, s.Chains)
 	require.Subset(t, what, []string{"events", "rows", "look-ups"})
-	w.exec(t, `DELETE FROM service_requests WHERE id IN (SELECT id FROM service_requests ORDER BY id DESC LIMIT 7)`)
+	w.exec(t, `DELETE FROM contract_records WHERE id IN (SELECT id FROM contract_records ORDER BY id DESC LIMIT 7)`)
 	w.exec(t, `DELETE FROM card_lookup WHERE kind = 'urn' AND program_id = 'program-b' AND value IN ('0', '600', '1100')`)
 	s = w.verify(t, pin.VerifyOptions{})
 	require.Len(t, s.Findings, 3)
@@ -514,7 +513,7 @@ func (w *trailWorld) disturb(ctx context.Context, t *testing.T, n, i int) {
 	case 2:
 		err = w.SetPIN(ctx, q, trailPIN(t, "9173"), pin.Memo{Keep: w.keep(fmt.Sprint(n, "-", i))})
 	case 3:
-		_, err = w.ServeUnblock(own, q, pin.ServiceRequest{ServiceCode: "109"})
+		_, err = recorded(own, w.Vault, q, `{}`)
 	case 4:
 		_, err = w.OpenSession(ctx, q, pin.NewSession{ID: fmt.Sprint("s-", n, "-", i), Action: pin.ActionReset, Exchanges: 3, Lifetime: time.Microsecond}, pin.Memo{})
 	case 5, 6:

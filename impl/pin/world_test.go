@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"strconv"
@@ -126,6 +127,24 @@ func by(t testing.TB) context.Context { return pin.WithCaller(t.Context(), opera
 
 // anybody is a context of the operator that outlives the test.
 func anybody() context.Context { return pin.WithCaller(context.Background(), operator) }
+
+// recorded restores a card's tries and keeps a record of that, as contracts do: numbered in the program of the
+// caller, who is one of the contract "fax". It returns the record's id.
+func recorded(ctx context.Context, v *pin.Vault, q pin.Query, body string) (id string, err error) {
+	who := pin.CallerFrom(ctx)
+	who.Contract = "fax"
+	ctx = pin.WithCaller(ctx, who)
+	draw, release, err := v.Promise(ctx, "fax")
+	if err != nil {
+		return "", err
+	}
+	defer release()
+	err = v.Unblock(ctx, q, pin.Memo{Record: func(pin.Record) (pin.ContractRecord, error) {
+		id = fmt.Sprintf("SR%010d", draw())
+		return pin.ContractRecord{ID: id, Body: json.RawMessage(body)}, nil
+	}})
+	return id, err
+}
 
 func (w *world) clock() time.Time { return *w.now }
 

@@ -2,7 +2,9 @@ package sandbox
 
 import (
 	"cmp"
+	"encoding/json"
 	"fmt"
+	"maps"
 	"time"
 
 	"pinvault/impl/pin"
@@ -24,20 +26,32 @@ func programs() []pin.Program {
 		p.RetrievalAllowed = true
 		p.TimeZone = "Asia/Dubai"
 	}
-	main.AliasCapability = true
-	other.CardProfileMandatory = true
+	main.Settings = map[string]json.RawMessage{"creditplus": object(members{"aliasCapability": true})}
+	other.Settings = map[string]json.RawMessage{"accosa": object(members{"cardProfileMandatory": true})}
 	return []pin.Program{main, other}
+}
+
+// members are settings of a contract, as openapi/issuer.yaml names them.
+type members map[string]any
+
+// object is settings as a program or client holds them.
+func object(m members) json.RawMessage {
+	text, err := json.Marshal(m)
+	if err != nil {
+		panic(err) // of constants, so it would fail always or never
+	}
+	return text
 }
 
 // client is a partner's credentials and the name under which the fixtures list them.
 type client struct {
 	name, contract, program string
 	scopes                  []string
-	settings                pin.ClientSettings
-	keys                    map[string]key // what the fixtures list as <name>_id and <name>_hex
-	secureCode              string         // Accosa's
-	listed                  map[string]any // what else the fixtures list
-	unlisted                bool           // serves tests of what one program must not see of another
+	settings                members
+	keys                    map[string]key    // what the fixtures list as <name>_id and <name>_hex
+	secrets                 map[string]string // settings that are secret
+	listed                  map[string]any    // what else the fixtures list
+	unlisted                bool              // serves tests of what one program must not see of another
 }
 
 func (c client) id() string     { return c.name + "-sandbox" }
@@ -59,26 +73,26 @@ var clients = []client{
 	{name: "thredd", contract: "thredd", program: program, scopes: threddScopes},
 	{name: "thredd_other", contract: "thredd", program: otherProgram, scopes: threddScopes, unlisted: true},
 	{name: "creditplus", contract: "creditplus", program: program, scopes: creditplusScopes,
-		settings: pin.ClientSettings{MessageKeyIDs: []string{creditplusKey.id, creditplusNextKey.id}},
+		settings: members{"encryptionRequired": false, "messageKeyIds": []string{creditplusKey.id, creditplusNextKey.id}},
 		keys:     map[string]key{"key": creditplusKey, "next_key": creditplusNextKey}},
 	{name: "creditplus_encrypted_only", contract: "creditplus", program: program, scopes: creditplusScopes,
-		settings: pin.ClientSettings{MessageKeyIDs: []string{creditplusOnlyKey.id}, EncryptionRequired: true},
+		settings: members{"encryptionRequired": true, "messageKeyIds": []string{creditplusOnlyKey.id}},
 		keys:     map[string]key{"key": creditplusOnlyKey}},
 	{name: "creditplus_no_alias", contract: "creditplus", program: otherProgram, scopes: creditplusScopes,
-		settings: pin.ClientSettings{MessageKeyIDs: []string{creditplusNoAliasKey.id}},
+		settings: members{"encryptionRequired": false, "messageKeyIds": []string{creditplusNoAliasKey.id}},
 		keys:     map[string]key{"key": creditplusNoAliasKey}},
-	accosa("accosa", program, pin.ClientSettings{}, accosaKey, accosaNextKey),
-	accosa("accosa_fixed_iv", program, pin.ClientSettings{IVMode: "fixed", FixedIV: accosaIV}, accosaFixedKey),
-	accosa("accosa_other", otherProgram, pin.ClientSettings{}, accosaOtherKey),
+	accosa("accosa", program, "", accosaKey, accosaNextKey),
+	accosa("accosa_fixed_iv", program, accosaIV, accosaFixedKey),
+	accosa("accosa_other", otherProgram, "", accosaOtherKey),
 	{name: "hashdt", contract: "hashdt", program: program, scopes: hashdtScopes,
 		listed: map[string]any{"x-api-key": "hashdt-sandbox.hashdt-sandbox-secret", "x-product-id": program, "x-client-id": "hashdt-sandbox"}},
 	{name: "hashdt_other", contract: "hashdt", program: otherProgram, scopes: hashdtScopes, unlisted: true},
 	{name: "networkintl", contract: "networkintl", program: program, scopes: networkScopes,
-		settings: pin.ClientSettings{BankID: "NIC", PINKeyIDs: []string{networkPINKey.id, networkPINKeyAES.id, networkPINKeyRSA.id}},
+		settings: members{"bankId": "NIC", "pinKeyIds": []string{networkPINKey.id, networkPINKeyAES.id, networkPINKeyRSA.id}},
 		keys:     map[string]key{"zpk": networkPINKey, "zpk_aes": networkPINKeyAES},
 		listed:   map[string]any{"bank_id": "NIC", "rsa_key_id": networkPINKeyRSA.id}},
 	{name: "networkintl_other", contract: "networkintl", program: otherProgram, scopes: networkScopes,
-		settings: pin.ClientSettings{BankID: "NIC", PINKeyIDs: []string{zonePINKey.id}}, unlisted: true},
+		settings: members{"bankId": "NIC", "pinKeyIds": []string{zonePINKey.id}}, unlisted: true},
 }
 
 // key is a partner's key. A program of "" means that it serves every program.
@@ -119,18 +133,20 @@ var (
 // accosaIV is that of the client whose IV is fixed.
 const accosaIV = "A1B2C3D4E5F60718293A4B5C6D7E8F90"
 
-// accosa is a client of Accosa's contract, the first of its keys being the current one.
-func accosa(name, program string, s pin.ClientSettings, current key, next ...key) client {
-	s.PartnerClientID, s.BankID, s.EntityID, s.MessageKeyIDs = "2000", "7000", "100", []string{current.id}
-	c := client{name: name, contract: "accosa", program: program, scopes: accosaScopes, secureCode: "accosa-sandbox-code", keys: map[string]key{"key": current}}
+// accosa is a client of Accosa's contract, the first of its keys being the current one. An iv of "" means
+// that each token has its own.
+func accosa(name, program, iv string, current key, next ...key) client {
+	own := members{"clientId": "2000", "bankId": "7000", "entityId": "100"}
+	c := client{name: name, contract: "accosa", program: program, scopes: accosaScopes, settings: own, secrets: map[string]string{"secureCode": "accosa-sandbox-code"},
+		keys: map[string]key{"key": current}}
+	ids := []string{current.id}
 	for _, k := range next {
-		s.MessageKeyIDs, c.keys["next_key"] = append(s.MessageKeyIDs, k.id), k
+		ids, c.keys["next_key"] = append(ids, k.id), k
 	}
-	c.settings = s
-	c.listed = map[string]any{"x-api-key": c.id() + "." + c.secret(), "clientId": s.PartnerClientID, "bankId": s.BankID,
-		"entityId": s.EntityID, "secureCode": c.secureCode}
-	if s.FixedIV != "" {
-		c.listed["iv_hex"] = s.FixedIV
+	c.listed = map[string]any{"x-api-key": c.id() + "." + c.secret(), "secureCode": c.secrets["secureCode"]}
+	maps.Copy(c.listed, own)
+	if own["messageKeyIds"] = ids; iv != "" {
+		own["ivMode"], own["fixedIv"], c.listed["iv_hex"] = "fixed", iv, iv
 	}
 	return c
 }
@@ -186,9 +202,9 @@ const (
 const none = "-"
 
 // serviceRequest is one that was logged before the sandbox was opened.
-var serviceRequest = pin.ServiceRequest{
-	Number: "SR0000000000", ProgramID: program, CardID: card{number: 1}.id(), ClientID: "creditplus-sandbox", Contract: "creditplus",
-	Version: "v2", ServiceCode: "109", Notes: "Caller verified", Source: "CALL_CENTRE", LoggedAt: time.Date(2026, 1, 1, 9, 0, 0, 0, time.UTC),
+var serviceRequest = members{
+	"number": "SR0000000000", "programId": program, "cardId": card{number: 1}.id(), "clientId": "creditplus-sandbox", "contract": "creditplus",
+	"version": "v2", "serviceCode": "109", "notes": "Caller verified", "source": "CALL_CENTRE", "loggedAt": time.Date(2026, 1, 1, 9, 0, 0, 0, time.UTC),
 }
 
 // spoken is the number in the names of the first cards, for the embossed name.

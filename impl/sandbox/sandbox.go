@@ -135,8 +135,9 @@ func (s *Sandbox) seed(ctx context.Context) error {
 
 func (s *Sandbox) seedClient(ctx context.Context, c client) (err error) {
 	made := c.client()
-	if c.secureCode != "" {
-		if made.Settings.SecureCodeMAC, err = s.vault.CodeMAC(c.secureCode); err != nil {
+	made.Secrets = map[string][]byte{}
+	for name, secret := range c.secrets {
+		if made.Secrets[name], err = s.vault.SettingMAC(name, secret); err != nil {
 			return err
 		}
 	}
@@ -157,8 +158,11 @@ func (s *Sandbox) seedKey(ctx context.Context, k key) error {
 }
 
 func (s *Sandbox) seedServiceRequest(ctx context.Context) error {
-	ctx = pin.WithCaller(ctx, pin.Caller{ClientID: serviceRequest.ClientID, Contract: serviceRequest.Contract, ProgramID: serviceRequest.ProgramID})
-	_, err := s.vault.ServeUnblock(ctx, pin.Query{CardID: serviceRequest.CardID}, serviceRequest)
+	ctx = pin.WithCaller(ctx, pin.Caller{ClientID: "creditplus-sandbox", Contract: "creditplus", ProgramID: program})
+	err := s.vault.Unblock(ctx, pin.Query{CardID: card{number: 1}.id()}, pin.Memo{Description: "Caller verified",
+		Record: func(pin.Record) (pin.ContractRecord, error) {
+			return pin.ContractRecord{ID: "SR0000000000", Body: object(serviceRequest)}, nil
+		}})
 	return unless(err, pin.Duplicate)
 }
 
@@ -201,7 +205,11 @@ func unless(err error, code pin.Code) error {
 }
 
 func (c client) client() pin.Client {
-	return pin.Client{ID: c.id(), ProgramID: c.program, Contract: c.contract, Name: "Sandbox " + c.name, Scopes: c.scopes, Settings: c.settings}
+	made := pin.Client{ID: c.id(), ProgramID: c.program, Contract: c.contract, Name: "Sandbox " + c.name, Scopes: c.scopes}
+	if c.settings != nil {
+		made.Settings = object(c.settings)
+	}
+	return made
 }
 
 // tokenLife is how long the ready-made token of the fixtures serves.

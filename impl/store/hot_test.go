@@ -142,13 +142,13 @@ func TestHotStatementsUseIndexes(t *testing.T) {
 	t.Run("what swap_card runs", func(t *testing.T) {
 		*plans = nil
 		const row = `"program_id":"program","card_id":"card-7","version":%d,"expires_at":5,"body":"b","seal":"\\x00"`
-		more := fmt.Sprintf(`{"replays":[{"id":"replay-7",`+row+`}],"pin_sessions":[{"id":"new",`+row+`},{"id":"session-7",`+row+`}],"service_requests":[{"id":"new",`+row+`}],
+		more := fmt.Sprintf(`{"replays":[{"id":"replay-7",`+row+`}],"pin_sessions":[{"id":"new",`+row+`},{"id":"session-7",`+row+`}],"contract_records":[{"id":"new",`+row+`}],
 			"card_lookup":[{"kind":"pinSession","value":"new","program_id":"program","slot":"","card_id":"card-7"}]}`, 1, 1, 2, 1)
 		var swapped bool
 		require.NoError(t, conn.QueryRow(ctx, callSwap, "card-7", "program", 1, nil, "value", []byte("seal"), 2, []string{"a", "b"}, []string{"a", "b"}, [][]byte{{1}, {2}}, more, 100).Scan(&swapped))
 		require.True(t, swapped)
 		text := strings.Join(*plans, "\n")
-		for _, touched := range []string{"Update on cards", "Insert on audit_events", "Insert on replays", "Insert on pin_sessions", "Update on pin_sessions", "Insert on service_requests", "Insert on card_lookup"} {
+		for _, touched := range []string{"Update on cards", "Insert on audit_events", "Insert on replays", "Insert on pin_sessions", "Update on pin_sessions", "Insert on contract_records", "Insert on card_lookup"} {
 			require.Contains(t, text, touched)
 		}
 		requireIndexed(t, text)

@@ -237,7 +237,7 @@ func TestSwapCardTakesTextsAsTheyAre(t *testing.T) {
 	contents := func(id string) (all []string) {
 		for _, statement := range []string{
 			`SELECT replace(cards::text, ?, '#') FROM cards WHERE id = ?`, `SELECT replace(e::text, ?, '#') FROM audit_events e WHERE chain = ? ORDER BY seq`,
-			`SELECT replace(s::text, ?, '#') FROM pin_sessions s WHERE card_id = ? ORDER BY id`, `SELECT replace(s::text, ?, '#') FROM service_requests s WHERE card_id = ? ORDER BY id`,
+			`SELECT replace(s::text, ?, '#') FROM pin_sessions s WHERE card_id = ? ORDER BY id`, `SELECT replace(s::text, ?, '#') FROM contract_records s WHERE card_id = ? ORDER BY id`,
 			`SELECT replace(l::text, ?, '#') FROM card_lookup l WHERE card_id = ? ORDER BY value`,
 		} {
 			all = append(all, query[string](t, s, statement, id, id)...)
@@ -256,7 +256,7 @@ func TestSwapCardTakesTextsAsTheyAre(t *testing.T) {
 					c.Events[k].ID, c.Events[k].Body, c.Events[k].MAC = fmt.Sprintf("%.100s", text), []byte(text), []byte("\xff\x00"+text)
 				}
 				name := fmt.Sprintf("%s %.100s", id, text) // an index takes no long ones
-				for _, table := range []pin.Table{pin.TableReplays, pin.TableSessions, pin.TableServiceRequests} {
+				for _, table := range []pin.Table{pin.TableReplays, pin.TableSessions, pin.TableRecords} {
 					r := pin.Row{Table: table, ID: name, ProgramID: text, CardID: id, Version: 1, ExpiresAt: math.MaxInt64, Body: []byte(text), Seal: []byte("\x00\\\xff" + text)}
 					c.Rows = append(c.Rows, r)
 				}
@@ -284,14 +284,14 @@ func TestSwapCardRefusesWhatIsNoText(t *testing.T) {
 			return pin.Row{Table: table, ID: "id", CardID: "card-0", Version: 1, Body: []byte("body"), Seal: []byte("seal")}
 		}
 		for name, spoil := range map[string]func(c *pin.Change){
-			"the value":         func(c *pin.Change) { c.Card.Value = []byte(none) },
-			"the details":       func(c *pin.Change) { c.DetailsToo, c.Card.Details = true, []byte(none) },
-			"an event":          func(c *pin.Change) { c.Events[1].Body = []byte(none) },
-			"an event's id":     func(c *pin.Change) { c.Events[0].ID = none },
-			"a session":         func(c *pin.Change) { c.Rows = []pin.Row{row(pin.TableSessions)}; c.Rows[0].Body = []byte(none) },
-			"a session's id":    func(c *pin.Change) { c.Rows = []pin.Row{row(pin.TableSessions)}; c.Rows[0].ID = none },
-			"a replay":          func(c *pin.Change) { c.Rows = []pin.Row{row(pin.TableReplays)}; c.Rows[0].Body = []byte(none) },
-			"a service request": func(c *pin.Change) { c.Rows = []pin.Row{row(pin.TableServiceRequests)}; c.Rows[0].Body = []byte(none) },
+			"the value":      func(c *pin.Change) { c.Card.Value = []byte(none) },
+			"the details":    func(c *pin.Change) { c.DetailsToo, c.Card.Details = true, []byte(none) },
+			"an event":       func(c *pin.Change) { c.Events[1].Body = []byte(none) },
+			"an event's id":  func(c *pin.Change) { c.Events[0].ID = none },
+			"a session":      func(c *pin.Change) { c.Rows = []pin.Row{row(pin.TableSessions)}; c.Rows[0].Body = []byte(none) },
+			"a session's id": func(c *pin.Change) { c.Rows = []pin.Row{row(pin.TableSessions)}; c.Rows[0].ID = none },
+			"a replay":       func(c *pin.Change) { c.Rows = []pin.Row{row(pin.TableReplays)}; c.Rows[0].Body = []byte(none) },
+			"a record":       func(c *pin.Change) { c.Rows = []pin.Row{row(pin.TableRecords)}; c.Rows[0].Body = []byte(none) },
 			"a look-up": func(c *pin.Change) {
 				c.Add = []pin.Lookup{{Kind: pin.KindURN, Value: none, ProgramID: "program", CardID: "card-0"}}
 			},

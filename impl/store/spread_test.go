@@ -148,7 +148,7 @@ func TestOpenFindsOutWhetherTheTablesAreSpread(t *testing.T) {
 
 // spreadByCard are the tables of which a transaction may touch the rows of one card only, and their column
 // that has it. Chains that are no card's are left out.
-var spreadByCard = map[string]string{"cards": "id", "audit_events": "chain", "pin_sessions": "card_id", "service_requests": "card_id"}
+var spreadByCard = map[string]string{"cards": "id", "audit_events": "chain", "pin_sessions": "card_id", "contract_records": "card_id"}
 
 // oneCard notes in the transaction which card it touches. Only Wipe, which is no request's, deletes whole tables.
 const oneCard = `CREATE FUNCTION one_card() RETURNS trigger LANGUAGE plpgsql AS $$
@@ -210,7 +210,7 @@ func TestTheGateCatchesWhoTouchesTwoCards(t *testing.T) {
 	session := func(card string) pin.Change {
 		r := pin.Row{Table: pin.TableSessions, ID: "id", CardID: card, Version: 1, Seal: []byte("seal")}
 		request := r
-		request.Table = pin.TableServiceRequests
+		request.Table = pin.TableRecords
 		return pin.Change{Rows: []pin.Row{r, request}}
 	}
 	require.NoError(t, s.Swap(context.Background(), session("card-0")))
@@ -224,7 +224,7 @@ func TestTheGateCatchesWhoTouchesTwoCards(t *testing.T) {
 		`DELETE FROM audit_events WHERE seq = 1`,
 		`WITH a AS (UPDATE cards SET revision = 9 WHERE id = 'card-0') INSERT INTO audit_events VALUES ('card-1', 9, '', '', '', '')`,
 		`WITH a AS (UPDATE cards SET revision = 9 WHERE id = 'card-1') UPDATE pin_sessions SET version = 9`,
-		`WITH a AS (UPDATE cards SET revision = 9 WHERE id = 'card-1') DELETE FROM service_requests WHERE id = 'id'`,
+		`WITH a AS (UPDATE cards SET revision = 9 WHERE id = 'card-1') DELETE FROM contract_records WHERE id = 'id'`,
 	} {
 		require.ErrorContains(t, s.db.Exec(planted).Error, "two cards", planted)
 	}

@@ -86,7 +86,7 @@ func (s *Store) calls(c pin.Change) bool {
 	for _, r := range c.Rows { // and leaves out what it does not know
 		switch {
 		case r.Table == pin.TableSessions:
-		case r.Table == pin.TableServiceRequests && r.Version == 1:
+		case r.Table == pin.TableRecords && r.Version == 1:
 		case r.Table == pin.TableReplays && !s.engine.sharded:
 		default:
 			return false
@@ -269,8 +269,8 @@ func resting(r pin.Row) (any, error) {
 		return &models.Replay{ID: r.ID, ExpiresAt: r.ExpiresAt, Sealed: sealed}, nil
 	case pin.TableSessions:
 		return &models.PINSession{CardID: r.CardID, ID: r.ID, ProgramID: r.ProgramID, ExpiresAt: r.ExpiresAt, Sealed: sealed}, nil
-	case pin.TableServiceRequests:
-		return &models.ServiceRequest{CardID: r.CardID, ID: r.ID, ProgramID: r.ProgramID, Sealed: sealed}, nil
+	case pin.TableRecords:
+		return &models.ContractRecord{CardID: r.CardID, ID: r.ID, ProgramID: r.ProgramID, Sealed: sealed}, nil
 	}
 	return nil, &pin.Error{Code: pin.Internal, Err: fmt.Errorf("no such table: %s", r.Table)}
 }

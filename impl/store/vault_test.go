@@ -164,10 +164,13 @@ func (v *vault) operations() []operation {
 			}, pin.Memo{})
 			return err
 		}},
-		{"unblock by service request", false, func(int) error {
-			r, err := v.ServeUnblock(v.ctx, v.q, pin.ServiceRequest{Version: "v1", ServiceCode: "109"})
+		{"unblock with a record", false, func(n int) error {
+			id := fmt.Sprint("record ", n)
+			err := v.Unblock(v.ctx, v.q, pin.Memo{Record: func(pin.Record) (pin.ContractRecord, error) {
+				return pin.ContractRecord{ID: id, Body: []byte(`{}`)}, nil
+			}})
 			if err == nil {
-				_, err = v.ServiceRequest(v.ctx, r.Number)
+				_, err = v.ContractRecord(v.ctx, pin.CallerFrom(v.ctx).Contract, id)
 			}
 			return err
 		}},

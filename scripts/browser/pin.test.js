@@ -16,7 +16,7 @@ before(async () => {
   stranger = await sandbox.parent();
 });
 after(async () => { await browser?.close(); await sandbox?.stop(); await brief?.stop(); });
-beforeEach(() => sandbox.reset({ frameAncestors: [partner], parentOrigin: partner, pinPolicy: "weak-list", languages, maxPinLength: 6 }));
+beforeEach(() => sandbox.reset({ hosted: { frameAncestors: [partner], parentOrigin: partner, languages }, pinPolicy: "weak-list", maxPinLength: 6 }));
 
 // embed opens a link inside the partner's page and waits for a state of it.
 const embed = async (page, url, selector = "#form:not([hidden])", origin = partner) => {
@@ -295,7 +295,7 @@ describe("embedding", () => {
   });
 
   test("events reach the configured origin only", async () => {
-    await sandbox.reset({ frameAncestors: [partner, stranger], parentOrigin: partner });
+    await sandbox.reset({ hosted: { frameAncestors: [partner, stranger], parentOrigin: partner } });
     const page = await open(browser, { expected: /postMessage.*target origin/ });
     await embed(page, (await sandbox.link("setpin", "unchosen")).url, "#form:not([hidden])", stranger);
     await enter(page, "4826");
@@ -314,8 +314,8 @@ describe("embedding", () => {
   });
 
   test("the program's branding is in the page, light and dark", async () => {
-    await sandbox.reset({ frameAncestors: [partner], parentOrigin: partner, languages,
-      branding: { accent: "#0f766e", "dark-accent": "#5eead4", radius: "6px", font: "Georgia, serif" } });
+    await sandbox.reset({ hosted: { frameAncestors: [partner], parentOrigin: partner, languages,
+      branding: { accent: "#0f766e", "dark-accent": "#5eead4", radius: "6px", font: "Georgia, serif" } } });
     for (const [theme, accent] of [["light", "rgb(15, 118, 110)"], ["dark", "rgb(94, 234, 212)"]]) {
       const page = await open(browser);
       await page.goto((await sandbox.link("setpin", "unchosen", { theme })).url);

@@ -12,7 +12,7 @@ SELECT create_distributed_table('cards', 'id', colocate_with => 'none');
 -- A card's chain of events has the card's id; those of programs and of the server stand somewhere among them.
 SELECT create_distributed_table('audit_events', 'chain', colocate_with => 'cards');
 SELECT create_distributed_table('pin_sessions', 'card_id', colocate_with => 'cards');
-SELECT create_distributed_table('service_requests', 'card_id', colocate_with => 'cards');
+SELECT create_distributed_table('contract_records', 'card_id', colocate_with => 'cards');
 
 -- What is known before the card is, stands by itself: the card is found by two statements, and a change that
 -- brings look-ups or the record of an idempotency key is a transaction of two machines.

@@ -36,9 +36,13 @@ func (clientsCreateCommand) Help() string {
 // Run makes the client and prints what it proves itself by.
 func (c *clientsCreateCommand) Run(ctx context.Context) error {
 	return c.on(ctx, "clients create", "", func(ctx context.Context, o *issuer.Operator) error {
-		settings, err := c.settings(o)
+		known, err := o.ClientSettings(c.Contract)
 		if err != nil {
 			return told(err, nil)
+		}
+		settings, err := given(c.Setting, known)
+		if err != nil {
+			return err
 		}
 		made, err := o.CreateClient(ctx, issuer.ClientRequest{Contract: c.Contract, ProgramID: c.Program, Name: c.Name,
 			Scopes: c.Scope, AllScopes: c.AllScopes, Settings: settings})
@@ -49,20 +53,17 @@ func (c *clientsCreateCommand) Run(ctx context.Context) error {
 	})
 }
 
-// settings are those that were given, a secret one from standard input.
-func (c *clientsCreateCommand) settings(o *issuer.Operator) (map[string]string, error) {
-	known, err := o.Settings(c.Contract)
-	if err != nil {
-		return nil, err
-	}
+// given are the settings of --setting flags, a secret one from standard input.
+func given(flags []string, known []issuer.Setting) (map[string]string, error) {
 	secret := map[string]bool{}
 	for _, s := range known {
 		secret[s.Name] = s.Secret
 	}
-	given := map[string]string{}
-	for _, setting := range c.Setting {
+	settings := map[string]string{}
+	for _, setting := range flags {
 		name, value, ok := strings.Cut(setting, "=")
-		_, twice := given[name]
+		_, twice := settings[name]
+		var err error
 		switch {
 		case !ok:
 			return nil, fmt.Errorf("--setting %s has no value: write NAME=VALUE", name)
@@ -71,13 +72,14 @@ func (c *clientsCreateCommand) settings(o *issuer.Operator) (map[string]string, 
 		case secret[name] && value != "-":
 			return nil, fmt.Errorf("%s is a secret, and an argument is seen by everybody on the machine: write --setting %s=- and give it on standard input", name, name)
 		case secret[name]:
-			if value, err = standardInput(); err != nil {
-				return nil, err
-			}
+			value, err = standardInput()
 		}
-		given[name] = value
+		if err != nil {
+			return nil, err
+		}
+		settings[name] = value
 	}
-	return given, nil
+	return settings, nil
 }
 
 type clientsListCommand struct {

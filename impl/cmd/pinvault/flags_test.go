@@ -28,7 +28,11 @@ func TestFlagsAreThoseOfTheIssuersDocument(t *testing.T) {
 	require.NoError(t, err)
 	for _, m := range documents["issuer"].Members("ProgramChange") {
 		for _, command := range []string{"programs create", "programs set"} {
-			require.Contains(t, flags[command], flagNamed(m.Name), command)
+			flag := flagNamed(m.Name)
+			if m.Type == "object" { // of a contract
+				flag = "--setting"
+			}
+			require.Contains(t, flags[command], flag, command)
 		}
 	}
 	for _, m := range documents["issuer"].Members("NewClient") {

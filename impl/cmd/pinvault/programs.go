@@ -18,49 +18,30 @@ type programsCommand struct {
 
 // programSettings are the members of a ProgramChange but for the name, as flags. What is not given is nil.
 type programSettings struct {
-	MinPINLength         *int32  `json:"minPinLength,omitempty" placeholder:"N" help:"Fewest digits of a PIN, and the number of a random one. A new program has 4."`
-	MaxPINLength         *int32  `json:"maxPinLength,omitempty" placeholder:"N" help:"Most digits of a PIN. A new program has 6."`
-	TryLimit             *int32  `json:"tryLimit,omitempty" placeholder:"N" help:"Wrong PINs until the PIN is blocked. A new program has 3."`
-	PINPolicy            *string `json:"pinPolicy,omitempty" name:"pin-policy" placeholder:"POLICY" help:"off, weak-list (refuses PINs that a thief tries first) or history (also the card's current and last four). A new program has weak-list."`
-	RetrievalAllowed     *bool   `json:"retrievalAllowed,omitempty" negatable:"" help:"Keep PINs so that they can be read back. Once switched off, those kept are forgotten for good."`
-	AliasCapability      *bool   `json:"aliasCapability,omitempty" negatable:"" help:"Credit+: cards may be found by alias."`
-	CardProfileMandatory *bool   `json:"cardProfileMandatory,omitempty" negatable:"" help:"Accosa: requests must name the card profile."`
-	CPlus                *bool   `json:"cPlus,omitempty" name:"c-plus" negatable:"" help:"Network International: card_sequence_number is mandatory."`
-	TimeZone             *string `json:"timeZone,omitempty" placeholder:"ZONE" help:"IANA time zone of times without offset. A new program has UTC."`
-	FrameAncestors       items   `json:"frameAncestors,omitzero" placeholder:"ORIGIN,…" help:"Origins that may embed the hosted PIN page, with commas between; an empty text for none."`
-	ParentOrigin         *string `json:"parentOrigin,omitempty" placeholder:"ORIGIN" help:"Origin that hears the hosted PIN page's events; an empty text for none."`
-	Branding             pairs   `json:"branding,omitzero" placeholder:"NAME=VALUE;…" help:"Variables of the hosted PIN page, such as accent=#0a7, with semicolons between; an empty text for none."`
-	Languages            items   `json:"languages,omitzero" placeholder:"LANGUAGE,…" help:"Languages of the hosted PIN page, with commas between; the first is the default. A new program has en."`
+	MinPINLength     *int32   `json:"minPinLength,omitempty" placeholder:"N" help:"Fewest digits of a PIN, and the number of a random one. A new program has 4."`
+	MaxPINLength     *int32   `json:"maxPinLength,omitempty" placeholder:"N" help:"Most digits of a PIN. A new program has 6."`
+	TryLimit         *int32   `json:"tryLimit,omitempty" placeholder:"N" help:"Wrong PINs until the PIN is blocked. A new program has 3."`
+	PINPolicy        *string  `json:"pinPolicy,omitempty" name:"pin-policy" placeholder:"POLICY" help:"off, weak-list (refuses PINs that a thief tries first) or history (also the card's current and last four). A new program has weak-list."`
+	RetrievalAllowed *bool    `json:"retrievalAllowed,omitempty" negatable:"" help:"Keep PINs so that they can be read back. Once switched off, those kept are forgotten for good."`
+	TimeZone         *string  `json:"timeZone,omitempty" placeholder:"ZONE" help:"IANA time zone of times without offset. A new program has UTC."`
+	Setting          []string `json:"-" sep:"none" placeholder:"CONTRACT.NAME=VALUE" help:"What a contract needs to know of the program, once for each, such as creditplus.aliasCapability=true; items of a list with commas between, names and values as name=value with semicolons between. An unknown name is answered with all that there are."`
 }
 
-// items is a list that may be given as an empty one.
-type items []string
-
-// UnmarshalText takes the items with commas between.
-func (i *items) UnmarshalText(text []byte) error {
-	*i = items{}
-	if len(text) > 0 {
-		*i = strings.Split(string(text), ",")
+// given are the settings of contracts that the flags name.
+func (s programSettings) given(o *issuer.Operator) (map[string]string, error) {
+	known, err := o.ProgramSettings()
+	if err != nil {
+		return nil, err
 	}
-	return nil
+	return given(s.Setting, known)
 }
 
-// pairs are names and values, or none.
-type pairs map[string]string
-
-// UnmarshalText takes name=value with semicolons between.
-func (p *pairs) UnmarshalText(text []byte) error {
-	*p = pairs{}
-	for pair := range strings.SplitSeq(string(text), ";") {
-		name, value, ok := strings.Cut(pair, "=")
-		if !ok && pair != "" {
-			return errors.New("write name=value, with semicolons between")
-		}
-		if ok {
-			(*p)[name] = value
-		}
+// ofProgram is the flag for a member of a program.
+func ofProgram(member string) string {
+	if strings.Contains(member, ".") {
+		return "--setting " + member
 	}
-	return nil
+	return flagNamed(member)
 }
 
 type programsCreateCommand struct {
@@ -71,15 +52,19 @@ type programsCreateCommand struct {
 
 // Help shows one call.
 func (programsCreateCommand) Help() string {
-	return "For example:\n\n    pinvault programs create --name 'Gift cards' --try-limit 5 --time-zone Asia/Dubai"
+	return "For example:\n\n    pinvault programs create --name 'Gift cards' --try-limit 5 --time-zone Asia/Dubai --setting creditplus.aliasCapability=true"
 }
 
 // Run makes the program and prints it.
 func (c *programsCreateCommand) Run(ctx context.Context) error {
 	return c.on(ctx, "programs create", "", func(ctx context.Context, o *issuer.Operator) error {
-		made, err := o.CreateProgram(ctx, c)
+		settings, err := c.given(o)
 		if err != nil {
-			return told(err, nil)
+			return err
+		}
+		made, err := o.CreateProgram(ctx, c, settings)
+		if err != nil {
+			return toldOf(err, nil, ofProgram)
 		}
 		return show(made)
 	})
@@ -121,13 +106,17 @@ func (programsSetCommand) Help() string {
 
 // Run changes what is named and prints the program.
 func (c *programsSetCommand) Run(ctx context.Context) error {
-	if named, err := json.Marshal(c); err != nil || string(named) == "{}" {
+	if named, err := json.Marshal(c); err != nil || string(named) == "{}" && len(c.Setting) == 0 {
 		return errors.Join(err, errors.New("nothing to set: name a setting, such as --try-limit 5"))
 	}
 	return c.on(ctx, "programs set", "", func(ctx context.Context, o *issuer.Operator) error {
-		changed, err := o.ChangeProgram(ctx, c.ID, c)
+		settings, err := c.given(o)
 		if err != nil {
-			return told(err, words{pin.NotFound: "there is no program " + c.ID})
+			return err
+		}
+		changed, err := o.ChangeProgram(ctx, c.ID, c, settings)
+		if err != nil {
+			return toldOf(err, words{pin.NotFound: "there is no program " + c.ID}, ofProgram)
 		}
 		return show(changed)
 	})

@@ -251,7 +251,7 @@ func TestProductionServerOverTLS(t *testing.T) {
 	require.NoError(t, json.Unmarshal([]byte(body), &token))
 	for origin, want := range map[string]int{"https://bank.example": 201, "http://localhost:3000": 201, "http://bank.example": 422} {
 		for _, setting := range []string{`"frameAncestors":["` + origin + `"]`, `"parentOrigin":"` + origin + `"`} {
-			r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "https://"+address+"/issuer/v1/programs", strings.NewReader(`{"name":"Gift cards",`+setting+`}`))
+			r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "https://"+address+"/issuer/v1/programs", strings.NewReader(`{"name":"Gift cards","hosted":{`+setting+`}}`))
 			require.NoError(t, err)
 			r.Header.Set("Content-Type", "application/json")
 			r.Header.Set("Authorization", "Bearer "+token.Value)

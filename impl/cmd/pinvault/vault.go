@@ -61,21 +61,24 @@ func (f *vaultFlags) on(ctx context.Context, command, programID string, work fun
 			return told(err, words{pin.NotFound: "there is no program " + programID})
 		}
 	}
-	return work(ctx, app.Operator(vault))
+	return work(ctx, app.Operator(vault, f.Sandbox))
 }
 
 // words say what an error of the vault means to whoever ran a command.
 type words map[pin.Code]string
 
 // told is an error in the words of the command line: of its flags, where a rule of the document is broken.
-func told(err error, as words) error {
+func told(err error, as words) error { return toldOf(err, as, flagNamed) }
+
+// toldOf is told, where named is the flag for a member of a request.
+func toldOf(err error, as words, named func(member string) string) error {
 	if err == nil {
 		return nil
 	}
 	if broken, ok := errors.AsType[contract.Broken](err); ok {
 		var sentences []string
 		for _, v := range broken {
-			sentences = append(sentences, issuer.Sentence(v, flagOf(v)))
+			sentences = append(sentences, issuer.Sentence(v, named(memberOf(v))))
 		}
 		return errors.New(strings.Join(sentences, "\n"))
 	}
@@ -85,27 +88,27 @@ func told(err error, as words) error {
 	case ok:
 		return errors.New(strings.ReplaceAll(says, "{}", field))
 	case code == pin.InvalidField:
-		return errors.New(flagNamed(field) + " has an invalid value")
+		return errors.New(named(field) + " has an invalid value")
 	case code == pin.Conflict:
 		return errors.New("somebody else changed it meanwhile; please try again")
 	}
 	return err
 }
 
-// flagOf is where the command line says what a member of a request says.
-func flagOf(v contract.Violation) string {
-	field := v.Label
-	if field == "" {
-		field = strings.ReplaceAll(strings.TrimPrefix(v.Pointer, "/"), "/", ".")
+// memberOf is the member of a request that a violation is about, with full stops between the names.
+func memberOf(v contract.Violation) string {
+	if v.Label != "" {
+		return v.Label
 	}
-	if _, setting, inner := strings.Cut(field, "."); inner {
-		return "--setting " + setting
-	}
-	return flagNamed(field)
+	return strings.ReplaceAll(strings.TrimPrefix(v.Pointer, "/"), "/", ".")
 }
 
-// flagNamed is the flag for a member of a request: --min-pin-length for minPinLength.
+// flagNamed is the flag for a member of a request: --min-pin-length for minPinLength. What stands in the
+// object of a client's contract is one of its settings.
 func flagNamed(member string) string {
+	if _, setting, inner := strings.Cut(member, "."); inner {
+		return "--setting " + setting
+	}
 	switch member {
 	case "pan":
 		return "the PAN on standard input"
@@ -117,8 +120,6 @@ func flagNamed(member string) string {
 		return "--scope"
 	case "overlapSeconds":
 		return "--overlap, in seconds,"
-	case "encryptionRequired", "messageKeyIds", "ivMode":
-		return "--setting " + member
 	}
 	var name strings.Builder
 	for _, r := range member {

@@ -30,7 +30,7 @@ var listTests = []test{
 		}
 	}},
 	{"a program narrows a list to its own", func(t *testing.T, s Store) {
-		for _, table := range []pin.Table{pin.TableClients, pin.TableZoneKeys, pin.TableSessions, pin.TableServiceRequests} {
+		for _, table := range []pin.Table{pin.TableClients, pin.TableZoneKeys, pin.TableSessions, pin.TableRecords} {
 			for i, id := range bytewise {
 				r := newRow(table, id)
 				r.ProgramID = []string{"even", "odd"}[i%2]
@@ -150,7 +150,7 @@ var numberTests = []test{
 	{"each sequence of each program counts for itself, from one", func(t *testing.T, s Store) {
 		want := int64(1)
 		for _, n := range []int64{1, 100, 3, 1} {
-			for _, sequence := range []string{"service_request", "accosa_ref"} {
+			for _, sequence := range []string{"one", "other"} {
 				for _, program := range []string{"", "a", "b"} {
 					first, err := s.Numbers(context.Background(), sequence, program, n)
 					require.NoError(t, err)
@@ -160,7 +160,7 @@ var numberTests = []test{
 			want += n
 		}
 		require.NoError(t, s.Wipe(context.Background()))
-		first, err := s.Numbers(context.Background(), "service_request", "a", 1)
+		first, err := s.Numbers(context.Background(), "one", "a", 1)
 		require.NoError(t, err)
 		require.EqualValues(t, 1, first)
 	}},

@@ -130,7 +130,7 @@ func newRow(t pin.Table, id string) pin.Row {
 		r.ProgramID = "program"
 	case pin.TableSessions:
 		r.ProgramID, r.CardID, r.ExpiresAt = "program", "card", now+anHour
-	case pin.TableServiceRequests:
+	case pin.TableRecords:
 		r.ProgramID, r.CardID = "program", "card"
 	case pin.TableReplays:
 		r.ExpiresAt = now + anHour
@@ -213,7 +213,7 @@ func row(t require.TestingT, s Store, table pin.Table, id string) pin.Row {
 }
 
 // tables are those that hold a [pin.Row].
-var tables = []pin.Table{pin.TablePrograms, pin.TableClients, pin.TableZoneKeys, pin.TableChains, pin.TableReplays, pin.TableSessions, pin.TableServiceRequests}
+var tables = []pin.Table{pin.TablePrograms, pin.TableClients, pin.TableZoneKeys, pin.TableChains, pin.TableReplays, pin.TableSessions, pin.TableRecords}
 
 // contents is all that a store holds, as far as it can be asked.
 type contents struct {

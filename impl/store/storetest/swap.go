@@ -111,12 +111,12 @@ func beside(c *pin.CardRow, rows ...pin.Row) pin.Change {
 }
 
 // kinds are the look-ups of rows that belong to a card.
-var kinds = map[pin.Table]pin.Kind{pin.TableSessions: pin.KindSession, pin.TableServiceRequests: pin.KindServiceRequest}
+var kinds = map[pin.Table]pin.Kind{pin.TableSessions: pin.KindSession, pin.TableRecords: pin.KindRecord}
 
 // versioned are the tables whose rows are made once and then replaced, version by version, and how a row that
 // is there already is refused.
 var versioned = map[pin.Table]pin.Code{pin.TablePrograms: pin.Duplicate, pin.TableClients: pin.Duplicate, pin.TableZoneKeys: pin.Duplicate,
-	pin.TableSessions: pin.Conflict, pin.TableServiceRequests: pin.Duplicate}
+	pin.TableSessions: pin.Conflict, pin.TableRecords: pin.Duplicate}
 
 // alongside runs a test of rows twice: for rows by themselves, and for rows that come with a card.
 func alongside(run func(t *testing.T, s Store, card *pin.CardRow)) func(t *testing.T, s Store) {
@@ -231,19 +231,19 @@ var rowTests = []test{
 	}},
 	{"of one number in two programs each program finds its own", func(t *testing.T, s Store) {
 		withCards(t, s, "card")
-		mine := newRow(pin.TableServiceRequests, "SR1")
+		mine := newRow(pin.TableRecords, "SR1")
 		theirs := mine
 		theirs.ProgramID, theirs.CardID, theirs.Body = "other", "other", body("other")
 		swap(t, s, beside(nil, mine))
 		swap(t, s, beside(nil, theirs))
 		for _, want := range []pin.Row{mine, theirs} {
-			got, err := s.Row(context.Background(), pin.TableServiceRequests, want.ProgramID, "SR1")
+			got, err := s.Row(context.Background(), pin.TableRecords, want.ProgramID, "SR1")
 			require.NoError(t, err)
 			require.Equal(t, want, got)
 		}
-		_, err := s.Row(context.Background(), pin.TableServiceRequests, "nobody", "SR1")
+		_, err := s.Row(context.Background(), pin.TableRecords, "nobody", "SR1")
 		requireCode(t, err, pin.NotFound)
-		_, err = s.Row(context.Background(), pin.TableServiceRequests, "", "SR1")
+		_, err = s.Row(context.Background(), pin.TableRecords, "", "SR1")
 		requireCode(t, err, pin.Ambiguous)
 	}},
 	{"a row that is not there is not found", func(t *testing.T, s Store) {
@@ -321,7 +321,7 @@ var lookupTests = []test{
 		withCards(t, s, "card", "other")
 		swap(t, s, pin.Change{Rows: []pin.Row{newRow(pin.TablePrograms, "second")}})
 		for _, kind := range []pin.Kind{pin.KindPublicToken, pin.KindURN, pin.KindIdentifier, pin.KindPackID, pin.KindNumber,
-			pin.KindHashdtCardID, pin.KindEXID, pin.KindContractNumber, pin.KindSession, pin.KindServiceRequest} {
+			pin.KindHashdtCardID, pin.KindEXID, pin.KindContractNumber, pin.KindSession, pin.KindRecord} {
 			t.Run(string(kind), func(t *testing.T) {
 				l := unique(kind, "453201511283", "card")
 				swap(t, s, pin.Change{Card: next(stored(t, s, "card")), Add: []pin.Lookup{l}})
@@ -420,8 +420,8 @@ var eventTests = []test{
 func whole(details bool) pin.Change {
 	existing := newRow(pin.TableSessions, "existing")
 	c := pin.Change{Card: next(newCard("card")), Events: events("card", 2, 2), Now: now,
-		Rows: []pin.Row{newRow(pin.TableSessions, "new"), following(existing), newRow(pin.TableReplays, "new"), newRow(pin.TableReplays, "expired"), newRow(pin.TableServiceRequests, "new")},
-		Add:  []pin.Lookup{unique(pin.KindSession, "new", "card"), unique(pin.KindServiceRequest, "new", "card")}}
+		Rows: []pin.Row{newRow(pin.TableSessions, "new"), following(existing), newRow(pin.TableReplays, "new"), newRow(pin.TableReplays, "expired"), newRow(pin.TableRecords, "new")},
+		Add:  []pin.Lookup{unique(pin.KindSession, "new", "card"), unique(pin.KindRecord, "new", "card")}}
 	if details {
 		c.DetailsToo = true
 		c.Drop = []pin.Lookup{unique(pin.KindURN, "urn card", "card")}
@@ -439,7 +439,7 @@ func stage(t *testing.T, s Store) {
 	for _, r := range []pin.Row{newRow(pin.TableSessions, "existing"), expired} {
 		swap(t, s, beside(nil, r))
 	}
-	taken := newRow(pin.TableServiceRequests, "taken")
+	taken := newRow(pin.TableRecords, "taken")
 	swap(t, s, beside(nil, taken, newRow(pin.TableReplays, "taken"), newRow(pin.TableSessions, "taken")))
 }
 
@@ -482,7 +482,7 @@ var wholeTests = []test{
 			{"a session is gone", spoil(1, func(r *pin.Row) { r.ID = "nobody" }), pin.Conflict, "pin_sessions"},
 			{"a key is taken", spoil(2, func(r *pin.Row) { r.ID = "taken" }), pin.Duplicate, "replays"},
 			{"a record has not expired", func(c *pin.Change) { c.Now = now - 1 }, pin.Duplicate, "replays"},
-			{"a service request is there", spoil(4, func(r *pin.Row) { r.ID = "taken" }), pin.Duplicate, "service_requests"},
+			{"a record is there", spoil(4, func(r *pin.Row) { r.ID = "taken" }), pin.Duplicate, "contract_records"},
 			{"the first look-up is taken", func(c *pin.Change) { c.Add[0].Value = "taken" }, pin.Duplicate, "pinSession"},
 			{"the last look-up is taken", func(c *pin.Change) {
 				c.Add = append(c.Add, unique(pin.KindPublicToken, "token other", "card"))
@@ -495,7 +495,7 @@ var wholeTests = []test{
 					part.spoil(&c)
 					requireCode(t, try(s, c), part.code, part.field)
 					require.Equal(t, before, everything(t, s))
-					for _, unread := range []pin.Kind{pin.KindSession, pin.KindServiceRequest} {
+					for _, unread := range []pin.Kind{pin.KindSession, pin.KindRecord} {
 						require.Empty(t, find(t, s, pin.Search{Kind: unread, Values: []string{"new"}, Limit: 1}))
 					}
 				})

@@ -74,7 +74,7 @@ CREATE TABLE cards (
 ) WITH (fillfactor = 70);
 CREATE INDEX cards_by_program ON cards (program_id, id);
 
--- What finds a card within its program, and a session or service request its card. slot is the card's id
+-- What finds a card within its program, and a session or a contract's record its card. slot is the card's id
 -- where several cards may share a value, otherwise empty. A PAN stands here as a keyed hash only.
 CREATE TABLE card_lookup (
     kind       text COLLATE "C" NOT NULL,
@@ -108,7 +108,8 @@ CREATE TABLE pin_sessions (
 );
 CREATE INDEX pin_sessions_by_expiry ON pin_sessions (expires_at);
 
-CREATE TABLE service_requests (
+-- What a contract keeps of an operation on a card. id begins with the contract's name.
+CREATE TABLE contract_records (
     card_id    text COLLATE "C" NOT NULL,
     id         text COLLATE "C" NOT NULL,
     program_id text COLLATE "C" NOT NULL,
@@ -134,7 +135,7 @@ CREATE INDEX replays_by_expiry ON replays (expires_at);
 -- What else stands in the way undoes all:
 -- SQLSTATE PV001 with the table that was overtaken, PV002 with the kind or table of a duplicate.
 --
--- more holds what few changes bring: {"replays": [row], "pin_sessions": [row], "service_requests": [row],
+-- more holds what few changes bring: {"replays": [row], "pin_sessions": [row], "contract_records": [row],
 -- "card_lookup": [row]}, rows as they are stored.
 -- +goose StatementBegin
 CREATE FUNCTION swap_card(card text, program text, from_revision bigint, next_details text, next_value text, next_seal bytea,
@@ -177,11 +178,11 @@ BEGIN
             RAISE EXCEPTION 'overtaken' USING ERRCODE = 'PV001', TABLE = 'pin_sessions';
         END IF;
     END LOOP;
-    FOR r IN SELECT * FROM jsonb_populate_recordset(NULL::service_requests, more->'service_requests') LOOP
-        INSERT INTO service_requests (card_id, id, program_id, version, body, seal)
+    FOR r IN SELECT * FROM jsonb_populate_recordset(NULL::contract_records, more->'contract_records') LOOP
+        INSERT INTO contract_records (card_id, id, program_id, version, body, seal)
             VALUES (r.card_id, r.id, r.program_id, r.version, r.body, r.seal) ON CONFLICT DO NOTHING;
         IF NOT FOUND THEN
-            RAISE EXCEPTION 'duplicate' USING ERRCODE = 'PV002', TABLE = 'service_requests';
+            RAISE EXCEPTION 'duplicate' USING ERRCODE = 'PV002', TABLE = 'contract_records';
         END IF;
     END LOOP;
     FOR r IN SELECT * FROM jsonb_populate_recordset(NULL::card_lookup, more->'card_lookup') LOOP

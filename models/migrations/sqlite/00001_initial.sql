@@ -104,7 +104,7 @@ CREATE TABLE pin_sessions (
 );
 CREATE INDEX pin_sessions_by_expiry ON pin_sessions (expires_at);
 
-CREATE TABLE service_requests (
+CREATE TABLE contract_records (
     card_id    TEXT NOT NULL,
     id         TEXT NOT NULL,
     program_id TEXT NOT NULL,

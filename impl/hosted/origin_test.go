@@ -1,4 +1,4 @@
-package pin
+package hosted
 
 import (
 	"testing"
@@ -47,11 +47,11 @@ func TestIsOrigin(t *testing.T) {
 		"ftp://bank.example":                         false,
 		"//bank.example":                             false,
 	} {
-		require.Equal(t, want, IsOrigin(text), "%q", text)
+		require.Equal(t, want, isOrigin(text), "%q", text)
 	}
 }
 
-func TestIsBranding(t *testing.T) {
+func TestIsBrand(t *testing.T) {
 	for _, c := range []struct {
 		name, value string
 		want        bool
@@ -76,23 +76,6 @@ func TestIsBranding(t *testing.T) {
 		{"", "#000", false},
 		{"----accent", "#000", false},
 	} {
-		require.Equal(t, c.want, IsBranding(c.name, c.value), "%s: %s", c.name, c.value)
-	}
-}
-
-func TestAProgramRefusesWhatCouldLeaveItsPlaceOnTheHostedPage(t *testing.T) {
-	for field, set := range map[string]func(*Program){
-		"frameAncestors": func(p *Program) { p.FrameAncestors = []string{"https://a.example", "https://a.example; script-src *"} },
-		"parentOrigin":   func(p *Program) { p.ParentOrigin = "*" },
-		"branding":       func(p *Program) { p.Branding = map[string]string{"accent": "#000}"} },
-	} {
-		p := NewProgram("Program")
-		p.FrameAncestors, p.ParentOrigin = []string{"https://a.example"}, "https://a.example"
-		p.Branding = map[string]string{"accent": "#000"}
-		require.NoError(t, p.validate())
-		set(&p)
-		err := p.validate()
-		require.Equal(t, InvalidField, CodeOf(err))
-		require.Equal(t, field, FieldOf(err))
+		require.Equal(t, c.want, isBrand(c.name, c.value), "%s: %s", c.name, c.value)
 	}
 }

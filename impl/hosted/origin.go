@@ -1,4 +1,4 @@
-package pin
+package hosted
 
 import (
 	"net/netip"
@@ -13,9 +13,9 @@ import (
 
 var hostName = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?)*$`)
 
-// IsOrigin tells whether text is an origin as a browser writes it (RFC 6454, 6.2): https, or http for
+// isOrigin tells whether text is an origin as a browser writes it (RFC 6454, 6.2): https, or http for
 // tests, a host name or IPv4 address, and a port unless it is the scheme's own; nothing else.
-func IsOrigin(text string) bool {
+func isOrigin(text string) bool {
 	u, err := url.Parse(text)
 	if err != nil || u.Scheme+"://"+u.Host != text || u.Scheme != "https" && u.Scheme != "http" {
 		return false
@@ -34,16 +34,6 @@ func IsOrigin(text string) bool {
 	return len(host) <= 253 && host == strings.ToLower(host) && hostName.MatchString(host)
 }
 
-// areOrigins tells whether all are origins.
-func areOrigins(texts []string) bool {
-	for _, t := range texts {
-		if !IsOrigin(t) {
-			return false
-		}
-	}
-	return true
-}
-
 var (
 	colour = regexp.MustCompile(`^(#([0-9a-fA-F]{3}|[0-9a-fA-F]{6})|(rgb|hsl)\([0-9., %]{5,40}\))$`)
 	length = regexp.MustCompile(`^(0|[0-9]{1,2}(\.[0-9]{1,2})?(px|rem|em))$`)
@@ -60,16 +50,16 @@ var brandable = map[string]*regexp.Regexp{
 	"radius": length, "font": family,
 }
 
-// IsBranding tells whether a program may set the variable to the value. Names may be written as those
+// isBrand tells whether a program may set the variable to the value. Names may be written as those
 // of CSS, with two hyphens before them.
-func IsBranding(name, value string) bool {
+func isBrand(name, value string) bool {
 	rule := brandable[strings.TrimPrefix(name, "--")]
 	return rule != nil && rule.MatchString(value)
 }
 
-func isBranding(all map[string]string) bool {
+func areBranding(all map[string]string) bool {
 	for name, value := range all {
-		if !IsBranding(name, value) {
+		if !isBrand(name, value) {
 			return false
 		}
 	}

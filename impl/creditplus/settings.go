@@ -1,0 +1,40 @@
+package creditplus
+
+import (
+	"pinvault/impl/contract"
+	"pinvault/impl/pin"
+	"pinvault/impl/settings"
+)
+
+// programSettings are what the contract needs to know of a program.
+type programSettings struct {
+	AliasCapability bool `json:"aliasCapability"` // cards may be found by alias
+}
+
+// clientSettings are what it needs to know of a client.
+type clientSettings struct {
+	EncryptionRequired bool     `json:"encryptionRequired"` // clear messages are refused
+	MessageKeyIDs      []string `json:"messageKeyIds"`
+}
+
+var (
+	ofPrograms = settings.Of[programSettings]{Contract: Name}
+	ofClients  = settings.Of[clientSettings]{
+		Contract:    Name,
+		UnlessGiven: func() clientSettings { return clientSettings{EncryptionRequired: true} },
+	}
+)
+
+// Settings are the contract's.
+func Settings() settings.Owner {
+	return settings.Owner{Program: ofPrograms, Client: ofClients, Suits: suits}
+}
+
+// suits refuses a client that must encrypt and has nothing to encrypt with.
+func suits(c pin.Client) error {
+	s, err := ofClients.Read(c.Settings)
+	if err == nil && s.EncryptionRequired && len(s.MessageKeyIDs) == 0 {
+		err = contract.Missing(Name + ".messageKeyIds")
+	}
+	return err
+}

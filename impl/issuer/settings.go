@@ -1,0 +1,150 @@
+package issuer
+
+import (
+	"context"
+	"encoding/json"
+	"maps"
+	"slices"
+
+	"pinvault/impl/pin"
+	"pinvault/impl/settings"
+)
+
+// Contracts are the contracts by name, as far as programs and clients go. Their settings are members of
+// the document's requests and replies that this package hands through as they are.
+type Contracts map[string]settings.Owner
+
+// named are the members of a request that are contracts' settings.
+func (k Contracts) named(request any) (map[string]json.RawMessage, error) {
+	text, err := json.Marshal(request)
+	if err != nil {
+		return nil, err
+	}
+	defer clear(text)
+	members := map[string]json.RawMessage{}
+	err = json.Unmarshal(text, &members)
+	maps.DeleteFunc(members, func(name string, _ json.RawMessage) bool {
+		_, ours := k[name]
+		return !ours
+	})
+	return members, err
+}
+
+// setProgram puts the settings that a request names into a program: InvalidField.
+func (k Contracts) setProgram(p *pin.Program, request any) error {
+	named, err := k.named(request)
+	for _, contract := range slices.Sorted(maps.Keys(named)) {
+		kind := k[contract].Program
+		if kind == nil {
+			return &pin.Error{Code: pin.InvalidField, Field: contract}
+		}
+		kept, _, err := kind.Set(p.Settings[contract], named[contract])
+		if err != nil {
+			return err
+		}
+		if p.Settings == nil {
+			p.Settings = map[string]json.RawMessage{}
+		}
+		p.Settings[contract] = kept
+	}
+	return err
+}
+
+// setClient puts the settings that a request names into a client to be made, of what is secret a MAC:
+// InvalidField for those of another contract than the client's.
+func (a *API) setClient(c *pin.Client, request any) error {
+	named, err := a.contracts.named(request)
+	for _, contract := range slices.Sorted(maps.Keys(named)) {
+		kind := a.contracts[contract].Client
+		if kind == nil || contract != c.Contract {
+			return &pin.Error{Code: pin.InvalidField, Field: contract}
+		}
+		var secrets map[string]string
+		if c.Settings, secrets, err = kind.Set(nil, named[contract]); err != nil {
+			return err
+		}
+		for name, secret := range secrets {
+			if c.Secrets == nil {
+				c.Secrets = map[string][]byte{}
+			}
+			if c.Secrets[name], err = a.vault.SettingMAC(name, secret); err != nil {
+				return err
+			}
+		}
+	}
+	return err
+}
+
+// suits tells what keeps a client from ever working. That there is no such program is the vault's to say.
+func (a *API) suits(ctx context.Context, c pin.Client) error {
+	owner := a.contracts[c.Contract]
+	if owner.Suits != nil {
+		if err := owner.Suits(c); err != nil {
+			return err
+		}
+	}
+	if c.ProgramID == "" {
+		return nil
+	}
+	p, err := a.vault.Program(ctx, c.ProgramID)
+	switch {
+	case pin.CodeOf(err) == pin.NotFound:
+		return nil
+	case err == nil && !owner.Carries(p.MinPINLength):
+		return &pin.Error{Code: pin.InvalidField, Field: "programId"}
+	}
+	return err
+}
+
+// stillSuits refuses PINs so long that a client which the program has could set none any more.
+func (a *API) stillSuits(ctx context.Context, before, after pin.Program) error {
+	if after.MinPINLength <= before.MinPINLength {
+		return nil
+	}
+	who := pin.CallerFrom(ctx)
+	who.ProgramID = before.ID
+	for c, err := range every(func(p pin.Page) ([]pin.Client, error) { return a.vault.Clients(pin.WithCaller(ctx, who), p) },
+		func(c pin.Client) string { return c.ID }, func(c pin.Client) (pin.Client, error) { return c, nil }) {
+		if err != nil {
+			return err
+		}
+		if owner := a.contracts[c.Contract]; owner.Carries(before.MinPINLength) && !owner.Carries(after.MinPINLength) {
+			return &pin.Error{Code: pin.InvalidField, Field: "minPinLength"}
+		}
+	}
+	return nil
+}
+
+// ofProgram are all contracts' settings of a program, as they are shown.
+func (k Contracts) ofProgram(p pin.Program) (map[string]json.RawMessage, error) {
+	shown := map[string]json.RawMessage{}
+	for contract, owner := range k {
+		if owner.Program == nil {
+			continue
+		}
+		var err error
+		if shown[contract], err = owner.Program.Show(p.Settings[contract]); err != nil {
+			return nil, err
+		}
+	}
+	return shown, nil
+}
+
+// ofClient are the settings of a client, as they are shown.
+func (k Contracts) ofClient(c pin.Client) (map[string]json.RawMessage, error) {
+	kind := k[c.Contract].Client
+	if kind == nil {
+		return nil, nil
+	}
+	shown, err := kind.Show(c.Settings)
+	return map[string]json.RawMessage{c.Contract: shown}, err
+}
+
+// with adds members to a reply.
+func with[T any](reply T, members map[string]json.RawMessage) (T, error) {
+	text, err := json.Marshal(members)
+	if err == nil {
+		err = json.Unmarshal(text, &reply)
+	}
+	return reply, err
+}
