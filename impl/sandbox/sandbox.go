@@ -51,7 +51,7 @@ func New(vault *pin.Vault, store Store, keys Wrapper, mint Minter) *Sandbox {
 const marker = "sandbox"
 
 // ErrForeign is the refusal of a database that holds something else.
-var ErrForeign = errors.New("the database holds data that no sandbox made: give the sandbox a database of its own")
+var ErrForeign = errors.New("the database has data that does not come from a sandbox: give the sandbox a database of its own")
 
 // ErrSandbox is the refusal of a sandbox's database outside a sandbox.
 var ErrSandbox = errors.New("the database was made by a sandbox, whose keys and PINs are public: give the server a database of its own")

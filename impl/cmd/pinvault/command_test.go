@@ -110,7 +110,7 @@ func TestSandboxAndProductionNeverShareADatabase(t *testing.T) {
 	require.NoError(t, createProgramIn(t, production))
 	out, err = pinvault(t, "serve", "--sandbox", "--listen", "127.0.0.1:0", "--database-url", production).CombinedOutput()
 	require.Error(t, err)
-	require.Contains(t, string(out), "no sandbox made")
+	require.Contains(t, string(out), "does not come from a sandbox")
 }
 
 func TestServerAsksForAMigrationAndMigrateBringsIt(t *testing.T) {

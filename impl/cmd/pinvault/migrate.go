@@ -41,9 +41,9 @@ func readySchema(ctx context.Context, db *store.Store, own bool) error {
 	case err != nil:
 		return err
 	case have < want:
-		return fmt.Errorf("the database's schema is at version %d and this program needs %d: run 'pinvault migrate'", have, want)
+		return fmt.Errorf("the database schema is at version %d and this program needs %d: run 'pinvault migrate'", have, want)
 	case have > want:
-		return fmt.Errorf("the database's schema is at version %d, newer than the %d that this program knows: run a newer pinvault", have, want)
+		return fmt.Errorf("the database schema is at version %d, newer than the %d that this program knows: run a newer pinvault", have, want)
 	}
 	return nil
 }

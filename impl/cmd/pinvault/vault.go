@@ -75,7 +75,7 @@ func suits(ctx context.Context, db *store.Store, boxed bool) error {
 	case err != nil:
 		return err
 	}
-	return errors.New("the database is no sandbox's: 'pinvault serve --sandbox' makes one")
+	return errors.New("the database does not belong to a sandbox: 'pinvault serve --sandbox' makes one that does")
 }
 
 // words say what an error of the vault means to whoever ran a command.
@@ -101,7 +101,7 @@ func told(err error, as words) error {
 	case code == pin.InvalidField:
 		return errors.New(flagNamed(field) + " has an invalid value")
 	case code == pin.Conflict:
-		return errors.New("somebody else changed it meanwhile; please try again")
+		return errors.New("it was modified by another request; please try again")
 	}
 	return err
 }
