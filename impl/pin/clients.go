@@ -56,7 +56,7 @@ func (v *Vault) UpdateClient(ctx context.Context, id string, patch func(*Client)
 	return v.writeClient(ctx, EventClientUpdated, before, c, m)
 }
 
-// RotateClient gives a client a new secret. The old one serves on for overlap, so that the partner
+// RotateClient gives a client a new secret. The old one stays valid for overlap, so that the partner
 // can roll over without an outage: NotFound, Conflict.
 func (v *Vault) RotateClient(ctx context.Context, id string, overlap time.Duration, m Memo) (Client, string, error) {
 	c, err := v.standing(ctx, id)

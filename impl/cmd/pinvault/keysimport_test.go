@@ -235,6 +235,6 @@ func TestSandboxTakesKeysInClear(t *testing.T) {
 
 	env := keysFor(t)
 	out, ok = imported(t, env, database, oneOfTwo+"\n"+otherOfTwo+"\ny\n", "--id", "k", "--usage", "zone-pin", "--algorithm", "TDES", "--all-programs")
-	require.False(t, ok, "a sandbox's database is refused in earnest")
+	require.False(t, ok, "a sandbox's database is refused in production")
 	require.Contains(t, out, "made by a sandbox")
 }
