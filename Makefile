@@ -15,7 +15,7 @@ export FUZZTIME ?= 5s
 
 VERSION = $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 
-.PHONY: help run test check generate verify lint fuzz mutate soak contract sdk bench bench-go docs clean bin/pinvault
+.PHONY: help run test check generate verify lint fuzz cover mutate soak contract sdk bench bench-go docs clean bin/pinvault
 
 help:
 	@awk -F ' *## ' '/^[a-z-]+:.*## / { sub(/:.*/, "", $$1); printf "make %-9s %s\n", $$1, $$2 }' Makefile
@@ -41,6 +41,10 @@ lint: ## golangci-lint over the Go code, shellcheck over the scripts, Spectral a
 
 fuzz: ## every fuzz target for FUZZTIME (5s) each
 	@scripts/fuzz
+
+cover: ## how much of each package its own tests cover, which is to be 80 % or more
+	@scripts/packages postgresql
+	@scripts/with-postgres go run ./scripts/cover
 
 mutate: ## mutation testing of PACKAGES (impl/pin impl/pinblock impl/keyring): which changes of their code their own tests miss; see scripts/mutate/run
 	@scripts/mutate/run $(PACKAGES)

@@ -5,19 +5,13 @@ package accosa
 
 import (
 	"bytes"
-	"compress/flate"
 	"context"
-	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
-	"net/url"
-	"path"
-	"strings"
 
-	"github.com/getkin/kin-openapi/openapi3"
 	"github.com/gin-gonic/gin"
-	"github.com/gin-gonic/gin/binding"
 	"github.com/oapi-codegen/runtime"
 	openapi_types "github.com/oapi-codegen/runtime/types"
 )
@@ -877,420 +871,44 @@ type StrictServerInterface interface {
 	ResetPin(ctx context.Context, request ResetPinRequestObject) (ResetPinResponseObject, error)
 }
 
-type StrictHandlerFunc func(ctx *gin.Context, request any) (any, error)
-type StrictMiddlewareFunc func(f StrictHandlerFunc, operationID string) StrictHandlerFunc
-
-type StrictGinServerOptions struct {
-	// RequestErrorHandlerFunc is called when a request cannot be parsed or
-	// decoded. It is invoked for JSON bind failures, form parse/bind errors,
-	// multipart reader errors, media type parse errors, missing multipart
-	// boundaries, and request body read errors. The default returns 400.
-	RequestErrorHandlerFunc func(ctx *gin.Context, err error)
-	// HandlerErrorFunc is called when the application handler (or any
-	// middleware wrapping it) returns a non-nil error. The default returns 500.
-	HandlerErrorFunc func(ctx *gin.Context, err error)
-	// ResponseErrorHandlerFunc is called when the response object fails to
-	// serialize (Visit*Response returns an error) or when the handler returns
-	// an unexpected response type. The default returns 500.
-	ResponseErrorHandlerFunc func(ctx *gin.Context, err error)
+// Mount registers the operations on a router. What cannot be bound, what a handler returns an error for and
+// a reply that cannot be written all go to fail, the first as a gin.Error of type gin.ErrorTypeBind, whose
+// text may quote the request.
+func Mount(router gin.IRouter, handlers StrictServerInterface, fail func(c *gin.Context, err error)) {
+	RegisterHandlersWithOptions(router, &strictHandler{handlers, fail}, GinServerOptions{
+		ErrorHandler: func(c *gin.Context, err error, _ int) { fail(c, unbound(err)) },
+	})
 }
 
-func NewStrictHandler(ssi StrictServerInterface, middlewares []StrictMiddlewareFunc) ServerInterface {
-	return &strictHandler{ssi: ssi, middlewares: middlewares, options: StrictGinServerOptions{
-		RequestErrorHandlerFunc: func(ctx *gin.Context, err error) {
-			ctx.JSON(http.StatusBadRequest, gin.H{"msg": err.Error()})
-		},
-		HandlerErrorFunc: func(ctx *gin.Context, err error) {
-			ctx.JSON(http.StatusInternalServerError, gin.H{"msg": err.Error()})
-		},
-		ResponseErrorHandlerFunc: func(ctx *gin.Context, err error) {
-			ctx.JSON(http.StatusInternalServerError, gin.H{"msg": err.Error()})
-		},
-	}}
-}
-
-func NewStrictHandlerWithOptions(ssi StrictServerInterface, middlewares []StrictMiddlewareFunc, options StrictGinServerOptions) ServerInterface {
-	if options.RequestErrorHandlerFunc == nil {
-		options.RequestErrorHandlerFunc = func(ctx *gin.Context, err error) {
-			ctx.JSON(http.StatusBadRequest, gin.H{"msg": err.Error()})
-		}
-	}
-	if options.HandlerErrorFunc == nil {
-		options.HandlerErrorFunc = func(ctx *gin.Context, err error) {
-			ctx.JSON(http.StatusInternalServerError, gin.H{"msg": err.Error()})
-		}
-	}
-	if options.ResponseErrorHandlerFunc == nil {
-		options.ResponseErrorHandlerFunc = func(ctx *gin.Context, err error) {
-			ctx.JSON(http.StatusInternalServerError, gin.H{"msg": err.Error()})
-		}
-	}
-	return &strictHandler{ssi: ssi, middlewares: middlewares, options: options}
-}
+func unbound(err error) error { return &gin.Error{Err: err, Type: gin.ErrorTypeBind} }
 
 type strictHandler struct {
-	ssi         StrictServerInterface
-	middlewares []StrictMiddlewareFunc
-	options     StrictGinServerOptions
+	handlers StrictServerInterface
+	fail     func(c *gin.Context, err error)
 }
 
-// ResetPin operation middleware
-func (sh *strictHandler) ResetPin(ctx *gin.Context, params ResetPinParams) {
+// ResetPin binds a request, has it handled and writes the reply.
+func (sh *strictHandler) ResetPin(c *gin.Context, params ResetPinParams) {
 	var request ResetPinRequestObject
-
 	request.Params = params
 
-	var body ResetPinJSONRequestBody
-	var err error
-	// A request validator built on kin-openapi's openapi3filter with
-	// KeepValidatedValue leaves the value it validated on the body. Bind
-	// that value, matching member names exactly, so the handler receives
-	// what was validated instead of a second, case-insensitive decode.
-	if vb, ok := ctx.Request.Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
-		err = ctx.ShouldBindJSON(&body)
-	} else if binding.Validator != nil {
-		// ShouldBindJSON runs the struct validator after decoding; keep that.
-		err = binding.Validator.ValidateStruct(&body)
-	}
-	if err != nil {
-		sh.options.RequestErrorHandlerFunc(ctx, err)
-		return
-	}
-	request.Body = &body
-
-	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
-		return sh.ssi.ResetPin(ctx, request.(ResetPinRequestObject))
-	}
-	for _, middleware := range sh.middlewares {
-		handler = middleware(handler, "ResetPin")
-	}
-
-	response, err := handler(ctx, request)
-
-	if err != nil {
-		sh.options.HandlerErrorFunc(ctx, err)
-	} else if validResponse, ok := response.(ResetPinResponseObject); ok {
-		if err := validResponse.VisitResetPinResponse(ctx.Writer); err != nil {
-			sh.options.ResponseErrorHandlerFunc(ctx, err)
+	if checked, ok := c.Request.Body.(interface{ ValidatedValue() any }); ok {
+		var body ResetPinJSONRequestBody
+		if err := runtime.BindJSONValue(checked.ValidatedValue(), &body); err != nil {
+			sh.fail(c, unbound(err))
+			return
 		}
-	} else if response != nil {
-		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
-	}
-}
-
-// Base64 encoded, compressed with deflate, json marshaled OpenAPI spec.
-// Stored as a slice of fixed-width chunks rather than one concatenated
-// const string: with thousands of chunks the chained `+` fold is several
-// times slower for the Go compiler than parsing a slice literal.
-var swaggerSpec = []string{
-	"7L0Lc9o6Gjf+VbTenimcGLC5BjqZ/RMgCU1CCJAmaek2whbgxEjUkiG0m5n/p3k/2PtJ3pFkG3PLrUlP",
-	"e467sznYlnV5nt9zlSx9VwwyGhOMMKNK6bviIDommCJx0SCsjZwJMvmFQTBDmPGfcDy2LQMyi+DUNSWY",
-	"36PGEI0g//XGQX2lpPw7Na85JZ/SVM1xiKPc3d2piomo4VhjXolSUhqkR8wZGEIK2NCiYAzZUAXEAZgw",
-	"MLXYUN4eITYkZlJRldsEcayBxd+1iQFthdfpNcN7IVvinTVNizcC7aZDxshhFh9cH9oULXeijAHirwEL",
-	"AzZEwLARdHhj49CbcxpViIn49WIlnSGStbylwCAmEu9DxpDDn/73k5Yofv6evXujqAqbjZFSUihzLDzw",
-	"xmQiRynpd2rQyjGiFA7ua4h3d0ocky43VU58/AI+f9fV/APtpe9Eg19dy+HM/rQ4xNW+fA7qIr1rZLBF",
-	"flCrZ/MG7lSlhShiTQs/hxvnQ8iARYGFqWUiwRBGbhAGpA+gx6kkEKX4M959RBkwLVOAhsJZACDHGgyZ",
-	"PVN5dTbqM0BctsrXHsQ3dXOV0HsOGYkmhgiaSACiT5wRZEpJsTDLZxVVGcFba+SOlFIx+KcqIwvLm1pA",
-	"LwszNEDOArO1O1UxbAth9sjWwzzudm/TeqLbvS3UOKfT2v2cLgRtdW7xvc159Fxu77/d7q2m8Qb1Pd7q",
-	"Hm9V1x5oNs+bdSkjI+S8TKt/PgDoJTQtN3glkAmaFr56J/VLUdOyogsYjhDHGP/dt5BtrhErmPimJYog",
-	"8fm79qBwZe5UZSQFZ73GuNL1tH6lqArCHCyfFH4dkrHVKnMh/fB6WigbaqUKGepYozUtXV5eXh4fV6sH",
-	"B8fH7bbq605mjRD4RnBAyrFDBg4cre2I/kBPtn+yPizeqYrr4Mfh9DG64PHKYFkTh9tXl/VyGFYhHbKG",
-	"bav0U319t6LMQ3p7I7HvVc4LUrygYg3omE2H9C0brVMDnIW8CAcLL5MExy5loCcb4E/eUjAdIgws0TpF",
-	"mL0DlIwCeFFgohHEJrDYRrH9krhXU9qwh2yltNTXdR7HA6pUjsa2ERdCy5SCYFHAHIgpNHipJCiLIoB5",
-	"9HTQGEGGTN/nQYAKdYSR8I0wARQZBJtdjPp9ZLAkiHVkobEti6RzwBhCBxoMOVQFlMhamKjVtkYW4x3R",
-	"s8CAmNvGIbHNZLyLJXCPEB6wITdKmoBscP1MfRwQM0SoTc7CfQZC0NJ7/hhUJBeHk37h0cx7eqcqaAQt",
-	"u2yaDqJ0tefcqUzwEgDKIklwgu0ZsBgFXHUIn4SQG2QCuKhPRL1L48hlN3U9rT2q6wudXQ9qG1KWrVoD",
-	"i9H1jOAFQJ+4DjBFKV/FN8uNJ9kZv0/hBh8ylrqe1lQAKYBA1sR9PAiwO+pJ54hgdNJXSp++h/vB31rt",
-	"w536fUF7Z9Jh7S1amqttebmkue8+h8cR7jgfB+lZNmqInq3BBZDPva6rYBswAvScR9NllHCdNh0iNkQO",
-	"oGiCHGgHAkHBEE6Qh/4FLIVZsfX5P5Id26qee4AjC11fjxKMps16Yz1AmvUGHwxFTJU44RfWrQ+XGPOc",
-	"dgcByP/PgI0CTFkU8P+QKQaOa6M415GyiyqgFjZQwG5gE4q4Rw9NDoRvyCF0PQDV/AMD9kbDb1GEqcWs",
-	"CVJKzHGRZ48RZZt9oHOufMJByBRSMIImUsGieyTV+pC4jhAaTeOUSWfeCZsJbWBChp7mIfkDWO7jJg+m",
-	"M1eZLra+urzPfeQgTlcfiZCBEaEM6LrHsacLnNdrVdfvHpa753lNi7LHB7vsO61zj3wTtEyvRbUniReA",
-	"/D4XqYXG9uwlQ1vuA4hYVUJKOIZS/H2XgPclULomMdwRwuwt9byAVa8LGgahsIX6DbLePk0Qd5oNB0HK",
-	"GUw5beaAWAaknih+lvzVVH37gUyGfqd67Xfmbs96C7/oGgmf6Z2MyKS0c+LMR/KA661pBb1YTOeyhaxW",
-	"LOphRX6f/809/78qD5CO8gAh7RR4e6+dChDCyBW2SbAQHj8MD1IE98bif0l4f6Vp4Ro17d76frNA/qrt",
-	"GgaiNDxC79a9wxSJtF8kbJfmIwR19emRvG+q7o/r1ynXddF+2AjcG/t3uCXaICYDwg0PNxecmlPLWWNt",
-	"2Pr3e5CifJaDqP5BmDPDGg+Rw9DtcrCm5zPb2fvitSCS30rtPBTvyN6s8+uWOCYLbiTIiRPksJf9ePGm",
-	"yDXDTRMIcx/pvtkRSXnuHT1iDuXznaqcYeiyIXGsb3KO5gkuiDfhMkXgBpPpKhdHmzM/s7CSbBBQbtbB",
-	"DZpx7x2bfOielClLHVyR3Q3+2mOnF+5UhSLDdSw2a3PaeM7O2DpEs/WmxU/CcM5wmVIBBH3XtgFlZAxk",
-	"2ogCigwHCVCK9qS95c4g5GpTuU3AsZW4QbM57rw2xbyWhftrvCxpSyCP5QaEMYR5jCR0bFnI5VsqAh6D",
-	"YOZAg6lzIZtA12aib0IbOzNgEBcz8RQyAG07eIt2MR1CByXBPPUkckITaFumSAD5GZMhsU2RlxLpNhMx",
-	"aNkU9FCfOCjZxV38559lj3Nini/555+gNkG8dd6inKfzfREKrgKiXKngyldY/LdUNPwXwsxis7p5JQZz",
-	"JVgnFN5VsotPXCfAkSXrfhKzZJdr2HBmY7+/LS8Y40WFTy2CzavvXSnrXaUEusr//f//T1e5uyoBTz/F",
-	"WnsVkM1nt1WQjfsdqH9QgZ4HvRlDPBaSvOjiuQZTQbnWTujFNOdoZbcCRsRE0mFvHlba/y6AMZdNHsIK",
-	"F/99+6QBPLjzV846e4ntJKhBY+hFAkMRcfUdRIdd7EBskhGofxD5QkENMIIz0EM8xgbuWDYFQd+6RSZX",
-	"sBamDEETxK6syTGnMbgSz67iKpgOLWPoURmL+bExdBgg/S4OIhEJIc4NkVPMyrFLqtMQUyRu3/E6bT8D",
-	"gW6NIcQDZPKQUWQrRf7SomBAiNnFjJCAiB5jRNYO2sgEvZm4zVsW+CZjhJG5YLw5r8tgSpwbZAJ0K4Ie",
-	"NZwwxWaP3L6lvJJ3ABNgW176FIKeg+ANp7jFSrweAIBoCwCQ1bJ6Np3NZLPZXDafLWS3s8VsObubrWSr",
-	"2Vp2L6fl9Fw6l8llc7lcPleQL9c/8L9A0zRdS2sZLavltLxW0La1olbWdrWKVtVq2p4szKECAPjeDdv7",
-	"rlLqirRWV1G7y3GpeJjW9LxW0HNaOredKYhiIQ/BL5LTCumCnuVFND1bHBwXtetLWakMY2VDaT2tybuu",
-	"w2WgoPn/dLUbDoJFcU3Ts7LBwJUR9+sN8UZa0+WrXeXOG6JALyiXa5Xy9HRvd2DUK6fkqFrWTqqZbCFz",
-	"lm59a1ZS/czFbWtSv/jWft8wzy4KzHSvp9mDYeHIZa3j/IfK3smlwW5a+2m86wwJOoNHex/G08wo960w",
-	"StPxN+Nj4XD7a7E+btDt4u1+uTUuGrtH4+tzspcdZg3H3ZvqnetLXTtv7o+Hw4/pj4XK1sdM62Phpto+",
-	"q56yD8cF3BkWctPb9tePR9bukHSOzRo7QlN41qPOkdMfNs56k93daS57dL7fzlSOPx4ZrnU46BzvZput",
-	"89sqTX/9+u2buX98OmgXe/TD1s3xQaV5XWOD3FEthTRz6Kb2L5wB22u7+DZ9crqzwzF3Nbaw1OqCWFdg",
-	"BG882XIQNKm8TVVfqDk+IQNDXiB2lUhYkysxSUlDAh8HxFFBD/n5hC6myJkgJ6jEF9cA9eh2TBzGzdCH",
-	"8tlR50vn5LDW+HJYu9x5niAsDkqIM+i6mpYxfEWXvKYEy3tzYeb31lbABd+vQCiJB4omEp5ilI5uwlMD",
-	"IBH8WlNZF3d8jUfB2OGevblilP0MizAfXF0yblUmyGDEoSVObcsBtnBVeRApivQtuSrBGzrt4jlvRr61",
-	"4o4c5ZaqM0TSOK0khISuDFSbmI6moSwRgBT0oQOkOZZ1cH9O6m+/TqnXhTMKpiLriolvaUVpMEOM+6/z",
-	"dk3u6POBcNqW+K+hhQeAIdumQR4aeoUtCmCPchPdFVNK0pSqwMUydUVE6Rs0U8HUIXhgz4Q5RKa/PsMz",
-	"iNLbk6anbzmUefaXomB+TLwPLNrFENMpcpBZCjsi6nwIKgjpWBWEFKYKlpSsCkJqTwWug1UgVabaxXPF",
-	"p4JwWlwF4akUFSxMF6qBxIkWgUu5aRPeFX+0kPkXhnclpa8Grho3idzTcR0sdMRCX/mDcA/FdbgnXrJd",
-	"WOYulpOjyAQG4fpDEDku36IMMtdrtllvgDGxLWOWBMeId5ICP2cfeJtzjIgVEwJqA0wcZHr47sx9VQ7y",
-	"MnCkE2xTIn/SVZeWiL7IacoYBD2bGNzK8w5ZFLjYuxEvgemQcJp1sXSpg35zOz8ilNkzSXV37LVi+b6b",
-	"FG5/PlVOvxK/br/v1gjRP/+U0czYtriyFbK0PicSOENeckQFZ50Kd/YDHPglp0Nic6+NK2evrbqJRmPC",
-	"EDZmnjKQk75hAC1OBweeI7caUgw8FeDJDROo5u2ns10s5hvk2BcmkYE/h3wubIQnp0HlQuCKmpZJCt71",
-	"BTkFuSzJdweNBDgCjrelppXc9sYtes6ZKuSf9wEKhEoxD9LegjYLLp0YnTeeYI68i6lrGAiZNAmu9msd",
-	"kPK0e6pv3TLXQfQK2BZlHANC1kZcX3ClO+fEkq/cxbEraTO+iFtfrIlvMri3LIKV5kk71JQA71UIwyMe",
-	"hiV9yxrEQvxi0RolFy8TMnqRr/lRk/An05qmydsygALyXyG47UdT4rbu350HVStNJwzua/oO75chupVV",
-	"Ps/ac2UU/Au5kPJpSEVx11jPiuUFtmUgTEVKwQuly2NoDBFIJzUx42LzaJuxMS2lUtPpNAnF4yRxBinv",
-	"XZo6qldqjXYtwd+5UxVmMVvUJGV67KAxtEwVeLlbMaU3QQ71Jo+TmnyNWzU4tpSSkklqyYxMZQ5F/iA1",
-	"Ij09BcdWiuAegQ6P2lITXTK9aYnM1phQthrj71sTROdqWyjMK9fBXsAbIor03wKV5SuRhbh8SCwDiTfH",
-	"LqNCgpgz62JfVfagUFaKGIwD/WmVYF5KjMmBI8SQQ0XqaSlv5bs4y3F2EpzgucHFnmr1gnNeflHpQAxc",
-	"LL2IGyRTQ1J+lZLCUbwpjbKQ1fRzQMxxkRpaS/zoJRzh6Y8/1804rqxF2bwQZV3miEuhujDtOR9l4Z5R",
-	"ennWR45R19S1k6ja3QNDCpp59ICk/tg0JH3ziHzF8+pjCjX06FFxHRfyVDx9DykYWBOE/fiIy5KH58Vh",
-	"r9GYm8gw17SPJkR6+6UQvND4GuKsXcawnl6YuqMglwgGkKEp9FK5SdAgTDhRG3OhF4mKV0OiIrzQRL2q",
-	"3Df+5RFrjxzxhobWAeNzMLm/S8zZIz5d8PgfLFBMGDahMqFO3dEIOjOR5pd3hZbmRgXaLgpNdyhRxmN9",
-	"xkPy0UQiM+t9ShKeeFY6F42Epun60hKMkqJp+czS1Jhc/zVfmFHy8llrFnSUltJm3pqOUL4rf3enSoZb",
-	"WGTIlziOgXc/4vnP47me1l+R53o64Lnt+XBhEef3Imb/RAHP5V5TwHMBsx3EjYrBVrX6/EnE+J8o5dnC",
-	"a0p5NmA8ZcSWqxHCTJd3I4b/RIZniq/J8MxdaGFZgvQTXjIrIVi8wP3wlwR1U35MKBNfERxeGA4bJyUX",
-	"l0aVlmcT02sshZ59TUuhL+CHEZKwCR4sAiethz6siXDyC+BE/NX/YrB4ya9FrMjVVW/DczMRYv5qxOjb",
-	"+e2/BiwmZCgxgnafOKNVF5Q/BRYO7BAvFaHlV9Avr4KWhFZI6Ll7kWJRai2bnwYBq9+sRBh5WddVK/4g",
-	"yzfy1MUOgvYiSzMa2EM9x+VXES//rvKupTPa/dYB9aFrs9UwJfRpF5ni+VLHvrdUZ77SMQpd/t4QesjB",
-	"EEuRNnkYDeJ/eh5B5BeByOKWAQoW4cJfBJ0JcmZidV+CepNkIefUtgEZy09KvNWHEYZ+DEOLO6AolaYA",
-	"xFpnJPMAkjKrSGJDyzH/P94ITfrz2quwymibYLW4Z4FS5OjRgsYC0GW303l9A+bSWS2dLqYzuWKuuIo5",
-	"kakT/dmkrjpDByHvw/MIbL+mTfsJekliRKz3XfWMxA4k881H/Mi5WW5EiPklEaMXsrlXh4xcjbo+I1ee",
-	"L1OTxSKg/BhQhhBjsTSn/qG1yYBl/xqXxqtdrN/amExZ/OI6gsILJ1I2Zlpfh8tr7ER5cT27txFixOvf",
-	"KkrWXwMxaDRmsxXzIO6C4IvzCCXPRsldsPnZJh//CDGGHCpmPRa/hooo/9tlsdbFjInybuVFRVfCifQT",
-	"3pdyy5Noi5/UySXgU7K0RV4Ert8dXFuhjETxJQE2tnAC0gQOdmsMg0t8nervjie3T5gS1zbFBoSL+w9G",
-	"EPtts/ASQj+EoE3BRrC9ZISNF44zCk9i9Q+wFrv2ktHhd8RcXMTd31zyOSd/CBzi49BoAjeawP1hECXE",
-	"TkoJb5+DlW/QoCP3AiAuk1saRKB5eZuSW4OBwmt+lqQVfAysX3rcRhOEoymxv4mW0H9MTXCI0CFxWDRt",
-	"+jfFyA/gQ64s2JR2qwTfL8gMidj+JrxZ0BBG2Hnp9R1A0/+1MkH2u7knAa6wCRlxZisR7tL2VyKx622G",
-	"JLEmt56iwIqS66/gsuTXrNHQX/PreX0BFw9/cbegZkgfzD+5izTOi68oS/9d9A1FmEdEyNmoelbAFeme",
-	"X2T14l+skh74Lm/pcLcIFC8JimLxd1dADhrbcJaAfYachNj7cHnKMcrvRfm9J+OJwhFKhLajiuAUwek5",
-	"cGK3m+caFw+PiSDyfIj8RYz14qh1WsJf09isN7zdtef7HMqNgoODq/1tcyMM/OZqQv8xNK2fUdC1aDeT",
-	"V8KIns5kc/nCdlF7xV+/pllyHZyA2JRLsiFNMHS7pMDEJvbzs0QXNumXD4JDSP2tkcMHDYutu6P1Vq+c",
-	"TFy3/1I6vYweeSBygB1Ny6afgBxlDp204mPnnjU28kC9iNX/FIeXM96HRSi77KX11q6LCH0I6BeLEPPi",
-	"m/tpf01aj+NgvSvTmSJ7Es18/7ODYs3HyP1p38iK/MMQMj/KVxzOOd+Y/jHnsIbHnvBfDQ7Y8I/WvVs+",
-	"YFoJDrZ55x/oJY6yWXoxuXJwQOhwZLEZPR/r07avv3czj+BEMBacsv1oYSgUrj/sbrcPhuPqeYoZzu5s",
-	"fF4etPVRsVNOuVttBO3TMXba5csZbVfowbaxfznLnm9dpxqFZvN892ODXvSMWau4v+Wyyx6cGM4RPO/t",
-	"brsfby96x+2zfjWNjs4u+9OziwxGPdI5cA8umhcf687IZefut7LR253mvxaLLS2vmZUc2ntfTdXwKbLd",
-	"PjULW0V7kE8X9o9qqfz2ddqttm5r76lWmbAUnBZareb5Yb/v0OrtTQdm2O6l9vW808nkDr/1t0/L+U4/",
-	"Ox6wqrHVvoRap9frOex6YMFqc7t59LFqfbjpX8+2iuXGViffdMn5aGLY2yekfd52Lq6PUp3M0Ogfb9/k",
-	"O+emWSdHeILxRft9oVPDs9PszaQ8KaNy9fjccbO75Wk9fQYruSq0KmbfTcN2ofm1ebQLdVzdtc8PzGv8",
-	"oYpPji/s6nmr1znqWPqoeJQd0ELzNHdAt84610f5y92v17lBipazlxOndmg2GDzo5A7yxZ6BL27WCG34",
-	"7OeSkte0Qno7s+Hs6JKuZfT5Ifhcx4aPpffPdHn2hiXrzsWVx9Ws/fhz8Rx0xZP+5bPMlbSWzmu6ntPz",
-	"mrZQJjhlPDhCfM2WJAsHSdjEgLY4W2JCbMgsGymlT0pq/TnbqTBpPz+wB0FdnKjjHZIWiV4kei8oetlH",
-	"WNxfT/T0lxS9J3+IEYlgJIIvIYI/4gX/qjL5QwJ430csHe/QO4v654Fic36wZySSkUi+oFXMPSCBhV9S",
-	"AgsvahWftJTSS5y+pd6aSS6mI8QisYzE8gXFMn+/WOq/pGHUNzqrXjZKUNBlQ+JY36DX78VZi2db1oeX",
-	"Iz50QnMkwX9XCRagEAf8zg8y3XgUUui0YKWkBGca332OvOZfKJJ91GpReUY8F3Y4gBa+/zD4SPz/SeI/",
-	"z4RE8v47yPvD66a4wHOtMANDT7bZbIyov9wzlN+iAgSA6wXmaYlI+CPv/QW99/Qjju/79QQ2/Uzn+4Vn",
-	"jVtciDfMGYfTYklQl1PHzJ9MXpxEFvUkeXPZJ88Sc64nLHP9FwR6Op8NK4wl1niPVwm/W24cgnoVNE46",
-	"oNmqtWuNDqg3QOegBlq107Nau6PcbTysPhRBySPmg35ygMm1YHeq0iPmbN3urQ0CvAM0NnZby2XWdtvr",
-	"m+j23slZoyp7GeqQA6fyIHlFCfqACUv4lA13g4mtAl+7H9+7Uo13lZLokpTS+ziavp+j6bVdqhzVBRNf",
-	"lKdzHRNw9XHntuoZseHjL2fITt+3zorvvx7u7ucPJtXTbGv/qIWzztFRrXGz3dOrcP8oe7p3aH47nVXH",
-	"eqGZnswmZ1+361lUPjnoaPjoNnP24brT/Hg2yvcuPxyNt04v3h/q5vXJnnb5tb171Esf7KLjw3YvXT1u",
-	"1mb7o8ZtrXFt9YftLeRkWykjB+3z4WAEb6YjfLiFjwuHOHNSp27qPN9yL4861c6g07rtn++l6oNavkpu",
-	"yDk56xnH27v2Rb7YY/1aP/Vh72ur/pFcZy8uYCbdN69Tezfae3OAU9q2/n5y8+2keJBpNdP6cetjfWsr",
-	"d7BXG+Fc8dtt7rY8vrjBB41R5bSeHY97Ted2qE/Xrh36Of7ij5sfD2rPM0CVcqvabJ3s1Y9qX47r7c5x",
-	"uVM5eN6Js0U5rRtBPoL8MqQXzpV9DKY9LD0P0/XGh/JRvfplr147qj4yFnrg2FNd296OsB1h+yeE/x7U",
-	"fgz61XKn9mXvpHVc7jz56NZIj//DsB46THYRuqsn+L667j6ut9v1xv4X7rDXW7XnKfF1p9dGGjzS4H8v",
-	"DX7vKaq6VkxHcI/g/lPgXkz/MNxrx+X60ZdytdqqtdubAI+ZxWYicbQe9JHn8rcH/SJUJSL+iqjyEYtr",
-	"QmnEoJ8lhWAEhi42HWQqd0uojrzxCNM/FdMbvO3ngjvIkc8xveakwwjREaJ/dS2ta7rUzvee/R0hOXKy",
-	"n+lkhz8n/3VT4g8fTRyJwD8zWbi9gujFE6p/+UThQ+cxF+XUbATsSLe/dgLFg9qPafbjWrtd3q99qZxU",
-	"a0+XgjWrlCLN/g9z038NBb4JqPce0K1rmQirkbL+OdnuzI+74ccnu/Wj2pfG2fFurfW8M8T1tNg3KoJ8",
-	"BPlXh7yE2vMgXz1rHtUr5U5tEfRfzuudgy/HZ0edevOo9qVcqZycNTpPP+28KAcYiUEkBj/BTdd/WPM3",
-	"audf5Onbj/TQN57THiH/n5l5KfzGQF7dMTtCcaS///b6e+P3EhH0I+j//aG/5vjvCPsR9v/e2L//aHNd",
-	"K0b4j/D/k5bn/jj+w5+J1qvPO3Zd14pahPl/XsCafwkIaz/0hfMXD7v16pfjcqNa7py0LjftmPf47fEe",
-	"e6J8tBdApOx/lrL/WXsB3HtueeTdRID/23k3FBmuc99SSD2j6/dtXCMfr9kDqlY5a9VA5aRaW9665rnb",
-	"1si+yoaDRflCChOwt3rUToPIPZtecCeghzob2h7oTpn3rgfNxBia5gpxO0PkH76pArFcz54BXnJxr9hX",
-	"3r+o+48/e+sQuweHQ7d8S7bdQ3vfxXtb7uXpzk5XCbNxzXKyMgbi7osj7WGeLfbtmhKcgI4DlzsoNsMC",
-	"4ol3ENZfjyytUbnZcnq0Qw+06iTd06v5g63Z0fF7O10fVUe5i5R7USt8GFwcDo/G1hjtjk9TmffjXZw5",
-	"vx5VjtnXr4R+vT64zV0fHNeMofGxd6idvN//kP3wcfb+4owOtm/OPnbK0/eXpwXW26rufay1Znvbxc70",
-	"5OQWfywe1vf7k6zzQe9M3ldmu/b7o8Fxuvn+tJ4tVMxswd7vw4+58jGrn7XMCd21Ws4ZGzdPb3Zr1b0G",
-	"7tnnuyh/erJH8WBy03e+HWF2ekh7F/upG+TsnWiN9y17mjuqV1vtfKtSdCbn1+PZzfjmw832qNq+7FvT",
-	"ZWTJDaJpgk0tAy0z0FMQ8txdNiVAHsVGIw2xVkPcHmG9VtVQ/va0l27m862vhQNoF/YuYW9A083KaILo",
-	"rH+Gp4eVRg7XEG61punTi6+ZysdOo9iwMpP9ymkBNlvfnPTYvuzkP25XcscfK5fj5mz3IPVx6+vWbetD",
-	"56K8t1s/1PMn5/1x5uzw2/bu4e5R7uA0c7bEW0xYogcpymdXN6rz7v9MRmLitfqv1W6u201P6o9fRXOs",
-	"RVy93xz2zs/3ak1rtF/fe6+nabpzuDS8zacaw5+uvIXzEuqcsPyJG7Sku8+wiZzgOF3++C+nf2qGh842",
-	"xd86k8vm/p5dIQfFznnRrp/Zp+3JdLt6rDfbu7WZ0bCaJsGuabo37rFxap59+zZuF7/OSG77Pb7sHBwf",
-	"ZM9bF8eH74tf6x+3K3U8utjqaZeV9JmTMtjsdP+2aO19vaifDCuHwxy6bVYKW8ULNBkek9E3jNnNdfX4",
-	"HBZOitXqzWxfbxUPrRund6BtTyq97OV2djtNv53V27W9rx+KH+xxr3Ph2k0zxcZHg0m/dp5B1indarvZ",
-	"vdr+xEiNBzeTS9gbVd9vZferGjyt72WMrwejQnVgZ1GDDS7K5RnZzR+VlzW3ZJ2N8IANV+V7OiQ2AuJY",
-	"nZ+trh//LxjQLY6+horWzCulhTD4N/joiQPXy1Ku26e/KM+8jOD7W8H3pbbU/40mdDMvsBxZ7hf8pXPR",
-	"2JDz2SxC0f6n/9Ss55OA/ZONwzO/8XadDesyIzBHKfzn6HOOu1/u+0GO8khtR0j/HZH+8J42Tzz248Sp",
-	"OQ5xHjz9wyu19vQPL7IGPQfBG3nGD48pHGgwQBxxPT+ds1lvgDGxLWO24aCQLl5o8x2wsKzSRtAB4hxQ",
-	"AIGc4RKHfMro229JVmQSJM8RJGOEk10sjxvRn3jcCBxbiRs0Wx/gNwgoN+vLGaZRwKr5c9AnLjb5OPwc",
-	"xEOrSzDBSBDb70F4UYlH2tVJMcNBJsLMgrY4XgkCCXbx28uHBS+v7fIZ9juCTOXZZ0YGbYQHsHZxQIP0",
-	"iDl7S+8n5Gqv7unCfJHl4vkia7b1KANfPQA2hMw/eZKDyOvPW/oydFp7igjXSGJnqUcL7GKzq7I4R5zK",
-	"pQFi4FEdEIySihrux/n5eaLssiHHiwGZGOBibeceTSC9QabI+cZaexVQ1HVNBbqezCf1eFIoqa+u5XDt",
-	"yxwXhcfCZmNOLcocLjyiw2tmg4VkZp57ENDGTQDunX+XjzeqV+AdCfRE3vq2R6FogrjSIi6F2GOV3+M1",
-	"QHyd3j7+lCKloPl7nBnQMROGTegqRfVoHc8/b8Wm/hLLcnT9h9ahgWatdVxu1BodsHt0UjlcjWfzGzWL",
-	"wLOFJ9C2IkBHgP5NAK2nN4SuAs42oSzCcoTl30Q55+5Xzg7i/qHBIocjwvRvo5+z9+lnyoiNcITmCM2/",
-	"CZozGzV0eKH72sA1W7w3cM0W7w1cQ8vdf2hduzLPjZnoSSmVF8uBcskHIzgTKaQeAi5FZglYIoPCHTYV",
-	"SLUAiANkfK0C4qigNwPEdQCZYmAiw6IWwYBa2BBZUQfJpBQQo+tiPjwVeOEMr2luPB86dXldLrVPHC+P",
-	"SoMUafaJiZjgIND1X/9kxCd/kdqLJlTumVDRt/PbL/G5W/7ZetL/4qdx0pErBtd/9yNPAFinCNOZyLxH",
-	"OP9JOzA+3x+oljtlDvIv96HcdXB4vsn/xjkCfOTP6tovjV89wO96byQCbaSlf18tXQz+PTXAeXZk0yCA",
-	"usZQRjc8cvGI9qhoI6msT5JktdwTg4wRYkOyduq0WjuqdWov+JVIKMIs2zaZcufwxP/sOhSJer3vyClu",
-	"gQrex3CX5l+ZKE9gmM+KFV6UvSUcsiHAhhAD3rWliX2v19/XxKjyTSpXO4hVOZANwRDSH5nGn7NVf/Ik",
-	"PjFnciUedAZLX3B2pgSM0AD2Zgy90ldAvPm29Q0ppbQ0Hy/BJU5nXrGI+/mwHMkpTm6KnAniQTs06Ubh",
-	"0J8qHF7RBMIGMS08SPShTVe+h614pWpeKRVMh5YxFMkF/6MAwODNaxE7hNDlriglZfDNGnsLELyHHHQJ",
-	"hm7Z8qfjUgj8OoT8vUqHFwWc9yQ1tqEwAEsbFrwsaDBhYJnlYjmPRYFgMTI3YSenaU/EjkRkog9de2VK",
-	"MZe+n7Dp9TtYXLY7tWNQa7VOWis09dpRLMyQg/3FiqE+JGzIlrd1502pQHzZEjI3U0jF2r7FPR8ijy7y",
-	"6F5td5nc809mWpCKDZ9j3CMnnlj87Lx23WveN1xoTQ7Z6gOLgSEcC1kEPdQnDlorp0taKzTLkHvy8j8T",
-	"MtiDFCUGBKOfqLj8diWxwp2INFekuSLNtSIof5Hm6sy9bQNi7lI5CBpDYDEK/K4lQceZATiAFgail5sU",
-	"lD8ParGZ+LQWjq1DxH9+vvushsRd8gWKYPktBX3iDAhjCAO5WzCDA6qUPin8Snxxy325tq/TPn1XbNhD",
-	"tlJSDNexFVWxoXCN20Nk80tKXMfgHPk36EE6VAEvpoKTMcLt9hHIdDFvPYFcAsbWGPWhZfNbnAY7b743",
-	"640P5bOjzpez1lEpMWRsXEql9HQhqSW1pF7a1ra1uy6+QbOdrJbVs+lsJpvN5rL5bCG7nS1my9ndbCVb",
-	"zdayezktp+fSuUwum8vl8rlCF3fxv0F5ngWQG6UA0hc6r/4BQGxKg2GNh8jhnnSyi63JzpsYV4OU2sDh",
-	"RRJDdAv0fLyL5wVDZRA2QAIimtCL6YTRM0DiEHSVNzdo1lVAwprwC2vSVUDX1bSMIf/WGlXwP9Ej/rbY",
-	"UUbPg8RU6+Lv3bDwdJUS6HL50bqKCrqKB2lfVuTjNzETMgS2/rj8Y/SH+cfBH8d/tOOyfEjW/bLrB6eo",
-	"XQy6ityNyGs1rac1r13XwfxmSML43dAJwfIVTdOzXsOB6pBPlrVHV7nr4lqj2sXxLhY82nkTWyGIuUA1",
-	"76/y5rs1+e9/797M+dFVPHLms5yKcc58B43t2c6bGMcjSNA2SCQ4+BJTiw0TIqrpKm8kEFMj0tNTcGyl",
-	"CO4R6PDoLzXRU/6n6JyTB+BtOLgrrQRDb0G328VAlLxNeN+XlAA0DEJhgkJs9shtcvEyQZHhIPZWvORr",
-	"6hLgilrek7pcEl7e8U8ALwGd35q3OV94sNyokOi3gprK927X31qkKzjT7Spvguu7rhIH//sf+A6QMSSc",
-	"QIKKPnoR/5vOp98BdGsxoL8Dd5zS0mvYeROjyARvaSr558LWZt3Yp/92lc9/drvxrpL8M9Xt6qm36xnr",
-	"tzZnprleTuJd/GiwyO6VMuk7UfOC4JoPyq7/uiYr6GJOGbEqYa4Z98lcL4rfgVJMpcA+AXoynVd5BD20",
-	"8AAgm6IuHkPjBg4QGEELcyJaozFxGIh1cZd1FZFe4q3xC2M0Dn5yi0NSMPRQ3pGysHSTi7h/y0/DpIbo",
-	"duUex69/sz9i/k+bDPyfGLEUV8/+NQk6wIQeEnLcxakUQHiCbDIWS0SmQ8jAgCAKyMRzNqeWg0qPVMZs",
-	"Nkbz+ihzXIOB77xZYY3Bp8+cTuCKd78UYO6qiwUs+y42BHljcfmSZ3lLO8AYjZMnTozQ5D5iCE9iXSVs",
-	"ibpKnOuwteaoq/CBMrENEK9q5FIWg4gmG2haEZ2PiVtDdJusImFLRYIy1lWebMKUeDwuyNplnCJBc3y8",
-	"yWPo0CG0YyM4/iRzoJ8hnj3ZfHD2JRtkGosn94gzgizW5Y5iXtO1tJ7TslqOU0Owmq3YEw6wZAfdspgg",
-	"2M+0HoIwzNuIk1OGqwBgIxzjpIr/oecDsu0AEQaa4okKhGwlW2iMIItJCH3nf2JeZfE7Ffg/k8lkXEIH",
-	"2sgUDIA3yHtLBXp+K2hRlBMEaSFoxuQbn0p6/rN4IoEtULJbqWHpOjoxgSMVhEsnK/zZrthnyq9Gz5c+",
-	"q0C0I/Hgf9vqQ4JjlVfekvc5oE/aHU5NifqtrvKwlfNpI+qBpg/lBbj54vhd9uwu7mGU9YkDMBwhFYjg",
-	"kffMgVhouACg8j/fu0rYlEoWL5tTCYTAkHqFHmFMhSsTRqsPIm5VZa3Sqsq7heCub1k9/Pq353Z1XR+E",
-	"be0qd1LDBHxJHgj6JduIxUJEEYS6k/wb27NF7lWRiFIqotPJKol5dUnyTqADBoQF6pDfs/oAOUKhCRY1",
-	"0FRqHCcmqk/uEnMW97RQTNruAWHxd+Ktf+0AbNnc2nMIDwhLCqUa96woyKRXn/2h5/l7mj9amwySe5BB",
-	"ux/rKn9QVWxrSVzmb8PHKSi70maQuTQOUikAgYP6LoX2QsYmoIy0tyuittiRhHDIl6SqipakKii/RrBk",
-	"M+EyXMbioR7seOmQTyXetvwdT1iYeb8/hW/rn+OfPZaEB8xhwykmGCxvnRxuoF4J/EGXCaZ6fZgDpz9i",
-	"yaZjYWbjmBQnvw/xBbvnUvapAyCefY5Jeeyogu0iWRYHHdkJD0EeFpb7FUOOE4Yscx0sgSyaWvCBuCS3",
-	"Rag794UW7oV9ogYnS1pb9ok8H+g7MBwEGZLm1Jqo3nUVGcEdrmjJaJerK//i7KxeBXeg75ARt0XcEZZ+",
-	"UFd5x+liEEyZH37vgLFDDERpEuFJMmz8wX/+s9n2v/OruUEzsAN23X4fOUne5LPsu/AyuD8Wf+d5T08O",
-	"WDm3xSQZ18cxz/aXAOldI4PFS0BihLMWANl1awJ2wvSL6XnevP9Y1g52lpgQ6yohT5l3XXzPbU3kux44",
-	"PIIYBBvcuAreSRF1xzxIjb1vnzSSsk9Wf+b3V3gPLutvC8/Le6NvYWjH4p/jSUYCH0oSRRIsQLsYP5eC",
-	"mCCeP+i1o/cs+SLvxGvSMsyr998w0RJJ5jjcQBTZRpK6PbFVc0zjnkL8PkL5bfhkWq6Bv64GPVlPGo9+",
-	"PmFk56Wd2QFwCi0G+ogZw9jVm+9SCu4ecgmuVEk6OUPPrZ/nVfCb3tRpSRYB4JFW3S/8XNPO356HyoFZ",
-	"lw/8eDmw6/L2PGj2Dbu8H46ZN1h2UfJO/O0Rc1YCSwj2Bu8DjwuhdwuAkCce8sP9p0vOeAlgNAX8KsbZ",
-	"Wm+feJyNJzkToYFiqW63mhpwnHaVeJLaloEEtrLxoNKQg14K6cXYvIR00hdcdP+R6+BFL91/EHLVQ456",
-	"0Gbgra/31b2Cd7IP4j938UCTfvc03h3YATEJU2kBOV5i8TiA1C/zn0Cg795xTwITjLgTscmjsPrA84So",
-	"sKbgXzs7IK1pccCGDpkKgotULReJcMG7EnjzXXZLuk3yb0jHxO+u/CEQGyVtIs2wfPgvIesL5rE5Y0OC",
-	"56YxuA7lT8fWGFiYMmjbPjjozk46mckm00CasoEDx8PZzk6OG6V0YDGFaPkXhAY/Xdcyu1hYRM+aeA96",
-	"+ayJ5GcbvXxWzt97Bbn+4UGhX9S/DiUp/M55b4S7lhzCbyPIkmPHGlnMmiCalDqL+vVJg/KkV5PQHhDH",
-	"YsNRUEu51n5aFSNionkfdiuPe9uPL733moeVtsgsB14EEQ6E5RCcHCC2kke4P40gnYhyrR2TcRfv0RDd",
-	"PjNVIAJDbKL+gisQL/kKl//vqe6FeElWIE6ycFTpPghCxPT0djwp78fiKqeFK1VOTLjnUvNKCnNaeekR",
-	"YSIru5WYNYnHk0GBmPeGF7LLan17KOIb0x2NaTCupEQt1xBbfmlhF61vyK/LM7YBxGPWBGzN++TXLuLq",
-	"hQfziuJJKSixEH1dLCgsFUHJNyXcYqvAxbIvYGcuZF5JNUw2v5zfVW82aS2hwtkB0Z+1FAvuLzoRMq4B",
-	"W6HnG8gU8/u0TJfg/may+Oca7IAnZ6B8BZPEIgtFmdPnlzwmCk1oeDm5pQQUZU6MK7kk/5ONxedmDkjQ",
-	"/9wJDd/b8hVkckwoi/W7ymMdLt4Wx/pOaAPwRXG+Wxxh6J/nj/FXn+dbgSdlTDZ1I0T8H8qoxIX9Dlvl",
-	"L4YXTac1zZM6B1oUgfaMMjSq3VqS1ivv3JXAd09mw67Fp7eCxG8/x4HVB96F3A5tXkiEpt4dLg93QnOP",
-	"eQQeW1dnwLfPXCMv+ADv4QTOPQDvKhwW81tAL6jAIKMktkY9l5q0JH8krglFiespK+laUtdArE8cMW/M",
-	"/dF4YJrDbyb5K0mXWXaSFzoRIeEZs2z6bu45wAlMYsSSZ636mrsib3HA2Fhmpe4r4WUeH1FE5KWabs+2",
-	"KDfN978hJ/7FKwcQm/aaFyyS5IGsDKmWHvoz5Mm2AF1LmKelMkL5HBED2r5aWlegL7LjSb+ITJazlQYF",
-	"uXeFbV335ADdyjfXPTyG43W3uQO/eP82KVV5UlqKDQ/pGBnJ+qQJHThCDDntMTLuK9oWiuAQzbyCXTzm",
-	"TDKAYUNKg0X0frzHBcwygLAJYOFdcFi7BDvCvV64HwtGnyT9GHcdHIoOnuvwcFXC3UAvecK7lPrzz6dm",
-	"UMCfqYXhyKBL6lzvtzSDImSgoHZrILGcA3yfa8AJdKRfxIfMfblPev7zu/lzjxIBAGPxJEa3TKZf/BTK",
-	"vKog3yDZyz3LOo8LsMGtYrnWTlV2KynuTOSa0kH1MxZeQCZfs7DFYl4VtUalddnsfDk+qdZUzh9VdGoJ",
-	"HcIlW+pMkDDxajXJnsg+COoNkDeIrnLW2Utscz809L6f7BB84IXF2mru9HjeW8dPX8wFOAltmxjc/dDz",
-	"YMvPpchDOeLJsct4J8V/5aN4UqZIgobvfDQsclSEZz5HZab7IZbOc0XBAPwEe+D/yKpen4HV2qMY6Luh",
-	"4ZTTAi8EFCXNlxjqv6rn1UWqgwSvi4ubz+NlSnt6wiP4hFimnHiVDX36DKAzoI+htxdVSYPOyYbwJBbn",
-	"P04cb37kSTHWEl/mXuoxHHMdtOSrqvf7qipYsBKewyoNQ2zFMCRJvyl+4FhXmc1ms+Nj0zw4GI0o5WKy",
-	"5EAtubYq4Fo/Gc7gzHN9C5Ot6jrPVg17tkcrrq260bVV17q2y3T0/dy5Z5DEaDq/4m48wmYsbPQxmu66",
-	"ls2F56xVT8pUasxj+RZ4zPxkPL5Is6Tn8saWU4/qYyYU1Wd6xupy0nGRjb6rrG6YXFQ3ucLqJld4edTN",
-	"k3YntuhDJUnfw8aSp5dkhN/xHgaoD2bnhJ279x0/8PAmehd60uMM5XAMu2fzvqzYEmmZd4CnGOJguWXh",
-	"EXgOdY+YXKt7eRWvx+Eal9N7FRGPegFCPKxcRJQcpPzqto0G0G4zyFCgi9bVxFHJAxSwBWJe13eAOGrs",
-	"PyDcR1AKZwYXRn03/+kpNeKKDJOYwAu/NdepYmrt8938IxS5DnN1KWnTwh+4SvQVp/iATvymgA0tCkxi",
-	"uCOEmQog8DAFiAO8tOnYIaYrJk/ECloeoqTEWtPgO5iS+Gbr7nOwSnS5F2V/VWmz3kgqqoKhWMDbrDe8",
-	"41vEdGPCX78rT9Jq8x6aoqW+dcvETj5CupSSJwDi2dhBfetWLEKVukH5fPf/AgAA//8=",
-}
-
-// decodeSpec returns the embedded OpenAPI spec as raw JSON bytes,
-// after base64-decoding and flate-decompressing the embedded blob.
-func decodeSpec() ([]byte, error) {
-	encoded := strings.Join(swaggerSpec, "")
-	compressed, err := base64.StdEncoding.DecodeString(encoded)
-	if err != nil {
-		return nil, fmt.Errorf("error base64 decoding spec: %w", err)
-	}
-	zr := flate.NewReader(bytes.NewReader(compressed))
-	var buf bytes.Buffer
-	if _, err := buf.ReadFrom(zr); err != nil {
-		return nil, fmt.Errorf("read flate: %w", err)
-	}
-	if err := zr.Close(); err != nil {
-		return nil, fmt.Errorf("close flate reader: %w", err)
-	}
-
-	return buf.Bytes(), nil
-}
-
-var rawSpec = decodeSpecCached()
-
-// a naive cache of the decoded OpenAPI spec
-func decodeSpecCached() func() ([]byte, error) {
-	data, err := decodeSpec()
-	return func() ([]byte, error) {
-		return data, err
-	}
-}
-
-// Constructs a synthetic filesystem for resolving external references when loading openapi specifications.
-func PathToRawSpec(pathToFile string) map[string]func() ([]byte, error) {
-	res := make(map[string]func() ([]byte, error))
-	if len(pathToFile) > 0 {
-		res[pathToFile] = rawSpec
-	}
-
-	return res
-}
-
-// GetSpec returns the OpenAPI specification corresponding to the generated
-// code in this file. External references in the spec are resolved through
-// PathToRawSpec; externally-referenced files must be embedded in their
-// corresponding Go packages (via the import-mapping feature). URL-based
-// external refs are not supported.
-func GetSpec() (swagger *openapi3.T, err error) {
-	resolvePath := PathToRawSpec("")
-
-	loader := openapi3.NewLoader()
-	loader.IsExternalRefsAllowed = true
-	loader.ReadFromURIFunc = func(loader *openapi3.Loader, url *url.URL) ([]byte, error) {
-		pathToFile := url.String()
-		pathToFile = path.Clean(pathToFile)
-		getSpec, ok := resolvePath[pathToFile]
-		if !ok {
-			err1 := fmt.Errorf("path not found: %s", pathToFile)
-			return nil, err1
-		}
-		return getSpec()
-	}
-	var specData []byte
-	specData, err = rawSpec()
-	if err != nil {
+		request.Body = &body
+	} else {
+		sh.fail(c, unbound(errors.New("nobody has checked the body")))
 		return
 	}
-	swagger, err = loader.LoadFromData(specData)
-	if err != nil {
-		return
+
+	response, err := sh.handlers.ResetPin(c.Request.Context(), request)
+	if err == nil {
+		err = response.VisitResetPinResponse(c.Writer)
 	}
-	return
-}
-
-// GetSpecJSON returns the raw JSON bytes of the embedded OpenAPI
-// specification: decompressed but not unmarshaled. External references
-// are not resolved here; the bytes are the spec exactly as embedded by
-// codegen. The result is cached at package init time, so repeated calls
-// are cheap.
-func GetSpecJSON() ([]byte, error) {
-	return rawSpec()
-}
-
-// GetSwagger returns the OpenAPI specification corresponding to the
-// generated code in this file.
-//
-// Deprecated: GetSwagger predates kin-openapi renaming openapi3.Swagger
-// to openapi3.T. Use [GetSpec] instead. This wrapper is retained for
-// backwards compatibility.
-func GetSwagger() (*openapi3.T, error) {
-	return GetSpec()
+	if err != nil {
+		sh.fail(c, err)
+	}
 }

@@ -5,17 +5,11 @@ package common
 
 import (
 	"bytes"
-	"compress/flate"
 	"context"
-	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"net/http"
-	"net/url"
-	"path"
-	"strings"
 
-	"github.com/getkin/kin-openapi/openapi3"
 	"github.com/gin-gonic/gin"
 	"github.com/oapi-codegen/runtime"
 )
@@ -725,375 +719,102 @@ type StrictServerInterface interface {
 	ResetSandbox(ctx context.Context, request ResetSandboxRequestObject) (ResetSandboxResponseObject, error)
 }
 
-type StrictHandlerFunc func(ctx *gin.Context, request any) (any, error)
-type StrictMiddlewareFunc func(f StrictHandlerFunc, operationID string) StrictHandlerFunc
-
-type StrictGinServerOptions struct {
-	// RequestErrorHandlerFunc is called when a request cannot be parsed or
-	// decoded. It is invoked for JSON bind failures, form parse/bind errors,
-	// multipart reader errors, media type parse errors, missing multipart
-	// boundaries, and request body read errors. The default returns 400.
-	RequestErrorHandlerFunc func(ctx *gin.Context, err error)
-	// HandlerErrorFunc is called when the application handler (or any
-	// middleware wrapping it) returns a non-nil error. The default returns 500.
-	HandlerErrorFunc func(ctx *gin.Context, err error)
-	// ResponseErrorHandlerFunc is called when the response object fails to
-	// serialize (Visit*Response returns an error) or when the handler returns
-	// an unexpected response type. The default returns 500.
-	ResponseErrorHandlerFunc func(ctx *gin.Context, err error)
+// Mount registers the operations on a router. What cannot be bound, what a handler returns an error for and
+// a reply that cannot be written all go to fail, the first as a gin.Error of type gin.ErrorTypeBind, whose
+// text may quote the request.
+func Mount(router gin.IRouter, handlers StrictServerInterface, fail func(c *gin.Context, err error)) {
+	RegisterHandlersWithOptions(router, &strictHandler{handlers, fail}, GinServerOptions{
+		ErrorHandler: func(c *gin.Context, err error, _ int) { fail(c, unbound(err)) },
+	})
 }
 
-func NewStrictHandler(ssi StrictServerInterface, middlewares []StrictMiddlewareFunc) ServerInterface {
-	return &strictHandler{ssi: ssi, middlewares: middlewares, options: StrictGinServerOptions{
-		RequestErrorHandlerFunc: func(ctx *gin.Context, err error) {
-			ctx.JSON(http.StatusBadRequest, gin.H{"msg": err.Error()})
-		},
-		HandlerErrorFunc: func(ctx *gin.Context, err error) {
-			ctx.JSON(http.StatusInternalServerError, gin.H{"msg": err.Error()})
-		},
-		ResponseErrorHandlerFunc: func(ctx *gin.Context, err error) {
-			ctx.JSON(http.StatusInternalServerError, gin.H{"msg": err.Error()})
-		},
-	}}
-}
-
-func NewStrictHandlerWithOptions(ssi StrictServerInterface, middlewares []StrictMiddlewareFunc, options StrictGinServerOptions) ServerInterface {
-	if options.RequestErrorHandlerFunc == nil {
-		options.RequestErrorHandlerFunc = func(ctx *gin.Context, err error) {
-			ctx.JSON(http.StatusBadRequest, gin.H{"msg": err.Error()})
-		}
-	}
-	if options.HandlerErrorFunc == nil {
-		options.HandlerErrorFunc = func(ctx *gin.Context, err error) {
-			ctx.JSON(http.StatusInternalServerError, gin.H{"msg": err.Error()})
-		}
-	}
-	if options.ResponseErrorHandlerFunc == nil {
-		options.ResponseErrorHandlerFunc = func(ctx *gin.Context, err error) {
-			ctx.JSON(http.StatusInternalServerError, gin.H{"msg": err.Error()})
-		}
-	}
-	return &strictHandler{ssi: ssi, middlewares: middlewares, options: options}
-}
+func unbound(err error) error { return &gin.Error{Err: err, Type: gin.ErrorTypeBind} }
 
 type strictHandler struct {
-	ssi         StrictServerInterface
-	middlewares []StrictMiddlewareFunc
-	options     StrictGinServerOptions
+	handlers StrictServerInterface
+	fail     func(c *gin.Context, err error)
 }
 
-// GetLiveness operation middleware
-func (sh *strictHandler) GetLiveness(ctx *gin.Context) {
+// GetLiveness binds a request, has it handled and writes the reply.
+func (sh *strictHandler) GetLiveness(c *gin.Context) {
 	var request GetLivenessRequestObject
-
-	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
-		return sh.ssi.GetLiveness(ctx, request.(GetLivenessRequestObject))
+	response, err := sh.handlers.GetLiveness(c.Request.Context(), request)
+	if err == nil {
+		err = response.VisitGetLivenessResponse(c.Writer)
 	}
-	for _, middleware := range sh.middlewares {
-		handler = middleware(handler, "GetLiveness")
-	}
-
-	response, err := handler(ctx, request)
-
 	if err != nil {
-		sh.options.HandlerErrorFunc(ctx, err)
-	} else if validResponse, ok := response.(GetLivenessResponseObject); ok {
-		if err := validResponse.VisitGetLivenessResponse(ctx.Writer); err != nil {
-			sh.options.ResponseErrorHandlerFunc(ctx, err)
-		}
-	} else if response != nil {
-		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
+		sh.fail(c, err)
 	}
 }
 
-// GetTokenKeys operation middleware
-func (sh *strictHandler) GetTokenKeys(ctx *gin.Context) {
+// GetTokenKeys binds a request, has it handled and writes the reply.
+func (sh *strictHandler) GetTokenKeys(c *gin.Context) {
 	var request GetTokenKeysRequestObject
-
-	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
-		return sh.ssi.GetTokenKeys(ctx, request.(GetTokenKeysRequestObject))
+	response, err := sh.handlers.GetTokenKeys(c.Request.Context(), request)
+	if err == nil {
+		err = response.VisitGetTokenKeysResponse(c.Writer)
 	}
-	for _, middleware := range sh.middlewares {
-		handler = middleware(handler, "GetTokenKeys")
-	}
-
-	response, err := handler(ctx, request)
-
 	if err != nil {
-		sh.options.HandlerErrorFunc(ctx, err)
-	} else if validResponse, ok := response.(GetTokenKeysResponseObject); ok {
-		if err := validResponse.VisitGetTokenKeysResponse(ctx.Writer); err != nil {
-			sh.options.ResponseErrorHandlerFunc(ctx, err)
-		}
-	} else if response != nil {
-		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
+		sh.fail(c, err)
 	}
 }
 
-// IssueToken operation middleware
-func (sh *strictHandler) IssueToken(ctx *gin.Context) {
+// IssueToken binds a request, has it handled and writes the reply.
+func (sh *strictHandler) IssueToken(c *gin.Context) {
 	var request IssueTokenRequestObject
 
-	if err := ctx.Request.ParseForm(); err != nil {
-		sh.options.RequestErrorHandlerFunc(ctx, err)
+	if err := c.Request.ParseForm(); err != nil {
+		sh.fail(c, unbound(err))
 		return
 	}
 	var body IssueTokenFormdataRequestBody
-	if err := runtime.BindForm(&body, ctx.Request.Form, nil, nil); err != nil {
-		sh.options.RequestErrorHandlerFunc(ctx, err)
+	if err := runtime.BindForm(&body, c.Request.Form, nil, nil); err != nil {
+		sh.fail(c, unbound(err))
 		return
 	}
 	request.Body = &body
 
-	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
-		return sh.ssi.IssueToken(ctx, request.(IssueTokenRequestObject))
+	response, err := sh.handlers.IssueToken(c.Request.Context(), request)
+	if err == nil {
+		err = response.VisitIssueTokenResponse(c.Writer)
 	}
-	for _, middleware := range sh.middlewares {
-		handler = middleware(handler, "IssueToken")
-	}
-
-	response, err := handler(ctx, request)
-
 	if err != nil {
-		sh.options.HandlerErrorFunc(ctx, err)
-	} else if validResponse, ok := response.(IssueTokenResponseObject); ok {
-		if err := validResponse.VisitIssueTokenResponse(ctx.Writer); err != nil {
-			sh.options.ResponseErrorHandlerFunc(ctx, err)
-		}
-	} else if response != nil {
-		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
+		sh.fail(c, err)
 	}
 }
 
-// GetReadiness operation middleware
-func (sh *strictHandler) GetReadiness(ctx *gin.Context) {
+// GetReadiness binds a request, has it handled and writes the reply.
+func (sh *strictHandler) GetReadiness(c *gin.Context) {
 	var request GetReadinessRequestObject
-
-	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
-		return sh.ssi.GetReadiness(ctx, request.(GetReadinessRequestObject))
+	response, err := sh.handlers.GetReadiness(c.Request.Context(), request)
+	if err == nil {
+		err = response.VisitGetReadinessResponse(c.Writer)
 	}
-	for _, middleware := range sh.middlewares {
-		handler = middleware(handler, "GetReadiness")
-	}
-
-	response, err := handler(ctx, request)
-
 	if err != nil {
-		sh.options.HandlerErrorFunc(ctx, err)
-	} else if validResponse, ok := response.(GetReadinessResponseObject); ok {
-		if err := validResponse.VisitGetReadinessResponse(ctx.Writer); err != nil {
-			sh.options.ResponseErrorHandlerFunc(ctx, err)
-		}
-	} else if response != nil {
-		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
+		sh.fail(c, err)
 	}
 }
 
-// GetSandboxFixtures operation middleware
-func (sh *strictHandler) GetSandboxFixtures(ctx *gin.Context) {
+// GetSandboxFixtures binds a request, has it handled and writes the reply.
+func (sh *strictHandler) GetSandboxFixtures(c *gin.Context) {
 	var request GetSandboxFixturesRequestObject
-
-	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
-		return sh.ssi.GetSandboxFixtures(ctx, request.(GetSandboxFixturesRequestObject))
+	response, err := sh.handlers.GetSandboxFixtures(c.Request.Context(), request)
+	if err == nil {
+		err = response.VisitGetSandboxFixturesResponse(c.Writer)
 	}
-	for _, middleware := range sh.middlewares {
-		handler = middleware(handler, "GetSandboxFixtures")
-	}
-
-	response, err := handler(ctx, request)
-
 	if err != nil {
-		sh.options.HandlerErrorFunc(ctx, err)
-	} else if validResponse, ok := response.(GetSandboxFixturesResponseObject); ok {
-		if err := validResponse.VisitGetSandboxFixturesResponse(ctx.Writer); err != nil {
-			sh.options.ResponseErrorHandlerFunc(ctx, err)
-		}
-	} else if response != nil {
-		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
+		sh.fail(c, err)
 	}
 }
 
-// ResetSandbox operation middleware
-func (sh *strictHandler) ResetSandbox(ctx *gin.Context) {
+// ResetSandbox binds a request, has it handled and writes the reply.
+func (sh *strictHandler) ResetSandbox(c *gin.Context) {
 	var request ResetSandboxRequestObject
-
-	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
-		return sh.ssi.ResetSandbox(ctx, request.(ResetSandboxRequestObject))
+	response, err := sh.handlers.ResetSandbox(c.Request.Context(), request)
+	if err == nil {
+		err = response.VisitResetSandboxResponse(c.Writer)
 	}
-	for _, middleware := range sh.middlewares {
-		handler = middleware(handler, "ResetSandbox")
-	}
-
-	response, err := handler(ctx, request)
-
 	if err != nil {
-		sh.options.HandlerErrorFunc(ctx, err)
-	} else if validResponse, ok := response.(ResetSandboxResponseObject); ok {
-		if err := validResponse.VisitResetSandboxResponse(ctx.Writer); err != nil {
-			sh.options.ResponseErrorHandlerFunc(ctx, err)
-		}
-	} else if response != nil {
-		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
+		sh.fail(c, err)
 	}
-}
-
-// Base64 encoded, compressed with deflate, json marshaled OpenAPI spec.
-// Stored as a slice of fixed-width chunks rather than one concatenated
-// const string: with thousands of chunks the chained `+` fold is several
-// times slower for the Go compiler than parsing a slice literal.
-var swaggerSpec = []string{
-	"zDtpc9s4ln/lFXeqMp2hDstXrFTXljvj9DiddVyxt9NVkdeCyCcJbQrgAKBlJeX/vvVwUKREKVaO3s2X",
-	"UCTw8O4T/hwlcpZLgcLoqP85wgc2yzO0z9fyDsV7/HeB2tBvXcxmTC2ifnQ9RdBMpCP58EwD17pABUnG",
-	"UZgoju5ZViBtcG9ueRr1I7eo5XdFcfioMVFo1ha0/Ps4migmzK1Z5Bj1w6ZEYYrCcJbp6PHxMY4U6lwK",
-	"7fD+LzRTmV5Ic5plco6pRUUKQ9j1P0cszzOeMMOl6ORKjjKc/eNPLcUq+TMLpjVXUkzq5P/z7O3Z9VmN",
-	"UpkSem7LrZDmlvmz40gbZgod9Q+6h3FkuMlopcMRhDTgV7ajODKKJXhO7Op2Wwej8UlvvH94fDzaP0jZ",
-	"EdtP8KR3knaxiwfH+0etbnfcPTpmrDtiJ93e6LjV3SMYjlNsJAvTH2VM3EWPcfTQUktBemZcu5VR7PGu",
-	"UqbY/BeZErFu973MmOGE+seoE9C8IdbrZIozRmD/pnAc9aP/6CxVquO+6s6lY7STVoo6UTwnCXhlypmZ",
-	"Aj5wbXQMo8JYxsy5mYKZcg0OP+LQFFmKysrHSpce1sG59RrMlBkwAf6UaQJBjOCK1MKoAqsEeNZpo7iY",
-	"EKqPcXQhzWtZiF2U6Js5ciHNlIsJTFFhO1oy2ZL9mmOWnikllcUjTTntYtmlkjkqw0l5xyzTuAr1nUAY",
-	"02bHlpFCdqctd4guxRJD3MkrYIi1hvGsmcmazRC4gLlUqWXsCvviyJ62vvkUcqbYDA2qZxoEm2EMDN5c",
-	"vbuAXHJhUAEXRlrURjJdxCCV/XHHRQpyDArHqFAk6CjhGgy7Q9GIAxfrCHwgxlqIjh/coo+imJF6k65E",
-	"cfTvAtWi1LgojgiV6KbhCFVk2Mwi+uJxDAxvQPKxqpMfCePAOg87DnJYni5Hf2Ji6PTX/MEUKohrXUjB",
-	"SzvXqWG0KOUNTKSQMJXatySIdQ2wnzdr2qb3zrTWkK0j+Moe7c0cuVoKtsqm5W5Pwo/CZhlUGk5fEVJA",
-	"JfYMapLMv5BlZrqjlV4ZZpCUnNRTo7pHtS6UMeMZd1FpVbOZgVSidpFF6Lnbzg3OdIOLW4YLpdiCfodo",
-	"tQp5KO+G1hCHhWD3jGdslOEQ5lMUFVTJFulkhSxdVI1K3kVxVNnZYEgrHPaINDH2zYffrtDsyNhTePPh",
-	"N9Bo4O/vX7+C48O945/WOXuHiw2WRF9qrNxJ1epsXiHVHtpEaIgRu1FqlWCOwoDNXRy9JweHTfS6xKWJ",
-	"Xh/VnmnQhiS29A/MGFS07H8+stan25t//K3J8SKFKL1BRbn2uAXjB5+exN4ljxbuocbxbeG0EhYbtFrh",
-	"jHHBxeRacdSbIgIDoxYwZxoKjSkUeQxTOYcZEwtgCiHDsY2RY6lmzOaswuz3KH9iD3xGir53GEczLtyP",
-	"bokHBbUJqm32RSz/1/X1JbgF2485PDmpnHPQbTzJp5pbZEvRm4FGymoSbAyfZUbaGN6czJ5psMti+LD/",
-	"yj22cqZIAYmEVZ3ptk5Ya3zzuffYKp/3qz/2jio/eo+N2uVerGUW2ZwtNAwrye/wJQxJyYdgMMt0IF0D",
-	"y5kyX47G9mtgZim+2BnOkj9N1mvrp6/J1E4FvDstzLQH1oicAR8dH5zEcNjuNVgxhkPWZeQgELZVd8zF",
-	"Pct4ehuKgrh8U1Zx4YWtv5zzLsxUKv4JK6sKoYs8l8qgX3nrGRa260Ta3y4+3DpM48jgLJeKKZ4tbncK",
-	"Cw7ARnZXytWV6G4xhkrl+BJ4ajMgV2rCjFFmNEPyPdYSf2GaJ8CFNsjSBte5rG6bGO8+U3ls987Yw1sU",
-	"E8oH9nov6hYxGDz0uq3B4OH47Ob5urpT/ZWxEWbLApiny3yoLKG3YuEWrWDSOzz6VkzKOp1KdqG54ffo",
-	"ouBjvXZfSyjWa/lhHbujg69GrnKwrZ5kEwZX9FoD03eYkqeKQSNVJgZt/NE5o0QU/oljVmSmT4X6sqJ0",
-	"2IeasoL14V7vq9F2iK6qfIWYLXrvGiA7J0UjZAoVGOkLqLqOsyRBrW/t1wYGokipsmEamAfUbqRvXTPw",
-	"IecK9S1vBJtIkX4hBL44smGvDIJ7jcG2WfAfghAtXdbwU9kc/mjB7dZg80tJd3Cu7s2XXVmNubWzavwJ",
-	"ZKzL/tHWt2O5gUK8R7UIifmUaRih5inWa37dh6mtU+KaKmjrGY3Pe53a36Pi4wW9nNHXeCCkzR9ciRkD",
-	"NxrGvhptQzXPoNKZahpZKJBzAaeX55pyQIf0CFNwFbmU7YEYiOfPT32osQ2W9vPnUG2JkMVqMlhK2Kze",
-	"wvDy3dU1dCSFqF7HvhzChN+jBikQ/u7DabIWBOKBWAbXg/bBT7FLSeuhgbsah7SRSqB6gKAzCZrrBrXh",
-	"1KsVJ6t48+EaNJ8ITAfCAj676h0e+ZS8e/TipxhsnLTkEKpT4hEdLUW2CAeXBbscWy47OojHCtOUivuw",
-	"gMTMBsJhgCK1DZWwTc7FSzhNEqnZs6WAudYFsfb08tz2UeyDrXacLGwGo0kI16XJlJBdiUlONKQshAE3",
-	"MQw/D1ywHkR9GKzkF4Poceg5TUQ7KMSDgWACCnEnSE3c2hiYLxa8NAhxBgrvJTnuwIsz0nanJJhpIguG",
-	"m7p0QyuAgbBFkUODhTLHZYue9vOU8hRKjxfEgNMsg4RRGkk+Y0QZcI4UL9pwxhJHS0UvYYKGlEDg3L14",
-	"CchUxtGK2hZWCyd+f9yVMyV7VDBcbRhlVw7LYSs0yIdO1GRwmNqyVo7J3iaKzXQcuj2xM9+yzxPbICbH",
-	"A2GtOC9GGU/aMPz17Bo6HnIn2PAQMq6NdgZf6dI4MTiol+cXOg7mFwAo1GiGYP/T7igyizFX2jhG9Ile",
-	"AIAynwH7rz4EqC3xwofGOUEJrlAZtFJYhsyf19MMWlCe+3MdXuWbg/xz43kwNSbvdzp7veN2t91t7/Vf",
-	"dF90a/5nQJ474wn6qEzlM0WNnCVThF67S9mzoqhPsHS/05nP521mP7elmnT8Xt15e/7q7OLqrEV7lnVd",
-	"dMnF75SYxDAn70yCLZ066ClTFEfuUWkXEvYIUdovcxQs51E/2m932/uuOpvacN/J+D1+oqdJU0J5ujT2",
-	"jOyRuVCSK0mBzDo8AtCGV1NM7mwnqLRHCpCUWVhjtCOOX9G85fcoUOtoZYLT63a39NubhjX24PqU5tS+",
-	"qgxpQukdyTsXO5/WqPdtvIY+vT2hTTw96B5uAlMS1lmbS1kcMCkUN4uo//EmrmB/Xuetpe8/KUtgE03J",
-	"g8fKjmCC3v05v9MbhRd6WFCIFBXMpzzx05XgaPhEaBsnfAZQ75OtCc/mnb/h4jtIL3TdluS/Exbbqvjc",
-	"oo836/Mo1z97ukR9/3DDLOoOKWkyP0iul9blOkn4Lm8t76qIuJYE1SVdJuS5bCp2N6Y71VZCJdsx9Xr1",
-	"y6nPQDTnPssMgeuGxKZtnWJdk87Jv177HNj3I9zocaMKPbTm83mLUGoVKkNBETtd1akK1a0Z15qvTnEv",
-	"ZI0zzoVWFe7Lk+c4SplhI6axNZECN6lKQKtTa1GE+rhFJ7SkmaJacWDCvoTQgfmBc/WcaT2XyqsulRut",
-	"ES6kG3tWMAL7ba0KLicOU1Z3uX/JDYCyzotmUoq+QlaaoELTNMA/rSWUX43wpECt7Yz/Kari3GzLNhN2",
-	"1hRrVK3RojUiu6tTUxlcBXMth5ZPVuYlE3MudN/VehZvd7RlRvr/9xrIJvyfHBTqHG8ODRYJW/tCITKK",
-	"y2aKTV3DuO5Sk/posX4D4fGbw+c25QiT+riOYFU+9SZPhIs309GvCX/H37z+70/nexf8zUkb97vtpJeJ",
-	"0ex1N/3jTVZvUfT3j7rdZgnUeyihN7J6I6V6raMW9fqRDzR/XHxKP/y+ePvHxXQ0e89H+5Ojhncm6f3+",
-	"ZzL7vWs1dyVNqNF5s1WzQw0fglfoYv+f82wbQbuquu8YNiW2y35gRTKvqDRpvaIaQzbcCRkK2dJGKhzW",
-	"BxZ7P229dBO6ZmF3U9/s0aZiu5rF9uj6TmQLaCgOKSEOI42qxP2MZdPEY3vgvN4QK93ofFW5wlH1Gcqu",
-	"vswPQxuvFwFrSg69Qa7Pmyz793Zk/44J2DYG+JiyPai/qzWSbD1sG7RGwghdwH/SGd+Jy37gxFNKm0Pn",
-	"SnlEyitNXgpzpsuGVjP3v6oOiaPDna1mNU2p5qNgb2cJloH73MDO2pxv1c17oFEA8/24fR4Q88WsPb/t",
-	"OLC/IwfWcvq6HYfP5CnsigYubBpvbmJIgPn9GHK9vJOTMOHv5CRTW9+H09pwrRbAJowLyJhB1d5auv5K",
-	"GlyrVjcXq0TnjD207KW5/ou9k54tX+29oC0NJu1vJJYYNjUe3iNL+fdpG1l86iJ+b1/9yLbRe3c56tvM",
-	"elelFtK0GqitKfTKxbEqE8obZx+XunqzvM0S/Sgl38zFi3DN7KWbWlQuocnCdsOVNJYfUAjDM+DGXvR8",
-	"QtPNg7HQN/bcVrvlG5W6MpiwdTMDQ0FWIKY2ON0JOfd9mOpgCi5PL5Y99nISlCFTbfCDAjskarQRv6C8",
-	"HPrNllIls1J6rl8qjes3SmuFoL9LWrvK2ZCoLy9XdvztyqcrTEnxBp9YDih/THuv+c5tOX+pKJOX0Io2",
-	"2ZnJ5sbea6nsTAlXdIryh5QKFa8mtZksK1JuwChGRiCSrEgxjX2Pj3SQk8HjfF2P3hMyV2WpvqJBB1tv",
-	"HNtpgO2q2bFPGy6kHQO37YWAug/2JFd9sA792R/kIrf94cc3xH//dyBVb7h0kofd/eX0JsRnnlhAlYQB",
-	"KrvbcJkhnWVCoP4L/0xk3W//BX8J8p1zFqtJVZNotsCyPUcfmrQ6DNsCftbq7LN2Q5RUJsXMT6uDCfjm",
-	"AReQK5kWiYUXpn4dawhlJuzu5zzelOg1mD5kkqUwYhkTiZ3DCSoukilqo5iRyjaX/JwxBM54Fc4v1WlD",
-	"ZUM9gVvfZ+tld+GjwgJyPLUJdTmgroAOjH60aaHNkVuqvLC0/BMb+porHPMHtALqRDeP/xsAAP//",
-}
-
-// decodeSpec returns the embedded OpenAPI spec as raw JSON bytes,
-// after base64-decoding and flate-decompressing the embedded blob.
-func decodeSpec() ([]byte, error) {
-	encoded := strings.Join(swaggerSpec, "")
-	compressed, err := base64.StdEncoding.DecodeString(encoded)
-	if err != nil {
-		return nil, fmt.Errorf("error base64 decoding spec: %w", err)
-	}
-	zr := flate.NewReader(bytes.NewReader(compressed))
-	var buf bytes.Buffer
-	if _, err := buf.ReadFrom(zr); err != nil {
-		return nil, fmt.Errorf("read flate: %w", err)
-	}
-	if err := zr.Close(); err != nil {
-		return nil, fmt.Errorf("close flate reader: %w", err)
-	}
-
-	return buf.Bytes(), nil
-}
-
-var rawSpec = decodeSpecCached()
-
-// a naive cache of the decoded OpenAPI spec
-func decodeSpecCached() func() ([]byte, error) {
-	data, err := decodeSpec()
-	return func() ([]byte, error) {
-		return data, err
-	}
-}
-
-// Constructs a synthetic filesystem for resolving external references when loading openapi specifications.
-func PathToRawSpec(pathToFile string) map[string]func() ([]byte, error) {
-	res := make(map[string]func() ([]byte, error))
-	if len(pathToFile) > 0 {
-		res[pathToFile] = rawSpec
-	}
-
-	return res
-}
-
-// GetSpec returns the OpenAPI specification corresponding to the generated
-// code in this file. External references in the spec are resolved through
-// PathToRawSpec; externally-referenced files must be embedded in their
-// corresponding Go packages (via the import-mapping feature). URL-based
-// external refs are not supported.
-func GetSpec() (swagger *openapi3.T, err error) {
-	resolvePath := PathToRawSpec("")
-
-	loader := openapi3.NewLoader()
-	loader.IsExternalRefsAllowed = true
-	loader.ReadFromURIFunc = func(loader *openapi3.Loader, url *url.URL) ([]byte, error) {
-		pathToFile := url.String()
-		pathToFile = path.Clean(pathToFile)
-		getSpec, ok := resolvePath[pathToFile]
-		if !ok {
-			err1 := fmt.Errorf("path not found: %s", pathToFile)
-			return nil, err1
-		}
-		return getSpec()
-	}
-	var specData []byte
-	specData, err = rawSpec()
-	if err != nil {
-		return
-	}
-	swagger, err = loader.LoadFromData(specData)
-	if err != nil {
-		return
-	}
-	return
-}
-
-// GetSpecJSON returns the raw JSON bytes of the embedded OpenAPI
-// specification: decompressed but not unmarshaled. External references
-// are not resolved here; the bytes are the spec exactly as embedded by
-// codegen. The result is cached at package init time, so repeated calls
-// are cheap.
-func GetSpecJSON() ([]byte, error) {
-	return rawSpec()
-}
-
-// GetSwagger returns the OpenAPI specification corresponding to the
-// generated code in this file.
-//
-// Deprecated: GetSwagger predates kin-openapi renaming openapi3.Swagger
-// to openapi3.T. Use [GetSpec] instead. This wrapper is retained for
-// backwards compatibility.
-func GetSwagger() (*openapi3.T, error) {
-	return GetSpec()
 }

@@ -5,21 +5,16 @@ package creditplus
 
 import (
 	"bytes"
-	"compress/flate"
 	"context"
-	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
-	"net/url"
-	"path"
 	"strings"
 	"time"
 
-	"github.com/getkin/kin-openapi/openapi3"
 	"github.com/gin-gonic/gin"
-	"github.com/gin-gonic/gin/binding"
 	"github.com/oapi-codegen/nullable"
 	"github.com/oapi-codegen/runtime"
 )
@@ -647,486 +642,72 @@ type StrictServerInterface interface {
 	ResetPinRetryCounterV2(ctx context.Context, request ResetPinRetryCounterV2RequestObject) (ResetPinRetryCounterV2ResponseObject, error)
 }
 
-type StrictHandlerFunc func(ctx *gin.Context, request any) (any, error)
-type StrictMiddlewareFunc func(f StrictHandlerFunc, operationID string) StrictHandlerFunc
-
-type StrictGinServerOptions struct {
-	// RequestErrorHandlerFunc is called when a request cannot be parsed or
-	// decoded. It is invoked for JSON bind failures, form parse/bind errors,
-	// multipart reader errors, media type parse errors, missing multipart
-	// boundaries, and request body read errors. The default returns 400.
-	RequestErrorHandlerFunc func(ctx *gin.Context, err error)
-	// HandlerErrorFunc is called when the application handler (or any
-	// middleware wrapping it) returns a non-nil error. The default returns 500.
-	HandlerErrorFunc func(ctx *gin.Context, err error)
-	// ResponseErrorHandlerFunc is called when the response object fails to
-	// serialize (Visit*Response returns an error) or when the handler returns
-	// an unexpected response type. The default returns 500.
-	ResponseErrorHandlerFunc func(ctx *gin.Context, err error)
+// Mount registers the operations on a router. What cannot be bound, what a handler returns an error for and
+// a reply that cannot be written all go to fail, the first as a gin.Error of type gin.ErrorTypeBind, whose
+// text may quote the request.
+func Mount(router gin.IRouter, handlers StrictServerInterface, fail func(c *gin.Context, err error)) {
+	RegisterHandlersWithOptions(router, &strictHandler{handlers, fail}, GinServerOptions{
+		ErrorHandler: func(c *gin.Context, err error, _ int) { fail(c, unbound(err)) },
+	})
 }
 
-func NewStrictHandler(ssi StrictServerInterface, middlewares []StrictMiddlewareFunc) ServerInterface {
-	return &strictHandler{ssi: ssi, middlewares: middlewares, options: StrictGinServerOptions{
-		RequestErrorHandlerFunc: func(ctx *gin.Context, err error) {
-			ctx.JSON(http.StatusBadRequest, gin.H{"msg": err.Error()})
-		},
-		HandlerErrorFunc: func(ctx *gin.Context, err error) {
-			ctx.JSON(http.StatusInternalServerError, gin.H{"msg": err.Error()})
-		},
-		ResponseErrorHandlerFunc: func(ctx *gin.Context, err error) {
-			ctx.JSON(http.StatusInternalServerError, gin.H{"msg": err.Error()})
-		},
-	}}
-}
-
-func NewStrictHandlerWithOptions(ssi StrictServerInterface, middlewares []StrictMiddlewareFunc, options StrictGinServerOptions) ServerInterface {
-	if options.RequestErrorHandlerFunc == nil {
-		options.RequestErrorHandlerFunc = func(ctx *gin.Context, err error) {
-			ctx.JSON(http.StatusBadRequest, gin.H{"msg": err.Error()})
-		}
-	}
-	if options.HandlerErrorFunc == nil {
-		options.HandlerErrorFunc = func(ctx *gin.Context, err error) {
-			ctx.JSON(http.StatusInternalServerError, gin.H{"msg": err.Error()})
-		}
-	}
-	if options.ResponseErrorHandlerFunc == nil {
-		options.ResponseErrorHandlerFunc = func(ctx *gin.Context, err error) {
-			ctx.JSON(http.StatusInternalServerError, gin.H{"msg": err.Error()})
-		}
-	}
-	return &strictHandler{ssi: ssi, middlewares: middlewares, options: options}
-}
+func unbound(err error) error { return &gin.Error{Err: err, Type: gin.ErrorTypeBind} }
 
 type strictHandler struct {
-	ssi         StrictServerInterface
-	middlewares []StrictMiddlewareFunc
-	options     StrictGinServerOptions
+	handlers StrictServerInterface
+	fail     func(c *gin.Context, err error)
 }
 
-// ResetPinRetryCounterV1 operation middleware
-func (sh *strictHandler) ResetPinRetryCounterV1(ctx *gin.Context) {
+// ResetPinRetryCounterV1 binds a request, has it handled and writes the reply.
+func (sh *strictHandler) ResetPinRetryCounterV1(c *gin.Context) {
 	var request ResetPinRetryCounterV1RequestObject
 
-	var body ResetPinRetryCounterV1JSONRequestBody
-	var err error
-	// A request validator built on kin-openapi's openapi3filter with
-	// KeepValidatedValue leaves the value it validated on the body. Bind
-	// that value, matching member names exactly, so the handler receives
-	// what was validated instead of a second, case-insensitive decode.
-	if vb, ok := ctx.Request.Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
-		err = ctx.ShouldBindJSON(&body)
-	} else if binding.Validator != nil {
-		// ShouldBindJSON runs the struct validator after decoding; keep that.
-		err = binding.Validator.ValidateStruct(&body)
-	}
-	if err != nil {
-		sh.options.RequestErrorHandlerFunc(ctx, err)
-		return
-	}
-	request.Body = &body
-
-	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
-		return sh.ssi.ResetPinRetryCounterV1(ctx, request.(ResetPinRetryCounterV1RequestObject))
-	}
-	for _, middleware := range sh.middlewares {
-		handler = middleware(handler, "ResetPinRetryCounterV1")
-	}
-
-	response, err := handler(ctx, request)
-
-	if err != nil {
-		sh.options.HandlerErrorFunc(ctx, err)
-	} else if validResponse, ok := response.(ResetPinRetryCounterV1ResponseObject); ok {
-		if err := validResponse.VisitResetPinRetryCounterV1Response(ctx.Writer); err != nil {
-			sh.options.ResponseErrorHandlerFunc(ctx, err)
-		}
-	} else if response != nil {
-		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
-	}
-}
-
-// ResetPinRetryCounterV2 operation middleware
-func (sh *strictHandler) ResetPinRetryCounterV2(ctx *gin.Context, params ResetPinRetryCounterV2Params) {
-	var request ResetPinRetryCounterV2RequestObject
-
-	request.Params = params
-	if strings.HasPrefix(ctx.GetHeader("Content-Type"), "application/jose") {
-		request.Body = ctx.Request.Body
-	}
-	if strings.HasPrefix(ctx.GetHeader("Content-Type"), "application/json") {
-
-		var body ResetPinRetryCounterV2JSONRequestBody
-		var err error
-		// A request validator built on kin-openapi's openapi3filter with
-		// KeepValidatedValue leaves the value it validated on the body. Bind
-		// that value, matching member names exactly, so the handler receives
-		// what was validated instead of a second, case-insensitive decode.
-		if vb, ok := ctx.Request.Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
-			err = ctx.ShouldBindJSON(&body)
-		} else if binding.Validator != nil {
-			// ShouldBindJSON runs the struct validator after decoding; keep that.
-			err = binding.Validator.ValidateStruct(&body)
-		}
-		if err != nil {
-			sh.options.RequestErrorHandlerFunc(ctx, err)
+	if checked, ok := c.Request.Body.(interface{ ValidatedValue() any }); ok {
+		var body ResetPinRetryCounterV1JSONRequestBody
+		if err := runtime.BindJSONValue(checked.ValidatedValue(), &body); err != nil {
+			sh.fail(c, unbound(err))
 			return
 		}
-		request.JSONBody = &body
-
-	}
-
-	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
-		return sh.ssi.ResetPinRetryCounterV2(ctx, request.(ResetPinRetryCounterV2RequestObject))
-	}
-	for _, middleware := range sh.middlewares {
-		handler = middleware(handler, "ResetPinRetryCounterV2")
-	}
-
-	response, err := handler(ctx, request)
-
-	if err != nil {
-		sh.options.HandlerErrorFunc(ctx, err)
-	} else if validResponse, ok := response.(ResetPinRetryCounterV2ResponseObject); ok {
-		if err := validResponse.VisitResetPinRetryCounterV2Response(ctx.Writer); err != nil {
-			sh.options.ResponseErrorHandlerFunc(ctx, err)
-		}
-	} else if response != nil {
-		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
-	}
-}
-
-// Base64 encoded, compressed with deflate, json marshaled OpenAPI spec.
-// Stored as a slice of fixed-width chunks rather than one concatenated
-// const string: with thousands of chunks the chained `+` fold is several
-// times slower for the Go compiler than parsing a slice literal.
-var swaggerSpec = []string{
-	"7L3tVuLK1zh4K/Xkf35L6ENiAoJCL9fvz0tQbAUa0W676Z8WSQGRkGCqENHjl7mL+TSf5zrmhuYSZtVL",
-	"QoCggmD3s55xrdMHkqJq71279lvV3vUkGe5g6DrIIVjKPUkewkPXwYh9qbqk7I4ck342XIcgh9CPcDi0",
-	"LQMSy3V2b7Hr0GfY6KEBpJ/+8lBHykn/a3fa8S5/i3fzzkT3PNeTnp+fE5KJsOFZQ9qPlJOqLsAjoweQ",
-	"Yw5dyyGKlJAeZNezuhZ9bbsGtCX6M9EZHSvoL/c011seeKgzwtAGlgNIDwHcg0ME3A77co88bLkOGPdc",
-	"jMAQkh6wCLAwHXPouUPkEYuTwHBNtNh7s4cAfUPbk8kQSTkJE89yutI8WvO/vEzmGAT01zsYhF5G9uUh",
-	"iCO70XJg3IMk6AsMEHRwRB+sk7uR5SFTyv3k+PwKWrntW2SQSEonpJLrMNyhaVp0XGjXQ7TpQBujRARh",
-	"PIQRJSYwXQe9laJ5ewwnGNS+0B8gZzSgwNa+hEB9I4HzACPKqUb05GDk3VsGaqC7EcKkOhq0UQT38Oc+",
-	"t9hut4tMIH4KPP5bhhkkBHn0F/85b/xU5eyvJ01NPP/1tmmYxWQJbCvM1aX2wbNVLDYKNVVV98KTFjyM",
-	"nLtlDL3StL0mZs5nWy8hvgBlofM3UjwQPCsQPJBKqwgaDuea8qb5dlljIgItGy/2ceZ6THJaJAE6rgea",
-	"lTP9vJk/q1/rjUatAaAtWGdlnl8gtU/XlVl5LcouJekyLv1GRa5FVhK2QW9RyDbo6gtx9QoYf+tZRg8Y",
-	"0DMTADomVwcWFtJKAXkCbAQxAa7DZ89EDrE6FvISYAiNfqWUANC2IGa/dpi0+QyckW3TXiAGVgdA0LGQ",
-	"bYIx8hCAbbpEKdaOSyJkphiHKVtkI4O4XoRCZUNGrP+gcyFHKCC/EhL9H2zbSMoRb4QipmqK1gY7dZbo",
-	"hbU75ATfWIeU0d5E1iL0/Lnlk02HGsCHU+R0SU/KJfcS0sBy/K/a4sghFfczL/+A8qMqZ69/fVrUcVRM",
-	"2rCNbKYgKDhUqEACL6FtmRcOseymNUCYwMFwEVL2Hox7iJtrQslSVuy6rglijXIRpFKpbAKMLdIDbqeD",
-	"EUkASMDAxQQ4loNAx4MG7Q6YVtciOE6R7bjeABIpRyFBMrEGaJYCqfQMjrGfmpz9xVV56vkfNfQ1+fyP",
-	"Gvr+jyq+xeUY//CP9lOVk6HvP7WkaJv6qWq/4s0Y/R9/kvypyqlf8dxPVU7zR6GPsZ+KGFRLZJ/j/479",
-	"+Ofn3/KvF38ej56Rrisvn6ZlsxO0kQcWxvRXOam0pC3THFR/1m3oFCNlbRV6njvGQjRAz+jNsaGmrsCG",
-	"McqHnEr8w/WvT/6j+L/j/36ZM0sMVkCBBQzaV2QI1RMcvx0ckqHz6+hgFoG9ty4k+bWVVJnC9swkL8JL",
-	"9BKlLhUJkLgeGHsuQZ/FQgCEvjfckW2CNgIQ1PNVAD0EBhD3EX3WoSqe9NCEPe6jIXmXoPhPq/WgqnKr",
-	"9aCVW62H/fJrWFYZXi9IXjFt/PUrsKkvA0f55DVwOBQRhh99hJGDLWLdi95fEO9M/NKXwDLfB/QKHMMG",
-	"rdNBKyWJK4quBwd//tKsc0CDZYndkWcsM9160HGQzTmbOcHQM3uubSIPjDAyP3PPjdo/pOchxPj6tFbM",
-	"n844mNXTSlW/LuSrXyrVIykhndUKldPwg8plQ0pIxfzp6XVRrzYbupSQCo18tXgsJd6kq8MInnOEnhMS",
-	"Wa4Iv82rwDHEYABNtEQH/v9a7jUtNyX2vIFOQhpvmS6MdAf9rtuuOZm341f2Xbglz5VMpC2/YETzttW3",
-	"yMoE0FRAXJDcE8rgVcE+LyufNDWR3Ht+k1p1poJzUUpaDiYWGVEoi8t9MuiZVNNO284DrL4E8CqadToE",
-	"8wR/r35Nq9tSqUKOlCBBK0ibhB84Dc3EDgZ0xeTA2dmuae5OJpMJOD7ODQY5PM9WWnZW4MzKjt1lsmN3",
-	"HckE3ipwXiaYWL6AEWoacyq+FAHT1GxYn2hqlsqLWfZ8QR+IiCLnvjnZNL9aErOrfha+2Vl+XWRFh7TO",
-	"EbSRGRWcO/mmU34w3MEQGgRg5FnQth7ZHgDXS/tpLZMA+4oWB9BzR44JIAhLRQXQ1Y0cw5sMCTJBH02o",
-	"hEODIZkkAMQA2l1gWh7oQQys+eWhpfeTB5m95Wv9b6pLlF8zz560zPP8s78XGiWTr4g2X8afL8QgVwy1",
-	"vhBHXkG6zzgkvmtPScaWrh9OWIhA8MHzZIkIED+fKpxIi+LNgZIKwSFb/e1h8vesupdjcU70splbUwGV",
-	"3hQEZuAaI88ik3OjhwZ8+lw4Ir3kIvC1PH0ODNtCDgGGh5hnB23MbVXi9uk8YAABtroOMsHJt2YC3COP",
-	"en8mneNGuXiwn0wDiPtM3nZsd8xDnKzP4rRLviXnDjlExLMQzrFIPzWzRwQQb0L1lUOQh0EbGn1mlFII",
-	"LjzK87sciV32iCHqU4MjxyJQltNxF9Fkix5AX5HXK9XwaNQUoRpzAB+swWjAtAyF2yJ/gwrGI8vp7mDg",
-	"jqmscYgHDZIA7j39XQ+BeziyScuhFhJTxg6adks1MLTt4GcY4B70kAJ0aPQAHhkGwnhqUzGJM78UfZ3X",
-	"ol04WASTWNeMeFhst7EhPwMIOtCyRx5b2Rg4roOUltNyPn1qjl1/jxErnz6BS42ZdZdJpv7J2BWGBH3P",
-	"bfl714DtkQ3pTIkoquVROuQAJpCM2EOBRaLlUI2BQ7YidMDI6TuMbtT9o2zk4DHykClAosznekJkU5iW",
-	"siOABNzUa+dNMMMFNwrI887dDoCOS3rIA8K3BBam08IHZKSdwjOlis6Fvxg/T8kRCvPBV5TMzcy2s4vR",
-	"TQL4iifOiNhybqDdvQE3puXdJMANcowbcJNPpjNHxbMb4LPNTd8ybygSoYA1p8IOBgOEMexSE22CE/Tt",
-	"mBnnGN0jD9pgACcth5p4BrVsEwC7gvOYPjOgQ+0/Dw1taCCTAeWO2Oy4IwK7SAE3j9aQg3JjeBa5YQzB",
-	"ti6QqYCijaAHTs5r1ZZjYUAgFQmuY09Ax3MHAkphbjoImcBxia9TFdBAQ5uyD+3SCHriipdtjSGxtEzX",
-	"GA2QQ9ggtIvhqG1bRg44Lhhb9Nd0CojVtmyLMDVt2NAaCF7Kg7HrUbMWPcDB0EbCG2URBOiYbfdhB1Ny",
-	"fKbd2ZaDmEqHoO0h2KcTbBEFHCGHLgBqLHc8hHugcsn2lhBdrWISlJZzVDwD0MYuoIxI+dOABPFl2EOQ",
-	"OvuWA9oQo8zeyLMTQhFa2DdeT77pDGYAAJsh/y+jFlN5TU8X9svJ7N5BSdUzBS1V3C8dpPPJ8l42o2sl",
-	"db+QKmb38umDcjK/r2fUUqqQ1dLFg71ynvcoQGB/Ty0J2t2WlGtJpuW1pERLQo7BvgsOZM/6lsmeGUzm",
-	"De0Rlvto0pKeeY+VywBEoKqqpibVlLqnptWMuq8eqFk1rxZ4S4IeiN/yqTX1ZFnvSTWZkVVN1tJNLZlT",
-	"1Zyq/mDDL3FyxY+yWVlLyimtmUzl0tlcOst/NI16snYl/bJS1FX/TwuAN6xhD3kcsD31oFQopFPZpK7u",
-	"pbTkgVbUyyVdzRdSB6W9fCFV1rW8rpcyGS2VKezv7+uFgpZOZtKlolYslgvlTFIr6UWtlNnT08WMWs4m",
-	"M2U1VSxmD5LZUqGc3NO1dP4gnz0o6Ml8oahmsnohm8wc6KlS8kA72NdLqdReIb+/VyoUD9SUvl9Ws3qx",
-	"qGbVlJZRD8r5QmYvVd5L6mXtIJ05yKrloqrli+Wini3qhaKmlTQtldH1UrGc0feyZXV/fy+Z1NPltKqp",
-	"hVRK18tqUS2oe2I6YDeYuP0DfW+vVChl9P3ifqpcyBbLxaSeLO3r+6l9XU3zX1Bp5/+hyUmvfWRYNeuk",
-	"D79XrNPiid0enNHvhbPbi2RDrVYr1tiCSbtfuXWtq9SJ/ePIVo2jB82YaN6P732r81VR8nm9mB9/LRe6",
-	"RqX41T1VvlaS+xfp0+7Xhy+Fx/tU9+7x9uLu8brnjbSBniSpjocvT+xU4bF+n6yY+wWtnzau6v3BQenx",
-	"pDtMXp/UytAaWvIXb3zkeP3B7a3qHh3vN6unQzV50C2lr4voMd8vlbu3GdKvq6f3R2V4UjrIw8eDjJE5",
-	"0E292R6l6u2+MzbVyui7lv+KH/fvS3msK6jWqN5/Sx8Y1yPjurhHOk5VLnyly5VKrI51j8AQesTXh4xi",
-	"VLbxZZeYcyZiU1eCKQDhSMQToHKZCPMm0wOw6yslz3M9rqSTQmdicPPUYpu3LSkBWmH7piU93wh5dyP2",
-	"y2+i9sQ/U5U/2wvfBaYdKFSGUiVBNYbHND5hCHuYAETh4eLLwsD1TOTlmPQLlHcCmMhXpAkm4hPMlOFb",
-	"rgnQdqkqDAQCTgCbeVGY7d4PIOE7vvfQHlEbAj0MLW/i7wUbcAi52E+EYsKJIMS6g4U98pl20nIoKSyH",
-	"jk/QkDdjMPtzxtEhsG0jBeRtGzAD3u0w08lyutQeFOiAHrznRh2jTaLlFBtX9WbtqJGvH19xuopJ+ybi",
-	"Y8joucikk1epXuZPK6XrckU/LV1f5k8vdHA3cklAW2SbCdAeUb1Jzckb7g/cfAYMekYMBvMY2feo5YjA",
-	"juuBgetRFcd322dCPAmurVhTCs3YswhBjrB/ICbIs3BfgFwx0WDoEuQYEwpvs4c8BJj6pdzLbStbxLMt",
-	"TEmAIGXtRcMTwC6kQDsmtzsDM7bl+OYUO6zBdP1ncLNE5t8A5Ji8Y8orlA4cSUhXgm8HTU0aBo5A5pzr",
-	"eW7GCQuSQT6AE66vMXLMkBGSYPD00YTbrNQCptyEfSYzXMcULDNoOW3bNfrUHro50ptgV1gVux3rgYw8",
-	"hG+AbWHqQ7CZgQOXslEPDajTEYZlhAPjqOXEbqYq9zqQHNfUuJLFADdxDp0wfv1h2QzchCZiQB2NwKzg",
-	"Q15bJhflIcUuOphphpHhIRLVTOavAlsl6HG2U2otBE166GGzFs1U1bNOF1T9Gxrt+4RpHv4VM0aeDWQM",
-	"eoQMc7u7WnJfURVV0XIH6oE6414A2QRdDzrkmnqah4JcYbdENqe0PlykX+g9p+ThUhqDfwBGJtjBu8qn",
-	"lgSZU3XNoGAGTqsV+/mflvTrU6sVb0nKp91WS9vdiYt5ZBgdg5Y041HlQAFBD3ngr2ZLou93ivzArNyc",
-	"DFEOzJ+Z3aHg7vxWw22/JT3vLJkZHhaBQ2sXDi28e5/cFTIG7/aQPTQR7vN1MbQcDxFvImRTy5ESkm0Z",
-	"yMEsfOPAAZJyUn4IjR4CSUWVEtKIRRjouDi3uzsejxXIXiuu190Vv8W7p5WiXj3XZfobtmFGbNrTXKwg",
-	"wWOMLMrQoHCAIgdESkjCAZdyUpKiRntxh8iBQ0vKSSlFVVI8NNVjMZIFlLU3okx/PHQxiY7UYThACdCe",
-	"iJBdELBzTN9F4XuWgf8/YYKFWyXM2rFdlzpbnVetAl/40/UDYtlsNk5tAXPCBhsgOi6mz/dbjuXcU17y",
-	"fxJPgAF0TEhcb8JVJQax45KuptnWEfuUjCeCcAk7cMwbpOKJWdRaDnuhZuKJmX0FExLqfnILhIERT/DY",
-	"BbIx4uqTCnJmW/nnzmgzsABsy6Edi9ADNUgQIZbTxSDWqGtqKmJgrjIxWdzQ8DW7xTVh0Ck3oMAjNUcE",
-	"sCQIvPKBtM8gmz0AfOcrhuPAdBF3p9GDhQl/W61d82UnzkqORbCVB0x4EGUGoDhXlWKgoQ0dPloy+Cm1",
-	"ax3XQaKlCA9RqmuqylVYy6G2iMX1YmA3sH724wq1TXknvnpk/EO97KUKlNskPEzBFnkQwKqYftCvbjls",
-	"DYoleKlNtyUKrjl5QxaBiCiImCaCnuy4RIa27Y75vgQeDQbQm7A9CQEqP8MvxsEc6HZop4FKAmrdLUbW",
-	"pbQa+qPQLuxQSpXqeVPV5vZXcpKq7WrpXSqtgZbmIncutJxjYWme5tCBI5vMgv9NRO0ExsxeEoEdTC1k",
-	"yhp0/twOgEBs2fxuNOhDma9ymTlbczPi8N0cEOyhLAP4Y0C0ESHIw7NAVl0iNm3fStDvHwNtcNBuHlpM",
-	"10sI1g+AxRnZ9iwg7MlSgtG3H0Ik4roy7rne3GKqWg56+6xue4W4HVlIdjk0zCzE0008riyw8E1dAthJ",
-	"A2vmBMQG1n5yw5gJRTkvkwVOizsEb0RB2/bkUIUqOyKxKQLyIGQf1sBvBT69ZeDFlsq8jKDqIdgLfgnW",
-	"bPhvW7CGOpWpoSgbPehBY1EUf2P2Xujtu7kcbBr0d2m5NwC9WWjfrEJeA3SDMK2qSt5ANa5t1oeRu0LR",
-	"iyk/3bfkzcKQijOnlNnYqdDfYoaxE2pMEdru/Fwn09pG1xN7JY7ESfB/7t+7Jkz8UmbnaGwoIgbTSTuF",
-	"4vzCsuN2W7H8teRuSttNZrNZ4MeM3obBEiHjbArMN4DguLIJ58RySgVl1PZG9NtWPKXkbkoVMy4Cc28F",
-	"drxo+s1OMpU2dKITgLihePjWPb7MKnhws6/jevM2n7Dz2JttQDwNia5I+QmCnkyHW6Q/fQXYq+3RmP7s",
-	"LRCzQ1mztih/uFnxXYS2jbzgONk7RRpGhHoDYqNmITIDvenhF3b4DNio82aM9relO8XTj7Ht3gHvIrAb",
-	"M+3eBecCWFuw7t5BNzr2AohLfCYCKFP8tpiapnJistitbIvtg/Aaos/YQnorkFtzPgWQo2HXgyaSh8gx",
-	"F1iR2s38fbCD7bd7I/gH2wE/qBfzWs2IuQyeiAI105jNsiSd6XljkfEyU00nqWorhsC3YEjwYgihIh3T",
-	"YgdBAsTQcw2EMTL9A6edkW1PpKgqHK+tmump88itTWl6glw6b8z8MpoXH+R714bEspGU+yntzgK0Oz29",
-	"/WbN+j+MHu9T2h9IrP3fSaw3Cw1RdWeJsPD33Sx2pDp06j04ijx3/nxWmoTyDbDVtkV+xB63Z1eQIm3X",
-	"nMjQ8+CitcOfLs5wNrs/O7dsj91yZvfY2RkuZObmd2glRmtvOtEeHPMNQOnnLzYTDCTHlYPqYSHNzM4L",
-	"fSRMT615xdOScgzMbWxBbgebmaMAUk5aetbp3Vt5An62+a+FUZjJAKWcHBwpUN63ORcaUc2ER6wIooiR",
-	"hSB5x9bahnB73Sre0ECrbYetT8d3b5qIodk5hhdGrtvQUTa3ibChpfb+jYHwdKuz+M+mIEfM+PpR/o2O",
-	"uhpPrzrc+iH5jU3xenH1zY2/0TDxMrCmCc4A9/yzzDbCmHfsegDdjaDNkvRCs0ZhUtYMBb8BFH7Wy9ea",
-	"lhOVXi4OjinvigZvHZZVg6RbB2jVGOg2AHpH1C0sU2YURzhzPkKerBc728hoqwnKtYd5a1grPFgqPJju",
-	"55l0EDHYUTMTEsjzDMVI1/TH1wPsz+OKwarp0JqqRhg5IvfQcoBDucVmJxnRhkNOawPxZh/Qr1e5xAkM",
-	"uXbi/CTLi1zL80ut6vmxI+kyy/BZdF74sXtGux7EwG8VIQ1UNcpou8C8JtmLjojfK/P6ODgDaFPxMA8Q",
-	"ZV4ogGKZIBZmVIpW+O8AaTp+GKhoIQH4aw7WhuFgBjXnM3e4REz5sxTEZVgqrztEG4dF5t1uhvHnCJeg",
-	"loXrTBdqMAXM5OAsQj/a0OjjKZIvrYW9FdfChxzOC9TnQXgm5s6Ab+FEXfS4y06mv+dI2cojbUiOBsly",
-	"rEY8B/4l9kivyB4DRHquKbMchFlilPRTvalvKYTDU1l5LXvbdsdSTqrXzpsL61Vg0uRFOKSEgDcM3jSg",
-	"tUHtxUrjzy8Cke5P1zGDgs7DIiJR2TC8PZ5W7WP993hZ2tndkzACEdVvo8oX7WmpdUKjzOeDXncuutEc",
-	"u2CAurA9IQhvP4JHQTm3HpGUS/I49uYmkSUBUQODIhnyIbl2BR6CJlaWlIRKrxxu5ul0MrvDQY7IfAhH",
-	"xg3oUIZqIz93dknQaH/Rch33LJvKZ2SMWKILp/rQckRF+2lhGM8ddXsgX18guQBuBmIe9xWpe8gx3AjD",
-	"E/ipfbr/Poo7slHK2Pek2EKehye0hhZGyEndR2vIZ9gHjy4LmaAHEmFIzU/SZiCcFUN06N2hDS1nRvw8",
-	"PYcVzBIOEGptygCUC5fM/myEdEaTLplR3vtCCHMJLIuZZIlpWjTLAJvmGCfeBnJqGcN6iHgWup/1t8JR",
-	"05dRknmbjXsnLGfQwn6kjRlskFVfmJZ0Z8KCi7NlmjdUEEvK/ZyWwvo5U4Lq1/OvRGgKphmcLK1ymq52",
-	"qcWlhERgF9MejkUSpvRr6dhrp60uz+EsW36SPKs2BT1zWmqqa90jZ1rrnu3qscJM4qqFNkr4WeOsSORs",
-	"FSxWZyq8ITibzD8tyEi17UzmpaZmWZJoYQJuWNWGGxAz5gu9xxO8cBBLsxed8EzBaq1xlj9lU3xRP2rk",
-	"Szp/7XvTopnGykyNHKIAdgkQYNbn2MIoIap7sdIJwigVP1ojSzDJsnA9OEA8uv8zsj4dRg5JsKsXRpgA",
-	"2PUQmpYdOvmmK+z4iJQTQlRK+KnH06JTct7uup5FetR0nq4ev4qcqNITeWvJtBjgku6iGPLXm7MfXZ4s",
-	"PaNF/c55THFRaInaQxRLHMwCDIEkxJK0qdoyw4uvzv7XaiObOa1NOvc1BTnfq211WNQyd6nh3UmvNCQD",
-	"lLpI/UgWml+r2evi0Zeve3epI90zRuqpnD2pnB408MGPpHxme7Zmf/syQOqlfqzXr1C2cJotFMyK+8W4",
-	"z5zbJ/aPzvfjux9DdYCPS3A0Htn1vk7uSyPPrU9Ojgffb2u13mX1bJw9qVePZPNLXYcpVDtAsFP+OnSP",
-	"TomLjIr9/aCfPx00v2vuw6R9YNX7ymVyD5W/jgyS0vcad3tDtzGs7+fZDIoyJKIA5rJ7C6Ky7RVVVf/2",
-	"z3mGi8kv1EqSZko/Rx1rCPXFxalfknM2YBqUvvFVxeYnvJYfDGpNO9McXQ2xvKcp+ZGsfWl3rgpnJ95x",
-	"57xrYYxKKWK7BNbNxqSZur3NpO6+5yuau7/vpbJ25yjj3B41HP3g+6Nb2z+zTkfjpN0x9EmtVjmyHge3",
-	"mT7sjiqueXL6cJn6rnceflg1Ffb3b/cn6Dib7tUnqHxaPa/+qJPCHq7Um+XjL9b1l4evXdjuXZfQ0Y/k",
-	"Oazs95IV5NareR2lT67K6uhy8P3roFFt31XqRa+Azpx2euI+nl4UqmfXXeyk7w72ycH3+re7bmoPK8i6",
-	"eLQxMX4MrrIT9epru4OP7Q/lCb/S+WJB8nW4RW5P5IBBZLbr/95zC+9lqvv24CF9+o3Y6PwkqyjasZdJ",
-	"XcK75Fn3h9M87ypXjydmZ/RgJqv11FFFNh9MDX05SucLx7XM+PakBLUMJhfE866L5U710dxruxdyZWRd",
-	"o6Pr2oWdxY3jzv1j/fv50V3fTMpGo6H3+yR7l747Ms3HvePUUbF7bV8cH5x0rkq3l9ckPSiY38qT4rcf",
-	"TqY26A0fu+nHh6ox6DfqXuX67GSQ/p79UpPbnbOOfXxSuBpOqleD/sRoJr9MHr9lBkfZM6V0BL/qtlmu",
-	"3V58vf+B+xNDvXTHf7oskZmdb5GJ7N7PK5YoybJYkoi4LrAhQVuQOeOLSeGhkr2rjc6SyerjlfLlJN84",
-	"6Azbt82KXmkcqU33oneQSd6ixuQC4TMdlXW7cvzwQ00eTBp3jUzdyp/3Lu/a6Y5bO8sU9HLmAv24fqyd",
-	"NgfpQumhhB6+D+teX+/cXpWuareXj+7o7qz4PX95dfWlfVX4ka6f7GUbja9QPhrfXXTNjvbtZDA8797d",
-	"Hnup5sWVe6fbSbl7N7Tt41T/Ub4ejx9rX5r6XRK793fN0dnVvaY0B17jzGtf1sY/rgZW32545YfvKwqU",
-	"pCare7K631STOTWbUzUlSSczvUXGoPaUPDUh3sgZ3AKhBm7wU7+0ibBRiOtugVVO977enx9/O+6e1Dop",
-	"826sdHG2V39w2r3CpGDL+PvkvFf70j27cwYXdQz1ml64IneZcgWnT5vJi8vi6Vnq5KIP822ndHpJkufl",
-	"UiXTfvh2XPVKevJ09JCtXPb6I71SqFZqP47u7R81Z+9ryrKGV2jv5Kqc7tWuyxn70cj86JfvTMstnfTs",
-	"7LDYfvDObu+yp0b7x371rLLvWN1ROgl/pJ2Dk8a3yd2ggLLNYvnLo2VOvimPl0ZeKz12v5t670dmlD5p",
-	"nnz3un+qDHmz2ykqiT/P4CH7v5299uw58XpMiXo0S88AMUfW6vaIKHRH/ZPx7LmgsJsursqS8qeV/Lks",
-	"qLA+fVdbahyT1XbBfYDfBeZmJQZHw3GJjBzYjrJQWYsEr67nVwkO72JNCw0unZtrUQ/gY+fG7URscRcm",
-	"PkIwFASwMHCQxTwv7lQDx/V8P9qc7oUwN/olNFnyxoej+eL2elVs2XEb0Y8NRG+yL6Bz8OHosGLf5mIE",
-	"n4c/WGVJynUc0gjQz4/zDb10zTD4cOCXnTpbcugsIPeyvz9IULxyhHpa8JpXOlqnptOfiqkMncgNxW89",
-	"SFgN0ojCZxbZDGqrgb6FClV/yKSEo/8vniNmp0xN5GHD9RAQu5PI2RCnzV+QKNVP81VVu94+vitmuW4O",
-	"w+2jFi01taUlMDaH26yo3Sya4koJmcA+ohaWPL1iJRzBmbt5Yn7X4E9ci9PeZGo7RqElwthMH7Ag/MbR",
-	"0GYy8t6BwoackY1ODtjI5HyUyJhB4D0A21YfyVAewrljTKWXL2djp5RYAfEt4JPNZrMgm1VVNidAVbW9",
-	"96C4xELMblzWzSCRf+nvvehEJC5pqQ/EZ2X4N1c36g8RyDzlJZmW0cC9tebSTfiVAdx1Dc1Kgi2bhTNR",
-	"20PJr1/y//5f/+f/se3/1qTgUpuSX0bl2h8g+iNpxm6UaDlBFYB1kPst2uAFnNZEY0UXe/t4vFRsbEUE",
-	"eTLoci6cZpNuWuU5SyvmroXCH8NroULFayHy53Cbj4m27O89KEao8OwfgOLKKLlDfovnkuQtVnsfOsBv",
-	"JlLgLMyuG+uwuzORhwBsz2eUiUgdr1i5dZnCh5m57p0/8o8X8G+r0WYIjb5smb/f3/Hv2Jfq+eKX3XVt",
-	"Hh+dP0XUBFitjckfI2sCVDbnMoRx/COEzSKOq+PE1+fL4chTd8yOx2P0QXiFhQb7ts7aCmP2xyywGcze",
-	"h9OHRRxXQ+o9K8xDhuuZMr8117QMMr9Dcx4cb2a3o4kdtQ9ebVTki+fJdVEMp9rZMCLlj+3rsqtKRRgy",
-	"fAeLwa+L3tpeQHLj3n0E2tEZhkvu9N36FGtr4/Ry0mJoyG2hMFNFf1UUMCIyu49oFn52TzXPXbKi8gCm",
-	"d/r9icF9jlZ7IguTd+7wxEJ6wovHB9536CM4THtWK1RO1z9MO4sS281dFBz+SReR0hicOGDnERLAgZ7n",
-	"jpEJ2pPgFAx0zBdFy8aPJCyXOLN6pN6oHb1n6sMcNTf/H7AmI6Msi1WPA+4o5k9Pr4t6tdnQ10c5aher",
-	"MHfZ2zZDLe+YLWFbRy9V+hJY5hY8t/cDTsauHCRdLTNWIL/FvG054h52kK+Wfp/Vsi6676uxvRUU99c4",
-	"XsxnZXnBKD/JsOOOvGlC3e84ChPAuiQUJIKo0/uWtxzu4X05Mxdt+Qy2TjgnwI9dfOurp6gMbRNhob4Y",
-	"ttAzekx18R6C4z/tCcuLxci+R3irp2U2pa+4BnjRQfV37D5EXgQaaV1MonckfSSAOyLYMvn5R9v6qLMh",
-	"AVbl/Or7AaL+k2G7OKroKn26WBt9o/opsy7Mb6/lvhXSp9eFexPl3beC0cHKGAWtl1Z1mvb3AWthFiRW",
-	"rpCgBZD4NbWOuXjlz4d4eBOECfJMOJkH94UdkY8l4wy8/lUPQS5bSpU7fsXH+QpKcCIyldip2zFcRU2p",
-	"STmlNhmEoub4Zv3mAIElR+LOLNu2+AY+BthyDAS07L76Jgz2NDW5t7e3n82qqro1wDcV6N0eaS1HdqDj",
-	"CipG1ErueNDghU75iTG6DKED3E5n/h6elXhbS6b20pn9g+zfajqXUreHoI3gUBanPOZVD4LDqPukXkBE",
-	"y8wgktkm1y8T0MvgC9+Dux2IXhB4bwBqKV3FFbnbgXkxkXcJHFRxu/dvD0l8ZBJqgA1BjuyvSFmUMZ/1",
-	"T5Azv2Q3sEi1LbK58NMDtBb4fVPofAAOQirOY/BeYaluk6VWvgpuKei0JR1U1bZmFKx1ZdGyAk8n3/TP",
-	"wHKYA8i2FcI/UgBtguEA+RnbLImJF6XiqVjYN52QyU+P8RSst9x2tGrhuM1nPoiCXLUvUhRpREWrHsQz",
-	"V9WEbrCZuCPP71dZuMKmGnn5DEt5hh1WVOpngKCUm9+7CtVGYi8jKyM9/9rm6aTfRp7FMoMb3hX7eMyS",
-	"L0384v7I22f/PRtrv2WCf+PO2W/Hd+UdsN8O8aobWH+czFhjJ+u3E30zO1h/3FRs4m65D5+U1Qus/W5Y",
-	"t1De6zcy09qXmH1k0aI/gz6h+sCRZShzQQ3L5y3Fv34X42/Ekf49wK90l+RWbpJc69LIjdUfnd4a2riq",
-	"N2tHjXz9+EqUb55HlRdKdg1j5HlU6bGKyaJ8FJ1TcUpgcU0P4cR2Icd1QT+tvoq05EGwijZaesrwbzW+",
-	"zJ9WStflin5aur7Mn17oC7TYYQPvCG+O9QB2piWrdgC7hYItDGXtylKR8Jzq1aPm8QJAeWasY+sRBZqk",
-	"jcgYIQdojA2Te8oHl1HyC27rxVqjdF2tNa/LtQtmJM2C3mCuN+ujw0oZU5fZr97MDjYYnkWQZ0FlSxWS",
-	"tgvpusWPBFQX1crXC/36VeDORjaxhqyIOYUSrwLiilkqW2HMNS7CnQWgTLmzuQBAxTFcz0MGEcuUEoQv",
-	"Wzrim4RS9A25EYu5yo/d/BGgrn2V78eD+tQKhWjfeL3vBmpT/WGqbzUDewsFrf5b02OjtaRWsQRmz8PN",
-	"mQSiktScPRDtpr+zOtQqQjl0oy+gUL8knzVV2UiFp23D984CRpsRfpUAiKXTvPkqRatw63T0OU6dr1G0",
-	"aMKuXYRolZmfEnDJnO9xo+FA2WqdoY2Q9NOnT5/A7D9vEgTrVxb6GEqvWh9oi1C992rqrdk6my3gswoF",
-	"q3TYtxjc7yqPsxn6MVhfIeD2ZM2KlNqik/R2SN5bTWYVwcb7ihBqb5Jia1WNWYloHNVoqqlTsr0I3jYn",
-	"dVPwrVBb4ePg23DlkVX4kmcEzFvaoboji7bLeoVFVqFmEXomqEOjDyql12m6foWQD4NpS1y3OkzrV+RY",
-	"iammyUtznMXrbbxJ5r2jxsYqNKyLExdvdY3eUyZjm3BtoLzFVkK3y7bRt1CpYluh503Wl/h4Gq9TQmJb",
-	"lPS39aFpL0Z7QyEuFlRiwaQ+EiktltjK/q1BtqUXxC5cchi+JnZT9wDNF5lSgn8iClCFyL1ScP1PJ2YY",
-	"MceVb8eLCWYn3/T/hoiJ4znbvb4soEazcqafN/Nn9SWk8C9HJuGECssBQ8iPBJiIQMvGkS3dDthZcq58",
-	"zhx4Me9iJzTkxrLrBfp6o3FdrJX067PK+XmlenTd0L9eVBq6UMqLG4J8RHZntEV5o8yPHk8jLK4HuC3N",
-	"LhRmG3WuJ1xI5f0J938C3FtPpP+dSK6VKr+ZyM05G1vZUKL7FmBaI0ddQCHuMD9v5psX58yQOL+o12uN",
-	"pl5aslGRADX/vDhbDkPkDSxCfMm4Yur5dsHYQCb5lgBcMzFcQPO+dbcTdL2jvDclfDPMHACw1FZ+Txr4",
-	"doj2/nzvzdBuiSJfSskNpHn/ZsA3EGv4OGBXT4j+zQC/Iw96MwuttMQyVTaZHf2hoL4rKfq/sT+wsTzq",
-	"37wkVs43/s3wrppj/DvAffNhdObzLzuNHjpj7qHOCCPzc0Qi7sIR9NSKR9DbCHrIk9HD0PIWLWzi9pHD",
-	"9XwPYuC3WiRw/qJ5XGtUfuSblVp1yTq+wNMdTf9QGIsUAMhSAXycWFgB+07AK6fJfJDYKUmOywDaHdcb",
-	"zGNTZQ4ux4j56hYW+Qh/Ej5T4MMYLVFc/DXH6U9CwuFZFnQduEMUDb7PXOHrilnzPwsRmcP0vIFVPTdh",
-	"CSCOtvsuWjD19IXga/rRhkYfT+kjFnp6xYU+QKTnRp4sLemnejMqbHmmN49rPAafPz2tfYtwCKmk4j0H",
-	"tOfHWAVtQ3kgefpCykn12nnzLedGZ+OXUkJgEAZ4JjS7GbE7hKQH0IOFCU6A9ohFjvghWyYwOAzU6ljE",
-	"7Gkpbfz0a7//HsSLtR3C4BOOtDD5GahRanFPW1ncu+aEbx1Cr4sWkxkGqAuXHVuq569Oa/nSdbNWuz7N",
-	"N470SG6gI1Be4AFgr4vedEiY/urcekRSLsk3/zc1nz44DBSPzoMTpHIhD3gImmwuosm76iITTWXkGG5E",
-	"WAYUxXvdfx+VJxKEX67P9FIlf928qr9Aan9rdj7Az8KNc+Am/OoirolWzuNagD0ndR+tISe8jzhlXJmg",
-	"BxJ9ZNfvoxl9avfPwn1WAFGkdoc2tJwZwfP0LG2UVcMbzpSYTEtYeAp4NKum18g9tCBmiQfIge2o7GyR",
-	"RGY5AAbFIcLa2oBD2LZsi0Tl9PAy88V8PV+onFaaV0yL6NV84TRCi/Dkoml/YqoYWMoqGcyOe83zr/jm",
-	"AV3icsSt23nAHvpbNkutwEq1qTeq+dMlJkcoo5WfSGbBUJ7KyjoO8ljfwG0CTMlyCPIc5kdsSKOJqaOc",
-	"5bhiC2JKa8ZgIYnYgZZP9fTK3gR1lNoQI7lLLcAFF81/DQzosAOylETQ6EW6FOd6gwWmL6r5y3zllHLO",
-	"0hmgHpFvf9xDy6ac4+eEDNwBclabAx/Ojc2BzyUcbYYzSzD2B1JA05sAVpmH7Zp60eucMbUx8uiSy/18",
-	"kly6FJJS7qfEyj3kWIUI6dfzr0SI8KwWFahXqsBDxJsEac6xy2RcSkgEdjHt4RjZQxPhvvSLjkzn4Nyf",
-	"159Pkg3b7G5VY+RRqtmQyf/zHrLtcBni/wXaEPcSgDZjuwTO+fkpSCUAk8qaBmInLv5//u94y6EwyWjk",
-	"gqE1RJTn6CNKpMO/nurUXb84bV5fNE5zco+QYW53V0vuK6qiKlruQD1Qn1tOH00OM2oxldf0dGG/nMzu",
-	"HZRUPVPQUsX90kE6nyzvZTO6VlL3C6lidi+fPign8/t6Ri2lClktXTzYK+dbTsthxvjhXzEKM5DxOZBl",
-	"Cg+QR2AqWWQMHbPtPuQWH8kYGR7FxgRdDzrkmortQ57Hdk2bI4dY0Mag1Wo5ALSkvziiu3z2dtn4LQn8",
-	"AzAywQ7eVT61JO6zXIt3uZbUasV+/qcl/frUasVbkvJpt9XSdnfiFIEBwhh2EUUBEtAaqWrK4P/q1VLL",
-	"eWpNtxhaUo4CEGObHvII/P2vcvNfzR/xlpQArWWhu/kfySbYSYOB5YwIwjvhPloOmEsBBK2FQm18LHYW",
-	"mzeYuz6Cv+csJRpML5FoSc8th6EVbzm34/5hS3pqtVpSn0zo/3KUyJJrEPq/BPvSnz7/K0bXmmMAWaYf",
-	"tAxFJUwv8a/0Vx9N2IzMtM/sMQ4Zq+AfQDz628M47fa5JbUcbigd7jy1pKHnEmQQikkOPLUkaHc5Hqbl",
-	"ceSQY/AnopQEf9q3TP40xGMMkOfnHbo6oI3Mw79ibCndjtlZECDLVBRBgwBZtpzhiNCZ4rC0JCDT3wsM",
-	"Y8joufTt7bjfkuJAlk1EmOwFcjQRBF+1JMZlc8uDlwRhJos8BjutlrMD5GOKUlg750CBe7x/+VwuH4Od",
-	"sBWYWzDedsRCkWXKj3LbcqA34cuGUqAlhZYQP5IHh9YuHFp49z65K7QB3u0JebbLhOLQcpj0E8KPzpj0",
-	"nJjKtSN3KtXY50Ck7e6Crgu6iICuRXqjtmK4g10bYeJ5kMhdd/d2/LB7n/rf9yklpagtZwiNPuwiMICW",
-	"Q+lmDYauR0Cs5bRIS2K+FR2dfjHo2uIffYdht4ceFp5RTes/7AyI/9Fy/U+22/U/OojsUokZ/j7ybP+r",
-	"GwxOZQL7zL69iNvu7Rj6P3utIeuTMUxn5BiMCrE4eKI/FkowdwiMwVCpeTEXK0eIIOc+1pLCMr8lxel6",
-	"iBT8nBuJh4b2hHZFXYAYbanUXUzKrjeI8XH+bklzEjYBRp6tXFIzAz+1pKmwFut0UWS3pOcEQ5sEby1/",
-	"VS8qAtoaBA25VljaWPbfPz/HGUb3UMSFACbeyCCcZi2S59ErHgoAN5QXcvP64YY2fab/MHKoCUCbKVU0",
-	"LiGqyb0Yo5dCfZa4wp/F6DpPZlgPDAKnRai0CGiKHkTLczZ0rCW9W9tKHFVR1SR3SMUYhfKYe5mxeBgF",
-	"3ko5RyRGm31Bk0rpC5okIgQk71bIqwADRoMz6OEetGMDOPzJafgLOpN5nUi/KFV3HIu/ogenDZW8acbS",
-	"4BN/dMa0YTzglm0rQY4xl4hThMdIEdVWYoIYCUbibxbpfUGT2O0YKqVKQy82KaJ9NIlP3wuhPK3WwloL",
-	"BRWLh1rWff3mTxufqbjPRf7WxMzqrKKx2J2ji7123qQYTlfq+oI8wdPs+AAUjhinCgfHB0Y5nnLTnI7i",
-	"pBZ6qiX9zVaEwpfd8i7COoz3MK/HZiRVmBQlxPyMIpMTSsmNiQE4wEyl+qSzXIUilbft8Apm7awO4I/O",
-	"2YEgdlb/vw4BG4E/qn3xZYjtdpUyJNDuxFrSv3AO/AtTmMO/T7DwQzwQJJ0BUeqe5RDbifF1E2uLsZ+n",
-	"0n2Eyc8mgM7kV4zvmTUTAHke/c/14qDJAbA67OF/HQLHshdgiiHPm47rITLyHL4Dx4aaUdOU2ufMt5qq",
-	"65lnYbXtDAfAcjCBts38j/+dUZKKth+o5CdQ5LaT4HnwzGvytiQ+fZ+Z2eM6mPj+26Hv3SvIuVfCKgv8",
-	"+9/LNVaoI6Z0kAkOARxDi4AOIkYvdvPXEx/heUZl3SQosYAIIlMhIBYOfUhnIwccNAYXjdNzduCxDj04",
-	"wLGnkB+SA9F6LQECfTZncQbKLGjCNVV0s0CNgWcq/J7jn31Mn0BYR4FncAhiHGdBA4XK51g8DiCea5zz",
-	"td1ziHJUNx2CwqjTQZ5C52kjConZGdTkmgLuq5FDTvxAT3BilyBBsTibgSVqItSO/qM4VFuAvwHVFRn1",
-	"WlVV/vOpiliiIGgjpiGi9QN9zdl9QT3Qmfg85V2mJHyOo8DN8n0sTNST81pV4eS3OhNfjTBhCoCCEZmT",
-	"/rEnAO1uyLtBjjHn2fQXeIy7V8+8T3GYPEbVUWi+fbm5ZJ2sqzBeXFMi2p0DT2DOjbnx/ZinMKM+31D+",
-	"mVUFuUhVAJ5Di5bPiL9crA4Qwp0f7QT/dXgIkqoaB6TnuWM2YSy4RNEPN3zOUXAYefhjgh5ILP584/Oy",
-	"ayPFdruxxTa0xYxgrU9Iz3WmQjX4HgrtDK1hIE/9yjyHh0kltackwe2YzaJ7eKgpGUULhCzzXfwvLm45",
-	"TMSakCC6sIB44X9PsOVmIptA/vHRdVDIi/KHFd34g/rd3I6ZwdOfe029lYHr+K0CX/6aB9Vp/4GAd5ls",
-	"tzzXUbpM0c86Jq/4Jc5UvvugKkMXk1inJUWKeNoj/XoYWyaEX5S6XJJE/1HxdLjg5yxxc+IB6IoHLYyu",
-	"O653zdmMWuVchh/Oie6f837IL0oCLqhvx33l5NuXWJ9MDnlEhkqCw3nax7jxRqerhx425GPEW47jjsFh",
-	"wFZMBvvspIyIEQ+iZkzMzzoDjjtWLOx2XG8AyaseQYwO9feUb2MiMHaYjsdnupmZqY8IkwWCnxruJ990",
-	"7hCZo8EQB3JdeIr84UZiVfG4P7ICTfPaQ4Y1pAzH5DvlD1+wL18g73EGxNAYeRa0rUcUE/Gxw6Y3QsuX",
-	"i5D8dL3MOQc50Am8gycu9TkJ3iL26boKDHW+nK4NYaknVTXHwWErDpxPMEED/cHixFj4zXMOPE1l+DMT",
-	"OENqocemT+NzYv0E3sOpUBffwjYyfQS0/QQw3IHiWIP2CJs4xz/IFAf5dkxymqpoaiCEw00V2kaZOo1n",
-	"TK1+fqHtyTc9KAP6SjtuYbzSqNa+RQZ5qVGdZ8i91EToiZLlocAsennkEbFshRpLfPwLYtl42v4W3kPF",
-	"QUS5aFQinjIn7ZiQIfcBX2ohnOY3NGG+YX3Uti3cQx5++Rf8DhH2k2PomPbiD5jcrFB1vwAgw/0YPZSZ",
-	"aIt6eQaHzJQbUnAMYNgQY34pytwFDNwYA0A0pOxuGeDetUweOuSxp5+/APS6WFhEGOgPBuJpkU/TBX0P",
-	"vamfxhcTVeHIuY/F6YeaJxzvlZT659kBaDNwCKZzpzhoPP0Wm28/tQcY8TFyzFh4zhw0LowsmxrSF42K",
-	"YniI+g0Cjb/BQgyT2+HTP4ULrlcDEg/yeDyWqS6SR54tDhMwETLTG7WFY7N8pLidIAD44v4WjycGbuVh",
-	"hDkTbsFNmMOXjJt56NqUUlQhh9l2Cl98nvi+1TK3TJUh9DCK+bYMtclj8bgw92YNGu6QhPvk1k3A/Irb",
-	"icV5h8ebsl/msJgaKmdwqPDdGY5xAnCs2DPkdmIzhkwCiNXLPVCFuD6dXrRo5n9Gp+ac58zEUqo608/s",
-	"/MzaNInXbJrEazZNYt6mWViMPI58yFykQF8o/oIKaxqlVGkkwLye8sObcaWPJpVSLCKy7DPd53lBI2wr",
-	"MTSfCBEJTbCnQu1MXehQF8JK8V1fFjCY1T3MXFpkP994WlearG9aLZc8L0VTqWXMdhjWE1tBHPXtUmrB",
-	"AIy/S47Me+dF6rTEhf0WD+sf+jf12Cu2jbrQPieQoEBdRfVEpyXHKcXfCnkUguF5+lHoNXdElKGIzkb9",
-	"6lmETn89Tw9C8YMci2dT6pZzyU5DCT5hR1XZZ8zPvJquMRoghyQABEJG+0eXLQcMPdcc8WsCEtLIo1bn",
-	"Lju8EhxkynWgjdHzr+CsyTwU54IFWcaFAT2z51IexmDcc4EBbVuREpIDB9RmDY6pPLNzKizQLPt3ovFT",
-	"/mV3xNLOHuSO9UBGHpK5ypk5KsbeDz3UsR7YEZfQ0pB+Pf9/AQAA//8=",
-}
-
-// decodeSpec returns the embedded OpenAPI spec as raw JSON bytes,
-// after base64-decoding and flate-decompressing the embedded blob.
-func decodeSpec() ([]byte, error) {
-	encoded := strings.Join(swaggerSpec, "")
-	compressed, err := base64.StdEncoding.DecodeString(encoded)
-	if err != nil {
-		return nil, fmt.Errorf("error base64 decoding spec: %w", err)
-	}
-	zr := flate.NewReader(bytes.NewReader(compressed))
-	var buf bytes.Buffer
-	if _, err := buf.ReadFrom(zr); err != nil {
-		return nil, fmt.Errorf("read flate: %w", err)
-	}
-	if err := zr.Close(); err != nil {
-		return nil, fmt.Errorf("close flate reader: %w", err)
-	}
-
-	return buf.Bytes(), nil
-}
-
-var rawSpec = decodeSpecCached()
-
-// a naive cache of the decoded OpenAPI spec
-func decodeSpecCached() func() ([]byte, error) {
-	data, err := decodeSpec()
-	return func() ([]byte, error) {
-		return data, err
-	}
-}
-
-// Constructs a synthetic filesystem for resolving external references when loading openapi specifications.
-func PathToRawSpec(pathToFile string) map[string]func() ([]byte, error) {
-	res := make(map[string]func() ([]byte, error))
-	if len(pathToFile) > 0 {
-		res[pathToFile] = rawSpec
-	}
-
-	return res
-}
-
-// GetSpec returns the OpenAPI specification corresponding to the generated
-// code in this file. External references in the spec are resolved through
-// PathToRawSpec; externally-referenced files must be embedded in their
-// corresponding Go packages (via the import-mapping feature). URL-based
-// external refs are not supported.
-func GetSpec() (swagger *openapi3.T, err error) {
-	resolvePath := PathToRawSpec("")
-
-	loader := openapi3.NewLoader()
-	loader.IsExternalRefsAllowed = true
-	loader.ReadFromURIFunc = func(loader *openapi3.Loader, url *url.URL) ([]byte, error) {
-		pathToFile := url.String()
-		pathToFile = path.Clean(pathToFile)
-		getSpec, ok := resolvePath[pathToFile]
-		if !ok {
-			err1 := fmt.Errorf("path not found: %s", pathToFile)
-			return nil, err1
-		}
-		return getSpec()
-	}
-	var specData []byte
-	specData, err = rawSpec()
-	if err != nil {
+		request.Body = &body
+	} else {
+		sh.fail(c, unbound(errors.New("nobody has checked the body")))
 		return
 	}
-	swagger, err = loader.LoadFromData(specData)
-	if err != nil {
-		return
+
+	response, err := sh.handlers.ResetPinRetryCounterV1(c.Request.Context(), request)
+	if err == nil {
+		err = response.VisitResetPinRetryCounterV1Response(c.Writer)
 	}
-	return
+	if err != nil {
+		sh.fail(c, err)
+	}
 }
 
-// GetSpecJSON returns the raw JSON bytes of the embedded OpenAPI
-// specification: decompressed but not unmarshaled. External references
-// are not resolved here; the bytes are the spec exactly as embedded by
-// codegen. The result is cached at package init time, so repeated calls
-// are cheap.
-func GetSpecJSON() ([]byte, error) {
-	return rawSpec()
-}
-
-// GetSwagger returns the OpenAPI specification corresponding to the
-// generated code in this file.
-//
-// Deprecated: GetSwagger predates kin-openapi renaming openapi3.Swagger
-// to openapi3.T. Use [GetSpec] instead. This wrapper is retained for
-// backwards compatibility.
-func GetSwagger() (*openapi3.T, error) {
-	return GetSpec()
+// ResetPinRetryCounterV2 binds a request, has it handled and writes the reply.
+func (sh *strictHandler) ResetPinRetryCounterV2(c *gin.Context, params ResetPinRetryCounterV2Params) {
+	var request ResetPinRetryCounterV2RequestObject
+	request.Params = params
+	if strings.HasPrefix(c.GetHeader("Content-Type"), "application/jose") {
+		request.Body = c.Request.Body
+	}
+	if strings.HasPrefix(c.GetHeader("Content-Type"), "application/json") {
+		if checked, ok := c.Request.Body.(interface{ ValidatedValue() any }); ok {
+			var body ResetPinRetryCounterV2JSONRequestBody
+			if err := runtime.BindJSONValue(checked.ValidatedValue(), &body); err != nil {
+				sh.fail(c, unbound(err))
+				return
+			}
+			request.JSONBody = &body
+		} else {
+			sh.fail(c, unbound(errors.New("nobody has checked the body")))
+			return
+		}
+	}
+	response, err := sh.handlers.ResetPinRetryCounterV2(c.Request.Context(), request)
+	if err == nil {
+		err = response.VisitResetPinRetryCounterV2Response(c.Writer)
+	}
+	if err != nil {
+		sh.fail(c, err)
+	}
 }

@@ -5,17 +5,11 @@ package hashdt
 
 import (
 	"bytes"
-	"compress/flate"
 	"context"
-	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"net/http"
-	"net/url"
-	"path"
-	"strings"
 
-	"github.com/getkin/kin-openapi/openapi3"
 	"github.com/gin-gonic/gin"
 	"github.com/oapi-codegen/runtime"
 )
@@ -1300,317 +1294,60 @@ type StrictServerInterface interface {
 	SetPin(ctx context.Context, request SetPinRequestObject) (SetPinResponseObject, error)
 }
 
-type StrictHandlerFunc func(ctx *gin.Context, request any) (any, error)
-type StrictMiddlewareFunc func(f StrictHandlerFunc, operationID string) StrictHandlerFunc
-
-type StrictGinServerOptions struct {
-	// RequestErrorHandlerFunc is called when a request cannot be parsed or
-	// decoded. It is invoked for JSON bind failures, form parse/bind errors,
-	// multipart reader errors, media type parse errors, missing multipart
-	// boundaries, and request body read errors. The default returns 400.
-	RequestErrorHandlerFunc func(ctx *gin.Context, err error)
-	// HandlerErrorFunc is called when the application handler (or any
-	// middleware wrapping it) returns a non-nil error. The default returns 500.
-	HandlerErrorFunc func(ctx *gin.Context, err error)
-	// ResponseErrorHandlerFunc is called when the response object fails to
-	// serialize (Visit*Response returns an error) or when the handler returns
-	// an unexpected response type. The default returns 500.
-	ResponseErrorHandlerFunc func(ctx *gin.Context, err error)
+// Mount registers the operations on a router. What cannot be bound, what a handler returns an error for and
+// a reply that cannot be written all go to fail, the first as a gin.Error of type gin.ErrorTypeBind, whose
+// text may quote the request.
+func Mount(router gin.IRouter, handlers StrictServerInterface, fail func(c *gin.Context, err error)) {
+	RegisterHandlersWithOptions(router, &strictHandler{handlers, fail}, GinServerOptions{
+		ErrorHandler: func(c *gin.Context, err error, _ int) { fail(c, unbound(err)) },
+	})
 }
 
-func NewStrictHandler(ssi StrictServerInterface, middlewares []StrictMiddlewareFunc) ServerInterface {
-	return &strictHandler{ssi: ssi, middlewares: middlewares, options: StrictGinServerOptions{
-		RequestErrorHandlerFunc: func(ctx *gin.Context, err error) {
-			ctx.JSON(http.StatusBadRequest, gin.H{"msg": err.Error()})
-		},
-		HandlerErrorFunc: func(ctx *gin.Context, err error) {
-			ctx.JSON(http.StatusInternalServerError, gin.H{"msg": err.Error()})
-		},
-		ResponseErrorHandlerFunc: func(ctx *gin.Context, err error) {
-			ctx.JSON(http.StatusInternalServerError, gin.H{"msg": err.Error()})
-		},
-	}}
-}
-
-func NewStrictHandlerWithOptions(ssi StrictServerInterface, middlewares []StrictMiddlewareFunc, options StrictGinServerOptions) ServerInterface {
-	if options.RequestErrorHandlerFunc == nil {
-		options.RequestErrorHandlerFunc = func(ctx *gin.Context, err error) {
-			ctx.JSON(http.StatusBadRequest, gin.H{"msg": err.Error()})
-		}
-	}
-	if options.HandlerErrorFunc == nil {
-		options.HandlerErrorFunc = func(ctx *gin.Context, err error) {
-			ctx.JSON(http.StatusInternalServerError, gin.H{"msg": err.Error()})
-		}
-	}
-	if options.ResponseErrorHandlerFunc == nil {
-		options.ResponseErrorHandlerFunc = func(ctx *gin.Context, err error) {
-			ctx.JSON(http.StatusInternalServerError, gin.H{"msg": err.Error()})
-		}
-	}
-	return &strictHandler{ssi: ssi, middlewares: middlewares, options: options}
-}
+func unbound(err error) error { return &gin.Error{Err: err, Type: gin.ErrorTypeBind} }
 
 type strictHandler struct {
-	ssi         StrictServerInterface
-	middlewares []StrictMiddlewareFunc
-	options     StrictGinServerOptions
+	handlers StrictServerInterface
+	fail     func(c *gin.Context, err error)
 }
 
-// ChangePin operation middleware
-func (sh *strictHandler) ChangePin(ctx *gin.Context, version Version, params ChangePinParams) {
+// ChangePin binds a request, has it handled and writes the reply.
+func (sh *strictHandler) ChangePin(c *gin.Context, version Version, params ChangePinParams) {
 	var request ChangePinRequestObject
-
 	request.Version = version
 	request.Params = params
-
-	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
-		return sh.ssi.ChangePin(ctx, request.(ChangePinRequestObject))
+	response, err := sh.handlers.ChangePin(c.Request.Context(), request)
+	if err == nil {
+		err = response.VisitChangePinResponse(c.Writer)
 	}
-	for _, middleware := range sh.middlewares {
-		handler = middleware(handler, "ChangePin")
-	}
-
-	response, err := handler(ctx, request)
-
 	if err != nil {
-		sh.options.HandlerErrorFunc(ctx, err)
-	} else if validResponse, ok := response.(ChangePinResponseObject); ok {
-		if err := validResponse.VisitChangePinResponse(ctx.Writer); err != nil {
-			sh.options.ResponseErrorHandlerFunc(ctx, err)
-		}
-	} else if response != nil {
-		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
+		sh.fail(c, err)
 	}
 }
 
-// ResetPin operation middleware
-func (sh *strictHandler) ResetPin(ctx *gin.Context, version Version, params ResetPinParams) {
+// ResetPin binds a request, has it handled and writes the reply.
+func (sh *strictHandler) ResetPin(c *gin.Context, version Version, params ResetPinParams) {
 	var request ResetPinRequestObject
-
 	request.Version = version
 	request.Params = params
-
-	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
-		return sh.ssi.ResetPin(ctx, request.(ResetPinRequestObject))
+	response, err := sh.handlers.ResetPin(c.Request.Context(), request)
+	if err == nil {
+		err = response.VisitResetPinResponse(c.Writer)
 	}
-	for _, middleware := range sh.middlewares {
-		handler = middleware(handler, "ResetPin")
-	}
-
-	response, err := handler(ctx, request)
-
 	if err != nil {
-		sh.options.HandlerErrorFunc(ctx, err)
-	} else if validResponse, ok := response.(ResetPinResponseObject); ok {
-		if err := validResponse.VisitResetPinResponse(ctx.Writer); err != nil {
-			sh.options.ResponseErrorHandlerFunc(ctx, err)
-		}
-	} else if response != nil {
-		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
+		sh.fail(c, err)
 	}
 }
 
-// SetPin operation middleware
-func (sh *strictHandler) SetPin(ctx *gin.Context, version Version, params SetPinParams) {
+// SetPin binds a request, has it handled and writes the reply.
+func (sh *strictHandler) SetPin(c *gin.Context, version Version, params SetPinParams) {
 	var request SetPinRequestObject
-
 	request.Version = version
 	request.Params = params
-
-	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
-		return sh.ssi.SetPin(ctx, request.(SetPinRequestObject))
+	response, err := sh.handlers.SetPin(c.Request.Context(), request)
+	if err == nil {
+		err = response.VisitSetPinResponse(c.Writer)
 	}
-	for _, middleware := range sh.middlewares {
-		handler = middleware(handler, "SetPin")
-	}
-
-	response, err := handler(ctx, request)
-
 	if err != nil {
-		sh.options.HandlerErrorFunc(ctx, err)
-	} else if validResponse, ok := response.(SetPinResponseObject); ok {
-		if err := validResponse.VisitSetPinResponse(ctx.Writer); err != nil {
-			sh.options.ResponseErrorHandlerFunc(ctx, err)
-		}
-	} else if response != nil {
-		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
+		sh.fail(c, err)
 	}
-}
-
-// Base64 encoded, compressed with deflate, json marshaled OpenAPI spec.
-// Stored as a slice of fixed-width chunks rather than one concatenated
-// const string: with thousands of chunks the chained `+` fold is several
-// times slower for the Go compiler than parsing a slice literal.
-var swaggerSpec = []string{
-	"7F17c9s2tv8qGLQz2c2SevjRxOp0Ot7ETX03TXxjt7l3LW8Fk5CINQXwAqBlNaPvfufgwYdEyVKsJO5G",
-	"+aNrkXicFw7O+eGA+wFHYpwJTrlWuPcB0zsyzlJq/j7O2D/o9BemFOMjeKDy8ZjIKe7hNwIdn52iGzrF",
-	"Ab4laU7hfSRiinsHnU6Ax1QpMqK4h+9CkrHwhk4RU0jS/8uZpHELB1hponOFe5hKKSSeBfguFJKNGMc9",
-	"nIqIpBgeQReqNIyfUBJTaWgrRsU9nqfpbDYL8Asi4xepUDSuE3uRUBQRGQMBkX1/H9G+yxOFLJkoFlQh",
-	"LjQiaSom6Oz0DRIZlUQzwdUW2IHZQhbjHn7xsmP/fWc6wItEpDGV7vXPtdcTkqZU21fvXxevCoG8Fnay",
-	"ZnGk8PZPIYzD1cI4XC6Mw1IYy2y5nPF+a3Ytt2zNBcc1a7asrqa6FMd6tBftPwEHFdWUfAiuKdcX04y+",
-	"1QmVdTaOuYCHyLUKodn3aMJ0InKNBKdIG+tLUyCXRBHN9BrrtzocGudKo2uKSJalLDJG2v63EvzjmI5K",
-	"fnAPa3qn21lKGMfA7JkUcR7p5RrLbIP11FU23rKuKlSUinpnG5++XE69G2896svGW6a+QkUD9RdCvBbz",
-	"1B8jOwJQooVAKbTYiAVjRAm5pYhoNBZKo+7ecxQlRJJIU6m2zBcmX/qf9Zq/UamY4L9ylWeZkHp+b33L",
-	"0ym67YJcyxb3CfbWDloszNvux0kvIzqB/3Xjwch7luz3ZiP4haRDIcfzNBfGkBCFCFIZiShiHDG9hkkU",
-	"W4zrXVgA0gnRiGkUEQ5bI9jKFoyivqUht6d1a2wuXa9l500Y2+5qrTDgFusswBmRZEy1a2QDTfgrpiqS",
-	"LNNWmybwSBnl+omCWLOHBv2809mP7EPEYvOTtuxTRSNJtX00AMpdMIt7OCEqiXWoCI+vxV2r/jO0HXGA",
-	"DUuWehxgTsa1ABYH2MsF97TMaYBVlNAxAcrH5O415SMwyMPuXoDHjPvfXeBXayph9H9d9vt3e92w3797",
-	"dnL1t29xgLXdSpSWoEUj35Rc03RubqCTK6bZLbXTuyDh9OUSyZkYj5sN1CqhLpMitOou57wMi9bi/LuD",
-	"7THup66FQqt4tS3mePx5PR6rQdQX4bQkAPg15r2UV78iWBygoZCIcfByJq7pGW271AwpMlVokggTP5kd",
-	"apkIzJCW/UZ2u3vPt8hvMVsZMa004kyKkSTjumqdYjuh+c8z+M9z/xP+kZVKr8VhW9D4cfhPEv7RCY9a",
-	"v4driKAyfTV2aZYBi+k4E5ryaApqbSF4mJERfaIQvYXMHcQkp7D5EIUGzhOfxnNOUEgwsdWLoRbhrSWX",
-	"rZpGZfoy+GiWig8ixNDbfJ3b24JLEyYUPPpgYRV7lOdj3LuEMa5WUuwHK/bi+x3UE9XojYt0dYVyqtv5",
-	"Z/dS5eSwgUuqMsGVBYrAP78R+ieR87iSIsGf8znXPMZkvDwXOkwZv1kM1MzyF0NEXJpYirEpojloQi1s",
-	"88AJHQlZgB85v+FiwgN4phM6RURSg2pYWpbFPhuAFi4aNW/cbAtRmsqjxJD0+Dk6Ojo6KjlyW9a9fD1m",
-	"fS1iSSWPzuBX8mfbPD7eFoEwz9es6iq+lXSIe/ibdgkCt+1b1T6xs0CHujt7sZwRINpxAs8q9KO3nCIn",
-	"EBO0kDRt4YZUYhbgn4S8ZnFM+Ya+xG+qYhg6f+FCjXmv4hqCY1FiTK9FPEU0VbRJj/vzepyHZQwMWh1S",
-	"JwZnhok3VVsVl1knwHH+xXdbaaqu0Z+Oxy1ZrYmZHAOOI10JppfZ4imH7ZKk51TeUmlH38wqlekZDkme",
-	"zhsiR8wNj+zrBd0c1rN0Tw2ygyIj7jUU4CbHfjq8DYkuJaZJjr9QnQgIEo7TVEzopmHC2HQPJ3IB2Tt7",
-	"e37RZNOHVbnZ2csTi+UOtWKqhlLcw69OLgL088nxywWxWqpKIiSZ/F3EQNWHGd6a0RKdIHrHlFaBAcbR",
-	"q5MLJHg6BR4W6W2KPi2hykJU2g+aEGP2yyPJuXhwNmvW7Qah3wPl4X0Z5XEmmPU9TRTBamUR/ZWTW8JS",
-	"cp3SDe0tJppcE0XDkeB08fjMvwZPYlo0LNwFp6osUQaChoROEsnSKcpLIlvoLKUwrJZTREaE8Q3Wtqdp",
-	"a4bnlrWDMyUlUYKYVgXzLXThyUQp0XTp2v+Vk1wnQrI/Nl73Dv0Kx8uQ3Bs6LU6LCCqAvAV30F3c4irH",
-	"0sCg2To33cyKQ+g5hNHK1FNfDUgE15JEDUeyQApkOm5LqmU9vtOXYEwnksZxAZ3Wf3rotMaufdbkrP1p",
-	"36PRU2uUU6VoXGdgdUpjQ8ovQTsXEKouQa8tB26hmRUVWpMzi50uUYR9tw4z15RIKpEWN5R7fm5JyjbM",
-	"TY6rFOIe/jtRLELk1U9/kFfvOm/HSRLtJTfx8Q8/WI7stCG9y+weNRdAueeWrE/OB5kj3lNVIXSpp6rN",
-	"W1nc1s1+dtJLOivE35s5mdkWedhgTWyTB0upQ4e3tu959HwuKyd10idEIQV+mvB4gY+Kvb9//z4Em6dc",
-	"w0ZHl8CDCSTSfETRX9799AIddbudAHW7re9a3b9uIUYrBGNIKrIYEscMiCDpmRQZlZrBrjskqaLzgnkP",
-	"keME+DVuHWjKKn28wpt4+/ni4swVDkE3e1Zhk5H9PRzgMblj43yMe4dHRwautL/MAaXjDvKWkVkkwFtM",
-	"Je51ZxXLaprWmBBi3IQFEHBE5ji2Lq/KgHuz0v7mxztOJ2SqygzH48PWTK9WjLpvwVKvvUsrp5L0Ys5y",
-	"EHH9bxppA4RQHSXWk2ygKmD+13evPTCekRH9JOraM7mpV9feanXtw1IjmizO+ZZTRLmWJp1hmo7Vfav3",
-	"NeM3IJ4xuTu17buGkPKHo4NISaZVKg5WGY01caJQLDitavmcalPiBkIdWpVAKBBRpYZ5avOwd1St0epF",
-	"QmCNr2529TAjPbeD1Riwj1aO3J03VDdN1VSd7Ro9NtmrUcymfoVKX+PlYUUwByqVeXp2+mbReBXVv2eM",
-	"/57LtNmGQbhaIDq+pnGAch6b8gzw0mRsSj1ImiKIZGm1bhGdaoWGkozGprhAFQmFoaA8OEm0ztSPvXb7",
-	"8l/fXP2tnQiladzOGG9fdsIjEg7Dqw/7382+KQ8Ffw+vPhzsz75t9D/zp/rzeqgwuyh0sAca5ZLp6bmJ",
-	"5Xza1FhQsX75xDrFEH6V2cmKKKJhiWfWGlrouIwdQLsK1GGpCdBQijEanL09v0BtAVv9Xts0NqeYPoj1",
-	"cxSzgzLstsf4UDSbg9V0vUrVk8CUyhkfmfNDdAI5rqQ6l9yan/OjxHhRJDiaJCxKVtvr9/BHn2dEag4v",
-	"wQgVYtrYHUdsKIFrIYEYXrxAE3qNbhmdmICC01sTGlIwwpiNmG6h9yV4M6JIJWKiAtjaYgVd+lzTNFUm",
-	"Q8+IdBZsZXFNi0IQa6z+9FhMeJFcBmhgX7amZJwOWn3e50+fmklN6h8LqlpPnyLwhiN2Sy2/QyaV9Xta",
-	"QO5KZIwmiVBW3MabSjLhiGgkCY/FODD8pZT4EbScokjkIEJEUnC9fW69qZ2FIE5tibHP86GXSGNTHQqD",
-	"SWi9MFiAlChqskiqBEpomqmK3mxthKnpyxWN+zzPYBAmkZaMqhZy7pqoG2XOLIzac2mECwQZ5gMLgShH",
-	"F69zZAgAb+PFrJBKiKROvM5ZPX0KyrLBNUw0ZLcUjRnPNYUgNKVKwQBDNsoh2TFx74QpaoUJPWBe8JXG",
-	"h9mVDENarfe592o9YzcgES2QTSfRtRNp9YAKhiVZRnmMBj+mhI9+GIDFDn7UsAx/GKBrOhTOcQ++8cZS",
-	"y+3AVgaFuxgANRtUb6HjhUxBOC/yPWJDwy+zEXgA7LhSwj63QgT6r2kq+AgYnXM1jloTBhuTvvAHboMP",
-	"fbPJ9XGA+n7jsz/sdtjHs4FDYXU9VkIEVBTTFvqF8dgJVDE+6qGB238Hdp0OTNRoWFxxJmgtt56ClOdp",
-	"nitjCSowtYh2OagJlegvB52Dvzo2T8vqEaeSssjCaEUvlpj0SpF5gK18Utbu1VwlvOtzcJiThKXWNBRV",
-	"pkYjhZXcQu9hHJsxVgZhhs+DzpEj+NxBM0+fgoSsrYA+9UQY0aieYdUQRaxXHxq3V6uxiBLBIhqAoIx/",
-	"sEMIyLT4yC0cMww4qz5f6q20QIrqFhq8OrlAbYe5tIfsTueSqgFKmdIKjYWkgd+8fCMz76DinsbgCQJn",
-	"BUUzuyEMrEcvHTwEo0LeGKEghCpgEvxbp6DR96uc5aF1qqZsv1KapzFCZSGdfWutFd7Av7J4xb615Jji",
-	"ROj7sv52ycgHK0c+WDnygZdSlMsUhT+jJ4W4emvJ6onrVMqqt5asfL9aMUGvIi7foDiR71WkVe1t+72c",
-	"f1Uu1p7db8KIpOkTBHFPr93u7j1rdVqdVrf3vPO803bRTJtkrH3bbcO41gwzxvscBzhlEeXKZD8uojvO",
-	"SJRQtNfq4ACbiNrEVKrXbk8mkxYxr1tCjtqur2q/Pn1x8ub8JIQ+swBrpk0J02kZSkFgooPKyouKzAcH",
-	"lXrtLhAPY0AsRDKGe3i/1Wnt24A7McFsjakPru/M8maHzZjBakdUL8Z/7x4SzVU2+wA8ilBFQOKDD7Mt",
-	"yzG4sZaRcBFinpqiEkPgGbP1ZpWaqb1OZ8OzkNISQhNxLB4h2D0Oog17KjPyYZF58eu714sInUnbbWJ+",
-	"OZdYYWdi3k9V8pxO9+g66pJO+Iw2rgww4G9ejX/Zv/2vjvjfveTdYdT9n+vn9B8H+r+PJv/8Ln/zjLzO",
-	"Xu6pn4a/3Z1MBZ5d1W7vrJMmV9BCn98a7IsMNeQglx8qxXW5TEM3SlVDuIejQj9AwkMvqXVXX1LrLr+k",
-	"1sUWubsVKdEMiL7EbdBLu9OuZYCzoMbNgg1UU9+vQd2PWTshxCghSdNqWUGprvc+rPKRrbuXomz4XQuA",
-	"v15VVq/yGbRhzksGD1B2WYm+cID7SWxB5DosQZIGS/BnDyYR/sp0Pn+6w60IHsOqXvtgySP2S46WFmD5",
-	"WYAPNg4EiqKI8t5XE02+S7t+j9/XI0fFTfmVnSuX6n3P1F0pv7efuXvue61LbfWedr3SeJMR6jenYRzn",
-	"RvQ0o/Zg/P5x5m8uzwKcMR5epyJaqFV/IyxqZHCElA61TTZpdLMAG4EnWOvSPTRmCrn5vke5oshH85/m",
-	"lv2z1Yvp2fLF9KxeirquruYuTDvs24W56w6ycHO5PowWIkzFJuP4O8SzIlcJ8/oN2JXjNFyaLevJawUC",
-	"K4eZv8RaGWNNwdTvh27hfLx6j9oRgYREBU++fr36vQg6/7kIG/K4GNz5wO4ykoqkqV0rIzOd9u/vVNaS",
-	"mx4H9/eoXWYxnQ7v77RQ3mo6Hn18hletxCAyXpLrQahgiukr12OaPMvRYmVS5Wr7hCgDgFtIbR6fW+Zo",
-	"HpZnbXSJZqVP2lvuk1x5fLNYK9StJduy/aMUsNkXPkq+DwugtlR0s6G8mspMD20gtXqhNtXzm75r+JKG",
-	"quLq+atRlT95vbyaBdVf5eHo5RVoqDS4F1VkTJORgjAUfl3N3ZO/bKavbOL3HQxT39P02B/a3tuyvKC7",
-	"RuPaTe012heXJtcce82W/v70Gm3Lu7czEPgqsNGHXlvEGuuY4vwhpw8aBac9C0sG8Jx70LHV57B2fNfm",
-	"c9AmVPKddxY7UHLtNHe9Cp9tYJJzrvzPAEma1CcEnx3m2XzRqD0FsKfvpGr99vjd+Xp7+G6TqK/AJL5k",
-	"nva1As0P0dcOZ/7P1uQOZv46VL5DmXco8+NHmXco6g5F3aGoOxR1ayDfDkT9xCj1DkX9oihqER3uQNTH",
-	"DaJ+Mgi1sl8Wl1KaUVNXeF/eU+nziamfT6fz9d8WRDXF/b7m3H5pAvKQCPrzJnz1fIeubpjdnX8mbHWL",
-	"yOrBao9/sNzjH3zFGNz550DgPrtqvj4E7vxx4G9rafpj8LeDHf72CRT+kejb51jPO/Rth76VNZ42tgtJ",
-	"KimJp83/B0ouAE2IcqGgjQvvLe08Lu5Gu+F992EF9qlXe5prof6u05qlnzsccYcj7nDEHY54Xxa0QxEf",
-	"DUr7sDhnByI+EEQ830GIjwNCNKoEq7DiXrTRM8Z/I3mq/UdqzdcyzN/KfugpFlE+Nh8HIcjlSsh9JoVx",
-	"/yFw60FsXtU2plx8INt+rQrMw5nCPBXnjffbid9q3Xer3B17MCPrDIxTCb0hm3tDbnODt+6zEsXHF122",
-	"at5lkg7ZHTVm6QFWfDX7/wAAAP//",
-}
-
-// decodeSpec returns the embedded OpenAPI spec as raw JSON bytes,
-// after base64-decoding and flate-decompressing the embedded blob.
-func decodeSpec() ([]byte, error) {
-	encoded := strings.Join(swaggerSpec, "")
-	compressed, err := base64.StdEncoding.DecodeString(encoded)
-	if err != nil {
-		return nil, fmt.Errorf("error base64 decoding spec: %w", err)
-	}
-	zr := flate.NewReader(bytes.NewReader(compressed))
-	var buf bytes.Buffer
-	if _, err := buf.ReadFrom(zr); err != nil {
-		return nil, fmt.Errorf("read flate: %w", err)
-	}
-	if err := zr.Close(); err != nil {
-		return nil, fmt.Errorf("close flate reader: %w", err)
-	}
-
-	return buf.Bytes(), nil
-}
-
-var rawSpec = decodeSpecCached()
-
-// a naive cache of the decoded OpenAPI spec
-func decodeSpecCached() func() ([]byte, error) {
-	data, err := decodeSpec()
-	return func() ([]byte, error) {
-		return data, err
-	}
-}
-
-// Constructs a synthetic filesystem for resolving external references when loading openapi specifications.
-func PathToRawSpec(pathToFile string) map[string]func() ([]byte, error) {
-	res := make(map[string]func() ([]byte, error))
-	if len(pathToFile) > 0 {
-		res[pathToFile] = rawSpec
-	}
-
-	return res
-}
-
-// GetSpec returns the OpenAPI specification corresponding to the generated
-// code in this file. External references in the spec are resolved through
-// PathToRawSpec; externally-referenced files must be embedded in their
-// corresponding Go packages (via the import-mapping feature). URL-based
-// external refs are not supported.
-func GetSpec() (swagger *openapi3.T, err error) {
-	resolvePath := PathToRawSpec("")
-
-	loader := openapi3.NewLoader()
-	loader.IsExternalRefsAllowed = true
-	loader.ReadFromURIFunc = func(loader *openapi3.Loader, url *url.URL) ([]byte, error) {
-		pathToFile := url.String()
-		pathToFile = path.Clean(pathToFile)
-		getSpec, ok := resolvePath[pathToFile]
-		if !ok {
-			err1 := fmt.Errorf("path not found: %s", pathToFile)
-			return nil, err1
-		}
-		return getSpec()
-	}
-	var specData []byte
-	specData, err = rawSpec()
-	if err != nil {
-		return
-	}
-	swagger, err = loader.LoadFromData(specData)
-	if err != nil {
-		return
-	}
-	return
-}
-
-// GetSpecJSON returns the raw JSON bytes of the embedded OpenAPI
-// specification: decompressed but not unmarshaled. External references
-// are not resolved here; the bytes are the spec exactly as embedded by
-// codegen. The result is cached at package init time, so repeated calls
-// are cheap.
-func GetSpecJSON() ([]byte, error) {
-	return rawSpec()
-}
-
-// GetSwagger returns the OpenAPI specification corresponding to the
-// generated code in this file.
-//
-// Deprecated: GetSwagger predates kin-openapi renaming openapi3.Swagger
-// to openapi3.T. Use [GetSpec] instead. This wrapper is retained for
-// backwards compatibility.
-func GetSwagger() (*openapi3.T, error) {
-	return GetSpec()
 }

@@ -5,22 +5,16 @@ package hosted
 
 import (
 	"bytes"
-	"compress/flate"
 	"context"
-	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
-	"net/url"
-	"path"
-	"strings"
 
 	externalRef0 "pinvault/generated/common"
 
-	"github.com/getkin/kin-openapi/openapi3"
 	"github.com/gin-gonic/gin"
-	"github.com/gin-gonic/gin/binding"
 	"github.com/oapi-codegen/runtime"
 )
 
@@ -1209,453 +1203,122 @@ type StrictServerInterface interface {
 	GetDemo(ctx context.Context, request GetDemoRequestObject) (GetDemoResponseObject, error)
 }
 
-type StrictHandlerFunc func(ctx *gin.Context, request any) (any, error)
-type StrictMiddlewareFunc func(f StrictHandlerFunc, operationID string) StrictHandlerFunc
-
-type StrictGinServerOptions struct {
-	// RequestErrorHandlerFunc is called when a request cannot be parsed or
-	// decoded. It is invoked for JSON bind failures, form parse/bind errors,
-	// multipart reader errors, media type parse errors, missing multipart
-	// boundaries, and request body read errors. The default returns 400.
-	RequestErrorHandlerFunc func(ctx *gin.Context, err error)
-	// HandlerErrorFunc is called when the application handler (or any
-	// middleware wrapping it) returns a non-nil error. The default returns 500.
-	HandlerErrorFunc func(ctx *gin.Context, err error)
-	// ResponseErrorHandlerFunc is called when the response object fails to
-	// serialize (Visit*Response returns an error) or when the handler returns
-	// an unexpected response type. The default returns 500.
-	ResponseErrorHandlerFunc func(ctx *gin.Context, err error)
+// Mount registers the operations on a router. What cannot be bound, what a handler returns an error for and
+// a reply that cannot be written all go to fail, the first as a gin.Error of type gin.ErrorTypeBind, whose
+// text may quote the request.
+func Mount(router gin.IRouter, handlers StrictServerInterface, fail func(c *gin.Context, err error)) {
+	RegisterHandlersWithOptions(router, &strictHandler{handlers, fail}, GinServerOptions{
+		ErrorHandler: func(c *gin.Context, err error, _ int) { fail(c, unbound(err)) },
+	})
 }
 
-func NewStrictHandler(ssi StrictServerInterface, middlewares []StrictMiddlewareFunc) ServerInterface {
-	return &strictHandler{ssi: ssi, middlewares: middlewares, options: StrictGinServerOptions{
-		RequestErrorHandlerFunc: func(ctx *gin.Context, err error) {
-			ctx.JSON(http.StatusBadRequest, gin.H{"msg": err.Error()})
-		},
-		HandlerErrorFunc: func(ctx *gin.Context, err error) {
-			ctx.JSON(http.StatusInternalServerError, gin.H{"msg": err.Error()})
-		},
-		ResponseErrorHandlerFunc: func(ctx *gin.Context, err error) {
-			ctx.JSON(http.StatusInternalServerError, gin.H{"msg": err.Error()})
-		},
-	}}
-}
-
-func NewStrictHandlerWithOptions(ssi StrictServerInterface, middlewares []StrictMiddlewareFunc, options StrictGinServerOptions) ServerInterface {
-	if options.RequestErrorHandlerFunc == nil {
-		options.RequestErrorHandlerFunc = func(ctx *gin.Context, err error) {
-			ctx.JSON(http.StatusBadRequest, gin.H{"msg": err.Error()})
-		}
-	}
-	if options.HandlerErrorFunc == nil {
-		options.HandlerErrorFunc = func(ctx *gin.Context, err error) {
-			ctx.JSON(http.StatusInternalServerError, gin.H{"msg": err.Error()})
-		}
-	}
-	if options.ResponseErrorHandlerFunc == nil {
-		options.ResponseErrorHandlerFunc = func(ctx *gin.Context, err error) {
-			ctx.JSON(http.StatusInternalServerError, gin.H{"msg": err.Error()})
-		}
-	}
-	return &strictHandler{ssi: ssi, middlewares: middlewares, options: options}
-}
+func unbound(err error) error { return &gin.Error{Err: err, Type: gin.ErrorTypeBind} }
 
 type strictHandler struct {
-	ssi         StrictServerInterface
-	middlewares []StrictMiddlewareFunc
-	options     StrictGinServerOptions
+	handlers StrictServerInterface
+	fail     func(c *gin.Context, err error)
 }
 
-// GetPinPage operation middleware
-func (sh *strictHandler) GetPinPage(ctx *gin.Context, sessionID SessionID, params GetPinPageParams) {
+// GetPinPage binds a request, has it handled and writes the reply.
+func (sh *strictHandler) GetPinPage(c *gin.Context, sessionID SessionID, params GetPinPageParams) {
 	var request GetPinPageRequestObject
-
 	request.SessionID = sessionID
 	request.Params = params
-
-	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
-		return sh.ssi.GetPinPage(ctx, request.(GetPinPageRequestObject))
+	response, err := sh.handlers.GetPinPage(c.Request.Context(), request)
+	if err == nil {
+		err = response.VisitGetPinPageResponse(c.Writer)
 	}
-	for _, middleware := range sh.middlewares {
-		handler = middleware(handler, "GetPinPage")
-	}
-
-	response, err := handler(ctx, request)
-
 	if err != nil {
-		sh.options.HandlerErrorFunc(ctx, err)
-	} else if validResponse, ok := response.(GetPinPageResponseObject); ok {
-		if err := validResponse.VisitGetPinPageResponse(ctx.Writer); err != nil {
-			sh.options.ResponseErrorHandlerFunc(ctx, err)
-		}
-	} else if response != nil {
-		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
+		sh.fail(c, err)
 	}
 }
 
-// CheckCurrentPin operation middleware
-func (sh *strictHandler) CheckCurrentPin(ctx *gin.Context, sessionID SessionID) {
+// CheckCurrentPin binds a request, has it handled and writes the reply.
+func (sh *strictHandler) CheckCurrentPin(c *gin.Context, sessionID SessionID) {
 	var request CheckCurrentPinRequestObject
-
 	request.SessionID = sessionID
 
-	var body CheckCurrentPinJSONRequestBody
-	var err error
-	// A request validator built on kin-openapi's openapi3filter with
-	// KeepValidatedValue leaves the value it validated on the body. Bind
-	// that value, matching member names exactly, so the handler receives
-	// what was validated instead of a second, case-insensitive decode.
-	if vb, ok := ctx.Request.Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
-		err = ctx.ShouldBindJSON(&body)
-	} else if binding.Validator != nil {
-		// ShouldBindJSON runs the struct validator after decoding; keep that.
-		err = binding.Validator.ValidateStruct(&body)
-	}
-	if err != nil {
-		sh.options.RequestErrorHandlerFunc(ctx, err)
+	if checked, ok := c.Request.Body.(interface{ ValidatedValue() any }); ok {
+		var body CheckCurrentPinJSONRequestBody
+		if err := runtime.BindJSONValue(checked.ValidatedValue(), &body); err != nil {
+			sh.fail(c, unbound(err))
+			return
+		}
+		request.Body = &body
+	} else {
+		sh.fail(c, unbound(errors.New("nobody has checked the body")))
 		return
 	}
-	request.Body = &body
 
-	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
-		return sh.ssi.CheckCurrentPin(ctx, request.(CheckCurrentPinRequestObject))
+	response, err := sh.handlers.CheckCurrentPin(c.Request.Context(), request)
+	if err == nil {
+		err = response.VisitCheckCurrentPinResponse(c.Writer)
 	}
-	for _, middleware := range sh.middlewares {
-		handler = middleware(handler, "CheckCurrentPin")
-	}
-
-	response, err := handler(ctx, request)
-
 	if err != nil {
-		sh.options.HandlerErrorFunc(ctx, err)
-	} else if validResponse, ok := response.(CheckCurrentPinResponseObject); ok {
-		if err := validResponse.VisitCheckCurrentPinResponse(ctx.Writer); err != nil {
-			sh.options.ResponseErrorHandlerFunc(ctx, err)
-		}
-	} else if response != nil {
-		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
+		sh.fail(c, err)
 	}
 }
 
-// ExchangeSecret operation middleware
-func (sh *strictHandler) ExchangeSecret(ctx *gin.Context, sessionID SessionID) {
+// ExchangeSecret binds a request, has it handled and writes the reply.
+func (sh *strictHandler) ExchangeSecret(c *gin.Context, sessionID SessionID) {
 	var request ExchangeSecretRequestObject
-
 	request.SessionID = sessionID
 
-	var body ExchangeSecretJSONRequestBody
-	var err error
-	// A request validator built on kin-openapi's openapi3filter with
-	// KeepValidatedValue leaves the value it validated on the body. Bind
-	// that value, matching member names exactly, so the handler receives
-	// what was validated instead of a second, case-insensitive decode.
-	if vb, ok := ctx.Request.Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
-		err = ctx.ShouldBindJSON(&body)
-	} else if binding.Validator != nil {
-		// ShouldBindJSON runs the struct validator after decoding; keep that.
-		err = binding.Validator.ValidateStruct(&body)
-	}
-	if err != nil {
-		sh.options.RequestErrorHandlerFunc(ctx, err)
+	if checked, ok := c.Request.Body.(interface{ ValidatedValue() any }); ok {
+		var body ExchangeSecretJSONRequestBody
+		if err := runtime.BindJSONValue(checked.ValidatedValue(), &body); err != nil {
+			sh.fail(c, unbound(err))
+			return
+		}
+		request.Body = &body
+	} else {
+		sh.fail(c, unbound(errors.New("nobody has checked the body")))
 		return
 	}
-	request.Body = &body
 
-	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
-		return sh.ssi.ExchangeSecret(ctx, request.(ExchangeSecretRequestObject))
+	response, err := sh.handlers.ExchangeSecret(c.Request.Context(), request)
+	if err == nil {
+		err = response.VisitExchangeSecretResponse(c.Writer)
 	}
-	for _, middleware := range sh.middlewares {
-		handler = middleware(handler, "ExchangeSecret")
-	}
-
-	response, err := handler(ctx, request)
-
 	if err != nil {
-		sh.options.HandlerErrorFunc(ctx, err)
-	} else if validResponse, ok := response.(ExchangeSecretResponseObject); ok {
-		if err := validResponse.VisitExchangeSecretResponse(ctx.Writer); err != nil {
-			sh.options.ResponseErrorHandlerFunc(ctx, err)
-		}
-	} else if response != nil {
-		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
+		sh.fail(c, err)
 	}
 }
 
-// ChooseNewPin operation middleware
-func (sh *strictHandler) ChooseNewPin(ctx *gin.Context, sessionID SessionID) {
+// ChooseNewPin binds a request, has it handled and writes the reply.
+func (sh *strictHandler) ChooseNewPin(c *gin.Context, sessionID SessionID) {
 	var request ChooseNewPinRequestObject
-
 	request.SessionID = sessionID
 
-	var body ChooseNewPinJSONRequestBody
-	var err error
-	// A request validator built on kin-openapi's openapi3filter with
-	// KeepValidatedValue leaves the value it validated on the body. Bind
-	// that value, matching member names exactly, so the handler receives
-	// what was validated instead of a second, case-insensitive decode.
-	if vb, ok := ctx.Request.Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
-		err = ctx.ShouldBindJSON(&body)
-	} else if binding.Validator != nil {
-		// ShouldBindJSON runs the struct validator after decoding; keep that.
-		err = binding.Validator.ValidateStruct(&body)
-	}
-	if err != nil {
-		sh.options.RequestErrorHandlerFunc(ctx, err)
+	if checked, ok := c.Request.Body.(interface{ ValidatedValue() any }); ok {
+		var body ChooseNewPinJSONRequestBody
+		if err := runtime.BindJSONValue(checked.ValidatedValue(), &body); err != nil {
+			sh.fail(c, unbound(err))
+			return
+		}
+		request.Body = &body
+	} else {
+		sh.fail(c, unbound(errors.New("nobody has checked the body")))
 		return
 	}
-	request.Body = &body
 
-	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
-		return sh.ssi.ChooseNewPin(ctx, request.(ChooseNewPinRequestObject))
+	response, err := sh.handlers.ChooseNewPin(c.Request.Context(), request)
+	if err == nil {
+		err = response.VisitChooseNewPinResponse(c.Writer)
 	}
-	for _, middleware := range sh.middlewares {
-		handler = middleware(handler, "ChooseNewPin")
-	}
-
-	response, err := handler(ctx, request)
-
 	if err != nil {
-		sh.options.HandlerErrorFunc(ctx, err)
-	} else if validResponse, ok := response.(ChooseNewPinResponseObject); ok {
-		if err := validResponse.VisitChooseNewPinResponse(ctx.Writer); err != nil {
-			sh.options.ResponseErrorHandlerFunc(ctx, err)
-		}
-	} else if response != nil {
-		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
+		sh.fail(c, err)
 	}
 }
 
-// GetDemo operation middleware
-func (sh *strictHandler) GetDemo(ctx *gin.Context) {
+// GetDemo binds a request, has it handled and writes the reply.
+func (sh *strictHandler) GetDemo(c *gin.Context) {
 	var request GetDemoRequestObject
-
-	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
-		return sh.ssi.GetDemo(ctx, request.(GetDemoRequestObject))
+	response, err := sh.handlers.GetDemo(c.Request.Context(), request)
+	if err == nil {
+		err = response.VisitGetDemoResponse(c.Writer)
 	}
-	for _, middleware := range sh.middlewares {
-		handler = middleware(handler, "GetDemo")
-	}
-
-	response, err := handler(ctx, request)
-
 	if err != nil {
-		sh.options.HandlerErrorFunc(ctx, err)
-	} else if validResponse, ok := response.(GetDemoResponseObject); ok {
-		if err := validResponse.VisitGetDemoResponse(ctx.Writer); err != nil {
-			sh.options.ResponseErrorHandlerFunc(ctx, err)
-		}
-	} else if response != nil {
-		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
+		sh.fail(c, err)
 	}
-}
-
-// Base64 encoded, compressed with deflate, json marshaled OpenAPI spec.
-// Stored as a slice of fixed-width chunks rather than one concatenated
-// const string: with thousands of chunks the chained `+` fold is several
-// times slower for the Go compiler than parsing a slice literal.
-var swaggerSpec = []string{
-	"7H39chq50vetqOY8VdnNM+Dh2/b+8RTGOCZxbCe2k02WvEbMCFAYJFbSGJMsVe/VvBf2XslT3dLAAGPH",
-	"zu7JnnPKrtotYPTR6m71x0+tyVcvlJOpFEwY7e1/9dgtnUxjhp/bt+GIiiGDzzqZTKiae/ve5YgRzULF",
-	"DBkoOSFmxEjMxfiZJgNFhxMmjOd7NzRObEds6u17r27fl1+WxqfBTT18UYt3kzfs7fzyS7OiDwfHw5Pp",
-	"Gb/qv5v8Gn6ctb3Fwvcukv6Ea82lWJ+/Sc47pz5hIlTzqWFRdrIpF96+x+YvR/0XIT/jL4/eBG87J1fv",
-	"Ljt8xj++r33ufJb8zWWndDqODi8vXu4Vi82Nv+LWh/U/z/eMHDPx6CUtfG9KFZ0wwxTy94Lh8jqH8CVi",
-	"OlR8anC9jsn4uEiaZELjgVQTFhEpGOGaUKFnTLGIUPhMEjEWcibgadHzUyF6+15Q2uuHJRoUGiwICo0g",
-	"CAq78L9g9VfyfA/ZNqVm5PmeoBPo6WbvAH8V+z3hikXevlEJ8z0djtiEAtUTenvCxNCMvP1KHdZnDFMw",
-	"2P/5LSjs0cLg09fdRWH5ufqAz6Xy4r+Ax/MpkmEUF0Nv4Xu3hZj2WbxGGvBUMT2VQluVbUlhmDCXUp5Q",
-	"ZTU3tD/BRzqdxjykwOOdqZL9mE3++7O2CpZV/L6M5gUjZSFOB8mo/0ySCRvS/twwndW9UEZAsJHy2nbz",
-	"PW2oSbS3Xy1VfM9wgyIB0cIEIEYjJcHGIDWjaMg6EUgtKFT7g73yoFJrNPqVakTrtBKyvfJeFLCAVRuV",
-	"eiEIBkG9QWnQp3tBud8ooCAd12hfJma/H1MxtqwDCTJt0sVd8C/M2y9bBcAGNzKmhgOBv3k7KSWfgL8r",
-	"Yf+XYgNv3/vHzspk7NinGn6aSHF9brlqtX1bpXPWvfC9jgClofEFUzdMtZWS6jsFp3GEwoAmsdmwGoJw",
-	"Nw2xj7dFlzbISK4WBCvJpXQSOw1hQOkPlJxb1orOHyS5O9a98L3XzIxkdCpNM47lDAzEd4ltgsMUZkqK",
-	"4brYDtsn7ct2jqxsl2shzTV1c2f2W1BbSc3SSIQ0xLX8gSJzzLi0LT3f0Z1dmaKzAxnBYr0fuBPB2BN2",
-	"y7XRPuknBvkz42ZEzIhrYskERo0YjZy/QiHn+yrbXhMzogYjAhx/RHXxXvexYeSR1lNpjmQiHqNLfxVj",
-	"TiXRSTgiTERTyYVBHT+nW37EsFuzMzKTeH3yrdVsjt8kU2ptfYarLRqOWAEcl5LxNneb8YzONRGyoI1U",
-	"7H5+MpFMQG/S1t6nLUe68FMnWbhgYaK4mRfOZczD+fbcZzNB7HdCRUS0mceM9OdESBEyH1RmxMWQsFiz",
-	"X0hvALFNgYqQwdy6twoPp0oOFZ08Thd875wpFwHqO0m8mHETjpgmcjAgs5X2DRmJJNOo1oLZPf+Yud+y",
-	"AVOKqTsnXslFuaYPFk3aIV86vxZS+YDVKJzhhPoeArTgg8FDJ8fGeRNjyM3UDQ/ZlaA3lMe0H39vABVR",
-	"Q/tUs8JQipz0IX0MoQC22LbvSYaGrDveCKS0pRhjCjaZSkUVj+ck07tIzmMGcxk1J3RIufgbPHa64B9p",
-	"4Z2zDqmAPaAYDUeEG71kfpFcphwhMTXMevQroZPpVCrDotcs4tR6ru9SAtelAHwqSDNiajORg5wmV/ZL",
-	"Gq4nQMQ1sjobT9dy4ukR5EIEmhKpICtiIpQRGCj0Stwag0iGCeSof2MYkGXgbWE2mxWAEYVExUgxi36U",
-	"mpyJeE6y1IAYcS/RMRNFbzWX9VQjFo5tkEejiEMPGp8rOWXKcJD5gMaabU5yLGeEkjBRigkDuTsZUGW5",
-	"P830/eopNqFccDG8VO6X7YEmVMwJxokwkiYTOifa8DgmfUZAqm5kYCh1sXKlDHEXveUTMIKgOhMu7Jdg",
-	"KT2IqYdMeTahdOnD+vy9fixh/T0yGzFBhCQGCCVUMRKzgcHM2xnaCTUhJNMTrtOPrne+0V+Z7t/S+f1N",
-	"hqw6yv5nFhqgNQvRPEIm71NHuQHckJGMI70tmhTE2WRJuVYnfTAqXBCwKfVqouKiZXeKC1Qr67hAs/CR",
-	"Fr4Ehb3rwqev1UpOsr+e6+PM8JNmQnPDb5j1b5tscy3zuPRCUdjw38skjCYgiIDEleikP+GoyDmMYrdT",
-	"rpjuiJxIhYVSRNonCqJbFpFk6pNEGB7jJA7UIG6E+5V4t16FxHSpx6U8PR6z+bdMxHnSj3n4is2hvUO1",
-	"tukWLjNAF6KXsByu/tGC/YYULRGWeD/Dzjyxrqh/nGAz4NozTaY4ChmzuU8oefn+Ffnp7VGLNGqlxs/b",
-	"Ag7VzZ2h2HmhXKtnrQD+kLPhfW9s7g4p263sGO1W7gC3Od1JKKWKuKCG+evb8XFiWvje/J85/IbIgRc+",
-	"MhaWBXPnCXsdDn6EtDfxYtjDZk0Dxmy+LWiEkvN4MJnS0JCX79s+abcOjwvtC7s7muVa/UXr9Yb1KwXl",
-	"6t0M+u9ut9jtFrd++8YP95tMoDxvp925w4/SPI05b/KXWvB0Rz946wP9eRrg4pkjzuJoCRI+QhHOBCMD",
-	"6Gzjwb5idKxx3RCeKRqabS2ImKE8vgOfpxMGjm8mlfWZW7sIZ8vTouU5wDNNBJ0wtDwXZ6cEYQemCBdO",
-	"SyGy9SGehS9jLiIiBwQTSCZCtoxsXcCWQ0OeGr8fMcVwRMsPrrMWx50D/J4wNV9CFRDAyGiea4tUYhPF",
-	"bRbBE0djyvDiN+0Bqq9lnRvbT+Vwj1qkYe53+PgZejgMKtH071VruaYfs5O8Zbos6Jkm2kDOiTLdNIy0",
-	"8OU6b+sufA8BVZ0nJytdS5tD5xhxiYXvpNef2w8wITdsoh+YGGQ20mKVxShF5zYKvj8atzpEMa2eUU0S",
-	"7UKaURqmZ+PiPxOPp1lfHuePLy/PiW1w/zS1vb3MPBg9bc/kUsp7RAz7nRINmYYIWe6GW6aUuRvCiu6Z",
-	"JtjMJ+8rLfuxMKWYIMESNlUnPRorZ47JKtkvpXrmyx3nZ8Zl8rkxRy+TvfZ+IT3Q9R4xLI51unRN6JQq",
-	"8+3965J1y8yl+Hy7f1b82d7LCzRXA3mHBCAKl4LMRjwcQUZJVQTpClM28YPkHz09FZFFArkhIY1jXSRo",
-	"cY1gigwZZCtGk6u3JyuAkmudcDEkzfMOdO8KNulDuM8NClwQjuAm2GE5ZWL5gMxYn9xwNvtlDQwluDe4",
-	"BmGmM2PuAOQUu6Irnj+HJV29PXn+HNr1dkZSGxbtTLnY+bo831z846vNaha9Ismcu8eM3jDruvpKzjRT",
-	"REIqL0XI9lcpS+rOgdyu6M/J+dnFJdJECTpbZBXF+Ic0MRcEYm5ozCNsNuA3jEy4SAzTJBEx0xp85YAP",
-	"E8UigpjOjGvmY2spVlOSn2hXWLPlaIZMvc8wZQYHrBgjhk+Y/hmJSPufd06L5GzKBIssNOUDq/VIzkC8",
-	"A8WZiOK5XR70E5JY16AdWy8Mm+ri8+fkglnQWjHNzD4RbGa1A+kHK4FH6y2kdn8dnuAKjCtOr20GCEYu",
-	"lAm6ZnRnNI67Ig0bNNEjqpgPTUU6E06+NpklsA2aFXExBCK3MXOus4j5M01irg34fKn4kAvtk94zIQV7",
-	"5lAIjg6CTaYGZLhUVPQVlPQ0FVFf3va6ghqjeD8xaSbbw8Owgt1lmrhvQI2dyWkccnoqtdGE3YAXScPn",
-	"FYXOcNluuGwju0JIqx9kxkUkZ/uwekII+aplokBNuxDo3dAkNl3PR9jOJzQETvmpmexEIK+I/Y9PRowP",
-	"R+Z/FjDMHxbk+8Ny4I+u+KNQKOB/8KynGI3mPfLHEuBYKrW1DTbuUdoQbdgUHoJ+2YFIDxtCb7p8HEnh",
-	"tlVWTcDpKSBqGZ5lJQ8mJit99IYmjRrRRIGNAE/iJtZJGDKtU8JhICCNpc8HlMeJYvAcDRvCun2GLVYH",
-	"d7Depf0Gy5KCVj7pJSLREJ7AZ7Ce19Y0w1cuNAtxdKmg4RI+77nZbSYerbF1RLWDKyKSsl7zLyxtlMFN",
-	"elZ+PdK6uCBTfstiDV264lRavbLIE6Ek4kOOCo/WHMgBVsaYirgt1EzMSCr+xW6r589RUVNB0xjxFLS/",
-	"+2Q2kuyGKTc6jJQxR0tjxc1KM6xhxE0eygkeLKH5RFmsISFoTrhYhunpBreJpiMNUUq012vmGqHql+/b",
-	"0D9NKTVTnMZuWUsQov6zD3t12CM9l272kNYeE2GvK3ou7ez5sDGpxSDAopMJjRjaVZOtJeoIzSP0Tb2v",
-	"XYiXuh5sRafYXY/8QbqeYDPYk7hD7fP//3//X9db9HyCEYImdIBZiiFadgUyC9g8JxOmNUgdVKNeJVgk",
-	"UyQHdtV4SMcsQcgjsCDTEfgtMjJmqnFhsQxpDO4Qfdov6FBny4QFdKorFBskmlmb34QEbMwi4s4erIRs",
-	"PdRU8RtqGPBD+y5y4PCzjJJwuS2HTDBFDbicgWJ65G/gA/25+wEPVJyidAWbjtiEKRqj53KNgD4IBkAf",
-	"mTuSwMQH5uVmaQZTuA8kRQipBtVStVytVKvVWrVebVR3q3vVZvWg2qoeVtvVo1pQK9XKtUqtWqvV6rVG",
-	"bbe2V2vWDmqt2mGtXTuygzooK/372vXGZt719rteu9X1/K4Xqhv8ilqCv9zid3p2u7vb+XLVflE71FcV",
-	"GV+9jDsqePX27dXrpqgd3daugtPT6LjWkNjLDlqt79Z+79QbDfmxlpSPxehoVudh0n//uVOZXZdn+mi0",
-	"l9y8edf+EHS9hSVxxTRceT2ol+rleqVerdfq9XqjvlvfqzfrB/VW/bDerh81gkapUW5UGtVGrVFvNBq7",
-	"jb1Gs3HQaDUOG+2GW7dNUbPrpvHQrRu3DBLNRIi/uR1jf5uOu97+wxl1Uxu8aYxGk991v9pq9ZUK39yc",
-	"fzgeGfV5Pjn/9bJeiK5eVebBsB5mGFWRu1eVqE5lEsU6+XD2ZXJ4Lvutd/Tw9/N++dUNr39JBkGl/uJM",
-	"dr2F49RHsvbXOmiXg0arVtqrHxw02s2gWWofBa1a7aB8UGk3d9t7pcphqRGUa4dHh63mUT1o1XePKo1m",
-	"fbd1eHTQsINGTPEbFqVqVwnqjfZu9agdVPZa7erhUbsUBNV2vXRULx+VWs3qbn2vsrd7UA7qjaBVO6q0",
-	"y9XS0W6tVg52944O3aCdd2uUBkFQCspBJagGtaAeNILdYC9oBge2sWG3JtN4aYRSq5Mana5X3S3Xl3oD",
-	"tjLz9/ASz47uTN7N6LxTZ/OXKjoe2z5z+P10HvFOvRM3zevPV2Xoz1qdekd8KH2M2xX6YmTCX0/5afv0",
-	"8IN4Of9QOipfHcUdevx2TkVsro5GV6e8NH53pb+wywNxOnnNT1ovazD/6/Ju9d3l6fh0cnQTvX+rw8q7",
-	"j5eVqXl7dHDzYXz6/sPV29urF535ReXj9FRMSx8/N7+cjqPz/vzl3uBNsdhstlvN2Zujg2HYab2RJ8WO",
-	"rLy+efNe3/Zfvvpyc3p2rD8ejmrl2/Jh8OFLPzp5cX1bCdXLwbvjwptXpx+nZx9K02HCYj5u7X4UtHnS",
-	"kcnui+vzwaz2us+P5Yfyx1edZvFmVyYvqKokvLU3eHm5V+Y6DN+AkfqIwEN6BGJmEo0ooUOI3CFGSx1m",
-	"VqUyHjM1iC0pQmrIq8Mj+N05tV2fVIv1YtkmDksf1hUYGHEzkonBxGlOICFchuvg6FGBMLey1VwwUWXX",
-	"OabUByOgAv7XltwsMwghDZYLCIwFFNoNCLKpGCY5OQVOiDmkq7glvbtOv3tdsQKP0vjbwUE2HNvPRGBp",
-	"nA+ew41s87LUL6BPFRi7YJUWi/wlzIIBZ5/FUgw1xtpaThgegYOvhFTOZl7ZaNWdflNhq/ew5ItiwJbE",
-	"pgd90uh1VcK1ivCxBoY4r0t+qpbL+13Rm3JxbQMzCCFnjI6vp1zAZ8VCJgx++zmbraargyTaLljYJCEc",
-	"SR4yJ71OxCZTaZgI51aEaTcsF5Fr2eI+aJUGPtE4czal00JpBEZXyoqzaTLg7rsbuStSyaRppM2bMEfb",
-	"cUnUjs2tesSBA8sQF2NA2BaDGLVMRE7f+DJrKpJLSSZ0zAi1kaockLlMFJEz4aOGQRi1AUTYAdKCBaIp",
-	"BDEwOrLPWAAhG6r2aTheRhi3BTrlBWfoIRIZRabgllJc/1qwQXHaz4VHBR6hMcc/rBjPKSCnQVCy/VZ4",
-	"TCcipHWclpfbpzMax8zAE/h7f7L+1JLToirCvofrT6dcZEx/IygFXeH5XsxDJjRiWq5mvTml4YiRcjHw",
-	"fC9RsbfvYVy5v7Mzm82KFB8XpRruuL5656TTap9etAvQZ4UAescIx+B+ABF7vnfDlD188krFwDYGMdAp",
-	"9/a9SjEoVixoN0Kk8g48Bx4N8w7Sm4IcX74+sfqExgNzFSy40yPmsAz8zdbjcYzjfwFDG0sa6TX8qUg6",
-	"kKizW2OrE1ySsrJyesyiLhhWMJ49+L3nW+TKWW2Xp/iED7K2wAbwGhMmbO5GXpkKTKyLKB85hajaFurv",
-	"ey+YOefi3DIzew/itzywLyXVJwetc1JtFMmZYFumaVXiZxMLrgkfCulqQPBSQ3qK4TQExvXuuMBQqucd",
-	"c336WvYri58Kq1Mv+GV38fPzb9xSwKkW/ubqTiAPBgMeUTUukhM2MEQmxl+ZE+vY1uC9u5ZjIJj28ir9",
-	"YpjG8z2YJf8AeXVAh4MsPm1cpSgHwV0HCct2OyjPhe9VH9e4+pjGtW833qpDh46lR5BUCx7VuPLQxgvf",
-	"067K1tv/7ZO/UQjpbIuhQ431AvD1E8jGgmmgRZANe4utLZM3+arJzupq0eLTwr/LHO24CAHPu797fN+b",
-	"Sm3yQfsMzoaQjjtfXoYoGHDQMdPuJGmJyG+irWQDbM0zMVif1rJLOsdTRIcj2vr6O4sYH1TBmseQtMNO",
-	"pjgBi+yWF1Ae0WvKRYGLQhgzqnJuvK0VMd5z+a1UrlS/+4qav3WD5hELcHpVWF5W+87+7jLbI3vjggv4",
-	"w+YlklNJ0tqCH3tTcPHwYs3sYvLreVcnNhtIdKa2ZbsKfJFv1b+xEx5Gc1oPmkPwsZxtAea27HOFSBMm",
-	"orW0oIhBnRjb0/aRlJqdstl5XgWDOwyTeCthw7hs2YW1oTYvYa4uE+7DYtFeFCGOK2auGW5ZknR7LXtA",
-	"+vWPHfuzLaav3svpb14/FLKwlEZGkw3WieReXsOTi+u06jh7GypYr5Z2Te6qgPlBNdGre09f7613/gss",
-	"450sSgsvfltV+sBsMNjSihWX1Sj73o6trULbgeUwafHLMnAEd/ivyPg7mftIu/koVlqTxTVJbdIaL9Ox",
-	"c7i5tGH/Zuz8i69w3LvAVSD9XRdlc3z1up1BOCKyltU1z72rYXGTNXtTzcrJHUqmGxT15geaGaxm27Dz",
-	"QpoCLaSLWty/QXLCkrUtgjcG/90Y9KOuIC1xu9XKEFN1mKdDQfFMPAX1HoF8knXg88+li8He33Dj1OLL",
-	"CkFnWBVkPJgO2esFqzT2b6ArlV7mmN9R9ID0d/NFDNjvAaLJvX8Gncvlv4kNEGGsqi1AC4tpfYWmc01m",
-	"o3nxwRBC3qsOHooo5NzOvA9fwOh8MwjPgA0uhbd4w4TeFtAF7++W9sqLeyADlrlx9E/ADFD5MzeTLDLt",
-	"E3vjeLt2bXV7AwyLYoxkq8405BhrKUYObJDeobpIrxr9KNRgeXnrEZhBts+ETfpM5Tum5uqlMLbZnUjB",
-	"d7+gx3a8L4SgZHl9a/t9QMOEac2itaHuiEK3Rnk0UpFl2+NxirzeD0UpVn0f7FwzXXIt0trW+LEpf3qT",
-	"7kEYxZjNVwVIq6O5jTR/HbN7DIqYk+hvAoB/ca5vubqR7PsPwSoc7TpblfqjkYpc6p+gir8Sqvhuk/yo",
-	"vHr9yvvmsNkkOz+9zr0g82+HXHyf/3kUo12x6J1w0HL4/yRE6LHO+HtZmgsK3cfRJ1ToCRV6QoWeUKEf",
-	"iQo9oS//ithGmiG51N65jD+JbAg2++cVQsTUZTBF0nxgmeUj6ibJ2bIIsivuqoLML5lYSzie6iWe6iX+",
-	"M+sllvc/H1UrUc3fzKu7eUVyKu3lL+8pj3468n868n868n9K7p6Su6fk7unI/+nI/+nI/wenxRfMZIPd",
-	"R6TE61fc7r6mlL7sAy+q2Hv/q8tw+Zfg8MVy9tUhFL/NCVWK37Aicbfs8KJ/Me/G0CGbSO/P3Ut5wFWT",
-	"5Rvnv9+Y3COUJonYRIJTRU7g619Y9PCrH6ss867LUudcvIP8M31DAcoFP2v7UpD0CqEPfj3luTW9a29D",
-	"WN6a28H39S3/nQn77jQIzBy5uS8qo6uXEU2ZPeZ115ScNL7e+4JV+6qmVadUZRfIFYw1C6kIbLxihQZP",
-	"p4oN+C1DTjp4xzIzEeyWqZBrG+6g7nin+EqSZYjjk9lIarYsGaGKkUjRmVi+DkKi26KZ23nUvgO/SC7w",
-	"1TH9OeGTabwTThBWwrfaODquDdOmOJSwMkwovaYm5SCA75gvuu9ABb61xKzmsm2qD2iztz5uKVj/DpY0",
-	"8732gHnRPt3bZrH43wAAAP//",
-}
-
-// decodeSpec returns the embedded OpenAPI spec as raw JSON bytes,
-// after base64-decoding and flate-decompressing the embedded blob.
-func decodeSpec() ([]byte, error) {
-	encoded := strings.Join(swaggerSpec, "")
-	compressed, err := base64.StdEncoding.DecodeString(encoded)
-	if err != nil {
-		return nil, fmt.Errorf("error base64 decoding spec: %w", err)
-	}
-	zr := flate.NewReader(bytes.NewReader(compressed))
-	var buf bytes.Buffer
-	if _, err := buf.ReadFrom(zr); err != nil {
-		return nil, fmt.Errorf("read flate: %w", err)
-	}
-	if err := zr.Close(); err != nil {
-		return nil, fmt.Errorf("close flate reader: %w", err)
-	}
-
-	return buf.Bytes(), nil
-}
-
-var rawSpec = decodeSpecCached()
-
-// a naive cache of the decoded OpenAPI spec
-func decodeSpecCached() func() ([]byte, error) {
-	data, err := decodeSpec()
-	return func() ([]byte, error) {
-		return data, err
-	}
-}
-
-// Constructs a synthetic filesystem for resolving external references when loading openapi specifications.
-func PathToRawSpec(pathToFile string) map[string]func() ([]byte, error) {
-	res := make(map[string]func() ([]byte, error))
-	if len(pathToFile) > 0 {
-		res[pathToFile] = rawSpec
-	}
-
-	for rawPath, rawFunc := range externalRef0.PathToRawSpec(path.Join(path.Dir(pathToFile), "common.yaml")) {
-		if _, ok := res[rawPath]; ok {
-			// it is not possible to compare functions in golang, so always overwrite the old value
-		}
-		res[rawPath] = rawFunc
-	}
-	return res
-}
-
-// GetSpec returns the OpenAPI specification corresponding to the generated
-// code in this file. External references in the spec are resolved through
-// PathToRawSpec; externally-referenced files must be embedded in their
-// corresponding Go packages (via the import-mapping feature). URL-based
-// external refs are not supported.
-func GetSpec() (swagger *openapi3.T, err error) {
-	resolvePath := PathToRawSpec("")
-
-	loader := openapi3.NewLoader()
-	loader.IsExternalRefsAllowed = true
-	loader.ReadFromURIFunc = func(loader *openapi3.Loader, url *url.URL) ([]byte, error) {
-		pathToFile := url.String()
-		pathToFile = path.Clean(pathToFile)
-		getSpec, ok := resolvePath[pathToFile]
-		if !ok {
-			err1 := fmt.Errorf("path not found: %s", pathToFile)
-			return nil, err1
-		}
-		return getSpec()
-	}
-	var specData []byte
-	specData, err = rawSpec()
-	if err != nil {
-		return
-	}
-	swagger, err = loader.LoadFromData(specData)
-	if err != nil {
-		return
-	}
-	return
-}
-
-// GetSpecJSON returns the raw JSON bytes of the embedded OpenAPI
-// specification: decompressed but not unmarshaled. External references
-// are not resolved here; the bytes are the spec exactly as embedded by
-// codegen. The result is cached at package init time, so repeated calls
-// are cheap.
-func GetSpecJSON() ([]byte, error) {
-	return rawSpec()
-}
-
-// GetSwagger returns the OpenAPI specification corresponding to the
-// generated code in this file.
-//
-// Deprecated: GetSwagger predates kin-openapi renaming openapi3.Swagger
-// to openapi3.T. Use [GetSpec] instead. This wrapper is retained for
-// backwards compatibility.
-func GetSwagger() (*openapi3.T, error) {
-	return GetSpec()
 }

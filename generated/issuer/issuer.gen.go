@@ -5,22 +5,16 @@ package issuer
 
 import (
 	"bytes"
-	"compress/flate"
 	"context"
-	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
-	"net/url"
-	"path"
-	"strings"
 	"time"
 
 	externalRef0 "pinvault/generated/common"
 
-	"github.com/getkin/kin-openapi/openapi3"
 	"github.com/gin-gonic/gin"
-	"github.com/gin-gonic/gin/binding"
 	"github.com/oapi-codegen/runtime"
 )
 
@@ -5576,1221 +5570,424 @@ type StrictServerInterface interface {
 	GetServiceRequest(ctx context.Context, request GetServiceRequestRequestObject) (GetServiceRequestResponseObject, error)
 }
 
-type StrictHandlerFunc func(ctx *gin.Context, request any) (any, error)
-type StrictMiddlewareFunc func(f StrictHandlerFunc, operationID string) StrictHandlerFunc
-
-type StrictGinServerOptions struct {
-	// RequestErrorHandlerFunc is called when a request cannot be parsed or
-	// decoded. It is invoked for JSON bind failures, form parse/bind errors,
-	// multipart reader errors, media type parse errors, missing multipart
-	// boundaries, and request body read errors. The default returns 400.
-	RequestErrorHandlerFunc func(ctx *gin.Context, err error)
-	// HandlerErrorFunc is called when the application handler (or any
-	// middleware wrapping it) returns a non-nil error. The default returns 500.
-	HandlerErrorFunc func(ctx *gin.Context, err error)
-	// ResponseErrorHandlerFunc is called when the response object fails to
-	// serialize (Visit*Response returns an error) or when the handler returns
-	// an unexpected response type. The default returns 500.
-	ResponseErrorHandlerFunc func(ctx *gin.Context, err error)
+// Mount registers the operations on a router. What cannot be bound, what a handler returns an error for and
+// a reply that cannot be written all go to fail, the first as a gin.Error of type gin.ErrorTypeBind, whose
+// text may quote the request.
+func Mount(router gin.IRouter, handlers StrictServerInterface, fail func(c *gin.Context, err error)) {
+	RegisterHandlersWithOptions(router, &strictHandler{handlers, fail}, GinServerOptions{
+		ErrorHandler: func(c *gin.Context, err error, _ int) { fail(c, unbound(err)) },
+	})
 }
 
-func NewStrictHandler(ssi StrictServerInterface, middlewares []StrictMiddlewareFunc) ServerInterface {
-	return &strictHandler{ssi: ssi, middlewares: middlewares, options: StrictGinServerOptions{
-		RequestErrorHandlerFunc: func(ctx *gin.Context, err error) {
-			ctx.JSON(http.StatusBadRequest, gin.H{"msg": err.Error()})
-		},
-		HandlerErrorFunc: func(ctx *gin.Context, err error) {
-			ctx.JSON(http.StatusInternalServerError, gin.H{"msg": err.Error()})
-		},
-		ResponseErrorHandlerFunc: func(ctx *gin.Context, err error) {
-			ctx.JSON(http.StatusInternalServerError, gin.H{"msg": err.Error()})
-		},
-	}}
-}
-
-func NewStrictHandlerWithOptions(ssi StrictServerInterface, middlewares []StrictMiddlewareFunc, options StrictGinServerOptions) ServerInterface {
-	if options.RequestErrorHandlerFunc == nil {
-		options.RequestErrorHandlerFunc = func(ctx *gin.Context, err error) {
-			ctx.JSON(http.StatusBadRequest, gin.H{"msg": err.Error()})
-		}
-	}
-	if options.HandlerErrorFunc == nil {
-		options.HandlerErrorFunc = func(ctx *gin.Context, err error) {
-			ctx.JSON(http.StatusInternalServerError, gin.H{"msg": err.Error()})
-		}
-	}
-	if options.ResponseErrorHandlerFunc == nil {
-		options.ResponseErrorHandlerFunc = func(ctx *gin.Context, err error) {
-			ctx.JSON(http.StatusInternalServerError, gin.H{"msg": err.Error()})
-		}
-	}
-	return &strictHandler{ssi: ssi, middlewares: middlewares, options: options}
-}
+func unbound(err error) error { return &gin.Error{Err: err, Type: gin.ErrorTypeBind} }
 
 type strictHandler struct {
-	ssi         StrictServerInterface
-	middlewares []StrictMiddlewareFunc
-	options     StrictGinServerOptions
+	handlers StrictServerInterface
+	fail     func(c *gin.Context, err error)
 }
 
-// ListAuditEvents operation middleware
-func (sh *strictHandler) ListAuditEvents(ctx *gin.Context, params ListAuditEventsParams) {
+// ListAuditEvents binds a request, has it handled and writes the reply.
+func (sh *strictHandler) ListAuditEvents(c *gin.Context, params ListAuditEventsParams) {
 	var request ListAuditEventsRequestObject
-
 	request.Params = params
-
-	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
-		return sh.ssi.ListAuditEvents(ctx, request.(ListAuditEventsRequestObject))
+	response, err := sh.handlers.ListAuditEvents(c.Request.Context(), request)
+	if err == nil {
+		err = response.VisitListAuditEventsResponse(c.Writer)
 	}
-	for _, middleware := range sh.middlewares {
-		handler = middleware(handler, "ListAuditEvents")
-	}
-
-	response, err := handler(ctx, request)
-
 	if err != nil {
-		sh.options.HandlerErrorFunc(ctx, err)
-	} else if validResponse, ok := response.(ListAuditEventsResponseObject); ok {
-		if err := validResponse.VisitListAuditEventsResponse(ctx.Writer); err != nil {
-			sh.options.ResponseErrorHandlerFunc(ctx, err)
-		}
-	} else if response != nil {
-		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
+		sh.fail(c, err)
 	}
 }
 
-// FindCards operation middleware
-func (sh *strictHandler) FindCards(ctx *gin.Context, params FindCardsParams) {
+// FindCards binds a request, has it handled and writes the reply.
+func (sh *strictHandler) FindCards(c *gin.Context, params FindCardsParams) {
 	var request FindCardsRequestObject
-
 	request.Params = params
-
-	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
-		return sh.ssi.FindCards(ctx, request.(FindCardsRequestObject))
+	response, err := sh.handlers.FindCards(c.Request.Context(), request)
+	if err == nil {
+		err = response.VisitFindCardsResponse(c.Writer)
 	}
-	for _, middleware := range sh.middlewares {
-		handler = middleware(handler, "FindCards")
-	}
-
-	response, err := handler(ctx, request)
-
 	if err != nil {
-		sh.options.HandlerErrorFunc(ctx, err)
-	} else if validResponse, ok := response.(FindCardsResponseObject); ok {
-		if err := validResponse.VisitFindCardsResponse(ctx.Writer); err != nil {
-			sh.options.ResponseErrorHandlerFunc(ctx, err)
-		}
-	} else if response != nil {
-		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
+		sh.fail(c, err)
 	}
 }
 
-// CreateCard operation middleware
-func (sh *strictHandler) CreateCard(ctx *gin.Context, params CreateCardParams) {
+// CreateCard binds a request, has it handled and writes the reply.
+func (sh *strictHandler) CreateCard(c *gin.Context, params CreateCardParams) {
 	var request CreateCardRequestObject
-
 	request.Params = params
 
-	var body CreateCardJSONRequestBody
-	var err error
-	// A request validator built on kin-openapi's openapi3filter with
-	// KeepValidatedValue leaves the value it validated on the body. Bind
-	// that value, matching member names exactly, so the handler receives
-	// what was validated instead of a second, case-insensitive decode.
-	if vb, ok := ctx.Request.Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
-		err = ctx.ShouldBindJSON(&body)
-	} else if binding.Validator != nil {
-		// ShouldBindJSON runs the struct validator after decoding; keep that.
-		err = binding.Validator.ValidateStruct(&body)
-	}
-	if err != nil {
-		sh.options.RequestErrorHandlerFunc(ctx, err)
+	if checked, ok := c.Request.Body.(interface{ ValidatedValue() any }); ok {
+		var body CreateCardJSONRequestBody
+		if err := runtime.BindJSONValue(checked.ValidatedValue(), &body); err != nil {
+			sh.fail(c, unbound(err))
+			return
+		}
+		request.Body = &body
+	} else {
+		sh.fail(c, unbound(errors.New("nobody has checked the body")))
 		return
 	}
-	request.Body = &body
 
-	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
-		return sh.ssi.CreateCard(ctx, request.(CreateCardRequestObject))
+	response, err := sh.handlers.CreateCard(c.Request.Context(), request)
+	if err == nil {
+		err = response.VisitCreateCardResponse(c.Writer)
 	}
-	for _, middleware := range sh.middlewares {
-		handler = middleware(handler, "CreateCard")
-	}
-
-	response, err := handler(ctx, request)
-
 	if err != nil {
-		sh.options.HandlerErrorFunc(ctx, err)
-	} else if validResponse, ok := response.(CreateCardResponseObject); ok {
-		if err := validResponse.VisitCreateCardResponse(ctx.Writer); err != nil {
-			sh.options.ResponseErrorHandlerFunc(ctx, err)
-		}
-	} else if response != nil {
-		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
+		sh.fail(c, err)
 	}
 }
 
-// SearchCards operation middleware
-func (sh *strictHandler) SearchCards(ctx *gin.Context) {
+// SearchCards binds a request, has it handled and writes the reply.
+func (sh *strictHandler) SearchCards(c *gin.Context) {
 	var request SearchCardsRequestObject
 
-	var body SearchCardsJSONRequestBody
-	var err error
-	// A request validator built on kin-openapi's openapi3filter with
-	// KeepValidatedValue leaves the value it validated on the body. Bind
-	// that value, matching member names exactly, so the handler receives
-	// what was validated instead of a second, case-insensitive decode.
-	if vb, ok := ctx.Request.Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
-		err = ctx.ShouldBindJSON(&body)
-	} else if binding.Validator != nil {
-		// ShouldBindJSON runs the struct validator after decoding; keep that.
-		err = binding.Validator.ValidateStruct(&body)
-	}
-	if err != nil {
-		sh.options.RequestErrorHandlerFunc(ctx, err)
+	if checked, ok := c.Request.Body.(interface{ ValidatedValue() any }); ok {
+		var body SearchCardsJSONRequestBody
+		if err := runtime.BindJSONValue(checked.ValidatedValue(), &body); err != nil {
+			sh.fail(c, unbound(err))
+			return
+		}
+		request.Body = &body
+	} else {
+		sh.fail(c, unbound(errors.New("nobody has checked the body")))
 		return
 	}
-	request.Body = &body
 
-	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
-		return sh.ssi.SearchCards(ctx, request.(SearchCardsRequestObject))
+	response, err := sh.handlers.SearchCards(c.Request.Context(), request)
+	if err == nil {
+		err = response.VisitSearchCardsResponse(c.Writer)
 	}
-	for _, middleware := range sh.middlewares {
-		handler = middleware(handler, "SearchCards")
-	}
-
-	response, err := handler(ctx, request)
-
 	if err != nil {
-		sh.options.HandlerErrorFunc(ctx, err)
-	} else if validResponse, ok := response.(SearchCardsResponseObject); ok {
-		if err := validResponse.VisitSearchCardsResponse(ctx.Writer); err != nil {
-			sh.options.ResponseErrorHandlerFunc(ctx, err)
-		}
-	} else if response != nil {
-		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
+		sh.fail(c, err)
 	}
 }
 
-// GetCard operation middleware
-func (sh *strictHandler) GetCard(ctx *gin.Context, cardID CardID) {
+// GetCard binds a request, has it handled and writes the reply.
+func (sh *strictHandler) GetCard(c *gin.Context, cardID CardID) {
 	var request GetCardRequestObject
-
 	request.CardID = cardID
-
-	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
-		return sh.ssi.GetCard(ctx, request.(GetCardRequestObject))
+	response, err := sh.handlers.GetCard(c.Request.Context(), request)
+	if err == nil {
+		err = response.VisitGetCardResponse(c.Writer)
 	}
-	for _, middleware := range sh.middlewares {
-		handler = middleware(handler, "GetCard")
-	}
-
-	response, err := handler(ctx, request)
-
 	if err != nil {
-		sh.options.HandlerErrorFunc(ctx, err)
-	} else if validResponse, ok := response.(GetCardResponseObject); ok {
-		if err := validResponse.VisitGetCardResponse(ctx.Writer); err != nil {
-			sh.options.ResponseErrorHandlerFunc(ctx, err)
-		}
-	} else if response != nil {
-		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
+		sh.fail(c, err)
 	}
 }
 
-// UpdateCard operation middleware
-func (sh *strictHandler) UpdateCard(ctx *gin.Context, cardID CardID) {
+// UpdateCard binds a request, has it handled and writes the reply.
+func (sh *strictHandler) UpdateCard(c *gin.Context, cardID CardID) {
 	var request UpdateCardRequestObject
-
 	request.CardID = cardID
 
-	var body UpdateCardJSONRequestBody
-	var err error
-	// A request validator built on kin-openapi's openapi3filter with
-	// KeepValidatedValue leaves the value it validated on the body. Bind
-	// that value, matching member names exactly, so the handler receives
-	// what was validated instead of a second, case-insensitive decode.
-	if vb, ok := ctx.Request.Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
-		err = ctx.ShouldBindJSON(&body)
-	} else if binding.Validator != nil {
-		// ShouldBindJSON runs the struct validator after decoding; keep that.
-		err = binding.Validator.ValidateStruct(&body)
-	}
-	if err != nil {
-		sh.options.RequestErrorHandlerFunc(ctx, err)
+	if checked, ok := c.Request.Body.(interface{ ValidatedValue() any }); ok {
+		var body UpdateCardJSONRequestBody
+		if err := runtime.BindJSONValue(checked.ValidatedValue(), &body); err != nil {
+			sh.fail(c, unbound(err))
+			return
+		}
+		request.Body = &body
+	} else {
+		sh.fail(c, unbound(errors.New("nobody has checked the body")))
 		return
 	}
-	request.Body = &body
 
-	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
-		return sh.ssi.UpdateCard(ctx, request.(UpdateCardRequestObject))
+	response, err := sh.handlers.UpdateCard(c.Request.Context(), request)
+	if err == nil {
+		err = response.VisitUpdateCardResponse(c.Writer)
 	}
-	for _, middleware := range sh.middlewares {
-		handler = middleware(handler, "UpdateCard")
-	}
-
-	response, err := handler(ctx, request)
-
 	if err != nil {
-		sh.options.HandlerErrorFunc(ctx, err)
-	} else if validResponse, ok := response.(UpdateCardResponseObject); ok {
-		if err := validResponse.VisitUpdateCardResponse(ctx.Writer); err != nil {
-			sh.options.ResponseErrorHandlerFunc(ctx, err)
-		}
-	} else if response != nil {
-		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
+		sh.fail(c, err)
 	}
 }
 
-// ListCardAuditEvents operation middleware
-func (sh *strictHandler) ListCardAuditEvents(ctx *gin.Context, cardID CardID, params ListCardAuditEventsParams) {
+// ListCardAuditEvents binds a request, has it handled and writes the reply.
+func (sh *strictHandler) ListCardAuditEvents(c *gin.Context, cardID CardID, params ListCardAuditEventsParams) {
 	var request ListCardAuditEventsRequestObject
-
 	request.CardID = cardID
 	request.Params = params
-
-	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
-		return sh.ssi.ListCardAuditEvents(ctx, request.(ListCardAuditEventsRequestObject))
+	response, err := sh.handlers.ListCardAuditEvents(c.Request.Context(), request)
+	if err == nil {
+		err = response.VisitListCardAuditEventsResponse(c.Writer)
 	}
-	for _, middleware := range sh.middlewares {
-		handler = middleware(handler, "ListCardAuditEvents")
-	}
-
-	response, err := handler(ctx, request)
-
 	if err != nil {
-		sh.options.HandlerErrorFunc(ctx, err)
-	} else if validResponse, ok := response.(ListCardAuditEventsResponseObject); ok {
-		if err := validResponse.VisitListCardAuditEventsResponse(ctx.Writer); err != nil {
-			sh.options.ResponseErrorHandlerFunc(ctx, err)
-		}
-	} else if response != nil {
-		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
+		sh.fail(c, err)
 	}
 }
 
-// GetPinStatus operation middleware
-func (sh *strictHandler) GetPinStatus(ctx *gin.Context, cardID CardID) {
+// GetPinStatus binds a request, has it handled and writes the reply.
+func (sh *strictHandler) GetPinStatus(c *gin.Context, cardID CardID) {
 	var request GetPinStatusRequestObject
-
 	request.CardID = cardID
-
-	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
-		return sh.ssi.GetPinStatus(ctx, request.(GetPinStatusRequestObject))
+	response, err := sh.handlers.GetPinStatus(c.Request.Context(), request)
+	if err == nil {
+		err = response.VisitGetPinStatusResponse(c.Writer)
 	}
-	for _, middleware := range sh.middlewares {
-		handler = middleware(handler, "GetPinStatus")
-	}
-
-	response, err := handler(ctx, request)
-
 	if err != nil {
-		sh.options.HandlerErrorFunc(ctx, err)
-	} else if validResponse, ok := response.(GetPinStatusResponseObject); ok {
-		if err := validResponse.VisitGetPinStatusResponse(ctx.Writer); err != nil {
-			sh.options.ResponseErrorHandlerFunc(ctx, err)
-		}
-	} else if response != nil {
-		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
+		sh.fail(c, err)
 	}
 }
 
-// SetPin operation middleware
-func (sh *strictHandler) SetPin(ctx *gin.Context, cardID CardID) {
+// SetPin binds a request, has it handled and writes the reply.
+func (sh *strictHandler) SetPin(c *gin.Context, cardID CardID) {
 	var request SetPinRequestObject
-
 	request.CardID = cardID
 
-	var body SetPinJSONRequestBody
-	var err error
-	// A request validator built on kin-openapi's openapi3filter with
-	// KeepValidatedValue leaves the value it validated on the body. Bind
-	// that value, matching member names exactly, so the handler receives
-	// what was validated instead of a second, case-insensitive decode.
-	if vb, ok := ctx.Request.Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
-		err = ctx.ShouldBindJSON(&body)
-	} else if binding.Validator != nil {
-		// ShouldBindJSON runs the struct validator after decoding; keep that.
-		err = binding.Validator.ValidateStruct(&body)
-	}
-	if err != nil {
-		sh.options.RequestErrorHandlerFunc(ctx, err)
+	if checked, ok := c.Request.Body.(interface{ ValidatedValue() any }); ok {
+		var body SetPinJSONRequestBody
+		if err := runtime.BindJSONValue(checked.ValidatedValue(), &body); err != nil {
+			sh.fail(c, unbound(err))
+			return
+		}
+		request.Body = &body
+	} else {
+		sh.fail(c, unbound(errors.New("nobody has checked the body")))
 		return
 	}
-	request.Body = &body
 
-	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
-		return sh.ssi.SetPin(ctx, request.(SetPinRequestObject))
+	response, err := sh.handlers.SetPin(c.Request.Context(), request)
+	if err == nil {
+		err = response.VisitSetPinResponse(c.Writer)
 	}
-	for _, middleware := range sh.middlewares {
-		handler = middleware(handler, "SetPin")
-	}
-
-	response, err := handler(ctx, request)
-
 	if err != nil {
-		sh.options.HandlerErrorFunc(ctx, err)
-	} else if validResponse, ok := response.(SetPinResponseObject); ok {
-		if err := validResponse.VisitSetPinResponse(ctx.Writer); err != nil {
-			sh.options.ResponseErrorHandlerFunc(ctx, err)
-		}
-	} else if response != nil {
-		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
+		sh.fail(c, err)
 	}
 }
 
-// UnblockPin operation middleware
-func (sh *strictHandler) UnblockPin(ctx *gin.Context, cardID CardID, params UnblockPinParams) {
+// UnblockPin binds a request, has it handled and writes the reply.
+func (sh *strictHandler) UnblockPin(c *gin.Context, cardID CardID, params UnblockPinParams) {
 	var request UnblockPinRequestObject
-
 	request.CardID = cardID
 	request.Params = params
 
-	var body UnblockPinJSONRequestBody
-	var err error
-	// A request validator built on kin-openapi's openapi3filter with
-	// KeepValidatedValue leaves the value it validated on the body. Bind
-	// that value, matching member names exactly, so the handler receives
-	// what was validated instead of a second, case-insensitive decode.
-	if vb, ok := ctx.Request.Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
-		err = ctx.ShouldBindJSON(&body)
-	} else if binding.Validator != nil {
-		// ShouldBindJSON runs the struct validator after decoding; keep that.
-		err = binding.Validator.ValidateStruct(&body)
-	}
-	if err != nil {
-		sh.options.RequestErrorHandlerFunc(ctx, err)
+	if checked, ok := c.Request.Body.(interface{ ValidatedValue() any }); ok {
+		var body UnblockPinJSONRequestBody
+		if err := runtime.BindJSONValue(checked.ValidatedValue(), &body); err != nil {
+			sh.fail(c, unbound(err))
+			return
+		}
+		request.Body = &body
+	} else {
+		sh.fail(c, unbound(errors.New("nobody has checked the body")))
 		return
 	}
-	request.Body = &body
 
-	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
-		return sh.ssi.UnblockPin(ctx, request.(UnblockPinRequestObject))
+	response, err := sh.handlers.UnblockPin(c.Request.Context(), request)
+	if err == nil {
+		err = response.VisitUnblockPinResponse(c.Writer)
 	}
-	for _, middleware := range sh.middlewares {
-		handler = middleware(handler, "UnblockPin")
-	}
-
-	response, err := handler(ctx, request)
-
 	if err != nil {
-		sh.options.HandlerErrorFunc(ctx, err)
-	} else if validResponse, ok := response.(UnblockPinResponseObject); ok {
-		if err := validResponse.VisitUnblockPinResponse(ctx.Writer); err != nil {
-			sh.options.ResponseErrorHandlerFunc(ctx, err)
-		}
-	} else if response != nil {
-		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
+		sh.fail(c, err)
 	}
 }
 
-// VerifyPin operation middleware
-func (sh *strictHandler) VerifyPin(ctx *gin.Context, cardID CardID, params VerifyPinParams) {
+// VerifyPin binds a request, has it handled and writes the reply.
+func (sh *strictHandler) VerifyPin(c *gin.Context, cardID CardID, params VerifyPinParams) {
 	var request VerifyPinRequestObject
-
 	request.CardID = cardID
 	request.Params = params
 
-	var body VerifyPinJSONRequestBody
-	var err error
-	// A request validator built on kin-openapi's openapi3filter with
-	// KeepValidatedValue leaves the value it validated on the body. Bind
-	// that value, matching member names exactly, so the handler receives
-	// what was validated instead of a second, case-insensitive decode.
-	if vb, ok := ctx.Request.Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
-		err = ctx.ShouldBindJSON(&body)
-	} else if binding.Validator != nil {
-		// ShouldBindJSON runs the struct validator after decoding; keep that.
-		err = binding.Validator.ValidateStruct(&body)
-	}
-	if err != nil {
-		sh.options.RequestErrorHandlerFunc(ctx, err)
+	if checked, ok := c.Request.Body.(interface{ ValidatedValue() any }); ok {
+		var body VerifyPinJSONRequestBody
+		if err := runtime.BindJSONValue(checked.ValidatedValue(), &body); err != nil {
+			sh.fail(c, unbound(err))
+			return
+		}
+		request.Body = &body
+	} else {
+		sh.fail(c, unbound(errors.New("nobody has checked the body")))
 		return
 	}
-	request.Body = &body
 
-	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
-		return sh.ssi.VerifyPin(ctx, request.(VerifyPinRequestObject))
+	response, err := sh.handlers.VerifyPin(c.Request.Context(), request)
+	if err == nil {
+		err = response.VisitVerifyPinResponse(c.Writer)
 	}
-	for _, middleware := range sh.middlewares {
-		handler = middleware(handler, "VerifyPin")
-	}
-
-	response, err := handler(ctx, request)
-
 	if err != nil {
-		sh.options.HandlerErrorFunc(ctx, err)
-	} else if validResponse, ok := response.(VerifyPinResponseObject); ok {
-		if err := validResponse.VisitVerifyPinResponse(ctx.Writer); err != nil {
-			sh.options.ResponseErrorHandlerFunc(ctx, err)
-		}
-	} else if response != nil {
-		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
+		sh.fail(c, err)
 	}
 }
 
-// ListClients operation middleware
-func (sh *strictHandler) ListClients(ctx *gin.Context, params ListClientsParams) {
+// ListClients binds a request, has it handled and writes the reply.
+func (sh *strictHandler) ListClients(c *gin.Context, params ListClientsParams) {
 	var request ListClientsRequestObject
-
 	request.Params = params
-
-	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
-		return sh.ssi.ListClients(ctx, request.(ListClientsRequestObject))
+	response, err := sh.handlers.ListClients(c.Request.Context(), request)
+	if err == nil {
+		err = response.VisitListClientsResponse(c.Writer)
 	}
-	for _, middleware := range sh.middlewares {
-		handler = middleware(handler, "ListClients")
-	}
-
-	response, err := handler(ctx, request)
-
 	if err != nil {
-		sh.options.HandlerErrorFunc(ctx, err)
-	} else if validResponse, ok := response.(ListClientsResponseObject); ok {
-		if err := validResponse.VisitListClientsResponse(ctx.Writer); err != nil {
-			sh.options.ResponseErrorHandlerFunc(ctx, err)
-		}
-	} else if response != nil {
-		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
+		sh.fail(c, err)
 	}
 }
 
-// CreateClient operation middleware
-func (sh *strictHandler) CreateClient(ctx *gin.Context, params CreateClientParams) {
+// CreateClient binds a request, has it handled and writes the reply.
+func (sh *strictHandler) CreateClient(c *gin.Context, params CreateClientParams) {
 	var request CreateClientRequestObject
-
 	request.Params = params
 
-	var body CreateClientJSONRequestBody
-	var err error
-	// A request validator built on kin-openapi's openapi3filter with
-	// KeepValidatedValue leaves the value it validated on the body. Bind
-	// that value, matching member names exactly, so the handler receives
-	// what was validated instead of a second, case-insensitive decode.
-	if vb, ok := ctx.Request.Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
-		err = ctx.ShouldBindJSON(&body)
-	} else if binding.Validator != nil {
-		// ShouldBindJSON runs the struct validator after decoding; keep that.
-		err = binding.Validator.ValidateStruct(&body)
-	}
-	if err != nil {
-		sh.options.RequestErrorHandlerFunc(ctx, err)
+	if checked, ok := c.Request.Body.(interface{ ValidatedValue() any }); ok {
+		var body CreateClientJSONRequestBody
+		if err := runtime.BindJSONValue(checked.ValidatedValue(), &body); err != nil {
+			sh.fail(c, unbound(err))
+			return
+		}
+		request.Body = &body
+	} else {
+		sh.fail(c, unbound(errors.New("nobody has checked the body")))
 		return
 	}
-	request.Body = &body
 
-	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
-		return sh.ssi.CreateClient(ctx, request.(CreateClientRequestObject))
+	response, err := sh.handlers.CreateClient(c.Request.Context(), request)
+	if err == nil {
+		err = response.VisitCreateClientResponse(c.Writer)
 	}
-	for _, middleware := range sh.middlewares {
-		handler = middleware(handler, "CreateClient")
-	}
-
-	response, err := handler(ctx, request)
-
 	if err != nil {
-		sh.options.HandlerErrorFunc(ctx, err)
-	} else if validResponse, ok := response.(CreateClientResponseObject); ok {
-		if err := validResponse.VisitCreateClientResponse(ctx.Writer); err != nil {
-			sh.options.ResponseErrorHandlerFunc(ctx, err)
-		}
-	} else if response != nil {
-		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
+		sh.fail(c, err)
 	}
 }
 
-// RevokeClient operation middleware
-func (sh *strictHandler) RevokeClient(ctx *gin.Context, clientID ClientID) {
+// RevokeClient binds a request, has it handled and writes the reply.
+func (sh *strictHandler) RevokeClient(c *gin.Context, clientID ClientID) {
 	var request RevokeClientRequestObject
-
 	request.ClientID = clientID
-
-	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
-		return sh.ssi.RevokeClient(ctx, request.(RevokeClientRequestObject))
+	response, err := sh.handlers.RevokeClient(c.Request.Context(), request)
+	if err == nil {
+		err = response.VisitRevokeClientResponse(c.Writer)
 	}
-	for _, middleware := range sh.middlewares {
-		handler = middleware(handler, "RevokeClient")
-	}
-
-	response, err := handler(ctx, request)
-
 	if err != nil {
-		sh.options.HandlerErrorFunc(ctx, err)
-	} else if validResponse, ok := response.(RevokeClientResponseObject); ok {
-		if err := validResponse.VisitRevokeClientResponse(ctx.Writer); err != nil {
-			sh.options.ResponseErrorHandlerFunc(ctx, err)
-		}
-	} else if response != nil {
-		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
+		sh.fail(c, err)
 	}
 }
 
-// GetClient operation middleware
-func (sh *strictHandler) GetClient(ctx *gin.Context, clientID ClientID) {
+// GetClient binds a request, has it handled and writes the reply.
+func (sh *strictHandler) GetClient(c *gin.Context, clientID ClientID) {
 	var request GetClientRequestObject
-
 	request.ClientID = clientID
-
-	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
-		return sh.ssi.GetClient(ctx, request.(GetClientRequestObject))
+	response, err := sh.handlers.GetClient(c.Request.Context(), request)
+	if err == nil {
+		err = response.VisitGetClientResponse(c.Writer)
 	}
-	for _, middleware := range sh.middlewares {
-		handler = middleware(handler, "GetClient")
-	}
-
-	response, err := handler(ctx, request)
-
 	if err != nil {
-		sh.options.HandlerErrorFunc(ctx, err)
-	} else if validResponse, ok := response.(GetClientResponseObject); ok {
-		if err := validResponse.VisitGetClientResponse(ctx.Writer); err != nil {
-			sh.options.ResponseErrorHandlerFunc(ctx, err)
-		}
-	} else if response != nil {
-		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
+		sh.fail(c, err)
 	}
 }
 
-// RotateClient operation middleware
-func (sh *strictHandler) RotateClient(ctx *gin.Context, clientID ClientID, params RotateClientParams) {
+// RotateClient binds a request, has it handled and writes the reply.
+func (sh *strictHandler) RotateClient(c *gin.Context, clientID ClientID, params RotateClientParams) {
 	var request RotateClientRequestObject
-
 	request.ClientID = clientID
 	request.Params = params
 
-	var body RotateClientJSONRequestBody
-	var err error
-	// A request validator built on kin-openapi's openapi3filter with
-	// KeepValidatedValue leaves the value it validated on the body. Bind
-	// that value, matching member names exactly, so the handler receives
-	// what was validated instead of a second, case-insensitive decode.
-	if vb, ok := ctx.Request.Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
-		err = ctx.ShouldBindJSON(&body)
-	} else if binding.Validator != nil {
-		// ShouldBindJSON runs the struct validator after decoding; keep that.
-		err = binding.Validator.ValidateStruct(&body)
-	}
-	if err != nil {
-		sh.options.RequestErrorHandlerFunc(ctx, err)
+	if checked, ok := c.Request.Body.(interface{ ValidatedValue() any }); ok {
+		var body RotateClientJSONRequestBody
+		if err := runtime.BindJSONValue(checked.ValidatedValue(), &body); err != nil {
+			sh.fail(c, unbound(err))
+			return
+		}
+		request.Body = &body
+	} else {
+		sh.fail(c, unbound(errors.New("nobody has checked the body")))
 		return
 	}
-	request.Body = &body
 
-	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
-		return sh.ssi.RotateClient(ctx, request.(RotateClientRequestObject))
+	response, err := sh.handlers.RotateClient(c.Request.Context(), request)
+	if err == nil {
+		err = response.VisitRotateClientResponse(c.Writer)
 	}
-	for _, middleware := range sh.middlewares {
-		handler = middleware(handler, "RotateClient")
-	}
-
-	response, err := handler(ctx, request)
-
 	if err != nil {
-		sh.options.HandlerErrorFunc(ctx, err)
-	} else if validResponse, ok := response.(RotateClientResponseObject); ok {
-		if err := validResponse.VisitRotateClientResponse(ctx.Writer); err != nil {
-			sh.options.ResponseErrorHandlerFunc(ctx, err)
-		}
-	} else if response != nil {
-		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
+		sh.fail(c, err)
 	}
 }
 
-// ListPrograms operation middleware
-func (sh *strictHandler) ListPrograms(ctx *gin.Context, params ListProgramsParams) {
+// ListPrograms binds a request, has it handled and writes the reply.
+func (sh *strictHandler) ListPrograms(c *gin.Context, params ListProgramsParams) {
 	var request ListProgramsRequestObject
-
 	request.Params = params
-
-	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
-		return sh.ssi.ListPrograms(ctx, request.(ListProgramsRequestObject))
+	response, err := sh.handlers.ListPrograms(c.Request.Context(), request)
+	if err == nil {
+		err = response.VisitListProgramsResponse(c.Writer)
 	}
-	for _, middleware := range sh.middlewares {
-		handler = middleware(handler, "ListPrograms")
-	}
-
-	response, err := handler(ctx, request)
-
 	if err != nil {
-		sh.options.HandlerErrorFunc(ctx, err)
-	} else if validResponse, ok := response.(ListProgramsResponseObject); ok {
-		if err := validResponse.VisitListProgramsResponse(ctx.Writer); err != nil {
-			sh.options.ResponseErrorHandlerFunc(ctx, err)
-		}
-	} else if response != nil {
-		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
+		sh.fail(c, err)
 	}
 }
 
-// CreateProgram operation middleware
-func (sh *strictHandler) CreateProgram(ctx *gin.Context, params CreateProgramParams) {
+// CreateProgram binds a request, has it handled and writes the reply.
+func (sh *strictHandler) CreateProgram(c *gin.Context, params CreateProgramParams) {
 	var request CreateProgramRequestObject
-
 	request.Params = params
 
-	var body CreateProgramJSONRequestBody
-	var err error
-	// A request validator built on kin-openapi's openapi3filter with
-	// KeepValidatedValue leaves the value it validated on the body. Bind
-	// that value, matching member names exactly, so the handler receives
-	// what was validated instead of a second, case-insensitive decode.
-	if vb, ok := ctx.Request.Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
-		err = ctx.ShouldBindJSON(&body)
-	} else if binding.Validator != nil {
-		// ShouldBindJSON runs the struct validator after decoding; keep that.
-		err = binding.Validator.ValidateStruct(&body)
-	}
-	if err != nil {
-		sh.options.RequestErrorHandlerFunc(ctx, err)
+	if checked, ok := c.Request.Body.(interface{ ValidatedValue() any }); ok {
+		var body CreateProgramJSONRequestBody
+		if err := runtime.BindJSONValue(checked.ValidatedValue(), &body); err != nil {
+			sh.fail(c, unbound(err))
+			return
+		}
+		request.Body = &body
+	} else {
+		sh.fail(c, unbound(errors.New("nobody has checked the body")))
 		return
 	}
-	request.Body = &body
 
-	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
-		return sh.ssi.CreateProgram(ctx, request.(CreateProgramRequestObject))
+	response, err := sh.handlers.CreateProgram(c.Request.Context(), request)
+	if err == nil {
+		err = response.VisitCreateProgramResponse(c.Writer)
 	}
-	for _, middleware := range sh.middlewares {
-		handler = middleware(handler, "CreateProgram")
-	}
-
-	response, err := handler(ctx, request)
-
 	if err != nil {
-		sh.options.HandlerErrorFunc(ctx, err)
-	} else if validResponse, ok := response.(CreateProgramResponseObject); ok {
-		if err := validResponse.VisitCreateProgramResponse(ctx.Writer); err != nil {
-			sh.options.ResponseErrorHandlerFunc(ctx, err)
-		}
-	} else if response != nil {
-		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
+		sh.fail(c, err)
 	}
 }
 
-// GetProgram operation middleware
-func (sh *strictHandler) GetProgram(ctx *gin.Context, programID ProgramID) {
+// GetProgram binds a request, has it handled and writes the reply.
+func (sh *strictHandler) GetProgram(c *gin.Context, programID ProgramID) {
 	var request GetProgramRequestObject
-
 	request.ProgramID = programID
-
-	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
-		return sh.ssi.GetProgram(ctx, request.(GetProgramRequestObject))
+	response, err := sh.handlers.GetProgram(c.Request.Context(), request)
+	if err == nil {
+		err = response.VisitGetProgramResponse(c.Writer)
 	}
-	for _, middleware := range sh.middlewares {
-		handler = middleware(handler, "GetProgram")
-	}
-
-	response, err := handler(ctx, request)
-
 	if err != nil {
-		sh.options.HandlerErrorFunc(ctx, err)
-	} else if validResponse, ok := response.(GetProgramResponseObject); ok {
-		if err := validResponse.VisitGetProgramResponse(ctx.Writer); err != nil {
-			sh.options.ResponseErrorHandlerFunc(ctx, err)
-		}
-	} else if response != nil {
-		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
+		sh.fail(c, err)
 	}
 }
 
-// UpdateProgram operation middleware
-func (sh *strictHandler) UpdateProgram(ctx *gin.Context, programID ProgramID) {
+// UpdateProgram binds a request, has it handled and writes the reply.
+func (sh *strictHandler) UpdateProgram(c *gin.Context, programID ProgramID) {
 	var request UpdateProgramRequestObject
-
 	request.ProgramID = programID
 
-	var body UpdateProgramJSONRequestBody
-	var err error
-	// A request validator built on kin-openapi's openapi3filter with
-	// KeepValidatedValue leaves the value it validated on the body. Bind
-	// that value, matching member names exactly, so the handler receives
-	// what was validated instead of a second, case-insensitive decode.
-	if vb, ok := ctx.Request.Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
-		err = ctx.ShouldBindJSON(&body)
-	} else if binding.Validator != nil {
-		// ShouldBindJSON runs the struct validator after decoding; keep that.
-		err = binding.Validator.ValidateStruct(&body)
-	}
-	if err != nil {
-		sh.options.RequestErrorHandlerFunc(ctx, err)
+	if checked, ok := c.Request.Body.(interface{ ValidatedValue() any }); ok {
+		var body UpdateProgramJSONRequestBody
+		if err := runtime.BindJSONValue(checked.ValidatedValue(), &body); err != nil {
+			sh.fail(c, unbound(err))
+			return
+		}
+		request.Body = &body
+	} else {
+		sh.fail(c, unbound(errors.New("nobody has checked the body")))
 		return
 	}
-	request.Body = &body
 
-	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
-		return sh.ssi.UpdateProgram(ctx, request.(UpdateProgramRequestObject))
+	response, err := sh.handlers.UpdateProgram(c.Request.Context(), request)
+	if err == nil {
+		err = response.VisitUpdateProgramResponse(c.Writer)
 	}
-	for _, middleware := range sh.middlewares {
-		handler = middleware(handler, "UpdateProgram")
-	}
-
-	response, err := handler(ctx, request)
-
 	if err != nil {
-		sh.options.HandlerErrorFunc(ctx, err)
-	} else if validResponse, ok := response.(UpdateProgramResponseObject); ok {
-		if err := validResponse.VisitUpdateProgramResponse(ctx.Writer); err != nil {
-			sh.options.ResponseErrorHandlerFunc(ctx, err)
-		}
-	} else if response != nil {
-		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
+		sh.fail(c, err)
 	}
 }
 
-// GetServiceRequest operation middleware
-func (sh *strictHandler) GetServiceRequest(ctx *gin.Context, number string) {
+// GetServiceRequest binds a request, has it handled and writes the reply.
+func (sh *strictHandler) GetServiceRequest(c *gin.Context, number string) {
 	var request GetServiceRequestRequestObject
-
 	request.Number = number
-
-	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
-		return sh.ssi.GetServiceRequest(ctx, request.(GetServiceRequestRequestObject))
+	response, err := sh.handlers.GetServiceRequest(c.Request.Context(), request)
+	if err == nil {
+		err = response.VisitGetServiceRequestResponse(c.Writer)
 	}
-	for _, middleware := range sh.middlewares {
-		handler = middleware(handler, "GetServiceRequest")
-	}
-
-	response, err := handler(ctx, request)
-
 	if err != nil {
-		sh.options.HandlerErrorFunc(ctx, err)
-	} else if validResponse, ok := response.(GetServiceRequestResponseObject); ok {
-		if err := validResponse.VisitGetServiceRequestResponse(ctx.Writer); err != nil {
-			sh.options.ResponseErrorHandlerFunc(ctx, err)
-		}
-	} else if response != nil {
-		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
+		sh.fail(c, err)
 	}
-}
-
-// Base64 encoded, compressed with deflate, json marshaled OpenAPI spec.
-// Stored as a slice of fixed-width chunks rather than one concatenated
-// const string: with thousands of chunks the chained `+` fold is several
-// times slower for the Go compiler than parsing a slice literal.
-var swaggerSpec = []string{
-	"7L0JV+M4tjj+VfTz9JyCbickYU+fOu+foqCb190Up6Cm502FKZRYIR4cKWMphDST7/4/uleyZcfOBtTS",
-	"AzOnGhJby9XV3ZcHrysGQ8EZV9JrPnjsng6GEYPf30Sie/uut3PQ2NN/ytFgQOOJ1/TOT8+I/pSEnPRE",
-	"PKCK1Dzfu6PRiOkn8TOv6Z1evKvob27Z5DTwmt4fw9uKpDzoiHvP94Yhhym8pnf89u3uyd5e/e1JrdU4",
-	"ae1606lv59+v1Wuz8+tPn27+xsn+Qe3oYPtg/+TkZLtx5M5/WD9ozM6vP326+Q+Od4/2Dt403pzUDup7",
-	"O29w/ljcMvuIO/+ZUIQSvYqO/pKMeMBiovqhJLds8riV1HI/sJIjGgcXjMbdfnYhbybkvHXmTngbcj38",
-	"kPL0U+8QfuyI9R0Y8xc2eddrcaH6LH43ZDFVoeDZ4S/7TG+IjKkkI8kCogS5Y3HYm+D23Ym7ItBTxWwY",
-	"0cknGNXzPamoGkmvudNo+J4KVcRg2FCSMGCDoVCMdyfZOcah6hOK6yLCLqzq+Z6KaZcB9Gq1yk6nd9jo",
-	"be/u73e2dwK6R7e77LBxGNRYje3sb+9VarVebW+f0lqHHtYanf1Kra7HmAz1EmhHjFSzE1F+6019775C",
-	"e4rFXvNjcgO9pucssXLLJhXOxp7viRRWHgLjPOTe9EqPErN/j5hUGh59RgMWwz0+dcb5hWnAijhgcUWf",
-	"BRzFfeVORFSFetaP3pbd5xWe0gd+y8WYn8eiE7FBHhOJHHX75A/BGSDkLZv8SLggKp6QUBJFbxkvOKYR",
-	"jvkJ0bXklFjM9BhckJGkncjggj4ehSf43IdSCpUzNtZXIguLFunS2OCPGgsSsx6LGe8ymQHASCoxYDEs",
-	"+fSsUduu463wfI/dD0MYarteb+hrSXnu9hwcHOzoL2JxE9OB2Tb+VOCfff3Pgf1T/1Ac21mNxjJzT0ex",
-	"e08Pkltf96Z+8hC7DwPnqeO/V/SqDfpc+Z7UWMe7+juDUBo+Uci4ykPosh+zICBd/DKDF1wDWJMqBc94",
-	"vsfpQI95RKOIdBlXMVtv67IrhrBtTedkM2Y0QJonm+M4VMy7Mms+x7Gzi37HI01uYDHOgs3ifgp7Cs5d",
-	"4saF+pndz1LrPrunAeuGAxo9KaP6O8z6XqgC6tnipC9GsSaasYgiIu6AJCaT678jOrxgXcED6TW392o1",
-	"PdoFzlsIDE2RzbpeSTKgISfmQNyRaRRSeUSHtBNGoZp4TRWPmO91YsqDkN94zYep73XPI33nezSSzPc0",
-	"CM9j0Qsj9hvlAVVCz2e/jBlVLGhpSDVqjb1KrV6p1S9rtSb8/x+e7/ViOmAtjd5KaKr38cr3IspvRvQG",
-	"j55x78r3BvT+POS/Mn6j+l6z3vC9QcidT3YSrLtIoU9jxtW7OLwJ9XXE8zgXUdgFUtrrrXshVRyyOxq1",
-	"okiMWWChpMIB+4fgeg0tGdKtt6MODYHQTX4NB6Hymtu+NxoGiyByx2IJOFGfpWUpQH1vKx1Lk7YPvDMr",
-	"cLRIzKgUGUpuPmmCcNAXkRZBwoBxFfZCFhCqiOozos+82wcsNXwEOFB2cE3XVZ8qEgim6b0i7D6Uaumb",
-	"wkVHBJOFEt3UL+SK6j3IDAzIecBkNw6Hhr9e6yO5JuM+44bnSNhVL4ylIpTLMYP7RTlhNI5CFhPDgi2f",
-	"0tdlwEiOBVeBKvXZgILMzUcDfSx6Mo2khh1JFevLAuseUo3fyixdQ/y0YLn6duqL9Moyx1SWWISUhgMB",
-	"hg+p6qfkt4uTaYT99yiMU0RNNzCg9/YC7e3AlUpumF66UizW4/7zY6vyD1r5o1Y5rH6qXH3/nTezV42p",
-	"Ee2wKJ1Yi5/ALkp3DN8W7BkZiUNHi3Znh/4C+7NT6x2OYiniAgTk7F596sK310T0AKOG9IaRDuuJmFXt",
-	"rv49YvHE2RaO9xk2gRNNfVfKNFc8uxW85mYLXRpFLH4lSbcvwi7zyS0bKq1LkcYOcC1JerEYkFBJc9lG",
-	"kvmE8gAe0tLmIOQjxeBP1IVAGA67ibgOcMELnwImLws/FkLNxSDKTzn1PUPI8yD6WYzJgPKJT3ZrZMQj",
-	"JiW5Ce8YLzvmCMZx95DQyZCrbS1DDuh9OND0pVGrwZ7wr3qy5JArdsPi7Jpx4KnvnaeMrejuGb63BsGh",
-	"pQQn5aWf/06mc2uqGzM5FFwaawgNElVcS6tGuqXDYWSQbmuIKtIP/5Ioi7nGFOCqFS5UpZ8XEFukF7Io",
-	"IH2K3GUcC34DhoUCzSnkdzQKg09W1fM9Fsco8ugDUjSEfRhGmHLUAVVdZEgWpsZ0oY8N5vea3lbCQM3J",
-	"GL4aj+BMLVhB6Lc6m0YrR2dLGGAnZvQWN2SF+y+mr+ltAOztyWSl8/+9eHe2Nqj1nvX4qKoqAu/AkC5k",
-	"iwEKy/laoekYE2I6fqMX3vQe2glutb3mXLBP3ev6Xcx6XtP7y1ZqbtzCb6X+aCD4J2tgAIFnltTMhcTU",
-	"1/fznN6wNa8nELzKHywW+bsJ3Fb09Nn2Nb1YF09gBjIY6S0wLR5HjEpF6i6WWHqeofUGVyzp/gbQBVdu",
-	"oapnm29m+vyY8j5d7Dq0XJOTEafyls3YgIAUjMF2xbWY0mGR4Dfy8eTFYg4bDNVkMWmhQRDqjdAIbu63",
-	"RWSmXxNhAeO3Ad1a6KIVmUok5Iw1TH8GClsBduiPP5kTc4/uMHt0Rt3D71NuT6NIjEFl/YwHCGKc2e9S",
-	"lpBarbb7WSlDFloAJLAva/Uhsav/SERslJQYhTJ8Aj4PFXgKBiJAM0dnkvgKDCR8IuI2T60EOYNAgesh",
-	"1CsKo4hYaxqTstrmgHuC96Kwuwqheip4nS61U/LojZpt6q1dCvErjdfm4UCWlRCVyA7iGC7HggzYDe1M",
-	"FCsixkqIT/iac9nq29nLZsU8JQSBhz/j5dJzX4R/MFDk9M9nvDZ237BnfeSUo2mLxXeADjTAczwRcScM",
-	"AsbXPEGw1FcGoZRoJs5QSyVuGQfsEiM0LiZXVt9p/WrBwfaSJblUNHewOPSXpZ50pPoiDv+wvj0uKrin",
-	"z3jQOTj06R3Dg9YLAVML3OsE7j6SRGlscFbYAZOotQ2A0YbKW6nfb/NxnyprRh33RWSx6JUleVk70geJ",
-	"ItYayJR3n4pexRCwinD9zUVgs+NsFXupnxruyzmjDbLATTvlWhOn0QUA71gLjuveORih0qOjSM04kEIz",
-	"DcGvi4RYfMC5XbuueGnXaWkFiLif8VaZbaXr/Ey3qWTfU9/7jam+CM6ESvw+ax3bAIapgK0ox+ret46O",
-	"C44K3/jEhfpEzdQuSdxNDw2XmJJCFnzGEzOwuMQnPd+s29lYqih8TtqopVv0S0mfdEYKwJPKOrhKDSfH",
-	"xwRHXGw5xecl+r2UHb9PgeWUmz1nfEPodD4RIx48Rj0xARnF0R0lKorGpB5M7OLRTopHZ0IReOC50Seh",
-	"5+DqvWHqCFeMrk3zxw1T5yG/SFQq+BMdpSaIxvdG6P3EP6JQwkCtURCq4zsIkbt6jM7TMz+Lgm6Qmy44",
-	"k4IQiq/+VOyaY3Ynbln6p1D6mPDPUggnTkDP+HsXQNHh98OiWAYNhxAF2cSFGDPa7X/VQJ0jMWb3Oh84",
-	"5qn5OFYQ2vH1I9l5smi8/fbvMrxaNnRj2curGX7YZXaqyiI0bBHzRqJAi14i8n2TJ3CB+7E21qsnRNs8",
-	"cOeibw6ufyogWuzlo0GHxV7Tu3h/mPx8NpvaaT5kBxVCSbSGbl39GdoKIrDZ2wdO72gY0U60rsUnoIp2",
-	"qGSVGwiYykeq2a/1iuCJokDUdA2uCpMzEFhU0oqrVtViGofRhDhvV8l5xPRcKp4QekND/gW0HLvhzykX",
-	"GwWnS7nGAjhkMAnYtVTJpYUIiahiqAV94JYMrK0BdRiNWVyBoNlZPwyaMkC67lNJ7FOFGJCuxCUD9RQF",
-	"Wsari1OasUNJOGMB+5Is325rgfsbITWgUU/EgzysMJsA9wR3NpTmUP9s0EoBsBy8iuyQZyKzrz8biLgm",
-	"k5+JeuRACbyDkuSQfHtp9eeoMQREcJbTsX///fdKa6T6jCtNNVixuv0GJ+r2aRQxfsPIxvuTI7K3v1vz",
-	"yfbm6jr3By5Hw6GIFQt+Y0FI0Vyxnv6Nr1QY74og5DcViHrO0zPjIqkcm6cKES9Z06eBXtQnWLnr0Ngt",
-	"cGgkIQnOevU6fWTrer7PipLO2c5suund/BEOF+rP5jU9WUWx+xm7JgrXdvTLyZD9ecGZtadpaGwNIwoG",
-	"ji/lcXfDpWbBhBJkAqh0cjSpdbtC0gumVMhv4JM00uE81mK0ClmaV5Cd/HdrbDM4hqoWwTGtEwMOUNKJ",
-	"pj9dG5aK7q7uKGZEr6uKMf/JbA9eh/LbsihJnI3gI9WiCMTu3Ahn8759qHAETf7UZMEI9qHCEXrhPQtO",
-	"74oHgC/J6d98EnLSZ/cFI0xdGvrRjaw2sHEWmUa5i86/WBdCTcHMdtSnHH23qx4rNVGUYyrB5YTOu+wh",
-	"mZCZhxk1RkJ+TyFYOCuw4MKMoSKh/JHQjtRoA0kC8BHgtYIQIMonZGDitGdGFkVrsSOP6ezQY+qMvfgE",
-	"cLeloAaL5jqQ7tPhkHEWVMkZ06I/hF/PApuqot1hMHMSphxQxSoqhNyq2VtRlucgyLgfGsN08X3qawpX",
-	"nC6gv9LQTJ2VzSTcAwKZk7iGJLq5bA5+Y/TQWSDps8InAp90JoicVfKuRyjMhBkzr1BPgtk0BkqrNcPj",
-	"ktBIcPYj4QbOknVjBjFZoWIDuYgauzdqmjKLOKaT+UTnzcQCGB4p3n6SsTcL5ViMbvp2CDeSLD9I5sVZ",
-	"OE58YmKiDW2WNCw+8LDkWpc8PqDd2eePxJ3mCaAAMX05gI5AoAG3CRdwwzn6vDUi+W5qX/EtH6muGLDi",
-	"aH+ayVogjAcM0W/cnxApBgxiTgGZYtYbSVa8nWF5lP4pN+dgnil8P2YDoVgrCApSUE5iMcCAxsJX0+TP",
-	"IvAPI9pliZUdAQaJHfUMFQi52ttxkxUOa7X9+uFhY3dnf6d2eFhflLkgR0jbykmFjUYQ8TykTmSyh/JA",
-	"wVeSwGPFAxg9YA7Z9NE6SSW5Hoa8Kpm6LhzK5OW9mRSNJ5a8GTmWAIm8SBydozNv+Zpk490oZRo2xHoF",
-	"npGGUMOlKmDLCTGbhXn6yvIUDxlbAcFzkqkK8NwQff0QrDhhvwLRN6JSLQFhWGYR/GzG+EqgAw5HNCTO",
-	"W2dathhA1LEPKzo/PbPihr2fWcCWMdA5lNFJxC16E0XllGHqe6WfLR0L+VzRUD8LqVgAoE7Hw8eLR0uz",
-	"gIvEiiQ0k6J4vqSI4aTjz92rea46b5D3Nse+GJdDKUfA8sWYp9UBSvjiXdhl5xHlR6CMzrCqmAWh+qFJ",
-	"8EFNZ3mimMzqBgMaRpq6MynLt0k5ofhMySAdIeUZLWJl+lN7TUplMlvdIP/y//3fb78V83QuVahG+rEF",
-	"UHCeLIcC3pxzWiBpnEAAqwzvgePri056YhSTILzRnN7IZOctlHKd5LJa5fD7q4d6w68fTgtTywaiE0bs",
-	"zHhpykCP88xj7QsAYLlb6eaHS+XxlQgHaeWI/LsJxkst42YFPkl6oZGfLE4sRcPTW1RAwsvFDU0f7bcE",
-	"3WLFAksSyj9vESZMZJpJtZ9HdgBpjMC/PPkZDW9iGrA0vSA3Qaj6Nlr92jx73SQ1MmRQScEndRIYk2h5",
-	"5qcrPdWKpKekVMCsRDziyuox8mlFtjGNIqaWYgz46BImB5uq7qaQJjkUWVhn8DoFgctm3LMvY+jr2yuU",
-	"MHAtZttr8mAnLbZRK0mELc6Dzafepwt4LCfPpeo+Yk3JEtbk3E8EnXTmp2D+c8Dzz3b7vlartNv39ZN2",
-	"+37/ZNmlZWjoo4QJZ3X1WZBpeC1aU276NeUR9+h2S8HUqC0FpswC1pBt3MXsP/LInLmXEJKcqTa09HH1",
-	"0Jhu1D7WK4dX/6l/rFUaV5ub/7NgQpzi0QLW01ym/BrWkJlcFN2dkc8WLSAz29oC1+OviTvvl5a6BvT+",
-	"FF+q7+VkMHfJzhrXEc2KcHkR8iaTrCXJfXFhy91KdjnrSkRPw1yTqafTEkHn11Cu6izQr61m7enaN5ZC",
-	"WTCozOgIK9lj0qKWK1llMvw7uzusmVe0Of2NViUzL9vaT1gwczjqRGH30gSWYHG+pKZWDFemi540E/fn",
-	"Y601z/f6VPYDdWQlYFOzz1IFQ96u5uEArHx5VZG8ZRB21iQUMzqLgv38p6vTUlKmxfHbF1lsy+WsJVby",
-	"qbpwJTi5/kQyLkMV3jEMIMnjIUDXLrYQHZOCiSvaVmPFsZRSzABVaCT9TJpk6jXKOeiAky40qWYd7nP9",
-	"RvPsinPcRWnCvZsOA/sicsjorfx8BkHGu/EEhnmfnF7B6BBA0o0YjcmASUlvmCQ0ZgVemo4QEaOQ2hje",
-	"/VYoVViRBstG6N2f/o10xYBhFaxiaxbO+gubnAYF1PQ0SMxWt2xi0ozM3pIVZyhtiSvDsZ4Xisct8FtC",
-	"jMSQiWFU5kRXYxHfhlxFi/DtLH3URbrlqFJis8eyYMY3Apt3clPzuafFdiJTNfShLIbEhovQCQnEKqAs",
-	"D5RILomBdrKKQrzMI4F7I8opzKM8OLjWFZl6+s5ybB0J4dfnv4F1aSnxAgjq05BqdO4giYYCCX0xNsUm",
-	"Be/qTZCYDeFYoWqeoQuGvn9pog4vpeAoig4H3kN+YWwIBJlFBW7yIv75wjJeWMYLy/jCLKMIsmvF5pmB",
-	"iMmLx5eT2AXGAwzau2FKVsk7vCrWovHKshAsSMGNDp6je2kcabEdTx+589AnwEFQx4ZRyGSVnJ1enr45",
-	"ejdTeDNn5yrXG1Y2/TkoXs2vf+p7VE4GA6bisNsCJa+UqLQu/u+3344v358efTo+O0rq7gNGty7+7ww+",
-	"rpIzoWY2N0tx5gWy6u8+haDFhkragJi8EW7n2YBk1jaFSs9ldOwfTi8CKDqSrBNvNRy8RqKmU7wIvunp",
-	"TYVYeiNzO5cxsmi19Yflt5JuIGNvO5hjbit5PUcbDIyKb/P484VPkw6TYcAkYErr/FQfh2+MlSF+GgY+",
-	"oaQ3iiIilRhi2K6SidCwDh1YOg5bT11oi0RTZN2v16bzjxNFLQcpV47iXpq0tNv3jbq+NPvHi+6LWZVb",
-	"XXql2PAng0sy67zYcjC6opCDMeZNI8z4pL5HoFqXE3GeW02rckIrvauH7cZyK7KrAGN1dxSzYiO/A5T0",
-	"sSo5TWK7UUZPkjxd23/j4GmP0VnnEkamuTH3mU2XkIe1Y9S0jNRhieD84s9+8We/+LNf/Nkv/uwv78+m",
-	"JYkw562zKvnd+AkEZ37aUQ4kOzR+SFLzyTaIZjs2yb/DnOp0YKqyiDQrLpSERma8OeD7KrIAfSW++OWD",
-	"J5/f2/USF/ASF/CF4gJcSTPFyTJJ8gndmXOFy+UM3rOq75MYmJPWTbZnXReI0jCCCFOztKwt07rq9QUE",
-	"GWq+Vz5Z49MZmskHxwgEmSQT+B4SsyhJt2BVemi7o7/kgkDqfIHlSK85oTWgi6SQuHqcITuJkYjZEDLk",
-	"PKNQFkMuswpzBFcZFo1LeQ6L+BMZirLrWmggKtpxBhWv5g6+gpU+w1qf2BhqJMbPZfdPZZ9Q+a51foHV",
-	"//lZ/CPcCM7ithvZ5dDKH1c/NPE/C3gpzp9Bu21slWi5/xzmb9/OmybK/BQl/MNpP7kaAzHC4FyWke9P",
-	"WSpaji01pXEgAeAdhgXhoB6+Hmdpu3ra/bJkR3PJx19SdPL/SjY2F6JUMt9MCY6/0TiknShNNu+jGKHF",
-	"fxQlQn7rk8FIscAnQzpksY8J6T6JQq0o0G6XcWX/W4HHocIx5LZ2NSQ2uiKCPm5Ukr/ENx2f/CWOb246",
-	"HZ/EN52NTSJi0pfRxqZPoGQY6BIBjW8rTqa1rbyhP9/0SUyDcCRNFzhuDcQzXtQBvXfBqlE3i2FlYDIt",
-	"SWc05iLfVRY3Pln58xOKsZipafqYLoshxT1Q5zBMtyq4RMM70OwZQ9qSC8g3Uc1PjT1QDR/Ul4ENOiwo",
-	"QiHITqakE4uxZDGBNruQrjxoaiFiSFXf17+MwyjAFNdTaAkRjLqgk/eVGkoieJSvwgJw7fZDztD0pLfG",
-	"2WyzvAKC2NjNKtMwx/80t7YcSl25+mGjaQ3duwu1jhzAMhSzUZtDJGdfdJrV5sH+q/2q5L76jh/LVNYP",
-	"MDazSo75TRTK/lIA0jrdLAO7emj429ONSgol/cnBdHMB/Uk3NKM4LsdI8gM4bXrzEPpNSOUka2JBErI3",
-	"s+s56lnD0c925upnmaVM8x2EZ8KS2JjNLs5PSksYegFfaFIkBlDjjOw80+LdxZbKfm5BnM8g8mU7LBdT",
-	"HVPKkdFYFt2BV9KWCnhiSjKHgGwsRUEW0ZDM5qeZ5tIz3WBFr3ftk+sxo7eVKJTqmmwg35MaEIYwU705",
-	"1iMqDpnpnvqjSxSA9V73Q016Jtdkg0ZSuAVwuqM4tlpfkgq96Spi2PM6WYVWaXG0+apsurNpUfvrMk0W",
-	"dqZZPPSIhbWiHDwhXcq1QBYzGpAO7d4uy+jSHtszmN86axH9NflDY4MmuKETb0dEryeZqpIPl0fzUGXZ",
-	"APMfthbKcclap24P8BlgQc9QANWIqzBy60OASVfr/dur0JTduQm8mRXaVeVlfrjfRfL9edKne0XpPrFQ",
-	"kxEPoCTSH060R0HBL7O/mWO+eEcOd/d2KnWnC6pFb9tiXP+3bv67bf67Mx/FzXzTpD95kQKaX/KzaJQ4",
-	"/9TtiT5jPUwrFzVJfc/yKITs5dvjC59sN8yfreOLItOs9cDX96b/yXnkNxeQvbTT7EK3tvOsAbCFbwly",
-	"pabcFbALwlUVVQyZsaGGhaXNzI0qp1lcGPKr6VbEeqpE4sd6AaXhqPYSr1dcIGYDGvKQ31zGYaE9IaUZ",
-	"iYkz9UqDgI/t2hhXaPtYklwUFhkA0BbwNCpleMNZcE2oMhKQT667fSEZv9ZadnZZUB3rmgvOrt07y7G8",
-	"tx0MqhzpEQr66c8lo4kVsitGetcaI2IlH0Ur8+iMkPATLJo5KWeFhQheJh44csGSYkEqBuSlgITzr8n4",
-	"097hKxN5xTg18oemR/oCxKOIyec25Kxttplf1s47spYQHhAZ/lGqxy1lu3hGM8VnNkoUT/ccAfpPZ9dY",
-	"Lfz9ETr9ahOtoR0/RqF8LqX3kWtarMvOlkV6Ss2zcAJXm5vny0g1o3nFHMtTcZ5Hn3oe7clbjScvodo8",
-	"ij0/c42nL1BdqdRZnzhfMvc3R0Ccw3ARuADH/BkOXMIwLNNykGeGLOduo8N6XUq6XqkmI4qsVa0J09jQ",
-	"vTivatOLV+nFq/TiVXrxKr14lV68Si9epRev0otX6cWr9OJVehqvUplA/6hiJkYtWq2aifvSUgH052lj",
-	"06+rnkkmwWu98mdLpRmsUh8tE+77NRRDm1NcDL5qkhEP/z1icJVDnoQfajKnx8iwB1gek89cjGzlymPv",
-	"haK2A8sKePCzGGt1OBZRRIQJjs2etf40osML1hW8KL5ajxBpCgM9VqLAlsGRik4kdkisktoK5KWxe9io",
-	"GXFimVSL3AILKU2uEe+qd8V2jlW2KVCgOYCpNZJJK12udcPlvBL78xPQk9ImbnueUJFumXV0Xn4EVWmx",
-	"v7ktfiJxc7PYtDaTQDPXpMaFmhsgjd2UhVYRhWJpNTwjL8NZdMUoCqBRHzlvnSXENewRLqDrTnFVmpIs",
-	"vov3KHszvkQx/3nn+krOLcZv0Kk4I65eO2yiu4ypeJK4MGNWZnSVYhSXJfh2+5RzFhW6hkeSBS7EnN5k",
-	"efloCTsoEFP80uqiSTvs9N50aRSxJVrcJMzAtXomleGLK+ekJkUXvg7uFpHNsnwxJ0cMandFtMsGACgb",
-	"WzGmkyqcU9r1Gzq/kmuu0T+6BlnaDpN1c+vv02L2miVyIJSwWpCapRIRsMyYaRB1FbrDIyHLMmaS0P0k",
-	"5ewD76wRn/N7vyAEJ2ZUFp26lW/oKAgVUTENoxxjPFhWMawd6H/e6H+O9D/HK2iLZnl5LDIfF53735yO",
-	"XeuwTCNC92jMgiJwfTVBG9CXPg40uWsAeCR0GZ/Bd6MJXGOfwiT0ZcxM7MuPyZ4tkYgENPPNhl0NqOqC",
-	"LyKU9lcbIVGItWZp9dmjg3XORFUUnaXpV3oSsig4jmOUw1c40HfctOozBcNiRm9NWy6HJ2ZPOGCKhlFJ",
-	"uTw6gHZpY2EKIRd06SxsYQmZk3TAFOROcjpgPqHkfy/enZGhCIENhNxkNHVEMEl6HM5UJcad2BpSJY15",
-	"5kXOIDxCmS1vDH6lf48YOIOwuoo+YBEUx47Eo6ispu8osmu0AF9CC+KeBZ0Z27fnMActbBvbNaokjaFv",
-	"J9xV6DR9uLO7v1kg5ZUWoDEdo19JLQ13IpZYznI5XZ+KsrmmvgeOkzIZKZRmbSaDP+ltZzwyacPKZbXc",
-	"2YtUoO8upG3YM5Vo4UWTCigyMBr6pC/GZED5JBNO99hgtFGJhv/z5eW5yfeeP83u4aFrIa0VzmT6Q885",
-	"Yn3fKdGiVGk7sFXaEvrk9+0j/LWCVkAIcS2ozgCRmo1pJfl92/2jvuf80SjublXc7bAVjbX+du10pb7+",
-	"kVxrXL8mikWRtFuXhA5pvIQVw/QnRGA6PX26KKclnapn7rIt9RSqyYVGVaOY0pHqNwqMwi39uVWUnAx0",
-	"ZGFJm35KMMyQ/O/vl75p4an5mSTvT44O9hu7hEokS71IjPGmw5hH6ZDQkzzJ9AQpqBkzGkAdBxrkZSMj",
-	"xEr7zAUz5fKTL8Adhm5mqhioI+iqTp/D8mnuECalPa2t5jyWHdAnsVB2YGzHX/j2MOSZGaxHkeYMhzBO",
-	"crGz0bJ2GIDsxGuizDUBscd+Z1d3wdCoPEKRNXnG2OkymzWfuV+XQy15WiO6PvkPsRYYtxB5tuCjjMkA",
-	"kQp6noe8J5aomwRCgoigQhFLCplIP6k0YMDq4xFihZZMx1jr8AFMaXNAFR/MMfDxHR1F2Ta2rmI4U9gg",
-	"teLJPo1Ztc3b/Pvv9aUQcfgHzFj9/ntSek0IVeT6/N3FJclA6fpHwu5YPHHUOmx2HCrZ5nAJqqRVVnqV",
-	"JkY1yZiRel0zm1HXCYukXfFxUihBLxeE5a5AyYpKt8xNURYB2ZjJDoAiOHUfTN1JcHyb45fgVDMx8pu2",
-	"P7oNrEeXHPZvvhFEjBQs8QTfrPla0rtNS+loCZAHHXH/SsIksJ7rP4a3FfP5NdaL1h/3qUxq5Pnklzr5",
-	"peEjy6QS/yS/1Jt6NkIIvGF+jg/evj3cfnPQOqlvHx4eHu3v7ewc1U6O6/WT3beN1j6+cN46sy8cwk/N",
-	"/NR3zAOnyQP7tXot/RBFCFLb0R+fJD9EbzfrnERTSdLM1CcnNuue8SBdhh2wVqu568BP8O16g8ThTV8N",
-	"sj5b07Yx0w4holrOwQ7OrHuLT+NkWDQDfvTqDw737OKPSXKD/v7uPf6uyRq+h5QHfhon+we1o4Ptg/2T",
-	"k5PtxhExyGGKSAB+HB+9IQMRMAcTduZhQqsAESqUyeui063V6vVGY3t7Z2d3d29vf//g4PCw1Xrz5ujo",
-	"7dvj45OTJzrdHTjdVvJT36nXj7dPdltHe43j3VqD6C0tOO2WPe1BGAQR8wnTR2gd1oDYOK9kNGIBLOZg",
-	"f/v4be2wsft2e7tWP9yrbx/v7J2cvNk92N4+btXekFTBhoVmoD+DUjv5zdeyP6RwCwTs0fWGb/HLJ7UZ",
-	"xP2XCLlZ89Fxa3/nsGbXvL9buObFuLV/UD+ovzl522js7x7u7h7v7jeOWicHR2/fvH27e3Kwl8M1rFDp",
-	"INm2Zr+GaNUQ0baTaCjLi2CLyOTxHMye4bBObKMXbOwteuSkSszodaRIAJQ2Lz322aENjRRQkcwQcNBe",
-	"NPG+tNVprp0KyVtGfvzhX1Lwa0fDwk1RqzOhzFkl16gNXRu2Aws0HfZTvT2jtrvxY1DqWGudepmOpE6u",
-	"R1wMGddTXRMo2K+fkWMWA1SB57X5mE5ApQdzOzXnGQiGphA9wI/6y4ilIlIiUSKHprdaNtKsG0F1nVWk",
-	"romkE9nms1oSafU0n9+pHWpQ8F4UdtU1DLFb2/ZBFsAqpgj104ANhkJvbqJBfww8G9g5WswxUNXpS29W",
-	"xsm182rlFza59tGvrsHQ2CF9MYrNMQseTfTHba6hNQj5SFl3SF648YkM0SBhAs8GdIKlfzuM8USOHDDK",
-	"AX5NQzYHDIzFbQ57g5riTiwTHhD6BJx1q8p7NozoBCrQxiN2jcvtg8WKSPAQEdbrsa7m4FATjHK4pmBP",
-	"IXoHKvloSAFv9FnuNBpVgi0SUMDVp66B4xMpMt0dtARqbOC0za105bZ7cKsj45FdIDfQx5UIUHgHooig",
-	"eoG87pZNzAlQ01T8+qfjS7Jl2MlWL7xXo1gjUxRC3J+IGTzf5kais0+CO+EavQoYfacnq1pWhIv4FCLp",
-	"M/Ku5VqZR4y3L/dIBT/GJ/8Y3iYj4Z/ZkfT3fXa/mmSjX6JM2oFzTDX7jBl8OaaaeBwsJ8afCvyzr/85",
-	"sH/qH1qr1Q1AwD1BUhY+/8Va8uKQcuL8FLPyYZh5CNk5fnX5+ruN7iiOSEVCTFNza6ve2K/WqrVqvXlQ",
-	"O6hl5HhSCchNTLn6pFWe1+YYXfm/EqTn/zp7rs53eMKvC8+d/IdoEfaV3Kp+3/YohP1+gtnbXrPttdsb",
-	"H//Z9q6+b7c32171+612u771atOAEXbyM2l7GZWlSd4wGrOYfHfZ9vT3r44Ehyt/ORmyptsVYEszlFd6",
-	"qa8e2kneKcycF+zant82xiH4HrKG4UNITYXPXHz1pq9KQIxw2Lqrb4GWt7XM8W8NQ77lEkvZ5p7vRWGX",
-	"cQk2GYzB81pD2u0z0qjWIIhCa7AQYNbc2hqPx1UKX1dFfLNl3pVbv54eHZ9dHFf0O6kFyzsP+d9AncT1",
-	"ktb5qeM6a3p1vSf9AvDEYeg1ve1qrbqNhqc+mDmcvYLGWsHwOv3VTVELmVYUmQi84g5zPhFRwKRC2l71",
-	"YHJUMU+11v9rKFVLT3R8Z80T1kwuvebHYptm+siWiUDyFz54hFE80yvwkwyFBqTeTqNWQzsvIFyuUQVg",
-	"m/6M3dPBMMI3cLsQAofxa3I0GNB44jW9ZBNJVIqxzX68ygUTebX6YY3udmuV/aDBKvvdbVo5pLv7le1e",
-	"vdfobXd3gl2I/bqvxGlgA5rnmw9ehOFgXh3sG/eVOxFRFWos+Oht4Zy+t+XOeAWWNjAGL+w9pM8DArfA",
-	"VFIWnWWTqqa+t4NALBo0AfbWGxrgoPr5+uLnP3BqiAQL8KXtxS+diLgTBgHj+Mbu4jd+Y6ovgjOhbETi",
-	"1Pd2l9mPyQuILqDyXGJT311mmSZm5QOndzSMtHyasYQC5lsb6EfX9nilEThFOH19jBGSWdxT9AbqDMIx",
-	"4rnnKdjc64xJL2np4MTx5BNK+iMexOAZJFqT/5FILUTTKBEbbQwVijJYNNKazchIsjZPZEC4JFXSAn3P",
-	"yHGotoDB/cP7X5tapYF4NZSJSGcCD8M4RurJE2cJHUOvq0Bus8TmJOTBkTG15sjMo9tohvo96z4zpD3T",
-	"5T65esuWoHyo+3s7xWb94rqEy/c0RWqmX8+E8BXtwQSnpbZ+LXu72/li0YDTgnDAhT1G063Xa9v1vcPD",
-	"nb2SjdvGoeU7f7IQwWlBjODj+RRchwpkrWW51JsJwcNCf0khuyrjKiuwkaQpcQEXSXoJ+9AlxgfNXMSW",
-	"mrhMpWTHroEhv3ONDJURv+VizLNbPxNEjrp9kgm5TNy8NlTnk2W5qZf2YxoWAMNj2lUHjULGjhmI7mjA",
-	"uFYVYWD0L2E4gL1HGUxDHzreIKDrxumJnkoj1TkexLLwhcT76NVqlZ1O77DR297d3+9s7wR0j2532WHj",
-	"MKixGtvZ396r1Gq92t4+pbUOPaw1OvuVWj3FSMclWC59YIgwlIUvED8SX9/yqJJz55cgzFwovEgVq0oV",
-	"jrcyJ1VoPmnEgM4kpZ+ObIFcVFOJoZAFcsRvxiIGTNuY/IxJEQzLSZcpdLzETI1ijtFWWZaNXj/oerOq",
-	"auBYvH5hE0NRAYPeiGCyBjGtmHTmsoOwz2/ZPj2AxSA8rPIKtsuoDARX/Up9u5iAwbcuBbN9PLzten07",
-	"E1ypqcJiOwdginmpmHY6pXv7VKUGUnaPyUDJUpadumd+TDCBwbIKhDXNTO0wLJPvZCx5gGJ9KtdZQbL5",
-	"bNuGjymJywg1ZnxHdJheTZencskZl/PDNLjYJwFV1Pjy7dKqM/LIdEZMqD8Ss12op9dXjYWzjgzrNHHw",
-	"y2m0mQIyXqPW2KvU6pVa/bJWa8L//+FlOy15p2eN2nYdjSqen8FzDPaRtyw4pxqKaF37Hn4ODg521rkG",
-	"ZZhghFKLAsd/r+hlVWBVWu40j6Hca586SO1ByOCTThseTGUZvhs2HCyCTq4bRs0x8dRnuXESWL3lFmPY",
-	"cqoxrCbRzcPeahI5CJhVYLovm8G8ldJslbyhp4tCfovICh4O2wQtV73BeD8wJ2ucrCjLUHDjBQzFweTv",
-	"7JWqdkQw+YuFIa5EWlNVceSe1mP7dDhknAXW5Vi+Gj2cXku5CWy5ZWkuXgyVy7nz3zC1Nij0nJlSfsXV",
-	"+kYy6UaaCACFC0nHWmc1EgYoyPuwziULhLRkYHYFZoB15jaRTYXzv0+8MO4KnCCfAhRNh1tnNRiTVbgY",
-	"jIwHyQyyG3oL0DMdavWFTB+lws0VglomOkDfNegAAaGyPREP1tbpcL5UqIEA9yTwVvNbpw6p1em2DDMy",
-	"ah3ESidanTUAfK2K3X+ZzrazJiLOFYmtNG4eKsA+LtQnNMG4WLCTYsGZUFhZ6Ns/7xw0qo9Slndqh2ue",
-	"2FxNImMQhEhhR414JQtOMBjhtKyEcjgqQiYpwxKJAhNrllBgfnKOThymGNKKNKedoJ4lv300cdPTTWjT",
-	"eessE1DqnEmSB4PBIZaepO6JWzbRcMecKpvgDT08NRbVl6AUxtl8KcSvNDYOqvruMmRJjoZDESsW/MaC",
-	"kF5qkOqXG40l7DwZ68QH+RWbiDACO2cjsuHYcEgFlqECr5NxzQBVLbQataSJecm9eO27eTDJ5eVOstTY",
-	"ZKZoTMIUO8qDKrE6gZMxnJVwLmBJ1in0SPsQ0PFKZ1IxLT3nWnz0nDj7Knai7FtAqypsMMRqdhnGZP0X",
-	"CT1zrLaphupNV1P/7Nyz1xpzu0W2vIQknckyRovaU4A73f47zixe/slcG6Un3iKK3WNaoBBE9kWs1haG",
-	"4S30cEA0H1UkYlQqUifdPtWyG4szzo0ti2wF7C11i71Iwt+y9+KLsNJv1GWiuZCIEzlmngeliE8+oBI9",
-	"LQ/TcCyzYFlJLcTEdI7GUpTytsip8lNi9XkKMoz5W3khO02OUP0wDmbIcWo2XhxMt52tWouOoXO405km",
-	"/U3v6Gf3lZUtzWCpbdTq6RCzvfa9o4r5Mt/m3jv/tXWGRupMv3kPIPD/wdlWbQBCtge8d/nz6fu35Kj1",
-	"/m2BjXumbbp3enZxCTOVmb9rte2al+9s7h3u13cdAGW6d3vn79/9BGM+1mb+OQzdbtNl7/dfk03lfdaQ",
-	"174yuhV4tUus57635ez9SW3pK8TV2dpHn92gMv+NM6FOwPbxX+E1/4mpcnVoVee1CYbSMwyh1kapu2Ns",
-	"6gVwOoCaP5yAdIjiIOTLySq5TpH02pa8kRDQFjst6U3+3XnrzG9zdNGjf95WQC+Iqfvg+lMeqT9FRitM",
-	"YfqeaaHABhKY+jkJD0moCnwxzapRrjKEyTAAIef9JdzOuaIb83zO6ziQ98GBbMnjfBtjklI/u31Nmfiq",
-	"mpwptT5Hk0vrqD+L+jZ72i044RdR4UVUSC71YwWFxp9eUCBUmkQ2LsZVz3GWz3cKF777VN7hxzn/1iOH",
-	"K5k4jGd61SjOrWTaAkvHVx3H+d/o7vsM0umLm+q/wU21yDeF1hgqyUAEmBfemTjWH7gT1Rcj2mKnEhb2",
-	"WcmpZI1ly+UrOoGW3T4NeZrItkym4vxQra8yWxFE7Tkpiy0LDvSvwpNPnMBIe0qLlB8f3MSjkFckUy6U",
-	"0xgsve2XvMcX48yTJ0paXF+QMbm2sWYufRpiRF4hWUqLc56fnpmSEr1YDObVYKuSM2bLiBVGNP6Ujal8",
-	"JCHRNzbp3ps3kySRnS7pSJowmyqcTjPlMk0uX4ByO2lL7HYOTvthbD+FGrdTqMYli73C7iwVp6d0Rh3B",
-	"UzFV8WY3j1mDa+y9lu7dtEp+8p3vL7dzM33u0DWmFlU4hqefDw9KYTFnE3BEyIcqtAJ1yCrmOmbQGKpb",
-	"YX12qUTMpNtp+gtsqYhzOtWXXdaZhupq8cJ5fP6zVytBDgJtZyH3jtsYXOyF/vTAajwbsOYDYGnZISW0",
-	"JZqxrVf74tX5GgWHtCZqgVNHZTIZqJNF4MgO+q/HuXlGak72AtQdMwFv+jqhn9+tFYo9WaxBr0rOhC1W",
-	"djNiUrKAaBnD1LTCGmeaerd5l3Iu0ApmslYgeRPKxE+KXD4XNlNifXcPzF/hQlX67H5xcqRQP7N76KYK",
-	"76VV3Ra++iYWtwyLBK0SZgcvvOvtHDT29Gu3bOJaI+e++gGfg5RTP9FzVppwFapjtlZMdDgbW8yhaVXV",
-	"ZTw6O8Wqs8Eo6IV2JiD2csbkvHROkMXrpIOI6YKyZmYQWlm0GFRdMRumaCFumc8BywJvnSSZgtXlLlD6",
-	"FBjeUDLLS+AGl/JymIFmKoWBfUOEXaPLLstykovyZzXULrC80Ti4SHqsfMng8TUMykW0MSuj5UtfkjGd",
-	"aNSxZS6xcUfesuyM6Jh+G42sayO5ICTPT76QKXg1qv0LmxjCnZqEn9Y1UgycpPYjNh+CFSRmZeNdfSXJ",
-	"EBpoEtv1M1H5v1JJqtC4e8HUXOFJn6VGuQuL0h8fPFsUpzuKI9NlXo/UZ5H+03bH8v5COlT2fagv6JN3",
-	"Q8YvLn4l222uCXmFjQQZhkPWo2GkP9IgeP3dw/np2d9aH369/PTh/a/NSmHlv2mb37LJ68VVK9scKhOk",
-	"xRovSKWi5yOVUa58ZrO4quLCyo3tdpsT0va+ww1k6j62vXWrMrb5X8gw5J+S0vw2dpRyMlNlndQQi5tO",
-	"+ea/v3uf1mv2nfrGtjp6tc2TCTY2yYPeRSS6NDID0C5IsK9rtVrtu4dGk1Tq2816Y6qfG8YhVz1SuTPP",
-	"vqr99e9/lWnF8lfku4e/1KcaKvW257zx6q+1+t7fX5HvNjZq9989wNvNWrO+NyX/JLX778ykm5vkPxp1",
-	"GO+SSkX/Ut/TJ/EfuJ1SRgS+CZissICRyi96pls2aXukwsWQBrOvt/lUQzWHBhUtTVSgDm1lTF799UGj",
-	"2yeN7dN2m78ilb+T8w+Xc0tj2oNepjwm4kolIG3vod126mS2215Tf+t9t5GeuhY6ZyqTbuqnfHjW1NBM",
-	"3sVCmsnXWE0z+dYtqdlue9O2N4O669bT1EcM5g1LFn4SKVGA3xOKsLVFfhKkXm3s+Zn+A20+pN1besPI",
-	"wJTeDgcQYrbR5m3V9rCmuYd/dAfD5Nd4MlRiK0i/ZLwrgpDfbHVCTuPJzMd9dj/zmT4d+2FvoOyvobC/",
-	"ReLG/sqZ2tJY4v49iiP7p0gWIlXcFfzO+TPkN/At3O/eiHdhs3j52goPgTRfk+5gWH0XbwhZ/Ykpxu82",
-	"2p5LFNvepk/aXiFlbHt6cBWzYTTRQw1GUkFj7Oq5kOpExIMNnOeHtpcjVT4ZxVH1bxBb8dD2UqqnMeih",
-	"7c3SvrY39WFzKvk2DMzTufLF3lQvOVPGtvBBW8TYm043YSd3NDbVZaSKR12FsGqrFpBSglAl1/oEm3kC",
-	"e60f1ddeARhqPtGPVc/Y+C3TdzzeADhVtZy/WcXPNtqjWq2xByPACnhbAX2wwIQhfqOx7NNoY0CHH3EJ",
-	"V/ifbPFbYn/faHv6NsPV9GaKDeN5JiVxSVoTl6RFcUm+Ku6mOWmM7Mic9RkbGyOVRp0Pl3qk9NjXv+Y+",
-	"9hbA8akGoAbNZmYl1Z/hm+oF05NniCZuyBDOtvcDALmKJ1k+hEtUcYQ8Yc0gvQsHUyLyCNCu+lZsmAlw",
-	"wXCs5vFQVPWOWlHk4gQ8FvYIfoQayJEIGPl/r6EksfnoTJg1WuSMxE31hCoa9Tba3l9lk/xV6pW7w/ig",
-	"pG8mGNobqOq5ZpIR38hPt2mY19ZWglBPKgqU9UCpGiqVYPEw5D6UzkZk37TXD7aNk1k8NNSvek5jyT6E",
-	"XG3oHV6gHLDR9kBiQLBEjOuRN30C4xtCWX0P9d032t6Jfqi+U7HPbW76pL7nk70dPCAjNMyZekj5R3ib",
-	"8k0txqS/X2WH0sBIbhK7NzThAla00fYWCpyewSw4ouZrgjyo+ia8OeZBSHm1NRwyHuhF7e1s8DAyfeP+",
-	"aQWfhFgFeM0u43AYsbfHF0fhsM/iDahgE2xAQ5RbNvnYPLiqVqubm5tV07pnA+b2EQvMtVCjmJMs+P/6",
-	"d7jN5qFpypBGUn28JJRPrjYw3fDSJyyOCcQubZJLPOuwBx/+v9eEh9EM1m+wOE4x28wPo8FUGVFB3+oL",
-	"UMlSkSHzmSs6nOm716jlRQcjKjxgJwCGoArvyBR9tW2Pi4A1UVRoez+CHCi4VIYmktdao9NEqMo02jis",
-	"lvzP/5Rz2h/NnWw9oUiuDwF6Gbh3rmnuBNw9+8dm07l9hOCGcKLX5E14c8rVxnXtvvbdwzDk1QhSPatK",
-	"GFyu721O8ZshDY55sFHf0ZT1pO1tTq83yT+dEb57GFJelVHYZRuV+rZPKnX9zI/prPrWvCZvRr0ei6sa",
-	"5EtdFZBhtDDmDtWFsyOvc0e50faMsK/fA+znoyjarEqmWiMlzmmgBbkN8GTheAbtcMAqBvxuYG9GFwp6",
-	"/xeKxmpD04G2V7PSlV5ZusSqEh+GQxYfUck29ATTFItAUmIa7HRMQ0V6THX7G9ffPSB6TbMtvXw8rwHY",
-	"wjRXP393oRm0/lCzhCZYhz+8/xVTus9pTAdy48HRQpukWBjz0xYC+pG8BOZnuwjMPpLIXmS66bf5VG8T",
-	"d/hAXMGKTMlrsoF7NXuvaja8sbmpuUf24QRLp869s5y6BF7rCigFsP1gQWsqmTXJA8kpctdWk3tw1z29",
-	"1oeflT2ahbIHmTpn978X786quOOwN9l4SO7xKrIgkpCMHAhS4IwM6BxU2CNGbjCG/P/3+jVp1HY2oW39",
-	"GJAK7Esa0O6D06beORwEfqzYvdowN1wfl4hYNRI3mdH1dxkyfj5RfegDbkh48rdjCxqGQxJyqTC9CQQx",
-	"+fp1o7q9U20QpM43MR32J69f72o620gou5CORmhfbXOg7u6L1T79Y0BVNdCIPAxVFW+/rNLoRsSh6g8k",
-	"MaMkjHXOMMM4HIQqvGPSDmTfRrq00qvVgQhYMsDx0Ru9pYQBCeA9YSx49Qak3qzCN1/fQ/qLorleUZ/d",
-	"LyesgHrDA9ZLbU2JjLfZxN4gbU//r/X8sibMg3NaNgZiY9urPVjRr/n3qWZazROtpW136ztTkA33NMey",
-	"gp4W8IxgZ9qbMBSNhAa0kaOS49eiFPnBylKbvj6Zjc3NavLOhhnE8JPk8zxL+QTw3zjQR9UJb7QoWNUH",
-	"sVkdacaxYYCdMguLx9WhkLDNQn6h96f/fL1RRNFLSfim3870rnF/Aqro6xkNv0TB30yWXI1pKNmnnog/",
-	"IRHALVlanm5nlN3NI9TNkj0YWq73kNMvm6SXKJgPWd708ZVL3l9dTdF6UTiBfuP1rCpvbshz6PJAwF0K",
-	"C0ZILWA3ajvmJgL8ycVEKjY4vg8RyjPvTJvkISXkU7jlIPZvzDy6mSPi/0vvaErCzV+u/K0/IvV9n3TF",
-	"oMrDQWckA9nEXyr/EpJV/jVWzXqtWq+RjZ6IwYmiWeJmQr3dN6v6lepIhVFVP/QOWg9/UGEkf0ye/xe9",
-	"o1XOVPXD+9OCT0EL/1mpIer4854wFpElHgHl/3zUiUKpKff8N0yilX7lZ8qDqOCFUFTfTBRDATn3Jez+",
-	"Z3aPvQCLvvyNDrMf31eRBFWRlpV8KYesW8X2ab+wycWQdUEAMwWbuxGVkmDECApNhGx9/z15fjpPvt8y",
-	"vSkVVWGXoCieSkfp337yHeVGjJHk+L7LwH1nV61/7mic8IxfBb+pDrXqr3/bAIme/EBOsbN4VYmf2b0R",
-	"/1PFSIuuP0C/rx9QC6pid7mN+g6pkMxzDl+xP//MTwoK06gjzTQ0fZ1UiFah8h/hqD9md4RsPcGNquht",
-	"bOIkPy/F4PPfW00rnSHRthCTtOhxqgU03mUbbe/t8QUL2Nbx0ZutM6thZccwylXIQ7Vhhjg+O3r/f+eX",
-	"n3579/bYB6kzg4NoubBjaybpDGdYbG7H41D1Hd2rikipQWCmD8RJyGm0kd6xKo0i0dXc+WBT8yM4FECQ",
-	"zSo01d/YTCae2pZu5mYYtLwTYYDmeUSWj1eExjdyMR4mIh0Sag1Txu82NvUv72JjkVxJwMsdmn5M40VC",
-	"9KqcjdO/NvLPpxIHUC3JeLDhEjvOxm9GYRSweOPD+9MqKt7GSwDXISePbOawv4rseKGl9r4yHo8r+vQq",
-	"ozgC3wsLgD1lRtPq8EaWAFdFLzHBzXXGou2+rJFe5tt5rfQK9tjRENrY9IlL59N1beaBjorya5Lja3h9",
-	"N6xkonVGLWyiyJ91Xmz+aBHTjmns1fkhldCfmIX8Rof61riii7+WF8IvlFz8vOQys3ErDq6La+tLi+V4",
-	"Oc8JQX7As1oTqRP3QxaHP5SjcMc4FtZGr7ymfyQCtrFpRMVNlxzpn1T7P40idkOjC0UVS6hX0Uj6HJoI",
-	"GvzWoKmzhmn6qyFzYgRKr+O/cMd0iC0YgBekDA5DvmWqbWMKxbqxu4XlLJ3S35mm/gLEVUhl87En7YSo",
-	"cMBmQws/lFUC/8zdT5YNmzXrxdBGKgWvDEIpQy3m55Jm8OtcMRZzFEt0WEkmWjpIK32joN7J5BEhsfZY",
-	"Q6nPMjnZTHzs8zZFWCLo1i4ys8KnDbWdCVfNnKYbsGr7QmMM2JMkMT2y4MQ8ZG05FeBB9A8lsQ+uW30C",
-	"5yPQXBHHzhSZSC5HQRp+gqUvhSb+GwtNfCvxy3+C4tflkayGl2BOxUwO0EKJI9MV+hnkjt+xVBmhrjhK",
-	"+lhaK4pklbRAILFlQEiH9YRJP+7YoA+TC0R5QPQyaMwC052+zefnSerh0/wiUpJeRGEJVJIxi6Iq+b3P",
-	"OKYchUy2Oeb/wagmaD2U5NowjmvsM2vSNbFjfpp+SKPwlhWlLf2tJE/jM8tSXyr1qZgZ8wka2wCgljHn",
-	"C7ChruY1UVHzfNTSvKaronl+ogp6TW9nZ+/4cG/v+Gjn8GT7cLeRL863TC7Ufq0O3crDFPqVWzapcDZe",
-	"dojD+kGjaAgozALhuKsuZv1MsIEt47jKdPBSBeFfqWfPTp+bfo6E3BpQ66WnVl/m1N682T2p7RwcvTne",
-	"Pj7erWMmWmYJ2wuXsF26hO1llnC4Xa8dN/a2Wyc7u/X93YPZJewsXMKOMRO3ji9KF7NTvJgKheZ2zoL2",
-	"D+oH9TcnbxuN/d3D3d3j3f3GUevk4Ojtm7dvd08ODIxsmvGKeBkv0ACK33uy9MBMzhvTtBsSUlZOFqyt",
-	"QwKXrqRQUBchZhIISTLSUxVDKCc3bqnvWCoykgyzgW/ZZN5qG85qEzTJL7dIP+xOKppyND0RByw2jQan",
-	"LiHJlQuzTHnearbd1eBSFlCZWS9N/ZETbC+aYPuRE+wsmmBnjQmcG+7qhoncsToO5O5/vnz6gIG0RugN",
-	"SEI2J1uyruCBFp7Ww7qiKglFKD+/YMIig4anCcVj0HxpGvc3R5guVxY1KJ7fEDOvOaRehyv422x+LEWk",
-	"YhpGj28PWZwCvcA+9HNJeaGnzsReskviU7RGLLRPvaRBv6RBL5sG/aPRT62KvCgtuqRezbeSKT1fPyrg",
-	"TLdsYtq6myKXxkiZBxIyuE+mpE55/ngoibMGHJ5KDOrIzJMU03xeSD0Nl1yL9f25U9pXPuVn4NhfqakR",
-	"sSdva0SrVbGp8SVj/iVj/r8kYx6z5L9IejxYl76F9PisY+ElWf4lWf4lWX5Bsry+218mWR6T8Z4gWz5/",
-	"619y5wtz59/98kRJ8zIbXveSMP+SMP+SMP+SMP+SMP+SMP+SML+UjDIX0l9V/vwC8fAJ8+drT5c/P/vM",
-	"Sxb9Sxb9Sxb9SxZ9YRZ9fjtPpoeWbenZs+oXptU/vdY/L62+9qRp9frTl3z6//J8+iSU+SWl/iWl/iWl",
-	"/iWl/iWl/s+fUr+01PKtpdTnJcevKcF+HkY/a4Z97SvKsM++VZpbD7dzfutd2tVatrF3SRsDi3++kiRm",
-	"tNv3IRZIjBTBKy1LevGa6b6FHry41ML+uxhSB1fylbSAKWzAW9bwdoXcWoTZ4ha3Zhlfd4/bP0fnOQPq",
-	"OU1rM1fGbYptPoGuc4WJoIBbGCwVSiL7YmzCziHxXBN7ygPCoYsspBnM3rQjtPbDVF82bxIBUEG+szhj",
-	"6oyNzaqnfu7dCuz1USNAcNItm6w4iMlQd0M4M524zfeYlBUIyPhQ2FE/G1yLz3lNr0fvPd/jdKA1/SMa",
-	"RaTLuIqhVVNXDCEoMNPdcIU8zMzaTS+isqWbr1dYuerHLAjKFm/GW5i71TM/8/YrmVIhv5EV0auYCNNK",
-	"uhB3HzZzutXtCknNnSNjMYoC0qd3zDeJsuYL0SOXsAtNue2Azm4pDANB6ZTfwl706j2LTvBJAz/RYrDC",
-	"fMQ6fAD0gh1hHLUYMl6RTGpQOYi0EIwlMFmaYTgoUBwCPKSx4thuzqzJT3BBExdcwDJJhPVH0wMXH/Fc",
-	"zEFlMDCF/FId7O1ZoSrsNT0ko4J34buCgzArmtfe1pilQ8HfJ1AxzXEHTEp6w37RQrvtu/+YC6J/aA2C",
-	"3YuQwc+WOZhthmvB5dvfDSD038lGr+bQ2Pl5bYNcXpu5WRp1EiqiIY6dGO3UjznNP+GJFWUrlDGsbMZC",
-	"12Xvz5baZ4hEaYZDBsnmIZXLdpdNyH258IvQ51mOcQ6tWFFd+T1UfTNQCRNyiEaopCETueSRI9rts8qR",
-	"Pj4RzYrK11xUoJTJdZNQR2i+ZUNFOhNNobp6hFlO5m6G8dFAg8IO5l0lKUZoUAawPVMJMHOLC7UAzsYG",
-	"SoVpnYXyfebqfGe5NRgD/pKeNSaY3olbVjb/MQ8ws3PeIjJDrL0OoVJqNrOOn8I7ll9IknGU4kxuXe6Q",
-	"663rcaXJ5usMZ0IRwVnS/9c8LNeuTJaoIIORxJyudPRAdEcDBgZpGFxmipY5AnBB2TK4GS8ly76ekmVr",
-	"oOJcFfBMEDnq9q3wX4CAXKhPPUhgdrFgJ8UCjczwwLd/3jloVD9DzrbgvSjsqm8wY3sm+zhV0x1ZdXG2",
-	"67teC197l7z1JbX/HN1FQllMddFQQPoUcgfMG0hkMzTWGBQKKSzOmyGxbo51y3jZy+b4tu/bhTlk0AAM",
-	"S3etaVk/w7rZyF+v9biwTCHabgl1jTSpw7XQklzo0dl6sNLMFKWqiCk2R84z90Nflhshgio5VRJ9c5JI",
-	"JYbgZw/5DUA55EQxbtT/AlfP+6xguLgmL74QZOrvZgvTGqUSRc6c5ci87a1ULsS4SP+LC4Y4zOdbuiF4",
-	"2glJL3GuFHozWzzrmUm9llkVNIvNPzm61pM4FSug1M/xKC5jCEVLhlOQ73NaOS5wVpJM9ChDB0QemMP2",
-	"Z80eMbtjNFps9VzfWjHfRrGSR/XPTFa+IS/sT0wtohArFvBNbANXi/jtFtof1igSnM4xzzvM2XhFDzHR",
-	"r4koAMOAVHQiCUqSmt1fizsWR3R4gdz8uoCdl9tTvow/GQG82J8MCzcqxbIOVPcdA5mKEqISiXyR+d+w",
-	"/jLIqWGsJiSgk4wRJwtYr9nYPWzUavUVXHnpYmYJ1M9iTPSiQHzTh2twwjnf56gDOnsErgsvxc2l2dZX",
-	"Yrj/KlnaFzTIpyf5YpSfhdK4L6Qbp8PZ+OmN9I8zQs8nXi3CR4MO1mhXQpAI7EnrWqCzlC6xQ1NFBkIq",
-	"goSvljGL5IhjoXlkQO/DwYsN+qVtxldsO/0TNM2Yq27/pNXlxH5Ksxx+kTHK8ND58cX2oeLI4uJA4nM7",
-	"8DcQSWz3t0Qo8TDd1rPEEhuwLQ4mtgt5iSb+DIUkDazLw4kdtEhqSdqPyiOJW0EALVsYp1xVSWJuh3BP",
-	"WzGaiJEiN0yhsxh1JKJF4sBcxzAmzrBlwcbniQfxG+h4d8bGdr1a9IO8QFnpxkLKWY1G9jXpl9g6R8tR",
-	"kHhpnBPwdzZadkDvz0P+KwzqNfd8bxBy54ODROH4Kewp6NoiATn0p6Wd9+AVZxIVT5CQNbenTpzvCnHW",
-	"CQBWCStNXyqOK8WvX0lYL3YewhBAF/OCsNdjMRYTcpDuWeJNCwDjuA5D1c+sIBMGHIVUHtEh7YQRXFmj",
-	"QHZiygM8oqnvdc8jLZOa7/RhnseiF0bsN8oDqkScvriE3trT16LFu9CfyWinEeU3I3qDWiXjWg9agGE7",
-	"RRgG95Jx9S4Ob0DQRt3zXERhV8NizOgt8KfVFd9tODcVh+yORpbK2l2rcMD+IbhezYfLIxDHE8z1Pazv",
-	"MBcmdyyWgGH1WfaXLjSjG/veVjrw6sxxAXY/f0cCLLxtVzND1o/g6zQoKr119p4VlOAHeBQT6YfMgefV",
-	"0fQ7vUYTekrjoIDdAKrZuCNnZbPLcYaZofcrL6ZEWW85Lv9lF5R6edZcEnRtKDu4y0WruGHqsUf0OJNB",
-	"OQ96joaaerbSdpqG47000/zqrQIvAVJfIEDqiYXWFcKeXOljcfBTRlZ5CYGaVbgNzzZ3Nwi7StoYpj9P",
-	"xFOi4S4IeUqYX4GWW2xY2npIuN+01MjUymS3YahHmaT0k8uDn8bwk4R7zL3qxv+0ul62rNj6EsTwzRl/",
-	"MIph7rVY1eByngqLV/pd0x6vXMWQM2YjsA6Z7r/Xec3vmnRYVwyYJKgBwhjnp2fGAdgTcZsn78BwPRHf",
-	"CKUYJ1SB4xduaRKIWNAU+ENOm3lEX1+jzZdlSN/RONQniJvXW+kLqViAdtIk2bFP7zLmGcdI4HVo9/Ym",
-	"1mhbCQf0Bup0ou5sb2xitMqkiEBFZgC1M7J+AawEFWrMBJheF4Qxg8C2sggFyolA1d9trpq3N0BJJNnc",
-	"2upQfls1gPqRIGpUZNwl3yMlRmNCBYescFHpGwtkNsuFYgPrvPUqZ4qwk1bcWT3XrmXU+XwG4R3D9nfF",
-	"lrFdPYIKB6zyh+BsfgKEfozoxzJDpbaL34TgW5cx5f8eoTkIxo4nlUjPVfmDxaKkMaq+M9DFp2CFtenK",
-	"VB5vZhmtT++qIGhFeI4IkDVOZcaahv7+r86YVm+UW9Mu0tbHc01pAgobrBE9MmtEQyg5eNiSId16O+rQ",
-	"MGNK213NlNaYFzz5vNYzQiUJMWJCQMREJvBirumkbISvzIayAnmG3JUupKpEjN4xEE2HEe0y7OeMBsO1",
-	"7SvZG5ByK2gsC8wstelg/T9Xc8u+vVUr1t6GVGlJ6Vuzxcwn3vnYGDnIkfCVjsFeUzcqJmJUKlLPADy5",
-	"zsWhMCF/CYV5CYX5s1nJ5gvgKEMmQrix5Dsi+Jo2LDvrYvtVIqH8SWxXy4vuRQrDCiB2ZaTFYM5IVH8a",
-	"UD9G+VgB1FY+XAzmRJJ8scSubokNUXoaCinDTsS+QTsraISpQcnxGC9jcpW4FFt5Rm49oJRUbnfF3GzS",
-	"Z9EwYPKWBCbjhIKnuC+iQINW9WMxuumTo5gFofqh0CRrwPA+EbQeqcLm9lKQkNcC14lWyZLO9iRmMpfX",
-	"YNvXL1M1N1tBrgu7HUYjWZzCl36vlSRxc1Og2x2muh0XSu8Myg+xmGBxXjAd4SFp/fV9upg10xsQaqa8",
-	"Xb126HYsOGr9+uuno+Ozy/fHrq7p3TW8FcwcuYMutXPAU27L6WwAf2GAAoTv0zhAY16owI8SaMLZE3Fx",
-	"9D5GKORi9+2hz0Tu4xfTlzTkrzRfEHJyyu3sOaxyaOJF9ptCu/tCLH0ljVqpUS2t+Za7lsCXhxS8pcbw",
-	"ZG7wvHSZAb23BqttNGElFi0/0dGb3j8/tir/oJU/apXDq++/82ZSajSrtf1JzKxTU41TH07ZRs9D/jeI",
-	"GzWFxeF+we8SsxJtESJfQ9nkWYkYshFDrtlRMII+fZ7vjWI9+Rbk/4cGNYzh8io5kJlFQIirtAGHYYzE",
-	"exRhuSMDx4SzTf38AOdYbEG+cost+LDApCKFDUa3hd5MyPvsYJpqJGshMeuxmPEuk6QzIeN+2O2nJZ9I",
-	"L8THBu7IGBPqF7NTTqhbUB0t7F0aRZmtnp6VDWC5sUzYccqM3SFmcL5oPAGDjPtU+WTcZzzl5tmNOuO2",
-	"RkFoyxaCNFux9xk1jxNTbei+0gvv1ShmFZPF2zSNmOC7Ycx64T0aclMZBbvrjzi7Z3E3NHERoEJ7v/dZ",
-	"zBLDIdan5D6RYsCgzj+LJEMLzYBidQEjLaHbB0pgDsQA08Gn/38AAAD//w==",
-}
-
-// decodeSpec returns the embedded OpenAPI spec as raw JSON bytes,
-// after base64-decoding and flate-decompressing the embedded blob.
-func decodeSpec() ([]byte, error) {
-	encoded := strings.Join(swaggerSpec, "")
-	compressed, err := base64.StdEncoding.DecodeString(encoded)
-	if err != nil {
-		return nil, fmt.Errorf("error base64 decoding spec: %w", err)
-	}
-	zr := flate.NewReader(bytes.NewReader(compressed))
-	var buf bytes.Buffer
-	if _, err := buf.ReadFrom(zr); err != nil {
-		return nil, fmt.Errorf("read flate: %w", err)
-	}
-	if err := zr.Close(); err != nil {
-		return nil, fmt.Errorf("close flate reader: %w", err)
-	}
-
-	return buf.Bytes(), nil
-}
-
-var rawSpec = decodeSpecCached()
-
-// a naive cache of the decoded OpenAPI spec
-func decodeSpecCached() func() ([]byte, error) {
-	data, err := decodeSpec()
-	return func() ([]byte, error) {
-		return data, err
-	}
-}
-
-// Constructs a synthetic filesystem for resolving external references when loading openapi specifications.
-func PathToRawSpec(pathToFile string) map[string]func() ([]byte, error) {
-	res := make(map[string]func() ([]byte, error))
-	if len(pathToFile) > 0 {
-		res[pathToFile] = rawSpec
-	}
-
-	for rawPath, rawFunc := range externalRef0.PathToRawSpec(path.Join(path.Dir(pathToFile), "common.yaml")) {
-		if _, ok := res[rawPath]; ok {
-			// it is not possible to compare functions in golang, so always overwrite the old value
-		}
-		res[rawPath] = rawFunc
-	}
-	return res
-}
-
-// GetSpec returns the OpenAPI specification corresponding to the generated
-// code in this file. External references in the spec are resolved through
-// PathToRawSpec; externally-referenced files must be embedded in their
-// corresponding Go packages (via the import-mapping feature). URL-based
-// external refs are not supported.
-func GetSpec() (swagger *openapi3.T, err error) {
-	resolvePath := PathToRawSpec("")
-
-	loader := openapi3.NewLoader()
-	loader.IsExternalRefsAllowed = true
-	loader.ReadFromURIFunc = func(loader *openapi3.Loader, url *url.URL) ([]byte, error) {
-		pathToFile := url.String()
-		pathToFile = path.Clean(pathToFile)
-		getSpec, ok := resolvePath[pathToFile]
-		if !ok {
-			err1 := fmt.Errorf("path not found: %s", pathToFile)
-			return nil, err1
-		}
-		return getSpec()
-	}
-	var specData []byte
-	specData, err = rawSpec()
-	if err != nil {
-		return
-	}
-	swagger, err = loader.LoadFromData(specData)
-	if err != nil {
-		return
-	}
-	return
-}
-
-// GetSpecJSON returns the raw JSON bytes of the embedded OpenAPI
-// specification: decompressed but not unmarshaled. External references
-// are not resolved here; the bytes are the spec exactly as embedded by
-// codegen. The result is cached at package init time, so repeated calls
-// are cheap.
-func GetSpecJSON() ([]byte, error) {
-	return rawSpec()
-}
-
-// GetSwagger returns the OpenAPI specification corresponding to the
-// generated code in this file.
-//
-// Deprecated: GetSwagger predates kin-openapi renaming openapi3.Swagger
-// to openapi3.T. Use [GetSpec] instead. This wrapper is retained for
-// backwards compatibility.
-func GetSwagger() (*openapi3.T, error) {
-	return GetSpec()
 }

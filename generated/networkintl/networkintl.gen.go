@@ -5,19 +5,13 @@ package networkintl
 
 import (
 	"bytes"
-	"compress/flate"
 	"context"
-	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
-	"net/url"
-	"path"
-	"strings"
 
-	"github.com/getkin/kin-openapi/openapi3"
 	"github.com/gin-gonic/gin"
-	"github.com/gin-gonic/gin/binding"
 	"github.com/oapi-codegen/nullable"
 	"github.com/oapi-codegen/runtime"
 )
@@ -1019,527 +1013,81 @@ type StrictServerInterface interface {
 	ChangeCardPinV2(ctx context.Context, request ChangeCardPinV2RequestObject) (ChangeCardPinV2ResponseObject, error)
 }
 
-type StrictHandlerFunc func(ctx *gin.Context, request any) (any, error)
-type StrictMiddlewareFunc func(f StrictHandlerFunc, operationID string) StrictHandlerFunc
-
-type StrictGinServerOptions struct {
-	// RequestErrorHandlerFunc is called when a request cannot be parsed or
-	// decoded. It is invoked for JSON bind failures, form parse/bind errors,
-	// multipart reader errors, media type parse errors, missing multipart
-	// boundaries, and request body read errors. The default returns 400.
-	RequestErrorHandlerFunc func(ctx *gin.Context, err error)
-	// HandlerErrorFunc is called when the application handler (or any
-	// middleware wrapping it) returns a non-nil error. The default returns 500.
-	HandlerErrorFunc func(ctx *gin.Context, err error)
-	// ResponseErrorHandlerFunc is called when the response object fails to
-	// serialize (Visit*Response returns an error) or when the handler returns
-	// an unexpected response type. The default returns 500.
-	ResponseErrorHandlerFunc func(ctx *gin.Context, err error)
+// Mount registers the operations on a router. What cannot be bound, what a handler returns an error for and
+// a reply that cannot be written all go to fail, the first as a gin.Error of type gin.ErrorTypeBind, whose
+// text may quote the request.
+func Mount(router gin.IRouter, handlers StrictServerInterface, fail func(c *gin.Context, err error)) {
+	RegisterHandlersWithOptions(router, &strictHandler{handlers, fail}, GinServerOptions{
+		ErrorHandler: func(c *gin.Context, err error, _ int) { fail(c, unbound(err)) },
+	})
 }
 
-func NewStrictHandler(ssi StrictServerInterface, middlewares []StrictMiddlewareFunc) ServerInterface {
-	return &strictHandler{ssi: ssi, middlewares: middlewares, options: StrictGinServerOptions{
-		RequestErrorHandlerFunc: func(ctx *gin.Context, err error) {
-			ctx.JSON(http.StatusBadRequest, gin.H{"msg": err.Error()})
-		},
-		HandlerErrorFunc: func(ctx *gin.Context, err error) {
-			ctx.JSON(http.StatusInternalServerError, gin.H{"msg": err.Error()})
-		},
-		ResponseErrorHandlerFunc: func(ctx *gin.Context, err error) {
-			ctx.JSON(http.StatusInternalServerError, gin.H{"msg": err.Error()})
-		},
-	}}
-}
-
-func NewStrictHandlerWithOptions(ssi StrictServerInterface, middlewares []StrictMiddlewareFunc, options StrictGinServerOptions) ServerInterface {
-	if options.RequestErrorHandlerFunc == nil {
-		options.RequestErrorHandlerFunc = func(ctx *gin.Context, err error) {
-			ctx.JSON(http.StatusBadRequest, gin.H{"msg": err.Error()})
-		}
-	}
-	if options.HandlerErrorFunc == nil {
-		options.HandlerErrorFunc = func(ctx *gin.Context, err error) {
-			ctx.JSON(http.StatusInternalServerError, gin.H{"msg": err.Error()})
-		}
-	}
-	if options.ResponseErrorHandlerFunc == nil {
-		options.ResponseErrorHandlerFunc = func(ctx *gin.Context, err error) {
-			ctx.JSON(http.StatusInternalServerError, gin.H{"msg": err.Error()})
-		}
-	}
-	return &strictHandler{ssi: ssi, middlewares: middlewares, options: options}
-}
+func unbound(err error) error { return &gin.Error{Err: err, Type: gin.ErrorTypeBind} }
 
 type strictHandler struct {
-	ssi         StrictServerInterface
-	middlewares []StrictMiddlewareFunc
-	options     StrictGinServerOptions
+	handlers StrictServerInterface
+	fail     func(c *gin.Context, err error)
 }
 
-// GetPinCertificate operation middleware
-func (sh *strictHandler) GetPinCertificate(ctx *gin.Context, params GetPinCertificateParams) {
+// GetPinCertificate binds a request, has it handled and writes the reply.
+func (sh *strictHandler) GetPinCertificate(c *gin.Context, params GetPinCertificateParams) {
 	var request GetPinCertificateRequestObject
-
 	request.Params = params
-
-	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
-		return sh.ssi.GetPinCertificate(ctx, request.(GetPinCertificateRequestObject))
+	response, err := sh.handlers.GetPinCertificate(c.Request.Context(), request)
+	if err == nil {
+		err = response.VisitGetPinCertificateResponse(c.Writer)
 	}
-	for _, middleware := range sh.middlewares {
-		handler = middleware(handler, "GetPinCertificate")
-	}
-
-	response, err := handler(ctx, request)
-
 	if err != nil {
-		sh.options.HandlerErrorFunc(ctx, err)
-	} else if validResponse, ok := response.(GetPinCertificateResponseObject); ok {
-		if err := validResponse.VisitGetPinCertificateResponse(ctx.Writer); err != nil {
-			sh.options.ResponseErrorHandlerFunc(ctx, err)
-		}
-	} else if response != nil {
-		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
+		sh.fail(c, err)
 	}
 }
 
-// ChangeCardPinV1 operation middleware
-func (sh *strictHandler) ChangeCardPinV1(ctx *gin.Context) {
+// ChangeCardPinV1 binds a request, has it handled and writes the reply.
+func (sh *strictHandler) ChangeCardPinV1(c *gin.Context) {
 	var request ChangeCardPinV1RequestObject
 
-	var body ChangeCardPinV1JSONRequestBody
-	var err error
-	// A request validator built on kin-openapi's openapi3filter with
-	// KeepValidatedValue leaves the value it validated on the body. Bind
-	// that value, matching member names exactly, so the handler receives
-	// what was validated instead of a second, case-insensitive decode.
-	if vb, ok := ctx.Request.Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
-		err = ctx.ShouldBindJSON(&body)
-	} else if binding.Validator != nil {
-		// ShouldBindJSON runs the struct validator after decoding; keep that.
-		err = binding.Validator.ValidateStruct(&body)
-	}
-	if err != nil {
-		sh.options.RequestErrorHandlerFunc(ctx, err)
+	if checked, ok := c.Request.Body.(interface{ ValidatedValue() any }); ok {
+		var body ChangeCardPinV1JSONRequestBody
+		if err := runtime.BindJSONValue(checked.ValidatedValue(), &body); err != nil {
+			sh.fail(c, unbound(err))
+			return
+		}
+		request.Body = &body
+	} else {
+		sh.fail(c, unbound(errors.New("nobody has checked the body")))
 		return
 	}
-	request.Body = &body
 
-	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
-		return sh.ssi.ChangeCardPinV1(ctx, request.(ChangeCardPinV1RequestObject))
+	response, err := sh.handlers.ChangeCardPinV1(c.Request.Context(), request)
+	if err == nil {
+		err = response.VisitChangeCardPinV1Response(c.Writer)
 	}
-	for _, middleware := range sh.middlewares {
-		handler = middleware(handler, "ChangeCardPinV1")
-	}
-
-	response, err := handler(ctx, request)
-
 	if err != nil {
-		sh.options.HandlerErrorFunc(ctx, err)
-	} else if validResponse, ok := response.(ChangeCardPinV1ResponseObject); ok {
-		if err := validResponse.VisitChangeCardPinV1Response(ctx.Writer); err != nil {
-			sh.options.ResponseErrorHandlerFunc(ctx, err)
-		}
-	} else if response != nil {
-		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
+		sh.fail(c, err)
 	}
 }
 
-// ChangeCardPinV2 operation middleware
-func (sh *strictHandler) ChangeCardPinV2(ctx *gin.Context) {
+// ChangeCardPinV2 binds a request, has it handled and writes the reply.
+func (sh *strictHandler) ChangeCardPinV2(c *gin.Context) {
 	var request ChangeCardPinV2RequestObject
 
-	var body ChangeCardPinV2JSONRequestBody
-	var err error
-	// A request validator built on kin-openapi's openapi3filter with
-	// KeepValidatedValue leaves the value it validated on the body. Bind
-	// that value, matching member names exactly, so the handler receives
-	// what was validated instead of a second, case-insensitive decode.
-	if vb, ok := ctx.Request.Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
-		err = ctx.ShouldBindJSON(&body)
-	} else if binding.Validator != nil {
-		// ShouldBindJSON runs the struct validator after decoding; keep that.
-		err = binding.Validator.ValidateStruct(&body)
-	}
-	if err != nil {
-		sh.options.RequestErrorHandlerFunc(ctx, err)
-		return
-	}
-	request.Body = &body
-
-	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
-		return sh.ssi.ChangeCardPinV2(ctx, request.(ChangeCardPinV2RequestObject))
-	}
-	for _, middleware := range sh.middlewares {
-		handler = middleware(handler, "ChangeCardPinV2")
-	}
-
-	response, err := handler(ctx, request)
-
-	if err != nil {
-		sh.options.HandlerErrorFunc(ctx, err)
-	} else if validResponse, ok := response.(ChangeCardPinV2ResponseObject); ok {
-		if err := validResponse.VisitChangeCardPinV2Response(ctx.Writer); err != nil {
-			sh.options.ResponseErrorHandlerFunc(ctx, err)
+	if checked, ok := c.Request.Body.(interface{ ValidatedValue() any }); ok {
+		var body ChangeCardPinV2JSONRequestBody
+		if err := runtime.BindJSONValue(checked.ValidatedValue(), &body); err != nil {
+			sh.fail(c, unbound(err))
+			return
 		}
-	} else if response != nil {
-		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
-	}
-}
-
-// Base64 encoded, compressed with deflate, json marshaled OpenAPI spec.
-// Stored as a slice of fixed-width chunks rather than one concatenated
-// const string: with thousands of chunks the chained `+` fold is several
-// times slower for the Go compiler than parsing a slice literal.
-var swaggerSpec = []string{
-	"7H0Jd5tItv9Xqcf0nEjdgNm09sl5f4TEtF86TsZ2epkoE5dFyaKNCg1Vsq326Lv/Ty0gQMhL4qRtB+Wc",
-	"WIKiqOVXd6tb914rk3i+iDHClCj9ayVBZBFjgvgPL8YUYXocxz/D5AyxSxNxiX2Fi0UUTiANY7z3B4kx",
-	"u4au4HwRiadP42Cl0TjWovRhspzPYbJS+srxZQzm6AyerigiiqpcwGjJixzsHyUXh7IR+QZ9nMAk+LgI",
-	"8cfJDGJRH7qaoAV7/8cAURhGpNSsjxjOkdJXDvaP9wfeG0VVAkjRRxryq5ZhtTXD1MzWsdnuG0bfMHTD",
-	"MH4wnL5hKKqCkiROPk7igBV2TDu7FCAySUL+YqWfDhI4jmMghklVCIV0SZS+4iuqQhOICZzwBiVo+jEM",
-	"lD5eRtFaVWYIBijhgwXxOb+jKKoSYkIhnqDswpycfZwu8US+8nD09qPnHg4/vt0/+Oj95B78YyQL5R+g",
-	"qwUSv0gy+ZgbFnGRsrbSiuvhHBEK54s7DBFN4OQ8xOl71+v1WlWutAT9Z4kITUFwFP6JlL5l8A8vcBFH",
-	"kIYRUvrvlb3ClO/tmu89MVZ7m+apd350Cyd7Gxx8YE0mkxmaQ9be7xI0VfrK3/Y2y2JP3CV7HkyCtyH2",
-	"eKUZRnmfi5A4niHAOg5CAjj4E0BnEAM6Q4Cg5AIlIEEwILrCBiNOwrOQPRbFExgpa1Xx4+Q0DAKE77ni",
-	"yCReIG0eEhLis+KCcwGNzxEGlyGdxUsqmsKKP4nFZ+xafJuRqhfdZtHBJZ3FSfhn+gIca2Kuv5XFJ7Ae",
-	"xIgAHFMwgxdog3gwjdl6DAmIFyjhY6SDbMleQvEMW6BsfYqec3D/+uuvmrukM4Qpmzy+CrbfPUAwQQmY",
-	"zGAUIXyGQOPQ90C70zJUYDdZlWymwgQFSp8mS5QfAIkeQhO2gOXEbtOHfUxRgmF0xGnJiK2L+1IK/qQ2",
-	"hcuIlggFBqGsHojbT4BA9Hq9HQTiaEUomgN+6y40QjEt22kFU2UHoTjY98q0gpGV+1IL/pYiyTg+dA+O",
-	"XO94/81BJfXY/+VwFwF5670++iwiknU6hVy6MAgjEmJK5QL8xVTU0hVL+VAiQBJXSoqkR0h41MIa0CYo",
-	"oeE0W9b1evgmeGYR52eIMg6TQ8ITxPXDM9SU26SiK8fOLtH1NaKzODiIqRtF8SXjcffiS3P+uHaZxGUB",
-	"djj6eXQ8ehrSamvH4hODAw5iCtLhqcXWzeqSODnO2iLQkJ/8BF4O4mDFK/hGZNkFpDOArkJCiQpOl5RL",
-	"p0yNEzKsGKOSpMrRVS2eivKEKaRCC+T1zyB5EMn0IKZ+vMT3XfY57qvhGJdZMJhEIcI0U14hBodHLjhH",
-	"K9ZwgGOQZ99PgkQ4O0gEow1iBGvmfE/mXNZ6YzpDibZI4rMEzr8JcnEQA7KczADCwSIOMd3FpJneGE7Q",
-	"OwwvYBjB0+i+pt0AUngKCdLOthYrozHpbRASwEvUKmStQn6iCpli6VGqkIV1sFuHrNdEzameGLa/jCwr",
-	"NcgJxNLEOpmBkJJscejgOFkBeAZDDCJI0U418x1Ouf29VcxTbp/V0NVCSLpVuyRcOGaiZVrqSciU5o7F",
-	"WhisWuHcLTGms/0YWY2E7RxG0ziZl4HL1AYowRtPhWYoFlsN3W8CuhtcPGbwVu1MH8RA3BbwrfH6jWxJ",
-	"Y/St6OR5eKsgTgAE2XJVUxGDXU/QRXzOvmL0NHakSXga8etMIiPLxSJOKApeoyCEwop7PyugKKohPImD",
-	"EJ9pUxiRLVug9LfSRrKUCi5n4WQGcLzZzwcUnj8Vv7LWTlKSDSjgIwr4kNZEZUNUciuhjAqlr5z9GS6U",
-	"9WNkhynQ2SBqFF1tuWBw02WGdDnvNZa/nc0vBoq9RQRDXNj0ul4r35r/JON8ZcbBmWhIAGcUKKg2EmTN",
-	"4ohnA/iLybEfBCGrCUZvE8YwaMi4D2c15XawBgOIA/B2/4Dvjy1yT1wrfJg4+159DCT3va3/I158yEoz",
-	"QsBqwMv5qcB28e1mG9AYmD0QhGch5e+fw6ufET6jM6Vv9lRlHuLsZ1tVFpBSlLBH//3e0Hofvv+OIa/A",
-	"wNlARfAURUq/8HJ2nSBMQhpeICEFpM0jDKNsjW3aeVsnj+QjB+KJtaogPElWC4qCjxhdMmjdVs0ofeAA",
-	"Xb4NcbGOOAruVcebKCjWwaB8jlZ8Nd6pjjDGr9BqP6iog0pB58618CVerCfd6L5rLcKRgGN8I7q9L83o",
-	"FjyrhrBqaqqa9iFDUnz6B5rQApLYWmU94ovMepSLLAyYjDwNUSInfZviMAqcwAkFYgQZjUFX0vUlDErL",
-	"z7aKy6+4+v49Hl8ZhjYeX5n+eHzV8e+0FottrGh5CrVi23+dQQqyUoRv6rMndT6RyzlDhvfm4PjQ9Y4/",
-	"Hrx7PRgdKqoy+m1/yGY11yfL+KJ9ohL3NVV5glSlPI+Vy+qr05xdymiJCGwtmd9/f/26tKCdAvadAvYb",
-	"nJ1eW+uG8d7Ueh/+a743NOtDs/m/d1gB+dGQTcsJQVz+u7dgwsgVwhcoihcIxFNwgRLC1F5zm35KES+T",
-	"M2+CgvQL2LSqDIVCZVvTs6t31gP1znrQ3ln37N1NWNuWaj+vx+gCJSuQoEW02tnnzYvu1OlM2q7ss7y7",
-	"a0pLpHebfV7GqZQKXkMcQBonK3A5Q4k4dyGdcJjMPo3g2RkKgPfDj7JASAHfrcCUfZ0vCQWnKONiL8qC",
-	"b5HxWp8m9pbZj9jFFbOVib+fPaVSvXtBgFC+VC7nzOJL1tEpTITqUpzdan09it5Mlf77Wyh5+uhQPrn+",
-	"UG7VT/ElH1nZsk0jGLa5hm0VtO27vTgdop/Ec9uvrR4MNJnFpbebZXzKpqgV41IJVj5l96anouF8drje",
-	"ybfQsiZvTxJnPresPKlxFobz5kHkL0vHcNc48FffyBllq7eMQZvhsR7L8FiPa3jK4mGlmvB2/wCcRvHk",
-	"PB0GdiHzpmW1MnJGY37qrKy0G5Zzk4xtaD1X86E2vY2IVQlQVRp8WVj91B7NINFBgxUWLBBGLwjI1UTY",
-	"o3EkFDmMLgFMECCXcLFAgd784oOwkSxvGIRM2q4chHO02vSZqaK8C9krwBIHwh3lzgqTq/0Lan8aWk//",
-	"qN2xKzkNopIjbUv81X0JccAm5BytdHDyr7evThgkIV4BsprPEU3CCd9jyimIx8PRkaIqLv//8MhVVOVf",
-	"b199WQWxSuXZ7na1A9CW1rI1ECmr255LHZy4R7+/fj06Ptz3Po4OPD48l+nkHw1fcXEk4AdFWdEDUepH",
-	"KapQyN0scJQXcYSL+gv2JKUhPiOAwBUgcX6Qs6oUVSk0gI188cLXGniparERLUsP9+QRuySLImvY3nmo",
-	"AnCulApgOqQpeRJDXbEWt3uciRWFbY1tCwrCsvGLSGy4zmGAVLB/9AZ024YpzlvMwygKCZrEOCCc0MXT",
-	"KUHlhtjGtkh67ay1VIfMvhynX/pbX97rH8RXe/3+B+3D1v3q6c1JcPl9mXJvDcPgyCbLyQQRsq0Hb7Xe",
-	"vvmFzrpy16fSTsXnLw4QmCOIt2zaxk2T2Fpv9ovKdR/le6QCn/+cwjBaJgUyx6ibn5MPtt9ir6s3oq5v",
-	"FGlz+zsVuMTLSHrZC4K28+XtslyztVzyOM6GozDfVXNR2aUq+bnkuHp/lSfnA11hyy1WXXz6N71l9FQw",
-	"HB2CEINTSFDbKY1l1+xZO3jsD3sffnh5bahVa2PLoFV0zd0ahKKoeb8x+HUWA0jOiVD1GAoZX9GBMNIS",
-	"kPI2MIcrpuZGaEpBvKwSotONzirksZtCXGEvu9GU9bnMIm3HurTdWtWstMDOpplbjKy8Nj6rrfkGVgpQ",
-	"xf3hchfc6BKuCDgc/bO8a5ynIRW3S+y69bDsutDo9Wb/utz8dzj8zxKBMCgpaCo4RwvKwWg5YBYvk61p",
-	"sR68wQIxm+31HWOdO7JSEEdzJ1k+fOmmphsTW7v/lbtEM4gxijYIV8WZK0jA/i+Ht8L9sxpbbuC62jnh",
-	"FomKtRoFm2a/9V4ffdl2VzRyXfCfuEEgE9JkKpL1wclwuPf69d7vv//+O/jpp/7r1/2joxPGMXJ2RsaQ",
-	"wzkCf8YYcV+Bohy3U2zb2eVsA2Cv9MVZg91S3H8/SfZrZMKfqfbWzf9t/Ou/lTJgs3nLoGfDuy75n5RH",
-	"24vniIBTODlncNiWFMrgaD0sOHJNq6DZJd4tSUuOspSI+vYyrlwkefipGY+70XAkbUxcQCjYOx/CMLyx",
-	"hd5RCnCFyXyb9e8ULru3cXBZpQrgKbfGZ+b5S1jFx+8s1fbuznjf3sx4396B8d4o2e9indWjyXjNjTrl",
-	"Dezt/hVad2FBO+o1blHP7sImPqHq1p3J+DPQq9u30dH7rJ/WDS/q/MVEb3NC/HP2p4moQkgbTPjcJm67",
-	"TPG3OYOkmzzlcdpV341kvbDru9116zF23frCXf/kHU/Z8xdk1+b1Ta7Kt3d85zb2zmq3wc0jf02WSUhX",
-	"R6xy0a4YLunM2l7Tb1x2PQ1AMkkQd3iBEfmREzZx4i4kAAISnmEUgP/79VgFFygJpyEKmDx16HvdjtXK",
-	"tOFpFF8Kawiv09tUmYXw5N8WISb9dHDkzp00ZuOAHwYRxrScMYMRKNagdwmb3T3Rpz1xrIr1Ox0J0Vfu",
-	"eBviaVwhEYq3pXtB8RRAvg+kMkH7ANHLODkHMi6UQMcLAuJLnDkxqCC+4FFPEbiAy4jyNvMBS1ZgEi/Z",
-	"o1KFiqIxTl3vCCAzmCB9jMf4++/d/Jkh/fvvgUvOwcnbN0fHoNC3E67awsI5G8FZVvEySecuFJtTBE0S",
-	"REGjMLFjnJvZpiyHA067WT3CH2MCo0g2bbP9wNr1JrfxxffOEniBIq4SHr0BvVbb0czNLhvZjA3fWxMu",
-	"CHxoZ+gKBmgSzmGkg3c4QMkYnxS3Kvqss3NIgSG2pAAEx8PREdd1+DvO0UoF7IfY0gsxGHkDMI8Z3zXb",
-	"0k3jx7QWJ60FAzdXyxjzamwrc+vgrcnvhvSlLR7BZNOkbBsRhWczCnh4ZzW3i8ZH8/DIBW9feUd/M8GF",
-	"qbcAjXlV52g1xqmJf4NqACk4kQ6AnLiQvSO5fvd+MfeKFssTFdBLQXrBHOKVbD7Xa2aIjcIyWhJ+tJu3",
-	"jR+zGuN04tj1KcMMjQEJr7LOn2ztz50ADOfS2ZJvs/0qYxNxlZNdnYYJocUtixeElSWMXiwJCsaYr4Ap",
-	"a+DJ1p7MCYOUCsKpFCpOKrbLTvrghM3+iQpOXPHn8Mg94Tqv2PfjKyO/8TfGMRYLzJeTpgK2nNPJ4WFS",
-	"IQ5O46sXREDrHK3AyZ+Lcw2Hmrx1Is6npRGYzHY61a9M8MpSeffYoPOf4JWpg2M+yWOcBm46i1NXVY4g",
-	"DhzeLAAALyA/njk0/K4/cHqtbrtjDAeuY7gD07c7LWvkG0PxwFv3IH2gxz+G/JiOLLCfFegYprG5OA1R",
-	"FABgOOyyn30AGxfWvNQZeCrBoKZUUQV+ilyEg00z0goNw8i3Q1wRT5sWSNj6mMeEpghNt97dg0KM5ggS",
-	"qvIYCZMZmpyL0uJlYuD4h7W+22unjR8B/ixby7+9ORTf6YwRE1ZYrFH+GXT8ztBvOUbHaVndTgdIapAt",
-	"xwwlzk0ocatBokFETvoVc2oNOiOzZbatrjsaWm7bHfgds9XtGj3Pd3zbe6A5dficutmnbXT9tttxnUF7",
-	"5LuDDmC9umWO3XSO52EQREiVhC2BOIjnAvTivQTBCAW8MWbbs1uW51rdodvpDDyr49hmu2107Y499Hsu",
-	"yBiraGhpzEtAcsqdN4ofUNkFECFCgGmpKapUYGzB9Y84xLLNLb/leoNW2uZhu7LNtyPKsw2rO+p1h2Zv",
-	"NDC6rt82bdftuR2j1W6PWGsLvRWxPiRPTZI4IZzPZ3Y/TiCZ3sifIjSOA+HKQC5RggJgsSXFEXki9sJO",
-	"wMkRp5zgZLMndgJODMOQZNEXt7vdHoiTMTaNls5/hIR3T1Qt6SZY4nPM5Boh/EB5ME+49LLaUj/CjIlv",
-	"3BaBaJAKIODhLLl7DMcUHGMxYrx3WZTqeIGwECNiQJMQEb45pJdH4zRB8FySzvTEQkiAk42EaZj84JDh",
-	"ZFIX41UgnjKGgwSudPArPzXLusxJcbyk6sadIUHCg4cJPjASrD6KL1kj+LDyPVxVKuu8Er6pu+F7ArzC",
-	"LDvGXLHNAlME8WQ5R5jqQDqW8cLSSYPbwRjrmMJEsu0VvyNbhQNwiaJIS49P8xm5DAnalETzBV2NsVCs",
-	"iZTY9gM0X8QU4clKQOxEaNXc92Nrf6QvKdx8Y4LmSFX5kudF2RcVnCFKciYONkNjzABLaJygQHp8iiCF",
-	"wsQB0HSKJvTHDE3pC8TCEC4mptEWEz9dEhiBRrfbU4FptJrcVZZXDaLwHDG9Q2x6/zjG8HagNDbgaIII",
-	"wQtEOHPJBmOaoFT8zkm1bMTyzl/ZFHIfL/GOsjfYyZZ7Vrouy75rJz8KlAiJis0g546yGUN0EYrgSlut",
-	"OAtZ+zfSJdeOLANMZpD1FiUkPRxOllwKzPk/SUkVR6sfQYr6lYgUv1yMMRsj1bAcHewzrYQfUn9BwIk0",
-	"mpywHjIJcfOqdLw5M7/EgMJTxi/E+2dxFKRIPBLcUaAwF9mSP8nkQwEaoXHp4OQfo2OwJ1nq3jS8ossE",
-	"kRMQhYQSMI8TuQ6lYpQWTBBB9AQslqzfTMcSAsac2/mF9JZO4gsiF608jC/0WabtCCBxhKGAqBveL0ZP",
-	"SgTwNL5AqYgtqVwmyokOfgwDyamx0B5DTKNUTigUlPpZZUFN3JRMR8xEKgGAg30pN/y5KFwHRaFkU2aG",
-	"rsD9pEz2FEQkq31b3CmWS99wN3knIVAqF6L2hMCtdi8gBvlPtWAk+VP2sU3TSqUUya/kxzBlvWGx3o08",
-	"lZIO4foPgHeQvix9V36sARj9trmvqEoUTpA0JcmD5u4CTmYIWLqhqMqSWypmlC5If2/v8vJSh/y2Hidn",
-	"e/JZsvfzvjc6OBpp7BlucaYRP7JeZYhQAT9QuLGXKKoiD5AofcXUDVEHY7ZwESp9xdYN3Va4bXnGDS93",
-	"1TVZ2TNEq/dbF8vTKJxsvEpz2n/Rr5TGkvDnVGuVLSZYUIKldel0lUlOISUomjL6BEIiODvnV5DmzBUq",
-	"WGIaRpuHhGEOTlCg8/nJQmbsB0pf+cdW6Do2LgmcI8rjLLzf4TmrFo5yMGFGcAQe6C5zNd0R8Pd0pZ2j",
-	"1XbExI1+IXXGTQwEpbg22ISeo5UWBiLf1FbwcMvMEeqd1WgCuGltGa8oRyBhA5mFIk5negGTXGoApUga",
-	"0iqlOLkVAIlvxVf0MBYna7mdTukr/1mihJWRK6nKaXhzEv/B/JTXNzsqrz+oxaxhlmF8evjnisCZEkXn",
-	"aPWiENKl8JTyen/f6/3heW7QPnMv9wfu2f6739yXLysCJhT8v9bqrWB8M83WDxv54As04s4xFErLc0fw",
-	"hIIX3lpVnHtPyacsp8cbmcQ0rB2RSfbxBYzCQOorEV8hfVC5sr7tUCWPLITOjQR6I+U/3RDx5s4Q8UXI",
-	"8o7UiH0aiN3F/1OjeGohCYMaojVEn0McpwQJjSATcaU8Yu56SSZK7hViafKH7Nsf2iSE5E84tz+RpSzh",
-	"D7Ruf2ArxdFaVVpCwLr5waq0ffzZO/SrImVD3pOBq2apD8P7gu/AByagb6jNPxDd2mGVe08bNYvCMx7K",
-	"/BVaERG9vCK6VlFPPt4sXqYqFzDC3RliUqEqHwpltGA6Sm1maSQAbgxUmeoL+Q4732GFwlpPKFpwU5PH",
-	"DfTS8MFQrW7b5vlue2qVFxZ2bsAWr+V6ebaxAKPwHPUBt7tyqxeO6SzEZ4DGY0wRN42hOYBM7dPBGxyx",
-	"1hXMr9MQB8IayN/LI1ICCGiySu17vGPZ64UxE0YRKFjqKrR0byuZgnzxQJ67vk80dIjPd7ElKphRtnfN",
-	"ylbwpSz4xg0+TemJ8O1oToptmpZSCoWmlO1ayq6wQYoIxbsdCEjptjxn2HUss+V5Q9/0KkPR9JXyFqhS",
-	"Gc6nrM9XxtkpnencwbbcwV3Tf/zzr07/YWhGS7PMY7PVN+2+2dW7LfsO6T/WqsJNXRqOqTZDV0Vc/Yyo",
-	"MJejVYwD4D9ZRP32WBB194QyzwJR8VSjM6RJX54iuA6P3D4gszih+ZzbadHnRrt63sDyjNGw1+qYjud5",
-	"frfV9Udd3xpZdse2nGG31xlZTmtk9RzX9D1jaI46rYFtWE6v7RrtXtt1LcN2bMczBsOWYfe6Xc91HNtz",
-	"nGHLGdpuu2dZjjPsjoyWbdktq+Mblul5PaPn+o5pOfbAtzt+2xt6rmnaljmyeq1B1+kN2rZjG0O70zFH",
-	"XcO3O1Zv0Ok6rt8bWS3LtQbtrm+7ntlrtVqdnuW6Xdcf2nav57V6ztDqmR170LXsTtvqDAeWafVGvWHH",
-	"Nofdnmm7o27bbvvDUcd1Rs7I65mtodsx7FGvYw1bLd/p2sbQ7faslusPOt2WPez1ht1OzzR75rDdHRpO",
-	"y7Vcv+15bstqu67X8hyn2xuYQ7vXaZvWyLGdQds0PLflOr2BafidkWMPfd/3LM/wHW/ojpyONei6pj/o",
-	"OO0BGxfb6LrDjt02PWPgOr49sto9w/A6lmEMO87IsAyv55ujYdsetIattmH2PKfT6bYMx/VHg+HQ8ozu",
-	"yLMcx3BMs+17dsdu24bhdgZud+i3287QMD2n5w/YfHVbljM0bHMHZSkZx6spyyYWQU1V4qkmN+M1GJ3F",
-	"SUhn87JNKfOXFFufBd/LguX+sdMWt+3YvuPbttlujUy/ZVi9tmW17Y7vWj2ja++gNbc59tRc7uHwyBlY",
-	"EYB+vEwoQgUXYenq9cxF8hpYDwEsNlVaJHXwPF1j17iG+mPmlRgSoZr+JcBqtT4JWPbQcUzL61iON2wP",
-	"dwCr2/Zst+eM2i3fGXY7oxpaDwYtMUfanB95qtjE3bgaiSKZY36CQIICmJ5j+xqAczq9jtP+jX/adsd+",
-	"RsaFbw5wVawynHJO+VdyxxpSTxBSOTUgzRpdzkMOE+7wnLrupsWejAQ2Gg5bfrttDn3DtXy3tQNklt/p",
-	"Gl7X7nZ837ctr8bPXfBzo3cXK/FX4MTsdj8BJ47R6znDTnfQtcxetzvagRPbsHyr0zXdVtfw2uawJkYP",
-	"AiY+8zdLUfElll7pcn8qQZlCKLeXUgdpvp2UIHSzz1a9i1MDcQcQNYhI2RpRdXi4NoPd0QzGB7QG393A",
-	"J/1/t91yD+Jtl6J+wfH8SQHyQShdjaOdODpHK+10paXhmm7GkQpOuXM/K72FKcFRIQW0OjHjt07xJAZE",
-	"LPEanHcBZxr0ThNHYTURQaqI019zYQHkiVkRQSVBWVjZvw6NT094e1I4KuElIbBSIjOKJ8tyXn1gO7LK",
-	"0yFdPcexze6wNfTaVm/UdUddyxp2u67re257aHU9a+i1HG/Q8a1uZ9geWMN2x+20TbM76PVaXdP0PNMb",
-	"eXbXtlzXd7xRu9Npm77lDLpm22yb/nAwdO2WYXe8gW/6rus6zqBtDR3ft1v+wB60BmbXddzhYGj5ntPu",
-	"jDrd0cD3ht1hzxvY7dHA6A16HcPrDgx/1G65bdPrDUfdnm94g3bHGnV7tuv3eoYz6AyHI3/UGRgDt+11",
-	"/JHTsnzH77V937WHvj/ouQNn1Bm6Xs8eGp7tDns9b2S3B63u0DM6A6fjjRzfNVpds9u17FHH6nZ7g7bv",
-	"tm270x3YrjHqGna72zFMx7KHo67jO4ZjtrrOqOt5Pavb7nRaXttqGwOn120brYE1tLxRrzvwWu1htzfq",
-	"GF3Tcdxu229ZrZZjthy37TlDx/RavZbtG8awM2zbht0eWI7ttXujrj+0O4OO7w9tz+n6nVGr53VNw+pa",
-	"7V7LdA2z5XY63Y7RHRru0DYte2R7vZHXM4aOZVtm2+6NRm7PtI2RY7Stge9bttnrdb2eabQtY9DzPMes",
-	"/V9q/5fa/+ULyh9syKSEu/sEpuQkKiChiPGOgBhOEBKQz21Sc5Waq9RcpeYqz4Gr1AyjwDAqmYQLJmnA",
-	"0Fy4mHqTod5kuAOixBRrPGhXGVbzLJesjCdGRHCvh4dWDavnCat5jOlMM+0tqbZ4MJUX+yIEy66R9TyR",
-	"xYM6lghWMT4kA8HmEFKaR/XhUWbZplGj7JmhTHRcm4eEhGWcHcQybwwQAdRrSevukBKje45WeXe/eZZD",
-	"Nr+YM9P5NE5AOV/rNzngd7Ks1Ws4jzLWKo2jrCzcsjublNNZdLE0gl48rZf1Nsrq/eV7I3CXW+qtAYe+",
-	"HbCJOIs1mG4G0xzxIxeVeHI3sdJFsc/E0+jAO/z97fFo+PFg9CsbreqJr41E3wr02JBoMAoh0eLpdHuT",
-	"6mj4irzgHDSNH1QMXpOl5Q9izl5hMA9pvVdV71XVe1X1XtW36gFRs5cCe6lS01KT3tYA1srZbmgdvDkY",
-	"fduAImda2pebYFXK4loj6uuKwoOf33ivnhaqwqDaJpzfLJ3l0irxZC7Cm7zG11+uaj1aTKWTUoSUzCon",
-	"0qtmiaprFD0ChZ1P4yMHVYKWpOocs+hDPpCCRM7zA9eoMxiNep1Oy3Fajt2rrUEPCK/q5CTHs1BESquP",
-	"uz9OWLU73Z5hWvajhtfObbuc4P60jn9+e/br0cE/3+0f/v5XwwmjS03EdVxinnbuNKpIc5WGgU+D78nM",
-	"xCLePZhAjGMRDR/BJ2R7KOUqNupNk68MvEWId/DJEc8+ICLG9OVmSZomFuGAAEgBCa+eDtasXts3B07L",
-	"bbUGXa90KLnG2pfFWhwFtxC5g3iTBDNLAs5zLz+/IB27yV6Nsc/DGKNnFZ63JQ7KS/RFthX2+yzGqNYt",
-	"a5DdF2QaT5a7qrJhbOeGlyl+NoneabKqQVeD7g6gY4DjjLGMtINYJqqK0JQ+kgjdnU+JbjtoG74/6IyG",
-	"nttuO11rF7y61mhkd/yhORi23JZbw+sh4HUvKnaGqEjHRmicoIDnC1/xkJICQCRNhVabPmrw3QV8BGoL",
-	"GAQhPquS3HjGJhzzpPUYsIIoqN3yare8J+2WZ9Sfb/lj1YGJPpdrpDT4pmO2pQSvX+Oo7efyEauWUB4f",
-	"1sRLtNxLNNbJIujYFekIU4pKUcvBzxFlogEPh7G0Ig3HmpjmPLpsA/joNFnCZFXD6VshWraxZ1h7DFYg",
-	"BdTdYZQ7vT6Nk61MNVlBEGIAAZ2FScBzWNbw+lbg9RqugGUChq97wYrOkEa39+9KmGJyFi/1gnBcqelF",
-	"mRPpBeHlwZ/PcuvlEWBOwXGANPMRBrI294zWPcmavKmFQWUgMJwFON84tTPSh0Sc/i8UE6wG2XMQ9lOM",
-	"XSZwsRARdXicjWqdUpaqABNZxJigGk216pgRrrWqkMkMzXks/u8SNFX6yt/2JvF8EWOEKdkTd8meB5Pg",
-	"bYg9jhNJl34xFRlRk0yScCEb+BMfSZWbMFS+60Kla0P6HaNLsQeIN/40RFdUDsswYcCmyRLxbR+BWZ68",
-	"yTIMDswYU5lZIjcye3+QmAd0QFc8pxhJMfwAKYPz60Z8r1o46GqCBMoCRGEYkVILP7I1y1F1vD/w3iiq",
-	"wpbVRzaRYg7bmmFqZuvYbPcNo28YumEY2RyiJImTj5M4YIW73V52qTj4bJr2WHf2CVkyqYVQSJdE6Su+",
-	"AAImIlHtxwRNS3j43EXw9q9eBDcO4O5FoCpXWpyEZ5zIkPA0EjuDV9pFHEEaMinyvbJXwMLeLiDsiSHc",
-	"27RMvfOjWwDa2wDkw5fI8Fnj+tvEdbIRK+GSzuIk/DNtQBFZ68e6Cj4lT2mN9pqKPwb8/hWpUR8d9o3c",
-	"pSL2j5aTCSIkD/qjGvQ3gP5x4vvzMq7WeK3x+pXx+uBJWmsM1xj+yhj+eglia3B/A1J0FE94PtZHi/cv",
-	"mHP2eQKcofV+GWUfM5AfOTX+Uhlua9pbCxZfH8pfMLlmDehamPjrMP7wyZBqS3NtaX4EwP4qUXtqrNdY",
-	"fyRY/xKBgh4dvE2jtQPeB9KrJkF/oAnTLU5XYBFH4WRVQ/35SCsPHaWopt81/X4ksH7QwEg1rmtcPzZc",
-	"f4lYTDXOnz3O4ZSyjr/PfJuVfoleqkq8QEnaADHt0mH7F1NZf3gqq+UBg0jV66Km/48A0V8tblVtQ/+2",
-	"GEDqRnov0v9otdqHibBV0/ya5j8CMH+pwD81vGt4PwJ4f/1IC7Vsc3vAhNrp5YEA/qknoiVIKw5EH2+0",
-	"VSm1gYZABzhqqiBOuGiTXvKbOkOEc+/Dzgw5uw7G0VIqcVb2aex2OTsW2j6+gFEYyGAavCP99FDUQ/Ab",
-	"d1Dvdz0GbiP2unBMtRm6KsL6Z0QpSgg4RasYB8B/GoC27wToKXcV7YPtcBm1LPUMsS0lqXkcLKMlqVB+",
-	"ySxOaF5PSIs+Ccxbd8J8hPAZndWY/wYwn4tiAaOzOAnpbCuOxTQ9L5r3ZIDgePh0To1+OvLTqEc18p8Z",
-	"8jkhLx8LWYp0rzN0BQM0CefZYf8a5DXInxbI42DFJZpUQy1qof939Oagn+5igQnE4BQBNJnFT8Oef1/p",
-	"ncfSuwO6bziWt2UCurfxpwjnSgzvAvBngfcm1OYiECXwcsBDDirX40LUy7HSf5QBiDKIx6d/oAndivMJ",
-	"kwSuajR/62h+/+Hxhs8Sm07aHJLzWyIRiSJZ6KEEgQQFYr6fI8TzoU1rqeT5xAvIgb5KAA+nXP5+vjJ3",
-	"jevnfHS1Kt54OcULCMnOIOOPEN7mDni/LvVqHhIS4jOJ8Hy46hrmzw3m8xjTmWbaWwJLghi6sQz/yYs9",
-	"W+GkhvizhLioWpPkbMv5XdwGkAIYRc+Ugkt41grmowfrOVrld3DSpAolO0ga02gaJ6CYbuH5OZ5s56Go",
-	"afOzoc0M7mzgNA73LUfH1QLJUIkzxAHPc7MIiYSCePr84S5jRNaAf0aA3xVhP4tSFxIQBjUpr5H9lJA9",
-	"R9wGWAluFwN5HYhi3/IeTg3opwJoJntrMAoh0eLpdHsz52j4irzgMokKLmfhZFZyBSeI0hCfERDEXGCB",
-	"wTykz5uuS4WlXgbPbRlUCehpDMeK6a8hXkP86UCcnGnpcN8E9MK0PD+Ml7pXw/sZwTsMqg3g+c1MaQnP",
-	"9jRlyP/naRKX8Ho8MK8R/tkIT9MhFwEuwwBM4wRAQGjyRIK83Ff9rAH9/ABdHXL3eBaKQw1PKy/hfR2r",
-	"akA/M0Dv3OjJiddPJSfWJ4jWj38rZ3Twz3f7h7/XcL49UAsfBy03DhqbgyKu2RUpdpQ8Bp+pTF2Bjueq",
-	"Rn5reM8CE+FY4w5yBaTbBvDRabKEybM8nZMf0doq8uwgnfO3YjN+Y7gtCOgsTAQ0aqjXUH8aUJftZypl",
-	"1YEGnGXr3Bj/2HJAIo/tEzrbcD8NMz+vn+cb+zyR/oQgfpnAxUJ4eXMfwWoNU5Z6puJ3/oR37ev92DH7",
-	"ZYIhplHPTxMEz0XE8zQdlw4OZHCIS7gJlwhxAHDMM75QeI6wjJBo7mpV2luy9w7DJZ3FSfgnCsRD9u0P",
-	"+XFyGgYBwuKJ1u1PvObb7QcxdaMovkxf1btnBEdpUE3QklQdyxawBfEUSEkwHcinQSraO0jFcCnehx6f",
-	"MbWOC/8MqY9cRoy+sHUmjF/FBQUuQ0aEgOWAWbxMCA/SGlICpmFCaFYqJIDQMIqYzsUjGSNCBGky70Bl",
-	"PEEYjuP4Z4YW8VzrLiSNLBeLOKEoeI2CEB4zYK5VpSUixt788D6mKMEwOkLJBUpGbDmKZ+/QYPZMOEHv",
-	"MLyAYcSDPvMpQpNlEjJ5/f21EjNyazH0LEJM+pLUfGB42xAzMU8A8hONLwh4u3+ggtOViH2enVKn8Iyw",
-	"itjksiIKxywjJ0cpyXx/rUTwFEUM4cuEITiC+EzpK0czxM/JkXiZTNiy+Bs4hWSmAlZMBW8WCB8d/Qzs",
-	"MSaIAg0tY7AIF2gKw4hdYmPz8rvrt/sHv7jvfj7++O7w5742o3TR39szrY5u6IZu9rtG11iP8TlavfTM",
-	"oeF3/YHTa3XbHWM4cB3DHZi+3WlZI98YjvEY0/gc4ZffNVgTgEaOgKax9wFtCTCil3FyHmIaaQTi4DS+",
-	"6ldc0wiaJKy9AThLIKacJr0UnpwfJwkKEKYhjAgYj8cYgLHynejKnpiVPd6CsQL+CxjuX5A9/fuxAnnA",
-	"6o/yXn+sjMeN9/8eKx++H4+bY0X/fm88NvdeNFkX/gbY2hXx+N7uH4C3Lo9qDDHYP3oDeq22o5lp3D5D",
-	"xO3r84JCCPztzSF/hP9Ss9yEKIvpp49x9oJGE1yzXnDaJCuAk0m8xPSlYRjGd9dWH2im3TetNSu3SEJM",
-	"p0C7kGVfGH//7e/Ezz4vwHfXfzPXbFTMsZJ74sXfDbP92wvwXaNhXH13zZ/uG32zvQb/BsbVd/KlzSb4",
-	"LwMRwhOgaeyL2WYz8V8QLxAmJAL8ToCIhgIEtFfsTedoNVaAhuMFDLYfH+M1G1We5mUbGBojQtppHKyA",
-	"9hMYK64UZDhN74MBgglKwHfppGo/gReSpGiMJPRBWdx4ATQtgBRqpyGGyQr8P20LKGytyWVO9o43jHfv",
-	"F7NIZMcKGC8Nw56I/0cHwzHejt8ErseKJJZl0i/u8pcL/iGLC+rMfoyV7xrp0CZMAtRm6Aq0m2NFBeOM",
-	"JYuSOa68uZ3yeVHkcPTPMqsXRUs8XJTe/+VwrKisfayF2+xclGIcXVSSMb+05TxZuLYEP/zdP/778b9k",
-	"q3P8XBSULF3clfKLuHOw742VtSqGiKFADlAulIco2OMfQ35MR9TFi6VZJgrlDTNXInecXNy1TdPK9Xwr",
-	"WF/avw0h6BimAcqNkP3dCuW6/bjTtdqVj5easPFqFXUUjpQW3rY5uiNK/rk413CYEtExF5/GmEO2Cf77",
-	"X3DNI9CxZvGVmEIbsf+ttvUjQFchBeaPYD3GpZJjfJagBdC0/yxDRMGLcU7o5cTUMIyx8qKwVuT/m7f9",
-	"DUCQoOmSwIhRU8swACTgEkXRmGkgGx73j3jD4fj3jL3t7YF/xMDUrbaaRddDEUFjvICTc3iGwByGmBGb",
-	"cM5EB9AY4zEdK6crigjrBvsxYeiVX9k4xntB7qa4whZiegnhSRyE+GxP0JOtyzN0tXWN0aH04nRO069h",
-	"nH6L4rP0K0Z0jzHd/O9lEqU/46xthCaTGF/kfob4LLvLlib7zjkYowl8LAR7GVNB+ED/JZjMF/qbpBET",
-	"/R+IInzRGCt5AWCsNBnGKqWAscIqpyJfV/8lmC8JbbCS+tuYUD9O5g3xnh/GSokZq2CZRPovTH0j12Nl",
-	"w9fT5b7F3QVVGFM+K+KuQPo1H6Ky0MCKg6ykkCB2l9bSAut1k/fpAiaANxUQmiwnVIzamLpcbJCuauCE",
-	"zWu/LEycsKKMxVE+IIYKWDH9AF0OEVshSYOPmD6Ig1VTF9caYtXxGngL8JhyHpgOK6/iNUzIDEaNOVy8",
-	"F034APGqggFtFbiBHZXLyjHesKetyjbMiq0L/Rhd0Ubzfd+0PnxFFsVbSe/NpNgP/SC+bDR1n0tsDX7l",
-	"0Pds2+41P5Vbibak/Co3YuLPV2Rg6bhUsrBFiAdcyhwrjH+JCrcb0tzJxHIVMA62u4KthjwsI2tKyiM0",
-	"0gLtOUCXciUwUvbm6JhVvqFD95D1mHZGERE1stXQYBPcLLxb/4nf0Y8Qe11BWBWdkgLrWPmBL25dUJDd",
-	"VeSFWVFDWaAtkN18z4doCpcR9TjN04dxQ75ANJiTE1k8jHXWIzeK8rSIFwun4H9Et1lLYIgJ77UK3n9g",
-	"lxsn1cz+pNkE12Bv7wamzuAQxWe6DymMpo2x8nfSB38nrJOiEUfc/qXy05rNjIhO51R/y3SWCDfEapLT",
-	"IPWIvb0MlQ+qlYFXJnhlqcJaAon4CV6ZumSn2VJYhFgFC4glV2im3IGTUvGyFKCSZetvYULQuxDTBuvd",
-	"kVDJGmOFK29iSCKEWc1NFfD6JXfXD9ECQYYTnxUyHS0t12yqwGyroO2IeZT62w2vXkD8nj8NcZNplJvv",
-	"H4pVscHIlhi6kizrSMzFWLnVCqBIAPIp6r8EQnDSB+HZCAchxLq7WCAcsEa1nQYOI1XMyr9THTTjpYFY",
-	"jcdJuIjQcHTkhYsZShqQP984RyuVzdz7fveDruvNZlMfCZLS4O9WBQrk6qHLBIPi8P/9N77oZaH1RnJa",
-	"Evr+GEC8+tDgJmdwrAKUJICvhCY4FnMdTvnF/3kJcBilEkOG+AZKkg2q5ft5bfxVBZGXLf4jbsDbiL6F",
-	"a3kR+CAOELCMsggsRd5rMEkQpEgMVXihcqYdz9+92x+CNZgm8RyMeYatvhB2x8qPrOOTGBMq6SZ4CRZJ",
-	"zOiWjhiEcvIh+N//3S0e/ijXp/uAlpJUdiisv75cH3wdpj+a/dxKBEB0SLzoJRiEZ/uYNk6MK+O760WI",
-	"dbHxrNNY4tpsN9fizgIGIxw0TIcRY3+sNNcnTfDvXA3fXS8g1kkUTlBDM20VaCYr8+PmrWwFvQSD5XSK",
-	"Ep0N+Z2WDRe8mTaRr2rC5xG8LE1rY6xIGwx7jq8EvIyipk4QdZc0fivSjDamMCJI1CchKCrUlwsmTDT4",
-	"+BRGgfX/iMKENhhNGCtGqhKwlm2aqNP43WKBEg8S1GAvWG9QxMV7xIYdXsKQgimik1nj5LtrAa91QTk4",
-	"UcV8CWGBi3KCibOLjPL3AUaX4N3hz0cIJpPZW5jAOWlc54yDfVCtQagg0xxYkUq1ISsjVIId5TKFAayZ",
-	"rLNmHRZ9vQZ5bQCswUvQEL2Wo6AzHt5oNhlPKRbO8LrOrcCUze8YuTuLMzcOqxD2SR9cg5K97SQ1uF3n",
-	"W7o+YRNfFFX6laIKWOfm7f+O3hzooo/hdNW4FraOvPIirWPss0NlyZVI2124BORORz9H5xrNbHVaTbVc",
-	"NkVMUVUpl0rpzm6NJf9ESXUp29bEZ1t1ySkuhYKpBiOgP2QLtdiPnM5S1FjyhaTqkikuuZvr3HcxV4Uh",
-	"zSkvO1SXrdIlHSbTYLYK5lSZLUuc+GypMvdQZKrrkRrNvfSZrXo2Gk2VPrPjAaHYVKk1lbORfhN/y7SG",
-	"oiuakQYhQ1OujP84xuEUNP6H/dJDPImWASKNXXa6ZhPQWRJfcnDxzTFGYUR9Yk963QffXbPKGFu7Wcpn",
-	"LYsjpEfxWYM9wdpSkG3eruiMe59LuSb7ndu1WoQLwLexoyilA+TlS0u3Hd0CQkw5S+Bitnr5ssUEDisT",
-	"d2KSfV0uw2CMuYDDwMVTrcpb6W+VL60/Y4xyRsL0hfLZ/Ov0GfxzDqkeMOq/CKkumCfRs3ROJH1FJqPe",
-	"UM0iCechDS8QSStKnxZs/V6P6vM4QFkFI2/AupTJbzEX3cIkxvoZ1zOLRr6bbXxCfBFaIWvRDF3dTe7n",
-	"hiwcoOlmBy1Tl5r91NTN/rlfXm3j7xHvTKVAroGNFeM61aL6v62ZzNf3hbnadNZczWozgS/VmZiuJHWk",
-	"pqhOru+YDbRUSbLpZ1oJ+CFVS5oqm5lGs6lnzzRkJVIcy66XJbKPfPwbXW6ECs+YVqWziWjqSyZ3NeRg",
-	"b2StFMf6Iia8m5XiFusf+/mysVMgulkCKtLG4ieAFL7csu/uMO82s8brCQwJ+jiNk4+C/ojOyUPwL4sb",
-	"ZmyZ6+w/p8EH5GsbIje9vbcxMiVDOo4vGykl0pd00tRDEk839kmyQJOXY4WgSYwDIgXwG+yUxVZVmCzH",
-	"WJqDvvLW2g3baxsK8RnGyayGu3LzL2GflHvbNy7B+5ghd60vKbWzBVYyPPbBNLM8Xhf1jvcv8oL8iw/r",
-	"dLu16sMeefkJG9y53QPxTc3t5rK/6zVb7uF0994hjikIcU6q6YMbtww5CWVkAxytCEXz0VUoRjwvx/C3",
-	"rPvgelPtmrMpbgJqbK42S0LL/8ELuBFZ5K+8EYZdAmZHBZN4ruNwfrokAemLL9ofMUHaH5e0bxq6aYDG",
-	"VPpVMX2omckd+Sd19oi+pGGks0JveM6ldzSMyI9Z+T/gBdQxovq7w/2Kq9wk/BOlC2EPvqmEnNk7FOGG",
-	"4rfL0ygkTOa4+QnhQcUf+QniIKp4IIz1wYoiYRkp3eSUcZ87M9KqWxSxKzDSvVkS4/gdDsvF+Pj9hK7E",
-	"Tk/VzddwUXWZKY3F61e6YMu64O87bjI6rR9xxvgKrY4WaMI1+QUbsAmYRJAQ4OWdElM1a+/778GXF4HA",
-	"93vidWw1hBMgjDwbJWjzW83uQSy1AwJGqdtiXjm8gEkmTv0c4zN9AROC2LcGtxWBH8A+pugMJTqNf0JX",
-	"0rC0Mbk1mk3wA3sn+EHY1/RE2LhNB2igUC4ncqWff5dfyk1xy1O5U8B+pY8DDZg2Fz0Ll0StPxZ7JCTe",
-	"DDp6PG00xUt+upPsW76f2vA2b8jseAJQTCrfl467jbEyHB2hAO2NvMHeQWq7K9YhzXYhDmlDVjE68A5/",
-	"f3v88fWb4UjlylwBisI+ntbN5MdcdVL6LPX4MqSznFVPF6BkQyBfH8R+iGHU2CxiHUZRPGGCa7epL5aU",
-	"TwoHSFPnOeIazezF3ETIvsgFImF5EYeB8FYQYHn/AcDkjNyOw0zbESyAjSnCF40m+/Imkdtj99J9SpPG",
-	"ijFcZFRVx+hy86tRLr8RxjlZJAgHjTw1xehysAyjACWNd4f7ujDpSqcJvhxKonqzhH5dcNdbtw2vtMvL",
-	"S36CUlsmEXdLQQFnfIXa3r45Om4UKbweT7ONnhu9L4UDQ2ZffVmlS+SLCPXh5Y2aRbl9p2ysGk0V5FnK",
-	"poXN8vALE+xLUGKhYiE3UrmIySNMIxN6cdGXo/ljCtEMAqkS8hou2CLZqCIqYGxDL5gdM0N6M0eULKdZ",
-	"1E/U2/UT9U5mR1ClrKiZsrJDQ1F3aSgqkOyXKyhNnSZLzJZ2cBw3NkxXPxp5bw6GR/nebrWqoKyoO50q",
-	"1FRDKU+lVFeyQS8oLeo9lRb1RqVFrbZC7lBc1M91qlA/zQi5Q3VR76y6qBWqS3nUUweL7SVEY3ZFTnc2",
-	"K0U9Qd1M105tIVcm1RnULZ1BugQ0m9vtE3rWp1LXe2hhu0nvTU4f4AdBhD6RbmfuHncn0zmfj0+mndx2",
-	"LJQhQRz1SeoLMlbG44LKNmZK21iobeOxwgbqNkeQfLs2huf9KEJnMDqikKKMwzfy2psXB6jR5DPXF2Ob",
-	"b2O+A+vNVykKxEtuM+VeJFVPreUmfNUJofVavQkqVhEqSv9aYeo++1s8huMScIESwgQXU+WHbcAJXxAh",
-	"Z6LTECWcIZzwk39bt8LghB+5ieAEgXgqCwiadqJzBYHrCiJh6Wm8xMEY01gcNNycMQEwivg1AudIH+P8",
-	"man9IDunkp6ashQ1Xb0ixeu9zvblU1DGU012XzO3j/nlWyiTiCxgQllH00GzKk78bVLQVlMYfkAubXc5",
-	"k1if03lFZMosDjUbh4OU+FaUkOfivDcHx4eud/zx4N3rwegwLZhGO9yi4mmBEktS+oo4U1xmD0pf6bY8",
-	"Z9h1LLPleUPf9ArF0lzyfWXQ8TtDv+UYHadldTudTbFcTod+ieIXC6UZjYoM5PMPG/7zrz5saGhGS7PM",
-	"Y7PVN+2+2dW7LfsOhw3XanquUDtdaelZ3cpQloNVdpZ3c5TraWC1huKTgyK6CoMt/KErccaxOj/NF8Te",
-	"6LfbsTf6bX9YA+5pAS4Q9pJyzCWBF5H7iywnE4QCUhO7GnsPir3NhO5MDrop8tXQV2PrmWGrOoizbd8c",
-	"vvlLkrbbPjUqvwFUrhboswLm/7W816yR96SRd0MY8B0hwP9iWc/9ed89qundk0XdrqSrZDmZcbvg14Zc",
-	"T35qZvtMwfeAIee+GT131BmMRr1Op+U4Lcfu1UB8CCBidKktQrxDERmFZzMKgvAspKQvE5imVmaEAwIg",
-	"BSS8eo6otHpt3xw4LbfVGnQ9vnFSk8evhco4CjgqL5OKBEcIxBGPTAdCAniJPoA8SGlIwFmMUU0kayL5",
-	"gHD81HCYHGi/WFXxMH+S/iUMBSrfbKcS1ul3jC4FxHFuX12XW+FhwoQGmizRWs0CzfLtbksEo7zPBvlD",
-	"bjA+uvC3Ru5ScQqOltzPLh/19qiOentD1NtHFtT983Yja6DWQP1KQP1MO8OjQ2q329uBVMb/9hi32idk",
-	"iep44vdOEkPC00gY1B8dir+UnvgIA+a3dsD7QIpkCfoDTSgKwOkKLOIonKxqqD+ffEgPrnrWBLwm4M80",
-	"pYNcCGm6mIaACzhq8sQNOKbZJb8pc8cYj81/+8ln5eNmq3qpPhsG9LmeZ88hW1mFobVG+HNE+Kf5vz35",
-	"5JI1vr8VfH+uJ92TF08qd8RqsD9bsN/fee8RQty5E8R5R2qEP2+E16lY61SsdSrWJ5iKtcqj4absrFad",
-	"nbXOzvoYs7MWvW7YoBd9G+qErXXC1jph62NJ2GrVCVsfUcLWklomnhj9tj/MxV4r2OHSEqlPb53Vtc7q",
-	"Wmd1rbO61lld66yujzar62PhcnXq109N/WrVqV/r1K916tc69Wud+rVO/Vqnfq1Tvz7t1K9Wnfq1Tv36",
-	"kKlfSxpOTr+5qah4X0HNqdPE1mli6zSxdZrYOk1snSa2ThP79NLEPqYNvTqX7H0VgTqXbJ1Lts4lW+eS",
-	"rXPJ1rlk61yydS7ZOpdsnUu2ziW7Q7NRb9Vs1DtrNnXC2Trh7C0JZ6064WydcDaLYCTC3nLgiPMjFdF/",
-	"QvwLk0FSSUUkZGPfiQgBF8ST5RxhqgII5IIDcQJijOTZoGApTqGpyjJhiukeP20VytM4Sp9vGLMGyiMu",
-	"5VZwpDLBPn9oRldURR7ay07EMO23+OivrLFv9w9ErtqMSAEa555/hVZEDhCffy3JThUqBzH14yUOeJOn",
-	"4RVdJkgT4oDSzxsieYFFgqbhFT+KU1yDyof1/w8AAP//",
-}
-
-// decodeSpec returns the embedded OpenAPI spec as raw JSON bytes,
-// after base64-decoding and flate-decompressing the embedded blob.
-func decodeSpec() ([]byte, error) {
-	encoded := strings.Join(swaggerSpec, "")
-	compressed, err := base64.StdEncoding.DecodeString(encoded)
-	if err != nil {
-		return nil, fmt.Errorf("error base64 decoding spec: %w", err)
-	}
-	zr := flate.NewReader(bytes.NewReader(compressed))
-	var buf bytes.Buffer
-	if _, err := buf.ReadFrom(zr); err != nil {
-		return nil, fmt.Errorf("read flate: %w", err)
-	}
-	if err := zr.Close(); err != nil {
-		return nil, fmt.Errorf("close flate reader: %w", err)
-	}
-
-	return buf.Bytes(), nil
-}
-
-var rawSpec = decodeSpecCached()
-
-// a naive cache of the decoded OpenAPI spec
-func decodeSpecCached() func() ([]byte, error) {
-	data, err := decodeSpec()
-	return func() ([]byte, error) {
-		return data, err
-	}
-}
-
-// Constructs a synthetic filesystem for resolving external references when loading openapi specifications.
-func PathToRawSpec(pathToFile string) map[string]func() ([]byte, error) {
-	res := make(map[string]func() ([]byte, error))
-	if len(pathToFile) > 0 {
-		res[pathToFile] = rawSpec
-	}
-
-	return res
-}
-
-// GetSpec returns the OpenAPI specification corresponding to the generated
-// code in this file. External references in the spec are resolved through
-// PathToRawSpec; externally-referenced files must be embedded in their
-// corresponding Go packages (via the import-mapping feature). URL-based
-// external refs are not supported.
-func GetSpec() (swagger *openapi3.T, err error) {
-	resolvePath := PathToRawSpec("")
-
-	loader := openapi3.NewLoader()
-	loader.IsExternalRefsAllowed = true
-	loader.ReadFromURIFunc = func(loader *openapi3.Loader, url *url.URL) ([]byte, error) {
-		pathToFile := url.String()
-		pathToFile = path.Clean(pathToFile)
-		getSpec, ok := resolvePath[pathToFile]
-		if !ok {
-			err1 := fmt.Errorf("path not found: %s", pathToFile)
-			return nil, err1
-		}
-		return getSpec()
-	}
-	var specData []byte
-	specData, err = rawSpec()
-	if err != nil {
+		request.Body = &body
+	} else {
+		sh.fail(c, unbound(errors.New("nobody has checked the body")))
 		return
 	}
-	swagger, err = loader.LoadFromData(specData)
-	if err != nil {
-		return
+
+	response, err := sh.handlers.ChangeCardPinV2(c.Request.Context(), request)
+	if err == nil {
+		err = response.VisitChangeCardPinV2Response(c.Writer)
 	}
-	return
-}
-
-// GetSpecJSON returns the raw JSON bytes of the embedded OpenAPI
-// specification: decompressed but not unmarshaled. External references
-// are not resolved here; the bytes are the spec exactly as embedded by
-// codegen. The result is cached at package init time, so repeated calls
-// are cheap.
-func GetSpecJSON() ([]byte, error) {
-	return rawSpec()
-}
-
-// GetSwagger returns the OpenAPI specification corresponding to the
-// generated code in this file.
-//
-// Deprecated: GetSwagger predates kin-openapi renaming openapi3.Swagger
-// to openapi3.T. Use [GetSpec] instead. This wrapper is retained for
-// backwards compatibility.
-func GetSwagger() (*openapi3.T, error) {
-	return GetSpec()
+	if err != nil {
+		sh.fail(c, err)
+	}
 }

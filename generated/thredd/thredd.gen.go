@@ -5,21 +5,13 @@ package thredd
 
 import (
 	"bytes"
-	"compress/flate"
 	"context"
-	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
-	"net/url"
-	"path"
-	"strings"
 
-	"github.com/getkin/kin-openapi/openapi3"
 	"github.com/gin-gonic/gin"
-	"github.com/gin-gonic/gin/binding"
 	"github.com/oapi-codegen/runtime"
 	openapi_types "github.com/oapi-codegen/runtime/types"
 )
@@ -1514,506 +1506,145 @@ type StrictServerInterface interface {
 	IssueToken(ctx context.Context, request IssueTokenRequestObject) (IssueTokenResponseObject, error)
 }
 
-type StrictHandlerFunc func(ctx *gin.Context, request any) (any, error)
-type StrictMiddlewareFunc func(f StrictHandlerFunc, operationID string) StrictHandlerFunc
-
-type StrictGinServerOptions struct {
-	// RequestErrorHandlerFunc is called when a request cannot be parsed or
-	// decoded. It is invoked for JSON bind failures, form parse/bind errors,
-	// multipart reader errors, media type parse errors, missing multipart
-	// boundaries, and request body read errors. The default returns 400.
-	RequestErrorHandlerFunc func(ctx *gin.Context, err error)
-	// HandlerErrorFunc is called when the application handler (or any
-	// middleware wrapping it) returns a non-nil error. The default returns 500.
-	HandlerErrorFunc func(ctx *gin.Context, err error)
-	// ResponseErrorHandlerFunc is called when the response object fails to
-	// serialize (Visit*Response returns an error) or when the handler returns
-	// an unexpected response type. The default returns 500.
-	ResponseErrorHandlerFunc func(ctx *gin.Context, err error)
+// Mount registers the operations on a router. What cannot be bound, what a handler returns an error for and
+// a reply that cannot be written all go to fail, the first as a gin.Error of type gin.ErrorTypeBind, whose
+// text may quote the request.
+func Mount(router gin.IRouter, handlers StrictServerInterface, fail func(c *gin.Context, err error)) {
+	RegisterHandlersWithOptions(router, &strictHandler{handlers, fail}, GinServerOptions{
+		ErrorHandler: func(c *gin.Context, err error, _ int) { fail(c, unbound(err)) },
+	})
 }
 
-func NewStrictHandler(ssi StrictServerInterface, middlewares []StrictMiddlewareFunc) ServerInterface {
-	return &strictHandler{ssi: ssi, middlewares: middlewares, options: StrictGinServerOptions{
-		RequestErrorHandlerFunc: func(ctx *gin.Context, err error) {
-			ctx.JSON(http.StatusBadRequest, gin.H{"msg": err.Error()})
-		},
-		HandlerErrorFunc: func(ctx *gin.Context, err error) {
-			ctx.JSON(http.StatusInternalServerError, gin.H{"msg": err.Error()})
-		},
-		ResponseErrorHandlerFunc: func(ctx *gin.Context, err error) {
-			ctx.JSON(http.StatusInternalServerError, gin.H{"msg": err.Error()})
-		},
-	}}
-}
-
-func NewStrictHandlerWithOptions(ssi StrictServerInterface, middlewares []StrictMiddlewareFunc, options StrictGinServerOptions) ServerInterface {
-	if options.RequestErrorHandlerFunc == nil {
-		options.RequestErrorHandlerFunc = func(ctx *gin.Context, err error) {
-			ctx.JSON(http.StatusBadRequest, gin.H{"msg": err.Error()})
-		}
-	}
-	if options.HandlerErrorFunc == nil {
-		options.HandlerErrorFunc = func(ctx *gin.Context, err error) {
-			ctx.JSON(http.StatusInternalServerError, gin.H{"msg": err.Error()})
-		}
-	}
-	if options.ResponseErrorHandlerFunc == nil {
-		options.ResponseErrorHandlerFunc = func(ctx *gin.Context, err error) {
-			ctx.JSON(http.StatusInternalServerError, gin.H{"msg": err.Error()})
-		}
-	}
-	return &strictHandler{ssi: ssi, middlewares: middlewares, options: options}
-}
+func unbound(err error) error { return &gin.Error{Err: err, Type: gin.ErrorTypeBind} }
 
 type strictHandler struct {
-	ssi         StrictServerInterface
-	middlewares []StrictMiddlewareFunc
-	options     StrictGinServerOptions
+	handlers StrictServerInterface
+	fail     func(c *gin.Context, err error)
 }
 
-// CreateCard operation middleware
-func (sh *strictHandler) CreateCard(ctx *gin.Context, params CreateCardParams) {
+// CreateCard binds a request, has it handled and writes the reply.
+func (sh *strictHandler) CreateCard(c *gin.Context, params CreateCardParams) {
 	var request CreateCardRequestObject
-
 	request.Params = params
 
-	var body CreateCardJSONRequestBody
-	var err error
-	// A request validator built on kin-openapi's openapi3filter with
-	// KeepValidatedValue leaves the value it validated on the body. Bind
-	// that value, matching member names exactly, so the handler receives
-	// what was validated instead of a second, case-insensitive decode.
-	if vb, ok := ctx.Request.Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
-		err = ctx.ShouldBindJSON(&body)
-	} else if binding.Validator != nil {
-		// ShouldBindJSON runs the struct validator after decoding; keep that.
-		err = binding.Validator.ValidateStruct(&body)
-	}
-	if err != nil {
-		sh.options.RequestErrorHandlerFunc(ctx, err)
-		return
-	}
-	request.Body = &body
-
-	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
-		return sh.ssi.CreateCard(ctx, request.(CreateCardRequestObject))
-	}
-	for _, middleware := range sh.middlewares {
-		handler = middleware(handler, "CreateCard")
-	}
-
-	response, err := handler(ctx, request)
-
-	if err != nil {
-		sh.options.HandlerErrorFunc(ctx, err)
-	} else if validResponse, ok := response.(CreateCardResponseObject); ok {
-		if err := validResponse.VisitCreateCardResponse(ctx.Writer); err != nil {
-			sh.options.ResponseErrorHandlerFunc(ctx, err)
-		}
-	} else if response != nil {
-		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
-	}
-}
-
-// GetCardPin operation middleware
-func (sh *strictHandler) GetCardPin(ctx *gin.Context, publicToken PublicToken) {
-	var request GetCardPinRequestObject
-
-	request.PublicToken = publicToken
-
-	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
-		return sh.ssi.GetCardPin(ctx, request.(GetCardPinRequestObject))
-	}
-	for _, middleware := range sh.middlewares {
-		handler = middleware(handler, "GetCardPin")
-	}
-
-	response, err := handler(ctx, request)
-
-	if err != nil {
-		sh.options.HandlerErrorFunc(ctx, err)
-	} else if validResponse, ok := response.(GetCardPinResponseObject); ok {
-		if err := validResponse.VisitGetCardPinResponse(ctx.Writer); err != nil {
-			sh.options.ResponseErrorHandlerFunc(ctx, err)
-		}
-	} else if response != nil {
-		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
-	}
-}
-
-// SetCardPin operation middleware
-func (sh *strictHandler) SetCardPin(ctx *gin.Context, publicToken PublicToken, params SetCardPinParams) {
-	var request SetCardPinRequestObject
-
-	request.PublicToken = publicToken
-	request.Params = params
-
-	var body SetCardPinJSONRequestBody
-	var err error
-	// A request validator built on kin-openapi's openapi3filter with
-	// KeepValidatedValue leaves the value it validated on the body. Bind
-	// that value, matching member names exactly, so the handler receives
-	// what was validated instead of a second, case-insensitive decode.
-	if vb, ok := ctx.Request.Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
-		err = ctx.ShouldBindJSON(&body)
-	} else if binding.Validator != nil {
-		// ShouldBindJSON runs the struct validator after decoding; keep that.
-		err = binding.Validator.ValidateStruct(&body)
-	}
-	if err != nil {
-		sh.options.RequestErrorHandlerFunc(ctx, err)
-		return
-	}
-	request.Body = &body
-
-	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
-		return sh.ssi.SetCardPin(ctx, request.(SetCardPinRequestObject))
-	}
-	for _, middleware := range sh.middlewares {
-		handler = middleware(handler, "SetCardPin")
-	}
-
-	response, err := handler(ctx, request)
-
-	if err != nil {
-		sh.options.HandlerErrorFunc(ctx, err)
-	} else if validResponse, ok := response.(SetCardPinResponseObject); ok {
-		if err := validResponse.VisitSetCardPinResponse(ctx.Writer); err != nil {
-			sh.options.ResponseErrorHandlerFunc(ctx, err)
-		}
-	} else if response != nil {
-		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
-	}
-}
-
-// GetCardPinStatus operation middleware
-func (sh *strictHandler) GetCardPinStatus(ctx *gin.Context, publicToken PublicToken) {
-	var request GetCardPinStatusRequestObject
-
-	request.PublicToken = publicToken
-
-	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
-		return sh.ssi.GetCardPinStatus(ctx, request.(GetCardPinStatusRequestObject))
-	}
-	for _, middleware := range sh.middlewares {
-		handler = middleware(handler, "GetCardPinStatus")
-	}
-
-	response, err := handler(ctx, request)
-
-	if err != nil {
-		sh.options.HandlerErrorFunc(ctx, err)
-	} else if validResponse, ok := response.(GetCardPinStatusResponseObject); ok {
-		if err := validResponse.VisitGetCardPinStatusResponse(ctx.Writer); err != nil {
-			sh.options.ResponseErrorHandlerFunc(ctx, err)
-		}
-	} else if response != nil {
-		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
-	}
-}
-
-// UnblockCardPin operation middleware
-func (sh *strictHandler) UnblockCardPin(ctx *gin.Context, publicToken PublicToken, params UnblockCardPinParams) {
-	var request UnblockCardPinRequestObject
-
-	request.PublicToken = publicToken
-	request.Params = params
-
-	var body UnblockCardPinJSONRequestBody
-	var err error
-	// A request validator built on kin-openapi's openapi3filter with
-	// KeepValidatedValue leaves the value it validated on the body. Bind
-	// that value, matching member names exactly, so the handler receives
-	// what was validated instead of a second, case-insensitive decode.
-	if vb, ok := ctx.Request.Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
-		err = ctx.ShouldBindJSON(&body)
-	} else if binding.Validator != nil {
-		// ShouldBindJSON runs the struct validator after decoding; keep that.
-		err = binding.Validator.ValidateStruct(&body)
-	}
-	if err != nil {
-		if !errors.Is(err, io.EOF) {
-			sh.options.RequestErrorHandlerFunc(ctx, err)
+	if checked, ok := c.Request.Body.(interface{ ValidatedValue() any }); ok {
+		var body CreateCardJSONRequestBody
+		if err := runtime.BindJSONValue(checked.ValidatedValue(), &body); err != nil {
+			sh.fail(c, unbound(err))
 			return
 		}
+		request.Body = &body
 	} else {
+		sh.fail(c, unbound(errors.New("nobody has checked the body")))
+		return
+	}
+
+	response, err := sh.handlers.CreateCard(c.Request.Context(), request)
+	if err == nil {
+		err = response.VisitCreateCardResponse(c.Writer)
+	}
+	if err != nil {
+		sh.fail(c, err)
+	}
+}
+
+// GetCardPin binds a request, has it handled and writes the reply.
+func (sh *strictHandler) GetCardPin(c *gin.Context, publicToken PublicToken) {
+	var request GetCardPinRequestObject
+	request.PublicToken = publicToken
+	response, err := sh.handlers.GetCardPin(c.Request.Context(), request)
+	if err == nil {
+		err = response.VisitGetCardPinResponse(c.Writer)
+	}
+	if err != nil {
+		sh.fail(c, err)
+	}
+}
+
+// SetCardPin binds a request, has it handled and writes the reply.
+func (sh *strictHandler) SetCardPin(c *gin.Context, publicToken PublicToken, params SetCardPinParams) {
+	var request SetCardPinRequestObject
+	request.PublicToken = publicToken
+	request.Params = params
+
+	if checked, ok := c.Request.Body.(interface{ ValidatedValue() any }); ok {
+		var body SetCardPinJSONRequestBody
+		if err := runtime.BindJSONValue(checked.ValidatedValue(), &body); err != nil {
+			sh.fail(c, unbound(err))
+			return
+		}
+		request.Body = &body
+	} else {
+		sh.fail(c, unbound(errors.New("nobody has checked the body")))
+		return
+	}
+
+	response, err := sh.handlers.SetCardPin(c.Request.Context(), request)
+	if err == nil {
+		err = response.VisitSetCardPinResponse(c.Writer)
+	}
+	if err != nil {
+		sh.fail(c, err)
+	}
+}
+
+// GetCardPinStatus binds a request, has it handled and writes the reply.
+func (sh *strictHandler) GetCardPinStatus(c *gin.Context, publicToken PublicToken) {
+	var request GetCardPinStatusRequestObject
+	request.PublicToken = publicToken
+	response, err := sh.handlers.GetCardPinStatus(c.Request.Context(), request)
+	if err == nil {
+		err = response.VisitGetCardPinStatusResponse(c.Writer)
+	}
+	if err != nil {
+		sh.fail(c, err)
+	}
+}
+
+// UnblockCardPin binds a request, has it handled and writes the reply.
+func (sh *strictHandler) UnblockCardPin(c *gin.Context, publicToken PublicToken, params UnblockCardPinParams) {
+	var request UnblockCardPinRequestObject
+	request.PublicToken = publicToken
+	request.Params = params
+
+	if checked, ok := c.Request.Body.(interface{ ValidatedValue() any }); ok {
+		var body UnblockCardPinJSONRequestBody
+		if err := runtime.BindJSONValue(checked.ValidatedValue(), &body); err != nil {
+			sh.fail(c, unbound(err))
+			return
+		}
 		request.Body = &body
 	}
 
-	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
-		return sh.ssi.UnblockCardPin(ctx, request.(UnblockCardPinRequestObject))
+	response, err := sh.handlers.UnblockCardPin(c.Request.Context(), request)
+	if err == nil {
+		err = response.VisitUnblockCardPinResponse(c.Writer)
 	}
-	for _, middleware := range sh.middlewares {
-		handler = middleware(handler, "UnblockCardPin")
-	}
-
-	response, err := handler(ctx, request)
-
 	if err != nil {
-		sh.options.HandlerErrorFunc(ctx, err)
-	} else if validResponse, ok := response.(UnblockCardPinResponseObject); ok {
-		if err := validResponse.VisitUnblockCardPinResponse(ctx.Writer); err != nil {
-			sh.options.ResponseErrorHandlerFunc(ctx, err)
-		}
-	} else if response != nil {
-		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
+		sh.fail(c, err)
 	}
 }
 
-// IssueToken operation middleware
-func (sh *strictHandler) IssueToken(ctx *gin.Context) {
+// IssueToken binds a request, has it handled and writes the reply.
+func (sh *strictHandler) IssueToken(c *gin.Context) {
 	var request IssueTokenRequestObject
 
-	if err := ctx.Request.ParseForm(); err != nil {
-		sh.options.RequestErrorHandlerFunc(ctx, err)
+	if err := c.Request.ParseForm(); err != nil {
+		sh.fail(c, unbound(err))
 		return
 	}
 	var body IssueTokenFormdataRequestBody
-	if err := runtime.BindForm(&body, ctx.Request.Form, nil, nil); err != nil {
-		sh.options.RequestErrorHandlerFunc(ctx, err)
+	if err := runtime.BindForm(&body, c.Request.Form, nil, nil); err != nil {
+		sh.fail(c, unbound(err))
 		return
 	}
 	request.Body = &body
 
-	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
-		return sh.ssi.IssueToken(ctx, request.(IssueTokenRequestObject))
+	response, err := sh.handlers.IssueToken(c.Request.Context(), request)
+	if err == nil {
+		err = response.VisitIssueTokenResponse(c.Writer)
 	}
-	for _, middleware := range sh.middlewares {
-		handler = middleware(handler, "IssueToken")
-	}
-
-	response, err := handler(ctx, request)
-
 	if err != nil {
-		sh.options.HandlerErrorFunc(ctx, err)
-	} else if validResponse, ok := response.(IssueTokenResponseObject); ok {
-		if err := validResponse.VisitIssueTokenResponse(ctx.Writer); err != nil {
-			sh.options.ResponseErrorHandlerFunc(ctx, err)
-		}
-	} else if response != nil {
-		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
+		sh.fail(c, err)
 	}
-}
-
-// Base64 encoded, compressed with deflate, json marshaled OpenAPI spec.
-// Stored as a slice of fixed-width chunks rather than one concatenated
-// const string: with thousands of chunks the chained `+` fold is several
-// times slower for the Go compiler than parsing a slice literal.
-var swaggerSpec = []string{
-	"7H3pchu30uiroOakyrHvDDdRayo/FMdO7BvLqki+vilTxwJnQBKfhgAPAIpifFl1nuY82HmSW2gAM5iN",
-	"i7zGMX8kFjkDNBqN3rvxLoj5dMYZYUoGJ+8Ccoens5TAv8/I4jEWif6nnE+nWCyDk+AUMbJAsf4+DG5x",
-	"Oif693guFZ8S8TsZEUFYTIKT4HHU6+x1o06n0w3CgEyHXMozPNU/PX/56xm6ePHs8lf9y92MiuXPWOlf",
-	"4JVuL9rT78wwC06CY/h04HN0dNQPVqswuCDqkutvitBdTghKeDyfEqYeSMQXDNkVhWhB1QSpCUHnz84Q",
-	"lggjqQRlY38dM6pnhHH1LJf8hrDfyb/mRKrqRBKzZMjvHkgUp5QwVUAIfPOWJsFJoCaCJElkHw9C96Mk",
-	"sSCq8kBkvw+DscBMvVXLmcaMfSkWJCFMUZxKAPEVG6Y8vtkWDT6MCZGxoDNFuV60HYiyMYJ/kEQjKgiD",
-	"+SzBiiQ/6YGf8wlDF1OqJsFKzz7DAk+JIgII5llCpjOuCIuX/5ssq1Ocol9ePfsZ8RFsQ4zTlAiNvQmn",
-	"MQnRDZkpNOICcUbQhM8FGgk+RVRJNKJCKjSXpBWEAezRhOCEiCAMmCGp0txhIOMJmWINxBTf/UbYWE2C",
-	"k70DDbNSROgx/vmmEx3jaHQaPb16d7SK/D/7u/zZ7a2+C8LA7lRGVneRnGD4CsPKg5X+LsVDktZBfBdx",
-	"QcewOkmHqR5jFQbn82FKY6DEKkYvAY8ieSDRDJ5DSj8YGsw9FgQrgvQhbqFTNMXpiIspSQDBVCLM5III",
-	"ksBpYGjObpgmFc4AzY5iToJuZ697cHzcP3DIn2E1yVE/8yAMA0H+NaeCJMGJEnPSsA/HYTClzPurtClX",
-	"745rMFpAX3HWOtytNDByxpk0/OwxZ6OUxnCSY86UPrIn7wI8m6U0xhqj7Zngw5RM/9f/SM7K7FDjOZIK",
-	"q7mMuv0SV2SIsluc0qTCGs0bwUm/cxwGiirAqLdv5neUcCIR4wrhNOUL4FF8RgSAJfV2KIFj8iwB9hT1",
-	"h6Pj3mhv//BwuNdP8AHei8lx7zjpkA7pH+4dRJ3OqHNwiHFniI87veFhBEzYonOi1EyetNuK81S2KFGj",
-	"Fhfj9kRN07YYxcfdbucfksR66qi739pvdTsG9yJnhUAC+v8+eTpK6XYB+3fRLU+xonrJb4K2W8HVKiwg",
-	"s98ti5iUS/UNkQfHx53eTojcKyNSKp4S9g2VmiZ3QuVBr4xKQTQXihX5dsQBnXu7oPOoQplxyuU3VJpD",
-	"vgGVK1+IfifIKDgJ/tHO9fa2+VW2z430MqpZo6JgUfh9t+9kVoj6XeC5IervWZ4RooOeR/MhOtqze/bQ",
-	"IF3jXyN+wDLM/4C4ANXOqGt2/U7xphLRXOVBN2SpdRCpaJoiytBM8LEgUrYGJXme8hinGqOPjcy+5Pw3",
-	"LMbknmJ8yJNlpDiPUjeIpzcvOJqSMR4uFZG1ZNndy8nSwoMuOUcGos9Md/0K3enFXtA/SXDSMwbUp6Az",
-	"PaneWkCwJgjMgCokEbdEIEFwAme0bo+fcjGkSWJ03Xvsroz5jERTKqVWAUs8B3RjIEc+VwBSRrr6XOhX",
-	"63mRt+k5gJ93s6t7jedqwgX9E9utYDwyS/oUe25Qm7HlCb4lZs81BGDUAQPI8B06VgHHHk/LHJ2qVqNF",
-	"9IxpUwGnF0BPT4Tg4r7UAiNEIzxPVY1Cb6ZB5ucawtjvdHLCcFAhAxYycH1OIjlodStEYpcauMV9dOLI",
-	"0GJPP9FoaelpXxA14ckZV6d6x0lyzz2cwjDRQvDygf/5yW9PLp/Un+j9fOMMHOiMK+Qg+bxH+6CyaxYt",
-	"l2bAILSL9tco8OInnuhlf5LzrhUaRO6oVDJEw7mCo5sLegOfPsLGTwM7Bdit92GY56WWFYYxw/gTDHKi",
-	"2aNQcg8ArGdcPeVzlryPlc9HEWZcTYiILH+qqK9YJIiPkH3MsbF6YuvnxKapzID3eWls31BJSQBvkChF",
-	"jGyh/YNUiDK/UxGJGhWMMoISOqZK/tVQt61237/bylCyzrcyirQu9UAa8frVYejYfT6+/XPGzZHNWZTv",
-	"L9X2B7ikwcf+QLrjDHJKy3Mak1cM32Ka4mF6X8sjwQoPsSTRmDNS47C3P2vVGZ6o1Tg8VdQChnzIPq++",
-	"0W/UN9ziPolwsqpGjJmWSoLgeAJRBAdEC12KJcJjTBlKsSKiyRp5xRwLvLd6MiRYEBFBkIsk9RYJSL0J",
-	"lsg9VXvQu/nOF+D6vGe9t9EOcYtazwQtntbICmyxBeEjKu0uf124ype/Hbbq7NwzjszP66TGXxVBTDPG",
-	"TyAsfAyCrYrz8Fnozqn+XpBbfmNCaiV19/Xr19HpXE0IU5pRkHrN9yczUTzBaUrYmKDvf3/6GB0c7ndC",
-	"tPdwd/X3FZPz2YwLRZIXJKHY2Az3U4XNKxFhMU8oG0cjnEpSZmHWCxY9sU+FaDGh8QQxnlv7SOGbJofa",
-	"vk+JGewIgEcA/Wf2qlXNMW+Ty6sPToLxn3S2UeWzr2mgIkXuKt4HY1W40S0avg7sFY1Zvfj2LMWUFYzY",
-	"d6vgU7oqwfHkHQt9HODYU4mA/EnSCvJZzdZDdP0xFomXIYKThOoRcHouNPkrqs8SHJzy/K+11NdzE5KQ",
-	"BCmOpviGIAyKqj74M2+E2hSb+mwAm1XBFwwJ96wezgu/H/QL8fduMf7+z8HgrtOJBoO77tPB4O7w6dWj",
-	"+uwGF4qvgrYqJvzUAcrwlCBu9W67Yg/E3uEHBdGDZlVMOaqDLcVSoQQvNXyGmzkojXJuXBtaGmCr3JL1",
-	"s+fzFbNC9Jsh+uOPP/6IXryIfoYMEch6qoPq/PQsRN2eppTusbWaW+i1dWdzRkIIhEH2jtRqkgFQIi1K",
-	"EGYJ6judeEjQXBLfHMqIrpyI0e2F3ePVeuxqkGFhhEmq6C0xsspkYDjp9cZHw1U2HB/+D4lVU8jHO2Mm",
-	"k2PHQwaUZhPW7nWmTrWiycAbXUlGWUfia9/bmvxGGeE9sNbBEk05U5PN9LfSx0nekOS8jp6eQoRO0jug",
-	"C5hwxOfCUpWb+Pz0rIYmHjUThSbfdflKZ5QRJDBL+NRNNVzWHDGTiARJTIwvEGe1pNkAgVRYqGbs1p/r",
-	"BZZoihOyBWJLVF1MRMonD7endz/di7IdSfzU0cf5s7Mqic9oAzdx/OMpn4sQzVlKpMzcmVpGCxwbq1QS",
-	"bXylnI2JyCYp70U/bE6CW88VNIQV9BhMXFg9Z+cjrxUk4qhYiSWK+ZxZQ7+IH0GmmDLKxpfCflMc7Ve+",
-	"QFPMlggCDHr5MiOaCU8TItAUL20Ym+g5Qj+5tJ6lhk2o4iIhIjjpGSq2ay8CdP2Tyc68RosJYVrNVhpy",
-	"hAVBKRkBxyFsPtWotTmdYNfZ1zxUV+ftlvfGAhGW0VS7X1bVuocWtCBMWQSD+XPc3z98WN0riB2tIYd3",
-	"AVVkKmtMowxcLAReBqsmXczAAFIRvEYjStLE4+H5apu2R1Pfr5eX5zbNosBOKFN7PaPm0Kneof1jkwhp",
-	"/upDONFMRJkiYyIAcqPf101krTdEGcJoRBZowYWJrVfX74yAunGsdv5AIngsRK/3Hpt/RjMs9OboNdTQ",
-	"Mo5GV+96WTLs1bs9/4/ugfdHr55ZK2ufVoG6oQxCLHaRBUzOBd3Il5W1fgB9YU7KmRVRs6sXRJ1Tdj99",
-	"/tKmliuuOWYIgpXPzMupFnLwvURUwU+LybJK4YUR31WIdBnaUDpBeJ5QpfeIpiXN+UiTUb2y3DnS//lJ",
-	"/+ex/s+THTRoH5Ym4VUrbJ7mekW95NikXNJ65bKQmV7FFd8GV91mXG2JlhyGNUnIm4UdqA9ZKsMu0p+h",
-	"l6dzNemZyLpzH/WPQ7Tf6jUx0foTZ0bQ1q4vRGyS2FtnwofZN1nZg/sCChaCMJh7LsX8qXnuoHjrlTbk",
-	"r7sMHOPZfUtcBgWZzrjAgqbLt3Mv1nG1iQOYARrR7R3zIi4eA8TIK7UIXYQo44NFOyKv9qi1yV1YiZat",
-	"3G7vaJ2ZOxjc9YAYD59stMEzEFaVApO1MJmHytb3/sGHhSuraak7x36dS0Xdqda9XFedGfcEzpsYfDu8",
-	"DoIL/bVEYEvp/Q+RJDMs9KnXxouc4ZjIFvqZQKzrBOE0zfMYDPQuk8GDer/buzfY7pxULebSASicspxC",
-	"ygSy5oTcy+g+LbjPq8cFxzGR8q2qtxEvCEtASGot2gzU2squsAYXkW9p7bAxZ8kGhezoAJSwTCXr1ilk",
-	"DXTy2u25CVNpqyDhrQY1v+zogHcajsBpusBLaSMFPmc232zmgwV8F+YqoKyODKwFcW+l6PWEozmzLqm/",
-	"utrzxakcq1VlyzR9knguqFpexBMyNQjmWh73qjBb1SGuCLwfPEqmYM7SMSMJev76MkS3RNARNXVjvz99",
-	"fHTY29fs0ZytlC88mfjYK1d06blZnpU8WQgKZZ+2Ug2+DECPlCeC4ATOLdGWLrglMCjYVGYVipqiJs5C",
-	"L9rB+TC3BGu0/U5wYkZwP7nZL4hRyS2h2ofcqXwl9NvtmDNGYtU2p8jHvMEtRBgoG/E61qNCSHvWaoSc",
-	"kbg8Xe7AAUXjEupBrQ/fuWJCxG+JIa5bLWhgCOveGDDr3zCCR0sg95pEcoIFaQ3YgD16BO4LjSFDVrL1",
-	"6BG6fjfQ6BgEJwgyxK9dQOT5xcszY8ZgxObTIREo5ZJIyKVICU4oG6M/ieAyRJIbrA3YmBOJ+NzAF/Op",
-	"fp75LhHjmc5tAgPZpeekefQIXRCl9LNmx1OCb4n1u9iF4pQz8gPiLF0iy6SQINbACpHGgiYJOiUakAF4",
-	"veFhrADmFno9oSmpkhRVKMbMOnSGxHi/WAL7Z2E99YPSGtpTeYOuz19eXKIimVwDP8AFcWi8C0uNAHvs",
-	"qKFjI4wH7PvGQ/nQPmfko/FS3BKNOJymLfQMXBimClHPC0ie8LmQLZRlLA5YKWVxQyGoWTFYJkAtlxOy",
-	"BAq6bgojX7fQNRjd10hqubXwfSshujZenGsIAElbLkLSRGrIEvOKPtJKTzQUBN/of1KBxDwl0tDjtbXh",
-	"r9GIskRm5cROSzcGxAOJUj4uVL4OWDHta93S0ff9Tv9hhrrFhEviimcKFTBenJvKAet3jlvodAREivY7",
-	"eyE4ICHbyGLTq/y1KEVqIghBmoQkBMs1LNfFCuHrEJky4s2V0gM2l+TEoAJPLW5MvlNpyXm1jjsq4PJl",
-	"XJMjZwkioxGJlQkzZe5hCJtyMWBwzCw5YTXRZEkl6nc6dqUXpqQdzogjaMNQAKeKoyEZU3MmfkDXvzy5",
-	"RG1bBt8e0Ts1F0Reo5RKJdGUCxLaMiVbPQYn2x1czjT3n3I21quaWkoxp9KNCRzi2jEK/ZjeSgAWIYQy",
-	"FRnBp1iXX3jEHNbyI5E7w/pJLy6g/8yKqO2vlCHvc9jpdhwUlz9+9308FymKJJooNTtpt7u9w1an1Wl1",
-	"T446R50ik0FRgnJF/8eqvaQfyFb2YxFi7zcD+4+1K0L/D2l8P5Dt1qNBQZ8cBCeDYDD4/s0/B8HVo8Hg",
-	"4SBoPWoPBt32g4cWY7CUX9EgKPDNE5f68t3lIGhYJ57R9m23DWpBO0NgW0srrcimNCbWOrGl6KczHE8I",
-	"6rU6QRjMQXC7lIXFYtHC8DOkLNh3Zfu3Z4+fnF08ifQ7K7/mUKMBauclOj1/ZmKrU8zwmExtswcipBHw",
-	"XQ20fpvPCMMzGpwEe61Oa8+4uyag8BQWA5EZXud7eIFvNBl72arYBcygbwVLUCLwwgjhYs0/qwTXtEKW",
-	"MSfIAMkDqkGxe8Ob+jyK/JF2qV/B6soYGUQqk7PRmGPUmGYfAzBJUw6He77tGpG4XGlbwRXZSHklL9+w",
-	"6vPTM82ulxKRVJLFhIhCDs3uDUlMCklWLLQtyGa4xlw9G9W1ocaN4K3yERmPEhvlLBQueSOC6mUZtJaA",
-	"hRn8ZXZ7bbvCGWYRyMAIp1rnWVYzlTVm+Shj4lq+m1KQxuE3tHXpdLp9o0Bvl9VTTb1ZX/KaYIWrqXTl",
-	"/hC9Tvc9qbiIJpd3AIe2fFw/fvccL/pvkf0IPtBDJ2woVjgohLD1iL2DqNONOt2afKxi5Ludv3e18aTu",
-	"hJ979Q76qMu7F6VaX9oaUrXHKFPDfNbfAoHHbmzUGifnTZF9T1zYCLifAVOUB2OiNHDnEGMpdvMpYvA7",
-	"d1RaWvn7RwE5xt8EEF2sCYta3bkEU5640ATZhYvcvQ98EiJ7tba53Aoe+aEwNc9calVofs8UUx+eUgJD",
-	"ES473IeATUPXNy217pEuvE7OnSLHeo2xp60E96B/0LMAv3+w35jgVPZNPoQbtAUcJ89u98pyXzKCuADj",
-	"wZjGxlAzMyEex3MBA3zmNNkN+f5rJb7Fx8SacyaHoSLtd0HtdC4hR7CaoPiVY/pD5RW71hfgv3COK+OQ",
-	"g5qyvlE16mbIVJJ2oTADXtrb/FLenwDe2N/8RqUOG148vicX2FJ9HJKUs7FEiuc5Z9u0gjktl/HpwZzU",
-	"NBN+Ke1fPiKJbYmFukBTv7sFEZU7rcB7+9tQbE3xySoM9o1QWf9yXVsHeHcLgGtqNP1ICJi3LgbyphB7",
-	"uNJ2bE6fNhCBHTUqPNbGcQB+gOCqMcej6Kp458nVVdtmxYzrQvG/E2z9l5C6jeObUJ+JhMpZipeIKv1X",
-	"Md+whc651HMTtAAXtns7d2Lb5COWLgcMDN9Cqw3rvBRECUpucdpCT8CLLKxLn0rnR/WjWOBxKaoev/gq",
-	"UcmU6uxoSs0oi0zEZ/dGlqZr52Gna7p2uqEiQE/kUiBLQtNrcgkO/yEBBFTH7R13+ttUy6/v8dS3+tWW",
-	"Z5+yJtFilVO/BgnHExLpMyt4WpNBwXgkFRfk+iSPdoAHebhEjKMYfGJrC81cwNmNVBdyXn1Ksdbf/EbW",
-	"B+IDyMGN3NL0lfzyOJ0fAS1xul8gqzu3eDxmV/J0Xq12dRX6PUv1rPWuzl9oFtQDL4BvsebsLmsQ2zKB",
-	"ktwWst49LE3YwfwOsM+lGrAbQmY+3zPLRDOe0nhZx84umiy8T+wb3dbHmPdALjIK092s0g7nqNNF8QRr",
-	"HVSvqrERMP72+fb59tn6E4RlBcRrcxjdkGXEyGK3w1wewDTeGfI6awoCvDdkaYNF1pgyDL2kyfSPege1",
-	"AOoxohin6W5gTsl0SER965pTF0AGhYMhA1ZKVJn5aEhPgm4Vi1qNwzIymSflwZ9fvDyzSSmu4HzB52kC",
-	"GSrF5JQKHvQMboKmqEwJf6X84AmXhCGb7jcUmMWTDGTGVWQ7GhUG/a26dLfgZ/mC2dxsQv6e/samkdRt",
-	"qv7Zvaz5vpxwUelVL0hdl6UM385BGikeuZ7621OBfrGiae/4OlUTrbJbYZiDDlkHiwl3qYO1CXY7blTo",
-	"n4b17e23U9aLRSPNantoV1FbB7IpNNVvqAk26rwkqoXOOCRmbB8ogGoVqL8yVX7vFx6A5be0FdR67+DA",
-	"LpBtGx5ohA9sO18Ba+DfOVk+ddcRmDDojW3fX98ionwrQrCfdOPeqEOiQ9wZRv14fz86xvuHUXfUHfVG",
-	"e3E/2bdRorV8ukYMbJvnA9DikdJ89c07r9N/3co9zBfDIKurj7LoEiPayhnQxIY2GPySqB/0OTSGRF4r",
-	"uatdvw0X80jeZH96WbzvFXfZrPmfIkXuIDNLcQ6FvPWRgcKpNKEBH2ovNgD9XbFCUy4VOup0PMPiq4/F",
-	"lM9IQ8sqKGE0Pa7t7R+1OC8fFIP24reVqIwe7mvB85b8Q6tVOBrPabKpt877K8/w7P12C5k1wJjwPnqw",
-	"Ded7AIIub8mBUUJHkAySt1E3sv3r2PQPJHvWO2Q/gDhaS2jrzJ8X8JvX0DbrqJA1utZvQSa1ICO98/UU",
-	"Z+j2TTGqyJOlyQ/JE5YNMF8LfdRsbOM2rLUTbd0Cdbna9UgGg8DgeEZZhd26Vg5/T9wOsSCRsaQLyC2V",
-	"jfhVIzuSsn3TVC7o979C2ea1NivibYO20eik2DmlppbI/05JNOu8M6dgFmie6jogsXS5K7OYYmVbCtn6",
-	"PpS3OPh7YLfeewXxGgjUfCPQTShs8OHl9OmVzn2jzy8psat0o0kx3Bh8i45/Sz7KQ/K1uUcXO0TkN6cc",
-	"tfMOVbWZR5ckTWVWWV3NIVpXW91akwp0kbcMe6+EIHtzHFiKkSQlfqhxta4y2GeN5RZvQSdvB3WS9UVr",
-	"tEurjsX3skq3cyf6i5/XXfFrCkxd5bO/fioRVlBP4dparMPFno+LvF9cIzbm7pFoMSGsASWlnPSKo3gX",
-	"HNR6c89c1ztb6X+fva7k8b0HkBlW7pO+tvWe7JQ/Zs9h0xUJWXe6LFS0ZV3CBy1GaI7JfJOXX2w2GU7q",
-	"cslUIYj3aTLLtpCCHvP8GDls5/PqsYA0XqS4z4MLHSlOEFXQ9hvZXsxZTwpfxTRZbBIv0bXfB/6k0qj8",
-	"OnROY1uX7644rEtye7XuhH6hiW7ujvs6535+UxdhyYxTttNwBb6980tFEbjLCCb2Fw2XDRG7bmOunp+u",
-	"8GnSm3YQO9VuUTXix28JFWYpEOgFXuqjoAU60rQbbJ0D0aj4rE2JWJeMkKmSxeE+aRJCgTQdQNC4wnaY",
-	"M9ErkwEUlu7K8dS4ZmptCI7fSw/yZrElv9WA26nlTyNgdiiFhliuiIUgQccThWxbsk1atH/d4XvGz7dk",
-	"KdXIbhay43mRffbG5wofQivgSvDwW9yw3kJrUP0/duRwI//fNmPDkwaGlrIvGrM1un+nbI2vrp7za3Xt",
-	"vcf1VHCHUlMer685g67BeCW94yu6TWn7i4C/3UH1pdxB5XhLlhiyjcnX+kt5tl/VdLpc4xXQSC9QZyk5",
-	"Wpv9xXacje20Gnsp+o3S+63+Q1td5toC5l0Uu/2w3+nYaoaajlrPpJwT1yRmO1v4LlosFtGIi2k0F6m9",
-	"X6zC3gDkiCaNvC1rH1noJVRs/R3UtnMLij23g2rPONhnC0J9fUeeepQ1eC8DQRNI3LP8tgzZeE6kSXva",
-	"BpbK5blrbe1Cf3fXYdzQEnC1elbn2tfXrqOIyJr1bIXpGZZywUViL5PjMxINyZKzskEmb6hp4mH0LzXB",
-	"/g3Ftrn0xwW1ZiOy3tcBlF8YX6DlCIKoukv4T20/kmyO+0G8G7GY/p/Rdt6lMq2YS8upPtZJXcYogPhA",
-	"biD7j7YHqwxEhoUAfa2JdOBKpy+OdHIv8g6epeIm1QtSACFri5xdcOBBsU2hza5xymZycdc7Q/FWzaUA",
-	"1Z0oNsYPyPL5ZPhLTF/S509f/fmse0afH7fIXqcV91I2nD7tJP/3eVrs4X7S7YMR55DttbpAGeKRVxaO",
-	"PKldbEPv2stXdaACmFeb6NHDAmcEucsLPuKicwq754p2Jcvmzm6n+R0I9+nYULzOpfvwA3Vp2JXGN+gi",
-	"pyjzeq7LQoRbFIp3yaw2yuaXLF2imp62VKLM1KibqeGymfViN78YJdfGwXkC3tYy4ZYXZR7YlalZjXy9",
-	"beCuqK1TZN0zNTf/1DYA2r3L5Ro18L///g9wXOBx61TCMrLsE+uVh5eM2Co2WwHr6xLov//+z1YzfKD9",
-	"eJx1a+fCgYAFcX3NbfaX3aAFltnV4FtvzD19Nfu759aU9KOCWk+twYjMzzUYLtzPVDat7aCBG+bDbYCz",
-	"ZG17d+OJbMKmtW93iUaWLYxSHof92dwAzGo5QdNNVU04cmN+WKZh0WOv+hVwkSFVMltBC126hvQoxTaP",
-	"o/YuIc/Qr+kd499q4FnzhS7fxpif4jsbDzrqHvcammhlersJRNeUK1P2f+DmC7tA0Kfg39J0QXOpNiHC",
-	"Tk9HVuugDM0ET+axvb/O9AZvw8IzSjVX2KyusrW8W3PVata1tpQQYzuRl3waq7Cm0Tc1rerNtSeua7W7",
-	"ocO8nHhDmh5k1ZF+8vZBes8XN8JEPoBSI5Hd6xRk3mL9q225H1nW6bR9+G0myIjeEWn0JUi6CHI/THC1",
-	"+v8BAAD//w==",
-}
-
-// decodeSpec returns the embedded OpenAPI spec as raw JSON bytes,
-// after base64-decoding and flate-decompressing the embedded blob.
-func decodeSpec() ([]byte, error) {
-	encoded := strings.Join(swaggerSpec, "")
-	compressed, err := base64.StdEncoding.DecodeString(encoded)
-	if err != nil {
-		return nil, fmt.Errorf("error base64 decoding spec: %w", err)
-	}
-	zr := flate.NewReader(bytes.NewReader(compressed))
-	var buf bytes.Buffer
-	if _, err := buf.ReadFrom(zr); err != nil {
-		return nil, fmt.Errorf("read flate: %w", err)
-	}
-	if err := zr.Close(); err != nil {
-		return nil, fmt.Errorf("close flate reader: %w", err)
-	}
-
-	return buf.Bytes(), nil
-}
-
-var rawSpec = decodeSpecCached()
-
-// a naive cache of the decoded OpenAPI spec
-func decodeSpecCached() func() ([]byte, error) {
-	data, err := decodeSpec()
-	return func() ([]byte, error) {
-		return data, err
-	}
-}
-
-// Constructs a synthetic filesystem for resolving external references when loading openapi specifications.
-func PathToRawSpec(pathToFile string) map[string]func() ([]byte, error) {
-	res := make(map[string]func() ([]byte, error))
-	if len(pathToFile) > 0 {
-		res[pathToFile] = rawSpec
-	}
-
-	return res
-}
-
-// GetSpec returns the OpenAPI specification corresponding to the generated
-// code in this file. External references in the spec are resolved through
-// PathToRawSpec; externally-referenced files must be embedded in their
-// corresponding Go packages (via the import-mapping feature). URL-based
-// external refs are not supported.
-func GetSpec() (swagger *openapi3.T, err error) {
-	resolvePath := PathToRawSpec("")
-
-	loader := openapi3.NewLoader()
-	loader.IsExternalRefsAllowed = true
-	loader.ReadFromURIFunc = func(loader *openapi3.Loader, url *url.URL) ([]byte, error) {
-		pathToFile := url.String()
-		pathToFile = path.Clean(pathToFile)
-		getSpec, ok := resolvePath[pathToFile]
-		if !ok {
-			err1 := fmt.Errorf("path not found: %s", pathToFile)
-			return nil, err1
-		}
-		return getSpec()
-	}
-	var specData []byte
-	specData, err = rawSpec()
-	if err != nil {
-		return
-	}
-	swagger, err = loader.LoadFromData(specData)
-	if err != nil {
-		return
-	}
-	return
-}
-
-// GetSpecJSON returns the raw JSON bytes of the embedded OpenAPI
-// specification: decompressed but not unmarshaled. External references
-// are not resolved here; the bytes are the spec exactly as embedded by
-// codegen. The result is cached at package init time, so repeated calls
-// are cheap.
-func GetSpecJSON() ([]byte, error) {
-	return rawSpec()
-}
-
-// GetSwagger returns the OpenAPI specification corresponding to the
-// generated code in this file.
-//
-// Deprecated: GetSwagger predates kin-openapi renaming openapi3.Swagger
-// to openapi3.T. Use [GetSpec] instead. This wrapper is retained for
-// backwards compatibility.
-func GetSwagger() (*openapi3.T, error) {
-	return GetSpec()
 }

@@ -2,10 +2,9 @@ package accosa
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"net/http"
-
-	"github.com/gin-gonic/gin"
 
 	"pinvault/generated/accosa"
 	"pinvault/impl/contract"
@@ -72,11 +71,11 @@ var (
 )
 
 // rows are the rows of the vault's codes.
-var rows = map[pin.Code]row{
+var rows = pin.MustErrorTable(map[pin.Code]row{
 	pin.Internal:       systemError,
 	pin.Unavailable:    unavailable,
 	pin.Unauthorized:   unauthorized,
-	pin.Forbidden:      dataNotFound, // a card out of reach is an unknown one
+	pin.Forbidden:      unauthorized, // an API key that may not do this
 	pin.NotFound:       dataNotFound,
 	pin.Ambiguous:      dataNotFound,
 	pin.Conflict:       unavailable, // trying again helps
@@ -96,7 +95,7 @@ var rows = map[pin.Code]row{
 	pin.ReplayOther:    duplicateTxn,
 	pin.ReplayChanged:  duplicateTxn,
 	pin.ReplayUnderway: unavailable,
-}
+})
 
 // field is a field of a message and its rows: wrong where it is there, absent where it is not or null.
 type field struct {
@@ -118,34 +117,34 @@ var fields = []field{
 	{"cardProfileId", invalidProfile, invalidProfile},
 }
 
-// Fail is where every error of this contract goes out, wherever it was found.
-func (a *API) Fail(c *gin.Context, err error) {
-	r := a.row(c, err)
-	body := any(accosa.Error{ResponseCode: r.code, ResponseMessage: r.message})
+// Render says how an error is answered.
+func (a *API) Render(request *http.Request, _ *contract.Operation, err error) contract.Reply {
+	ctx := request.Context()
+	r := a.row(ctx, err)
 	if r.status == http.StatusUnauthorized {
-		c.Header("WWW-Authenticate", `Key realm="`+Name+`"`)
-		body = accosa.Unauthorized{Message: accosa.UnauthorizedMessage(r.message)}
-	} else if token, ok := a.sealed(c, r); ok {
+		return contract.JSON(r.status, "application/json", accosa.Unauthorized{Message: accosa.UnauthorizedMessage(r.message)}).
+			With("Www-Authenticate", `Key realm="`+Name+`"`)
+	}
+	body := any(accosa.Error{ResponseCode: r.code, ResponseMessage: r.message})
+	if token, ok := a.sealed(ctx, r); ok {
 		body = token
 	}
-	c.Header("Content-Type", "application/json")
-	c.AbortWithStatusJSON(r.status, body)
+	return contract.JSON(r.status, "application/json", body)
 }
 
 // row is the line of the table that answers an error.
-func (a *API) row(c *gin.Context, err error) row {
+func (a *API) row(ctx context.Context, err error) row {
 	if r, ok := errors.AsType[row](err); ok {
 		return r
 	}
 	if broken, ok := errors.AsType[contract.Broken](err); ok {
-		return a.wire(c, broken)
+		return a.wire(ctx, broken)
 	}
-	_ = c.Error(err)
-	return rows[pin.CodeOf(err)]
+	return rows.Of(err)
 }
 
 // wire is the row of what is wrong with the request around the message.
-func (a *API) wire(c *gin.Context, broken contract.Broken) row {
+func (a *API) wire(ctx context.Context, broken contract.Broken) row {
 	first, notFound := broken[0], requestNotFound
 	notFound.status = broken.Status()
 	switch {
@@ -153,8 +152,8 @@ func (a *API) wire(c *gin.Context, broken contract.Broken) row {
 		return notFound
 	case first.In == contract.InBody:
 		// There is no token. It takes the time of one that does not open all the same.
-		if known := callOf(c); known != nil {
-			_ = a.open(c, known, "")
+		if known := callOf(ctx); known != nil {
+			_ = a.open(ctx, known, "")
 		}
 		return notFound
 	case first.Rule == contract.RuleRequired:
@@ -165,25 +164,25 @@ func (a *API) wire(c *gin.Context, broken contract.Broken) row {
 
 // sealed is the token of an error, if it goes out in one: a fault of ours only under the key that opened
 // the request, any other error under the client's current key where none has.
-func (a *API) sealed(c *gin.Context, r row) (token accosa.Token, ok bool) {
-	known := callOf(c)
+func (a *API) sealed(ctx context.Context, r row) (token accosa.Token, ok bool) {
+	known := callOf(ctx)
 	if r.clear || known == nil {
 		return token, false
 	}
 	key := known.key
 	if key == nil && r.status < http.StatusInternalServerError {
-		key = a.currentKey(c, known.client)
+		key = a.currentKey(ctx, known.client)
 	}
 	if key == nil {
 		return token, false
 	}
-	token, err := a.seal(c, key, a.failure(known, r))
+	token, err := a.seal(ctx, key, a.failure(known, r))
 	return token, err == nil
 }
 
 // currentKey is the client's current key, nil when there is none to be had.
-func (a *API) currentKey(c *gin.Context, client pin.Client) *keyring.TokenKey {
-	keys, err := TokenKeys(c, a.keys, client)
+func (a *API) currentKey(ctx context.Context, client pin.Client) *keyring.TokenKey {
+	keys, err := TokenKeys(ctx, a.keys, client)
 	if err != nil {
 		return nil
 	}

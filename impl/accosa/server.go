@@ -1,8 +1,8 @@
 // Package accosa answers Accosa's Reset PIN over the vault.
 //
 // It fills the interface generated from openapi/accosa.yaml, which holds every rule about a field, those
-// of the messages inside the tokens included. What a reply says and when is in the contract; errors leave
-// through [API.Fail] alone.
+// of the messages inside the tokens included. What a reply says and when is in the contract; [API.Render]
+// renders every error.
 package accosa
 
 import (
@@ -79,15 +79,8 @@ func New(vault Vault, keys Keys, messages Messages, once *idempotency.Guard, now
 	return &API{vault: vault, keys: keys, messages: messages, once: once, now: now, random: random}
 }
 
-// Mount registers the operations.
-func (a *API) Mount(r gin.IRouter) {
-	unbound := func(c *gin.Context, _ error) { a.Fail(c, contract.Unbound) }
-	accosa.RegisterHandlersWithOptions(r,
-		accosa.NewStrictHandlerWithOptions(a, nil, accosa.StrictGinServerOptions{
-			RequestErrorHandlerFunc: unbound, HandlerErrorFunc: a.Fail, ResponseErrorHandlerFunc: a.Fail,
-		}),
-		accosa.GinServerOptions{ErrorHandler: func(c *gin.Context, err error, _ int) { unbound(c, err) }})
-}
+// Mount registers the operations. Errors go to fail.
+func (a *API) Mount(r gin.IRouter, fail func(*gin.Context, error)) { accosa.Mount(r, a, fail) }
 
 // call is what is known of the request under way.
 type call struct {
@@ -98,11 +91,11 @@ type call struct {
 	message message
 }
 
-const callKey = "pinvault.accosa.call"
+type callKey struct{}
 
 // callOf is nil for a request of nobody we know.
 func callOf(ctx context.Context) *call {
-	known, _ := ctx.Value(callKey).(*call)
+	known, _ := ctx.Value(callKey{}).(*call)
 	return known
 }
 
@@ -112,7 +105,7 @@ func (a *API) Authorize(c *gin.Context, op *contract.Operation) (pin.Caller, err
 	if key == "" {
 		return pin.Caller{}, noAPIKey
 	}
-	id, secret, _ := strings.Cut(key, ".")
+	id, secret := pin.SplitAPIKey(key)
 	if !utf8.ValidString(id) { // which no database would look for
 		return pin.Caller{}, &pin.Error{Code: pin.Unauthorized}
 	}
@@ -124,11 +117,11 @@ func (a *API) Authorize(c *gin.Context, op *contract.Operation) (pin.Caller, err
 		return pin.Caller{}, err
 	}
 	known := &call{client: client, schema: contract.MessageSchema(op.Spec.RequestBody.Value.Content.Get("application/json").Extensions)}
-	if known.zone, err = a.zone(c.Request.Context(), client); err != nil {
+	if known.zone, err = a.zone(pin.WithCaller(c.Request.Context(), client.Caller()), client); err != nil {
 		return pin.Caller{}, err
 	}
-	c.Set(callKey, known)
-	return pin.Caller{ClientID: client.ID, ProgramID: client.ProgramID, Contract: Name}, a.admit(c, client.Settings)
+	c.Request = c.Request.WithContext(context.WithValue(c.Request.Context(), callKey{}, known))
+	return client.Caller(), a.admit(c, client.Settings)
 }
 
 // zone is the time zone of the client's program.

@@ -7,8 +7,7 @@ import (
 )
 
 // Broken is the error of a request that breaks the contract: never empty, in the order in which the
-// contract is checked. It is what a vendor's one error exit gets for anything that was found before
-// its handler.
+// contract is checked. It is what a contract renders for anything that was found before its handler.
 type Broken []Violation //nolint:errname // contract.Broken says it
 
 // Error lists the violations. Nothing in it comes from the request.

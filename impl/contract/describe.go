@@ -2,15 +2,27 @@ package contract
 
 import (
 	"fmt"
+	"maps"
 	"slices"
+
+	"github.com/getkin/kin-openapi/openapi3"
 )
 
-// Scopes are those that the document's operations demand, sorted. A contract that knows its callers by
-// API keys alone has none.
-func (d *Document) Scopes() []string {
+// Scopes are those that the document's security schemes list, sorted: in OAuth flows or, of an API key,
+// in x-scopes.
+func (d *Document) Scopes() []string { return declaredScopes(d.spec) }
+
+func declaredScopes(spec *openapi3.T) []string {
+	if spec.Components == nil {
+		return nil
+	}
 	var all []string
-	for _, op := range d.operations {
-		all = append(all, op.Scopes...)
+	for _, ref := range spec.Components.SecuritySchemes {
+		own, _ := ref.Value.Extensions["x-scopes"].(map[string]any)
+		all = slices.AppendSeq(all, maps.Keys(own))
+		if flows := ref.Value.Flows; flows != nil && flows.ClientCredentials != nil {
+			all = slices.AppendSeq(all, maps.Keys(flows.ClientCredentials.Scopes))
+		}
 	}
 	slices.Sort(all)
 	return slices.Compact(all)

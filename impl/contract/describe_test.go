@@ -18,8 +18,8 @@ func TestDocumentSaysWhichScopesItsContractHas(t *testing.T) {
 		"thredd":      {[]string{"cards:write", "pins:read", "pins:reveal", "pins:write"}, false},
 		"creditplus":  {[]string{"tries:reset"}, false},
 		"networkintl": {[]string{"pins:change"}, false},
-		"accosa":      {nil, true},
-		"hashdt":      {nil, true},
+		"accosa":      {[]string{"pins:write"}, true},
+		"hashdt":      {[]string{"pins:write"}, true},
 		"hosted":      {nil, false},
 	} {
 		d, err := contract.Load(openapi.Documents, name)

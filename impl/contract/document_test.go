@@ -137,7 +137,7 @@ func TestADocumentInJSONHasItsOperationsInThePathsOrder(t *testing.T) {
 		return `{"get":{"operationId":"` + id + `","responses":{"200":{"description":"done"}}}}`
 	}
 	d, err := contract.Load(fstest.MapFS{"main.yaml": {Data: []byte(
-		`{"openapi":"3.0.3","info":{"title":"T","version":"1"},"security":[],"paths":{"/b":` + operation("b") + `,"/a":` + operation("a") + `}}`,
+		`{"openapi":"3.0.3","info":{"title":"T","version":"1"},"security":[],"x-public":"a test","paths":{"/b":` + operation("b") + `,"/a":` + operation("a") + `}}`,
 	)}}, "main")
 	require.NoError(t, err)
 	require.Equal(t, "a", d.Operations()[0].ID)

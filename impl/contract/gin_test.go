@@ -9,8 +9,6 @@ import (
 	"github.com/gin-gonic/gin"
 	"github.com/oapi-codegen/runtime"
 	"github.com/stretchr/testify/require"
-
-	"pinvault/impl/contract"
 )
 
 // engine serves the routes of cards.yaml as a partner package does. reached takes the operations
@@ -25,9 +23,7 @@ func engine(t testing.TB, configure func(*gin.Engine)) (*gin.Engine, *[]string) 
 	}
 	e.HandleMethodNotAllowed = true
 	d := load(t)
-	e.Use(d.Middleware(func(c *gin.Context, violations []contract.Violation) {
-		c.String(http.StatusBadRequest, strings.Join(lines(violations), "; "))
-	}))
+	e.Use(d.Middleware(func(c *gin.Context, err error) { c.String(http.StatusBadRequest, err.Error()) }))
 	for _, op := range d.Operations() {
 		e.Handle(op.Method, op.GinPath, func(c *gin.Context) {
 			*reached = append(*reached, op.ID)

@@ -19,10 +19,10 @@ type Operation struct {
 	Path    string // as the document writes it: "/cards/{publicToken}/pin"
 	GinPath string // as gin's FullPath has it: "/cards/:publicToken/pin"
 
-	// Scopes are those that the document's security demands, all of them.
+	// Scopes are those that the document's security, and x-scopes beside an API key, demand: all of them.
 	Scopes []string
 
-	// Public says that the document demands no authorization.
+	// Public says that the document demands no authorization (security: [], and x-public says why).
 	Public bool
 
 	// Spec is the operation in the document, with its extensions. It is shared: read only.
@@ -99,6 +99,10 @@ func authorization(spec *openapi3.T, op *openapi3.Operation) (scopes []string, p
 		for _, demanded := range schemes {
 			scopes = append(scopes, demanded...)
 		}
+	}
+	if !public { // OpenAPI 3.0 lets no API key demand scopes in security
+		own, _ := op.Extensions["x-scopes"].([]any)
+		scopes = append(scopes, words(own)...)
 	}
 	slices.Sort(scopes)
 	return slices.Compact(scopes), public

@@ -2,6 +2,7 @@ package contract
 
 import (
 	"context"
+	"encoding/json"
 	"maps"
 	"net/http"
 	"slices"
@@ -39,12 +40,39 @@ func newReply(known shapes, spec *openapi3.Response) *reply {
 	return r
 }
 
-// Reply is what was answered to a request.
+// Reply is what is, or was, answered to a request.
 type Reply struct {
 	Status  int
 	Header  http.Header
 	Body    []byte
 	Message []byte // what is inside a sealed body, see [Inside]; nil when nobody told
+}
+
+// JSON is a reply with a JSON body. It is the zero Reply where the body cannot be written as JSON.
+func JSON(status int, contentType string, body any) Reply {
+	data, err := json.Marshal(body)
+	if err != nil {
+		return Reply{}
+	}
+	return Reply{Status: status, Header: http.Header{"Content-Type": {contentType}}, Body: data}
+}
+
+// With is the reply with one more header, unless its value is "". The name is in canonical form.
+func (r Reply) With(header, value string) Reply {
+	if value != "" {
+		all := http.Header{header: {value}}
+		maps.Copy(all, r.Header)
+		r.Header = all
+	}
+	return r
+}
+
+// Send writes the reply. Headers that are set already stay, but for those of the reply's own.
+func (r Reply) Send(w http.ResponseWriter) error {
+	maps.Copy(w.Header(), r.Header)
+	w.WriteHeader(r.Status)
+	_, err := w.Write(r.Body)
+	return err
 }
 
 // CheckReply holds a reply of the operation against the document. Nil means that it keeps the contract.

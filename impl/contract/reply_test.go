@@ -20,6 +20,7 @@ paths:
     get:
       operationId: getThing
       security: []
+      x-public: a test
       responses:
         '200':
           description: the thing

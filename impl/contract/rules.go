@@ -79,9 +79,7 @@ func (i *inspector) operation(l listed) {
 	if l.spec.OperationID == "" {
 		i.note(l.spec.Origin, where, "has no operationId")
 	}
-	if l.spec.Security == nil && i.spec.Security == nil {
-		i.note(l.spec.Origin, where, "has no security: write security: [] if it is meant to be public")
-	}
+	i.authorization(l, where)
 	for segment := range strings.SplitSeq(l.path, "/") {
 		name := strings.TrimSuffix(strings.TrimPrefix(segment, "{"), "}")
 		if strings.ContainsAny(name, "{}:*") {
@@ -98,6 +96,32 @@ func (i *inspector) operation(l listed) {
 		i.note(l.spec.Origin, where, fmt.Sprintf("x-max-body must be a whole number of bytes, 1 to %d", maxMaxBody))
 	}
 	i.examples(l, where)
+}
+
+// authorization sees that nothing is public by a slip, and that every other operation demands a scope that
+// the document explains.
+func (i *inspector) authorization(l listed, where string) {
+	scopes, public := authorization(i.spec, l.spec)
+	reason, _ := l.spec.Extensions["x-public"].(string)
+	if l.spec.Security == nil { // the document's, and so is the reason
+		reason, _ = i.spec.Extensions["x-public"].(string)
+	}
+	switch {
+	case l.spec.Security == nil && i.spec.Security == nil:
+		i.note(l.spec.Origin, where, "has no security: write security: [] and x-public if it is meant to be public")
+	case public && reason == "":
+		i.note(l.spec.Origin, where, "is open to everybody: say in x-public why, or demand authorization")
+	case !public && l.spec.Extensions["x-public"] != nil:
+		i.note(l.spec.Origin, where, "has x-public, but its security is not []")
+	case !public && len(scopes) == 0:
+		i.note(l.spec.Origin, where, "demands no scope: name them in security or, beside an API key, in x-scopes")
+	}
+	known := declaredScopes(i.spec)
+	for _, scope := range scopes {
+		if !slices.Contains(known, scope) {
+			i.note(l.spec.Origin, where, "demands the scope "+scope+", which no security scheme of the document lists")
+		}
+	}
 }
 
 func (i *inspector) parameter(ref *openapi3.ParameterRef, where string) {

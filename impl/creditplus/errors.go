@@ -3,58 +3,71 @@ package creditplus
 import (
 	"cmp"
 	"errors"
+	"fmt"
 	"net/http"
 	"slices"
 	"strconv"
 	"strings"
-
-	"github.com/gin-gonic/gin"
 
 	"pinvault/generated/creditplus"
 	"pinvault/impl/contract"
 	"pinvault/impl/pin"
 )
 
-// Codes of this contract's own, beside those of [pin.Code].
-const (
-	expired          pin.Code = "creditplus_expired"           // V2: past dataValidUntilTimestamp
-	aliasOff         pin.Code = "creditplus_alias_off"         // V2: the program lacks the alias capability
-	dateMalformed    pin.Code = "creditplus_date_malformed"    // V1: no date
-	dateLater        pin.Code = "creditplus_date_later"        // V1: later than the institution's time
-	otherInstitution pin.Code = "creditplus_other_institution" // V1: the device is another institution's
-	planMissing      pin.Code = "creditplus_plan_missing"      // V1: the device has no device plan
-	planUnread       pin.Code = "creditplus_plan_unread"       // V1: the program's settings cannot be read
-	deviceUnread     pin.Code = "creditplus_device_unread"     // V1: the device cannot be read
-)
-
-// row is one line of an error table: the status, the code, and its text. In the text stand, of the
-// field that is wrong, {label}, {missing} (its label where it is missing), {min}, {max}, {name} and
-// {value}.
+// row is one line of an error table, and an error that is answered with it: the status, the code, and its
+// text. In the text stand, of the field that is wrong, {label}, {missing} (its label where it is missing),
+// {min}, {max}, {name} and {value}.
 type row struct {
 	status     int
 	code, text string
+	details    string // V2, "" for none
 }
 
-// v2 is V2's error table, for what the vault and the handler report.
-var v2 = map[pin.Code]row{
-	pin.Internal:     {http.StatusInternalServerError, "INTERNAL_ERROR", "The server could not process the request."},
-	pin.Unavailable:  {http.StatusServiceUnavailable, "SERVICE_UNAVAILABLE", "The service is not available at the moment."},
-	pin.Unauthorized: {http.StatusForbidden, "AUTHORIZATION_ERROR", "User is not authorized to access requested resource."},
-	pin.Forbidden:    {http.StatusForbidden, "AUTHORIZATION_ERROR", "User is not authorized to access requested resource."},
-	pin.Unopenable:   {http.StatusBadRequest, "CRYPTOGRAPHY_ERROR", "Error occurred while decryption of the encrypted request payload."},
-	expired:          {http.StatusBadRequest, "TIMESTAMP_ERROR", "Request timestamp is in past."},
-	aliasOff:         {http.StatusInternalServerError, "ALIAS_CAPABILITY_NOT_ENABLED", "Alias capability not enabled."},
-	pin.NotFound:     {http.StatusBadRequest, "RECORD_NOT_FOUND", "Record not found for given search criteria."},
-	pin.Ambiguous:    {http.StatusBadRequest, "UNIQUE_RECORD_NOT_FOUND", "Multiple records found for given search criteria."},
-	pin.CardStatus:   {http.StatusBadRequest, "DEVICE_STATUS_NOT_SUPPORTED", "Device, Operation not permitted"},
-}
+// Error is the code. The texts may quote what was sent.
+func (r row) Error() string { return r.code }
+
+// Rows of V2 that more than one code, or none of the vault's, is answered with.
+var (
+	internal  = row{status: http.StatusInternalServerError, code: "INTERNAL_ERROR", text: "The server could not process the request."}
+	forbidden = row{status: http.StatusForbidden, code: "AUTHORIZATION_ERROR", text: "User is not authorized to access requested resource."}
+	expired   = row{status: http.StatusBadRequest, code: "TIMESTAMP_ERROR", text: "Request timestamp is in past."}
+	aliasOff  = row{status: http.StatusInternalServerError, code: "ALIAS_CAPABILITY_NOT_ENABLED", text: "Alias capability not enabled."}
+)
+
+// v2 is V2's error table, for what the vault reports. There is no PIN and no idempotency key in a request, so
+// that what is said of those is a fault of ours.
+var v2 = pin.MustErrorTable(map[pin.Code]row{
+	pin.Internal:       internal,
+	pin.Unavailable:    {status: http.StatusServiceUnavailable, code: "SERVICE_UNAVAILABLE", text: "The service is not available at the moment."},
+	pin.Unauthorized:   forbidden,
+	pin.Forbidden:      forbidden,
+	pin.Unopenable:     {status: http.StatusBadRequest, code: "CRYPTOGRAPHY_ERROR", text: "Error occurred while decryption of the encrypted request payload."},
+	pin.NotFound:       {status: http.StatusBadRequest, code: "RECORD_NOT_FOUND", text: "Record not found for given search criteria."},
+	pin.Ambiguous:      {status: http.StatusBadRequest, code: "UNIQUE_RECORD_NOT_FOUND", text: "Multiple records found for given search criteria."},
+	pin.CardStatus:     {status: http.StatusBadRequest, code: "DEVICE_STATUS_NOT_SUPPORTED", text: "Device, Operation not permitted"},
+	pin.Conflict:       internal,
+	pin.Duplicate:      internal,
+	pin.InvalidField:   internal,
+	pin.InvalidPIN:     internal,
+	pin.PINLength:      internal,
+	pin.WeakPIN:        internal,
+	pin.RecentPIN:      internal,
+	pin.NoPIN:          internal,
+	pin.RetrievalOff:   internal,
+	pin.WrongPIN:       internal,
+	pin.Blocked:        internal,
+	pin.UnknownKey:     internal,
+	pin.ReplayOther:    internal,
+	pin.ReplayChanged:  internal,
+	pin.ReplayUnderway: internal,
+})
 
 // v2Whole are V2's replies to what is wrong with a request as a whole.
 var v2Whole = map[int]row{
-	http.StatusNotFound:              {http.StatusNotFound, "NOT_FOUND", "There is no operation at this path."},
-	http.StatusMethodNotAllowed:      {http.StatusMethodNotAllowed, "METHOD_NOT_ALLOWED", "The method is not allowed."},
-	http.StatusRequestEntityTooLarge: {http.StatusRequestEntityTooLarge, "PAYLOAD_TOO_LARGE", "The body is too large."},
-	http.StatusUnsupportedMediaType:  {http.StatusUnsupportedMediaType, "UNSUPPORTED_MEDIA_TYPE", "The body must be application/jose or application/json, not encoded."},
+	http.StatusNotFound:              {status: http.StatusNotFound, code: "NOT_FOUND", text: "There is no operation at this path."},
+	http.StatusMethodNotAllowed:      {status: http.StatusMethodNotAllowed, code: "METHOD_NOT_ALLOWED", text: "The method is not allowed."},
+	http.StatusRequestEntityTooLarge: {status: http.StatusRequestEntityTooLarge, code: "PAYLOAD_TOO_LARGE", text: "The body is too large."},
+	http.StatusUnsupportedMediaType:  {status: http.StatusUnsupportedMediaType, code: "UNSUPPORTED_MEDIA_TYPE", text: "The body must be application/jose or application/json, not encoded."},
 }
 
 // step is a place in the documented order of errors: broken rules of some fields, in the order of the
@@ -75,132 +88,144 @@ var (
 // place before them.
 var v2Order = []step{
 	{[]contract.Rule{"not"}, []string{""},
-		row{http.StatusBadRequest, "ERR_CODE_MISSING_REQUIRED_FIELD", "Missing Required Field identifier or packID or alias or number."}},
+		row{status: http.StatusBadRequest, code: "ERR_CODE_MISSING_REQUIRED_FIELD", text: "Missing Required Field identifier or packID or alias or number."}},
 	{absence, []string{"/timestamp", "/dataValidUntilTimestamp"},
-		row{http.StatusBadRequest, "MISSING_REQUIRED_FIELD", "Missing Required Field '{missing}'."}},
+		row{status: http.StatusBadRequest, code: "MISSING_REQUIRED_FIELD", text: "Missing Required Field '{missing}'."}},
 	{length, []string{"/packID", "/identifier", "/programCode", "/devicePlanCode", "/alias", "/notes", "/number"},
-		row{http.StatusBadRequest, "INVALID_FIELD_LENGTH", "{label} size must be between {min} and {max}."}},
+		row{status: http.StatusBadRequest, code: "INVALID_FIELD_LENGTH", text: "{label} size must be between {min} and {max}."}},
 	{nil, []string{"/source"}, malformed},
 	{charset, []string{"/identifier", "/packID", "/alias", "/number", "/programCode", "/devicePlanCode"},
-		row{http.StatusBadRequest, "INVALID_FIELD_VALUE", "'{name}' field value '{value}' is invalid."}},
+		row{status: http.StatusBadRequest, code: "INVALID_FIELD_VALUE", text: "'{name}' field value '{value}' is invalid."}},
 	{nil, []string{"/timestamp", "/dataValidUntilTimestamp"}, malformed},
 	{row: malformed},
 }
 
-var malformed = row{http.StatusBadRequest, "INVALID_FIELD_FORMAT", "Incorrect value for field {label}."}
+var malformed = row{status: http.StatusBadRequest, code: "INVALID_FIELD_FORMAT", text: "Incorrect value for field {label}."}
 
-// v1 is V1's error table, for what the vault and the handler report.
-var v1 = map[pin.Code]row{
-	pin.Internal:     {http.StatusInternalServerError, "RP107", "Error while executing Retry pin reset counter through AP"},
-	pin.Unavailable:  {http.StatusInternalServerError, "RP107", "Error while executing Retry pin reset counter through AP"},
-	pin.Unauthorized: {http.StatusForbidden, "900", "Invalid User"},
-	pin.Forbidden:    {http.StatusForbidden, "900", "Invalid User"},
-	pin.Unopenable:   invalid,
-	dateMalformed:    malformedDate,
-	dateLater:        {http.StatusBadRequest, "997", "Request Date should be less than or equal to institution date."},
-	planUnread:       {http.StatusInternalServerError, "RP103", "Error while retrieving data from device plan"},
-	deviceUnread:     {http.StatusInternalServerError, "RP101", "DEVICE_ERROR"},
-	pin.NotFound:     {http.StatusNotFound, "998", "Device(s) does not exist"},
-	pin.Ambiguous:    {http.StatusNotFound, "998", "Device(s) does not exist"},
-	otherInstitution: {http.StatusNotFound, "998", "NO_DEVICE_ERROR"},
-	planMissing:      {http.StatusBadRequest, "RP102", "Invalid Device Plan."},
-	pin.CardStatus:   {http.StatusBadRequest, "HDE100", "Device is not in normal state"},
-}
+// Rows of V1 that more than one code, or none of the vault's, is answered with.
+var (
+	unwritten        = row{status: http.StatusInternalServerError, code: "RP107", text: "Error while executing Retry pin reset counter through AP"}
+	planUnread       = row{status: http.StatusInternalServerError, code: "RP103", text: "Error while retrieving data from device plan"}
+	deviceUnread     = row{status: http.StatusInternalServerError, code: "RP101", text: "DEVICE_ERROR"}
+	invalidUser      = row{status: http.StatusForbidden, code: "900", text: "Invalid User"}
+	noDevice         = row{status: http.StatusNotFound, code: "998", text: "Device(s) does not exist"}
+	otherInstitution = row{status: http.StatusNotFound, code: "998", text: "NO_DEVICE_ERROR"}
+	planMissing      = row{status: http.StatusBadRequest, code: "RP102", text: "Invalid Device Plan."}
+	dateLater        = row{status: http.StatusBadRequest, code: "997", text: "Request Date should be less than or equal to institution date."}
+	dateMalformed    = row{status: http.StatusBadRequest, code: "997", text: "Request Date field must be in MM/dd/yyyy HH:mm:ss format."}
+	invalid          = row{status: http.StatusBadRequest, code: "997", text: "Reset Pin Retry Counter failed: invalid request"}
+)
+
+// v1 is V1's error table, as v2 is V2's.
+var v1 = pin.MustErrorTable(map[pin.Code]row{
+	pin.Internal:       unwritten,
+	pin.Unavailable:    unwritten,
+	pin.Unauthorized:   invalidUser,
+	pin.Forbidden:      invalidUser,
+	pin.Unopenable:     invalid,
+	pin.NotFound:       noDevice,
+	pin.Ambiguous:      noDevice,
+	pin.CardStatus:     {status: http.StatusBadRequest, code: "HDE100", text: "Device is not in normal state"},
+	pin.Conflict:       unwritten,
+	pin.Duplicate:      unwritten,
+	pin.InvalidField:   unwritten,
+	pin.InvalidPIN:     unwritten,
+	pin.PINLength:      unwritten,
+	pin.WeakPIN:        unwritten,
+	pin.RecentPIN:      unwritten,
+	pin.NoPIN:          unwritten,
+	pin.RetrievalOff:   unwritten,
+	pin.WrongPIN:       unwritten,
+	pin.Blocked:        unwritten,
+	pin.UnknownKey:     unwritten,
+	pin.ReplayOther:    unwritten,
+	pin.ReplayChanged:  unwritten,
+	pin.ReplayUnderway: unwritten,
+})
 
 // v1Whole are V1's replies to what is wrong with a request as a whole.
 var v1Whole = map[int]row{
-	http.StatusNotFound:              {http.StatusNotFound, invalid.code, invalid.text},
-	http.StatusMethodNotAllowed:      {http.StatusMethodNotAllowed, invalid.code, invalid.text},
-	http.StatusRequestEntityTooLarge: {http.StatusRequestEntityTooLarge, invalid.code, invalid.text},
-	http.StatusUnsupportedMediaType:  {http.StatusInternalServerError, "999", "Invalid Request Type"},
+	http.StatusNotFound:              {status: http.StatusNotFound, code: invalid.code, text: invalid.text},
+	http.StatusMethodNotAllowed:      {status: http.StatusMethodNotAllowed, code: invalid.code, text: invalid.text},
+	http.StatusRequestEntityTooLarge: {status: http.StatusRequestEntityTooLarge, code: invalid.code, text: invalid.text},
+	http.StatusUnsupportedMediaType:  {status: http.StatusInternalServerError, code: "999", text: "Invalid Request Type"},
 }
 
-var (
-	invalid       = row{http.StatusBadRequest, "997", "Reset Pin Retry Counter failed: invalid request"}
-	malformedDate = row{http.StatusBadRequest, "997", "Request Date field must be in MM/dd/yyyy HH:mm:ss format."}
-	empty         = append(slices.Clone(absence), contract.RuleMinLength)
-)
+var empty = append(slices.Clone(absence), contract.RuleMinLength)
 
 // v1Order is V1's order of what is wrong with a body.
 var v1Order = []step{
 	{nil, []string{""}, invalid},
-	{empty, []string{"/institutionCode"}, row{http.StatusBadRequest, "HDE050", "Institution code is mandatory."}},
-	{empty, []string{"/deviceNumber"}, row{http.StatusBadRequest, "HDE051", "Device number is mandatory."}},
-	{empty, []string{"/serviceCode"}, row{http.StatusBadRequest, "HDE052", "Service code is mandatory."}},
-	{nil, []string{"/serviceCode"}, row{http.StatusBadRequest, "HDE053", "Error in fetching data from service_code_mst."}},
-	{nil, []string{"/deviceNumber"}, row{http.StatusBadRequest, "HDE006", "Invalid Device Number"}},
-	{nil, []string{"/requestDate"}, malformedDate},
+	{empty, []string{"/institutionCode"}, row{status: http.StatusBadRequest, code: "HDE050", text: "Institution code is mandatory."}},
+	{empty, []string{"/deviceNumber"}, row{status: http.StatusBadRequest, code: "HDE051", text: "Device number is mandatory."}},
+	{empty, []string{"/serviceCode"}, row{status: http.StatusBadRequest, code: "HDE052", text: "Service code is mandatory."}},
+	{nil, []string{"/serviceCode"}, row{status: http.StatusBadRequest, code: "HDE053", text: "Error in fetching data from service_code_mst."}},
+	{nil, []string{"/deviceNumber"}, row{status: http.StatusBadRequest, code: "HDE006", text: "Invalid Device Number"}},
+	{nil, []string{"/requestDate"}, dateMalformed},
 	{row: invalid},
 }
 
-// opened is an encrypted message that breaks its schema, and the message, of which an error may quote a
-// field.
-type opened struct {
-	contract.Broken
-	message any
+// late is expired, with the time that is past.
+func late(until string) row {
+	r := expired
+	r.details = "Request timestamp of 'dataValidUntilTimestamp' field value '" + until + "' is in past"
+	return r
 }
 
-func (e opened) Unwrap() error { return e.Broken }
-
-// expiredError is a request past its time, which the reply quotes. Its text does not.
-type expiredError struct{ until string }
-
-func (expiredError) Error() string { return string(expired) }
-
-func (expiredError) Unwrap() error { return &pin.Error{Code: expired} }
-
-// fault names the part that failed, where err is a failure of ours and no answer.
-func fault(part pin.Code, err error) error {
+// fault is the row of the part that failed, where err is a failure of ours and no answer.
+func fault(part row, err error) error {
 	if code := pin.CodeOf(err); code == pin.Internal || code == pin.Unavailable {
-		return &pin.Error{Code: part, Err: err}
+		return fmt.Errorf("%w: %w", part, err)
 	}
 	return err
 }
 
-// Fail is where every error of this contract goes out, wherever it was found: V1's paths have V1's
-// shape and tables, all others V2's.
-func (*API) Fail(c *gin.Context, err error) {
-	if _, broken := errors.AsType[contract.Broken](err); !broken {
-		_ = c.Error(err)
+// Render says how an error is answered: V1's paths have V1's shape and tables, all others V2's.
+func (*API) Render(r *http.Request, _ *contract.Operation, err error) contract.Reply {
+	if strings.HasPrefix(r.URL.Path, "/deviceapi/apis/v1/") {
+		found := rowOf(err, v1, func(b contract.Broken) row { return brokenV1(r, b) })
+		return contract.JSON(found.status, "application/json", creditplus.ErrorV1{Code: found.code, Reason: found.text})
 	}
-	c.Header("Content-Type", "application/json")
-	if strings.HasPrefix(c.Request.URL.Path, "/deviceapi/apis/v1/") {
-		r := rowV1(c.Request, err)
-		c.AbortWithStatusJSON(r.status, creditplus.ErrorV1{Code: r.code, Reason: r.text})
-		return
-	}
-	r := rowV2(c.Request, err)
-	c.AbortWithStatusJSON(r.status, creditplus.Error{Code: r.code, Description: r.text, Details: details(err)})
+	found := rowOf(err, v2, func(b contract.Broken) row { return brokenV2(r, b) })
+	return contract.JSON(found.status, "application/json", creditplus.Error{Code: found.code, Description: found.text, Details: sent(found.details)})
 }
 
-func rowV1(request *http.Request, err error) row {
-	broken, ok := errors.AsType[contract.Broken](err)
-	if !ok {
-		return cmp.Or(v1[pin.CodeOf(err)], v1[pin.Internal])
+// rowOf is the error itself where it is a row, that of what is broken, or else the table's.
+func rowOf(err error, table pin.ErrorTable[row], broken func(contract.Broken) row) row {
+	if r, ok := errors.AsType[row](err); ok {
+		return r
 	}
-	if whole, ok := v1Whole[broken.Status()]; ok {
+	if b, ok := errors.AsType[contract.Broken](err); ok {
+		return broken(b)
+	}
+	return table.Of(err)
+}
+
+func brokenV1(request *http.Request, b contract.Broken) row {
+	if whole, ok := v1Whole[b.Status()]; ok {
 		return whole
 	}
 	_, body := contract.Sent(request)
-	return first(v1Order, broken, body)
+	return first(v1Order, b, body)
 }
 
-func rowV2(request *http.Request, err error) row {
-	if inside, ok := errors.AsType[opened](err); ok {
-		return first(v2Order, inside.Broken, inside.message)
-	}
-	broken, ok := errors.AsType[contract.Broken](err)
-	if !ok {
-		return cmp.Or(v2[pin.CodeOf(err)], v2[pin.Internal])
-	}
-	if whole, ok := v2Whole[broken.Status()]; ok {
+func brokenV2(request *http.Request, b contract.Broken) row {
+	if whole, ok := v2Whole[b.Status()]; ok {
 		return whole
 	}
-	if undecipherable(request, broken) {
-		return v2[pin.Unopenable]
+	if undecipherable(request, b) {
+		return v2.Row(pin.Unopenable)
 	}
 	_, body := contract.Sent(request)
-	return first(v2Order, broken, body)
+	return first(v2Order, b, body)
+}
+
+// sent leaves an empty text out of the reply.
+func sent(text string) *string {
+	if text == "" {
+		return nil
+	}
+	return &text
 }
 
 // undecipherable tells whether decryption, the step before the body, has failed: the envelope is none,
@@ -211,16 +236,6 @@ func undecipherable(request *http.Request, b contract.Broken) bool {
 		slices.ContainsFunc(b, func(v contract.Violation) bool {
 			return v.In == contract.InHeader && v.Pointer == "Encryption-Algorithm"
 		})
-}
-
-// details are those of TIMESTAMP_ERROR.
-func details(err error) *string {
-	late, ok := errors.AsType[expiredError](err)
-	if !ok {
-		return nil
-	}
-	text := "Request timestamp of 'dataValidUntilTimestamp' field value '" + late.until + "' is in past"
-	return &text
 }
 
 // first is the row of the first violation in an order, filled in.

@@ -2,28 +2,21 @@ package creditplus
 
 import (
 	"errors"
-	"go/ast"
-	"go/parser"
-	"go/token"
 	"net/http"
 	"net/http/httptest"
 	"testing"
 
 	"github.com/getkin/kin-openapi/openapi3"
-	"github.com/gin-gonic/gin"
 	"github.com/stretchr/testify/require"
 
 	"pinvault/impl/contract"
 	"pinvault/impl/pin"
 )
 
-// reply is what Fail answers a request for a path with.
+// reply is what an error of a request for a path is answered with.
 func reply(path string, err error) (status int, contentType, body string) {
-	w := httptest.NewRecorder()
-	c, _ := gin.CreateTestContext(w)
-	c.Request = httptest.NewRequest(http.MethodPost, path, http.NoBody)
-	(&API{}).Fail(c, err)
-	return w.Code, w.Header().Get("Content-Type"), w.Body.String()
+	out := (&API{}).Render(httptest.NewRequest(http.MethodPost, path, http.NoBody), nil, err)
+	return out.Status, out.Header.Get("Content-Type"), string(out.Body)
 }
 
 const (
@@ -31,8 +24,8 @@ const (
 	pathV2 = "/deviceapi/apis/v2/services/helpdesk/resetpinretrycounter"
 )
 
-func TestFailAnswersEveryCodeOfTheVault(t *testing.T) {
-	for _, code := range append(vaultCodes(t), expired, aliasOff, dateMalformed, dateLater, otherInstitution, planMissing, planUnread, deviceUnread) {
+func TestEveryCodeOfTheVaultIsAnswered(t *testing.T) {
+	for _, code := range pin.Codes() {
 		t.Run(string(code), func(t *testing.T) {
 			secret := errors.New("4539511619543489")
 			status, contentType, body := reply(pathV2, &pin.Error{Code: code, Field: "secret", Err: secret})
@@ -50,25 +43,22 @@ func TestFailAnswersEveryCodeOfTheVault(t *testing.T) {
 	}
 }
 
-// vaultCodes are the codes that impl/pin declares.
-func vaultCodes(t *testing.T) []pin.Code {
-	t.Helper()
-	file, err := parser.ParseFile(token.NewFileSet(), "../pin/error.go", nil, 0)
-	require.NoError(t, err)
-	var codes []pin.Code
-	ast.Inspect(file, func(n ast.Node) bool {
-		if spec, ok := n.(*ast.ValueSpec); ok {
-			if of, ok := spec.Type.(*ast.Ident); ok && of.Name == "Code" {
-				codes = append(codes, pin.Code(spec.Values[0].(*ast.BasicLit).Value[1:len(spec.Values[0].(*ast.BasicLit).Value)-1]))
-			}
-		}
-		return true
-	})
-	require.Greater(t, len(codes), 20)
-	return codes
+// A row is the error that it answers. It says its code, and never its text, in which a value may be quoted.
+func TestARowIsAnError(t *testing.T) {
+	_, _, body := reply(pathV2, late("2020-01-01T00:00:00Z"))
+	require.JSONEq(t, `{"code":"TIMESTAMP_ERROR","description":"Request timestamp is in past.",
+		"details":"Request timestamp of 'dataValidUntilTimestamp' field value '2020-01-01T00:00:00Z' is in past"}`, body)
+	require.EqualError(t, late("2020-01-01T00:00:00Z"), "TIMESTAMP_ERROR")
+
+	gone := &pin.Error{Code: pin.Unavailable}
+	_, _, body = reply(pathV1, fault(planUnread, gone))
+	require.JSONEq(t, `{"code":"RP103","reason":"Error while retrieving data from device plan"}`, body)
+	require.ErrorIs(t, fault(planUnread, gone), gone, "the log has the cause")
+	missed := &pin.Error{Code: pin.NotFound}
+	require.Equal(t, error(missed), fault(planUnread, missed), "an answer is no fault")
 }
 
-func TestFailAnswersAFaultThatIsNobodysAsOurs(t *testing.T) {
+func TestAFaultThatIsNobodysIsAnsweredAsOurs(t *testing.T) {
 	status, _, body := reply(pathV2, errors.New("4539511619543489"))
 	require.Equal(t, http.StatusInternalServerError, status)
 	require.JSONEq(t, `{"code":"INTERNAL_ERROR","description":"The server could not process the request."}`, body)
@@ -77,7 +67,7 @@ func TestFailAnswersAFaultThatIsNobodysAsOurs(t *testing.T) {
 	require.JSONEq(t, `{"code":"RP107","reason":"Error while executing Retry pin reset counter through AP"}`, body)
 }
 
-func TestFailAnswersWhatIsWrongWithTheRequestAsAWhole(t *testing.T) {
+func TestWhatIsWrongWithTheRequestAsAWhole(t *testing.T) {
 	for _, c := range []struct {
 		name   string
 		broken contract.Broken

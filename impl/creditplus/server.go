@@ -2,7 +2,7 @@
 //
 // It fills the interface generated from openapi/creditplus.yaml, which holds every rule about a field
 // and the labels that errors print. The two versions have error tables of their own (errors.go), and
-// every error leaves through [API.Fail].
+// [API.Render] renders every error.
 //
 // A V2 request may come encrypted (RFC 7516). What is inside is held against the same schema as a clear
 // one; the keys stay in the keyring.
@@ -58,15 +58,8 @@ func New(vault Vault, messages Messages, document *contract.Document, now func()
 	return &API{vault: vault, messages: messages, document: document, now: now}
 }
 
-// Mount registers the operations.
-func (a *API) Mount(r gin.IRouter) {
-	unbound := func(c *gin.Context, _ error) { a.Fail(c, contract.Unbound) }
-	creditplus.RegisterHandlersWithOptions(r,
-		creditplus.NewStrictHandlerWithOptions(a, nil, creditplus.StrictGinServerOptions{
-			RequestErrorHandlerFunc: unbound, HandlerErrorFunc: a.Fail, ResponseErrorHandlerFunc: a.Fail,
-		}),
-		creditplus.GinServerOptions{ErrorHandler: func(c *gin.Context, err error, _ int) { unbound(c, err) }})
-}
+// Mount registers the operations. Errors go to fail.
+func (a *API) Mount(r gin.IRouter, fail func(*gin.Context, error)) { creditplus.Mount(r, a, fail) }
 
 // ResetPinRetryCounterV2 puts the counter of the one card that all selectors describe back.
 func (a *API) ResetPinRetryCounterV2(ctx context.Context, r creditplus.ResetPinRetryCounterV2RequestObject) (creditplus.ResetPinRetryCounterV2ResponseObject, error) {
@@ -94,18 +87,18 @@ func (a *API) message(ctx context.Context, r creditplus.ResetPinRetryCounterV2Re
 	if r.JSONBody != nil {
 		return r.JSONBody, clearAllowed(who)
 	}
-	compact, _ := contract.Sent(ctx.(*gin.Context).Request)
+	compact, _ := contract.Sent(contract.Request(ctx))
 	plain, err := a.messages.OpenMessage(ctx, who.ProgramID, who.Settings.MessageKeyIDs, compact)
 	if err != nil {
 		return nil, err
 	}
 	value, violations := a.document.CheckMessage(messageSchema, plain)
 	if len(violations) > 0 {
-		return nil, opened{contract.Broken(violations), value}
+		return nil, first(v2Order, violations, value)
 	}
 	var m creditplus.ResetRequest
 	if runtime.BindJSONValue(value, &m) != nil { // whose text may quote the message
-		return nil, opened{contract.Unbound, value}
+		return nil, first(v2Order, contract.Unbound, value)
 	}
 	return &m, nil
 }
@@ -125,14 +118,14 @@ func (a *API) admit(ctx context.Context, m *creditplus.ResetRequest) error {
 		return err
 	}
 	if until.Before(a.now()) {
-		return expiredError{m.DataValidUntilTimestamp}
+		return late(m.DataValidUntilTimestamp)
 	}
 	if text(m.Alias) == "" {
 		return nil
 	}
 	program, err := a.vault.Program(ctx, pin.CallerFrom(ctx).ProgramID)
 	if err == nil && !program.AliasCapability {
-		err = &pin.Error{Code: aliasOff}
+		err = aliasOff
 	}
 	return err
 }
@@ -197,7 +190,7 @@ func (a *API) ResetPinRetryCounterV1(ctx context.Context, r creditplus.ResetPinR
 // program's.
 func (a *API) timely(ctx context.Context, date string) error {
 	if _, err := time.Parse(requestDate, date); err != nil {
-		return &pin.Error{Code: dateMalformed}
+		return dateMalformed
 	}
 	program, err := a.vault.Program(ctx, pin.CallerFrom(ctx).ProgramID)
 	if err != nil {
@@ -208,7 +201,7 @@ func (a *API) timely(ctx context.Context, date string) error {
 		return fault(planUnread, err)
 	}
 	if sent, _ := time.ParseInLocation(requestDate, date, zone); sent.After(a.now()) {
-		return &pin.Error{Code: dateLater}
+		return dateLater
 	}
 	return nil
 }
@@ -217,9 +210,9 @@ func (a *API) timely(ctx context.Context, date string) error {
 func device(c pin.Card, institution string) error {
 	switch {
 	case c.InstitutionCode != institution:
-		return &pin.Error{Code: otherInstitution}
+		return otherInstitution
 	case c.DevicePlanCode == "":
-		return &pin.Error{Code: planMissing}
+		return planMissing
 	}
 	return nil
 }

@@ -5,18 +5,20 @@ import (
 	"fmt"
 	"net/http"
 
-	"github.com/gin-gonic/gin"
-
 	"pinvault/generated/hashdt"
 	"pinvault/impl/contract"
 	"pinvault/impl/pin"
 )
 
-// row is one line of the error table.
+// row is one line of the error table, and an error that is answered with it.
 type row struct {
-	status  int
-	message string
+	status    int
+	message   string
+	challenge string // WWW-Authenticate (RFC 9110, 11.6.1), "" for none
 }
+
+// Error is the message.
+func (r row) Error() string { return r.message }
 
 const (
 	linkless = "The cardholder, wallet or card is unknown, or they are not linked."
@@ -26,61 +28,56 @@ const (
 )
 
 // rows is the contract's error table.
-var rows = map[pin.Code]row{
-	pin.Internal:       {http.StatusInternalServerError, internal},
-	pin.Unavailable:    {http.StatusServiceUnavailable, "The service is temporarily unavailable. Please try again."},
-	pin.Unauthorized:   {http.StatusUnauthorized, "The x-api-key is not known."},
-	pin.Forbidden:      {http.StatusForbidden, "The x-product-id is not a product of this client."},
-	pin.NotFound:       {http.StatusNotFound, linkless},
-	pin.Ambiguous:      {http.StatusNotFound, linkless},
-	pin.CardStatus:     {http.StatusBadRequest, "The card's status does not allow PIN operations."},
-	pin.NoPIN:          {http.StatusBadRequest, "The card has no PIN; use setpin."},
-	pin.Blocked:        {http.StatusBadRequest, "The PIN is blocked; use resetpin."},
-	pin.ReplayOther:    {http.StatusConflict, reused},
-	pin.ReplayChanged:  {http.StatusConflict, reused},
-	pin.ReplayUnderway: {http.StatusConflict, "The first request with this x-request-id is still in progress."},
-	pin.Conflict:       {http.StatusConflict, "The URL of this x-request-id can no longer be made; use another x-request-id."},
-	pin.Duplicate:      {http.StatusConflict, reused},
-	pin.InvalidField:   {http.StatusBadRequest, refused},
-	pin.InvalidPIN:     {http.StatusBadRequest, refused},
-	pin.PINLength:      {http.StatusBadRequest, refused},
-	pin.WeakPIN:        {http.StatusBadRequest, refused},
-	pin.RecentPIN:      {http.StatusBadRequest, refused},
-	pin.WrongPIN:       {http.StatusBadRequest, refused},
-	pin.Unopenable:     {http.StatusBadRequest, refused},
-	pin.UnknownKey:     {http.StatusBadRequest, refused},
-	pin.RetrievalOff:   {http.StatusForbidden, refused},
-}
+var rows = pin.MustErrorTable(map[pin.Code]row{
+	pin.Internal:       {status: http.StatusInternalServerError, message: internal},
+	pin.Unavailable:    {status: http.StatusServiceUnavailable, message: "The service is temporarily unavailable. Please try again."},
+	pin.Unauthorized:   {status: http.StatusUnauthorized, message: "The x-api-key is not known.", challenge: `ApiKey realm="hashdt"`},
+	pin.Forbidden:      {status: http.StatusForbidden, message: "The x-product-id is not a product of this client."},
+	pin.NotFound:       {status: http.StatusNotFound, message: linkless},
+	pin.Ambiguous:      {status: http.StatusNotFound, message: linkless},
+	pin.CardStatus:     {status: http.StatusBadRequest, message: "The card's status does not allow PIN operations."},
+	pin.NoPIN:          {status: http.StatusBadRequest, message: "The card has no PIN; use setpin."},
+	pin.Blocked:        {status: http.StatusBadRequest, message: "The PIN is blocked; use resetpin."},
+	pin.ReplayOther:    {status: http.StatusConflict, message: reused},
+	pin.ReplayChanged:  {status: http.StatusConflict, message: reused},
+	pin.ReplayUnderway: {status: http.StatusConflict, message: "The first request with this x-request-id is still in progress."},
+	pin.Conflict:       {status: http.StatusConflict, message: "The URL of this x-request-id can no longer be made; use another x-request-id."},
+	pin.Duplicate:      {status: http.StatusConflict, message: reused},
+	pin.InvalidField:   {status: http.StatusBadRequest, message: refused},
+	pin.InvalidPIN:     {status: http.StatusBadRequest, message: refused},
+	pin.PINLength:      {status: http.StatusBadRequest, message: refused},
+	pin.WeakPIN:        {status: http.StatusBadRequest, message: refused},
+	pin.RecentPIN:      {status: http.StatusBadRequest, message: refused},
+	pin.WrongPIN:       {status: http.StatusBadRequest, message: refused},
+	pin.Unopenable:     {status: http.StatusBadRequest, message: refused},
+	pin.UnknownKey:     {status: http.StatusBadRequest, message: refused},
+	pin.RetrievalOff:   {status: http.StatusForbidden, message: refused},
+})
 
 // Rows that a code alone does not tell apart.
 var (
-	chosenAlready = row{http.StatusBadRequest, "A PIN was already chosen for the card; use resetpin or changepin."}
-	bearerBad     = row{http.StatusUnauthorized, "The bearer token is not valid."}
+	chosenAlready = row{status: http.StatusBadRequest, message: "A PIN was already chosen for the card; use resetpin or changepin."}
+	bearerBad     = row{status: http.StatusUnauthorized, message: "The bearer token is not valid.", challenge: `Bearer realm="hashdt", error="invalid_token"`}
 )
 
-// Fail is where every error of this contract goes out, wherever it was found.
-func (a *API) Fail(c *gin.Context, err error) {
+// as is an error with another row than that of its code.
+func (r row) as(err error) error { return fmt.Errorf("%w: %w", r, err) }
+
+// Render says how an error is answered.
+func (*API) Render(_ *http.Request, _ *contract.Operation, err error) contract.Reply {
 	r := rowOf(err)
-	if _, broken := errors.AsType[contract.Broken](err); !broken {
-		_ = c.Error(err)
-	}
-	c.AbortWithStatusJSON(r.status, hashdt.Error{Code: int32(r.status), Message: r.message, Status: hashdt.ErrorStatusError})
+	return contract.JSON(r.status, "application/json", hashdt.Error{Code: int32(r.status), Message: r.message, Status: hashdt.ErrorStatusError}).
+		With("Www-Authenticate", r.challenge)
 }
 
 func rowOf(err error) row {
-	if broken, ok := errors.AsType[contract.Broken](err); ok {
-		return row{broken.Status(), sentence(broken)}
-	}
-	if _, ok := errors.AsType[badBearer](err); ok {
-		return bearerBad
-	}
-	if pin.CodeOf(err) == pin.Conflict && pin.FieldOf(err) == "pin" {
-		return chosenAlready
-	}
-	if r, ok := rows[pin.CodeOf(err)]; ok {
+	if r, ok := errors.AsType[row](err); ok {
 		return r
 	}
-	return rows[pin.Internal]
+	if broken, ok := errors.AsType[contract.Broken](err); ok {
+		return row{status: broken.Status(), message: sentence(broken)}
+	}
+	return rows.Of(err)
 }
 
 // sentence says what the first violation means: the contract has one message. It is made from the

@@ -2,7 +2,7 @@
 // the link to a PIN-entry session.
 //
 // It fills the interface generated from openapi/hashdt.yaml, which holds every rule about a header. What
-// the page behind the link does is impl/hosted's. Errors leave through [API.Fail] alone.
+// the page behind the link does is impl/hosted's. [API.Render] renders every error.
 package hashdt
 
 import (
@@ -46,15 +46,8 @@ func New(vault Vault, sessions *pinsession.Sessions, once *idempotency.Guard, be
 	return &API{vault: vault, sessions: sessions, once: once, bearer: bearer, base: strings.TrimSuffix(base, "/")}
 }
 
-// Mount registers the operations.
-func (a *API) Mount(r gin.IRouter) {
-	unbound := func(c *gin.Context, _ error) { a.Fail(c, contract.Unbound) }
-	hashdt.RegisterHandlersWithOptions(r,
-		hashdt.NewStrictHandlerWithOptions(a, nil, hashdt.StrictGinServerOptions{
-			RequestErrorHandlerFunc: unbound, HandlerErrorFunc: a.Fail, ResponseErrorHandlerFunc: a.Fail,
-		}),
-		hashdt.GinServerOptions{ErrorHandler: func(c *gin.Context, err error, _ int) { unbound(c, err) }})
-}
+// Mount registers the operations. Errors go to fail.
+func (a *API) Mount(r gin.IRouter, fail func(*gin.Context, error)) { hashdt.Mount(r, a, fail) }
 
 const (
 	keyHeader   = "x-api-key"
@@ -71,9 +64,9 @@ func (a *API) Authorize(c *gin.Context, _ *contract.Operation) (pin.Caller, erro
 	}
 	client, err := a.authenticate(ctx, key)
 	if err != nil {
-		return pin.Caller{}, challenged(c, err, `ApiKey realm="hashdt"`)
+		return pin.Caller{}, err
 	}
-	caller := pin.Caller{ClientID: client.ID, ProgramID: client.ProgramID, Contract: Name, Scopes: client.Scopes}
+	caller := client.Caller()
 	sent := c.GetHeader("Authorization")
 	if sent == "" {
 		return caller, nil
@@ -83,9 +76,9 @@ func (a *API) Authorize(c *gin.Context, _ *contract.Operation) (pin.Caller, erro
 		err = &pin.Error{Code: pin.Unauthorized}
 	}
 	if pin.CodeOf(err) == pin.Unauthorized {
-		err = badBearer{err}
+		err = bearerBad.as(err) // that of the API key would mislead
 	}
-	return caller, challenged(c, err, `Bearer realm="hashdt", error="invalid_token"`)
+	return caller, err
 }
 
 // authenticate finds the client of an API key. What no key can look like is not looked up: a database
@@ -94,25 +87,12 @@ func (a *API) authenticate(ctx context.Context, key string) (pin.Client, error) 
 	if strings.ContainsFunc(key, func(r rune) bool { return r < '!' || r > '~' }) {
 		return pin.Client{}, &pin.Error{Code: pin.Unauthorized}
 	}
-	at := max(0, strings.LastIndexByte(key, '.')) // ids may have full stops, secrets have none
-	client, err := a.vault.Authenticate(ctx, key[:at], strings.TrimPrefix(key[at:], "."))
+	id, secret := pin.SplitAPIKey(key)
+	client, err := a.vault.Authenticate(ctx, id, secret)
 	if err == nil && client.Contract != Name {
 		err = &pin.Error{Code: pin.Unauthorized}
 	}
 	return client, err
-}
-
-// badBearer is the Unauthorized of a token, where that of the API key would mislead.
-type badBearer struct{ error }
-
-func (e badBearer) Unwrap() error { return e.error }
-
-// challenged adds the challenge to an Unauthorized (RFC 9110, 11.6.1).
-func challenged(c *gin.Context, err error, challenge string) error {
-	if pin.CodeOf(err) == pin.Unauthorized {
-		c.Header("WWW-Authenticate", challenge)
-	}
-	return err
 }
 
 // header is the violation of a header that OpenAPI cannot describe or that decides who calls.
@@ -154,7 +134,7 @@ func fetched(what, link string) hashdt.Fetched {
 // link makes a session, once per x-request-id, and its URL. The record of a repeated request lives as
 // long as the session; the URL is made again, because no table holds its secret.
 func (a *API) link(ctx context.Context, action pin.Action, r call) (string, error) {
-	if err := mediaType(ctx.(*gin.Context).GetHeader(contentType)); err != nil {
+	if err := mediaType(contract.Request(ctx).Header.Get(contentType)); err != nil {
 		return "", err
 	}
 	who := pin.CallerFrom(ctx)
@@ -198,7 +178,11 @@ func (a *API) open(ctx context.Context, action pin.Action, r call, m pin.Memo) (
 		}
 		return nil
 	}}
-	return a.sessions.Open(ctx, q, action, r.RequestID, m)
+	session, err := a.sessions.Open(ctx, q, action, r.RequestID, m)
+	if pin.CodeOf(err) == pin.Conflict && pin.FieldOf(err) == "pin" {
+		err = chosenAlready.as(err)
+	}
+	return session, err
 }
 
 // mediaType refuses a Content-Type other than application/json. The partner's document asks for one on

@@ -10,7 +10,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/gin-gonic/gin"
 	"github.com/stretchr/testify/require"
 
 	"pinvault/impl/contract"
@@ -77,32 +76,20 @@ func TestEveryLanguageSaysTheSame(t *testing.T) {
 	}
 }
 
-// codes are all that the vault can report.
-var codes = []pin.Code{
-	pin.Internal, pin.Unavailable, pin.Unauthorized, pin.Forbidden, pin.NotFound, pin.Ambiguous, pin.Conflict, pin.Duplicate,
-	pin.InvalidField, pin.InvalidPIN, pin.PINLength, pin.WeakPIN, pin.RecentPIN, pin.CardStatus, pin.NoPIN, pin.RetrievalOff,
-	pin.WrongPIN, pin.Blocked, pin.Unopenable, pin.UnknownKey, pin.ReplayOther, pin.ReplayChanged, pin.ReplayUnderway,
-}
-
-// Every code has a row, with a notice that the page has in every language.
-func TestEveryCodeHasARow(t *testing.T) {
+// Every row has a notice that the page has in every language.
+func TestEveryRowHasANotice(t *testing.T) {
 	t.Parallel()
-	require.Len(t, problems, len(codes))
-	all := []row{expired, unusable}
-	for _, code := range codes {
-		require.Contains(t, problems, code)
-		all = append(all, problems[code])
-	}
-	for _, r := range breaches {
-		all = append(all, r)
+	all := []row{expired, unusable, rowOf(contract.NoMethod), rowOf(contract.Unbound)}
+	for _, code := range pin.Codes() {
+		all = append(all, problems.Row(code))
 	}
 	for _, r := range all {
-		require.Contains(t, texts["en"].Notices, r.notice, r.code)
-		require.NotEmpty(t, r.title)
+		require.Contains(t, texts["en"].Notices, r.notice, r.Code)
+		require.NotEmpty(t, r.Title)
 	}
 	require.Equal(t, expired, rowOf(fmt.Errorf("wrapped: %w", pinsession.ErrExpired)))
 	require.Equal(t, unusable, rowOf(pinsession.ErrUnusable))
-	require.Equal(t, problems[pin.Internal], rowOf(errors.New("a fault")))
+	require.Equal(t, problems.Row(pin.Internal), rowOf(errors.New("a fault")))
 	require.Equal(t, unusable, rowOf(contract.Broken{{In: contract.InPath, Pointer: "sessionId", Rule: contract.RulePattern}}))
 }
 
@@ -129,8 +116,8 @@ func TestOutsideTheSandbox(t *testing.T) {
 	r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/hosted/pin/x?lang=ar", http.NoBody)
 	p, err := a.render(r, pin.Session{ID: "x", Action: pin.ActionSet}, pin.Program{Languages: []string{"hi", "en"}}, nil)
 	require.NoError(t, err)
-	require.Contains(t, string(p.body), `<html lang="hi" dir="ltr">`)
-	require.True(t, strings.HasSuffix(p.policy, "frame-ancestors 'none'"))
+	require.Contains(t, string(p.Body), `<html lang="hi" dir="ltr">`)
+	require.True(t, strings.HasSuffix(p.Header.Get("Content-Security-Policy"), "frame-ancestors 'none'"))
 }
 
 // An origin that may not embed pages here is passed over, although a program names it.
@@ -148,15 +135,15 @@ func TestOriginsThatMayNotEmbedArePassedOver(t *testing.T) {
 // Whatever goes wrong on the way to a page, the cardholder sees a page.
 func TestAFaultIsAPageToo(t *testing.T) {
 	t.Parallel()
-	gin.SetMode(gin.ReleaseMode)
 	a := newAPI(t, Options{PublicURL: "https://pin.example"})
+	r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/hosted/pin/x", http.NoBody)
 	for err, status := range map[error]int{&pin.Error{Code: pin.Unavailable}: 503, &pin.Error{Code: pin.Internal}: 500, pinsession.ErrUnusable: 404} {
-		w := httptest.NewRecorder()
-		e := gin.New()
-		e.GET(pageRoute, func(c *gin.Context) { a.Fail(c, err) })
-		e.ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/hosted/pin/x", http.NoBody))
-		require.Equal(t, status, w.Code)
-		require.Equal(t, "text/html; charset=utf-8", w.Header().Get("Content-Type"))
-		require.NotEmpty(t, w.Header().Get("Content-Security-Policy"))
+		reply := a.Render(r, &contract.Operation{ID: "getPinPage"}, err)
+		require.Equal(t, status, reply.Status)
+		require.Equal(t, "text/html; charset=utf-8", reply.Header.Get("Content-Type"))
+		require.NotEmpty(t, reply.Header.Get("Content-Security-Policy"))
+		require.Equal(t, "application/problem+json", a.Render(r, nil, err).Header.Get("Content-Type"), "where no browser looks")
 	}
+	a.options.Rand = strings.NewReader("") // there is no page without a nonce
+	require.Equal(t, "application/problem+json", a.Render(r, &contract.Operation{ID: "getPinPage"}, pinsession.ErrUnusable).Header.Get("Content-Type"))
 }

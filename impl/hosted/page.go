@@ -74,7 +74,7 @@ func (a *API) render(r *http.Request, session pin.Session, program pin.Program, 
 	status := http.StatusOK
 	if err != nil {
 		r := rowOf(err)
-		status, v.Notice, v.Settings.Notice = r.status, true, r.notice
+		status, v.Notice, v.Settings.Notice = r.Status, true, r.notice
 		v.Title, v.Message = words.Notices[r.notice].Title, words.Notices[r.notice].Text
 	} else {
 		v.Title = words.Title[string(session.Action)]
@@ -95,7 +95,14 @@ func (a *API) renderDemo() (page, error) {
 func execute(t *template.Template, v view, status int, policy string) (page, error) {
 	var body bytes.Buffer
 	err := t.Execute(&body, v)
-	return page{status: status, policy: policy, body: body.Bytes()}, err
+	return page{Status: status, Body: body.Bytes(), Header: http.Header{
+		"Content-Type":            {"text/html; charset=utf-8"},
+		"Content-Security-Policy": {policy},
+		"Referrer-Policy":         {"no-referrer"},
+		"Cache-Control":           {"no-store"},
+		"X-Content-Type-Options":  {"nosniff"},
+		"Permissions-Policy":      {permissions},
+	}}, err
 }
 
 // nonce ties the page's own style and script to its policy.

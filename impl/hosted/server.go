@@ -1,8 +1,8 @@
 // Package hosted serves the page on which a cardholder enters a PIN, and what the page calls.
 //
 // It fills the interface generated from openapi/hosted.yaml. Who may do what with a session is decided in
-// impl/pinsession; here are the page (assets/), its texts, its response headers and the replies. JSON
-// errors leave through [API.Fail] alone, and so do the pages that take their place.
+// impl/pinsession; here are the page (assets/), its texts, its response headers and the replies. Errors
+// are rendered by [API.Render] alone, as JSON or as the pages that take their place.
 package hosted
 
 import (
@@ -68,15 +68,8 @@ func New(sessions *pinsession.Sessions, o Options) (*API, error) {
 	return a, err
 }
 
-// Mount registers the operations.
-func (a *API) Mount(r gin.IRouter) {
-	unbound := func(c *gin.Context, _ error) { a.Fail(c, contract.Unbound) }
-	hosted.RegisterHandlersWithOptions(r,
-		hosted.NewStrictHandlerWithOptions(a, nil, hosted.StrictGinServerOptions{
-			RequestErrorHandlerFunc: unbound, HandlerErrorFunc: a.Fail, ResponseErrorHandlerFunc: a.Fail,
-		}),
-		hosted.GinServerOptions{ErrorHandler: func(c *gin.Context, err error, _ int) { unbound(c, err) }})
-}
+// Mount registers the operations. Errors go to fail.
+func (a *API) Mount(r gin.IRouter, fail func(*gin.Context, error)) { hosted.Mount(r, a, fail) }
 
 // GetPinPage is the page of a session.
 func (a *API) GetPinPage(ctx context.Context, r hosted.GetPinPageRequestObject) (hosted.GetPinPageResponseObject, error) {
@@ -84,7 +77,7 @@ func (a *API) GetPinPage(ctx context.Context, r hosted.GetPinPageRequestObject) 
 	if err != nil && session.ID == "" {
 		return nil, err
 	}
-	return a.render(ctx.(*gin.Context).Request, session, program, err)
+	return a.render(contract.Request(ctx), session, program, err)
 }
 
 // ExchangeSecret takes the link's secret for a token and a key.
@@ -128,33 +121,13 @@ func (a *API) GetDemo(context.Context, hosted.GetDemoRequestObject) (hosted.GetD
 }
 
 // page is an HTML page on its way out.
-type page struct {
-	status int
-	policy string // Content-Security-Policy
-	body   []byte
-}
+type page contract.Reply
 
 // VisitGetPinPageResponse writes the page.
-func (p page) VisitGetPinPageResponse(w http.ResponseWriter) error { return p.write(w) }
+func (p page) VisitGetPinPageResponse(w http.ResponseWriter) error { return contract.Reply(p).Send(w) }
 
 // VisitGetDemoResponse writes the page.
-func (p page) VisitGetDemoResponse(w http.ResponseWriter) error { return p.write(w) }
-
-func (p page) write(w http.ResponseWriter) error {
-	for name, value := range map[string]string{
-		"Content-Type":            "text/html; charset=utf-8",
-		"Content-Security-Policy": p.policy,
-		"Referrer-Policy":         "no-referrer",
-		"Cache-Control":           "no-store",
-		"X-Content-Type-Options":  "nosniff",
-		"Permissions-Policy":      permissions,
-	} {
-		w.Header().Set(name, value)
-	}
-	w.WriteHeader(p.status)
-	_, err := w.Write(p.body)
-	return err
-}
+func (p page) VisitGetDemoResponse(w http.ResponseWriter) error { return contract.Reply(p).Send(w) }
 
 // permissions switches off what a page for four digits has no use for, should a script ever get in.
 const permissions = "accelerometer=(), autoplay=(), camera=(), display-capture=(), fullscreen=(), geolocation=(), gyroscope=(), " +

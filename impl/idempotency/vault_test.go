@@ -27,7 +27,7 @@ type house struct {
 
 func newHouse(t *testing.T) *house {
 	t.Helper()
-	ctx := t.Context()
+	ctx := by(t)
 	db, err := store.Open(ctx, storetest.SQLite(t), store.Options{})
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, db.Close()) })
@@ -36,6 +36,7 @@ func newHouse(t *testing.T) *house {
 	clock := func() time.Time { return h.now }
 	ring := keyring.Open(keyring.Sandbox(), db, clock)
 	h.vault = pin.NewVault(db, ring, clock, nil)
+	h.vault.GrantBy(func(_, scope string) (string, bool) { return scope, true })
 	h.Guard = idempotency.New(h.vault, ring, clock)
 	program := pin.NewProgram("test")
 	program.Policy = pin.PolicyHistory
@@ -47,6 +48,12 @@ func newHouse(t *testing.T) *house {
 	return h
 }
 
+// by is the test's context, called by an operator.
+func by(t *testing.T) context.Context {
+	t.Helper()
+	return pin.WithCaller(t.Context(), pin.Caller{Everywhere: true, Operator: true})
+}
+
 func of(t *testing.T, digits string) pin.PIN {
 	t.Helper()
 	p, err := pin.New([]byte(digits))
@@ -56,8 +63,8 @@ func of(t *testing.T, digits string) pin.PIN {
 
 func (h *house) set(t *testing.T, r idempotency.Request, digits string) (replayed bool, err error) {
 	t.Helper()
-	_, replayed, err = idempotency.Once(t.Context(), h.Guard, r, pin.Memo{}, func(m pin.Memo) (struct{}, error) {
-		return struct{}{}, h.vault.SetPIN(t.Context(), h.q, pin.Plain(of(t, digits)), m)
+	_, replayed, err = idempotency.Once(by(t), h.Guard, r, pin.Memo{}, func(m pin.Memo) (struct{}, error) {
+		return struct{}{}, h.vault.SetPIN(by(t), h.q, pin.Plain(of(t, digits)), m)
 	})
 	return replayed, err
 }
@@ -65,7 +72,7 @@ func (h *house) set(t *testing.T, r idempotency.Request, digits string) (replaye
 // told are the types of the card's events.
 func (h *house) told(t *testing.T) (out []string) {
 	t.Helper()
-	events, err := h.vault.AuditEvents(t.Context(), pin.AuditQuery{Chain: h.q.CardID, Page: pin.Page{Limit: 100}})
+	events, err := h.vault.AuditEvents(by(t), pin.AuditQuery{Chain: h.q.CardID, Page: pin.Page{Limit: 100}})
 	require.NoError(t, err)
 	for _, e := range events {
 		out = append(out, string(e.Type))
@@ -107,11 +114,12 @@ func TestARepeatedGuessTakesOneTry(t *testing.T) {
 	h := newHouse(t)
 	wrong := pin.Plain(of(t, "1111"))
 	answers := make([]string, 12)
+	ctx := by(t)
 	var all sync.WaitGroup
 	for i := range answers {
 		all.Go(func() {
-			v, _, err := idempotency.Once(context.Background(), h.Guard, request, pin.Memo{}, func(m pin.Memo) (pin.Verification, error) {
-				return h.vault.Verify(context.Background(), h.q, wrong, m)
+			v, _, err := idempotency.Once(ctx, h.Guard, request, pin.Memo{}, func(m pin.Memo) (pin.Verification, error) {
+				return h.vault.Verify(ctx, h.q, wrong, m)
 			})
 			answers[i] = fmt.Sprint(v.Result, " ", v.RemainingTries, " ", err)
 		})
@@ -135,8 +143,8 @@ func TestSecretOfAFreshClientIsInTheFirstAnswerOnly(t *testing.T) {
 	draft := pin.Client{Contract: "thredd", Name: "Partner", Scopes: []string{"pins:read"}, OldSecretMAC: []byte("an old MAC"),
 		Settings: pin.ClientSettings{SecureCodeMAC: []byte("a code's MAC")}}
 	create := func() (created, bool) {
-		c, replayed, err := idempotency.Once(t.Context(), h.Guard, request, pin.Memo{}, func(m pin.Memo) (created, error) {
-			c, secret, err := h.vault.CreateClient(t.Context(), draft, "", m)
+		c, replayed, err := idempotency.Once(by(t), h.Guard, request, pin.Memo{}, func(m pin.Memo) (created, error) {
+			c, secret, err := h.vault.CreateClient(by(t), draft, "", m)
 			return created{c, secret}, err
 		})
 		require.NoError(t, err)
@@ -149,18 +157,18 @@ func TestSecretOfAFreshClientIsInTheFirstAnswerOnly(t *testing.T) {
 	require.True(t, replayed)
 	require.Empty(t, second.Secret)
 
-	record, err := h.vault.Replay(t.Context(), request.Scope, request.Key)
+	record, err := h.vault.Replay(by(t), request.Scope, request.Key)
 	require.NoError(t, err)
 	s := &setting{ledger: &ledger{records: map[[2]string]pin.Replay{{}: record}}}
 	s.holdsNothingOf(t, []byte(first.Secret), first.SecretMAC, []byte("an old MAC"), []byte("a code's MAC"))
-	rows, err := h.store.List(t.Context(), pin.TableReplays, "", pin.Page{Limit: 10})
+	rows, err := h.store.List(by(t), pin.TableReplays, "", pin.Page{Limit: 10})
 	require.NoError(t, err)
 	require.Len(t, rows, 1)
 	require.NotContains(t, string(rows[0].Body)+rows[0].ID, request.Key, "the key is kept as a hash")
 
 	first.Secret, first.SecretMAC, first.OldSecretMAC, first.Settings.SecureCodeMAC = "", nil, nil, nil
 	require.Equal(t, first, second)
-	clients, err := h.vault.Clients(t.Context(), pin.Page{Limit: 10})
+	clients, err := h.vault.Clients(by(t), pin.Page{Limit: 10})
 	require.NoError(t, err)
 	require.Len(t, clients, 1)
 }

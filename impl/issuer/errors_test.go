@@ -4,19 +4,14 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"go/ast"
-	"go/parser"
-	"go/token"
 	"maps"
 	"net/http"
 	"net/http/httptest"
 	"slices"
-	"strconv"
 	"strings"
 	"testing"
 
 	"github.com/getkin/kin-openapi/openapi3"
-	"github.com/gin-gonic/gin"
 	"github.com/stretchr/testify/require"
 
 	"pinvault/impl/contract"
@@ -28,65 +23,34 @@ import (
 // planted stands for a PAN, a PIN or a block in a request. It is in no document.
 const planted = "492912345678"
 
-// failer returns what gives the problem that Fail answers an error with, held against the document's
-// schema.
+// failer returns what gives the problem that an error is rendered as, held against the document's schema.
 func failer(t *testing.T) func(error) map[string]any {
 	t.Helper()
 	schema := load(t, "common").Spec().Components.Schemas["Problem"].Value
 	api := issuer.New(nil, nil)
 	return func(err error) map[string]any {
 		t.Helper()
-		c, w := failing()
-		api.Fail(c, err)
-		require.True(t, c.IsAborted())
-		require.Equal(t, "application/problem+json", w.Header().Get("Content-Type"))
-		require.NotContains(t, w.Body.String(), planted)
+		reply := api.Render(failing(), nil, err)
+		require.Equal(t, "application/problem+json", reply.Header.Get("Content-Type"))
+		require.NotContains(t, string(reply.Body), planted)
 		var problem map[string]any
-		require.NoError(t, json.Unmarshal(w.Body.Bytes(), &problem))
+		require.NoError(t, json.Unmarshal(reply.Body, &problem))
 		require.NoError(t, schema.VisitJSON(problem, openapi3.VisitAsResponse()))
-		require.EqualValues(t, w.Code, problem["status"])
+		require.EqualValues(t, reply.Status, problem["status"])
 		return problem
 	}
 }
 
 // failing is a request that is about to fail.
-func failing() (*gin.Context, *httptest.ResponseRecorder) {
-	gin.SetMode(gin.TestMode)
-	w := httptest.NewRecorder()
-	c, _ := gin.CreateTestContext(w)
+func failing() *http.Request {
 	r := httptest.NewRequest(http.MethodGet, "/", nil)
-	c.Request = r.WithContext(pin.WithCaller(r.Context(), pin.Caller{TraceID: traceID}))
-	return c, w
-}
-
-// constants are the values of all constants of a type of texts that Go files declare.
-func constants[T ~string](t *testing.T, ofType string, files ...string) []T {
-	t.Helper()
-	var all []T
-	for _, name := range files {
-		file, err := parser.ParseFile(token.NewFileSet(), name, nil, 0)
-		require.NoError(t, err)
-		ast.Inspect(file, func(n ast.Node) bool {
-			spec, ok := n.(*ast.ValueSpec)
-			if !ok {
-				return true
-			}
-			if declared, ok := spec.Type.(*ast.Ident); ok && declared.Name == ofType {
-				text, err := strconv.Unquote(spec.Values[0].(*ast.BasicLit).Value)
-				require.NoError(t, err)
-				all = append(all, T(text))
-			}
-			return true
-		})
-	}
-	require.NotEmpty(t, all)
-	return all
+	return r.WithContext(pin.WithCaller(r.Context(), pin.Caller{TraceID: traceID}))
 }
 
 func TestEveryCodeOfTheVaultHasAProblem(t *testing.T) {
 	failed := failer(t)
 	titles := map[any]pin.Code{}
-	for _, code := range constants[pin.Code](t, "Code", "../pin/error.go") {
+	for _, code := range pin.Codes() {
 		cause := &pin.Error{Code: code, Field: "publicToken", Err: errors.New(planted)}
 		problem := failed(fmt.Errorf("wrapped: %w", cause))
 		require.Equal(t, string(code), problem["code"])
@@ -123,58 +87,12 @@ func TestFieldOfTheVaultIsNamed(t *testing.T) {
 	}
 }
 
-// whole are the violations that stand for a whole reply, which names no fields.
-func whole() map[contract.Rule]contract.In {
-	return map[contract.Rule]contract.In{
-		contract.RuleSize:      contract.InSize,
-		contract.RuleMediaType: contract.InMediaType,
-		contract.RuleEncoding:  contract.InEncoding,
-		contract.RuleRoute:     contract.InPath,
-		contract.RuleMethod:    contract.InPath,
-	}
-}
-
-func TestEveryRuleHasItsWords(t *testing.T) {
-	failed := failer(t)
-	const unworded = "breaks the rule"
-	for _, rule := range constants[contract.Rule](t, "Rule", "../contract/violation.go", "../contract/broken.go") {
-		if in, ok := whole()[rule]; ok {
-			problem := failed(contract.Broken{{In: in, Rule: rule, Limit: "7"}, {In: contract.InQuery, Pointer: "limit", Rule: contract.RuleMinimum}})
-			require.NotEqual(t, 400.0, problem["status"], rule)
-			require.NotContains(t, problem, "errors", rule)
-			continue
-		}
-		for in, unlabelled := range map[contract.In]string{contract.InPath: "The path ", contract.InQuery: "The query ",
-			contract.InHeader: "A header ", contract.InBody: "The body "} {
-			problem := failed(contract.Broken{
-				{In: in, Pointer: "/name", Rule: rule, Limit: "7", Label: "name"},
-				{In: in, Rule: rule, Limit: "7"},
-			})
-			require.Equal(t, 400.0, problem["status"], rule)
-			require.Equal(t, "invalid_request", problem["code"], rule)
-			first, second := problem["errors"].([]any)[0].(map[string]any), problem["errors"].([]any)[1].(map[string]any)
-			require.Equal(t, string(in), first["in"])
-			require.Equal(t, "/name", first["field"])
-			require.Equal(t, string(rule), first["rule"])
-			detail, _ := strings.CutPrefix(first["detail"].(string), "name ")
-			require.Equal(t, unlabelled+detail, second["detail"])
-			require.True(t, strings.HasSuffix(detail, "."), detail)
-			require.NotContains(t, detail, "{}")
-			if rule != contract.RuleOperation { // a fault of the wiring
-				require.NotContains(t, detail, unworded, rule)
-			}
-		}
-	}
-	problem := failed(contract.Broken{{In: contract.InBody, Pointer: "/n", Rule: "multipleOf", Limit: "5", Label: "n"}})
-	require.Equal(t, "n breaks the rule multipleOf.", problem["errors"].([]any)[0].(map[string]any)["detail"])
-}
-
 // TestDocumentedProblems holds the tables against the document: every example of a problem has the
 // title and the status that go with its code.
 func TestDocumentedProblems(t *testing.T) {
 	failed := failer(t)
 	replies := map[any]map[string]any{}
-	for _, code := range constants[pin.Code](t, "Code", "../pin/error.go") {
+	for _, code := range pin.Codes() {
 		replies[string(code)] = failed(&pin.Error{Code: code})
 	}
 	for _, broken := range []contract.Broken{
@@ -233,46 +151,36 @@ func TestUnroutedRequests(t *testing.T) {
 		&contract.NoRoute:  `{"type":"about:blank","title":"Not found.","status":404,"code":"not_found","traceId":"` + traceID + `"}`,
 		&contract.NoMethod: `{"type":"about:blank","title":"Method not allowed.","status":405,"code":"method_not_allowed","traceId":"` + traceID + `"}`,
 	} {
-		c, w := failing()
-		c.Header("Allow", "GET")
-		api.Fail(c, *broken)
-		require.JSONEq(t, want, w.Body.String())
-		require.Equal(t, "GET", w.Header().Get("Allow"), "the server's header stays")
+		require.JSONEq(t, want, string(api.Render(failing(), nil, *broken).Body))
 	}
 }
 
-func TestFailWritesNothingAfterAReplyHasBegun(t *testing.T) {
-	c, w := failing()
-	_, err := c.Writer.WriteString("half a rep")
-	require.NoError(t, err)
-	issuer.New(nil, nil).Fail(c, errors.New("connection reset"))
-	require.Equal(t, "half a rep", w.Body.String())
-	require.EqualError(t, c.Errors.Last().Err, "connection reset")
-}
-
-func TestWhatIsLeftForTheLog(t *testing.T) {
+func TestWhatTheExitIsGiven(t *testing.T) {
 	s := newServer(t)
 	for _, code := range []pin.Code{pin.Unavailable, pin.Internal, pin.NotFound} {
 		s.vault.err = &pin.Error{Code: code}
 		s.Do(http.MethodGet, "/issuer/v1/programs/p-1")
-		require.Len(t, s.logged, 1)
-		require.Equal(t, code, pin.CodeOf(s.logged[0]))
+		require.Len(t, s.failed, 1)
+		require.Equal(t, code, pin.CodeOf(s.failed[0]))
 	}
 	s.vault.err, s.vault.result = nil, pin.Verification{Result: pin.Opaque}
 	s.Do(http.MethodPost, pinPath+"/verifications", body(`{"pinBlock":"0000000000000000","format":"ISO-0","keyId":"zpk-1"}`))
-	require.Len(t, s.logged, 1)
-	require.EqualError(t, s.logged[0], string(pin.Unopenable))
+	require.Len(t, s.failed, 1)
+	require.Equal(t, pin.Unopenable, pin.CodeOf(s.failed[0]))
 
 	s.Do(http.MethodGet, "/issuer/v1/programs?limit=0").ExpectStatus(http.StatusBadRequest)
-	require.Empty(t, s.logged, "the vault's code of a broken contract")
+	require.Len(t, s.failed, 1)
+	_, broken := errors.AsType[contract.Broken](s.failed[0])
+	require.True(t, broken)
 }
 
 // TestUnboundRequests leaves the contract check out: what the generated code cannot bind must not be
 // quoted either.
 func TestUnboundRequests(t *testing.T) {
-	var logged []error
-	e := engine(&pin.Caller{ClientID: "client-1", TraceID: traceID}, &logged)
-	issuer.New(nil, nil).Mount(e)
+	var failed []error
+	e := engine(&pin.Caller{ClientID: "client-1", TraceID: traceID}, &failed)
+	api := issuer.New(nil, nil)
+	api.Mount(e, exit(api, &failed))
 	for _, tc := range []struct{ name, method, path, body string }{
 		{"a parameter of another type", http.MethodGet, "/issuer/v1/programs?limit=" + planted + "x", ""},
 		{"no JSON", http.MethodPost, "/issuer/v1/cards", `{"pan":"` + planted + `"`},
@@ -285,7 +193,7 @@ func TestUnboundRequests(t *testing.T) {
 			e.ServeHTTP(w, httptest.NewRequest(tc.method, tc.path, strings.NewReader(tc.body)))
 			require.JSONEq(t, `{"type":"about:blank","title":"The request breaks the contract.","status":400,"code":"invalid_request",
 				"traceId":"`+traceID+`","errors":[{"in":"body","field":"","rule":"value","detail":"The body has an invalid value."}]}`, w.Body.String())
-			require.Empty(t, logged)
+			require.Equal(t, []error{contract.Unbound}, failed)
 		})
 	}
 }
@@ -356,7 +264,7 @@ func TestNothingOfARequestIsInAProblem(t *testing.T) {
 	for _, r := range broken {
 		require.Equal(t, "invalid_request", problem(r)["code"], "%v", r)
 	}
-	for _, code := range constants[pin.Code](t, "Code", "../pin/error.go") {
+	for _, code := range pin.Codes() {
 		s.vault.err = &pin.Error{Code: code, Field: "publicToken", Err: errors.New(planted)}
 		for _, r := range kept {
 			require.Equal(t, string(code), problem(r)["code"], "%v", r)

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"iter"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -17,6 +18,7 @@ import (
 	api "pinvault/generated/issuer"
 	"pinvault/impl/contract"
 	"pinvault/impl/pin"
+	"pinvault/impl/problem"
 )
 
 // Operator is the API for whoever sits at the machine: its requests keep the same document and have the
@@ -35,8 +37,7 @@ func NewOperator(v Vault, documents fs.FS) *Operator {
 }
 
 // read holds a request against a schema of the document and puts it into a value of the schema's type.
-// What is excused counts as no violation.
-func (o *Operator) read(schema string, request, into any, excused ...string) error {
+func (o *Operator) read(schema string, request, into any) error {
 	document, err := o.document()
 	if err != nil {
 		return err
@@ -47,7 +48,6 @@ func (o *Operator) read(schema string, request, into any, excused ...string) err
 	}
 	defer clear(text)
 	value, violations := document.CheckMessage(schema, text)
-	violations = slices.DeleteFunc(violations, func(v contract.Violation) bool { return slices.Contains(excused, v.Pointer) })
 	if len(violations) > 0 {
 		return contract.Broken(violations)
 	}
@@ -67,7 +67,7 @@ func Sentence(v contract.Violation, name string) string {
 		return name + " must be true or false."
 	}
 	v.Label = name
-	return fieldError(v).Detail
+	return problem.Detail(v)
 }
 
 // CreateProgram makes a program of a NewProgram.
@@ -191,19 +191,14 @@ func (o *Operator) CreateClient(ctx context.Context, r ClientRequest) (Credentia
 	if r.ProgramID != "" {
 		request["programId"] = r.ProgramID
 	}
-	var excused []string
-	scopes, demanded, err := o.scopes(r)
-	if err != nil {
+	if request["scopes"], err = scopes(r); err != nil {
 		return Credentials{}, err
-	}
-	if request["scopes"] = scopes; !demanded {
-		excused = []string{"/scopes"} // of which the document wants one all the same
 	}
 	if err := put(request, r, settings); err != nil {
 		return Credentials{}, err
 	}
 	var n api.NewClient
-	if err := o.read("NewClient", request, &n, excused...); err != nil {
+	if err := o.read("NewClient", request, &n); err != nil {
 		return Credentials{}, err
 	}
 	if broken := lacking(n); broken != nil {
@@ -314,26 +309,21 @@ func valueOf(text, kind string) any {
 	return text
 }
 
-// scopes are those that a request asks for, and whether its contract demands any.
-func (o *Operator) scopes(r ClientRequest) (scopes []string, demanded bool, err error) {
-	document, err := contract.Load(o.documents, r.Contract)
-	if err != nil {
-		return nil, false, err
-	}
-	known := document.Scopes()
-	scopes = slices.Clone(r.Scopes)
+// scopes are those that a request asks for: some, all of which its contract has.
+func scopes(r ClientRequest) ([]string, error) {
+	known := slices.Sorted(maps.Keys(grants[r.Contract]))
 	if r.AllScopes {
-		scopes = known
+		return known, nil
 	}
-	for _, scope := range scopes {
+	for _, scope := range r.Scopes {
 		if !slices.Contains(known, scope) {
-			return nil, false, fmt.Errorf("the contract %s has no scope %q; it has %s", r.Contract, scope, listed(known))
+			return nil, fmt.Errorf("the contract %s has no scope %q; it has %s", r.Contract, scope, listed(known))
 		}
 	}
-	if len(scopes) == 0 && len(known) > 0 {
-		return nil, false, errors.New("a client without scopes could do nothing; the contract " + r.Contract + " has " + listed(known))
+	if len(r.Scopes) == 0 {
+		return nil, errors.New("a client without scopes could do nothing; the contract " + r.Contract + " has " + listed(known))
 	}
-	return append([]string{}, scopes...), len(known) > 0, nil
+	return r.Scopes, nil
 }
 
 func listed(names []string) string {

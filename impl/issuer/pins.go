@@ -55,7 +55,7 @@ func (a *API) VerifyPin(ctx context.Context, r api.VerifyPinRequestObject) (api.
 		return nil, err
 	}
 	if done.Result == pin.Opaque {
-		return nil, &unopenableError{remaining: done.RemainingTries}
+		return nil, unopenable(done.RemainingTries)
 	}
 	return api.VerifyPin200JSONResponse{Body: api.Verification{
 		Result:         api.VerificationResult(done.Result),

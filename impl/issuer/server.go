@@ -2,8 +2,8 @@
 // PIN verification and the audit trail.
 //
 // Its rules are those of openapi/issuer.yaml. A request that gets here keeps them already; a handler
-// makes one vault call of it and renders what comes back. Every error goes out through [API.Fail],
-// which has the one table from the vault's codes to the document's problems (RFC 9457).
+// makes one vault call of it and renders what comes back. [API.Render] renders every error, by the one table
+// from the vault's codes to the document's problems (RFC 9457).
 //
 // It knows the vault, and neither the database nor another contract.
 package issuer
@@ -64,28 +64,19 @@ func New(v Vault, guard *idempotency.Guard) *API { return &API{vault: v, guard: 
 
 // Mount adds the document's paths to r. What comes before them must hold the request against the
 // document ([contract.Document.Middleware]) and hand down the caller ([pin.WithCaller]) whom it has
-// authorized. The engine needs ContextWithFallback: handlers pass the *gin.Context on as context.
-func (a *API) Mount(r gin.IRouter) {
-	// The texts of binding errors may quote the request.
-	unbound := func(c *gin.Context, _ error) { a.Fail(c, contract.Unbound) }
-	handlers := api.NewStrictHandlerWithOptions(a, []api.StrictMiddlewareFunc{identified}, api.StrictGinServerOptions{
-		RequestErrorHandlerFunc:  unbound,
-		HandlerErrorFunc:         a.Fail,
-		ResponseErrorHandlerFunc: a.Fail,
-	})
-	api.RegisterHandlersWithOptions(r, handlers, api.GinServerOptions{
-		ErrorHandler: func(c *gin.Context, err error, _ int) { unbound(c, err) },
-	})
+// authorized. Errors go to fail.
+func (a *API) Mount(r gin.IRouter, fail func(*gin.Context, error)) {
+	api.Mount(r.Group("/", identified(fail)), a, fail)
 }
 
 // identified keeps requests without a caller from the handlers: to the vault, the zero Caller is one
 // who reaches every program.
-func identified(next api.StrictHandlerFunc, _ string) api.StrictHandlerFunc {
-	return func(c *gin.Context, request any) (any, error) {
-		if pin.CallerFrom(c).ClientID == "" {
-			return nil, &pin.Error{Code: pin.Internal, Err: errors.New("issuer: no caller in the request's context")}
+func identified(fail func(*gin.Context, error)) gin.HandlerFunc {
+	return func(c *gin.Context) {
+		if pin.CallerFrom(c.Request.Context()).ClientID == "" {
+			c.Abort()
+			fail(c, &pin.Error{Code: pin.Internal, Err: errors.New("issuer: no caller in the request's context")})
 		}
-		return next(c, request)
 	}
 }
 
@@ -119,7 +110,7 @@ func once[T any](ctx context.Context, a *API, of call, m pin.Memo, effect func(p
 	request := idempotency.Request{Scope: pin.CallerFrom(ctx).ClientID, Key: *of.key, Endpoint: of.endpoint, Content: content, TTL: cmp.Or(of.ttl, keptFor)}
 	result, replayed, err := idempotency.Once(ctx, a.guard, request, m, effect)
 	if replayed {
-		ctx.(*gin.Context).Header("Idempotent-Replayed", "true")
+		contract.ReplyHeader(ctx).Set("Idempotent-Replayed", "true")
 	}
 	return result, err
 }

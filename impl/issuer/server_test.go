@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"crypto/sha256"
+	"errors"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -38,7 +39,7 @@ type server struct {
 	engine *gin.Engine
 	vault  *fakeVault
 	caller pin.Caller
-	logged []error // what was left for the log with the last request
+	failed []error // what the exit was given for the last request
 }
 
 func load(t *testing.T, name string) *contract.Document {
@@ -53,28 +54,36 @@ func newServer(t *testing.T) *server {
 	document := load(t, "issuer")
 	s := &server{vault: newFakeVault(), caller: pin.Caller{ClientID: "client-1", Contract: "issuer", TraceID: traceID}}
 	api := issuer.New(s.vault, idempotency.New(s.vault.ledger, fingerprints{}, s.vault.ledger.clock))
-	s.engine = engine(&s.caller, &s.logged)
-	api.Mount(s.engine.Group("/", document.Middleware(func(c *gin.Context, v []contract.Violation) { api.Fail(c, contract.Broken(v)) })))
+	s.engine = engine(&s.caller, &s.failed)
+	fail := exit(api, &s.failed)
+	api.Mount(s.engine.Group("/", document.Middleware(fail)), fail)
 	listening := httptest.NewServer(s.engine)
 	t.Cleanup(listening.Close)
 	s.Client = contracttest.New(t, listening.URL, document.Spec())
 	return s
 }
 
-// engine hands the caller down, and keeps what was left for the log with the last request.
-func engine(caller *pin.Caller, logged *[]error) *gin.Engine {
+// engine hands the caller down, and forgets what the requests before failed with.
+func engine(caller *pin.Caller, failed *[]error) *gin.Engine {
 	gin.SetMode(gin.TestMode)
 	e := gin.New()
-	e.ContextWithFallback = true
 	e.Use(func(c *gin.Context) {
 		c.Request = c.Request.WithContext(pin.WithCaller(c.Request.Context(), *caller))
-		c.Next()
-		*logged = nil
-		for _, left := range c.Errors {
-			*logged = append(*logged, left.Err)
-		}
+		*failed = nil
 	})
 	return e
+}
+
+// exit does with errors what the server's one exit does, and keeps them instead of logging them.
+func exit(api *issuer.API, failed *[]error) func(*gin.Context, error) {
+	return func(c *gin.Context, err error) {
+		c.Abort()
+		if e, ok := errors.AsType[*gin.Error](err); ok && e.IsType(gin.ErrorTypeBind) {
+			err = contract.Unbound
+		}
+		*failed = append(*failed, err)
+		_ = api.Render(c.Request, nil, err).Send(c.Writer)
+	}
 }
 
 // body sends JSON as it is written.
@@ -432,25 +441,13 @@ func TestIdempotencyKeyOfAnotherOperation(t *testing.T) {
 }
 
 func TestRequestWithoutCallerReachesNoVault(t *testing.T) {
-	authorized := pin.Caller{ClientID: "client-1", TraceID: traceID}
-	for _, tc := range []struct {
-		name     string
-		fallback bool
-		caller   pin.Caller
-	}{
-		{"nobody authorized it", true, pin.Caller{TraceID: traceID}},
-		{"the engine does not hand the caller down", false, authorized},
-	} {
-		t.Run(tc.name, func(t *testing.T) {
-			var logged []error
-			e := engine(&tc.caller, &logged)
-			e.ContextWithFallback = tc.fallback
-			issuer.New(nil, nil).Mount(e) // a vault call would panic
-			w := httptest.NewRecorder()
-			e.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/issuer/v1/programs", nil))
-			require.Equal(t, http.StatusInternalServerError, w.Code)
-			require.Len(t, logged, 1)
-			require.ErrorContains(t, logged[0], "no caller")
-		})
-	}
+	var failed []error
+	e := engine(&pin.Caller{TraceID: traceID}, &failed)
+	api := issuer.New(nil, nil) // a vault call would panic
+	api.Mount(e, exit(api, &failed))
+	w := httptest.NewRecorder()
+	e.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/issuer/v1/programs", nil))
+	require.Equal(t, http.StatusInternalServerError, w.Code)
+	require.Len(t, failed, 1)
+	require.ErrorContains(t, failed[0], "no caller")
 }

@@ -6,8 +6,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/gin-gonic/gin"
-
 	"pinvault/generated/networkintl"
 	"pinvault/impl/contract"
 	"pinvault/impl/keyring"
@@ -20,27 +18,9 @@ type tenant struct {
 	settings pin.ClientSettings
 }
 
-// sought is a tenant that was sought, and why it was not found.
-type sought struct {
-	tenant
-	err error
-}
-
-const tenantKey = "networkintl.tenant"
-
-// tenant finds the caller's program and settings, once for a request. A client of this contract belongs
-// to a program: Forbidden.
-func (a *API) tenant(c *gin.Context) (tenant, error) {
-	kept, _ := c.Get(tenantKey)
-	found, ok := kept.(sought)
-	if !ok {
-		found.tenant, found.err = a.seek(c.Request.Context())
-		c.Set(tenantKey, found)
-	}
-	return found.tenant, found.err
-}
-
-func (a *API) seek(ctx context.Context) (tenant, error) {
+// tenant finds the caller's program and settings. A client of this contract belongs to a program:
+// Forbidden.
+func (a *API) tenant(ctx context.Context) (tenant, error) {
 	who := pin.CallerFrom(ctx)
 	if who.ClientID == "" {
 		return tenant{}, &pin.Error{Code: pin.Unauthorized}

@@ -9,7 +9,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/gin-gonic/gin"
 	"github.com/oapi-codegen/nullable"
 
 	"pinvault/generated/networkintl"
@@ -36,8 +35,8 @@ var (
 	value   = row{http.StatusBadRequest, "104", "Invalid field value: "}
 )
 
-// rows is the contract's error table. A code without a row would be a fault of ours.
-var rows = map[pin.Code]row{
+// rows is the contract's error table.
+var rows = pin.MustErrorTable(map[pin.Code]row{
 	pin.Internal:       fault,
 	pin.Unavailable:    {http.StatusServiceUnavailable, fault.code, fault.description},
 	pin.Duplicate:      fault,
@@ -61,7 +60,7 @@ var rows = map[pin.Code]row{
 	pin.ReplayUnderway: duplicate,
 	pin.InvalidField:   {format.status, format.code, format.description + "body"},
 	pin.UnknownKey:     {value.status, value.code, value.description + "encryption_key_id"},
-}
+})
 
 // byRule are the rows of broken rules. Those that are not named are about the form.
 var byRule = map[contract.Rule]row{
@@ -74,29 +73,29 @@ var byRule = map[contract.Rule]row{
 // defaultApplication is the application_name of a client whose settings have none.
 const defaultApplication = "NITIBCO"
 
-// refused is a change that was answered with a refusal, now or when the request came first.
-type refused struct {
+// failure is an error with what its reply needs besides: whose request it was, and when the change was
+// refused, now or when the request came first.
+type failure struct {
 	error
-	at time.Time
+	tenant tenant
+	at     time.Time
 }
 
-func (e refused) Unwrap() error { return e.error }
+func (e failure) Unwrap() error { return e.error }
 
-// Fail is where every error of this contract goes out, wherever it was found.
-func (a *API) Fail(c *gin.Context, err error) {
-	t, _ := a.tenant(c) // the zero tenant has the contract's defaults
+// Render says how an error is answered.
+func (a *API) Render(r *http.Request, _ *contract.Operation, err error) contract.Reply {
+	known, ok := errors.AsType[failure](err)
+	if !ok { // no handler has run
+		known.at = a.clock()
+		known.tenant, _ = a.tenant(r.Context()) // the zero tenant has the contract's defaults
+	}
 	broken, isBroken := errors.AsType[contract.Broken](err)
-	answered := rows[pin.CodeOf(err)]
-	at := a.clock()
+	answered := rows.Of(err)
 	if isBroken {
-		answered = t.row(broken, c.Request)
-	} else {
-		_ = c.Error(err)
+		answered = known.tenant.row(broken, r)
 	}
-	if r, ok := errors.AsType[refused](err); ok {
-		at = r.at
-	}
-	c.AbortWithStatusJSON(answered.status, a.reply(c, t, broken, answered, at))
+	return contract.JSON(answered.status, "application/json", a.reply(r, known.tenant, broken, answered, known.at))
 }
 
 // row is that of the violations: what has a status of its own, and else the lowest code; of one code the
@@ -157,9 +156,9 @@ var titles = map[int]string{
 const timestamps = "2006-01-02T15:04:05.000-07:00"
 
 // reply is the envelope of a row. broken says which fields of the header are not to be echoed.
-func (a *API) reply(c *gin.Context, t tenant, broken contract.Broken, r row, at time.Time) networkintl.CardPinChangeResponse {
+func (a *API) reply(request *http.Request, t tenant, broken contract.Broken, r row, at time.Time) networkintl.CardPinChangeResponse {
 	stamp := at.In(t.zone()).Format(timestamps)
-	h := echo(c.Request, broken)
+	h := echo(request, broken)
 	h.MsgFunction, h.Timestamp = networkintl.ResponseHeaderMsgFunctionREPCARDPINCHANGE, stamp
 	details := networkintl.ExceptionDetails{
 		ApplicationName: cmp.Or(t.settings.ApplicationName, defaultApplication), DateTime: stamp, Status: networkintl.ExceptionDetailsStatusF,

@@ -1,7 +1,7 @@
 // Package networkintl answers Network International's Card Change PIN over the vault.
 //
 // It fills the interface generated from openapi/networkintl.yaml, which holds every rule about a field.
-// What a reply says and when is in the contract; errors leave through [API.Fail] alone.
+// What a reply says and when is in the contract; [API.Render] renders every error.
 package networkintl
 
 import (
@@ -45,7 +45,7 @@ type Keys interface {
 type API struct {
 	vault Vault
 	keys  Keys
-	once  *idempotency.Guard
+	guard *idempotency.Guard
 	now   func() time.Time
 }
 
@@ -54,21 +54,14 @@ func New(vault Vault, keys Keys, once *idempotency.Guard, now func() time.Time) 
 	if now == nil {
 		now = time.Now
 	}
-	return &API{vault: vault, keys: keys, once: once, now: now}
+	return &API{vault: vault, keys: keys, guard: once, now: now}
 }
 
 // clock is the time in UTC, as exact as replies tell it.
 func (a *API) clock() time.Time { return a.now().UTC().Truncate(time.Millisecond) }
 
-// Mount registers the operations.
-func (a *API) Mount(r gin.IRouter) {
-	unbound := func(c *gin.Context, _ error) { a.Fail(c, contract.Unbound) }
-	networkintl.RegisterHandlersWithOptions(r,
-		networkintl.NewStrictHandlerWithOptions(a, nil, networkintl.StrictGinServerOptions{
-			RequestErrorHandlerFunc: unbound, HandlerErrorFunc: a.Fail, ResponseErrorHandlerFunc: a.Fail,
-		}),
-		networkintl.GinServerOptions{ErrorHandler: func(c *gin.Context, err error, _ int) { unbound(c, err) }})
-}
+// Mount registers the operations. Errors go to fail.
+func (a *API) Mount(r gin.IRouter, fail func(*gin.Context, error)) { networkintl.Mount(r, a, fail) }
 
 // ChangeCardPinV1 changes the PIN of the card with a PAN.
 func (a *API) ChangeCardPinV1(ctx context.Context, r networkintl.ChangeCardPinV1RequestObject) (networkintl.ChangeCardPinV1ResponseObject, error) {
@@ -118,32 +111,38 @@ type answer struct {
 }
 
 func (a *API) change(ctx context.Context, r change) (networkintl.CardPinChangeResponse, error) {
-	c := ctx.(*gin.Context)
-	t, err := a.tenant(c)
+	t, err := a.tenant(ctx)
 	if err != nil {
-		return networkintl.CardPinChangeResponse{}, err
+		return networkintl.CardPinChangeResponse{}, failure{err, t, a.clock()}
 	}
+	kept, err := a.once(ctx, t, r)
+	switch {
+	case err != nil:
+		return networkintl.CardPinChangeResponse{}, failure{err, t, a.clock()}
+	case kept.Code != "":
+		return networkintl.CardPinChangeResponse{}, failure{&pin.Error{Code: kept.Code}, t, kept.At}
+	}
+	return a.reply(contract.Request(ctx), t, nil, success, kept.At), nil
+}
+
+// once checks a request and has its effect, unless its msg_id is that of an earlier one: then that one's
+// answer comes back.
+func (a *API) once(ctx context.Context, t tenant, r change) (answer, error) {
 	key, err := a.check(ctx, t, r)
 	if err != nil {
-		return networkintl.CardPinChangeResponse{}, err
+		return answer{}, err
 	}
 	old, chosen, err := r.offers(key)
 	if err != nil {
-		return networkintl.CardPinChangeResponse{}, err
+		return answer{}, err
 	}
-	content, _ := contract.Sent(c.Request)
-	kept, _, err := idempotency.Once(ctx, a.once, idempotency.Request{
+	content, _ := contract.Sent(contract.Request(ctx))
+	kept, _, err := idempotency.Once(ctx, a.guard, idempotency.Request{
 		Scope: pin.CallerFrom(ctx).ClientID, Key: r.header.MsgID, Endpoint: r.operation, Content: content, TTL: replayTTL,
 	}, pin.Memo{}, func(m pin.Memo) (answer, error) {
 		return a.effect(ctx, r.query(), old, chosen, m)
 	})
-	switch {
-	case err != nil:
-		return networkintl.CardPinChangeResponse{}, err
-	case kept.Code != "":
-		return networkintl.CardPinChangeResponse{}, refused{&pin.Error{Code: kept.Code}, kept.At}
-	}
-	return a.reply(c, t, nil, success, kept.At), nil
+	return kept, err
 }
 
 // effect changes the PIN, and keeps how that ended whatever it was. Where there is nothing to try, the
@@ -158,7 +157,7 @@ func (a *API) effect(ctx context.Context, q pin.Query, old, chosen pin.Offer, m 
 		return keep(out)
 	}
 	_, err := a.vault.ChangePIN(ctx, q, old, chosen, m)
-	if code := pin.CodeOf(err); code != "" && rows[code] == cardIssue {
+	if code := pin.CodeOf(err); code != "" && rows.Row(code) == cardIssue {
 		out.Code = code
 		err = a.vault.Remember(ctx, nil, m)
 	}
@@ -207,25 +206,28 @@ func (r change) offers(key chosenKey) (old, chosen pin.Offer, err error) {
 
 // GetPinCertificate shows the public key that PIN blocks are encrypted to.
 func (a *API) GetPinCertificate(ctx context.Context, r networkintl.GetPinCertificateRequestObject) (networkintl.GetPinCertificateResponseObject, error) {
-	t, err := a.tenant(ctx.(*gin.Context))
-	if err != nil {
-		return nil, err
+	t, err := a.tenant(ctx)
+	var der []byte
+	if err == nil {
+		der, err = a.certificate(ctx, t, r.Params.EncryptionKeyID)
 	}
-	var id string
-	if r.Params.EncryptionKeyID != nil {
-		id = *r.Params.EncryptionKeyID
-	} else {
-		key, err := a.defaultKey(ctx, t, asymmetric)
-		if err != nil {
-			return nil, err
-		}
-		if id = key.id; id == "" {
-			return nil, contract.NoRoute
-		}
-	}
-	der, err := a.keys.PINCertificate(ctx, t.program.ID, id)
 	if err != nil {
-		return nil, err
+		return nil, failure{err, t, a.clock()}
 	}
 	return networkintl.GetPinCertificate200JSONResponse{Certificate: base64.StdEncoding.EncodeToString(der)}, nil
+}
+
+// certificate is the certificate of a key (DER), or of the first of the client's keys that has one.
+func (a *API) certificate(ctx context.Context, t tenant, named *string) ([]byte, error) {
+	if named != nil {
+		return a.keys.PINCertificate(ctx, t.program.ID, *named)
+	}
+	key, err := a.defaultKey(ctx, t, asymmetric)
+	if err != nil {
+		return nil, err
+	}
+	if key.id == "" {
+		return nil, contract.NoRoute
+	}
+	return a.keys.PINCertificate(ctx, t.program.ID, key.id)
 }

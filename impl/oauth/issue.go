@@ -3,6 +3,7 @@ package oauth
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -33,6 +34,7 @@ type claims struct {
 	Scope     string `json:"scope"` // separated by single spaces
 	Contract  string `json:"contract"`
 	Program   string `json:"program,omitempty"` // "" for a client of the whole server
+	Version   int64  `json:"client_version"`    // of the client, so that a rotation ends its tokens
 	IssuedAt  int64  `json:"iat"`               // seconds since 1970
 	NotBefore int64  `json:"nbf,omitempty"`     // never issued, honoured all the same
 	Expires   int64  `json:"exp"`
@@ -54,7 +56,7 @@ func (s *Server) Issue(ctx context.Context, clientID, secret, contract string, w
 		return Token{}, err
 	}
 	if contract != "" && client.Contract != contract {
-		return Token{}, refused("client of another contract")
+		return Token{}, &pin.Error{Code: pin.Unauthorized, Err: errors.New("oauth: client of another contract"), Client: client.ID}
 	}
 	for _, scope := range wantedScopes {
 		if !slices.Contains(client.Scopes, scope) {
@@ -77,7 +79,7 @@ func (s *Server) Mint(client pin.Client, ttl time.Duration) (Token, error) {
 	now := s.now()
 	payload, err := json.Marshal(claims{
 		Issuer: s.issuer, Subject: client.ID, Audience: client.Contract, ClientID: client.ID,
-		Scope: strings.Join(client.Scopes, " "), Contract: client.Contract, Program: client.ProgramID,
+		Scope: strings.Join(client.Scopes, " "), Contract: client.Contract, Program: client.ProgramID, Version: client.Version,
 		IssuedAt: now.Unix(), Expires: now.Add(ttl).Unix(), ID: id.String(),
 	})
 	if err != nil {

@@ -123,7 +123,7 @@ func TestTokenIsReadByOthers(t *testing.T) {
 	body, err := json.Marshal(parsed)
 	require.NoError(t, err)
 	require.JSONEq(t, fmt.Sprintf(`{"iss":%q,"sub":"partner-1","aud":["thredd"],"client_id":"partner-1","contract":"thredd",
-		"program":"program-1","scope":"pins:write pins:read cards:write","iat":%d,"exp":%d,"jti":%q}`,
+		"program":"program-1","client_version":1,"scope":"pins:write pins:read cards:write","iat":%d,"exp":%d,"jti":%q}`,
 		issuer, s.clock.Now().Unix(), s.clock.Now().Add(4*time.Hour).Unix(), jti), string(body))
 
 	message, err := jws.ParseString(token.AccessToken)
@@ -159,7 +159,7 @@ func TestClientOfTheWholeServerHasNoProgram(t *testing.T) {
 	s.desk.clients[whole.ID] = whole
 	caller, err := s.Verify(t.Context(), s.mint(t, whole))
 	require.NoError(t, err)
-	require.Equal(t, pin.Caller{ClientID: "operator", Contract: "issuer", Scopes: []string{"programs:write"}}, caller)
+	require.Equal(t, pin.Caller{ClientID: "operator", Everywhere: true, Contract: "issuer", Scopes: []string{"programs:write"}}, caller)
 }
 
 func TestJWKSPublishesPublicKeysOnly(t *testing.T) {

@@ -19,7 +19,7 @@ import (
 const issuer = "https://pins.example"
 
 // partner is the client that most tests are about.
-var partner = pin.Client{ID: "partner-1", ProgramID: "program-1", Contract: "thredd", Scopes: []string{"pins:write", "pins:read", "cards:write"}, Version: 1}
+var partner = pin.Client{ID: "partner-1", ProgramID: "program-1", Contract: "thredd", Scopes: []string{"pins:write", "pins:read", "cards:write"}, Version: 1, SecretVersion: 1}
 
 // desk keeps clients in memory.
 type desk struct {

@@ -23,14 +23,19 @@ const (
 	UnsupportedGrantType Code = "unsupported_grant_type"
 )
 
-// Error is the token endpoint's refusal: Code is the reply's error, Status its HTTP status.
+// Error is the token endpoint's refusal: Code is the reply's error, Status its HTTP status, Err what the
+// vault said, nil where it was not asked.
 type Error struct {
 	Code   Code
 	Status int
+	Err    error
 }
 
 // Error is the code.
 func (e *Error) Error() string { return "oauth: " + string(e.Code) }
+
+// Unwrap is Err.
+func (e *Error) Unwrap() error { return e.Err }
 
 // Challenge is the WWW-Authenticate that goes with the status, "" for none. Every 401 needs one
 // (RFC 9110, 15.5.2), also where Basic was not tried.
@@ -97,7 +102,7 @@ func ParseRequest(authorization string, form url.Values) (Request, error) {
 func (s *Server) Exchange(ctx context.Context, r Request, contract string, ttl time.Duration) (Token, error) {
 	token, err := s.Issue(ctx, r.ClientID, r.Secret, contract, r.Scopes, ttl)
 	if errors.Is(err, &pin.Error{Code: pin.Unauthorized}) {
-		err = failed(InvalidClient)
+		err = &Error{Code: InvalidClient, Status: http.StatusUnauthorized, Err: err}
 	}
 	return token, err
 }

@@ -19,8 +19,9 @@ const (
 	// maxToken bounds a token, in bytes: ours have some 600, and a longer one is not worth parsing.
 	maxToken = 8 << 10
 
-	// recheck is how long a client's standing is taken for granted: a revoked client is out within it.
-	recheck = 10 * time.Second
+	// recheck is how long a client's standing is taken for granted. With as much again that the vault takes
+	// for it a client that was revoked or rotated by another process is out within a second.
+	recheck = 400 * time.Millisecond
 
 	// skew is how far the clocks of two processes that issue and verify may be apart.
 	skew = 30 * time.Second
@@ -47,8 +48,8 @@ type standing struct {
 // written to.
 //
 // Unauthorized for every token that is not good: malformed, another algorithm, unknown key, bad
-// signature, another issuer, expired, not yet valid, or of a client that was revoked, which shows
-// within 10 seconds. Unavailable when the client cannot be looked up.
+// signature, another issuer, expired, not yet valid, or of a client that was revoked or has another secret
+// by now, which shows within a second. Unavailable when the client cannot be looked up.
 func (s *Server) Verify(ctx context.Context, bearer string) (pin.Caller, error) {
 	if len(bearer) > maxToken {
 		return pin.Caller{}, refused("token too long")
@@ -133,10 +134,12 @@ func (s *Server) standing(ctx context.Context, c claims) (*standing, error) {
 		return nil, &pin.Error{Code: pin.Unavailable, Err: err}
 	case seen.client.Contract != c.Contract || seen.client.ProgramID != c.Program:
 		return nil, refused("token of a client that has moved")
+	case !seen.client.Honours(c.Version, seen.at):
+		return nil, refused("token of a secret that was rotated")
 	}
-	return &standing{asked: seen.at, caller: pin.Caller{ClientID: c.ClientID, ProgramID: c.Program,
-		Contract: c.Contract, Scopes: common(strings.Fields(c.Scope), seen.client.Scopes),
-		Settings: seen.client.Settings}}, nil
+	who := seen.client.Caller()
+	who.Scopes = common(strings.Fields(c.Scope), seen.client.Scopes)
+	return &standing{asked: seen.at, caller: who}, nil
 }
 
 // sighting is a client and the time before which it was not looked at.
@@ -149,7 +152,7 @@ type sighting struct {
 // that came first, and sees every client, whoever calls.
 func (s *Server) ask(ctx context.Context, id string) (sighting, error) {
 	seen, err, _ := s.asking.Do(id, func() (any, error) {
-		ctx, cancel := context.WithTimeout(pin.WithCaller(context.WithoutCancel(ctx), pin.Caller{}), lookupTime)
+		ctx, cancel := context.WithTimeout(pin.WithCaller(context.WithoutCancel(ctx), pin.Caller{Everywhere: true}), lookupTime)
 		defer cancel()
 		at := s.now()
 		client, err := s.clients.Client(ctx, id)

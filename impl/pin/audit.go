@@ -135,8 +135,12 @@ func (v *Vault) chained(head Head, chain, programID string, events []AuditEvent)
 
 // AuditEvents lists events in the caller's reach, oldest first.
 func (v *Vault) AuditEvents(ctx context.Context, q AuditQuery) ([]AuditEvent, error) {
-	if who := CallerFrom(ctx); who.ProgramID != "" {
-		q.ProgramID = who.ProgramID
+	own, some := CallerFrom(ctx).within()
+	if !some {
+		return nil, nil
+	}
+	if own != "" {
+		q.ProgramID = own
 	}
 	rows, err := v.store.Events(ctx, q)
 	if err != nil {

@@ -5,15 +5,23 @@ import (
 	"slices"
 )
 
-// Caller is who asks, as far as it is known: the audit trail's who, through what and from where.
+// Caller is who asks, as far as it is known: the audit trail's who, through what and from where. The zero
+// Caller is nobody, who reaches no program and may do nothing.
 type Caller struct {
 	ClientID   string
-	ProgramID  string // the one program that the client acts for; "" for a client of the whole server
+	ProgramID  string // the one program that the client acts for
+	Everywhere bool   // it acts for every program instead
+	Operator   bool   // whoever sits at the machine, who is asked for no scope
 	Contract   string // thredd, issuer, …
 	Scopes     []string
 	Settings   ClientSettings // the client's, shared: read only
 	RemoteAddr string         // IP address
 	TraceID    string         // W3C trace context, trace-parent form
+}
+
+// Caller is the client as a caller, with all that it has.
+func (c Client) Caller() Caller {
+	return Caller{ClientID: c.ID, ProgramID: c.ProgramID, Everywhere: c.ProgramID == "", Contract: c.Contract, Scopes: c.Scopes, Settings: c.Settings}
 }
 
 // May tells whether the caller holds every one of the scopes.
@@ -26,9 +34,18 @@ func (c Caller) May(scopes ...string) bool {
 	return true
 }
 
-// Reaches tells whether the caller may act on cards of the program.
+// Reaches tells whether the caller may act for the program; "" is the server as a whole.
 func (c Caller) Reaches(programID string) bool {
-	return c.ProgramID == "" || c.ProgramID == programID
+	return c.Everywhere || c.ProgramID != "" && c.ProgramID == programID
+}
+
+// within is the one program that the caller's lists are of, "" for all of them, and whether they are of
+// any: nobody's are not.
+func (c Caller) within() (programID string, any bool) {
+	if c.Everywhere {
+		return "", true
+	}
+	return c.ProgramID, c.ProgramID != ""
 }
 
 type callerKey struct{}

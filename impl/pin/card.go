@@ -116,18 +116,29 @@ func (r Record) Blocked() bool { return r.RemainingTries() == 0 }
 
 // Client is a partner's credentials for one contract.
 type Client struct {
-	ID           string         `json:"id"`
-	ProgramID    string         `json:"programId,omitempty"` // "" for a client of the whole server
-	Contract     string         `json:"contract"`
-	Name         string         `json:"name"`
-	SecretMAC    []byte         `json:"secretMac,omitempty"`    // keyed MAC of the secret
-	OldSecretMAC []byte         `json:"oldSecretMac,omitempty"` // the secret before the last rotation, while it overlaps
-	OldUntil     time.Time      `json:"oldUntil,omitzero"`
-	Scopes       []string       `json:"scopes,omitempty"`
-	Settings     ClientSettings `json:"settings"`
-	Version      int64          `json:"version"`
-	CreatedAt    time.Time      `json:"createdAt"`
-	RevokedAt    time.Time      `json:"revokedAt,omitzero"` // zero while the client is active
+	ID           string    `json:"id"`
+	ProgramID    string    `json:"programId,omitempty"` // "" for a client of the whole server
+	Contract     string    `json:"contract"`
+	Name         string    `json:"name"`
+	SecretMAC    []byte    `json:"secretMac,omitempty"`    // keyed MAC of the secret
+	OldSecretMAC []byte    `json:"oldSecretMac,omitempty"` // the secret before the last rotation, while it overlaps
+	OldUntil     time.Time `json:"oldUntil,omitzero"`
+
+	// The client's version since which a secret is its own. Tokens name the version that they were issued to.
+	SecretVersion    int64 `json:"secretVersion"`
+	OldSecretVersion int64 `json:"oldSecretVersion,omitempty"`
+
+	Scopes    []string       `json:"scopes,omitempty"`
+	Settings  ClientSettings `json:"settings"`
+	Version   int64          `json:"version"`
+	CreatedAt time.Time      `json:"createdAt"`
+	RevokedAt time.Time      `json:"revokedAt,omitzero"` // zero while the client is active
+}
+
+// Honours tells whether a token that was issued to a version of the client is good: one of its secret, or
+// of the secret before while that overlaps.
+func (c Client) Honours(version int64, now time.Time) bool {
+	return version <= c.Version && (version >= c.SecretVersion || version >= c.OldSecretVersion && now.Before(c.OldUntil))
 }
 
 // Active tells whether the client has not been revoked.

@@ -18,7 +18,7 @@ func ref(kind pin.Kind, value string) pin.Reference { return pin.Reference{Kind:
 func (w *world) second(t *testing.T, n pin.NewCard) pin.Card {
 	t.Helper()
 	n.ProgramID = w.program.ID
-	c, err := w.CreateCard(t.Context(), n, pin.Memo{})
+	c, err := w.CreateCard(by(t), n, pin.Memo{})
 	require.NoError(t, err)
 	return c
 }
@@ -66,7 +66,7 @@ func TestACardIsFoundByEverythingThatItHasAndNothingElse(t *testing.T) {
 		"a check that is not":          {pin.Query{CardID: c.ID, Check: func(pin.Record) error { return &pin.Error{Code: pin.WrongPIN} }}, "", pin.WrongPIN},
 	} {
 		w.tap.count = true
-		rec, err := w.Card(t.Context(), test.q)
+		rec, err := w.Card(by(t), test.q)
 		w.tap.count = false
 		require.Equal(t, test.want, pin.CodeOf(err), name)
 		require.Equal(t, test.by, w.tap.search.Kind, name)
@@ -76,7 +76,7 @@ func TestACardIsFoundByEverythingThatItHasAndNothingElse(t *testing.T) {
 			require.Equal(t, w.program, rec.Program, name)
 		}
 		if code := pin.CodeOf(err); code != "" && code != pin.WrongPIN {
-			found, err := w.Find(t.Context(), test.q, 10)
+			found, err := w.Find(by(t), test.q, 10)
 			require.NoError(t, err)
 			require.Empty(t, found, name)
 		}
@@ -93,16 +93,16 @@ func TestFindListsAsManyAsAskedFor(t *testing.T) {
 	slices.Sort(ids)
 	q := pin.Query{Holder: pin.Holder{CustomerID: "many"}}
 	for n := range 5 {
-		found, err := w.Find(t.Context(), q, n)
+		found, err := w.Find(by(t), q, n)
 		require.NoError(t, err)
 		require.Len(t, found, min(n, 3))
 		for i, r := range found {
 			require.Equal(t, ids[i], r.Card.ID, "in the order of their ids")
 		}
 	}
-	_, err := w.Card(t.Context(), q)
+	_, err := w.Card(by(t), q)
 	require.Equal(t, pin.Ambiguous, pin.CodeOf(err))
-	bound := pin.WithCaller(t.Context(), pin.Caller{ProgramID: w.program.ID})
+	bound := pin.WithCaller(by(t), pin.Caller{ProgramID: w.program.ID})
 	found, err := w.Find(bound, q, 10)
 	require.NoError(t, err)
 	require.Len(t, found, 3, "a bound caller's program is the one that it looks in")
@@ -139,10 +139,10 @@ func TestWhatIsDecidedAgainIsLookedAtAgain(t *testing.T) {
 			t.Parallel()
 			w := newSwiftWorld(t)
 			w.tap.before = meanwhile("Swap", func() {
-				_, err := w.sibling().UpdateCard(t.Context(), w.q, func(c *pin.Card) error { test.rival(c); return nil }, pin.Memo{})
+				_, err := w.sibling().UpdateCard(by(t), w.q, func(c *pin.Card) error { test.rival(c); return nil }, pin.Memo{})
 				require.NoError(t, err)
 			})
-			v, err := w.Verify(t.Context(), test.q, plain(t, wrong), pin.Memo{})
+			v, err := w.Verify(by(t), test.q, plain(t, wrong), pin.Memo{})
 			require.Equal(t, test.want, pin.CodeOf(err))
 			w.tap.before = nil
 			if err == nil {
@@ -163,9 +163,9 @@ func TestAForgedLookupIsAnAlarm(t *testing.T) {
 	other := w.second(t, pin.NewCard{References: []pin.Reference{ref(pin.KindURN, "2")}})
 	db := w.store.(*memory)
 	db.lookups[pin.Lookup{Kind: pin.KindURN, Value: "1", ProgramID: w.program.ID}] = other.ID
-	_, err := w.Card(t.Context(), pin.Query{References: []pin.Reference{ref(pin.KindURN, "1")}})
+	_, err := w.Card(by(t), pin.Query{References: []pin.Reference{ref(pin.KindURN, "1")}})
 	require.True(t, pin.Tampered(err), "without anybody to hear the alarm")
-	_, err = w.Card(t.Context(), pin.Query{References: []pin.Reference{ref(pin.KindURN, "2")}})
+	_, err = w.Card(by(t), pin.Query{References: []pin.Reference{ref(pin.KindURN, "2")}})
 	require.NoError(t, err)
 }
 
@@ -173,7 +173,7 @@ func TestANewCardIsWhatItWasAskedToBe(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, func(p *pin.Program) { p.MinPINLength, p.MaxPINLength = 5, 9 })
 	refs := []pin.Reference{ref(pin.KindURN, "9"), ref(pin.KindIdentifier, "z"), ref(pin.KindIdentifier, "a")}
-	c, err := w.CreateCard(pin.WithCaller(t.Context(), pin.Caller{ProgramID: w.program.ID}), pin.NewCard{ID: "chosen", PAN: "9999990000000022",
+	c, err := w.CreateCard(pin.WithCaller(by(t), pin.Caller{ProgramID: w.program.ID}), pin.NewCard{ID: "chosen", PAN: "9999990000000022",
 		Expiry: "2912", Sequence: "01", Status: pin.StatusUpgrade, UpgradeStatus: 1, Attributes: pin.Attributes{EmbossName: "J"}, References: refs, PIN: of(t, "48261"), PINChosen: true}, pin.Memo{})
 	require.NoError(t, err)
 	require.Equal(t, pin.KindURN, refs[0].Kind, "what was handed in is not sorted")
@@ -190,7 +190,7 @@ func TestANewCardIsWhatItWasAskedToBe(t *testing.T) {
 	require.Equal(t, "a", c.Reference(pin.KindIdentifier), "the first one")
 	require.Equal(t, "9", c.Reference(pin.KindURN))
 	require.Empty(t, c.Reference(pin.KindAlias))
-	rec, err := w.Card(t.Context(), pin.Query{CardID: "chosen"})
+	rec, err := w.Card(by(t), pin.Query{CardID: "chosen"})
 	require.NoError(t, err)
 	require.Equal(t, c, rec.Card)
 	require.Equal(t, pin.PINChosen, rec.PIN.State)
@@ -204,26 +204,26 @@ func TestANewCardIsWhatItWasAskedToBe(t *testing.T) {
 	masked, err = w.MaskedPAN(bare)
 	require.NoError(t, err)
 	require.Empty(t, masked)
-	rec, err = w.Card(t.Context(), pin.Query{CardID: bare.ID})
+	rec, err = w.Card(by(t), pin.Query{CardID: bare.ID})
 	require.NoError(t, err)
 	require.Equal(t, pin.PINAssigned, rec.PIN.State)
-	drawn, err := w.RevealPIN(t.Context(), pin.Query{CardID: bare.ID})
+	drawn, err := w.RevealPIN(by(t), pin.Query{CardID: bare.ID})
 	require.NoError(t, err)
 	require.Equal(t, 5, drawn.Len(), "as short as the program allows")
 
 	none := w.second(t, pin.NewCard{NoPIN: true, PIN: of(t, "48261")})
-	rec, err = w.Card(t.Context(), pin.Query{CardID: none.ID})
+	rec, err = w.Card(by(t), pin.Query{CardID: none.ID})
 	require.NoError(t, err)
 	require.Equal(t, pin.PINNone, rec.PIN.State)
 	require.Empty(t, rec.PIN.Verifier)
-	_, err = w.Verify(t.Context(), pin.Query{CardID: none.ID}, plain(t, "48261"), pin.Memo{})
+	_, err = w.Verify(by(t), pin.Query{CardID: none.ID}, plain(t, "48261"), pin.Memo{})
 	require.Equal(t, pin.NoPIN, pin.CodeOf(err))
-	_, err = w.ChangePIN(t.Context(), pin.Query{CardID: none.ID}, plain(t, "48261"), plain(t, "48262"), pin.Memo{})
+	_, err = w.ChangePIN(by(t), pin.Query{CardID: none.ID}, plain(t, "48261"), plain(t, "48262"), pin.Memo{})
 	require.Equal(t, pin.NoPIN, pin.CodeOf(err))
 
-	_, err = w.CreateCard(t.Context(), pin.NewCard{ProgramID: "nobody's"}, pin.Memo{})
+	_, err = w.CreateCard(by(t), pin.NewCard{ProgramID: "nobody's"}, pin.Memo{})
 	require.Equal(t, pin.NotFound, pin.CodeOf(err))
-	_, err = w.CreateCard(t.Context(), pin.NewCard{}, pin.Memo{})
+	_, err = w.CreateCard(by(t), pin.NewCard{}, pin.Memo{})
 	require.Equal(t, pin.NotFound, pin.CodeOf(err), "a caller of the whole server names a program")
 }
 
@@ -246,7 +246,7 @@ func TestTwoCardsOfAProgramCannotHaveOneReference(t *testing.T) {
 		"another one of the same customer": {pin.NewCard{Attributes: pin.Attributes{CustomerID: "c"}}, ""},
 	} {
 		test.n.ProgramID = w.program.ID
-		_, err := w.CreateCard(t.Context(), test.n, pin.Memo{})
+		_, err := w.CreateCard(by(t), test.n, pin.Memo{})
 		if test.field == "" {
 			require.NoError(t, err, name)
 			continue
@@ -254,9 +254,9 @@ func TestTwoCardsOfAProgramCannotHaveOneReference(t *testing.T) {
 		require.Equal(t, pin.Duplicate, pin.CodeOf(err), name)
 		require.Equal(t, test.field, pin.FieldOf(err), name)
 	}
-	other, err := w.CreateProgram(t.Context(), pin.NewProgram("other"), pin.Memo{})
+	other, err := w.CreateProgram(by(t), pin.NewProgram("other"), pin.Memo{})
 	require.NoError(t, err)
-	_, err = w.CreateCard(t.Context(), pin.NewCard{ProgramID: other.ID, PAN: "9999990000000022", Sequence: "01", References: []pin.Reference{ref(pin.KindURN, "2")}}, pin.Memo{})
+	_, err = w.CreateCard(by(t), pin.NewCard{ProgramID: other.ID, PAN: "9999990000000022", Sequence: "01", References: []pin.Reference{ref(pin.KindURN, "2")}}, pin.Memo{})
 	require.NoError(t, err, "in another program it can")
 }
 
@@ -282,7 +282,7 @@ func TestAPublicTokenIsDrawnUntilOneIsFree(t *testing.T) {
 	create := func(d byte, until int) (c pin.Card, swaps int, err error) {
 		draws := until
 		w.tap.count, w.tap.calls = true, nil
-		c, err = w.with(nil, digit(d, &draws)).CreateCard(t.Context(), n, pin.Memo{})
+		c, err = w.with(nil, digit(d, &draws)).CreateCard(by(t), n, pin.Memo{})
 		for _, call := range w.tap.calls {
 			if call == "Swap" {
 				swaps++
@@ -330,10 +330,10 @@ func TestARandomPINIsNotAWeakOne(t *testing.T) {
 		}
 		copy(p, []byte{4, 8, 2, 6, 1, 1})
 	}}
-	c, err := w.with(nil, random).CreateCard(t.Context(), pin.NewCard{ProgramID: w.program.ID}, pin.Memo{})
+	c, err := w.with(nil, random).CreateCard(by(t), pin.NewCard{ProgramID: w.program.ID}, pin.Memo{})
 	require.NoError(t, err)
 	require.Equal(t, 4, reads)
-	v, err := w.Verify(t.Context(), pin.Query{CardID: c.ID}, plain(t, right), pin.Memo{})
+	v, err := w.Verify(by(t), pin.Query{CardID: c.ID}, plain(t, right), pin.Memo{})
 	require.NoError(t, err)
 	require.Equal(t, pin.Match, v.Result)
 }
@@ -344,7 +344,7 @@ func TestAnUpdateMovesLookupsAndNothingThatIsNotItsOwn(t *testing.T) {
 	w.second(t, pin.NewCard{References: []pin.Reference{ref(pin.KindURN, "2")}})
 	w.later(time.Hour)
 	before := w.record(t)
-	c, err := w.UpdateCard(t.Context(), w.q, func(c *pin.Card) error {
+	c, err := w.UpdateCard(by(t), w.q, func(c *pin.Card) error {
 		require.Equal(t, before.Card, *c)
 		*c = pin.Card{ID: "x", ProgramID: "x", PANIndex: "x", PANCiphertext: []byte("x"), Version: 17, Status: pin.StatusNormal, Expiry: "3001", Sequence: "02",
 			Attributes: pin.Attributes{CustomerID: "new"}, References: []pin.Reference{ref(pin.KindURN, "7"), ref(pin.KindAlias, "A")}}
@@ -370,25 +370,25 @@ func TestAnUpdateMovesLookupsAndNothingThatIsNotItsOwn(t *testing.T) {
 		"the PAN":          {pin.Query{References: []pin.Reference{ref(pin.KindPAN, pan)}}, true},
 		"the new customer": {pin.Query{Holder: pin.Holder{CustomerID: "new"}}, true},
 	} {
-		_, err := w.Card(t.Context(), test.q)
+		_, err := w.Card(by(t), test.q)
 		require.Equal(t, test.want, err == nil, name)
 	}
 	wanted := c.Lookups()
-	kept, err := w.store.LookupsOf(t.Context(), wanted)
+	kept, err := w.store.LookupsOf(by(t), wanted)
 	require.NoError(t, err)
 	require.ElementsMatch(t, wanted, kept)
-	old, err := w.store.LookupsOf(t.Context(), []pin.Lookup{{Kind: "panSequence", Value: c.PANIndex + "/", ProgramID: c.ProgramID}})
+	old, err := w.store.LookupsOf(by(t), []pin.Lookup{{Kind: "panSequence", Value: c.PANIndex + "/", ProgramID: c.ProgramID}})
 	require.NoError(t, err)
 	require.Empty(t, old, "the PAN with its old sequence number")
 
 	no := errors.New("no")
-	_, err = w.UpdateCard(t.Context(), w.q, func(*pin.Card) error { return no }, pin.Memo{})
+	_, err = w.UpdateCard(by(t), w.q, func(*pin.Card) error { return no }, pin.Memo{})
 	require.ErrorIs(t, err, no)
-	_, err = w.UpdateCard(t.Context(), w.q, func(c *pin.Card) error { c.References[1].Value = "2"; return nil }, pin.Memo{})
+	_, err = w.UpdateCard(by(t), w.q, func(c *pin.Card) error { c.References[1].Value = "2"; return nil }, pin.Memo{})
 	require.Equal(t, pin.Duplicate, pin.CodeOf(err))
 	require.Equal(t, "urn", pin.FieldOf(err))
 	require.Equal(t, c, w.record(t).Card)
-	_, err = w.UpdateCard(t.Context(), pin.Query{CardID: "nobody"}, func(*pin.Card) error { return nil }, pin.Memo{})
+	_, err = w.UpdateCard(by(t), pin.Query{CardID: "nobody"}, func(*pin.Card) error { return nil }, pin.Memo{})
 	require.Equal(t, pin.NotFound, pin.CodeOf(err))
 	w.agree(t)
 }
@@ -398,10 +398,10 @@ func TestTwoUpdatesAtOnceAreBothMade(t *testing.T) {
 	t.Parallel()
 	w := newSwiftWorld(t)
 	w.tap.before = meanwhile("Swap", func() {
-		_, err := w.sibling().UpdateCard(t.Context(), w.q, func(c *pin.Card) error { c.Expiry = "2912"; return nil }, pin.Memo{})
+		_, err := w.sibling().UpdateCard(by(t), w.q, func(c *pin.Card) error { c.Expiry = "2912"; return nil }, pin.Memo{})
 		require.NoError(t, err)
 	})
-	c, err := w.UpdateCard(t.Context(), w.q, func(c *pin.Card) error { c.CustomerID = "c"; return nil }, pin.Memo{})
+	c, err := w.UpdateCard(by(t), w.q, func(c *pin.Card) error { c.CustomerID = "c"; return nil }, pin.Memo{})
 	require.NoError(t, err)
 	require.Equal(t, int64(3), c.Version)
 	require.Equal(t, "2912", c.Expiry)

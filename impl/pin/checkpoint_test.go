@@ -19,7 +19,7 @@ func (w *trailWorld) checkpoint(t testing.TB) *checkpoint.File {
 	t.Helper()
 	keys := keyring.Sandbox().CheckpointKeys()
 	var lines bytes.Buffer
-	signed, _, err := checkpoint.Write(&lines, w.fresh().Heads(t.Context()), keys[0], time.Now)
+	signed, _, err := checkpoint.Write(&lines, w.fresh().Heads(by(t)), keys[0], time.Now)
 	require.NoError(t, err)
 	f, err := checkpoint.Open(strings.NewReader(signed+"\n"+lines.String()), keys)
 	require.NoError(t, err)
@@ -59,7 +59,7 @@ func TestCheckpointShowsWhatWasRolledBackWhole(t *testing.T) {
 					w.putBack(t, "old", "id = 'card-1'", "cards")
 					w.putBack(t, "old", "chain = 'card-1'", "audit_events")
 					for range 5 {
-						_, err := w.fresh().Verify(t.Context(), pin.Query{CardID: "card-1"}, trailPIN(t, "9173"), pin.Memo{})
+						_, err := w.fresh().Verify(by(t), pin.Query{CardID: "card-1"}, trailPIN(t, "9173"), pin.Memo{})
 						require.NoError(t, err)
 					}
 				}, late, []string{"card-1"}},
@@ -105,7 +105,7 @@ func TestNoCheckpointVouchesForABrokenSeal(t *testing.T) {
 		var alarms []string
 		v := w.fresh()
 		v.OnTampered(func(_ context.Context, table, id string) { alarms = append(alarms, table+" "+id) })
-		_, _, err := checkpoint.Write(&bytes.Buffer{}, v.Heads(t.Context()), keyring.Sandbox().CheckpointKeys()[0], time.Now)
+		_, _, err := checkpoint.Write(&bytes.Buffer{}, v.Heads(by(t)), keyring.Sandbox().CheckpointKeys()[0], time.Now)
 		require.True(t, pin.Tampered(err))
 		require.Equal(t, []string{table + " " + id}, alarms)
 		w.putBack(t, "now", everything, table)

@@ -5,18 +5,19 @@ import (
 	"encoding/base64"
 	"errors"
 	"io"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
 )
 
 // CreateClient adds a partner's credentials and returns the secret, which is kept as a MAC only and
-// cannot be shown again: NotFound for the program, Forbidden, Duplicate. Nobody gives a client of its
-// own contract more than it may do itself. A secret that is given ("": one is drawn) is used as it is.
+// cannot be shown again: NotFound for the program, Duplicate, InvalidField for a scope that the contract
+// does not have, and Forbidden where the caller may not grant all that the client is to have. A secret that
+// is given ("": one is drawn) is used as it is.
 func (v *Vault) CreateClient(ctx context.Context, c Client, secret string, m Memo) (Client, string, error) {
-	who := CallerFrom(ctx)
-	if !who.Reaches(c.ProgramID) || c.Contract == who.Contract && !who.May(c.Scopes...) {
-		return Client{}, "", &Error{Code: Forbidden}
+	if err := v.disposes(ctx, c); err != nil {
+		return Client{}, "", err
 	}
 	if c.ProgramID != "" {
 		if _, err := v.Program(ctx, c.ProgramID); err != nil {
@@ -34,7 +35,7 @@ func (v *Vault) CreateClient(ctx context.Context, c Client, secret string, m Mem
 	if err != nil {
 		return Client{}, "", err
 	}
-	c.Version, c.CreatedAt = 1, v.clock()
+	c.Version, c.SecretVersion, c.CreatedAt = 1, 1, v.clock()
 	return c, secret, v.writeClient(ctx, EventClientCreated, Client{}, c, m)
 }
 
@@ -49,31 +50,32 @@ func (v *Vault) UpdateClient(ctx context.Context, id string, patch func(*Client)
 	if err := patch(&c); err != nil {
 		return err
 	}
-	if who := CallerFrom(ctx); c.Contract == who.Contract && !who.May(c.Scopes...) {
-		return &Error{Code: Forbidden}
-	}
 	c.ID, c.ProgramID, c.Contract, c.CreatedAt, c.Version = before.ID, before.ProgramID, before.Contract, before.CreatedAt, before.Version+1
+	if err := v.disposes(ctx, c); err != nil {
+		return err
+	}
 	return v.writeClient(ctx, EventClientUpdated, before, c, m)
 }
 
-// RotateClient gives a client a new secret. The old one stays valid for overlap, so that the partner
-// can roll over without an outage: NotFound, Conflict.
+// RotateClient gives a client a new secret. The old one and its tokens are good for overlap, so that the
+// partner can roll over without an outage: NotFound, Conflict, Forbidden.
 func (v *Vault) RotateClient(ctx context.Context, id string, overlap time.Duration, m Memo) (Client, string, error) {
 	c, err := v.standing(ctx, id)
 	if err != nil {
 		return Client{}, "", err
 	}
 	before := c
-	c.OldSecretMAC, c.OldUntil = c.SecretMAC, v.clock().Add(overlap)
+	c.OldSecretMAC, c.OldSecretVersion, c.OldUntil = c.SecretMAC, c.SecretVersion, v.clock().Add(overlap)
 	secret, err := v.secretFor(&c, "")
 	if err != nil {
 		return Client{}, "", err
 	}
 	c.Version++
+	c.SecretVersion = c.Version
 	return c, secret, v.writeClient(ctx, EventClientRotated, before, c, m)
 }
 
-// RevokeClient ends a client for good. Tokens that it holds end with it: NotFound, Conflict.
+// RevokeClient ends a client for good. Tokens that it holds end with it: NotFound, Conflict, Forbidden.
 func (v *Vault) RevokeClient(ctx context.Context, id string, m Memo) error {
 	c, err := v.standing(ctx, id)
 	if err != nil {
@@ -142,16 +144,48 @@ func reached(ctx context.Context) func(Client, error) (Client, error) {
 	}
 }
 
-// standing is Client for who is about to change it: as it stands.
+// standing is Client for who is about to change it: as it stands, Forbidden for who may not grant all that
+// it has.
 func (v *Vault) standing(ctx context.Context, id string) (Client, error) {
-	return reached(ctx)(v.client(ctx, id))
+	c, err := reached(ctx)(v.client(ctx, id))
+	if err == nil {
+		err = v.disposes(ctx, c)
+	}
+	return c, err
+}
+
+// Grants says, for a scope of a contract, which scope a caller must hold to dispose of clients that have
+// it; ok is false where the contract has no such scope.
+type Grants func(contract, scope string) (needed string, ok bool)
+
+// GrantBy sets who may grant what. Until then nobody may grant anything.
+func (v *Vault) GrantBy(g Grants) { v.grants = g }
+
+// disposes is what everybody is asked who makes, changes, rotates or revokes a client: to reach it, and to
+// hold what granting each of its scopes takes. Forbidden, and InvalidField for scopes that there are not.
+func (v *Vault) disposes(ctx context.Context, c Client) error {
+	who := CallerFrom(ctx)
+	if !who.Reaches(c.ProgramID) {
+		return &Error{Code: Forbidden}
+	}
+	for _, scope := range c.Scopes {
+		needed, ok := v.grants(c.Contract, scope)
+		if !ok {
+			return &Error{Code: InvalidField, Field: "scopes"}
+		}
+		if !who.Operator && !who.May(needed) {
+			return &Error{Code: Forbidden}
+		}
+	}
+	return nil
 }
 
 // Clients lists the active clients in the caller's reach.
 func (v *Vault) Clients(ctx context.Context, page Page) ([]Client, error) {
+	own, some := CallerFrom(ctx).within()
 	var out []Client
-	for len(out) < page.Limit {
-		rows, err := v.store.List(ctx, TableClients, CallerFrom(ctx).ProgramID, page)
+	for some && len(out) < page.Limit {
+		rows, err := v.store.List(ctx, TableClients, own, page)
 		if err != nil {
 			return nil, err
 		}
@@ -171,6 +205,13 @@ func (v *Vault) Clients(ctx context.Context, page Page) ([]Client, error) {
 	return out, nil
 }
 
+// SplitAPIKey is the client's id and its secret of an API key, which has them in this order with a full
+// stop between. Ids may have full stops, secrets have none.
+func SplitAPIKey(key string) (id, secret string) {
+	at := max(0, strings.LastIndexByte(key, '.'))
+	return key[:at], strings.TrimPrefix(key[at:], ".")
+}
+
 // Authenticate finds the client whose secret this is: Unauthorized, Unavailable. An unknown client
 // and a wrong secret take the same steps. A client that another process has changed counts as it was for
 // a second at most.
@@ -184,7 +225,7 @@ func (v *Vault) Authenticate(ctx context.Context, id, secret string) (Client, er
 	old := v.keys.VerifyMAC(UseSecret, input, c.OldSecretMAC) && v.clock().Before(c.OldUntil)
 	if err != nil || !c.Active() || !(current || old) {
 		v.refused(ctx, EventLoginRefused, id, c.ID, Unauthorized)
-		return Client{}, &Error{Code: Unauthorized}
+		return Client{}, &Error{Code: Unauthorized, Client: c.ID}
 	}
 	return c, nil
 }

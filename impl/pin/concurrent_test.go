@@ -28,7 +28,7 @@ func isPostgres(url string) bool { return strings.HasPrefix(url, "postgres") }
 // neighbour is the vault of another process: over the same database, with connections of its own.
 func (w *world) neighbour(t *testing.T, url string) *pin.Vault {
 	t.Helper()
-	return pin.NewVault(opened(t, url), w.ring, w.clock, nil)
+	return newVault(opened(t, url), w.ring, w.clock, nil)
 }
 
 // together runs all at the same time and returns how often each answer was given.
@@ -60,7 +60,7 @@ func together(all []func() (string, error)) (map[string]int, error) {
 // guess is a caller who offers a PIN and says what it was told.
 func guess(v *pin.Vault, q pin.Query, o pin.Offer) func() (string, error) {
 	return func() (string, error) {
-		out, err := v.Verify(context.Background(), q, o, pin.Memo{})
+		out, err := v.Verify(anybody(), q, o, pin.Memo{})
 		return fmt.Sprint(out.Result, " ", out.RemainingTries), err
 	}
 }
@@ -74,7 +74,7 @@ func TestHoweverManyGuessAtOnceOnlyTheLimitIsTold(t *testing.T) {
 		w := newWorldOn(t, opened(t, url))
 		bad := plain(t, wrong)
 		round := func(vaults ...*pin.Vault) {
-			require.NoError(t, w.Unblock(t.Context(), w.q, pin.Memo{}))
+			require.NoError(t, w.Unblock(by(t), w.q, pin.Memo{}))
 			var all []func() (string, error)
 			for i := range callers {
 				all = append(all, guess(vaults[i%len(vaults)], w.q, bad))
@@ -115,7 +115,7 @@ func TestRightPINsAmongWrongOnes(t *testing.T) {
 		good, bad := plain(t, right), plain(t, wrong)
 		count := map[string]int{}
 		for i := range either(20, 200) {
-			require.NoError(t, w.Unblock(t.Context(), w.q, pin.Memo{}))
+			require.NoError(t, w.Unblock(by(t), w.q, pin.Memo{}))
 			seen := len(w.events(t, w.card.ID))
 			var all []func() (string, error)
 			for j := range 16 {
@@ -211,7 +211,7 @@ func TestEveryRefusalOfARememberedPINIsInTheTrail(t *testing.T) {
 				}
 				offer := offers[rand.IntN(len(offers))]
 				all = append(all, func() (string, error) {
-					return string(pin.CodeOf(vault.SetPIN(context.Background(), w.q, offer, pin.Memo{}))), nil
+					return string(pin.CodeOf(vault.SetPIN(anybody(), w.q, offer, pin.Memo{}))), nil
 				})
 			}
 			answers, err := together(all)
@@ -242,10 +242,10 @@ func TestACallerWhoHangsUpLeavesCounterAndTrailInAgreement(t *testing.T) {
 		heard, unheard := 0, 0
 		for i := range either(100, 1000) {
 			if w.remaining(t) == 0 {
-				require.NoError(t, w.Unblock(t.Context(), w.q, pin.Memo{}))
+				require.NoError(t, w.Unblock(by(t), w.q, pin.Memo{}))
 			}
 			events := len(w.events(t, w.card.ID))
-			ctx, cancel := context.WithCancel(t.Context())
+			ctx, cancel := context.WithCancel(by(t))
 			at := func(name string) func(string) error {
 				return func(call string) error {
 					if call == name {

@@ -20,27 +20,27 @@ func TestRefusalsThatAreKeptWriteAsMuchAsAWrongPIN(t *testing.T) {
 		require.NoError(t, refuse(pin.Memo{Keep: func(any) (pin.Replay, error) {
 			return pin.Replay{Scope: "client", Key: key, Endpoint: "e", CreatedAt: w.clock(), ExpiresAt: w.clock().Add(time.Hour)}, nil
 		}}))
-		_, err := w.Replay(t.Context(), "client", key)
+		_, err := w.Replay(by(t), "client", key)
 		require.NoError(t, err)
-		written, err := w.store.List(t.Context(), pin.TableReplays, "", pin.Page{Limit: 100})
+		written, err := w.store.List(by(t), pin.TableReplays, "", pin.Page{Limit: 100})
 		require.NoError(t, err)
-		_, err = db.PurgeReplays(t.Context(), w.clock().Add(time.Microsecond))
+		_, err = db.PurgeReplays(by(t), w.clock().Add(time.Microsecond))
 		require.NoError(t, err)
-		_, err = w.Replay(t.Context(), "client", key)
+		_, err = w.Replay(by(t), "client", key)
 		require.NoError(t, err, "the record itself stays")
-		kept, err := w.store.List(t.Context(), pin.TableReplays, "", pin.Page{Limit: 100})
+		kept, err := w.store.List(by(t), pin.TableReplays, "", pin.Page{Limit: 100})
 		require.NoError(t, err)
 		return 1 + len(written) - len(kept)
 	}
 	guess := func(m pin.Memo) error {
 		p, err := pin.New([]byte(wrong))
 		require.NoError(t, err)
-		_, err = w.Verify(t.Context(), w.q, pin.Plain(p), m)
+		_, err = w.Verify(by(t), w.q, pin.Plain(p), m)
 		return err
 	}
 	require.Equal(t, 1, records("wrong", guess))
 	w.block(t)
 	require.Equal(t, 1, records("refused", guess), "the first refusal is told by an event")
 	require.Equal(t, 2, records("refused again", guess))
-	require.Equal(t, 3, records("unknown", func(m pin.Memo) error { return w.Remember(t.Context(), nil, m) }))
+	require.Equal(t, 3, records("unknown", func(m pin.Memo) error { return w.Remember(by(t), nil, m) }))
 }

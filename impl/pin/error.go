@@ -2,8 +2,8 @@ package pin
 
 import "errors"
 
-// Code says what went wrong in the vault's own terms. Every contract has one table from Code to its
-// documented reply.
+// Code says what went wrong in the vault's own terms. Every contract has one [ErrorTable] from Code to
+// its documented reply; [Codes] lists them.
 type Code string
 
 // The codes. A comment names the field of [Error] that goes with it.
@@ -39,6 +39,9 @@ type Error struct {
 	Code  Code
 	Field string // a field's or reference kind's name, never its content
 	Err   error  // for the log
+
+	// Client is, for the log, the id of a client that is known and was not let in: Unauthorized.
+	Client string
 }
 
 // Error is the code, the field and the cause.
@@ -77,6 +80,14 @@ func CodeOf(err error) Code {
 func FieldOf(err error) string {
 	if e, ok := errors.AsType[*Error](err); ok {
 		return e.Field
+	}
+	return ""
+}
+
+// ClientOf is the client of the first [Error] in err's chain, or "".
+func ClientOf(err error) string {
+	if e, ok := errors.AsType[*Error](err); ok {
+		return e.Client
 	}
 	return ""
 }

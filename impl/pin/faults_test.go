@@ -24,7 +24,7 @@ type prepared struct {
 func prepare(t *testing.T) *prepared {
 	t.Helper()
 	w := &prepared{world: newSwiftWorld(t)}
-	ctx := t.Context()
+	ctx := by(t)
 	var err error
 	w.client, _, err = w.CreateClient(ctx, pin.Client{ID: "client", ProgramID: w.program.ID, Contract: "thredd", Name: "x"}, "a secret", pin.Memo{})
 	require.NoError(t, err)
@@ -202,7 +202,7 @@ func TestWhateverFailsFailsTheOperationAndChangesNothing(t *testing.T) {
 					w := prepare(t)
 					v, made := arm.vault(w, n)
 					was := w.store.(*memory).snapshot()
-					err := operation(t.Context(), w, v)
+					err := operation(by(t), w, v)
 					if made() < n {
 						require.NoError(t, err)
 						return
@@ -227,7 +227,7 @@ func (m *memory) snapshot() memoryState {
 func TestALostReplyIsNoSecondTry(t *testing.T) {
 	t.Parallel()
 	rival := func(w *world) func() {
-		return func() { require.NoError(t, w.sibling().SetPIN(t.Context(), w.q, plain(t, another), pin.Memo{})) }
+		return func() { require.NoError(t, w.sibling().SetPIN(by(t), w.q, plain(t, another), pin.Memo{})) }
 	}
 	for name, lose := range map[string]func(w *world){
 		"nothing":                                    func(*world) {},
@@ -285,8 +285,8 @@ func both(hooks ...func(string) error) func(string) error {
 func TestALostReplyBeforeADecisionIsAFailure(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	w.tap.before = both(meanwhile("Swap", func() { require.NoError(t, w.sibling().Unblock(t.Context(), w.q, pin.Memo{})) }), once("Locked", errDoubt))
-	_, err := w.Verify(t.Context(), w.q, plain(t, wrong), pin.Memo{})
+	w.tap.before = both(meanwhile("Swap", func() { require.NoError(t, w.sibling().Unblock(by(t), w.q, pin.Memo{})) }), once("Locked", errDoubt))
+	_, err := w.Verify(by(t), w.q, plain(t, wrong), pin.Memo{})
 	require.Equal(t, pin.Unavailable, pin.CodeOf(err))
 	require.Equal(t, 3, w.remaining(t))
 }
@@ -296,27 +296,27 @@ func TestADuplicateAfterALostReplyIsTold(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	w.tap.after = once("Swap", errDoubt)
-	_, err := w.CreateCard(t.Context(), pin.NewCard{ProgramID: w.program.ID, References: []pin.Reference{{Kind: pin.KindURN, Value: "2"}}}, pin.Memo{})
+	_, err := w.CreateCard(by(t), pin.NewCard{ProgramID: w.program.ID, References: []pin.Reference{{Kind: pin.KindURN, Value: "2"}}}, pin.Memo{})
 	require.NoError(t, err, "the card that is there is the one that was made")
 
 	w.tap.after, w.tap.before = nil, once("Swap", errDoubt)
-	_, err = w.CreateCard(t.Context(), pin.NewCard{ProgramID: w.program.ID, References: []pin.Reference{{Kind: pin.KindURN, Value: "2"}}}, pin.Memo{})
+	_, err = w.CreateCard(by(t), pin.NewCard{ProgramID: w.program.ID, References: []pin.Reference{{Kind: pin.KindURN, Value: "2"}}}, pin.Memo{})
 	require.Equal(t, pin.Duplicate, pin.CodeOf(err), "the one that is there is another one")
 	require.Equal(t, "urn", pin.FieldOf(err))
 
 	w.tap.before, w.tap.after = once("ChainEvents", errDown), once("Swap", errDoubt)
-	_, err = w.Verify(t.Context(), w.q, plain(t, wrong), pin.Memo{})
+	_, err = w.Verify(by(t), w.q, plain(t, wrong), pin.Memo{})
 	require.Equal(t, pin.Unavailable, pin.CodeOf(err), "nobody knows")
 	w.agree(t)
 
 	w.tap.before, w.tap.after = nil, once("Swap", errDoubt)
-	require.NoError(t, w.Initialize(t.Context()))
-	_, err = w.CreateProgram(t.Context(), pin.NewProgram("once"), pin.Memo{})
+	require.NoError(t, w.Initialize(by(t)))
+	_, err = w.CreateProgram(by(t), pin.NewProgram("once"), pin.Memo{})
 	require.NoError(t, err, "an entry of a chain is looked for as well")
 
 	// A change without events is looked for by its rows.
 	w.tap.after = once("Swap", errDoubt)
-	require.NoError(t, w.Remember(t.Context(), nil, w.keeping("key")))
+	require.NoError(t, w.Remember(by(t), nil, w.keeping("key")))
 	w.block(t)
 	w.try(t, wrong)
 	w.tap.after = once("Swap", errDoubt)
@@ -333,7 +333,7 @@ func TestAChainThatGoesOnAfterItsHeadIsAnAlarm(t *testing.T) {
 	db := w.store.(*memory)
 	events := db.events[w.card.ID]
 	db.events[w.card.ID] = append(slices.Clone(events), pin.EventRow{Chain: w.card.ID, Seq: 2})
-	_, err := w.Verify(t.Context(), w.q, plain(t, right), pin.Memo{})
+	_, err := w.Verify(by(t), w.q, plain(t, right), pin.Memo{})
 	require.Equal(t, pin.Internal, pin.CodeOf(err))
 	require.True(t, pin.Tampered(err))
 	require.Equal(t, []string{"audit_events " + w.card.ID}, alarms)

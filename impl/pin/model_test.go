@@ -247,7 +247,7 @@ func newAutomaton(t *testing.T, limit int, vault *pin.Vault, store *dispatch, me
 	a := &automaton{t: t, vault: vault, store: store, programs: programs, rowIDs: map[string]uint16{}, merge: merge, merged: map[string]int{}}
 	first := newMemory()
 	store.Store = first
-	ctx := context.Background()
+	ctx := anybody()
 	pr := pin.Program{Name: "model", MinPINLength: 4, MaxPINLength: 6, TryLimit: limit, Policy: pin.PolicyOff, TimeZone: "UTC"}
 	pr, err := vault.CreateProgram(ctx, pr, pin.Memo{})
 	require.NoError(t, err)
@@ -654,7 +654,7 @@ func (c *checker) answerID(told string) uint8 {
 
 // act is what the vault does for a caller, and what it answers.
 func act(t *testing.T, v *pin.Vault, d doing) string {
-	ctx, q := context.Background(), pin.Query{CardID: "card"}
+	ctx, q := anybody(), pin.Query{CardID: "card"}
 	var err error
 	var done pin.Verification
 	text := "set"
@@ -706,7 +706,7 @@ func check(t *testing.T, limit, maxDoubts int, whole bool, f faults, of func(*te
 	t.Helper()
 	store := &dispatch{}
 	now := time.Date(2026, 1, 15, 12, 0, 0, 0, time.UTC)
-	vault := pin.NewVault(store, flatKeys{}, func() time.Time { return now }, nil)
+	vault := newVault(store, flatKeys{}, func() time.Time { return now }, nil)
 	c := &checker{faults: f, limit: limit, maxDoubts: maxDoubts, whole: whole, outcomes: map[string]int{}}
 	states := 0
 	synctest.Test(t, func(t *testing.T) {
@@ -773,7 +773,7 @@ func earlyVault(t *testing.T) []program {
 			e := &early{script: s}
 			use(e)
 			tell(act(t, v, d))
-			_ = s.Swap(t.Context(), *e.change)
+			_ = s.Swap(by(t), *e.change)
 		}
 	})
 }

@@ -16,17 +16,17 @@ func TestTheFirstPINOfACardIsComparedWithNothing(t *testing.T) {
 	w := newSwiftWorld(t, func(p *pin.Program) { p.Policy = pin.PolicyHistory })
 	c := w.second(t, pin.NewCard{NoPIN: true})
 	q := pin.Query{CardID: c.ID}
-	require.NoError(t, w.SetPIN(t.Context(), q, plain(t, right), pin.Memo{}))
-	require.Equal(t, pin.RecentPIN, pin.CodeOf(w.SetPIN(t.Context(), q, plain(t, right), pin.Memo{})))
+	require.NoError(t, w.SetPIN(by(t), q, plain(t, right), pin.Memo{}))
+	require.Equal(t, pin.RecentPIN, pin.CodeOf(w.SetPIN(by(t), q, plain(t, right), pin.Memo{})))
 }
 
 func TestResetPINRestoresTheTries(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	w.block(t)
-	require.NoError(t, w.ResetPIN(t.Context(), w.q, block(t, another), pin.Memo{}))
+	require.NoError(t, w.ResetPIN(by(t), w.q, block(t, another), pin.Memo{}))
 	require.Equal(t, told(pin.Match, 3), w.try(t, another))
-	require.Equal(t, pin.Unopenable, pin.CodeOf(w.ResetPIN(t.Context(), w.q, closed(), pin.Memo{})))
+	require.Equal(t, pin.Unopenable, pin.CodeOf(w.ResetPIN(by(t), w.q, closed(), pin.Memo{})))
 	require.Equal(t, pin.Match, w.try(t, another).Result)
 	w.agree(t)
 }
@@ -54,21 +54,21 @@ func TestWhatKeepsAPINFromBeingTaken(t *testing.T) {
 		"one under an unknown key":   {pin.Encrypted("nobody's", pinblock.ISO0, nil), pin.UnknownKey, pin.Verification{}, pin.UnknownKey},
 		"a fault of ours":            {broken(no), pin.Internal, pin.Verification{}, pin.Internal},
 	} {
-		require.NoError(t, w.ResetPIN(t.Context(), w.q, plain(t, right), pin.Memo{}))
-		require.Equal(t, test.chosen, pin.CodeOf(w.SetPIN(t.Context(), w.q, test.offer, pin.Memo{})), name)
-		require.NoError(t, w.ResetPIN(t.Context(), w.q, plain(t, right), pin.Memo{}))
-		v, err := w.ChangePIN(t.Context(), w.q, plain(t, right), test.offer, pin.Memo{})
+		require.NoError(t, w.ResetPIN(by(t), w.q, plain(t, right), pin.Memo{}))
+		require.Equal(t, test.chosen, pin.CodeOf(w.SetPIN(by(t), w.q, test.offer, pin.Memo{})), name)
+		require.NoError(t, w.ResetPIN(by(t), w.q, plain(t, right), pin.Memo{}))
+		v, err := w.ChangePIN(by(t), w.q, plain(t, right), test.offer, pin.Memo{})
 		require.Equal(t, test.err, pin.CodeOf(err), name)
 		require.Equal(t, test.reason, v, name)
 
-		require.NoError(t, w.ResetPIN(t.Context(), w.q, plain(t, right), pin.Memo{}))
+		require.NoError(t, w.ResetPIN(by(t), w.q, plain(t, right), pin.Memo{}))
 		if test.err != "" {
-			_, err = w.Verify(t.Context(), w.q, test.offer, pin.Memo{})
+			_, err = w.Verify(by(t), w.q, test.offer, pin.Memo{})
 			require.Equal(t, test.err, pin.CodeOf(err), name)
 			require.Equal(t, 3, w.remaining(t), "%s takes no try", name)
 		}
 	}
-	v, err := w.Verify(t.Context(), w.q, pin.Plain(pin.PIN{}), pin.Memo{})
+	v, err := w.Verify(by(t), w.q, pin.Plain(pin.PIN{}), pin.Memo{})
 	require.NoError(t, err)
 	require.Equal(t, told(pin.Opaque, 2), v, "no PIN at all is a guess too")
 }
@@ -85,7 +85,7 @@ func TestOfferedPINsAreWiped(t *testing.T) {
 			return p, nil
 		}
 	}
-	_, err := w.ChangePIN(t.Context(), w.q, offer(right), offer(another), pin.Memo{})
+	_, err := w.ChangePIN(by(t), w.q, offer(right), offer(another), pin.Memo{})
 	require.NoError(t, err)
 	require.Len(t, handed, 2)
 	for _, p := range handed {
@@ -93,7 +93,7 @@ func TestOfferedPINsAreWiped(t *testing.T) {
 	}
 	own := of(t, another)
 	for range 2 {
-		_, err = w.Verify(t.Context(), w.q, pin.Plain(own), pin.Memo{})
+		_, err = w.Verify(by(t), w.q, pin.Plain(own), pin.Memo{})
 		require.NoError(t, err)
 	}
 	require.True(t, own.Equal(of(t, another)))
@@ -117,11 +117,11 @@ func TestNobodysCardTakesTheSameSteps(t *testing.T) {
 		{pin.Query{CardID: "nobody"}, pin.NotFound}, {pin.Query{CardID: none.ID}, pin.NoPIN}, {pin.Query{CardID: lost.ID}, pin.CardStatus}, {w.q, ""},
 	} {
 		opened = 0
-		_, err := w.Verify(t.Context(), test.q, offer, pin.Memo{})
+		_, err := w.Verify(by(t), test.q, offer, pin.Memo{})
 		require.Equal(t, test.want, pin.CodeOf(err))
 		require.Equal(t, 1, opened, test.want)
 		opened = 0
-		_, err = w.ChangePIN(t.Context(), test.q, offer, offer, pin.Memo{})
+		_, err = w.ChangePIN(by(t), test.q, offer, offer, pin.Memo{})
 		require.Equal(t, test.want, pin.CodeOf(err))
 		require.Equal(t, 2, opened, test.want)
 	}
@@ -129,7 +129,7 @@ func TestNobodysCardTakesTheSameSteps(t *testing.T) {
 	v := w.with(keys, nil)
 	steps := func(q pin.Query) int {
 		keys.made = 0
-		_, _ = v.Verify(t.Context(), q, block(t, wrong), pin.Memo{})
+		_, _ = v.Verify(by(t), q, block(t, wrong), pin.Memo{})
 		return keys.made
 	}
 	_ = steps(pin.Query{CardID: "nobody"}) // whose card is made once
@@ -147,13 +147,13 @@ func TestWhatWasKeptAndIsNoPINIsNotTold(t *testing.T) {
 		db.cards[w.card.ID] = w.rest(t, db.cards[w.card.ID], rec.PIN)
 	}
 	rest("48x6")
-	p, err := w.RevealPIN(t.Context(), w.q)
+	p, err := w.RevealPIN(by(t), w.q)
 	require.Equal(t, pin.Internal, pin.CodeOf(err))
 	require.Zero(t, p.Len())
 	require.NotContains(t, err.Error(), "48x6")
 	require.Equal(t, []string{"card.created"}, w.told(t, w.card.ID), "and nobody is told to have read it")
 	rest(right)
-	p, err = w.RevealPIN(t.Context(), w.q)
+	p, err = w.RevealPIN(by(t), w.q)
 	require.NoError(t, err)
 	require.True(t, p.Equal(of(t, right)))
 }
@@ -162,14 +162,14 @@ func TestWhatWasKeptAndIsNoPINIsNotTold(t *testing.T) {
 func TestARevealThatIsDecidedAgainTellsThePINThatStands(t *testing.T) {
 	t.Parallel()
 	w := newSwiftWorld(t)
-	w.tap.before = meanwhile("Swap", func() { require.NoError(t, w.sibling().SetPIN(t.Context(), w.q, plain(t, another), pin.Memo{})) })
-	p, err := w.RevealPIN(t.Context(), w.q)
+	w.tap.before = meanwhile("Swap", func() { require.NoError(t, w.sibling().SetPIN(by(t), w.q, plain(t, another), pin.Memo{})) })
+	p, err := w.RevealPIN(by(t), w.q)
 	require.NoError(t, err)
 	require.True(t, p.Equal(of(t, another)))
 	require.Equal(t, []string{"card.created", "pin.set", "pin.revealed"}, w.told(t, w.card.ID))
 
-	w.tap.before = both(meanwhile("Swap", func() { require.NoError(t, w.sibling().Unblock(t.Context(), w.q, pin.Memo{})) }), once("Locked", errDown))
-	p, err = w.RevealPIN(t.Context(), w.q)
+	w.tap.before = both(meanwhile("Swap", func() { require.NoError(t, w.sibling().Unblock(by(t), w.q, pin.Memo{})) }), once("Locked", errDown))
+	p, err = w.RevealPIN(by(t), w.q)
 	require.Equal(t, pin.Unavailable, pin.CodeOf(err))
 	require.Zero(t, p.Len())
 }
@@ -184,6 +184,6 @@ func TestACardThatIsTamperedWithMeanwhileIsAnAlarm(t *testing.T) {
 		r.Revision++
 		db.cards[w.card.ID] = r
 	})
-	_, err := w.Verify(t.Context(), w.q, plain(t, right), pin.Memo{})
+	_, err := w.Verify(by(t), w.q, plain(t, right), pin.Memo{})
 	require.True(t, pin.Tampered(err))
 }

@@ -11,7 +11,7 @@ import (
 
 func (w *world) open(t *testing.T, id string, a pin.Action) pin.Session {
 	t.Helper()
-	s, err := w.OpenSession(t.Context(), w.q, pin.NewSession{ID: id, Action: a, RequestID: "r", SecretMAC: []byte("mac"), Exchanges: 3, Lifetime: time.Minute}, pin.Memo{})
+	s, err := w.OpenSession(by(t), w.q, pin.NewSession{ID: id, Action: a, RequestID: "r", SecretMAC: []byte("mac"), Exchanges: 3, Lifetime: time.Minute}, pin.Memo{})
 	require.NoError(t, err)
 	return s
 }
@@ -20,13 +20,13 @@ func TestASessionIsOpenedReadAndMoved(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	who := pin.Caller{ClientID: "partner", ProgramID: w.program.ID}
-	ctx := pin.WithCaller(t.Context(), who)
+	ctx := pin.WithCaller(by(t), who)
 	s, err := w.OpenSession(ctx, w.q, pin.NewSession{ID: "s", Action: pin.ActionReset, RequestID: "r", SecretMAC: []byte("mac"), Exchanges: 3, Lifetime: time.Minute}, pin.Memo{})
 	require.NoError(t, err)
 	want := pin.Session{ID: "s", ProgramID: w.program.ID, CardID: w.card.ID, ClientID: "partner", Action: pin.ActionReset, RequestID: "r", State: pin.SessionOpen,
 		ExchangesLeft: 3, PINVersion: 1, Version: 1, CreatedAt: w.clock(), ExpiresAt: w.clock().Add(time.Minute), SecretMAC: []byte("mac")}
 	require.Equal(t, want, s)
-	read, err := w.Session(t.Context(), "s")
+	read, err := w.Session(by(t), "s")
 	require.NoError(t, err)
 	require.Equal(t, s, read)
 	last := w.events(t, w.card.ID)[1]
@@ -36,7 +36,7 @@ func TestASessionIsOpenedReadAndMoved(t *testing.T) {
 	moved := s
 	moved.Version, moved.State, moved.TokenMAC, moved.PrivateKey = 2, pin.SessionExchanged, []byte("token"), []byte("key")
 	require.NoError(t, w.MoveSession(ctx, moved))
-	read, err = w.Session(t.Context(), "s")
+	read, err = w.Session(by(t), "s")
 	require.NoError(t, err)
 	require.Equal(t, moved, read)
 	for _, version := range []int64{1, 2, 4} {
@@ -46,7 +46,7 @@ func TestASessionIsOpenedReadAndMoved(t *testing.T) {
 		require.Equal(t, pin.Conflict, pin.CodeOf(err))
 		require.Equal(t, "pin_sessions", pin.FieldOf(err))
 	}
-	_, err = w.Session(t.Context(), "nobody's")
+	_, err = w.Session(by(t), "nobody's")
 	require.Equal(t, pin.NotFound, pin.CodeOf(err))
 	_, err = w.OpenSession(ctx, w.q, pin.NewSession{ID: "s", Action: pin.ActionReset}, pin.Memo{})
 	require.Equal(t, pin.Conflict, pin.CodeOf(err), "an id that is taken")
@@ -72,28 +72,28 @@ func TestAChosenPINEndsItsSession(t *testing.T) {
 			s := w.open(t, "s", action)
 			moved := s
 			moved.Version, moved.State, moved.TokenMAC, moved.PrivateKey = 2, pin.SessionExchanged, []byte("token"), []byte("key")
-			require.NoError(t, w.MoveSession(t.Context(), moved))
+			require.NoError(t, w.MoveSession(by(t), moved))
 			w.block(t)
 			seen := len(w.events(t, w.card.ID))
 			refused := func(digits string, code pin.Code) {
-				require.Equal(t, code, pin.CodeOf(w.ChoosePIN(t.Context(), moved, of(t, digits), pin.Memo{})))
-				read, err := w.Session(t.Context(), "s")
+				require.Equal(t, code, pin.CodeOf(w.ChoosePIN(by(t), moved, of(t, digits), pin.Memo{})))
+				read, err := w.Session(by(t), "s")
 				require.NoError(t, err)
 				require.Equal(t, moved, read, "its holder may choose another one")
 			}
 			refused("1234", pin.WeakPIN)
 			refused("48273915", pin.PINLength)
 			refused(right, pin.RecentPIN)
-			require.NoError(t, w.ChoosePIN(t.Context(), moved, of(t, another), pin.Memo{}))
+			require.NoError(t, w.ChoosePIN(by(t), moved, of(t, another), pin.Memo{}))
 			require.Equal(t, append([]string{"pin.refused recent_pin"}, want...), w.told(t, w.card.ID)[seen:])
-			read, err := w.Session(t.Context(), "s")
+			read, err := w.Session(by(t), "s")
 			require.NoError(t, err)
 			used := moved
 			used.Version, used.State, used.TokenMAC, used.PrivateKey = 3, pin.SessionUsed, nil, nil
 			require.Equal(t, used, read)
 			require.Equal(t, action == pin.ActionReset, w.remaining(t) == 3)
-			require.Equal(t, pin.Conflict, pin.CodeOf(w.ChoosePIN(t.Context(), moved, of(t, "5081"), pin.Memo{})), "once only")
-			require.NoError(t, w.Unblock(t.Context(), w.q, pin.Memo{}))
+			require.Equal(t, pin.Conflict, pin.CodeOf(w.ChoosePIN(by(t), moved, of(t, "5081"), pin.Memo{})), "once only")
+			require.NoError(t, w.Unblock(by(t), w.q, pin.Memo{}))
 			require.Equal(t, pin.Match, w.try(t, another).Result)
 		})
 	}
@@ -103,25 +103,25 @@ func TestASessionServesThePINThatItWasMadeFor(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	s := w.open(t, "s", pin.ActionReset)
-	require.NoError(t, w.SetPIN(t.Context(), w.q, plain(t, another), pin.Memo{}))
-	err := w.ChoosePIN(t.Context(), s, of(t, "5081"), pin.Memo{})
+	require.NoError(t, w.SetPIN(by(t), w.q, plain(t, another), pin.Memo{}))
+	err := w.ChoosePIN(by(t), s, of(t, "5081"), pin.Memo{})
 	require.Equal(t, pin.Conflict, pin.CodeOf(err))
 	require.Empty(t, pin.FieldOf(err))
 
 	s = w.open(t, "t", pin.ActionReset)
 	moved := s
 	moved.Version = 2
-	require.NoError(t, w.MoveSession(t.Context(), moved))
-	err = w.ChoosePIN(t.Context(), s, of(t, "5081"), pin.Memo{})
+	require.NoError(t, w.MoveSession(by(t), moved))
+	err = w.ChoosePIN(by(t), s, of(t, "5081"), pin.Memo{})
 	require.Equal(t, pin.Conflict, pin.CodeOf(err))
 	require.Equal(t, "pin_sessions", pin.FieldOf(err), "the session has moved since")
 	require.Equal(t, pin.Match, w.try(t, another).Result)
 
-	_, err = w.UpdateCard(t.Context(), w.q, func(c *pin.Card) error { c.Status = pin.StatusLost; return nil }, pin.Memo{})
+	_, err = w.UpdateCard(by(t), w.q, func(c *pin.Card) error { c.Status = pin.StatusLost; return nil }, pin.Memo{})
 	require.NoError(t, err)
-	require.Equal(t, pin.CardStatus, pin.CodeOf(w.ChoosePIN(t.Context(), moved, of(t, "5081"), pin.Memo{})))
-	_, err = w.OpenSession(t.Context(), w.q, pin.NewSession{ID: "u", Action: pin.ActionReset}, pin.Memo{})
+	require.Equal(t, pin.CardStatus, pin.CodeOf(w.ChoosePIN(by(t), moved, of(t, "5081"), pin.Memo{})))
+	_, err = w.OpenSession(by(t), w.q, pin.NewSession{ID: "u", Action: pin.ActionReset}, pin.Memo{})
 	require.Equal(t, pin.CardStatus, pin.CodeOf(err))
 	moved.CardID = "nobody"
-	require.Equal(t, pin.NotFound, pin.CodeOf(w.ChoosePIN(t.Context(), moved, of(t, "5081"), pin.Memo{})))
+	require.Equal(t, pin.NotFound, pin.CodeOf(w.ChoosePIN(by(t), moved, of(t, "5081"), pin.Memo{})))
 }

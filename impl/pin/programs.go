@@ -44,7 +44,7 @@ func (p Program) validate() error {
 
 // CreateProgram adds a tenant: Forbidden for callers bound to a program, InvalidField, Duplicate.
 func (v *Vault) CreateProgram(ctx context.Context, p Program, m Memo) (Program, error) {
-	if CallerFrom(ctx).ProgramID != "" {
+	if !CallerFrom(ctx).Everywhere {
 		return Program{}, &Error{Code: Forbidden}
 	}
 	if err := p.validate(); err != nil {
@@ -183,7 +183,8 @@ func (v *Vault) Program(ctx context.Context, id string) (Program, error) {
 
 // Programs lists the programs in the caller's reach.
 func (v *Vault) Programs(ctx context.Context, page Page) ([]Program, error) {
-	if own := CallerFrom(ctx).ProgramID; own != "" {
+	own, some := CallerFrom(ctx).within()
+	if own != "" || !some {
 		if own <= page.After {
 			return nil, nil
 		}

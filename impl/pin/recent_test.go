@@ -8,7 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// What was just read is kept for a second, and no more of it than there is room for.
+// What was just read is kept for a moment, and no more of it than there is room for.
 func TestRecent(t *testing.T) {
 	t.Parallel()
 	now := time.Date(2026, time.March, 1, 9, 30, 0, 0, time.UTC)
@@ -22,7 +22,7 @@ func TestRecent(t *testing.T) {
 	r.put(TablePrograms, "a", 1)
 	require.True(t, has(TablePrograms, "a"))
 	require.False(t, has(TableClients, "a"), "another table's")
-	for age, want := range map[time.Duration]bool{0: true, time.Second - 1: true, time.Second: false, time.Hour: false, -1: false} {
+	for age, want := range map[time.Duration]bool{0: true, shortly - 1: true, shortly: false, time.Hour: false, -1: false} {
 		now = now.Add(age)
 		require.Equal(t, want, has(TablePrograms, "a"), age)
 		now = now.Add(-age)

@@ -59,7 +59,11 @@ func (v *Vault) ServeUnblock(ctx context.Context, q Query, r ServiceRequest) (Se
 // ServiceRequest finds a service request in the caller's reach: NotFound. Of several programs' of one
 // number, a caller of the whole server finds none: Ambiguous.
 func (v *Vault) ServiceRequest(ctx context.Context, number string) (ServiceRequest, error) {
-	row, err := v.store.Row(ctx, TableServiceRequests, CallerFrom(ctx).ProgramID, number)
+	own, some := CallerFrom(ctx).within()
+	if !some {
+		return ServiceRequest{}, &Error{Code: NotFound}
+	}
+	row, err := v.store.Row(ctx, TableServiceRequests, own, number)
 	if err != nil {
 		return ServiceRequest{}, err
 	}

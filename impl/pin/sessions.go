@@ -145,13 +145,6 @@ func (v *Vault) OpenSession(ctx context.Context, q Query, n NewSession, m Memo) 
 		}
 	}
 	var s Session
-	if n.ID == "" {
-		id, err := v.SessionID()
-		if err != nil {
-			return Session{}, err
-		}
-		n.ID = id
-	}
 	_, err := v.act(ctx, q, m, func(rec Record) (deed, error) {
 		if err := rec.allows(n.Action); err != nil {
 			return deed{}, err

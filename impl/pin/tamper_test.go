@@ -2,7 +2,6 @@ package pin_test
 
 import (
 	"bytes"
-	"context"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -168,7 +167,7 @@ func otherValues(t *testing.T, value any) []any {
 
 // noticed tells whether a verification finds something, or cannot read it.
 func (w *trailWorld) noticed() bool {
-	s, err := w.fresh().VerifyTrail(context.Background(), pin.VerifyOptions{})
+	s, err := w.fresh().VerifyTrail(anybody(), pin.VerifyOptions{})
 	return err != nil || !s.Whole()
 }
 
@@ -256,7 +255,7 @@ func TestNothingInTheDatabaseIsChangedUnnoticed(t *testing.T) {
 // nothing, and no look-up ever leads to another card than before.
 func (w *trailWorld) refuses(t *testing.T, table, label string, row record, changed bool) {
 	t.Helper()
-	ctx, v := t.Context(), w.fresh()
+	ctx, v := by(t), w.fresh()
 	text := func(name string) string { return fmt.Sprint(row[name]) }
 	var err error
 	switch table {

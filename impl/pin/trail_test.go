@@ -19,18 +19,18 @@ func TestAVaultBeginsOnce(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	require.Equal(t, []string{"vault.initialized", "key.imported"}, w.told(t, "server"))
-	require.NoError(t, w.Initialize(t.Context()))
-	require.NoError(t, w.sibling().Initialize(t.Context()))
+	require.NoError(t, w.Initialize(by(t)))
+	require.NoError(t, w.sibling().Initialize(by(t)))
 	require.Len(t, w.events(t, "server"), 2)
 
 	ks, err := keyring.Generate(&source{}, w.clock())
 	require.NoError(t, err)
-	stranger := pin.NewVault(w.store, keyring.Open(ks, w.store, w.clock), w.clock, nil)
-	err = stranger.Initialize(t.Context())
+	stranger := newVault(w.store, keyring.Open(ks, w.store, w.clock), w.clock, nil)
+	err = stranger.Initialize(by(t))
 	require.Equal(t, pin.Internal, pin.CodeOf(err))
 	require.True(t, pin.Tampered(err))
 	require.ErrorContains(t, err, "another keyset")
-	_, err = stranger.Card(t.Context(), w.q)
+	_, err = stranger.Card(by(t), w.q)
 	require.True(t, pin.Tampered(err))
 }
 
@@ -39,26 +39,26 @@ func TestAVaultBeginsOnce(t *testing.T) {
 func TestRowsThatContradictThemselvesAreAnAlarm(t *testing.T) {
 	t.Parallel()
 	for table, ask := range map[pin.Table]func(w *prepared, v *pin.Vault) error{
-		pin.TableChains: func(_ *prepared, v *pin.Vault) error { return v.Initialize(context.Background()) },
+		pin.TableChains: func(_ *prepared, v *pin.Vault) error { return v.Initialize(anybody()) },
 		pin.TablePrograms: func(w *prepared, v *pin.Vault) error {
-			_, err := v.Program(context.Background(), w.program.ID)
+			_, err := v.Program(anybody(), w.program.ID)
 			return err
 		},
-		pin.TableClients: func(_ *prepared, v *pin.Vault) error { _, err := v.Client(context.Background(), "client"); return err },
+		pin.TableClients: func(_ *prepared, v *pin.Vault) error { _, err := v.Client(anybody(), "client"); return err },
 		pin.TableSessions: func(_ *prepared, v *pin.Vault) error {
-			_, err := v.Session(context.Background(), "session")
+			_, err := v.Session(anybody(), "session")
 			return err
 		},
 		pin.TableZoneKeys: func(w *prepared, _ *pin.Vault) error {
-			_, err := pin.NewZoneKeys(w.store, w.ring).ZoneKey(context.Background(), "zpk")
+			_, err := pin.NewZoneKeys(w.store, w.ring).ZoneKey(anybody(), "zpk")
 			return err
 		},
 		pin.TableServiceRequests: func(w *prepared, v *pin.Vault) error {
-			_, err := v.ServiceRequest(context.Background(), w.request.Number)
+			_, err := v.ServiceRequest(anybody(), w.request.Number)
 			return err
 		},
 		pin.TableReplays: func(_ *prepared, v *pin.Vault) error {
-			_, err := v.Replay(context.Background(), "client", "old")
+			_, err := v.Replay(anybody(), "client", "old")
 			return err
 		},
 	} {
@@ -108,14 +108,14 @@ func (w *world) reseal(t *testing.T, r pin.Row) pin.Row {
 func TestAGoodSealDoesNotMakeARowAnother(t *testing.T) {
 	t.Parallel()
 	asked := map[pin.Table]func(w *prepared, v *pin.Vault) error{
-		pin.TableChains: func(_ *prepared, v *pin.Vault) error { return v.Initialize(context.Background()) },
+		pin.TableChains: func(_ *prepared, v *pin.Vault) error { return v.Initialize(anybody()) },
 		pin.TablePrograms: func(w *prepared, v *pin.Vault) error {
-			_, err := v.Program(context.Background(), w.program.ID)
+			_, err := v.Program(anybody(), w.program.ID)
 			return err
 		},
-		pin.TableClients: func(_ *prepared, v *pin.Vault) error { _, err := v.Client(context.Background(), "client"); return err },
+		pin.TableClients: func(_ *prepared, v *pin.Vault) error { _, err := v.Client(anybody(), "client"); return err },
 		pin.TableSessions: func(_ *prepared, v *pin.Vault) error {
-			_, err := v.Session(context.Background(), "session")
+			_, err := v.Session(anybody(), "session")
 			return err
 		},
 	}
@@ -149,9 +149,9 @@ func TestAGoodSealDoesNotMakeARowAnother(t *testing.T) {
 		var err error
 		switch test.table {
 		case pin.TablePrograms:
-			_, err = w.sibling().Programs(t.Context(), pin.Page{Limit: 10})
+			_, err = w.sibling().Programs(by(t), pin.Page{Limit: 10})
 		case pin.TableClients:
-			_, err = w.sibling().Clients(t.Context(), pin.Page{Limit: 10})
+			_, err = w.sibling().Clients(by(t), pin.Page{Limit: 10})
 		default:
 			continue
 		}
@@ -182,14 +182,14 @@ func TestACardThatIsNotWhatItsRowSaysIsAnAlarm(t *testing.T) {
 			require.NoError(t, err)
 		}
 		db.cards[w.card.ID] = r
-		_, err := w.Card(t.Context(), w.q)
+		_, err := w.Card(by(t), w.q)
 		require.Equal(t, name != "as it is", pin.Tampered(err), name)
-		_, err = w.ForgetPINs(t.Context(), w.program)
+		_, err = w.ForgetPINs(by(t), w.program)
 		require.Equal(t, name != "as it is", pin.Tampered(err), name)
 	}
 	w := newSwiftWorld(t)
 	delete(w.store.(*memory).rows, [3]string{string(pin.TablePrograms), "", w.program.ID})
-	_, err := w.sibling().Card(t.Context(), w.q)
+	_, err := w.sibling().Card(by(t), w.q)
 	require.True(t, pin.Tampered(err), "a card without its program")
 }
 
@@ -205,11 +205,11 @@ func TestEntriesOfTwoProcessesStandOneAfterTheOther(t *testing.T) {
 		}
 		return nil
 	}
-	_, _, err := w.CreateClient(t.Context(), pin.Client{ProgramID: w.program.ID, Contract: "thredd"}, "", pin.Memo{})
+	_, _, err := w.CreateClient(by(t), pin.Client{ProgramID: w.program.ID, Contract: "thredd"}, "", pin.Memo{})
 	require.NoError(t, err, "at the hundredth time")
 	require.Equal(t, []string{"program.created", "client.created"}, w.told(t, w.program.ID))
 	times = -1
-	_, _, err = w.CreateClient(t.Context(), pin.Client{ProgramID: w.program.ID, Contract: "thredd"}, "", pin.Memo{})
+	_, _, err = w.CreateClient(by(t), pin.Client{ProgramID: w.program.ID, Contract: "thredd"}, "", pin.Memo{})
 	require.Equal(t, pin.Conflict, pin.CodeOf(err))
 	require.Equal(t, "chains", pin.FieldOf(err))
 	require.Equal(t, 99, times)
@@ -228,7 +228,7 @@ func TestManyEntriesOfOneChainAtOnceAreAllMade(t *testing.T) {
 			v = other
 		}
 		all.Go(func() {
-			_, _, errs[i] = v.CreateClient(context.Background(), pin.Client{ProgramID: w.program.ID, Contract: "thredd"}, "", pin.Memo{})
+			_, _, errs[i] = v.CreateClient(anybody(), pin.Client{ProgramID: w.program.ID, Contract: "thredd"}, "", pin.Memo{})
 		})
 	}
 	all.Wait()
@@ -244,23 +244,24 @@ func TestManyEntriesOfOneChainAtOnceAreAllMade(t *testing.T) {
 func TestEventsOfACallersReach(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	other, err := w.CreateProgram(t.Context(), pin.NewProgram("other"), pin.Memo{})
+	other, err := w.CreateProgram(by(t), pin.NewProgram("other"), pin.Memo{})
 	require.NoError(t, err)
 	list := func(who pin.Caller, q pin.AuditQuery) (out []string) {
 		q.Limit = 100
-		events, err := w.AuditEvents(pin.WithCaller(t.Context(), who), q)
+		events, err := w.AuditEvents(pin.WithCaller(by(t), who), q)
 		require.NoError(t, err)
 		for _, e := range events {
 			out = append(out, string(e.Type))
 		}
 		return out
 	}
-	require.ElementsMatch(t, []string{"vault.initialized", "program.created", "key.imported", "card.created", "program.created"}, list(pin.Caller{}, pin.AuditQuery{}))
-	require.Equal(t, []string{"program.created", "card.created"}, list(pin.Caller{}, pin.AuditQuery{ProgramID: w.program.ID}))
+	require.ElementsMatch(t, []string{"vault.initialized", "program.created", "key.imported", "card.created", "program.created"}, list(operator, pin.AuditQuery{}))
+	require.Empty(t, list(pin.Caller{}, pin.AuditQuery{}), "nobody")
+	require.Equal(t, []string{"program.created", "card.created"}, list(operator, pin.AuditQuery{ProgramID: w.program.ID}))
 	require.Equal(t, []string{"program.created"}, list(pin.Caller{ProgramID: other.ID}, pin.AuditQuery{}))
 	require.Equal(t, []string{"program.created"}, list(pin.Caller{ProgramID: other.ID}, pin.AuditQuery{ProgramID: w.program.ID}), "a bound caller sees its own")
 	require.Empty(t, list(pin.Caller{ProgramID: other.ID}, pin.AuditQuery{Chain: w.card.ID}))
-	require.Equal(t, []string{"card.created"}, list(pin.Caller{}, pin.AuditQuery{Chain: w.card.ID}))
+	require.Equal(t, []string{"card.created"}, list(operator, pin.AuditQuery{Chain: w.card.ID}))
 }
 
 func TestAnEventThatIsNoJSONIsAnAlarm(t *testing.T) {
@@ -268,7 +269,7 @@ func TestAnEventThatIsNoJSONIsAnAlarm(t *testing.T) {
 	w := newSwiftWorld(t)
 	db := w.store.(*memory)
 	db.events[w.card.ID][0].Body = []byte("4826")
-	_, err := w.AuditEvents(t.Context(), pin.AuditQuery{Chain: w.card.ID, Page: pin.Page{Limit: 1}})
+	_, err := w.AuditEvents(by(t), pin.AuditQuery{Chain: w.card.ID, Page: pin.Page{Limit: 1}})
 	require.True(t, pin.Tampered(err))
 	require.NotContains(t, err.Error(), "4826")
 }
@@ -277,7 +278,7 @@ func TestAnEventThatIsNoJSONIsAnAlarm(t *testing.T) {
 func TestWhatAMemoAsksForIsWrittenWithASuccess(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, func(p *pin.Program) { p.Policy = pin.PolicyHistory })
-	session, err := w.OpenSession(t.Context(), w.q, pin.NewSession{ID: "session", Action: pin.ActionReset, Lifetime: time.Hour}, pin.Memo{})
+	session, err := w.OpenSession(by(t), w.q, pin.NewSession{ID: "session", Action: pin.ActionReset, Lifetime: time.Hour}, pin.Memo{})
 	require.NoError(t, err)
 	var heard []any
 	memo := w.keeping("key")
@@ -287,34 +288,34 @@ func TestWhatAMemoAsksForIsWrittenWithASuccess(t *testing.T) {
 		moved.Version, moved.State = 2, pin.SessionUsed
 		return &moved
 	}
-	require.Equal(t, pin.RecentPIN, pin.CodeOf(w.SetPIN(t.Context(), w.q, plain(t, right), memo)))
-	_, err = w.Replay(t.Context(), "client", "key")
+	require.Equal(t, pin.RecentPIN, pin.CodeOf(w.SetPIN(by(t), w.q, plain(t, right), memo)))
+	_, err = w.Replay(by(t), "client", "key")
 	require.Equal(t, pin.NotFound, pin.CodeOf(err), "a refusal that is remembered would be repeated as a success")
-	kept, err := w.Session(t.Context(), "session")
+	kept, err := w.Session(by(t), "session")
 	require.NoError(t, err)
 	require.Equal(t, session, kept)
 	require.Empty(t, heard)
 
-	v, err := w.Verify(t.Context(), w.q, plain(t, wrong), memo)
+	v, err := w.Verify(by(t), w.q, plain(t, wrong), memo)
 	require.NoError(t, err)
 	require.Equal(t, []any{v}, heard)
-	_, err = w.Replay(t.Context(), "client", "key")
+	_, err = w.Replay(by(t), "client", "key")
 	require.NoError(t, err)
-	kept, err = w.Session(t.Context(), "session")
+	kept, err = w.Session(by(t), "session")
 	require.NoError(t, err)
 	require.Equal(t, pin.SessionUsed, kept.State)
 
-	_, err = w.Verify(t.Context(), w.q, plain(t, wrong), w.keeping("key"))
+	_, err = w.Verify(by(t), w.q, plain(t, wrong), w.keeping("key"))
 	require.Equal(t, pin.Duplicate, pin.CodeOf(err))
 	require.Equal(t, "replays", pin.FieldOf(err))
 	require.Equal(t, 2, w.remaining(t), "what is a repetition takes no try")
 	memo.Keep = nil
-	_, err = w.Verify(t.Context(), w.q, plain(t, wrong), memo)
+	_, err = w.Verify(by(t), w.q, plain(t, wrong), memo)
 	require.Equal(t, pin.Conflict, pin.CodeOf(err))
 	require.Equal(t, "pin_sessions", pin.FieldOf(err))
 	require.Equal(t, 2, w.remaining(t), "nor what another has moved")
 	memo.Session = func(any) *pin.Session { return nil }
-	_, err = w.Verify(t.Context(), w.q, plain(t, wrong), memo)
+	_, err = w.Verify(by(t), w.q, plain(t, wrong), memo)
 	require.NoError(t, err)
 	require.Equal(t, 1, w.remaining(t))
 	w.agree(t)
@@ -323,7 +324,7 @@ func TestWhatAMemoAsksForIsWrittenWithASuccess(t *testing.T) {
 func TestNumbersGrowInBlocks(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	a, b := pin.WithCaller(t.Context(), pin.Caller{ProgramID: "a"}), pin.WithCaller(t.Context(), pin.Caller{ProgramID: "b"})
+	a, b := pin.WithCaller(by(t), pin.Caller{ProgramID: "a"}), pin.WithCaller(by(t), pin.Caller{ProgramID: "b"})
 	number := func(v *pin.Vault, who context.Context, sequence string) int64 {
 		n, err := v.Number(who, sequence)
 		require.NoError(t, err)
@@ -345,9 +346,9 @@ func TestNumbersGrowInBlocks(t *testing.T) {
 	require.Equal(t, int64(301), number(w.Vault, a, "s"), "what is left of a block is forgotten with it")
 
 	w.tap.before = always("Row programs", errDown)
-	_, err := w.Program(t.Context(), w.program.ID)
+	_, err := w.Program(by(t), w.program.ID)
 	require.Equal(t, pin.Unavailable, pin.CodeOf(err), "and programs are")
-	_, err = w.Card(t.Context(), w.q)
+	_, err = w.Card(by(t), w.q)
 	require.Equal(t, pin.Unavailable, pin.CodeOf(err))
 }
 
@@ -356,7 +357,7 @@ func TestServiceRequestsAreLoggedWithTheUnblock(t *testing.T) {
 	w := newWorld(t)
 	w.block(t)
 	who := pin.Caller{ClientID: "helpdesk", ProgramID: w.program.ID, Contract: "creditplus"}
-	ctx := pin.WithCaller(t.Context(), who)
+	ctx := pin.WithCaller(by(t), who)
 	r, err := w.ServeUnblock(ctx, w.q, pin.ServiceRequest{Version: "v2", ServiceCode: "109", Notes: "card 9999990000000014", Source: "phone", ClientID: "x", Contract: "x", ProgramID: "x", CardID: "x"})
 	require.NoError(t, err)
 	require.Equal(t, pin.ServiceRequest{Number: "SR0000000001", ProgramID: w.program.ID, CardID: w.card.ID, ClientID: "helpdesk", Contract: "creditplus", Version: "v2",
@@ -396,18 +397,18 @@ func TestServiceRequestsAreLoggedWithTheUnblock(t *testing.T) {
 	}
 	_, err = w.ServeUnblock(ctx, pin.Query{CardID: "nobody"}, pin.ServiceRequest{})
 	require.Equal(t, pin.NotFound, pin.CodeOf(err))
-	_, err = w.ServiceRequest(pin.WithCaller(t.Context(), pin.Caller{ProgramID: "other"}), r.Number)
+	_, err = w.ServiceRequest(pin.WithCaller(by(t), pin.Caller{ProgramID: "other"}), r.Number)
 	require.Equal(t, pin.NotFound, pin.CodeOf(err))
 
-	other, err := w.CreateProgram(t.Context(), pin.NewProgram("other"), pin.Memo{})
+	other, err := w.CreateProgram(by(t), pin.NewProgram("other"), pin.Memo{})
 	require.NoError(t, err)
-	there := pin.WithCaller(t.Context(), pin.Caller{ProgramID: other.ID})
+	there := pin.WithCaller(by(t), pin.Caller{ProgramID: other.ID})
 	_, err = w.CreateCard(there, pin.NewCard{ID: "there"}, pin.Memo{})
 	require.NoError(t, err)
 	same, err := w.ServeUnblock(there, pin.Query{CardID: "there"}, pin.ServiceRequest{})
 	require.NoError(t, err)
 	require.Equal(t, r.Number, same.Number, "each program counts for itself")
-	_, err = w.ServiceRequest(t.Context(), r.Number)
+	_, err = w.ServiceRequest(by(t), r.Number)
 	require.Equal(t, pin.Ambiguous, pin.CodeOf(err))
 }
 
@@ -420,7 +421,7 @@ func TestNumbersThatCouldBePANsAreMasked(t *testing.T) {
 		"١٢٣٤٥٦٧٨٩٠١٢": "************", "(1234) 5678 9012.": "(***************.", "call 1234567 about 9999990000000014!": "call 1234567 about ****************!",
 		"1a2345678901234": "1a*************", "1a23456789012": "1a23456789012", "9999990000000014 9999990000000022": "*********************************",
 	} {
-		require.NoError(t, w.Unblock(t.Context(), w.q, pin.Memo{Description: text}))
+		require.NoError(t, w.Unblock(by(t), w.q, pin.Memo{Description: text}))
 		events := w.events(t, w.card.ID)
 		require.Equal(t, want, events[len(events)-1].Description, "%q", text)
 	}

@@ -31,6 +31,7 @@ type Vault struct {
 	alarm func(ctx context.Context, table, id string)
 
 	programs *lru.Cache[programVersion, Program]
+	grants   Grants
 	nobodys  func() (CardRow, error) // see nobody
 	seen     *recent
 	numbers  numbers
@@ -55,7 +56,7 @@ func NewVault(store Store, keys Keys, now func() time.Time, random io.Reader) *V
 		panic(err) // the size is a constant
 	}
 	v := &Vault{store: store, keys: keys, now: now, rand: random, programs: programs, seen: newRecent(now),
-		refusals: newRefusals(), trail: make(chan struct{}, 1)}
+		refusals: newRefusals(), trail: make(chan struct{}, 1), grants: func(string, string) (string, bool) { return "", false }}
 	v.nobodys = sync.OnceValues(v.sealNobody)
 	return v
 }

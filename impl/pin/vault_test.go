@@ -1,7 +1,6 @@
 package pin_test
 
 import (
-	"context"
 	"sync"
 	"testing"
 	"time"
@@ -30,14 +29,14 @@ func TestWrongPINsUseUpTheTriesAndARightOneRestoresThem(t *testing.T) {
 		require.Equal(t, pin.Verification{Result: step.result, RemainingTries: step.remaining}, w.try(t, step.digits), step.digits)
 		require.Equal(t, step.remaining, w.remaining(t))
 	}
-	require.NoError(t, w.Unblock(t.Context(), w.q, pin.Memo{Description: "identified"}))
+	require.NoError(t, w.Unblock(by(t), w.q, pin.Memo{Description: "identified"}))
 	require.Equal(t, pin.Verification{Result: pin.Match, RemainingTries: 3}, w.try(t, "4826"))
 }
 
 func TestBlocksAreOpenedOnlyWhenATryWasTaken(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	verify := func(o pin.Offer) (pin.Verification, error) { return w.Verify(t.Context(), w.q, o, pin.Memo{}) }
+	verify := func(o pin.Offer) (pin.Verification, error) { return w.Verify(by(t), w.q, o, pin.Memo{}) }
 	v, err := verify(block(t, "4826"))
 	require.NoError(t, err)
 	require.Equal(t, pin.Verification{Result: pin.Match, RemainingTries: 3}, v)
@@ -66,16 +65,16 @@ func TestSetPINLeavesTheCounterAlone(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	w.try(t, "1111")
-	require.NoError(t, w.SetPIN(t.Context(), w.q, plain(t, "9173"), pin.Memo{}))
+	require.NoError(t, w.SetPIN(by(t), w.q, plain(t, "9173"), pin.Memo{}))
 	require.Equal(t, 2, w.remaining(t))
 	require.Equal(t, pin.Mismatch, w.try(t, "4826").Result, "the old PIN")
 	require.Equal(t, pin.Match, w.try(t, "9173").Result)
-	read, err := w.RevealPIN(t.Context(), w.q)
+	read, err := w.RevealPIN(by(t), w.q)
 	require.NoError(t, err)
 	require.Equal(t, "9173", string(read.Digits()))
-	require.NoError(t, w.SetPIN(t.Context(), w.q, block(t, "5081"), pin.Memo{}))
+	require.NoError(t, w.SetPIN(by(t), w.q, block(t, "5081"), pin.Memo{}))
 	require.Equal(t, pin.Match, w.try(t, "5081").Result)
-	require.Equal(t, pin.Unopenable, pin.CodeOf(w.SetPIN(t.Context(), w.q, closed(), pin.Memo{})))
+	require.Equal(t, pin.Unopenable, pin.CodeOf(w.SetPIN(by(t), w.q, closed(), pin.Memo{})))
 	require.Equal(t, pin.Match, w.try(t, "5081").Result)
 }
 
@@ -98,7 +97,7 @@ func TestChangePINIsOneStep(t *testing.T) {
 			t.Parallel()
 			w := newWorld(t)
 			w.try(t, "0000") // so that a restored counter shows
-			v, err := w.ChangePIN(t.Context(), w.q, test.old, test.chosen, pin.Memo{})
+			v, err := w.ChangePIN(by(t), w.q, test.old, test.chosen, pin.Memo{})
 			require.NoError(t, err)
 			require.Equal(t, test.want, v)
 			require.Equal(t, test.want.RemainingTries, w.remaining(t))
@@ -119,7 +118,7 @@ func TestParallelChangesHaveOneWinner(t *testing.T) {
 	for i := range callers {
 		chosen := of(t, "50"+string(rune('0'+i/10))+string(rune('0'+i%10))+"93")
 		all.Go(func() {
-			v, err := w.ChangePIN(context.Background(), w.q, old, pin.Plain(chosen), pin.Memo{})
+			v, err := w.ChangePIN(anybody(), w.q, old, pin.Plain(chosen), pin.Memo{})
 			if err == nil {
 				results <- v
 			}
@@ -161,7 +160,7 @@ func TestPolicyRefusesWhatAThiefTriesFirst(t *testing.T) {
 			w := newWorld(t, func(p *pin.Program) { p.Policy = test.policy })
 			p, err := pin.New([]byte(test.digits))
 			if err == nil {
-				err = w.SetPIN(t.Context(), w.q, pin.Plain(p), pin.Memo{})
+				err = w.SetPIN(by(t), w.q, pin.Plain(p), pin.Memo{})
 			}
 			require.Equal(t, test.want, pin.CodeOf(err))
 		})
@@ -172,7 +171,7 @@ func TestHistoryRemembersTheLastFour(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, func(p *pin.Program) { p.Policy = pin.PolicyHistory })
 	set := func(digits string) pin.Code {
-		return pin.CodeOf(w.SetPIN(t.Context(), w.q, plain(t, digits), pin.Memo{}))
+		return pin.CodeOf(w.SetPIN(by(t), w.q, plain(t, digits), pin.Memo{}))
 	}
 	former := []string{right, "5081", "7392", "6140", "9173"}
 	for i, next := range former[1:] {
@@ -201,14 +200,14 @@ func TestCardsOutOfServiceAllowNoPINOperation(t *testing.T) {
 		t.Run(string(status), func(t *testing.T) {
 			t.Parallel()
 			w := newWorld(t)
-			_, err := w.UpdateCard(t.Context(), w.q, func(c *pin.Card) error { c.Status = status; return nil }, pin.Memo{})
+			_, err := w.UpdateCard(by(t), w.q, func(c *pin.Card) error { c.Status = status; return nil }, pin.Memo{})
 			require.NoError(t, err)
-			_, verify := w.Verify(t.Context(), w.q, plain(t, "4826"), pin.Memo{})
-			_, change := w.ChangePIN(t.Context(), w.q, plain(t, "4826"), plain(t, "5081"), pin.Memo{})
-			_, reveal := w.RevealPIN(t.Context(), w.q)
+			_, verify := w.Verify(by(t), w.q, plain(t, "4826"), pin.Memo{})
+			_, change := w.ChangePIN(by(t), w.q, plain(t, "4826"), plain(t, "5081"), pin.Memo{})
+			_, reveal := w.RevealPIN(by(t), w.q)
 			for what, err := range map[string]error{
-				"verify": verify, "change": change, "reveal": reveal, "unblock": w.Unblock(t.Context(), w.q, pin.Memo{}),
-				"set": w.SetPIN(t.Context(), w.q, plain(t, "9173"), pin.Memo{}),
+				"verify": verify, "change": change, "reveal": reveal, "unblock": w.Unblock(by(t), w.q, pin.Memo{}),
+				"set": w.SetPIN(by(t), w.q, plain(t, "9173"), pin.Memo{}),
 			} {
 				if allowed {
 					require.NoError(t, err, what)
@@ -224,14 +223,14 @@ func TestAliasesCountUsableCardsOnly(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	byAlias := pin.Query{ProgramID: w.program.ID, References: []pin.Reference{{Kind: pin.KindAlias, Value: "A"}}}
-	twin, err := w.CreateCard(t.Context(), pin.NewCard{ProgramID: w.program.ID, References: []pin.Reference{{Kind: pin.KindAlias, Value: "A"}},
+	twin, err := w.CreateCard(by(t), pin.NewCard{ProgramID: w.program.ID, References: []pin.Reference{{Kind: pin.KindAlias, Value: "A"}},
 		Attributes: pin.Attributes{DevicePlanCode: "P2"}}, pin.Memo{})
 	require.NoError(t, err)
-	_, err = w.Card(t.Context(), byAlias)
+	_, err = w.Card(by(t), byAlias)
 	require.Equal(t, pin.Ambiguous, pin.CodeOf(err))
 	narrowed := byAlias
 	narrowed.DevicePlanCode = "P2"
-	rec, err := w.Card(t.Context(), narrowed)
+	rec, err := w.Card(by(t), narrowed)
 	require.NoError(t, err)
 	require.Equal(t, twin.ID, rec.Card.ID)
 	for _, step := range []struct {
@@ -239,9 +238,9 @@ func TestAliasesCountUsableCardsOnly(t *testing.T) {
 		upgrade int
 		want    pin.Code
 	}{{pin.StatusUpgrade, 0, ""}, {pin.StatusUpgrade, 1, pin.Ambiguous}, {pin.StatusLost, 0, ""}} {
-		_, err = w.UpdateCard(t.Context(), pin.Query{CardID: twin.ID}, func(c *pin.Card) error { c.Status, c.UpgradeStatus = step.status, step.upgrade; return nil }, pin.Memo{})
+		_, err = w.UpdateCard(by(t), pin.Query{CardID: twin.ID}, func(c *pin.Card) error { c.Status, c.UpgradeStatus = step.status, step.upgrade; return nil }, pin.Memo{})
 		require.NoError(t, err)
-		rec, err = w.Card(t.Context(), byAlias)
+		rec, err = w.Card(by(t), byAlias)
 		require.Equal(t, step.want, pin.CodeOf(err), "%+v", step)
 		if err == nil {
 			require.Equal(t, w.card.ID, rec.Card.ID)
@@ -252,7 +251,7 @@ func TestAliasesCountUsableCardsOnly(t *testing.T) {
 func TestCallersReachTheirProgramOnly(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	stranger := pin.WithCaller(t.Context(), pin.Caller{ClientID: "x", ProgramID: "other"})
+	stranger := pin.WithCaller(by(t), pin.Caller{ClientID: "x", ProgramID: "other"})
 	_, err := w.Card(stranger, w.q)
 	require.Equal(t, pin.NotFound, pin.CodeOf(err))
 	_, err = w.Card(stranger, pin.Query{CardID: w.card.ID, ProgramID: w.program.ID})
@@ -264,7 +263,7 @@ func TestCallersReachTheirProgramOnly(t *testing.T) {
 	require.Equal(t, pin.Forbidden, pin.CodeOf(err))
 	_, _, err = w.CreateClient(stranger, pin.Client{ProgramID: w.program.ID, Contract: "thredd"}, "", pin.Memo{})
 	require.Equal(t, pin.Forbidden, pin.CodeOf(err))
-	_, _, err = w.CreateClient(pin.WithCaller(t.Context(), pin.Caller{Contract: "issuer", Scopes: []string{"clients:write"}}),
+	_, _, err = w.CreateClient(pin.WithCaller(by(t), pin.Caller{Contract: "issuer", Scopes: []string{"clients:write"}}),
 		pin.Client{Contract: "issuer", Scopes: []string{"pins:verify"}}, "", pin.Memo{})
 	require.Equal(t, pin.Forbidden, pin.CodeOf(err), "nobody grants more than it has")
 	events, err := w.AuditEvents(stranger, pin.AuditQuery{Page: pin.Page{Limit: 10}})
@@ -275,16 +274,16 @@ func TestCallersReachTheirProgramOnly(t *testing.T) {
 func TestRetrievalIsTheProgramsChoice(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	_, err := w.UpdateProgram(t.Context(), w.program.ID, func(p *pin.Program) error { p.RetrievalAllowed = false; return nil }, pin.Memo{})
+	_, err := w.UpdateProgram(by(t), w.program.ID, func(p *pin.Program) error { p.RetrievalAllowed = false; return nil }, pin.Memo{})
 	require.NoError(t, err)
-	_, err = w.RevealPIN(t.Context(), w.q)
+	_, err = w.RevealPIN(by(t), w.q)
 	require.Equal(t, pin.RetrievalOff, pin.CodeOf(err))
-	rec, err := w.Card(t.Context(), w.q)
+	rec, err := w.Card(by(t), w.q)
 	require.NoError(t, err)
 	require.Empty(t, rec.PIN.Ciphertext, "forgotten at once")
-	_, err = w.UpdateProgram(t.Context(), w.program.ID, func(p *pin.Program) error { p.RetrievalAllowed = true; return nil }, pin.Memo{})
+	_, err = w.UpdateProgram(by(t), w.program.ID, func(p *pin.Program) error { p.RetrievalAllowed = true; return nil }, pin.Memo{})
 	require.NoError(t, err)
-	_, err = w.RevealPIN(t.Context(), w.q)
+	_, err = w.RevealPIN(by(t), w.q)
 	require.Equal(t, pin.RetrievalOff, pin.CodeOf(err), "what was forgotten stays forgotten")
 	require.Equal(t, pin.Match, w.try(t, "4826").Result, "verification needs no retrieval")
 }
@@ -292,13 +291,13 @@ func TestRetrievalIsTheProgramsChoice(t *testing.T) {
 func TestRotatedSecretOverlapsAndRevokedClientsAreOut(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	c, first, err := w.CreateClient(t.Context(), pin.Client{ProgramID: w.program.ID, Contract: "thredd", Name: "x"}, "", pin.Memo{})
+	c, first, err := w.CreateClient(by(t), pin.Client{ProgramID: w.program.ID, Contract: "thredd", Name: "x"}, "", pin.Memo{})
 	require.NoError(t, err)
-	_, second, err := w.RotateClient(t.Context(), c.ID, time.Hour, pin.Memo{})
+	_, second, err := w.RotateClient(by(t), c.ID, time.Hour, pin.Memo{})
 	require.NoError(t, err)
 	require.NotEqual(t, first, second)
 	who := func(secret string) pin.Code {
-		_, err := w.Authenticate(t.Context(), c.ID, secret)
+		_, err := w.Authenticate(by(t), c.ID, secret)
 		return pin.CodeOf(err)
 	}
 	require.Empty(t, who(first))
@@ -309,18 +308,21 @@ func TestRotatedSecretOverlapsAndRevokedClientsAreOut(t *testing.T) {
 	w.later(time.Microsecond)
 	require.Equal(t, pin.Unauthorized, who(first), "the overlap is over")
 	require.Empty(t, who(second))
-	require.NoError(t, w.RevokeClient(t.Context(), c.ID, pin.Memo{}))
+	require.NoError(t, w.RevokeClient(by(t), c.ID, pin.Memo{}))
 	require.Equal(t, pin.Unauthorized, who(second))
-	_, err = w.Authenticate(t.Context(), "nobody", second)
+	_, err = w.Authenticate(by(t), c.ID, second)
+	require.Equal(t, c.ID, pin.ClientOf(err), "the log can say whose secret it was")
+	_, err = w.Authenticate(by(t), "nobody", second)
 	require.Equal(t, pin.Unauthorized, pin.CodeOf(err))
+	require.Empty(t, pin.ClientOf(err), "what names nobody may be anything")
 }
 
 // What the trail tells of a card, by whom, and without what could be a PAN.
 func TestTheTrailTellsWhatHappened(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	caller := pin.Caller{ClientID: "c", Contract: "issuer", RemoteAddr: "192.0.2.1", TraceID: "t"}
-	ctx := pin.WithCaller(t.Context(), caller)
+	caller := pin.Caller{ClientID: "c", Everywhere: true, Contract: "issuer", RemoteAddr: "192.0.2.1", TraceID: "t"}
+	ctx := pin.WithCaller(by(t), caller)
 	require.NoError(t, w.SetPIN(ctx, w.q, plain(t, another), pin.Memo{Description: "card 9999 9900 0000 0014 at the branch", UpdatedBy: "John Smith 999999000014"}))
 	for range 4 {
 		w.try(t, wrong)
@@ -332,7 +334,7 @@ func TestTheTrailTellsWhatHappened(t *testing.T) {
 	set := events[1]
 	require.Equal(t, "card ******************* at the branch", set.Description, "a PAN in free text is masked")
 	require.Equal(t, "John Smith ************", set.UpdatedBy)
-	by := pin.Caller{ClientID: set.ClientID, Contract: set.Contract, RemoteAddr: set.RemoteAddr, TraceID: set.TraceID}
+	by := pin.Caller{ClientID: set.ClientID, Everywhere: true, Contract: set.Contract, RemoteAddr: set.RemoteAddr, TraceID: set.TraceID}
 	require.Equal(t, caller, by)
 	require.Equal(t, w.clock(), set.At)
 	for i, e := range events {
@@ -349,12 +351,12 @@ func TestCounterFollowsTheModel(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	rapid.Check(t, func(r *rapid.T) {
-		require.NoError(r, w.Unblock(context.Background(), w.q, pin.Memo{}))
+		require.NoError(r, w.Unblock(anybody(), w.q, pin.Memo{}))
 		left := 3
 		for _, act := range rapid.SliceOfN(rapid.SampledFrom([]string{"right", "wrong", "wrong", "unblock"}), 0, 6).Draw(r, "acts") {
 			switch {
 			case act == "unblock":
-				require.NoError(r, w.Unblock(context.Background(), w.q, pin.Memo{}))
+				require.NoError(r, w.Unblock(anybody(), w.q, pin.Memo{}))
 				left = 3
 			case left == 0:
 				require.Equal(r, pin.Exhausted, w.try(r, map[string]string{"right": "4826", "wrong": "1111"}[act]).Result)
@@ -373,7 +375,7 @@ func TestCounterFollowsTheModel(t *testing.T) {
 func TestLoweredTryLimitCountsAtOnce(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	_, err := w.UpdateProgram(t.Context(), w.program.ID, func(p *pin.Program) error { p.TryLimit = 1; return nil }, pin.Memo{})
+	_, err := w.UpdateProgram(by(t), w.program.ID, func(p *pin.Program) error { p.TryLimit = 1; return nil }, pin.Memo{})
 	require.NoError(t, err)
 	require.Equal(t, 1, w.remaining(t))
 	require.Equal(t, pin.Verification{Result: pin.Mismatch}, w.try(t, "1111"))
@@ -388,7 +390,7 @@ func TestProgramSettingsThatContradictAreRefused(t *testing.T) {
 		"maxPinLength": func(p *pin.Program) { p.MinPINLength, p.MaxPINLength = 8, 6 }, "tryLimit": func(p *pin.Program) { p.TryLimit = 16 },
 		"pinPolicy": func(p *pin.Program) { p.Policy = "strict" }, "timeZone": func(p *pin.Program) { p.TimeZone = "Local" },
 	} {
-		_, err := w.UpdateProgram(t.Context(), w.program.ID, func(p *pin.Program) error { set(p); return nil }, pin.Memo{})
+		_, err := w.UpdateProgram(by(t), w.program.ID, func(p *pin.Program) error { set(p); return nil }, pin.Memo{})
 		require.Equal(t, pin.InvalidField, pin.CodeOf(err), field)
 		require.Equal(t, field, pin.FieldOf(err))
 	}

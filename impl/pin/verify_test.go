@@ -49,7 +49,7 @@ var trailTables = []string{"programs", "clients", "zone_keys", "chains", "cards"
 
 func newTrailWorld(t testing.TB, url string) *trailWorld {
 	t.Helper()
-	ctx := context.Background()
+	ctx := anybody()
 	w := &trailWorld{postgres: strings.HasPrefix(url, "postgres")}
 	var err error
 	w.db, err = store.Open(ctx, url, store.Options{})
@@ -78,7 +78,7 @@ func newTrailWorld(t testing.TB, url string) *trailWorld {
 }
 
 // fresh is another process's vault, which remembers nothing.
-func (w *trailWorld) fresh() *pin.Vault { return pin.NewVault(w.db, w.ring, nil, nil) }
+func (w *trailWorld) fresh() *pin.Vault { return newVault(w.db, w.ring, nil, nil) }
 
 func trailPIN(t require.TestingT, digits string) pin.Offer {
 	p, err := pin.New([]byte(digits))
@@ -89,7 +89,7 @@ func trailPIN(t require.TestingT, digits string) pin.Offer {
 // fill makes something of everything, twice where two of a kind are needed.
 func (w *trailWorld) fill(t testing.TB) {
 	t.Helper()
-	ctx := context.Background()
+	ctx := anybody()
 	require.NoError(t, w.Initialize(ctx))
 	for i, id := range []string{"program-a", "program-b"} {
 		p := pin.NewProgram("test")
@@ -144,7 +144,7 @@ func (w *trailWorld) keep(key string) func(any) (pin.Replay, error) {
 // remember keeps an answer under a key of its own, or takes over a record of it that has expired.
 func (w *trailWorld) remember(t testing.TB, until time.Time) {
 	t.Helper()
-	require.NoError(t, w.Remember(context.Background(), "x", pin.Memo{Keep: func(any) (pin.Replay, error) {
+	require.NoError(t, w.Remember(anybody(), "x", pin.Memo{Keep: func(any) (pin.Replay, error) {
 		return pin.Replay{Scope: "client", Key: "again", Endpoint: "e", Result: []byte(`{}`), ExpiresAt: until}, nil
 	}}))
 	w.exec(t, `DELETE FROM replays WHERE body LIKE '%"decoy"%'`) // nobody asks for those
@@ -185,7 +185,7 @@ func (w *trailWorld) putBack(t testing.TB, name, where string, tables ...string)
 }
 
 func (w *trailWorld) verify(t require.TestingT, o pin.VerifyOptions) pin.Summary {
-	s, err := w.fresh().VerifyTrail(context.Background(), o)
+	s, err := w.fresh().VerifyTrail(anybody(), o)
 	require.NoError(t, err)
 	return s
 }
@@ -276,7 +276,7 @@ func TestVerifyTrailFindsWhatWasTamperedWith(t *testing.T) {
 			w.putBack(t, "old", "id = 'card-1'", "cards")
 			w.putBack(t, "old", "chain = 'card-1'", "audit_events")
 			for range 2 {
-				_, err := w.fresh().Verify(t.Context(), pin.Query{CardID: "card-1"}, trailPIN(t, "9173"), pin.Memo{})
+				_, err := w.fresh().Verify(by(t), pin.Query{CardID: "card-1"}, trailPIN(t, "9173"), pin.Memo{})
 				require.NoError(t, err)
 			}
 			w.putBack(t, "now", "id = 'card-1'", "cards")
@@ -347,7 +347,7 @@ func TestVerifyTrailFindsWhatWasTamperedWith(t *testing.T) {
 // age changes what the copy "old" then is an older copy of.
 func (w *trailWorld) age(t testing.TB) {
 	t.Helper()
-	ctx := context.Background()
+	ctx := anybody()
 	for _, c := range w.cards {
 		for range 2 {
 			_, err := w.Verify(ctx, pin.Query{CardID: c.ID}, trailPIN(t, "1111"), pin.Memo{})
@@ -398,11 +398,11 @@ func TestBreaksAreToldInPlainWordsWithoutTheValuesOfRows(t *testing.T) {
 
 func TestVerifyTrailOfAnEmptyDatabaseFindsNothing(t *testing.T) {
 	t.Parallel()
-	db, err := store.Open(t.Context(), storetest.SQLite(t), store.Options{})
+	db, err := store.Open(by(t), storetest.SQLite(t), store.Options{})
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, db.Close()) })
-	require.NoError(t, db.Migrate(t.Context()))
-	s, err := pin.NewVault(db, keyring.Open(keyring.Sandbox(), db, nil), nil, nil).VerifyTrail(t.Context(), pin.VerifyOptions{})
+	require.NoError(t, db.Migrate(by(t)))
+	s, err := newVault(db, keyring.Open(keyring.Sandbox(), db, nil), nil, nil).VerifyTrail(by(t), pin.VerifyOptions{})
 	require.NoError(t, err)
 	require.Equal(t, pin.Summary{}, s)
 }
@@ -412,7 +412,7 @@ func TestVerifyTrailWithOtherKeysFindsNothingWhole(t *testing.T) {
 	w := newTrailWorld(t, storetest.SQLite(t))
 	other, err := keyring.Generate(trailRandom{}, time.Now())
 	require.NoError(t, err)
-	s, err := pin.NewVault(w.db, keyring.Open(other, w.db, nil), nil, nil).VerifyTrail(t.Context(), pin.VerifyOptions{})
+	s, err := newVault(w.db, keyring.Open(other, w.db, nil), nil, nil).VerifyTrail(by(t), pin.VerifyOptions{})
 	require.NoError(t, err)
 	require.False(t, s.Whole())
 	require.Equal(t, pin.FaultEventChanged, s.Findings[0].Fault)
@@ -433,7 +433,7 @@ func (trailRandom) Read(b []byte) (int, error) {
 func TestVerifyTrailGoesThroughMoreThanAPage(t *testing.T) {
 	t.Parallel()
 	w := newTrailWorld(t, storetest.SQLite(t))
-	ctx := t.Context()
+	ctx := by(t)
 	const cards = 1101
 	for i := range cards {
 		_, err := w.CreateCard(ctx, pin.NewCard{ProgramID: "program-b", NoPIN: true, References: []pin.Reference{{Kind: pin.KindURN, Value: strconv.Itoa(i)}}}, pin.Memo{})
@@ -466,7 +466,7 @@ func TestVerifyTrailIsContentWhileOthersChangeEverything(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			w := newTrailWorld(t, database(t))
-			ctx, cancel := context.WithCancel(t.Context())
+			ctx, cancel := context.WithCancel(by(t))
 			var writers sync.WaitGroup
 			defer func() { cancel(); writers.Wait() }()
 			var done atomic.Int64

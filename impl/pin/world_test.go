@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"errors"
+	"io"
 	"os"
 	"strconv"
 	"testing"
@@ -74,7 +75,7 @@ func newSwiftWorld(t testing.TB, settings ...func(*pin.Program)) *world {
 // opened is a migrated store.
 func opened(t testing.TB, url string) *store.Store {
 	t.Helper()
-	ctx := context.Background()
+	ctx := anybody()
 	db, err := store.Open(ctx, url, store.Options{})
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, db.Close()) })
@@ -84,11 +85,11 @@ func opened(t testing.TB, url string) *store.Store {
 
 func newWorldOn(t testing.TB, db pin.Store, settings ...func(*pin.Program)) *world {
 	t.Helper()
-	ctx := context.Background()
+	ctx := anybody()
 	now := time.Date(2026, 1, 15, 12, 0, 0, 0, time.UTC)
 	w := &world{store: db, tap: &tap{Store: db}, now: &now}
 	w.ring = keyring.Open(keyring.Sandbox(), db, w.clock)
-	w.Vault = pin.NewVault(w.tap, w.ring, w.clock, nil)
+	w.Vault = newVault(w.tap, w.ring, w.clock, nil)
 	require.NoError(t, w.Initialize(ctx))
 	program := pin.NewProgram("test")
 	program.RetrievalAllowed = true
@@ -110,12 +111,28 @@ func newWorldOn(t testing.TB, db pin.Store, settings ...func(*pin.Program)) *wor
 	return w
 }
 
+// newVault is a vault in which who may grant a scope is who has one of that name. There is no scope "none".
+func newVault(s pin.Store, keys pin.Keys, now func() time.Time, random io.Reader) *pin.Vault {
+	v := pin.NewVault(s, keys, now, random)
+	v.GrantBy(func(_, scope string) (string, bool) { return scope, scope != "none" })
+	return v
+}
+
+// operator is who most tests call as.
+var operator = pin.Caller{Everywhere: true, Operator: true}
+
+// by is the test's context, called by the operator.
+func by(t testing.TB) context.Context { return pin.WithCaller(t.Context(), operator) }
+
+// anybody is a context of the operator that outlives the test.
+func anybody() context.Context { return pin.WithCaller(context.Background(), operator) }
+
 func (w *world) clock() time.Time { return *w.now }
 
 func (w *world) later(d time.Duration) { *w.now = w.now.Add(d) }
 
 // sibling is the vault of another process over the same store.
-func (w *world) sibling() *pin.Vault { return pin.NewVault(w.store, w.ring, w.clock, nil) }
+func (w *world) sibling() *pin.Vault { return newVault(w.store, w.ring, w.clock, nil) }
 
 // with is the vault of another process over the same store, with keys or randomness of the test's.
 func (w *world) with(keys *faultyKeys, random *source) *pin.Vault {
@@ -126,7 +143,7 @@ func (w *world) with(keys *faultyKeys, random *source) *pin.Vault {
 		random = &source{}
 	}
 	keys.Keys = w.ring
-	return pin.NewVault(w.tap, keys, w.clock, random)
+	return newVault(w.tap, keys, w.clock, random)
 }
 
 func of(t require.TestingT, digits string) pin.PIN {
@@ -154,13 +171,13 @@ func closed() pin.Offer { return pin.Encrypted("zpk", pinblock.ISO0, make([]byte
 
 // try verifies a PIN in clear.
 func (w *world) try(t require.TestingT, digits string) pin.Verification {
-	v, err := w.Verify(context.Background(), w.q, plain(t, digits), pin.Memo{})
+	v, err := w.Verify(anybody(), w.q, plain(t, digits), pin.Memo{})
 	require.NoError(t, err)
 	return v
 }
 
 func (w *world) record(t require.TestingT) pin.Record {
-	rec, err := w.Card(context.Background(), w.q)
+	rec, err := w.Card(anybody(), w.q)
 	require.NoError(t, err)
 	return rec
 }
@@ -178,7 +195,7 @@ func (w *world) block(t require.TestingT) {
 func (w *world) events(t require.TestingT, chain string) []pin.AuditEvent {
 	var all []pin.AuditEvent
 	for after := ""; ; {
-		some, err := w.AuditEvents(context.Background(), pin.AuditQuery{Chain: chain, Page: pin.Page{After: after, Limit: 500}})
+		some, err := w.AuditEvents(anybody(), pin.AuditQuery{Chain: chain, Page: pin.Page{After: after, Limit: 500}})
 		require.NoError(t, err)
 		if all = append(all, some...); len(some) < 500 {
 			return all

@@ -13,13 +13,13 @@ import (
 func TestImportZoneKeyReachesAsFarAsItsCaller(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	other, err := w.CreateProgram(t.Context(), pin.NewProgram("other"), pin.Memo{})
+	other, err := w.CreateProgram(by(t), pin.NewProgram("other"), pin.Memo{})
 	require.NoError(t, err)
-	bound := pin.WithCaller(t.Context(), pin.Caller{ClientID: "bound", ProgramID: w.program.ID})
+	bound := pin.WithCaller(by(t), pin.Caller{ClientID: "bound", ProgramID: w.program.ID})
 	key := func(id, program string) pin.ZoneKey {
 		return pin.ZoneKey{ID: id, ProgramID: program, Usage: pin.UsageZonePIN, Algorithm: "TDES", Wrapped: []byte("sealed"), CheckValue: "F1652F", Version: 1}
 	}
-	require.NoError(t, w.ImportZoneKey(t.Context(), key("server's", ""), pin.Memo{}))
+	require.NoError(t, w.ImportZoneKey(by(t), key("server's", ""), pin.Memo{}))
 	require.NoError(t, w.ImportZoneKey(bound, key("own", w.program.ID), pin.Memo{}))
 	for _, test := range []struct {
 		name string
@@ -28,17 +28,17 @@ func TestImportZoneKeyReachesAsFarAsItsCaller(t *testing.T) {
 	}{
 		{"another program's", w.ImportZoneKey(bound, key("x", other.ID), pin.Memo{}), pin.Forbidden},
 		{"the whole server's", w.ImportZoneKey(bound, key("x", ""), pin.Memo{}), pin.Forbidden},
-		{"nobody's", w.ImportZoneKey(t.Context(), key("x", "nobody"), pin.Memo{}), pin.NotFound},
-		{"a second one of an id", w.ImportZoneKey(t.Context(), key("own", ""), pin.Memo{}), pin.Duplicate},
-		{"one that cannot be sealed", w.with(&faultyKeys{op: "MAC", use: pin.UseSeal}, nil).ImportZoneKey(t.Context(), key("x", ""), pin.Memo{}), pin.Unavailable},
+		{"nobody's", w.ImportZoneKey(by(t), key("x", "nobody"), pin.Memo{}), pin.NotFound},
+		{"a second one of an id", w.ImportZoneKey(by(t), key("own", ""), pin.Memo{}), pin.Duplicate},
+		{"one that cannot be sealed", w.with(&faultyKeys{op: "MAC", use: pin.UseSeal}, nil).ImportZoneKey(by(t), key("x", ""), pin.Memo{}), pin.Unavailable},
 	} {
 		require.Equal(t, test.code, pin.CodeOf(test.err), test.name)
 	}
 	keys := pin.NewZoneKeys(w.store, w.ring)
-	kept, err := keys.ZoneKey(t.Context(), "own")
+	kept, err := keys.ZoneKey(by(t), "own")
 	require.NoError(t, err)
 	require.Equal(t, key("own", w.program.ID), kept)
-	_, err = keys.ZoneKey(t.Context(), "x")
+	_, err = keys.ZoneKey(by(t), "x")
 	require.Equal(t, pin.NotFound, pin.CodeOf(err))
 	imported := func(chain string) (subjects []string) {
 		for _, e := range w.events(t, chain) {
@@ -64,27 +64,27 @@ func TestRememberKeepsAnAnswerOnce(t *testing.T) {
 			CreatedAt: w.clock(), ExpiresAt: w.clock().Add(time.Hour)}, nil
 	}
 	no := errors.New("no")
-	require.ErrorIs(t, w.Remember(t.Context(), 7, pin.Memo{Keep: func(any) (pin.Replay, error) { return pin.Replay{}, no }}), no)
-	_, err := w.Replay(t.Context(), "client", "key")
+	require.ErrorIs(t, w.Remember(by(t), 7, pin.Memo{Keep: func(any) (pin.Replay, error) { return pin.Replay{}, no }}), no)
+	_, err := w.Replay(by(t), "client", "key")
 	require.Equal(t, pin.NotFound, pin.CodeOf(err))
-	require.NoError(t, w.Remember(t.Context(), 7, pin.Memo{}), "nothing to keep")
-	_, err = w.Replay(t.Context(), "client", "key")
+	require.NoError(t, w.Remember(by(t), 7, pin.Memo{}), "nothing to keep")
+	_, err = w.Replay(by(t), "client", "key")
 	require.Equal(t, pin.NotFound, pin.CodeOf(err))
 
-	require.NoError(t, w.Remember(t.Context(), 7, pin.Memo{Keep: keep}))
+	require.NoError(t, w.Remember(by(t), 7, pin.Memo{Keep: keep}))
 	require.Equal(t, []any{7}, seen)
-	kept, err := w.Replay(t.Context(), "client", "key")
+	kept, err := w.Replay(by(t), "client", "key")
 	require.NoError(t, err)
 	require.Equal(t, pin.Replay{Scope: "client", Key: "key", Endpoint: "e", Fingerprint: []byte("f"), Result: []byte("7"),
 		CreatedAt: w.clock(), ExpiresAt: w.clock().Add(time.Hour)}, kept)
 	for _, other := range [][2]string{{"client", "key2"}, {"client2", "key"}, {"clien", "tkey"}} {
-		_, err = w.Replay(t.Context(), other[0], other[1])
+		_, err = w.Replay(by(t), other[0], other[1])
 		require.Equal(t, pin.NotFound, pin.CodeOf(err))
 	}
 
-	err = w.Remember(t.Context(), 8, pin.Memo{Keep: keep})
+	err = w.Remember(by(t), 8, pin.Memo{Keep: keep})
 	require.Equal(t, pin.Duplicate, pin.CodeOf(err))
 	require.Equal(t, "replays", pin.FieldOf(err))
 	w.later(time.Hour)
-	require.NoError(t, w.Remember(t.Context(), 8, pin.Memo{Keep: keep}), "at the moment of its expiry a key is free")
+	require.NoError(t, w.Remember(by(t), 8, pin.Memo{Keep: keep}), "at the moment of its expiry a key is free")
 }

@@ -30,7 +30,7 @@ type house struct {
 
 func newHouse(t *testing.T) *house {
 	t.Helper()
-	ctx := t.Context()
+	ctx := by(t)
 	db, err := store.Open(ctx, storetest.SQLite(t), store.Options{})
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, db.Close()) })
@@ -57,11 +57,17 @@ type page struct {
 	key *ecdh.PublicKey
 }
 
+// by is the test's context, called by an operator.
+func by(t *testing.T) context.Context {
+	t.Helper()
+	return pin.WithCaller(t.Context(), pin.Caller{Everywhere: true, Operator: true})
+}
+
 func (h *house) link(t *testing.T, a pin.Action) *page {
 	t.Helper()
-	s, err := h.Open(t.Context(), h.q, a, "request", pin.Memo{})
+	s, err := h.Open(by(t), h.q, a, "request", pin.Memo{})
 	require.NoError(t, err)
-	secret, err := h.Secret(t.Context(), s.ID)
+	secret, err := h.Secret(by(t), s.ID)
 	require.NoError(t, err)
 	return &page{id: s.ID, secret: secret}
 }
@@ -70,7 +76,7 @@ func (h *house) exchanged(t *testing.T, a pin.Action) *page {
 	t.Helper()
 	p := h.link(t, a)
 	var err error
-	p.Grant, err = h.Exchange(t.Context(), p.id, p.secret)
+	p.Grant, err = h.Exchange(by(t), p.id, p.secret)
 	require.NoError(t, err)
 	point := []byte{4}
 	for _, text := range []string{p.Key.X, p.Key.Y} {
@@ -90,20 +96,20 @@ func (p *page) says(t *testing.T, purpose, digits string) []byte {
 
 func (h *house) current(t *testing.T, p *page, digits string) (string, error) {
 	t.Helper()
-	v, err := h.Verify(t.Context(), p.id, p.Token, p.says(t, "current", digits))
+	v, err := h.Verify(by(t), p.id, p.Token, p.says(t, "current", digits))
 	return fmt.Sprint(v.Result, " ", v.RemainingTries), err
 }
 
 func (h *house) choose(t *testing.T, p *page, digits string) error {
 	t.Helper()
-	return h.Choose(t.Context(), p.id, p.Token, p.says(t, "new", digits))
+	return h.Choose(by(t), p.id, p.Token, p.says(t, "new", digits))
 }
 
 func (h *house) stands(t *testing.T, digits string) {
 	t.Helper()
 	offered, err := pin.New([]byte(digits))
 	require.NoError(t, err)
-	v, err := h.vault.Verify(t.Context(), h.q, pin.Plain(offered), pin.Memo{})
+	v, err := h.vault.Verify(by(t), h.q, pin.Plain(offered), pin.Memo{})
 	require.NoError(t, err)
 	require.Equal(t, pin.Match, v.Result)
 }
@@ -114,22 +120,22 @@ func TestALinkServesOnce(t *testing.T) {
 		h := newHouse(t)
 		require.Equal(t, DefaultLifetime, h.Lifetime())
 		p := h.link(t, action)
-		shown, program, err := h.Session(t.Context(), p.id)
+		shown, program, err := h.Session(by(t), p.id)
 		require.NoError(t, err)
 		require.Equal(t, p.id, shown.ID)
 		require.Equal(t, h.card.ProgramID, program.ID)
 		require.Equal(t, h.now.Add(DefaultLifetime), shown.ExpiresAt)
 
 		p = h.exchanged(t, action)
-		_, err = h.Exchange(t.Context(), p.id, p.secret)
+		_, err = h.Exchange(by(t), p.id, p.secret)
 		require.ErrorIs(t, err, ErrUnusable)
-		_, _, err = h.Session(t.Context(), p.id)
+		_, _, err = h.Session(by(t), p.id)
 		require.ErrorIs(t, err, ErrUnusable)
 		_, err = h.current(t, p, "4826")
 		require.ErrorIs(t, err, ErrUnusable, "nothing is to be proved")
 		require.Equal(t, pin.WeakPIN, pin.CodeOf(h.choose(t, p, "1234")))
-		require.Equal(t, pin.Unopenable, pin.CodeOf(h.Choose(t.Context(), p.id, p.Token, p.says(t, "current", "9173"))), "a PIN for another purpose")
-		require.ErrorIs(t, h.Choose(t.Context(), p.id, "x"+p.Token[1:], p.says(t, "new", "9173")), ErrUnusable, "another token")
+		require.Equal(t, pin.Unopenable, pin.CodeOf(h.Choose(by(t), p.id, p.Token, p.says(t, "current", "9173"))), "a PIN for another purpose")
+		require.ErrorIs(t, h.Choose(by(t), p.id, "x"+p.Token[1:], p.says(t, "new", "9173")), ErrUnusable, "another token")
 		require.NoError(t, h.choose(t, p, "9173"))
 		require.ErrorIs(t, h.choose(t, p, "5081"), ErrUnusable)
 		h.stands(t, "9173")
@@ -141,22 +147,22 @@ func TestASecretMayBeTriedThreeTimes(t *testing.T) {
 	h := newHouse(t)
 	p := h.link(t, pin.ActionSet)
 	for range Exchanges - 1 {
-		g, err := h.Exchange(t.Context(), p.id, "wrong")
+		g, err := h.Exchange(by(t), p.id, "wrong")
 		require.ErrorIs(t, err, ErrUnusable)
 		require.Zero(t, g)
 	}
-	g, err := h.Exchange(t.Context(), p.id, p.secret)
+	g, err := h.Exchange(by(t), p.id, p.secret)
 	require.NoError(t, err)
 	require.NotEmpty(t, g.Token)
 
 	p = h.link(t, pin.ActionSet)
 	for range Exchanges {
-		_, err = h.Exchange(t.Context(), p.id, "wrong")
+		_, err = h.Exchange(by(t), p.id, "wrong")
 		require.ErrorIs(t, err, ErrUnusable)
 	}
-	_, err = h.Exchange(t.Context(), p.id, p.secret)
+	_, err = h.Exchange(by(t), p.id, p.secret)
 	require.ErrorIs(t, err, ErrUnusable, "the tries are used up")
-	_, err = h.Exchange(t.Context(), "nobody's", p.secret)
+	_, err = h.Exchange(by(t), "nobody's", p.secret)
 	require.ErrorIs(t, err, ErrUnusable)
 }
 
@@ -187,15 +193,15 @@ func TestALinkExpires(t *testing.T) {
 	h := newHouse(t)
 	p, q, late := h.link(t, pin.ActionSet), h.exchanged(t, pin.ActionSet), h.exchanged(t, pin.ActionChange)
 	h.now = h.now.Add(DefaultLifetime)
-	_, err := h.Exchange(t.Context(), p.id, p.secret)
+	_, err := h.Exchange(by(t), p.id, p.secret)
 	require.ErrorIs(t, err, ErrExpired)
-	shown, _, err := h.Session(t.Context(), p.id)
+	shown, _, err := h.Session(by(t), p.id)
 	require.ErrorIs(t, err, ErrExpired)
 	require.Equal(t, p.id, shown.ID)
 	require.ErrorIs(t, h.choose(t, q, "9173"), ErrExpired)
 	_, err = h.current(t, late, "4826")
 	require.ErrorIs(t, err, ErrExpired)
-	_, _, err = h.Session(t.Context(), "nobody's")
+	_, _, err = h.Session(by(t), "nobody's")
 	require.ErrorIs(t, err, ErrUnusable)
 }
 
@@ -208,7 +214,7 @@ func TestAChangeProvesTheCurrentPIN(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, "mismatch 2", answer)
 	require.ErrorIs(t, h.choose(t, p, "9173"), ErrUnusable)
-	_, err = h.Verify(t.Context(), p.id, p.Token, []byte("...."))
+	_, err = h.Verify(by(t), p.id, p.Token, []byte("...."))
 	require.Equal(t, pin.Unopenable, pin.CodeOf(err))
 	_, err = h.current(t, p, "482")
 	require.Equal(t, pin.InvalidPIN, pin.CodeOf(err))
@@ -236,12 +242,12 @@ func TestAChangeEndsWithTheTries(t *testing.T) {
 	}
 	_, err := h.current(t, p, "4826")
 	require.ErrorIs(t, err, ErrUnusable, "the session is over, and its key is gone")
-	s, err := h.vault.Session(t.Context(), p.id)
+	s, err := h.vault.Session(by(t), p.id)
 	require.NoError(t, err)
 	require.Equal(t, pin.SessionFailed, s.State)
 	require.Empty(t, s.PrivateKey)
 	require.Empty(t, s.TokenMAC)
-	_, err = h.Open(t.Context(), h.q, pin.ActionChange, "request", pin.Memo{})
+	_, err = h.Open(by(t), h.q, pin.ActionChange, "request", pin.Memo{})
 	require.Equal(t, pin.Blocked, pin.CodeOf(err))
 }
 
@@ -251,7 +257,7 @@ func TestAPINThatWasChangedElsewhereEndsASession(t *testing.T) {
 	change, reset := h.exchanged(t, pin.ActionChange), h.exchanged(t, pin.ActionReset)
 	p, err := pin.New([]byte("5081"))
 	require.NoError(t, err)
-	require.NoError(t, h.vault.SetPIN(t.Context(), h.q, pin.Plain(p), pin.Memo{}))
+	require.NoError(t, h.vault.SetPIN(by(t), h.q, pin.Plain(p), pin.Memo{}))
 	_, err = h.current(t, change, "5081")
 	require.ErrorIs(t, err, ErrUnusable)
 	require.ErrorIs(t, h.choose(t, reset, "9173"), ErrUnusable)
@@ -367,21 +373,21 @@ func TestFailuresAreHandedOn(t *testing.T) {
 	gone := failing{err: down}
 	for what, ask := range map[string]func(s *Sessions) error{
 		"open": func(s *Sessions) error {
-			_, err := s.Open(t.Context(), pin.Query{}, pin.ActionSet, "", pin.Memo{})
+			_, err := s.Open(by(t), pin.Query{}, pin.ActionSet, "", pin.Memo{})
 			return err
 		},
-		"secret":   func(s *Sessions) error { _, err := s.Secret(t.Context(), "session"); return err },
-		"session":  func(s *Sessions) error { _, _, err := s.Session(t.Context(), "session"); return err },
-		"exchange": func(s *Sessions) error { _, err := s.Exchange(t.Context(), "session", "secret"); return err },
-		"verify":   func(s *Sessions) error { _, err := s.Verify(t.Context(), "session", "token", nil); return err },
-		"choose":   func(s *Sessions) error { return s.Choose(t.Context(), "session", "token", nil) },
+		"secret":   func(s *Sessions) error { _, err := s.Secret(by(t), "session"); return err },
+		"session":  func(s *Sessions) error { _, _, err := s.Session(by(t), "session"); return err },
+		"exchange": func(s *Sessions) error { _, err := s.Exchange(by(t), "session", "secret"); return err },
+		"verify":   func(s *Sessions) error { _, err := s.Verify(by(t), "session", "token", nil); return err },
+		"choose":   func(s *Sessions) error { return s.Choose(by(t), "session", "token", nil) },
 	} {
 		require.ErrorIs(t, ask(New(gone, unprotected{}, 0, now, nil)), down, what)
 	}
 	open := pin.Session{ID: "session", State: pin.SessionOpen, ExchangesLeft: 3, ExpiresAt: now().Add(time.Hour)}
-	_, err := New(failing{session: open, err: down}, broken{mac: true}, 0, now, nil).Open(t.Context(), pin.Query{}, pin.ActionSet, "", pin.Memo{})
+	_, err := New(failing{session: open, err: down}, broken{mac: true}, 0, now, nil).Open(by(t), pin.Query{}, pin.ActionSet, "", pin.Memo{})
 	require.ErrorIs(t, err, down)
-	_, err = New(failing{session: open, err: down}, broken{mac: true}, 0, now, nil).Secret(t.Context(), "session")
+	_, err = New(failing{session: open, err: down}, broken{mac: true}, 0, now, nil).Secret(by(t), "session")
 	require.ErrorIs(t, err, down)
 	good := New(nil, unprotected{}, 0, now, nil)
 	secret, err := good.secret("session")
@@ -393,10 +399,10 @@ func TestFailuresAreHandedOn(t *testing.T) {
 		"no key":      New(failing{session: open}, broken{seal: true}, 0, now, nil),
 		"no MAC":      New(failing{session: open}, broken{mac: true}, 0, now, nil),
 	} {
-		g, err := s.Exchange(t.Context(), "session", secret)
+		g, err := s.Exchange(by(t), "session", secret)
 		require.ErrorIs(t, err, down, name)
 		require.Empty(t, g.Token, name)
 	}
-	_, err = New(failing{session: open}, unprotected{}, 0, now, dry{}).Exchange(t.Context(), "session", secret)
+	_, err = New(failing{session: open}, unprotected{}, 0, now, dry{}).Exchange(by(t), "session", secret)
 	require.Equal(t, pin.Internal, pin.CodeOf(err))
 }

@@ -322,7 +322,7 @@ func (s *Sessions) Choose(ctx context.Context, id, token string, sealed []byte) 
 // program.
 func as(ctx context.Context, session pin.Session) context.Context {
 	who := pin.CallerFrom(ctx)
-	who.ClientID, who.ProgramID, who.Contract = session.ClientID, session.ProgramID, "hosted"
+	who.ClientID, who.ProgramID, who.Everywhere, who.Contract = session.ClientID, session.ProgramID, false, "hosted"
 	return pin.WithCaller(ctx, who)
 }
 

@@ -46,8 +46,9 @@ func (c client) secret() string { return c.name + "-sandbox-secret" }
 var (
 	threddScopes = []string{"cards:write", "pins:read", "pins:reveal", "pins:write"}
 	issuerScopes = []string{"programs:read", "programs:write", "clients:read", "clients:write", "cards:read", "cards:write",
-		"pins:read", "pins:verify", "pins:write", "audit:read"}
+		"pins:read", "pins:verify", "pins:write", "pins:reveal", "audit:read"}
 	creditplusScopes = []string{"tries:reset"}
+	accosaScopes     = []string{"pins:write"}
 	hashdtScopes     = []string{"pins:write"}
 	networkScopes    = []string{"pins:change"}
 )
@@ -121,7 +122,7 @@ const accosaIV = "A1B2C3D4E5F60718293A4B5C6D7E8F90"
 // accosa is a client of Accosa's contract, the first of its keys being the current one.
 func accosa(name, program string, s pin.ClientSettings, current key, next ...key) client {
 	s.PartnerClientID, s.BankID, s.EntityID, s.MessageKeyIDs = "2000", "7000", "100", []string{current.id}
-	c := client{name: name, contract: "accosa", program: program, secureCode: "accosa-sandbox-code", keys: map[string]key{"key": current}}
+	c := client{name: name, contract: "accosa", program: program, scopes: accosaScopes, secureCode: "accosa-sandbox-code", keys: map[string]key{"key": current}}
 	for _, k := range next {
 		s.MessageKeyIDs, c.keys["next_key"] = append(s.MessageKeyIDs, k.id), k
 	}

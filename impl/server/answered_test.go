@@ -69,7 +69,7 @@ func checkingServer(t *testing.T, log *bytes.Buffer, shout func(*gin.Context)) h
 x-error-response: Problem
 `)}}, "fixture")
 	require.NoError(t, err)
-	app, err := New(Options{Common: common, Contracts: []Contract{{Document: own, API: fixture{shout}}}, Tokens: tokens{}, CheckReplies: true,
+	app, err := New(Options{Common: common, Contracts: []Contract{{Document: own, API: fixture{shout: shout}}}, Tokens: tokens{}, CheckReplies: true,
 		Ready: func(context.Context) error { return nil }, Log: NewLogger(log, slog.LevelInfo), Metrics: prometheus.NewRegistry()})
 	require.NoError(t, err)
 	return app

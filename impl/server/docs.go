@@ -133,15 +133,15 @@ func (d *Docs) render(live bool, credentials map[string]map[string]any) ([]byte,
 
 // mount serves the page and its files. They are public: the credentials on a sandbox's page are those that
 // /sandbox/fixtures tells everybody.
-func (d *Docs) mount(r gin.IRouter, s *system) {
+func (d *Docs) mount(r gin.IRouter, s *system, fail func(*gin.Context, error)) {
 	r.GET("/docs", func(c *gin.Context) {
-		credentials, err := s.fixtureCredentials(c, d.documents)
+		credentials, err := s.fixtureCredentials(c.Request.Context(), d.documents)
 		var page []byte
 		if err == nil {
 			page, err = d.render(true, credentials)
 		}
 		if err != nil {
-			s.Fail(c, err)
+			fail(c, err)
 			return
 		}
 		c.Header("Content-Security-Policy", docsPolicy)

@@ -1,9 +1,11 @@
 package server
 
 import (
+	"cmp"
 	"context"
 	"encoding/binary"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
@@ -31,7 +33,7 @@ func traced(p proxies) gin.HandlerFunc {
 func trace(c *gin.Context, remote string) {
 	var b [24]byte // of no secret, so that it need not come from the system's source
 	for i := 0; i < len(b); i += 8 {
-		binary.NativeEndian.PutUint64(b[i:], rand.Uint64())
+		binary.NativeEndian.PutUint64(b[i:], rand.Uint64()) //nolint:gosec // see above
 	}
 	var digits [2 * len(b)]byte
 	hex.Encode(digits[:], b[:])
@@ -89,14 +91,14 @@ func recovered(log *slog.Logger, m *metrics, all []Contract) gin.HandlerFunc {
 				what = e.Error()
 			}
 			log.ErrorContext(c.Request.Context(), "panic", "what", what, "stack", callers(), "trace", pin.CallerFrom(c.Request.Context()).TraceID)
-			c.Abort()
-			if !c.Writer.Written() {
-				owner(all, c.Request.URL.Path).API.Fail(c, &pin.Error{Code: pin.Internal})
-			}
+			owner(all, c.Request.URL.Path).fail(c, &pin.Error{Code: pin.Internal, Err: errPanic})
 		}()
 		c.Next()
 	}
 }
+
+// errPanic is the error of a request that ended in a panic, which has a line of its own in the log.
+var errPanic = errors.New("panic")
 
 // callers are the functions on the stack, without their arguments.
 func callers() []string {
@@ -116,22 +118,30 @@ func callers() []string {
 type observation struct {
 	contract, operation string
 	described           *contract.Operation // nil where the document has none
+
+	refused string // the client that was not let in, as far as it is known
+	failed  error  // what the reply is an error for, nil for none
+	answer  int    // the status that the contract has for it
 }
 
 const observationKey = "pinvault.observation"
 
 // observe notes which operation a request is.
 func observe(c *gin.Context, name string, op *contract.Operation) {
-	o := observation{contract: name, described: op}
+	o := observationOf(c)
+	o.contract, o.described = name, op
 	if op != nil {
 		o.operation = op.ID
 	}
-	c.Set(observationKey, o)
 }
 
-func observationOf(c *gin.Context) observation {
-	seen, _ := c.Get(observationKey)
-	o, _ := seen.(observation)
+// observationOf is the one observation of a request.
+func observationOf(c *gin.Context) *observation {
+	if seen, ok := c.Get(observationKey); ok {
+		return seen.(*observation)
+	}
+	o := &observation{}
+	c.Set(observationKey, o)
 	return o
 }
 
@@ -144,20 +154,25 @@ func observed(log *slog.Logger, m *metrics) gin.HandlerFunc {
 		o := observationOf(c)
 		status := c.Writer.Status()
 		verb := verbOf(c.Request)
-		m.count(o, verb, status, took)
+		m.count(*o, verb, status, took)
 
 		level := slog.LevelInfo
 		who := pin.CallerFrom(c.Request.Context())
 		attrs := []slog.Attr{
 			slog.String("method", method(verb)), slog.String("route", c.FullPath()), slog.Int("status", status),
 			slog.Float64("ms", float64(took.Microseconds())/1000), slog.String("contract", o.contract), slog.String("operation", o.operation),
-			slog.String("client", who.ClientID), slog.String("remote", who.RemoteAddr), slog.String("trace", who.TraceID),
+			slog.String("client", cmp.Or(who.ClientID, o.refused, pin.ClientOf(o.failed))), slog.String("remote", who.RemoteAddr), slog.String("trace", who.TraceID),
 		}
-		if last := c.Errors.Last(); last != nil {
-			attrs = append(attrs, slog.String("code", string(pin.CodeOf(last.Err))))
-			if status >= http.StatusInternalServerError {
+		if o.failed != nil {
+			attrs = append(attrs, slog.String("code", o.code()))
+			switch {
+			case status >= http.StatusInternalServerError:
 				level = slog.LevelError
-				attrs = append(attrs, slog.String("error", last.Error()))
+			case o.answer >= http.StatusInternalServerError: // too late: a reply was on its way
+				level = slog.LevelWarn
+			}
+			if level > slog.LevelInfo { // lines of that level are looked through for secrets
+				attrs = append(attrs, slog.String("error", o.failed.Error()))
 			}
 		}
 		log.LogAttrs(c.Request.Context(), level, requestLine, attrs...)

@@ -24,10 +24,11 @@ import (
 
 // API is one contract's handlers.
 type API interface {
-	// Mount registers the operations of the contract's document.
-	Mount(r gin.IRouter)
-	// Fail answers an error in the contract's own shape: contract.Broken, a pin.Error or any other.
-	Fail(c *gin.Context, err error)
+	// Mount registers the operations of the contract's document. What goes wrong in one goes to fail.
+	Mount(r gin.IRouter, fail func(c *gin.Context, err error))
+	// Render says how the contract answers an error: contract.Broken, a pin.Error or any other. op is the
+	// operation that was asked for, nil where the document has none.
+	Render(r *http.Request, op *contract.Operation, err error) contract.Reply
 }
 
 // Authorizer is an [API] that knows its callers by other means than a bearer token.
@@ -90,7 +91,6 @@ func New(o Options) (http.Handler, error) {
 	e := gin.New()
 	e.HandleMethodNotAllowed = true
 	e.RedirectTrailingSlash = false
-	e.ContextWithFallback = true
 	if err := e.SetTrustedProxies(nil); err != nil { // gin is not asked: see proxies
 		return nil, err
 	}
@@ -111,29 +111,25 @@ func New(o Options) (http.Handler, error) {
 		e.GET("/metrics", gin.WrapH(metricsHandler(o.Metrics)))
 	}
 	if o.Docs != nil {
-		o.Docs.mount(e, own)
+		o.Docs.mount(e, own, common.fail)
 	}
-	e.NoRoute(func(c *gin.Context) { owner(mounted, c.Request.URL.Path).API.Fail(c, contract.NoRoute) })
+	e.NoRoute(func(c *gin.Context) { owner(mounted, c.Request.URL.Path).fail(c, contract.NoRoute) })
 	noMethod := func(c *gin.Context) {
 		allowHead(c.Writer.Header())
-		owner(mounted, c.Request.URL.Path).API.Fail(c, contract.NoMethod)
+		owner(mounted, c.Request.URL.Path).fail(c, contract.NoMethod)
 	}
 	e.NoMethod(concrete(e, noMethod), noMethod)
 	return handler(e), nil
 }
 
-// handler serves each request with a gin.Context of its own. Handlers hand it down as their context, and
-// a goroutine of database/sql may look at it once more when the request has ended: by then gin would
-// have given it to another request.
+// handler makes of each request what gin routes.
 func handler(e *gin.Engine) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		oneCredential(r.Header)
 		if r.Method == http.MethodHead {
 			r = asGet(r)
 		}
-		c := gin.CreateTestContextOnly(w, e) // the exported way to a context that is not pooled
-		c.Request = r
-		e.HandleContext(c)
+		e.ServeHTTP(w, r)
 	})
 }
 
@@ -210,25 +206,36 @@ func (ct Contract) mount(e *gin.Engine, tokens Tokens, refused func(ctx context.
 				return
 			}
 			caller, err := authorize(c, op)
+			if err == nil && !caller.May(op.Scopes...) {
+				lacking(c, ct.Document.Name(), op)
+				err = &pin.Error{Code: pin.Forbidden}
+			}
 			known := pin.CallerFrom(c.Request.Context())
 			caller.RemoteAddr, caller.TraceID = known.RemoteAddr, known.TraceID
 			if err != nil {
 				if pin.CodeOf(err) == pin.Forbidden && refused != nil {
 					refused(pin.WithCaller(c.Request.Context(), caller), op.ID)
 				}
-				ct.API.Fail(c, err)
-				c.Abort()
+				observationOf(c).refused = caller.ClientID
+				ct.fail(c, err)
 				return
 			}
 			c.Request = c.Request.WithContext(pin.WithCaller(c.Request.Context(), caller))
 		},
-		ct.Document.Middleware(func(c *gin.Context, v []contract.Violation) { ct.API.Fail(c, contract.Broken(v)) }),
-	))
+		ct.Document.Middleware(ct.fail),
+	), ct.fail)
 }
 
-// bearer authorizes by a token of this contract with the operation's scopes (RFC 6750).
+// lacking is the challenge to a caller whose token has not the scopes (RFC 6750, 3.1).
+func lacking(c *gin.Context, name string, op *contract.Operation) {
+	if _, byToken := oauth.Bearer(c.GetHeader("Authorization")); byToken {
+		c.Header("WWW-Authenticate", `Bearer realm="`+name+`", error="insufficient_scope", scope="`+strings.Join(op.Scopes, " ")+`"`)
+	}
+}
+
+// bearer authorizes by a token of this contract (RFC 6750).
 func bearer(tokens Tokens, name string) func(*gin.Context, *contract.Operation) (pin.Caller, error) {
-	return func(c *gin.Context, op *contract.Operation) (pin.Caller, error) {
+	return func(c *gin.Context, _ *contract.Operation) (pin.Caller, error) {
 		token, ok := oauth.Bearer(c.GetHeader("Authorization"))
 		if !ok {
 			c.Header("WWW-Authenticate", `Bearer realm="`+name+`"`)
@@ -238,12 +245,8 @@ func bearer(tokens Tokens, name string) func(*gin.Context, *contract.Operation) 
 		if err == nil && caller.Contract != name {
 			err = &pin.Error{Code: pin.Unauthorized}
 		}
-		switch {
-		case pin.CodeOf(err) == pin.Unauthorized:
+		if pin.CodeOf(err) == pin.Unauthorized {
 			c.Header("WWW-Authenticate", `Bearer realm="`+name+`", error="invalid_token"`)
-		case err == nil && !caller.May(op.Scopes...):
-			c.Header("WWW-Authenticate", `Bearer realm="`+name+`", error="insufficient_scope", scope="`+strings.Join(op.Scopes, " ")+`"`)
-			err = &pin.Error{Code: pin.Forbidden}
 		}
 		return caller, err
 	}

@@ -39,6 +39,7 @@ paths:
     post:
       operationId: shout
       security: []
+      x-public: a test
       responses: {'200': {description: ok}}
 components:
   securitySchemes:
@@ -46,22 +47,42 @@ components:
 `
 
 // fixture is a contract of two operations: look answers who called, shout does as it is told.
-type fixture struct{ shout func(c *gin.Context) }
-
-func (f fixture) Mount(r gin.IRouter) {
-	r.GET("/fixture/:id", func(c *gin.Context) { c.JSON(http.StatusOK, pin.CallerFrom(c.Request.Context())) })
-	r.POST("/fixture/:id", func(c *gin.Context) { f.shout(c) })
+type fixture struct {
+	shout   func(c *gin.Context)
+	err     error // that shout fails with then
+	rowless bool  // has no row for anything
 }
 
-func (fixture) Fail(c *gin.Context, err error) {
+func (f fixture) Mount(r gin.IRouter, fail func(*gin.Context, error)) {
+	r.GET("/fixture/:id", func(c *gin.Context) { c.JSON(http.StatusOK, pin.CallerFrom(c.Request.Context())) })
+	r.POST("/fixture/:id", func(c *gin.Context) {
+		if f.shout != nil {
+			f.shout(c)
+		}
+		if f.err != nil {
+			fail(c, f.err)
+		}
+	})
+}
+
+// errRowless is an error that the fixture has no row for.
+var errRowless = errors.New("rowless")
+
+func (f fixture) Render(_ *http.Request, op *contract.Operation, err error) contract.Reply {
 	status := http.StatusInternalServerError
-	if b, ok := errors.AsType[contract.Broken](err); ok {
+	switch b, broken := errors.AsType[contract.Broken](err); {
+	case f.rowless || errors.Is(err, errRowless):
+		status = 0
+	case broken:
 		status = b.Status()
-	} else if code := pin.CodeOf(err); code != pin.Internal {
-		status = map[pin.Code]int{pin.Unauthorized: 401, pin.Forbidden: 403, pin.Unavailable: 503}[code]
+	case pin.CodeOf(err) != pin.Internal:
+		status = map[pin.Code]int{pin.Unauthorized: 401, pin.Forbidden: 403, pin.Unavailable: 503}[pin.CodeOf(err)]
 	}
-	_ = c.Error(err)
-	c.AbortWithStatusJSON(status, gin.H{"fixture": true})
+	reply := contract.JSON(status, "application/fixture+json", map[string]any{"fixture": true})
+	if op != nil {
+		reply = reply.With("X-Operation", op.ID)
+	}
+	return reply
 }
 
 // tokens knows four.
@@ -88,7 +109,7 @@ func (tokens) Exchange(context.Context, oauth.Request, string, time.Duration) (o
 func newServer(t *testing.T, shout func(*gin.Context)) (app http.Handler, log *bytes.Buffer) {
 	t.Helper()
 	log = &bytes.Buffer{}
-	return serverOf(t, log, func(o *Options) { o.Contracts[0].API = fixture{shout} }), log
+	return serverOf(t, log, func(o *Options) { o.Contracts[0].API = fixture{shout: shout} }), log
 }
 
 // serverOf is a server of the fixture contract with other options.
@@ -244,10 +265,11 @@ func TestContextsAreNotReused(t *testing.T) {
 	ended := make(chan struct{})
 	var looking sync.WaitGroup
 	app, _ := newServer(t, func(c *gin.Context) {
+		ctx := c.Request.Context()
 		looking.Go(func() {
 			<-ended
-			_ = c.Done()
-			_ = pin.CallerFrom(c).TraceID
+			_ = ctx.Done()
+			_ = pin.CallerFrom(ctx).TraceID
 		})
 		c.Status(http.StatusOK)
 	})

@@ -1,7 +1,6 @@
 package server
 
 import (
-	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -15,6 +14,7 @@ import (
 	"pinvault/impl/contract"
 	"pinvault/impl/oauth"
 	"pinvault/impl/pin"
+	"pinvault/impl/problem"
 )
 
 // system answers openapi/common.yaml: health, tokens, the sandbox.
@@ -30,14 +30,7 @@ const (
 )
 
 // Mount registers the operations.
-func (s *system) Mount(r gin.IRouter) {
-	unbound := func(c *gin.Context, _ error) { s.Fail(c, contract.Unbound) }
-	common.RegisterHandlersWithOptions(r,
-		common.NewStrictHandlerWithOptions(s, nil, common.StrictGinServerOptions{
-			RequestErrorHandlerFunc: unbound, HandlerErrorFunc: s.Fail, ResponseErrorHandlerFunc: s.Fail,
-		}),
-		common.GinServerOptions{ErrorHandler: func(c *gin.Context, err error, _ int) { unbound(c, err) }})
-}
+func (s *system) Mount(r gin.IRouter, fail func(*gin.Context, error)) { common.Mount(r, s, fail) }
 
 // GetLiveness says that the process serves.
 func (*system) GetLiveness(context.Context, common.GetLivenessRequestObject) (common.GetLivenessResponseObject, error) {
@@ -67,7 +60,7 @@ func (s *system) GetTokenKeys(context.Context, common.GetTokenKeysRequestObject)
 
 // IssueToken exchanges client credentials, from the form or HTTP Basic, for a bearer token.
 func (s *system) IssueToken(ctx context.Context, _ common.IssueTokenRequestObject) (common.IssueTokenResponseObject, error) {
-	r := ctx.(*gin.Context).Request
+	r := contract.Request(ctx)
 	request, err := oauth.ParseRequest(r.Header.Get("Authorization"), r.PostForm)
 	if err != nil {
 		return nil, err
@@ -100,58 +93,32 @@ func (s *system) ResetSandbox(ctx context.Context, _ common.ResetSandboxRequestO
 	return common.ResetSandbox204Response{}, s.sandbox.Reset(ctx)
 }
 
-// row is one line of the error table.
-type row struct {
-	status      int
-	code, title string
+// Render says how an error is answered.
+func (*system) Render(r *http.Request, op *contract.Operation, err error) contract.Reply {
+	if op != nil && op.ID == "issueToken" {
+		return tokenReply(err)
+	}
+	broken, isBroken := errors.AsType[contract.Broken](err)
+	row := problem.Internal
+	switch {
+	case isBroken:
+		row = problem.Breach(broken)
+	case pin.CodeOf(err) == pin.Unavailable:
+		row = problem.Unavailable
+	}
+	return row.Reply(r.Context(), broken)
 }
 
-// faults is the error table of our own pages; broken, that of requests that break the contract.
-var (
-	faults = map[pin.Code]row{
-		pin.Unavailable: {http.StatusServiceUnavailable, "unavailable", "The service is temporarily unavailable. Please try again."},
-		pin.Internal:    {http.StatusInternalServerError, "internal", "Internal server error."},
-	}
-	broken = map[int]row{
-		http.StatusNotFound:              {http.StatusNotFound, "not_found", "No such endpoint."},
-		http.StatusMethodNotAllowed:      {http.StatusMethodNotAllowed, "method_not_allowed", "Method not allowed."},
-		http.StatusRequestEntityTooLarge: {http.StatusRequestEntityTooLarge, "too_large", "The body is too large."},
-		http.StatusUnsupportedMediaType:  {http.StatusUnsupportedMediaType, "unsupported_media_type", "The body has a type or an encoding that is not documented."},
-		http.StatusBadRequest:            {http.StatusBadRequest, "invalid_request", "The request breaks the contract."},
-	}
-)
-
-// Fail is where every error of common.yaml goes out.
-func (s *system) Fail(c *gin.Context, err error) {
-	violations, isBroken := errors.AsType[contract.Broken](err)
-	if c.FullPath() == "/oauth2/token" && !(isBroken && violations[0].In == contract.InPath) {
-		failToken(c, err)
-		return
-	}
-	r := cmp.Or(faults[pin.CodeOf(err)], faults[pin.Internal])
-	if isBroken {
-		r = broken[violations.Status()]
-	} else {
-		_ = c.Error(err)
-	}
-	c.Header("Content-Type", "application/problem+json")
-	c.AbortWithStatusJSON(r.status, common.Problem{Type: "about:blank", Title: r.title, Status: int32(r.status), Code: r.code,
-		TraceID: pin.CallerFrom(c.Request.Context()).TraceID})
-}
-
-// failToken answers errors of the token endpoint in OAuth2's shape (RFC 6749, 5.2).
-func failToken(c *gin.Context, err error) {
-	status, code := http.StatusInternalServerError, string(common.TokenErrorErrorServerError)
+// tokenReply answers errors of the token endpoint in OAuth2's shape (RFC 6749, 5.2).
+func tokenReply(err error) contract.Reply {
+	status, code, challenge := http.StatusInternalServerError, string(common.TokenErrorErrorServerError), ""
 	if refused, ok := errors.AsType[*oauth.Error](err); ok {
-		status, code = refused.Status, string(refused.Code)
-		if challenge := refused.Challenge(); challenge != "" {
-			c.Header("WWW-Authenticate", challenge)
-		}
+		status, code, challenge = refused.Status, string(refused.Code), refused.Challenge()
 	} else if _, ok := errors.AsType[contract.Broken](err); ok {
 		status, code = http.StatusBadRequest, string(common.TokenErrorErrorInvalidRequest)
 	} else if pin.CodeOf(err) == pin.Unavailable {
 		status, code = http.StatusServiceUnavailable, string(common.TokenErrorErrorTemporarilyUnavailable)
 	}
-	_ = c.Error(err)
-	c.AbortWithStatusJSON(status, common.TokenError{Error: common.TokenErrorError(code)})
+	return contract.JSON(status, "application/json", common.TokenError{Error: common.TokenErrorError(code)}).
+		With("Www-Authenticate", challenge)
 }

@@ -7,23 +7,25 @@ import (
 	"net/http"
 	"strings"
 
-	"github.com/gin-gonic/gin"
-
 	"pinvault/generated/thredd"
 	"pinvault/impl/contract"
 	"pinvault/impl/pin"
 )
 
-// row is one line of the error table: the status, and the title where it is not the status's own.
-// With a field the problem is a validation error of that field, and title its text.
+// row is one line of the error table, and an error that is answered with it: the status, and the title
+// where it is not the status's own. With a field the problem is a validation error of that field, and title
+// its text.
 type row struct {
 	status int
 	title  string
 	field  string
 }
 
-// rows is the contract's error table. A code without a row would be a fault of ours.
-var rows = map[pin.Code]row{
+// Error is the status and the field.
+func (r row) Error() string { return strings.TrimSpace(http.StatusText(r.status) + " " + r.field) }
+
+// rows is the contract's error table.
+var rows = pin.MustErrorTable(map[pin.Code]row{
 	pin.Internal:       {status: http.StatusInternalServerError},
 	pin.Unavailable:    {status: http.StatusServiceUnavailable},
 	pin.Unauthorized:   {status: http.StatusUnauthorized},
@@ -45,9 +47,12 @@ var rows = map[pin.Code]row{
 	pin.WrongPIN:       {status: http.StatusBadRequest, field: "pin", title: "The PIN does not match."},
 	pin.Unopenable:     {status: http.StatusBadRequest, field: "pin", title: "The PIN block cannot be opened."},
 	pin.UnknownKey:     {status: http.StatusBadRequest, field: "pin", title: "There is no such key."},
-	pin.ReplayOther:    {status: http.StatusBadRequest, field: "IdempotencyKey", title: "The Idempotency header key value '%s' was used in a different request."},
-	pin.ReplayChanged:  {status: http.StatusBadRequest, field: "IdempotencyKey", title: "The Idempotency header key value '%s' was used with a different request body."},
-}
+	pin.ReplayOther:    {status: http.StatusBadRequest, field: keyField, title: "The Idempotency header key value '%s' was used in a different request."},
+	pin.ReplayChanged:  {status: http.StatusBadRequest, field: keyField, title: "The Idempotency header key value '%s' was used with a different request body."},
+})
+
+// keyField is the header of a replay, whose rows quote it.
+const keyField = "IdempotencyKey"
 
 // types are the problem types: the sections of RFC 9110 that define the statuses.
 var types = map[int]string{
@@ -63,60 +68,51 @@ var titles = map[int]string{
 	http.StatusRequestEntityTooLarge: "Content Too Large",
 }
 
-// TokenError is a refusal of the token endpoint (RFC 6749, 5.2).
+// TokenError is a refusal of the token endpoint (RFC 6749, 5.2), and what it is answered with.
 type TokenError struct {
 	Code      string
 	Status    int
 	Challenge string // WWW-Authenticate, "" for none
+	Err       error  // for the log
 }
 
 // Error is the code.
 func (e *TokenError) Error() string { return e.Code }
 
-// keyed is an error about an IdempotencyKey, which the contract quotes. The key is a GUID by then.
-type keyed struct {
-	error
-	key string
-}
+// Unwrap is the cause.
+func (e *TokenError) Unwrap() error { return e.Err }
 
-func (e keyed) Unwrap() error { return e.error }
-
+// quoted is an error about an IdempotencyKey with the row in which the contract quotes it. The key is a
+// GUID by then.
 func quoted(err error, key string) error {
-	if err == nil {
-		return nil
+	if r := rows.Of(err); r.field == keyField {
+		r.title = fmt.Sprintf(r.title, key)
+		return fmt.Errorf("%w: %w", r, err)
 	}
-	return keyed{err, key}
+	return err
 }
 
-// Fail is where every error of this contract goes out, wherever it was found.
-func (a *API) Fail(c *gin.Context, err error) {
-	if strings.HasPrefix(c.FullPath(), "/connect/") && !isRoute(err) {
-		failToken(c, err)
-		return
+// Render says how an error is answered.
+func (*API) Render(r *http.Request, op *contract.Operation, err error) contract.Reply {
+	if op != nil && op.ID == "issueToken" {
+		return tokenReply(err)
 	}
-	p := thredd.Problem{TraceID: pin.CallerFrom(c.Request.Context()).TraceID}
+	p := thredd.Problem{TraceID: pin.CallerFrom(r.Context()).TraceID}
 	if broken, ok := errors.AsType[contract.Broken](err); ok {
 		p.Status, p.Errors = status(broken), fields(broken)
 	} else {
-		r := rows[pin.CodeOf(err)]
-		p.Status, p.Title = int32(r.status), r.title
-		if r.field != "" {
-			p.Title, p.Errors = "", &map[string][]string{r.field: {fill(r.title, err)}}
+		found, ok := errors.AsType[row](err)
+		if !ok {
+			found = rows.Of(err)
 		}
-		_ = c.Error(err)
+		p.Status, p.Title = int32(found.status), found.title
+		if found.field != "" {
+			p.Title, p.Errors = "", &map[string][]string{found.field: {found.title}}
+		}
 	}
 	p.Type = "https://tools.ietf.org/html/rfc9110#section-" + types[int(p.Status)]
 	p.Title = cmp.Or(p.Title, titles[int(p.Status)], http.StatusText(int(p.Status)))
-	c.Header("Content-Type", "application/problem+json")
-	c.AbortWithStatusJSON(int(p.Status), p)
-}
-
-// fill puts the idempotency key where the contract quotes it.
-func fill(text string, err error) string {
-	if k, ok := errors.AsType[keyed](err); ok && strings.Contains(text, "%s") {
-		return fmt.Sprintf(text, k.key)
-	}
-	return text
+	return contract.JSON(int(p.Status), "application/problem+json", p)
 }
 
 // status is that of the violations; a malformed public token is answered as an unknown one.
@@ -125,11 +121,6 @@ func status(b contract.Broken) int32 {
 		return http.StatusNotFound
 	}
 	return int32(b.Status())
-}
-
-func isRoute(err error) bool {
-	b, ok := errors.AsType[contract.Broken](err)
-	return ok && b[0].In == contract.InPath
 }
 
 // fields says what is wrong with each field, where the status is 400.
@@ -179,8 +170,8 @@ func sentence(name string, v contract.Violation) string {
 	return fmt.Sprintf("The %s field is invalid.", name)
 }
 
-// failToken answers errors of the token endpoint in OAuth2's shape.
-func failToken(c *gin.Context, err error) {
+// tokenReply answers errors of the token endpoint in OAuth2's shape.
+func tokenReply(err error) contract.Reply {
 	out := TokenError{Code: string(thredd.TokenErrorErrorServerError), Status: http.StatusInternalServerError}
 	if refused, ok := errors.AsType[*TokenError](err); ok {
 		out = *refused
@@ -189,9 +180,6 @@ func failToken(c *gin.Context, err error) {
 	} else if pin.CodeOf(err) == pin.Unavailable {
 		out = TokenError{Code: string(thredd.TokenErrorErrorTemporarilyUnavailable), Status: http.StatusServiceUnavailable}
 	}
-	if out.Challenge != "" {
-		c.Header("WWW-Authenticate", out.Challenge)
-	}
-	_ = c.Error(err)
-	c.AbortWithStatusJSON(out.Status, thredd.TokenError{Error: thredd.TokenErrorError(out.Code)})
+	return contract.JSON(out.Status, "application/json", thredd.TokenError{Error: thredd.TokenErrorError(out.Code)}).
+		With("Www-Authenticate", out.Challenge)
 }

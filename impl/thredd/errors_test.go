@@ -7,7 +7,6 @@ import (
 	"testing"
 
 	"github.com/getkin/kin-openapi/openapi3"
-	"github.com/gin-gonic/gin"
 	"github.com/stretchr/testify/require"
 
 	"pinvault/impl/contract"
@@ -15,41 +14,28 @@ import (
 	"pinvault/openapi"
 )
 
-// codes are all that the vault can report.
-var codes = []pin.Code{
-	pin.Internal, pin.Unavailable, pin.Unauthorized, pin.Forbidden, pin.NotFound, pin.Ambiguous, pin.Conflict, pin.Duplicate,
-	pin.InvalidField, pin.InvalidPIN, pin.PINLength, pin.WeakPIN, pin.RecentPIN, pin.CardStatus, pin.NoPIN, pin.RetrievalOff,
-	pin.WrongPIN, pin.Blocked, pin.Unopenable, pin.UnknownKey, pin.ReplayOther, pin.ReplayChanged, pin.ReplayUnderway,
-}
-
-func fail(t *testing.T, path string, err error) *httptest.ResponseRecorder {
+// rendered is what an error of an operation is answered with.
+func rendered(t *testing.T, op *contract.Operation, err error) contract.Reply {
 	t.Helper()
-	w := httptest.NewRecorder()
-	gin.SetMode(gin.ReleaseMode)
-	e := gin.New()
-	e.GET(path, func(c *gin.Context) { (&API{}).Fail(c, err) })
-	r := httptest.NewRequestWithContext(pin.WithCaller(t.Context(), pin.Caller{TraceID: "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"}), http.MethodGet, path, http.NoBody)
-	e.ServeHTTP(w, r)
-	return w
+	r := httptest.NewRequestWithContext(pin.WithCaller(t.Context(), pin.Caller{TraceID: "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"}), http.MethodGet, "/", http.NoBody)
+	return (&API{}).Render(r, op, err)
 }
 
-// Every code has a row, and what goes out keeps the document's Problem.
-func TestEveryCodeHasARow(t *testing.T) {
+// What goes out for a code keeps the document's Problem.
+func TestEveryCodeIsAProblem(t *testing.T) {
 	t.Parallel()
 	d, err := contract.Load(openapi.Documents, Name)
 	require.NoError(t, err)
 	problem := d.Spec().Components.Schemas["Problem"].Value
-	require.Len(t, rows, len(codes))
-	for _, code := range codes {
-		r, ok := rows[code]
-		require.True(t, ok, code)
+	for _, code := range pin.Codes() {
+		r := rows.Row(code)
 		require.NotEmpty(t, types[r.status], code)
-		w := fail(t, "/api/v1/x", quoted(&pin.Error{Code: code, Err: errors.New("cause 918273645546")}, "5d1c2f0e-7a0b-4c55-9a57-1f1f2f3c4d5e"))
-		require.Equal(t, r.status, w.Code, code)
-		require.Equal(t, "application/problem+json", w.Header().Get("Content-Type"))
-		require.NotContains(t, w.Body.String(), "918273645546", "causes stay inside")
-		require.NotContains(t, w.Body.String(), "%")
-		value, err := contract.Strict(w.Body.Bytes())
+		reply := rendered(t, nil, quoted(&pin.Error{Code: code, Err: errors.New("cause 918273645546")}, "5d1c2f0e-7a0b-4c55-9a57-1f1f2f3c4d5e"))
+		require.Equal(t, r.status, reply.Status, code)
+		require.Equal(t, "application/problem+json", reply.Header.Get("Content-Type"))
+		require.NotContains(t, string(reply.Body), "918273645546", "causes stay inside")
+		require.NotContains(t, string(reply.Body), "%")
+		value, err := contract.Strict(reply.Body)
 		require.NoError(t, err)
 		require.NoError(t, problem.VisitJSON(value, openapi3.MultiErrors()), code)
 	}
@@ -67,10 +53,10 @@ func TestTokenEndpointFailsInOAuthsShape(t *testing.T) {
 		{&pin.Error{Code: pin.Unavailable}, 503, `{"error":"temporarily_unavailable"}`},
 		{errors.New("any"), 500, `{"error":"server_error"}`},
 	} {
-		w := fail(t, "/connect/token", test.err)
-		require.Equal(t, test.status, w.Code)
-		require.JSONEq(t, test.body, w.Body.String())
-		require.Equal(t, test.status == 401, w.Header().Get("WWW-Authenticate") != "")
+		reply := rendered(t, &contract.Operation{ID: "issueToken"}, test.err)
+		require.Equal(t, test.status, reply.Status)
+		require.JSONEq(t, test.body, string(reply.Body))
+		require.Equal(t, test.status == 401, reply.Header.Get("WWW-Authenticate") != "")
 	}
 }
 

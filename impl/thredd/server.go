@@ -1,7 +1,7 @@
 // Package thredd answers Thredd's Cards API for PIN management over the vault.
 //
 // It fills the interface generated from openapi/thredd.yaml, which holds every rule about a field.
-// What a reply says and when is in the contract; errors leave through [API.Fail] alone.
+// What a reply says and when is in the contract; [API.Render] renders every error.
 package thredd
 
 import (
@@ -54,15 +54,8 @@ func New(vault Vault, once *idempotency.Guard, tokens Tokens) *API {
 	return &API{vault: vault, once: once, tokens: tokens}
 }
 
-// Mount registers the operations.
-func (a *API) Mount(r gin.IRouter) {
-	unbound := func(c *gin.Context, _ error) { a.Fail(c, contract.Unbound) }
-	thredd.RegisterHandlersWithOptions(r,
-		thredd.NewStrictHandlerWithOptions(a, nil, thredd.StrictGinServerOptions{
-			RequestErrorHandlerFunc: unbound, HandlerErrorFunc: a.Fail, ResponseErrorHandlerFunc: a.Fail,
-		}),
-		thredd.GinServerOptions{ErrorHandler: func(c *gin.Context, err error, _ int) { unbound(c, err) }})
-}
+// Mount registers the operations. Errors go to fail.
+func (a *API) Mount(r gin.IRouter, fail func(*gin.Context, error)) { thredd.Mount(r, a, fail) }
 
 func byToken(publicToken string) pin.Query {
 	return pin.Query{References: []pin.Reference{{Kind: pin.KindPublicToken, Value: publicToken}}}
@@ -78,7 +71,7 @@ func once[T any](ctx context.Context, a *API, key *string, operation, subject st
 	if key == nil {
 		return effect(m)
 	}
-	content, _ := contract.Sent(ctx.(*gin.Context).Request)
+	content, _ := contract.Sent(contract.Request(ctx))
 	result, _, err := idempotency.Once(ctx, a.once, idempotency.Request{
 		Scope: pin.CallerFrom(ctx).ClientID, Key: strings.ToLower(*key), Endpoint: operation + " " + subject, Content: content, TTL: replayTTL,
 	}, m, effect)
@@ -164,7 +157,7 @@ func (a *API) CreateCard(ctx context.Context, r thredd.CreateCardRequestObject) 
 
 // IssueToken exchanges client credentials for a bearer token.
 func (a *API) IssueToken(ctx context.Context, r thredd.IssueTokenRequestObject) (thredd.IssueTokenResponseObject, error) {
-	request := ctx.(*gin.Context).Request
+	request := contract.Request(ctx)
 	token, scopes, err := a.tokens(ctx, "", request.PostForm, Name, tokenTTL)
 	if err != nil {
 		return nil, err

@@ -12,6 +12,7 @@ import (
 	"github.com/schollz/progressbar/v3"
 	"golang.org/x/term"
 
+	"pinvault/impl/app"
 	"pinvault/impl/checkpoint"
 	"pinvault/impl/config"
 	"pinvault/impl/keyring"
@@ -46,7 +47,7 @@ func (o *auditOptions) within(ctx context.Context, ks *keyring.Keyset, fn func(*
 		return err
 	}
 	defer func() { err = errors.Join(err, db.Close()) }()
-	if err := readySchema(ctx, db, false); err != nil {
+	if err := app.ReadySchema(ctx, db, false); err != nil {
 		return err
 	}
 	return fn(pin.NewVault(db, keyring.Open(ks, db, nil), nil, nil))
@@ -62,7 +63,7 @@ func (c *auditVerifyCommand) Validate() error { return c.missing() }
 
 // Run reads everything, and fails where something is not as it should be.
 func (c *auditVerifyCommand) Run(ctx context.Context) error {
-	ks, err := loadKeyset(c.Sandbox, c.Keys)
+	ks, err := app.Keyset(c.Sandbox, c.Keys)
 	if err != nil {
 		return err
 	}
@@ -128,7 +129,7 @@ func (c *auditCheckpointCommand) Validate() error { return c.missing() }
 
 // Run signs all heads and prints the signature.
 func (c *auditCheckpointCommand) Run(ctx context.Context) error {
-	ks, err := loadKeyset(c.Sandbox, c.Keys)
+	ks, err := app.Keyset(c.Sandbox, c.Keys)
 	if err != nil {
 		return err
 	}

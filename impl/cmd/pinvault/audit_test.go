@@ -18,6 +18,7 @@ import (
 	"github.com/lestrrat-go/jwx/v3/jws"
 	"github.com/stretchr/testify/require"
 
+	"pinvault/impl/app/apptest"
 	"pinvault/impl/keyring"
 	"pinvault/impl/pin"
 	"pinvault/impl/store"
@@ -35,7 +36,7 @@ type auditWorld struct {
 // newAuditWorld makes a vault in SQLite with one card, whose events can be changed.
 func newAuditWorld(t testing.TB) *auditWorld {
 	t.Helper()
-	ctx := t.Context()
+	ctx := apptest.Operating(t)
 	ks, err := keyring.Generate(rand.Reader, time.Now())
 	require.NoError(t, err)
 	master := make([]byte, 32)
@@ -79,7 +80,7 @@ func (w *auditWorld) exec(t testing.TB, statements ...string) {
 // run is a command of pinvault audit: its exit code, and what it printed.
 func (w *auditWorld) run(t testing.TB, args ...string) (code int, out, complaint string) {
 	t.Helper()
-	c := pinvault(t, append([]string{"audit"}, args...)...)
+	c := apptest.Command(t, append([]string{"audit"}, args...)...)
 	c.Env = append(c.Env, w.env...)
 	var stdout, stderr bytes.Buffer
 	c.Stdout, c.Stderr = &stdout, &stderr

@@ -23,7 +23,7 @@ type clientsCreateCommand struct {
 	Contract  string   `required:"" placeholder:"NAME" help:"The contract that the partner speaks: thredd, creditplus, accosa, networkintl, hashdt or issuer."`
 	Program   string   `placeholder:"ID" help:"The program that the client belongs to. Default: the whole server."`
 	Name      string   `required:"" placeholder:"TEXT" help:"A name for humans to read."`
-	Scope     []string `placeholder:"SCOPE" xor:"scopes" help:"A scope that the client gets; repeat the flag or separate scopes by commas. Contracts with API keys have no scopes."`
+	Scope     []string `placeholder:"SCOPE" xor:"scopes" help:"A scope that the client gets; repeat the flag or separate scopes by commas."`
 	AllScopes bool     `xor:"scopes" help:"All scopes of the contract."`
 	Setting   []string `sep:"none" placeholder:"NAME=VALUE" help:"A setting that the contract needs; repeat the flag for more, and separate the items of a list by commas. For a secret, write NAME=- and give it on standard input."`
 }

@@ -15,9 +15,15 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"pinvault/impl/app/apptest"
 	"pinvault/impl/contract/contracttest"
+	"pinvault/impl/keyring"
+	"pinvault/impl/pin"
+	"pinvault/impl/store"
 	"pinvault/impl/store/storetest"
 )
+
+func TestMain(m *testing.M) { apptest.Main(m) }
 
 // randomKey is a master key as 'openssl rand -base64 32' makes one.
 func randomKey(t *testing.T) string {
@@ -33,11 +39,11 @@ func keysFor(t *testing.T) []string {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "keyset.json")
 	env := []string{"PINVAULT_KEYSET=" + file, "PINVAULT_MASTER_KEY=" + randomKey(t)}
-	c := pinvault(t, "keys", "init")
+	c := apptest.Command(t, "keys", "init")
 	c.Env = append(c.Env, env...)
 	out, err := c.CombinedOutput()
 	require.NoError(t, err, "%s", out)
-	again := pinvault(t, "keys", "init")
+	again := apptest.Command(t, "keys", "init")
 	again.Env = append(again.Env, env...)
 	require.Error(t, again.Run(), "a keyset is never overwritten")
 	return env
@@ -45,14 +51,14 @@ func keysFor(t *testing.T) []string {
 
 func TestProductionServerStartsOnItsOwnKeysAndHasNoSandbox(t *testing.T) {
 	t.Parallel()
-	p := serveProcess(t, keysFor(t), "--database-url", storetest.SQLite(t))
+	p := apptest.Serve(t, keysFor(t), "--database-url", storetest.SQLite(t))
 	for path, want := range map[string]int{"/readyz": 200, "/sandbox/fixtures": 404, "/issuer/v1/programs": 401} {
-		r, err := http.Get(p.url + path)
+		r, err := http.Get(p.URL + path)
 		require.NoError(t, err)
 		require.NoError(t, r.Body.Close())
 		require.Equal(t, want, r.StatusCode, path)
 	}
-	require.NotContains(t, p.out.String(), "sandbox")
+	require.NotContains(t, p.Out.String(), "sandbox")
 }
 
 // Where replies are checked, the metrics count what broke its document, from zero on.
@@ -87,7 +93,7 @@ func TestRepliesAreCheckedInASandboxAndWhereThatIsAskedFor(t *testing.T) {
 			if test.flag != "" {
 				args = append(args, test.flag)
 			}
-			r, err := http.Get(serveProcess(t, env, args...).url + "/metrics")
+			r, err := http.Get(apptest.Serve(t, env, args...).URL + "/metrics")
 			require.NoError(t, err)
 			metrics, err := io.ReadAll(r.Body)
 			require.NoError(t, errors.Join(err, r.Body.Close()))
@@ -100,15 +106,15 @@ func TestSandboxAndProductionNeverShareADatabase(t *testing.T) {
 	t.Parallel()
 	production, sandboxed := storetest.SQLite(t), storetest.SQLite(t)
 	env := keysFor(t)
-	serveProcess(t, nil, "--sandbox", "--database-url", sandboxed).kill(t)
-	c := pinvault(t, "serve", "--listen", "127.0.0.1:0", "--database-url", sandboxed)
+	apptest.Serve(t, nil, "--sandbox", "--database-url", sandboxed).Kill(t)
+	c := apptest.Command(t, "serve", "--listen", "127.0.0.1:0", "--database-url", sandboxed)
 	c.Env = append(c.Env, env...)
 	out, err := c.CombinedOutput()
 	require.Error(t, err)
 	require.Contains(t, string(out), "made by a sandbox")
 
 	require.NoError(t, createProgramIn(t, production))
-	out, err = pinvault(t, "serve", "--sandbox", "--listen", "127.0.0.1:0", "--database-url", production).CombinedOutput()
+	out, err = apptest.Command(t, "serve", "--sandbox", "--listen", "127.0.0.1:0", "--database-url", production).CombinedOutput()
 	require.Error(t, err)
 	require.Contains(t, string(out), "does not come from a sandbox")
 }
@@ -117,27 +123,27 @@ func TestServerAsksForAMigrationAndMigrateBringsIt(t *testing.T) {
 	t.Parallel()
 	database := storetest.Postgres(t)
 	env := keysFor(t)
-	c := pinvault(t, "serve", "--listen", "127.0.0.1:0", "--database-url", database)
+	c := apptest.Command(t, "serve", "--listen", "127.0.0.1:0", "--database-url", database)
 	c.Env = append(c.Env, env...)
 	out, err := c.CombinedOutput()
 	require.Error(t, err)
 	require.Contains(t, string(out), "run 'pinvault migrate'")
 	for range 2 {
-		out, err = pinvault(t, "migrate", "--database-url", database).CombinedOutput()
+		out, err = apptest.Command(t, "migrate", "--database-url", database).CombinedOutput()
 		require.NoError(t, err, "%s", out)
 	}
-	serveProcess(t, env, "--database-url", database)
+	apptest.Serve(t, env, "--database-url", database)
 }
 
 func TestServerStopsWhenToldAndLetsRequestsEnd(t *testing.T) {
 	t.Parallel()
-	p := serveProcess(t, nil, "--sandbox", "--database-url", storetest.SQLite(t))
+	p := apptest.Serve(t, nil, "--sandbox", "--database-url", storetest.SQLite(t))
 	require.NoError(t, p.Process.Signal(syscall.SIGTERM))
 	done := make(chan error, 1)
 	go func() { done <- p.Wait() }()
 	select {
 	case err := <-done:
-		require.NoError(t, err, "%s", p.log)
+		require.NoError(t, err, "%s", p.Log)
 	case <-time.After(20 * time.Second):
 		t.Fatal("the server did not stop")
 	}
@@ -146,7 +152,7 @@ func TestServerStopsWhenToldAndLetsRequestsEnd(t *testing.T) {
 // threddToken asks a running sandbox for a token of Thredd's contract.
 func threddToken(t testing.TB, base string) string {
 	t.Helper()
-	return clientOf(t, base).Do(http.MethodPost, "/connect/token", contracttest.Form(url.Values{
+	return apptest.Client(t, base).Do(http.MethodPost, "/connect/token", contracttest.Form(url.Values{
 		"grant_type": {"client_credentials"}, "client_id": {"thredd-sandbox"}, "client_secret": {"thredd-sandbox-secret"},
 	})).ExpectStatus(http.StatusOK).Text("/access_token")
 }
@@ -158,20 +164,33 @@ func TestAcknowledgedChangesSurviveKill(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			at := database(t)
-			p := serveProcess(t, nil, "--sandbox", "--database-url", at)
-			token := threddToken(t, p.url)
+			p := apptest.Serve(t, nil, "--sandbox", "--database-url", at)
+			token := threddToken(t, p.URL)
 			for _, digits := range []string{"0000", "4826", "9173"} {
-				c := clientOf(t, p.url)
+				c := apptest.Client(t, p.URL)
 				c.Do(http.MethodPost, "/api/v1/cards/103169946/pin", contracttest.Bearer(token), contracttest.JSON(map[string]string{"pin": digits})).
 					ExpectStatus(http.StatusNoContent)
-				p.kill(t)
-				p = serveProcess(t, nil, "--sandbox", "--database-url", at)
-				read := clientOf(t, p.url).Do(http.MethodGet, "/api/v1/cards/103169946/pin", contracttest.Bearer(token)).ExpectStatus(http.StatusOK)
+				p.Kill(t)
+				p = apptest.Serve(t, nil, "--sandbox", "--database-url", at)
+				read := apptest.Client(t, p.URL).Do(http.MethodGet, "/api/v1/cards/103169946/pin", contracttest.Bearer(token)).ExpectStatus(http.StatusOK)
 				require.Equal(t, digits, read.Text("/pin"))
 			}
-			out, err := pinvault(t, "audit", "verify", "--sandbox", "--database-url", at).CombinedOutput()
+			out, err := apptest.Command(t, "audit", "verify", "--sandbox", "--database-url", at).CombinedOutput()
 			require.NoError(t, err, "%s", out)
 			require.Contains(t, string(out), "all whole")
 		})
 	}
+}
+
+// createProgramIn makes a program in a production database.
+func createProgramIn(t *testing.T, at string) error {
+	t.Helper()
+	db, err := store.Open(t.Context(), at, store.Options{})
+	require.NoError(t, err)
+	defer func() { require.NoError(t, db.Close()) }()
+	require.NoError(t, db.Migrate(t.Context()))
+	ks, err := keyring.Generate(strings.NewReader(strings.Repeat("0123456789abcdefghijklmnopqrstuvwxyz", 200)), time.Now())
+	require.NoError(t, err)
+	_, err = pin.NewVault(db, keyring.Open(ks, db, nil), nil, nil).CreateProgram(apptest.Operating(t), pin.NewProgram("Gift cards"), pin.Memo{})
+	return err
 }

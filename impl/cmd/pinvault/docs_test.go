@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"pinvault/impl/app/apptest"
 )
 
 func TestDocsAreServedUnlessTheyAreSwitchedOff(t *testing.T) {
@@ -20,9 +22,9 @@ func TestDocsAreServedUnlessTheyAreSwitchedOff(t *testing.T) {
 		{[]string{"--sandbox"}, http.StatusOK},
 		{[]string{"--sandbox", "--no-docs"}, http.StatusNotFound},
 	} {
-		p := serveProcess(t, nil, test.flags...)
+		p := apptest.Serve(t, nil, test.flags...)
 		for path, inside := range map[string]string{"/docs": "hashdt-sandbox.hashdt-sandbox-secret", "/openapi/thredd.json": `"/api/v1/cards"`} {
-			r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, p.url+path, http.NoBody)
+			r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, p.URL+path, http.NoBody)
 			require.NoError(t, err)
 			reply, err := http.DefaultClient.Do(r)
 			require.NoError(t, err)
@@ -32,20 +34,20 @@ func TestDocsAreServedUnlessTheyAreSwitchedOff(t *testing.T) {
 			require.Equal(t, test.status, reply.StatusCode, "%s %v", path, test.flags)
 			require.Equal(t, test.status == http.StatusOK, strings.Contains(string(body), inside), "%s %v", path, test.flags)
 		}
-		p.kill(t)
-		require.Equal(t, test.status == http.StatusOK, strings.Contains(p.out.String(), "http://pinvault.localhost/docs"), "the greeting names what is there")
+		p.Kill(t)
+		require.Equal(t, test.status == http.StatusOK, strings.Contains(p.Out.String(), "http://pinvault.localhost/docs"), "the greeting names what is there")
 	}
 }
 
 func TestDocsAreWrittenAsAStaticSite(t *testing.T) {
 	t.Parallel()
-	c := pinvault(t, "docs", "--out", "site")
+	c := apptest.Command(t, "docs", "--out", "site")
 	said, err := c.CombinedOutput()
 	require.NoError(t, err, "%s", said)
 	index, err := os.ReadFile(filepath.Join(c.Dir, "site", "index.html"))
 	require.NoError(t, err)
 	require.NotContains(t, string(index), "-secret")
-	for name := range specs(t) {
+	for name := range apptest.Documents(t) {
 		require.FileExists(t, filepath.Join(c.Dir, "site", "openapi", name+".yaml"))
 		require.FileExists(t, filepath.Join(c.Dir, "site", "openapi", name+".json"))
 		require.Contains(t, string(index), `"name":"`+name+`"`)

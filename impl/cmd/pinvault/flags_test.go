@@ -6,6 +6,8 @@ import (
 
 	"github.com/alecthomas/kong"
 	"github.com/stretchr/testify/require"
+
+	"pinvault/impl/app"
 )
 
 // What the issuer API lets be said of a program, the command line has a flag for, and it names the
@@ -22,7 +24,7 @@ func TestFlagsAreThoseOfTheIssuersDocument(t *testing.T) {
 			flags[leaf.Path()]["--"+f.Name] = f
 		}
 	}
-	documents, err := documentsOnce()
+	documents, err := app.Documents()
 	require.NoError(t, err)
 	for _, m := range documents["issuer"].Members("ProgramChange") {
 		for _, command := range []string{"programs create", "programs set"} {

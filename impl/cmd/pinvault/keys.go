@@ -7,6 +7,7 @@ import (
 	"os"
 	"time"
 
+	"pinvault/impl/app"
 	"pinvault/impl/config"
 	"pinvault/impl/keyring"
 )
@@ -23,7 +24,7 @@ func (c *keysInitCommand) Run() (err error) {
 	if err := c.Missing(); err != nil {
 		return err
 	}
-	master, err := masterKey(c.Keys)
+	master, err := app.MasterKey(c.Keys)
 	if err != nil {
 		return err
 	}
@@ -49,35 +50,4 @@ func (c *keysInitCommand) Run() (err error) {
 	}
 	fmt.Println("created", c.Keyset+". Back it up, and back up the master key elsewhere: without both, no PIN can be verified again.")
 	return f.Sync()
-}
-
-// masterKey reads the master key. The caller clears it.
-func masterKey(k config.Keys) ([]byte, error) {
-	text, err := k.Master()
-	if err != nil {
-		return nil, err
-	}
-	defer clear(text)
-	return keyring.ParseMasterKey(text)
-}
-
-// loadKeyset is a sandbox's keyset, or that of the keyset file.
-func loadKeyset(sandbox bool, k config.Keys) (*keyring.Keyset, error) {
-	if sandbox {
-		return keyring.Sandbox(), nil
-	}
-	master, err := masterKey(k)
-	if err != nil {
-		return nil, err
-	}
-	defer clear(master)
-	f, err := k.OpenKeyset()
-	if errors.Is(err, os.ErrNotExist) {
-		err = fmt.Errorf("%w (make one with 'pinvault keys init')", err)
-	}
-	if err != nil {
-		return nil, err
-	}
-	defer func() { _ = f.Close() }() // read only
-	return keyring.Read(f, master)
 }

@@ -20,6 +20,7 @@ import (
 
 	"golang.org/x/term"
 
+	"pinvault/impl/app"
 	"pinvault/impl/config"
 	"pinvault/impl/keyring"
 	"pinvault/impl/pin"
@@ -106,7 +107,7 @@ func (c *keysImportCommand) count() int {
 
 // Run asks for the key, shows what it is known by, and keeps it once that was confirmed.
 func (c *keysImportCommand) Run(ctx context.Context) (err error) {
-	ks, err := loadKeyset(c.Sandbox, c.Keys)
+	ks, err := app.Keyset(c.Sandbox, c.Keys)
 	if err != nil {
 		return err
 	}
@@ -115,14 +116,14 @@ func (c *keysImportCommand) Run(ctx context.Context) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, db.Close()) }()
-	if err := readySchema(ctx, db, c.Embedded()); err != nil {
+	if err := app.ReadySchema(ctx, db, c.Embedded()); err != nil {
 		return err
 	}
-	if err := suits(ctx, db, c.Sandbox); err != nil {
+	if err := app.Suits(ctx, db, c.Sandbox); err != nil {
 		return err
 	}
 	ring := keyring.Open(ks, db, nil)
-	ctx = pin.WithCaller(ctx, pin.Caller{ClientID: "pinvault keys import"})
+	ctx = pin.WithCaller(ctx, pin.Caller{ClientID: "pinvault keys import", Everywhere: true, Operator: true})
 	vault := pin.NewVault(db, ring, nil, nil)
 	if err := vault.Initialize(ctx); err != nil {
 		return err

@@ -14,6 +14,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"pinvault/impl/app/apptest"
+	"pinvault/impl/issuer"
 	"pinvault/impl/keyring"
 	"pinvault/impl/pin"
 	"pinvault/impl/pinblock"
@@ -43,7 +45,7 @@ const (
 // imported runs keys import over a database and returns what it said and whether it succeeded.
 func imported(t *testing.T, env []string, database, stdin string, args ...string) (string, bool) {
 	t.Helper()
-	c := pinvault(t, append([]string{"keys", "import", "--database-url", database}, args...)...)
+	c := apptest.Command(t, append([]string{"keys", "import", "--database-url", database}, args...)...)
 	c.Env = append(c.Env, env...)
 	c.Stdin = strings.NewReader(stdin)
 	out, err := c.CombinedOutput()
@@ -69,7 +71,9 @@ func vaultOf(t *testing.T, env []string, database string) (*keyring.Ring, *pin.V
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, db.Close()) })
 	ring := keyring.Open(ks, db, nil)
-	return ring, pin.NewVault(db, ring, nil, nil)
+	vault := pin.NewVault(db, ring, nil, nil)
+	vault.GrantBy(issuer.Granted)
+	return ring, vault
 }
 
 func TestImportedKeyOpensBlocksAndIsInTheAuditTrail(t *testing.T) {
@@ -93,7 +97,7 @@ func TestImportedKeyOpensBlocksAndIsInTheAuditTrail(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, "123456", string(p.Digits()))
 
-	events, err := vault.AuditEvents(t.Context(), pin.AuditQuery{Page: pin.Page{Limit: 10}})
+	events, err := vault.AuditEvents(apptest.Operating(t), pin.AuditQuery{Page: pin.Page{Limit: 10}})
 	require.NoError(t, err)
 	require.NotEmpty(t, events)
 	events = events[len(events)-1:]
@@ -210,7 +214,7 @@ func TestImportedKeyIsBoundToItsUsage(t *testing.T) {
 func TestSandboxTakesKeysInClear(t *testing.T) {
 	t.Parallel()
 	database := storetest.SQLite(t)
-	serveProcess(t, nil, "--sandbox", "--database-url", database).kill(t)
+	apptest.Serve(t, nil, "--sandbox", "--database-url", database).Kill(t)
 	out, ok := imported(t, nil, database, wholeKey+"\ny\n", "--sandbox", "--id", "clear", "--usage", "zone-pin", "--algorithm", "TDES", "--components", "1", "--all-programs")
 	require.True(t, ok, out)
 	require.Contains(t, out, wholeValue)

@@ -1,7 +1,7 @@
 // Command pinvault is a card-PIN server: several partner contracts over one vault of PINs and one try
 // counter.
 //
-// This package is the command line and the wiring, and the only one that knows all the others.
+// This package is the command line and nothing else: what a command does stands in impl/app and below.
 package main
 
 import (

@@ -17,20 +17,21 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"pinvault/impl/app/apptest"
 	"pinvault/impl/store/storetest"
 )
 
 // serveBuilt starts a sandbox with the surroundings of the test.
-func serveBuilt(t *testing.T, args ...string) *process {
+func serveBuilt(t *testing.T, args ...string) *apptest.Process {
 	t.Helper()
 	if runtime.GOOS != "linux" {
 		t.Skip("a process's memory is read from /proc")
 	}
-	return serveCommandOf(t, exec.CommandContext(t.Context(), released(t), append([]string{"serve", "--listen", "127.0.0.1:0", "--sandbox", "--database-url", storetest.SQLite(t)}, args...)...))
+	return apptest.ServeBy(t, exec.CommandContext(t.Context(), apptest.Released(t), append([]string{"serve", "--listen", "127.0.0.1:0", "--sandbox", "--database-url", storetest.SQLite(t)}, args...)...))
 }
 
 // memory is a figure of a process's memory, such as VmRSS or VmHWM, the highest so far, in MB.
-func (p *process) memory(t *testing.T, name string) int {
+func memory(t *testing.T, p *apptest.Process, name string) int {
 	t.Helper()
 	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.Process.Pid))
 	require.NoError(t, err)
@@ -46,11 +47,11 @@ func (p *process) memory(t *testing.T, name string) int {
 }
 
 // held opens connections that send a request and end with the test.
-func held(t *testing.T, p *process, n int, send func(i int, c net.Conn)) {
+func held(t *testing.T, p *apptest.Process, n int, send func(i int, c net.Conn)) {
 	t.Helper()
 	var sending sync.WaitGroup
 	for i := range n {
-		c, err := net.Dial("tcp", strings.TrimPrefix(p.url, "http://"))
+		c, err := net.Dial("tcp", strings.TrimPrefix(p.URL, "http://"))
 		require.NoError(t, err)
 		t.Cleanup(func() { _ = c.Close() })
 		require.NoError(t, c.SetWriteDeadline(time.Now().Add(5*time.Second)))
@@ -64,7 +65,7 @@ func held(t *testing.T, p *process, n int, send func(i int, c net.Conn)) {
 func TestBodiesThatAreHeldOpenTakeLittleMemory(t *testing.T) {
 	t.Parallel()
 	p := serveBuilt(t)
-	before := p.memory(t, "VmRSS")
+	before := memory(t, p, "VmRSS")
 	body := bytes.Repeat([]byte("a"), 1_000_000)
 	const head = "POST /oauth2/token HTTP/1.1\r\nHost: pinvault\r\nContent-Type: application/x-www-form-urlencoded\r\n"
 	held(t, p, 400, func(i int, c net.Conn) {
@@ -81,7 +82,7 @@ func TestBodiesThatAreHeldOpenTakeLittleMemory(t *testing.T) {
 			_, _ = c.Write(body[:8191])
 		}
 	})
-	highest := p.memory(t, "VmHWM")
+	highest := memory(t, p, "VmHWM")
 	t.Logf("400 held bodies: %d MB before, %d MB at most", before, highest)
 	require.Less(t, highest, 200)
 	requireServes(t, p)
@@ -91,22 +92,22 @@ func TestBodiesThatAreHeldOpenTakeLittleMemory(t *testing.T) {
 func TestDownloadsThatAreNotReadTakeLittleMemory(t *testing.T) {
 	t.Parallel()
 	p := serveBuilt(t)
-	before := p.memory(t, "VmRSS")
+	before := memory(t, p, "VmRSS")
 	held(t, p, 300, func(_ int, c net.Conn) {
 		_, err := io.WriteString(c, "GET /docs/scalar.js HTTP/1.1\r\nHost: pinvault\r\n\r\n")
 		require.NoError(t, err)
 		_, err = io.ReadFull(c, make([]byte, 1000)) // it has begun
 		require.NoError(t, err)
 	})
-	highest := p.memory(t, "VmHWM")
+	highest := memory(t, p, "VmHWM")
 	t.Logf("300 unread downloads: %d MB before, %d MB at most", before, highest)
 	require.Less(t, highest, 200)
 	requireServes(t, p)
 }
 
-func requireServes(t *testing.T, p *process) {
+func requireServes(t *testing.T, p *apptest.Process) {
 	t.Helper()
-	r, err := (&http.Client{Timeout: 10 * time.Second}).Get(p.url + "/readyz")
+	r, err := (&http.Client{Timeout: 10 * time.Second}).Get(p.URL + "/readyz")
 	require.NoError(t, err)
 	require.NoError(t, r.Body.Close())
 	require.Equal(t, http.StatusOK, r.StatusCode)

@@ -29,21 +29,3 @@ func (c *migrateCommand) Run(ctx context.Context) (err error) {
 	fmt.Printf("schema version %d, was %d\n", after, before)
 	return err
 }
-
-// readySchema makes sure that the schema is the one this program knows. It changes an embedded
-// database or a sandbox's; any other is the operator's to change.
-func readySchema(ctx context.Context, db *store.Store, own bool) error {
-	if own {
-		return db.Migrate(ctx)
-	}
-	have, want, err := db.SchemaVersion(ctx)
-	switch {
-	case err != nil:
-		return err
-	case have < want:
-		return fmt.Errorf("the database schema is at version %d and this program needs %d: run 'pinvault migrate'", have, want)
-	case have > want:
-		return fmt.Errorf("the database schema is at version %d, newer than the %d that this program knows: run a newer pinvault", have, want)
-	}
-	return nil
-}

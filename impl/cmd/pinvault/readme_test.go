@@ -14,6 +14,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"pinvault/impl/app/apptest"
 	"pinvault/impl/store/storetest"
 )
 
@@ -48,9 +49,9 @@ func readmeBlocks(t *testing.T, title, language string) string {
 // The call that the README begins with is answered as it says.
 func TestReadmeFirstCallIsAnswered(t *testing.T) {
 	t.Parallel()
-	p := serveProcess(t, nil, "--sandbox", "--database-url", storetest.SQLite(t))
+	p := apptest.Serve(t, nil, "--sandbox", "--database-url", storetest.SQLite(t))
 	c := exec.CommandContext(t.Context(), "bash")
-	c.Stdin = strings.NewReader(strings.ReplaceAll(readmeLines(t, "Try it"), "http://127.0.0.1:8080", p.url))
+	c.Stdin = strings.NewReader(strings.ReplaceAll(readmeLines(t, "Try it"), "http://127.0.0.1:8080", p.URL))
 	out, err := c.CombinedOutput()
 	require.NoError(t, err, "%s", out)
 	require.JSONEq(t, readmeBlocks(t, "Try it", "json"), string(out))
@@ -62,9 +63,9 @@ func TestReadmeCallsWork(t *testing.T) {
 	script := readmeLines(t, "Five minutes with one card")
 	database := storetest.SQLite(t)
 	for _, run := range []string{"fresh", "after a restart"} {
-		p := serveProcess(t, nil, "--sandbox", "--database-url", database)
+		p := apptest.Serve(t, nil, "--sandbox", "--database-url", database)
 		c := exec.CommandContext(t.Context(), "bash")
-		c.Stdin = strings.NewReader(strings.ReplaceAll(script, "http://127.0.0.1:8080", p.url))
+		c.Stdin = strings.NewReader(strings.ReplaceAll(script, "http://127.0.0.1:8080", p.URL))
 		out, err := c.CombinedOutput()
 		require.NoError(t, err, "%s", out)
 		lines := strings.Fields(string(out))
@@ -75,7 +76,7 @@ func TestReadmeCallsWork(t *testing.T) {
 			`{"status":"Blocked","remainingTries":"0"}`, "204", `{"status":"Unblocked","remainingTries":"3"}`,
 		}, lines[:9], run)
 		require.Contains(t, string(out), "Unblocking blocked PIN")
-		p.kill(t)
+		p.Kill(t)
 	}
 }
 
@@ -112,7 +113,7 @@ func asPasted(t *testing.T, lines string) string {
 	t.Helper()
 	folder := t.TempDir()
 	require.NoError(t, os.Mkdir(filepath.Join(folder, "bin"), 0o700))
-	require.NoError(t, os.Symlink(released(t), filepath.Join(folder, "bin", "pinvault")))
+	require.NoError(t, os.Symlink(apptest.Released(t), filepath.Join(folder, "bin", "pinvault")))
 	require.NoError(t, os.WriteFile(filepath.Join(folder, "lines"), []byte("trap 'kill $(jobs -p); wait' EXIT\n"+lines), 0o600))
 	c := exec.CommandContext(t.Context(), "bash", "-euo", "pipefail", "lines")
 	c.Dir, c.Env = folder, []string{"HOME=" + folder, "PATH=" + os.Getenv("PATH")}

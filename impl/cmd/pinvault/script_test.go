@@ -12,6 +12,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 	"github.com/stretchr/testify/require"
 
+	"pinvault/impl/app/apptest"
 	"pinvault/impl/store/storetest"
 )
 
@@ -48,7 +49,7 @@ func runScript(t *testing.T, script, engine, database string) {
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
 		Setup: func(e *testscript.Env) error {
-			e.Setenv("PATH", filepath.Dir(released(t))+string(filepath.ListSeparator)+e.Getenv("PATH"))
+			e.Setenv("PATH", filepath.Dir(apptest.Released(t))+string(filepath.ListSeparator)+e.Getenv("PATH"))
 			e.Setenv("PINVAULT_DATABASE_URL", database)
 			e.Setenv("PINVAULT_KEYSET", filepath.Join(e.WorkDir, "keyset.json"))
 			e.Setenv("PINVAULT_MASTER_KEY", masterKeyOfTests)
@@ -63,7 +64,7 @@ func runScript(t *testing.T, script, engine, database string) {
 				s.Check(s.Exec("pinvault", "migrate"))
 			},
 			"sandbox": func(*testscript.TestScript, bool, []string) {
-				serveProcess(t, nil, "--sandbox", "--database-url", database).kill(t)
+				apptest.Serve(t, nil, "--sandbox", "--database-url", database).Kill(t)
 			},
 		},
 	})

@@ -26,6 +26,7 @@ import (
 	_ "github.com/glebarez/go-sqlite"
 	"github.com/stretchr/testify/require"
 
+	"pinvault/impl/app/apptest"
 	"pinvault/impl/contract/contracttest"
 	"pinvault/impl/pin"
 	"pinvault/impl/store/storetest"
@@ -57,15 +58,15 @@ func TestOperatorsListener(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
-			p := serveProcess(t, nil, append([]string{"--sandbox", "--database-url", storetest.SQLite(t)}, test.args...)...)
+			p := apptest.Serve(t, nil, append([]string{"--sandbox", "--database-url", storetest.SQLite(t)}, test.args...)...)
 			for path, want := range test.public {
-				require.Equal(t, want, statusOf(t, p.url+path), path)
+				require.Equal(t, want, statusOf(t, p.URL+path), path)
 			}
 			for path, want := range test.admin {
-				require.Equal(t, want, statusOf(t, p.admin+path), path)
+				require.Equal(t, want, statusOf(t, p.Admin+path), path)
 			}
 			require.NoError(t, p.Process.Signal(syscall.SIGTERM))
-			require.NoError(t, p.ended(t, 20*time.Second))
+			require.NoError(t, ended(t, p, 20*time.Second))
 		})
 	}
 }
@@ -75,13 +76,13 @@ func TestOperatorsListenerThatIsTakenStopsTheStart(t *testing.T) {
 	taken, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, taken.Close()) })
-	out, err := pinvault(t, "serve", "--sandbox", "--listen", "127.0.0.1:0", "--database-url", storetest.SQLite(t), "--admin-listen", taken.Addr().String()).CombinedOutput()
+	out, err := apptest.Command(t, "serve", "--sandbox", "--listen", "127.0.0.1:0", "--database-url", storetest.SQLite(t), "--admin-listen", taken.Addr().String()).CombinedOutput()
 	require.Error(t, err)
 	require.Contains(t, string(out), "address already in use")
 }
 
 // ended waits for the end of a process.
-func (p *process) ended(t testing.TB, within time.Duration) error {
+func ended(t testing.TB, p *apptest.Process, within time.Duration) error {
 	t.Helper()
 	done := make(chan error, 1)
 	go func() { done <- p.Wait() }()
@@ -89,21 +90,21 @@ func (p *process) ended(t testing.TB, within time.Duration) error {
 	case err := <-done:
 		return err
 	case <-time.After(within):
-		require.FailNow(t, "the server did not end", "%s", p.log)
+		require.FailNow(t, "the server did not end", "%s", p.Log)
 		return nil
 	}
 }
 
 // says waits until the server has logged a text.
-func (p *process) says(t testing.TB, text string) {
+func says(t testing.TB, p *apptest.Process, text string) {
 	t.Helper()
-	require.Eventually(t, func() bool { return strings.Contains(p.log.String(), text) }, 20*time.Second, 10*time.Millisecond, "%s", p.log)
+	require.Eventually(t, func() bool { return strings.Contains(p.Log.String(), text) }, 20*time.Second, 10*time.Millisecond, "%s", p.Log)
 }
 
 // underway begins a request that the server waits for.
-func underway(t testing.TB, p *process) {
+func underway(t testing.TB, p *apptest.Process) {
 	t.Helper()
-	c, err := net.Dial("tcp", strings.TrimPrefix(p.url, "http://"))
+	c, err := net.Dial("tcp", strings.TrimPrefix(p.URL, "http://"))
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = c.Close() })
 	_, err = io.WriteString(c, "POST /oauth2/token HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: 100\r\nExpect: 100-continue\r\n\r\n")
@@ -118,21 +119,21 @@ func TestSignalsEndTheServer(t *testing.T) {
 	for _, signal := range []os.Signal{os.Interrupt, syscall.SIGTERM, syscall.SIGHUP} {
 		t.Run(signal.String(), func(t *testing.T) {
 			t.Parallel()
-			p := serveProcess(t, nil, "--sandbox", "--database-url", storetest.SQLite(t))
+			p := apptest.Serve(t, nil, "--sandbox", "--database-url", storetest.SQLite(t))
 			require.NoError(t, p.Process.Signal(signal))
-			require.NoError(t, p.ended(t, 20*time.Second), "%s", p.log)
-			require.Contains(t, p.log.String(), `"msg":"stopped"`)
+			require.NoError(t, ended(t, p, 20*time.Second), "%s", p.Log)
+			require.Contains(t, p.Log.String(), `"msg":"stopped"`)
 		})
 	}
 	t.Run("a second one at once", func(t *testing.T) {
 		t.Parallel()
-		p := serveProcess(t, nil, "--sandbox", "--database-url", storetest.SQLite(t), "--shutdown-timeout", "10m")
+		p := apptest.Serve(t, nil, "--sandbox", "--database-url", storetest.SQLite(t), "--shutdown-timeout", "10m")
 		underway(t, p)
 		require.NoError(t, p.Process.Signal(os.Interrupt))
-		p.says(t, `"msg":"stopping"`)
+		says(t, p, `"msg":"stopping"`)
 		require.NoError(t, p.Process.Signal(os.Interrupt))
-		require.Error(t, p.ended(t, 5*time.Second))
-		require.NotContains(t, p.log.String(), `"msg":"stopped"`)
+		require.Error(t, ended(t, p, 5*time.Second))
+		require.NotContains(t, p.Log.String(), `"msg":"stopped"`)
 	})
 }
 
@@ -142,13 +143,13 @@ func TestRequestTimeoutHoldsUnderALockOfSQLite(t *testing.T) {
 	t.Parallel()
 	const timeout = 10 * time.Second // as it is unless told otherwise
 	database := storetest.SQLite(t)
-	p := serveProcess(t, nil, "--sandbox", "--database-url", database, "--request-timeout", timeout.String())
-	thredd := contracttest.Bearer(threddToken(t, p.url))
+	p := apptest.Serve(t, nil, "--sandbox", "--database-url", database, "--request-timeout", timeout.String())
+	thredd := contracttest.Bearer(threddToken(t, p.URL))
 	set := func() *contracttest.Reply {
-		return clientOf(t, p.url).Do(http.MethodPost, "/api/v1/cards/103169946/pin", thredd, contracttest.JSON(map[string]string{"pin": "4826"}))
+		return apptest.Client(t, p.URL).Do(http.MethodPost, "/api/v1/cards/103169946/pin", thredd, contracttest.JSON(map[string]string{"pin": "4826"}))
 	}
 	create := func() *contracttest.Reply {
-		return clientOf(t, p.url).Do(http.MethodPost, "/api/v1/cards", thredd, contracttest.JSON(map[string]string{"expiryDate": "2039-12-31"}),
+		return apptest.Client(t, p.URL).Do(http.MethodPost, "/api/v1/cards", thredd, contracttest.JSON(map[string]string{"expiryDate": "2039-12-31"}),
 			contracttest.Header("IdempotencyKey", "5d1c2f0e-7a0b-4c55-9a57-1f1f2f3c4d5e"))
 	}
 	set().ExpectStatus(http.StatusNoContent)
@@ -165,7 +166,7 @@ func TestRequestTimeoutHoldsUnderALockOfSQLite(t *testing.T) {
 		call().ExpectStatus(http.StatusServiceUnavailable)
 		require.Less(t, time.Since(began), timeout)
 	}
-	require.Equal(t, http.StatusOK, statusOf(t, p.url+"/readyz"), "reading goes on")
+	require.Equal(t, http.StatusOK, statusOf(t, p.URL+"/readyz"), "reading goes on")
 	_, err = conn.ExecContext(t.Context(), "ROLLBACK")
 	require.NoError(t, err)
 	require.NoError(t, conn.Close())
@@ -174,10 +175,10 @@ func TestRequestTimeoutHoldsUnderALockOfSQLite(t *testing.T) {
 
 func TestServerTakesSoManyConnections(t *testing.T) {
 	t.Parallel()
-	p := serveProcess(t, nil, "--sandbox", "--database-url", storetest.SQLite(t), "--max-connections", "2")
+	p := apptest.Serve(t, nil, "--sandbox", "--database-url", storetest.SQLite(t), "--max-connections", "2")
 	var open []net.Conn
 	for range 2 {
-		c, err := net.Dial("tcp", strings.TrimPrefix(p.url, "http://"))
+		c, err := net.Dial("tcp", strings.TrimPrefix(p.URL, "http://"))
 		require.NoError(t, err)
 		t.Cleanup(func() { _ = c.Close() })
 		_, err = fmt.Fprint(c, "GET /livez HTTP/1.1\r\nHost: x\r\n\r\n")
@@ -186,10 +187,10 @@ func TestServerTakesSoManyConnections(t *testing.T) {
 		require.NoError(t, err)
 		open = append(open, c)
 	}
-	_, err := (&http.Client{Timeout: 200 * time.Millisecond}).Get(p.url + "/livez") //nolint:bodyclose // there is none
+	_, err := (&http.Client{Timeout: 200 * time.Millisecond}).Get(p.URL + "/livez") //nolint:bodyclose // there is none
 	require.Error(t, err)
 	require.NoError(t, open[0].Close())
-	require.Equal(t, http.StatusOK, statusOf(t, p.url+"/livez"))
+	require.Equal(t, http.StatusOK, statusOf(t, p.URL+"/livez"))
 }
 
 // Over TLS of its own: browsers are told to stay with it, and the certificate is taken from its files when
@@ -211,12 +212,12 @@ func TestProductionServerOverTLS(t *testing.T) {
 	}
 	write()
 	env, database := keysFor(t), storetest.SQLite(t)
-	p := serveAs(t, env, "serve", "--listen", "127.0.0.1:0", "--database-url", database, "--tls-certificate", cert, "--tls-key", key)
+	p := apptest.ServeAs(t, env, "serve", "--listen", "127.0.0.1:0", "--database-url", database, "--tls-certificate", cert, "--tls-key", key)
 	_, vault := vaultOf(t, env, database)
-	client, secret, err := vault.CreateClient(t.Context(), pin.Client{Contract: "issuer", Name: "control plane", Scopes: []string{"programs:write"}}, "", pin.Memo{})
+	client, secret, err := vault.CreateClient(apptest.Operating(t), pin.Client{Contract: "issuer", Name: "control plane", Scopes: []string{"programs:write"}}, "", pin.Memo{})
 	require.NoError(t, err)
 
-	address := strings.TrimPrefix(p.url, "http://")
+	address := strings.TrimPrefix(p.URL, "http://")
 	serial := func() string {
 		c, err := tls.Dial("tcp", address, &tls.Config{InsecureSkipVerify: true})
 		require.NoError(t, err)

@@ -11,7 +11,7 @@ import (
 	"os"
 	"strings"
 
-	"pinvault/impl/accosa"
+	"pinvault/impl/app"
 	"pinvault/impl/config"
 	"pinvault/impl/keyring"
 	"pinvault/impl/pin"
@@ -51,7 +51,7 @@ func (k *tokenKeys) find(ctx context.Context) (_ []*keyring.TokenKey, err error)
 	if k.Client == "" {
 		return k.own()
 	}
-	ks, err := loadKeyset(k.Sandbox, k.Keys)
+	ks, err := app.Keyset(k.Sandbox, k.Keys)
 	if err != nil {
 		return nil, err
 	}
@@ -60,22 +60,11 @@ func (k *tokenKeys) find(ctx context.Context) (_ []*keyring.TokenKey, err error)
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, db.Close()) }()
-	if err := readySchema(ctx, db, k.Sandbox && k.Embedded()); err != nil {
+	if err := app.ReadySchema(ctx, db, k.Sandbox && k.Embedded()); err != nil {
 		return nil, err
 	}
 	ring := keyring.Open(ks, db, nil)
-	c, err := pin.NewVault(db, ring, nil, nil).Client(ctx, k.Client)
-	if pin.CodeOf(err) == pin.NotFound || err == nil && c.Contract != accosa.Name {
-		return nil, fmt.Errorf("the database has no active client %q of Accosa's contract", k.Client)
-	}
-	if err != nil {
-		return nil, err
-	}
-	keys, err := accosa.TokenKeys(ctx, ring, c)
-	if pin.CodeOf(err) == pin.UnknownKey {
-		err = fmt.Errorf("the client %q has no key that may be used", k.Client)
-	}
-	return keys, err
+	return app.TokenKeys(ctx, pin.NewVault(db, ring, nil, nil), ring, k.Client)
 }
 
 // own is the key that was handed in.

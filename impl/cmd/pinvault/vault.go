@@ -8,14 +8,13 @@ import (
 	"os"
 	"strings"
 
+	"pinvault/impl/app"
 	"pinvault/impl/config"
 	"pinvault/impl/contract"
 	"pinvault/impl/issuer"
 	"pinvault/impl/keyring"
 	"pinvault/impl/pin"
-	"pinvault/impl/sandbox"
 	"pinvault/impl/store"
-	"pinvault/openapi"
 )
 
 // vaultFlags say on which vault a command works, and with which keys.
@@ -36,7 +35,7 @@ func (f *vaultFlags) Validate() error {
 // on runs work on the vault as an operator whom the audit trail knows by the command's name. programID
 // narrows their reach to one program; "" is all of them.
 func (f *vaultFlags) on(ctx context.Context, command, programID string, work func(context.Context, *issuer.Operator) error) (err error) {
-	ks, err := loadKeyset(f.Sandbox, f.Keys)
+	ks, err := app.Keyset(f.Sandbox, f.Keys)
 	if err != nil {
 		return err
 	}
@@ -45,14 +44,15 @@ func (f *vaultFlags) on(ctx context.Context, command, programID string, work fun
 		return err
 	}
 	defer func() { err = errors.Join(err, db.Close()) }()
-	if err := readySchema(ctx, db, f.Embedded()); err != nil {
+	if err := app.ReadySchema(ctx, db, f.Embedded()); err != nil {
 		return err
 	}
-	if err := suits(ctx, db, f.Sandbox); err != nil {
+	if err := app.Suits(ctx, db, f.Sandbox); err != nil {
 		return err
 	}
-	ctx = pin.WithCaller(ctx, pin.Caller{ClientID: "pinvault " + command, ProgramID: programID})
+	ctx = pin.WithCaller(ctx, pin.Caller{ClientID: "pinvault " + command, ProgramID: programID, Everywhere: programID == "", Operator: true})
 	vault := pin.NewVault(db, keyring.Open(ks, db, nil), nil, nil)
+	vault.GrantBy(issuer.Granted)
 	if err := vault.Initialize(ctx); err != nil {
 		return err
 	}
@@ -61,21 +61,7 @@ func (f *vaultFlags) on(ctx context.Context, command, programID string, work fun
 			return told(err, words{pin.NotFound: "there is no program " + programID})
 		}
 	}
-	return work(ctx, issuer.NewOperator(vault, openapi.Documents))
-}
-
-// suits refuses a sandbox's database in production and any other in a sandbox, whose keys are public.
-func suits(ctx context.Context, db *store.Store, boxed bool) error {
-	err := sandbox.Refuse(ctx, db)
-	switch {
-	case !boxed:
-		return err
-	case errors.Is(err, sandbox.ErrSandbox):
-		return nil
-	case err != nil:
-		return err
-	}
-	return errors.New("the database does not belong to a sandbox: 'pinvault serve --sandbox' makes one that does")
+	return work(ctx, app.Operator(vault))
 }
 
 // words say what an error of the vault means to whoever ran a command.

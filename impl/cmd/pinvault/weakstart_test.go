@@ -13,6 +13,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"pinvault/impl/app/apptest"
 	"pinvault/impl/store/storetest"
 )
 
@@ -72,13 +73,13 @@ func TestServerRefusesToStartWeak(t *testing.T) {
 			base, keyset, master := settings(t)
 			env, args := test.do(t, keyset, master)
 			args = append([]string{"serve", "--listen", "127.0.0.1:0", "--database-url", storetest.SQLite(t)}, args...)
-			c := pinvault(t, args...)
+			c := apptest.Command(t, args...)
 			c.Env = append(append(c.Env, base...), env...)
 			out, err := c.CombinedOutput()
 			require.Error(t, err, "%s", out)
 			require.Contains(t, string(out), test.flag)
 			if started.CompareAndSwap(test.flag, false, true) { // once a flag: a start takes its time
-				serveAs(t, append(base, env...), append(args, test.flag)...)
+				apptest.ServeAs(t, append(base, env...), append(args, test.flag)...)
 			}
 		})
 	}
@@ -86,11 +87,11 @@ func TestServerRefusesToStartWeak(t *testing.T) {
 
 func TestTokenKeyIsNoFlagEither(t *testing.T) {
 	t.Parallel()
-	c := pinvault(t, "token", "seal", "--key", strings.Repeat("A7", 24))
+	c := apptest.Command(t, "token", "seal", "--key", strings.Repeat("A7", 24))
 	out, err := c.CombinedOutput()
 	require.Error(t, err)
 	require.Contains(t, string(out), "PINVAULT_TOKEN_KEY")
-	c = pinvault(t, "token", "seal", "--key", strings.Repeat("A7", 24), "--insecure-secret-flags")
+	c = apptest.Command(t, "token", "seal", "--key", strings.Repeat("A7", 24), "--insecure-secret-flags")
 	c.Stdin = strings.NewReader("{}")
 	out, err = c.CombinedOutput()
 	require.NoError(t, err, "%s", out)
@@ -98,7 +99,7 @@ func TestTokenKeyIsNoFlagEither(t *testing.T) {
 
 func TestOverridesAreInHelp(t *testing.T) {
 	t.Parallel()
-	out, err := pinvault(t, "serve", "--help").CombinedOutput()
+	out, err := apptest.Command(t, "serve", "--help").CombinedOutput()
 	require.NoError(t, err)
 	for _, flag := range []string{"--insecure-key-files", "--insecure-http", "--insecure-secret-flags"} {
 		require.Contains(t, string(out), flag)
@@ -112,16 +113,16 @@ func TestServerTellsOfWeakSettingsOnce(t *testing.T) {
 	file := strings.TrimPrefix(database, "sqlite://")
 	require.NoError(t, os.WriteFile(file, nil, 0o600))
 	require.NoError(t, os.Chmod(file, 0o644))
-	p := serveProcess(t, keysFor(t), "--database-url", database, "--trusted-proxies", "192.0.2.0/24,0.0.0.0/0,::/0")
-	require.Equal(t, 2, strings.Count(p.log.String(), `"level":"WARN"`), "%s", p.log)
-	require.Equal(t, 1, strings.Count(p.log.String(), `"setting":"database-url"`))
-	require.Equal(t, 1, strings.Count(p.log.String(), `"setting":"trusted-proxies"`))
+	p := apptest.Serve(t, keysFor(t), "--database-url", database, "--trusted-proxies", "192.0.2.0/24,0.0.0.0/0,::/0")
+	require.Equal(t, 2, strings.Count(p.Log.String(), `"level":"WARN"`), "%s", p.Log)
+	require.Equal(t, 1, strings.Count(p.Log.String(), `"setting":"database-url"`))
+	require.Equal(t, 1, strings.Count(p.Log.String(), `"setting":"trusted-proxies"`))
 }
 
 func TestKeysInitRefusesAMasterKeyThatWasNotDrawn(t *testing.T) {
 	t.Parallel()
 	for name, key := range map[string][]byte{"zeros": make([]byte, 32), "letters": []byte("correct horse battery staple 42!")} {
-		c := pinvault(t, "keys", "init")
+		c := apptest.Command(t, "keys", "init")
 		c.Env = append(c.Env, "PINVAULT_KEYSET=keyset.json", "PINVAULT_MASTER_KEY="+base64.StdEncoding.EncodeToString(key))
 		out, err := c.CombinedOutput()
 		require.Error(t, err, name)

@@ -97,6 +97,11 @@ func Header(name, value string) Option {
 	return func(_ testing.TB, r *http.Request) { r.Header.Set(name, value) }
 }
 
+// Repeated sends a header several times.
+func Repeated(name string, values ...string) Option {
+	return func(_ testing.TB, r *http.Request) { r.Header[http.CanonicalHeaderKey(name)] = values }
+}
+
 // Bearer sends the access token of RFC 6750.
 func Bearer(token string) Option {
 	return Header("Authorization", "Bearer "+token)

@@ -1,0 +1,220 @@
+// Package app wires a server together: the store and the keys to the vault, the vault to the contracts, the
+// contracts to HTTP. It is the only package that knows all the others but the command line, and it decides
+// nothing of its own: what a flag says is checked in impl/config, what a request gets is said by its contract.
+package app
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"io"
+	"log/slog"
+	"maps"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+
+	"pinvault/impl/accosa"
+	"pinvault/impl/config"
+	"pinvault/impl/contract"
+	"pinvault/impl/creditplus"
+	"pinvault/impl/hashdt"
+	"pinvault/impl/hosted"
+	"pinvault/impl/idempotency"
+	"pinvault/impl/issuer"
+	"pinvault/impl/keyring"
+	"pinvault/impl/networkintl"
+	"pinvault/impl/oauth"
+	"pinvault/impl/pin"
+	"pinvault/impl/pinsession"
+	"pinvault/impl/sandbox"
+	"pinvault/impl/server"
+	"pinvault/impl/thredd"
+	"pinvault/openapi"
+)
+
+// Database is what the wiring needs of the store besides pin.Store.
+type Database interface {
+	sandbox.Store
+	Stats() sql.DBStats
+}
+
+// Surroundings are what a server gets from outside. Tests put their own in.
+type Surroundings struct {
+	Database Database
+	Store    pin.Store // the same database, or what stands before it
+	Log      *slog.Logger
+	Now      func() time.Time // nil: the clock
+	Rand     io.Reader        // nil: the system's random source
+
+	Documents map[string]*contract.Document // nil: they are loaded
+}
+
+// App is a server that was wired.
+type App struct {
+	Public http.Handler // answers callers
+	Admin  http.Handler // answers operators, where they have a listener of their own
+	Tokens *oauth.Server
+	Vault  *pin.Vault
+}
+
+// New wires a server. It changes the database only in what a fresh one lacks.
+func New(ctx context.Context, c config.Serve, s Surroundings) (*App, error) {
+	ks, err := Keyset(c.Sandbox, c.Keys)
+	if err != nil {
+		return nil, err
+	}
+	ring := keyring.Open(ks, s.Store, s.Now)
+	vault := pin.NewVault(s.Store, ring, s.Now, s.Rand)
+	vault.GrantBy(issuer.Granted)
+	once := idempotency.New(vault, ring, s.Now)
+	tokens, err := oauth.New(vault, signingKeys(ks), c.PublicURL, s.Now, s.Rand)
+	if err != nil {
+		return nil, err
+	}
+	registry := metrics(s.Database)
+	vault.OnTampered(tampered(s.Log, registry))
+	o := server.Options{Tokens: tokens, Refused: vault.AccessRefused, Ready: s.Store.Ping, Log: s.Log, Metrics: registry,
+		PrivateMetrics: c.AdminListen != "", HSTS: c.TLS(), TrustedProxies: c.TrustedProxies, RequestTimeout: c.RequestTimeout, CheckReplies: c.ChecksReplies()}
+	if c.Sandbox {
+		box := sandbox.New(vault, s.Database, ring, func(c pin.Client, ttl time.Duration) (string, error) {
+			t, err := tokens.Mint(c, ttl)
+			return t.AccessToken, err
+		})
+		if err := box.Open(ctx); err != nil {
+			return nil, err
+		}
+		o.Sandbox = box
+	} else if err := errors.Join(sandbox.Refuse(ctx, s.Database), vault.Initialize(ctx)); err != nil {
+		return nil, err
+	}
+	documents := s.Documents
+	if documents == nil {
+		if documents, err = Documents(); err != nil {
+			return nil, err
+		}
+	}
+	if err := issuer.CheckGrants(documents); err != nil {
+		return nil, err
+	}
+	sessions := pinsession.New(vault, ring, c.PINSessionLifetime, s.Now, s.Rand)
+	embeds := func(string) bool { return true } // a sandbox's page may be tried from everywhere
+	if !c.Sandbox {
+		embeds = config.SecureOrigin
+	}
+	pages, err := hosted.New(sessions, hosted.Options{PublicURL: c.PublicURL, Sandbox: c.Sandbox, Embeds: embeds, Now: s.Now, Rand: s.Rand})
+	if err != nil {
+		return nil, err
+	}
+	apis := map[string]server.API{
+		"issuer":    issuer.New(issuer.Embeddable(vault, embeds), once),
+		thredd.Name: thredd.New(vault, once, threddTokens(tokens)),
+
+		accosa.Name:      accosa.New(vault, ring, documents[accosa.Name], once, s.Now, s.Rand),
+		creditplus.Name:  creditplus.New(vault, ring, documents[creditplus.Name], s.Now),
+		networkintl.Name: networkintl.New(vault, ring, once, s.Now),
+		hashdt.Name:      hashdt.New(vault, sessions, once, hashdtBearer(tokens), c.PublicURL),
+		hosted.Name:      pages,
+	}
+	o.Common = documents["common"]
+	for name, api := range apis {
+		o.Contracts = append(o.Contracts, server.Contract{Document: documents[name], API: api})
+	}
+	if c.Docs {
+		if o.Docs, err = docsOf(documents); err != nil {
+			return nil, err
+		}
+	}
+	public, err := server.New(o)
+	if err != nil {
+		return nil, err
+	}
+	return &App{Public: public, Admin: server.Admin(public, registry), Tokens: tokens, Vault: vault}, nil
+}
+
+// Documents loads all contracts, by name. It is most of what a start costs.
+func Documents() (map[string]*contract.Document, error) {
+	names, err := contract.Names(openapi.Documents)
+	if err != nil {
+		return nil, err
+	}
+	documents := map[string]*contract.Document{}
+	for _, name := range names {
+		if documents[name], err = contract.Load(openapi.Documents, name); err != nil {
+			return nil, err
+		}
+	}
+	return documents, nil
+}
+
+// docsOf are the documents as /docs and /openapi show them.
+func docsOf(documents map[string]*contract.Document) (*server.Docs, error) {
+	return server.NewDocs(slices.Collect(maps.Values(documents)), openapi.Documents)
+}
+
+func signingKeys(ks *keyring.Keyset) []oauth.SigningKey {
+	var keys []oauth.SigningKey
+	for _, k := range ks.SigningKeys() {
+		keys = append(keys, oauth.SigningKey{KID: k.KID, Key: k.Key})
+	}
+	return keys
+}
+
+// threddTokens is the token endpoint as Thredd's contract sees it.
+func threddTokens(tokens *oauth.Server) thredd.Tokens {
+	return func(ctx context.Context, authorization string, form url.Values, contract string, ttl time.Duration) (string, []string, error) {
+		request, err := oauth.ParseRequest(authorization, form)
+		var token oauth.Token
+		if err == nil {
+			token, err = tokens.Exchange(ctx, request, contract, ttl)
+		}
+		if refused, ok := errors.AsType[*oauth.Error](err); ok {
+			err = &thredd.TokenError{Code: string(refused.Code), Status: refused.Status, Challenge: refused.Challenge(), Err: err}
+		}
+		return token.AccessToken, token.Scopes, err
+	}
+}
+
+// hashdtBearer is the check of a bearer token as the issuing API sees it.
+func hashdtBearer(tokens *oauth.Server) hashdt.Bearer {
+	return func(ctx context.Context, authorization string) (pin.Caller, error) {
+		token, ok := oauth.Bearer(authorization)
+		if !ok {
+			return pin.Caller{}, &pin.Error{Code: pin.Unauthorized}
+		}
+		return tokens.Verify(ctx, token)
+	}
+}
+
+// tampered is the alarm for a broken seal: a log line and a metric, neither with what the row holds.
+func tampered(log *slog.Logger, registry *prometheus.Registry) func(ctx context.Context, table, id string) {
+	count := prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "pinvault_tampered_total", Help: "Rows met whose seal is broken, by table.",
+	}, []string{"table"})
+	registry.MustRegister(count)
+	return func(ctx context.Context, table, id string) {
+		count.WithLabelValues(table).Inc()
+		log.ErrorContext(ctx, "tampered", "table", table, "id", id, "trace", pin.CallerFrom(ctx).TraceID)
+	}
+}
+
+// metrics starts a registry with what is known of the process and its database connections.
+func metrics(db Database) *prometheus.Registry {
+	r := prometheus.NewRegistry()
+	r.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	for name, value := range map[string]func(sql.DBStats) int{
+		"open":   func(s sql.DBStats) int { return s.OpenConnections },
+		"in_use": func(s sql.DBStats) int { return s.InUse },
+		"idle":   func(s sql.DBStats) int { return s.Idle },
+	} {
+		r.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "pinvault_database_connections_" + name, Help: "Database connections: " + strings.ReplaceAll(name, "_", " ") + ".",
+		}, func() float64 { return float64(value(db.Stats())) }))
+	}
+	return r
+}

@@ -1,0 +1,25 @@
+package apptest
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"pinvault/impl/contract/contracttest"
+)
+
+// Env is how the examples of the contract named are sent to the server, by a client of its fixtures with a bearer
+// token. Envelopes, and callers who are known by other means, are the contract's own to add.
+func (s *Server) Env(name string) contracttest.Env {
+	return contracttest.Env{Client: s.Client, Reset: s.Reset, Authorize: s.Authorize(name), Fault: s.Faults.Fail}
+}
+
+// Examples demands that every named example of a document comes out of a running server as it is written down,
+// and that every documented status has one.
+func Examples(t *testing.T, name string, env contracttest.Env) {
+	t.Helper()
+	document := Documents(t)[name]
+	require.NotNil(t, document, name)
+	require.Empty(t, contracttest.Missing(document), "statuses without an example")
+	contracttest.Run(t, document, env)
+}

@@ -1,0 +1,96 @@
+package apptest
+
+import (
+	"crypto/ecdh"
+	"crypto/rand"
+	"encoding/base64"
+	"fmt"
+	"net/http"
+	"net/url"
+	"testing"
+
+	"github.com/lestrrat-go/jwx/v3/jwa"
+	"github.com/lestrrat-go/jwx/v3/jwe"
+	"github.com/stretchr/testify/require"
+
+	"pinvault/impl/contract/contracttest"
+)
+
+// Link is where a cardholder is sent to the hosted page: what the issuing API returned.
+type Link struct{ Path, Secret string }
+
+// AskLink calls one of the issuing API's operations for the card with that number in the fixtures.
+func AskLink(t testing.TB, client *contracttest.Client, operation string, card int, requestID string, more ...contracttest.Option) *contracttest.Reply {
+	t.Helper()
+	options := append([]contracttest.Option{
+		contracttest.Header("x-api-key", "hashdt-sandbox.hashdt-sandbox-secret"),
+		contracttest.Header("x-product-id", "00000000-0000-7000-8000-00000000a001"),
+		contracttest.Header("x-cardholder-id", fmt.Sprintf("CH%08d", card)),
+		contracttest.Header("x-wallet-id", fmt.Sprintf("WL%08d", card)),
+		contracttest.Header("x-card-id", fmt.Sprintf("CD%08d", card)),
+		contracttest.Header("x-request-id", requestID),
+	}, more...)
+	return client.For(t).Do(http.MethodGet, "/issuing/api/v1/card/"+operation, options...)
+}
+
+// ParseLink takes a link apart.
+func ParseLink(t testing.TB, text string) Link {
+	t.Helper()
+	u, err := url.Parse(text)
+	require.NoError(t, err)
+	return Link{Path: u.Path, Secret: u.Fragment}
+}
+
+// NewLink is a link for a card.
+func NewLink(t testing.TB, client *contracttest.Client, operation string, card int) Link {
+	t.Helper()
+	id := fmt.Sprintf("%s-%d-%s", operation, card, rand.Text())
+	return ParseLink(t, AskLink(t, client, operation, card, id).ExpectStatus(http.StatusOK).Text("/data/0/set_pin_url"))
+}
+
+// Session is a link whose secret was exchanged.
+type Session struct {
+	Link
+	Token string
+	Key   *ecdh.PublicKey
+}
+
+// Exchange exchanges the secret, once.
+func (l Link) Exchange(t testing.TB, client *contracttest.Client) Session {
+	t.Helper()
+	reply := client.For(t).Do(http.MethodPost, l.Path+"/exchange", contracttest.JSON(map[string]string{"secret": l.Secret})).ExpectStatus(http.StatusOK)
+	point := []byte{4}
+	for _, coordinate := range []string{"/key/x", "/key/y"} {
+		raw, err := base64.RawURLEncoding.DecodeString(reply.Text(coordinate))
+		require.NoError(t, err)
+		point = append(point, raw...)
+	}
+	key, err := ecdh.P256().NewPublicKey(point)
+	require.NoError(t, err)
+	return Session{Link: l, Token: reply.Text("/token"), Key: key}
+}
+
+// Seal encrypts a message as the page does.
+func (s Session) Seal(t testing.TB, message string) string {
+	t.Helper()
+	sealed, err := jwe.Encrypt([]byte(message), jwe.WithKey(jwa.ECDH_ES(), s.Key), jwe.WithContentEncryption(jwa.A256GCM()))
+	require.NoError(t, err)
+	return string(sealed)
+}
+
+// PINMessage is what the page encrypts.
+func PINMessage(purpose, digits string) string {
+	return fmt.Sprintf("%-64s", fmt.Sprintf(`{"for":%q,"pin":%q}`, purpose, digits))
+}
+
+// Submit sends a PIN for a purpose, which is the path's last segment too.
+func (s Session) Submit(t testing.TB, client *contracttest.Client, purpose, digits string) *contracttest.Reply {
+	t.Helper()
+	return s.Send(t, client, purpose, s.Seal(t, PINMessage(purpose, digits)))
+}
+
+// Send sends what is sealed, or is to be taken for it.
+func (s Session) Send(t testing.TB, client *contracttest.Client, step, sealed string) *contracttest.Reply {
+	t.Helper()
+	return client.For(t).Do(http.MethodPost, s.Path+"/"+step, contracttest.JSON(map[string]string{"token": s.Token, "pin": sealed}))
+}

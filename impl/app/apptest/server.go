@@ -1,0 +1,219 @@
+// Package apptest is PinVault for tests: a whole sandbox server in the test's own process ([Start]), with its
+// clock, its faults and its log in the test's hands, or the released program as processes of their own
+// ([Serve], [Command]). Every reply that its clients carry is held against its document.
+//
+// It is support for tests, and knows what impl/app knows: a package that impl/app imports uses it in tests of its
+// own from outside (package x_test).
+package apptest
+
+import (
+	"bytes"
+	"context"
+	"log/slog"
+	"maps"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/getkin/kin-openapi/openapi3"
+	"github.com/stretchr/testify/require"
+
+	"pinvault/impl/app"
+	"pinvault/impl/config"
+	"pinvault/impl/contract/contracttest"
+	"pinvault/impl/keyring"
+	"pinvault/impl/oauth"
+	"pinvault/impl/pin"
+	"pinvault/impl/server"
+	"pinvault/impl/store"
+	"pinvault/impl/store/storetest"
+)
+
+// Server is a whole sandbox server in this process, over a database of its own.
+type Server struct {
+	URL     string
+	Handler http.Handler
+	Client  *contracttest.Client // checks every reply against its document
+	Tokens  *oauth.Server
+	Vault   *pin.Vault
+	Store   *store.Store
+	Faults  *Faults // between the vault and the store
+	Clock   *Clock
+	Log     *Buffer
+}
+
+// Start runs a sandbox server over the database at url, "" for a fresh SQLite one. The test fails if the server
+// finds a reply of its own that breaks its document.
+func Start(t testing.TB, url string) *Server {
+	t.Helper()
+	if url == "" {
+		url = storetest.SQLite(t)
+	}
+	db := OpenStore(t, url)
+	require.NoError(t, db.Migrate(t.Context()))
+	loaded, err := documents()
+	require.NoError(t, err)
+	s := &Server{Store: db, Faults: &Faults{Store: db}, Clock: newClock(), Log: &Buffer{}}
+	wired, err := app.New(t.Context(), config.Serve{Sandbox: true, PublicURL: "http://sandbox"}, app.Surroundings{
+		Database: db, Store: s.Faults, Log: server.NewLogger(s.Log, slog.LevelDebug), Now: s.Clock.Now, Documents: loaded,
+	})
+	require.NoError(t, err)
+	s.Handler, s.Tokens, s.Vault, s.Faults.forget = wired.Public, wired.Tokens, wired.Vault, wired.Vault.Reread
+	listening := httptest.NewServer(wired.Public)
+	t.Cleanup(listening.Close)
+	s.URL, s.Client = listening.URL, Client(t, listening.URL)
+	t.Cleanup(func() { // the server's own check of its replies, which is another than the client's
+		for line := range strings.Lines(s.Log.String()) {
+			require.NotContains(t, line, "reply breaks its document")
+		}
+	})
+	return s
+}
+
+// documents are all contracts. Loading them is most of what a server's start costs, and they do not change.
+var documents = sync.OnceValues(app.Documents)
+
+// Documents are the documents of all contracts, by name.
+func Documents(t testing.TB) map[string]*openapi3.T {
+	t.Helper()
+	loaded, err := documents()
+	require.NoError(t, err)
+	all := map[string]*openapi3.T{}
+	for name, d := range loaded {
+		all[name] = d.Spec()
+	}
+	return all
+}
+
+// Client is a client of the server at a URL that checks every reply against its document.
+func Client(t testing.TB, url string) *contracttest.Client {
+	t.Helper()
+	return contracttest.New(t, url, slices.Collect(maps.Values(Documents(t)))...)
+}
+
+// OpenStore opens a database until the test ends.
+func OpenStore(t testing.TB, url string) *store.Store {
+	t.Helper()
+	s, err := store.Open(t.Context(), url, store.Options{})
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, s.Close()) })
+	return s
+}
+
+// Operating is the test's context, called by an operator of the whole server.
+func Operating(t testing.TB) context.Context {
+	return pin.WithCaller(t.Context(), pin.Caller{Everywhere: true, Operator: true})
+}
+
+// Mint is a token of a sandbox client for so long, with its scopes or those given.
+func (s *Server) Mint(t testing.TB, clientID string, ttl time.Duration, scopes ...string) string {
+	t.Helper()
+	c, err := pin.NewVault(s.Store, keyring.New(keyring.Sandbox(), nil, nil), s.Clock.Now, nil).Client(Operating(t), clientID)
+	require.NoError(t, err)
+	if scopes != nil {
+		c.Scopes = scopes
+	}
+	token, err := s.Tokens.Mint(c, ttl)
+	require.NoError(t, err)
+	return token.AccessToken
+}
+
+// Authorize sets what a word of x-request.authorization stands for, in the contract named.
+func (s *Server) Authorize(name string) func(t testing.TB, r *http.Request, word string) {
+	return func(t testing.TB, r *http.Request, word string) {
+		t.Helper()
+		var token string
+		switch word {
+		case "none":
+			return
+		case "malformed":
+			token = "not-a-token"
+		case "expired":
+			token = s.Mint(t, name+"-sandbox", -time.Second)
+		case "no-scope":
+			token = s.Mint(t, name+"-sandbox", time.Hour, "moon:read")
+		case "other-program":
+			token = s.Mint(t, name+"_other-sandbox", time.Hour)
+		case "":
+			token = s.Mint(t, name+"-sandbox", time.Hour)
+		default: // a client of the fixtures
+			token = s.Mint(t, word+"-sandbox", time.Hour)
+		}
+		// Known to the server before a fault, so that the fault meets the operation and not the token.
+		restore := s.Faults.Fail(t, "")
+		_, _ = s.Tokens.Verify(t.Context(), token)
+		restore()
+		r.Header.Set("Authorization", "Bearer "+token)
+	}
+}
+
+// Reset puts the sandbox back, unless nothing was written since it last was.
+func (s *Server) Reset(t testing.TB) {
+	t.Helper()
+	if !s.Faults.written.Load() {
+		return
+	}
+	s.Client.For(t).Do(http.MethodPost, "/sandbox/reset").ExpectStatus(http.StatusNoContent)
+	s.Faults.written.Store(false)
+}
+
+// Together makes calls at once and counts what they return, such as statuses.
+func Together(n int, call func(i int) int) map[int]int {
+	results := make([]int, n)
+	var wait sync.WaitGroup
+	for i := range n {
+		wait.Go(func() { results[i] = call(i) })
+	}
+	wait.Wait()
+	counts := map[int]int{}
+	for _, r := range results {
+		counts[r]++
+	}
+	return counts
+}
+
+// Clock is the time that a test sets.
+type Clock struct {
+	mu sync.Mutex
+	at time.Time
+}
+
+func newClock() *Clock { return &Clock{at: time.Date(2026, 1, 15, 12, 0, 0, 0, time.UTC)} }
+
+// Now is what the server takes for the time.
+func (c *Clock) Now() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.at
+}
+
+// Forward sets the clock forward.
+func (c *Clock) Forward(d time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.at = c.at.Add(d)
+}
+
+// Buffer is a bytes.Buffer for many writers.
+type Buffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+// Write is io.Writer's.
+func (b *Buffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.Write(p)
+}
+
+// String is all that was written.
+func (b *Buffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.String()
+}

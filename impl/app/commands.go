@@ -1,0 +1,48 @@
+package app
+
+import (
+	"context"
+	"fmt"
+
+	"pinvault/impl/accosa"
+	"pinvault/impl/issuer"
+	"pinvault/impl/keyring"
+	"pinvault/impl/pin"
+	"pinvault/openapi"
+)
+
+// Operator is whoever works on a vault from the command line, by the rules of the issuer's document.
+func Operator(vault *pin.Vault) *issuer.Operator {
+	return issuer.NewOperator(vault, openapi.Documents)
+}
+
+// TokenKeys are the keys under which the tokens of a client of Accosa's contract are made, the current one
+// first.
+func TokenKeys(ctx context.Context, vault *pin.Vault, ring *keyring.Ring, clientID string) ([]*keyring.TokenKey, error) {
+	c, err := vault.Client(pin.WithCaller(ctx, pin.Caller{Everywhere: true}), clientID)
+	if pin.CodeOf(err) == pin.NotFound || err == nil && c.Contract != accosa.Name {
+		return nil, fmt.Errorf("the database has no active client %q of Accosa's contract", clientID)
+	}
+	if err != nil {
+		return nil, err
+	}
+	keys, err := accosa.TokenKeys(ctx, ring, c)
+	if pin.CodeOf(err) == pin.UnknownKey {
+		err = fmt.Errorf("the client %q has no key that may be used", clientID)
+	}
+	return keys, err
+}
+
+// WriteDocs writes what /docs and /openapi serve into a folder, without the calls to try: there is no server
+// behind a static site.
+func WriteDocs(folder string) error {
+	documents, err := Documents()
+	if err != nil {
+		return err
+	}
+	docs, err := docsOf(documents)
+	if err != nil {
+		return err
+	}
+	return docs.Write(folder)
+}

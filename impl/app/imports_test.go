@@ -1,0 +1,98 @@
+package app_test
+
+import (
+	"encoding/json"
+	"io"
+	"maps"
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// rule says what a package may import of this module and must never import of others.
+type rule struct {
+	may   string // packages of ours, blanks between; "all" but the command line
+	never string // libraries
+}
+
+// rules has a line for every package but those of contracts, which are named below.
+var rules = map[string]rule{
+	"openapi":                    {"", "gin gorm kin"},
+	"generated/common":           {"", "gorm"},
+	"models":                     {"", "gin gorm kin"},
+	"impl/pinblock":              {"", "gin gorm kin"},
+	"impl/pin":                   {"impl/pinblock", "gin gorm kin"},
+	"impl/keyring":               {"impl/pin impl/pinblock", "gin gorm kin"},
+	"impl/checkpoint":            {"impl/pin impl/keyring", "gin gorm kin"},
+	"impl/store":                 {"impl/pin models", "gin kin"},
+	"impl/store/storetest":       {"impl/pin", "gin gorm kin"},
+	"impl/contract":              {"", "gorm"},
+	"impl/contract/contracttest": {"", "gin gorm"},
+	"impl/idempotency":           {"impl/pin", "gin gorm kin"},
+	"impl/pinsession":            {"impl/pin", "gin gorm kin"},
+	"impl/oauth":                 {"impl/pin", "gorm kin"},
+	"impl/config":                {"", "gin gorm kin"},
+	"impl/sandbox":               {"impl/pin impl/keyring", "gin gorm kin"},
+	"impl/problem":               {"impl/contract impl/pin generated/common", "gorm"},
+	"impl/server":                {"impl/contract impl/oauth impl/pin impl/problem generated/common", "gorm"},
+	"impl/app":                   {"all", "gin gorm kin"},
+	"impl/app/apptest":           {"all", "gin gorm"},
+	"impl/cmd/pinvault":          {"impl/app impl/checkpoint impl/config impl/contract impl/issuer impl/keyring impl/pin impl/pinblock impl/store", "gin gorm kin"},
+
+	"scripts/bench/floor":      {"", "gin gorm kin"}, // what it is a floor of must not be in it
+	"scripts/bench/load":       {"impl/pin impl/pinblock impl/keyring impl/store", "gin gorm kin"},
+	"scripts/bench/run":        {"", "gin gorm kin"},
+	"scripts/cover":            {"", "gin gorm kin"},
+	"scripts/mutate":           {"", "gin gorm kin"},
+	"scripts/openapi/clear":    {"impl/contract", "gin gorm"},
+	"scripts/openapi/examples": {"impl/contract", "gin gorm"},
+	"scripts/sdk":              {"", "gin gorm kin"},
+}
+
+// contracts are those with a package: impl/NAME may import the same, and generated/NAME.
+var contracts = []string{"accosa", "creditplus", "hashdt", "hosted", "issuer", "networkintl", "thredd"}
+
+const contractMay = "impl/pin impl/pinblock impl/pinsession impl/idempotency impl/keyring impl/contract impl/problem "
+
+var libraries = map[string]string{"gin": "github.com/gin-gonic/", "gorm": "gorm.io/", "kin": "github.com/getkin/"}
+
+func TestPackagesImportOnlyWhatTheHouseAllows(t *testing.T) {
+	t.Parallel()
+	known := maps.Clone(rules)
+	for _, name := range contracts {
+		known["impl/"+name] = rule{contractMay + "generated/" + name, "gorm"}
+		known["generated/"+name] = rule{"generated/common", "gorm"}
+	}
+	out, err := exec.CommandContext(t.Context(), "go", "list", "-json=ImportPath,Imports", "pinvault/...").Output()
+	require.NoError(t, err)
+	for d := json.NewDecoder(strings.NewReader(string(out))); ; {
+		var p struct {
+			ImportPath string
+			Imports    []string
+		}
+		err := d.Decode(&p)
+		if err == io.EOF {
+			break
+		}
+		require.NoError(t, err)
+		name := strings.TrimPrefix(p.ImportPath, "pinvault/")
+		r, ok := known[name]
+		require.Truef(t, ok, "%s has no line among the rules: say what it may import", name)
+		delete(known, name)
+		for _, path := range p.Imports {
+			require.Truef(t, r.allows(path), "%s imports %s", name, path)
+		}
+	}
+	require.Empty(t, known, "lines of packages that there are not")
+}
+
+// allows tells whether a package under the rule may import a path.
+func (r rule) allows(path string) bool {
+	if own, ours := strings.CutPrefix(path, "pinvault/"); ours {
+		return r.may == "all" && !strings.HasPrefix(own, "impl/cmd/") || slices.Contains(strings.Fields(r.may), own)
+	}
+	return !slices.ContainsFunc(strings.Fields(r.never), func(library string) bool { return strings.HasPrefix(path, libraries[library]) })
+}

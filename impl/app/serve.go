@@ -1,0 +1,160 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"time"
+
+	"pinvault/impl/config"
+	"pinvault/impl/server"
+	"pinvault/impl/store"
+)
+
+// Serving is what Serve needs besides its configuration.
+type Serving struct {
+	Version string
+	Log     io.Writer              // takes the log, a line of JSON each
+	Begins  func(publicURL string) // called once all is ready, before the first request is answered
+}
+
+// Serve serves until ctx ends, then lets requests under way end.
+func Serve(ctx context.Context, c config.Serve, s Serving) (err error) {
+	log := server.NewLogger(s.Log, c.LogLevel)
+	db, err := store.Open(ctx, c.DatabaseURL, store.Options{})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, db.Close()) }()
+	if err := ReadySchema(ctx, db, c.Sandbox || c.Embedded()); err != nil {
+		return err
+	}
+	for _, weak := range c.WeakSettings() {
+		log.Warn("weak setting", "setting", weak.Setting, "why", weak.Why)
+	}
+	sides, err := listen(ctx, &c, log)
+	if err != nil {
+		return err
+	}
+	app, err := New(ctx, c, Surroundings{Database: db, Store: db, Log: log})
+	if err != nil {
+		return errors.Join(err, closed(sides))
+	}
+	told := []any{"listen", sides[0].listener.Addr().String(), "sandbox", c.Sandbox, "version", s.Version}
+	sides[0].server.Handler = app.Public
+	for _, admin := range sides[1:] {
+		admin.server.Handler = app.Admin
+		told = append(told, "admin", admin.listener.Addr().String())
+	}
+	s.Begins(c.PublicURL)
+	log.Info("serving", told...)
+	return serve(ctx, sides, c.Shutdown, db, log)
+}
+
+// How long a reply may take to be written: one to a caller, and a profile.
+const (
+	maxReply   = 30 * time.Second
+	maxProfile = 5 * time.Minute
+)
+
+// maxAdmin is how many connections operators may have.
+const maxAdmin = 64
+
+// side is a listener and what answers on it.
+type side struct {
+	listener net.Listener
+	server   *http.Server
+}
+
+// listen opens the callers' side and, where they are to have one, the operators'. It completes the public URL.
+func listen(ctx context.Context, c *config.Serve, log *slog.Logger) ([]side, error) {
+	public, err := server.Listen(ctx, server.Listening{Address: c.Listen, MaxConnections: c.MaxConnections,
+		Certificate: c.TLSCertificate, Key: c.TLSKey, Log: log})
+	if err != nil {
+		return nil, err
+	}
+	c.PublicURL = c.Public(public.Addr().String())
+	sides := []side{{listener: public, server: httpServer(log, maxReply)}}
+	if c.AdminListen == "" {
+		return sides, nil
+	}
+	admin, err := server.Listen(ctx, server.Listening{Address: c.AdminListen, MaxConnections: maxAdmin, Log: log})
+	if err != nil {
+		return nil, errors.Join(err, closed(sides))
+	}
+	return append(sides, side{listener: admin, server: httpServer(log, maxProfile)}), nil
+}
+
+// closed ends listeners on which nobody was answered.
+func closed(sides []side) (err error) {
+	for _, s := range sides {
+		err = errors.Join(err, s.listener.Close())
+	}
+	return err
+}
+
+func httpServer(log *slog.Logger, write time.Duration) *http.Server {
+	return &http.Server{
+		ReadHeaderTimeout: 5 * time.Second,
+		ReadTimeout:       20 * time.Second,
+		WriteTimeout:      write,
+		IdleTimeout:       2 * time.Minute,
+		MaxHeaderBytes:    32 << 10,
+		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug),
+	}
+}
+
+// serve answers on all sides until ctx ends.
+func serve(ctx context.Context, sides []side, grace time.Duration, db *store.Store, log *slog.Logger) error {
+	upkeep, stop := context.WithCancel(ctx)
+	defer stop()
+	go purge(upkeep, db, log)
+	failed := make(chan error, len(sides))
+	for _, s := range sides {
+		go func() { failed <- s.server.Serve(s.listener) }()
+	}
+	select {
+	case err := <-failed:
+		for _, s := range sides {
+			err = errors.Join(err, s.server.Close())
+		}
+		return err
+	case <-ctx.Done():
+	}
+	log.Info("stopping")
+	ending, cancel := context.WithTimeout(context.WithoutCancel(ctx), grace)
+	defer cancel()
+	for _, s := range sides { // the operators' last
+		if err := s.server.Shutdown(ending); err != nil {
+			return errors.Join(fmt.Errorf("requests still running after %s were cut off: %w", grace, err), s.server.Close())
+		}
+	}
+	log.Info("stopped")
+	return nil
+}
+
+// purge removes replay records and PIN sessions that have expired, once an hour.
+func purge(ctx context.Context, db *store.Store, log *slog.Logger) {
+	tick := time.NewTicker(time.Hour)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case now := <-tick.C:
+			for what, purge := range map[string]func(context.Context, time.Time) (int64, error){
+				"replay records": db.PurgeReplays, "PIN sessions": db.PurgeSessions,
+			} {
+				if n, err := purge(ctx, now); err != nil {
+					log.Warn("purging", "what", what, "error", err)
+				} else if n > 0 {
+					log.Info("purged", "what", what, "count", n)
+				}
+			}
+		}
+	}
+}

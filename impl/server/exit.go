@@ -1,0 +1,62 @@
+package server
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+
+	"github.com/gin-gonic/gin"
+
+	"pinvault/impl/contract"
+	"pinvault/impl/pin"
+)
+
+// fail is the one exit for errors of a contract, wherever they were found: in authorization, the check
+// against the document, binding, a handler or a panic, or because no operation has the path or the method.
+// The contract renders the reply; here it is noted for the log, and goes out unless another one has begun.
+func (ct Contract) fail(c *gin.Context, err error) {
+	c.Abort()
+	if e, ok := errors.AsType[*gin.Error](err); ok && e.IsType(gin.ErrorTypeBind) {
+		err = contract.Unbound // the generated code's own words may quote the request
+	}
+	o := observationOf(c)
+	reply := ct.API.Render(c.Request, o.described, err)
+	if !is(reply.Status) {
+		err = &pin.Error{Code: pin.Internal, Err: fmt.Errorf("contract %s has no reply to: %v", ct.Document.Name(), err)} //nolint:errorlint // another error, which must not render as this one
+		reply = ct.API.Render(c.Request, o.described, err)
+	}
+	if !is(reply.Status) {
+		reply = contract.Reply{Status: http.StatusInternalServerError}
+	}
+	o.failed, o.answer = err, reply.Status
+	if !c.Writer.Written() {
+		_ = reply.Send(c.Writer) // who has hung up is told nothing
+	}
+}
+
+// is tells whether a status is one that HTTP has.
+func is(status int) bool { return http.StatusText(status) != "" }
+
+// code names what went wrong: in the vault's terms and, where a contract has a row of its own for it, in
+// those that are nearest to the row's status.
+func (o *observation) code() string {
+	if e, ok := errors.AsType[*pin.Error](o.failed); ok {
+		return string(e.Code)
+	}
+	if _, ok := errors.AsType[contract.Broken](o.failed); ok {
+		return "broken" // the request breaks the contract
+	}
+	switch {
+	case o.answer == http.StatusUnauthorized:
+		return string(pin.Unauthorized)
+	case o.answer == http.StatusForbidden:
+		return string(pin.Forbidden)
+	case o.answer == http.StatusNotFound:
+		return string(pin.NotFound)
+	case o.answer == http.StatusServiceUnavailable:
+		return string(pin.Unavailable)
+	case o.answer >= http.StatusInternalServerError:
+		return string(pin.Internal)
+	}
+	return "refused" // it keeps the contract, which refuses it all the same
+}
