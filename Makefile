@@ -1,10 +1,10 @@
-# What there is to say. `make` alone prints it; what a target does in more than
+# All commands. `make` alone prints them; what a target does in more than
 # a line stands in a script of its own under scripts/.
 
 .DEFAULT_GOAL := help
 
 # Set on the command line only (`make run LISTEN=:9000`): a DATABASE_URL that
-# happens to stand in the environment belongs to another program, and the
+# happens to be in the environment belongs to another program, and the
 # sandbox must not be seeded into it.
 LISTEN       = 127.0.0.1:8080
 DATABASE_URL = sqlite://$(CURDIR)/.local/pinvault.db

@@ -27,7 +27,7 @@ start_sandbox() {
 	return 1
 }
 
-# reset_sandbox puts it back to its fixtures.
+# reset_sandbox resets it to its fixtures.
 reset_sandbox() {
 	curl --silent --show-error --fail --request POST "$PINVAULT_URL/sandbox/reset"
 }

@@ -20,9 +20,9 @@ func ReadySchema(ctx context.Context, db *store.Store, own bool) error {
 	case err != nil:
 		return err
 	case have < want:
-		return fmt.Errorf("the database's schema is at version %d and this program needs %d: run 'pinvault migrate'", have, want)
+		return fmt.Errorf("the database schema is at version %d and this program needs %d: run 'pinvault migrate'", have, want)
 	case have > want:
-		return fmt.Errorf("the database's schema is at version %d, newer than the %d that this program knows: run a newer pinvault", have, want)
+		return fmt.Errorf("the database schema is at version %d, newer than the %d that this program knows: run a newer pinvault", have, want)
 	}
 	return nil
 }
@@ -38,5 +38,5 @@ func Suits(ctx context.Context, db *store.Store, boxed bool) error {
 	case err != nil:
 		return err
 	}
-	return errors.New("the database is no sandbox's: 'pinvault serve --sandbox' makes one")
+	return errors.New("the database does not belong to a sandbox: 'pinvault serve --sandbox' makes one that does")
 }

@@ -130,7 +130,7 @@ func serve(ctx context.Context, sides []side, grace time.Duration, db *store.Sto
 	defer cancel()
 	for _, s := range sides { // the operators' last
 		if err := s.server.Shutdown(ending); err != nil {
-			return errors.Join(fmt.Errorf("requests still under way after %s were cut off: %w", grace, err), s.server.Close())
+			return errors.Join(fmt.Errorf("requests still running after %s were cut off: %w", grace, err), s.server.Close())
 		}
 	}
 	log.Info("stopped")

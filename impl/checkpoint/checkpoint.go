@@ -151,7 +151,7 @@ func PublicKeys(keys []keyring.SigningKey) ([]byte, error) {
 var (
 	ErrNotOurs   = errors.New("this is not a checkpoint, or its first line is damaged")
 	ErrKey       = errors.New("the checkpoint was signed by a key that is not in this keyset: was it made by another vault?")
-	ErrSignature = errors.New("the signature of the checkpoint does not hold: its first line was changed")
+	ErrSignature = errors.New("the signature of the checkpoint is not valid: its first line was changed")
 	ErrLines     = errors.New("the lines of the checkpoint are not those that were signed: the file was changed")
 )
 

@@ -20,7 +20,7 @@ import (
 
 // Database says where the state is.
 type Database struct {
-	DatabaseURL string `name:"database-url" env:"PINVAULT_DATABASE_URL" default:"sqlite://pinvault.db" placeholder:"URL" help:"The database: sqlite:///path/to/file.db or postgres://user:password@host/name. Default: pinvault.db in this folder."`
+	DatabaseURL string `name:"database-url" env:"PINVAULT_DATABASE_URL" default:"sqlite://pinvault.db" placeholder:"URL" help:"The database: sqlite:///path/to/file.db or postgres://user:password@host/name. Default: pinvault.db in the current folder."`
 }
 
 // Validate checks the URL's scheme, so that a slip does not become a file of that name.
@@ -39,11 +39,11 @@ func (d Database) Embedded() bool { return strings.HasPrefix(d.DatabaseURL, "sql
 // Keys says where the keys are and what opens them.
 type Keys struct {
 	Keyset        string `name:"keyset" env:"PINVAULT_KEYSET" type:"path" placeholder:"FILE" help:"The keyset file. 'pinvault keys init' makes one."`
-	MasterKey     string `name:"master-key" env:"PINVAULT_MASTER_KEY" hidden:"" secret:"" help:"The master key, 32 bytes in base64. Set it as an environment variable: a flag is seen by everybody on the machine."`
+	MasterKey     string `name:"master-key" env:"PINVAULT_MASTER_KEY" hidden:"" secret:"" help:"The master key, 32 bytes in base64. Set it as an environment variable: everybody on the machine can see a flag."`
 	MasterKeyFile string `name:"master-key-file" env:"PINVAULT_MASTER_KEY_FILE" type:"path" placeholder:"FILE" help:"The file that holds the master key (or set PINVAULT_MASTER_KEY)."`
 
-	InsecureKeyFiles    bool `name:"insecure-key-files" env:"PINVAULT_INSECURE_KEY_FILES" help:"Take a keyset or a master key from a file that others on this machine can read."`
-	InsecureSecretFlags bool `name:"insecure-secret-flags" env:"PINVAULT_INSECURE_SECRET_FLAGS" help:"Take the master key from --master-key, which everybody on this machine can read in the list of processes."`
+	InsecureKeyFiles    bool `name:"insecure-key-files" env:"PINVAULT_INSECURE_KEY_FILES" help:"Accept a keyset or master key file that others on this machine can read."`
+	InsecureSecretFlags bool `name:"insecure-secret-flags" env:"PINVAULT_INSECURE_SECRET_FLAGS" help:"Accept the master key as --master-key, which everybody on this machine can read in the list of processes."`
 }
 
 const howToMakeKeys = `
@@ -97,7 +97,7 @@ func (k Keys) open(what, path string) (*os.File, error) {
 	}
 	info, err := f.Stat()
 	if err == nil && !k.InsecureKeyFiles && shared(info) {
-		err = fmt.Errorf("others on this machine can read or change %s (its mode is %#o): chmod 600 it, or say --insecure-key-files", path, info.Mode().Perm())
+		err = fmt.Errorf("others on this machine can read or change %s (its mode is %#o): chmod 600 it, or use --insecure-key-files", path, info.Mode().Perm())
 	}
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("%s: %w", what, err), f.Close())
@@ -110,19 +110,19 @@ type Serve struct {
 	Database
 	Keys
 	Sandbox            bool           `name:"sandbox" env:"PINVAULT_SANDBOX" help:"Serve public test data with public keys. Never with a production database."`
-	Docs               bool           `name:"docs" env:"PINVAULT_DOCS" default:"true" negatable:"" help:"Serve the contracts at /docs and /openapi. On unless --no-docs."`
+	Docs               bool           `name:"docs" env:"PINVAULT_DOCS" default:"true" negatable:"" help:"Serve the documentation at /docs and /openapi. Default: on."`
 	Listen             string         `name:"listen" env:"PINVAULT_LISTEN" default:"127.0.0.1:8080" placeholder:"HOST:PORT" help:"Where to listen. Default: ${default}."`
 	PublicURL          string         `name:"public-url" env:"PINVAULT_PUBLIC_URL" placeholder:"URL" help:"The URL under which clients reach this server; the issuer of its tokens. Default: http://HOST:PORT."`
-	AdminListen        string         `name:"admin-listen" env:"PINVAULT_ADMIN_LISTEN" placeholder:"HOST:PORT" help:"A listener for operators: /metrics, which is then not on the public one, /livez, /readyz and profiles at /debug/pprof/. It asks nobody who they are: keep it inside. Default: none."`
-	MaxConnections     int            `name:"max-connections" env:"PINVAULT_MAX_CONNECTIONS" default:"1000" placeholder:"N" help:"How many connections are served at once; more wait. Default: ${default}. 0: no limit."`
-	TLSCertificate     string         `name:"tls-certificate" env:"PINVAULT_TLS_CERTIFICATE" type:"path" placeholder:"FILE" help:"Certificate chain in PEM, to serve HTTPS. It and its key are read again when their files change."`
+	AdminListen        string         `name:"admin-listen" env:"PINVAULT_ADMIN_LISTEN" placeholder:"HOST:PORT" help:"A second listener, for operators: /metrics, which is then not on the public one, /livez, /readyz and profiles at /debug/pprof/. It has no authentication: keep it on an internal network. Default: none."`
+	MaxConnections     int            `name:"max-connections" env:"PINVAULT_MAX_CONNECTIONS" default:"1000" placeholder:"N" help:"Maximum number of simultaneous connections; further ones wait. Default: ${default}. 0: no limit."`
+	TLSCertificate     string         `name:"tls-certificate" env:"PINVAULT_TLS_CERTIFICATE" type:"path" placeholder:"FILE" help:"Certificate chain in PEM, to serve HTTPS. It and its key are reloaded when their files change."`
 	TLSKey             string         `name:"tls-key" env:"PINVAULT_TLS_KEY" type:"path" placeholder:"FILE" help:"The certificate's key in PEM."`
-	TrustedProxies     []netip.Prefix `name:"trusted-proxies" env:"PINVAULT_TRUSTED_PROXIES" placeholder:"CIDR,…" help:"Proxies whose X-Forwarded-For is believed, as CIDR. Default: none."`
-	PINSessionLifetime time.Duration  `name:"pin-session-lifetime" env:"PINVAULT_PIN_SESSION_LIFETIME" default:"5m" help:"How long a link to the hosted PIN page serves. Default: ${default}."`
+	TrustedProxies     []netip.Prefix `name:"trusted-proxies" env:"PINVAULT_TRUSTED_PROXIES" placeholder:"CIDR,…" help:"Proxies whose X-Forwarded-For is trusted, as CIDR. Default: none."`
+	PINSessionLifetime time.Duration  `name:"pin-session-lifetime" env:"PINVAULT_PIN_SESSION_LIFETIME" default:"5m" help:"How long a link to the hosted PIN page is valid. Default: ${default}."`
 	RequestTimeout     time.Duration  `name:"request-timeout" env:"PINVAULT_REQUEST_TIMEOUT" default:"10s" help:"How long a request may take. Default: ${default}."`
-	Shutdown           time.Duration  `name:"shutdown-timeout" env:"PINVAULT_SHUTDOWN_TIMEOUT" default:"20s" help:"How long requests under way may take once the server is told to stop. Default: ${default}."`
-	InsecureHTTP       bool           `name:"insecure-http" env:"PINVAULT_INSECURE_HTTP" help:"Take a public URL that begins with http:// although it is not this machine's: PINs and tokens travel in clear."`
-	CheckReplies       *bool          `name:"check-replies" env:"PINVAULT_CHECK_REPLIES" negatable:"" help:"Hold every reply against its document; one that breaks it is logged as an error and counted. Default: in a sandbox only."`
+	Shutdown           time.Duration  `name:"shutdown-timeout" env:"PINVAULT_SHUTDOWN_TIMEOUT" default:"20s" help:"How long running requests may take to finish once the server is told to stop. Default: ${default}."`
+	InsecureHTTP       bool           `name:"insecure-http" env:"PINVAULT_INSECURE_HTTP" help:"Accept a public URL that begins with http:// and is not this machine's: PINs and tokens travel in the clear."`
+	CheckReplies       *bool          `name:"check-replies" env:"PINVAULT_CHECK_REPLIES" negatable:"" help:"Check every reply against its document; one that does not match is logged as an error and counted. Default: only in a sandbox."`
 	LogLevel           slog.Level     `name:"log-level" env:"PINVAULT_LOG_LEVEL" default:"INFO" placeholder:"LEVEL" help:"DEBUG, INFO, WARN or ERROR. Default: ${default}."`
 }
 
@@ -168,7 +168,7 @@ func (s *Serve) validatePublicURL() error {
 	case u.User != nil || u.RawQuery != "" || u.ForceQuery || u.Fragment != "" || strings.HasSuffix(s.PublicURL, "#"):
 		return errors.New("--public-url must be a URL such as https://pin.example.com, without credentials, query and fragment")
 	case u.Scheme == "http" && !s.Sandbox && !s.InsecureHTTP && !Loopback(u.Hostname()):
-		return fmt.Errorf("the public URL http://%s is not this machine's, and PINs and tokens would travel in clear: set --public-url to an https:// URL, or say --insecure-http", u.Host)
+		return fmt.Errorf("the public URL http://%s is not this machine's, so PINs and tokens would travel in the clear: set --public-url to an https:// URL, or use --insecure-http", u.Host)
 	}
 	return nil
 }

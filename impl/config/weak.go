@@ -35,7 +35,7 @@ func (s *Serve) WeakSettings() []Weak {
 	}
 	var found []Weak
 	if host := s.clearPostgres(); host != "" {
-		found = append(found, Weak{"database-url", fmt.Sprintf("the connection to PostgreSQL on %s may be without TLS: add sslmode=verify-full to the URL", host)})
+		found = append(found, Weak{"database-url", fmt.Sprintf("the connection to PostgreSQL on %s may not use TLS: add sslmode=verify-full to the URL", host)})
 	}
 	if file := s.file(); file != "" && SharedFile(file) {
 		found = append(found, Weak{"database-url", fmt.Sprintf("others on this machine can read or change %s: chmod 600 it", file)})
@@ -44,7 +44,7 @@ func (s *Serve) WeakSettings() []Weak {
 		found = append(found, Weak{"tls-key", fmt.Sprintf("others on this machine can read or change %s: chmod 600 it", s.TLSKey)})
 	}
 	if slices.ContainsFunc(s.TrustedProxies, func(p netip.Prefix) bool { return p.Bits() == 0 }) {
-		found = append(found, Weak{"trusted-proxies", "everybody is trusted, so that a caller writes any address into the audit trail: name the proxies"})
+		found = append(found, Weak{"trusted-proxies", "everybody is trusted, so any caller can forge the address in the audit trail: name the proxies"})
 	}
 	return found
 }

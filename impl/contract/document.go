@@ -41,9 +41,9 @@ func MaxBody(bytes int64) Option { return func(d *Document) { d.maxBody = bytes 
 
 // Load reads <name>.yaml and what it refers to from fsys, and from nowhere else.
 //
-// A document that is not valid OpenAPI 3.0, or that breaks one of the house's rules, is refused; the
+// A document that is not valid OpenAPI 3.0, or that breaks one of our own rules, is refused; the
 // error is a list with a line for each finding, with file and line, for whoever mends the document.
-// The house's rules are those of which a breach would show only when a partner runs into it: see rules.go.
+// Our own rules are those of which a breach would show only when a partner runs into it: see rules.go.
 func Load(fsys fs.FS, name string, options ...Option) (*Document, error) {
 	spec, err := open(fsys, name+".yaml")
 	if err != nil {

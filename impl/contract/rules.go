@@ -13,11 +13,11 @@ import (
 	"github.com/getkin/kin-openapi/openapi3"
 )
 
-// The house's rules for documents. Each stands for something that would otherwise show only when a
+// Our own rules for documents. Each prevents something that would otherwise show only when a
 // partner runs into it: an error without a field name, a value that no rule holds back from the
 // database, an example that nothing executes, a document that checks less than it seems to.
 
-// inspect lists what is wrong with a document, a line for each finding. The house's rules are looked
+// inspect lists what is wrong with a document, a line for each finding. Our own rules are looked
 // at only when OpenAPI's own are kept: they are read from the structure that those guarantee.
 func inspect(spec *openapi3.T) []string {
 	if !strings.HasPrefix(spec.OpenAPI, "3.0.") {

@@ -240,7 +240,7 @@ func (o *Operator) CreateClient(ctx context.Context, r ClientRequest) (Credentia
 	return o.credentials(made, secret)
 }
 
-// RotateClient gives a client another secret; the old one serves on for so long.
+// RotateClient gives a client another secret; the old one stays valid for that long.
 func (o *Operator) RotateClient(ctx context.Context, id string, overlap time.Duration) (Credentials, error) {
 	if err := o.read("Rotation", map[string]any{"overlapSeconds": overlap / time.Second}, &api.Rotation{}); err != nil {
 		return Credentials{}, err

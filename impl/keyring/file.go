@@ -44,7 +44,7 @@ func (f *file) signers() map[string]*[]byte {
 // nothing of the file or of the master key, since either may have been given in the other's place.
 var (
 	errMasterKey = errors.New("keyring: the master key is not 32 bytes in base64: make one with `openssl rand -base64 32`")
-	errWeakKey   = errors.New("keyring: the master key was not drawn at random: make one with `openssl rand -base64 32`")
+	errWeakKey   = errors.New("keyring: the master key was not generated at random: make one with `openssl rand -base64 32`")
 	errNotAFile  = errors.New("keyring: this is not a keyset file, or it is damaged: check the path, or restore the file from a backup")
 	errFormat    = errors.New("keyring: the keyset file is not in the format " + fileFormat + ": run the version of pinvault that wrote it")
 	errWrongKey  = errors.New("keyring: nothing in the keyset file opens under this master key: give the master key that the file was written with")

@@ -45,7 +45,7 @@ var uses = []struct {
 // source draws n bytes for the key of that name. The caller clears them.
 type source func(name string, n int) ([]byte, error)
 
-// Generate draws a fresh keyset from random, which is crypto/rand.Reader in earnest; now is kept as the time of its
+// Generate draws a fresh keyset from random, which is crypto/rand.Reader in production; now is kept as the time of its
 // making. It fails when random does, and once in 2^32 times because the bytes drawn are no P-256 key.
 func Generate(random io.Reader, now time.Time) (*Keyset, error) {
 	return generate(now.UTC(), func(_ string, n int) ([]byte, error) {

@@ -54,11 +54,11 @@ func NewAES(key []byte) (*Key, error) {
 }
 
 // Degenerate says that a TDES key is no better than single DES, since neighbouring parts are equal but for their
-// parity bits and cancel each other out. Whoever imports keys for use in earnest refuses it.
+// parity bits and cancel each other out. Whoever imports keys for production refuses it.
 func (k Key) Degenerate() bool { return k.degenerate }
 
 // Weak says that a part of a TDES key is one of the four weak or twelve semi-weak keys of DES, of which encrypting twice
-// gives the clear text back. Whoever imports keys for use in earnest refuses it.
+// gives the clear text back. Whoever imports keys for production refuses it.
 func (k Key) Weak() bool { return k.weak }
 
 // CheckValue is what two parties compare to see that they hold the same key: six upper-case hexadecimal digits, the

@@ -28,10 +28,10 @@ import (
 // Exchanges is how often the secret of one link may be tried.
 const Exchanges = 3
 
-// DefaultLifetime is how long a link serves unless told otherwise.
+// DefaultLifetime is how long a link is valid unless configured otherwise.
 const DefaultLifetime = 5 * time.Minute
 
-// ErrExpired and ErrUnusable are why a session does not serve. The second is for everything else: a
+// ErrExpired and ErrUnusable are why a session is not valid. The second is for everything else: a
 // session that was never made, one that was used, a wrong secret, another session's token.
 var (
 	ErrExpired  = fmt.Errorf("pinsession: expired: %w", &pin.Error{Code: pin.NotFound})
@@ -81,7 +81,7 @@ func New(vault Vault, keys Keys, lifetime time.Duration, now func() time.Time, r
 	return &Sessions{vault: vault, keys: keys, lifetime: lifetime, now: now, rand: random}
 }
 
-// Lifetime is how long a link serves.
+// Lifetime is how long a link is valid.
 func (s *Sessions) Lifetime() time.Duration { return s.lifetime }
 
 // Open makes a session for the card that q describes: errors as [pin.Vault.OpenSession].

@@ -1,5 +1,5 @@
 // Package sandbox seeds a server with a fixed set of programs, clients, keys and cards, lists them
-// with all their secrets, and puts them back when asked.
+// with all their secrets, and resets them when asked.
 //
 // Nothing of it runs in production: it refuses a database that holds anything else, and marks the one
 // that it fills so that a production server refuses that.
@@ -51,7 +51,7 @@ func New(vault *pin.Vault, store Store, keys Wrapper, mint Minter) *Sandbox {
 const marker = "sandbox"
 
 // ErrForeign is the refusal of a database that holds something else.
-var ErrForeign = errors.New("the database holds data that no sandbox made: give the sandbox a database of its own")
+var ErrForeign = errors.New("the database has data that does not come from a sandbox: give the sandbox a database of its own")
 
 // ErrSandbox is the refusal of a sandbox's database outside a sandbox.
 var ErrSandbox = errors.New("the database was made by a sandbox, whose keys and PINs are public: give the server a database of its own")
@@ -95,7 +95,7 @@ func (s *Sandbox) Open(ctx context.Context) error {
 	return s.seed(ctx)
 }
 
-// Reset puts everything back. The audit trail begins anew with the cards whose it is.
+// Reset resets everything. The audit trail begins anew with the cards whose it is.
 func (s *Sandbox) Reset(ctx context.Context) error {
 	if err := s.store.Wipe(ctx); err != nil {
 		return err

@@ -288,9 +288,9 @@ func (c *certificates) get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 		c.looked = now
 		if c.stamped() != c.stamps {
 			if err := c.read(); err != nil {
-				c.log.Error("TLS certificate not read again, the one before serves on", "error", err)
+				c.log.Error("TLS certificate not reloaded, the previous one stays in use", "error", err)
 			} else {
-				c.log.Info("TLS certificate read again", "until", c.current.Leaf.NotAfter)
+				c.log.Info("TLS certificate reloaded", "until", c.current.Leaf.NotAfter)
 			}
 		}
 	}

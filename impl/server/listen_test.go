@@ -244,7 +244,7 @@ func TestCertificateIsReadAgainWhenItsFilesChange(t *testing.T) {
 	certificate(t, dir, 2)
 	older(cert)
 	require.Equal(t, int64(2), serial())
-	require.Contains(t, log.String(), "TLS certificate read again")
+	require.Contains(t, log.String(), "TLS certificate reloaded")
 	got, err := c.get(nil)
 	require.NoError(t, err)
 	require.Equal(t, int64(2), got.Leaf.SerialNumber.Int64())

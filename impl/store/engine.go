@@ -47,7 +47,7 @@ func connect(databaseURL string) (engine, gorm.Dialector, error) {
 	case "postgres", "postgresql":
 		s, err := newSessions(databaseURL)
 		if err != nil {
-			return engine{}, nil, errors.New("database URL: not one that PostgreSQL's clients understand") // err may hold the password
+			return engine{}, nil, errors.New("database URL: PostgreSQL's clients do not understand it") // err may hold the password
 		}
 		return engine{migrations: "postgres", goose: goose.DialectPostgres, maxConns: 20,
 			function: true, sessions: s,
@@ -64,7 +64,7 @@ func sqliteDialector(path string) (gorm.Dialector, error) {
 	case path == "" || strings.Contains(path, "?"):
 		return nil, errors.New("database URL: sqlite:// is followed by a path and nothing else")
 	case path == ":memory:":
-		return nil, errors.New("database URL: sqlite://:memory: would forget every PIN when the server stops, and be another database to each connection: name a file")
+		return nil, errors.New("database URL: sqlite://:memory: would forget every PIN when the server stops, and be a different database for each connection: name a file")
 	case strings.HasPrefix(path, "//"): // four slashes, as SQLAlchemy and others write an absolute path
 		path = "/" + strings.TrimLeft(path, "/")
 	}

@@ -6,7 +6,7 @@ import { Sandbox } from "./sandbox.js";
 import { close, launch, look, open } from "./browser.js";
 
 const languages = ["en", "ar", "hi"];
-// What Chromium says on its console when a page that does not serve is answered with 404, 410 or 409.
+// What Chromium says on its console when a page that cannot be used is answered with 404, 410 or 409.
 const refusals = /Failed to load resource: the server responded with a status of (404|409|410|422)/;
 
 let sandbox, brief, browser, partner, stranger;

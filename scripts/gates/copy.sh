@@ -13,13 +13,13 @@ mkdir -p .local/tools .local/openapi
 mkdir "$scratch/tree/.local"
 ln -s "$PWD/.local/tools" "$PWD/.local/openapi" "$scratch/tree/.local"
 cd "$scratch/tree"
-export GOFLAGS=-trimpath # what was compiled elsewhere serves here
+export GOFLAGS=-trimpath # what was compiled elsewhere can be used here
 
 # change FILE SED-SCRIPT edits a file, and fails where that changes nothing.
 change() {
 	sed --in-place=.before "$2" "$1"
 	! cmp -s "$1" "$1.before" || {
-		echo "the slip is none: $2 changes nothing in $1" >&2
+		echo "this is not a slip: $2 changes nothing in $1" >&2
 		return 1
 	}
 	rm "$1.before"

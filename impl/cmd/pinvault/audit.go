@@ -21,8 +21,8 @@ import (
 )
 
 type auditCommand struct {
-	Verify     auditVerifyCommand     `cmd:"" help:"Check that nothing in the database was changed, removed, inserted or put back behind the vault's back."`
-	Checkpoint auditCheckpointCommand `cmd:"" help:"Sign how far the audit trail has come, for somebody else to keep."`
+	Verify     auditVerifyCommand     `cmd:"" help:"Check that nothing in the database was changed, removed, inserted or rolled back except by PinVault itself."`
+	Checkpoint auditCheckpointCommand `cmd:"" help:"Sign the current state of the audit trail, to be kept elsewhere."`
 }
 
 // auditOptions are what both commands need.
@@ -55,7 +55,7 @@ func (o *auditOptions) within(ctx context.Context, ks *keyring.Keyset, fn func(*
 
 type auditVerifyCommand struct {
 	auditOptions
-	Checkpoint string `type:"path" placeholder:"FILE" help:"A file of 'pinvault audit checkpoint': what it says must be there still."`
+	Checkpoint string `type:"path" placeholder:"FILE" help:"A file of 'pinvault audit checkpoint': checks that everything it names is still there."`
 }
 
 // Validate asks for keys where they are needed.
@@ -102,7 +102,7 @@ func report(out io.Writer, s pin.Summary, against *checkpoint.File) error {
 		}
 	}
 	if s.Unsettled > 0 {
-		say(out, "not compared, for they were changed over and over: the look-ups of %d cards; run this again", s.Unsettled)
+		say(out, "not compared, because they kept changing: the look-ups of %d cards; run this again", s.Unsettled)
 	}
 	seen := fmt.Sprintf("events %d, chains %d, cards %d, other rows %d, look-ups %d", s.Events, s.Chains, s.Cards, s.Rows, s.Lookups)
 	if against != nil {
@@ -110,7 +110,7 @@ func report(out io.Writer, s pin.Summary, against *checkpoint.File) error {
 	}
 	if !s.Whole() {
 		say(out, "looked at: %s", seen)
-		return fmt.Errorf("what the database holds is not what the vault wrote: %d kinds of breaks", len(s.Findings))
+		return fmt.Errorf("the database is not as PinVault wrote it; kinds of faults: %d", len(s.Findings))
 	}
 	say(out, "all whole: %s", seen)
 	return nil
@@ -120,8 +120,8 @@ func say(out io.Writer, format string, args ...any) { _, _ = fmt.Fprintf(out, fo
 
 type auditCheckpointCommand struct {
 	auditOptions
-	Out      string `type:"path" placeholder:"FILE" help:"Write the checkpoint here, for 'pinvault audit verify --checkpoint'. A file that is there is left alone. Default: only its first line is printed."`
-	PrintKey bool   `help:"Print the public keys of checkpoints, as a JWK set, and do nothing else."`
+	Out      string `type:"path" placeholder:"FILE" help:"Write the checkpoint here, for 'pinvault audit verify --checkpoint'. An existing file is not overwritten. Default: only its first line is printed."`
+	PrintKey bool   `help:"Only print the public keys of checkpoints, as a JWK set."`
 }
 
 // Validate asks for keys where they are needed.
@@ -147,7 +147,7 @@ func (c *auditCheckpointCommand) Run(ctx context.Context) error {
 		})
 		switch {
 		case pin.Tampered(err):
-			return errors.New("a card or chain was changed behind the vault's back, and no checkpoint vouches for that: run 'pinvault audit verify'")
+			return errors.New("a card or chain was changed by something other than PinVault, so no checkpoint was made: run 'pinvault audit verify'")
 		case err == nil:
 			say(os.Stdout, "%s", signed)
 		}

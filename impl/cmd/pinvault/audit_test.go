@@ -126,7 +126,7 @@ func TestAuditVerifySaysWhatIsBrokenAndFails(t *testing.T) {
 				return
 			}
 			require.Equal(t, 1, code)
-			require.Contains(t, complaint, "pinvault: what the database holds is not what the vault wrote")
+			require.Contains(t, complaint, "pinvault: the database is not as PinVault wrote it")
 			require.NotContains(t, out, "all whole")
 			require.Contains(t, out, "looked at: ")
 		})

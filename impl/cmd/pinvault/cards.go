@@ -11,17 +11,17 @@ import (
 )
 
 type cardsCommand struct {
-	Create cardsCreateCommand `cmd:"" help:"Make a card with a random PIN. Prints it as a line of JSON, its PAN masked."`
-	Show   cardsShowCommand   `cmd:"" help:"Print a card as a line of JSON, its PAN masked."`
+	Create cardsCreateCommand `cmd:"" help:"Create a card with a random PIN. Prints it as a line of JSON, with its PAN masked."`
+	Show   cardsShowCommand   `cmd:"" help:"Print a card as a line of JSON, with its PAN masked."`
 }
 
 type cardsCreateCommand struct {
 	vaultFlags
 	Program   string   `required:"" placeholder:"ID" help:"The program that the card belongs to."`
-	PANStdin  bool     `name:"pan-stdin" help:"Read the PAN from standard input; as an argument it would be seen by everybody on the machine. Default: a card without PAN, for which no PIN block of format 0, 3 or 4 can be opened."`
+	PANStdin  bool     `name:"pan-stdin" help:"Read the PAN from standard input; everybody on the machine could see an argument. Default: a card without a PAN, for which no PIN block of format 0, 3 or 4 can be opened."`
 	Expiry    string   `placeholder:"YYMM" help:"When the card expires."`
 	Sequence  string   `placeholder:"NN" help:"Its PAN sequence number."`
-	Reference []string `sep:"none" placeholder:"KIND=VALUE" help:"A reference by which contracts find the card, such as publicToken=103169946, once for each."`
+	Reference []string `sep:"none" placeholder:"KIND=VALUE" help:"A reference by which contracts find the card, such as publicToken=103169946. Repeat the flag for more."`
 	NoPIN     bool     `name:"no-pin" help:"The card has no PIN until one is set."`
 }
 
@@ -39,7 +39,7 @@ func (c *cardsCreateCommand) Run(ctx context.Context) error {
 	return c.on(ctx, "cards create", "", func(ctx context.Context, o *issuer.Operator) error {
 		made, err := o.CreateCard(ctx, request, c.NoPIN)
 		if err != nil {
-			return told(err, words{pin.NotFound: "there is no program " + c.Program, pin.Duplicate: "the program has a card with this {} already"})
+			return told(err, words{pin.NotFound: "there is no program " + c.Program, pin.Duplicate: "the program already has a card with this {}"})
 		}
 		return show(made)
 	})

@@ -12,20 +12,20 @@ import (
 )
 
 type clientsCommand struct {
-	Create clientsCreateCommand `cmd:"" help:"Make a partner's credentials. Prints id and secret as a line of JSON, this once."`
-	List   clientsListCommand   `cmd:"" help:"Print the active clients without their secrets, a line of JSON each."`
-	Rotate clientsRotateCommand `cmd:"" help:"Give a client another secret. Prints it as a line of JSON, this once."`
-	Revoke clientsRevokeCommand `cmd:"" help:"End a client for good, and its tokens with it."`
+	Create clientsCreateCommand `cmd:"" help:"Create a partner's credentials. Prints id and secret as a line of JSON; the secret cannot be shown again."`
+	List   clientsListCommand   `cmd:"" help:"Print the active clients without their secrets, one line of JSON each."`
+	Rotate clientsRotateCommand `cmd:"" help:"Give a client a new secret. Prints it as a line of JSON; it cannot be shown again."`
+	Revoke clientsRevokeCommand `cmd:"" help:"Revoke a client and its tokens for good."`
 }
 
 type clientsCreateCommand struct {
 	vaultFlags
 	Contract  string   `required:"" placeholder:"NAME" help:"The contract that the partner speaks: thredd, creditplus, accosa, networkintl, hashdt or issuer."`
-	Program   string   `placeholder:"ID" help:"The program that the client belongs to. Default: it is one of the whole server."`
-	Name      string   `required:"" placeholder:"TEXT" help:"A name for people."`
-	Scope     []string `placeholder:"SCOPE" xor:"scopes" help:"What the client may do, once for each, or with commas between."`
-	AllScopes bool     `xor:"scopes" help:"The client may do all that the contract has."`
-	Setting   []string `sep:"none" placeholder:"NAME=VALUE" help:"What the contract needs to know of the client, once for each; items of a list with commas between. A secret is not taken here: write NAME=- and give it on standard input."`
+	Program   string   `placeholder:"ID" help:"The program that the client belongs to. Default: the whole server."`
+	Name      string   `required:"" placeholder:"TEXT" help:"A name for humans to read."`
+	Scope     []string `placeholder:"SCOPE" xor:"scopes" help:"A scope that the client gets; repeat the flag or separate scopes by commas."`
+	AllScopes bool     `xor:"scopes" help:"All scopes of the contract."`
+	Setting   []string `sep:"none" placeholder:"NAME=VALUE" help:"A setting that the contract needs; repeat the flag for more, and separate the items of a list by commas. For a secret, write NAME=- and give it on standard input."`
 }
 
 // Help shows one call.
@@ -70,7 +70,7 @@ func given(flags []string, known []issuer.Setting) (map[string]string, error) {
 		case twice:
 			return nil, fmt.Errorf("--setting %s is given twice", name)
 		case secret[name] && value != "-":
-			return nil, fmt.Errorf("%s is a secret, and an argument is seen by everybody on the machine: write --setting %s=- and give it on standard input", name, name)
+			return nil, fmt.Errorf("%s is a secret, and everybody on the machine can see an argument: write --setting %s=- and give it on standard input", name, name)
 		case secret[name]:
 			value, err = standardInput()
 		}
@@ -84,7 +84,7 @@ func given(flags []string, known []issuer.Setting) (map[string]string, error) {
 
 type clientsListCommand struct {
 	vaultFlags
-	Program string `placeholder:"ID" help:"Those of this program only."`
+	Program string `placeholder:"ID" help:"Only those of this program."`
 }
 
 // Help shows one call.
@@ -110,7 +110,7 @@ func (c *clientsListCommand) Run(ctx context.Context) error {
 type clientsRotateCommand struct {
 	vaultFlags
 	ID      string        `arg:"" help:"The client's id."`
-	Overlap time.Duration `default:"0s" help:"How long the old secret serves on, at most 720h. Default: it ends at once."`
+	Overlap time.Duration `default:"0s" help:"How long the old secret stays valid, at most 720h. Default: it ends at once."`
 }
 
 // Help shows one call.
@@ -121,7 +121,7 @@ func (clientsRotateCommand) Help() string {
 // Run gives the client another secret and prints it.
 func (c *clientsRotateCommand) Run(ctx context.Context) error {
 	if c.Overlap%time.Second != 0 {
-		return errors.New("--overlap must be of whole seconds")
+		return errors.New("--overlap must be in whole seconds")
 	}
 	return c.on(ctx, "clients rotate", "", func(ctx context.Context, o *issuer.Operator) error {
 		rotated, err := o.RotateClient(ctx, c.ID, c.Overlap)

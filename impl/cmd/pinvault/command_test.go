@@ -116,7 +116,7 @@ func TestSandboxAndProductionNeverShareADatabase(t *testing.T) {
 	require.NoError(t, createProgramIn(t, production))
 	out, err = apptest.Command(t, "serve", "--sandbox", "--listen", "127.0.0.1:0", "--database-url", production).CombinedOutput()
 	require.Error(t, err)
-	require.Contains(t, string(out), "no sandbox made")
+	require.Contains(t, string(out), "does not come from a sandbox")
 }
 
 func TestServerAsksForAMigrationAndMigrateBringsIt(t *testing.T) {

@@ -44,7 +44,7 @@ func readConfigFile(r io.Reader, app *kong.Application) (kong.Resolver, error) {
 		case err != nil || !isText: // whose text may quote a value
 			return nil, errors.New("the configuration file is not valid JSON")
 		case !known[plain]:
-			return nil, fmt.Errorf("the configuration file sets %q, which is no flag of pinvault", name)
+			return nil, fmt.Errorf("the configuration file sets %q, which is not a flag of pinvault", name)
 		case twice:
 			return nil, fmt.Errorf("the configuration file sets %q twice", name)
 		}
@@ -99,10 +99,10 @@ func secretsInTheOpen(c *kong.Context, configPath string) error {
 		}
 		switch {
 		case !p.Resolved && !said["insecure-secret-flags"]:
-			return fmt.Errorf("--%s on the command line is seen by everybody on this machine: set %s instead, or say --insecure-secret-flags",
+			return fmt.Errorf("--%s can be seen on the command line by everybody on this machine: set %s instead, or use --insecure-secret-flags",
 				p.Flag.Name, strings.Join(p.Flag.Envs, " or "))
 		case p.Resolved && !said["insecure-key-files"] && config.SharedFile(kong.ExpandPath(configPath)):
-			return fmt.Errorf("others on this machine can read %s, which holds %s: chmod 600 it, or say --insecure-key-files", configPath, p.Flag.Name)
+			return fmt.Errorf("others on this machine can read %s, which holds %s: chmod 600 it, or use --insecure-key-files", configPath, p.Flag.Name)
 		}
 	}
 	return nil

@@ -13,8 +13,8 @@ import (
 )
 
 type keysCommand struct {
-	Init   keysInitCommand   `cmd:"" help:"Make a keyset file under the master key."`
-	Import keysImportCommand `cmd:"" help:"Take in a partner's key, in components that are XORed together."`
+	Init   keysInitCommand   `cmd:"" help:"Create a keyset file, encrypted under the master key."`
+	Import keysImportCommand `cmd:"" help:"Import a partner's key, in components that are XORed together."`
 }
 
 type keysInitCommand struct{ config.Keys }
@@ -48,6 +48,6 @@ func (c *keysInitCommand) Run() (err error) {
 	if err := ks.Write(f, master); err != nil {
 		return err
 	}
-	fmt.Println("made", c.Keyset+". Back it up, and the master key elsewhere: without both, no PIN can be verified again.")
+	fmt.Println("created", c.Keyset+". Back it up, and back up the master key elsewhere: without both, no PIN can be verified again.")
 	return f.Sync()
 }

@@ -31,17 +31,17 @@ import (
 type keysImportCommand struct {
 	config.Database
 	config.Keys
-	Sandbox       bool     `env:"PINVAULT_SANDBOX" help:"The database is a sandbox's. Only there may a key come in clear: --components 1."`
+	Sandbox       bool     `env:"PINVAULT_SANDBOX" help:"The database is a sandbox's. Only there may a key be given in the clear: --components 1."`
 	ID            string   `name:"id" required:"" placeholder:"ID" help:"The id by which requests and settings name the key: letters, digits, '.', '_', '-', at most 64."`
-	Program       string   `placeholder:"ID" help:"The program that the key serves."`
-	AllPrograms   bool     `help:"The key serves all programs: whoever holds it can send PIN blocks for cards of any."`
-	Usage         string   `required:"" enum:"zone-pin,message" help:"What the key may be used for and nothing else: zone-pin opens PIN blocks, message opens messages."`
+	Program       string   `placeholder:"ID" help:"The program that the key is for."`
+	AllPrograms   bool     `help:"The key is for all programs: whoever holds it can send PIN blocks for any card."`
+	Usage         string   `required:"" enum:"zone-pin,message" help:"The only thing that the key may be used for: zone-pin opens PIN blocks, message opens messages."`
 	Algorithm     string   `required:"" enum:"TDES,AES,RSA" help:"TDES (16 or 24 bytes), AES (16, 24 or 32) or RSA (zone-pin only)."`
-	Components    int      `default:"2" help:"How many components make the key, XORed together. Default: ${default}."`
-	ComponentFile []string `type:"existingfile" placeholder:"FILE" help:"A file with one component in hexadecimal, once for each. Default: they are asked for, without echo."`
-	Generate      bool     `help:"RSA: draw the key here. It never leaves; partners get its certificate."`
+	Components    int      `default:"2" help:"How many components are XORed together to make the key. Default: ${default}."`
+	ComponentFile []string `type:"existingfile" placeholder:"FILE" help:"A file with one component in hexadecimal; repeat the flag for each component. Default: you are asked for them, without echo."`
+	Generate      bool     `help:"RSA: generate the key here. It never leaves; partners get its certificate."`
 	KeyFile       string   `type:"existingfile" placeholder:"FILE" help:"RSA, in a sandbox only: a private key, PKCS#8 in PEM."`
-	CheckValue    string   `placeholder:"XXXXXX" help:"The check value that the key must have: the first 6 to 16 hex digits, blanks among them or not, of encrypted zeros (TDES), of the CMAC of zeros (AES; not the older one, of encrypted zeros), of the public key's SHA-256 (RSA). With it, nothing is asked."`
+	CheckValue    string   `placeholder:"XXXXXX" help:"The check value that the key must have: the first 6 to 16 hex digits, with or without blanks, of encrypted zeros (TDES), of the CMAC of zeros (AES; not the older one, of encrypted zeros), or of the public key's SHA-256 (RSA). With it, there is no question."`
 }
 
 // maxComponents is more than any ceremony has.
@@ -60,15 +60,15 @@ func (c *keysImportCommand) Validate() error {
 		{!validKeyID(c.ID), "--id must be 1 to 64 letters, digits, '.', '_' or '-'"},
 		{rsaKey && c.Usage != string(pin.UsageZonePIN), "an RSA key opens PIN blocks: --usage zone-pin"},
 		{c.Algorithm == keyring.TDES && c.Usage == string(pin.UsageMessage), "messages are encrypted under AES keys"},
-		{rsaKey && c.Generate == (c.KeyFile != ""), "an RSA key is drawn here (--generate) or, in a sandbox, read from --key-file"},
+		{rsaKey && c.Generate == (c.KeyFile != ""), "an RSA key is generated here (--generate) or, in a sandbox, read from --key-file"},
 		{rsaKey && len(c.ComponentFile) > 0, "an RSA key has no components"},
 		{!rsaKey && (c.Generate || c.KeyFile != ""), "--generate and --key-file are for RSA keys"},
-		{rsaKey && c.KeyFile != "" && !c.Sandbox, "a private key in clear is for a sandbox only: use --generate"},
-		{c.Generate && c.CheckValue != "", "a key that is drawn here has no check value beforehand"},
-		{(c.Program == "") != c.AllPrograms, "say which program the key serves, --program, or --all-programs"},
+		{rsaKey && c.KeyFile != "" && !c.Sandbox, "a private key in the clear is for a sandbox only: use --generate"},
+		{c.Generate && c.CheckValue != "", "a key that is generated here has no check value beforehand"},
+		{(c.Program == "") != c.AllPrograms, "name the program that the key is for with --program, or use --all-programs"},
 		{c.CheckValue != "" && !validCheckValue(c.CheckValue), "--check-value must be 6 to 16 hex digits"},
 		{c.Components < 1 || c.Components > maxComponents, fmt.Sprintf("--components must be 1 to %d", maxComponents)},
-		{!rsaKey && c.count() == 1 && !c.Sandbox, "one component is the key in clear, which is for a sandbox only: use two or more"},
+		{!rsaKey && c.count() == 1 && !c.Sandbox, "one component is the key in the clear, which is for a sandbox only: use two or more"},
 	} {
 		if rule.broken {
 			return errors.New(rule.says)
@@ -136,7 +136,7 @@ func (c *keysImportCommand) Run(ctx context.Context) (err error) {
 	defer clear(key)
 	row, err := ring.WrapZoneKey(c.ID, c.Program, pin.KeyUsage(c.Usage), c.Algorithm, key)
 	if err != nil {
-		return fmt.Errorf("the key is no %s key of a length that is taken", c.Algorithm)
+		return fmt.Errorf("the key does not have a length that %s allows", c.Algorithm)
 	}
 	long, err := keyring.LongCheckValue(c.Algorithm, key)
 	if err != nil {
@@ -150,7 +150,7 @@ func (c *keysImportCommand) Run(ctx context.Context) (err error) {
 		fmt.Println("imported", c.ID, "with check value", row.CheckValue)
 		return nil
 	case pin.Duplicate:
-		return fmt.Errorf("there is a key %s already", c.ID)
+		return fmt.Errorf("a key %s already exists", c.ID)
 	case pin.NotFound:
 		return errors.New("there is no such program")
 	default:
@@ -260,7 +260,7 @@ func (c *keysImportCommand) component(from *console, i int, name string) ([]byte
 	}
 	from.print("check value of " + name + c.kindOfCheckValue() + ": " + k.CheckValue())
 	if c.Algorithm == keyring.TDES && !oddParity(part) {
-		from.print("warning: " + name + " has bytes of even parity. DES does not use that bit; but was it typed as it is written?")
+		from.print("warning: " + name + " has bytes of even parity. DES does not use that bit, but check that it was typed correctly.")
 	}
 	return part, nil
 }
@@ -300,7 +300,7 @@ func (c *keysImportCommand) confirm(from *console, row pin.ZoneKey, long string)
 	from.print("check value of the key" + c.kindOfCheckValue() + ": " + row.CheckValue)
 	if c.CheckValue != "" {
 		if !strings.HasPrefix(long, plainCheckValue(c.CheckValue)) {
-			says := "that is not the check value given; nothing was imported"
+			says := "this is not the check value that was given; nothing was imported"
 			if c.Algorithm == keyring.AES {
 				says += ". For AES it is the CMAC of zeros that counts (ANSI X9.24-1), not encrypted zeros"
 			}

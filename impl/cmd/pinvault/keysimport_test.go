@@ -105,7 +105,7 @@ func TestImportedKeyOpensBlocksAndIsInTheAuditTrail(t *testing.T) {
 
 	out, ok = imported(t, env, database, oneOfTwo+"\n"+otherOfTwo+"\ny\n", "--id", "zpk-1", "--usage", "zone-pin", "--algorithm", "TDES", "--all-programs")
 	require.False(t, ok, out)
-	require.Contains(t, out, "there is a key zpk-1 already")
+	require.Contains(t, out, "a key zpk-1 already exists")
 }
 
 func TestKeysImport(t *testing.T) {
@@ -172,7 +172,7 @@ func TestKeysImport(t *testing.T) {
 		{"RSA for messages", "", []string{"--id", "k", "--usage", "message", "--algorithm", "RSA", "--generate", "--all-programs"}, false, "zone-pin"},
 		{"RSA from nowhere", "", []string{"--id", "k", "--usage", "zone-pin", "--algorithm", "RSA", "--all-programs"}, false, "--generate"},
 		{"an RSA key in clear", "", []string{"--id", "k", "--usage", "zone-pin", "--algorithm", "RSA", "--key-file", one, "--all-programs"}, false, "for a sandbox only"},
-		{"a sandbox's key in a database that is none", "y\n", append(slices.Clone(zpk), "--sandbox"), false, "no sandbox's"},
+		{"a sandbox's key in a database that is none", "y\n", append(slices.Clone(zpk), "--sandbox"), false, "does not belong to a sandbox"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
@@ -239,6 +239,6 @@ func TestSandboxTakesKeysInClear(t *testing.T) {
 
 	env := keysFor(t)
 	out, ok = imported(t, env, database, oneOfTwo+"\n"+otherOfTwo+"\ny\n", "--id", "k", "--usage", "zone-pin", "--algorithm", "TDES", "--all-programs")
-	require.False(t, ok, "a sandbox's database is refused in earnest")
+	require.False(t, ok, "a sandbox's database is refused in production")
 	require.Contains(t, out, "made by a sandbox")
 }

@@ -45,10 +45,10 @@ const greetingDocs = `  docs, with calls to try:                    {base}/docs
 const greeting = `
 PinVault sandbox on {base}
 ` + greetingDocs + `  clients and cards, with all their secrets:  {base}/sandbox/fixtures
-  put everything back:                        curl -X POST {base}/sandbox/reset
+  reset everything:                           curl -X POST {base}/sandbox/reset
   the hosted PIN page, embedded:              {base}/sandbox/iframe
 
-A token, a card's PIN, and how many tries remain. Paste these:
+A token, a card's PIN, and how many tries are left. Paste these:
 
   TOKEN=$(curl -s {base}/connect/token -d grant_type=client_credentials -d client_id=thredd-sandbox -d client_secret=thredd-sandbox-secret | sed 's/.*"access_token":"\([^"]*\)".*/\1/')
   curl -s -H "Authorization: Bearer $TOKEN" {base}/api/v1/cards/103169946/pin

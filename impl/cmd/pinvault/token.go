@@ -20,7 +20,7 @@ import (
 
 type tokenCommand struct {
 	Seal tokenSealCommand `cmd:"" help:"Read a message from standard input and write the body {\"token\": …} that carries it."`
-	Open tokenOpenCommand `cmd:"" help:"Read a token, or a body that holds one, from standard input and write the message inside."`
+	Open tokenOpenCommand `cmd:"" help:"Read a token, or a body that contains one, from standard input and write the message inside."`
 }
 
 // tokenKeys says by which keys: those of a client in the database, or one that a partner has at hand.
@@ -29,8 +29,8 @@ type tokenKeys struct {
 	config.Keys
 	Sandbox bool   `env:"PINVAULT_SANDBOX" help:"The database is a sandbox's."`
 	Client  string `placeholder:"ID" help:"The client whose keys to use, such as accosa-sandbox. They are read from the database."`
-	Key     string `env:"PINVAULT_TOKEN_KEY" hidden:"" secret:"" help:"A key of 24 bytes in hex, which counts where no client is named. Set it as an environment variable: a flag is seen by everybody on the machine."`
-	IV      string `name:"iv" placeholder:"HEX" help:"Beside PINVAULT_TOKEN_KEY: the fixed IV, 16 bytes in hex. Default: each token begins with its own."`
+	Key     string `env:"PINVAULT_TOKEN_KEY" hidden:"" secret:"" help:"A key of 24 bytes in hex, used if no client is named. Set it as an environment variable: everybody on the machine can see a flag."`
+	IV      string `name:"iv" placeholder:"HEX" help:"With PINVAULT_TOKEN_KEY: the fixed IV, 16 bytes in hex. Default: each token begins with its own."`
 }
 
 // Validate asks for a key where none is named.
@@ -128,5 +128,5 @@ func (c *tokenOpenCommand) Run(ctx context.Context) error {
 			return err
 		}
 	}
-	return errors.New("the token does not open under these keys, or holds no JSON")
+	return errors.New("the token does not open under these keys, or does not contain JSON")
 }

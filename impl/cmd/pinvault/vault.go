@@ -90,7 +90,7 @@ func toldOf(err error, as words, named func(member string) string) error {
 	case code == pin.InvalidField:
 		return errors.New(named(field) + " has an invalid value")
 	case code == pin.Conflict:
-		return errors.New("somebody else changed it meanwhile; please try again")
+		return errors.New("it was modified by another request; please try again")
 	}
 	return err
 }

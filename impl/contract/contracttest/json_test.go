@@ -53,5 +53,5 @@ func TestTextsWritesWhatAParameterCanHold(t *testing.T) {
 		})
 	}
 	_, err := texts([]any{map[string]any{"a": 1.0}})
-	require.EqualError(t, err, `{"a":1} is no text, number, boolean or list of these`)
+	require.EqualError(t, err, `{"a":1} is not a text, number, boolean or list of these`)
 }

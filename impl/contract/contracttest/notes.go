@@ -107,6 +107,6 @@ func texts(value any) ([]string, error) {
 		}
 		return all, nil
 	default:
-		return nil, fmt.Errorf("%s is no text, number, boolean or list of these", compact(value))
+		return nil, fmt.Errorf("%s is not a text, number, boolean or list of these", compact(value))
 	}
 }

@@ -90,7 +90,7 @@ func (p program) start(ctx context.Context, dir, url string) (r running, err err
 		case <-ended:
 			err = errors.Join(errors.New("it ended"), end)
 		case <-late:
-			err = errors.New("it does not serve after a minute")
+			err = errors.New("it is not ready after a minute")
 		}
 		said, _ := os.ReadFile(log.Name())
 		return running{}, errors.Join(fmt.Errorf("%s did not start: %w\n%s", p.name, err, said), stop())
