@@ -33,7 +33,7 @@ const planted = "492912345678"
 func failer(t *testing.T) func(error) map[string]any {
 	t.Helper()
 	schema := load(t, "common").Spec().Components.Schemas["Problem"].Value
-	api := issuer.New(nil, nil, nil, nil)
+	api := issuer.New(nil, issuer.Contracts{}, nil)
 	return func(err error) map[string]any {
 		t.Helper()
 		c, w := failing()
@@ -228,7 +228,7 @@ func TestDocumentedViolations(t *testing.T) {
 }
 
 func TestUnroutedRequests(t *testing.T) {
-	api := issuer.New(nil, nil, nil, nil)
+	api := issuer.New(nil, issuer.Contracts{}, nil)
 	for broken, want := range map[*contract.Broken]string{
 		&contract.NoRoute:  `{"type":"about:blank","title":"There is no such thing, or not in your reach.","status":404,"code":"not_found","traceId":"` + traceID + `"}`,
 		&contract.NoMethod: `{"type":"about:blank","title":"This path does not take that method.","status":405,"code":"method_not_allowed","traceId":"` + traceID + `"}`,
@@ -245,7 +245,7 @@ func TestFailWritesNothingAfterAReplyHasBegun(t *testing.T) {
 	c, w := failing()
 	_, err := c.Writer.WriteString("half a rep")
 	require.NoError(t, err)
-	issuer.New(nil, nil, nil, nil).Fail(c, errors.New("connection reset"))
+	issuer.New(nil, issuer.Contracts{}, nil).Fail(c, errors.New("connection reset"))
 	require.Equal(t, "half a rep", w.Body.String())
 	require.EqualError(t, c.Errors.Last().Err, "connection reset")
 }
@@ -272,7 +272,7 @@ func TestWhatIsLeftForTheLog(t *testing.T) {
 func TestUnboundRequests(t *testing.T) {
 	var logged []error
 	e := engine(&pin.Caller{ClientID: "client-1", TraceID: traceID}, &logged)
-	issuer.New(nil, nil, nil, nil).Mount(e)
+	issuer.New(nil, issuer.Contracts{}, nil).Mount(e)
 	for _, tc := range []struct{ name, method, path, body string }{
 		{"a parameter of another type", http.MethodGet, "/issuer/v1/programs?limit=" + planted + "x", ""},
 		{"no JSON", http.MethodPost, "/issuer/v1/cards", `{"pan":"` + planted + `"`},

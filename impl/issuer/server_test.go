@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -59,7 +60,9 @@ func newServer(t *testing.T) *server {
 	t.Helper()
 	document := load(t, "issuer")
 	s := &server{vault: newFakeVault(), caller: pin.Caller{ClientID: "client-1", Contract: "issuer", TraceID: traceID}}
-	api := issuer.New(s.vault, contracts(), s.vault.requested, idempotency.New(s.vault.ledger, fingerprints{}, s.vault.ledger.clock))
+	known := contracts()
+	known.ServiceRequest = s.vault.requested
+	api := issuer.New(s.vault, known, idempotency.New(s.vault.ledger, fingerprints{}, s.vault.ledger.clock))
 	s.engine = engine(&s.caller, &s.logged)
 	api.Mount(s.engine.Group("/", document.Middleware(func(c *gin.Context, v []contract.Violation) { api.Fail(c, contract.Broken(v)) })))
 	listening := httptest.NewServer(s.engine)
@@ -126,11 +129,27 @@ type fakeVault struct {
 	block     []byte
 }
 
-// contracts are those that have settings, as they are.
+// contracts are the contracts as they are.
 func contracts() issuer.Contracts {
-	return issuer.Contracts{"thredd": thredd.Settings(), "accosa": accosa.Settings(), "creditplus": creditplus.Settings(),
-		"networkintl": networkintl.Settings(), "hosted": hosted.Settings(func(origin string) bool { return strings.HasPrefix(origin, "https:") })}
+	return issuer.Contracts{Settings: issuer.Settings{"thredd": thredd.Settings(), "accosa": accosa.Settings(), "creditplus": creditplus.Settings(),
+		"networkintl": networkintl.Settings(), "hosted": hosted.Settings(func(origin string) bool { return strings.HasPrefix(origin, "https:") })},
+		References: references}
 }
+
+// references are those of all documents.
+var references = sync.OnceValues(func() (contract.References, error) {
+	names, err := contract.Names(openapi.Documents)
+	if err != nil {
+		return nil, err
+	}
+	documents := make([]*contract.Document, len(names))
+	for i, name := range names {
+		if documents[i], err = contract.Load(openapi.Documents, name); err != nil {
+			return nil, err
+		}
+	}
+	return contract.ReferencesOf(documents...), nil
+})
 
 func newFakeVault() *fakeVault {
 	return &fakeVault{ledger: &ledger{records: map[string]pin.Replay{}, now: noon()}}
@@ -465,7 +484,7 @@ func TestRequestWithoutCallerReachesNoVault(t *testing.T) {
 			var logged []error
 			e := engine(&tc.caller, &logged)
 			e.ContextWithFallback = tc.fallback
-			issuer.New(nil, nil, nil, nil).Mount(e) // a vault call would panic
+			issuer.New(nil, issuer.Contracts{}, nil).Mount(e) // a vault call would panic
 			w := httptest.NewRecorder()
 			e.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/issuer/v1/programs", nil))
 			require.Equal(t, http.StatusInternalServerError, w.Code)

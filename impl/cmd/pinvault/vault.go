@@ -61,7 +61,7 @@ func (f *vaultFlags) on(ctx context.Context, command, programID string, work fun
 			return told(err, words{pin.NotFound: "there is no program " + programID})
 		}
 	}
-	return work(ctx, issuer.NewOperator(vault, contracts(f.Sandbox), openapi.Documents))
+	return work(ctx, issuer.NewOperator(vault, contracts(vault, f.Sandbox, loadDocuments), openapi.Documents))
 }
 
 // suits refuses a sandbox's database in production and any other in a sandbox, whose keys are public.
