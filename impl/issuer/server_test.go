@@ -26,6 +26,7 @@ import (
 	"pinvault/impl/networkintl"
 	"pinvault/impl/pin"
 	"pinvault/impl/pinblock"
+	"pinvault/impl/settings"
 	"pinvault/impl/thredd"
 	"pinvault/openapi"
 )
@@ -129,11 +130,69 @@ type fakeVault struct {
 	block     []byte
 }
 
-// contracts are the contracts as they are.
+// contracts are the contracts as they are, but that what they know of programs and clients is of these tests'
+// own: a new setting is no business of theirs.
 func contracts() issuer.Contracts {
-	return issuer.Contracts{Settings: issuer.Settings{"thredd": thredd.Settings(), "accosa": accosa.Settings(), "creditplus": creditplus.Settings(),
-		"networkintl": networkintl.Settings(), "hosted": hosted.Settings(func(origin string) bool { return strings.HasPrefix(origin, "https:") })},
-		References: references}
+	of := issuer.Settings{"thredd": thredd.Settings(), "accosa": accosa.Settings(), "creditplus": creditplus.Settings(),
+		"networkintl": networkintl.Settings(), "hosted": hosted.Settings(nil)}
+	for name, kinds := range map[string][2]settings.Kind{
+		"accosa":      {settings.Of[accosaProgram]{Contract: "accosa"}, settings.Of[accosaClient]{Contract: "accosa", Secrets: []string{"secureCode"}}},
+		"creditplus":  {settings.Of[creditplusProgram]{Contract: "creditplus"}, settings.Of[creditplusClient]{Contract: "creditplus", UnlessGiven: encrypted}},
+		"networkintl": {settings.Of[networkintlProgram]{Contract: "networkintl"}, settings.Of[networkintlClient]{Contract: "networkintl"}},
+		"hosted":      {settings.Of[hostedProgram]{Contract: "hosted", UnlessGiven: inEnglish, Check: byHTTPS}, nil},
+	} {
+		owner := of[name]
+		owner.Program, owner.Client = kinds[0], kinds[1]
+		of[name] = owner
+	}
+	return issuer.Contracts{Settings: of, References: references}
+}
+
+type (
+	accosaProgram struct {
+		CardProfileMandatory bool `json:"cardProfileMandatory"`
+	}
+	accosaClient struct {
+		BankID        string   `json:"bankId"`
+		ClientID      string   `json:"clientId"`
+		EntityID      string   `json:"entityId"`
+		FixedIV       string   `json:"fixedIv"`
+		IVMode        string   `json:"ivMode"`
+		MessageKeyIDs []string `json:"messageKeyIds"`
+	}
+	creditplusProgram struct {
+		AliasCapability bool `json:"aliasCapability"`
+	}
+	creditplusClient struct {
+		EncryptionRequired bool     `json:"encryptionRequired"`
+		MessageKeyIDs      []string `json:"messageKeyIds"`
+	}
+	networkintlProgram struct {
+		CPlus bool `json:"cPlus"`
+	}
+	networkintlClient struct {
+		BankID          string   `json:"bankId"`
+		PINKeyIDs       []string `json:"pinKeyIds"`
+		ApplicationName string   `json:"applicationName"`
+		AsymmetricAlias bool     `json:"asymmetricAlias"`
+	}
+	hostedProgram struct {
+		FrameAncestors []string          `json:"frameAncestors"`
+		ParentOrigin   string            `json:"parentOrigin"`
+		Branding       map[string]string `json:"branding"`
+		Languages      []string          `json:"languages"`
+	}
+)
+
+func encrypted() creditplusClient { return creditplusClient{EncryptionRequired: true} }
+
+func inEnglish() hostedProgram { return hostedProgram{Languages: []string{"en"}} }
+
+func byHTTPS(_, after hostedProgram) error {
+	if strings.HasPrefix(after.ParentOrigin, "http:") {
+		return &pin.Error{Code: pin.InvalidField, Field: "hosted.parentOrigin"}
+	}
+	return nil
 }
 
 // references are those of all documents.
