@@ -23,8 +23,8 @@ import (
 func reply(path string, err error) (status int, contentType, body string) {
 	w := httptest.NewRecorder()
 	c, _ := gin.CreateTestContext(w)
-	clear := pin.Caller{Settings: json.RawMessage(`{"encryptionRequired":false}`)}
-	c.Request = httptest.NewRequestWithContext(pin.WithCaller(context.Background(), clear), http.MethodPost, path, http.NoBody)
+	unsealed := pin.Caller{Settings: json.RawMessage(`{"encryptionRequired":false}`)}
+	c.Request = httptest.NewRequestWithContext(pin.WithCaller(context.Background(), unsealed), http.MethodPost, path, http.NoBody)
 	(&API{}).Fail(c, err)
 	return w.Code, w.Header().Get("Content-Type"), w.Body.String()
 }

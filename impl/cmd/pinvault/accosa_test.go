@@ -485,8 +485,8 @@ func TestAccosaClientOfTheIssuer(t *testing.T) {
 	issuer := contracttest.Bearer(h.mint(t, "issuer-sandbox", time.Hour))
 	made := h.client.Do(http.MethodPost, "/issuer/v1/clients", issuer, contracttest.JSON(map[string]any{
 		"contract": "accosa", "programId": "00000000-0000-7000-8000-00000000a001", "name": "Wallet", "scopes": []string{"pins:write"},
-		"messageKeyIds": []string{"accosa-key"},
-		"accosa":        map[string]string{"clientId": "2000", "bankId": "7000", "entityId": "100", "secureCode": "accosa-sandbox-code"},
+		"accosa": map[string]any{"clientId": "2000", "bankId": "7000", "entityId": "100", "secureCode": "accosa-sandbox-code",
+			"messageKeyIds": []string{"accosa-key"}},
 	})).ExpectStatus(http.StatusCreated)
 	c := accosaNamed(t, "accosa")
 	c.apiKey = made.Text("/clientId") + "." + made.Text("/clientSecret")
