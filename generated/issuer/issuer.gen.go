@@ -509,7 +509,7 @@ type CardChange struct {
 	// InstitutionCode Credit+: institution code.
 	InstitutionCode *string `json:"institutionCode,omitempty"`
 
-	// MobileNumber Accosa: digits.
+	// MobileNumber Accosa: 8 to 15 digits.
 	MobileNumber *string `json:"mobileNumber,omitempty"`
 
 	// ProgramCode Credit+: program code.
@@ -671,7 +671,7 @@ type NewCard struct {
 	// InstitutionCode Credit+: institution code.
 	InstitutionCode *string `json:"institutionCode,omitempty"`
 
-	// MobileNumber Accosa: digits.
+	// MobileNumber Accosa: 8 to 15 digits.
 	MobileNumber *string `json:"mobileNumber,omitempty"`
 
 	// Pan The PAN. Without one, PIN blocks of formats 0, 3 and 4 cannot be used with this card.
@@ -905,7 +905,10 @@ type Reference struct {
 	// Kind The kind.
 	Kind ReferenceKind `json:"kind"`
 
-	// Value The value: unique within program and kind, except for aliases.
+	// Value The value, unique within program and kind but for aliases. It is one that the contract's own request can hold: nine digits for a
+	// publicToken, at most eleven for a urn, 10 to 24 for a number; 14 to 28 letters, digits, `_` and `-` for an identifier, 10 to 24 for a
+	// packId; at most 24 letters, digits and `_` for an alias; visible ASCII for a hashdtCardId; at most 32 printable characters for an
+	// exid or contractNumber.
 	Value string `json:"value"`
 }
 
@@ -1919,27 +1922,27 @@ func RegisterHandlersWithOptions(router gin.IRouter, si ServerInterface, options
 		ErrorHandler:       errorHandler,
 	}
 
-	router.GET(options.BaseURL+"/issuer/v1/programs", wrapper.ListPrograms)
-	router.POST(options.BaseURL+"/issuer/v1/programs", wrapper.CreateProgram)
-	router.GET(options.BaseURL+"/issuer/v1/programs/:programId", wrapper.GetProgram)
-	router.PATCH(options.BaseURL+"/issuer/v1/programs/:programId", wrapper.UpdateProgram)
+	router.GET(options.BaseURL+"/issuer/v1/audit-events", wrapper.ListAuditEvents)
+	router.GET(options.BaseURL+"/issuer/v1/cards", wrapper.FindCards)
+	router.POST(options.BaseURL+"/issuer/v1/cards", wrapper.CreateCard)
+	router.GET(options.BaseURL+"/issuer/v1/cards/:cardId", wrapper.GetCard)
+	router.PATCH(options.BaseURL+"/issuer/v1/cards/:cardId", wrapper.UpdateCard)
+	router.GET(options.BaseURL+"/issuer/v1/cards/:cardId/audit-events", wrapper.ListCardAuditEvents)
+	router.GET(options.BaseURL+"/issuer/v1/cards/:cardId/pin", wrapper.GetPinStatus)
+	router.PUT(options.BaseURL+"/issuer/v1/cards/:cardId/pin", wrapper.SetPin)
+	router.POST(options.BaseURL+"/issuer/v1/cards/:cardId/pin/unblock", wrapper.UnblockPin)
+	router.POST(options.BaseURL+"/issuer/v1/cards/:cardId/pin/verifications", wrapper.VerifyPin)
+	router.POST(options.BaseURL+"/issuer/v1/cards/search", wrapper.SearchCards)
 	router.GET(options.BaseURL+"/issuer/v1/clients", wrapper.ListClients)
 	router.POST(options.BaseURL+"/issuer/v1/clients", wrapper.CreateClient)
 	router.DELETE(options.BaseURL+"/issuer/v1/clients/:clientId", wrapper.RevokeClient)
 	router.GET(options.BaseURL+"/issuer/v1/clients/:clientId", wrapper.GetClient)
 	router.POST(options.BaseURL+"/issuer/v1/clients/:clientId/rotate", wrapper.RotateClient)
-	router.GET(options.BaseURL+"/issuer/v1/cards", wrapper.FindCards)
-	router.POST(options.BaseURL+"/issuer/v1/cards", wrapper.CreateCard)
-	router.POST(options.BaseURL+"/issuer/v1/cards/search", wrapper.SearchCards)
-	router.GET(options.BaseURL+"/issuer/v1/cards/:cardId", wrapper.GetCard)
-	router.PATCH(options.BaseURL+"/issuer/v1/cards/:cardId", wrapper.UpdateCard)
-	router.GET(options.BaseURL+"/issuer/v1/cards/:cardId/pin", wrapper.GetPinStatus)
-	router.PUT(options.BaseURL+"/issuer/v1/cards/:cardId/pin", wrapper.SetPin)
-	router.POST(options.BaseURL+"/issuer/v1/cards/:cardId/pin/verifications", wrapper.VerifyPin)
-	router.POST(options.BaseURL+"/issuer/v1/cards/:cardId/pin/unblock", wrapper.UnblockPin)
-	router.GET(options.BaseURL+"/issuer/v1/cards/:cardId/audit-events", wrapper.ListCardAuditEvents)
+	router.GET(options.BaseURL+"/issuer/v1/programs", wrapper.ListPrograms)
+	router.POST(options.BaseURL+"/issuer/v1/programs", wrapper.CreateProgram)
+	router.GET(options.BaseURL+"/issuer/v1/programs/:programId", wrapper.GetProgram)
+	router.PATCH(options.BaseURL+"/issuer/v1/programs/:programId", wrapper.UpdateProgram)
 	router.GET(options.BaseURL+"/issuer/v1/service-requests/:number", wrapper.GetServiceRequest)
-	router.GET(options.BaseURL+"/issuer/v1/audit-events", wrapper.ListAuditEvents)
 }
 
 type BadBlockApplicationProblemPlusJSONResponse externalRef0.Problem

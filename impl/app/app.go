@@ -14,6 +14,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -108,7 +109,7 @@ func New(ctx context.Context, c config.Serve, s Surroundings) (*App, error) {
 		return nil, err
 	}
 	apis := map[string]server.API{
-		"issuer":    issuer.New(vault, contracts(c.Sandbox), creditplus.ServiceRequests(vault), once),
+		"issuer":    issuer.New(vault, contracts(vault, c.Sandbox, func() (map[string]*contract.Document, error) { return documents, nil }), once),
 		thredd.Name: thredd.New(vault, once, threddTokens(tokens)),
 
 		accosa.Name:      accosa.New(vault, ring, documents[accosa.Name], once, s.Now, s.Rand),
@@ -133,14 +134,21 @@ func New(ctx context.Context, c config.Serve, s Surroundings) (*App, error) {
 	return &App{Public: public, Admin: server.Admin(public, registry), Tokens: tokens, Vault: vault}, nil
 }
 
-// contracts are what the contracts need to know of programs and clients, by name.
-func contracts(sandbox bool) issuer.Contracts {
+// contracts are what the issuer's API asks of the contracts.
+func contracts(vault *pin.Vault, sandbox bool, documents func() (map[string]*contract.Document, error)) issuer.Contracts {
 	return issuer.Contracts{
-		thredd.Name:      thredd.Settings(),
-		accosa.Name:      accosa.Settings(),
-		creditplus.Name:  creditplus.Settings(),
-		networkintl.Name: networkintl.Settings(),
-		hosted.Name:      hosted.Settings(embeds(sandbox)),
+		Settings: issuer.Settings{
+			thredd.Name:      thredd.Settings(),
+			accosa.Name:      accosa.Settings(),
+			creditplus.Name:  creditplus.Settings(),
+			networkintl.Name: networkintl.Settings(),
+			hosted.Name:      hosted.Settings(embeds(sandbox)),
+		},
+		ServiceRequest: creditplus.ServiceRequests(vault),
+		References: sync.OnceValues(func() (contract.References, error) {
+			all, err := documents()
+			return contract.ReferencesOf(slices.Collect(maps.Values(all))...), err
+		}),
 	}
 }
 

@@ -17,8 +17,8 @@ import (
 
 // reply is what an error of a request for a path is answered with.
 func reply(path string, err error) (status int, contentType, body string) {
-	clear := pin.Caller{Settings: json.RawMessage(`{"encryptionRequired":false}`)}
-	r := httptest.NewRequestWithContext(pin.WithCaller(context.Background(), clear), http.MethodPost, path, http.NoBody)
+	unsealed := pin.Caller{Settings: json.RawMessage(`{"encryptionRequired":false}`)}
+	r := httptest.NewRequestWithContext(pin.WithCaller(context.Background(), unsealed), http.MethodPost, path, http.NoBody)
 	out := (&API{}).Render(r, nil, err)
 	return out.Status, out.Header.Get("Content-Type"), string(out.Body)
 }

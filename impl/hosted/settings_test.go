@@ -50,5 +50,5 @@ func TestAPageIsInEnglishUnlessTheProgramSaysOtherwise(t *testing.T) {
 	t.Parallel()
 	shown, err := Settings(nil).Program.Show(nil)
 	require.NoError(t, err)
-	require.JSONEq(t, `{"frameAncestors":[],"parentOrigin":"","branding":{},"languages":["en"]}`, string(shown))
+	require.Contains(t, string(shown), `"languages":["en"]`)
 }

@@ -11,7 +11,7 @@ import (
 // CreateCard makes a card with a random PIN.
 func (a *API) CreateCard(ctx context.Context, r api.CreateCardRequestObject) (api.CreateCardResponseObject, error) {
 	made, err := once(ctx, a, call{key: r.Params.IdempotencyKey, endpoint: "createCard", body: r.Body}, pin.Memo{},
-		func(m pin.Memo) (pin.Card, error) { return a.vault.CreateCard(ctx, newCard(*r.Body), m) })
+		func(m pin.Memo) (pin.Card, error) { return a.createCard(ctx, *r.Body, false, m) })
 	if err != nil {
 		return nil, err
 	}
@@ -20,6 +20,18 @@ func (a *API) CreateCard(ctx context.Context, r api.CreateCardRequestObject) (ap
 		return nil, err
 	}
 	return api.CreateCard201JSONResponse{Body: shown}, nil
+}
+
+// createCard makes the card that a request describes.
+func (a *API) createCard(ctx context.Context, n api.NewCard, withoutPIN bool, m pin.Memo) (pin.Card, error) {
+	described := newCard(n)
+	described.NoPIN = withoutPIN
+	if n.References != nil {
+		if err := a.contracts.nameable(*n.References); err != nil {
+			return pin.Card{}, err
+		}
+	}
+	return a.vault.CreateCard(ctx, described, m)
 }
 
 // GetCard shows a card.
@@ -37,6 +49,11 @@ func (a *API) GetCard(ctx context.Context, r api.GetCardRequestObject) (api.GetC
 
 // UpdateCard changes what the request names.
 func (a *API) UpdateCard(ctx context.Context, r api.UpdateCardRequestObject) (api.UpdateCardResponseObject, error) {
+	if r.Body.References != nil {
+		if err := a.contracts.nameable(*r.Body.References); err != nil {
+			return nil, err
+		}
+	}
 	patch := func(c *pin.Card) error {
 		changeCard(c, *r.Body)
 		return nil

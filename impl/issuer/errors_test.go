@@ -27,7 +27,7 @@ const planted = "492912345678"
 func failer(t *testing.T) func(error) map[string]any {
 	t.Helper()
 	schema := load(t, "common").Spec().Components.Schemas["Problem"].Value
-	api := issuer.New(nil, nil, nil, nil)
+	api := issuer.New(nil, issuer.Contracts{}, nil)
 	return func(err error) map[string]any {
 		t.Helper()
 		reply := api.Render(failing(), nil, err)
@@ -146,7 +146,7 @@ func TestDocumentedViolations(t *testing.T) {
 }
 
 func TestUnroutedRequests(t *testing.T) {
-	api := issuer.New(nil, nil, nil, nil)
+	api := issuer.New(nil, issuer.Contracts{}, nil)
 	for broken, want := range map[*contract.Broken]string{
 		&contract.NoRoute:  `{"type":"about:blank","title":"Not found.","status":404,"code":"not_found","traceId":"` + traceID + `"}`,
 		&contract.NoMethod: `{"type":"about:blank","title":"Method not allowed.","status":405,"code":"method_not_allowed","traceId":"` + traceID + `"}`,
@@ -179,7 +179,7 @@ func TestWhatTheExitIsGiven(t *testing.T) {
 func TestUnboundRequests(t *testing.T) {
 	var failed []error
 	e := engine(&pin.Caller{ClientID: "client-1", TraceID: traceID}, &failed)
-	api := issuer.New(nil, nil, nil, nil)
+	api := issuer.New(nil, issuer.Contracts{}, nil)
 	api.Mount(e, exit(api, &failed))
 	for _, tc := range []struct{ name, method, path, body string }{
 		{"a parameter of another type", http.MethodGet, "/issuer/v1/programs?limit=" + planted + "x", ""},
@@ -227,10 +227,10 @@ func TestNothingOfARequestIsInAProblem(t *testing.T) {
 		{http.MethodPost, "/issuer/v1/clients", `{"contract":"thredd","programId":"` + planted + `","name":"` + planted + `","scopes":["pins:read"]}`},
 		{http.MethodPost, "/issuer/v1/clients/" + planted + "/rotate", `{}`},
 		{http.MethodDelete, "/issuer/v1/clients/" + planted, ""},
-		{http.MethodPost, "/issuer/v1/cards", `{"programId":"` + planted + `","pan":"` + planted + `","references":[{"kind":"urn","value":"` + planted + `"}]}`},
+		{http.MethodPost, "/issuer/v1/cards", `{"programId":"` + planted + `","pan":"` + planted + `","references":[{"kind":"number","value":"` + planted + `"}]}`},
 		{http.MethodGet, "/issuer/v1/cards?kind=urn&value=" + planted, ""},
 		{http.MethodPost, "/issuer/v1/cards/search", `{"kind":"pan","value":"` + planted + `"}`},
-		{http.MethodPatch, "/issuer/v1/cards/" + planted, `{"references":[{"kind":"urn","value":"` + planted + `"}]}`},
+		{http.MethodPatch, "/issuer/v1/cards/" + planted, `{"references":[{"kind":"number","value":"` + planted + `"}]}`},
 		{http.MethodGet, "/issuer/v1/cards/" + planted, ""},
 		{http.MethodGet, "/issuer/v1/cards/" + planted + "/pin", ""},
 		{http.MethodPut, "/issuer/v1/cards/" + planted + "/pin", `{"pinBlock":"` + planted + `0000","format":"ISO-0","keyId":"` + planted + `"}`},

@@ -30,11 +30,10 @@ type Operator struct {
 	document  func() (*contract.Document, error) // the API's own
 }
 
-// NewOperator makes an operator of a vault. contracts know their settings; documents are the contracts, a
-// file each.
+// NewOperator makes an operator of a vault. documents are the contracts, a file each.
 func NewOperator(v Vault, contracts Contracts, documents fs.FS) *Operator {
 	own := func() (*contract.Document, error) { return contract.Load(documents, "issuer") }
-	return &Operator{api: New(v, contracts, nil, nil), documents: documents, document: sync.OnceValues(own)}
+	return &Operator{api: New(v, contracts, nil), documents: documents, document: sync.OnceValues(own)}
 }
 
 // read holds a request against a schema of the document and puts it into a value of the schema's type.
@@ -158,9 +157,7 @@ func (o *Operator) CreateCard(ctx context.Context, request any, withoutPIN bool)
 	if err := o.read("NewCard", request, &n); err != nil {
 		return api.Card{}, err
 	}
-	described := newCard(n)
-	described.NoPIN = withoutPIN
-	made, err := o.api.vault.CreateCard(ctx, described, pin.Memo{})
+	made, err := o.api.createCard(ctx, n, withoutPIN, pin.Memo{})
 	if err != nil {
 		return api.Card{}, err
 	}
@@ -295,7 +292,7 @@ func (o *Operator) ProgramSettings() ([]Setting, error) {
 	}
 	var settings []Setting
 	for _, m := range document.Members("ProgramChange") {
-		if _, ours := o.api.contracts[m.Name]; !ours {
+		if _, ours := o.api.contracts.Settings[m.Name]; !ours {
 			continue
 		}
 		for _, inner := range m.Members() {

@@ -129,11 +129,11 @@ func TestOperatorSetsWhatContractsKnowOfPrograms(t *testing.T) {
 	require.JSONEq(t, `{"frameAncestors":[],"parentOrigin":"","branding":{},"languages":["ar","en"]}`, string(changed.Hosted))
 	require.JSONEq(t, `{"aliasCapability":true}`, string(changed.Creditplus))
 	for says, settings := range map[string]map[string]string{
-		`no setting "accosa.moon"; they have creditplus.aliasCapability, accosa.cardProfileMandatory`: {"accosa.moon": "1"},
-		"body /creditplus/aliasCapability: type boolean":                                              {"creditplus.aliasCapability": "yes"},
-		"body /hosted/branding: type object":                                                          {"hosted.branding": "accent"},
-		"body /hosted/languages: minItems 1":                                                          {"hosted.languages": ""},
-		"invalid_field (hosted.parentOrigin)":                                                         {"hosted.parentOrigin": "http://a.example"},
+		`no setting "accosa.moon"; they have creditplus.aliasCapability`: {"accosa.moon": "1"},
+		"body /creditplus/aliasCapability: type boolean":                 {"creditplus.aliasCapability": "yes"},
+		"body /hosted/branding: type object":                             {"hosted.branding": "accent"},
+		"body /hosted/languages: minItems 1":                             {"hosted.languages": ""},
+		"invalid_field (hosted.parentOrigin)":                            {"hosted.parentOrigin": "http://a.example"},
 	} {
 		_, err := o.ChangeProgram(t.Context(), "p-1", map[string]any{}, settings)
 		require.ErrorContains(t, err, says)

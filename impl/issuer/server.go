@@ -54,19 +54,14 @@ type Vault interface {
 type API struct {
 	vault     Vault
 	contracts Contracts
-	requests  ServiceRequests
 	guard     *idempotency.Guard
 }
 
-// ServiceRequests finds what a helpdesk did for a cardholder, as the document shows it, by its number: NotFound,
-// Ambiguous.
-type ServiceRequests func(ctx context.Context, number string) (json.RawMessage, error)
-
 var _ api.StrictServerInterface = (*API)(nil)
 
-// New makes the API over a vault. contracts know their settings, and guard recognizes repeated requests.
-func New(v Vault, contracts Contracts, requests ServiceRequests, guard *idempotency.Guard) *API {
-	return &API{vault: v, contracts: contracts, requests: requests, guard: guard}
+// New makes the API over a vault. guard recognizes repeated requests.
+func New(v Vault, contracts Contracts, guard *idempotency.Guard) *API {
+	return &API{vault: v, contracts: contracts, guard: guard}
 }
 
 // Mount adds the document's paths to r. What comes before them must hold the request against the

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -26,6 +27,7 @@ import (
 	"pinvault/impl/networkintl"
 	"pinvault/impl/pin"
 	"pinvault/impl/pinblock"
+	"pinvault/impl/settings"
 	"pinvault/impl/thredd"
 	"pinvault/openapi"
 )
@@ -60,7 +62,9 @@ func newServer(t *testing.T) *server {
 	t.Helper()
 	document := load(t, "issuer")
 	s := &server{vault: newFakeVault(), caller: pin.Caller{ClientID: "client-1", Contract: "issuer", TraceID: traceID}}
-	api := issuer.New(s.vault, contracts(), s.vault.requested, idempotency.New(s.vault.ledger, fingerprints{}, s.vault.ledger.clock))
+	known := contracts()
+	known.ServiceRequest = s.vault.requested
+	api := issuer.New(s.vault, known, idempotency.New(s.vault.ledger, fingerprints{}, s.vault.ledger.clock))
 	s.engine = engine(&s.caller, &s.failed)
 	fail := exit(api, &s.failed)
 	api.Mount(s.engine.Group("/", document.Middleware(fail)), fail)
@@ -135,11 +139,85 @@ type fakeVault struct {
 	block     []byte
 }
 
-// contracts are those that have settings, as they are.
+// contracts are the contracts as they are, but that what they know of programs and clients is of these tests'
+// own: a new setting is no business of theirs.
 func contracts() issuer.Contracts {
-	return issuer.Contracts{"thredd": thredd.Settings(), "accosa": accosa.Settings(), "creditplus": creditplus.Settings(),
-		"networkintl": networkintl.Settings(), "hosted": hosted.Settings(func(origin string) bool { return strings.HasPrefix(origin, "https:") })}
+	of := issuer.Settings{"thredd": thredd.Settings(), "accosa": accosa.Settings(), "creditplus": creditplus.Settings(),
+		"networkintl": networkintl.Settings(), "hosted": hosted.Settings(nil)}
+	for name, kinds := range map[string][2]settings.Kind{
+		"accosa":      {settings.Of[accosaProgram]{Contract: "accosa"}, settings.Of[accosaClient]{Contract: "accosa", Secrets: []string{"secureCode"}}},
+		"creditplus":  {settings.Of[creditplusProgram]{Contract: "creditplus"}, settings.Of[creditplusClient]{Contract: "creditplus", UnlessGiven: encrypted}},
+		"networkintl": {settings.Of[networkintlProgram]{Contract: "networkintl"}, settings.Of[networkintlClient]{Contract: "networkintl"}},
+		"hosted":      {settings.Of[hostedProgram]{Contract: "hosted", UnlessGiven: inEnglish, Check: byHTTPS}, nil},
+	} {
+		owner := of[name]
+		owner.Program, owner.Client = kinds[0], kinds[1]
+		of[name] = owner
+	}
+	return issuer.Contracts{Settings: of, References: references}
 }
+
+type (
+	accosaProgram struct {
+		CardProfileMandatory bool `json:"cardProfileMandatory"`
+	}
+	accosaClient struct {
+		BankID        string   `json:"bankId"`
+		ClientID      string   `json:"clientId"`
+		EntityID      string   `json:"entityId"`
+		FixedIV       string   `json:"fixedIv"`
+		IVMode        string   `json:"ivMode"`
+		MessageKeyIDs []string `json:"messageKeyIds"`
+	}
+	creditplusProgram struct {
+		AliasCapability bool `json:"aliasCapability"`
+	}
+	creditplusClient struct {
+		EncryptionRequired bool     `json:"encryptionRequired"`
+		MessageKeyIDs      []string `json:"messageKeyIds"`
+	}
+	networkintlProgram struct {
+		CPlus bool `json:"cPlus"`
+	}
+	networkintlClient struct {
+		BankID          string   `json:"bankId"`
+		PINKeyIDs       []string `json:"pinKeyIds"`
+		ApplicationName string   `json:"applicationName"`
+		AsymmetricAlias bool     `json:"asymmetricAlias"`
+	}
+	hostedProgram struct {
+		FrameAncestors []string          `json:"frameAncestors"`
+		ParentOrigin   string            `json:"parentOrigin"`
+		Branding       map[string]string `json:"branding"`
+		Languages      []string          `json:"languages"`
+	}
+)
+
+func encrypted() creditplusClient { return creditplusClient{EncryptionRequired: true} }
+
+func inEnglish() hostedProgram { return hostedProgram{Languages: []string{"en"}} }
+
+func byHTTPS(_, after hostedProgram) error {
+	if strings.HasPrefix(after.ParentOrigin, "http:") {
+		return &pin.Error{Code: pin.InvalidField, Field: "hosted.parentOrigin"}
+	}
+	return nil
+}
+
+// references are those of all documents.
+var references = sync.OnceValues(func() (contract.References, error) {
+	names, err := contract.Names(openapi.Documents)
+	if err != nil {
+		return nil, err
+	}
+	documents := make([]*contract.Document, len(names))
+	for i, name := range names {
+		if documents[i], err = contract.Load(openapi.Documents, name); err != nil {
+			return nil, err
+		}
+	}
+	return contract.ReferencesOf(documents...), nil
+})
 
 func newFakeVault() *fakeVault {
 	return &fakeVault{ledger: &ledger{records: map[string]pin.Replay{}, now: noon()}}
@@ -463,7 +541,7 @@ func TestIdempotencyKeyOfAnotherOperation(t *testing.T) {
 func TestRequestWithoutCallerReachesNoVault(t *testing.T) {
 	var failed []error
 	e := engine(&pin.Caller{TraceID: traceID}, &failed)
-	api := issuer.New(nil, nil, nil, nil) // a vault call would panic
+	api := issuer.New(nil, issuer.Contracts{}, nil) // a vault call would panic
 	api.Mount(e, exit(api, &failed))
 	w := httptest.NewRecorder()
 	e.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/issuer/v1/programs", nil))

@@ -9,7 +9,7 @@ import (
 
 // GetServiceRequest shows what a helpdesk did for a cardholder.
 func (a *API) GetServiceRequest(ctx context.Context, r api.GetServiceRequestRequestObject) (api.GetServiceRequestResponseObject, error) {
-	found, err := a.requests(ctx, r.Number)
+	found, err := a.contracts.ServiceRequest(ctx, r.Number)
 	if err != nil {
 		return nil, err
 	}

@@ -3,16 +3,29 @@ package issuer
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"maps"
 	"slices"
 
+	api "pinvault/generated/issuer"
+	"pinvault/impl/contract"
 	"pinvault/impl/pin"
 	"pinvault/impl/settings"
 )
 
-// Contracts are the contracts by name, as far as programs and clients go. Their settings are members of
-// the document's requests and replies that this package hands through as they are.
-type Contracts map[string]settings.Owner
+// Settings are the contracts by name, as far as programs and clients go: members of the document's requests
+// and replies that this package hands through as they are.
+type Settings map[string]settings.Owner
+
+// Contracts are what this package asks of the contracts, which it does not know itself.
+type Contracts struct {
+	Settings Settings
+	// ServiceRequest finds what a helpdesk did for a cardholder, as the document shows it, by its number:
+	// NotFound, Ambiguous.
+	ServiceRequest func(ctx context.Context, number string) (json.RawMessage, error)
+	// References are those by which requests of the contracts can name a card.
+	References func() (contract.References, error)
+}
 
 // named are the members of a request that are contracts' settings.
 func (k Contracts) named(request any) (map[string]json.RawMessage, error) {
@@ -24,7 +37,7 @@ func (k Contracts) named(request any) (map[string]json.RawMessage, error) {
 	members := map[string]json.RawMessage{}
 	err = json.Unmarshal(text, &members)
 	maps.DeleteFunc(members, func(name string, _ json.RawMessage) bool {
-		_, ours := k[name]
+		_, ours := k.Settings[name]
 		return !ours
 	})
 	return members, err
@@ -33,19 +46,19 @@ func (k Contracts) named(request any) (map[string]json.RawMessage, error) {
 // setProgram puts the settings that a request names into a program: InvalidField.
 func (k Contracts) setProgram(p *pin.Program, request any) error {
 	named, err := k.named(request)
-	for _, contract := range slices.Sorted(maps.Keys(named)) {
-		kind := k[contract].Program
+	for _, name := range slices.Sorted(maps.Keys(named)) {
+		kind := k.Settings[name].Program
 		if kind == nil {
-			return &pin.Error{Code: pin.InvalidField, Field: contract}
+			return &pin.Error{Code: pin.InvalidField, Field: name}
 		}
-		kept, _, err := kind.Set(p.Settings[contract], named[contract])
+		kept, _, err := kind.Set(p.Settings[name], named[name])
 		if err != nil {
 			return err
 		}
 		if p.Settings == nil {
 			p.Settings = map[string]json.RawMessage{}
 		}
-		p.Settings[contract] = kept
+		p.Settings[name] = kept
 	}
 	return err
 }
@@ -54,13 +67,13 @@ func (k Contracts) setProgram(p *pin.Program, request any) error {
 // InvalidField for those of another contract than the client's.
 func (a *API) setClient(c *pin.Client, request any) error {
 	named, err := a.contracts.named(request)
-	for _, contract := range slices.Sorted(maps.Keys(named)) {
-		kind := a.contracts[contract].Client
-		if kind == nil || contract != c.Contract {
-			return &pin.Error{Code: pin.InvalidField, Field: contract}
+	for _, name := range slices.Sorted(maps.Keys(named)) {
+		kind := a.contracts.Settings[name].Client
+		if kind == nil || name != c.Contract {
+			return &pin.Error{Code: pin.InvalidField, Field: name}
 		}
 		var secrets map[string]string
-		if c.Settings, secrets, err = kind.Set(nil, named[contract]); err != nil {
+		if c.Settings, secrets, err = kind.Set(nil, named[name]); err != nil {
 			return err
 		}
 		for name, secret := range secrets {
@@ -77,7 +90,7 @@ func (a *API) setClient(c *pin.Client, request any) error {
 
 // suits tells what keeps a client from ever working. That there is no such program is the vault's to say.
 func (a *API) suits(ctx context.Context, c pin.Client) error {
-	owner := a.contracts[c.Contract]
+	owner := a.contracts.Settings[c.Contract]
 	if owner.Suits != nil {
 		if err := owner.Suits(c); err != nil {
 			return err
@@ -108,7 +121,7 @@ func (a *API) stillSuits(ctx context.Context, before, after pin.Program) error {
 		if err != nil {
 			return err
 		}
-		if owner := a.contracts[c.Contract]; owner.Carries(before.MinPINLength) && !owner.Carries(after.MinPINLength) {
+		if owner := a.contracts.Settings[c.Contract]; owner.Carries(before.MinPINLength) && !owner.Carries(after.MinPINLength) {
 			return &pin.Error{Code: pin.InvalidField, Field: "minPinLength"}
 		}
 	}
@@ -118,12 +131,12 @@ func (a *API) stillSuits(ctx context.Context, before, after pin.Program) error {
 // ofProgram are all contracts' settings of a program, as they are shown.
 func (k Contracts) ofProgram(p pin.Program) (map[string]json.RawMessage, error) {
 	shown := map[string]json.RawMessage{}
-	for contract, owner := range k {
+	for name, owner := range k.Settings {
 		if owner.Program == nil {
 			continue
 		}
 		var err error
-		if shown[contract], err = owner.Program.Show(p.Settings[contract]); err != nil {
+		if shown[name], err = owner.Program.Show(p.Settings[name]); err != nil {
 			return nil, err
 		}
 	}
@@ -132,12 +145,33 @@ func (k Contracts) ofProgram(p pin.Program) (map[string]json.RawMessage, error) 
 
 // ofClient are the settings of a client, as they are shown.
 func (k Contracts) ofClient(c pin.Client) (map[string]json.RawMessage, error) {
-	kind := k[c.Contract].Client
+	kind := k.Settings[c.Contract].Client
 	if kind == nil {
 		return nil, nil
 	}
 	shown, err := kind.Show(c.Settings)
 	return map[string]json.RawMessage{c.Contract: shown}, err
+}
+
+// nameable refuses references that no request could name the card by.
+func (k Contracts) nameable(references []api.Reference) error {
+	if len(references) == 0 {
+		return nil
+	}
+	can, err := k.References()
+	if err != nil {
+		return err
+	}
+	var broken contract.Broken
+	for i, r := range references {
+		if !can.Name(string(r.Kind), r.Value) {
+			broken = append(broken, contract.Violation{In: contract.InBody, Pointer: fmt.Sprintf("/references/%d/value", i), Rule: contract.RulePattern, Label: "value"})
+		}
+	}
+	if broken == nil {
+		return nil
+	}
+	return broken
 }
 
 // with adds members to a reply.

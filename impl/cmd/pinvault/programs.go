@@ -18,29 +18,13 @@ type programsCommand struct {
 
 // programSettings are the members of a ProgramChange but for the name, as flags. What is not given is nil.
 type programSettings struct {
-<<<<<<< HEAD
-	MinPINLength     *int32   `json:"minPinLength,omitempty" placeholder:"N" help:"Fewest digits of a PIN, and the number of a random one. A new program has 4."`
-	MaxPINLength     *int32   `json:"maxPinLength,omitempty" placeholder:"N" help:"Most digits of a PIN. A new program has 6."`
-	TryLimit         *int32   `json:"tryLimit,omitempty" placeholder:"N" help:"Wrong PINs until the PIN is blocked. A new program has 3."`
-	PINPolicy        *string  `json:"pinPolicy,omitempty" name:"pin-policy" placeholder:"POLICY" help:"off, weak-list (refuses PINs that a thief tries first) or history (also the card's current and last four). A new program has weak-list."`
-	RetrievalAllowed *bool    `json:"retrievalAllowed,omitempty" negatable:"" help:"Keep PINs so that they can be read back. Once switched off, those kept are forgotten for good."`
-	TimeZone         *string  `json:"timeZone,omitempty" placeholder:"ZONE" help:"IANA time zone of times without offset. A new program has UTC."`
+	MinPINLength     *int32   `json:"minPinLength,omitempty" placeholder:"N" help:"Minimum number of digits of a PIN, and the length of a random one. Default for a new program: 4."`
+	MaxPINLength     *int32   `json:"maxPinLength,omitempty" placeholder:"N" help:"Maximum number of digits of a PIN. Default for a new program: 6."`
+	TryLimit         *int32   `json:"tryLimit,omitempty" placeholder:"N" help:"How many wrong PINs block the PIN. Default for a new program: 3."`
+	PINPolicy        *string  `json:"pinPolicy,omitempty" name:"pin-policy" placeholder:"POLICY" help:"off, weak-list (refuses PINs that a thief tries first) or history (also the card's current PIN and its last four). Default for a new program: weak-list."`
+	RetrievalAllowed *bool    `json:"retrievalAllowed,omitempty" negatable:"" help:"Keep PINs so that they can be read back. Switching it off deletes those that were kept."`
+	TimeZone         *string  `json:"timeZone,omitempty" placeholder:"ZONE" help:"IANA time zone of times without an offset. Default for a new program: UTC."`
 	Setting          []string `json:"-" sep:"none" placeholder:"CONTRACT.NAME=VALUE" help:"What a contract needs to know of the program, once for each, such as creditplus.aliasCapability=true; items of a list with commas between, names and values as name=value with semicolons between. An unknown name is answered with all that there are."`
-=======
-	MinPINLength         *int32  `json:"minPinLength,omitempty" placeholder:"N" help:"Minimum number of digits of a PIN, and the length of a random one. Default for a new program: 4."`
-	MaxPINLength         *int32  `json:"maxPinLength,omitempty" placeholder:"N" help:"Maximum number of digits of a PIN. Default for a new program: 6."`
-	TryLimit             *int32  `json:"tryLimit,omitempty" placeholder:"N" help:"How many wrong PINs block the PIN. Default for a new program: 3."`
-	PINPolicy            *string `json:"pinPolicy,omitempty" name:"pin-policy" placeholder:"POLICY" help:"off, weak-list (refuses PINs that a thief tries first) or history (also the card's current PIN and its last four). Default for a new program: weak-list."`
-	RetrievalAllowed     *bool   `json:"retrievalAllowed,omitempty" negatable:"" help:"Keep PINs so that they can be read back. Switching it off deletes those that were kept."`
-	AliasCapability      *bool   `json:"aliasCapability,omitempty" negatable:"" help:"Credit+: cards may be found by alias."`
-	CardProfileMandatory *bool   `json:"cardProfileMandatory,omitempty" negatable:"" help:"Accosa: requests must name the card profile."`
-	CPlus                *bool   `json:"cPlus,omitempty" name:"c-plus" negatable:"" help:"Network International: card_sequence_number is mandatory."`
-	TimeZone             *string `json:"timeZone,omitempty" placeholder:"ZONE" help:"IANA time zone of times without an offset. Default for a new program: UTC."`
-	FrameAncestors       items   `json:"frameAncestors,omitzero" placeholder:"ORIGIN,…" help:"Origins that may embed the hosted PIN page, separated by commas; an empty string for none."`
-	ParentOrigin         *string `json:"parentOrigin,omitempty" placeholder:"ORIGIN" help:"Origin that hears the hosted PIN page's events; an empty string for none."`
-	Branding             pairs   `json:"branding,omitzero" placeholder:"NAME=VALUE;…" help:"Variables of the hosted PIN page, such as accent=#0a7, separated by semicolons; an empty string for none."`
-	Languages            items   `json:"languages,omitzero" placeholder:"LANGUAGE,…" help:"Languages of the hosted PIN page, separated by commas; the first is the default. Default for a new program: en."`
->>>>>>> tools
 }
 
 // given are the settings of contracts that the flags name.
@@ -52,27 +36,10 @@ func (s programSettings) given(o *issuer.Operator) (map[string]string, error) {
 	return given(s.Setting, known)
 }
 
-<<<<<<< HEAD
 // ofProgram is the flag for a member of a program.
 func ofProgram(member string) string {
 	if strings.Contains(member, ".") {
 		return "--setting " + member
-=======
-// pairs are names and values, or none.
-type pairs map[string]string
-
-// UnmarshalText takes name=value with semicolons between.
-func (p *pairs) UnmarshalText(text []byte) error {
-	*p = pairs{}
-	for pair := range strings.SplitSeq(string(text), ";") {
-		name, value, ok := strings.Cut(pair, "=")
-		if !ok && pair != "" {
-			return errors.New("write name=value, separated by semicolons")
-		}
-		if ok {
-			(*p)[name] = value
-		}
->>>>>>> tools
 	}
 	return flagNamed(member)
 }

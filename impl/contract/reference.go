@@ -1,0 +1,46 @@
+package contract
+
+import (
+	"slices"
+
+	"github.com/getkin/kin-openapi/openapi3"
+)
+
+// References are the fields by which requests name a card, by kind of reference. x-reference says it of a
+// property of a component schema or of a component parameter: the kind, or several.
+type References map[string][]*openapi3.Schema
+
+// ReferencesOf are those of documents.
+func ReferencesOf(documents ...*Document) References {
+	all := References{}
+	for _, d := range documents {
+		if d.spec.Components == nil {
+			continue
+		}
+		for _, ref := range d.spec.Components.Parameters {
+			all.add(ref.Value.Extensions, ref.Value.Schema)
+		}
+		for _, schema := range d.spec.Components.Schemas {
+			for _, property := range schema.Value.Properties {
+				all.add(property.Value.Extensions, property)
+			}
+		}
+	}
+	return all
+}
+
+func (r References) add(extensions map[string]any, field *openapi3.SchemaRef) {
+	switch kinds := extensions["x-reference"].(type) {
+	case string:
+		r[kinds] = append(r[kinds], field.Value)
+	case []any:
+		for _, kind := range words(kinds) {
+			r[kind] = append(r[kind], field.Value)
+		}
+	}
+}
+
+// Name tells whether a request of one of the documents can name a card by a reference.
+func (r References) Name(kind, value string) bool {
+	return slices.ContainsFunc(r[kind], func(field *openapi3.Schema) bool { return field.VisitJSON(value) == nil })
+}

@@ -1,0 +1,65 @@
+package contract_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"pinvault/impl/contract"
+	"pinvault/openapi"
+)
+
+// Whatever kind of reference a card may have, a partner's request can name it, and by no value that the
+// request could not hold.
+func TestReferencesAreThoseThatPartnersCanSend(t *testing.T) {
+	t.Parallel()
+	names, err := contract.Names(openapi.Documents)
+	require.NoError(t, err)
+	var all []*contract.Document
+	var kinds []string
+	for _, name := range names {
+		d, err := contract.Load(openapi.Documents, name)
+		require.NoError(t, err)
+		all = append(all, d)
+		for _, m := range d.Members("Reference") {
+			if m.Name == "kind" {
+				kinds = m.Enum
+			}
+		}
+	}
+	references := contract.ReferencesOf(all...)
+	can := map[string][]string{
+		"publicToken":    {"103169946"},
+		"urn":            {"0", "70000000001"},
+		"identifier":     {"DEVICE00000001", strings.Repeat("a", 28)},
+		"packId":         {"PACK000001", strings.Repeat("-", 24)},
+		"number":         {"1234567890", strings.Repeat("9", 24)},
+		"alias":          {"A", "SHARED_ALIAS"},
+		"hashdtCardId":   {"CD00000001", "user@example.com", "a/b"},
+		"exid":           {"EX/12 3", "ß"},
+		"contractNumber": {"CN00000001", strings.Repeat("x", 32)},
+	}
+	cannot := map[string][]string{
+		"publicToken":    {"", "10316994", "1031699466", "10316994x"},
+		"urn":            {"", "abc", "-1", "123456789012"},
+		"identifier":     {"", "DEVICE0000001", "DEVICE 0000001", strings.Repeat("a", 29)},
+		"packId":         {"", "PACK00001", strings.Repeat("a", 25)},
+		"number":         {"", "123456789", "123456789x", strings.Repeat("9", 25)},
+		"alias":          {"", "A-1", strings.Repeat("a", 25)},
+		"hashdtCardId":   {"", "a b", strings.Repeat("a", 65)},
+		"exid":           {"", "a\tb", strings.Repeat("a", 33)},
+		"contractNumber": {"", "a\x00", strings.Repeat("a", 33)},
+	}
+	require.Len(t, kinds, len(can))
+	for _, kind := range kinds {
+		require.NotEmpty(t, can[kind], kind)
+		for _, value := range can[kind] {
+			require.True(t, references.Name(kind, value), "%s %q", kind, value)
+		}
+		for _, value := range cannot[kind] {
+			require.False(t, references.Name(kind, value), "%s %q", kind, value)
+		}
+	}
+	require.False(t, references.Name("fax", "1"))
+}
