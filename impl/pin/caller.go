@@ -42,7 +42,7 @@ func (c Caller) Reaches(programID string) bool {
 
 // within is the one program that the caller's lists are of, "" for all of them, and whether they are of
 // any: nobody's are not.
-func (c Caller) within() (programID string, any bool) {
+func (c Caller) within() (programID string, some bool) {
 	if c.Everywhere {
 		return "", true
 	}
