@@ -134,7 +134,7 @@ func TestServeDoesNotStart(t *testing.T) {
 			require.NoError(t, db.Migrate(t.Context()))
 			_, err := pin.NewVault(db, keyring.Open(keyring.Sandbox(), db, nil), nil, nil).CreateProgram(apptest.Operating(t), pin.NewProgram("Gift cards"), pin.Memo{})
 			require.NoError(t, err)
-		}, "no sandbox made"},
+		}, "does not come from a sandbox"},
 		{"in production over a sandbox's database", func(c *config.Serve) {
 			apptest.Start(t, c.DatabaseURL)
 			c.Sandbox, c.Keys = false, keysOf(t)
