@@ -1,6 +1,6 @@
 // Command mutate judges how well the tests of packages notice changes of their code:
 //
-//	go run ./scripts/mutate -gremlins FILE [-workers N] PACKAGE…
+//	go run ./scripts/mutate -gremlins FILE [-workers N] [-files a.go,b.go] PACKAGE…
 //
 // Gremlins makes the changes, one at a time, and runs the package's own tests against each. What it says is taken
 // with care, since it decides by how `go test` ended:
@@ -36,12 +36,16 @@ const (
 func main() {
 	gremlins := flag.String("gremlins", "", "the gremlins to run, an absolute path")
 	workers := flag.Int("workers", 2, "how many mutants are tried at a time")
+	files := flag.String("files", "", "the files of the packages that are tried, with commas between; all of them if empty")
 	flag.Parse()
 	if flag.NArg() == 0 || *gremlins == "" {
 		fmt.Fprintln(os.Stderr, "usage: mutate -gremlins FILE [-workers N] PACKAGE…")
 		os.Exit(2)
 	}
 	t := trial{gremlins: *gremlins, workers: *workers, limit: time.Minute, say: say}
+	if *files != "" {
+		t.files = strings.Split(*files, ",")
+	}
 	if err := judge(context.Background(), t, flag.Args()); err != nil {
 		fmt.Fprintln(os.Stderr, "mutate:", err)
 		os.Exit(1)
@@ -70,7 +74,7 @@ func judge(ctx context.Context, t trial, packages []string) error {
 			return fmt.Errorf("%s: %w", pkg, err)
 		}
 		rows = append(rows, countOf(pkg, mutants))
-		findings, fine := report(pkg, mutants, listed)
+		findings, fine := report(pkg, mutants, listed, t.files)
 		for _, finding := range findings {
 			t.say("%s", finding)
 		}
@@ -86,7 +90,7 @@ func judge(ctx context.Context, t trial, packages []string) error {
 
 // report says what is wrong with a package, and whether something is. What no test reaches is said too, but is a
 // matter of the threshold.
-func report(pkg string, mutants []*mutant, listed map[string]int) (findings []string, good bool) {
+func report(pkg string, mutants []*mutant, listed map[string]int, files []string) (findings []string, good bool) {
 	good = true
 	found := map[string]int{}
 	for _, m := range mutants {
@@ -101,7 +105,7 @@ func report(pkg string, mutants []*mutant, listed map[string]int) (findings []st
 			}
 		}
 	}
-	for _, name := range stale(pkg, listed, found) {
+	for _, name := range stale(pkg, listed, found, files) {
 		good = false
 		findings = append(findings, fmt.Sprintf("does not survive any more, take it out of %s:\n%s", survivorsFile, name))
 	}

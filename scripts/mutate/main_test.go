@@ -179,7 +179,7 @@ func TestTheVerdict(t *testing.T) {
 		"one of two dead by now":  {[]*mutant{survivor("x")}, map[string]int{"p/a.go f K: x": 2}, "does not survive any more"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			findings, good := report("p", test.mutants, test.listed)
+			findings, good := report("p", test.mutants, test.listed, nil)
 			require.Equal(t, test.says == "", good)
 			if good {
 				require.Empty(t, findings)

@@ -37,11 +37,11 @@ func parseSurvivors(text string) (map[string]int, error) {
 }
 
 // stale are the names of the package that are listed more often than they were found, in order.
-func stale(pkg string, listed, found map[string]int) []string {
+func stale(pkg string, listed, found map[string]int, files []string) []string {
 	var names []string
 	for name, n := range listed {
 		file, _, _ := strings.Cut(name, " ")
-		if path.Dir(file) == pkg && found[name] < n {
+		if path.Dir(file) == pkg && found[name] < n && (len(files) == 0 || slices.Contains(files, path.Base(file))) {
 			names = append(names, name)
 		}
 	}

@@ -12,6 +12,7 @@ import (
 	"os/exec"
 	"path"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -30,6 +31,7 @@ const (
 type trial struct {
 	gremlins string // an absolute path
 	workers  int
+	files    []string                         // of the package that are tried; none: all
 	limit    time.Duration                    // for running the tests alone; what takes longer than that loops
 	say      func(format string, args ...any) // prints a line
 }
@@ -42,6 +44,17 @@ func (t trial) run(ctx context.Context, pkg string) ([]*mutant, error) {
 		return nil, err
 	}
 	mutants := src.mutants()
+	var others []string // files that are not asked for
+	if len(t.files) > 0 {
+		mutants = slices.DeleteFunc(mutants, func(m *mutant) bool {
+			file := path.Base(m.file)
+			asked := slices.Contains(t.files, file)
+			if !asked && !slices.Contains(others, file) {
+				others = append(others, file)
+			}
+			return !asked
+		})
+	}
 	t.say("%s: %d mutants", pkg, len(mutants))
 	dir, err := os.MkdirTemp("", "mutate-")
 	if err != nil {
@@ -54,7 +67,7 @@ func (t trial) run(ctx context.Context, pkg string) ([]*mutant, error) {
 	}
 	elapsed := func() time.Duration { return time.Since(started).Round(time.Second) }
 	p := &progress{say: t.say, pkg: pkg, of: len(mutants), elapsed: elapsed}
-	if err := t.unleash(ctx, pkg, filepath.Join(dir, "found.json"), took, p); err != nil {
+	if err := t.unleash(ctx, pkg, filepath.Join(dir, "found.json"), took, others, p); err != nil {
 		return nil, err
 	}
 	text, err := os.ReadFile(filepath.Join(dir, "found.json"))
@@ -76,8 +89,9 @@ func (t trial) run(ctx context.Context, pkg string) ([]*mutant, error) {
 	return mutants, nil
 }
 
-// unleash runs gremlins over a package. took is how long the tests take on an unchanged package.
-func (t trial) unleash(ctx context.Context, pkg, report string, took time.Duration, progress io.Writer) error {
+// unleash runs gremlins over a package but for some files. took is how long the tests take on an unchanged
+// package.
+func (t trial) unleash(ctx context.Context, pkg, report string, took time.Duration, others []string, progress io.Writer) error {
 	root, err := os.Getwd()
 	if err != nil {
 		return err
@@ -85,6 +99,9 @@ func (t trial) unleash(ctx context.Context, pkg, report string, took time.Durati
 	args := []string{"unleash", "--output", report, "--workers", strconv.Itoa(t.workers),
 		"--timeout-coefficient", strconv.Itoa(max(leastFactor, int(leastTime/max(took, time.Second)))),
 		"--exclude-files", "/", "--invert-negatives=false"} // a folder below has tests of its own
+	for _, file := range others {
+		args = append(args, "--exclude-files", "^"+regexp.QuoteMeta(file)+"$")
+	}
 	for kind := range kinds {
 		args = append(args, "--"+strings.ReplaceAll(strings.ToLower(kind), "_", "-"))
 	}
@@ -162,6 +179,9 @@ func (p *progress) Write(b []byte) (int, error) {
 			continue
 		}
 		if bytes.Contains(p.line, []byte(" at ")) && bytes.Contains(p.line, []byte(".go:")) {
+			if bytes.Contains(p.line, []byte("LIVED")) { // so that a run that is broken off has told something
+				p.say("%s: %s", p.pkg, bytes.TrimSpace(p.line))
+			}
 			if p.seen++; p.seen%20 == 0 || p.seen == p.of {
 				p.say("%s: %d of %d, %s", p.pkg, p.seen, p.of, p.elapsed())
 			}
@@ -255,7 +275,7 @@ func parseProfile(text string) ([]block, error) {
 // command is a command in the environment that mutants are tried in.
 func command(ctx context.Context, name string, args ...string) *exec.Cmd {
 	c := exec.CommandContext(ctx, name, args...) //nolint:gosec // the go command and gremlins, no shell
-	c.Env = append(os.Environ(), "GOFLAGS=-trimpath -count=1 -vet=off", "RAPID_SEED=1", "RAPID_NOFAILFILE=true", "RAPID_SHRINKTIME=0s")
+	c.Env = append(os.Environ(), "GOFLAGS=-trimpath -count=1 -vet=off", "RAPID_SEED=1", "RAPID_NOFAILFILE=true", "RAPID_SHRINKTIME=0s", "PINVAULT_TEST_BRIEF=1")
 	return c
 }
 
