@@ -166,3 +166,19 @@ func TestABrokenSealIsLoggedAndCounted(t *testing.T) {
 	_, metrics := get(t, s.URL+"/metrics")
 	require.Contains(t, metrics, `pinvault_tampered_total{table="clients"} 1`)
 }
+
+// The issuer's token in the fixtures is taken, also once the sandbox was reset.
+func TestTheTokenInTheFixturesIsTaken(t *testing.T) {
+	t.Parallel()
+	s := apptest.Start(t, "")
+	for range 2 {
+		var fixtures struct {
+			Clients map[string]struct{ Token string }
+		}
+		require.NoError(t, json.Unmarshal(s.Client.Do(http.MethodGet, "/sandbox/fixtures").Body, &fixtures))
+		who, err := s.Tokens.Verify(t.Context(), fixtures.Clients["issuer"].Token)
+		require.NoError(t, err)
+		require.Equal(t, "issuer-sandbox", who.ClientID)
+		s.Reset(t)
+	}
+}
