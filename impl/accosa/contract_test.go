@@ -97,24 +97,21 @@ func (c client) headers() []contracttest.Option {
 	}
 }
 
-// caller sets what a word of x-request.authorization stands for.
-func caller(t testing.TB, r *http.Request, word string) {
-	t.Helper()
-	key, ok := map[string]string{
-		"": named(t, "accosa").apiKey, "other-program": named(t, "accosa_other").apiKey, "none": "",
-		"malformed": "not-a-key", "other-contract": "thredd-sandbox.thredd-sandbox-secret",
-	}[word]
-	require.True(t, ok, "authorization %q means nothing", word)
-	if key != "" {
-		r.Header.Set("x-api-key", key)
-	}
-}
-
 // Every named example of the document comes out of a running server as it is written down, in a token or in clear.
 func TestEveryDocumentedExampleComesOut(t *testing.T) {
 	t.Parallel()
-	env := apptest.Start(t, "").Env("accosa")
-	env.Authorize = caller
+	h := apptest.Start(t, "")
+	env := h.Env("accosa")
+	env.Authorize = func(t testing.TB, r *http.Request, word string) {
+		t.Helper()
+		key := "not-a-key"
+		if word != "malformed" {
+			key = h.APIKey(t, "accosa", word)
+		}
+		if key != "" {
+			r.Header.Set("x-api-key", key)
+		}
+	}
 	env.Transform = func(t testing.TB, c contracttest.Conversation, body []byte) ([]byte, string) {
 		t.Helper()
 		return []byte(sender(t, c).seal(t, string(body))), "application/json"
@@ -128,7 +125,7 @@ func TestEveryDocumentedExampleComesOut(t *testing.T) {
 		}
 		return text
 	}
-	apptest.Examples(t, "accosa", env)
+	apptest.Examples(t, "accosa", env, nil)
 }
 
 // sender is the client of a conversation.

@@ -14,7 +14,7 @@ import (
 // What all documents share has no package of its own.
 func TestEveryDocumentedExampleComesOut(t *testing.T) {
 	t.Parallel()
-	apptest.Examples(t, "common", apptest.Start(t, "").Env("common"))
+	apptest.Examples(t, "common", apptest.Start(t, "").Env("common"), nil)
 }
 
 // The examples of the others are sent by the tests of their packages. None is forgotten.

@@ -47,3 +47,37 @@ func TestResetIsSeenInTheOtherProcess(t *testing.T) {
 	require.Equal(t, "Unblocked", status())
 	require.Equal(t, "match", verify(right))
 }
+
+// What a rotation without overlap or a revocation ends in one process, every other one refuses within a second.
+func TestAnEndedSecretIsRefusedByEveryProcessWithinASecond(t *testing.T) {
+	t.Parallel()
+	at := storetest.Postgres(t)
+	here := apptest.Client(t, apptest.Serve(t, nil, "--sandbox", "--database-url", at).URL)
+	there := apptest.Client(t, apptest.Serve(t, nil, "--sandbox", "--database-url", at).URL)
+	token := func(path, client, secret string) contracttest.Option {
+		return contracttest.Bearer(there.Do(http.MethodPost, path, contracttest.Form(url.Values{
+			"grant_type": {"client_credentials"}, "client_id": {client}, "client_secret": {secret},
+		})).ExpectStatus(http.StatusOK).Text("/access_token"))
+	}
+	issuer := token("/oauth2/token", "issuer-sandbox", "issuer-sandbox-secret")
+	asked := func(with contracttest.Option) int {
+		return there.Do(http.MethodGet, "/api/v1/cards/103169946/pin/status", with).Status
+	}
+	ends := func(with contracttest.Option, end func() *contracttest.Reply) *contracttest.Reply {
+		require.Equal(t, http.StatusOK, asked(with))
+		reply := end()
+		ended := time.Now()
+		for asked(with) == http.StatusOK {
+			require.Less(t, time.Since(ended), time.Second)
+		}
+		require.Equal(t, http.StatusUnauthorized, asked(with))
+		return reply
+	}
+	rotated := ends(token("/connect/token", "thredd-sandbox", "thredd-sandbox-secret"), func() *contracttest.Reply {
+		return here.Do(http.MethodPost, "/issuer/v1/clients/thredd-sandbox/rotate", issuer, contracttest.JSON(map[string]any{"overlapSeconds": 0})).ExpectStatus(http.StatusOK)
+	})
+	fresh := token("/connect/token", "thredd-sandbox", rotated.Text("/clientSecret"))
+	ends(fresh, func() *contracttest.Reply {
+		return here.Do(http.MethodDelete, "/issuer/v1/clients/thredd-sandbox", issuer).ExpectStatus(http.StatusNoContent)
+	})
+}

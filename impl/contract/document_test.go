@@ -5,6 +5,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"testing/fstest"
@@ -12,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"pinvault/impl/contract"
+	"pinvault/openapi"
 )
 
 func TestOperationsAreInTheDocumentsOrder(t *testing.T) {
@@ -153,4 +155,33 @@ func TestAMessageSchemaIsTiedByNameOrReference(t *testing.T) {
 		require.Equal(t, "Reset", contract.MessageSchema(map[string]any{"x-decrypted-schema": want}), tie)
 	}
 	require.Empty(t, contract.MessageSchema(nil))
+}
+
+// Security is not lost by a slip: wherever somebody writes security: [], the document is refused.
+func TestNoOperationIsMadePublicByASlip(t *testing.T) {
+	t.Parallel()
+	names, err := contract.Names(openapi.Documents)
+	require.NoError(t, err)
+	demanded := regexp.MustCompile(`(?m)^(      )security: \[\{.*$`)
+	slips := 0
+	for _, name := range names {
+		document, err := contract.Load(openapi.Documents, name)
+		require.NoError(t, err)
+		text, err := fs.ReadFile(openapi.Documents, name+".yaml")
+		require.NoError(t, err)
+		files := fstest.MapFS{name + ".yaml": {Data: demanded.ReplaceAll(text, []byte("${1}security: []"))}}
+		if name != "common" {
+			common, err := fs.ReadFile(openapi.Documents, "common.yaml")
+			require.NoError(t, err)
+			files["common.yaml"] = &fstest.MapFile{Data: common}
+		}
+		_, err = contract.Load(files, name)
+		for _, op := range document.Operations() {
+			if !op.Public {
+				slips++
+				require.ErrorContains(t, err, op.ID+": is open to everybody: say in x-public why, or demand authorization", name)
+			}
+		}
+	}
+	require.Greater(t, slips, 30)
 }

@@ -124,7 +124,7 @@ func TestEveryDocumentedExampleComesOut(t *testing.T) {
 		}
 		return []byte(d.sealed(t, client, "key", body)), c.ContentType
 	}
-	apptest.Examples(t, "creditplus", env)
+	apptest.Examples(t, "creditplus", env, nil)
 }
 
 // The rows of both versions as the contract has them.

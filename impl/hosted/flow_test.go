@@ -53,7 +53,7 @@ const (
 // Every named example of the document comes out of a running server as it is written down.
 func TestEveryDocumentedExampleComesOut(t *testing.T) {
 	t.Parallel()
-	apptest.Examples(t, "hosted", apptest.Start(t, "").Env("hosted"))
+	apptest.Examples(t, "hosted", apptest.Start(t, "").Env("hosted"), nil)
 }
 
 func TestFlows(t *testing.T) {

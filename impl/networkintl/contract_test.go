@@ -159,7 +159,7 @@ func (n *network) program(t testing.TB, change func(*pin.Program)) {
 // Every named example of the document comes out of a running server as it is written down.
 func TestEveryDocumentedExampleComesOut(t *testing.T) {
 	t.Parallel()
-	apptest.Examples(t, "networkintl", apptest.Start(t, "").Env("networkintl"))
+	apptest.Examples(t, "networkintl", apptest.Start(t, "").Env("networkintl"), nil)
 }
 
 func TestFailuresOfCardAndPINAreOneReply(t *testing.T) {

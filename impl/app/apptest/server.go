@@ -128,16 +128,22 @@ func (s *Server) Authorize(name string) func(t testing.TB, r *http.Request, word
 		t.Helper()
 		var token string
 		switch word {
-		case "none":
+		case contracttest.Nobody, "none":
 			return
+		case contracttest.OtherContract:
+			token = s.Mint(t, map[bool]string{true: "thredd-sandbox", false: "issuer-sandbox"}[name == "issuer"], time.Hour)
 		case "malformed":
 			token = "not-a-token"
 		case "expired":
 			token = s.Mint(t, name+"-sandbox", -time.Second)
-		case "no-scope":
+		case contracttest.NoScope:
 			token = s.Mint(t, name+"-sandbox", time.Hour, "moon:read")
-		case "other-program":
-			token = s.Mint(t, name+"_other-sandbox", time.Hour)
+		case contracttest.OtherProgram, "other-program":
+			other := name + "_other"
+			if name == "creditplus" {
+				other = "creditplus_no_alias"
+			}
+			token = s.Mint(t, other+"-sandbox", time.Hour)
 		case "":
 			token = s.Mint(t, name+"-sandbox", time.Hour)
 		default: // a client of the fixtures
@@ -149,6 +155,33 @@ func (s *Server) Authorize(name string) func(t testing.TB, r *http.Request, word
 		restore()
 		r.Header.Set("Authorization", "Bearer "+token)
 	}
+}
+
+// APIKey is that of the client of a contract that a word of x-request.authorization stands for, "" for nobody:
+// contracts that know their callers by API keys know them by nothing else.
+func (s *Server) APIKey(t testing.TB, name, word string) string {
+	t.Helper()
+	id := name + "-sandbox"
+	switch word {
+	case "":
+	case contracttest.Nobody, "none":
+		return ""
+	case contracttest.OtherContract, "other-contract":
+		id = "thredd-sandbox"
+	case contracttest.OtherProgram, "other-program":
+		id = name + "_other-sandbox"
+	case contracttest.NoScope:
+		c, err := s.Vault.Client(Operating(t), id)
+		require.NoError(t, err)
+		c.ID, c.Scopes = name+"_no_scope-sandbox", nil
+		if _, _, err = s.Vault.CreateClient(Operating(t), c, c.ID+"-secret", pin.Memo{}); pin.CodeOf(err) != pin.Duplicate {
+			require.NoError(t, err)
+		}
+		id = c.ID
+	default:
+		require.Fail(t, "authorization means nothing", word)
+	}
+	return id + "." + id + "-secret"
 }
 
 // Reset puts the sandbox back, unless nothing was written since it last was.

@@ -27,6 +27,9 @@ type operation struct {
 	op   *openapi3.Operation
 }
 
+// public tells whether the operation demands no authorization.
+func (o operation) public() bool { return o.op.Security != nil && len(*o.op.Security) == 0 }
+
 func newContract(doc *openapi3.T) (contract, error) {
 	c := contract{doc: doc}
 	if err := decodeExtension(doc.Extensions, "x-prefixes", &c.prefixes); err != nil {

@@ -31,6 +31,10 @@ type Env struct {
 	// x-request.contentType still takes precedence. Nil where nothing is sealed.
 	Transform func(tb testing.TB, c Conversation, body []byte) (sealed []byte, contentType string)
 
+	// Foreign is a text that no caller of another program may read, such as the id of the program whose the
+	// examples' cards are.
+	Foreign string
+
 	// Open returns what is inside a reply's body; a body in clear as it is. Nil where nothing is sealed.
 	Open func(tb testing.TB, c Conversation, body []byte) []byte
 }

@@ -179,7 +179,7 @@ func (w *walk) converse(method string, o operation, status string, r reply) {
 		Step:          step,
 		Method:        cmp.Or(r.notes.request.Method, method),
 		Authorization: r.notes.request.Authorization,
-		Public:        o.op.Security != nil && len(*o.op.Security) == 0,
+		Public:        o.public(),
 		Fault:         r.notes.request.Fault,
 		After:         r.notes.after,
 		Reply:         want,
