@@ -78,7 +78,7 @@ func TestADatabaseSuitsASandboxOrProduction(t *testing.T) {
 	db := apptest.OpenStore(t, storetest.SQLite(t))
 	require.NoError(t, db.Migrate(t.Context()))
 	require.NoError(t, app.Suits(t.Context(), db, false))
-	require.ErrorContains(t, app.Suits(t.Context(), db, true), "no sandbox's")
+	require.ErrorContains(t, app.Suits(t.Context(), db, true), "does not belong to a sandbox")
 	boxed := apptest.Start(t, "").Store
 	require.ErrorContains(t, app.Suits(t.Context(), boxed, false), "made by a sandbox")
 	require.NoError(t, app.Suits(t.Context(), boxed, true))

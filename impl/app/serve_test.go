@@ -134,7 +134,7 @@ func TestServeDoesNotStart(t *testing.T) {
 			require.NoError(t, db.Migrate(t.Context()))
 			_, err := pin.NewVault(db, keyring.Open(keyring.Sandbox(), db, nil), nil, nil).CreateProgram(apptest.Operating(t), pin.NewProgram("Gift cards"), pin.Memo{})
 			require.NoError(t, err)
-		}, "no sandbox made"},
+		}, "does not come from a sandbox"},
 		{"in production over a sandbox's database", func(c *config.Serve) {
 			apptest.Start(t, c.DatabaseURL)
 			c.Sandbox, c.Keys = false, keysOf(t)
@@ -165,4 +165,20 @@ func TestABrokenSealIsLoggedAndCounted(t *testing.T) {
 	require.NotContains(t, s.Log.String(), "Sandbox Thredd")
 	_, metrics := get(t, s.URL+"/metrics")
 	require.Contains(t, metrics, `pinvault_tampered_total{table="clients"} 1`)
+}
+
+// The issuer's token in the fixtures is taken, also once the sandbox was reset.
+func TestTheTokenInTheFixturesIsTaken(t *testing.T) {
+	t.Parallel()
+	s := apptest.Start(t, "")
+	for range 2 {
+		var fixtures struct {
+			Clients map[string]struct{ Token string }
+		}
+		require.NoError(t, json.Unmarshal(s.Client.Do(http.MethodGet, "/sandbox/fixtures").Body, &fixtures))
+		who, err := s.Tokens.Verify(t.Context(), fixtures.Clients["issuer"].Token)
+		require.NoError(t, err)
+		require.Equal(t, "issuer-sandbox", who.ClientID)
+		s.Reset(t)
+	}
 }

@@ -104,9 +104,14 @@ func (s *Sandbox) Reset(ctx context.Context) error {
 	return s.seed(ctx)
 }
 
+// operating is the context of what the sandbox does by itself.
+func operating(ctx context.Context) context.Context {
+	return pin.WithCaller(ctx, pin.Caller{ClientID: "sandbox", Contract: "sandbox", Everywhere: true, Operator: true})
+}
+
 // seed makes what is not there yet, so that a seeding that was cut off is finished by the next one.
 func (s *Sandbox) seed(ctx context.Context) error {
-	ctx = pin.WithCaller(ctx, pin.Caller{ClientID: "sandbox", Contract: "sandbox", Everywhere: true, Operator: true})
+	ctx = operating(ctx)
 	if err := s.vault.Initialize(ctx); err != nil {
 		return err
 	}
@@ -215,8 +220,9 @@ func (c client) client() pin.Client {
 // tokenLife is how long the ready-made token of the fixtures serves.
 const tokenLife = 24 * time.Hour
 
-// Fixtures are the clients and cards with all that a test needs to know of them.
-func (s *Sandbox) Fixtures(context.Context) (byClient, byCard map[string]map[string]any, err error) {
+// Fixtures are the clients and cards with all that a test needs to know of them. A client that was revoked has
+// no token.
+func (s *Sandbox) Fixtures(ctx context.Context) (byClient, byCard map[string]map[string]any, err error) {
 	byClient, byCard = map[string]map[string]any{}, map[string]map[string]any{}
 	for _, c := range clients {
 		if c.unlisted {
@@ -224,7 +230,12 @@ func (s *Sandbox) Fixtures(context.Context) (byClient, byCard map[string]map[str
 		}
 		listed := map[string]any{"client_id": c.id(), "client_secret": c.secret()}
 		if c.contract == "issuer" {
-			if listed["token"], err = s.mint(c.client(), tokenLife); err != nil {
+			// As it stands: a token is of its client's secret.
+			known, err := s.vault.Client(operating(ctx), c.id())
+			if err == nil {
+				listed["token"], err = s.mint(known, tokenLife)
+			}
+			if unless(err, pin.NotFound) != nil {
 				return nil, nil, err
 			}
 		}

@@ -40,6 +40,9 @@ func over(db *store.Store, own sandbox.Store) world {
 	vault := pin.NewVault(db, ring, nil, nil)
 	vault.GrantBy(func(_, scope string) (string, bool) { return scope, true })
 	mint := func(c pin.Client, ttl time.Duration) (string, error) {
+		if !c.Honours(c.Version, time.Now()) {
+			return "", errors.New("a token of no secret")
+		}
 		return "token of " + c.ID + " for " + ttl.String(), nil
 	}
 	return world{sandbox.New(vault, own, ring, mint), vault, db}
@@ -101,6 +104,15 @@ func TestFixturesAreWhatTheyAreCalled(t *testing.T) {
 	require.Equal(t, cards["shared_alias_a"]["alias"], cards["shared_alias_b"]["alias"])
 	require.NotEqual(t, cards["shared_alias_a"]["devicePlanCode"], cards["shared_alias_b"]["devicePlanCode"])
 	require.NotEqual(t, cards["normal"]["programId"], cards["alias_disabled"]["programId"])
+}
+
+func TestFixturesHaveNoTokenOfARevokedClient(t *testing.T) {
+	t.Parallel()
+	w := opened(t)
+	require.NoError(t, w.vault.RevokeClient(by(t), "issuer-sandbox", pin.Memo{}))
+	clients, _, err := w.Fixtures(t.Context())
+	require.NoError(t, err)
+	require.NotContains(t, clients["issuer"], "token")
 }
 
 func TestClientsOfTheFixturesCanLogIn(t *testing.T) {

@@ -24,7 +24,7 @@ type programSettings struct {
 	PINPolicy        *string  `json:"pinPolicy,omitempty" name:"pin-policy" placeholder:"POLICY" help:"off, weak-list (refuses PINs that a thief tries first) or history (also the card's current PIN and its last four). Default for a new program: weak-list."`
 	RetrievalAllowed *bool    `json:"retrievalAllowed,omitempty" negatable:"" help:"Keep PINs so that they can be read back. Switching it off deletes those that were kept."`
 	TimeZone         *string  `json:"timeZone,omitempty" placeholder:"ZONE" help:"IANA time zone of times without an offset. Default for a new program: UTC."`
-	Setting          []string `json:"-" sep:"none" placeholder:"CONTRACT.NAME=VALUE" help:"What a contract needs to know of the program, once for each, such as creditplus.aliasCapability=true; items of a list with commas between, names and values as name=value with semicolons between. An unknown name is answered with all that there are."`
+	Setting          []string `json:"-" sep:"none" placeholder:"CONTRACT.NAME=VALUE" help:"A setting of a contract, such as creditplus.aliasCapability=true; repeat the flag for more, and separate the items of a list by commas, names and values as name=value with semicolons between. An unknown name is answered with all that there are."`
 }
 
 // given are the settings of contracts that the flags name.
