@@ -1,3 +1,5 @@
+//go:build !swift
+
 package pin_test
 
 import (

@@ -18,8 +18,6 @@ import (
 	"pinvault/impl/keyring"
 	"pinvault/impl/pin"
 	"pinvault/impl/pinblock"
-	"pinvault/impl/store"
-	"pinvault/impl/store/storetest"
 )
 
 // world is a vault over a store, with one program, one zone PIN key and one card.
@@ -62,27 +60,10 @@ func watched(n int) int {
 	return n
 }
 
-// newWorld is a world over a real store.
-func newWorld(t testing.TB, settings ...func(*pin.Program)) *world {
-	t.Helper()
-	return newWorldOn(t, opened(t, storetest.SQLite(t)), settings...)
-}
-
 // newSwiftWorld is a world whose store is in memory.
 func newSwiftWorld(t testing.TB, settings ...func(*pin.Program)) *world {
 	t.Helper()
 	return newWorldOn(t, newMemory(), settings...)
-}
-
-// opened is a migrated store.
-func opened(t testing.TB, url string) *store.Store {
-	t.Helper()
-	ctx := anybody()
-	db, err := store.Open(ctx, url, store.Options{})
-	require.NoError(t, err)
-	t.Cleanup(func() { require.NoError(t, db.Close()) })
-	require.NoError(t, db.Migrate(ctx))
-	return db
 }
 
 func newWorldOn(t testing.TB, db pin.Store, settings ...func(*pin.Program)) *world {

@@ -7,6 +7,8 @@
 //
 //   - A mutant that does not compile fails its tests as well. It is found out here and proves nothing.
 //   - So does one that vet rejects. Vet is off, only tests count.
+//   - A package may have tests without the build tag swift, which take long. What the swift ones let live is tried
+//     once more with all of them.
 //   - A mutant that ran out of time is run once more with a minute for the tests alone. It counts as killed where a
 //     test fails, or where they still run then: it loops.
 //   - Coverage counts statements. Of the conditions of a switch and of constants it says nothing, and gremlins takes

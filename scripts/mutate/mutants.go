@@ -17,6 +17,7 @@ import (
 	"path"
 	"path/filepath"
 	"strings"
+	"sync"
 )
 
 // status is how a mutant ended.
@@ -87,6 +88,8 @@ type source struct {
 	path  string // of the import
 	files []*ast.File
 	deps  types.Importer
+
+	printing sync.Mutex // held while the syntax is a mutant
 }
 
 // load reads the package in a folder, given from the root of the tree.

@@ -17,6 +17,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 )
 
 // How long a mutant's tests may take.
@@ -26,6 +28,10 @@ const (
 	// leastFactor is by how much more time than coverage took that has to be.
 	leastFactor = 4
 )
+
+// swift is the build tag without which a package has tests that are too slow to be run a thousand times. They
+// are run for what the others let live.
+const swift = "swift"
 
 // trial is how mutants are tried.
 type trial struct {
@@ -61,7 +67,7 @@ func (t trial) run(ctx context.Context, pkg string) ([]*mutant, error) {
 		return nil, err
 	}
 	defer func() { _ = os.RemoveAll(dir) }()
-	counted, took, err := coverage(ctx, pkg, filepath.Join(dir, "profile"))
+	untouched, took, err := coverage(ctx, pkg, filepath.Join(dir, "profile"))
 	if err != nil {
 		return nil, err
 	}
@@ -77,16 +83,36 @@ func (t trial) run(ctx context.Context, pkg string) ([]*mutant, error) {
 	if err := take(text, pkg, mutants); err != nil {
 		return nil, err
 	}
-	for _, m := range mutants {
-		if m.status == unsure || m.status == notCovered && !counted(m) {
-			t.say("%s: once more, %s:%d %s", pkg, m.file, m.line, m.kind)
-			if err := t.again(ctx, pkg, m, src, dir); err != nil {
-				return nil, err
-			}
-		}
+	if err := t.onceMore(ctx, pkg, mutants, untouched, src, dir); err != nil {
+		return nil, err
 	}
 	t.say("%s: done in %s", pkg, elapsed())
 	return mutants, nil
+}
+
+// onceMore tries with all tests what gremlins could not kill with the swift ones: what survived, what took too
+// long, and what no swift test reaches.
+func (t trial) onceMore(ctx context.Context, pkg string, mutants []*mutant, untouched func(*mutant) bool, src *source, dir string) error {
+	left := slices.DeleteFunc(slices.Clone(mutants), func(m *mutant) bool {
+		return m.status != unsure && m.status != lived && (m.status != notCovered || untouched(m))
+	})
+	t.say("%s: %d once more, with all tests", pkg, len(left))
+	var g errgroup.Group
+	g.SetLimit(t.workers)
+	for i, m := range left {
+		g.Go(func() error {
+			own := filepath.Join(dir, strconv.Itoa(i))
+			if err := os.Mkdir(own, 0o700); err != nil {
+				return err
+			}
+			err := t.again(ctx, pkg, m, src, own)
+			if m.status == lived {
+				t.say("%s: %d of %d survives: %s:%d %s", pkg, i+1, len(left), m.file, m.line, m.name())
+			}
+			return err
+		})
+	}
+	return g.Wait()
 }
 
 // unleash runs gremlins over a package but for some files. took is how long the tests take on an unchanged
@@ -98,7 +124,7 @@ func (t trial) unleash(ctx context.Context, pkg, report string, took time.Durati
 	}
 	args := []string{"unleash", "--output", report, "--workers", strconv.Itoa(t.workers),
 		"--timeout-coefficient", strconv.Itoa(max(leastFactor, int(leastTime/max(took, time.Second)))),
-		"--exclude-files", "/", "--invert-negatives=false"} // a folder below has tests of its own
+		"--exclude-files", "/", "--invert-negatives=false", "--tags", swift} // a folder below has tests of its own
 	for _, file := range others {
 		args = append(args, "--exclude-files", "^"+regexp.QuoteMeta(file)+"$")
 	}
@@ -179,9 +205,6 @@ func (p *progress) Write(b []byte) (int, error) {
 			continue
 		}
 		if bytes.Contains(p.line, []byte(" at ")) && bytes.Contains(p.line, []byte(".go:")) {
-			if bytes.Contains(p.line, []byte("LIVED")) { // so that a run that is broken off has told something
-				p.say("%s: %s", p.pkg, bytes.TrimSpace(p.line))
-			}
 			if p.seen++; p.seen%20 == 0 || p.seen == p.of {
 				p.say("%s: %d of %d, %s", p.pkg, p.seen, p.of, p.elapsed())
 			}
@@ -198,7 +221,10 @@ func (t trial) again(ctx context.Context, pkg string, m *mutant, src *source, di
 		return err
 	}
 	var text bytes.Buffer
-	if err := m.mutated(func() error { return printer.Fprint(&text, src.fset, m.syntax) }); err != nil {
+	src.printing.Lock() // a mutant is made in the syntax that all share
+	err = m.mutated(func() error { return printer.Fprint(&text, src.fset, m.syntax) })
+	src.printing.Unlock()
+	if err != nil {
 		return err
 	}
 	changed, overlay := filepath.Join(dir, "mutant.go"), filepath.Join(dir, "overlay.json")
@@ -227,8 +253,8 @@ func (t trial) again(ctx context.Context, pkg string, m *mutant, src *source, di
 }
 
 // coverage runs the tests of an unchanged package. It returns what tells whether a mutant is in a statement that
-// coverage counts, and how long it took.
-func coverage(ctx context.Context, pkg, profile string) (counted func(*mutant) bool, took time.Duration, err error) {
+// coverage counts and no test reaches, and how long it took.
+func coverage(ctx context.Context, pkg, profile string) (untouched func(*mutant) bool, took time.Duration, err error) {
 	started := time.Now()
 	if said, err := command(ctx, "go", "test", "-coverprofile", profile, "./"+pkg).CombinedOutput(); err != nil {
 		return nil, 0, fmt.Errorf("the tests fail without any change: %w\n%s", err, said)
@@ -240,7 +266,7 @@ func coverage(ctx context.Context, pkg, profile string) (counted func(*mutant) b
 	}
 	blocks, err := parseProfile(string(text))
 	return func(m *mutant) bool {
-		return slices.ContainsFunc(blocks, func(b block) bool { return b.holds(m) })
+		return slices.ContainsFunc(blocks, func(b block) bool { return b.times == 0 && b.holds(m) })
 	}, took, err
 }
 
@@ -248,6 +274,7 @@ func coverage(ctx context.Context, pkg, profile string) (counted func(*mutant) b
 type block struct {
 	file                                   string // the base of its name
 	line, column, beyondLine, beyondColumn int
+	times                                  int // that it was run
 }
 
 func (b block) holds(m *mutant) bool {
@@ -264,7 +291,7 @@ func parseProfile(text string) ([]block, error) {
 			continue
 		}
 		b := block{file: name}
-		if _, err := fmt.Sscanf(rest, "%d.%d,%d.%d", &b.line, &b.column, &b.beyondLine, &b.beyondColumn); !ok || err != nil {
+		if _, err := fmt.Sscanf(rest, "%d.%d,%d.%d %d %d", &b.line, &b.column, &b.beyondLine, &b.beyondColumn, new(int), &b.times); !ok || err != nil {
 			return nil, fmt.Errorf("no line of a profile: %q", line)
 		}
 		all = append(all, b)
