@@ -114,9 +114,8 @@ func (a *API) stillSuits(ctx context.Context, before, after pin.Program) error {
 	if after.MinPINLength <= before.MinPINLength {
 		return nil
 	}
-	who := pin.CallerFrom(ctx)
-	who.ProgramID = before.ID
-	for c, err := range every(func(p pin.Page) ([]pin.Client, error) { return a.vault.Clients(pin.WithCaller(ctx, who), p) },
+	within := pin.WithCaller(ctx, pin.CallerFrom(ctx).In(before.ID))
+	for c, err := range every(func(p pin.Page) ([]pin.Client, error) { return a.vault.Clients(within, p) },
 		func(c pin.Client) string { return c.ID }, func(c pin.Client) (pin.Client, error) { return c, nil }) {
 		if err != nil {
 			return err

@@ -40,6 +40,12 @@ func (c Caller) Reaches(programID string) bool {
 	return c.Everywhere || c.ProgramID != "" && c.ProgramID == programID
 }
 
+// In is the caller within one program alone.
+func (c Caller) In(programID string) Caller {
+	c.ProgramID, c.Everywhere = programID, false
+	return c
+}
+
 // within is the one program that the caller's lists are of, "" for all of them, and whether they are of
 // any: nobody's are not.
 func (c Caller) within() (programID string, some bool) {

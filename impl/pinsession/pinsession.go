@@ -321,8 +321,8 @@ func (s *Sessions) Choose(ctx context.Context, id, token string, sealed []byte) 
 // as is the context of what a session's holder does: for the one who asked for the session, in its
 // program.
 func as(ctx context.Context, session pin.Session) context.Context {
-	who := pin.CallerFrom(ctx)
-	who.ClientID, who.ProgramID, who.Everywhere, who.Contract = session.ClientID, session.ProgramID, false, "hosted"
+	who := pin.CallerFrom(ctx).In(session.ProgramID)
+	who.ClientID, who.Contract = session.ClientID, "hosted"
 	return pin.WithCaller(ctx, who)
 }
 
