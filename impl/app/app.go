@@ -78,6 +78,7 @@ func New(ctx context.Context, c config.Serve, s Surroundings) (*App, error) {
 	if err != nil {
 		return nil, err
 	}
+	vault.OnClientChanged(tokens.Recheck)
 	registry := metrics(s.Database)
 	vault.OnTampered(tampered(s.Log, registry))
 	o := server.Options{Tokens: tokens, Refused: vault.AccessRefused, Ready: s.Store.Ping, Log: s.Log, Metrics: registry,

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"sync/atomic"
 	"time"
 
 	lru "github.com/hashicorp/golang-lru/v2"
@@ -51,6 +52,7 @@ type Server struct {
 	// must not find tokens in it.
 	verified *lru.Cache[[32]byte, *verified]
 	asking   singleflight.Group
+	changes  atomic.Int64 // see Recheck
 }
 
 // cacheSize bounds the tokens remembered, at about 1 KB each. Clients hold one or a few.

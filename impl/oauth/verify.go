@@ -39,8 +39,9 @@ type verified struct {
 // standing is a client as it was seen: who calls with the token, with no more than what the client
 // still has.
 type standing struct {
-	caller pin.Caller
-	asked  time.Time
+	caller  pin.Caller
+	asked   time.Time
+	changes int64 // of clients by this process, until then
 }
 
 // Verify tells who calls with a bearer token; the address and the trace are the caller's to fill in.
@@ -70,17 +71,22 @@ func (s *Server) Verify(ctx context.Context, bearer string) (pin.Caller, error) 
 	if err := v.claims.timely(now); err != nil {
 		return pin.Caller{}, err
 	}
-	if latest := v.latest.Load(); latest != nil && now.Before(latest.asked.Add(recheck)) {
+	changes := s.changes.Load()
+	if latest := v.latest.Load(); latest != nil && latest.changes == changes && now.Before(latest.asked.Add(recheck)) {
 		return latest.caller, nil
 	}
 	latest, err := s.standing(ctx, v.claims)
 	if err != nil {
 		return pin.Caller{}, err
 	}
+	latest.changes = changes
 	v.latest.Store(latest)
 	s.verified.Add(digest, v)
 	return latest.caller, nil
 }
+
+// Recheck has every client asked after before it is served again: this process has changed one.
+func (s *Server) Recheck() { s.changes.Add(1) }
 
 // read checks what never changes about a token: its form, its signature and whose it is.
 func (s *Server) read(bearer string) (claims, error) {
@@ -130,6 +136,8 @@ func (s *Server) standing(ctx context.Context, c claims) (*standing, error) {
 	switch {
 	case pin.CodeOf(err) == pin.NotFound:
 		return nil, refused("token of a client that is unknown or revoked")
+	case pin.Tampered(err):
+		return nil, err
 	case err != nil:
 		return nil, &pin.Error{Code: pin.Unavailable, Err: err}
 	case seen.client.Contract != c.Contract || seen.client.ProgramID != c.Program:

@@ -98,8 +98,14 @@ func (v *Vault) writeClient(ctx context.Context, t EventType, before, c Client, 
 			"contract", "name", "programId", "scopes", "oldUntil", "revokedAt")}
 	err = v.enter(ctx, entry{event: e, row: &row, result: c}, m)
 	v.seen.drop(TableClients, c.ID)
+	if v.changed != nil {
+		v.changed()
+	}
 	return err
 }
+
+// OnClientChanged has changed called whenever this process has changed a client.
+func (v *Vault) OnClientChanged(changed func()) { v.changed = changed }
 
 // client reads a client as it stands, revoked or not: NotFound.
 func (v *Vault) client(ctx context.Context, id string) (Client, error) {
@@ -208,9 +214,9 @@ func SplitAPIKey(key string) (id, secret string) {
 	return key[:at], strings.TrimPrefix(key[at:], ".")
 }
 
-// Authenticate finds the client whose secret this is: Unauthorized, Unavailable. An unknown client
-// and a wrong secret take the same steps. A client that another process has changed counts as it was for
-// a second at most.
+// Authenticate finds the client whose secret this is, as of the version that had it: Unauthorized,
+// Unavailable. An unknown client and a wrong secret take the same steps. A client that another process has
+// changed counts as it was for a second at most.
 func (v *Vault) Authenticate(ctx context.Context, id, secret string) (Client, error) {
 	c, err := v.recentClient(ctx, id)
 	if err != nil && !errors.Is(err, &Error{Code: NotFound}) {
@@ -219,6 +225,9 @@ func (v *Vault) Authenticate(ctx context.Context, id, secret string) (Client, er
 	input := frame(id, secret)
 	current := v.keys.VerifyMAC(UseSecret, input, c.SecretMAC)
 	old := v.keys.VerifyMAC(UseSecret, input, c.OldSecretMAC) && v.clock().Before(c.OldUntil)
+	if old && !current { // so that a token of it ends with it
+		c.Version = c.OldSecretVersion
+	}
 	if err != nil || !c.Active() || !(current || old) {
 		v.refused(ctx, EventLoginRefused, id, c.ID, Unauthorized)
 		return Client{}, &Error{Code: Unauthorized, Client: c.ID}

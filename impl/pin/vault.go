@@ -32,6 +32,7 @@ type Vault struct {
 
 	programs *lru.Cache[programVersion, Program]
 	grants   Grants
+	changed  func()                  // see OnClientChanged
 	nobodys  func() (CardRow, error) // see nobody
 	seen     *recent
 	numbers  numbers

@@ -66,7 +66,8 @@ type Options struct {
 	Sandbox   Sandbox                         // nil but in a sandbox
 	Docs      *Docs                           // nil: /docs and /openapi are not served
 
-	// Refused, if any, hears of every caller that was refused an operation for want of a scope.
+	// Refused, if any, hears of every caller that was forbidden an operation: for want of a scope, or because it
+	// would grant or dispose of more than it holds.
 	Refused func(ctx context.Context, operation string)
 
 	CheckReplies bool // hold every reply against its document
@@ -198,6 +199,12 @@ func (ct Contract) mount(e *gin.Engine, tokens Tokens, refused func(ctx context.
 	if own, ok := ct.API.(Authorizer); ok {
 		authorize = own.Authorize
 	}
+	fail := func(c *gin.Context, err error) { // of somebody who is known
+		if op := observationOf(c).described; op != nil && refused != nil && pin.CodeOf(err) == pin.Forbidden {
+			refused(c.Request.Context(), op.ID)
+		}
+		ct.fail(c, err)
+	}
 	ct.API.Mount(e.Group("/",
 		func(c *gin.Context) {
 			op := ct.Document.Operation(c.Request.Method, c.FullPath())
@@ -222,8 +229,8 @@ func (ct Contract) mount(e *gin.Engine, tokens Tokens, refused func(ctx context.
 			}
 			c.Request = c.Request.WithContext(pin.WithCaller(c.Request.Context(), caller))
 		},
-		ct.Document.Middleware(ct.fail),
-	), ct.fail)
+		ct.Document.Middleware(fail),
+	), fail)
 }
 
 // lacking is the challenge to a caller whose token has not the scopes (RFC 6750, 3.1).
