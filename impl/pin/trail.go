@@ -110,7 +110,7 @@ func (v *Vault) Initialize(ctx context.Context) error {
 	_, err := v.head(ctx, serverChain)
 	switch {
 	case Tampered(err):
-		return &Error{Code: Internal, Err: fmt.Errorf("another keyset has written this database: %w", err)}
+		return &Error{Code: Internal, Err: fmt.Errorf("another keyset has written this database, or its first row was changed: %w", errTampered)}
 	case CodeOf(err) != NotFound:
 		return err
 	}

@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/schollz/progressbar/v3"
@@ -42,6 +44,11 @@ func (o *auditOptions) missing() error {
 
 // within runs fn with the vault in the database, which is left as it is.
 func (o *auditOptions) within(ctx context.Context, ks *keyring.Keyset, fn func(*pin.Vault) error) (err error) {
+	if path, embedded := strings.CutPrefix(o.DatabaseURL, "sqlite://"); embedded {
+		if _, err := os.Stat(path); err != nil { // opening it would make one
+			return fmt.Errorf("database: %w", err)
+		}
+	}
 	db, err := store.Open(ctx, o.DatabaseURL, store.Options{})
 	if err != nil {
 		return err
@@ -167,6 +174,9 @@ func (c *auditCheckpointCommand) write(sign func(lines io.Writer) (string, error
 	}
 	defer func() { err = errors.Join(err, lines.Close(), os.Remove(lines.Name())) }()
 	out, err := os.OpenFile(c.Out, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if errors.Is(err, fs.ErrExist) {
+		return "", fmt.Errorf("%s exists already, and a checkpoint is never overwritten", c.Out)
+	}
 	if err != nil {
 		return "", fmt.Errorf("checkpoint: %w", err)
 	}

@@ -168,7 +168,7 @@ func TestAuditCheckpointIsSignedAndWritten(t *testing.T) {
 
 	code, _, complaint = w.run(t, "checkpoint", "--out", file)
 	require.Equal(t, 1, code, "what is there stays")
-	require.Contains(t, complaint, "file exists")
+	require.Contains(t, complaint, "exists already, and a checkpoint is never overwritten")
 	again, err := os.ReadFile(file)
 	require.NoError(t, err)
 	require.Equal(t, text, again)

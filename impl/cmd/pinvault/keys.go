@@ -4,6 +4,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"time"
 
@@ -37,6 +38,9 @@ func (c *keysInitCommand) Run() (err error) {
 		return err
 	}
 	f, err := os.OpenFile(c.Keyset, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if errors.Is(err, fs.ErrExist) {
+		return fmt.Errorf("%s exists already, and a keyset is never overwritten", c.Keyset)
+	}
 	if err != nil {
 		return fmt.Errorf("keyset: %w", err)
 	}
