@@ -26,6 +26,9 @@ func (s *shape) sent(value any) any {
 	return value
 }
 
+// Meant is a value as a check against this schema sees it: without what counts as not sent.
+func Meant(schema *openapi3.Schema, value any) any { return shapes{}.of(schema).sent(value) }
+
 func (s *shape) sentMembers(object map[string]any) map[string]any {
 	kept := make(map[string]any, len(object))
 	for name, value := range object {
