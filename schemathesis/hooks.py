@@ -134,12 +134,15 @@ def admit_unsent(document, schema, seen):
     if id(schema) in seen:
         return
     seen.add(id(schema))
-    for part in (*schema.get("properties", {}).values(), *schema.get("oneOf", []), schema.get("items", {})):
+    items = [schema["items"]] if "items" in schema else []
+    for part in (*schema.get("properties", {}).values(), *schema.get("oneOf", []), *items):
         admit_unsent(document, part, seen)
     for name, member in schema.get("properties", {}).items():
         if name not in schema.get("required", []):
             empty = [""] if resolved(document, member).get("x-empty-is-absent") else []
             schema["properties"][name] = or_unsent(member, None, *empty)
+    if isinstance(schema.get("additionalProperties"), dict):
+        schema["additionalProperties"] = or_unsent(schema["additionalProperties"], None)
 
 
 def describe_unsent(document):
@@ -413,6 +416,8 @@ def known(case):
         return {"number": "SR0000000000"}
     if "encryption_key_id" in (case.query or {}):
         return {"encryption_key_id": CLIENT["rsa_key_id"]}
+    if isinstance(case.body, dict) and "contract" in case.body:  # settings are those of the client's contract
+        return facts(card) | {name: None for name in CLIENTS if name != case.body["contract"]}
     return facts(card)
 
 
