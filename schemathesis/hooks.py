@@ -122,12 +122,57 @@ def resolved(document, part):
     return document
 
 
+def or_unsent(schema, *values):
+    """A schema that takes these values too, which count as not sent."""
+    empty = [{"type": "string", "enum": [""]}] if "" in values else []
+    return {"anyOf": [schema, *empty], "nullable": None in values}
+
+
+def admit_unsent(document, schema, seen):
+    """Has a request's schema say what the documents' introductions do: an optional member may be null."""
+    schema = resolved(document, schema)
+    if id(schema) in seen:
+        return
+    seen.add(id(schema))
+    items = [schema["items"]] if "items" in schema else []
+    for part in (*schema.get("properties", {}).values(), *schema.get("oneOf", []), *items):
+        admit_unsent(document, part, seen)
+    for name, member in schema.get("properties", {}).items():
+        if name not in schema.get("required", []):
+            empty = [""] if resolved(document, member).get("x-empty-is-absent") else []
+            schema["properties"][name] = or_unsent(member, None, *empty)
+    if isinstance(schema.get("additionalProperties"), dict):
+        schema["additionalProperties"] = or_unsent(schema["additionalProperties"], None)
+
+
+def describe_unsent(document):
+    """Has the document describe what counts as not sent: see impl/contract."""
+    seen = set()
+    for item in document["paths"].values():
+        operations = [operation for operation in item.values() if isinstance(operation, dict)]
+        for operation in operations:
+            for name, content in operation.get("requestBody", {}).get("content", {}).items():
+                if "form" not in name:
+                    admit_unsent(document, content["schema"], seen)
+        for part in (item, *operations):
+            for parameter in part.get("parameters", []):
+                parameter = resolved(document, parameter)
+                if parameter["in"] == "header" and not parameter.get("required") and id(parameter) not in seen:
+                    seen.add(id(parameter))
+                    parameter["schema"] = or_unsent(parameter["schema"], "")
+
+
 @schemathesis.hook
 def before_load_schema(context, raw_schema):
-    """Has the document describe what is inside its messages instead of their envelopes."""
+    """Has the document describe what is inside its messages instead of their envelopes, and what counts as not sent."""
     load_fixtures(raw_schema)
-    if not MESSAGES:
-        return
+    if MESSAGES:
+        unseal(raw_schema)
+    describe_unsent(raw_schema)
+
+
+def unseal(raw_schema):
+    """Puts the messages' schemas and examples in the place of their envelopes'."""
     for content in contents(raw_schema):
         message = {"$ref": "#/components/schemas/" + content["x-decrypted-schema"]}
         # A reply may be in clear where no key is known to seal it with.
@@ -371,6 +416,8 @@ def known(case):
         return {"number": "SR0000000000"}
     if "encryption_key_id" in (case.query or {}):
         return {"encryption_key_id": CLIENT["rsa_key_id"]}
+    if isinstance(case.body, dict) and "contract" in case.body:  # settings are those of the client's contract
+        return facts(card) | {name: None for name in CLIENTS if name != case.body["contract"]}
     return facts(card)
 
 

@@ -199,7 +199,7 @@ func TestEveryFieldOfAMessageHasARow(t *testing.T) {
 // of the contract's description.
 func TestOneFieldIsAnsweredForAtATime(t *testing.T) {
 	wrong := map[string]any{"messageCode": "1121", "clientTxnId": "", "requestDateTime": "20160230025837", "last4Digits": "17", "urn": true,
-		"newPIN": "121", "customerId": nil, "mobileNumber": "97150-ABC", "emailAddress": "nobody", "cardProfileId": "!"}
+		"newPIN": "121", "customerId": "", "mobileNumber": "97150-ABC", "emailAddress": "nobody", "cardProfileId": "!"}
 	right := map[string]any{"messageCode": "1120", "clientTxnId": "TXN", "requestDateTime": "20160229025837", "last4Digits": "1745", "urn": "7",
 		"newPIN": "1212", "customerId": "C", "mobileNumber": "+97150000000", "emailAddress": "a@cards.example", "cardProfileId": "CP01"}
 	a, known := opener(t, "one")

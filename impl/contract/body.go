@@ -86,7 +86,8 @@ func (known shapes) media(content openapi3.Content) map[string]*mediaType {
 // to bind from (KeepValidatedValue), keptBody has too.
 func (op *Operation) checkBody(r *http.Request) []Violation {
 	if op.body == nil {
-		return refuseBody(r)
+		ignoreBody(r)
+		return nil
 	}
 	if encoded(r.Header) {
 		return []Violation{{In: InEncoding, Rule: RuleEncoding, Limit: "identity"}}
@@ -108,7 +109,7 @@ func (op *Operation) checkBody(r *http.Request) []Violation {
 	case op.body.required:
 		return []Violation{{In: InBody, Rule: RuleRequired}}
 	}
-	r.Body, r.Form, r.PostForm = http.NoBody, url.Values{}, url.Values{}
+	ignoreBody(r)
 	return nil
 }
 
@@ -119,15 +120,10 @@ func encoded(h http.Header) bool {
 	})
 }
 
-// refuseBody is for operations that describe no body.
-func refuseBody(r *http.Request) []Violation {
-	if r.Body == nil || r.Body == http.NoBody {
-		return nil
-	}
-	if n, _ := io.ReadFull(r.Body, make([]byte, 1)); n == 0 {
-		return nil
-	}
-	return []Violation{{In: InBody, Rule: RuleAdditionalBody}}
+// ignoreBody is for operations that describe no body. None of it is read here: net/http passes over what is
+// left of a body after the reply, up to 256 KiB, and ends the connection where more comes.
+func ignoreBody(r *http.Request) {
+	r.Body, r.Form, r.PostForm = http.NoBody, url.Values{}, url.Values{}
 }
 
 func (b *body) wrongType() []Violation {
@@ -204,13 +200,13 @@ func readRule(err error) Rule {
 }
 
 func (d *Document) checkMedia(media *mediaType, r *http.Request, data []byte) []Violation {
-	kept := &keptBody{sentBody{data: data}}
+	kept := &keptBody{sentBody: sentBody{data: data}}
 	kept.Reset(data)
 	r.Body = &kept.sentBody
 	switch media.kind {
 	case jsonMedia:
-		value, violations := d.checkJSON(media.shape, data)
-		kept.value = value
+		var violations []Violation
+		kept.value, kept.valid, violations = d.checkJSON(media.shape, data)
 		if violations == nil {
 			r.Body = kept
 		}
@@ -274,10 +270,13 @@ type sentBody struct {
 func (*sentBody) Close() error { return nil }
 
 // keptBody is a JSON body that keeps the contract.
-type keptBody struct{ sentBody }
+type keptBody struct {
+	sentBody
+	valid any // value without what counts as not sent
+}
 
 // ValidatedValue is what runtime.BindJSONBody and the generated handlers bind from.
-func (b *keptBody) ValidatedValue() any { return b.value }
+func (b *keptBody) ValidatedValue() any { return b.valid }
 
 // Sent is the body of a checked request: its bytes, and for JSON its value as [Strict] gives it, also
 // when the contract is broken, for partners who document that they echo a field. Both are nil where

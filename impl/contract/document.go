@@ -173,23 +173,27 @@ func (d *Document) Operation(method, ginFullPath string) *Operation {
 // CheckMessage decodes a JSON message that came out of an encrypted envelope and checks it against
 // the component schema that the document describes it by (x-decrypted-schema).
 //
-// The value is that of [Strict], for runtime.BindJSONValue; it is there also when the schema is
-// broken, for partners who document that they echo a field, and nil when the message is not
-// acceptable JSON. A schema that the document does not have admits nothing.
+// The value is that of [Strict] without what counts as not sent, for runtime.BindJSONValue; it is there
+// also when the schema is broken, for partners who document that they echo a field, and nil when the
+// message is not acceptable JSON. A schema that the document does not have admits nothing.
 func (d *Document) CheckMessage(schemaName string, data []byte) (any, []Violation) {
 	root, ok := d.messages[schemaName]
 	if !ok {
 		return nil, []Violation{{In: InBody, Rule: RuleOperation}}
 	}
-	return d.checkJSON(root, data)
+	_, valid, violations := d.checkJSON(root, data)
+	return valid, violations
 }
 
-func (d *Document) checkJSON(root *shape, data []byte) (any, []Violation) {
+// checkJSON checks a message. value is as it was sent, valid is without what counts as not sent: only that
+// is held against the schema.
+func (d *Document) checkJSON(root *shape, data []byte) (value, valid any, found []Violation) {
 	value, rule := strict(data)
 	if rule != "" {
-		return nil, []Violation{{In: InBody, Rule: rule}}
+		return nil, nil, []Violation{{In: InBody, Rule: rule}}
 	}
-	return value, d.check(InBody, root, xLabel(root.schema.Extensions), value)
+	valid = root.sent(value)
+	return value, valid, d.check(InBody, root, xLabel(root.schema.Extensions), valid)
 }
 
 // validate is the start-up check of kin-openapi, in which it also compiles every pattern (RE2) and

@@ -125,7 +125,12 @@ func (op *Operation) Check(r *http.Request, pathParams map[string]string) []Viol
 }
 
 func (op *Operation) checkParameters(r *http.Request, pathParams map[string]string) []Violation {
-	query, err := url.ParseQuery(r.URL.RawQuery)
+	op.sentHeaders(r.Header)
+	var query url.Values
+	var err error
+	if op.query != nil {
+		query, err = url.ParseQuery(r.URL.RawQuery)
+	}
 	input := &openapi3filter.RequestValidationInput{
 		Request:     r,
 		PathParams:  pathParams,

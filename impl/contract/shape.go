@@ -22,9 +22,11 @@ type shape struct {
 }
 
 type member struct {
-	name  string
-	label string
-	shape *shape
+	name     string
+	label    string
+	shape    *shape
+	required bool
+	empty    bool // an empty text is as if it were absent (x-empty-is-absent)
 }
 
 // shapes holds the shape of each schema met so far, which ends the walk of a schema inside itself.
@@ -38,7 +40,9 @@ func (known shapes) of(schema *openapi3.Schema) *shape {
 	known[schema] = s
 	for i, name := range documentOrder(schema.Properties) {
 		s.place[name] = i
-		s.members = append(s.members, *known.member(name, schema.Properties[name]))
+		m := *known.member(name, schema.Properties[name])
+		m.required = slices.Contains(schema.Required, name)
+		s.members = append(s.members, m)
 	}
 	s.items = known.member("", schema.Items)
 	s.other = known.member("", schema.AdditionalProperties.Schema)
@@ -49,7 +53,7 @@ func (known shapes) member(name string, ref *openapi3.SchemaRef) *member {
 	if ref == nil {
 		return nil
 	}
-	return &member{name: name, label: label(ref), shape: known.of(ref.Value)}
+	return &member{name: name, label: label(ref), shape: known.of(ref.Value), empty: emptyIsAbsent(ref)}
 }
 
 // documentOrder lists the names of properties as the document does; kin-openapi keeps them in a map

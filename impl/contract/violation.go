@@ -34,7 +34,7 @@ type Rule string
 // Rules with a meaning of their own.
 const (
 	RuleRequired  Rule = "required"  // absent, or a required body that is empty
-	RuleNull      Rule = "null"      // null where the document does not say nullable
+	RuleNull      Rule = "null"      // null in a required member or an array, where the document does not say nullable
 	RuleType      Rule = "type"      // another JSON type; a parameter that cannot be read as its type
 	RuleMinLength Rule = "minLength" // in code points; what an empty string breaks
 	RuleMaxLength Rule = "maxLength" // in code points
@@ -60,7 +60,7 @@ const (
 	RuleCharacters     Rule = "characters"     // NUL, or bytes that are not UTF-8
 	RuleMalformed      Rule = "malformed"      // a query or form that is not application/x-www-form-urlencoded
 	RuleRepeated       Rule = "repeated"       // a parameter sent more than once
-	RuleAdditionalBody Rule = "additionalBody" // a body where the document describes none
+	RuleAdditionalBody Rule = "additionalBody" // a reply's body where the document describes none
 	RuleRead           Rule = "read"           // the body could not be read to its end
 	RuleSize           Rule = "size"           // longer than the limit, in bytes
 	RuleMediaType      Rule = "mediaType"      // Content-Type absent, repeated or not described

@@ -49,7 +49,6 @@ func TestSentences(t *testing.T) {
 		"no such method":              {contract.NoMethod, row{status: 405, message: "Method not allowed."}},
 		"a header twice":              {contract.Broken{{In: contract.InHeader, Label: "x-card-id", Rule: contract.RuleRepeated}}, row{status: 400, message: "x-card-id must be sent once."}},
 		"an empty header":             {contract.Broken{{In: contract.InHeader, Label: "x-card-id", Rule: contract.RuleMinLength}}, row{status: 400, message: "x-card-id is required."}},
-		"a body where there is none":  {contract.Broken{{In: contract.InBody, Rule: contract.RuleAdditionalBody}}, row{status: 400, message: "The request breaks the contract."}},
 		"something that cannot be":    {contract.Unbound, row{status: 400, message: "The request breaks the contract."}},
 		"the first of two violations": {contract.Broken{{In: contract.InHeader, Label: "a", Rule: contract.RuleRequired}, {In: contract.InHeader, Label: "b", Rule: contract.RuleRequired}}, row{status: 400, message: "a is required."}},
 	} {

@@ -432,6 +432,22 @@ func TestWhatIsConfiguredCannotLeaveItsPlace(t *testing.T) {
 	require.NotContains(t, string(reply.Body), "display:none")
 }
 
+// The pages have no example to show it by.
+func TestABodyAndAQueryThatArePartOfNothingAreIgnored(t *testing.T) {
+	t.Parallel()
+	h := apptest.Start(t, "")
+	page := apptest.NewLink(t, h.Client, "setpin", unchosen).Path
+	for _, body := range []string{"{}", "null", `""`} {
+		h.Client.Do(http.MethodGet, page, contracttest.Raw("application/json", body)).ExpectStatus(http.StatusOK)
+		h.Client.Do(http.MethodGet, "/sandbox/iframe", contracttest.Raw("application/json", body)).ExpectStatus(http.StatusOK)
+	}
+	for _, query := range []string{"?a;b", "?a=%zz", "?lang=%00"} {
+		h.Client.Do(http.MethodGet, "/sandbox/iframe"+query).ExpectStatus(http.StatusOK)
+		h.Client.Do(http.MethodGet, page+query).ExpectStatus(http.StatusBadRequest) // its query is described
+	}
+	h.Client.Do(http.MethodGet, strings.Replace(page, "/pin/", "/pin%2F", 1)).ExpectStatus(http.StatusNotFound)
+}
+
 // What a caller sends into a header or the page's text comes out escaped or not at all.
 func TestNothingSentSplitsAHeaderOrLeavesItsText(t *testing.T) {
 	t.Parallel()

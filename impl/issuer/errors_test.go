@@ -206,16 +206,24 @@ func TestNothingOfARequestIsInAProblem(t *testing.T) {
 	var broken []request
 	for _, op := range document.Operations() {
 		path := strings.NewReplacer("{cardId}", cardID, "{programId}", programID, "{clientId}", "client-2").Replace(op.Path)
-		broken = append(broken,
-			request{op.Method, path + "?" + planted + "=%00" + planted, "{}"},
-			request{op.Method, path + "?limit=" + planted + "&kind=" + planted + "&value=+" + planted + "&cursor=+" + planted, planted},
-			request{op.Method, path, `{"` + planted + `":1,"` + planted + `":2}`},
-			request{op.Method, path, `{"` + planted + `":"` + planted + `"}`},
-		)
+		if op.Spec.Parameters.GetByInAndName("query", "limit") != nil || op.Spec.Parameters.GetByInAndName("query", "kind") != nil {
+			broken = append(broken,
+				request{op.Method, path + "?" + planted + "=%00" + planted, ""},
+				request{op.Method, path + "?limit=" + planted + "&kind=" + planted + "&value=+" + planted + "&cursor=+" + planted, ""},
+			)
+		}
 		if op.Path != path {
 			bad := strings.NewReplacer("{cardId}", planted+"%20", "{programId}", planted+"%20", "{clientId}", planted+"%20").Replace(op.Path)
 			broken = append(broken, request{op.Method, bad, "{}"})
 		}
+		if op.Spec.RequestBody == nil {
+			continue // what is sent all the same is not looked at
+		}
+		broken = append(broken,
+			request{op.Method, path, planted},
+			request{op.Method, path, `{"` + planted + `":1,"` + planted + `":2}`},
+			request{op.Method, path, `{"` + planted + `":"` + planted + `"}`},
+		)
 		for _, value := range []string{planted, `"` + planted + `\u0007"`, `["` + planted + `\u0007"]`, `{"` + planted + `":` + planted + `}`,
 			`[{"kind":"` + planted + `","value":"` + planted + `\u0007","` + planted + `":1}]`} {
 			broken = append(broken, request{op.Method, path, everyMember(op, value)})
@@ -270,7 +278,7 @@ func TestNothingOfARequestIsInAProblem(t *testing.T) {
 			require.Equal(t, string(code), problem(r)["code"], "%v", r)
 		}
 	}
-	require.Greater(t, len(broken), 150)
+	require.Greater(t, len(broken), 100)
 	require.Len(t, kept, len(document.Operations()))
 }
 

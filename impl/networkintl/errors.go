@@ -93,45 +93,36 @@ func (a *API) Render(r *http.Request, _ *contract.Operation, err error) contract
 	broken, isBroken := errors.AsType[contract.Broken](err)
 	answered := rows.Of(err)
 	if isBroken {
-		answered = known.tenant.row(broken, r)
+		answered = rowOf(broken, r)
 	}
 	return contract.JSON(answered.status, "application/json", a.reply(r, known.tenant, broken, answered, known.at))
 }
 
-// row is that of the violations: what has a status of its own, and else the lowest code; of one code the
+// rowOf is that of the violations: what has a status of its own, and else the lowest code; of one code the
 // first in the document's order.
-func (t tenant) row(broken contract.Broken, r *http.Request) row {
+func rowOf(broken contract.Broken, r *http.Request) row {
 	if status := broken.Status(); status != http.StatusBadRequest {
 		return row{status, strconv.Itoa(status), titles[status]}
 	}
 	found := make([]row, len(broken))
 	for i, v := range broken {
-		found[i] = t.rule(v, r)
+		found[i] = rule(v, r)
 		found[i].description += cmp.Or(v.Label, string(v.In))
 	}
 	return slices.MinFunc(found, func(a, b row) int { return strings.Compare(a.code, b.code) })
 }
 
-// rule is the row of one violation. A field that is empty or null counts as absent where it is mandatory.
-func (t tenant) rule(v contract.Violation, r *http.Request) row {
+// rule is the row of one violation. A mandatory field that is empty or null counts as absent; an optional one
+// never comes here.
+func rule(v contract.Violation, r *http.Request) row {
 	empty := v.Rule == contract.RuleNull || v.Rule == contract.RuleMinLength && sent(r, v.Pointer) == ""
-	if v.Pointer != "" && empty && !t.optional(v) {
+	if v.In == contract.InBody && v.Pointer != "" && empty {
 		return missing
 	}
 	if v.Rule == contract.RuleRequired && v.Pointer == "" { // no body at all
 		return format
 	}
 	return cmp.Or(byRule[v.Rule], format)
-}
-
-// optional reads x-optional of a field. The card's sequence number is mandatory where the program is
-// flagged C+.
-func (t tenant) optional(v contract.Violation) bool {
-	if v.In != contract.InBody || v.Schema == nil {
-		return true
-	}
-	optional, _ := v.Schema.Extensions["x-optional"].(bool)
-	return optional && !(t.cPlus && v.Label == "card_sequence_number")
 }
 
 // sent is what the request's body has at a JSON pointer to a member of objects, nil where nothing is.
@@ -192,7 +183,7 @@ func echo(r *http.Request, broken contract.Broken) networkintl.ResponseHeader {
 	}
 	h := networkintl.ResponseHeader{MsgID: text("msg_id"), MsgType: text("msg_type"), SrcApplication: text("src_application"),
 		TargetApplication: text("target_application"), BankID: text("bank_id")}
-	if _, given := header["tracking_id"]; given || !readable {
+	if header["tracking_id"] != nil || !readable {
 		tracking := text("tracking_id")
 		h.TrackingID = &tracking
 	}

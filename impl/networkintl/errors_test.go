@@ -50,6 +50,6 @@ func TestViolationsAreRankedByCodeAndThenByTheDocument(t *testing.T) {
 		{"a form comes before a value", contract.Broken{v("a", contract.RuleEnum), v("b", contract.RuleFormat)}, format.description + "b"},
 		{"of one code the first field in the document", contract.Broken{v("a", contract.RuleEnum), v("b", contract.RuleEnum)}, value.description + "a"},
 	} {
-		t.Run(test.name, func(t *testing.T) { require.Equal(t, test.want, tenant{}.row(test.broken, nil).description) })
+		t.Run(test.name, func(t *testing.T) { require.Equal(t, test.want, rowOf(test.broken, nil).description) })
 	}
 }

@@ -90,7 +90,6 @@ var details = map[contract.Rule]string{
 	contract.RuleCharacters:           "has NUL or bytes that are not UTF-8.",
 	contract.RuleMalformed:            "is not application/x-www-form-urlencoded.",
 	contract.RuleRepeated:             "is sent more than once.",
-	contract.RuleAdditionalBody:       "must be empty.",
 	contract.RuleRead:                 "could not be read to its end.",
 	contract.RuleValue:                "has an invalid value.",
 	RuleUnique:                        "is taken.",

@@ -31,7 +31,7 @@ func answered(log *slog.Logger, m *metrics, all []Contract) gin.HandlerFunc {
 		case o.described != nil:
 			violations = o.described.CheckReply(reply)
 		case unrouted(reply.Status):
-			document := owner(all, c.Request.URL.Path).Document
+			document := owner(all, c.Request.URL.EscapedPath()).Document
 			name, violations = document.Name(), document.CheckUnrouted(reply)
 		}
 		if len(violations) == 0 {

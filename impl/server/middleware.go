@@ -91,7 +91,7 @@ func recovered(log *slog.Logger, m *metrics, all []Contract) gin.HandlerFunc {
 				what = e.Error()
 			}
 			log.ErrorContext(c.Request.Context(), "panic", "what", what, "stack", callers(), "trace", pin.CallerFrom(c.Request.Context()).TraceID)
-			owner(all, c.Request.URL.Path).fail(c, &pin.Error{Code: pin.Internal, Err: errPanic})
+			owner(all, c.Request.URL.EscapedPath()).fail(c, &pin.Error{Code: pin.Internal, Err: errPanic})
 		}()
 		c.Next()
 	}

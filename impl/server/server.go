@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/netip"
+	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -92,6 +93,7 @@ func New(o Options) (http.Handler, error) {
 	e := gin.New()
 	e.HandleMethodNotAllowed = true
 	e.RedirectTrailingSlash = false
+	e.UseRawPath, e.UnescapePathValues = true, true  // see segments
 	if err := e.SetTrustedProxies(nil); err != nil { // gin is not asked: see proxies
 		return nil, err
 	}
@@ -114,10 +116,10 @@ func New(o Options) (http.Handler, error) {
 	if o.Docs != nil {
 		o.Docs.mount(e, own, common.fail)
 	}
-	e.NoRoute(func(c *gin.Context) { owner(mounted, c.Request.URL.Path).fail(c, contract.NoRoute) })
+	e.NoRoute(func(c *gin.Context) { owner(mounted, c.Request.URL.EscapedPath()).fail(c, contract.NoRoute) })
 	noMethod := func(c *gin.Context) {
 		allowHead(c.Writer.Header())
-		owner(mounted, c.Request.URL.Path).fail(c, contract.NoMethod)
+		owner(mounted, c.Request.URL.EscapedPath()).fail(c, contract.NoMethod)
 	}
 	e.NoMethod(concrete(e, noMethod), noMethod)
 	return handler(e), nil
@@ -127,11 +129,27 @@ func New(o Options) (http.Handler, error) {
 func handler(e *gin.Engine) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		oneCredential(r.Header)
+		r.URL.RawPath = segments(r.URL)
 		if r.Method == http.MethodHead {
 			r = asGet(r)
 		}
 		e.ServeHTTP(w, r)
 	})
+}
+
+// segments is the path that gin routes by where a slash was sent encoded: that is data and parts nothing (RFC
+// 3986, 2.2). It is "" for any other path, which is routed as it reads when all is decoded (6.2.2.2).
+func segments(u *url.URL) string {
+	sent := u.EscapedPath()
+	if !strings.Contains(sent, "%2F") && !strings.Contains(sent, "%2f") {
+		return ""
+	}
+	parts := strings.Split(sent, "/")
+	for i, part := range parts {
+		decoded, _ := url.PathUnescape(part) // net/http has refused what cannot be
+		parts[i] = strings.ReplaceAll(url.QueryEscape(decoded), "+", "%20")
+	}
+	return strings.Join(parts, "/")
 }
 
 type headKey struct{}
@@ -171,7 +189,7 @@ func concrete(e *gin.Engine, noMethod gin.HandlerFunc) gin.HandlerFunc {
 		}
 	}
 	allow := func(c *gin.Context) {
-		if methods, ok := own[c.Request.URL.Path]; ok {
+		if methods, ok := own[c.Request.URL.EscapedPath()]; ok {
 			c.Header("Allow", strings.Join(methods, ", "))
 		}
 	}
@@ -259,8 +277,8 @@ func bearer(tokens Tokens, name string) func(*gin.Context, *contract.Operation) 
 	}
 }
 
-// owner is the contract whose x-prefixes hold the path, the longest one first: it answers for paths
-// and methods that nobody has.
+// owner is the contract whose x-prefixes hold the path, which is escaped, the longest one first: it answers
+// for paths and methods that nobody has.
 func owner(all []Contract, path string) Contract {
 	best, length := all[0], 0
 	for _, ct := range all[1:] {

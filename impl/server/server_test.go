@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"sync"
 	"testing"
 	"testing/fstest"
@@ -238,6 +239,28 @@ func TestWhoAnswersForPathsThatNobodyHas(t *testing.T) {
 	}
 }
 
+// An encoded slash is data and parts nothing; what else is encoded is the same character.
+func TestAnEncodedSlashIsData(t *testing.T) {
+	t.Parallel()
+	var got string
+	app, _ := newServer(t, func(c *gin.Context) { got = c.Param("id") })
+	for path, want := range map[string]int{
+		"/fixture/a": 200, "/fixture/%61": 200, "/%66ixture/%61": 200,
+		"/fixture%2Fa": 404, "/fixture%2fa": 404, "/%2Ffixture/a": 404, "/fixture/a/%2F": 404,
+		"/fixture/a%2Fb": 400, "/%66ixture/%61%2fb": 400, "/fixture/%2F": 400, "/fixture/a+b%2F%20%25": 400, // the id has no such pattern
+	} {
+		require.Equal(t, want, send(t, app, "POST", path, nil).Code, path)
+	}
+	require.Equal(t, "a", got)
+	for sent, want := range map[string]string{
+		"/a%2Fb+c%20d%25/e": "/a%2Fb%2Bc%20d%25/e", "/%61%2f%ff": "/a%2F%FF", "/a%252Fb": "", "/%61/b": "", "/": "",
+	} {
+		u, err := url.Parse(sent)
+		require.NoError(t, err)
+		require.Equal(t, want, segments(u), sent)
+	}
+}
+
 func TestRequestsEndInTime(t *testing.T) {
 	t.Parallel()
 	app, _ := newServer(t, func(c *gin.Context) {
@@ -251,6 +274,8 @@ func TestLogLineNamesRouteAndNotPath(t *testing.T) {
 	t.Parallel()
 	app, log := newServer(t, func(c *gin.Context) { _, _ = io.Copy(io.Discard, c.Request.Body); c.Status(http.StatusOK) })
 	send(t, app, "POST", "/fixture/secretreference", nil)
+	send(t, app, "POST", "/fixture/x?secretreference;4826&a=%zz4826", nil)
+	send(t, app, "POST", "/fixture/x%2Fsecretreference", nil)
 	send(t, app, "GUESS4826", "/4826/secretreference", nil)
 	require.NotContains(t, log.String(), "secretreference")
 	require.NotContains(t, log.String(), "4826")

@@ -16,8 +16,8 @@ func (s *Server) Env(name string) contracttest.Env {
 }
 
 // Examples demands that every named example of a document comes out of a running server as it is written down,
-// that every documented status has one, and that nobody is served what is not theirs: see [contracttest.Rights],
-// which explains ofTheirOwn.
+// that every documented status has one, that nobody is served what is not theirs, and that what counts as not sent
+// changes nothing: see [contracttest.Rights], which explains ofTheirOwn, and [contracttest.Unsent].
 func Examples(t *testing.T, name string, env contracttest.Env, ofTheirOwn map[string]string) {
 	t.Helper()
 	document := Documents(t)[name]
@@ -25,4 +25,5 @@ func Examples(t *testing.T, name string, env contracttest.Env, ofTheirOwn map[st
 	require.Empty(t, contracttest.Missing(document), "statuses without an example")
 	contracttest.Run(t, document, env)
 	contracttest.Rights(t, document, env, ofTheirOwn)
+	contracttest.Unsent(t, document, env)
 }

@@ -37,7 +37,8 @@ func (f *Faults) Fail(t testing.TB, word string) (restore func()) {
 		return func() { f.part.Store(before) }
 	}
 	require.True(t, ok, "fault %q means nothing", word)
-	f.forget() // what was read a moment ago would be taken as it was
+	f.written.Store(true) // a reset that fails leaves half of the sandbox
+	f.forget()            // what was read a moment ago would be taken as it was
 	before, wasLate := f.code.Swap(&code), f.late.Swap(late)
 	return func() { f.code.Store(before); f.late.Store(wasLate) }
 }

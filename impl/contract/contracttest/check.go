@@ -73,7 +73,7 @@ func (c *Client) breaks(r *http.Request, reply *Reply) []string {
 // operations finds what r is meant for. Of two paths that fit and have the method, the one with fewer parameters is
 // it. Where several documents describe the same path, the reply has to suit all of them.
 func (c *Client) operations(r *http.Request) []operation {
-	if o, ok := r.Context().Value(operationKey{}).(operation); ok {
+	if o, ok := r.Context().Value(operationKey{}).(operation); ok && o.op != nil {
 		return []operation{o}
 	}
 	var found []operation

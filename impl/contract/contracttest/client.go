@@ -203,7 +203,8 @@ func (r *Reply) Text(pointer string) string {
 	return text
 }
 
-// operationKey marks, in a request's context, the operation that must answer it whatever its method and path say.
+// operationKey marks, in a request's context, the operation that must answer it whatever its method and path say; the
+// zero operation leaves it to them.
 type operationKey struct{}
 
 func withOperation(r *http.Request, o operation) *http.Request {
