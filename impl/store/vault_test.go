@@ -35,7 +35,14 @@ type vault struct {
 // over is the vault of a store with the keys that all tests share.
 func over(s *Store) (*pin.Vault, pin.Keys) {
 	keys := keyring.Open(keyring.Sandbox(), s, nil)
-	return pin.NewVault(s, keys, nil, nil), keys
+	v := pin.NewVault(s, keys, nil, nil)
+	v.GrantBy(func(_, scope string) (string, bool) { return scope, true })
+	return v, keys
+}
+
+// operating is a context of an operator of the whole server.
+func operating() context.Context {
+	return pin.WithCaller(context.Background(), pin.Caller{Everywhere: true, Operator: true})
 }
 
 func newVault(t testing.TB, s *Store) *vault {
@@ -47,7 +54,7 @@ func newVault(t testing.TB, s *Store) *vault {
 	p := pin.NewProgram("program")
 	p.RetrievalAllowed, p.TryLimit = true, 15
 	var err error
-	v.program, err = v.CreateProgram(context.Background(), p, pin.Memo{})
+	v.program, err = v.CreateProgram(operating(), p, pin.Memo{})
 	require.NoError(t, err)
 	v.ctx = pin.WithCaller(context.Background(), pin.Caller{ClientID: "client", ProgramID: v.program.ID, Contract: "issuer"})
 	v.card, err = v.CreateCard(v.ctx, pin.NewCard{PAN: "9999990000000014", PIN: v.digits(v.pin), References: []pin.Reference{{Kind: pin.KindURN, Value: "1"}}}, pin.Memo{})
@@ -177,7 +184,7 @@ func (v *vault) operations() []operation {
 		{"a session that resets", false, func(int) error { return session(pin.ActionReset) }},
 		{"a session that changes", false, func(int) error { return session(pin.ActionChange) }},
 		{"update the program", false, func(n int) error {
-			_, err := v.UpdateProgram(context.Background(), v.program.ID, func(p *pin.Program) error { p.RetrievalAllowed = n%2 == 0; return nil }, pin.Memo{})
+			_, err := v.UpdateProgram(operating(), v.program.ID, func(p *pin.Program) error { p.RetrievalAllowed = n%2 == 0; return nil }, pin.Memo{})
 			return err
 		}},
 		{"create, rotate and revoke a client", false, func(int) error {

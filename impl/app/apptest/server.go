@@ -44,6 +44,8 @@ type Server struct {
 	Faults  *Faults // between the vault and the store
 	Clock   *Clock
 	Log     *Buffer
+
+	fresh *fresh // nil: not kept
 }
 
 // Start runs a sandbox server over the database at url, "" for a fresh SQLite one. The test fails if the server
@@ -62,6 +64,7 @@ func Start(t testing.TB, url string) *Server {
 		Database: db, Store: s.Faults, Log: server.NewLogger(s.Log, slog.LevelDebug), Now: s.Clock.Now, Documents: loaded,
 	})
 	require.NoError(t, err)
+	s.fresh = keepFresh(t, url)
 	s.Handler, s.Tokens, s.Vault, s.Faults.forget = wired.Public, wired.Tokens, wired.Vault, wired.Vault.Reread
 	listening := httptest.NewServer(wired.Public)
 	t.Cleanup(listening.Close)
@@ -190,7 +193,13 @@ func (s *Server) Reset(t testing.TB) {
 	if !s.Faults.written.Load() {
 		return
 	}
-	s.Client.For(t).Do(http.MethodPost, "/sandbox/reset").ExpectStatus(http.StatusNoContent)
+	if s.fresh != nil {
+		s.fresh.putBack(t)
+		s.Vault.Forget()
+		s.Tokens.Recheck()
+	} else {
+		s.Client.For(t).Do(http.MethodPost, "/sandbox/reset").ExpectStatus(http.StatusNoContent)
+	}
 	s.Faults.written.Store(false)
 }
 
