@@ -11,6 +11,7 @@ import (
 	"net/http/httptest"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -32,12 +33,15 @@ func (ring) TokenKey(_ context.Context, _, id string, fixedIV []byte) (*keyring.
 	return keyring.NewTokenKey(bytes.Repeat([]byte(id), 24)[:24], fixedIV)
 }
 
+// document is the contract's, which all tests share: it does not change.
 func document(t testing.TB) *contract.Document {
 	t.Helper()
-	d, err := contract.Load(openapi.Documents, Name)
+	d, err := loadedOnce()
 	require.NoError(t, err)
 	return d
 }
+
+var loadedOnce = sync.OnceValues(func() (*contract.Document, error) { return contract.Load(openapi.Documents, Name) })
 
 const valid = `{"messageCode":"1120","requestDateTime":"20160715025837","clientTxnId":"TXN","newPIN":"121200","urn":70000000008,"last4Digits":"1745"}`
 

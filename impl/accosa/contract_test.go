@@ -137,10 +137,13 @@ func sender(t testing.TB, c contracttest.Conversation) client {
 	return named(t, "accosa")
 }
 
+// loaded is the document, which does not change.
+var loaded = sync.OnceValues(func() (*contract.Document, error) { return contract.Load(openapi.Documents, "accosa") })
+
 // requireMessage holds what was inside a reply's token against the document.
 func requireMessage(t testing.TB, text []byte, success bool) {
 	t.Helper()
-	document, err := contract.Load(openapi.Documents, "accosa")
+	document, err := loaded()
 	require.NoError(t, err)
 	schema := "ResetPinError"
 	if success {

@@ -17,8 +17,7 @@ func TestEveryScopeOfEveryContractHasItsLine(t *testing.T) {
 	require.NoError(t, err)
 	documents := map[string]*contract.Document{}
 	for _, name := range names {
-		documents[name], err = contract.Load(openapi.Documents, name)
-		require.NoError(t, err)
+		documents[name] = load(t, name)
 	}
 	require.NoError(t, issuer.CheckGrants(documents))
 

@@ -51,12 +51,16 @@ type server struct {
 	failed []error // what the exit was given for the last request
 }
 
+// load is a document, which all tests share: it does not change, and loading it is most of what a test costs.
 func load(t *testing.T, name string) *contract.Document {
 	t.Helper()
-	d, err := contract.Load(openapi.Documents, name)
+	once, _ := loaded.LoadOrStore(name, sync.OnceValues(func() (*contract.Document, error) { return contract.Load(openapi.Documents, name) }))
+	d, err := once.(func() (*contract.Document, error))()
 	require.NoError(t, err)
 	return d
 }
+
+var loaded sync.Map // name -> func() (*contract.Document, error)
 
 func newServer(t *testing.T) *server {
 	t.Helper()
