@@ -26,13 +26,9 @@ const (
 // refused after all must not be in it.
 func Rights(t *testing.T, doc *openapi3.T, env Env, ofTheirOwn map[string]string) {
 	t.Helper()
-	conversations, err := Conversations(doc)
-	if err != nil {
-		t.Fatalf("examples that cannot be executed:\n%v", err)
-	}
-	byStep, successes := map[Step]Conversation{}, map[string]Conversation{}
+	conversations, byStep := executable(t, doc)
+	successes := map[string]Conversation{}
 	for _, c := range conversations {
-		byStep[c.Step] = c
 		if _, known := successes[c.Operation]; !known && c.Reply.Status < http.StatusBadRequest && c.Authorization == "" && c.Fault == "" {
 			successes[c.Operation] = c
 		}
@@ -48,26 +44,29 @@ func Rights(t *testing.T, doc *openapi3.T, env Env, ofTheirOwn map[string]string
 			t.Errorf("%s: no documented success, so that nobody could be refused one", id)
 			continue
 		}
-		for _, who := range []string{Nobody, OtherContract, NoScope, OtherProgram} {
-			t.Run(id+"/"+who, func(t *testing.T) {
-				c := c
-				c.Authorization = who
-				reply := env.refusal(t, c, byStep)
-				status := reply.Status
-				if env.Foreign != "" && bytes.Contains(reply.Body, []byte(env.Foreign)) {
-					t.Errorf("told what is another program's: %s", reply.Body)
-				}
-				if reason := ofTheirOwn[id]; who == OtherProgram && reason != "" {
-					if used[id] = true; status >= http.StatusBadRequest {
-						t.Errorf("refused with %d, although it is said to serve: %s", status, reason)
+		t.Run(id, func(t *testing.T) {
+			env.prepare(t, c, byStep) // for all of them: what is refused changes nothing
+			for _, who := range []string{Nobody, OtherContract, NoScope, OtherProgram} {
+				t.Run(who, func(t *testing.T) {
+					c := c
+					c.Authorization = who
+					reply := env.exchange(t, c)
+					status := reply.Status
+					if env.Foreign != "" && bytes.Contains(reply.Body, []byte(env.Foreign)) {
+						t.Errorf("told what is another program's: %s", reply.Body)
 					}
-					return
-				}
-				if !slices.Contains(refusals[who], status) {
-					t.Errorf("answered with %d, want one of %v", status, refusals[who])
-				}
-			})
-		}
+					if reason := ofTheirOwn[id]; who == OtherProgram && reason != "" {
+						if used[id] = true; status >= http.StatusBadRequest {
+							t.Errorf("refused with %d, although it is said to serve: %s", status, reason)
+						}
+						return
+					}
+					if !slices.Contains(refusals[who], status) {
+						t.Errorf("answered with %d, want one of %v", status, refusals[who])
+					}
+				})
+			}
+		})
 	}
 	for id := range ofTheirOwn {
 		if !used[id] {
@@ -83,16 +82,4 @@ var refusals = map[string][]int{
 	OtherContract: {http.StatusUnauthorized, http.StatusForbidden},
 	NoScope:       {http.StatusUnauthorized, http.StatusForbidden},
 	OtherProgram:  {http.StatusBadRequest, http.StatusUnauthorized, http.StatusForbidden, http.StatusNotFound, http.StatusUnprocessableEntity},
-}
-
-// refusal is the reply to the request of a conversation, which is expected to be one.
-func (e Env) refusal(tb testing.TB, c Conversation, byStep map[Step]Conversation) *Reply {
-	tb.Helper()
-	e.Reset(tb)
-	for _, step := range c.After {
-		if reply := e.exchange(tb, byStep[step]); reply.Status != byStep[step].Reply.Status {
-			tb.Fatalf("%s: x-after %s: status %d", c, step, reply.Status)
-		}
-	}
-	return e.exchange(tb, c)
 }

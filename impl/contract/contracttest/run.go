@@ -43,24 +43,41 @@ type Env struct {
 // reply. A document without conversations, or with an example that cannot be one, fails.
 func Run(t *testing.T, doc *openapi3.T, env Env) {
 	t.Helper()
-	conversations, err := Conversations(doc)
-	if err != nil {
-		t.Fatalf("examples that cannot be executed:\n%v", err)
-	}
+	conversations, byStep := executable(t, doc)
 	if len(conversations) == 0 {
 		t.Fatal("the document has no named example")
-	}
-	byStep := map[Step]Conversation{}
-	for _, c := range conversations {
-		byStep[c.Step] = c
 	}
 	for _, c := range conversations {
 		t.Run(c.String(), func(t *testing.T) { env.converse(t, c, byStep) })
 	}
 }
 
+// executable are the conversations of doc, and the same by their steps.
+func executable(tb testing.TB, doc *openapi3.T) ([]Conversation, map[Step]Conversation) {
+	tb.Helper()
+	conversations, err := Conversations(doc)
+	if err != nil {
+		tb.Fatalf("examples that cannot be executed:\n%v", err)
+	}
+	byStep := map[Step]Conversation{}
+	for _, c := range conversations {
+		byStep[c.Step] = c
+	}
+	return conversations, byStep
+}
+
 // converse holds one conversation on a fresh sandbox.
 func (e Env) converse(tb testing.TB, c Conversation, byStep map[Step]Conversation) {
+	tb.Helper()
+	e.prepare(tb, c, byStep)
+	reply := e.exchange(tb, c)
+	for _, difference := range e.differences(tb, c, reply) {
+		tb.Errorf("%s (%s): %s", c, reply.request, difference)
+	}
+}
+
+// prepare makes a fresh sandbox one in which the conversation can be held.
+func (e Env) prepare(tb testing.TB, c Conversation, byStep map[Step]Conversation) {
 	tb.Helper()
 	e.Reset(tb)
 	for _, step := range c.After {
@@ -70,10 +87,6 @@ func (e Env) converse(tb testing.TB, c Conversation, byStep map[Step]Conversatio
 			tb.Fatalf("%s: x-after %s: status %d, want %d; body: %s",
 				c, step, reply.Status, before.Reply.Status, reply.Body)
 		}
-	}
-	reply := e.exchange(tb, c)
-	for _, difference := range e.differences(tb, c, reply) {
-		tb.Errorf("%s (%s): %s", c, reply.request, difference)
 	}
 }
 

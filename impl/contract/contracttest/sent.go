@@ -19,14 +19,7 @@ import (
 // without another word, but for one whose successes the document says it cannot show (x-unexercised).
 func Unsent(t *testing.T, doc *openapi3.T, env Env) {
 	t.Helper()
-	conversations, err := Conversations(doc)
-	if err != nil {
-		t.Fatalf("examples that cannot be executed:\n%v", err)
-	}
-	byStep := map[Step]Conversation{}
-	for _, c := range conversations {
-		byStep[c.Step] = c
-	}
+	conversations, byStep := executable(t, doc)
 	unexercised := map[string]string{}
 	if err := decodeExtension(doc.Extensions, "x-unexercised", &unexercised); err != nil {
 		t.Fatal(err)
