@@ -117,16 +117,16 @@ func BenchmarkVerifyWithoutDatabase(b *testing.B) {
 	m := &memory{rows: map[pin.Table]pin.Row{}}
 	ring := keyring.Open(keyring.Sandbox(), m, nil)
 	vault := pin.NewVault(m, ring, nil, nil)
-	program, err := vault.CreateProgram(pin.WithCaller(b.Context(), pin.Caller{Everywhere: true, Operator: true}), pin.NewProgram("bench"), pin.Memo{})
+	program, err := vault.CreateProgram(pin.WithCaller(b.Context(), pin.Operator("")), pin.NewProgram("bench"), pin.Memo{})
 	require.NoError(b, err)
 	raw, err := hex.DecodeString("E8DD93B8AF13999C7644C0FE11F5D2A7")
 	require.NoError(b, err)
 	key, err := ring.WrapZoneKey("zpk", "", pin.UsageZonePIN, "TDES", raw)
 	require.NoError(b, err)
-	require.NoError(b, vault.ImportZoneKey(pin.WithCaller(b.Context(), pin.Caller{Everywhere: true, Operator: true}), key, pin.Memo{}))
+	require.NoError(b, vault.ImportZoneKey(pin.WithCaller(b.Context(), pin.Operator("")), key, pin.Memo{}))
 	right, err := pin.New([]byte("7010"))
 	require.NoError(b, err)
-	_, err = vault.CreateCard(pin.WithCaller(b.Context(), pin.Caller{Everywhere: true, Operator: true}), pin.NewCard{ProgramID: program.ID, PAN: "9999990000000014", PIN: right}, pin.Memo{})
+	_, err = vault.CreateCard(pin.WithCaller(b.Context(), pin.Operator("")), pin.NewCard{ProgramID: program.ID, PAN: "9999990000000014", PIN: right}, pin.Memo{})
 	require.NoError(b, err)
 
 	block, err := hex.DecodeString("2F780C8387FFF32C")
@@ -134,7 +134,7 @@ func BenchmarkVerifyWithoutDatabase(b *testing.B) {
 	offer := pin.Encrypted("zpk", pinblock.ISO0, block)
 	b.ReportAllocs()
 	for b.Loop() {
-		v, err := vault.Verify(pin.WithCaller(b.Context(), pin.Caller{Everywhere: true, Operator: true}), pin.Query{CardID: m.card.ID}, offer, pin.Memo{})
+		v, err := vault.Verify(pin.WithCaller(b.Context(), pin.Operator("")), pin.Query{CardID: m.card.ID}, offer, pin.Memo{})
 		if err != nil || v.Result != pin.Match {
 			b.Fatal(v, err)
 		}

@@ -52,7 +52,7 @@ func newHouse(t *testing.T) *house {
 // by is the test's context, called by an operator.
 func by(t *testing.T) context.Context {
 	t.Helper()
-	return pin.WithCaller(t.Context(), pin.Caller{Everywhere: true, Operator: true})
+	return pin.WithCaller(t.Context(), pin.Operator(""))
 }
 
 func of(t *testing.T, digits string) pin.PIN {

@@ -20,6 +20,9 @@ type Caller struct {
 	TraceID    string          // W3C trace context, trace-parent form
 }
 
+// Operator is whoever sits at the machine, for the whole server. name is what the trail knows them by.
+func Operator(name string) Caller { return Caller{ClientID: name, Everywhere: true, Operator: true} }
+
 // Caller is the client as a caller, with all that it has.
 func (c Client) Caller() Caller {
 	return Caller{ClientID: c.ID, ProgramID: c.ProgramID, Everywhere: c.ProgramID == "", Contract: c.Contract, Scopes: c.Scopes, Settings: c.Settings}

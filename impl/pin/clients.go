@@ -98,9 +98,7 @@ func (v *Vault) writeClient(ctx context.Context, t EventType, before, c Client, 
 			"contract", "name", "programId", "scopes", "oldUntil", "revokedAt")}
 	err = v.enter(ctx, entry{event: e, row: &row, result: c}, m)
 	v.seen.drop(TableClients, c.ID)
-	if v.changed != nil {
-		v.changed()
-	}
+	v.changed()
 	return err
 }
 

@@ -57,7 +57,8 @@ func NewVault(store Store, keys Keys, now func() time.Time, random io.Reader) *V
 		panic(err) // the size is a constant
 	}
 	v := &Vault{store: store, keys: keys, now: now, rand: random, programs: programs, seen: newRecent(now),
-		refusals: newRefusals(), trail: make(chan struct{}, 1), grants: func(string, string) (string, bool) { return "", false }}
+		refusals: newRefusals(), trail: make(chan struct{}, 1), grants: func(string, string) (string, bool) { return "", false },
+		changed: func() {}}
 	v.nobodys = sync.OnceValues(v.sealNobody)
 	return v
 }

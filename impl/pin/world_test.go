@@ -102,7 +102,7 @@ func newVault(s pin.Store, keys pin.Keys, now func() time.Time, random io.Reader
 }
 
 // operator is who most tests call as.
-var operator = pin.Caller{Everywhere: true, Operator: true}
+var operator = pin.Operator("")
 
 // by is the test's context, called by the operator.
 func by(t testing.TB) context.Context { return pin.WithCaller(t.Context(), operator) }

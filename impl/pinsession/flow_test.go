@@ -60,7 +60,7 @@ type page struct {
 // by is the test's context, called by an operator.
 func by(t *testing.T) context.Context {
 	t.Helper()
-	return pin.WithCaller(t.Context(), pin.Caller{Everywhere: true, Operator: true})
+	return pin.WithCaller(t.Context(), pin.Operator(""))
 }
 
 func (h *house) link(t *testing.T, a pin.Action) *page {

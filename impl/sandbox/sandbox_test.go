@@ -255,5 +255,5 @@ func TestADatabaseThatFailsIsNotTakenForAFreshOne(t *testing.T) {
 // by is the test's context, called by an operator.
 func by(t *testing.T) context.Context {
 	t.Helper()
-	return pin.WithCaller(t.Context(), pin.Caller{Everywhere: true, Operator: true})
+	return pin.WithCaller(t.Context(), pin.Operator(""))
 }

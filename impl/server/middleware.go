@@ -119,9 +119,8 @@ type observation struct {
 	contract, operation string
 	described           *contract.Operation // nil where the document has none
 
-	refused string // the client that was not let in, as far as it is known
-	failed  error  // what the reply is an error for, nil for none
-	answer  int    // the status that the contract has for it
+	failed error // what the reply is an error for, nil for none
+	answer int   // the status that the contract has for it
 }
 
 const observationKey = "pinvault.observation"
@@ -161,7 +160,7 @@ func observed(log *slog.Logger, m *metrics) gin.HandlerFunc {
 		attrs := []slog.Attr{
 			slog.String("method", method(verb)), slog.String("route", c.FullPath()), slog.Int("status", status),
 			slog.Float64("ms", float64(took.Microseconds())/1000), slog.String("contract", o.contract), slog.String("operation", o.operation),
-			slog.String("client", cmp.Or(who.ClientID, o.refused, pin.ClientOf(o.failed))), slog.String("remote", who.RemoteAddr), slog.String("trace", who.TraceID),
+			slog.String("client", cmp.Or(who.ClientID, pin.ClientOf(o.failed))), slog.String("remote", who.RemoteAddr), slog.String("trace", who.TraceID),
 		}
 		if o.failed != nil {
 			attrs = append(attrs, slog.String("code", o.code()))

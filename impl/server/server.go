@@ -217,7 +217,7 @@ func (ct Contract) mount(e *gin.Engine, tokens Tokens, refused func(ctx context.
 	if own, ok := ct.API.(Authorizer); ok {
 		authorize = own.Authorize
 	}
-	fail := func(c *gin.Context, err error) { // of somebody who is known
+	fail := func(c *gin.Context, err error) {
 		if op := observationOf(c).described; op != nil && refused != nil && pin.CodeOf(err) == pin.Forbidden {
 			refused(c.Request.Context(), op.ID)
 		}
@@ -235,17 +235,15 @@ func (ct Contract) mount(e *gin.Engine, tokens Tokens, refused func(ctx context.
 				lacking(c, ct.Document.Name(), op)
 				err = &pin.Error{Code: pin.Forbidden}
 			}
+			if err != nil { // log and trail are told who it was, and nothing is in their reach
+				caller = pin.Caller{ClientID: caller.ClientID, Contract: caller.Contract}
+			}
 			known := pin.CallerFrom(c.Request.Context())
 			caller.RemoteAddr, caller.TraceID = known.RemoteAddr, known.TraceID
-			if err != nil {
-				if pin.CodeOf(err) == pin.Forbidden && refused != nil {
-					refused(pin.WithCaller(c.Request.Context(), caller), op.ID)
-				}
-				observationOf(c).refused = caller.ClientID
-				ct.fail(c, err)
-				return
-			}
 			c.Request = c.Request.WithContext(pin.WithCaller(c.Request.Context(), caller))
+			if err != nil {
+				fail(c, err)
+			}
 		},
 		ct.Document.Middleware(fail),
 	), fail)

@@ -42,7 +42,7 @@ func over(s *Store) (*pin.Vault, pin.Keys) {
 
 // operating is a context of an operator of the whole server.
 func operating() context.Context {
-	return pin.WithCaller(context.Background(), pin.Caller{Everywhere: true, Operator: true})
+	return pin.WithCaller(context.Background(), pin.Operator(""))
 }
 
 func newVault(t testing.TB, s *Store) *vault {

@@ -109,7 +109,7 @@ func OpenStore(t testing.TB, url string) *store.Store {
 
 // Operating is the test's context, called by an operator of the whole server.
 func Operating(t testing.TB) context.Context {
-	return pin.WithCaller(t.Context(), pin.Caller{Everywhere: true, Operator: true})
+	return pin.WithCaller(t.Context(), pin.Operator(""))
 }
 
 // Mint is a token of a sandbox client for so long, with its scopes or those given.

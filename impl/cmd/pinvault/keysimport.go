@@ -123,7 +123,7 @@ func (c *keysImportCommand) Run(ctx context.Context) (err error) {
 		return err
 	}
 	ring := keyring.Open(ks, db, nil)
-	ctx = pin.WithCaller(ctx, pin.Caller{ClientID: "pinvault keys import", Everywhere: true, Operator: true})
+	ctx = pin.WithCaller(ctx, pin.Operator("pinvault keys import"))
 	vault := pin.NewVault(db, ring, nil, nil)
 	if err := vault.Initialize(ctx); err != nil {
 		return err

@@ -50,7 +50,11 @@ func (f *vaultFlags) on(ctx context.Context, command, programID string, work fun
 	if err := app.Suits(ctx, db, f.Sandbox); err != nil {
 		return err
 	}
-	ctx = pin.WithCaller(ctx, pin.Caller{ClientID: "pinvault " + command, ProgramID: programID, Everywhere: programID == "", Operator: true})
+	who := pin.Operator("pinvault " + command)
+	if programID != "" {
+		who = who.In(programID)
+	}
+	ctx = pin.WithCaller(ctx, who)
 	vault := pin.NewVault(db, keyring.Open(ks, db, nil), nil, nil)
 	vault.GrantBy(issuer.Granted)
 	if err := vault.Initialize(ctx); err != nil {

@@ -68,7 +68,7 @@ func run(ctx context.Context, url string, cards, workers int, out string) (err e
 	ring := keyring.Open(ks, db, nil)
 	vault := pin.NewVault(db, ring, nil, nil)
 	vault.GrantBy(func(_, scope string) (string, bool) { return scope, true }) // to an operator, who needs none
-	ctx = pin.WithCaller(ctx, pin.Caller{ClientID: "bench", Everywhere: true, Operator: true})
+	ctx = pin.WithCaller(ctx, pin.Operator("bench"))
 
 	program, err := surroundings(ctx, vault, ring)
 	if err != nil {
