@@ -48,10 +48,8 @@ const valid = `{"messageCode":"1120","requestDateTime":"20160715025837","clientT
 // opener is an API that can open tokens, and what is known of a call of a client with these keys.
 func opener(t testing.TB, keyIDs ...string) (*API, func() *call) {
 	t.Helper()
-	settings, err := json.Marshal(map[string]any{"messageKeyIds": keyIDs})
-	require.NoError(t, err)
 	return New(nil, ring{}, document(t), nil, nil, nil), func() *call {
-		return &call{schema: "ResetPinMessage", zone: time.UTC, client: pin.Client{Settings: settings}}
+		return &call{schema: "ResetPinMessage", zone: time.UTC, settings: clientSettings{MessageKeyIDs: keyIDs, IVMode: prependedIV}}
 	}
 }
 

@@ -21,12 +21,10 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"pinvault/impl/app/apptest"
-	"pinvault/impl/contract"
 	"pinvault/impl/contract/contracttest"
 	"pinvault/impl/keyring"
 	"pinvault/impl/pin"
 	"pinvault/impl/store/storetest"
-	"pinvault/openapi"
 )
 
 const path = "/mob1/api/onboarding/v1/resetPin"
@@ -137,14 +135,12 @@ func sender(t testing.TB, c contracttest.Conversation) client {
 	return named(t, "accosa")
 }
 
-// loaded is the document, which does not change.
-var loaded = sync.OnceValues(func() (*contract.Document, error) { return contract.Load(openapi.Documents, "accosa") })
-
 // requireMessage holds what was inside a reply's token against the document.
 func requireMessage(t testing.TB, text []byte, success bool) {
 	t.Helper()
-	document, err := loaded()
+	all, err := apptest.Contracts()
 	require.NoError(t, err)
+	document := all["accosa"]
 	schema := "ResetPinError"
 	if success {
 		schema = "ResetPinReply"

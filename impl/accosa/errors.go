@@ -171,7 +171,7 @@ func (a *API) sealed(ctx context.Context, r row) (token accosa.Token, ok bool) {
 	}
 	key := known.key
 	if key == nil && r.status < http.StatusInternalServerError {
-		key = a.currentKey(ctx, known.client)
+		key = a.currentKey(ctx, known)
 	}
 	if key == nil {
 		return token, false
@@ -181,8 +181,8 @@ func (a *API) sealed(ctx context.Context, r row) (token accosa.Token, ok bool) {
 }
 
 // currentKey is the client's current key, nil when there is none to be had.
-func (a *API) currentKey(ctx context.Context, client pin.Client) *keyring.TokenKey {
-	keys, err := TokenKeys(ctx, a.keys, client)
+func (a *API) currentKey(ctx context.Context, known *call) *keyring.TokenKey {
+	keys, err := known.settings.tokenKeys(ctx, a.keys, known.client.ProgramID)
 	if err != nil {
 		return nil
 	}

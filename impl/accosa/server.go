@@ -187,7 +187,7 @@ func (a *API) ResetPin(ctx context.Context, r accosa.ResetPinRequestObject) (acc
 // at, and every failure is the same error. So neither reply nor time tells a wrong padding from a
 // message that makes no sense.
 func (a *API) open(ctx context.Context, known *call, token string) error {
-	keys, err := TokenKeys(ctx, a.keys, known.client)
+	keys, err := known.settings.tokenKeys(ctx, a.keys, known.client.ProgramID)
 	if err != nil {
 		return err
 	}
@@ -205,20 +205,24 @@ func (a *API) open(ctx context.Context, known *call, token string) error {
 	return nil
 }
 
-// TokenKeys are the client's message keys that may be used, the current one first: at least one, or
+// TokenKeys are a client's message keys that may be used, the current one first: at least one, or
 // UnknownKey.
 func TokenKeys(ctx context.Context, keys Keys, c pin.Client) ([]*keyring.TokenKey, error) {
 	own, err := ofClients.Read(c.Settings)
 	if err != nil {
 		return nil, err
 	}
-	iv, err := own.iv()
+	return own.tokenKeys(ctx, keys, c.ProgramID)
+}
+
+func (s clientSettings) tokenKeys(ctx context.Context, keys Keys, programID string) ([]*keyring.TokenKey, error) {
+	iv, err := s.iv()
 	if err != nil {
 		return nil, err
 	}
 	var found []*keyring.TokenKey
-	for _, id := range own.MessageKeyIDs[:min(maxKeys, len(own.MessageKeyIDs))] {
-		key, err := keys.TokenKey(ctx, c.ProgramID, id, iv)
+	for _, id := range s.MessageKeyIDs[:min(maxKeys, len(s.MessageKeyIDs))] {
+		key, err := keys.TokenKey(ctx, programID, id, iv)
 		if err != nil && pin.CodeOf(err) != pin.UnknownKey {
 			return nil, err
 		}

@@ -5,24 +5,20 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"pinvault/impl/app/apptest"
 	"pinvault/impl/contract"
 	"pinvault/impl/issuer"
-	"pinvault/openapi"
 )
 
 // Whoever adds a scope to a document must say who may grant it, or nothing starts.
 func TestEveryScopeOfEveryContractHasItsLine(t *testing.T) {
 	t.Parallel()
-	names, err := contract.Names(openapi.Documents)
+	documents, err := apptest.Contracts()
 	require.NoError(t, err)
-	documents := map[string]*contract.Document{}
-	for _, name := range names {
-		documents[name] = load(t, name)
-	}
 	require.NoError(t, issuer.CheckGrants(documents))
 
 	own := documents["issuer"].Scopes()
-	for _, name := range names {
+	for name := range documents {
 		for _, scope := range documents[name].Scopes() {
 			needed, ok := issuer.Granted(name, scope)
 			require.True(t, ok, "%s %s", name, scope)

@@ -9,8 +9,8 @@ import (
 	"maps"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -18,6 +18,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"pinvault/impl/accosa"
+	"pinvault/impl/app/apptest"
 	"pinvault/impl/contract"
 	"pinvault/impl/contract/contracttest"
 	"pinvault/impl/creditplus"
@@ -29,7 +30,6 @@ import (
 	"pinvault/impl/pinblock"
 	"pinvault/impl/settings"
 	"pinvault/impl/thredd"
-	"pinvault/openapi"
 )
 
 const (
@@ -51,16 +51,14 @@ type server struct {
 	failed []error // what the exit was given for the last request
 }
 
-// load is a document, which all tests share: it does not change, and loading it is most of what a test costs.
+// load is a document.
 func load(t *testing.T, name string) *contract.Document {
 	t.Helper()
-	once, _ := loaded.LoadOrStore(name, sync.OnceValues(func() (*contract.Document, error) { return contract.Load(openapi.Documents, name) }))
-	d, err := once.(func() (*contract.Document, error))()
+	all, err := apptest.Contracts()
 	require.NoError(t, err)
-	return d
+	require.Contains(t, all, name)
+	return all[name]
 }
-
-var loaded sync.Map // name -> func() (*contract.Document, error)
 
 func newServer(t *testing.T) *server {
 	t.Helper()
@@ -209,19 +207,10 @@ func byHTTPS(_, after hostedProgram) error {
 }
 
 // references are those of all documents.
-var references = sync.OnceValues(func() (contract.References, error) {
-	names, err := contract.Names(openapi.Documents)
-	if err != nil {
-		return nil, err
-	}
-	documents := make([]*contract.Document, len(names))
-	for i, name := range names {
-		if documents[i], err = contract.Load(openapi.Documents, name); err != nil {
-			return nil, err
-		}
-	}
-	return contract.ReferencesOf(documents...), nil
-})
+func references() (contract.References, error) {
+	all, err := apptest.Contracts()
+	return contract.ReferencesOf(slices.Collect(maps.Values(all))...), err
+}
 
 func newFakeVault() *fakeVault {
 	return &fakeVault{ledger: &ledger{records: map[string]pin.Replay{}, now: noon()}}

@@ -57,7 +57,7 @@ func Start(t testing.TB, url string) *Server {
 	}
 	db := OpenStore(t, url)
 	require.NoError(t, db.Migrate(t.Context()))
-	loaded, err := documents()
+	loaded, err := Contracts()
 	require.NoError(t, err)
 	s := &Server{Store: db, Faults: &Faults{Store: db}, Clock: newClock(), Log: &Buffer{}}
 	wired, err := app.New(t.Context(), config.Serve{Sandbox: true, PublicURL: "http://sandbox"}, app.Surroundings{
@@ -77,13 +77,14 @@ func Start(t testing.TB, url string) *Server {
 	return s
 }
 
-// documents are all contracts. Loading them is most of what a server's start costs, and they do not change.
-var documents = sync.OnceValues(app.Documents)
+// Contracts are all contracts, by name. Loading them is most of what a server's start costs, and they do not change:
+// a package's tests share them.
+var Contracts = sync.OnceValues(app.Documents)
 
 // Documents are the documents of all contracts, by name.
 func Documents(t testing.TB) map[string]*openapi3.T {
 	t.Helper()
-	loaded, err := documents()
+	loaded, err := Contracts()
 	require.NoError(t, err)
 	all := map[string]*openapi3.T{}
 	for name, d := range loaded {

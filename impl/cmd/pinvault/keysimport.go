@@ -20,12 +20,10 @@ import (
 
 	"golang.org/x/term"
 
-	"pinvault/impl/app"
 	"pinvault/impl/config"
 	"pinvault/impl/keyring"
 	"pinvault/impl/pin"
 	"pinvault/impl/pinblock"
-	"pinvault/impl/store"
 )
 
 type keysImportCommand struct {
@@ -106,28 +104,12 @@ func (c *keysImportCommand) count() int {
 }
 
 // Run asks for the key, shows what it is known by, and keeps it once that was confirmed.
-func (c *keysImportCommand) Run(ctx context.Context) (err error) {
-	ks, err := app.Keyset(c.Sandbox, c.Keys)
-	if err != nil {
-		return err
-	}
-	db, err := store.Open(ctx, c.DatabaseURL, store.Options{})
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, db.Close()) }()
-	if err := app.ReadySchema(ctx, db, c.Embedded()); err != nil {
-		return err
-	}
-	if err := app.Suits(ctx, db, c.Sandbox); err != nil {
-		return err
-	}
-	ring := keyring.Open(ks, db, nil)
-	ctx = pin.WithCaller(ctx, pin.Operator("pinvault keys import"))
-	vault := pin.NewVault(db, ring, nil, nil)
-	if err := vault.Initialize(ctx); err != nil {
-		return err
-	}
+func (c *keysImportCommand) Run(ctx context.Context) error {
+	on := vaultFlags{Database: c.Database, Keys: c.Keys, Sandbox: c.Sandbox} // whose help says less of a sandbox
+	return on.as(ctx, pin.Operator("pinvault keys import"), c.into)
+}
+
+func (c *keysImportCommand) into(ctx context.Context, vault *pin.Vault, ring *keyring.Ring) error {
 	asker := newConsole(os.Stdin, os.Stderr)
 	key, err := c.key(asker)
 	if err != nil {

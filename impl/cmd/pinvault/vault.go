@@ -32,9 +32,25 @@ func (f *vaultFlags) Validate() error {
 	return f.Missing()
 }
 
-// on runs work on the vault as an operator whom the audit trail knows by the command's name. programID
-// narrows their reach to one program; "" is all of them.
-func (f *vaultFlags) on(ctx context.Context, command, programID string, work func(context.Context, *issuer.Operator) error) (err error) {
+// on runs work on the vault, by the rules of the issuer's document, as an operator whom the audit trail knows
+// by the command's name. programID narrows their reach to one program; "" is all of them.
+func (f *vaultFlags) on(ctx context.Context, command, programID string, work func(context.Context, *issuer.Operator) error) error {
+	who := pin.Operator("pinvault " + command)
+	if programID != "" {
+		who = who.In(programID)
+	}
+	return f.as(ctx, who, func(ctx context.Context, vault *pin.Vault, _ *keyring.Ring) error {
+		if programID != "" {
+			if _, err := vault.Program(ctx, programID); err != nil {
+				return told(err, words{pin.NotFound: "there is no program " + programID})
+			}
+		}
+		return work(ctx, app.Operator(vault, f.Sandbox))
+	})
+}
+
+// as runs work on the vault and its keys, called by who.
+func (f *vaultFlags) as(ctx context.Context, who pin.Caller, work func(context.Context, *pin.Vault, *keyring.Ring) error) (err error) {
 	ks, err := app.Keyset(f.Sandbox, f.Keys)
 	if err != nil {
 		return err
@@ -50,22 +66,14 @@ func (f *vaultFlags) on(ctx context.Context, command, programID string, work fun
 	if err := app.Suits(ctx, db, f.Sandbox); err != nil {
 		return err
 	}
-	who := pin.Operator("pinvault " + command)
-	if programID != "" {
-		who = who.In(programID)
-	}
 	ctx = pin.WithCaller(ctx, who)
-	vault := pin.NewVault(db, keyring.Open(ks, db, nil), nil, nil)
+	ring := keyring.Open(ks, db, nil)
+	vault := pin.NewVault(db, ring, nil, nil)
 	vault.GrantBy(issuer.Granted)
 	if err := vault.Initialize(ctx); err != nil {
 		return err
 	}
-	if programID != "" {
-		if _, err := vault.Program(ctx, programID); err != nil {
-			return told(err, words{pin.NotFound: "there is no program " + programID})
-		}
-	}
-	return work(ctx, app.Operator(vault, f.Sandbox))
+	return work(ctx, vault, ring)
 }
 
 // words say what an error of the vault means to whoever ran a command.
