@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"regexp"
 	"testing"
 	"testing/fstest"
 
@@ -46,11 +47,16 @@ func TestAReplyThatBreaksItsDocumentIsToldOf(t *testing.T) {
 				return
 			}
 			require.Contains(t, log.String(), `"level":"ERROR","msg":"reply breaks its document","violations":"`+test.logged+`"`)
-			require.NotContains(t, log.String(), "4826")
+			require.NotContains(t, said(log), "4826")
 			require.Contains(t, metric(t, app), `pinvault_response_violations_total{contract="fixture"} 1`)
 		})
 	}
 }
+
+// said is a log without times and trace ids, in which any digits may stand by chance.
+func said(log *bytes.Buffer) string { return chance.ReplaceAllString(log.String(), "") }
+
+var chance = regexp.MustCompile(`"time":"[^"]*"|"trace":"[^"]*"|"ms":[0-9.]+`)
 
 func TestRepliesAreCheckedOnlyWhereThatIsAskedFor(t *testing.T) {
 	t.Parallel()

@@ -278,7 +278,7 @@ func TestLogLineNamesRouteAndNotPath(t *testing.T) {
 	send(t, app, "POST", "/fixture/x%2Fsecretreference", nil)
 	send(t, app, "GUESS4826", "/4826/secretreference", nil)
 	require.NotContains(t, log.String(), "secretreference")
-	require.NotContains(t, log.String(), "4826")
+	require.NotContains(t, said(log), "4826")
 	require.Contains(t, log.String(), `"route":"/fixture/:id"`)
 	require.Contains(t, log.String(), `"operation":"shout"`)
 }
