@@ -330,7 +330,7 @@ func (e FindCardsParamsKind) Valid() bool {
 	}
 }
 
-// AccosaClient What Accosa's contract knows of a client, but for the secure code.
+// AccosaClient What Accosa's contract knows of a client, except for the secure code.
 type AccosaClient = json.RawMessage
 
 // AccosaProgram What Accosa's contract needs to know of a program. What is left out stays as it is.
@@ -554,7 +554,7 @@ type CardSearchKind string
 
 // Client A partner's credentials, without the secret.
 type Client struct {
-	// Accosa What Accosa's contract knows of a client, but for the secure code.
+	// Accosa What Accosa's contract knows of a client, except for the secure code.
 	Accosa *AccosaClient `json:"accosa,omitempty"`
 
 	// ClientID Its id.
@@ -593,7 +593,7 @@ type ClientPage struct {
 
 // ClientWithSecret A partner's credentials. The secret is shown this once; a repeated call comes without.
 type ClientWithSecret struct {
-	// Accosa What Accosa's contract knows of a client, but for the secure code.
+	// Accosa What Accosa's contract knows of a client, except for the secure code.
 	Accosa *AccosaClient `json:"accosa,omitempty"`
 
 	// ClientID Its id.
@@ -905,7 +905,7 @@ type Reference struct {
 	// Kind The kind.
 	Kind ReferenceKind `json:"kind"`
 
-	// Value The value, unique within program and kind but for aliases. It is one that the contract's own request can hold: nine digits for a
+	// Value The value, unique within program and kind, except for aliases. It is one that the contract's own request can hold: nine digits for a
 	// publicToken, at most eleven for a urn, 10 to 24 for a number; 14 to 28 letters, digits, `_` and `-` for an identifier, 10 to 24 for a
 	// packId; at most 24 letters, digits and `_` for an alias; visible ASCII for a hashdtCardId; at most 32 printable characters for an
 	// exid or contractNumber.

@@ -81,7 +81,7 @@ func filter(as openapi3.SchemaValidationOption) *openapi3filter.Options {
 	}
 }
 
-// Names are those of the documents in fsys: of each <name>.yaml, but for the settings of code generators,
+// Names are those of the documents in fsys: of each <name>.yaml, except for the settings of code generators,
 // <name>.cfg.yaml. Sorted.
 func Names(fsys fs.FS) ([]string, error) {
 	files, err := fs.Glob(fsys, "*.yaml")

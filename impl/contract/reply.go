@@ -67,7 +67,7 @@ func (r Reply) With(header, value string) Reply {
 	return r
 }
 
-// Send writes the reply. Headers that are set already stay, but for those of the reply's own.
+// Send writes the reply. Headers that are set already stay, except for those of the reply's own.
 func (r Reply) Send(w http.ResponseWriter) error {
 	maps.Copy(w.Header(), r.Header)
 	w.WriteHeader(r.Status)

@@ -231,7 +231,7 @@ func (i *inspector) schema(ref *openapi3.SchemaRef, where, inherited string) {
 	}
 	for _, name := range s.Required {
 		if s.Properties[name] == nil && s.Type != nil { // without a type it is an alternative of an object
-			i.note(s.Origin, where, "requires "+name+", which is none of its properties")
+			i.note(s.Origin, where, "requires "+name+", which is not one of its properties")
 		}
 	}
 	for _, name := range documentOrder(s.Properties) {

@@ -142,7 +142,7 @@ func TestASecretIsGuessedThreeTimesAtMost(t *testing.T) {
 		require.Equal(t, http.StatusNotFound, try(t, l, wrong))
 		require.Equal(t, http.StatusOK, try(t, l, l.Secret))
 	})
-	t.Run("after three the right one does not serve, nor does the page", func(t *testing.T) {
+	t.Run("after three wrong ones neither the right one nor the page works", func(t *testing.T) {
 		t.Parallel()
 		l := apptest.NewLink(t, h.Client, "resetpin", normal)
 		for range 3 {

@@ -216,7 +216,7 @@ func (r *Ring) readZoneKey(ctx context.Context, id string, now time.Time) (*zone
 	return k, nil
 }
 
-// unwrap reads a partner's key: UnknownKey where there is none of the id, or it is for another usage or retired. The
+// unwrap reads a partner's key: UnknownKey where no key has the id, or it is for another usage or retired. The
 // caller clears the key.
 func (r *Ring) unwrap(ctx context.Context, id string, usage pin.KeyUsage) (row pin.ZoneKey, key []byte, err error) {
 	row, err = r.zone.ZoneKey(ctx, id)

@@ -218,7 +218,7 @@ func TestWhateverFailsFailsTheOperationAndChangesNothing(t *testing.T) {
 	}
 }
 
-// snapshot is all that a store holds, but for the numbers that were reserved.
+// snapshot is all that a store holds, except for the numbers that were reserved.
 func (m *memory) snapshot() memoryState {
 	m.mu.Lock()
 	defer m.mu.Unlock()

@@ -19,7 +19,7 @@ func NewLogger(w io.Writer, level slog.Leveler) *slog.Logger {
 	})
 }
 
-// lines looks through every line for secrets, but for those of requests that ended well: they hold names of
+// lines looks through every line for secrets, except those of requests that ended well: they hold names of
 // the documents, ids and figures, and there are so many of them that looking cost a twentieth of the server's time.
 type lines struct {
 	slog.Handler

@@ -115,7 +115,7 @@ func (t trial) onceMore(ctx context.Context, pkg string, mutants []*mutant, unto
 	return g.Wait()
 }
 
-// unleash runs gremlins over a package but for some files. took is how long the tests take on an unchanged
+// unleash runs gremlins over a package, except for some files. took is how long the tests take on an unchanged
 // package.
 func (t trial) unleash(ctx context.Context, pkg, report string, took time.Duration, others []string, progress io.Writer) error {
 	root, err := os.Getwd()

@@ -247,7 +247,7 @@ func (c *keysImportCommand) component(from *console, i int, name string) ([]byte
 	return part, nil
 }
 
-// zeros tells whether a component leaves the others as they are, but for the parity bits of a DES key.
+// zeros tells whether a component leaves the others as they are, except for the parity bits of a DES key.
 func zeros(part []byte, parity bool) bool {
 	return bytes.Equal(part, make([]byte, len(part))) || parity && bytes.Equal(part, bytes.Repeat([]byte{1}, len(part)))
 }

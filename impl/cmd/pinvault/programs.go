@@ -16,7 +16,7 @@ type programsCommand struct {
 	Set    programsSetCommand    `cmd:"" help:"Change a program's settings. Prints it as a line of JSON."`
 }
 
-// programSettings are the members of a ProgramChange but for the name, as flags. What is not given is nil.
+// programSettings are the members of a ProgramChange, except for the name, as flags. What is not given is nil.
 type programSettings struct {
 	MinPINLength     *int32   `json:"minPinLength,omitempty" placeholder:"N" help:"Minimum number of digits of a PIN, and the length of a random one. Default for a new program: 4."`
 	MaxPINLength     *int32   `json:"maxPinLength,omitempty" placeholder:"N" help:"Maximum number of digits of a PIN. Default for a new program: 6."`

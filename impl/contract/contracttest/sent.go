@@ -16,7 +16,7 @@ import (
 // empty where the document says x-empty-is-absent, in the clear and inside envelopes; optional headers are empty; where
 // no body is described there is one; where no parameter of the query is described there is a query. And a slash in the
 // path that is sent encoded must lead nowhere. So an operation or field that is added to the document is looked at
-// without another word, but for one whose successes the document says it cannot show (x-unexercised).
+// without another word, except for one whose successes the document says it cannot show (x-unexercised).
 func Unsent(t *testing.T, doc *openapi3.T, env Env) {
 	t.Helper()
 	conversations, byStep := executable(t, doc)
