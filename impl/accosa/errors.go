@@ -91,6 +91,7 @@ var rows = pin.MustErrorTable(map[pin.Code]row{
 	pin.NoPIN:          dataNotFound,
 	pin.RetrievalOff:   systemError,
 	pin.Unopenable:     requestNotFound,
+	pin.UnfitBlock:     systemError,
 	pin.UnknownKey:     systemError, // the client was set up without a key that serves
 	pin.ReplayOther:    duplicateTxn,
 	pin.ReplayChanged:  duplicateTxn,

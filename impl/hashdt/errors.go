@@ -50,6 +50,7 @@ var rows = pin.MustErrorTable(map[pin.Code]row{
 	pin.RecentPIN:      {status: http.StatusBadRequest, message: refused},
 	pin.WrongPIN:       {status: http.StatusBadRequest, message: refused},
 	pin.Unopenable:     {status: http.StatusBadRequest, message: refused},
+	pin.UnfitBlock:     {status: http.StatusBadRequest, message: refused},
 	pin.UnknownKey:     {status: http.StatusBadRequest, message: refused},
 	pin.RetrievalOff:   {status: http.StatusForbidden, message: refused},
 })

@@ -32,6 +32,7 @@ var problems = pin.MustErrorTable(map[pin.Code]problem.Row{
 	pin.WrongPIN:       {Status: http.StatusUnprocessableEntity, Code: "wrong_pin", Title: "The PIN is wrong."},
 	pin.Blocked:        {Status: http.StatusConflict, Code: "blocked", Title: "No attempts left."},
 	pin.Unopenable:     {Status: http.StatusUnprocessableEntity, Code: "unopenable", Title: "The PIN block cannot be opened."},
+	pin.UnfitBlock:     {Status: http.StatusUnprocessableEntity, Code: "unfit_block", Title: "The key does not open PIN blocks of this size or format."},
 	pin.UnknownKey:     {Status: http.StatusUnprocessableEntity, Code: "unknown_key", Title: "There is no usable key with this id."},
 	pin.ReplayOther:    {Status: http.StatusUnprocessableEntity, Code: "replay_other", Title: "This idempotency key was used with another operation."},
 	pin.ReplayChanged:  {Status: http.StatusUnprocessableEntity, Code: "replay_changed", Title: "This idempotency key was used with another request."},

@@ -24,6 +24,8 @@ const (
 // certificateYears is how long a certificate is good for, from the making of its key.
 const certificateYears = 10
 
+var errRange = errors.New("keyring: a block that is not below the modulus")
+
 var errRSA = errors.New("keyring: not an RSA key of 2048 to 4096 bits in PKCS#8")
 
 // rsaCipher opens PIN blocks that were encrypted to its public key. It prints as ****.
@@ -61,7 +63,7 @@ func (c *rsaCipher) Decrypt(f pinblock.Format, block []byte, pan string) ([]byte
 	}
 	//lint:ignore SA1019 deprecated for new designs; the contract has no other padding, and this is its safe form
 	if err := rsa.DecryptPKCS1v15SessionKey(nil, c.key, block, inside); err != nil { //nolint:staticcheck // see above
-		return nil, pinblock.ErrBlockSize // not below the modulus
+		return nil, errRange
 	}
 	return pinblock.Decode(f, inside, pan)
 }

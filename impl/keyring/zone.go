@@ -232,12 +232,16 @@ func (r *Ring) unwrap(ctx context.Context, id string, usage pin.KeyUsage) (row p
 	return row, key, err
 }
 
-// OpenBlock takes the PIN out of a block. Whatever is wrong is the same Unopenable, without a cause: whoever can tell
-// the causes apart can work out digits (see package pinblock). The caller clears the PIN.
+// OpenBlock takes the PIN out of a block. A block of another size or format than the key is for is UnfitBlock, which
+// the caller could have known. Whatever else is wrong is the same Unopenable, without a cause: whoever can tell the
+// causes apart can work out digits (see package pinblock). The caller clears the PIN.
 func (k *zoneKey) OpenBlock(format pinblock.Format, block []byte, pan string) (pin.PIN, error) {
 	digits, err := k.key.Decrypt(format, block, pan)
 	defer clear(digits)
-	if err != nil {
+	switch {
+	case errors.Is(err, pinblock.ErrFormat), errors.Is(err, pinblock.ErrKeyFormat), errors.Is(err, pinblock.ErrBlockSize):
+		return pin.PIN{}, &pin.Error{Code: pin.UnfitBlock}
+	case err != nil:
 		return pin.PIN{}, &pin.Error{Code: pin.Unopenable}
 	}
 	p, err := pin.New(digits)

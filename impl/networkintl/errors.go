@@ -59,6 +59,7 @@ var rows = pin.MustErrorTable(map[pin.Code]row{
 	pin.ReplayChanged:  duplicate,
 	pin.ReplayUnderway: duplicate,
 	pin.InvalidField:   {format.status, format.code, format.description + "body"},
+	pin.UnfitBlock:     fault, // the sizes are held against the key before
 	pin.UnknownKey:     {value.status, value.code, value.description + "encryption_key_id"},
 })
 

@@ -27,6 +27,7 @@ const (
 	WrongPIN       Code = "wrong_pin"       // the old PIN does not match
 	Blocked        Code = "blocked"         // no tries left
 	Unopenable     Code = "unopenable"      // the PIN block cannot be opened, for whatever reason
+	UnfitBlock     Code = "unfit_block"     // the PIN block is not of the size or format that its key is for
 	UnknownKey     Code = "unknown_key"     // no usable key of that id
 	ReplayOther    Code = "replay_other"    // idempotency key was used on another endpoint
 	ReplayChanged  Code = "replay_changed"  // idempotency key was used with other content

@@ -44,7 +44,8 @@ type MACs interface {
 	VerifyMAC(use Use, data, mac []byte) bool
 }
 
-// BlockOpener opens PIN blocks under one zone PIN key. Any failure is the one error Unopenable.
+// BlockOpener opens PIN blocks under one zone PIN key. UnfitBlock says that such a key opens no block of this
+// size and format, whatever is in it; any other failure is the one error Unopenable.
 type BlockOpener interface {
 	OpenBlock(format pinblock.Format, block []byte, pan string) (PIN, error)
 }

@@ -16,8 +16,8 @@ func Plain(p PIN) Offer {
 	return func(context.Context, *Vault, Record) (PIN, error) { return New(p.Digits()) }
 }
 
-// Encrypted offers a PIN block under a zone PIN key: UnknownKey, which takes no try, and Unopenable,
-// which does.
+// Encrypted offers a PIN block under a zone PIN key: UnknownKey and UnfitBlock, which take no try, and
+// Unopenable, which does.
 func Encrypted(keyID string, format pinblock.Format, block []byte) Offer {
 	return func(ctx context.Context, v *Vault, rec Record) (PIN, error) {
 		key, err := v.keys.ZoneKey(ctx, rec.Program.ID, keyID)

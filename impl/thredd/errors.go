@@ -46,6 +46,7 @@ var rows = pin.MustErrorTable(map[pin.Code]row{
 	pin.RecentPIN:      {status: http.StatusBadRequest, field: "pin", title: "The program's PIN policy refuses a PIN that was used before."},
 	pin.WrongPIN:       {status: http.StatusBadRequest, field: "pin", title: "The PIN does not match."},
 	pin.Unopenable:     {status: http.StatusBadRequest, field: "pin", title: "The PIN block cannot be opened."},
+	pin.UnfitBlock:     {status: http.StatusBadRequest, field: "pin", title: "The PIN block does not fit its key."},
 	pin.UnknownKey:     {status: http.StatusBadRequest, field: "pin", title: "There is no such key."},
 	pin.ReplayOther:    {status: http.StatusBadRequest, field: keyField, title: "The Idempotency header key value '%s' was used in a different request."},
 	pin.ReplayChanged:  {status: http.StatusBadRequest, field: keyField, title: "The Idempotency header key value '%s' was used with a different request body."},
