@@ -24,6 +24,7 @@ import (
 	"pinvault/impl/config"
 	"pinvault/impl/contract"
 	"pinvault/impl/creditplus"
+	"pinvault/impl/docs"
 	"pinvault/impl/hashdt"
 	"pinvault/impl/hosted"
 	"pinvault/impl/idempotency"
@@ -124,7 +125,7 @@ func New(ctx context.Context, c config.Serve, s Surroundings) (*App, error) {
 		o.Contracts = append(o.Contracts, server.Contract{Document: documents[name], API: api})
 	}
 	if c.Docs {
-		if o.Docs, err = docsOf(documents); err != nil {
+		if o.Docs, err = docsOf(documents, c.PublicURL); err != nil {
 			return nil, err
 		}
 	}
@@ -176,9 +177,9 @@ func Documents() (map[string]*contract.Document, error) {
 	return documents, nil
 }
 
-// docsOf are the documents as /docs and /openapi show them.
-func docsOf(documents map[string]*contract.Document) (*server.Docs, error) {
-	return server.NewDocs(slices.Collect(maps.Values(documents)), openapi.Documents)
+// docsOf are the documents as the server at this URL shows them.
+func docsOf(documents map[string]*contract.Document, url string) (*docs.Site, error) {
+	return docs.New(slices.Collect(maps.Values(documents)), openapi.Documents, url)
 }
 
 func signingKeys(ks *keyring.Keyset) []oauth.SigningKey {

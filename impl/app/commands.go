@@ -34,16 +34,16 @@ func TokenKeys(ctx context.Context, vault *pin.Vault, ring *keyring.Ring, client
 	return keys, err
 }
 
-// WriteDocs writes what /docs and /openapi serve into a folder, without the calls to try: there is no server
-// behind a static site.
-func WriteDocs(folder string) error {
+// WriteDocs writes what the server at this URL serves at /docs and /openapi into a folder, without the calls to
+// try: they would have to leave the static site.
+func WriteDocs(folder, url string) error {
 	documents, err := Documents()
 	if err != nil {
 		return err
 	}
-	docs, err := docsOf(documents)
+	site, err := docsOf(documents, url)
 	if err != nil {
 		return err
 	}
-	return docs.Write(folder)
+	return site.Write(folder)
 }

@@ -56,7 +56,7 @@ func TestTokenKeysAreThoseOfAClientOfAccosasContract(t *testing.T) {
 func TestDocsAreWrittenForEveryDocument(t *testing.T) {
 	t.Parallel()
 	folder := filepath.Join(t.TempDir(), "site")
-	require.NoError(t, app.WriteDocs(folder))
+	require.NoError(t, app.WriteDocs(folder, "http://127.0.0.1:8080"))
 	index, err := os.ReadFile(filepath.Join(folder, "index.html"))
 	require.NoError(t, err)
 	for name := range apptest.Documents(t) {

@@ -2,143 +2,34 @@ package server
 
 import (
 	"bytes"
-	"cmp"
 	"context"
-	"crypto/sha256"
-	"embed"
-	"encoding/hex"
-	"html/template"
-	"io/fs"
 	"net/http"
 	"net/url"
-	"os"
-	"path/filepath"
 	"slices"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/gin-gonic/gin"
 
 	"pinvault/impl/contract"
+	"pinvault/impl/docs"
 	"pinvault/impl/oauth"
 )
-
-// portal is the page of /docs and what it loads. scalar.js is Scalar's API reference, see scripts/docs/vendor.
-//
-//go:embed docs
-var portal embed.FS
-
-// Docs are the contracts to read: a page that shows all of them, and each document as it was written
-// (YAML), as JSON in one piece, and as the page shows it.
-//
-// All URLs within are relative to the page, so that the same files make a static site.
-type Docs struct {
-	page      *template.Template
-	documents []*contract.Document // by title
-	files     []docsFile
-}
-
-// docsFile is a file by its URL, relative to the page's.
-type docsFile struct {
-	path, contentType string
-	data              []byte
-}
-
-// docsPage is what the page is made from. Live says that there is a server behind it to try calls on.
-type docsPage struct {
-	Live      bool           `json:"live"`
-	Contracts []docsDocument `json:"contracts"`
-}
-
-type docsDocument struct {
-	Name           string         `json:"name"`
-	Title          string         `json:"title"`
-	Authentication map[string]any `json:"authentication,omitempty"` // credentials by security scheme, as Scalar takes them
-}
 
 // docsPolicy lets the page load from its own server alone. Scalar puts its styles into the page; it
 // evaluates no text as code.
 const docsPolicy = "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; " +
 	"font-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 
-// NewDocs prepares the documents, whose text stands in written as <name>.yaml.
-func NewDocs(documents []*contract.Document, written fs.FS) (*Docs, error) {
-	page, err := template.ParseFS(portal, "docs/index.html")
-	if err != nil {
-		return nil, err
-	}
-	d := &Docs{page: page, documents: slices.SortedFunc(slices.Values(documents), func(a, b *contract.Document) int {
-		return cmp.Compare(title(a), title(b))
-	})}
-	for _, f := range []docsFile{
-		{path: "docs/docs.js", contentType: "text/javascript; charset=utf-8"},
-		{path: "docs/scalar.js", contentType: "text/javascript; charset=utf-8"},
-		{path: "docs/scalar.LICENSE", contentType: "text/plain; charset=utf-8"},
-	} {
-		if f.data, err = portal.ReadFile(f.path); err != nil {
-			return nil, err
-		}
-		d.files = append(d.files, f)
-	}
-	for _, document := range d.documents {
-		asWritten, err := fs.ReadFile(written, document.Name()+".yaml")
-		if err != nil {
-			return nil, err
-		}
-		shown, err := tellOrigins(asWritten)
-		if err != nil {
-			return nil, err
-		}
-		bundle, err := contract.Bundle(written, document.Name())
-		if err != nil {
-			return nil, err
-		}
-		d.files = append(d.files,
-			docsFile{"docs/" + document.Name() + ".yaml", "application/yaml", shown},
-			docsFile{"openapi/" + document.Name() + ".yaml", "application/yaml", asWritten},
-			docsFile{"openapi/" + document.Name() + ".json", "application/json", bundle})
-	}
-	return d, nil
-}
-
-func title(d *contract.Document) string { return d.Spec().Info.Title }
-
-// Write writes the static site into a folder: the page as index.html, and all that it loads.
-func (d *Docs) Write(dir string) error {
-	index, err := d.render(false, nil)
-	if err != nil {
-		return err
-	}
-	for _, f := range append([]docsFile{{path: "index.html", data: index}}, d.files...) {
-		name := filepath.Join(dir, filepath.FromSlash(f.path))
-		if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil { //nolint:gosec // a site is for everybody
-			return err
-		}
-		if err := os.WriteFile(name, f.data, 0o644); err != nil { //nolint:gosec // a site is for everybody
-			return err
-		}
-	}
-	return nil
-}
-
-// render makes the page with the credentials of documents, by their names.
-func (d *Docs) render(live bool, credentials map[string]map[string]any) ([]byte, error) {
-	p := docsPage{Live: live}
-	for _, document := range d.documents {
-		p.Contracts = append(p.Contracts, docsDocument{document.Name(), title(document), credentials[document.Name()]})
-	}
-	var page bytes.Buffer
-	err := d.page.Execute(&page, p)
-	return page.Bytes(), err
-}
-
-// mount serves the page and its files. They are public: the credentials on a sandbox's page are those that
+// mountDocs serves the page and its files. They are public: the credentials on a sandbox's page are those that
 // /sandbox/fixtures tells everybody.
-func (d *Docs) mount(r gin.IRouter, s *system, fail func(*gin.Context, error)) {
+func mountDocs(r gin.IRouter, site *docs.Site, s *system, fail func(*gin.Context, error)) {
 	r.GET("/docs", func(c *gin.Context) {
-		credentials, err := s.fixtureCredentials(c.Request.Context(), d.documents)
+		credentials, err := s.fixtureCredentials(c.Request.Context(), site.Documents())
 		var page []byte
 		if err == nil {
-			page, err = d.render(true, credentials)
+			page, err = site.Page(true, credentials)
 		}
 		if err != nil {
 			fail(c, err)
@@ -148,20 +39,52 @@ func (d *Docs) mount(r gin.IRouter, s *system, fail func(*gin.Context, error)) {
 		c.Header("Referrer-Policy", "no-referrer")
 		c.Data(http.StatusOK, "text/html; charset=utf-8", page)
 	})
-	for _, f := range d.files {
-		sum := sha256.Sum256(f.data)
-		tag := `"` + hex.EncodeToString(sum[:16]) + `"`
-		r.GET("/"+f.path, func(c *gin.Context) {
-			c.Header("Content-Type", f.contentType)
-			c.Header("Cache-Control", "no-cache") // kept, but asked for each time: it costs a 304
-			c.Header("ETag", tag)
-			http.ServeContent(c.Writer, c.Request, "", time.Time{}, bytes.NewReader(f.data))
+	for _, f := range site.Files {
+		r.GET("/"+f.Path, func(c *gin.Context) {
+			if err := serveFile(c.Writer, c.Request, f); err != nil {
+				fail(c, err)
+			}
 		})
 	}
 }
 
+// serveFile answers with a file, compressed for whoever takes that.
+func serveFile(w http.ResponseWriter, r *http.Request, f *docs.File) error {
+	h, form := w.Header(), f.Data
+	zipped := takesGzip(r.Header)
+	if zipped {
+		form = f.Gzip
+	}
+	data, err := form()
+	if err != nil {
+		return err
+	}
+	if zipped {
+		h.Set("Content-Encoding", "gzip")
+	}
+	h.Set("Vary", "Accept-Encoding")
+	h.Set("Content-Type", f.Type)
+	h.Set("ETag", docs.Tag(data))
+	h.Set("Cache-Control", "no-cache") // kept, but asked for each time: it costs a 304
+	if f.Lasting {
+		h.Set("Cache-Control", "public, max-age=31536000, immutable")
+	}
+	http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(data))
+	return nil
+}
+
+// takesGzip tells whether a caller takes gzip (RFC 9110, 12.5.3).
+func takesGzip(h http.Header) bool {
+	return slices.ContainsFunc(strings.Split(strings.Join(h["Accept-Encoding"], ","), ","), func(one string) bool {
+		coding, weight, _ := strings.Cut(one, ";")
+		name, value, _ := strings.Cut(strings.TrimSpace(weight), "=")
+		q, err := strconv.ParseFloat(value, 64)
+		return strings.EqualFold(strings.TrimSpace(coding), "gzip") && !(strings.EqualFold(name, "q") && err == nil && q == 0)
+	})
+}
+
 // fixtureCredentials are those of each document's fixture client, by the document's name: none without a sandbox.
-func (s *system) fixtureCredentials(ctx context.Context, documents []*contract.Document) (map[string]map[string]any, error) {
+func (s *system) fixtureCredentials(ctx context.Context, documents []*contract.Document) (map[string]docs.Credentials, error) {
 	if s.sandbox == nil {
 		return nil, nil
 	}
@@ -169,7 +92,7 @@ func (s *system) fixtureCredentials(ctx context.Context, documents []*contract.D
 	if err != nil {
 		return nil, err
 	}
-	all := map[string]map[string]any{}
+	all := map[string]docs.Credentials{}
 	for _, document := range documents {
 		name, _ := document.Spec().Extensions["x-fixture-client"].(string)
 		if client := clients[name]; client != nil && document.Spec().Components != nil {
@@ -183,8 +106,8 @@ func (s *system) fixtureCredentials(ctx context.Context, documents []*contract.D
 
 // credentials are a client's, for each security scheme of the document. A key is listed under the name of
 // its header; for everything else the client gets a token.
-func (s *system) credentials(ctx context.Context, document *contract.Document, client map[string]any) (map[string]any, error) {
-	all := map[string]any{}
+func (s *system) credentials(ctx context.Context, document *contract.Document, client map[string]any) (docs.Credentials, error) {
+	all := docs.Credentials{}
 	for name, scheme := range document.Spec().Components.SecuritySchemes {
 		if scheme.Value.Type == "apiKey" {
 			all[name] = map[string]any{"value": client[scheme.Value.Name]}

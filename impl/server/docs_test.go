@@ -1,45 +1,27 @@
 package server
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
-	"io/fs"
 	"log/slog"
 	"net/http"
-	"os"
-	"path/filepath"
 	"regexp"
 	"testing"
 	"time"
 
-	"github.com/getkin/kin-openapi/openapi3"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/stretchr/testify/require"
 
 	"pinvault/impl/contract"
+	"pinvault/impl/docs"
 	"pinvault/impl/oauth"
 	"pinvault/impl/pin"
 	"pinvault/openapi"
 )
 
-// everyDocument loads what stands in openapi/, so that a new document is tested without being named.
-func everyDocument(t *testing.T) (all []*contract.Document) {
-	t.Helper()
-	names, err := contract.Names(openapi.Documents)
-	require.NoError(t, err)
-	for _, name := range names {
-		d, err := contract.Load(openapi.Documents, name)
-		require.NoError(t, err)
-		all = append(all, d)
-	}
-	require.NotEmpty(t, all)
-	return all
-}
-
 // docsOf prepares the named documents alone, which takes less time than all.
-func docsOf(t *testing.T, names ...string) *Docs {
+func docsOf(t *testing.T, names ...string) *docs.Site {
 	t.Helper()
 	var documents []*contract.Document
 	for _, name := range names {
@@ -47,9 +29,9 @@ func docsOf(t *testing.T, names ...string) *Docs {
 		require.NoError(t, err)
 		documents = append(documents, d)
 	}
-	docs, err := NewDocs(documents, openapi.Documents)
+	site, err := docs.New(documents, openapi.Documents, "http://127.0.0.1:8080")
 	require.NoError(t, err)
-	return docs
+	return site
 }
 
 // namedTokens issues tokens that tell for whom.
@@ -73,87 +55,47 @@ func (b box) Fixtures(context.Context) (clients, cards map[string]map[string]any
 	return clients, nil, b.err
 }
 
-func docsServer(t *testing.T, docs *Docs, sandbox Sandbox) http.Handler {
+func docsServer(t *testing.T, site *docs.Site, sandbox Sandbox) http.Handler {
 	t.Helper()
 	common, err := contract.Load(openapi.Documents, "common")
 	require.NoError(t, err)
-	app, err := New(Options{Common: common, Tokens: namedTokens{}, Sandbox: sandbox, Docs: docs,
+	app, err := New(Options{Common: common, Tokens: namedTokens{}, Sandbox: sandbox, Docs: site,
 		Ready: func(context.Context) error { return nil }, Log: slog.New(slog.DiscardHandler), Metrics: prometheus.NewRegistry()})
 	require.NoError(t, err)
 	return app
 }
 
-// pageOf reads what the page is made from out of its HTML.
-func pageOf(t *testing.T, html string) (p docsPage) {
+// shownTo is what the page shows of each document's credentials.
+func shownTo(t *testing.T, app http.Handler) (live bool, credentials map[string]map[string]any) {
 	t.Helper()
-	found := regexp.MustCompile(`(?s)<script type="application/json" id="page">(.*?)</script>`).FindStringSubmatch(html)
-	require.NotNil(t, found)
-	require.NoError(t, json.Unmarshal([]byte(found[1]), &p))
-	return p
-}
-
-func TestEveryDocumentIsListedAndServedAsWrittenAndInOnePiece(t *testing.T) {
-	t.Parallel()
-	documents := everyDocument(t)
-	docs, err := NewDocs(documents, openapi.Documents)
-	require.NoError(t, err)
-	app := docsServer(t, docs, nil)
 	w := send(t, app, "GET", "/docs", nil)
 	require.Equal(t, 200, w.Code)
-	listed := map[string]string{}
-	for _, d := range pageOf(t, w.Body.String()).Contracts {
-		listed[d.Name] = d.Title
-	}
-	require.Len(t, listed, len(documents))
-	for _, d := range documents {
-		require.Equal(t, d.Spec().Info.Title, listed[d.Name()])
-
-		asWritten, err := fs.ReadFile(openapi.Documents, d.Name()+".yaml")
-		require.NoError(t, err)
-		w := send(t, app, "GET", "/openapi/"+d.Name()+".yaml", nil)
-		require.Equal(t, 200, w.Code)
-		require.Equal(t, "application/yaml", w.Header().Get("Content-Type"))
-		require.Equal(t, string(asWritten), w.Body.String())
-
-		w = send(t, app, "GET", "/openapi/"+d.Name()+".json", nil)
-		require.Equal(t, 200, w.Code)
-		require.Equal(t, "application/json", w.Header().Get("Content-Type"))
-		require.NotRegexp(t, `"\$ref": "[^#]`, w.Body.String(), "it refers to no other file")
-		spec, err := openapi3.NewLoader().LoadFromData(w.Body.Bytes()) // which reads no other file
-		require.NoError(t, err)
-		require.NoError(t, spec.Validate(t.Context(), openapi3.DisableExamplesValidation()))
-		var operations []string
-		for path, item := range spec.Paths.Map() {
-			for method := range item.Operations() {
-				operations = append(operations, method+" "+path)
-			}
+	found := regexp.MustCompile(`(?s)<script type="application/json" id="page">(.*?)</script>`).FindStringSubmatch(w.Body.String())
+	require.NotNil(t, found)
+	var page struct {
+		Live      bool
+		Contracts []struct {
+			Name           string
+			Authentication map[string]any
 		}
-		var own []string
-		for _, op := range d.Operations() {
-			own = append(own, op.Method+" "+op.Path)
-		}
-		require.ElementsMatch(t, own, operations, d.Name())
 	}
+	require.NoError(t, json.Unmarshal([]byte(found[1]), &page))
+	credentials = map[string]map[string]any{}
+	for _, d := range page.Contracts {
+		credentials[d.Name] = d.Authentication
+	}
+	return page.Live, credentials
 }
 
 func TestThePageHasTheFixturesCredentialsInASandboxAlone(t *testing.T) {
 	t.Parallel()
-	docs := docsOf(t, "accosa", "hashdt", "thredd", "common")
-
-	w := send(t, docsServer(t, docs, nil), "GET", "/docs", nil)
-	require.Equal(t, 200, w.Code)
-	for _, d := range pageOf(t, w.Body.String()).Contracts {
-		require.Empty(t, d.Authentication, d.Name)
+	site := docsOf(t, "accosa", "hashdt", "thredd", "common")
+	_, found := shownTo(t, docsServer(t, site, nil))
+	for name, credentials := range found {
+		require.Empty(t, credentials, name)
 	}
-
-	w = send(t, docsServer(t, docs, box{}), "GET", "/docs", nil)
-	require.Equal(t, 200, w.Code)
-	page := pageOf(t, w.Body.String())
-	require.True(t, page.Live)
-	found := map[string]map[string]any{}
-	for _, d := range page.Contracts {
-		found[d.Name] = d.Authentication
-	}
+	live, found := shownTo(t, docsServer(t, site, box{}))
+	require.True(t, live)
 	require.Equal(t, map[string]any{"apiKey": map[string]any{"value": "accosa.key"}}, found["accosa"])
 	require.Equal(t, map[string]any{"apiKey": map[string]any{"value": "hashdt.key"}, "bearer": map[string]any{"token": "token of hashdt"}}, found["hashdt"])
 	require.Equal(t, map[string]any{"oauth2": map[string]any{"flows": map[string]any{"clientCredentials": map[string]any{
@@ -161,7 +103,7 @@ func TestThePageHasTheFixturesCredentialsInASandboxAlone(t *testing.T) {
 	require.Empty(t, found["common"], "nobody's document")
 
 	for status, err := range map[int]error{503: &pin.Error{Code: pin.Unavailable}, 500: errors.New("broken")} {
-		w = send(t, docsServer(t, docs, box{err: err}), "GET", "/docs", nil)
+		w := send(t, docsServer(t, site, box{err: err}), "GET", "/docs", nil)
 		require.Equal(t, status, w.Code)
 		require.Equal(t, "application/problem+json", w.Header().Get("Content-Type"))
 	}
@@ -169,8 +111,7 @@ func TestThePageHasTheFixturesCredentialsInASandboxAlone(t *testing.T) {
 
 func TestThePageLoadsFromItsOwnServerAlone(t *testing.T) {
 	t.Parallel()
-	docs := docsOf(t, "common", "issuer")
-	app := docsServer(t, docs, nil)
+	app := docsServer(t, docsOf(t, "common", "issuer"), nil)
 	w := send(t, app, "GET", "/docs", nil)
 	policy := w.Header().Get("Content-Security-Policy")
 	require.Contains(t, policy, "default-src 'none'; script-src 'self';")
@@ -191,49 +132,49 @@ func TestThePageLoadsFromItsOwnServerAlone(t *testing.T) {
 
 func TestDocsLeaveOtherPathsAndMethodsToTheServer(t *testing.T) {
 	t.Parallel()
-	docs := docsOf(t, "common", "issuer")
+	site := docsOf(t, "common", "issuer")
 	for _, test := range []struct {
-		docs         *Docs
+		site         *docs.Site
 		method, path string
 		status       int
 	}{
-		{docs, "GET", "/docs/", 404},
-		{docs, "GET", "/docs/index.html", 404},
-		{docs, "GET", "/openapi", 404},
-		{docs, "GET", "/openapi/common.cfg.yaml", 404},
-		{docs, "GET", "/openapi/..%2fopenapi.go", 404},
-		{docs, "POST", "/docs", 405},
-		{docs, "PUT", "/openapi/common.yaml", 405},
+		{site, "GET", "/docs/", 404},
+		{site, "GET", "/docs/index.html", 404},
+		{site, "GET", "/openapi", 404},
+		{site, "GET", "/openapi/common.cfg.yaml", 404},
+		{site, "GET", "/openapi/..%2fopenapi.go", 404},
+		{site, "POST", "/docs", 405},
+		{site, "PUT", "/openapi/common.yaml", 405},
 		{nil, "GET", "/docs", 404},
 		{nil, "GET", "/openapi/common.yaml", 404},
 	} {
-		w := send(t, docsServer(t, test.docs, nil), test.method, test.path, nil)
+		w := send(t, docsServer(t, test.site, nil), test.method, test.path, nil)
 		require.Equal(t, test.status, w.Code, test.method+" "+test.path)
 		require.Equal(t, "application/problem+json", w.Header().Get("Content-Type"))
 	}
 }
 
-func TestTheStaticSiteIsThePageAndItsFiles(t *testing.T) {
+func TestFilesGoOutCompressedToWhomTheySuit(t *testing.T) {
 	t.Parallel()
-	docs := docsOf(t, "common", "issuer")
-	dir := filepath.Join(t.TempDir(), "site")
-	require.NoError(t, docs.Write(dir))
-	index, err := os.ReadFile(filepath.Join(dir, "index.html"))
-	require.NoError(t, err)
-	page := pageOf(t, string(index))
-	require.False(t, page.Live, "there is nothing to try calls on")
-	require.Len(t, page.Contracts, len(docs.documents))
-	app := docsServer(t, docs, nil)
-	for _, f := range docs.files {
-		data, err := os.ReadFile(filepath.Join(dir, filepath.FromSlash(f.path)))
-		require.NoError(t, err)
-		require.True(t, bytes.Equal(send(t, app, "GET", "/"+f.path, nil).Body.Bytes(), data), f.path)
+	app := docsServer(t, docsOf(t, "common"), nil)
+	for accepted, zipped := range map[string]bool{
+		"": false, "gzip": true, "br, GZIP;q=0.5": true, "gzip;q=0": false, "gzip ; q=0.000, identity": false, "deflate, br": false, "x-gzip2": false,
+	} {
+		w := send(t, app, "GET", "/openapi/common.json", map[string]string{"Accept-Encoding": accepted})
+		require.Equal(t, 200, w.Code)
+		require.Equal(t, "Accept-Encoding", w.Header().Get("Vary"))
+		require.Equal(t, zipped, w.Header().Get("Content-Encoding") == "gzip", accepted)
+		require.Equal(t, zipped, !json.Valid(w.Body.Bytes()), accepted)
+		require.Equal(t, 304, send(t, app, "GET", "/openapi/common.json", map[string]string{
+			"Accept-Encoding": accepted, "If-None-Match": w.Header().Get("ETag")}).Code)
 	}
-	require.Error(t, docs.Write(filepath.Join(dir, "index.html")), "a file is in the way")
 }
 
-func TestADocumentWithoutItsTextIsRefused(t *testing.T) {
+func TestWhatCarriesItsHashInItsNameIsKeptForGood(t *testing.T) {
 	t.Parallel()
-	_, err := NewDocs(docsOf(t, "common").documents, os.DirFS(t.TempDir()))
-	require.ErrorIs(t, err, fs.ErrNotExist)
+	app := docsServer(t, docsOf(t, "common"), nil)
+	scalar := regexp.MustCompile(`docs/scalar\.[0-9a-f]{16}\.js`).FindString(send(t, app, "GET", "/docs", nil).Body.String())
+	require.NotEmpty(t, scalar)
+	require.Equal(t, "public, max-age=31536000, immutable", send(t, app, "GET", "/"+scalar, nil).Header().Get("Cache-Control"))
+	require.Equal(t, "no-cache", send(t, app, "GET", "/openapi/common.yaml", nil).Header().Get("Cache-Control"))
 }

@@ -19,6 +19,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"pinvault/impl/contract"
+	"pinvault/impl/docs"
 	"pinvault/impl/oauth"
 	"pinvault/impl/pin"
 )
@@ -65,7 +66,7 @@ type Options struct {
 	Tokens    Tokens
 	Ready     func(ctx context.Context) error // asks what the server cannot do without
 	Sandbox   Sandbox                         // nil but in a sandbox
-	Docs      *Docs                           // nil: /docs and /openapi are not served
+	Docs      *docs.Site                      // nil: /docs and /openapi are not served
 
 	// Refused, if any, hears of every caller that was forbidden an operation: for want of a scope, or because it
 	// would grant or dispose of more than it holds.
@@ -114,7 +115,7 @@ func New(o Options) (http.Handler, error) {
 		e.GET("/metrics", gin.WrapH(metricsHandler(o.Metrics)))
 	}
 	if o.Docs != nil {
-		o.Docs.mount(e, own, common.fail)
+		mountDocs(e, o.Docs, own, common.fail)
 	}
 	e.NoRoute(func(c *gin.Context) { owner(mounted, c.Request.URL.EscapedPath()).fail(c, contract.NoRoute) })
 	noMethod := func(c *gin.Context) {

@@ -7,12 +7,13 @@ import (
 )
 
 type docsCommand struct {
-	Out string `name:"out" required:"" type:"path" placeholder:"DIR" help:"The folder to write into."`
+	Out    string `name:"out" required:"" type:"path" placeholder:"DIR" help:"The folder to write into."`
+	Server string `name:"server" default:"http://127.0.0.1:8080" placeholder:"URL" help:"The URL of the server that the documents speak of. Default: ${default}."`
 }
 
 // Run writes what /docs and /openapi serve, without the calls to try: there is no server behind a static site.
 func (c docsCommand) Run() error {
-	if err := app.WriteDocs(c.Out); err != nil {
+	if err := app.WriteDocs(c.Out, c.Server); err != nil {
 		return err
 	}
 	fmt.Println("index.html and what it loads are in", c.Out)

@@ -16,6 +16,7 @@ import (
 
 	"github.com/getkin/kin-openapi/openapi3"
 
+	"pinvault/impl/bundle"
 	"pinvault/impl/contract"
 )
 
@@ -42,11 +43,15 @@ func write(fsys fs.FS, dir string) (err error) {
 		return err
 	}
 	for _, name := range names {
-		bundle, err := contract.Bundle(fsys, name)
+		whole, err := bundle.Of(fsys, name)
 		if err != nil {
 			return err
 		}
-		prepared, err := prepare(bundle)
+		text, err := whole.JSON()
+		if err != nil {
+			return err
+		}
+		prepared, err := prepare(text)
 		if err != nil {
 			return fmt.Errorf("%s: %w", name, err)
 		}
@@ -60,8 +65,8 @@ func write(fsys fs.FS, dir string) (err error) {
 // prepare opens the envelopes of a document and takes away what is not for generators: examples, of which those
 // of the error rows break the schemas on purpose; links, whose bodies some take for text alone; and what a schema
 // must not be, which no type can say.
-func prepare(bundle []byte) ([]byte, error) {
-	spec, err := openapi3.NewLoader().LoadFromData(bundle)
+func prepare(document []byte) ([]byte, error) {
+	spec, err := openapi3.NewLoader().LoadFromData(document)
 	if err != nil {
 		return nil, err
 	}

@@ -1,7 +1,6 @@
-package server
+package docs
 
 import (
-	"io/fs"
 	"strings"
 	"testing"
 	"testing/fstest"
@@ -9,13 +8,13 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.yaml.in/yaml/v3"
 
-	"pinvault/impl/contract"
-	"pinvault/openapi"
+	"pinvault/impl/bundle"
 )
 
 func TestOriginsAreToldInWordsAndNothingElseChanges(t *testing.T) {
 	t.Parallel()
-	told, err := tellOrigins([]byte(`
+	told := toldOf(t, `
+openapi: 3.0.3
 info: {description: About.}
 get:
   summary: Look
@@ -27,9 +26,9 @@ get:
     width: {description: Of the thing., x-origin: local, pattern: '^[0-9]+$'}
     size: {description: 'In metres: all'}
   examples: {red: {summary: A red one, x-origin: local, value: {z: 9007199254740993, a: '012', b: no}}}
-`))
-	require.NoError(t, err)
+`)
 	require.YAMLEq(t, `
+openapi: 3.0.3
 info: {description: "About.`+strings.ReplaceAll(originsTold, "\n", `\n`)+`"}
 get:
   summary: Look (sibling)
@@ -39,34 +38,36 @@ get:
     width: {description: '*Local.* Of the thing.', x-origin: local, pattern: '^[0-9]+$'}
     size: {description: 'In metres: all'}
   examples: {red: {summary: A red one (local), x-origin: local, value: {z: 9007199254740993, a: '012', b: no}}}
-`, string(told))
-	require.Regexp(t, `(?s)width.*size.*examples.*z: 90.*a: '012'.*b: no`, string(told), "the order stays")
+`, told)
+	require.Regexp(t, `(?s)width.*size.*examples.*z: 90.*a: '012'.*b: no`, told, "the order stays")
 
-	told, err = tellOrigins([]byte("info: {description: About.}\n"))
+	require.YAMLEq(t, "{openapi: 3.0.3, info: {description: About.}}", toldOf(t, "{openapi: 3.0.3, info: {description: About.}}"), "nothing to tell, nothing to explain")
+}
+
+// toldOf is a document with its origins told.
+func toldOf(t *testing.T, text string) string {
+	t.Helper()
+	d, err := bundle.Of(fstest.MapFS{"own.yaml": {Data: []byte(text)}}, "own")
 	require.NoError(t, err)
-	require.YAMLEq(t, "info: {description: About.}", string(told), "nothing to tell, nothing to explain")
-
-	_, err = tellOrigins([]byte("a: [b"))
-	require.Error(t, err)
+	before, err := d.YAML()
+	require.NoError(t, err)
+	told, err := tellOrigins(d).YAML()
+	require.NoError(t, err)
+	after, err := d.YAML()
+	require.NoError(t, err)
+	require.Equal(t, string(before), string(after), "it is a copy that tells")
+	return string(told)
 }
 
 // What a reader of any document is shown is still that document, with every origin told.
 func TestEveryOriginOfTheDocumentsIsTold(t *testing.T) {
 	t.Parallel()
-	files := fstest.MapFS{}
-	for _, d := range everyDocument(t) {
-		written, err := fs.ReadFile(openapi.Documents, d.Name()+".yaml")
-		require.NoError(t, err)
-		told, err := tellOrigins(written)
-		require.NoError(t, err)
-		files[d.Name()+".yaml"] = &fstest.MapFile{Data: told}
+	all := everyDocument(t)
+	site := siteOf(t, all)
+	for _, d := range all {
 		var document any
-		require.NoError(t, yaml.Unmarshal(told, &document))
+		require.NoError(t, yaml.Unmarshal(data(t, site, "docs/"+d.Name()+".yaml"), &document))
 		requireToldOrigins(t, d.Name(), document)
-	}
-	for name := range files {
-		_, err := contract.Load(files, strings.TrimSuffix(name, ".yaml"))
-		require.NoError(t, err)
 	}
 }
 
