@@ -67,7 +67,7 @@ docs: bin/pinvault ## write what /docs serves as a static site into .local/docs
 contract: ## Schemathesis over every document on PostgreSQL, EXAMPLES (1000) an operation and phase, see schemathesis/README.md; then clients
 	@scripts/packages postgresql
 	@EXAMPLES=$${EXAMPLES:-1000} scripts/with-postgres scripts/contract
-	@$(MAKE) --no-print-directory clients
+	@scripts/with-postgres scripts/clients/run
 
 clients: ## every contract called as partners call it: requests, fetch, axios, HttpClient, Apache's, Spring's, JOSE and PIN block libraries; see scripts/clients/README.md
 	@scripts/clients/run
