@@ -15,7 +15,7 @@ export FUZZTIME ?= 5s
 
 VERSION = $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 
-.PHONY: help run test check generate verify lint fuzz cover mutate soak contract sdk bench bench-go docs clean bin/pinvault
+.PHONY: help run test check generate verify lint fuzz cover mutate soak contract clients sdk bench bench-go docs clean bin/pinvault
 
 help:
 	@awk -F ' *## ' '/^[a-z-]+:.*## / { sub(/:.*/, "", $$1); printf "make %-9s %s\n", $$1, $$2 }' Makefile
@@ -64,9 +64,13 @@ bench-go: ## the Go benchmarks that match BENCH (all), COUNT (1) times each; tar
 docs: bin/pinvault ## write what /docs serves as a static site into .local/docs
 	@bin/pinvault docs --out .local/docs
 
-contract: ## Schemathesis over every document on PostgreSQL, EXAMPLES (1000) an operation and phase; see schemathesis/README.md
+contract: ## Schemathesis over every document on PostgreSQL, EXAMPLES (1000) an operation and phase, see schemathesis/README.md; then clients
 	@scripts/packages postgresql
 	@EXAMPLES=$${EXAMPLES:-1000} scripts/with-postgres scripts/contract
+	@scripts/with-postgres scripts/clients/run
+
+clients: ## every contract called as partners call it: requests, fetch, axios, HttpClient, Apache's, Spring's, JOSE and PIN block libraries; see scripts/clients/README.md
+	@scripts/clients/run
 
 sdk: ## clients in every language of scripts/sdk from every document, and the documents' code samples, tried against a sandbox; see scripts/sdk/README.md
 	@scripts/sdk/run

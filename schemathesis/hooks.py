@@ -154,6 +154,8 @@ def describe_unsent(document):
             for name, content in operation.get("requestBody", {}).get("content", {}).items():
                 if "form" not in name:
                     admit_unsent(document, content["schema"], seen)
+                if "json" in name and not operation["requestBody"].get("required"):
+                    content["schema"] = or_unsent(content["schema"], None)
         for part in (item, *operations):
             for parameter in part.get("parameters", []):
                 parameter = resolved(document, parameter)

@@ -36,3 +36,28 @@ reset_sandbox() {
 stop_sandbox() {
 	[ -z "${sandbox:-}" ] || kill "$sandbox" 2>/dev/null || true
 }
+
+# searched LOG SECRETS [EXPECTED] looks in a log for what no reply shows: errors, panics, 5xx but those that match
+# EXPECTED, and what the file SECRETS lists, a text a line: PINs, PANs, keys and tokens that were used.
+searched() {
+	local found
+	if ! [ -s "$2" ]; then
+		echo "there is nothing in $2 to search the log for"
+		return 1
+	fi
+	found=$({
+		grep -E '"level":"ERROR"|"msg":"panic"|"status":5' "$1" | grep -v -E "${3:-nothing is expected}"
+		grep --fixed-strings --file "$2" "$1"
+	} | head -n 20 || true)
+	[ -z "$found" ] && return
+	printf '%s\n' "$found"
+	echo "an error, a 5xx or a secret in the log $1"
+	return 1
+}
+
+# conformed asks the sandbox whether every reply kept its document.
+conformed() {
+	curl --silent --fail "$PINVAULT_URL/metrics" | awk '
+		/^pinvault_response_violations_total/ { samples++; violations += $NF }
+		END { print violations + 0 " replies broke their document, of " samples + 0 " counters"; exit !(samples && !violations) }'
+}

@@ -8,9 +8,9 @@ import (
 )
 
 // One rule says what counts as not sent, for all documents: an optional member that is null, or an empty
-// text where the document says x-empty-is-absent; an optional header that is empty; a body on an operation
-// that describes none (RFC 9110, 9.3.1, gives it no meaning); a query on an operation that describes none
-// of its parameters. What counts as not sent is taken out before anything is checked or bound, so that no
+// text where the document says x-empty-is-absent; an optional JSON body that is null; an optional header that is
+// empty; a body on an operation that describes none (RFC 9110, 9.3.1, gives it no meaning); a query on an
+// operation that describes none of its parameters. What counts as not sent is taken out before anything is checked or bound, so that no
 // handler sees it.
 
 // sent is a value without the members that count as not sent. The value itself is left as it is.

@@ -69,6 +69,18 @@ func TestOptionalHeadersThatAreEmptyAreNotSent(t *testing.T) {
 	}
 }
 
+func TestAnOptionalBodyThatIsNullIsNotSent(t *testing.T) {
+	d := load(t)
+	for body, want := range map[string][]string{"null": {}, " null\r\n": {}, "nil": {"body: json"}, "[]": {"body: type object"}} {
+		r := post(jsonType, body)
+		require.Equal(t, want, lines(operation(t, d, "unblock").Check(r, token)), body)
+		if len(want) == 0 {
+			require.Equal(t, http.NoBody, r.Body, body)
+		}
+	}
+	require.Equal(t, []string{"body: null"}, lines(operation(t, d, "setPin").Check(post(jsonType, "null"), token)), "one that is required")
+}
+
 func TestABodyThatIsNotDescribedIsNotRead(t *testing.T) {
 	op := operation(t, load(t), "getPin")
 	for _, r := range []*http.Request{post(jsonType, `{}`), post("", "null"), post("text/plain", `""`)} {
