@@ -112,7 +112,11 @@ func TestEveryDocumentedExampleComesOut(t *testing.T) {
 	}
 	env.Transform = func(t testing.TB, c contracttest.Conversation, body []byte) ([]byte, string) {
 		t.Helper()
-		return []byte(sender(t, c).seal(t, string(body))), "application/json"
+		if c.Printed == nil {
+			return []byte(sender(t, c).seal(t, string(body))), "application/json"
+		}
+		require.JSONEq(t, string(body), string(sender(t, c).open(t, c.Printed)), "the token does not open to the message beside it")
+		return c.Printed, "application/json"
 	}
 	env.Open = func(t testing.TB, c contracttest.Conversation, body []byte) []byte {
 		t.Helper()
@@ -120,6 +124,7 @@ func TestEveryDocumentedExampleComesOut(t *testing.T) {
 		require.Equal(t, c.Reply.Sealed, string(text) != string(body), "in a token or in clear: %s", text)
 		if c.Reply.Sealed {
 			requireMessage(t, text, c.Reply.Status == http.StatusOK)
+			require.JSONEq(t, string(c.Reply.Body), string(sender(t, c).open(t, c.Reply.Printed)), "the token does not open to the message beside it")
 		}
 		return text
 	}
@@ -129,8 +134,11 @@ func TestEveryDocumentedExampleComesOut(t *testing.T) {
 // sender is the client of a conversation.
 func sender(t testing.TB, c contracttest.Conversation) client {
 	t.Helper()
-	if c.Authorization == "other-program" {
+	switch c.Authorization {
+	case "other-program", contracttest.OtherProgram:
 		return named(t, "accosa_other")
+	case "accosa_window":
+		return named(t, c.Authorization)
 	}
 	return named(t, "accosa")
 }

@@ -156,6 +156,17 @@ var keys = []key{zonePINKey, zonePINKeyAES, networkPINKey, networkPINKeyAES, net
 	creditplusKey, creditplusNextKey, creditplusOnlyKey, creditplusNoAliasKey,
 }
 
+// Key is a key of a client as the fixtures list it, <name>_hex, for whatever makes examples of documents.
+func Key(clientName, name string) (hex string, ok bool) {
+	for _, c := range clients {
+		if c.name == clientName {
+			k, ok := c.keys[name]
+			return k.hex, ok
+		}
+	}
+	return "", false
+}
+
 // card is one fixture. What is not said here follows from its number.
 type card struct {
 	name    string
