@@ -126,7 +126,7 @@ type ResetPinError struct {
 	// CustomerID From the request.
 	CustomerID *string `json:"customerId,omitempty"`
 
-	// Description `Reset Pin`; with 9004 the name of the field.
+	// Description `Reset Pin`; with 9004 the name of the field, or of those of which one must be there.
 	Description string `json:"description"`
 
 	// ResponseCode The error's code.
@@ -154,7 +154,8 @@ type ResetPinError struct {
 // ResetPinErrorMessageCode `1121`
 type ResetPinErrorMessageCode string
 
-// ResetPinMessage What is inside the token of a request.
+// ResetPinMessage What is inside the token of a request. One of urn, customerId and mobileNumber must be there, and last4Digits beside
+// a urn.
 type ResetPinMessage struct {
 	// CardProfileID The card profile. Must be the card's when it is sent; some programs demand it.
 	CardProfileID *string `json:"cardProfileId,omitempty"`
@@ -163,29 +164,31 @@ type ResetPinMessage struct {
 	// effect. (The sample has 25 characters, so the stated limit of 14 cannot hold.)
 	ClientTxnID string `json:"clientTxnId"`
 
-	// CustomerID The customer. Must be the card's when it is sent.
+	// CustomerID The customer. Names the card where no urn is sent, and must be the card's otherwise.
 	CustomerID *string `json:"customerId,omitempty"`
 
-	// EmailAddress An e-mail address. Only its form is looked at.
+	// EmailAddress An e-mail address. Must be the card's when it is sent, unless the card has none; capitals make no difference.
 	EmailAddress *openapi_types.Email `json:"emailAddress,omitempty"`
 
-	// Last4Digits The last four digits of the PAN.
-	Last4Digits string `json:"last4Digits"`
+	// Last4Digits The last four digits of the PAN. Beside a urn they must be there.
+	Last4Digits *string `json:"last4Digits,omitempty"`
 
 	// MessageCode 1120, as a string or a number.
 	MessageCode ResetPinMessage_MessageCode `json:"messageCode"`
 
-	// MobileNumber A mobile number, 8 to 15 digits. Only its form and whether several customers have it is looked at.
+	// MobileNumber A mobile number, 8 to 15 digits with or without a + before them. Names the card where neither urn nor customerId is
+	// sent, and must be the card's otherwise, unless the card has none.
 	MobileNumber *string `json:"mobileNumber,omitempty"`
 
 	// NewPIN The PIN to set, four to six digits (that there are at least four is our own rule). A string, since a number loses leading zeros.
 	NewPIN string `json:"newPIN"`
 
-	// RequestDateTime When the request was made, YYYYMMDDHHMMSS with hours of 00 to 23; a real date.
+	// RequestDateTime When the request was made, YYYYMMDDHHMMSS with hours of 00 to 23; a real date, in the time zone of the client's
+	// program. That it must be near the server's time is our own rule.
 	RequestDateTime string `json:"requestDateTime"`
 
-	// Urn The card's unique reference number, at most 11 digits, as a string or a number.
-	Urn ResetPinMessage_Urn `json:"urn"`
+	// Urn The card's unique reference number, at most 11 digits, as a string or a number. It names the card, with last4Digits.
+	Urn *ResetPinMessage_Urn `json:"urn,omitempty"`
 }
 
 // ResetPinMessageMessageCode0 defines model for ResetPinMessage.MessageCode.0.
@@ -205,15 +208,16 @@ type ResetPinMessageUrn0 = string
 // ResetPinMessageUrn1 defines model for ResetPinMessage.Urn.1.
 type ResetPinMessageUrn1 = int64
 
-// ResetPinMessage_Urn The card's unique reference number, at most 11 digits, as a string or a number.
+// ResetPinMessage_Urn The card's unique reference number, at most 11 digits, as a string or a number. It names the card, with last4Digits.
 type ResetPinMessage_Urn struct {
 	union json.RawMessage
 }
 
-// ResetPinReply What is inside the token of a reply, in the order and with the types of the document's sample.
+// ResetPinReply What is inside the token of a reply, in the order and with the types of the document's sample. Of the lengths the
+// partner's later versions say: urn 11 digits, accosaTransactionId 10, accosaRefNo 20, clientTxnId 100 characters.
 type ResetPinReply struct {
-	// Urn From the request.
-	Urn int64 `json:"urn"`
+	// Urn The card's; absent where a card that was found otherwise has none.
+	Urn *int64 `json:"urn,omitempty"`
 
 	// CustomerID The card's customer.
 	CustomerID string `json:"customerId"`
@@ -236,13 +240,13 @@ type ResetPinReply struct {
 	// ResponseDateTime YYYYMMDDHHMMSS, in the time zone of the program.
 	ResponseDateTime string `json:"responseDateTime"`
 
-	// AccosaTransactionID This transaction's id; the number of accosaRefNo.
+	// AccosaTransactionID This transaction's id: an ever increasing number of the card's program, in each server process.
 	AccosaTransactionID int64 `json:"accosaTransactionId"`
 
 	// ResponseMessage `Success`
 	ResponseMessage ResetPinReplyResponseMessage `json:"responseMessage"`
 
-	// AccosaRefNo An ever increasing sequence number.
+	// AccosaRefNo An ever increasing sequence number of the card's program, in each server process; another than accosaTransactionId.
 	AccosaRefNo string `json:"accosaRefNo"`
 
 	// BankID From the header.
@@ -263,7 +267,7 @@ type ResetPinReplyResponseMessage string
 
 // Token What goes over the wire.
 type Token struct {
-	// Token base64 of IV and ciphertext.
+	// Token base64 of IV and ciphertext. In replies it is padded and in one line.
 	Token string `json:"token"`
 }
 

@@ -509,7 +509,7 @@ type CardChange struct {
 	// InstitutionCode Credit+: institution code.
 	InstitutionCode *string `json:"institutionCode,omitempty"`
 
-	// MobileNumber Accosa: 8 to 15 digits.
+	// MobileNumber Accosa: 8 to 15 digits, with or without a + before them, which is not kept.
 	MobileNumber *string `json:"mobileNumber,omitempty"`
 
 	// ProgramCode Credit+: program code.
@@ -671,7 +671,7 @@ type NewCard struct {
 	// InstitutionCode Credit+: institution code.
 	InstitutionCode *string `json:"institutionCode,omitempty"`
 
-	// MobileNumber Accosa: 8 to 15 digits.
+	// MobileNumber Accosa: 8 to 15 digits, with or without a + before them, which is not kept.
 	MobileNumber *string `json:"mobileNumber,omitempty"`
 
 	// Pan The PAN. Without one, PIN blocks of formats 0, 3 and 4 cannot be used with this card.

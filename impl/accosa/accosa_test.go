@@ -110,6 +110,8 @@ func FuzzOpen(f *testing.F) {
 		strings.ReplaceAll(valid, "70000000008", "-0"), strings.ReplaceAll(valid, "70000000008", "7e10"), strings.ReplaceAll(valid, `"1745"`, "1745"),
 		strings.ReplaceAll(valid, `"121200"`, `{"newPIN":null}`), strings.ReplaceAll(valid, `"121200"`, `[[[null]]]`), valid + valid, valid[:40],
 		strings.ReplaceAll(valid, "TXN", "\xff"), strings.ReplaceAll(valid, "TXN", `\u0000`), strings.ReplaceAll(valid, "TXN", `\ud800`),
+		strings.ReplaceAll(valid, `"urn":70000000008,`, ""), strings.ReplaceAll(valid, `"urn":70000000008`, `"mobileNumber":"+97150000000"`),
+		strings.ReplaceAll(valid, `"urn"`, `"x":1e999,"\u0000":"\ud800","customerId":"C","urn"`),
 		`{"messageCode":1120,"messageCode":1120}`, strings.Repeat("[", 100), sealed(f, "one", valid), "AAAA\nBBBB", "====",
 	} {
 		f.Add(seed)
@@ -128,9 +130,10 @@ func FuzzOpen(f *testing.F) {
 				require.Regexp(t, `^(1034|1088|1091|1092|9001|9002|9004) `, err.Error())
 				continue
 			}
-			require.NotNil(t, number64(m.urn))
+			require.NotEmpty(t, m.urn+m.customerID+m.mobileNumber)
+			require.Regexp(t, `^(-0|[0-9]{1,11})?$`, m.urn)
 			require.Regexp(t, `^[0-9]{4,6}$`, m.newPIN)
-			require.Regexp(t, `^[0-9]{4}$`, m.last4Digits)
+			require.Regexp(t, map[bool]string{true: `^[0-9]{4}$`, false: `^([0-9]{4})?$`}[m.urn != ""], m.last4Digits)
 			require.NotEmpty(t, m.clientTxnID)
 			require.NotEmpty(t, m.content)
 		}
@@ -225,12 +228,105 @@ func TestOneFieldIsAnsweredForAtATime(t *testing.T) {
 	}
 	require.NoError(t, fault())
 	for name, want := range map[string]row{"messageCode": missing("messageCode"), "clientTxnId": missing("clientTxnId"),
-		"requestDateTime": missing("requestDateTime"), "last4Digits": missing("last4Digits"), "urn": missing("urn"), "newPIN": invalidPIN} {
+		"requestDateTime": missing("requestDateTime"), "last4Digits": missing("last4Digits"), "newPIN": invalidPIN} {
 		delete(wrong, name)
 		require.Equal(t, want, fault(), name)
 		wrong[name] = nil
 		require.Equal(t, want, fault(), name)
 		wrong[name] = right[name]
+	}
+	for _, name := range []string{"urn", "last4Digits", "mobileNumber"} {
+		delete(wrong, name)
+		require.NoError(t, fault(), name)
+	}
+	wrong["customerId"] = nil
+	require.Equal(t, noSelector, fault())
+	wrong["mobileNumber"] = "x"
+	require.Equal(t, invalidMobile, fault(), "one was sent")
+}
+
+// Around a change of the clocks a time is meant as before or as after it.
+func TestTheWindowOfTimesThatMayBeSent(t *testing.T) {
+	zone, err := time.LoadLocation("Europe/Berlin")
+	require.NoError(t, err)
+	const window = 15 * time.Minute
+	for _, test := range []struct {
+		name, now, sent string
+		window          time.Duration
+		want            bool
+	}{
+		{"the same second", "2026-01-15T12:00:00.9Z", "20260115130000", window, true},
+		{"the first second", "2026-01-15T12:00:00Z", "20260115124500", window, true},
+		{"before it", "2026-01-15T12:00:00Z", "20260115124459", window, false},
+		{"the last second", "2026-01-15T12:00:00Z", "20260115131500", window, true},
+		{"after it", "2026-01-15T12:00:00Z", "20260115131501", window, false},
+		{"without a window", "2026-01-15T12:00:00Z", "19990115131501", 0, true},
+		{"without a window, no date", "2026-01-15T12:00:00Z", "20260230131501", 0, false},
+		{"no date", "2026-03-01T12:00:00Z", "20260229130000", window, false},
+		{"no hour", "2026-01-15T23:00:00Z", "20260115240000", window, false},
+		{"summer time begins: before", "2026-03-29T01:05:00Z", "20260329015500", window, true},
+		{"summer time begins: after", "2026-03-29T01:05:00Z", "20260329030500", window, true},
+		{"summer time begins: ahead", "2026-03-29T00:55:00Z", "20260329030500", window, true},
+		{"summer time ends: the second hour", "2026-10-25T01:05:00Z", "20261025020500", window, true},
+		{"summer time ends: the end of the first hour", "2026-10-25T01:05:00Z", "20261025025500", window, true},
+		{"summer time ends: an hour ago, which is written in the same way", "2026-10-25T01:05:00Z", "20261025021000", window, true},
+		{"summer time has ended", "2026-10-25T02:05:00Z", "20261025020500", window, false},
+	} {
+		now, err := time.Parse(time.RFC3339Nano, test.now)
+		require.NoError(t, err)
+		require.Equal(t, test.want, near(test.sent, now, zone, test.window), test.name)
+	}
+}
+
+// Of several cards those that agree are left; the row is that of the first thing that none of them has.
+func TestTheCardIsTheOneThatAgrees(t *testing.T) {
+	card := func(customer, mobile, email, profile, last4 string) candidate {
+		c := candidate{last4: last4}
+		c.CustomerID, c.MobileNumber, c.EmailAddress, c.CardProfileID = customer, mobile, email, profile
+		return c
+	}
+	a, b, bare := card("A", "1", "a@x", "P1", "0001"), card("B", "1", "b@x", "P2", "0002"), card("A", "", "", "", "0003")
+	demanding := a
+	demanding.profileDemanded = true
+	for _, test := range []struct {
+		name string
+		all  []candidate
+		m    message
+		want any // the candidate or its row
+	}{
+		{"the only one", []candidate{a}, message{}, a},
+		{"the only one, which agrees in all", []candidate{a}, message{last4Digits: "0001", customerID: "A", mobileNumber: "1", emailAddress: "A@X", cardProfileID: "P1"}, a},
+		{"of two customers", []candidate{a, b}, message{mobileNumber: "1"}, severalCustomers},
+		{"of two customers, one of whom is named", []candidate{a, b}, message{customerID: "B"}, b},
+		{"of two customers, one of whose cards is named", []candidate{a, b}, message{last4Digits: "0001"}, a},
+		{"of two customers, one of whose profiles is named", []candidate{a, b}, message{cardProfileID: "P2"}, b},
+		{"of two customers, one of whose addresses is named", []candidate{a, b}, message{emailAddress: "b@x"}, b},
+		{"of two cards of a customer", []candidate{a, bare}, message{customerID: "A"}, mismatch},
+		{"of two cards of a customer, one of which is named", []candidate{a, bare}, message{last4Digits: "0003"}, bare},
+		{"of two cards, one of which has no number", []candidate{a, bare}, message{mobileNumber: "1"}, mismatch},
+		{"of two cards, one of which has no number and the other another", []candidate{a, bare}, message{mobileNumber: "2"}, bare},
+		{"without an address", []candidate{bare}, message{emailAddress: "c@x"}, bare},
+		{"with other digits", []candidate{a, b}, message{last4Digits: "0009", customerID: "C"}, dataNotFound},
+		{"of another customer", []candidate{a}, message{customerID: "B", mobileNumber: "2"}, elsewhere{pin.Holder{CustomerID: "B"}, unknownCustomer}},
+		{"with another number", []candidate{a}, message{mobileNumber: "2", cardProfileID: "P9"}, dataNotFound},
+		{"with another address", []candidate{a}, message{emailAddress: "b@x"}, dataNotFound},
+		{"with another profile", []candidate{a}, message{cardProfileID: "P2"}, elsewhere{pin.Holder{CardProfileID: "P2"}, invalidProfile}},
+		{"without a profile, which is not held against no profile", []candidate{bare}, message{}, bare},
+		{"without a profile, where one is named", []candidate{bare}, message{cardProfileID: "P2"}, elsewhere{pin.Holder{CardProfileID: "P2"}, invalidProfile}},
+		{"whose profile is demanded", []candidate{demanding}, message{}, profileMandatory},
+		{"whose profile is demanded, and sent", []candidate{demanding}, message{cardProfileID: "P1"}, demanding},
+	} {
+		left, err := narrow(test.all, test.m)
+		var chosen candidate
+		if err == nil {
+			chosen, err = single(left)
+		}
+		if want, refused := test.want.(error); refused {
+			require.Equal(t, want, err, test.name)
+			continue
+		}
+		require.NoError(t, err, test.name)
+		require.Equal(t, test.want, chosen, test.name)
 	}
 }
 

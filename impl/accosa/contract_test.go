@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"io"
+	"maps"
 	"math"
 	"net/http"
 	"regexp"
@@ -40,6 +41,7 @@ var keys = map[string]struct{ key, iv string }{
 	"accosa":          {key: "404142434445464748494A4B4C4D4E4F5051525354555657"},
 	"accosa_fixed_iv": {key: "7A2D94E0C65B13F8D07E4A91B6C3582F1E9D60B74FA8C235", iv: "A1B2C3D4E5F60718293A4B5C6D7E8F90"},
 	"accosa_other":    {key: "E35F81C70A9D2B64F8170D3E5CA29B46D19E7F0358B4C26A"},
+	"accosa_window":   {key: "5B0F9E2D7C416A83F1D4E6097B38C25AA94D1E70F36C82B5"},
 }
 
 func named(t testing.TB, name string) client {
@@ -112,7 +114,11 @@ func TestEveryDocumentedExampleComesOut(t *testing.T) {
 	}
 	env.Transform = func(t testing.TB, c contracttest.Conversation, body []byte) ([]byte, string) {
 		t.Helper()
-		return []byte(sender(t, c).seal(t, string(body))), "application/json"
+		if c.Printed == nil {
+			return []byte(sender(t, c).seal(t, string(body))), "application/json"
+		}
+		require.JSONEq(t, string(body), string(sender(t, c).open(t, c.Printed)), "the token does not open to the message beside it")
+		return c.Printed, "application/json"
 	}
 	env.Open = func(t testing.TB, c contracttest.Conversation, body []byte) []byte {
 		t.Helper()
@@ -120,6 +126,7 @@ func TestEveryDocumentedExampleComesOut(t *testing.T) {
 		require.Equal(t, c.Reply.Sealed, string(text) != string(body), "in a token or in clear: %s", text)
 		if c.Reply.Sealed {
 			requireMessage(t, text, c.Reply.Status == http.StatusOK)
+			require.JSONEq(t, string(c.Reply.Body), string(sender(t, c).open(t, c.Reply.Printed)), "the token does not open to the message beside it")
 		}
 		return text
 	}
@@ -129,8 +136,11 @@ func TestEveryDocumentedExampleComesOut(t *testing.T) {
 // sender is the client of a conversation.
 func sender(t testing.TB, c contracttest.Conversation) client {
 	t.Helper()
-	if c.Authorization == "other-program" {
+	switch c.Authorization {
+	case "other-program", contracttest.OtherProgram:
 		return named(t, "accosa_other")
+	case "accosa_window":
+		return named(t, c.Authorization)
 	}
 	return named(t, "accosa")
 }
@@ -202,7 +212,7 @@ func TestResetTakesEffectOnce(t *testing.T) {
 	t.Parallel()
 	h := apptest.Start(t, "")
 	c := named(t, "accosa")
-	thredd := contracttest.Bearer(h.Mint(t, "thredd-sandbox", 48*time.Hour))
+	thredd := contracttest.Bearer(h.Mint(t, "thredd-sandbox", 72*time.Hour))
 	pinOf := func(card string) string {
 		return h.Client.For(t).Do(http.MethodGet, "/api/v1/cards/"+card+"/pin", thredd).ExpectStatus(http.StatusOK).Text("/pin")
 	}
@@ -213,7 +223,7 @@ func TestResetTakesEffectOnce(t *testing.T) {
 	status, _ = c.resetPIN(t, h.Client, message(t, map[string]any{"clientTxnId": "LATER", "newPIN": "7391"}))
 	require.Equal(t, http.StatusOK, status)
 
-	h.Clock.Forward(23 * time.Hour)
+	h.Clock.Forward(47 * time.Hour)
 	status, again := c.resetPIN(t, h.Client, first)
 	require.Equal(t, http.StatusOK, status)
 	require.Equal(t, string(one), string(again), "the stored reply, its number and time included")
@@ -232,7 +242,7 @@ func TestResetTakesEffectOnce(t *testing.T) {
 	h.Clock.Forward(2 * time.Hour)
 	status, fresh := c.resetPIN(t, h.Client, first)
 	require.Equal(t, http.StatusOK, status)
-	require.NotEqual(t, string(one), string(fresh), "forgotten after a day")
+	require.NotEqual(t, string(one), string(fresh), "forgotten after two days")
 	require.Equal(t, "048261", pinOf("103169946"))
 }
 
@@ -302,15 +312,9 @@ func TestNumbersGrowAndAreGivenOnce(t *testing.T) {
 			servers := []*apptest.Server{apptest.Start(t, database), apptest.Start(t, database)}
 			c := named(t, "accosa")
 			number := func(text []byte) int64 {
-				var reply struct {
-					AccosaRefNo         string
-					AccosaTransactionID int64
-				}
-				require.NoError(t, json.Unmarshal(text, &reply))
-				n, err := strconv.ParseInt(reply.AccosaRefNo, 10, 64)
-				require.NoError(t, err)
-				require.Equal(t, n, reply.AccosaTransactionID)
-				return n
+				transaction, reference := numbers(t, text)
+				require.NotEqual(t, transaction, reference)
+				return transaction
 			}
 			last := []int64{0, 0}
 			for i := range 6 {
@@ -341,6 +345,72 @@ func TestNumbersGrowAndAreGivenOnce(t *testing.T) {
 	}
 }
 
+// numbers are accosaTransactionId and accosaRefNo of a reply.
+func numbers(t testing.TB, text []byte) (transaction, reference int64) {
+	t.Helper()
+	var reply struct {
+		AccosaRefNo         string
+		AccosaTransactionID int64
+	}
+	require.NoError(t, json.Unmarshal(text, &reply), "%s", text)
+	reference, err := strconv.ParseInt(reply.AccosaRefNo, 10, 64)
+	require.NoError(t, err)
+	return reply.AccosaTransactionID, reference
+}
+
+// Each program counts by itself, so that none reads from the gaps of its numbers what others do; and what is refused
+// leaves no gap either.
+func TestNumbersAreCountedByProgram(t *testing.T) {
+	t.Parallel()
+	h := apptest.Start(t, "")
+	ours, theirs, everybodys := named(t, "accosa"), named(t, "accosa_other"), wholeServer(t, h)
+	var wantOurs, wantTheirs int64
+	for i, call := range []struct {
+		by      client
+		changed map[string]any
+		counted *int64
+	}{
+		{ours, nil, &wantOurs}, {theirs, others(), &wantTheirs}, {ours, nil, &wantOurs}, {ours, map[string]any{"last4Digits": "9999"}, nil},
+		{ours, nil, &wantOurs}, {theirs, others(), &wantTheirs}, {everybodys, others(), &wantTheirs}, {everybodys, nil, &wantOurs}, {ours, nil, &wantOurs},
+	} {
+		m := map[string]any{"clientTxnId": strconv.Itoa(i)}
+		maps.Copy(m, call.changed)
+		status, text := call.by.resetPIN(t, h.Client, message(t, m))
+		if call.counted == nil {
+			require.Equal(t, http.StatusNotFound, status)
+			continue
+		}
+		require.Equal(t, http.StatusOK, status, "%s", text)
+		transaction, reference := numbers(t, text)
+		*call.counted++
+		require.Equal(t, *call.counted, transaction, i)
+		require.Equal(t, *call.counted+1_000_000, reference, i)
+	}
+}
+
+// others is what names the card of the other program.
+func others() map[string]any {
+	return map[string]any{"urn": 70000000011, "last4Digits": "0113", "cardProfileId": "CP01"}
+}
+
+// wholeServer is a client of no program, with a key that serves all.
+func wholeServer(t testing.TB, h *apptest.Server) client {
+	t.Helper()
+	c, err := h.Vault.Client(apptest.Operating(t), "accosa-sandbox")
+	require.NoError(t, err)
+	c.ID, c.ProgramID = "accosa_everywhere-sandbox", ""
+	c.Settings = json.RawMessage(`{"clientId":"2000","bankId":"7000","entityId":"100","messageKeyIds":["everybodys-key"],"requestWindowSeconds":0}`)
+	_, _, err = h.Vault.CreateClient(apptest.Operating(t), c, c.ID+"-secret", pin.Memo{})
+	require.NoError(t, err)
+	const digits = "0F1E2D3C4B5A69788796A5B4C3D2E1F00112233445566778"
+	raw, err := hex.DecodeString(digits)
+	require.NoError(t, err)
+	row, err := keyring.New(keyring.Sandbox(), nil, nil).WrapZoneKey("everybodys-key", "", pin.UsageMessage, "AES", raw)
+	require.NoError(t, err)
+	require.NoError(t, h.Vault.ImportZoneKey(apptest.Operating(t), row, pin.Memo{}))
+	return client{apiKey: c.ID + "." + c.ID + "-secret", key: tokenKey(t, digits, "")}
+}
+
 // What nobody should send: no 500, the reply is of the contract, and nothing changes.
 func TestMalice(t *testing.T) {
 	t.Parallel()
@@ -358,12 +428,12 @@ func TestMalice(t *testing.T) {
 		"no body": "", "no JSON": "{", "null": "null", "an array": `["token"]`, "a number": "1", "another name": `{"Token":"AAAA"}`,
 		"a token that is a number": `{"token":1}`, "a token that is an object": `{"token":{"token":null}}`, "a token that is null": `{"token":null}`,
 		"an empty token": `{"token":""}`, "two tokens": `{"token":"AAAA","token":"AAAA"}`, "a token with a NUL": `{"token":"AA\u0000A"}`,
-		"a token with line breaks": `{"token":"AAAA\nAAAA"}`, "a very long token": `{"token":"` + strings.Repeat("A", 20_000) + `"}`,
+		"a token with line breaks": `{"token":"AAAA\nAAAA"}`, "a token of blanks": `{"token":" \n"}`, "a very long token": `{"token":"` + strings.Repeat("A", 20_000) + `"}`,
 		"zeros": `{"token":"` + strings.Repeat("A", 64) + `"}`, "something behind the body": `{"token":"AAAA"} x`, "bad UTF-8": "{\"token\":\"\xff\"}",
 		"inside: nothing": c.seal(t, ""), "inside: null": c.seal(t, "null"), "inside: an array": c.seal(t, "["+message(t, nil)+"]"),
 		"inside: a string": c.seal(t, `"x"`), "inside: two messages": c.seal(t, message(t, nil)+message(t, nil)),
 		"inside: a member twice": c.seal(t, `{"newPIN":"1234","newPIN":"1235"}`), "inside: bad UTF-8": c.seal(t, "{\"a\":\"\xff\"}"),
-		"inside: nested deeply": c.seal(t, strings.Repeat("[", 5000)), "inside: a number out of range": c.seal(t, `{"urn":1e999}`),
+		"inside: nested deeply": c.seal(t, strings.Repeat("[", 5000)),
 	} {
 		t.Run(name, func(t *testing.T) {
 			reply := h.Client.For(t).Do(http.MethodPost, path, append(c.headers(), contracttest.Raw("application/json", body))...)
@@ -373,11 +443,11 @@ func TestMalice(t *testing.T) {
 	}
 	wrong := map[string]any{"null": json.RawMessage("null"), "a boolean": true, "a list of nulls": []any{nil, []any{nil}}, "an object": map[string]any{"urn": nil},
 		"an empty text": "", "a fraction": 1.5, "a negative number": -1, "a long number": 123456789012, "a long text": strings.Repeat("9", 300),
-		"a NUL": "a\x00b", "a control character": "a\x1fb"}
+		"a NUL": "a\x00b", "a control character": "a\x1fb", "a number beyond all": json.RawMessage("1e999"), "half a letter": json.RawMessage(`"\ud800"`)}
 	optional := []string{"customerId", "mobileNumber", "emailAddress", "cardProfileId"}
 	for _, field := range append([]string{"messageCode", "clientTxnId", "requestDateTime", "last4Digits", "urn", "newPIN"}, optional...) {
 		for kind, value := range wrong {
-			if kind == "null" && slices.Contains(optional, field) || kind == "an empty text" && field == "cardProfileId" {
+			if kind == "null" && (slices.Contains(optional, field) || field == "urn" || field == "last4Digits") || kind == "an empty text" && field == "cardProfileId" {
 				continue // as if absent
 			}
 			t.Run(field+" is "+kind, func(t *testing.T) {
@@ -497,7 +567,180 @@ func TestClientOfTheIssuer(t *testing.T) {
 	})).ExpectStatus(http.StatusCreated)
 	c := named(t, "accosa")
 	c.apiKey = made.Text("/clientId") + "." + made.Text("/clientSecret")
+	require.EqualValues(t, 900, made.JSON("/accosa/requestWindowSeconds"))
 	status, text := c.resetPIN(t, h.Client, message(t, nil))
+	require.Equal(t, http.StatusBadRequest, status, "%s", text)
+	require.Contains(t, string(text), `"responseCode":"1088"`)
+	status, text = c.resetPIN(t, h.Client, message(t, map[string]any{"requestDateTime": at(h, 0)}))
 	require.Equal(t, http.StatusOK, status, "%s", text)
 	requireMessage(t, text, true)
+}
+
+// at is the server's time and more as its program writes it.
+func at(h *apptest.Server, more time.Duration) string {
+	return h.Clock.Now().Add(more).In(time.FixedZone("Dubai", 4*60*60)).Format("20060102150405")
+}
+
+// An old token never sets the old PIN again: while it may be sent it is a repetition, and later it is too old.
+func TestAnOldTokenHasNoSecondEffect(t *testing.T) {
+	t.Parallel()
+	h := apptest.Start(t, "")
+	c := named(t, "accosa_window")
+	reset := func(text string) (int, string) {
+		status, reply := c.resetPIN(t, h.Client, text)
+		return status, string(reply)
+	}
+	for name, test := range map[string]struct {
+		at     string
+		status int
+	}{
+		"now": {at(h, 0), 200}, "15 minutes ago": {at(h, -15*time.Minute), 200}, "in 15 minutes": {at(h, 15*time.Minute), 200},
+		"a second more ago": {at(h, -15*time.Minute-time.Second), 400}, "in a second more": {at(h, 15*time.Minute+time.Second), 400},
+		"now in UTC": {at(h, -4*time.Hour), 400}, "1999": {"19990715025837", 400}, "2999": {"29990715025837", 400}, "no date": {"20260230155959", 400},
+	} {
+		status, reply := reset(message(t, map[string]any{"requestDateTime": test.at, "clientTxnId": name}))
+		require.Equal(t, test.status, status, "%s: %s", name, reply)
+		if status == http.StatusBadRequest {
+			require.Contains(t, reply, `"responseCode":"1088"`, name)
+		}
+	}
+
+	ahead := message(t, map[string]any{"requestDateTime": at(h, 15*time.Minute), "clientTxnId": "AHEAD", "newPIN": "5271"})
+	status, first := reset(ahead)
+	require.Equal(t, http.StatusOK, status)
+	h.Clock.Forward(30 * time.Minute)
+	status, again := reset(ahead)
+	require.Equal(t, http.StatusOK, status, again)
+	require.Equal(t, first, again)
+	for range 100 {
+		h.Clock.Forward(time.Hour)
+		status, reply := reset(ahead)
+		require.Equal(t, http.StatusBadRequest, status, reply)
+	}
+}
+
+// However a request finds the card, it can be made at the issuer API so that requests find it.
+func TestCardsOfTheIssuerAreFound(t *testing.T) {
+	t.Parallel()
+	h := apptest.Start(t, "")
+	issuer := contracttest.Bearer(h.Mint(t, "issuer-sandbox", time.Hour))
+	card := func(changed map[string]any) *contracttest.Reply {
+		n := map[string]any{"programId": "00000000-0000-7000-8000-00000000a001"}
+		maps.Copy(n, changed)
+		return h.Client.For(t).Do(http.MethodPost, "/issuer/v1/cards", issuer, contracttest.JSON(n))
+	}
+	made := card(map[string]any{"customerId": "AB/12", "mobileNumber": "+97155501234", "emailAddress": "User@cards.example"}).ExpectStatus(http.StatusCreated)
+	require.Equal(t, "97155501234", made.Text("/mobileNumber"))
+	c := named(t, "accosa")
+	for i, by := range []map[string]any{
+		{"customerId": "AB/12"}, {"mobileNumber": "97155501234"}, {"mobileNumber": "+97155501234", "emailAddress": "user@CARDS.example"},
+		{"customerId": "AB/12", "mobileNumber": "+97155501234", "cardProfileId": nil},
+	} {
+		m := map[string]any{"urn": nil, "last4Digits": nil, "clientTxnId": strconv.Itoa(i)}
+		maps.Copy(m, by)
+		status, text := c.resetPIN(t, h.Client, message(t, m))
+		require.Equal(t, http.StatusOK, status, "%s", text)
+		require.NotContains(t, string(text), `"urn"`, "the card has none")
+		require.Contains(t, string(text), `"customerId":"AB/12"`)
+		requireMessage(t, text, true)
+	}
+	for name, changed := range map[string]map[string]any{
+		"emailAddress": {"emailAddress": "nobody"}, "mobileNumber": {"mobileNumber": "97150-ABC"}, "customerId": {"customerId": strings.Repeat("x", 21)},
+		"references/0/value": {"references": []any{map[string]any{"kind": "urn", "value": "abc"}}},
+	} {
+		require.Equal(t, "/"+name, card(changed).ExpectStatus(http.StatusBadRequest).Text("/errors/0/field"))
+		if name == "references/0/value" {
+			continue
+		}
+		h.Client.For(t).Do(http.MethodPatch, "/issuer/v1/cards/"+made.Text("/cardId"), issuer, contracttest.JSON(changed)).ExpectStatus(http.StatusBadRequest)
+	}
+}
+
+// What the partner's page prints, sent as it is printed by a client and for a card as it prints them. The page's curly
+// quotes around token are no JSON; a serialiser writes straight ones.
+const (
+	printedRequest = `{
+"messageCode": "1120",
+"requestDateTime": "20160715025837",
+"clientTxnId": "201507271458370149gM90jY0",
+"newPIN": "121200",
+"urn": 70000000008,
+"last4Digits": "1745",
+"customerId": "IN00001201001868"
+}`
+	printedReply = `{
+"urn": 70000000008,
+"customerId": "IN00001201001868",
+"description": "Reset Pin",
+"responseCode": "00",
+"messageCode": "1121",
+"clientTxnId": "201507271458370149gM90jY0",
+"clientId": "2000",
+"responseDateTime": "20160715025837",
+"accosaTransactionId": 1031,
+"responseMessage": "Success",
+"accosaRefNo": "6007283",
+"bankId": 7000
+}`
+	printedPacket = `{
+"token": "h/0YSUdGzgNsMcmfYAvIIPgF3Z80/kMJkW/7l9wG9L+bXt//P/HBG0NsuoPtbn6ugjzNOLl/wQPJFbCKMqQJtSSQs4JVYBohia1TPP1yJULHN+TLIVKFRZsg0GokTPI+ZKpNPcrKrQSa70qV/RtVWMv6CmqRHaG1gQvgAYKjNyOpip7G3Io5IDEF4b2cXOlH4G1hbOtjAHQ/7ZS9KrkmJA=="
+}`
+)
+
+func TestWhatThePartnersPagePrints(t *testing.T) {
+	t.Parallel()
+	h := apptest.Start(t, "")
+	issuer := contracttest.Bearer(h.Mint(t, "issuer-sandbox", time.Hour))
+	program := h.Client.Do(http.MethodPost, "/issuer/v1/programs", issuer, contracttest.JSON(map[string]any{"name": "Accosa", "maxPinLength": 6, "pinPolicy": "off"})).
+		ExpectStatus(http.StatusCreated).Text("/programId")
+	h.Client.Do(http.MethodPost, "/issuer/v1/cards", issuer, contracttest.JSON(map[string]any{"programId": program, "pan": "9999990000001745",
+		"customerId": "IN00001201001868", "references": []any{map[string]any{"kind": "urn", "value": "70000000008"}}})).ExpectStatus(http.StatusCreated)
+	made := h.Client.Do(http.MethodPost, "/issuer/v1/clients", issuer, contracttest.JSON(map[string]any{
+		"contract": "accosa", "programId": program, "name": "As printed", "scopes": []string{"pins:write"},
+		"accosa": map[string]any{"clientId": "2000", "bankId": "7000", "entityId": "100", "secureCode": "accosa-sandbox-code",
+			"messageKeyIds": []string{"everybodys-key"}, "requestWindowSeconds": 0},
+	})).ExpectStatus(http.StatusCreated)
+	c := wholeServer(t, h)
+	c.apiKey = made.Text("/clientId") + "." + made.Text("/clientSecret")
+
+	t.Run("request, packet sample (decrypted)", func(t *testing.T) {
+		status, text := c.resetPIN(t, h.Client, printedRequest)
+		require.Equal(t, http.StatusOK, status, "%s", text)
+		var want, got map[string]any
+		require.NoError(t, json.Unmarshal([]byte(printedReply), &want))
+		require.NoError(t, json.Unmarshal(text, &got))
+		for _, name := range []string{"accosaTransactionId", "accosaRefNo", "responseDateTime"} { // of each call
+			require.IsType(t, want[name], got[name], name)
+			want[name] = got[name]
+		}
+		require.Equal(t, want, got)
+		names := regexp.MustCompile(`"\w+":`)
+		require.Equal(t, names.FindAllString(printedReply, -1), names.FindAllString(string(text), -1), "the members in their order")
+	})
+	t.Run("request and response, packet sample (encrypted), which no key opens", func(t *testing.T) {
+		reply := h.Client.For(t).Do(http.MethodPost, path, append(c.headers(), contracttest.Raw("application/json", printedPacket))...)
+		require.Equal(t, http.StatusBadRequest, reply.Status)
+		require.JSONEq(t, `{"responseCode":"1053","responseMessage":"REQUEST NOT FOUND"}`, string(reply.Body))
+	})
+	for name, changed := range map[string]map[string]any{ // of the table of parameters
+		"requestDateTime 20161031214559": {"requestDateTime": "20161031214559"}, "newPIN 123456": {"newPIN": "123456"},
+		"messageCode 1120 as a number": {"messageCode": 1120}, "urn 70000000008 as a string": {"urn": "70000000008"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			m := map[string]any{"clientTxnId": name, "urn": 70000000008, "last4Digits": "1745"}
+			maps.Copy(m, changed)
+			status, text := c.resetPIN(t, h.Client, message(t, m))
+			require.Equal(t, http.StatusOK, status, "%s", text)
+		})
+	}
+	t.Run("last4Digits 4664, which are another card's", func(t *testing.T) {
+		status, text := c.resetPIN(t, h.Client, message(t, map[string]any{"urn": 70000000008, "last4Digits": "4664"}))
+		require.Equal(t, http.StatusNotFound, status)
+		require.Contains(t, string(text), `"responseMessage":"DATA_NOT_FOUND"`)
+	})
+	t.Run("messageCode GOUd789hhhjfscs, which is none", func(t *testing.T) {
+		status, text := c.resetPIN(t, h.Client, message(t, map[string]any{"messageCode": "GOUd789hhhjfscs"}))
+		require.Equal(t, http.StatusBadRequest, status)
+		require.Contains(t, string(text), `"responseMessage":"INVALID_MESSAGE_CODE"`)
+	})
 }

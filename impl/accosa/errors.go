@@ -32,6 +32,9 @@ func invalid(field string) row {
 	return row{status: http.StatusBadRequest, code: "9004", message: "INVALID_FIELD", field: field}
 }
 
+// noSelector is the row of a message that names no card.
+var noSelector = missing("urn, customerId or mobileNumber")
+
 // The rows of what is found before a message is read. They go out in clear.
 var (
 	noAPIKey        = row{status: http.StatusUnauthorized, message: string(accosa.UnauthorizedMessageNoAPIKeyFoundInRequest)}
@@ -110,7 +113,7 @@ var fields = []field{
 	{"clientTxnId", missing("clientTxnId"), invalid("clientTxnId")},
 	{"requestDateTime", missing("requestDateTime"), invalidDate},
 	{"last4Digits", missing("last4Digits"), invalid("last4Digits")},
-	{"urn", missing("urn"), invalid("urn")},
+	{"urn", noSelector, invalid("urn")},
 	{"newPIN", invalidPIN, invalidPIN},
 	{"customerId", invalid("customerId"), invalid("customerId")},
 	{"mobileNumber", invalidMobile, invalidMobile},

@@ -6,6 +6,7 @@ import (
 	"io"
 	"log/slog"
 	"strconv"
+	"strings"
 	"time"
 
 	"pinvault/impl/contract"
@@ -19,19 +20,22 @@ type message struct {
 	urn           string // digits, whether it came as a string or a number
 	newPIN        string
 	customerID    string
-	mobileNumber  string
+	mobileNumber  string // its digits
+	emailAddress  string
 	cardProfileID string
 
 	content    []byte // all of it: what a repeated call must repeat
 	violations []contract.Violation
 }
 
-// read takes a checked message apart. The date is the one rule that the document cannot say.
-func read(object map[string]any, violations []contract.Violation) message {
+// read takes a checked message apart. What the document cannot say of one field is said here: that the date is real and
+// one that may be sent now, and which fields name a card.
+func read(object map[string]any, violations []contract.Violation, fresh func(requestDateTime string) bool) message {
 	broken := map[string]bool{}
 	for _, v := range violations {
 		broken[v.Pointer] = true
 	}
+	sent := func(name string) bool { return object[name] != nil || broken["/"+name] }
 	text := func(name string) string {
 		if broken["/"+name] {
 			return ""
@@ -44,20 +48,39 @@ func read(object map[string]any, violations []contract.Violation) message {
 		}
 		return ""
 	}
-	if at := text("requestDateTime"); at != "" && !isTime(at) {
-		violations = append(violations, contract.Violation{In: contract.InBody, Pointer: "/requestDateTime", Rule: contract.RuleValue, Label: "requestDateTime"})
+	also := func(name string, rule contract.Rule) {
+		violations = append(violations, contract.Violation{In: contract.InBody, Pointer: "/" + name, Rule: rule, Label: name})
+	}
+	if at := text("requestDateTime"); at != "" && !fresh(at) {
+		also("requestDateTime", contract.RuleFormat)
+	}
+	if sent("urn") && !sent("last4Digits") {
+		also("last4Digits", contract.RuleRequired)
+	}
+	if !sent("urn") && !sent("customerId") && !sent("mobileNumber") {
+		also("urn", contract.RuleRequired)
 	}
 	content, _ := json.Marshal(object) // of a value that was read from JSON
 	return message{
 		clientTxnID: text("clientTxnId"), last4Digits: text("last4Digits"), urn: text("urn"), newPIN: text("newPIN"),
-		customerID: text("customerId"), mobileNumber: text("mobileNumber"), cardProfileID: text("cardProfileId"),
+		customerID: text("customerId"), mobileNumber: strings.TrimPrefix(text("mobileNumber"), "+"),
+		emailAddress: text("emailAddress"), cardProfileID: text("cardProfileId"),
 		content: content, violations: violations,
 	}
 }
 
-func isTime(text string) bool {
-	_, err := time.Parse(wholeSecond, text)
-	return err == nil
+// near tells whether a time of a zone is within a window around now, each way; a window of 0 has no ends. Where clocks are
+// changed meanwhile a time may be meant as before or as after.
+func near(text string, now time.Time, zone *time.Location, window time.Duration) bool {
+	now = now.Truncate(time.Second)
+	for _, end := range []time.Time{now.Add(-window), now.Add(window)} {
+		_, offset := end.In(zone).Zone()
+		at, err := time.ParseInLocation(wholeSecond, text, time.FixedZone("", offset))
+		if err == nil && (window == 0 || at.Sub(now).Abs() <= window) {
+			return true
+		}
+	}
+	return false
 }
 
 // fault is the row of the first field that breaks the contract, in the order of the table [fields], or

@@ -9,10 +9,8 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/json"
-	"errors"
 	"io"
 	"strconv"
-	"strings"
 	"time"
 	"unicode/utf8"
 
@@ -29,10 +27,15 @@ import (
 const Name = "accosa"
 
 const (
-	replayTTL   = 24 * time.Hour // of a clientTxnId, from its first use
-	sequence    = "accosa_ref"   // of accosaRefNo
 	wholeSecond = "20060102150405"
 	maxKeys     = 2 // the current message key and, while keys are exchanged, the other one
+)
+
+// The sequences of a reply's numbers. References begin elsewhere, so that neither number is taken for the other.
+const (
+	transactions   = "accosa_ref" // goes on from where one sequence served both
+	references     = "accosa_reference"
+	firstReference = 1_000_001
 )
 
 // Vault is what this contract needs of [pin.Vault].
@@ -173,7 +176,7 @@ func (a *API) ResetPin(ctx context.Context, r accosa.ResetPinRequestObject) (acc
 		return nil, err
 	}
 	reply, _, err := idempotency.Once(ctx, a.once, idempotency.Request{
-		Scope: known.client.ID, Key: known.message.clientTxnID, Endpoint: "resetPin", Content: known.message.content, TTL: replayTTL,
+		Scope: known.client.ID, Key: known.message.clientTxnID, Endpoint: "resetPin", Content: known.message.content, TTL: known.settings.remembered(),
 	}, pin.Memo{}, func(m pin.Memo) (accosa.ResetPinReply, error) { return a.reset(ctx, known, m) })
 	if err != nil {
 		return nil, err
@@ -196,13 +199,18 @@ func (a *API) open(ctx context.Context, known *call, token string) error {
 		value, violations := a.messages.CheckMessage(known.schema, text)
 		clear(text)
 		if object, isObject := value.(map[string]any); ok && isObject && known.key == nil {
-			known.key, known.message = key, read(object, violations)
+			known.key, known.message = key, read(object, violations, a.fresh(known))
 		}
 	}
 	if known.key == nil {
 		return requestNotFound
 	}
 	return nil
+}
+
+// fresh tells whether a requestDateTime is one that the client may send now.
+func (a *API) fresh(known *call) func(requestDateTime string) bool {
+	return func(at string) bool { return near(at, a.now(), known.zone, known.settings.window()) }
 }
 
 // TokenKeys are a client's message keys that may be used, the current one first: at least one, or
@@ -247,43 +255,39 @@ func (a *API) seal(ctx context.Context, key *keyring.TokenKey, reply any) (accos
 	return accosa.Token{Token: token}, err
 }
 
-// reset has the effect of a request, and makes the reply in the write of the change.
+// reset has the effect of a request, and makes the reply in the write of the change. The numbers are of the card's
+// program, so that nobody reads from their gaps what others do.
 func (a *API) reset(ctx context.Context, known *call, m pin.Memo) (reply accosa.ResetPinReply, err error) {
-	if err := a.oneCustomer(ctx, known.message.mobileNumber); err != nil {
-		return reply, err
-	}
 	p, err := pin.New([]byte(known.message.newPIN))
 	if err != nil {
 		return reply, err
 	}
 	defer p.Clear()
-	number, err := a.vault.Number(ctx, sequence)
+	card, q, err := a.find(ctx, known.message)
 	if err != nil {
 		return reply, err
 	}
-	var card pin.Card
+	within := pin.WithCaller(ctx, pin.CallerFrom(ctx).In(card.ProgramID))
+	transaction, err := a.vault.Number(within, transactions)
+	if err != nil {
+		return reply, err
+	}
+	reference, err := a.vault.Number(within, references)
+	if err != nil {
+		return reply, err
+	}
 	keep := m.Keep
 	m.Keep = func(any) (pin.Replay, error) {
-		reply = a.success(known, card, number)
+		reply = a.success(known, card, transaction, firstReference+reference-1)
 		return keep(reply)
 	}
-	err = a.vault.ResetPIN(ctx, pin.Query{
-		References: []pin.Reference{{Kind: pin.KindURN, Value: known.message.urn}},
-		Check: func(rec pin.Record) error {
-			card = rec.Card
-			return a.check(rec, known.message)
-		},
-	}, pin.Plain(p), m)
-	if other, ok := errors.AsType[elsewhere](err); ok {
-		err = a.whose(ctx, other)
-	}
-	return reply, err
+	return reply, a.whose(ctx, a.vault.ResetPIN(ctx, q, pin.Plain(p), m))
 }
 
 // success is the reply to a reset.
-func (a *API) success(known *call, card pin.Card, number int64) accosa.ResetPinReply {
+func (a *API) success(known *call, card pin.Card, transaction, reference int64) accosa.ResetPinReply {
 	return accosa.ResetPinReply{
-		Urn:                 *number64(known.message.urn),
+		Urn:                 number64(card.Reference(pin.KindURN)),
 		CustomerID:          card.CustomerID,
 		Description:         accosa.ResetPinReplyDescriptionResetPin,
 		ResponseCode:        accosa.ResetPinReplyResponseCodeN00,
@@ -291,69 +295,9 @@ func (a *API) success(known *call, card pin.Card, number int64) accosa.ResetPinR
 		ClientTxnID:         known.message.clientTxnID,
 		ClientID:            known.settings.ClientID,
 		ResponseDateTime:    a.now().In(known.zone).Format(wholeSecond),
-		AccosaTransactionID: number,
+		AccosaTransactionID: transaction,
 		ResponseMessage:     accosa.ResetPinReplyResponseMessageSuccess,
-		AccosaRefNo:         strconv.FormatInt(number, 10),
+		AccosaRefNo:         strconv.FormatInt(reference, 10),
 		BankID:              *number64(known.settings.BankID),
 	}
 }
-
-// check holds what else the message says of the card against it.
-func (a *API) check(rec pin.Record, m message) error {
-	masked, err := a.vault.MaskedPAN(rec.Card)
-	if err != nil {
-		return err
-	}
-	own, err := ofPrograms.Read(rec.Program.Settings[Name])
-	switch {
-	case err != nil:
-		return err
-	case !strings.HasSuffix(masked, m.last4Digits):
-		return &pin.Error{Code: pin.NotFound}
-	case m.customerID != "" && m.customerID != rec.Card.CustomerID:
-		return elsewhere{pin.Holder{CustomerID: m.customerID}, unknownCustomer}
-	case m.cardProfileID == "" && own.CardProfileMandatory:
-		return profileMandatory
-	case m.cardProfileID != "" && m.cardProfileID != rec.Card.CardProfileID:
-		return elsewhere{pin.Holder{CardProfileID: m.cardProfileID}, invalidProfile}
-	}
-	return nil
-}
-
-// elsewhere is what the card does not have: another card has it, or it is unknown.
-type elsewhere struct {
-	holder  pin.Holder
-	unknown row
-}
-
-// Error is that of the row for what is unknown.
-func (e elsewhere) Error() string { return e.unknown.Error() }
-
-// whose is the mismatch of what belongs to other cards, or unknown for what belongs to none.
-func (a *API) whose(ctx context.Context, e elsewhere) error {
-	others, err := a.vault.Find(ctx, pin.Query{Holder: e.holder}, 1)
-	switch {
-	case err != nil:
-		return err
-	case len(others) == 0:
-		return e.unknown
-	}
-	return mismatch
-}
-
-// oneCustomer refuses a mobile number that several customers have. Cards keep its digits.
-func (a *API) oneCustomer(ctx context.Context, mobile string) error {
-	if mobile = strings.TrimPrefix(mobile, "+"); mobile == "" {
-		return nil
-	}
-	cards, err := a.vault.Find(ctx, pin.Query{Holder: pin.Holder{MobileNumber: mobile}}, mostWithNumber)
-	for _, rec := range cards {
-		if rec.Card.CustomerID != cards[0].Card.CustomerID {
-			return severalCustomers
-		}
-	}
-	return err
-}
-
-// mostWithNumber bounds how many cards with one mobile number are looked at.
-const mostWithNumber = 100

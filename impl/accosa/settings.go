@@ -2,6 +2,7 @@ package accosa
 
 import (
 	"encoding/hex"
+	"time"
 
 	"pinvault/impl/contract"
 	"pinvault/impl/keyring"
@@ -23,6 +24,8 @@ type clientSettings struct {
 	MessageKeyIDs []string `json:"messageKeyIds"`    // the current one first
 	IVMode        string   `json:"ivMode"`           // prepended or fixed
 	FixedIV       string   `json:"fixedIv,omitzero"` // 16 bytes in hex, where the mode is fixed
+
+	RequestWindowSeconds int `json:"requestWindowSeconds"` // how far requestDateTime may be from now, each way; 0: however far
 }
 
 // secureCode is the header that is a secret.
@@ -41,7 +44,7 @@ var (
 	ofPrograms = settings.Of[programSettings]{Contract: Name}
 	ofClients  = settings.Of[clientSettings]{
 		Contract:    Name,
-		UnlessGiven: func() clientSettings { return clientSettings{IVMode: prependedIV} },
+		UnlessGiven: func() clientSettings { return clientSettings{IVMode: prependedIV, RequestWindowSeconds: 900} },
 		Secrets:     []string{secureCode},
 	}
 )
@@ -51,15 +54,30 @@ func Settings() settings.Owner {
 	return settings.Owner{Program: ofPrograms, Client: ofClients, LongestPIN: longestPIN, Suits: suits}
 }
 
-// suits refuses a client without what its headers must say, and one whose IV is not said or not used.
+// suits refuses a client without what its headers must say or without keys, and one whose IV is not said or not used.
 func suits(c pin.Client) error {
 	if c.Settings == nil {
 		return contract.Missing(Name)
 	}
 	s, err := ofClients.Read(c.Settings)
-	switch fixed := s.IVMode == fixedIV; {
-	case err != nil:
+	if err != nil {
 		return err
+	}
+	var absent []string
+	for _, needed := range []struct {
+		name  string
+		there bool
+	}{
+		{"clientId", s.ClientID != ""}, {"bankId", s.BankID != ""}, {"entityId", s.EntityID != ""},
+		{secureCode, len(c.Secrets[secureCode]) > 0}, {"messageKeyIds", len(s.MessageKeyIDs) > 0},
+	} {
+		if !needed.there {
+			absent = append(absent, Name+"."+needed.name)
+		}
+	}
+	switch fixed := s.IVMode == fixedIV; {
+	case absent != nil:
+		return contract.Missing(absent...)
 	case fixed && s.FixedIV == "":
 		return contract.Missing(Name + ".fixedIv")
 	case !fixed && s.FixedIV != "":
@@ -67,6 +85,15 @@ func suits(c pin.Client) error {
 	}
 	return nil
 }
+
+// window is how far requestDateTime may be from now.
+func (s clientSettings) window() time.Duration {
+	return time.Duration(s.RequestWindowSeconds) * time.Second
+}
+
+// remembered is how long a clientTxnId is kept: two days, and longer than a message may be sent. From the first use of one
+// that was ahead by the window to the last moment at which it may be sent are two windows.
+func (s clientSettings) remembered() time.Duration { return 48*time.Hour + 2*s.window() }
 
 // iv is the IV that all tokens of the client have, nil where each has its own.
 func (s clientSettings) iv() ([]byte, error) {

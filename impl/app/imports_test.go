@@ -52,6 +52,7 @@ var rules = map[string]rule{
 	"scripts/mutate":           {"", "gin gorm kin"},
 	"scripts/openapi/clear":    {"impl/bundle impl/contract", "gin gorm"},
 	"scripts/openapi/examples": {"impl/contract", "gin gorm"},
+	"scripts/openapi/tokens":   {"impl/keyring impl/sandbox", "gin gorm kin"},
 	"scripts/sdk":              {"", "gin gorm kin"},
 }
 

@@ -577,6 +577,24 @@ func TestMessagesFromAnEnvelope(t *testing.T) {
 	require.Equal(t, []string{"body: duplicate"}, lines(found))
 	require.Nil(t, value)
 
+	const odd = `"other":1e999,"o\u0000":"\u0000","other":"\ud800","deep":[[[{"a":1,"a":123456789012345678901234567890}]]]`
+	value, found = d.CheckMessage("EveryType", []byte(`{`+odd+`,"flag":true}`))
+	require.Empty(t, found, "in members that are not described")
+	require.Equal(t, map[string]any{"flag": true}, value)
+	value, found = d.CheckMessage("EveryType", []byte(`{"list":["1"],"mail":"\u0000","whole":1e999,`+odd+`}`))
+	require.Equal(t, []string{"body /whole: number", "body /mail: characters", "body /list/0: minLength 2"}, lines(found), "in some that are")
+	require.Equal(t, map[string]any{"list": []any{"1"}}, value)
+	_, found = d.CheckMessage("Reset", []byte(`{`+odd+`}`))
+	require.Equal(t, []string{"body: number"}, lines(found), "where no others may stand")
+	for text, rule := range map[string]string{
+		`{"flag":true,` + odd: "json", `{` + odd + `}{}`: "json", `{"flag"}`: "json", `{"flag":true,"fla\u0067":true}`: "duplicate",
+		"{\"other\":\"\xff\"}": "characters", `{"other":` + strings.Repeat("[", 20_000): "json", `{`: "json", ``: "json", `[1e999]`: "number", `{"other":nil}`: "json",
+	} {
+		value, found = d.CheckMessage("EveryType", []byte(text))
+		require.Equal(t, []string{"body: " + rule}, lines(found), text[:min(len(text), 40)])
+		require.Nil(t, value)
+	}
+
 	_, found = d.CheckMessage("Loose", []byte(`{}`))
 	require.Equal(t, []string{"body /*: required"}, lines(found), "a field that the document does not describe")
 	require.Nil(t, found[0].Schema)

@@ -176,13 +176,28 @@ func (d *Document) Operation(method, ginFullPath string) *Operation {
 // The value is that of [Strict] without what counts as not sent, for runtime.BindJSONValue; it is there
 // also when the schema is broken, for partners who document that they echo a field, and nil when the
 // message is not acceptable JSON. A schema that the document does not have admits nothing.
+//
+// A message is read only as far as it is described: a member that the schema does not name, and lets
+// stand, is not in the value, and nothing but JSON is asked of it. One that it names and that [Strict]
+// refuses is not in the value either, but a violation.
 func (d *Document) CheckMessage(schemaName string, data []byte) (any, []Violation) {
 	root, ok := d.messages[schemaName]
 	if !ok {
 		return nil, []Violation{{In: InBody, Rule: RuleOperation}}
 	}
-	_, valid, violations := d.checkJSON(root, data)
-	return valid, violations
+	value, unread, rule := root.described(data)
+	if rule != "" {
+		return nil, []Violation{{In: InBody, Rule: rule}}
+	}
+	valid := root.sent(value)
+	found := d.check(InBody, root, xLabel(root.schema.Extensions), valid)
+	if len(unread) == 0 {
+		return valid, found
+	}
+	found = slices.DeleteFunc(found, func(v Violation) bool { // that it is required: it is not absent
+		return slices.ContainsFunc(unread, func(u Violation) bool { return u.Pointer == v.Pointer })
+	})
+	return valid, root.inOrder(append(found, unread...))
 }
 
 // checkJSON checks a message. value is as it was sent, valid is without what counts as not sent: only that

@@ -6,8 +6,9 @@ import (
 	"github.com/getkin/kin-openapi/openapi3"
 )
 
-// References are the fields by which requests name a card, by kind of reference. x-reference says it of a
-// property of a component schema or of a component parameter: the kind, or several.
+// References are the fields by which requests name a card, or that are held against the card's, by kind of
+// reference or name of the attribute. x-reference says it of a property of a component schema or of a component
+// parameter: the kind, or several.
 type References map[string][]*openapi3.Schema
 
 // ReferencesOf are those of documents.
@@ -42,5 +43,6 @@ func (r References) add(extensions map[string]any, field *openapi3.SchemaRef) {
 
 // Name tells whether a request of one of the documents can name a card by a reference.
 func (r References) Name(kind, value string) bool {
-	return slices.ContainsFunc(r[kind], func(field *openapi3.Schema) bool { return field.VisitJSON(value) == nil })
+	formats := openapi3.WithStringFormatValidators(stringFormats())
+	return slices.ContainsFunc(r[kind], func(field *openapi3.Schema) bool { return field.VisitJSON(value, formats) == nil })
 }

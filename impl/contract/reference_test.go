@@ -52,6 +52,14 @@ func TestReferencesAreThoseThatPartnersCanSend(t *testing.T) {
 		"contractNumber": {"", "a\x00", strings.Repeat("a", 33)},
 	}
 	require.Len(t, kinds, len(can))
+	for kind, values := range map[string][2][]string{ // attributes that requests find cards by or are held against
+		"customerId":    {{"AB/12", "ß", strings.Repeat("x", 20)}, {"", "a\x00", strings.Repeat("x", 21)}},
+		"mobileNumber":  {{"971500000001", "+971500000001"}, {"", "1234567", "97150-ABC"}},
+		"emailAddress":  {{"user@example.com"}, {"", "nobody", "a b@example.com", "a..b@example.com"}},
+		"cardProfileId": {{"CP01", strings.Repeat("x", 20)}, {"CP 01", strings.Repeat("x", 21)}},
+	} {
+		can[kind], cannot[kind], kinds = values[0], values[1], append(kinds, kind)
+	}
 	for _, kind := range kinds {
 		require.NotEmpty(t, can[kind], kind)
 		for _, value := range can[kind] {

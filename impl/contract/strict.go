@@ -2,14 +2,17 @@ package contract
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"io"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
 
+	"github.com/getkin/kin-openapi/openapi3"
 	"github.com/go-json-experiment/json/jsontext"
 )
 
@@ -56,6 +59,70 @@ func strict(data []byte) (any, Rule) {
 		return nil, RuleJSON
 	}
 	return value, ""
+}
+
+// described is the value of a message as far as the shape describes it, see [Document.CheckMessage]. found
+// are the members that are described and not acceptable; rule is why there is no value.
+func (s *shape) described(data []byte) (value any, found []Violation, rule Rule) {
+	decoder := jsontext.NewDecoder(bytes.NewBuffer(data), jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
+	if !s.open() || decoder.PeekKind() != '{' {
+		value, rule = strict(data)
+		return value, nil, rule
+	}
+	if !utf8.Valid(data) { // which the decoder lets pass as it does an unpaired surrogate
+		return nil, nil, RuleCharacters
+	}
+	object, named := map[string]any{}, map[string]bool{}
+	_, err := decoder.ReadToken()
+	for err == nil && decoder.PeekKind() == '"' {
+		var token jsontext.Token
+		var text jsontext.Value
+		if token, err = decoder.ReadToken(); err != nil {
+			break
+		}
+		name := token.String()
+		text, err = decoder.ReadValue()
+		if _, known := s.place[name]; err != nil || !known {
+			continue
+		}
+		if named[name] {
+			return nil, nil, RuleDuplicate
+		}
+		named[name] = true
+		value, broken := strict(text)
+		if broken == "" {
+			object[name] = value
+			continue
+		}
+		at := s.find("", []string{name})
+		found = append(found, Violation{In: InBody, Pointer: at.pointer, Rule: broken, Label: at.label, Schema: at.schema()})
+	}
+	if err == nil {
+		_, err = decoder.ReadToken()
+	}
+	if _, end := decoder.ReadToken(); err != nil || !errors.Is(end, io.EOF) {
+		return nil, nil, RuleJSON
+	}
+	return object, found, ""
+}
+
+// inOrder sorts violations by the members of the shape that they are of.
+func (s *shape) inOrder(found []Violation) []Violation {
+	rank := func(v Violation) int {
+		return slices.IndexFunc(s.members, func(m member) bool {
+			own := "/" + escape(m.name)
+			return v.Pointer == own || strings.HasPrefix(v.Pointer, own+"/")
+		})
+	}
+	slices.SortStableFunc(found, func(a, b Violation) int { return cmp.Compare(rank(a), rank(b)) })
+	return found
+}
+
+// open tells whether the shape is that of an object which lets members stand that it does not describe.
+func (s *shape) open() bool {
+	others, choices := s.schema.AdditionalProperties, slices.Concat(s.schema.OneOf, s.schema.AnyOf, s.schema.AllOf)
+	return len(s.members) > 0 && s.other == nil && (others.Has == nil || *others.Has) &&
+		!slices.ContainsFunc(choices, func(ref *openapi3.SchemaRef) bool { return len(ref.Value.Properties) > 0 })
 }
 
 type strictReader struct {

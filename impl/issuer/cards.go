@@ -3,6 +3,7 @@ package issuer
 import (
 	"context"
 	"slices"
+	"strings"
 
 	api "pinvault/generated/issuer"
 	"pinvault/impl/pin"
@@ -31,6 +32,9 @@ func (a *API) createCard(ctx context.Context, n api.NewCard, withoutPIN bool, m 
 			return pin.Card{}, err
 		}
 	}
+	if err := a.contracts.carried(cardFields(n)); err != nil {
+		return pin.Card{}, err
+	}
 	return a.vault.CreateCard(ctx, described, m)
 }
 
@@ -53,6 +57,9 @@ func (a *API) UpdateCard(ctx context.Context, r api.UpdateCardRequestObject) (ap
 		if err := a.contracts.nameable(*r.Body.References); err != nil {
 			return nil, err
 		}
+	}
+	if err := a.contracts.carried(*r.Body); err != nil {
+		return nil, err
 	}
 	patch := func(c *pin.Card) error {
 		changeCard(c, *r.Body)
@@ -160,6 +167,7 @@ func changeCard(c *pin.Card, named api.CardChange) {
 	set(&c.EmbossName, named.EmbossName)
 	set(&c.CustomerID, named.CustomerID)
 	set(&c.MobileNumber, named.MobileNumber)
+	c.MobileNumber = strings.TrimPrefix(c.MobileNumber, "+")
 	set(&c.EmailAddress, named.EmailAddress)
 	set(&c.CardProfileID, named.CardProfileID)
 	set(&c.ProgramCode, named.ProgramCode)

@@ -9,6 +9,7 @@ import (
 	"iter"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -351,6 +352,10 @@ func valueOf(text, kind string) any {
 			}
 		}
 		return pairs
+	case "integer":
+		if n, err := strconv.ParseInt(text, 10, 64); err == nil {
+			return n
+		}
 	case "boolean":
 		if text == "true" || text == "false" {
 			return text == "true"

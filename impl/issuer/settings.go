@@ -152,6 +152,31 @@ func (k Contracts) ofClient(c pin.Client) (map[string]json.RawMessage, error) {
 	return map[string]json.RawMessage{c.Contract: shown}, err
 }
 
+// carried refuses attributes that no request could hold. One that is empty clears.
+func (k Contracts) carried(n api.CardChange) error {
+	named := []struct {
+		name  string
+		value *string
+	}{{"customerId", n.CustomerID}, {"mobileNumber", n.MobileNumber}, {"emailAddress", n.EmailAddress}, {"cardProfileId", n.CardProfileID}}
+	var broken contract.Broken
+	for _, attribute := range named {
+		if attribute.value == nil || *attribute.value == "" {
+			continue
+		}
+		can, err := k.References()
+		if err != nil {
+			return err
+		}
+		if !can.Name(attribute.name, *attribute.value) {
+			broken = append(broken, contract.Violation{In: contract.InBody, Pointer: "/" + attribute.name, Rule: contract.RulePattern, Label: attribute.name})
+		}
+	}
+	if broken == nil {
+		return nil
+	}
+	return broken
+}
+
 // nameable refuses references that no request could name the card by.
 func (k Contracts) nameable(references []api.Reference) error {
 	if len(references) == 0 {

@@ -84,12 +84,12 @@ func (k *TokenKey) Seal(random io.Reader, text []byte) (string, error) {
 	return base64.StdEncoding.EncodeToString(out), nil
 }
 
-// Open decrypts a token. ok is false when it is not base64, not whole blocks or not padded as it should be; the text
-// is then what was decrypted all the same, or zeros. The padding is looked at in constant time. The caller does the same
+// Open decrypts a token, which may be broken into lines, as MIME has it (RFC 2045, 6.8), and lack its =. ok is false when
+// it is not base64, not whole blocks or not padded as it should be; the text is then what was decrypted all the same, or zeros. The padding is looked at in constant time. The caller does the same
 // with the text in either case, looks at ok only afterwards, and answers every failure alike; and clears the text.
 func (k *TokenKey) Open(token string) (text []byte, ok bool) {
-	sent, err := base64.StdEncoding.Strict().DecodeString(token)
-	whole := err == nil && !strings.ContainsAny(token, "\r\n") && len(sent)%aes.BlockSize == 0
+	sent, whole := decode(token)
+	whole = whole && len(sent)%aes.BlockSize == 0
 	iv := k.fixed
 	if iv == nil {
 		if whole = whole && len(sent) >= 2*aes.BlockSize; !whole {
@@ -102,6 +102,20 @@ func (k *TokenKey) Open(token string) (text []byte, ok bool) {
 	cipher.NewCBCDecrypter(k.block, iv).CryptBlocks(sent, sent)
 	n, padded := unpad(sent)
 	return sent[:n], whole && padded == 1
+}
+
+// decode reads base64 as clients send it: with blanks and line breaks anywhere, and padded with = rightly or not at all.
+func decode(token string) (sent []byte, ok bool) {
+	token = strings.Map(func(r rune) rune {
+		if strings.ContainsRune(" \t\r\n", r) {
+			return -1
+		}
+		return r
+	}, token)
+	digits := strings.TrimRight(token, "=")
+	sent, err := base64.RawStdEncoding.Strict().DecodeString(digits)
+	padding := len(token) - len(digits)
+	return sent, err == nil && (padding == 0 || padding < 3 && len(token)%4 == 0)
 }
 
 // unpad is the length of a padded text without its padding and 1, or its whole length and 0 where the padding is not

@@ -91,13 +91,16 @@ func TestATokenThatDoesNotOpen(t *testing.T) {
 	key := unhex(t, nistKey)
 	k, err := NewTokenKey(key, nil)
 	require.NoError(t, err)
-	good, err := k.Seal(bytes.NewReader(make([]byte, 16)), []byte(`{"messageCode":"1120"}`))
+	good, err := k.Seal(bytes.NewReader(make([]byte, 16)), []byte(`{"messageCode":"1120","urn":70000000001}`))
 	require.NoError(t, err)
 	for name, token := range map[string]string{
 		"is empty":                                   "",
 		"is not base64":                              "no base64!",
 		"is base64 for URLs":                         "__" + good[2:],
-		"has a line break":                           good[:8] + "\n" + good[8:],
+		"has too little padding":                     strings.TrimSuffix(good, "="),
+		"has too much padding":                       good + "=",
+		"has padding in place of digits":             good + "====",
+		"has another blank":                          good[:8] + "\u00a0" + good[8:],
 		"has bits behind its end":                    "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAB=",
 		"is an IV alone":                             base64.StdEncoding.EncodeToString(make([]byte, 16)),
 		"is not whole blocks":                        base64.StdEncoding.EncodeToString(make([]byte, 33)),
@@ -118,6 +121,29 @@ func TestATokenThatDoesNotOpen(t *testing.T) {
 	text, ok := fixed.Open("")
 	require.False(t, ok)
 	require.NotEmpty(t, text)
+}
+
+// Android's and MIME's encoders break lines, OpenSSL ends with one, and some encoders leave the padding out.
+func TestATokenOpensHoweverItsBase64IsWritten(t *testing.T) {
+	k, err := NewTokenKey(unhex(t, nistKey), nil)
+	require.NoError(t, err)
+	good, err := k.Seal(bytes.NewReader(make([]byte, 16)), []byte(`{"messageCode":"1120","urn":70000000001}`))
+	require.NoError(t, err)
+	require.True(t, strings.HasSuffix(good, "=="))
+	for name, token := range map[string]string{
+		"in one piece":              good,
+		"with a line break":         good[:8] + "\n" + good[8:],
+		"in lines as MIME has them": good[:20] + "\r\n" + good[20:40] + "\r\n" + good[40:],
+		"with a line break behind":  good + "\n",
+		"with blanks behind":        good + " \t \r\n",
+		"without padding":           strings.TrimRight(good, "="),
+		"with a break and without":  strings.TrimRight(good, "=") + "\n",
+		"with a break within it":    strings.TrimRight(good, "=") + "\n" + strings.Repeat("=", strings.Count(good, "=")),
+	} {
+		text, ok := k.Open(token)
+		require.True(t, ok, name)
+		require.Equal(t, `{"messageCode":"1120","urn":70000000001}`, string(text), name)
+	}
 }
 
 // The padding check agrees with the plain reading of RFC 5652 on every last block.

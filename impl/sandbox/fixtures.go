@@ -84,6 +84,7 @@ var clients = []client{
 	accosa("accosa", program, "", accosaKey, accosaNextKey),
 	accosa("accosa_fixed_iv", program, accosaIV, accosaFixedKey),
 	accosa("accosa_other", otherProgram, "", accosaOtherKey),
+	fresh(accosa("accosa_window", program, "", accosaWindowKey)),
 	{name: "hashdt", contract: "hashdt", program: program, scopes: hashdtScopes,
 		listed: map[string]any{"x-api-key": "hashdt-sandbox.hashdt-sandbox-secret", "x-product-id": program, "x-client-id": "hashdt-sandbox"}},
 	{name: "hashdt_other", contract: "hashdt", program: otherProgram, scopes: hashdtScopes, unlisted: true},
@@ -124,10 +125,11 @@ var (
 
 // The keys of Accosa's clients, the first one's as the contract's worked example has it.
 var (
-	accosaKey      = key{"accosa-key", program, pin.UsageMessage, "AES", "404142434445464748494A4B4C4D4E4F5051525354555657"}
-	accosaNextKey  = key{"accosa-key-next", program, pin.UsageMessage, "AES", "1C9E5B7A03D84F62E1B7C40D9A352F8E6D10B3F7A94C2E58"}
-	accosaFixedKey = key{"accosa-fixed-iv-key", program, pin.UsageMessage, "AES", "7A2D94E0C65B13F8D07E4A91B6C3582F1E9D60B74FA8C235"}
-	accosaOtherKey = key{"accosa-other-key", otherProgram, pin.UsageMessage, "AES", "E35F81C70A9D2B64F8170D3E5CA29B46D19E7F0358B4C26A"}
+	accosaKey       = key{"accosa-key", program, pin.UsageMessage, "AES", "404142434445464748494A4B4C4D4E4F5051525354555657"}
+	accosaNextKey   = key{"accosa-key-next", program, pin.UsageMessage, "AES", "1C9E5B7A03D84F62E1B7C40D9A352F8E6D10B3F7A94C2E58"}
+	accosaFixedKey  = key{"accosa-fixed-iv-key", program, pin.UsageMessage, "AES", "7A2D94E0C65B13F8D07E4A91B6C3582F1E9D60B74FA8C235"}
+	accosaWindowKey = key{"accosa-window-key", program, pin.UsageMessage, "AES", "5B0F9E2D7C416A83F1D4E6097B38C25AA94D1E70F36C82B5"}
+	accosaOtherKey  = key{"accosa-other-key", otherProgram, pin.UsageMessage, "AES", "E35F81C70A9D2B64F8170D3E5CA29B46D19E7F0358B4C26A"}
 )
 
 // accosaIV is that of the client whose IV is fixed.
@@ -145,15 +147,33 @@ func accosa(name, program, iv string, current key, next ...key) client {
 	}
 	c.listed = map[string]any{"x-api-key": c.id() + "." + c.secret(), "secureCode": c.secrets["secureCode"]}
 	maps.Copy(c.listed, own)
+	own["requestWindowSeconds"] = 0 // the documents' examples are of any time
 	if own["messageKeyIds"] = ids; iv != "" {
 		own["ivMode"], own["fixedIv"], c.listed["iv_hex"] = "fixed", iv, iv
 	}
 	return c
 }
 
+// fresh is a client whose messages must say the time that it is, as a client's must unless it is set up otherwise.
+func fresh(c client) client {
+	delete(c.settings, "requestWindowSeconds")
+	return c
+}
+
 var keys = []key{zonePINKey, zonePINKeyAES, networkPINKey, networkPINKeyAES, networkPINKeyRSA,
-	accosaKey, accosaNextKey, accosaFixedKey, accosaOtherKey,
+	accosaKey, accosaNextKey, accosaFixedKey, accosaOtherKey, accosaWindowKey,
 	creditplusKey, creditplusNextKey, creditplusOnlyKey, creditplusNoAliasKey,
+}
+
+// Key is a key of a client as the fixtures list it, <name>_hex, for whatever makes examples of documents.
+func Key(clientName, name string) (hex string, ok bool) {
+	for _, c := range clients {
+		if c.name == clientName {
+			k, ok := c.keys[name]
+			return k.hex, ok
+		}
+	}
+	return "", false
 }
 
 // card is one fixture. What is not said here follows from its number.
@@ -172,6 +192,7 @@ type card struct {
 	alias   string // "": one of its own
 	mobile  string // "": one of its own
 	profile string // card profile, "": CP01
+	holder  int    // number of the customer, 0: the card's own
 	plan    string // device plan code, "": PLAN01, none: without
 }
 
@@ -190,7 +211,7 @@ var cards = []card{
 	{name: "invalid", number: 12, token: "103169911", pan: "9999990000000121", pin: "1597", status: pin.StatusInvalid},
 	{name: "stolen", number: 13, token: "103169912", pan: "9999990000000139", pin: "8260", status: pin.StatusStolen},
 	{name: "restricted", number: 14, token: "103169913", pan: "9999990000000147", pin: "6391", status: pin.StatusRestricted, profile: "CP02"},
-	{name: "no_plan", number: 15, token: "103169914", pan: "9999990000000154", pin: "3947", plan: none},
+	{name: "no_plan", number: 15, token: "103169914", pan: "9999990000000154", pin: "3947", plan: none, holder: 14},
 }
 
 const (
@@ -233,7 +254,7 @@ func (c card) attributes() pin.Attributes {
 	return pin.Attributes{
 		CustomerReference: fmt.Sprintf("C-%04d", c.number),
 		EmbossName:        embossed + " CARD",
-		CustomerID:        fmt.Sprintf("IN00001201%06d", c.number),
+		CustomerID:        fmt.Sprintf("IN00001201%06d", cmp.Or(c.holder, c.number)),
 		MobileNumber:      cmp.Or(c.mobile, fmt.Sprintf("971500%06d", c.number)),
 		EmailAddress:      c.name + "@cards.example",
 		CardProfileID:     cmp.Or(c.profile, "CP01"),

@@ -34,6 +34,7 @@ type Conversation struct {
 	Body        []byte // nil: none is sent
 	Raw         bool   // Body is a rawBody, or of a bodySize
 	Sealed      bool   // Body is what x-decrypted says and has yet to be sealed
+	Printed     []byte // the sealed body as the document prints it, nil where Body is another
 
 	Authorization string // word for Env.Authorize, "" by default
 	Public        bool   // the operation has `security: []`
@@ -50,6 +51,7 @@ type Expected struct {
 	ContentType string      // "" for a reply without content
 	Body        []byte      // JSON or text; nil for a reply without content
 	Sealed      bool        // Body is what x-decrypted says; the reply has to be opened first
+	Printed     []byte      // the sealed reply as the document prints it
 	Volatile    []string    // JSON pointers into Body
 	Header      http.Header // a nil value: the header must not be there
 }

@@ -188,6 +188,11 @@ func (w *walk) bodyExample(c *Conversation, content openapi3.Content, name strin
 			return fmt.Errorf("request body: %w", err)
 		}
 		c.Body, c.ContentType, c.Sealed = encoded, media, decrypted != nil
+		if c.Sealed {
+			if c.Printed, err = encode(media, example.Value.Value, nil); err != nil {
+				return fmt.Errorf("request body: %w", err)
+			}
+		}
 	}
 	return nil
 }

@@ -27,7 +27,8 @@ type Env struct {
 	// Fault makes the part of the server fail that the word of x-request.fault names, until restore is called.
 	Fault func(tb testing.TB, word string) (restore func())
 
-	// Transform seals a request body, unless x-request gives it. It returns the body as it is sent and its content type;
+	// Transform seals a request body, unless x-request gives it; where the conversation has a printed one, that is what
+	// is sent if it opens to the body. It returns the body as it is sent and its content type;
 	// x-request.contentType still takes precedence. Nil where nothing is sealed.
 	Transform func(tb testing.TB, c Conversation, body []byte) (sealed []byte, contentType string)
 

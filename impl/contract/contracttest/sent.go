@@ -54,7 +54,7 @@ func (c Conversation) unsent() []Conversation {
 		all = append(all, more)
 	}
 	for what, body := range c.members() {
-		with(what, func(c *Conversation) { c.Body = body })
+		with(what, func(c *Conversation) { c.Body, c.Printed = body, nil })
 	}
 	if empty := c.headers(); len(empty) > 0 {
 		with("optional headers empty", func(c *Conversation) {

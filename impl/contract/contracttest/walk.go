@@ -218,6 +218,11 @@ func expected(status string, r reply) (Expected, error) {
 	if want.Body, err = encode(r.contentType, r.value, r.notes.decrypted); err != nil {
 		return want, err
 	}
+	if want.Sealed {
+		if want.Printed, err = encode(r.contentType, r.value, nil); err != nil {
+			return want, err
+		}
+	}
 	value, err := want.decode(want.Body)
 	if err != nil {
 		return want, err

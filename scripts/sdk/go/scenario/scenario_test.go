@@ -273,8 +273,8 @@ func (w *walk) change(t *testing.T) {
 func (w *walk) accosaReset(t *testing.T, transaction, last4 string) *accosa.ResetPinHTTPResponse {
 	t.Helper()
 	m := accosa.ResetPinMessage{
-		ClientTxnID: transaction, RequestDateTime: time.Now().UTC().Format("20060102150405"), Last4Digits: last4, NewPIN: "2604",
-		CustomerID: new("IN00001201001001"),
+		ClientTxnID: transaction, RequestDateTime: time.Now().UTC().Format("20060102150405"), Last4Digits: &last4, NewPIN: "2604",
+		Urn: &accosa.ResetPinMessage_Urn{}, CustomerID: new("IN00001201001001"),
 	}
 	if err := m.MessageCode.FromResetPinMessageMessageCode0("1120"); err != nil {
 		t.Fatal(err)

@@ -1,0 +1,148 @@
+package accosa
+
+import (
+	"context"
+	"errors"
+	"strings"
+
+	"pinvault/impl/pin"
+)
+
+// mostLookedAt bounds how many cards of one customer or mobile number are looked at.
+const mostLookedAt = 100
+
+// candidate is a card that may be the one that a message names, and what is known of it.
+type candidate struct {
+	pin.Card
+	last4           string // digits of its PAN
+	profileDemanded bool   // by its program
+}
+
+// agreements are what a card must have of what a message says, in the order in which they are answered for. An
+// attribute that the card does not have is not held against a message, but for those that name a customer or profile.
+var agreements = []struct {
+	holds     func(candidate, message) bool
+	otherwise func(message) error
+}{
+	{func(c candidate, m message) bool { return m.last4Digits == "" || m.last4Digits == c.last4 }, func(message) error { return dataNotFound }},
+	{func(c candidate, m message) bool { return m.customerID == "" || m.customerID == c.CustomerID },
+		func(m message) error { return elsewhere{pin.Holder{CustomerID: m.customerID}, unknownCustomer} }},
+	{func(c candidate, m message) bool { return agree(m.mobileNumber, c.MobileNumber) }, func(message) error { return dataNotFound }},
+	{func(c candidate, m message) bool { return agree(m.emailAddress, c.EmailAddress) }, func(message) error { return dataNotFound }},
+	{func(c candidate, m message) bool { return m.cardProfileID != "" || !c.profileDemanded }, func(message) error { return profileMandatory }},
+	{func(c candidate, m message) bool { return m.cardProfileID == "" || m.cardProfileID == c.CardProfileID },
+		func(m message) error { return elsewhere{pin.Holder{CardProfileID: m.cardProfileID}, invalidProfile} }},
+}
+
+// agree tells whether a message may say this of a card that has that: capitals make no difference.
+func agree(said, has string) bool { return said == "" || has == "" || strings.EqualFold(said, has) }
+
+// narrow leaves the candidates that agree with a message, or is the row of the first thing that none of them has.
+func narrow(all []candidate, m message) ([]candidate, error) {
+	for _, a := range agreements {
+		var left []candidate
+		for _, c := range all {
+			if a.holds(c, m) {
+				left = append(left, c)
+			}
+		}
+		if len(left) == 0 {
+			return nil, a.otherwise(m)
+		}
+		all = left
+	}
+	return all, nil
+}
+
+// single is the one candidate, or the row of several customers or of several cards.
+func single(all []candidate) (candidate, error) {
+	for _, c := range all[1:] {
+		if c.CustomerID != all[0].CustomerID {
+			return candidate{}, severalCustomers
+		}
+	}
+	if len(all) > 1 {
+		return candidate{}, mismatch
+	}
+	return all[0], nil
+}
+
+// selected is what a message names its card by, and the row of a card that is not there.
+func selected(m message) (pin.Query, row) {
+	switch {
+	case m.urn != "":
+		return pin.Query{References: []pin.Reference{{Kind: pin.KindURN, Value: m.urn}}}, dataNotFound
+	case m.customerID != "":
+		return pin.Query{Holder: pin.Holder{CustomerID: m.customerID}}, unknownCustomer
+	}
+	return pin.Query{Holder: pin.Holder{MobileNumber: m.mobileNumber}}, dataNotFound
+}
+
+// find finds the card that a message names. The query is for that card, as long as it is the one.
+func (a *API) find(ctx context.Context, m message) (pin.Card, pin.Query, error) {
+	q, unknown := selected(m)
+	records, err := a.vault.Find(ctx, q, mostLookedAt)
+	if err == nil && len(records) == 0 {
+		err = unknown
+	}
+	if err != nil {
+		return pin.Card{}, q, err
+	}
+	all := make([]candidate, len(records))
+	for i, rec := range records {
+		if all[i], err = a.candidate(rec); err != nil {
+			return pin.Card{}, q, err
+		}
+	}
+	if len(all) < mostLookedAt { // else there may be others that agree
+		all, err = narrow(all, m)
+	}
+	if err != nil {
+		return pin.Card{}, q, a.whose(ctx, err)
+	}
+	chosen, err := single(all)
+	q.CardID, q.ProgramID = chosen.ID, chosen.ProgramID
+	q.Check = func(rec pin.Record) error {
+		c, err := a.candidate(rec)
+		if err == nil {
+			_, err = narrow([]candidate{c}, m)
+		}
+		return err
+	}
+	return chosen.Card, q, err
+}
+
+// candidate is a record as messages are held against it.
+func (a *API) candidate(rec pin.Record) (candidate, error) {
+	own, err := ofPrograms.Read(rec.Program.Settings[Name])
+	if err != nil {
+		return candidate{}, err
+	}
+	masked, err := a.vault.MaskedPAN(rec.Card)
+	return candidate{Card: rec.Card, last4: masked[max(0, len(masked)-4):], profileDemanded: own.CardProfileMandatory}, err
+}
+
+// elsewhere is what no candidate has: another card has it, or it is unknown.
+type elsewhere struct {
+	holder  pin.Holder
+	unknown row
+}
+
+// Error is that of the row for what is unknown.
+func (e elsewhere) Error() string { return e.unknown.Error() }
+
+// whose is an error; of what belongs to other cards the mismatch, of what belongs to none unknown.
+func (a *API) whose(ctx context.Context, err error) error {
+	e, ok := errors.AsType[elsewhere](err)
+	if !ok {
+		return err
+	}
+	others, err := a.vault.Find(ctx, pin.Query{Holder: e.holder}, 1)
+	switch {
+	case err != nil:
+		return err
+	case len(others) == 0:
+		return e.unknown
+	}
+	return mismatch
+}
