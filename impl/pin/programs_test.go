@@ -301,3 +301,18 @@ func TestForgettingLeavesWhatWasSetMeanwhile(t *testing.T) {
 		require.Zero(t, n)
 	}
 }
+
+// A PAN that somebody wrote into a name is in no event, and an id is told whole, whatever digits it has.
+func TestTheTrailTellsIDsAndNoPAN(t *testing.T) {
+	t.Parallel()
+	w := newSwiftWorld(t)
+	const id = "12345678-1234-4234-8234-123456789012"
+	_, err := w.CreateProgram(by(t), pin.Program{ID: id, Name: "for 9999990000000014", MinPINLength: 4, MaxPINLength: 4, TryLimit: 1, Policy: pin.PolicyOff, TimeZone: "UTC"}, pin.Memo{})
+	require.NoError(t, err)
+	told := map[string]string{}
+	for _, change := range w.events(t, id)[0].Changes {
+		told[change.Field] = change.New
+	}
+	require.Equal(t, id, told["id"])
+	require.Equal(t, "for ****************", told["name"])
+}
