@@ -223,7 +223,7 @@ func (v *Vault) Authenticate(ctx context.Context, id, secret string) (Client, er
 	input := frame(id, secret)
 	current := v.keys.VerifyMAC(UseSecret, input, c.SecretMAC)
 	old := v.keys.VerifyMAC(UseSecret, input, c.OldSecretMAC) && v.clock().Before(c.OldUntil)
-	if old && !current { // so that a token of it ends with it
+	if old { // so that a token of it ends with it
 		c.Version = c.OldSecretVersion
 	}
 	if err != nil || !c.Active() || !(current || old) {
