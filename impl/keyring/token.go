@@ -115,7 +115,7 @@ func decode(token string) (sent []byte, ok bool) {
 	digits := strings.TrimRight(token, "=")
 	sent, err := base64.RawStdEncoding.Strict().DecodeString(digits)
 	padding := len(token) - len(digits)
-	return sent, err == nil && (padding == 0 || padding < 3 && len(token)%4 == 0)
+	return sent, err == nil && (padding == 0 || padding <= 2 && len(token)%4 == 0)
 }
 
 // unpad is the length of a padded text without its padding and 1, or its whole length and 0 where the padding is not

@@ -136,8 +136,8 @@ func (w writer) example(example *yaml.Node, sender, name string) error {
 
 // sealed is the token of a message.
 func (w writer) sealed(message *yaml.Node, sender, name string) (string, error) {
-	var clear bytes.Buffer
-	if err := encode(&clear, message); err != nil {
+	var said bytes.Buffer
+	if err := encode(&said, message); err != nil {
 		return "", err
 	}
 	digits, ok := sandbox.Key(client(w.client, sender), "key")
@@ -153,7 +153,7 @@ func (w writer) sealed(message *yaml.Node, sender, name string) (string, error) 
 		return "", err
 	}
 	iv := sha256.Sum256([]byte(name))
-	return key.Seal(bytes.NewReader(iv[:aes.BlockSize]), clear.Bytes())
+	return key.Seal(bytes.NewReader(iv[:aes.BlockSize]), said.Bytes())
 }
 
 // client is the client of the sandbox that a word of x-request.authorization stands for.
