@@ -29,7 +29,7 @@ var rules = map[string]rule{
 	"impl/checkpoint":            {"impl/pin impl/keyring", "gin gorm kin"},
 	"impl/store":                 {"impl/pin models", "gin kin"},
 	"impl/store/storetest":       {"impl/pin", "gin gorm kin"},
-	"impl/contract":              {"", "gorm"},
+	"impl/contract":              {"impl/timestamps", "gorm"},
 	"impl/contract/contracttest": {"", "gin gorm"},
 	"impl/idempotency":           {"impl/pin", "gin gorm kin"},
 	"impl/pinsession":            {"impl/pin", "gin gorm kin"},
