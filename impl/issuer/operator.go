@@ -9,6 +9,7 @@ import (
 	"iter"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -354,6 +355,10 @@ func valueOf(text, kind string) any {
 	case "boolean":
 		if text == "true" || text == "false" {
 			return text == "true"
+		}
+	case "integer":
+		if number, err := strconv.Atoi(text); err == nil {
+			return number
 		}
 	}
 	return text
