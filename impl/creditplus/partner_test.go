@@ -254,7 +254,7 @@ func TestTheNumberMayBeThePAN(t *testing.T) {
 		})
 	}
 	t.Run("with another selector of the same card", func(t *testing.T) {
-		for identifier, want := range map[string]answer{"DEVICE0000000003": resetDone, "DEVICE0000000016": resetDone, "DEVICE0000000001": noRecord} {
+		for identifier, want := range map[string]answer{"DEVICE0000000003": resetDone, "DEVICE0000000020": resetDone, "DEVICE0000000001": noRecord} {
 			require.Equal(t, want, answerOf(t, d.ask(t, "creditplus", d.base.with(message{"identifier": identifier, "number": d.fixtures.Text("/cards/third/pan")}))), identifier)
 		}
 	})

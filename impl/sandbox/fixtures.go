@@ -187,6 +187,7 @@ var cards = []card{
 	{name: "normal", number: 1, token: "103169946", pan: "9999990000000014", pin: "7010"},
 	{name: "second", number: 2, token: "103169947", pan: "9999990000000022", pin: "2846"},
 	{name: "third", number: 3, token: "103169948", pan: "9999990000000030", pin: "593817"},
+	{name: "number_like_pan", number: 20, token: "103169920", pan: "9999990000000204", pin: "5821", device: "9999990000000030"}, // the third one's PAN
 	{name: "unchosen", number: 4, token: "103169901", pan: "9999990000000048", pin: "6183", random: true},
 	{name: "lost", number: 5, token: "103169902", pan: "9999990000000055", pin: "4719", status: pin.StatusLost},
 	{name: "closed", number: 6, token: "103169903", pan: "9999990000000063", pin: "8305", status: pin.StatusClosed},
@@ -199,7 +200,6 @@ var cards = []card{
 	{name: "stolen", number: 13, token: "103169912", pan: "9999990000000139", pin: "8260", status: pin.StatusStolen},
 	{name: "restricted", number: 14, token: "103169913", pan: "9999990000000147", pin: "6391", status: pin.StatusRestricted, profile: "CP02"},
 	{name: "no_plan", number: 15, token: "103169914", pan: "9999990000000154", pin: "3947", plan: none},
-	{name: "number_like_pan", number: 16, token: "103169915", pan: "9999990000000162", pin: "5821", device: "9999990000000030"}, // the third one's PAN
 }
 
 const (
