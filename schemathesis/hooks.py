@@ -336,7 +336,7 @@ def facts(card):
         "x-cardholder-id": card["cardholderId"],
         "x-wallet-id": card["walletId"],
         "x-card-id": card["hashdtCardId"],
-        "timestamp": "2026-01-15T12:00:00.000+00:00",
+        "timestamp": "2099-12-31T12:00:00.000+00:00",
         "dataValidUntilTimestamp": "2099-12-31T23:59:59.000+00:00",
         "requestDate": "01/15/2026 15:59:59",
         "requestDateTime": "20260115155959",

@@ -187,12 +187,13 @@ type ErrorV1 struct {
 	Reason string `json:"reason"`
 }
 
-// ResetRequest Which card, and what is logged. At least one of identifier, packID, alias and number; null is as if a field were absent.
+// ResetRequest Which card, and what is logged. At least one of identifier, packID, alias and number; null is as if a field were
+// absent. Members that are not listed here are ignored (LOCAL): the partner's own list is not public.
 type ResetRequest struct {
 	// Alias Card number alias.
 	Alias nullable.Nullable[string] `json:"alias,omitempty"`
 
-	// DataValidUntilTimestamp Until when the request is good (RFC 3339, with offset, at most nine fraction digits).
+	// DataValidUntilTimestamp Until when the request is good: in the same form, and at most 24 hours after timestamp (LOCAL).
 	DataValidUntilTimestamp string `json:"dataValidUntilTimestamp"`
 
 	// DevicePlanCode Narrows the search.
@@ -204,7 +205,7 @@ type ResetRequest struct {
 	// Notes What the operator wrote; digits that could be a PAN are masked before they are kept.
 	Notes nullable.Nullable[string] `json:"notes,omitempty"`
 
-	// Number Device number.
+	// Number The device number or the PAN, which Credit+ does not tell apart.
 	Number nullable.Nullable[string] `json:"number,omitempty"`
 
 	// PackID Card pack id.
@@ -216,16 +217,17 @@ type ResetRequest struct {
 	// Source The channel that the cardholder used; the last three are LOCAL.
 	Source nullable.Nullable[ResetRequestSource] `json:"source,omitempty"`
 
-	// Timestamp When the request was made (RFC 3339, with offset).
+	// Timestamp When the request was made: RFC 3339, with offset. Seconds and the offset's colon may be absent, t and z be lower-case
+	// (LOCAL). It must lie within the client's window around now (LOCAL).
 	Timestamp string `json:"timestamp"`
 }
 
 // ResetRequestSource The channel that the cardholder used; the last three are LOCAL.
 type ResetRequestSource string
 
-// ResetRequestV1 Which device, and what is logged.
+// ResetRequestV1 Which device, and what is logged. Members that are not listed here are ignored.
 type ResetRequestV1 struct {
-	// DeviceNumber Device number, 10 to 24 digits.
+	// DeviceNumber The device number or the PAN, 10 to 24 digits.
 	DeviceNumber string `json:"deviceNumber"`
 
 	// InstitutionCode The card's institution.
@@ -244,12 +246,12 @@ type ResetRequestV1 struct {
 // ResetRequestV1ServiceCode Always 109.
 type ResetRequestV1ServiceCode string
 
-// Sealed A JWE in compact serialization (RFC 7516, 7.1) around a ResetRequest. The encrypted key is empty, as alg dir has it.
+// Sealed A JWE in compact serialization (RFC 7516, 7.1) around a ResetRequest. The encrypted key is empty, as alg dir has it. Blanks and line ends around it are ignored.
 type Sealed = string
 
 // ServiceRequest The logged service request.
 type ServiceRequest struct {
-	// DeviceNumber The device's number as it was sent.
+	// DeviceNumber The device number as it was sent; of a PAN the first six and last four digits.
 	DeviceNumber string `json:"deviceNumber"`
 
 	// LoggedAt When it was logged.
@@ -382,8 +384,8 @@ func RegisterHandlersWithOptions(router gin.IRouter, si ServerInterface, options
 		ErrorHandler:       errorHandler,
 	}
 
-	router.POST(options.BaseURL+"/deviceapi/apis/v2/services/helpdesk/resetpinretrycounter", wrapper.ResetPinRetryCounterV2)
 	router.POST(options.BaseURL+"/deviceapi/apis/v1/services/helpdesk/resetpinretrycounter", wrapper.ResetPinRetryCounterV1)
+	router.POST(options.BaseURL+"/deviceapi/apis/v2/services/helpdesk/resetpinretrycounter", wrapper.ResetPinRetryCounterV2)
 }
 
 type NotFoundJSONResponse AnyError

@@ -115,7 +115,7 @@ func New(ctx context.Context, c config.Serve, s Surroundings) (*App, error) {
 		thredd.Name: thredd.New(vault, once, threddTokens(tokens)),
 
 		accosa.Name:      accosa.New(vault, ring, documents[accosa.Name], once, s.Now, s.Rand),
-		creditplus.Name:  creditplus.New(vault, ring, documents[creditplus.Name], s.Now),
+		creditplus.Name:  creditplus.New(vault, ring, documents[creditplus.Name], once, s.Now),
 		networkintl.Name: networkintl.New(vault, ring, once, s.Now),
 		hashdt.Name:      hashdt.New(vault, sessions, once, hashdtBearer(tokens), c.PublicURL),
 		hosted.Name:      pages,

@@ -29,13 +29,14 @@ var rules = map[string]rule{
 	"impl/checkpoint":            {"impl/pin impl/keyring", "gin gorm kin"},
 	"impl/store":                 {"impl/pin models", "gin kin"},
 	"impl/store/storetest":       {"impl/pin", "gin gorm kin"},
-	"impl/contract":              {"", "gorm"},
+	"impl/contract":              {"impl/timestamps", "gorm"},
 	"impl/contract/contracttest": {"", "gin gorm"},
 	"impl/bundle":                {"", "gin gorm kin"},
 	"impl/docs":                  {"impl/bundle impl/contract", "gin gorm"},
 	"impl/idempotency":           {"impl/pin", "gin gorm kin"},
 	"impl/pinsession":            {"impl/pin", "gin gorm kin"},
 	"impl/settings":              {"impl/pin", "gin gorm kin"},
+	"impl/timestamps":            {"", "gin gorm kin"},
 	"impl/oauth":                 {"impl/pin", "gorm kin"},
 	"impl/config":                {"", "gin gorm kin"},
 	"impl/sandbox":               {"impl/pin impl/keyring", "gin gorm kin"},
@@ -59,7 +60,7 @@ var rules = map[string]rule{
 // contracts are those with a package: impl/NAME may import the same, and generated/NAME.
 var contracts = []string{"accosa", "creditplus", "hashdt", "hosted", "issuer", "networkintl", "thredd"}
 
-const contractMay = "impl/pin impl/pinblock impl/pinsession impl/idempotency impl/keyring impl/contract impl/problem impl/settings "
+const contractMay = "impl/pin impl/pinblock impl/pinsession impl/idempotency impl/keyring impl/contract impl/problem impl/settings impl/timestamps "
 
 var libraries = map[string]string{"gin": "github.com/gin-gonic/", "gorm": "gorm.io/", "kin": "github.com/getkin/"}
 

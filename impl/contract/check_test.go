@@ -51,6 +51,8 @@ func TestParametersAreHeldAgainstTheContract(t *testing.T) {
 		{"two bad items of an array are one", "kind=pan&tag=A&tag=B", nil, []string{"query tag: pattern ^[a-z]+$"}},
 		{"too many items", "kind=pan&tag=a&tag=b&tag=c", nil, []string{"query tag: maxItems 2"}},
 		{"an array that is sent in one parameter comes twice", "kind=pan&code=a&code=b", nil, []string{"query code: repeated"}},
+		{"a time as partners' clients write it", "kind=pan&since=2024-02-29t12:00%2B0400", nil, nil},
+		{"a time without an offset", "kind=pan&since=2024-02-29T12:00:00", nil, []string{"query since: format date-time"}},
 		{"30 February", "kind=pan&since=2024-02-30T00:00:00Z", nil, []string{"query since: format date-time"}},
 		{"a header twice", "kind=pan", http.Header{"X-Trace": {"1", "2"}}, []string{"header X-Trace: repeated"}},
 		{"query before header, in the document's order", "limit=0&tag=A", http.Header{"X-Trace": {"0"}}, []string{

@@ -76,7 +76,7 @@ func filter(as openapi3.SchemaValidationOption) *openapi3filter.Options {
 			as,
 			openapi3.MultiErrors(),
 			openapi3.DisableSchemaErrorDetails(), // no text of its errors is used; should one be, no value is in it
-			openapi3.WithStringFormatValidators(stringFormats()),
+			Formats(),
 		},
 	}
 }

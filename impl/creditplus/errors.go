@@ -30,7 +30,8 @@ func (r row) Error() string { return r.code }
 var (
 	internal  = row{status: http.StatusInternalServerError, code: "INTERNAL_ERROR", text: "The server could not process the request."}
 	forbidden = row{status: http.StatusForbidden, code: "AUTHORIZATION_ERROR", text: "User is not authorized to access requested resource."}
-	expired   = row{status: http.StatusBadRequest, code: "TIMESTAMP_ERROR", text: "Request timestamp is in past."}
+	past      = row{status: http.StatusBadRequest, code: "TIMESTAMP_ERROR", text: "Request timestamp is in past."}
+	future    = row{status: http.StatusBadRequest, code: "TIMESTAMP_ERROR", text: "Request timestamp is in future."}
 	aliasOff  = row{status: http.StatusInternalServerError, code: "ALIAS_CAPABILITY_NOT_ENABLED", text: "Alias capability not enabled."}
 )
 
@@ -158,8 +159,8 @@ var empty = append(slices.Clone(absence), contract.RuleMinLength)
 // v1Order is V1's order of what is wrong with a body.
 var v1Order = []step{
 	{nil, []string{""}, invalid},
-	{empty, []string{"/institutionCode"}, row{status: http.StatusBadRequest, code: "HDE050", text: "Institution code is mandatory."}},
-	{empty, []string{"/deviceNumber"}, row{status: http.StatusBadRequest, code: "HDE051", text: "Device number is mandatory."}},
+	{empty, []string{"/institutionCode"}, row{status: http.StatusBadRequest, code: "HDE050", text: "Institution code is mandatory"}},
+	{empty, []string{"/deviceNumber"}, row{status: http.StatusBadRequest, code: "HDE051", text: "Device number is mandatory"}},
 	{empty, []string{"/serviceCode"}, row{status: http.StatusBadRequest, code: "HDE052", text: "Service code is mandatory."}},
 	{nil, []string{"/serviceCode"}, row{status: http.StatusBadRequest, code: "HDE053", text: "Error in fetching data from service_code_mst."}},
 	{nil, []string{"/deviceNumber"}, row{status: http.StatusBadRequest, code: "HDE006", text: "Invalid Device Number"}},
@@ -167,10 +168,9 @@ var v1Order = []step{
 	{row: invalid},
 }
 
-// late is expired, with the time that is past.
-func late(until string) row {
-	r := expired
-	r.details = "Request timestamp of 'dataValidUntilTimestamp' field value '" + until + "' is in past"
+// of is a row for times, with the field that is meant, its value, and what it is.
+func (r row) of(field, value, is string) row {
+	r.details = "Request timestamp of '" + field + "' field value '" + value + "' is " + is
 	return r
 }
 

@@ -49,10 +49,10 @@ func TestEveryCodeOfTheVaultIsAnswered(t *testing.T) {
 
 // A row is the error that it answers. It says its code, and never its text, in which a value may be quoted.
 func TestARowIsAnError(t *testing.T) {
-	_, _, body := reply(pathV2, late("2020-01-01T00:00:00Z"))
+	_, _, body := reply(pathV2, past.of("dataValidUntilTimestamp", "2020-01-01T00:00:00Z", "in past"))
 	require.JSONEq(t, `{"code":"TIMESTAMP_ERROR","description":"Request timestamp is in past.",
 		"details":"Request timestamp of 'dataValidUntilTimestamp' field value '2020-01-01T00:00:00Z' is in past"}`, body)
-	require.EqualError(t, late("2020-01-01T00:00:00Z"), "TIMESTAMP_ERROR")
+	require.EqualError(t, past.of("dataValidUntilTimestamp", "2020-01-01T00:00:00Z", "in past"), "TIMESTAMP_ERROR")
 
 	gone := &pin.Error{Code: pin.Unavailable}
 	_, _, body = reply(pathV1, fault(planUnread, gone))

@@ -5,10 +5,11 @@
 // [API.Render] renders every error.
 //
 // A V2 request may come encrypted (RFC 7516). What is inside is held against the same schema as a clear
-// one; the keys stay in the keyring.
+// one; the keys stay in the keyring. An encrypted request has its effect once.
 package creditplus
 
 import (
+	"bytes"
 	"context"
 	"time"
 
@@ -18,6 +19,7 @@ import (
 
 	"pinvault/generated/creditplus"
 	"pinvault/impl/contract"
+	"pinvault/impl/idempotency"
 	"pinvault/impl/pin"
 )
 
@@ -45,30 +47,38 @@ type API struct {
 	vault    Vault
 	messages Messages
 	document *contract.Document
+	once     *idempotency.Guard
 	now      func() time.Time
 }
 
 // New makes the API. now defaults to the clock.
-func New(vault Vault, messages Messages, document *contract.Document, now func() time.Time) *API {
+func New(vault Vault, messages Messages, document *contract.Document, once *idempotency.Guard, now func() time.Time) *API {
 	if now == nil {
 		now = time.Now
 	}
-	return &API{vault: vault, messages: messages, document: document, now: now}
+	return &API{vault: vault, messages: messages, document: document, once: once, now: now}
 }
 
 // Mount registers the operations. Errors go to fail.
 func (a *API) Mount(r gin.IRouter, fail func(*gin.Context, error)) { creditplus.Mount(r, a, fail) }
 
-// ResetPinRetryCounterV2 puts the counter of the one card that all selectors describe back.
+// ResetPinRetryCounterV2 puts the counter of the one card that all selectors describe back. What was sealed
+// does so once: until it is over, a repetition is answered as the first one was.
 func (a *API) ResetPinRetryCounterV2(ctx context.Context, r creditplus.ResetPinRetryCounterV2RequestObject) (creditplus.ResetPinRetryCounterV2ResponseObject, error) {
-	m, err := a.message(ctx, r)
+	m, sealed, err := a.message(ctx, r)
+	if err != nil {
+		return nil, err
+	}
+	t, err := timesOf(m)
 	if err == nil {
-		err = a.admit(ctx, m)
+		err = t.over(a.now())
 	}
 	if err != nil {
 		return nil, err
 	}
-	done, err := a.reset(ctx, query(m), func(pin.Card) error { return nil }, serviceRequest{Version: "v2", Notes: text(m.Notes), Source: text(m.Source)})
+	done, _, err := idempotency.Once(ctx, a.once, idempotency.Request{
+		Scope: pin.CallerFrom(ctx).ClientID, Key: sealed, Endpoint: "resetPinRetryCounterV2", TTL: t.left(a.now()),
+	}, pin.Memo{}, func(memo pin.Memo) (serviceRequest, error) { return a.resetV2(ctx, m, t, memo) })
 	if err != nil {
 		return nil, err
 	}
@@ -77,30 +87,40 @@ func (a *API) ResetPinRetryCounterV2(ctx context.Context, r creditplus.ResetPinR
 	}, nil
 }
 
-// message is the request, taken out of its envelope where it has one.
-func (a *API) message(ctx context.Context, r creditplus.ResetPinRetryCounterV2RequestObject) (*creditplus.ResetRequest, error) {
+// resetV2 is what a request does that has not been seen before.
+func (a *API) resetV2(ctx context.Context, m *creditplus.ResetRequest, t times, memo pin.Memo) (serviceRequest, error) {
+	if err := a.admit(ctx, m, t); err != nil {
+		return serviceRequest{}, err
+	}
+	return a.reset(ctx, query(m), func(pin.Card) error { return nil }, serviceRequest{Version: "v2", Notes: text(m.Notes), Source: text(m.Source)}, memo)
+}
+
+// message is the request, taken out of its envelope where it has one: sealed is that, without what stands
+// around it, or "".
+func (a *API) message(ctx context.Context, r creditplus.ResetPinRetryCounterV2RequestObject) (m *creditplus.ResetRequest, sealed string, err error) {
 	who := pin.CallerFrom(ctx)
 	if r.JSONBody != nil {
-		return r.JSONBody, clearAllowed(who)
+		return r.JSONBody, "", clearAllowed(who)
 	}
 	own, err := ofClients.Read(who.Settings)
 	if err != nil {
-		return nil, err
+		return nil, "", err
 	}
-	compact, _ := contract.Sent(contract.Request(ctx))
+	body, _ := contract.Sent(contract.Request(ctx))
+	compact := bytes.TrimSpace(body)
 	plain, err := a.messages.OpenMessage(ctx, who.ProgramID, own.MessageKeyIDs, compact)
 	if err != nil {
-		return nil, err
+		return nil, "", err
 	}
 	value, violations := a.document.CheckMessage(messageSchema, plain)
 	if len(violations) > 0 {
-		return nil, first(v2Order, violations, value)
+		return nil, "", first(v2Order, violations, value)
 	}
-	var m creditplus.ResetRequest
-	if runtime.BindJSONValue(value, &m) != nil { // whose text may quote the message
-		return nil, first(v2Order, contract.Unbound, value)
+	m = &creditplus.ResetRequest{}
+	if runtime.BindJSONValue(value, m) != nil { // whose text may quote the message
+		return nil, "", first(v2Order, contract.Unbound, value)
 	}
-	return &m, nil
+	return m, string(compact), nil
 }
 
 // clearAllowed is Unopenable for a client whose requests must be encrypted.
@@ -112,17 +132,14 @@ func clearAllowed(who pin.Caller) error {
 	return err
 }
 
-// admit checks what no schema can: that the request is still good, and that it may name an alias.
-func (a *API) admit(ctx context.Context, m *creditplus.ResetRequest) error {
-	until, err := time.Parse(time.RFC3339, m.DataValidUntilTimestamp)
-	if err != nil {
+// admit checks what no schema can: that the request was made now, and that it may name an alias.
+func (a *API) admit(ctx context.Context, m *creditplus.ResetRequest, t times) error {
+	client, err := ofClients.Read(pin.CallerFrom(ctx).Settings)
+	if err == nil {
+		err = t.untimely(a.now(), time.Duration(client.TimestampWindowSeconds)*time.Second)
+	}
+	if err != nil || text(m.Alias) == "" {
 		return err
-	}
-	if until.Before(a.now()) {
-		return late(m.DataValidUntilTimestamp)
-	}
-	if text(m.Alias) == "" {
-		return nil
 	}
 	program, err := a.vault.Program(ctx, pin.CallerFrom(ctx).ProgramID)
 	if err != nil {
@@ -142,7 +159,7 @@ func query(m *creditplus.ResetRequest) pin.Query {
 		{Kind: pin.KindIdentifier, Value: text(m.Identifier)},
 		{Kind: pin.KindPackID, Value: text(m.PackID)},
 		{Kind: pin.KindAlias, Value: text(m.Alias)},
-		{Kind: pin.KindNumber, Value: text(m.Number)},
+		{Kind: pin.KindDevice, Value: text(m.Number)},
 	} {
 		if r.Value != "" {
 			q.References = append(q.References, r)
@@ -169,11 +186,13 @@ func (a *API) ResetPinRetryCounterV1(ctx context.Context, r creditplus.ResetPinR
 	if err := a.timely(ctx, r.Body.RequestDate); err != nil {
 		return nil, err
 	}
-	read := false
-	done, err := a.reset(ctx, pin.Query{References: []pin.Reference{{Kind: pin.KindNumber, Value: r.Body.DeviceNumber}}}, func(c pin.Card) error {
-		read = true
+	read, shown := false, r.Body.DeviceNumber
+	done, err := a.reset(ctx, pin.Query{References: []pin.Reference{{Kind: pin.KindDevice, Value: r.Body.DeviceNumber}}}, func(c pin.Card) error {
+		if read = true; c.Reference(pin.KindNumber) != shown {
+			shown = pin.MaskPAN(r.Body.DeviceNumber)
+		}
 		return device(c, r.Body.InstitutionCode)
-	}, serviceRequest{Version: "v1", Notes: text(r.Body.Notes)})
+	}, serviceRequest{Version: "v1", Notes: text(r.Body.Notes)}, pin.Memo{})
 	if err != nil {
 		if !read {
 			err = fault(deviceUnread, err)
@@ -183,7 +202,7 @@ func (a *API) ResetPinRetryCounterV1(ctx context.Context, r creditplus.ResetPinR
 	return creditplus.ResetPinRetryCounterV1201JSONResponse{
 		Code: creditplus.DoneV1CodeCCRBO0004, Reason: "Request processed successfully",
 		ServiceRequest: creditplus.ServiceRequest{
-			Number: done.Number, ServiceCode: creditplus.ServiceRequestServiceCodeN109, DeviceNumber: r.Body.DeviceNumber, LoggedAt: done.LoggedAt,
+			Number: done.Number, ServiceCode: creditplus.ServiceRequestServiceCodeN109, DeviceNumber: shown, LoggedAt: done.LoggedAt,
 		},
 	}, nil
 }

@@ -32,8 +32,8 @@ const sequence = "service_request"
 
 // reset puts the counter of a card back and logs that as a service request, of which done holds version,
 // notes and source: NotFound, Ambiguous, what check returns, and CardStatus unless the card is usable (see
-// [pin.Card.Usable]). Counter and log are one write; a failure logs nothing.
-func (a *API) reset(ctx context.Context, q pin.Query, check func(pin.Card) error, done serviceRequest) (serviceRequest, error) {
+// [pin.Card.Usable]). Counter, log and what m keeps of it are one write; a failure logs nothing.
+func (a *API) reset(ctx context.Context, q pin.Query, check func(pin.Card) error, done serviceRequest, m pin.Memo) (serviceRequest, error) {
 	draw, release, err := a.vault.Promise(ctx, sequence)
 	if err != nil {
 		return serviceRequest{}, err
@@ -51,12 +51,17 @@ func (a *API) reset(ctx context.Context, q pin.Query, check func(pin.Card) error
 		}
 		return nil
 	}
-	err = a.vault.Unblock(ctx, q, pin.Memo{Description: done.Notes, Record: func(rec pin.Record) (pin.ContractRecord, error) {
+	m.Description = done.Notes
+	m.Record = func(rec pin.Record) (pin.ContractRecord, error) {
 		done.Number = fmt.Sprintf("SR%010d", draw())
 		done.ProgramID, done.CardID = rec.Card.ProgramID, rec.Card.ID
 		line, err := json.Marshal(done)
 		return pin.ContractRecord{ID: done.Number, Body: line}, err
-	}})
+	}
+	if keep := m.Keep; keep != nil { // which comes after the record
+		m.Keep = func(any) (pin.Replay, error) { return keep(done) }
+	}
+	err = a.vault.Unblock(ctx, q, m)
 	return done, err
 }
 

@@ -13,15 +13,18 @@ type programSettings struct {
 
 // clientSettings are what it needs to know of a client.
 type clientSettings struct {
-	EncryptionRequired bool     `json:"encryptionRequired"` // clear messages are refused
-	MessageKeyIDs      []string `json:"messageKeyIds"`
+	EncryptionRequired     bool     `json:"encryptionRequired"`     // clear messages are refused
+	TimestampWindowSeconds int      `json:"timestampWindowSeconds"` // how far from now the timestamp of a request may be, 0: as far as it likes
+	MessageKeyIDs          []string `json:"messageKeyIds"`
 }
 
 var (
 	ofPrograms = settings.Of[programSettings]{Contract: Name}
 	ofClients  = settings.Of[clientSettings]{
-		Contract:    Name,
-		UnlessGiven: func() clientSettings { return clientSettings{EncryptionRequired: true} },
+		Contract: Name,
+		UnlessGiven: func() clientSettings {
+			return clientSettings{EncryptionRequired: true, TimestampWindowSeconds: 15 * 60}
+		},
 	}
 )
 

@@ -23,5 +23,8 @@ func TestAClientThatCouldNeverWorkIsRefused(t *testing.T) {
 	}
 	require.Equal(t, contract.Missing("creditplus.messageKeyIds"), Settings().Suits(pin.Client{}))
 	require.Equal(t, pin.Internal, pin.CodeOf(Settings().Suits(pin.Client{Settings: json.RawMessage(`[`)})))
+	own, err := ofClients.Read(nil)
+	require.NoError(t, err)
+	require.Equal(t, clientSettings{EncryptionRequired: true, TimestampWindowSeconds: 900}, own, "unless it is given")
 	require.True(t, Settings().Carries(pin.MaxLength), "no PIN goes through Credit+")
 }

@@ -175,8 +175,9 @@ type (
 		AliasCapability bool `json:"aliasCapability"`
 	}
 	creditplusClient struct {
-		EncryptionRequired bool     `json:"encryptionRequired"`
-		MessageKeyIDs      []string `json:"messageKeyIds"`
+		EncryptionRequired     bool     `json:"encryptionRequired"`
+		MessageKeyIDs          []string `json:"messageKeyIds"`
+		TimestampWindowSeconds int      `json:"timestampWindowSeconds,omitzero"`
 	}
 	networkintlProgram struct {
 		CPlus bool `json:"cPlus"`

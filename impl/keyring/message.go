@@ -3,6 +3,7 @@ package keyring
 import (
 	"bytes"
 	"context"
+	"encoding/base64"
 	"errors"
 	"slices"
 
@@ -28,11 +29,14 @@ var errHeader = errors.New("keyring: header is not one of ours")
 // of the allowed message keys, which must be usable by the program and not retired. "zip" and "crit" are refused: the
 // one lets a small message become a large one, the other asks for what is not understood here.
 //
+// One message has one text, so that a repetition is known by it: base64url that says the same in other letters
+// (RFC 4648, 3.5) is refused.
+//
 // Whatever is wrong with the message is the same Unopenable, without a cause. What the store reports, and a row that
 // does not open, is passed on: it says nothing about the message.
 func (r *Ring) OpenMessage(ctx context.Context, programID string, allowed []string, compact []byte) ([]byte, error) {
 	header, _, ok := bytes.Cut(compact, []byte{'.'})
-	if !ok || len(header) > maxHeader || len(compact) > maxMessage {
+	if !ok || len(header) > maxHeader || len(compact) > maxMessage || !canonical(compact) {
 		return nil, &pin.Error{Code: pin.Unopenable}
 	}
 	s := messageKeys{ring: r, programID: programID, allowed: allowed}
@@ -45,6 +49,17 @@ func (r *Ring) OpenMessage(ctx context.Context, programID string, allowed []stri
 		return nil, &pin.Error{Code: pin.Unopenable}
 	}
 	return plain, nil
+}
+
+// canonical tells whether each part is written in the one way there is: what GCM authenticates of all parts but the
+// header is what they decode to.
+func canonical(compact []byte) bool {
+	for part := range bytes.SplitSeq(compact, []byte{'.'}) {
+		if _, err := base64.RawURLEncoding.Strict().AppendDecode(nil, part); err != nil || bytes.ContainsAny(part, "\r\n") {
+			return false
+		}
+	}
+	return true
 }
 
 // messageKeys finds the key of one message. The algorithms are ours to say: the header's may only agree (RFC 8725, 3.1).

@@ -138,7 +138,7 @@ func (v *Vault) newCard(program Program, n NewCard) (Card, error) {
 	if n.PAN == "" {
 		return c, nil
 	}
-	index, err := v.keys.Index(UsePANIndex, frame(n.PAN))
+	index, err := v.panIndex(n.PAN)
 	if err != nil {
 		return Card{}, err
 	}

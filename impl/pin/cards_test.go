@@ -83,6 +83,50 @@ func TestACardIsFoundByEverythingThatItHasAndNothingElse(t *testing.T) {
 	}
 }
 
+// Credit+ names a card by its device number or its PAN and does not say which.
+func TestADeviceIsFoundByItsNumberOrItsPAN(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	const one, two, three, four = "9999990000000022", "9999990000000030", "9999990000000048", "9999990000000055"
+	device := func(value string) pin.Query {
+		return pin.Query{References: []pin.Reference{ref(pin.KindDevice, value)}}
+	}
+	plain := w.second(t, pin.NewCard{PAN: one, References: []pin.Reference{ref(pin.KindNumber, "50000000000001"), ref(pin.KindIdentifier, "i")}})
+	bare := w.second(t, pin.NewCard{References: []pin.Reference{ref(pin.KindNumber, "50000000000002")}})
+	same := w.second(t, pin.NewCard{PAN: two, References: []pin.Reference{ref(pin.KindNumber, two)}})
+	w.second(t, pin.NewCard{PAN: three})
+	w.second(t, pin.NewCard{References: []pin.Reference{ref(pin.KindNumber, three)}})
+	w.second(t, pin.NewCard{PAN: four, Sequence: "01"})
+	w.second(t, pin.NewCard{PAN: four, Sequence: "02"})
+	for name, test := range map[string]struct {
+		q     pin.Query
+		found string
+		want  pin.Code
+	}{
+		"the device number":                    {device("50000000000001"), plain.ID, ""},
+		"the PAN":                              {device(one), plain.ID, ""},
+		"the number of a card without PAN":     {device("50000000000002"), bare.ID, ""},
+		"the PAN that is the number too":       {device(two), same.ID, ""},
+		"neither":                              {device("9999990000000063"), "", pin.NotFound},
+		"one card's PAN and another's number":  {device(three), "", pin.Ambiguous},
+		"a PAN that two cards have":            {device(four), "", pin.Ambiguous},
+		"the PAN, and the card's id":           {pin.Query{CardID: plain.ID, References: device(one).References}, plain.ID, ""},
+		"another's PAN, and the card's id":     {pin.Query{CardID: plain.ID, References: device(two).References}, "", pin.NotFound},
+		"the PAN, and another reference of it": {pin.Query{References: []pin.Reference{ref(pin.KindDevice, one), ref(pin.KindIdentifier, "i")}}, plain.ID, ""},
+		"the PAN, and nobody's reference":      {pin.Query{References: []pin.Reference{ref(pin.KindDevice, one), ref(pin.KindIdentifier, "j")}}, "", pin.NotFound},
+		"the PAN, in another program":          {pin.Query{ProgramID: "other", References: device(one).References}, "", pin.NotFound},
+	} {
+		rec, err := w.Card(by(t), test.q)
+		require.Equal(t, test.want, pin.CodeOf(err), name)
+		require.Equal(t, test.found, rec.Card.ID, name)
+	}
+	w.tap.count = true
+	_, err := w.Card(by(t), device(one))
+	require.NoError(t, err)
+	require.Equal(t, []string{"Find"}, w.tap.calls, "in one round trip")
+	require.Equal(t, []string{plain.PANIndex}, w.tap.search.OrValues, "PANs are sought by their hash")
+}
+
 func TestFindListsAsManyAsAskedFor(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

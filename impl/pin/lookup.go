@@ -22,6 +22,10 @@ const (
 	KindContractNumber Kind = "contractNumber"
 )
 
+// KindDevice is of references by which requests name a card and which no card has: its device number, or its
+// PAN. Credit+ does not tell them apart.
+const KindDevice Kind = "device"
+
 // Kinds of look-ups that are no references: attributes that cards are found by, a PAN with its sequence
 // number, which two cards of a program cannot both have, and what belongs to a card.
 const (
@@ -36,7 +40,7 @@ const (
 // Shared tells whether several cards of a program may have one value of the kind.
 func (k Kind) Shared() bool {
 	switch k {
-	case KindAlias, KindPAN, kindCustomer, kindMobile, kindProfile:
+	case KindAlias, KindPAN, KindDevice, kindCustomer, kindMobile, kindProfile:
 		return true
 	}
 	return false

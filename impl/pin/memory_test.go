@@ -45,7 +45,7 @@ func (m *memory) Find(_ context.Context, s pin.Search) (found []pin.CardRow, _ e
 		ids[s.CardID] = true
 	}
 	for l, id := range m.lookups {
-		if s.CardID == "" && l.Kind == s.Kind && slices.Contains(s.Values, l.Value) && (s.ProgramID == "" || s.ProgramID == l.ProgramID) {
+		if s.CardID == "" && (l.Kind == s.Kind && slices.Contains(s.Values, l.Value) || l.Kind == s.OrKind && slices.Contains(s.OrValues, l.Value)) && (s.ProgramID == "" || s.ProgramID == l.ProgramID) {
 			ids[id] = true
 		}
 	}

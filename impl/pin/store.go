@@ -48,6 +48,8 @@ type Search struct {
 	CardID    string   // or
 	Kind      Kind     // a kind of look-up
 	Values    []string // any of these values; several only while an index key is rotated
+	OrKind    Kind     // or, unless "", another kind of look-up, and
+	OrValues  []string // any of these values of it
 	ProgramID string   // "": of any program
 	Limit     int
 }

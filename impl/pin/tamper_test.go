@@ -290,6 +290,7 @@ func (w *trailWorld) refuses(t *testing.T, table, label string, row record, chan
 			for _, q := range []pin.Query{
 				{References: []pin.Reference{{Kind: pin.KindURN, Value: fmt.Sprint(i)}}},
 				{References: []pin.Reference{{Kind: pin.KindPAN, Value: fmt.Sprintf("999999000000%04d", i)}}},
+				{References: []pin.Reference{{Kind: pin.KindDevice, Value: fmt.Sprintf("999999000000%04d", i)}}},
 				{Holder: pin.Holder{CustomerID: c.CustomerID}},
 			} {
 				found, err := v.Find(ctx, q, 10)

@@ -108,7 +108,7 @@ func (v *Vault) Find(ctx context.Context, q Query, limit int) ([]Record, error) 
 		if err != nil {
 			return nil, err
 		}
-		if s.CardID == "" && !rec.Card.foundBy(s.Kind, s.Values) {
+		if s.CardID == "" && !rec.Card.foundBy(s.Kind, s.Values) && !rec.Card.foundBy(s.OrKind, s.OrValues) {
 			return nil, v.broken(ctx, tableLookups, row.ID) // the look-up leads to somebody else's card
 		}
 		if fits, err := v.fits(q, rec.Card); err != nil {
@@ -141,12 +141,18 @@ func (v *Vault) search(q Query) (Search, error) {
 		}
 	}
 	var err error
-	s.Kind, s.Values = best.Kind, []string{best.Value}
-	if best.Kind == KindPAN {
-		s.Values, err = v.keys.Index(UsePANIndex, frame(best.Value))
+	switch s.Kind, s.Values = best.Kind, []string{best.Value}; best.Kind {
+	case KindPAN:
+		s.Values, err = v.panIndex(best.Value)
+	case KindDevice:
+		s.Kind, s.OrKind = KindNumber, KindPAN
+		s.OrValues, err = v.panIndex(best.Value)
 	}
 	return s, err
 }
+
+// panIndex are the values by which cards with a PAN are found, the current one first.
+func (v *Vault) panIndex(pan string) ([]string, error) { return v.keys.Index(UsePANIndex, frame(pan)) }
 
 // fits tells whether a card is one that q describes.
 func (v *Vault) fits(q Query, c Card) (bool, error) {
@@ -159,18 +165,23 @@ func (v *Vault) fits(q Query, c Card) (bool, error) {
 		}
 	}
 	for _, r := range q.References {
-		values := []string{r.Value}
-		if r.Kind == KindPAN {
-			var err error
-			if values, err = v.keys.Index(UsePANIndex, frame(r.Value)); err != nil {
-				return false, err
-			}
-		}
-		if !c.foundBy(r.Kind, values) {
-			return false, nil
+		if named, err := v.named(c, r); err != nil || !named {
+			return false, err
 		}
 	}
 	return true, nil
+}
+
+// named tells whether a reference names a card.
+func (v *Vault) named(c Card, r Reference) (bool, error) {
+	if r.Kind == KindDevice && c.foundBy(KindNumber, []string{r.Value}) {
+		return true, nil
+	}
+	if r.Kind != KindPAN && r.Kind != KindDevice {
+		return c.foundBy(r.Kind, []string{r.Value}), nil
+	}
+	index, err := v.panIndex(r.Value)
+	return err == nil && c.foundBy(KindPAN, index), err
 }
 
 // Card finds the one card that q describes: NotFound, Ambiguous, and what q.Check returns. Where q names

@@ -57,6 +57,10 @@ type client struct {
 func (c client) id() string     { return c.name + "-sandbox" }
 func (c client) secret() string { return c.name + "-sandbox-secret" }
 
+// timestampWindow is the setting of Credit+'s clients that is off for all but one: the documented examples are good
+// at any time.
+const timestampWindow = "timestampWindowSeconds"
+
 var (
 	threddScopes = []string{"cards:write", "pins:read", "pins:reveal", "pins:write"}
 	issuerScopes = []string{"programs:read", "programs:write", "clients:read", "clients:write", "cards:read", "cards:write",
@@ -73,14 +77,17 @@ var clients = []client{
 	{name: "thredd", contract: "thredd", program: program, scopes: threddScopes},
 	{name: "thredd_other", contract: "thredd", program: otherProgram, scopes: threddScopes, unlisted: true},
 	{name: "creditplus", contract: "creditplus", program: program, scopes: creditplusScopes,
-		settings: members{"encryptionRequired": false, "messageKeyIds": []string{creditplusKey.id, creditplusNextKey.id}},
+		settings: members{"encryptionRequired": false, "messageKeyIds": []string{creditplusKey.id, creditplusNextKey.id}, timestampWindow: 0},
 		keys:     map[string]key{"key": creditplusKey, "next_key": creditplusNextKey}},
 	{name: "creditplus_encrypted_only", contract: "creditplus", program: program, scopes: creditplusScopes,
-		settings: members{"encryptionRequired": true, "messageKeyIds": []string{creditplusOnlyKey.id}},
+		settings: members{"encryptionRequired": true, "messageKeyIds": []string{creditplusOnlyKey.id}, timestampWindow: 0},
 		keys:     map[string]key{"key": creditplusOnlyKey}},
 	{name: "creditplus_no_alias", contract: "creditplus", program: otherProgram, scopes: creditplusScopes,
-		settings: members{"encryptionRequired": false, "messageKeyIds": []string{creditplusNoAliasKey.id}},
+		settings: members{"encryptionRequired": false, "messageKeyIds": []string{creditplusNoAliasKey.id}, timestampWindow: 0},
 		keys:     map[string]key{"key": creditplusNoAliasKey}},
+	{name: "creditplus_window", contract: "creditplus", program: program, scopes: creditplusScopes,
+		settings: members{"encryptionRequired": false, "messageKeyIds": []string{creditplusKey.id}},
+		keys:     map[string]key{"key": creditplusKey}},
 	accosa("accosa", program, "", accosaKey, accosaNextKey),
 	accosa("accosa_fixed_iv", program, accosaIV, accosaFixedKey),
 	accosa("accosa_other", otherProgram, "", accosaOtherKey),
@@ -194,12 +201,14 @@ type card struct {
 	profile string // card profile, "": CP01
 	holder  int    // number of the customer, 0: the card's own
 	plan    string // device plan code, "": PLAN01, none: without
+	device  string // device number, "": one of its own
 }
 
 var cards = []card{
 	{name: "normal", number: 1, token: "103169946", pan: "9999990000000014", pin: "7010"},
 	{name: "second", number: 2, token: "103169947", pan: "9999990000000022", pin: "2846"},
 	{name: "third", number: 3, token: "103169948", pan: "9999990000000030", pin: "593817"},
+	{name: "number_like_pan", number: 20, token: "103169920", pan: "9999990000000204", pin: "5821", device: "9999990000000030"}, // the third one's PAN
 	{name: "unchosen", number: 4, token: "103169901", pan: "9999990000000048", pin: "6183", random: true},
 	{name: "lost", number: 5, token: "103169902", pan: "9999990000000055", pin: "4719", status: pin.StatusLost},
 	{name: "closed", number: 6, token: "103169903", pan: "9999990000000063", pin: "8305", status: pin.StatusClosed},
@@ -276,7 +285,7 @@ func (c card) references() []pin.Reference {
 		{Kind: pin.KindURN, Value: fmt.Sprintf("7%010d", c.number)},
 		{Kind: pin.KindIdentifier, Value: fmt.Sprintf("DEVICE%010d", c.number)},
 		{Kind: pin.KindPackID, Value: fmt.Sprintf("PACK%08d", c.number)},
-		{Kind: pin.KindNumber, Value: fmt.Sprintf("5%013d", c.number)},
+		{Kind: pin.KindNumber, Value: cmp.Or(c.device, fmt.Sprintf("5%013d", c.number))},
 		{Kind: pin.KindAlias, Value: alias},
 		{Kind: pin.KindHashdtCardID, Value: fmt.Sprintf("CD%08d", c.number)},
 		{Kind: pin.KindEXID, Value: fmt.Sprintf("EX%08d", c.number)},

@@ -19,10 +19,11 @@ const (
 	foundCards     = `SELECT ` + foundColumns + ` FROM cards c JOIN programs p ON p.id = c.program_id`
 	foundByLookup  = `SELECT ` + foundColumns + ` FROM card_lookup l JOIN cards c ON c.id = l.card_id JOIN programs p ON p.id = c.program_id`
 	findByID       = foundCards + ` WHERE c.id = ?`
-	findByLookup   = foundByLookup + ` WHERE l.kind = ? AND l.value IN ?`
+	byLookup       = ` WHERE l.kind = ? AND l.value IN ?`
+	byEither       = ` WHERE (l.kind = ? AND l.value IN ? OR l.kind = ? AND l.value IN ?)`
 	inProgram      = ` AND l.program_id = ?`
 	inOrder        = ` ORDER BY l.card_id LIMIT ?`
-	lookupOnly     = `SELECT l.card_id FROM card_lookup l WHERE l.kind = ? AND l.value IN ?`
+	lookupOnly     = `SELECT l.card_id FROM card_lookup l`
 	findByIDs      = foundCards + ` WHERE c.id IN ? ORDER BY c.id`
 	forUpdate      = ` FOR UPDATE OF c`
 	anyCards       = `SELECT c.id, c.program_id, c.revision, c.details, c.value, c.seal, coalesce(p.version, 0) FROM cards c LEFT JOIN programs p ON p.id = c.program_id`
@@ -36,23 +37,27 @@ const (
 // look-up and the cards do not stand on one, and it is two.
 func (s *Store) Find(ctx context.Context, q pin.Search) ([]pin.CardRow, error) {
 	if statement, args := s.hot(q); statement != "" {
-		return s.findHot(ctx, statement, args)
+		found, err := s.findHot(ctx, statement, args)
+		return distinct(found, q.Limit), err
 	}
 	if q.CardID != "" {
 		return s.cards(ctx, findByID, q.CardID)
 	}
-	statement, args := findByLookup, []any{q.Kind, q.Values}
+	statement := foundByLookup
 	if s.engine.sharded {
 		statement = lookupOnly
 	}
-	if q.ProgramID != "" {
+	where, args := byLookup, []any{q.Kind, q.Values}
+	if q.OrKind != "" {
+		where, args = byEither, append(args, q.OrKind, q.OrValues)
+	}
+	if statement += where; q.ProgramID != "" {
 		statement, args = statement+inProgram, append(args, q.ProgramID)
 	}
-	statement, args = statement+inOrder, append(args, q.Limit*max(1, len(q.Values))) // a card may have them all
+	statement, args = statement+inOrder, append(args, q.Limit*max(1, len(q.Values)+len(q.OrValues))) // a card may have them all
 	if !s.engine.sharded {
 		found, err := s.cards(ctx, statement, args...)
-		found = slices.CompactFunc(found, func(a, b pin.CardRow) bool { return a.ID == b.ID })
-		return found[:min(len(found), q.Limit)], err
+		return distinct(found, q.Limit), err
 	}
 	var ids []string
 	err := s.read(ctx, func(db *gorm.DB) error { return db.Raw(statement, args...).Find(&ids).Error })
@@ -61,6 +66,12 @@ func (s *Store) Find(ctx context.Context, q pin.Search) ([]pin.CardRow, error) {
 	}
 	ids = slices.Compact(ids)
 	return s.cards(ctx, findByIDs, ids[:min(len(ids), q.Limit)])
+}
+
+// distinct are the first of cards that come in order, each once.
+func distinct(found []pin.CardRow, limit int) []pin.CardRow {
+	found = slices.CompactFunc(found, func(a, b pin.CardRow) bool { return a.ID == b.ID })
+	return found[:min(len(found), limit)]
 }
 
 // Cards is pin.Store's.

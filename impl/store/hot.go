@@ -23,6 +23,7 @@ const (
 	hotAnywhere  = hotByLookup + ` ORDER BY l.card_id LIMIT $3`
 	hotOne       = hotByLookup + ` AND l.program_id = $3` // of a kind whose value is one card's: nothing to sort
 	hotInProgram = hotOne + ` ORDER BY l.card_id LIMIT $4`
+	hotEither    = foundByLookup + ` WHERE (l.kind = $1 AND l.value = $2 OR l.kind = $3 AND l.value = $4) AND l.program_id = $5 ORDER BY l.card_id LIMIT $6`
 )
 
 // hot is the search as one of these statements, "" where it is none.
@@ -32,6 +33,10 @@ func (s *Store) hot(q pin.Search) (statement string, args []any) {
 	case q.CardID != "":
 		return hotByID, []any{q.CardID}
 	case s.engine.sharded || len(q.Values) != 1:
+	case q.OrKind != "":
+		if len(q.OrValues) == 1 && q.ProgramID != "" {
+			return hotEither, []any{string(q.Kind), q.Values[0], string(q.OrKind), q.OrValues[0], q.ProgramID, 2 * q.Limit}
+		}
 	case q.ProgramID != "" && !q.Kind.Shared():
 		return hotOne, []any{string(q.Kind), q.Values[0], q.ProgramID}
 	case q.ProgramID == "":

@@ -28,7 +28,7 @@ func crowd(t *testing.T, s *Store, n int) {
 	for i := range n {
 		group.Go(func() {
 			tx := s.db.Begin()
-			_, errs[i] = cardRows(tx, findByLookup+inProgram+inOrder, pin.KindURN, []string{"urn-0"}, "program", 100)
+			_, errs[i] = cardRows(tx, foundByLookup+byLookup+inProgram+inOrder, pin.KindURN, []string{"urn-0"}, "program", 100)
 			if inside.Add(1) == int64(n) {
 				close(all)
 			}

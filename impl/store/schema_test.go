@@ -103,7 +103,8 @@ func TestSQLiteSearchesUseIndexes(t *testing.T) {
 	s := open(t, storetest.SQLite(t))
 	seed(t, s, 100)
 	for _, c := range []struct{ name, statement string }{
-		{"a card", findByID}, {"a value in a program", findByLookup + inProgram + inOrder}, {"a value in any program", findByLookup + inOrder},
+		{"a card", findByID}, {"a value in a program", foundByLookup + byLookup + inProgram + inOrder}, {"a value in any program", foundByLookup + byLookup + inOrder},
+		{"a value of either of two kinds", foundByLookup + byEither + inProgram + inOrder},
 		{"cards of a program", cardsAfter + cardsOfProgram + cardsInOrder}, {"cards", cardsAfter + cardsInOrder},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -158,6 +158,9 @@ func (v *vault) operations() []operation {
 		}},
 		{"reveal", true, func(int) error { p, err := v.RevealPIN(v.ctx, v.q); p.Clear(); return err }},
 		{"unblock", true, func(int) error { return v.Unblock(v.ctx, v.q, pin.Memo{}) }},
+		{"unblock by device number or PAN", true, func(int) error {
+			return v.Unblock(v.ctx, pin.Query{References: []pin.Reference{{Kind: pin.KindDevice, Value: "9999990000000014"}}}, pin.Memo{})
+		}},
 
 		{"create a card", false, func(n int) error {
 			_, err := v.CreateCard(v.ctx, pin.NewCard{PublicToken: true, References: []pin.Reference{{Kind: pin.KindURN, Value: fmt.Sprint("new ", n)}}}, pin.Memo{})

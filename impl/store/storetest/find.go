@@ -83,6 +83,41 @@ var findTests = []test{
 			t.Run(c.name, func(t *testing.T) { require.Equal(t, c.want, find(t, s, c.q)) })
 		}
 	}},
+	{"cards are found by values of either of two kinds", func(t *testing.T, s Store) {
+		withCards(t, s)
+		for id, lookups := range map[string][]pin.Lookup{
+			"a": {unique(pin.KindNumber, "1", "a"), shared("x", "a")},
+			"b": {unique(pin.KindNumber, "2", "b"), shared("x", "b")},
+			"c": {shared("y", "c")},
+		} {
+			c := making(newCard(id))
+			c.Add = lookups
+			swap(t, s, c)
+		}
+		for _, c := range []struct {
+			name     string
+			value    string
+			or       []string
+			program  string
+			limit    int
+			expected []string
+		}{
+			{"the first kind", "2", []string{"none"}, "program", 9, []string{"b"}},
+			{"the other kind", "none", []string{"y"}, "program", 9, []string{"c"}},
+			{"both, of two cards", "1", []string{"y"}, "program", 9, []string{"a", "c"}},
+			{"both, of one card", "1", []string{"x"}, "program", 9, []string{"a", "b"}},
+			{"both, and a limit", "1", []string{"x"}, "program", 1, []string{"a"}},
+			{"one of two values of the other kind", "none", []string{"y", "x"}, "program", 9, []string{"a", "b", "c"}},
+			{"in any program", "1", []string{"y"}, "", 9, []string{"a", "c"}},
+			{"in no program", "1", []string{"y"}, "nobody", 9, []string{}},
+			{"each value is of its own kind", "y", []string{"1"}, "program", 9, []string{}},
+		} {
+			t.Run(c.name, func(t *testing.T) {
+				require.Equal(t, c.expected, find(t, s, pin.Search{ProgramID: c.program, Kind: pin.KindNumber, Values: []string{c.value},
+					OrKind: pin.KindAlias, OrValues: c.or, Limit: c.limit}))
+			})
+		}
+	}},
 	{"cards come in the order of their ids, byte by byte", func(t *testing.T, s Store) {
 		withCards(t, s, shuffled...)
 		require.Equal(t, bytewise, find(t, s, pin.Search{ProgramID: "program", Kind: pin.KindAlias, Values: []string{"alias"}, Limit: 100}))

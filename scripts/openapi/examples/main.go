@@ -150,7 +150,7 @@ func (c *checker) match(where string, origin *openapi3.Origin, schema *openapi3.
 	c.checks++
 	reasons := []string{"has no schema to match"}
 	if schema != nil {
-		reasons = breaks(schema.Value.VisitJSON(value, as, openapi3.MultiErrors(), openapi3.EnableFormatValidation()))
+		reasons = breaks(schema.Value.VisitJSON(value, as, openapi3.MultiErrors(), openapi3.EnableFormatValidation(), contract.Formats()))
 	}
 	for _, reason := range reasons {
 		finding := where + " " + reason
