@@ -177,38 +177,35 @@ func (d *Document) Operation(method, ginFullPath string) *Operation {
 // also when the schema is broken, for partners who document that they echo a field, and nil when the
 // message is not acceptable JSON. A schema that the document does not have admits nothing.
 //
-// A message is read only as far as it is described: a member that the schema does not name, and lets
-// stand, is not in the value, and nothing but JSON is asked of it. One that it names and that [Strict]
-// refuses is not in the value either, but a violation.
+// A message that [Strict] refuses is read as far as it is described, see [shape.described].
 func (d *Document) CheckMessage(schemaName string, data []byte) (any, []Violation) {
 	root, ok := d.messages[schemaName]
 	if !ok {
 		return nil, []Violation{{In: InBody, Rule: RuleOperation}}
 	}
-	value, unread, rule := root.described(data)
-	if rule != "" {
-		return nil, []Violation{{In: InBody, Rule: rule}}
-	}
-	valid := root.sent(value)
-	found := d.check(InBody, root, xLabel(root.schema.Extensions), valid)
-	if len(unread) == 0 {
-		return valid, found
-	}
-	found = slices.DeleteFunc(found, func(v Violation) bool { // that it is required: it is not absent
-		return slices.ContainsFunc(unread, func(u Violation) bool { return u.Pointer == v.Pointer })
-	})
-	return valid, root.inOrder(append(found, unread...))
+	_, valid, violations := d.checkJSON(root, data)
+	return valid, violations
 }
 
 // checkJSON checks a message. value is as it was sent, valid is without what counts as not sent: only that
 // is held against the schema.
 func (d *Document) checkJSON(root *shape, data []byte) (value, valid any, found []Violation) {
 	value, rule := strict(data)
+	var unread []Violation
 	if rule != "" {
-		return nil, nil, []Violation{{In: InBody, Rule: rule}}
+		if value, unread, rule = root.described(data, rule); rule != "" {
+			return nil, nil, []Violation{{In: InBody, Rule: rule}}
+		}
 	}
 	valid = root.sent(value)
-	return value, valid, d.check(InBody, root, xLabel(root.schema.Extensions), valid)
+	found = d.check(InBody, root, xLabel(root.schema.Extensions), valid)
+	if len(unread) == 0 {
+		return value, valid, found
+	}
+	found = slices.DeleteFunc(found, func(v Violation) bool { // of what stands in its place
+		return slices.ContainsFunc(unread, func(u Violation) bool { return u.Pointer == v.Pointer })
+	})
+	return value, valid, root.inOrder(append(found, unread...))
 }
 
 // validate is the start-up check of kin-openapi, in which it also compiles every pattern (RE2) and

@@ -61,13 +61,14 @@ func strict(data []byte) (any, Rule) {
 	return value, ""
 }
 
-// described is the value of a message as far as the shape describes it, see [Document.CheckMessage]. found
-// are the members that are described and not acceptable; rule is why there is no value.
-func (s *shape) described(data []byte) (value any, found []Violation, rule Rule) {
+// described is the value of a message that [strict] refuses, for what reason, as far as the shape describes it:
+// a member that the shape does not name, and lets stand, is not in it, and nothing but JSON is asked of that. Of
+// members that it names and that are not acceptable, which found lists, an empty text stands in it, since they are not
+// absent. rule is why there is no value.
+func (s *shape) described(data []byte, reason Rule) (value any, found []Violation, rule Rule) {
 	decoder := jsontext.NewDecoder(bytes.NewBuffer(data), jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
 	if !s.open() || decoder.PeekKind() != '{' {
-		value, rule = strict(data)
-		return value, nil, rule
+		return nil, nil, reason
 	}
 	if !utf8.Valid(data) { // which the decoder lets pass as it does an unpaired surrogate
 		return nil, nil, RuleCharacters
@@ -94,6 +95,7 @@ func (s *shape) described(data []byte) (value any, found []Violation, rule Rule)
 			object[name] = value
 			continue
 		}
+		object[name] = ""
 		at := s.find("", []string{name})
 		found = append(found, Violation{In: InBody, Pointer: at.pointer, Rule: broken, Label: at.label, Schema: at.schema()})
 	}

@@ -360,10 +360,6 @@ func valueOf(text, kind string) any {
 		if text == "true" || text == "false" {
 			return text == "true"
 		}
-	case "integer":
-		if number, err := strconv.Atoi(text); err == nil {
-			return number
-		}
 	}
 	return text
 }

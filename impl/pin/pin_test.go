@@ -96,7 +96,7 @@ func TestRandomDigitsAreUnbiased(t *testing.T) {
 	}
 	_, err = pin.Random(strings.NewReader(""), 4)
 	require.Equal(t, pin.Internal, pin.CodeOf(err), "no randomness, no PIN")
-	for n, want := range map[int]pin.Code{3: pin.InvalidPIN, 4: "", 12: "", 13: pin.InvalidPIN} {
+	for n, want := range map[int]pin.Code{-1: pin.InvalidPIN, 3: pin.InvalidPIN, 4: "", 12: "", 13: pin.InvalidPIN} {
 		p, err := pin.Random(nil, n)
 		require.Equal(t, want, pin.CodeOf(err))
 		require.Equal(t, err == nil, p.Len() == n)

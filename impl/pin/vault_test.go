@@ -43,19 +43,22 @@ func TestBlocksAreOpenedOnlyWhenATryWasTaken(t *testing.T) {
 	_, err = verify(pin.Encrypted("nobody", pinblock.ISO0, make([]byte, 8)))
 	require.Equal(t, pin.UnknownKey, pin.CodeOf(err))
 	require.Equal(t, 3, w.remaining(t), "an unknown key takes no try")
-	for left, broken := range map[int]pin.Offer{
-		2: closed(),
+	v, err = verify(closed())
+	require.NoError(t, err)
+	require.Equal(t, pin.Verification{Result: pin.Opaque, RemainingTries: 2}, v)
+	for name, unfit := range map[string]pin.Offer{
+		"a format that the key does not carry": pin.Encrypted("zpk", pinblock.ISO4, make([]byte, 16)),
+		"a block of another size":              pin.Encrypted("zpk", pinblock.ISO0, make([]byte, 3)),
 	} {
-		v, err = verify(broken)
+		_, err = verify(unfit)
+		require.Equal(t, pin.UnfitBlock, pin.CodeOf(err), name)
+		require.Equal(t, 2, w.remaining(t), "%s takes no try", name)
+	}
+	for _, left := range []int{1, 0} {
+		v, err = verify(closed())
 		require.NoError(t, err)
 		require.Equal(t, pin.Verification{Result: pin.Opaque, RemainingTries: left}, v)
 	}
-	v, err = verify(pin.Encrypted("zpk", pinblock.ISO4, make([]byte, 16)))
-	require.NoError(t, err)
-	require.Equal(t, pin.Verification{Result: pin.Opaque, RemainingTries: 1}, v, "a format that the key does not carry")
-	v, err = verify(pin.Encrypted("zpk", pinblock.ISO0, make([]byte, 3)))
-	require.NoError(t, err)
-	require.Equal(t, pin.Verification{Result: pin.Opaque, RemainingTries: 0}, v, "a block of another size")
 	v, err = verify(block(t, "4826"))
 	require.NoError(t, err)
 	require.Equal(t, pin.Verification{Result: pin.Exhausted}, v)
