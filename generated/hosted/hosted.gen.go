@@ -101,6 +101,9 @@ type CheckedResult string
 
 // Exchange What the link's fragment holds.
 type Exchange struct {
+	// Page 256 bits of the page's own in base64url. Whoever exchanges the secret with them may do so again, until the PIN is set.
+	Page *string `json:"page,omitempty"`
+
 	// Secret 256 bits in base64url.
 	Secret string `json:"secret"`
 }

@@ -80,9 +80,13 @@ func (a *API) GetPinPage(ctx context.Context, r hosted.GetPinPageRequestObject) 
 	return a.render(contract.Request(ctx), session, program, err)
 }
 
-// ExchangeSecret takes the link's secret for a token and a key.
+// ExchangeSecret takes the link's secret for a token and a key, for one page.
 func (a *API) ExchangeSecret(ctx context.Context, r hosted.ExchangeSecretRequestObject) (hosted.ExchangeSecretResponseObject, error) {
-	g, err := a.sessions.Exchange(ctx, r.SessionID, r.Body.Secret)
+	var page string
+	if r.Body.Page != nil {
+		page = *r.Body.Page
+	}
+	g, err := a.sessions.Exchange(ctx, r.SessionID, r.Body.Secret, page)
 	if err != nil {
 		return nil, err
 	}

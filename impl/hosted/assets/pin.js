@@ -8,8 +8,11 @@
 
   // Events go to the program's own origin and to nobody else; they never hold a digit or a length.
   const send = (type, more) => {
-    if (parentOrigin && parent !== window) {
+    if (!parentOrigin || parent === window) return;
+    try {
       parent.postMessage({ source: "pinvault", type, action, requestId, ...more }, parentOrigin);
+    } catch {
+      // The origin is an app's, and this browser, which does not know its scheme, is not in that app.
     }
   };
   let height = 0;
@@ -20,6 +23,15 @@
   // A page that comes back from the browser's memory has been used: the server says what is true now.
   addEventListener("pageshow", (e) => { if (e.persisted) location.reload(); });
 
+  // What lets this page, and no other, go on after a reload: the secret, and what the page is known by. The tab keeps it
+  // out of the address, apart for each site that embeds the page, and no cookie is needed for it.
+  const kept = (() => { try { return JSON.parse(sessionStorage.getItem(here)) ?? {}; } catch { return {}; } })();
+  const keep = (more) => {
+    Object.assign(kept, more);
+    try { sessionStorage.setItem(here, JSON.stringify(kept)); } catch { /* This browser keeps nothing: a reload needs a new link. */ }
+  };
+  const forget = () => { try { sessionStorage.removeItem(here); } catch { /* as above */ } };
+
   const fill = (text, values) => text.replace(/\{(\w+)\}/g, (_, name) => number.format(values[name]));
 
   const icons = { success: "M5 12.5 10 17.5 19.5 7", failure: "M12 7v6M12 17v.01", lock: "M7 10V7a5 5 0 0 1 10 0v3M6 10h12v10H6zM12 14v2" };
@@ -28,6 +40,7 @@
   const notice = (name, kind, again) => {
     const { title, text } = texts.notices[name];
     over = !again;
+    if (over) forget();
     document.title = title;
     byId("title").textContent = title;
     byId("text").textContent = text;
@@ -44,6 +57,7 @@
   const fail = (code) => { notice(code, "failure"); send(code === "expired" ? "expired" : "failure", code === "expired" ? {} : { code }); };
 
   if (settings.notice) {
+    forget();
     byId("badge").className = "badge failure";
     byId("icon").setAttribute("d", icons.failure);
     send(settings.notice === "expired" ? "expired" : "failure", settings.notice === "expired" ? {} : { code: settings.notice });
@@ -51,7 +65,7 @@
   }
 
   // The secret leaves the address at once, so that neither history nor a copied address has it.
-  const secret = location.hash.slice(1);
+  const secret = location.hash.slice(1) || kept.secret || "";
   history.replaceState(null, "", here + location.search);
 
   if (!isSecureContext || !crypto.subtle) { fail("insecure"); return; }
@@ -60,6 +74,7 @@
   const base64url = (bytes) => btoa(String.fromCharCode(...new Uint8Array(bytes))).replace(/\+/g, "-").replace(/\//g, "_").replace(/=+$/, "");
   const uint32 = (n) => [n >>> 24, (n >>> 16) & 255, (n >>> 8) & 255, n & 255];
   let token, key;
+  if (secret && !kept.page) keep({ secret, page: base64url(crypto.getRandomValues(new Uint8Array(32))) });
 
   // A compact JWE, ECDH-ES with A256GCM (RFC 7516; RFC 7518, 4.6 and 5.3), always of the same length.
   const seal = async (purpose, digits) => {
@@ -89,7 +104,7 @@
 
   // The secret is exchanged while the cardholder reads and types; a submission waits for the token.
   const exchange = async () => {
-    const { status, body } = await call("exchange", { secret });
+    const { status, body } = await call("exchange", { secret, page: kept.page });
     if (status === 200) {
       ({ token, key } = body);
       setTimeout(() => { if (!over) fail("expired"); }, body.expiresIn * 1000);
@@ -171,7 +186,7 @@
     if (over || !reply) return true;
     const { status, body } = reply;
     if (status === 410) fail("expired");
-    else if (status === 409 && body.code === "card_status") fail("card_status");
+    else if (status === 409 && ["card_status", "blocked"].includes(body.code)) fail(body.code);
     else if (status === 404 || status === 409) fail("unusable");
     else return false;
     return true;
@@ -183,7 +198,7 @@
       if (ended(reply)) return;
       const { result, remainingTries } = reply.body;
       if (reply.status !== 200) begin("current", texts.errors[reply.body.code] ?? texts.errors.unavailable);
-      else if (result === "match") { send("valid"); begin("new"); }
+      else if (result === "match") { keep({ proved: true }); send("valid"); begin("new"); }
       else if (result === "blocked") fail("blocked");
       else {
         const tries = texts.tries[new Intl.PluralRules(lang).select(remainingTries)] ?? texts.tries.other;
@@ -257,7 +272,7 @@
     byId("icon").setAttribute("d", icons.lock);
     byId("text").hidden = true;
     byId("form").hidden = false;
-    begin(steps[0]);
+    begin(kept.proved ? "new" : steps[0]);
     granted = exchange();
     performance.mark("usable");
   };
