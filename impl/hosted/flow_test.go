@@ -101,6 +101,33 @@ func TestFlows(t *testing.T) {
 			contracttest.Bearer(h.Mint(t, "issuer-sandbox", time.Hour))).ExpectStatus(http.StatusOK)
 		require.Equal(t, "card_status", s.Submit(t, h.Client, "current", "7010").ExpectStatus(http.StatusConflict).Text("/code"))
 	})
+	t.Run("a PIN that was blocked meanwhile is not set", func(t *testing.T) {
+		h.Reset(t)
+		set, change := apptest.NewLink(t, h.Client, "setpin", unchosen).Exchange(t, h.Client), apptest.NewLink(t, h.Client, "changepin", unchosen).Exchange(t, h.Client)
+		for range 3 {
+			change.Submit(t, h.Client, "current", "9182").ExpectStatus(http.StatusOK)
+		}
+		require.Equal(t, "blocked", set.Submit(t, h.Client, "new", "4826").ExpectStatus(http.StatusConflict).Text("/code"))
+		require.Equal(t, "6183", pinOf(t, h, unchosenToken))
+	})
+	t.Run("the page that was first goes on after a reload, and nobody else", func(t *testing.T) {
+		h.Reset(t)
+		l := apptest.NewLink(t, h.Client, "changepin", normal)
+		mine, others := strings.Repeat("m", 43), strings.Repeat("o", 43)
+		first := l.ExchangeAs(t, h.Client, mine)
+		h.Client.Do(http.MethodGet, l.Path).ExpectStatus(http.StatusOK)
+		second := l.ExchangeAs(t, h.Client, mine)
+		first.Submit(t, h.Client, "current", "7010").ExpectStatus(http.StatusNotFound)
+		second.Submit(t, h.Client, "current", "7010").ExpectStatus(http.StatusOK)
+		for _, body := range []map[string]string{{"secret": l.Secret}, {"secret": l.Secret, "page": others}, {"secret": strings.Repeat("A", 43), "page": mine}} {
+			h.Client.For(t).Do(http.MethodPost, l.Path+"/exchange", contracttest.JSON(body)).ExpectStatus(http.StatusNotFound)
+		}
+		third := l.ExchangeAs(t, h.Client, mine)
+		third.Submit(t, h.Client, "new", "4826").ExpectStatus(http.StatusNoContent)
+		require.Equal(t, "4826", pinOf(t, h, normalToken))
+		h.Client.Do(http.MethodGet, l.Path).ExpectStatus(http.StatusNotFound)
+		h.Client.For(t).Do(http.MethodPost, l.Path+"/exchange", contracttest.JSON(map[string]string{"secret": l.Secret, "page": mine})).ExpectStatus(http.StatusNotFound)
+	})
 	t.Run("the third wrong current PIN ends the session, and the right one after it changes nothing", func(t *testing.T) {
 		h.Reset(t)
 		s := apptest.NewLink(t, h.Client, "changepin", normal).Exchange(t, h.Client)
@@ -371,13 +398,14 @@ func TestRightPINsAtOnceLoseNoTry(t *testing.T) {
 func TestPageHeaders(t *testing.T) {
 	t.Parallel()
 	h := apptest.Start(t, "")
-	setProgram(t, h, map[string]any{"hosted": map[string]any{"frameAncestors": []string{"https://app.bank.example", "https://bank.example:8443"}, "parentOrigin": "https://app.bank.example"}}).
+	setProgram(t, h, map[string]any{"hosted": map[string]any{"frameAncestors": []string{"https://app.bank.example", "https://bank.example:8443", "capacitor://localhost", "ionic://localhost", "app://localhost"},
+		"parentOrigin": "https://app.bank.example"}}).
 		ExpectStatus(http.StatusOK)
 	l := apptest.NewLink(t, h.Client, "setpin", unchosen)
 	reply := h.Client.Do(http.MethodGet, l.Path+"?lang=ar&theme=dark").ExpectStatus(http.StatusOK)
 	policy := reply.Header.Get("Content-Security-Policy")
 	require.Regexp(t, `^default-src 'none'; script-src 'nonce-[A-Za-z0-9_-]{22}'; style-src 'nonce-[A-Za-z0-9_-]{22}'; connect-src 'self'; `+
-		`base-uri 'none'; form-action 'none'; require-trusted-types-for 'script'; frame-ancestors https://app.bank.example https://bank.example:8443 'self'$`, policy)
+		`base-uri 'none'; form-action 'none'; require-trusted-types-for 'script'; frame-ancestors https://app.bank.example https://bank.example:8443 capacitor://localhost ionic://localhost app://localhost 'self'$`, policy)
 	require.NotContains(t, policy, "unsafe-")
 	for name, want := range map[string]string{"Referrer-Policy": "no-referrer", "Cache-Control": "no-store", "X-Content-Type-Options": "nosniff", "Set-Cookie": ""} {
 		require.Equal(t, want, reply.Header.Get(name), name)
@@ -403,6 +431,8 @@ func TestWhatIsConfiguredCannotLeaveItsPlace(t *testing.T) {
 		"an ancestor with another":          {"frameAncestors": []string{"https://bank.example https://other.example"}},
 		"an ancestor that is everybody":     {"frameAncestors": []string{"*"}},
 		"an ancestor that is a scheme":      {"frameAncestors": []string{"https:"}},
+		"an ancestor of another app scheme": {"frameAncestors": []string{"file://localhost"}},
+		"an ancestor of an app elsewhere":   {"frameAncestors": []string{"capacitor://bank.example"}},
 		"an ancestor that is no host name":  {"frameAncestors": []string{"https://-.-"}},
 		"an ancestor with a wild port":      {"frameAncestors": []string{"https://bank.example:99999"}},
 		"a parent origin for everybody":     {"parentOrigin": "*"},

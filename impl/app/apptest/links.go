@@ -58,7 +58,18 @@ type Session struct {
 // Exchange exchanges the secret, once.
 func (l Link) Exchange(t testing.TB, client *contracttest.Client) Session {
 	t.Helper()
-	reply := client.For(t).Do(http.MethodPost, l.Path+"/exchange", contracttest.JSON(map[string]string{"secret": l.Secret})).ExpectStatus(http.StatusOK)
+	return l.exchange(t, client, map[string]string{"secret": l.Secret})
+}
+
+// ExchangeAs exchanges the secret as the page does, which may do it again.
+func (l Link) ExchangeAs(t testing.TB, client *contracttest.Client, page string) Session {
+	t.Helper()
+	return l.exchange(t, client, map[string]string{"secret": l.Secret, "page": page})
+}
+
+func (l Link) exchange(t testing.TB, client *contracttest.Client, body map[string]string) Session {
+	t.Helper()
+	reply := client.For(t).Do(http.MethodPost, l.Path+"/exchange", contracttest.JSON(body)).ExpectStatus(http.StatusOK)
 	point := []byte{4}
 	for _, coordinate := range []string{"/key/x", "/key/y"} {
 		raw, err := base64.RawURLEncoding.DecodeString(reply.Text(coordinate))
