@@ -110,23 +110,44 @@ func TestFlows(t *testing.T) {
 		require.Equal(t, "blocked", set.Submit(t, h.Client, "new", "4826").ExpectStatus(http.StatusConflict).Text("/code"))
 		require.Equal(t, "6183", pinOf(t, h, unchosenToken))
 	})
-	t.Run("the page that was first goes on after a reload, and nobody else", func(t *testing.T) {
+	t.Run("the browser that was first goes on after a reload, and no other", func(t *testing.T) {
 		h.Reset(t)
 		l := apptest.NewLink(t, h.Client, "changepin", normal)
-		mine, others := strings.Repeat("m", 43), strings.Repeat("o", 43)
-		first := l.ExchangeAs(t, h.Client, mine)
-		h.Client.Do(http.MethodGet, l.Path).ExpectStatus(http.StatusOK)
-		second := l.ExchangeAs(t, h.Client, mine)
+		known := func() (cookie string, by contracttest.Option) {
+			cookie = h.Client.Do(http.MethodGet, l.Path).ExpectStatus(http.StatusOK).Header.Get("Set-Cookie")
+			pair, _, _ := strings.Cut(cookie, ";")
+			return cookie, contracttest.Header("Cookie", pair)
+		}
+		cookie, mine := known()
+		require.Regexp(t, "^pinvault_page=[A-Za-z0-9_-]{43}; Path="+l.Path+"; Max-Age=300; HttpOnly; Secure; SameSite=None; Partitioned$", cookie)
+		first := l.Exchanged(t, l.Try(t, h.Client, l.Secret, mine).ExpectStatus(http.StatusOK))
+		require.Empty(t, h.Client.Do(http.MethodGet, l.Path, mine).ExpectStatus(http.StatusOK).Header.Get("Set-Cookie"), "it is known")
+		reply := l.Try(t, h.Client, l.Secret, mine).ExpectStatus(http.StatusOK)
+		require.Equal(t, "current", reply.Text("/step"))
+		second := l.Exchanged(t, reply)
 		first.Submit(t, h.Client, "current", "7010").ExpectStatus(http.StatusNotFound)
 		second.Submit(t, h.Client, "current", "7010").ExpectStatus(http.StatusOK)
-		for _, body := range []map[string]string{{"secret": l.Secret}, {"secret": l.Secret, "page": others}, {"secret": strings.Repeat("A", 43), "page": mine}} {
-			h.Client.For(t).Do(http.MethodPost, l.Path+"/exchange", contracttest.JSON(body)).ExpectStatus(http.StatusNotFound)
-		}
-		third := l.ExchangeAs(t, h.Client, mine)
-		third.Submit(t, h.Client, "new", "4826").ExpectStatus(http.StatusNoContent)
+		_, others := known()
+		l.Try(t, h.Client, l.Secret).ExpectStatus(http.StatusNotFound)
+		l.Try(t, h.Client, l.Secret, others).ExpectStatus(http.StatusNotFound)
+		l.Try(t, h.Client, l.Secret, contracttest.Header("Cookie", "pinvault_page=")).ExpectStatus(http.StatusNotFound)
+		l.Try(t, h.Client, strings.Repeat("A", 43), mine).ExpectStatus(http.StatusNotFound)
+		reply = l.Try(t, h.Client, l.Secret, mine).ExpectStatus(http.StatusOK)
+		require.Equal(t, "new", reply.Text("/step"), "the current PIN was right before")
+		l.Exchanged(t, reply).Submit(t, h.Client, "new", "4826").ExpectStatus(http.StatusNoContent)
 		require.Equal(t, "4826", pinOf(t, h, normalToken))
-		h.Client.Do(http.MethodGet, l.Path).ExpectStatus(http.StatusNotFound)
-		h.Client.For(t).Do(http.MethodPost, l.Path+"/exchange", contracttest.JSON(map[string]string{"secret": l.Secret, "page": mine})).ExpectStatus(http.StatusNotFound)
+		gone := h.Client.Do(http.MethodGet, l.Path).ExpectStatus(http.StatusNotFound)
+		require.Empty(t, gone.Header.Get("Set-Cookie"))
+		l.Try(t, h.Client, l.Secret, mine).ExpectStatus(http.StatusNotFound)
+	})
+	t.Run("a browser that keeps no cookie has its link for one exchange", func(t *testing.T) {
+		h.Reset(t)
+		for name, cookie := range map[string]string{"none": "", "another": "a=b", "one that is too short": "pinvault_page=x"} {
+			l := apptest.NewLink(t, h.Client, "resetpin", normal)
+			by := contracttest.Header("Cookie", cookie)
+			require.Equal(t, "new", l.Try(t, h.Client, l.Secret, by).ExpectStatus(http.StatusOK).Text("/step"), name)
+			l.Try(t, h.Client, l.Secret, by).ExpectStatus(http.StatusNotFound)
+		}
 	})
 	t.Run("the third wrong current PIN ends the session, and the right one after it changes nothing", func(t *testing.T) {
 		h.Reset(t)
@@ -407,7 +428,7 @@ func TestPageHeaders(t *testing.T) {
 	require.Regexp(t, `^default-src 'none'; script-src 'nonce-[A-Za-z0-9_-]{22}'; style-src 'nonce-[A-Za-z0-9_-]{22}'; connect-src 'self'; `+
 		`base-uri 'none'; form-action 'none'; require-trusted-types-for 'script'; frame-ancestors https://app.bank.example https://bank.example:8443 capacitor://localhost ionic://localhost app://localhost 'self'$`, policy)
 	require.NotContains(t, policy, "unsafe-")
-	for name, want := range map[string]string{"Referrer-Policy": "no-referrer", "Cache-Control": "no-store", "X-Content-Type-Options": "nosniff", "Set-Cookie": ""} {
+	for name, want := range map[string]string{"Referrer-Policy": "no-referrer", "Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"} {
 		require.Equal(t, want, reply.Header.Get(name), name)
 	}
 	require.NotEmpty(t, reply.Header.Get("Permissions-Policy"))

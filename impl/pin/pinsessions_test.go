@@ -71,7 +71,7 @@ func TestAChosenPINEndsItsSession(t *testing.T) {
 			w := newWorld(t, func(p *pin.Program) { p.Policy = pin.PolicyHistory })
 			s := w.open(t, "s", action)
 			moved := s
-			moved.Version, moved.State, moved.PageMAC, moved.TokenMAC, moved.PrivateKey = 2, pin.SessionExchanged, []byte("page"), []byte("token"), []byte("key")
+			moved.Version, moved.State, moved.BrowserMAC, moved.TokenMAC, moved.PrivateKey = 2, pin.SessionExchanged, []byte("page"), []byte("token"), []byte("key")
 			require.NoError(t, w.MoveSession(by(t), moved))
 			w.block(t)
 			refused := func(digits string, code pin.Code) {
@@ -93,7 +93,7 @@ func TestAChosenPINEndsItsSession(t *testing.T) {
 			read, err := w.Session(by(t), "s")
 			require.NoError(t, err)
 			used := moved
-			used.Version, used.State, used.PageMAC, used.TokenMAC, used.PrivateKey = 3, pin.SessionUsed, nil, nil, nil
+			used.Version, used.State, used.BrowserMAC, used.TokenMAC, used.PrivateKey = 3, pin.SessionUsed, nil, nil, nil
 			require.Equal(t, used, read)
 			require.Equal(t, 3, w.remaining(t))
 			require.Equal(t, pin.Conflict, pin.CodeOf(w.ChoosePIN(by(t), moved, of(t, "5081"), pin.Memo{})), "once only")

@@ -23,7 +23,7 @@ type SessionState string
 // The states. A session only ever moves down this list.
 const (
 	SessionOpen      SessionState = "open"      // its link has been handed out
-	SessionExchanged SessionState = "exchanged" // the link's secret was exchanged for a token, by one page
+	SessionExchanged SessionState = "exchanged" // the link's secret was exchanged for a token, by one browser
 	SessionVerified  SessionState = "verified"  // of a change: the current PIN was right
 	SessionUsed      SessionState = "used"      // the PIN is set
 	SessionFailed    SessionState = "failed"    // the PIN was blocked on the way
@@ -46,7 +46,7 @@ type Session struct {
 	ExpiresAt     time.Time    `json:"expiresAt"`
 
 	SecretMAC  []byte `json:"-"` // of the link's secret
-	PageMAC    []byte `json:"-"` // of what the page that exchanged it is known by; nil while open, for a page that has none, and at the end
+	BrowserMAC []byte `json:"-"` // of what the browser that exchanged it is known by; nil while open, for one that keeps nothing, and at the end
 	TokenMAC   []byte `json:"-"` // of what the secret was exchanged for; nil while open, and at the end
 	PrivateKey []byte `json:"-"` // opens the PINs that the page sends; nil while open, and at the end
 }
@@ -59,14 +59,14 @@ type restingSession struct {
 
 type sessionSecrets struct {
 	Secret     []byte `json:"secret,omitempty"`
-	Page       []byte `json:"page,omitempty"`
+	Browser    []byte `json:"browser,omitempty"`
 	Token      []byte `json:"token,omitempty"`
 	PrivateKey []byte `json:"privateKey,omitempty"`
 }
 
 func (v *Vault) sealSession(s Session) (Row, error) {
 	return Sealed(v.keys, Row{Table: TableSessions, ID: s.ID, ProgramID: s.ProgramID, CardID: s.CardID, Version: s.Version, ExpiresAt: micros(s.ExpiresAt)},
-		restingSession{s, sessionSecrets{s.SecretMAC, s.PageMAC, s.TokenMAC, s.PrivateKey}})
+		restingSession{s, sessionSecrets{s.SecretMAC, s.BrowserMAC, s.TokenMAC, s.PrivateKey}})
 }
 
 // Session finds a session, in any state, expired or not: NotFound.
@@ -83,7 +83,7 @@ func (v *Vault) Session(ctx context.Context, id string) (Session, error) {
 	if s.ID != row.ID || s.CardID != row.CardID || s.ProgramID != row.ProgramID || s.Version != row.Version || micros(s.ExpiresAt) != row.ExpiresAt {
 		return Session{}, v.broken(ctx, string(TableSessions), id)
 	}
-	s.SecretMAC, s.PageMAC, s.TokenMAC, s.PrivateKey = r.Secrets.Secret, r.Secrets.Page, r.Secrets.Token, r.Secrets.PrivateKey
+	s.SecretMAC, s.BrowserMAC, s.TokenMAC, s.PrivateKey = r.Secrets.Secret, r.Secrets.Browser, r.Secrets.Token, r.Secrets.PrivateKey
 	return s, nil
 }
 
@@ -102,10 +102,10 @@ func (v *Vault) MoveSession(ctx context.Context, s Session) error {
 // Expired tells whether the session's time is over.
 func (s Session) Expired(now time.Time) bool { return !now.Before(s.ExpiresAt) }
 
-// End is the session in its last state: without what its page was known by, and without its key, so that whatever
+// End is the session in its last state: without what its browser was known by, and without its key, so that whatever
 // was recorded of its traffic cannot be opened any more.
 func (s Session) End(state SessionState) Session {
-	s.State, s.PageMAC, s.TokenMAC, s.PrivateKey = state, nil, nil, nil
+	s.State, s.BrowserMAC, s.TokenMAC, s.PrivateKey = state, nil, nil, nil
 	s.Version++
 	return s
 }

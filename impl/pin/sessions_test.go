@@ -41,7 +41,7 @@ func TestASessionIsMadeForACardThatTakesIt(t *testing.T) {
 
 func TestASessionEndsWithoutWhatOpensIt(t *testing.T) {
 	t.Parallel()
-	open := Session{ID: "s", State: SessionVerified, Version: 3, SecretMAC: []byte("s"), PageMAC: []byte("p"), TokenMAC: []byte("t"), PrivateKey: []byte("k")}
+	open := Session{ID: "s", State: SessionVerified, Version: 3, SecretMAC: []byte("s"), BrowserMAC: []byte("p"), TokenMAC: []byte("t"), PrivateKey: []byte("k")}
 	require.Equal(t, Session{ID: "s", State: SessionUsed, Version: 4, SecretMAC: []byte("s")}, open.End(SessionUsed))
 }
 

@@ -174,12 +174,12 @@ func TestASecretMayBeTriedThreeTimes(t *testing.T) {
 	require.ErrorIs(t, err, ErrUnusable)
 }
 
-// The page that was first goes on after a reload, and nobody else: not with its link alone, nor with what it had
+// The browser that was first goes on after a reload, and nobody else: not with its link alone, nor with what it had
 // before.
-func TestThePageThatExchangedALinkGoesOn(t *testing.T) {
+func TestTheBrowserThatExchangedALinkGoesOn(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t)
-	const own, other = "page", "another page"
+	const own, other = "browser", "another browser"
 	p := h.link(t, pin.ActionChange)
 	again := func() *page {
 		g, err := h.Exchange(by(t), p.id, p.secret, own)
@@ -249,7 +249,7 @@ func TestALinkServes(t *testing.T) {
 			}
 		}, false},
 		"when it was exchanged": {pin.ActionReset, func(t *testing.T, h *house, p *page) {
-			_, err := h.Exchange(by(t), p.id, p.secret, "page")
+			_, err := h.Exchange(by(t), p.id, p.secret, "browser")
 			require.NoError(t, err)
 		}, false},
 		"to the end of its time": {pin.ActionReset, func(_ *testing.T, h *house, _ *page) { h.now = h.now.Add(DefaultLifetime - time.Microsecond) }, true},

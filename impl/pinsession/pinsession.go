@@ -5,8 +5,8 @@
 // contracts. Four things keep a session to its holder:
 //
 //   - The link's secret, 256 bits, stands in the URL's fragment, which no server, proxy or Referer ever
-//     gets. It is exchanged by POST, by one page, and stored as a keyed MAC. Who opens the link elsewhere, later,
-//     is refused; the page itself is known by 256 bits of its own and goes on after a reload.
+//     gets. It is exchanged by POST, by one browser, and stored as a keyed MAC. Who opens the link elsewhere, later,
+//     is refused; the browser is known by 256 bits of its own and goes on after a reload.
 //   - A wrong secret may be tried [Exchanges] times; that it was wrong is told only when the try is taken and
 //     committed.
 //   - What the secret is exchanged for is a fresh token that never stands in a URL, and a fresh key, to
@@ -140,7 +140,7 @@ func (s *Sessions) Secret(id string) (string, error) {
 }
 
 // Session finds a session and its program for the page, which knows the id alone and must show no more
-// than anybody may see: ErrExpired, and ErrUnusable for one that no page can exchange, both with the
+// than anybody may see: ErrExpired, and ErrUnusable for one that no browser can exchange, both with the
 // session where there is one.
 func (s *Sessions) Session(ctx context.Context, id string) (pin.Session, pin.Program, error) {
 	session, err := s.vault.Session(ctx, id)
@@ -154,7 +154,7 @@ func (s *Sessions) Session(ctx context.Context, id string) (pin.Session, pin.Pro
 	return session, program, err
 }
 
-// exchangeable tells whether a page can exchange the session's secret: any page at first, and then the one that did.
+// exchangeable tells whether a browser can exchange the session's secret: any at first, and then the one that did.
 func (s *Sessions) exchangeable(session pin.Session) error {
 	return s.check(session, pin.SessionOpen, pin.SessionExchanged, pin.SessionVerified)
 }
@@ -180,11 +180,11 @@ type Grant struct {
 	Key   Key    // what PINs are encrypted to
 }
 
-// Exchange takes a link's secret: ErrExpired, ErrUnusable. It works for one page, which is whoever comes first; a
-// page that names 256 bits of its own may do it again with them, after a reload or an answer that was lost, and what
+// Exchange takes a link's secret: ErrExpired, ErrUnusable. It works for whoever comes first; a browser
+// that is known by 256 bits of its own may do it again, after a reload or an answer that was lost, and what
 // was granted before is void. What the cardholder has done stays done. That a secret was wrong is told when the try
 // is taken, not before.
-func (s *Sessions) Exchange(ctx context.Context, id, secret, page string) (Grant, error) {
+func (s *Sessions) Exchange(ctx context.Context, id, secret, browser string) (Grant, error) {
 	for {
 		session, err := s.vault.Session(ctx, id)
 		if err != nil {
@@ -198,10 +198,10 @@ func (s *Sessions) Exchange(ctx context.Context, id, secret, page string) (Grant
 		switch {
 		case !right:
 			g.ExchangesLeft--
-		case session.State != pin.SessionOpen && !s.same(pageSecret, id, page, session.PageMAC):
-			return Grant{}, ErrUnusable // another page has it: nothing was guessed at
+		case session.State != pin.SessionOpen && !s.same(browserSecret, id, browser, session.BrowserMAC):
+			return Grant{}, ErrUnusable // another browser has it: nothing was guessed at
 		default:
-			if g, err = s.grant(session, page); err != nil {
+			if g, err = s.grant(session, browser); err != nil {
 				return Grant{}, err
 			}
 		}
@@ -223,8 +223,8 @@ func sessionMoved(err error) bool {
 	return pin.CodeOf(err) == pin.Conflict && pin.FieldOf(err) == string(pin.TableSessions)
 }
 
-// grant draws a token and a key for the session and the page that has it, which is not written yet.
-func (s *Sessions) grant(session pin.Session, page string) (Grant, error) {
+// grant draws a token and a key for the session and the browser that has it, which is not written yet.
+func (s *Sessions) grant(session pin.Session, browser string) (Grant, error) {
 	var token [32]byte
 	if _, err := io.ReadFull(s.rand, token[:]); err != nil {
 		return Grant{}, &pin.Error{Code: pin.Internal, Err: err}
@@ -233,8 +233,8 @@ func (s *Sessions) grant(session pin.Session, page string) (Grant, error) {
 	var err error
 	if g.State == pin.SessionOpen {
 		g.State = pin.SessionExchanged
-		if page != "" {
-			if g.PageMAC, err = s.keep(pageSecret, session.ID, page); err != nil {
+		if browser != "" {
+			if g.BrowserMAC, err = s.keep(browserSecret, session.ID, browser); err != nil {
 				return Grant{}, err
 			}
 		}
@@ -371,9 +371,9 @@ func moved(err error) error {
 
 // What a secret of a session is for.
 const (
-	linkSecret = "link"
-	pageSecret = "page"
-	pageToken  = "token"
+	linkSecret    = "link"
+	browserSecret = "browser"
+	pageToken     = "token"
 )
 
 // keep is what is kept of a secret: a keyed MAC, so that nobody who can write rows can make one. Its input

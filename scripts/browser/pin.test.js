@@ -150,7 +150,7 @@ describe("flows", () => {
     const page = await open(strict, { expected: refusals });
     const { url } = await sandbox.link("changepin", "normal");
     let frame = await embed(page, url, undefined, elsewhere);
-    assert.equal(await frame.evaluate(() => { document.cookie = "a=b; Secure; SameSite=None"; return document.cookie; }), "", "no cookie is kept here");
+    assert.equal(await frame.evaluate(() => { document.cookie = "a=b; Secure; SameSite=None"; return document.cookie; }), "", "no other cookie is kept here");
     const reloaded = async (reload) => {
       await reload();
       frame = await (await page.waitForSelector("iframe")).contentFrame();
@@ -178,7 +178,7 @@ describe("flows", () => {
     await reloaded(() => page.reload());
     for (const step of ["New PIN", "Confirm new PIN"]) { await label(frame, step); await enter(page, "4826"); }
     await title(frame, "Your PIN is changed");
-    assert.equal(await frame.evaluate(() => sessionStorage.length), 0, "what was kept is forgotten");
+    assert.equal(await frame.evaluate(() => history.state), null, "the secret is forgotten");
     await page.reload();
     frame = await (await page.waitForSelector("iframe")).contentFrame();
     await title(frame, "This link cannot be used");

@@ -23,14 +23,11 @@
   // A page that comes back from the browser's memory has been used: the server says what is true now.
   addEventListener("pageshow", (e) => { if (e.persisted) location.reload(); });
 
-  // What lets this page, and no other, go on after a reload: the secret, and what the page is known by. The tab keeps it
-  // out of the address, apart for each site that embeds the page, and no cookie is needed for it.
-  const kept = (() => { try { return JSON.parse(sessionStorage.getItem(here)) ?? {}; } catch { return {}; } })();
-  const keep = (more) => {
-    Object.assign(kept, more);
-    try { sessionStorage.setItem(here, JSON.stringify(kept)); } catch { /* This browser keeps nothing: a reload needs a new link. */ }
-  };
-  const forget = () => { try { sessionStorage.removeItem(here); } catch { /* as above */ } };
+  // The secret leaves the address at once, so that no list of visited addresses and no copied one has it. Only this
+  // page's own entry keeps it, for a reload, until the session is over.
+  const secret = location.hash.slice(1) || history.state?.secret || "";
+  const keep = (state) => history.replaceState(state, "", here + location.search);
+  keep({ secret });
 
   const fill = (text, values) => text.replace(/\{(\w+)\}/g, (_, name) => number.format(values[name]));
 
@@ -40,7 +37,7 @@
   const notice = (name, kind, again) => {
     const { title, text } = texts.notices[name];
     over = !again;
-    if (over) forget();
+    if (over) keep(null);
     document.title = title;
     byId("title").textContent = title;
     byId("text").textContent = text;
@@ -57,16 +54,12 @@
   const fail = (code) => { notice(code, "failure"); send(code === "expired" ? "expired" : "failure", code === "expired" ? {} : { code }); };
 
   if (settings.notice) {
-    forget();
+    keep(null);
     byId("badge").className = "badge failure";
     byId("icon").setAttribute("d", icons.failure);
     send(settings.notice === "expired" ? "expired" : "failure", settings.notice === "expired" ? {} : { code: settings.notice });
     return;
   }
-
-  // The secret leaves the address at once, so that neither history nor a copied address has it.
-  const secret = location.hash.slice(1) || kept.secret || "";
-  history.replaceState(null, "", here + location.search);
 
   if (!isSecureContext || !crypto.subtle) { fail("insecure"); return; }
 
@@ -74,7 +67,6 @@
   const base64url = (bytes) => btoa(String.fromCharCode(...new Uint8Array(bytes))).replace(/\+/g, "-").replace(/\//g, "_").replace(/=+$/, "");
   const uint32 = (n) => [n >>> 24, (n >>> 16) & 255, (n >>> 8) & 255, n & 255];
   let token, key;
-  if (secret && !kept.page) keep({ secret, page: base64url(crypto.getRandomValues(new Uint8Array(32))) });
 
   // A compact JWE, ECDH-ES with A256GCM (RFC 7516; RFC 7518, 4.6 and 5.3), always of the same length.
   const seal = async (purpose, digits) => {
@@ -95,7 +87,7 @@
 
   const call = async (path, body) => {
     try {
-      const reply = await fetch(here + "/" + path, { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body), credentials: "omit", cache: "no-store" });
+      const reply = await fetch(here + "/" + path, { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body), credentials: path === "exchange" ? "same-origin" : "omit", cache: "no-store" });
       return { status: reply.status, body: reply.status === 204 ? {} : await reply.json() };
     } catch {
       return { status: 0, body: { code: "unavailable" } };
@@ -104,9 +96,10 @@
 
   // The secret is exchanged while the cardholder reads and types; a submission waits for the token.
   const exchange = async () => {
-    const { status, body } = await call("exchange", { secret, page: kept.page });
+    const { status, body } = await call("exchange", { secret });
     if (status === 200) {
       ({ token, key } = body);
+      if (body.step !== step && step === "current") begin(body.step); // the current PIN was right before a reload
       setTimeout(() => { if (!over) fail("expired"); }, body.expiresIn * 1000);
       send("ready");
     } else if (status === 410) fail("expired");
@@ -198,7 +191,7 @@
       if (ended(reply)) return;
       const { result, remainingTries } = reply.body;
       if (reply.status !== 200) begin("current", texts.errors[reply.body.code] ?? texts.errors.unavailable);
-      else if (result === "match") { keep({ proved: true }); send("valid"); begin("new"); }
+      else if (result === "match") { send("valid"); begin("new"); }
       else if (result === "blocked") fail("blocked");
       else {
         const tries = texts.tries[new Intl.PluralRules(lang).select(remainingTries)] ?? texts.tries.other;
@@ -272,7 +265,7 @@
     byId("icon").setAttribute("d", icons.lock);
     byId("text").hidden = true;
     byId("form").hidden = false;
-    begin(kept.proved ? "new" : steps[0]);
+    begin(steps[0]);
     granted = exchange();
     performance.mark("usable");
   };
