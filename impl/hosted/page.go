@@ -148,8 +148,9 @@ func (a *API) know(p page, session pin.Session) error {
 		return err
 	}
 	left := session.ExpiresAt.Sub(a.options.Now())
-	p.Header.Add("Set-Cookie", (&http.Cookie{Name: browserCookie, Value: value, Path: pagePath + session.ID, MaxAge: int((left + time.Second - 1) / time.Second),
-		Secure: true, HttpOnly: true, SameSite: http.SameSiteNoneMode, Partitioned: true}).String())
+	c := http.Cookie{Name: browserCookie, Value: value, Path: pagePath + session.ID, MaxAge: int((left + time.Second - 1) / time.Second), //nolint:gosec // SameSite=None: see above
+		Secure: true, HttpOnly: true, SameSite: http.SameSiteNoneMode, Partitioned: true}
+	p.Header.Add("Set-Cookie", c.String())
 	return nil
 }
 

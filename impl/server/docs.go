@@ -182,10 +182,14 @@ func (s *system) fixtureCredentials(ctx context.Context, documents []*contract.D
 }
 
 // credentials are a client's, for each security scheme of the document. A key is listed under the name of
-// its header; for everything else the client gets a token.
+// its header; HTTP Basic takes id and secret; for everything else the client gets a token.
 func (s *system) credentials(ctx context.Context, document *contract.Document, client map[string]any) (map[string]any, error) {
 	all := map[string]any{}
 	for name, scheme := range document.Spec().Components.SecuritySchemes {
+		if scheme.Value.Scheme == "basic" {
+			all[name] = map[string]any{"username": client["client_id"], "password": client["client_secret"]}
+			continue
+		}
 		if scheme.Value.Type == "apiKey" {
 			all[name] = map[string]any{"value": client[scheme.Value.Name]}
 			continue
