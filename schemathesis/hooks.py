@@ -314,21 +314,23 @@ def facts(card):
     """What is true of a card and good in a request, by the names that the contracts have for it."""
     made = {"pan", "pin", "status", "upgradeStatus", "expiry", "sequence", "token"}  # whoever makes a card chooses
     known = {name: value for name, value in {**CLIENT, **card}.items() if name not in made}
+    pin = card["pin"] or PLANTED  # one card has none
     if "zpk_hex" in CLIENT:
         known |= {
-            "pinBlock": pin_block(RANDOM.choice([card["pin"], PLANTED])),
+            "pinBlock": pin_block(RANDOM.choice([pin, PLANTED])),
             "format": "ISO-1",
             "keyId": CLIENT["zpk_id"],
             "encryption_key_id": CLIENT["zpk_id"],
             "encryption_key_type": "TDES",
             "encryption_method": "SYMMETRIC_ENC",
-            "encrypted_old_pin": pin_block(card["pin"], card["pan"]),
-            "encrypted_new_pin": pin_block(card["pin"], card["pan"]),
+            "encrypted_old_pin": pin_block(pin, card["pan"]),
+            "encrypted_new_pin": pin_block(pin, card["pan"]),
         }
     return known | {
         "card_number": card["pan"],
         "card_expiry_date": card["expiry"],
         "card_sequence_number": card["sequence"],
+        "expiryDate": f"20{card['expiry'][:2]}-{card['expiry'][2:]}-01",
         "card_identifier_type": "EXID",
         "card_identifier_id": card["exid"],
         "deviceNumber": card["number"],

@@ -184,7 +184,7 @@ type ChangePinParams struct {
 	// XCardID The card in the wallet.
 	XCardID CardID `json:"x-card-id"`
 
-	// XClientID The client's id, for information: the API key says who calls.
+	// XClientID The client's id. The API key says who calls; an id that is sent must be the same client's.
 	XClientID *ClientID `json:"x-client-id,omitempty"`
 
 	// XRequestID The idempotency key. The page's events carry it as `requestId`.
@@ -208,7 +208,7 @@ type ResetPinParams struct {
 	// XCardID The card in the wallet.
 	XCardID CardID `json:"x-card-id"`
 
-	// XClientID The client's id, for information: the API key says who calls.
+	// XClientID The client's id. The API key says who calls; an id that is sent must be the same client's.
 	XClientID *ClientID `json:"x-client-id,omitempty"`
 
 	// XRequestID The idempotency key. The page's events carry it as `requestId`.
@@ -232,7 +232,7 @@ type SetPinParams struct {
 	// XCardID The card in the wallet.
 	XCardID CardID `json:"x-card-id"`
 
-	// XClientID The client's id, for information: the API key says who calls.
+	// XClientID The client's id. The API key says who calls; an id that is sent must be the same client's.
 	XClientID *ClientID `json:"x-client-id,omitempty"`
 
 	// XRequestID The idempotency key. The page's events carry it as `requestId`.

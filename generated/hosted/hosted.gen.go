@@ -39,6 +39,24 @@ func (e CheckedResult) Valid() bool {
 	}
 }
 
+// Defines values for GrantedStep.
+const (
+	GrantedStepCurrent GrantedStep = "current"
+	GrantedStepNew     GrantedStep = "new"
+)
+
+// Valid indicates whether the value is a known member of the GrantedStep enum.
+func (e GrantedStep) Valid() bool {
+	switch e {
+	case GrantedStepCurrent:
+		return true
+	case GrantedStepNew:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for PublicKeyCrv.
 const (
 	PublicKeyCrvP256 PublicKeyCrv = "P-256"
@@ -113,9 +131,15 @@ type Granted struct {
 	// Key The session's public key, a JWK (RFC 7517).
 	Key PublicKey `json:"key"`
 
+	// Step What is asked for: `current` until the current PIN of a change was right.
+	Step GrantedStep `json:"step"`
+
 	// Token Sent with each submission.
 	Token string `json:"token"`
 }
+
+// GrantedStep What is asked for: `current` until the current PIN of a change was right.
+type GrantedStep string
 
 // PublicKey The session's public key, a JWK (RFC 7517).
 type PublicKey struct {
@@ -403,6 +427,7 @@ type PageResponseHeaders struct {
 	ContentSecurityPolicy string
 	PermissionsPolicy     string
 	ReferrerPolicy        string
+	SetCookie             *string
 	XContentTypeOptions   string
 }
 type PageTextHTMLResponse struct {
@@ -437,6 +462,9 @@ func (response GetPinPage200TextHTMLResponse) VisitGetPinPageResponse(w http.Res
 	w.Header().Set("Content-Security-Policy", fmt.Sprint(response.Headers.ContentSecurityPolicy))
 	w.Header().Set("Permissions-Policy", fmt.Sprint(response.Headers.PermissionsPolicy))
 	w.Header().Set("Referrer-Policy", fmt.Sprint(response.Headers.ReferrerPolicy))
+	if response.Headers.SetCookie != nil {
+		w.Header().Set("Set-Cookie", fmt.Sprint(*response.Headers.SetCookie))
+	}
 	w.Header().Set("X-Content-Type-Options", fmt.Sprint(response.Headers.XContentTypeOptions))
 	w.WriteHeader(200)
 
@@ -452,6 +480,7 @@ type GetPinPage400ResponseHeaders struct {
 	ContentSecurityPolicy string
 	PermissionsPolicy     string
 	ReferrerPolicy        string
+	SetCookie             *string
 	XContentTypeOptions   string
 }
 
@@ -471,6 +500,9 @@ func (response GetPinPage400TextHTMLResponse) VisitGetPinPageResponse(w http.Res
 	w.Header().Set("Content-Security-Policy", fmt.Sprint(response.Headers.ContentSecurityPolicy))
 	w.Header().Set("Permissions-Policy", fmt.Sprint(response.Headers.PermissionsPolicy))
 	w.Header().Set("Referrer-Policy", fmt.Sprint(response.Headers.ReferrerPolicy))
+	if response.Headers.SetCookie != nil {
+		w.Header().Set("Set-Cookie", fmt.Sprint(*response.Headers.SetCookie))
+	}
 	w.Header().Set("X-Content-Type-Options", fmt.Sprint(response.Headers.XContentTypeOptions))
 	w.WriteHeader(400)
 
@@ -486,6 +518,7 @@ type GetPinPage404ResponseHeaders struct {
 	ContentSecurityPolicy string
 	PermissionsPolicy     string
 	ReferrerPolicy        string
+	SetCookie             *string
 	XContentTypeOptions   string
 }
 
@@ -505,6 +538,9 @@ func (response GetPinPage404TextHTMLResponse) VisitGetPinPageResponse(w http.Res
 	w.Header().Set("Content-Security-Policy", fmt.Sprint(response.Headers.ContentSecurityPolicy))
 	w.Header().Set("Permissions-Policy", fmt.Sprint(response.Headers.PermissionsPolicy))
 	w.Header().Set("Referrer-Policy", fmt.Sprint(response.Headers.ReferrerPolicy))
+	if response.Headers.SetCookie != nil {
+		w.Header().Set("Set-Cookie", fmt.Sprint(*response.Headers.SetCookie))
+	}
 	w.Header().Set("X-Content-Type-Options", fmt.Sprint(response.Headers.XContentTypeOptions))
 	w.WriteHeader(404)
 
@@ -537,6 +573,7 @@ type GetPinPage410ResponseHeaders struct {
 	ContentSecurityPolicy string
 	PermissionsPolicy     string
 	ReferrerPolicy        string
+	SetCookie             *string
 	XContentTypeOptions   string
 }
 
@@ -556,6 +593,9 @@ func (response GetPinPage410TextHTMLResponse) VisitGetPinPageResponse(w http.Res
 	w.Header().Set("Content-Security-Policy", fmt.Sprint(response.Headers.ContentSecurityPolicy))
 	w.Header().Set("Permissions-Policy", fmt.Sprint(response.Headers.PermissionsPolicy))
 	w.Header().Set("Referrer-Policy", fmt.Sprint(response.Headers.ReferrerPolicy))
+	if response.Headers.SetCookie != nil {
+		w.Header().Set("Set-Cookie", fmt.Sprint(*response.Headers.SetCookie))
+	}
 	w.Header().Set("X-Content-Type-Options", fmt.Sprint(response.Headers.XContentTypeOptions))
 	w.WriteHeader(410)
 
@@ -571,6 +611,7 @@ type GetPinPage500ResponseHeaders struct {
 	ContentSecurityPolicy string
 	PermissionsPolicy     string
 	ReferrerPolicy        string
+	SetCookie             *string
 	XContentTypeOptions   string
 }
 
@@ -590,6 +631,9 @@ func (response GetPinPage500TextHTMLResponse) VisitGetPinPageResponse(w http.Res
 	w.Header().Set("Content-Security-Policy", fmt.Sprint(response.Headers.ContentSecurityPolicy))
 	w.Header().Set("Permissions-Policy", fmt.Sprint(response.Headers.PermissionsPolicy))
 	w.Header().Set("Referrer-Policy", fmt.Sprint(response.Headers.ReferrerPolicy))
+	if response.Headers.SetCookie != nil {
+		w.Header().Set("Set-Cookie", fmt.Sprint(*response.Headers.SetCookie))
+	}
 	w.Header().Set("X-Content-Type-Options", fmt.Sprint(response.Headers.XContentTypeOptions))
 	w.WriteHeader(500)
 
@@ -605,6 +649,7 @@ type GetPinPage503ResponseHeaders struct {
 	ContentSecurityPolicy string
 	PermissionsPolicy     string
 	ReferrerPolicy        string
+	SetCookie             *string
 	XContentTypeOptions   string
 }
 
@@ -624,6 +669,9 @@ func (response GetPinPage503TextHTMLResponse) VisitGetPinPageResponse(w http.Res
 	w.Header().Set("Content-Security-Policy", fmt.Sprint(response.Headers.ContentSecurityPolicy))
 	w.Header().Set("Permissions-Policy", fmt.Sprint(response.Headers.PermissionsPolicy))
 	w.Header().Set("Referrer-Policy", fmt.Sprint(response.Headers.ReferrerPolicy))
+	if response.Headers.SetCookie != nil {
+		w.Header().Set("Set-Cookie", fmt.Sprint(*response.Headers.SetCookie))
+	}
 	w.Header().Set("X-Content-Type-Options", fmt.Sprint(response.Headers.XContentTypeOptions))
 	w.WriteHeader(503)
 
@@ -1141,6 +1189,9 @@ func (response GetDemo200TextHTMLResponse) VisitGetDemoResponse(w http.ResponseW
 	w.Header().Set("Content-Security-Policy", fmt.Sprint(response.Headers.ContentSecurityPolicy))
 	w.Header().Set("Permissions-Policy", fmt.Sprint(response.Headers.PermissionsPolicy))
 	w.Header().Set("Referrer-Policy", fmt.Sprint(response.Headers.ReferrerPolicy))
+	if response.Headers.SetCookie != nil {
+		w.Header().Set("Set-Cookie", fmt.Sprint(*response.Headers.SetCookie))
+	}
 	w.Header().Set("X-Content-Type-Options", fmt.Sprint(response.Headers.XContentTypeOptions))
 	w.WriteHeader(200)
 

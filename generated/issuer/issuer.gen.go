@@ -644,6 +644,9 @@ type NewAccosaClient = json.RawMessage
 
 // NewCard A card to be made.
 type NewCard struct {
+	// AssignPin Whether a PIN is drawn at random. true unless given; with false the card has none until one is set.
+	AssignPin *bool `json:"assignPin,omitempty"`
+
 	// CardProfileID Accosa: the card profile.
 	CardProfileID *string `json:"cardProfileId,omitempty"`
 

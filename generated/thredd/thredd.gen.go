@@ -93,7 +93,8 @@ type CreateCardRequest struct {
 	// EmbossName The name on the card.
 	EmbossName *string `json:"embossName,omitempty"`
 
-	// ExpiryDate The last day on which the card is good.
+	// ExpiryDate The last day on which the card is good, from today (UTC) to 20 years ahead. What is kept is the month: the reply
+	// says its last day.
 	ExpiryDate openapi_types.Date `json:"expiryDate"`
 
 	// Pan The PAN, 12 to 19 digits. Without one, PIN blocks of formats 0, 3 and 4 cannot be used with this card.
@@ -108,7 +109,7 @@ type CreateCardResponse struct {
 	// EmbossName As sent.
 	EmbossName *string `json:"embossName,omitempty"`
 
-	// ExpiryDate The last day of the card's expiry month.
+	// ExpiryDate The last day of the card's expiry month, whatever day of it was sent.
 	ExpiryDate openapi_types.Date `json:"expiryDate"`
 
 	// MaskedPan First six and last four digits of the PAN.
@@ -178,13 +179,13 @@ type TokenError struct {
 // TokenErrorError The error code.
 type TokenErrorError string
 
-// TokenRequest Client credentials, in the form.
+// TokenRequest Client credentials; id and secret may come by HTTP Basic instead.
 type TokenRequest struct {
 	// ClientID The client's id.
-	ClientID string `json:"client_id"`
+	ClientID *string `json:"client_id,omitempty"`
 
 	// ClientSecret The client's secret.
-	ClientSecret string `json:"client_secret"`
+	ClientSecret *string `json:"client_secret,omitempty"`
 
 	// GrantType `client_credentials`
 	GrantType string `json:"grant_type"`

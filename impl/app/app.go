@@ -112,7 +112,7 @@ func New(ctx context.Context, c config.Serve, s Surroundings) (*App, error) {
 	}
 	apis := map[string]server.API{
 		"issuer":    issuer.New(vault, contracts(vault, c.Sandbox, func() (map[string]*contract.Document, error) { return documents, nil }), once),
-		thredd.Name: thredd.New(vault, once, threddTokens(tokens)),
+		thredd.Name: thredd.New(vault, once, threddTokens(tokens), s.Now),
 
 		accosa.Name:      accosa.New(vault, ring, documents[accosa.Name], once, s.Now, s.Rand),
 		creditplus.Name:  creditplus.New(vault, ring, documents[creditplus.Name], once, s.Now),

@@ -146,7 +146,8 @@ func (b *body) find(h http.Header) *mediaType {
 }
 
 // described is the media type that Content-Type names, nil when it names none of these. Parameters are
-// admitted, but no charset other than UTF-8.
+// admitted, but no charset other than UTF-8. That of a form means nothing, since all that is in one is ASCII, and
+// some clients always send another (RFC 6749, B).
 func described(media map[string]*mediaType, h http.Header) *mediaType {
 	sent := h["Content-Type"]
 	if len(sent) != 1 {
@@ -156,10 +157,12 @@ func described(media map[string]*mediaType, h http.Header) *mediaType {
 		return m
 	}
 	name, parameters, err := mime.ParseMediaType(sent[0])
-	if charset, given := parameters["charset"]; err != nil || given && !strings.EqualFold(charset, "utf-8") {
+	found := media[name]
+	charset, given := parameters["charset"]
+	if err != nil || found != nil && found.kind != formMedia && given && !strings.EqualFold(charset, "utf-8") {
 		return nil
 	}
-	return media[name]
+	return found
 }
 
 // What is set aside for a body before any of it has come, in bytes: the word of its Content-Length, but

@@ -546,6 +546,24 @@ func TestForms(t *testing.T) {
 	}
 }
 
+func TestAFormMayNameAnyCharset(t *testing.T) {
+	const form = "grant_type=client_credentials&client_id=bank"
+	for contentType, want := range map[string][]string{
+		formType + "; charset=ISO-8859-1":                {},
+		formType + `; charset=""`:                        {},
+		"Application/X-WWW-Form-Urlencoded;charset=utf8": {},
+		formType + "; charset=utf-8; charset=ISO-8859-1": {"media-type: mediaType application/x-www-form-urlencoded"},
+		formType + "x; charset=ISO-8859-1":               {"media-type: mediaType application/x-www-form-urlencoded"},
+	} {
+		r := post(contentType, form)
+		require.Equal(t, want, lines(operation(t, load(t), "issueToken").Check(r, nil)), contentType)
+		if len(want) == 0 {
+			require.Equal(t, formType, r.Header.Get("Content-Type"), contentType)
+			require.Equal(t, "bank", r.PostForm.Get("client_id"), contentType)
+		}
+	}
+}
+
 func TestAFormIsNotMixedWithTheQuery(t *testing.T) {
 	r := post(formType+"; charset=UTF-8", "grant_type=client_credentials&client_id=bank")
 	r.URL.RawQuery = "client_secret=UNCHECKED"

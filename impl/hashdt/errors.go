@@ -41,7 +41,7 @@ var rows = pin.MustErrorTable(map[pin.Code]row{
 	pin.ReplayOther:    {status: http.StatusConflict, message: reused},
 	pin.ReplayChanged:  {status: http.StatusConflict, message: reused},
 	pin.ReplayUnderway: {status: http.StatusConflict, message: "The first request with this x-request-id is still in progress."},
-	pin.Conflict:       {status: http.StatusConflict, message: "The URL of this x-request-id can no longer be made; use another x-request-id."},
+	pin.Conflict:       {status: http.StatusConflict, message: "The card was changed by another request. Please try again."},
 	pin.Duplicate:      {status: http.StatusConflict, message: reused},
 	pin.InvalidField:   {status: http.StatusBadRequest, message: refused},
 	pin.InvalidPIN:     {status: http.StatusBadRequest, message: refused},
@@ -58,6 +58,7 @@ var rows = pin.MustErrorTable(map[pin.Code]row{
 // Rows that a code alone does not tell apart.
 var (
 	chosenAlready = row{status: http.StatusBadRequest, message: "A PIN was already chosen for the card; use resetpin or changepin."}
+	clientOther   = row{status: http.StatusForbidden, message: "The x-client-id is not that of this client."}
 	bearerBad     = row{status: http.StatusUnauthorized, message: "The bearer token is not valid.", challenge: `Bearer realm="hashdt", error="invalid_token"`}
 )
 

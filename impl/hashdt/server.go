@@ -102,27 +102,27 @@ func header(name string, rule contract.Rule, limit string) error {
 
 // call is a request as far as the three operations go: what a repetition must repeat.
 type call struct {
-	Product, Cardholder, Wallet, Card, Client, RequestID string
+	Product, Cardholder, Wallet, Card, RequestID string
 }
 
 // SetPin hands out a link to choose the first PIN.
 func (a *API) SetPin(ctx context.Context, r hashdt.SetPinRequestObject) (hashdt.SetPinResponseObject, error) {
 	p := r.Params
-	link, err := a.link(ctx, pin.ActionSet, call{p.XProductID, p.XCardholderID, p.XWalletID, p.XCardID, text(p.XClientID), p.XRequestID})
+	link, err := a.link(ctx, pin.ActionSet, p.XClientID, call{p.XProductID, p.XCardholderID, p.XWalletID, p.XCardID, p.XRequestID})
 	return hashdt.SetPin200JSONResponse(fetched("Set", link)), err
 }
 
 // ResetPin hands out a link to choose a PIN without the current one.
 func (a *API) ResetPin(ctx context.Context, r hashdt.ResetPinRequestObject) (hashdt.ResetPinResponseObject, error) {
 	p := r.Params
-	link, err := a.link(ctx, pin.ActionReset, call{p.XProductID, p.XCardholderID, p.XWalletID, p.XCardID, text(p.XClientID), p.XRequestID})
+	link, err := a.link(ctx, pin.ActionReset, p.XClientID, call{p.XProductID, p.XCardholderID, p.XWalletID, p.XCardID, p.XRequestID})
 	return hashdt.ResetPin200JSONResponse(fetched("Reset", link)), err
 }
 
 // ChangePin hands out a link to choose a PIN with the current one.
 func (a *API) ChangePin(ctx context.Context, r hashdt.ChangePinRequestObject) (hashdt.ChangePinResponseObject, error) {
 	p := r.Params
-	link, err := a.link(ctx, pin.ActionChange, call{p.XProductID, p.XCardholderID, p.XWalletID, p.XCardID, text(p.XClientID), p.XRequestID})
+	link, err := a.link(ctx, pin.ActionChange, p.XClientID, call{p.XProductID, p.XCardholderID, p.XWalletID, p.XCardID, p.XRequestID})
 	return hashdt.ChangePin200JSONResponse(fetched("Change", link)), err
 }
 
@@ -131,13 +131,16 @@ func fetched(what, link string) hashdt.Fetched {
 		Code: 200, Data: []hashdt.Link{{SetPinURL: link}}}
 }
 
-// link makes a session, once per x-request-id, and its URL. The record of a repeated request lives as
-// long as the session; the URL is made again, because no table holds its secret.
-func (a *API) link(ctx context.Context, action pin.Action, r call) (string, error) {
+// link makes a session, once per x-request-id while its link serves, and its URL, which is made again for a
+// repeated request, because no table holds its secret.
+func (a *API) link(ctx context.Context, action pin.Action, clientID *string, r call) (string, error) {
 	if err := mediaType(contract.Request(ctx).Header.Get(contentType)); err != nil {
 		return "", err
 	}
 	who := pin.CallerFrom(ctx)
+	if clientID != nil && *clientID != who.ClientID {
+		return "", clientOther.as(&pin.Error{Code: pin.Forbidden})
+	}
 	if err := a.product(ctx, who, r.Product); err != nil {
 		return "", err
 	}
@@ -145,13 +148,14 @@ func (a *API) link(ctx context.Context, action pin.Action, r call) (string, erro
 	if err != nil {
 		return "", err
 	}
-	session, _, err := idempotency.Once(ctx, a.once, idempotency.Request{
+	session, _, err := idempotency.OnceWhile(ctx, a.once, idempotency.Request{
 		Scope: who.ClientID, Key: r.RequestID, Endpoint: string(action) + "Pin", Content: content, TTL: a.sessions.Lifetime(),
-	}, pin.Memo{}, func(m pin.Memo) (pin.Session, error) { return a.open(ctx, action, r, m) })
+	}, pin.Memo{}, func(m pin.Memo) (pin.Session, error) { return a.open(ctx, action, r, m) },
+		func(s pin.Session) (bool, error) { return a.sessions.Serves(ctx, s.ID) })
 	if err != nil {
 		return "", err
 	}
-	secret, err := a.sessions.Secret(ctx, session.ID)
+	secret, err := a.sessions.Secret(session.ID)
 	if err != nil {
 		return "", err
 	}
@@ -195,11 +199,4 @@ func mediaType(sent string) error {
 		return header(contentType, contract.RuleEnum, "application/json")
 	}
 	return nil
-}
-
-func text(header *string) string {
-	if header == nil {
-		return ""
-	}
-	return *header
 }

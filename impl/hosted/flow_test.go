@@ -101,6 +101,54 @@ func TestFlows(t *testing.T) {
 			contracttest.Bearer(h.Mint(t, "issuer-sandbox", time.Hour))).ExpectStatus(http.StatusOK)
 		require.Equal(t, "card_status", s.Submit(t, h.Client, "current", "7010").ExpectStatus(http.StatusConflict).Text("/code"))
 	})
+	t.Run("a PIN that was blocked meanwhile is not set", func(t *testing.T) {
+		h.Reset(t)
+		set, change := apptest.NewLink(t, h.Client, "setpin", unchosen).Exchange(t, h.Client), apptest.NewLink(t, h.Client, "changepin", unchosen).Exchange(t, h.Client)
+		for range 3 {
+			change.Submit(t, h.Client, "current", "9182").ExpectStatus(http.StatusOK)
+		}
+		require.Equal(t, "blocked", set.Submit(t, h.Client, "new", "4826").ExpectStatus(http.StatusConflict).Text("/code"))
+		require.Equal(t, "6183", pinOf(t, h, unchosenToken))
+	})
+	t.Run("the browser that was first goes on after a reload, and no other", func(t *testing.T) {
+		h.Reset(t)
+		l := apptest.NewLink(t, h.Client, "changepin", normal)
+		known := func() (cookie string, by contracttest.Option) {
+			cookie = h.Client.Do(http.MethodGet, l.Path).ExpectStatus(http.StatusOK).Header.Get("Set-Cookie")
+			pair, _, _ := strings.Cut(cookie, ";")
+			return cookie, contracttest.Header("Cookie", pair)
+		}
+		cookie, mine := known()
+		require.Regexp(t, "^pinvault_page=[A-Za-z0-9_-]{43}; Path="+l.Path+"; Max-Age=300; HttpOnly; Secure; SameSite=None; Partitioned$", cookie)
+		first := l.Exchanged(t, l.Try(t, h.Client, l.Secret, mine).ExpectStatus(http.StatusOK))
+		require.Empty(t, h.Client.Do(http.MethodGet, l.Path, mine).ExpectStatus(http.StatusOK).Header.Get("Set-Cookie"), "it is known")
+		reply := l.Try(t, h.Client, l.Secret, mine).ExpectStatus(http.StatusOK)
+		require.Equal(t, "current", reply.Text("/step"))
+		second := l.Exchanged(t, reply)
+		first.Submit(t, h.Client, "current", "7010").ExpectStatus(http.StatusNotFound)
+		second.Submit(t, h.Client, "current", "7010").ExpectStatus(http.StatusOK)
+		_, others := known()
+		l.Try(t, h.Client, l.Secret).ExpectStatus(http.StatusNotFound)
+		l.Try(t, h.Client, l.Secret, others).ExpectStatus(http.StatusNotFound)
+		l.Try(t, h.Client, l.Secret, contracttest.Header("Cookie", "pinvault_page=")).ExpectStatus(http.StatusNotFound)
+		l.Try(t, h.Client, strings.Repeat("A", 43), mine).ExpectStatus(http.StatusNotFound)
+		reply = l.Try(t, h.Client, l.Secret, mine).ExpectStatus(http.StatusOK)
+		require.Equal(t, "new", reply.Text("/step"), "the current PIN was right before")
+		l.Exchanged(t, reply).Submit(t, h.Client, "new", "4826").ExpectStatus(http.StatusNoContent)
+		require.Equal(t, "4826", pinOf(t, h, normalToken))
+		gone := h.Client.Do(http.MethodGet, l.Path).ExpectStatus(http.StatusNotFound)
+		require.Empty(t, gone.Header.Get("Set-Cookie"))
+		l.Try(t, h.Client, l.Secret, mine).ExpectStatus(http.StatusNotFound)
+	})
+	t.Run("a browser that keeps no cookie has its link for one exchange", func(t *testing.T) {
+		h.Reset(t)
+		for name, cookie := range map[string]string{"none": "", "another": "a=b", "one that is too short": "pinvault_page=x"} {
+			l := apptest.NewLink(t, h.Client, "resetpin", normal)
+			by := contracttest.Header("Cookie", cookie)
+			require.Equal(t, "new", l.Try(t, h.Client, l.Secret, by).ExpectStatus(http.StatusOK).Text("/step"), name)
+			l.Try(t, h.Client, l.Secret, by).ExpectStatus(http.StatusNotFound)
+		}
+	})
 	t.Run("the third wrong current PIN ends the session, and the right one after it changes nothing", func(t *testing.T) {
 		h.Reset(t)
 		s := apptest.NewLink(t, h.Client, "changepin", normal).Exchange(t, h.Client)
@@ -371,15 +419,16 @@ func TestRightPINsAtOnceLoseNoTry(t *testing.T) {
 func TestPageHeaders(t *testing.T) {
 	t.Parallel()
 	h := apptest.Start(t, "")
-	setProgram(t, h, map[string]any{"hosted": map[string]any{"frameAncestors": []string{"https://app.bank.example", "https://bank.example:8443"}, "parentOrigin": "https://app.bank.example"}}).
+	setProgram(t, h, map[string]any{"hosted": map[string]any{"frameAncestors": []string{"https://app.bank.example", "https://bank.example:8443", "capacitor://localhost", "ionic://localhost", "app://localhost"},
+		"parentOrigin": "https://app.bank.example"}}).
 		ExpectStatus(http.StatusOK)
 	l := apptest.NewLink(t, h.Client, "setpin", unchosen)
 	reply := h.Client.Do(http.MethodGet, l.Path+"?lang=ar&theme=dark").ExpectStatus(http.StatusOK)
 	policy := reply.Header.Get("Content-Security-Policy")
 	require.Regexp(t, `^default-src 'none'; script-src 'nonce-[A-Za-z0-9_-]{22}'; style-src 'nonce-[A-Za-z0-9_-]{22}'; connect-src 'self'; `+
-		`base-uri 'none'; form-action 'none'; require-trusted-types-for 'script'; frame-ancestors https://app.bank.example https://bank.example:8443 'self'$`, policy)
+		`base-uri 'none'; form-action 'none'; require-trusted-types-for 'script'; frame-ancestors https://app.bank.example https://bank.example:8443 capacitor://localhost ionic://localhost app://localhost 'self'$`, policy)
 	require.NotContains(t, policy, "unsafe-")
-	for name, want := range map[string]string{"Referrer-Policy": "no-referrer", "Cache-Control": "no-store", "X-Content-Type-Options": "nosniff", "Set-Cookie": ""} {
+	for name, want := range map[string]string{"Referrer-Policy": "no-referrer", "Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"} {
 		require.Equal(t, want, reply.Header.Get(name), name)
 	}
 	require.NotEmpty(t, reply.Header.Get("Permissions-Policy"))
@@ -403,6 +452,8 @@ func TestWhatIsConfiguredCannotLeaveItsPlace(t *testing.T) {
 		"an ancestor with another":          {"frameAncestors": []string{"https://bank.example https://other.example"}},
 		"an ancestor that is everybody":     {"frameAncestors": []string{"*"}},
 		"an ancestor that is a scheme":      {"frameAncestors": []string{"https:"}},
+		"an ancestor of another app scheme": {"frameAncestors": []string{"file://localhost"}},
+		"an ancestor of an app elsewhere":   {"frameAncestors": []string{"capacitor://bank.example"}},
 		"an ancestor that is no host name":  {"frameAncestors": []string{"https://-.-"}},
 		"an ancestor with a wild port":      {"frameAncestors": []string{"https://bank.example:99999"}},
 		"a parent origin for everybody":     {"parentOrigin": "*"},

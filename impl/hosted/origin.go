@@ -4,6 +4,7 @@ import (
 	"net/netip"
 	"net/url"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -13,9 +14,16 @@ import (
 
 var hostName = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?)*$`)
 
+// appOrigins are those of web views in iOS apps, whose pages come from the app itself: no host is behind them that
+// could be somebody else's.
+var appOrigins = []string{"capacitor://localhost", "ionic://localhost", "app://localhost"}
+
 // isOrigin tells whether text is an origin as a browser writes it (RFC 6454, 6.2): https, or http for
-// tests, a host name or IPv4 address, and a port unless it is the scheme's own; nothing else.
+// tests, a host name or IPv4 address, and a port unless it is the scheme's own; or one of an app. Nothing else.
 func isOrigin(text string) bool {
+	if slices.Contains(appOrigins, text) {
+		return true
+	}
 	u, err := url.Parse(text)
 	if err != nil || u.Scheme+"://"+u.Host != text || u.Scheme != "https" && u.Scheme != "http" {
 		return false

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"time"
 
 	"pinvault/generated/hosted"
 	"pinvault/impl/pin"
@@ -55,7 +56,7 @@ type scriptSettings struct {
 // render makes the page of a session, or the notice that stands in for it when err says why; the zero
 // session and program are those of a session that nobody knows.
 func (a *API) render(r *http.Request, session pin.Session, program pin.Program, err error) (page, error) {
-	nonce, nonceErr := a.nonce()
+	nonce, nonceErr := a.random(nonceLength)
 	if nonceErr != nil {
 		return page{}, nonceErr
 	}
@@ -84,11 +85,15 @@ func (a *API) render(r *http.Request, session pin.Session, program pin.Program, 
 		v.Title = words.Title[string(session.Action)]
 		v.Settings.Min, v.Settings.Max, v.Settings.Texts = program.MinPINLength, program.MaxPINLength, &words
 	}
-	return execute(a.page, v, status, policy(nonce, "connect-src 'self'", a.ancestors(own)))
+	out, failed := execute(a.page, v, status, policy(nonce, "connect-src 'self'", a.ancestors(own)))
+	if failed == nil && err == nil && browserOf(r) == "" {
+		failed = a.know(out, session)
+	}
+	return out, failed
 }
 
 func (a *API) renderDemo() (page, error) {
-	nonce, err := a.nonce()
+	nonce, err := a.random(nonceLength)
 	if err != nil {
 		return page{}, err
 	}
@@ -109,14 +114,48 @@ func execute(t *template.Template, v view, status int, policy string) (page, err
 	}}, err
 }
 
-// nonce ties the page's own style and script to its policy.
-func (a *API) nonce() (string, error) {
-	var b [16]byte
-	if _, err := io.ReadFull(a.options.Rand, b[:]); err != nil {
+// Lengths of what is drawn, in bytes: a nonce ties the page's own style and script to its policy.
+const (
+	nonceLength   = 16
+	browserLength = 32
+)
+
+func (a *API) random(length int) (string, error) {
+	b := make([]byte, length)
+	if _, err := io.ReadFull(a.options.Rand, b); err != nil {
 		return "", &pin.Error{Code: pin.Internal, Err: err}
 	}
-	return base64.RawURLEncoding.EncodeToString(b[:]), nil
+	return base64.RawURLEncoding.EncodeToString(b), nil
 }
+
+// browserCookie is what a browser is known by after a reload.
+const browserCookie = "pinvault_page"
+
+// browserOf is what the browser of a request is known by, "" where it has not been given it.
+func browserOf(r *http.Request) string {
+	c, err := r.Cookie(browserCookie)
+	if err != nil || len(c.Value) != base64.RawURLEncoding.EncodedLen(browserLength) {
+		return ""
+	}
+	return c.Value
+}
+
+// know gives the page's browser what it is known by, for that page alone and as long as its session: also in an iframe
+// on another site, where browsers keep no cookie but a partitioned one.
+func (a *API) know(p page, session pin.Session) error {
+	value, err := a.random(browserLength)
+	if err != nil {
+		return err
+	}
+	left := session.ExpiresAt.Sub(a.options.Now())
+	c := http.Cookie{Name: browserCookie, Value: value, Path: pagePath + session.ID, MaxAge: int((left + time.Second - 1) / time.Second), //nolint:gosec // SameSite=None: see above
+		Secure: true, HttpOnly: true, SameSite: http.SameSiteNoneMode, Partitioned: true}
+	p.Header.Add("Set-Cookie", c.String())
+	return nil
+}
+
+// pagePath is where sessions have their pages.
+const pagePath = "/hosted/pin/"
 
 // policy is the Content-Security-Policy of a page: its own style and script, what more it needs, and
 // who may embed it.

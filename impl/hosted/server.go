@@ -80,14 +80,18 @@ func (a *API) GetPinPage(ctx context.Context, r hosted.GetPinPageRequestObject) 
 	return a.render(contract.Request(ctx), session, program, err)
 }
 
-// ExchangeSecret takes the link's secret for a token and a key.
+// ExchangeSecret takes the link's secret for a token and a key, for one browser.
 func (a *API) ExchangeSecret(ctx context.Context, r hosted.ExchangeSecretRequestObject) (hosted.ExchangeSecretResponseObject, error) {
-	g, err := a.sessions.Exchange(ctx, r.SessionID, r.Body.Secret)
+	g, err := a.sessions.Exchange(ctx, r.SessionID, r.Body.Secret, browserOf(contract.Request(ctx)))
 	if err != nil {
 		return nil, err
 	}
 	left := (g.ExpiresAt.Sub(a.options.Now()) + time.Second - 1) / time.Second
-	return hosted.ExchangeSecret200JSONResponse{Token: g.Token, ExpiresIn: max(1, int32(left)),
+	step := hosted.GrantedStepNew
+	if g.Action == pin.ActionChange && g.State == pin.SessionExchanged {
+		step = hosted.GrantedStepCurrent
+	}
+	return hosted.ExchangeSecret200JSONResponse{Token: g.Token, Step: step, ExpiresIn: max(1, int32(left)),
 		Key: hosted.PublicKey{Kty: hosted.PublicKeyKtyEC, Crv: hosted.PublicKeyCrvP256, X: g.Key.X, Y: g.Key.Y}}, nil
 }
 

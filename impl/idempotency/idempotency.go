@@ -75,16 +75,23 @@ type Request struct {
 // ReplayUnderway when the record of a request that came first is gone before it could be read, and what
 // effect returns: only what took effect is remembered.
 func Once[T any](ctx context.Context, g *Guard, r Request, m pin.Memo, effect func(pin.Memo) (T, error)) (result T, replayed bool, err error) {
+	return OnceWhile(ctx, g, r, m, effect, nil)
+}
+
+// OnceWhile is Once for answers that may be worth nothing before their time is over. Where serves says that the
+// first one's is, the request is as one with a fresh key, whatever the first one was; nil: it always serves.
+func OnceWhile[T any](ctx context.Context, g *Guard, r Request, m pin.Memo, effect func(pin.Memo) (T, error), serves func(T) (bool, error)) (result T, replayed bool, err error) {
 	if r.Key == "" {
 		result, err = effect(m)
 		return result, false, err
 	}
 	input := r.frame()
 	defer clear(input)
-	if result, replayed, err = recall[T](ctx, g, r, input); replayed || err != nil {
-		return result, replayed, err
+	first, err := recall(ctx, g, r, input, serves)
+	if first.found || err != nil {
+		return first.result, first.found, err
 	}
-	if m.Keep, err = g.keep(r, input, keep[T]); err != nil {
+	if m.Keep, err = g.keep(r, input, first.version+1, keep[T]); err != nil {
 		return result, false, err
 	}
 	result, err = effect(m)
@@ -92,36 +99,50 @@ func Once[T any](ctx context.Context, g *Guard, r Request, m pin.Memo, effect fu
 		return result, false, err
 	}
 	// Another request had the effect since, and left its answer.
-	if result, replayed, err = recall[T](ctx, g, r, input); !replayed && err == nil {
+	if first, err = recall(ctx, g, r, input, serves); !first.found && err == nil {
 		err = &pin.Error{Code: pin.ReplayUnderway}
 	}
-	return result, replayed, err
+	return first.result, first.found, err
+}
+
+// answer is that of the first request with a key, where there is one to be given again.
+type answer[T any] struct {
+	result  T
+	found   bool
+	version int64 // of the record of one that serves no more, 0 where there is none
 }
 
 // recall finds the answer of the first request with the key; none is no error.
-func recall[T any](ctx context.Context, g *Guard, r Request, input []byte) (result T, found bool, err error) {
+func recall[T any](ctx context.Context, g *Guard, r Request, input []byte, serves func(T) (bool, error)) (answer[T], error) {
 	record, err := g.records.Replay(ctx, r.Scope, r.Key)
 	switch {
 	case pin.CodeOf(err) == pin.NotFound:
-		return result, false, nil
+		return answer[T]{}, nil
 	case err != nil:
-		return result, false, err
+		return answer[T]{}, err
 	case !g.clock().Before(record.ExpiresAt):
-		return result, false, nil
-	case record.Endpoint != r.Endpoint:
-		return result, false, &pin.Error{Code: pin.ReplayOther}
-	case !g.keys.VerifyMAC(pin.UseFingerprint, input, record.Fingerprint):
-		return result, false, &pin.Error{Code: pin.ReplayChanged}
+		return answer[T]{}, nil
 	}
 	var kept T
-	if json.Unmarshal(record.Result, &kept) != nil { // whose text would quote the record
-		return result, false, &pin.Error{Code: pin.Internal, Err: fmt.Errorf("idempotency: record does not hold a %T", kept)}
+	unreadable := json.Unmarshal(record.Result, &kept) // whose text would quote the record
+	if serves != nil && unreadable == nil {
+		if good, err := serves(kept); !good || err != nil {
+			return answer[T]{version: record.Version}, err
+		}
 	}
-	return kept, true, nil
+	switch {
+	case record.Endpoint != r.Endpoint:
+		return answer[T]{}, &pin.Error{Code: pin.ReplayOther}
+	case !g.keys.VerifyMAC(pin.UseFingerprint, input, record.Fingerprint):
+		return answer[T]{}, &pin.Error{Code: pin.ReplayChanged}
+	case unreadable != nil:
+		return answer[T]{}, &pin.Error{Code: pin.Internal, Err: fmt.Errorf("idempotency: record does not hold a %T", kept)}
+	}
+	return answer[T]{result: kept, found: true}, nil
 }
 
-// keep makes the record of a request's result.
-func (g *Guard) keep(r Request, input []byte, text func(any) ([]byte, error)) (func(any) (pin.Replay, error), error) {
+// keep makes the record of a request's result, of the version that its key has come to.
+func (g *Guard) keep(r Request, input []byte, version int64, text func(any) ([]byte, error)) (func(any) (pin.Replay, error), error) {
 	fingerprint, err := g.keys.MAC(pin.UseFingerprint, input)
 	if err != nil {
 		return nil, err
@@ -130,7 +151,7 @@ func (g *Guard) keep(r Request, input []byte, text func(any) ([]byte, error)) (f
 	return func(result any) (pin.Replay, error) {
 		kept, err := text(result)
 		return pin.Replay{Scope: r.Scope, Key: r.Key, Endpoint: r.Endpoint, Fingerprint: fingerprint, Result: kept,
-			CreatedAt: now, ExpiresAt: now.Add(r.TTL)}, err
+			CreatedAt: now, ExpiresAt: now.Add(r.TTL), Version: version}, err
 	}, nil
 }
 

@@ -96,7 +96,7 @@ func (s *setting) write(m pin.Memo, result func() any) error {
 			return err
 		}
 		id := [2]string{r.Scope, r.Key}
-		if old, taken := s.records[id]; taken && old.ExpiresAt.After(s.now) {
+		if old, taken := s.records[id]; r.Version > 1 && old.Version != r.Version-1 || r.Version <= 1 && taken && old.ExpiresAt.After(s.now) {
 			return &pin.Error{Code: pin.Duplicate, Field: "replays"}
 		}
 		s.records[id] = r
@@ -611,4 +611,73 @@ func TestRequestsDoNotPrint(t *testing.T) {
 	for _, form := range []string{"7010", hex.EncodeToString([]byte("7010")), base64.StdEncoding.EncodeToString(request.Content), "55 48 49 48"} {
 		require.NotContains(t, out.String(), form)
 	}
+}
+
+// An answer that serves no more is as none: whatever the first request was, this one has an effect and leaves its
+// answer in the place of that.
+func TestAnAnswerThatServesNoMoreIsAsNone(t *testing.T) {
+	other := request
+	other.Endpoint, other.Content = "verify card-2", []byte("other")
+	for name, again := range map[string]idempotency.Request{"the same request": request, "another one": other} {
+		t.Run(name, func(t *testing.T) {
+			s := newSetting()
+			ended := map[int]bool{}
+			ask := func(r idempotency.Request) (pin.Verification, bool, error) {
+				return idempotency.OnceWhile(context.Background(), s.Guard, r, pin.Memo{}, s.verify,
+					func(v pin.Verification) (bool, error) { return !ended[v.RemainingTries], nil })
+			}
+			first, replayed, err := ask(request)
+			require.NoError(t, err)
+			require.False(t, replayed)
+			kept, replayed, err := ask(request)
+			require.NoError(t, err)
+			require.True(t, replayed)
+			require.Equal(t, first, kept)
+			for round := range 3 {
+				ended[first.RemainingTries] = true
+				fresh, replayed, err := ask(again)
+				require.NoError(t, err)
+				require.False(t, replayed)
+				require.NotEqual(t, first, fresh)
+				require.Equal(t, round+2, s.effects)
+				kept, replayed, err = ask(again)
+				require.NoError(t, err)
+				require.True(t, replayed)
+				require.Equal(t, fresh, kept)
+				first = fresh
+			}
+		})
+	}
+}
+
+// Of two that find an answer which serves no more, one has the effect and both get its answer.
+func TestOfTwoThatReplaceAnAnswerOneDoes(t *testing.T) {
+	s := newSetting()
+	dead := map[int]bool{}
+	serves := func(v pin.Verification) (bool, error) { return !dead[v.RemainingTries], nil }
+	first, _, err := s.ask(request)
+	require.NoError(t, err)
+	dead[first.RemainingTries] = true
+	var inner pin.Verification
+	outer, replayed, err := idempotency.OnceWhile(context.Background(), s.Guard, request, pin.Memo{}, func(m pin.Memo) (pin.Verification, error) {
+		var err error
+		inner, _, err = idempotency.OnceWhile(context.Background(), s.Guard, request, pin.Memo{}, s.verify, serves) // who comes between
+		require.NoError(t, err)
+		return s.verify(m)
+	}, serves)
+	require.NoError(t, err)
+	require.True(t, replayed)
+	require.Equal(t, inner, outer)
+	require.Equal(t, 2, s.effects)
+}
+
+// What cannot be found out is told, and has no effect.
+func TestAnAnswerOfWhichNobodyKnowsWhetherItServes(t *testing.T) {
+	s := newSetting()
+	_, _, err := s.ask(request)
+	require.NoError(t, err)
+	down := &pin.Error{Code: pin.Unavailable}
+	_, _, err = idempotency.OnceWhile(context.Background(), s.Guard, request, pin.Memo{}, s.verify, func(pin.Verification) (bool, error) { return false, down })
+	require.ErrorIs(t, err, down)
+	require.Equal(t, 1, s.effects)
 }

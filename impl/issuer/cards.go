@@ -9,10 +9,10 @@ import (
 	"pinvault/impl/pin"
 )
 
-// CreateCard makes a card with a random PIN.
+// CreateCard makes a card with a random PIN, or without one.
 func (a *API) CreateCard(ctx context.Context, r api.CreateCardRequestObject) (api.CreateCardResponseObject, error) {
 	made, err := once(ctx, a, call{key: r.Params.IdempotencyKey, endpoint: "createCard", body: r.Body}, pin.Memo{},
-		func(m pin.Memo) (pin.Card, error) { return a.createCard(ctx, *r.Body, false, m) })
+		func(m pin.Memo) (pin.Card, error) { return a.createCard(ctx, *r.Body, m) })
 	if err != nil {
 		return nil, err
 	}
@@ -24,9 +24,7 @@ func (a *API) CreateCard(ctx context.Context, r api.CreateCardRequestObject) (ap
 }
 
 // createCard makes the card that a request describes.
-func (a *API) createCard(ctx context.Context, n api.NewCard, withoutPIN bool, m pin.Memo) (pin.Card, error) {
-	described := newCard(n)
-	described.NoPIN = withoutPIN
+func (a *API) createCard(ctx context.Context, n api.NewCard, m pin.Memo) (pin.Card, error) {
 	if n.References != nil {
 		if err := a.contracts.nameable(*n.References); err != nil {
 			return pin.Card{}, err
@@ -35,7 +33,7 @@ func (a *API) createCard(ctx context.Context, n api.NewCard, withoutPIN bool, m 
 	if err := a.contracts.carried(cardFields(n)); err != nil {
 		return pin.Card{}, err
 	}
-	return a.vault.CreateCard(ctx, described, m)
+	return a.vault.CreateCard(ctx, newCard(n), m)
 }
 
 // GetCard shows a card.
@@ -125,6 +123,7 @@ func newCard(n api.NewCard) pin.NewCard {
 		UpgradeStatus: c.UpgradeStatus,
 		Attributes:    c.Attributes,
 		References:    c.References,
+		NoPIN:         n.AssignPin != nil && !*n.AssignPin,
 	}
 	set(&made.PAN, n.Pan)
 	return made

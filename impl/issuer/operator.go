@@ -152,13 +152,13 @@ func every[R, I any](read func(pin.Page) ([]R, error), cursor func(R) string, sh
 	}
 }
 
-// CreateCard makes a card of a NewCard, with a random PIN or without one.
-func (o *Operator) CreateCard(ctx context.Context, request any, withoutPIN bool) (api.Card, error) {
+// CreateCard makes a card of a NewCard.
+func (o *Operator) CreateCard(ctx context.Context, request any) (api.Card, error) {
 	var n api.NewCard
 	if err := o.read("NewCard", request, &n); err != nil {
 		return api.Card{}, err
 	}
-	made, err := o.api.createCard(ctx, n, withoutPIN, pin.Memo{})
+	made, err := o.api.createCard(ctx, n, pin.Memo{})
 	if err != nil {
 		return api.Card{}, err
 	}

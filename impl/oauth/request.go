@@ -83,15 +83,18 @@ func ParseRequest(authorization string, form url.Values) (Request, error) {
 	if authorization != "" {
 		id, secret, ok := basic(authorization)
 		switch {
-		case !ok:
+		case !ok || id == "":
 			return Request{}, failed(InvalidClient)
 		case r.Secret != "" || r.ClientID != "" && r.ClientID != id: // one way only: RFC 6749, 2.3
 			return Request{}, failed(InvalidRequest)
 		}
 		r.ClientID, r.Secret = id, secret
 	}
-	if r.ClientID == "" || r.Secret == "" {
+	switch {
+	case r.Secret == "":
 		return Request{}, failed(InvalidClient)
+	case r.ClientID == "": // a parameter that is missing, not a client that fails
+		return Request{}, failed(InvalidRequest)
 	}
 	return r, nil
 }

@@ -120,7 +120,7 @@ func (m *memory) put(r pin.Row, c pin.Change) error {
 	key := [3]string{string(r.Table), r.CardID, r.ID}
 	old, there := m.rows[key]
 	switch {
-	case r.Table == pin.TableReplays && there && old.ExpiresAt > c.Now:
+	case r.Table == pin.TableReplays && (r.Version > 1 && old.Version != r.Version-1 || r.Version == 1 && there && old.ExpiresAt > c.Now):
 		return duplicate(string(r.Table))
 	case r.Table == pin.TableReplays:
 	case r.Table == pin.TableChains && old.Version != c.From:

@@ -71,16 +71,20 @@ func TestAChosenPINEndsItsSession(t *testing.T) {
 			w := newWorld(t, func(p *pin.Program) { p.Policy = pin.PolicyHistory })
 			s := w.open(t, "s", action)
 			moved := s
-			moved.Version, moved.State, moved.TokenMAC, moved.PrivateKey = 2, pin.SessionExchanged, []byte("token"), []byte("key")
+			moved.Version, moved.State, moved.BrowserMAC, moved.TokenMAC, moved.PrivateKey = 2, pin.SessionExchanged, []byte("page"), []byte("token"), []byte("key")
 			require.NoError(t, w.MoveSession(by(t), moved))
 			w.block(t)
-			seen := len(w.events(t, w.card.ID))
 			refused := func(digits string, code pin.Code) {
 				require.Equal(t, code, pin.CodeOf(w.ChoosePIN(by(t), moved, of(t, digits), pin.Memo{})))
 				read, err := w.Session(by(t), "s")
 				require.NoError(t, err)
 				require.Equal(t, moved, read, "its holder may choose another one")
 			}
+			if action != pin.ActionReset {
+				refused(another, pin.Blocked)
+				require.NoError(t, w.Unblock(by(t), w.q, pin.Memo{}))
+			}
+			seen := len(w.events(t, w.card.ID))
 			refused("1234", pin.WeakPIN)
 			refused("48273915", pin.PINLength)
 			refused(right, pin.RecentPIN)
@@ -89,11 +93,10 @@ func TestAChosenPINEndsItsSession(t *testing.T) {
 			read, err := w.Session(by(t), "s")
 			require.NoError(t, err)
 			used := moved
-			used.Version, used.State, used.TokenMAC, used.PrivateKey = 3, pin.SessionUsed, nil, nil
+			used.Version, used.State, used.BrowserMAC, used.TokenMAC, used.PrivateKey = 3, pin.SessionUsed, nil, nil, nil
 			require.Equal(t, used, read)
-			require.Equal(t, action == pin.ActionReset, w.remaining(t) == 3)
+			require.Equal(t, 3, w.remaining(t))
 			require.Equal(t, pin.Conflict, pin.CodeOf(w.ChoosePIN(by(t), moved, of(t, "5081"), pin.Memo{})), "once only")
-			require.NoError(t, w.Unblock(by(t), w.q, pin.Memo{}))
 			require.Equal(t, pin.Match, w.try(t, another).Result)
 		})
 	}

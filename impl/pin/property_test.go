@@ -186,6 +186,7 @@ func TestAnySequenceOfStepsKeepsTheRules(t *testing.T) {
 				action := rapid.SampledFrom([]pin.Action{pin.ActionSet, pin.ActionReset, pin.ActionChange}).Draw(t, "action")
 				version := c.value.Version - int64(rapid.IntRange(0, 1).Draw(t, "stale"))
 				s := c.value.Choose(c.program, action, version, choice, c.at)
+				require.Equal(c.t, c.value.Version == version && action != pin.ActionReset && c.value.Remaining(c.program) == 0, s.Refusal == pin.Blocked)
 				if s.Refusal == "" {
 					require.Equal(c.t, c.value.Version, version)
 					c.replaced(i)

@@ -17,6 +17,10 @@ type Replay struct {
 	Result      []byte    `json:"result"`      // JSON; what the first call returned, without secrets
 	CreatedAt   time.Time `json:"createdAt"`
 	ExpiresAt   time.Time `json:"expiresAt"`
+
+	// Version counts the records of a key, of which each but the first takes the place of one that has not
+	// expired and yet is worth nothing any more. 0 is as 1.
+	Version int64 `json:"-"`
 }
 
 // replayIDs are the ids that a record may have: keyed hashes, the current one first.
@@ -29,7 +33,7 @@ func (v *Vault) sealReplay(r Replay) (Row, error) {
 	if err != nil {
 		return Row{}, err
 	}
-	return Sealed(v.keys, Row{Table: TableReplays, ID: ids[0], Version: 1, ExpiresAt: micros(r.ExpiresAt)}, r)
+	return Sealed(v.keys, Row{Table: TableReplays, ID: ids[0], Version: max(r.Version, 1), ExpiresAt: micros(r.ExpiresAt)}, r)
 }
 
 // Replay finds the record of a key, expired or not: NotFound.
@@ -38,7 +42,7 @@ func (v *Vault) Replay(ctx context.Context, scope, key string) (Replay, error) {
 	if err != nil {
 		return Replay{}, err
 	}
-	for _, id := range ids {
+	for i, id := range ids {
 		row, err := v.store.Row(ctx, TableReplays, "", id)
 		if CodeOf(err) == NotFound {
 			continue
@@ -47,6 +51,9 @@ func (v *Vault) Replay(ctx context.Context, scope, key string) (Replay, error) {
 			return Replay{}, err
 		}
 		r := Replay{Key: key}
+		if i == 0 { // under a former hash nothing takes its place
+			r.Version = row.Version
+		}
 		return r, v.unseal(ctx, row, &r)
 	}
 	return Replay{}, &Error{Code: NotFound}

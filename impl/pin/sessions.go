@@ -23,7 +23,7 @@ type SessionState string
 // The states. A session only ever moves down this list.
 const (
 	SessionOpen      SessionState = "open"      // its link has been handed out
-	SessionExchanged SessionState = "exchanged" // the link's secret was exchanged for a token
+	SessionExchanged SessionState = "exchanged" // the link's secret was exchanged for a token, by one browser
 	SessionVerified  SessionState = "verified"  // of a change: the current PIN was right
 	SessionUsed      SessionState = "used"      // the PIN is set
 	SessionFailed    SessionState = "failed"    // the PIN was blocked on the way
@@ -46,6 +46,7 @@ type Session struct {
 	ExpiresAt     time.Time    `json:"expiresAt"`
 
 	SecretMAC  []byte `json:"-"` // of the link's secret
+	BrowserMAC []byte `json:"-"` // of what the browser that exchanged it is known by; nil while open, for one that keeps nothing, and at the end
 	TokenMAC   []byte `json:"-"` // of what the secret was exchanged for; nil while open, and at the end
 	PrivateKey []byte `json:"-"` // opens the PINs that the page sends; nil while open, and at the end
 }
@@ -58,13 +59,14 @@ type restingSession struct {
 
 type sessionSecrets struct {
 	Secret     []byte `json:"secret,omitempty"`
+	Browser    []byte `json:"browser,omitempty"`
 	Token      []byte `json:"token,omitempty"`
 	PrivateKey []byte `json:"privateKey,omitempty"`
 }
 
 func (v *Vault) sealSession(s Session) (Row, error) {
 	return Sealed(v.keys, Row{Table: TableSessions, ID: s.ID, ProgramID: s.ProgramID, CardID: s.CardID, Version: s.Version, ExpiresAt: micros(s.ExpiresAt)},
-		restingSession{s, sessionSecrets{s.SecretMAC, s.TokenMAC, s.PrivateKey}})
+		restingSession{s, sessionSecrets{s.SecretMAC, s.BrowserMAC, s.TokenMAC, s.PrivateKey}})
 }
 
 // Session finds a session, in any state, expired or not: NotFound.
@@ -81,7 +83,7 @@ func (v *Vault) Session(ctx context.Context, id string) (Session, error) {
 	if s.ID != row.ID || s.CardID != row.CardID || s.ProgramID != row.ProgramID || s.Version != row.Version || micros(s.ExpiresAt) != row.ExpiresAt {
 		return Session{}, v.broken(ctx, string(TableSessions), id)
 	}
-	s.SecretMAC, s.TokenMAC, s.PrivateKey = r.Secrets.Secret, r.Secrets.Token, r.Secrets.PrivateKey
+	s.SecretMAC, s.BrowserMAC, s.TokenMAC, s.PrivateKey = r.Secrets.Secret, r.Secrets.Browser, r.Secrets.Token, r.Secrets.PrivateKey
 	return s, nil
 }
 
@@ -100,8 +102,26 @@ func (v *Vault) MoveSession(ctx context.Context, s Session) error {
 // Expired tells whether the session's time is over.
 func (s Session) Expired(now time.Time) bool { return !now.Before(s.ExpiresAt) }
 
+// End is the session in its last state: without what its browser was known by, and without its key, so that whatever
+// was recorded of its traffic cannot be opened any more.
+func (s Session) End(state SessionState) Session {
+	s.State, s.BrowserMAC, s.TokenMAC, s.PrivateKey = state, nil, nil, nil
+	s.Version++
+	return s
+}
+
+// Serves tells what keeps a session from setting the PIN, as far as the card goes: as allows, and Conflict with the
+// field "pin" where the PIN is no longer the one that the session was made for.
+func (r Record) Serves(s Session) error {
+	if r.PIN.Version != s.PINVersion {
+		return &Error{Code: Conflict, Field: "pin"}
+	}
+	return r.allows(s.Action)
+}
+
 // allows reports why a session for the action cannot be made: CardStatus, Conflict with the
-// field "pin", NoPIN, Blocked. A reset is for who has used up the tries too; a change must prove the current PIN.
+// field "pin", NoPIN, Blocked. A reset alone is for who has used up the tries: with any other new PIN the card
+// would stay blocked.
 func (r Record) allows(a Action) error {
 	switch {
 	case !r.Card.Operable():
@@ -110,7 +130,7 @@ func (r Record) allows(a Action) error {
 		return &Error{Code: Conflict, Field: "pin"}
 	case a != ActionSet && r.PIN.State == PINNone:
 		return &Error{Code: NoPIN}
-	case a == ActionChange && r.Blocked():
+	case a != ActionReset && r.Blocked():
 		return &Error{Code: Blocked}
 	}
 	return nil
@@ -161,14 +181,11 @@ func (v *Vault) OpenSession(ctx context.Context, q Query, n NewSession, m Memo) 
 }
 
 // ChoosePIN gives the session's card the PIN that its holder chose and ends the session, as one step:
-// NotFound, CardStatus, PINLength, WeakPIN, RecentPIN, and Conflict when the session has moved since or
+// NotFound, CardStatus, Blocked, PINLength, WeakPIN, RecentPIN, and Conflict when the session has moved since or
 // the PIN is no longer the one that the session was made for. A reset puts the try counter back as well:
 // nobody has guessed at the new PIN, and its holder could not use it otherwise.
 func (v *Vault) ChoosePIN(ctx context.Context, s Session, p PIN, m Memo) error {
-	// Without its key, whatever was recorded of the session's traffic cannot be opened any more.
-	used := s
-	used.State, used.TokenMAC, used.PrivateKey, used.Version = SessionUsed, nil, nil, s.Version+1
-	row, err := v.sealSession(used)
+	row, err := v.sealSession(s.End(SessionUsed))
 	if err != nil {
 		return err
 	}

@@ -21,7 +21,7 @@ func TestASessionIsMadeForACardThatTakesIt(t *testing.T) {
 		"a chosen PIN":              {StatusNormal, PINChosen, 3, map[Action]Code{set: Conflict, reset: "", change: ""}},
 		"no PIN at all":             {StatusNormal, PINNone, 3, map[Action]Code{set: "", reset: NoPIN, change: NoPIN}},
 		"a chosen PIN, blocked":     {StatusNormal, PINChosen, 0, map[Action]Code{set: Conflict, reset: "", change: Blocked}},
-		"a random PIN, blocked":     {StatusNormal, PINAssigned, 0, map[Action]Code{set: "", reset: "", change: Blocked}},
+		"a random PIN, blocked":     {StatusNormal, PINAssigned, 0, map[Action]Code{set: Blocked, reset: "", change: Blocked}},
 		"an upgrade under way":      {StatusUpgrade, PINChosen, 1, map[Action]Code{set: Conflict, reset: "", change: ""}},
 		"a card that was lost":      {StatusLost, PINAssigned, 3, map[Action]Code{set: CardStatus, reset: CardStatus, change: CardStatus}},
 		"a card that is closed":     {StatusClosed, PINChosen, 0, map[Action]Code{set: CardStatus, reset: CardStatus, change: CardStatus}},
@@ -30,8 +30,19 @@ func TestASessionIsMadeForACardThatTakesIt(t *testing.T) {
 		rec := Record{Card: Card{Status: c.status}, Program: NewProgram("Program"), PIN: Value{State: c.state, TriesLeft: c.tries}}
 		for action, want := range c.want {
 			require.Equal(t, want, CodeOf(rec.allows(action)), "%s: %s", name, action)
+			rec.PIN.Version = 4
+			require.Equal(t, want, CodeOf(rec.Serves(Session{Action: action, PINVersion: 4})), "%s: %s", name, action)
+			err := rec.Serves(Session{Action: action, PINVersion: 3})
+			require.Equal(t, Conflict, CodeOf(err), "another PIN")
+			require.Equal(t, "pin", FieldOf(err))
 		}
 	}
+}
+
+func TestASessionEndsWithoutWhatOpensIt(t *testing.T) {
+	t.Parallel()
+	open := Session{ID: "s", State: SessionVerified, Version: 3, SecretMAC: []byte("s"), BrowserMAC: []byte("p"), TokenMAC: []byte("t"), PrivateKey: []byte("k")}
+	require.Equal(t, Session{ID: "s", State: SessionUsed, Version: 4, SecretMAC: []byte("s")}, open.End(SessionUsed))
 }
 
 func TestASessionExpiresAtTheMoment(t *testing.T) {

@@ -104,7 +104,7 @@ type Change struct {
 	// the change is a Conflict with the table's name as field. A row of version 1 that is there already
 	// is a Duplicate with that name, a session's a Conflict. A row of chains takes the place of From.
 	// A row of replays is made, or takes the place of one that has expired (Row.Version 1, expiry
-	// at or before Now), or the change is a Duplicate (replay).
+	// at or before Now) or of the version before it, or the change is a Duplicate (replay).
 	Rows []Row
 	// From is the place that the chain of the row of chains has come to before this change.
 	From int64

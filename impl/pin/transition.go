@@ -207,13 +207,15 @@ func (v Value) Reveal(p Program) Step {
 }
 
 // Choose is what a PIN-entry session does with the PIN that its holder chose: it counts for the PIN that
-// the session was made for (version), otherwise Conflict.
+// the session was made for (version), otherwise Conflict. Blocked, but for a reset: its holder could not use it.
 func (v Value) Choose(p Program, a Action, version int64, c Choice, at time.Time) Step {
-	if v.Version != version {
+	switch {
+	case v.Version != version:
 		return refuse(v, Conflict)
-	}
-	if a == ActionReset {
+	case a == ActionReset:
 		return v.Reset(p, c, at)
+	case v.Remaining(p) == 0:
+		return refuse(v, Blocked)
 	}
 	s := v.Set(p, c, at)
 	if a == ActionChange && c.Refusal == "" {

@@ -350,6 +350,12 @@ func TestChoose(t *testing.T) {
 		{name: "a session to change is refused a weak PIN without a word in the trail", value: aValue(), choice: refusedFor(pin.WeakPIN), act: choose(pin.ActionChange, 7),
 			want: step(aValue(), none, pin.WeakPIN)},
 	}
+	for _, a := range []pin.Action{pin.ActionSet, pin.ActionChange} {
+		for _, c := range []pin.Choice{accepted(), refusedFor(pin.RecentPIN)} {
+			tests = append(tests, transition{name: "a session to " + string(a) + " sets no PIN that would stay blocked", value: aValue(knocked(1)), choice: c, act: choose(a, 7),
+				want: step(aValue(knocked(1)), none, pin.Blocked)})
+		}
+	}
 	for _, a := range []pin.Action{pin.ActionSet, pin.ActionChange, pin.ActionReset} {
 		for _, version := range []int64{6, 8} {
 			tests = append(tests,

@@ -76,7 +76,7 @@ func TestRememberKeepsAnAnswerOnce(t *testing.T) {
 	kept, err := w.Replay(by(t), "client", "key")
 	require.NoError(t, err)
 	require.Equal(t, pin.Replay{Scope: "client", Key: "key", Endpoint: "e", Fingerprint: []byte("f"), Result: []byte("7"),
-		CreatedAt: w.clock(), ExpiresAt: w.clock().Add(time.Hour)}, kept)
+		CreatedAt: w.clock(), ExpiresAt: w.clock().Add(time.Hour), Version: 1}, kept)
 	for _, other := range [][2]string{{"client", "key2"}, {"client2", "key"}, {"clien", "tkey"}} {
 		_, err = w.Replay(by(t), other[0], other[1])
 		require.Equal(t, pin.NotFound, pin.CodeOf(err))

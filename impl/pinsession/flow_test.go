@@ -67,7 +67,7 @@ func (h *house) link(t *testing.T, a pin.Action) *page {
 	t.Helper()
 	s, err := h.Open(by(t), h.q, a, "request", pin.Memo{})
 	require.NoError(t, err)
-	secret, err := h.Secret(by(t), s.ID)
+	secret, err := h.Secret(s.ID)
 	require.NoError(t, err)
 	return &page{id: s.ID, secret: secret}
 }
@@ -76,17 +76,23 @@ func (h *house) exchanged(t *testing.T, a pin.Action) *page {
 	t.Helper()
 	p := h.link(t, a)
 	var err error
-	p.Grant, err = h.Exchange(by(t), p.id, p.secret)
+	p.Grant, err = h.Exchange(by(t), p.id, p.secret, "")
 	require.NoError(t, err)
+	p.key = publicKey(t, p.Key)
+	return p
+}
+
+func publicKey(t *testing.T, k Key) *ecdh.PublicKey {
+	t.Helper()
 	point := []byte{4}
-	for _, text := range []string{p.Key.X, p.Key.Y} {
+	for _, text := range []string{k.X, k.Y} {
 		raw, err := base64.RawURLEncoding.DecodeString(text)
 		require.NoError(t, err)
 		point = append(point, raw...)
 	}
-	p.key, err = ecdh.P256().NewPublicKey(point)
+	key, err := ecdh.P256().NewPublicKey(point)
 	require.NoError(t, err)
-	return p
+	return key
 }
 
 func (p *page) says(t *testing.T, purpose, digits string) []byte {
@@ -127,10 +133,10 @@ func TestALinkServesOnce(t *testing.T) {
 		require.Equal(t, h.now.Add(DefaultLifetime), shown.ExpiresAt)
 
 		p = h.exchanged(t, action)
-		_, err = h.Exchange(by(t), p.id, p.secret)
+		_, err = h.Exchange(by(t), p.id, p.secret, "")
 		require.ErrorIs(t, err, ErrUnusable)
 		_, _, err = h.Session(by(t), p.id)
-		require.ErrorIs(t, err, ErrUnusable)
+		require.NoError(t, err, "its page may be opened again")
 		_, err = h.current(t, p, "4826")
 		require.ErrorIs(t, err, ErrUnusable, "nothing is to be proved")
 		require.Equal(t, pin.WeakPIN, pin.CodeOf(h.choose(t, p, "1234")))
@@ -138,6 +144,8 @@ func TestALinkServesOnce(t *testing.T) {
 		require.ErrorIs(t, h.Choose(by(t), p.id, p.Token[1:]+p.Token[:1], p.says(t, "new", "9173")), ErrUnusable, "another token")
 		require.NoError(t, h.choose(t, p, "9173"))
 		require.ErrorIs(t, h.choose(t, p, "5081"), ErrUnusable)
+		_, _, err = h.Session(by(t), p.id)
+		require.ErrorIs(t, err, ErrUnusable)
 		h.stands(t, "9173")
 	}
 }
@@ -147,23 +155,150 @@ func TestASecretMayBeTriedThreeTimes(t *testing.T) {
 	h := newHouse(t)
 	p := h.link(t, pin.ActionSet)
 	for range Exchanges - 1 {
-		g, err := h.Exchange(by(t), p.id, "wrong")
+		g, err := h.Exchange(by(t), p.id, "wrong", "")
 		require.ErrorIs(t, err, ErrUnusable)
 		require.Zero(t, g)
 	}
-	g, err := h.Exchange(by(t), p.id, p.secret)
+	g, err := h.Exchange(by(t), p.id, p.secret, "")
 	require.NoError(t, err)
 	require.NotEmpty(t, g.Token)
 
 	p = h.link(t, pin.ActionSet)
 	for range Exchanges {
-		_, err = h.Exchange(by(t), p.id, "wrong")
+		_, err = h.Exchange(by(t), p.id, "wrong", "")
 		require.ErrorIs(t, err, ErrUnusable)
 	}
-	_, err = h.Exchange(by(t), p.id, p.secret)
+	_, err = h.Exchange(by(t), p.id, p.secret, "")
 	require.ErrorIs(t, err, ErrUnusable, "the tries are used up")
-	_, err = h.Exchange(by(t), "nobody's", p.secret)
+	_, err = h.Exchange(by(t), "nobody's", p.secret, "")
 	require.ErrorIs(t, err, ErrUnusable)
+}
+
+// The browser that was first goes on after a reload, and nobody else: not with its link alone, nor with what it had
+// before.
+func TestTheBrowserThatExchangedALinkGoesOn(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	const own, other = "browser", "another browser"
+	p := h.link(t, pin.ActionChange)
+	again := func() *page {
+		g, err := h.Exchange(by(t), p.id, p.secret, own)
+		require.NoError(t, err)
+		return &page{id: p.id, secret: p.secret, Grant: g, key: publicKey(t, g.Key)}
+	}
+	first := again()
+	second := again()
+	require.NotEqual(t, first.Token, second.Token)
+	require.NotEqual(t, first.Key, second.Key)
+	_, err := h.current(t, first, "4826")
+	require.ErrorIs(t, err, ErrUnusable, "what was granted before is void")
+	answer, err := h.current(t, second, "1111")
+	require.NoError(t, err)
+	require.Equal(t, "mismatch 2", answer)
+
+	for range 2 * Exchanges { // which guesses nothing, and takes no try
+		for _, stranger := range []string{"", other} {
+			_, err = h.Exchange(by(t), p.id, p.secret, stranger)
+			require.ErrorIs(t, err, ErrUnusable)
+		}
+	}
+	_, err = h.Exchange(by(t), p.id, "wrong", own)
+	require.ErrorIs(t, err, ErrUnusable)
+
+	answer, err = h.current(t, again(), "4826")
+	require.NoError(t, err)
+	require.Equal(t, "match 3", answer)
+	third := again()
+	_, err = h.current(t, third, "4826")
+	require.ErrorIs(t, err, ErrUnusable, "the current PIN was proved before the reload")
+	require.NoError(t, h.choose(t, third, "9173"))
+	_, err = h.Exchange(by(t), p.id, p.secret, own)
+	require.ErrorIs(t, err, ErrUnusable, "one PIN is set")
+	h.stands(t, "9173")
+
+	p = h.link(t, pin.ActionReset)
+	last := again()
+	for range Exchanges {
+		_, err = h.Exchange(by(t), p.id, "wrong", own)
+		require.ErrorIs(t, err, ErrUnusable)
+	}
+	_, err = h.Exchange(by(t), p.id, p.secret, own)
+	require.ErrorIs(t, err, ErrUnusable, "the tries are used up")
+	require.NoError(t, h.choose(t, last, "5081"), "who has a token needs none")
+}
+
+// A link serves whoever opens it first, until something ends that.
+func TestALinkServes(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		action pin.Action
+		then   func(t *testing.T, h *house, p *page)
+		want   bool
+	}{
+		"as it was handed out": {pin.ActionChange, func(*testing.T, *house, *page) {}, true},
+		"two wrong secrets later": {pin.ActionReset, func(t *testing.T, h *house, p *page) {
+			for range Exchanges - 1 {
+				_, err := h.Exchange(by(t), p.id, "wrong", "")
+				require.ErrorIs(t, err, ErrUnusable)
+			}
+		}, true},
+		"three wrong secrets later": {pin.ActionReset, func(t *testing.T, h *house, p *page) {
+			for range Exchanges {
+				_, err := h.Exchange(by(t), p.id, "wrong", "")
+				require.ErrorIs(t, err, ErrUnusable)
+			}
+		}, false},
+		"when it was exchanged": {pin.ActionReset, func(t *testing.T, h *house, p *page) {
+			_, err := h.Exchange(by(t), p.id, p.secret, "browser")
+			require.NoError(t, err)
+		}, false},
+		"to the end of its time": {pin.ActionReset, func(_ *testing.T, h *house, _ *page) { h.now = h.now.Add(DefaultLifetime - time.Microsecond) }, true},
+		"when its time is over":  {pin.ActionReset, func(_ *testing.T, h *house, _ *page) { h.now = h.now.Add(DefaultLifetime) }, false},
+		"when the PIN was changed elsewhere": {pin.ActionReset, func(t *testing.T, h *house, _ *page) {
+			require.NoError(t, h.choose(t, h.exchanged(t, pin.ActionReset), "9173"))
+		}, false},
+		"when the PIN was blocked":              {pin.ActionChange, func(t *testing.T, h *house, _ *page) { h.block(t) }, false},
+		"when the PIN was blocked, for a reset": {pin.ActionReset, func(t *testing.T, h *house, _ *page) { h.block(t) }, true},
+		"when the card was lost": {pin.ActionReset, func(t *testing.T, h *house, _ *page) {
+			_, err := h.vault.UpdateCard(by(t), h.q, func(c *pin.Card) error { c.Status = pin.StatusLost; return nil }, pin.Memo{})
+			require.NoError(t, err)
+		}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			h := newHouse(t)
+			p := h.link(t, c.action)
+			c.then(t, h, p)
+			serves, err := h.Serves(by(t), p.id)
+			require.NoError(t, err)
+			require.Equal(t, c.want, serves)
+		})
+	}
+}
+
+// block uses up the card's tries.
+func (h *house) block(t *testing.T) {
+	t.Helper()
+	p := h.exchanged(t, pin.ActionChange)
+	for range 3 {
+		_, err := h.current(t, p, "1111")
+		require.NoError(t, err)
+	}
+}
+
+// A PIN whose tries were used up elsewhere meanwhile is set by a reset alone: the card would stay blocked.
+func TestABlockedPINIsSetByAResetAlone(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	set, change, reset := h.exchanged(t, pin.ActionSet), h.exchanged(t, pin.ActionChange), h.exchanged(t, pin.ActionReset)
+	_, err := h.current(t, change, "4826")
+	require.NoError(t, err)
+	h.block(t)
+	for _, p := range []*page{set, change} {
+		require.Equal(t, pin.Blocked, pin.CodeOf(h.choose(t, p, "9173")))
+	}
+	require.NoError(t, h.choose(t, reset, "9173"))
+	h.stands(t, "9173")
 }
 
 // Of many who exchange one link at once, one gets what it is worth.
@@ -174,7 +309,7 @@ func TestOfManyExchangesOneSucceeds(t *testing.T) {
 	errs := make([]error, 16)
 	var all sync.WaitGroup
 	for i := range errs {
-		all.Go(func() { _, errs[i] = h.Exchange(context.Background(), p.id, p.secret) })
+		all.Go(func() { _, errs[i] = h.Exchange(context.Background(), p.id, p.secret, "") })
 	}
 	all.Wait()
 	won := 0
@@ -193,7 +328,7 @@ func TestALinkExpires(t *testing.T) {
 	h := newHouse(t)
 	p, q, late := h.link(t, pin.ActionSet), h.exchanged(t, pin.ActionSet), h.exchanged(t, pin.ActionChange)
 	h.now = h.now.Add(DefaultLifetime)
-	_, err := h.Exchange(by(t), p.id, p.secret)
+	_, err := h.Exchange(by(t), p.id, p.secret, "")
 	require.ErrorIs(t, err, ErrExpired)
 	shown, _, err := h.Session(by(t), p.id)
 	require.ErrorIs(t, err, ErrExpired)
@@ -342,6 +477,8 @@ func (f failing) Session(context.Context, string) (pin.Session, error) {
 
 func (f failing) MoveSession(context.Context, pin.Session) error { return f.err }
 
+func (f failing) Card(context.Context, pin.Query) (pin.Record, error) { return pin.Record{}, f.err }
+
 // broken are keys that make nothing.
 type broken struct {
 	unprotected
@@ -376,9 +513,9 @@ func TestFailuresAreHandedOn(t *testing.T) {
 			_, err := s.Open(by(t), pin.Query{}, pin.ActionSet, "", pin.Memo{})
 			return err
 		},
-		"secret":   func(s *Sessions) error { _, err := s.Secret(by(t), "session"); return err },
+		"serves":   func(s *Sessions) error { _, err := s.Serves(by(t), "session"); return err },
 		"session":  func(s *Sessions) error { _, _, err := s.Session(by(t), "session"); return err },
-		"exchange": func(s *Sessions) error { _, err := s.Exchange(by(t), "session", "secret"); return err },
+		"exchange": func(s *Sessions) error { _, err := s.Exchange(by(t), "session", "secret", ""); return err },
 		"verify":   func(s *Sessions) error { _, err := s.Verify(by(t), "session", "token", nil); return err },
 		"choose":   func(s *Sessions) error { return s.Choose(by(t), "session", "token", nil) },
 	} {
@@ -387,10 +524,12 @@ func TestFailuresAreHandedOn(t *testing.T) {
 	open := pin.Session{ID: "session", State: pin.SessionOpen, ExchangesLeft: 3, ExpiresAt: now().Add(time.Hour)}
 	_, err := New(failing{session: open, err: down}, broken{mac: true}, 0, now, nil).Open(by(t), pin.Query{}, pin.ActionSet, "", pin.Memo{})
 	require.ErrorIs(t, err, down)
-	_, err = New(failing{session: open, err: down}, broken{mac: true}, 0, now, nil).Secret(by(t), "session")
+	_, err = New(failing{session: open, err: down}, unprotected{}, 0, now, nil).Serves(by(t), "session")
+	require.ErrorIs(t, err, down)
+	_, err = New(failing{session: open}, broken{mac: true}, 0, now, nil).Serves(by(t), "session")
 	require.ErrorIs(t, err, down)
 	good := New(nil, unprotected{}, 0, now, nil)
-	secret, err := good.secret("session")
+	secret, err := good.Secret("session")
 	require.NoError(t, err)
 	open.SecretMAC, err = good.keep(linkSecret, "session", secret)
 	require.NoError(t, err)
@@ -399,10 +538,10 @@ func TestFailuresAreHandedOn(t *testing.T) {
 		"no key":      New(failing{session: open}, broken{seal: true}, 0, now, nil),
 		"no MAC":      New(failing{session: open}, broken{mac: true}, 0, now, nil),
 	} {
-		g, err := s.Exchange(by(t), "session", secret)
+		g, err := s.Exchange(by(t), "session", secret, "")
 		require.ErrorIs(t, err, down, name)
 		require.Empty(t, g.Token, name)
 	}
-	_, err = New(failing{session: open}, unprotected{}, 0, now, dry{}).Exchange(by(t), "session", secret)
+	_, err = New(failing{session: open}, unprotected{}, 0, now, dry{}).Exchange(by(t), "session", secret, "")
 	require.Equal(t, pin.Internal, pin.CodeOf(err))
 }

@@ -5,9 +5,10 @@
 // contracts. Four things keep a session to its holder:
 //
 //   - The link's secret, 256 bits, stands in the URL's fragment, which no server, proxy or Referer ever
-//     gets. It is exchanged once, by POST, and stored as a keyed MAC.
-//   - A wrong secret may be tried [Exchanges] times; whether it was right is told only when the try is
-//     taken and committed.
+//     gets. It is exchanged by POST, by one browser, and stored as a keyed MAC. Who opens the link elsewhere, later,
+//     is refused; the browser is known by 256 bits of its own and goes on after a reload.
+//   - A wrong secret may be tried [Exchanges] times; that it was wrong is told only when the try is taken and
+//     committed.
 //   - What the secret is exchanged for is a fresh token that never stands in a URL, and a fresh key, to
 //     which the page encrypts each PIN (see key.go).
 //   - A session ends with the PIN that it was made for: see [pin.Vault.ChoosePIN].
@@ -20,6 +21,7 @@ import (
 	"encoding/base64"
 	"fmt"
 	"io"
+	"slices"
 	"time"
 
 	"pinvault/impl/pin"
@@ -41,6 +43,7 @@ var (
 // Vault is what sessions need of [pin.Vault].
 type Vault interface {
 	Program(ctx context.Context, id string) (pin.Program, error)
+	Card(ctx context.Context, q pin.Query) (pin.Record, error)
 	Verify(ctx context.Context, q pin.Query, o pin.Offer, m pin.Memo) (pin.Verification, error)
 	SessionID() (string, error)
 	OpenSession(ctx context.Context, q pin.Query, n pin.NewSession, m pin.Memo) (pin.Session, error)
@@ -90,7 +93,7 @@ func (s *Sessions) Open(ctx context.Context, q pin.Query, action pin.Action, req
 	if err != nil {
 		return pin.Session{}, err
 	}
-	secret, err := s.secret(id)
+	secret, err := s.Secret(id)
 	if err != nil {
 		return pin.Session{}, err
 	}
@@ -102,27 +105,32 @@ func (s *Sessions) Open(ctx context.Context, q pin.Query, action pin.Action, req
 		SecretMAC: kept, Exchanges: Exchanges, Lifetime: s.lifetime}, m)
 }
 
-// Secret is the secret of a session's link, so that a repeated request can be answered with the same
-// link: Conflict when the keys were rotated since, so that it cannot be made again.
-func (s *Sessions) Secret(ctx context.Context, id string) (string, error) {
+// Serves tells whether a session's link is as good as when it was handed out: nobody has exchanged its secret, it
+// has time left, and the card would have the same PIN set in the same way. The keys were not rotated since either, so
+// that [Sessions.Secret] makes its secret again.
+func (s *Sessions) Serves(ctx context.Context, id string) (bool, error) {
 	session, err := s.vault.Session(ctx, id)
-	if err != nil {
-		return "", err
+	if err == nil {
+		err = s.check(session, pin.SessionOpen)
 	}
-	secret, err := s.secret(id)
-	if err == nil && !s.same(linkSecret, id, secret, session.SecretMAC) {
-		err = &pin.Error{Code: pin.Conflict, Field: "session"}
+	if err == nil {
+		_, err = s.vault.Card(as(ctx, session), pin.Query{ProgramID: session.ProgramID, CardID: session.CardID,
+			Check: func(rec pin.Record) error { return rec.Serves(session) }})
 	}
-	if err != nil {
-		return "", err
+	switch pin.CodeOf(err) {
+	case "":
+		secret, err := s.Secret(id)
+		return s.same(linkSecret, id, secret, session.SecretMAC), err
+	case pin.Unavailable, pin.Internal:
+		return false, err
 	}
-	return secret, nil
+	return false, nil
 }
 
-// secret derives the link's secret from the session's id: 256 bits of a MAC under a key of the vault's
+// Secret derives the secret of a session's link from the session's id: 256 bits of a MAC under a key of the vault's
 // own. So the same link can be made again for a request that is repeated, and no table holds it. The
 // input cannot be one of an idempotency fingerprint, which begins with a length of eight bytes.
-func (s *Sessions) secret(id string) (string, error) {
+func (s *Sessions) Secret(id string) (string, error) {
 	const domain = "pinvault: secret of a PIN session: "
 	mac, err := s.keys.MAC(pin.UseFingerprint, []byte(domain+id))
 	if err != nil {
@@ -132,7 +140,7 @@ func (s *Sessions) secret(id string) (string, error) {
 }
 
 // Session finds a session and its program for the page, which knows the id alone and must show no more
-// than anybody may see: ErrExpired, and ErrUnusable for one that cannot be exchanged, both with the
+// than anybody may see: ErrExpired, and ErrUnusable for one that no browser can exchange, both with the
 // session where there is one.
 func (s *Sessions) Session(ctx context.Context, id string) (pin.Session, pin.Program, error) {
 	session, err := s.vault.Session(ctx, id)
@@ -141,19 +149,25 @@ func (s *Sessions) Session(ctx context.Context, id string) (pin.Session, pin.Pro
 	}
 	program, err := s.vault.Program(as(ctx, session), session.ProgramID)
 	if err == nil {
-		err = s.check(session, pin.SessionOpen)
+		err = s.exchangeable(session)
 	}
 	return session, program, err
 }
 
-// check tells whether a session is in the state and has time left.
-func (s *Sessions) check(session pin.Session, state pin.SessionState) error {
+// exchangeable tells whether a browser can exchange the session's secret: any at first, and then the one that did.
+func (s *Sessions) exchangeable(session pin.Session) error {
+	return s.check(session, pin.SessionOpen, pin.SessionExchanged, pin.SessionVerified)
+}
+
+// check tells whether a session is in one of the states and has time left. One that may still be exchanged must
+// have tries left for it.
+func (s *Sessions) check(session pin.Session, states ...pin.SessionState) error {
 	switch {
 	case session.State == pin.SessionUsed || session.State == pin.SessionFailed:
 		return ErrUnusable
 	case session.Expired(s.now()):
 		return ErrExpired
-	case session.State != state || state == pin.SessionOpen && session.ExchangesLeft == 0:
+	case !slices.Contains(states, session.State), slices.Contains(states, pin.SessionOpen) && session.ExchangesLeft == 0:
 		return ErrUnusable
 	}
 	return nil
@@ -166,25 +180,31 @@ type Grant struct {
 	Key   Key    // what PINs are encrypted to
 }
 
-// Exchange takes a link's secret: ErrExpired, ErrUnusable. It works once. Whether the secret was right is
-// told when the try is taken, not before.
-func (s *Sessions) Exchange(ctx context.Context, id, secret string) (Grant, error) {
+// Exchange takes a link's secret: ErrExpired, ErrUnusable. It works for whoever comes first; a browser
+// that is known by 256 bits of its own may do it again, after a reload or an answer that was lost, and what
+// was granted before is void. What the cardholder has done stays done. That a secret was wrong is told when the try
+// is taken, not before.
+func (s *Sessions) Exchange(ctx context.Context, id, secret, browser string) (Grant, error) {
 	for {
 		session, err := s.vault.Session(ctx, id)
 		if err != nil {
 			return Grant{}, unknown(err)
 		}
-		if err := s.check(session, pin.SessionOpen); err != nil {
+		if err := s.exchangeable(session); err != nil {
 			return Grant{}, err
 		}
 		g := Grant{Session: session}
 		right := s.same(linkSecret, id, secret, session.SecretMAC)
-		if right {
-			if g, err = s.grant(session); err != nil {
+		switch {
+		case !right:
+			g.ExchangesLeft--
+		case session.State != pin.SessionOpen && !s.same(browserSecret, id, browser, session.BrowserMAC):
+			return Grant{}, ErrUnusable // another browser has it: nothing was guessed at
+		default:
+			if g, err = s.grant(session, browser); err != nil {
 				return Grant{}, err
 			}
 		}
-		g.ExchangesLeft--
 		g.Version++
 		switch err := s.vault.MoveSession(ctx, g.Session); {
 		case sessionMoved(err): // by somebody who tries at the same time
@@ -203,15 +223,22 @@ func sessionMoved(err error) bool {
 	return pin.CodeOf(err) == pin.Conflict && pin.FieldOf(err) == string(pin.TableSessions)
 }
 
-// grant draws a token and a key for the session, which is not written yet.
-func (s *Sessions) grant(session pin.Session) (Grant, error) {
+// grant draws a token and a key for the session and the browser that has it, which is not written yet.
+func (s *Sessions) grant(session pin.Session, browser string) (Grant, error) {
 	var token [32]byte
 	if _, err := io.ReadFull(s.rand, token[:]); err != nil {
 		return Grant{}, &pin.Error{Code: pin.Internal, Err: err}
 	}
 	g := Grant{Session: session, Token: encode(token[:])}
-	g.State = pin.SessionExchanged
 	var err error
+	if g.State == pin.SessionOpen {
+		g.State = pin.SessionExchanged
+		if browser != "" {
+			if g.BrowserMAC, err = s.keep(browserSecret, session.ID, browser); err != nil {
+				return Grant{}, err
+			}
+		}
+	}
 	if g.TokenMAC, err = s.keep(pageToken, session.ID, g.Token); err != nil {
 		return Grant{}, err
 	}
@@ -286,18 +313,18 @@ func checked(session pin.Session, done pin.Verification) *pin.Session {
 	switch {
 	case done.Result == pin.Match && session.State == pin.SessionExchanged:
 		session.State = pin.SessionVerified
+		session.Version++
 	case done.Result != pin.Match && done.RemainingTries == 0:
-		session.State, session.TokenMAC, session.PrivateKey = pin.SessionFailed, nil, nil
+		session = session.End(pin.SessionFailed)
 	default:
 		return nil
 	}
-	session.Version++
 	return &session
 }
 
 // Choose gives the card the new PIN, sealed by the page, and ends the session: ErrExpired, ErrUnusable
 // (also when the PIN was changed elsewhere since, or the current one of a change was not checked),
-// Unopenable, InvalidPIN, and the policy's refusals, after which the session's holder may try another.
+// Blocked, Unopenable, InvalidPIN, and the policy's refusals, after which the session's holder may try another.
 func (s *Sessions) Choose(ctx context.Context, id, token string, sealed []byte) error {
 	session, err := s.redeem(ctx, id, token)
 	if err != nil {
@@ -344,8 +371,9 @@ func moved(err error) error {
 
 // What a secret of a session is for.
 const (
-	linkSecret = "link"
-	pageToken  = "token"
+	linkSecret    = "link"
+	browserSecret = "browser"
+	pageToken     = "token"
 )
 
 // keep is what is kept of a secret: a keyed MAC, so that nobody who can write rows can make one. Its input

@@ -10,10 +10,15 @@ import (
 	"pinvault/impl/pin"
 )
 
-// shelf is a vault of one session.
+// shelf is a vault of one session and its card.
 type shelf struct {
 	Vault
 	session pin.Session
+	card    pin.Record
+}
+
+func (s shelf) Card(_ context.Context, q pin.Query) (pin.Record, error) {
+	return s.card, q.Check(s.card)
 }
 
 func (s shelf) Session(_ context.Context, id string) (pin.Session, error) {
@@ -23,24 +28,26 @@ func (s shelf) Session(_ context.Context, id string) (pin.Session, error) {
 	return s.session, nil
 }
 
-// A link is made again from its session's id. After a rotation of the keys it would be another one, which
-// is said and not handed out.
-func TestASecretIsMadeAgainUnlessTheKeysHaveChanged(t *testing.T) {
+// A link is made again from its session's id. After a rotation of the keys it would be another one, and serves no
+// more.
+func TestALinkServesUnlessTheKeysHaveChanged(t *testing.T) {
 	t.Parallel()
 	s := New(nil, unprotected{}, 0, nil, nil)
-	secret, err := s.secret("session")
+	secret, err := s.Secret("session")
 	require.NoError(t, err)
 	require.Len(t, secret, 43, "256 bits")
-	other, err := s.secret("another")
+	other, err := s.Secret("another")
 	require.NoError(t, err)
 	require.NotEqual(t, secret, other)
 
 	kept, err := s.keep(linkSecret, "session", secret)
 	require.NoError(t, err)
-	s.vault = shelf{session: pin.Session{ID: "session", SecretMAC: kept}}
-	again, err := s.Secret(t.Context(), "session")
+	open := shelf{card: pin.Record{Card: pin.Card{Status: pin.StatusNormal}, Program: pin.NewProgram("p"), PIN: pin.Value{State: pin.PINChosen, TriesLeft: 3}},
+		session: pin.Session{ID: "session", State: pin.SessionOpen, Action: pin.ActionReset, ExchangesLeft: 1, SecretMAC: kept, ExpiresAt: time.Now().Add(time.Hour)}}
+	s.vault = open
+	good, err := s.Serves(t.Context(), "session")
 	require.NoError(t, err)
-	require.Equal(t, secret, again)
+	require.True(t, good)
 
 	for name, kept := range map[string][]byte{
 		"made under another key": func() []byte {
@@ -51,14 +58,15 @@ func TestASecretIsMadeAgainUnlessTheKeysHaveChanged(t *testing.T) {
 		"of a token":         func() []byte { m, _ := s.keep(pageToken, "session", secret); return m }(),
 		"none":               nil,
 	} {
-		s.vault = shelf{session: pin.Session{ID: "session", SecretMAC: kept}}
-		again, err = s.Secret(t.Context(), "session")
-		require.Equal(t, pin.Conflict, pin.CodeOf(err), name)
-		require.Equal(t, "session", pin.FieldOf(err))
-		require.Empty(t, again)
+		open.session.SecretMAC = kept
+		s.vault = open
+		good, err = s.Serves(t.Context(), "session")
+		require.NoError(t, err, name)
+		require.False(t, good, name)
 	}
-	_, err = s.Secret(t.Context(), "another")
-	require.Equal(t, pin.NotFound, pin.CodeOf(err))
+	good, err = s.Serves(t.Context(), "another")
+	require.NoError(t, err)
+	require.False(t, good)
 }
 
 func TestCheck(t *testing.T) {
@@ -85,6 +93,12 @@ func TestCheck(t *testing.T) {
 		require.ErrorIs(t, err, c.want, name)
 	}
 	require.NoError(t, s.check(pin.Session{State: pin.SessionExchanged, ExpiresAt: at.Add(time.Second)}, pin.SessionExchanged), "one try at the secret is enough")
+	for state, want := range map[pin.SessionState]error{pin.SessionOpen: nil, pin.SessionExchanged: nil, pin.SessionVerified: nil, pin.SessionUsed: ErrUnusable, pin.SessionFailed: ErrUnusable} {
+		session := pin.Session{State: state, ExchangesLeft: 1, ExpiresAt: at.Add(time.Second)}
+		require.ErrorIs(t, s.exchangeable(session), want, state)
+		session.ExchangesLeft = 0
+		require.ErrorIs(t, s.exchangeable(session), ErrUnusable, state)
+	}
 }
 
 // Nothing is right where nothing was kept: a session that was not exchanged has no token.

@@ -194,7 +194,7 @@ type card struct {
 	program string
 
 	upgrade int
-	random  bool   // the PIN counts as drawn at random
+	random  bool   // the PIN counts as drawn at random; one that is "" is none
 	blocked bool   // no tries left
 	alias   string // "": one of its own
 	mobile  string // "": one of its own
@@ -221,6 +221,8 @@ var cards = []card{
 	{name: "stolen", number: 13, token: "103169912", pan: "9999990000000139", pin: "8260", status: pin.StatusStolen},
 	{name: "restricted", number: 14, token: "103169913", pan: "9999990000000147", pin: "6391", status: pin.StatusRestricted, profile: "CP02"},
 	{name: "no_plan", number: 15, token: "103169914", pan: "9999990000000154", pin: "3947", plan: none, holder: 14},
+	{name: "no_pin", number: 16, token: "103169915", pan: "9999990000000162"},
+	{name: "blocked_unchosen", number: 17, token: "103169916", pan: "9999990000000170", pin: "6042", random: true, blocked: true},
 }
 
 const (

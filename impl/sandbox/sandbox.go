@@ -172,14 +172,17 @@ func (s *Sandbox) seedServiceRequest(ctx context.Context) error {
 }
 
 func (s *Sandbox) seedCard(ctx context.Context, c card) error {
-	known, err := pin.New([]byte(c.pin))
-	if err != nil {
-		return err
+	var known pin.PIN
+	if c.pin != "" {
+		var err error
+		if known, err = pin.New([]byte(c.pin)); err != nil {
+			return err
+		}
 	}
-	_, err = s.vault.CreateCard(ctx, pin.NewCard{
+	_, err := s.vault.CreateCard(ctx, pin.NewCard{
 		ID: c.id(), ProgramID: c.programID(), PAN: c.pan, Expiry: expiry, Sequence: sequence,
 		Status: c.status, UpgradeStatus: c.upgrade, Attributes: c.attributes(), References: c.references(),
-		PIN: known, PINChosen: !c.random,
+		PIN: known, NoPIN: c.pin == "", PINChosen: !c.random,
 	}, pin.Memo{})
 	if err != nil || !c.blocked {
 		return unless(err, pin.Duplicate)

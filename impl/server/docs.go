@@ -105,10 +105,14 @@ func (s *system) fixtureCredentials(ctx context.Context, documents []*contract.D
 }
 
 // credentials are a client's, for each security scheme of the document. A key is listed under the name of
-// its header; for everything else the client gets a token.
+// its header; HTTP Basic takes id and secret; for everything else the client gets a token.
 func (s *system) credentials(ctx context.Context, document *contract.Document, client map[string]any) (docs.Credentials, error) {
 	all := docs.Credentials{}
 	for name, scheme := range document.Spec().Components.SecuritySchemes {
+		if scheme.Value.Scheme == "basic" {
+			all[name] = map[string]any{"username": client["client_id"], "password": client["client_secret"]}
+			continue
+		}
 		if scheme.Value.Type == "apiKey" {
 			all[name] = map[string]any{"value": client[scheme.Value.Name]}
 			continue

@@ -98,7 +98,7 @@ func TestThePageHasTheFixturesCredentialsInASandboxAlone(t *testing.T) {
 	require.True(t, live)
 	require.Equal(t, map[string]any{"apiKey": map[string]any{"value": "accosa.key"}}, found["accosa"])
 	require.Equal(t, map[string]any{"apiKey": map[string]any{"value": "hashdt.key"}, "bearer": map[string]any{"token": "token of hashdt"}}, found["hashdt"])
-	require.Equal(t, map[string]any{"oauth2": map[string]any{"flows": map[string]any{"clientCredentials": map[string]any{
+	require.Equal(t, map[string]any{"basic": map[string]any{"username": "thredd", "password": "thredd-secret"}, "oauth2": map[string]any{"flows": map[string]any{"clientCredentials": map[string]any{
 		"token": "token of thredd", "x-scalar-client-id": "thredd", "clientSecret": "thredd-secret"}}}}, found["thredd"])
 	require.Empty(t, found["common"], "nobody's document")
 

@@ -87,7 +87,7 @@ func (s *Store) calls(c pin.Change) bool {
 		switch {
 		case r.Table == pin.TableSessions:
 		case r.Table == pin.TableRecords && r.Version == 1:
-		case r.Table == pin.TableReplays && !s.engine.sharded:
+		case r.Table == pin.TableReplays && r.Version == 1 && !s.engine.sharded:
 		default:
 			return false
 		}
@@ -96,7 +96,7 @@ func (s *Store) calls(c pin.Change) bool {
 }
 
 func replaysAlone(c pin.Change) bool {
-	others := slices.ContainsFunc(c.Rows, func(r pin.Row) bool { return r.Table != pin.TableReplays })
+	others := slices.ContainsFunc(c.Rows, func(r pin.Row) bool { return r.Table != pin.TableReplays || r.Version > 1 })
 	return len(c.Rows) > 0 && !others && len(c.Events)+len(c.Add)+len(c.Drop) == 0
 }
 
@@ -224,7 +224,7 @@ func (t *tx) put(r pin.Row, c pin.Change) error {
 	duplicate := &pin.Error{Code: pin.Duplicate, Field: string(r.Table)}
 	switch {
 	case r.Table == pin.TableReplays:
-		return t.takeOver(row, c.Now)
+		return t.takeOver(row, r.Version, c.Now)
 	case r.Table == pin.TableChains && c.From == 0, r.Table == pin.TableSessions && r.Version == 1:
 		return t.insert(row, overtaken(string(r.Table)))
 	case r.Table == pin.TableChains:
@@ -239,13 +239,20 @@ func (t *tx) put(r pin.Row, c pin.Change) error {
 	return t.replace(row, columns, string(r.Table), "version = ?", r.Version-1)
 }
 
-// takeOver adds a replay record, or puts it in the place of one that has expired.
-func (t *tx) takeOver(row any, now int64) error {
-	result := t.db.Clauses(clause.OnConflict{
-		Columns:   []clause.Column{{Name: "id"}},
-		DoUpdates: clause.AssignmentColumns([]string{"version", "expires_at", "body", "seal"}),
-		Where:     clause.Where{Exprs: []clause.Expression{gorm.Expr("replays.expires_at <= ?", now)}},
-	}).Create(row)
+// takeOver adds a replay record, or puts it in the place of one that has expired; one of a later version in that of
+// the version before it alone.
+func (t *tx) takeOver(row any, version, now int64) error {
+	columns := []string{"version", "expires_at", "body", "seal"}
+	var result *gorm.DB
+	if version > 1 {
+		result = t.db.Model(row).Where("version = ?", version-1).Select(columns).Updates(row)
+	} else {
+		result = t.db.Clauses(clause.OnConflict{
+			Columns:   []clause.Column{{Name: "id"}},
+			DoUpdates: clause.AssignmentColumns(columns),
+			Where:     clause.Where{Exprs: []clause.Expression{gorm.Expr("replays.expires_at <= ?", now)}},
+		}).Create(row)
+	}
 	if result.Error == nil && result.RowsAffected == 0 {
 		t.failed = &pin.Error{Code: pin.Duplicate, Field: string(pin.TableReplays)}
 		return t.failed

@@ -52,6 +52,9 @@ var rows = pin.MustErrorTable(map[pin.Code]row{
 	pin.ReplayChanged:  {status: http.StatusBadRequest, field: keyField, title: "The Idempotency header key value '%s' was used with a different request body."},
 })
 
+// expiryOutside is what only this contract asks of an expiry date.
+var expiryOutside = row{status: http.StatusBadRequest, field: "expiryDate", title: "The expiryDate field must be a date from today to 20 years ahead."}
+
 // keyField is the header of a replay, whose rows quote it.
 const keyField = "IdempotencyKey"
 

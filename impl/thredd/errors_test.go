@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"testing"
+	"time"
 
 	"github.com/getkin/kin-openapi/openapi3"
 	"github.com/stretchr/testify/require"
@@ -60,13 +61,46 @@ func TestTokenEndpointFailsInOAuthsShape(t *testing.T) {
 	}
 }
 
-func TestLastDayOfTheExpiryMonth(t *testing.T) {
+// Whatever day a card is made on and ends with, the reply says the last day of that month of that century.
+func TestAnExpiryDateKeepsItsCentury(t *testing.T) {
 	t.Parallel()
-	for expiry, want := range map[string]string{"3112": "2031-12-31", "2802": "2028-02-29", "2702": "2027-02-28", "2604": "2026-04-30"} {
-		got, err := lastDay(expiry)
+	at := func(text string) time.Time {
+		day, err := time.Parse(time.DateOnly, text)
 		require.NoError(t, err)
-		require.Equal(t, want, got.Format("2006-01-02"))
+		return day.Add(13 * time.Hour)
 	}
-	_, err := lastDay("3113")
+	for _, c := range []struct{ made, sent, want string }{
+		{"2026-01-15", "2031-12-31", "2031-12-31"},
+		{"2026-01-15", "2031-06-10", "2031-06-30"},
+		{"2026-01-15", "2028-02-01", "2028-02-29"},
+		{"2026-01-15", "2027-02-01", "2027-02-28"},
+		{"2026-01-15", "2026-01-15", "2026-01-31"},
+		{"2026-01-15", "2046-01-15", "2046-01-31"},
+		{"2026-01-15", "2026-01-14", ""},
+		{"2026-01-15", "2046-01-16", ""},
+		{"2026-01-15", "1999-12-31", ""},
+		{"2026-01-15", "2075-06-30", ""},
+		{"2026-01-15", "2126-01-15", ""},
+		{"2026-01-15", "9999-12-31", ""},
+		{"2055-01-15", "2075-06-30", ""},
+		{"2055-06-30", "2075-06-30", "2075-06-30"}, // where two digits alone read as 1975
+		{"2068-03-01", "2069-03-01", "2069-03-31"},
+		{"2090-03-01", "2100-01-01", "2100-01-31"},
+		{"2099-12-31", "2119-12-31", "2119-12-31"},
+		{"2100-01-01", "2100-01-01", "2100-01-31"},
+	} {
+		day, err := time.Parse(time.DateOnly, c.sent)
+		require.NoError(t, err)
+		month, err := expiryMonth(day, at(c.made))
+		if c.want == "" {
+			require.Equal(t, expiryOutside, err, "%v", c)
+			continue
+		}
+		require.NoError(t, err, "%v", c)
+		got, err := lastDay(month, at(c.made))
+		require.NoError(t, err)
+		require.Equal(t, c.want, got.Format(time.DateOnly), "%v", c)
+	}
+	_, err := lastDay("3113", at("2026-01-15"))
 	require.Error(t, err)
 }

@@ -24,8 +24,9 @@ import (
 const Name = "thredd"
 
 const (
-	tokenTTL  = 4 * time.Hour // the token's 14,400 s
-	replayTTL = time.Hour     // of an IdempotencyKey, from its first use
+	tokenTTL    = 4 * time.Hour // the token's 14,400 s
+	replayTTL   = time.Hour     // of an IdempotencyKey, from its first use
+	longestLife = 20            // years from the day on which a card is made
 )
 
 // Vault is what this contract needs of [pin.Vault].
@@ -47,11 +48,15 @@ type API struct {
 	vault  Vault
 	once   *idempotency.Guard
 	tokens Tokens
+	now    func() time.Time
 }
 
-// New makes the API.
-func New(vault Vault, once *idempotency.Guard, tokens Tokens) *API {
-	return &API{vault: vault, once: once, tokens: tokens}
+// New makes the API. now defaults to the clock.
+func New(vault Vault, once *idempotency.Guard, tokens Tokens, now func() time.Time) *API {
+	if now == nil {
+		now = time.Now
+	}
+	return &API{vault: vault, once: once, tokens: tokens, now: now}
 }
 
 // Mount registers the operations. Errors go to fail.
@@ -135,8 +140,12 @@ func (a *API) UnblockCardPin(ctx context.Context, r thredd.UnblockCardPinRequest
 // CreateCard makes a card with a random PIN and a public token.
 func (a *API) CreateCard(ctx context.Context, r thredd.CreateCardRequestObject) (thredd.CreateCardResponseObject, error) {
 	card, err := once(ctx, a, r.Params.IdempotencyKey, "createCard", "", pin.Memo{}, func(m pin.Memo) (pin.Card, error) {
+		expiry, err := expiryMonth(r.Body.ExpiryDate.Time, a.now())
+		if err != nil {
+			return pin.Card{}, err
+		}
 		return a.vault.CreateCard(ctx, pin.NewCard{
-			PublicToken: true, PAN: text(r.Body.Pan), Expiry: r.Body.ExpiryDate.Format("0601"),
+			PublicToken: true, PAN: text(r.Body.Pan), Expiry: expiry,
 			Attributes: pin.Attributes{CustomerReference: text(r.Body.CustomerReference), EmbossName: text(r.Body.EmbossName)},
 		}, m)
 	})
@@ -147,7 +156,7 @@ func (a *API) CreateCard(ctx context.Context, r thredd.CreateCardRequestObject) 
 	if err != nil {
 		return nil, err
 	}
-	expires, err := lastDay(card.Expiry)
+	expires, err := lastDay(card.Expiry, card.CreatedAt)
 	return thredd.CreateCard201JSONResponse{
 		PublicToken: card.Reference(pin.KindPublicToken), CustomerReference: sent(card.CustomerReference),
 		EmbossName: sent(card.EmbossName), MaskedPan: sent(masked),
@@ -155,10 +164,10 @@ func (a *API) CreateCard(ctx context.Context, r thredd.CreateCardRequestObject) 
 	}, err
 }
 
-// IssueToken exchanges client credentials for a bearer token.
+// IssueToken exchanges client credentials, from the form or HTTP Basic, for a bearer token.
 func (a *API) IssueToken(ctx context.Context, r thredd.IssueTokenRequestObject) (thredd.IssueTokenResponseObject, error) {
 	request := contract.Request(ctx)
-	token, scopes, err := a.tokens(ctx, "", request.PostForm, Name, tokenTTL)
+	token, scopes, err := a.tokens(ctx, request.Header.Get("Authorization"), request.PostForm, Name, tokenTTL)
 	if err != nil {
 		return nil, err
 	}
@@ -173,10 +182,21 @@ func memo(description, updatedBy *string) pin.Memo {
 	return pin.Memo{Description: text(description), UpdatedBy: text(updatedBy)}
 }
 
-// lastDay is the last day of an expiry month, YYMM.
-func lastDay(expiry string) (time.Time, error) {
-	first, err := time.Parse("0601", expiry)
-	return first.AddDate(0, 1, -1), err
+// expiryMonth is the month, YYMM, of the last day on which a card is good: a row for one that is not from today,
+// in UTC, to longestLife years ahead. Within these, two digits tell the century.
+func expiryMonth(day, now time.Time) (string, error) {
+	today := now.UTC().Truncate(24 * time.Hour)
+	if day.Before(today) || day.After(today.AddDate(longestLife, 0, 0)) {
+		return "", expiryOutside
+	}
+	return day.Format("0601"), nil
+}
+
+// lastDay is the last day of an expiry month, YYMM, of a card made at a time: the first such month since then.
+func lastDay(expiry string, made time.Time) (time.Time, error) {
+	month, err := time.Parse("0601", expiry)
+	centuries := (made.UTC().Year() - month.Year() + 99) / 100
+	return month.AddDate(100*centuries, 1, -1), err
 }
 
 // text is "" for a member that was not sent.

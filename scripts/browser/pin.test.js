@@ -133,7 +133,75 @@ describe("flows", () => {
     assert.deepEqual(await sandbox.verify("normal", "7010"), { result: "blocked", remainingTries: 0 });
   });
 
-  test("reload, back button and a second use give the friendly page", async () => {
+  test("a PIN that is blocked meanwhile is not set, and the page says so", async () => {
+    const page = await open(browser, { expected: refusals });
+    const frame = await embed(page, (await sandbox.link("setpin", "unchosen")).url);
+    for (const left of [2, 1, 0]) assert.equal((await sandbox.verify("unchosen", "9182")).remainingTries, left);
+    for (const step of ["New PIN", "Confirm new PIN"]) { await label(frame, step); await enter(page, "4826"); }
+    await title(frame, "Your PIN is blocked");
+    assert.deepEqual((await events(page, "failure")).filter((e) => e.data.type === "failure").map((e) => e.data.code), ["blocked"]);
+    await close(page);
+  });
+
+  test("reload: in an iframe on another site, without third-party cookies, the page goes on where it was", async () => {
+    const strict = await launch("--test-third-party-cookie-phaseout");
+    const elsewhere = partner.replace("127.0.0.1", "localhost"); // another site than the page's
+    await sandbox.reset({ hosted: { frameAncestors: [elsewhere], parentOrigin: elsewhere, languages } });
+    const page = await open(strict, { expected: refusals });
+    const { url } = await sandbox.link("changepin", "normal");
+    let frame = await embed(page, url, undefined, elsewhere);
+    assert.equal(await frame.evaluate(() => { document.cookie = "a=b; Secure; SameSite=None"; return document.cookie; }), "", "no other cookie is kept here");
+    const reloaded = async (reload) => {
+      await reload();
+      frame = await (await page.waitForSelector("iframe")).contentFrame();
+      await frame.waitForSelector("#form:not([hidden])");
+    };
+    await reloaded(() => page.reload());
+    await label(frame, "Current PIN");
+    await enter(page, "9182");
+    await complaint(frame, "That is not your current PIN. 2 tries left.");
+    await reloaded(() => page.reload());
+    await label(frame, "Current PIN");
+    await enter(page, "7010");
+    await label(frame, "New PIN");
+    await reloaded(() => page.reload());
+    await label(frame, "New PIN"); // the current one was proved
+    await reloaded(async () => {
+      const again = page.waitForEvent("framenavigated");
+      await frame.evaluate(() => location.reload()); // whose address has no secret any more
+      await again;
+    });
+    await label(frame, "New PIN");
+    await frame.focus("#pin");
+    await enter(page, "4826");
+    await label(frame, "Confirm new PIN");
+    await reloaded(() => page.reload());
+    for (const step of ["New PIN", "Confirm new PIN"]) { await label(frame, step); await enter(page, "4826"); }
+    await title(frame, "Your PIN is changed");
+    assert.equal(await frame.evaluate(() => history.state), null, "the secret is forgotten");
+    await page.reload();
+    frame = await (await page.waitForSelector("iframe")).contentFrame();
+    await title(frame, "This link cannot be used");
+    await close(page);
+    await strict.close();
+    assert.deepEqual(await sandbox.verify("normal", "4826"), { result: "match", remainingTries: 3 });
+  });
+
+  test("an answer that was lost is asked for again", async () => {
+    const page = await open(browser, { expected: /net::ERR_FAILED/ });
+    const { url } = await sandbox.link("setpin", "unchosen");
+    await page.route("**/exchange", async (r) => { await r.fetch(); await r.abort(); });
+    await page.goto(url);
+    await title(page, "Something went wrong");
+    await page.unroute("**/exchange");
+    await page.click("#retry");
+    await label(page, "New PIN");
+    for (const pin of ["4826", "4826"]) await enter(page, pin);
+    await title(page, "Your PIN is set");
+    await close(page);
+  });
+
+  test("back button, another browser and a second use give the friendly page", async () => {
     const page = await open(browser, { expected: refusals });
     const { url } = await sandbox.link("setpin", "unchosen");
     await page.goto(url);
@@ -151,14 +219,26 @@ describe("flows", () => {
     await title(page, "This link cannot be used");
     await close(page);
 
-    const other = await open(browser, { expected: refusals });
     const link = await sandbox.link("changepin", "normal");
-    await embed(other, link.url);
-    await other.goto("about:blank");
+    const first = await open(browser);
+    await embed(first, link.url);
+    await events(first, "ready");
+    const other = await open(browser, { expected: refusals });
     const frame = await embed(other, link.url, "#text:not([hidden])");
     await title(frame, "This link cannot be used");
     assert.deepEqual((await events(other, "failure")).filter((e) => e.data.type === "failure").map((e) => e.data.code), ["unusable"]);
     await close(other);
+    await close(first);
+  });
+
+  test("a page for an app works in a browser that does not know the app's scheme", async () => {
+    await sandbox.reset({ hosted: { frameAncestors: [partner, "capacitor://localhost"], parentOrigin: "capacitor://localhost", languages } });
+    const page = await open(browser, { expected: /capacitor:/ });
+    const frame = await embed(page, (await sandbox.link("setpin", "unchosen")).url);
+    for (const step of ["New PIN", "Confirm new PIN"]) { await label(frame, step); await enter(page, "4826"); }
+    await title(frame, "Your PIN is set");
+    assert.deepEqual(await events(page), []);
+    await close(page);
   });
 
   test("an expired link gives the friendly page, opened late or left open", async () => {

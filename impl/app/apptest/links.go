@@ -58,7 +58,18 @@ type Session struct {
 // Exchange exchanges the secret, once.
 func (l Link) Exchange(t testing.TB, client *contracttest.Client) Session {
 	t.Helper()
-	reply := client.For(t).Do(http.MethodPost, l.Path+"/exchange", contracttest.JSON(map[string]string{"secret": l.Secret})).ExpectStatus(http.StatusOK)
+	return l.Exchanged(t, l.Try(t, client, l.Secret).ExpectStatus(http.StatusOK))
+}
+
+// Try exchanges a secret, with what options say of the browser.
+func (l Link) Try(t testing.TB, client *contracttest.Client, secret string, options ...contracttest.Option) *contracttest.Reply {
+	t.Helper()
+	return client.For(t).Do(http.MethodPost, l.Path+"/exchange", append(options, contracttest.JSON(map[string]string{"secret": secret}))...)
+}
+
+// Exchanged is the session that an exchange was answered with.
+func (l Link) Exchanged(t testing.TB, reply *contracttest.Reply) Session {
+	t.Helper()
 	point := []byte{4}
 	for _, coordinate := range []string{"/key/x", "/key/y"} {
 		raw, err := base64.RawURLEncoding.DecodeString(reply.Text(coordinate))

@@ -37,7 +37,7 @@ func (c *cardsCreateCommand) Run(ctx context.Context) error {
 		return err
 	}
 	return c.on(ctx, "cards create", "", func(ctx context.Context, o *issuer.Operator) error {
-		made, err := o.CreateCard(ctx, request, c.NoPIN)
+		made, err := o.CreateCard(ctx, request)
 		if err != nil {
 			return told(err, words{pin.NotFound: "there is no program " + c.Program, pin.Duplicate: "the program already has a card with this {}"})
 		}
@@ -47,7 +47,7 @@ func (c *cardsCreateCommand) Run(ctx context.Context) error {
 
 // request is what the flags say, as a NewCard.
 func (c *cardsCreateCommand) request() (map[string]any, error) {
-	request := map[string]any{"programId": c.Program, "expiry": c.Expiry, "sequence": c.Sequence}
+	request := map[string]any{"programId": c.Program, "expiry": c.Expiry, "sequence": c.Sequence, "assignPin": !c.NoPIN}
 	var references []map[string]string
 	for _, r := range c.Reference {
 		kind, value, ok := strings.Cut(r, "=")

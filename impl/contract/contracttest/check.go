@@ -27,8 +27,11 @@ type operation struct {
 	op   *openapi3.Operation
 }
 
-// public tells whether the operation demands no authorization.
-func (o operation) public() bool { return o.op.Security != nil && len(*o.op.Security) == 0 }
+// public tells whether the operation demands no authorization, of which it may take one kind all the same.
+func (o operation) public() bool {
+	return o.op.Security != nil && (len(*o.op.Security) == 0 ||
+		slices.ContainsFunc(*o.op.Security, func(r openapi3.SecurityRequirement) bool { return len(r) == 0 }))
+}
 
 func newContract(doc *openapi3.T) (contract, error) {
 	c := contract{doc: doc}

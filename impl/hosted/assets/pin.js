@@ -8,8 +8,11 @@
 
   // Events go to the program's own origin and to nobody else; they never hold a digit or a length.
   const send = (type, more) => {
-    if (parentOrigin && parent !== window) {
+    if (!parentOrigin || parent === window) return;
+    try {
       parent.postMessage({ source: "pinvault", type, action, requestId, ...more }, parentOrigin);
+    } catch {
+      // The origin is an app's, and this browser, which does not know its scheme, is not in that app.
     }
   };
   let height = 0;
@@ -20,6 +23,12 @@
   // A page that comes back from the browser's memory has been used: the server says what is true now.
   addEventListener("pageshow", (e) => { if (e.persisted) location.reload(); });
 
+  // The secret leaves the address at once, so that no list of visited addresses and no copied one has it. Only this
+  // page's own entry keeps it, for a reload, until the session is over.
+  const secret = location.hash.slice(1) || history.state?.secret || "";
+  const keep = (state) => history.replaceState(state, "", here + location.search);
+  keep({ secret });
+
   const fill = (text, values) => text.replace(/\{(\w+)\}/g, (_, name) => number.format(values[name]));
 
   const icons = { success: "M5 12.5 10 17.5 19.5 7", failure: "M12 7v6M12 17v.01", lock: "M7 10V7a5 5 0 0 1 10 0v3M6 10h12v10H6zM12 14v2" };
@@ -28,6 +37,7 @@
   const notice = (name, kind, again) => {
     const { title, text } = texts.notices[name];
     over = !again;
+    if (over) keep(null);
     document.title = title;
     byId("title").textContent = title;
     byId("text").textContent = text;
@@ -44,15 +54,12 @@
   const fail = (code) => { notice(code, "failure"); send(code === "expired" ? "expired" : "failure", code === "expired" ? {} : { code }); };
 
   if (settings.notice) {
+    keep(null);
     byId("badge").className = "badge failure";
     byId("icon").setAttribute("d", icons.failure);
     send(settings.notice === "expired" ? "expired" : "failure", settings.notice === "expired" ? {} : { code: settings.notice });
     return;
   }
-
-  // The secret leaves the address at once, so that neither history nor a copied address has it.
-  const secret = location.hash.slice(1);
-  history.replaceState(null, "", here + location.search);
 
   if (!isSecureContext || !crypto.subtle) { fail("insecure"); return; }
 
@@ -80,7 +87,7 @@
 
   const call = async (path, body) => {
     try {
-      const reply = await fetch(here + "/" + path, { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body), credentials: "omit", cache: "no-store" });
+      const reply = await fetch(here + "/" + path, { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body), credentials: path === "exchange" ? "same-origin" : "omit", cache: "no-store" });
       return { status: reply.status, body: reply.status === 204 ? {} : await reply.json() };
     } catch {
       return { status: 0, body: { code: "unavailable" } };
@@ -92,6 +99,7 @@
     const { status, body } = await call("exchange", { secret });
     if (status === 200) {
       ({ token, key } = body);
+      if (body.step !== step && step === "current") begin(body.step); // the current PIN was right before a reload
       setTimeout(() => { if (!over) fail("expired"); }, body.expiresIn * 1000);
       send("ready");
     } else if (status === 410) fail("expired");
@@ -171,7 +179,7 @@
     if (over || !reply) return true;
     const { status, body } = reply;
     if (status === 410) fail("expired");
-    else if (status === 409 && body.code === "card_status") fail("card_status");
+    else if (status === 409 && ["card_status", "blocked"].includes(body.code)) fail(body.code);
     else if (status === 404 || status === 409) fail("unusable");
     else return false;
     return true;

@@ -288,6 +288,26 @@ var replayTests = []test{
 		swap(t, s, c)
 		require.Equal(t, second, row(t, s, pin.TableReplays, first.ID))
 	})},
+	{"a record gives way to the next version of it before it expires, once", alongside(func(t *testing.T, s Store, card *pin.CardRow) {
+		first := newRow(pin.TableReplays, fmt.Sprint("key ", card != nil))
+		first.ExpiresAt = now + 10
+		refused := func(r pin.Row) {
+			requireCode(t, try(s, beside(card, r)), pin.Duplicate, "replays")
+			if card != nil {
+				card.Revision--
+			}
+		}
+		second := following(first)
+		second.ExpiresAt = now + anHour
+		refused(second) // there is none before it
+		swap(t, s, beside(card, first))
+		refused(following(second))
+		require.Equal(t, first, row(t, s, pin.TableReplays, first.ID))
+		swap(t, s, beside(card, second))
+		refused(second)
+		refused(first)
+		require.Equal(t, second, row(t, s, pin.TableReplays, first.ID))
+	})},
 	{"an expired record is there until it is purged or taken over", func(t *testing.T, s Store) {
 		withCards(t, s)
 		expired := newRow(pin.TableReplays, "key")
