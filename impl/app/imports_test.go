@@ -34,6 +34,7 @@ var rules = map[string]rule{
 	"impl/idempotency":           {"impl/pin", "gin gorm kin"},
 	"impl/pinsession":            {"impl/pin", "gin gorm kin"},
 	"impl/settings":              {"impl/pin", "gin gorm kin"},
+	"impl/timestamps":            {"", "gin gorm kin"},
 	"impl/oauth":                 {"impl/pin", "gorm kin"},
 	"impl/config":                {"", "gin gorm kin"},
 	"impl/sandbox":               {"impl/pin impl/keyring", "gin gorm kin"},
@@ -56,7 +57,7 @@ var rules = map[string]rule{
 // contracts are those with a package: impl/NAME may import the same, and generated/NAME.
 var contracts = []string{"accosa", "creditplus", "hashdt", "hosted", "issuer", "networkintl", "thredd"}
 
-const contractMay = "impl/pin impl/pinblock impl/pinsession impl/idempotency impl/keyring impl/contract impl/problem impl/settings "
+const contractMay = "impl/pin impl/pinblock impl/pinsession impl/idempotency impl/keyring impl/contract impl/problem impl/settings impl/timestamps "
 
 var libraries = map[string]string{"gin": "github.com/gin-gonic/", "gorm": "gorm.io/", "kin": "github.com/getkin/"}
 
