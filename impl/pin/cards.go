@@ -32,7 +32,8 @@ type NewCard struct {
 const tokenDraws = 8
 
 // CreateCard makes a card with a PIN, random unless given: NotFound for the program, Duplicate with
-// the kind of reference that is another card's.
+// the kind of reference that is another card's. Cards of a program may share a PAN where their sequence
+// numbers differ, none being one of them.
 func (v *Vault) CreateCard(ctx context.Context, n NewCard, m Memo) (Card, error) {
 	if who := CallerFrom(ctx); n.ProgramID == "" {
 		n.ProgramID = who.ProgramID
@@ -52,9 +53,6 @@ func (v *Vault) CreateCard(ctx context.Context, n NewCard, m Memo) (Card, error)
 
 func (v *Vault) createCard(ctx context.Context, program Program, n NewCard, m Memo) (Card, error) {
 	c, err := v.newCard(program, n)
-	if err == nil && n.PAN != "" {
-		err = v.renewal(ctx, c)
-	}
 	if err != nil {
 		return Card{}, err
 	}
@@ -74,26 +72,6 @@ func (v *Vault) createCard(ctx context.Context, program Program, n NewCard, m Me
 	own, cancel := context.WithTimeout(context.WithoutCancel(ctx), commitTime)
 	defer cancel()
 	return c, v.commit(own, change, false)
-}
-
-// renewal is Duplicate for a card whose number a card of the program has already, unless both have
-// sequence numbers that differ. Of two that are made at once with one sequence number, the look-ups keep
-// the second out.
-func (v *Vault) renewal(ctx context.Context, c Card) error {
-	rows, err := v.store.Find(ctx, Search{Kind: KindPAN, Values: []string{c.PANIndex}, ProgramID: c.ProgramID, Limit: candidates})
-	if err != nil {
-		return err
-	}
-	for _, row := range rows {
-		other, err := v.openCard(ctx, row)
-		if err != nil {
-			return err
-		}
-		if c.Sequence == "" || other.Card.Sequence == "" || c.Sequence == other.Card.Sequence {
-			return &Error{Code: Duplicate, Field: string(KindPAN)}
-		}
-	}
-	return nil
 }
 
 // firstPIN is the PIN of a new card at rest: the one that was given, a random one, or none.
