@@ -142,7 +142,9 @@ func (a *API) checkBody(ctx context.Context, c *check) (chosenKey, error) {
 	if c.tenant.cPlus && c.body.absent("card_sequence_number") {
 		c.breaks(bodyPointer, "card_sequence_number", contract.RuleRequired)
 	}
-	key, sizes, err := a.key(ctx, c, c.method())
+	methods := c.methods()
+	key, err := a.key(ctx, c, slices.Concat(methods...))
+	sizes := sizesUnder(key, methods)
 	for _, name := range []string{"encrypted_old_pin", "encrypted_new_pin"} {
 		if block := c.body.text(name); block != "" && !sizes.fit(utf8.RuneCountInString(block)) {
 			c.breaks(bodyPointer, name, contract.RuleMaxLength)
@@ -151,17 +153,18 @@ func (a *API) checkBody(ctx context.Context, c *check) (chosenKey, error) {
 	return key, err
 }
 
-// method is what the encryption_method asks of a key: anything, where it is none.
-func (c *check) method() wanted {
+// methods are the algorithms that the encryption_method asks for: where it is none, those of either.
+func (c *check) methods() []wanted {
 	method := networkintl.EncryptionMethod(c.body.text("encryption_method"))
-	if method == networkintl.EncryptionMethodASYMMETRICENC && !c.tenant.settings.AsymmetricAlias {
+	switch {
+	case method == networkintl.EncryptionMethodASYMMETRICENC && !c.tenant.settings.AsymmetricAlias:
 		c.breaks(bodyPointer, "encryption_method", contract.RuleEnum)
-		return anyKey
+	case method == networkintl.EncryptionMethodSYMMETRICENC:
+		return []wanted{symmetric}
+	case method == networkintl.EncryptionMethodASYNCENC, method == networkintl.EncryptionMethodASYMMETRICENC:
+		return []wanted{asymmetric}
 	}
-	if algorithms, known := methods[method]; known {
-		return algorithms
-	}
-	return anyKey // the document says what is wrong
+	return []wanted{symmetric, asymmetric} // the document says what is wrong
 }
 
 // chosenKey is a key and its id, "" for none.
@@ -176,15 +179,7 @@ type wanted []string // algorithms
 var (
 	symmetric  = wanted{keyring.TDES, keyring.AES}
 	asymmetric = wanted{keyring.RSA}
-	anyKey     = slices.Concat(symmetric, asymmetric)
 )
-
-// methods are the encryption_methods.
-var methods = map[networkintl.EncryptionMethod]wanted{
-	networkintl.EncryptionMethodSYMMETRICENC:  symmetric,
-	networkintl.EncryptionMethodASYNCENC:      asymmetric,
-	networkintl.EncryptionMethodASYMMETRICENC: asymmetric,
-}
 
 // types are the encryption_key_types that choose. The partner's document has none, so any other is taken and means
 // nothing.
@@ -195,50 +190,60 @@ var types = map[string]wanted{
 	"ZPK":  symmetric,
 }
 
-// sizes are how many bytes a PIN block may have, from the least to the most.
+// sizes are how many bytes a PIN block may have, each from the least to the most.
 type sizes [][2]int
 
-// blocks are those of algorithms.
+// blocks are the sizes of PIN blocks under an algorithm's keys.
 var blocks = map[string][2]int{keyring.TDES: {8, 8}, keyring.AES: {16, 16}, keyring.RSA: {keyring.MinRSA / 8, keyring.MaxRSA / 8}}
 
-// fit tells whether a block of so many hexadecimal digits is one of them.
+// sizesUnder are those under a key and, in the place of one that is unknown or none of a method's, under whatever
+// key of that method could have been meant: what is wrong is the key then, and not also the blocks.
+func sizesUnder(key chosenKey, methods []wanted) sizes {
+	var all sizes
+	if key.id != "" {
+		all = append(all, [2]int{key.BlockSize, key.BlockSize})
+	}
+	for _, method := range methods {
+		if !slices.Contains(method, key.Algorithm) {
+			for _, algorithm := range method {
+				all = append(all, blocks[algorithm])
+			}
+		}
+	}
+	return all
+}
+
+// fit tells whether a block of so many hexadecimal digits has one of the sizes.
 func (s sizes) fit(digits int) bool {
 	return digits%2 == 0 && slices.ContainsFunc(s, func(bounds [2]int) bool { return digits/2 >= bounds[0] && digits/2 <= bounds[1] })
 }
 
-// key is the key that a request names, or else the client's first one that fits, and the sizes of blocks under it:
-// where that is not clear, of all that could have been meant.
-func (a *API) key(ctx context.Context, c *check, byMethod wanted) (chosenKey, sizes, error) {
-	byType, known := types[c.body.text("encryption_key_type")]
-	if !known {
-		byType = anyKey
+// key is the key that a request names, or else the client's first one that fits method and type, unless
+// that cannot be.
+func (a *API) key(ctx context.Context, c *check, byMethod wanted) (chosenKey, error) {
+	byType, chooses := types[c.body.text("encryption_key_type")]
+	if !chooses {
+		byType = slices.Concat(symmetric, asymmetric)
 	}
 	id := c.body.text("encryption_key_id")
 	if id == "" {
-		key, err := a.unnamedKey(ctx, c, byMethod, byType)
-		if key.id == "" || len(byMethod) == len(anyKey) { // none, or one that another method would not get
-			return key, byMethod.sizes(), err
-		}
-		return key, key.sizes(), err
+		return a.unnamedKey(ctx, c, byMethod, byType)
 	}
 	described, err := a.keys.PINKey(ctx, c.tenant.program.ID, id)
 	switch {
 	case pin.CodeOf(err) == pin.UnknownKey:
 		c.breaks(bodyPointer, "encryption_key_id", contract.RuleEnum)
-		return chosenKey{}, byMethod.sizes(), nil
+		return chosenKey{}, nil
 	case err != nil:
-		return chosenKey{}, nil, err
+		return chosenKey{}, err
 	case !slices.Contains(byMethod, described.Algorithm):
 		c.breaks(bodyPointer, "encryption_key_id", contract.RuleEnum)
-		return chosenKey{}, append(byMethod.sizes(), chosenKey{id, described}.sizes()...), nil
 	case !slices.Contains(byType, described.Algorithm):
 		c.breaks(bodyPointer, "encryption_key_type", contract.RuleEnum)
 	}
-	key := chosenKey{id, described}
-	return key, key.sizes(), nil
+	return chosenKey{id, described}, nil
 }
 
-// unnamedKey is the client's first key of the algorithms that method and type admit both.
 func (a *API) unnamedKey(ctx context.Context, c *check, byMethod, byType wanted) (chosenKey, error) {
 	fits := slices.DeleteFunc(slices.Clone(byMethod), func(algorithm string) bool { return !slices.Contains(byType, algorithm) })
 	if len(fits) == 0 {
@@ -250,18 +255,6 @@ func (a *API) unnamedKey(ctx context.Context, c *check, byMethod, byType wanted)
 		c.breaks(bodyPointer, "encryption_key_id", contract.RuleRequired)
 	}
 	return key, err
-}
-
-// sizes are those of blocks under the key.
-func (k chosenKey) sizes() sizes { return sizes{{k.BlockSize, k.BlockSize}} }
-
-// sizes are those of blocks under any key of the algorithms.
-func (w wanted) sizes() sizes {
-	var all sizes
-	for _, algorithm := range w {
-		all = append(all, blocks[algorithm])
-	}
-	return all
 }
 
 // defaultKey is the first of the client's keys that is of a wanted algorithm. One that was retired is
