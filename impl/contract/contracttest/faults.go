@@ -1,6 +1,7 @@
 package contracttest
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -109,8 +110,8 @@ func (f *Faulty) parameter(p *openapi3.Parameter) {
 	one := field{Fault: Fault{In: p.In, Field: p.Name, Label: label, Place: len(f.fields)}, required: p.Required, empty: true, schema: p.Schema.Value}
 	switch p.In {
 	case openapi3.ParameterInPath:
-		i := f.segment(p.Name)
-		one.value, one.required = strings.Split(f.good.Path, "/")[i], false // without it, it is another path
+		path, _, _ := strings.Cut(f.good.Path, "?")
+		one.value, one.required = strings.Split(path, "/")[f.segment(p.Name)], false // without it, it is another path
 	case openapi3.ParameterInQuery:
 		if u, err := url.Parse(f.good.Path); err == nil && u.Query().Has(p.Name) {
 			one.value = u.Query().Get(p.Name)
@@ -130,7 +131,7 @@ func (f *Faulty) segment(parameter string) int {
 // members are those of an object, in the document's order.
 func (f *Faulty) members(schema *openapi3.Schema, pointer string, value any) {
 	names := slices.SortedFunc(maps.Keys(schema.Properties), func(a, b string) int {
-		return line(schema.Properties[a]) - line(schema.Properties[b])
+		return cmp.Or(cmp.Compare(line(schema.Properties[a]), line(schema.Properties[b])), strings.Compare(a, b))
 	})
 	object, _ := value.(map[string]any)
 	for _, name := range names {
@@ -197,9 +198,12 @@ func (f *Faulty) fault(one field, rule Broken, value any) Fault {
 	case one.In == openapi3.ParameterInPath:
 		i := f.segment(one.Field)
 		made.apply = func(c *Conversation) {
-			segments := strings.Split(c.Path, "/")
+			path, query, more := strings.Cut(c.Path, "?")
+			segments := strings.Split(path, "/")
 			segments[i] = url.PathEscape(text)
-			c.Path = strings.Join(segments, "/")
+			if c.Path = strings.Join(segments, "/"); more {
+				c.Path += "?" + query
+			}
 		}
 	case one.In == openapi3.ParameterInQuery:
 		made.apply = func(c *Conversation) {
@@ -303,13 +307,13 @@ func (f field) against(text string) []any {
 
 // Pairs sends each fault alone and each two faults of different fields together; says is the part of a reply that
 // counts, and want what it is to be for two. Every nth pair is sent.
-func (f *Faulty) Pairs(t *testing.T, faults []Fault, says func(*Reply) string, want func(a, b Told) string, nth int) {
-	t.Helper()
+func (f *Faulty) Pairs(tb testing.TB, faults []Fault, says func(*Reply) string, want func(a, b Told) string, nth int) {
+	tb.Helper()
 	told := make([]Told, len(faults))
 	for i, fault := range faults {
-		reply := f.send(t, fault)
+		reply := f.send(tb, fault)
 		if reply.Status < http.StatusBadRequest {
-			t.Errorf("%s: answered with %d: %s", fault, reply.Status, reply.Body)
+			tb.Errorf("%s: answered with %d: %s", fault, reply.Status, reply.Body)
 		}
 		told[i] = Told{fault, says(reply)}
 	}
@@ -323,12 +327,12 @@ func (f *Faulty) Pairs(t *testing.T, faults []Fault, says func(*Reply) string, w
 				continue
 			}
 			sent++
-			if got, want := says(f.send(t, a.Fault, b.Fault)), want(a, b); got != want {
-				t.Errorf("%s and %s: answered with %s, want %s", a, b, got, want)
+			if got, want := says(f.send(tb, a.Fault, b.Fault)), want(a, b); got != want {
+				tb.Errorf("%s and %s: answered with %s, want %s", a, b, got, want)
 			}
 		}
 	}
-	t.Logf("%s: %d faults, %d of %d pairs", f.good.Step, len(faults), sent, pairs)
+	tb.Logf("%s: %d faults, %d of %d pairs", f.good.Step, len(faults), sent, pairs)
 }
 
 // within tells whether two faults are of one field, or of one that holds the other.
