@@ -519,7 +519,7 @@ type CardChange struct {
 	// References References by which contracts find the card.
 	References *[]Reference `json:"references,omitempty"`
 
-	// Sequence PAN sequence number. Cards of a program may share a PAN where this differs, none being one of them.
+	// Sequence PAN sequence number. Cards of a program may share a PAN where it differs; only the first of them may have none.
 	Sequence *string `json:"sequence,omitempty"`
 
 	// Status `upgrade`: a replacement is under way. PIN operations need `normal` or `upgrade`.
@@ -687,7 +687,7 @@ type NewCard struct {
 	// References References by which contracts find the card.
 	References *[]Reference `json:"references,omitempty"`
 
-	// Sequence PAN sequence number. Cards of a program may share a PAN where this differs, none being one of them.
+	// Sequence PAN sequence number. Cards of a program may share a PAN where it differs; only the first of them may have none.
 	Sequence *string `json:"sequence,omitempty"`
 
 	// Status `upgrade`: a replacement is under way. PIN operations need `normal` or `upgrade`.

@@ -72,7 +72,7 @@ func TestAnOwnRuleHasTheLabelAndTheBoundOfItsField(t *testing.T) {
 	v := operation(t, load(t), "setPin").Violation("/pin", contract.RuleMaxLength)
 	require.Equal(t, "PIN", v.Label)
 	require.Equal(t, "4", v.Limit)
-	require.True(t, *v.Schema.MaxLength == 4)
+	require.EqualValues(t, 4, *v.Schema.MaxLength)
 	require.Equal(t, "/*", operation(t, load(t), "setPin").Violation("/1234", contract.RuleFormat).Pointer, "what the document does not name is not told")
 }
 

@@ -47,9 +47,9 @@ func TestOfTwoFaultsTheLowestCodeIsAnsweredAndThenTheFirstField(t *testing.T) {
 		nth   int // of the pairs; version 1's are all sent
 	}{
 		"version 1":                 {contracttest.Step{Operation: "changeCardPinV1", Example: "changed"}, false, 1},
-		"version 1, a C+ program":   {contracttest.Step{Operation: "changeCardPinV1", Example: "changed"}, true, 11},
-		"version 2":                 {contracttest.Step{Operation: "changeCardPinV2", Example: "changed-by-exid"}, false, 11},
-		"version 2 in a C+ program": {contracttest.Step{Operation: "changeCardPinV2", Example: "changed-by-exid"}, true, 11},
+		"version 1, a C+ program":   {contracttest.Step{Operation: "changeCardPinV1", Example: "changed"}, true, 23},
+		"version 2":                 {contracttest.Step{Operation: "changeCardPinV2", Example: "changed-by-exid"}, false, 23},
+		"version 2 in a C+ program": {contracttest.Step{Operation: "changeCardPinV2", Example: "changed-by-exid"}, true, 23},
 	} {
 		t.Run(name, func(t *testing.T) {
 			f := contracttest.NewFaulty(t, apptest.Documents(t)["networkintl"], n.Env("networkintl"), test.good,

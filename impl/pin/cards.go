@@ -33,7 +33,7 @@ const tokenDraws = 8
 
 // CreateCard makes a card with a PIN, random unless given: NotFound for the program, Duplicate with
 // the kind of reference that is another card's. Cards of a program may share a PAN where their sequence
-// numbers differ, none being one of them.
+// numbers differ; only the first of them may have none.
 func (v *Vault) CreateCard(ctx context.Context, n NewCard, m Memo) (Card, error) {
 	if who := CallerFrom(ctx); n.ProgramID == "" {
 		n.ProgramID = who.ProgramID
@@ -53,6 +53,9 @@ func (v *Vault) CreateCard(ctx context.Context, n NewCard, m Memo) (Card, error)
 
 func (v *Vault) createCard(ctx context.Context, program Program, n NewCard, m Memo) (Card, error) {
 	c, err := v.newCard(program, n)
+	if err == nil && n.PAN != "" && n.Sequence == "" {
+		err = v.first(ctx, program.ID, n.PAN)
+	}
 	if err != nil {
 		return Card{}, err
 	}
@@ -72,6 +75,16 @@ func (v *Vault) createCard(ctx context.Context, program Program, n NewCard, m Me
 	own, cancel := context.WithTimeout(context.WithoutCancel(ctx), commitTime)
 	defer cancel()
 	return c, v.commit(own, change, false)
+}
+
+// first is Duplicate where a card of the program has the PAN already: one that comes after it is a renewal, and has
+// a sequence number.
+func (v *Vault) first(ctx context.Context, programID, pan string) error {
+	found, err := v.Find(ctx, Query{ProgramID: programID, References: []Reference{{KindPAN, pan}}}, 1)
+	if err == nil && len(found) > 0 {
+		err = &Error{Code: Duplicate, Field: string(KindPAN)}
+	}
+	return err
 }
 
 // firstPIN is the PIN of a new card at rest: the one that was given, a random one, or none.

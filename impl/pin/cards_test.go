@@ -123,10 +123,10 @@ func TestASequenceNumberChoosesAmongCardsOfOneNumber(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, ids["02"], c.Card.ID, "the only card is not held against it")
 	}
-	for _, sequence := range []string{"", "01"} {
+	for _, sequence := range []string{"01", "03"} {
 		ids[sequence] = w.second(t, pin.NewCard{PAN: number, Sequence: sequence}).ID
 	}
-	for sequence, want := range map[string]pin.Code{"01": "", "02": "", "03": pin.NotFound, "": pin.Ambiguous} {
+	for sequence, want := range map[string]pin.Code{"01": "", "02": "", "03": "", "04": pin.NotFound, "": pin.Ambiguous} {
 		c, err := w.Card(by(t), pin.Query{References: byPAN, Sequence: sequence})
 		require.Equal(t, want, pin.CodeOf(err), sequence)
 		if want == "" {
@@ -254,6 +254,7 @@ func TestTwoCardsOfAProgramCannotHaveOneReference(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	w.second(t, pin.NewCard{ID: "first", PAN: "9999990000000022", Sequence: "01", References: []pin.Reference{ref(pin.KindURN, "2"), ref(pin.KindAlias, "B")}})
+	w.second(t, pin.NewCard{PAN: "9999990000000055"})
 	for name, test := range map[string]struct {
 		n     pin.NewCard
 		field string // "": it can be made
@@ -263,7 +264,8 @@ func TestTwoCardsOfAProgramCannotHaveOneReference(t *testing.T) {
 		"the same alias":                   {pin.NewCard{References: []pin.Reference{ref(pin.KindAlias, "B")}}, ""},
 		"the same PAN and sequence number": {pin.NewCard{PAN: "9999990000000022", Sequence: "01"}, "pan"},
 		"the same PAN with another one":    {pin.NewCard{PAN: "9999990000000022", Sequence: "02"}, ""},
-		"the same PAN without one":         {pin.NewCard{PAN: "9999990000000022"}, ""},
+		"the same PAN without one":         {pin.NewCard{PAN: "9999990000000022"}, "pan"},
+		"a renewal of a card without one":  {pin.NewCard{PAN: "9999990000000055", Sequence: "01"}, ""},
 		"the same customer":                {pin.NewCard{Attributes: pin.Attributes{CustomerID: "c"}}, ""},
 		"a given public token":             {pin.NewCard{References: []pin.Reference{ref(pin.KindPublicToken, "123456789")}}, ""},
 		"another one of the same customer": {pin.NewCard{Attributes: pin.Attributes{CustomerID: "c"}}, ""},
