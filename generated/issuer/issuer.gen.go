@@ -15,6 +15,7 @@ import (
 	externalRef0 "pinvault/generated/common"
 
 	"github.com/gin-gonic/gin"
+	"github.com/oapi-codegen/nullable"
 	"github.com/oapi-codegen/runtime"
 )
 
@@ -518,7 +519,7 @@ type CardChange struct {
 	// References References by which contracts find the card.
 	References *[]Reference `json:"references,omitempty"`
 
-	// Sequence PAN sequence number.
+	// Sequence PAN sequence number. Cards of a program may share a PAN where it differs; only the first of them may have none.
 	Sequence *string `json:"sequence,omitempty"`
 
 	// Status `upgrade`: a replacement is under way. PIN operations need `normal` or `upgrade`.
@@ -689,7 +690,7 @@ type NewCard struct {
 	// References References by which contracts find the card.
 	References *[]Reference `json:"references,omitempty"`
 
-	// Sequence PAN sequence number.
+	// Sequence PAN sequence number. Cards of a program may share a PAN where it differs; only the first of them may have none.
 	Sequence *string `json:"sequence,omitempty"`
 
 	// Status `upgrade`: a replacement is under way. PIN operations need `normal` or `upgrade`.
@@ -758,7 +759,7 @@ type NewProgram struct {
 	// RetrievalAllowed Whether PINs are kept so that they can be read back. Not unless given.
 	RetrievalAllowed *bool `json:"retrievalAllowed,omitempty"`
 
-	// TimeZone IANA time zone of times without offset. UTC unless given.
+	// TimeZone IANA time zone of times without offset. Unless given UTC, and +04:00 in Network International's contract.
 	TimeZone *string `json:"timeZone,omitempty"`
 
 	// TryLimit Wrong PINs until the PIN is blocked. 3 unless given.
@@ -842,8 +843,8 @@ type Program struct {
 	// RetrievalAllowed Whether PINs are kept so that they can be read back.
 	RetrievalAllowed bool `json:"retrievalAllowed"`
 
-	// TimeZone IANA time zone of times without offset.
-	TimeZone string `json:"timeZone"`
+	// TimeZone IANA time zone of times without offset. Null where none was given: UTC, and +04:00 in Network International's contract.
+	TimeZone nullable.Nullable[string] `json:"timeZone"`
 
 	// TryLimit Wrong PINs until the PIN is blocked.
 	TryLimit int32 `json:"tryLimit"`
@@ -884,7 +885,7 @@ type ProgramChange struct {
 	// RetrievalAllowed Whether PINs are kept so that they can be read back. Not unless given.
 	RetrievalAllowed *bool `json:"retrievalAllowed,omitempty"`
 
-	// TimeZone IANA time zone of times without offset. UTC unless given.
+	// TimeZone IANA time zone of times without offset. Unless given UTC, and +04:00 in Network International's contract.
 	TimeZone *string `json:"timeZone,omitempty"`
 
 	// TryLimit Wrong PINs until the PIN is blocked. 3 unless given.

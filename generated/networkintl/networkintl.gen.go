@@ -34,30 +34,6 @@ func (e BodyV2CardIdentifierType) Valid() bool {
 	}
 }
 
-// Defines values for EncryptionKeyType.
-const (
-	EncryptionKeyTypeAES  EncryptionKeyType = "AES"
-	EncryptionKeyTypeRSA  EncryptionKeyType = "RSA"
-	EncryptionKeyTypeTDES EncryptionKeyType = "TDES"
-	EncryptionKeyTypeZPK  EncryptionKeyType = "ZPK"
-)
-
-// Valid indicates whether the value is a known member of the EncryptionKeyType enum.
-func (e EncryptionKeyType) Valid() bool {
-	switch e {
-	case EncryptionKeyTypeAES:
-		return true
-	case EncryptionKeyTypeRSA:
-		return true
-	case EncryptionKeyTypeTDES:
-		return true
-	case EncryptionKeyTypeZPK:
-		return true
-	default:
-		return false
-	}
-}
-
 // Defines values for EncryptionMethod.
 const (
 	EncryptionMethodASYMMETRICENC EncryptionMethod = "ASYMMETRIC_ENC"
@@ -150,7 +126,7 @@ type BodyV1 struct {
 	// CardNumber 16 to 19 digits.
 	CardNumber string `json:"card_number"`
 
-	// CardSequenceNumber Two digits. Mandatory where the program is flagged C+; where it is sent it must be the card's.
+	// CardSequenceNumber Two digits. In a program that is flagged C+ it is mandatory and must be the card's; elsewhere it only chooses among cards of one number.
 	CardSequenceNumber *CardSequenceNumber `json:"card_sequence_number,omitempty"`
 
 	// EncryptedNewPin The PIN block of the PIN that the card is to have.
@@ -162,7 +138,7 @@ type BodyV1 struct {
 	// EncryptionKeyID The key that the PINs are encrypted under.
 	EncryptionKeyID *EncryptionKeyID `json:"encryption_key_id,omitempty"`
 
-	// EncryptionKeyType The kind of key. `ZPK` is any symmetric one.
+	// EncryptionKeyType The kind of key: `TDES`, `AES`, `RSA`, or `ZPK` for any symmetric one. Any other is taken and means nothing: the original leaves its values open.
 	EncryptionKeyType *EncryptionKeyType `json:"encryption_key_type,omitempty"`
 
 	// EncryptionMethod How the PINs are encrypted. `ASYMMETRIC_ENC` is what the SDKs send for `ASYNC_ENC`; it is taken only where the client's settings say so.
@@ -180,7 +156,7 @@ type BodyV2 struct {
 	// CardIdentifierType What identifies the card.
 	CardIdentifierType BodyV2CardIdentifierType `json:"card_identifier_type"`
 
-	// CardSequenceNumber Two digits. Mandatory where the program is flagged C+; where it is sent it must be the card's.
+	// CardSequenceNumber Two digits. In a program that is flagged C+ it is mandatory and must be the card's; elsewhere it only chooses among cards of one number.
 	CardSequenceNumber *CardSequenceNumber `json:"card_sequence_number,omitempty"`
 
 	// EncryptedNewPin The PIN block of the PIN that the card is to have.
@@ -192,7 +168,7 @@ type BodyV2 struct {
 	// EncryptionKeyID The key that the PINs are encrypted under.
 	EncryptionKeyID *EncryptionKeyID `json:"encryption_key_id,omitempty"`
 
-	// EncryptionKeyType The kind of key. `ZPK` is any symmetric one.
+	// EncryptionKeyType The kind of key: `TDES`, `AES`, `RSA`, or `ZPK` for any symmetric one. Any other is taken and means nothing: the original leaves its values open.
 	EncryptionKeyType *EncryptionKeyType `json:"encryption_key_type,omitempty"`
 
 	// EncryptionMethod How the PINs are encrypted. `ASYMMETRIC_ENC` is what the SDKs send for `ASYNC_ENC`; it is taken only where the client's settings say so.
@@ -223,7 +199,7 @@ type CardPinChangeResponse struct {
 	NISrvResponse ServiceResponse `json:"NISrvResponse"`
 }
 
-// CardSequenceNumber Two digits. Mandatory where the program is flagged C+; where it is sent it must be the card's.
+// CardSequenceNumber Two digits. In a program that is flagged C+ it is mandatory and must be the card's; elsewhere it only chooses among cards of one number.
 type CardSequenceNumber = string
 
 // ChangeResponse The request's header, and how it fared.
@@ -262,8 +238,8 @@ type EncryptedOldPin = string
 // EncryptionKeyID The key that the PINs are encrypted under.
 type EncryptionKeyID = string
 
-// EncryptionKeyType The kind of key. `ZPK` is any symmetric one.
-type EncryptionKeyType string
+// EncryptionKeyType The kind of key: `TDES`, `AES`, `RSA`, or `ZPK` for any symmetric one. Any other is taken and means nothing: the original leaves its values open.
+type EncryptionKeyType = string
 
 // EncryptionMethod How the PINs are encrypted. `ASYMMETRIC_ENC` is what the SDKs send for `ASYNC_ENC`; it is taken only where the client's settings say so.
 type EncryptionMethod string
@@ -309,7 +285,7 @@ type RequestHeader struct {
 	// MsgFunction Always REQ_CARD_PIN_CHANGE.
 	MsgFunction RequestHeaderMsgFunction `json:"msg_function"`
 
-	// MsgID Unique id of the request, kept for 24 hours.
+	// MsgID Unique id of the request in its source application, kept for 24 hours.
 	MsgID string `json:"msg_id"`
 
 	// MsgType Always TRANSACTION.
@@ -321,7 +297,7 @@ type RequestHeader struct {
 	// TargetApplication The application asked, such as PCMS.
 	TargetApplication string `json:"target_application"`
 
-	// Timestamp When the request was made: `DD/MM/YYYY HH:MM:SS` in the program's time zone, or ISO 8601 with offset.
+	// Timestamp When the request was made: `DD/MM/YYYY HH:MM:SS` in the program's time zone, or ISO 8601 with offset; seconds and the offset's colon may be left out.
 	Timestamp string `json:"timestamp"`
 
 	// TrackingID Comes back as transaction_ref_id.

@@ -18,7 +18,7 @@ import (
 func TestAHandlersContextLeadsToItsRequest(t *testing.T) {
 	gin.SetMode(gin.TestMode)
 	e := gin.New()
-	e.Use(load(t).Middleware(func(_ *gin.Context, err error) { t.Error(err) }))
+	e.Use(load(t).Middleware(func(_ *gin.Context, err error) { t.Error(err) }, nil))
 	var kept []context.Context
 	e.POST("/zeta/:publicToken/pin", func(c *gin.Context) {
 		kept = append(kept, c.Request.Context())

@@ -3,7 +3,6 @@ package contract
 import (
 	"cmp"
 	"errors"
-	"math"
 	"slices"
 	"strings"
 
@@ -69,9 +68,6 @@ func (f *flattener) schemaError(path []string, err *openapi3.SchemaError) {
 	at := f.root.find(f.label, path)
 	rule := ruleOf(err.SchemaField)
 	schema := at.schema() // and not err.Schema: for required, that is the parent's
-	if rule == RuleAdditionalProperties {
-		at.rank = at.down("", math.MaxInt, "", nil).rank // after the members that are described
-	}
 	rest, short := without(rule, err.Schema)
 	if !short {
 		f.report(at, rule, schema)
@@ -118,7 +114,7 @@ func ruleOf(keyword string) Rule {
 
 func (f *flattener) report(at place, rule Rule, schema *openapi3.Schema) {
 	f.found = append(f.found, finding{
-		rank: at.rank,
+		rank: at.ranked(rule),
 		Violation: Violation{
 			In:      f.in,
 			Pointer: cmp.Or(f.name, at.pointer),
@@ -130,17 +126,19 @@ func (f *flattener) report(at place, rule Rule, schema *openapi3.Schema) {
 	})
 }
 
-// violations are sorted by place and then by rule; several unknown members of one object are one.
-func (f *flattener) violations() []Violation {
-	slices.SortStableFunc(f.found, func(a, b finding) int {
+func (f *flattener) violations() []Violation { return inOrder(f.found) }
+
+// inOrder sorts by place and then by rule; several unknown members of one object are one.
+func inOrder(found []finding) []Violation {
+	slices.SortStableFunc(found, func(a, b finding) int {
 		return cmp.Or(
 			slices.Compare(a.rank, b.rank),
 			strings.Compare(a.Pointer, b.Pointer),
 			cmp.Compare(a.Rule.order(), b.Rule.order()),
 		)
 	})
-	violations := make([]Violation, 0, len(f.found))
-	for _, v := range f.found {
+	violations := make([]Violation, 0, len(found))
+	for _, v := range found {
 		violations = append(violations, v.Violation)
 	}
 	return slices.CompactFunc(violations, func(a, b Violation) bool {

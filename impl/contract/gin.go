@@ -8,27 +8,44 @@ import (
 )
 
 // Middleware checks each request before the generated handler binds it. fail answers one that breaks the
-// contract, with a [Broken]; the handlers after it do not run.
+// contract, with a [Broken]; the handlers after it do not run. further, unless nil, has the contract's own rules.
 //
 // The operation is found by the route that gin has already matched, so there is no second router to
 // disagree with it. A request that matched no route is passed on to gin's handlers for those. A route
 // that the document does not describe is rejected with RuleOperation: nothing is known about it.
-func (d *Document) Middleware(fail func(c *gin.Context, err error)) gin.HandlerFunc {
+func (d *Document) Middleware(fail func(c *gin.Context, err error), further Further) gin.HandlerFunc {
 	return func(c *gin.Context) {
 		if c.FullPath() == "" {
 			return
 		}
-		violations := []Violation{{In: InPath, Rule: RuleOperation}}
-		if op := d.Operation(c.Request.Method, c.FullPath()); op != nil {
-			violations = op.Check(c.Request, pathParams(c.Params))
-		}
-		if len(violations) > 0 {
+		if err := d.admit(c, further); err != nil {
 			c.Abort()
-			fail(c, Broken(violations))
+			fail(c, err)
 			return
 		}
 		c.Request = c.Request.WithContext(context.WithValue(c.Request.Context(), exchangeKey{}, exchange{c.Request, c.Writer.Header()}))
 	}
+}
+
+// admit is the error of a request that is not to reach its handler.
+func (d *Document) admit(c *gin.Context, further Further) error {
+	op := d.Operation(c.Request.Method, c.FullPath())
+	if op == nil {
+		return Broken{{In: InPath, Rule: RuleOperation}}
+	}
+	violations := op.Check(c.Request, pathParams(c.Params))
+	if further != nil {
+		ctx, more, err := further(c.Request, op)
+		c.Request = c.Request.WithContext(ctx)
+		if err != nil {
+			return err
+		}
+		violations = op.join(violations, more)
+	}
+	if len(violations) > 0 {
+		return Broken(violations)
+	}
+	return nil
 }
 
 // exchange is what a handler may look at besides what is bound for it. Unlike gin's context, nothing of it

@@ -23,7 +23,7 @@ func engine(t testing.TB, configure func(*gin.Engine)) (*gin.Engine, *[]string) 
 	}
 	e.HandleMethodNotAllowed = true
 	d := load(t)
-	e.Use(d.Middleware(func(c *gin.Context, err error) { c.String(http.StatusBadRequest, err.Error()) }))
+	e.Use(d.Middleware(func(c *gin.Context, err error) { c.String(http.StatusBadRequest, err.Error()) }, nil))
 	for _, op := range d.Operations() {
 		e.Handle(op.Method, op.GinPath, func(c *gin.Context) {
 			*reached = append(*reached, op.ID)

@@ -128,6 +128,14 @@ func (at place) down(step string, rank int, label string, s *shape) place {
 	}
 }
 
+// ranked is the rank of a broken rule: members that are not described come after those that are.
+func (at place) ranked(rule Rule) []int {
+	if rule == RuleAdditionalProperties {
+		return append(slices.Clip(at.rank), math.MaxInt)
+	}
+	return at.rank
+}
+
 func (at place) schema() *openapi3.Schema {
 	if at.shape == nil {
 		return nil

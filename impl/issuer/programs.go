@@ -3,6 +3,8 @@ package issuer
 import (
 	"context"
 
+	"github.com/oapi-codegen/nullable"
+
 	api "pinvault/generated/issuer"
 	"pinvault/impl/pin"
 )
@@ -102,6 +104,10 @@ func (a *API) program(p pin.Program) (api.Program, error) {
 	if err != nil {
 		return api.Program{}, err
 	}
+	zone := nullable.NewNullNullable[string]()
+	if p.TimeZone != "" {
+		zone.Set(p.TimeZone)
+	}
 	return with(api.Program{
 		ProgramID:        p.ID,
 		Name:             p.Name,
@@ -110,7 +116,7 @@ func (a *API) program(p pin.Program) (api.Program, error) {
 		TryLimit:         int32(p.TryLimit),
 		PinPolicy:        api.Policy(p.Policy),
 		RetrievalAllowed: p.RetrievalAllowed,
-		TimeZone:         p.TimeZone,
+		TimeZone:         zone,
 		Version:          p.Version,
 		CreatedAt:        p.CreatedAt,
 		UpdatedAt:        p.UpdatedAt,

@@ -32,7 +32,7 @@ func storedProgram() pin.Program {
 }
 
 const storedProgramJSON = `{"programId":"` + programID + `","name":"Sandbox","minPinLength":4,"maxPinLength":6,"tryLimit":3,
-	"pinPolicy":"weak-list","retrievalAllowed":false,"timeZone":"UTC","creditplus":{"aliasCapability":false},"accosa":{"cardProfileMandatory":false},
+	"pinPolicy":"weak-list","retrievalAllowed":false,"timeZone":null,"creditplus":{"aliasCapability":false},"accosa":{"cardProfileMandatory":false},
 	"networkintl":{"cPlus":false},"hosted":{"frameAncestors":[],"parentOrigin":"","branding":{},"languages":["en"]},"version":3,
 	"createdAt":"2026-03-01T12:00:00Z","updatedAt":"2026-03-01T12:00:00Z"}`
 
@@ -61,6 +61,7 @@ func TestUpdateProgram(t *testing.T) {
 	fiveTries := storedProgram()
 	fiveTries.TryLimit = 5
 	cleared := storedProgram()
+	cleared.TimeZone = "UTC"
 	cleared.Settings = map[string]json.RawMessage{
 		"creditplus": json.RawMessage(`{"aliasCapability":false}`), "accosa": json.RawMessage(`{"cardProfileMandatory":true}`),
 		"networkintl": json.RawMessage(`{"cPlus":true}`), "hosted": json.RawMessage(`{"branding":{},"frameAncestors":[],"languages":["ar","en"],"parentOrigin":""}`)}

@@ -69,7 +69,7 @@ func newServer(t *testing.T) *server {
 	api := issuer.New(s.vault, known, idempotency.New(s.vault.ledger, fingerprints{}, s.vault.ledger.clock))
 	s.engine = engine(&s.caller, &s.failed)
 	fail := exit(api, &s.failed)
-	api.Mount(s.engine.Group("/", document.Middleware(fail)), fail)
+	api.Mount(s.engine.Group("/", document.Middleware(fail, nil)), fail)
 	listening := httptest.NewServer(s.engine)
 	t.Cleanup(listening.Close)
 	s.Client = contracttest.New(t, listening.URL, document.Spec())

@@ -17,8 +17,8 @@ import (
 // Bounds of partners' RSA keys, in bits: below, a modulus is too weak (NIST SP 800-131A); above, a block is longer
 // than what contracts carry.
 const (
-	minRSA = 2048
-	maxRSA = 4096
+	MinRSA = 2048
+	MaxRSA = 4096
 )
 
 // certificateYears is how long a certificate is good for, from the making of its key.
@@ -38,7 +38,7 @@ type rsaCipher struct {
 func newRSA(der []byte) (pinCipher, error) {
 	parsed, err := x509.ParsePKCS8PrivateKey(der)
 	key, ok := parsed.(*rsa.PrivateKey)
-	if err != nil || !ok || key.N.BitLen() < minRSA || key.N.BitLen() > maxRSA || key.N.BitLen()%8 != 0 {
+	if err != nil || !ok || key.N.BitLen() < MinRSA || key.N.BitLen() > MaxRSA || key.N.BitLen()%8 != 0 {
 		return nil, errRSA
 	}
 	return &rsaCipher{key: key}, nil

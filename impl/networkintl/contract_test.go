@@ -179,7 +179,6 @@ func TestFailuresOfCardAndPINAreOneReply(t *testing.T) {
 	}{
 		{"unknown card", "3", "normal", changeV1, n.change(t, "normal", "7010", "4826").with(map[string]any{"card_number": nobody})},
 		{"wrong expiry", "3", "normal", changeV1, n.change(t, "normal", "7010", "4826").with(map[string]any{"card_expiry_date": "3111"})},
-		{"wrong sequence", "3", "normal", changeV1, n.change(t, "normal", "7010", "4826").with(map[string]any{"card_sequence_number": "02"})},
 		{"wrong expiry and wrong old PIN", "3", "normal", changeV1, n.change(t, "normal", "9182", "4826").with(map[string]any{"card_expiry_date": "3111"})},
 		{"wrong old PIN", "2", "normal", changeV1, n.change(t, "normal", "9182", "4826")},
 		{"wrong old PIN and a new one of eight digits", "2", "normal", changeV1, n.change(t, "normal", "9182", "48261735")},
@@ -274,7 +273,9 @@ func TestKeysOpenWhatTheyAreMadeFor(t *testing.T) {
 		{"RSA by id", toRSA, map[string]any{"encryption_method": "ASYNC_ENC", "encryption_key_id": "rsa-ni-sandbox", "encryption_key_type": "RSA"}, saysSuccess},
 		{"a symmetric key for RSA", toRSA, map[string]any{"encryption_method": "ASYNC_ENC", "encryption_key_id": "zpk-ni-sandbox"}, "400 F 104 Invalid field value: encryption_key_id"},
 		{"a type that contradicts the method", toTDES, map[string]any{"encryption_key_type": "RSA"}, "400 F 104 Invalid field value: encryption_key_type"},
-		{"a type that nobody knows", toTDES, map[string]any{"encryption_key_type": "DES"}, "400 F 104 Invalid field value: encryption_key_type"},
+		{"a type that nobody knows", toTDES, map[string]any{"encryption_key_type": "DES"}, saysSuccess},
+		{"a type that nobody knows, with RSA", toRSA, map[string]any{"encryption_method": "ASYNC_ENC", "encryption_key_type": "rsa"}, saysSuccess},
+		{"a type of 21 characters", toTDES, map[string]any{"encryption_key_type": strings.Repeat("x", 21)}, "400 F 102 Invalid field length: encryption_key_type"},
 		{"AES under the default key", toAES, nil, "400 F 102 Invalid field length: encrypted_old_pin"},
 		{"the SDKs' name for the method", toRSA, map[string]any{"encryption_method": "ASYMMETRIC_ENC"}, "400 F 104 Invalid field value: encryption_method"},
 	} {
@@ -399,6 +400,15 @@ func TestRepeatedMessages(t *testing.T) {
 		require.Equal(t, "503 F 999 System error", says(failed))
 		require.Equal(t, saysSuccess, says(n.send(t, changeV1, good())))
 	})
+	t.Run("msg_ids of another source are its own", func(t *testing.T) {
+		n.Reset(t)
+		require.Equal(t, saysSuccess, says(n.send(t, changeV1, good())))
+		back := n.change(t, "normal", "4826", "7010").with(map[string]any{"src_application": "MOBILE"})
+		require.Equal(t, saysSuccess, says(n.send(t, changeV1, back)))
+		require.Equal(t, saysSuccess, says(n.send(t, changeV1, good())), "each has its own reply")
+		require.Equal(t, "7010", n.pin(t, "normal"))
+		require.Equal(t, saysDuplicate, says(n.send(t, changeV1, good().with(map[string]any{"src_application": "MOBILE"}))))
+	})
 	t.Run("msg_ids of another client are its own", func(t *testing.T) {
 		n.Reset(t)
 		require.Equal(t, saysSuccess, says(n.send(t, changeV1, good())))
@@ -418,7 +428,7 @@ func TestCardSequenceNumberIsMandatoryForCPlusOnly(t *testing.T) {
 		with     string // in one that is
 	}{
 		{"the card's", "01", saysSuccess, saysSuccess},
-		{"another", "02", saysCardIssue, saysCardIssue},
+		{"another", "02", saysSuccess, saysCardIssue},
 		{"absent", removed, saysSuccess, "400 F 101 Mandatory field missing: card_sequence_number"},
 		{"null", nil, saysSuccess, "400 F 101 Mandatory field missing: card_sequence_number"},
 		{"empty", "", saysSuccess, "400 F 101 Mandatory field missing: card_sequence_number"},
@@ -453,6 +463,10 @@ func TestRepliesFollowProgramAndSettings(t *testing.T) {
 	bad := n.send(t, changeV1, n.change(t, "normal", "7010", "4826").with(map[string]any{"msg_id": removed}))
 	require.Equal(t, "2026-01-15T17:30:00.045+05:30", stamp(bad)[0], "in errors too")
 	require.Equal(t, "PINVAULT", bad.Text(details+"application_name"))
+	n.program(t, func(p *pin.Program) { p.TimeZone = "" })
+	unset := n.send(t, changeV1, n.change(t, "normal", "4826", "7010").with(map[string]any{"msg_id": "2"}))
+	require.Equal(t, "200 S 000 Success", says(unset))
+	require.Equal(t, "2026-01-15T16:00:00.045+04:00", stamp(unset)[0], "that of a program without a zone is too")
 	unknown := n.Client.For(t).Do(http.MethodPost, changeV1, contracttest.JSON(n.change(t, "normal", "7010", "4826"))).ExpectStatus(http.StatusUnauthorized)
 	require.Equal(t, "2026-01-15T16:00:00.045+04:00", stamp(unknown)[0], "nobody's zone is +04:00")
 	require.Equal(t, "NITIBCO", unknown.Text(details+"application_name"))
@@ -464,8 +478,10 @@ func TestTimestamps(t *testing.T) {
 	for text, good := range map[string]bool{
 		"21/05/2020 15:13:18": true, "29/02/2024 00:00:00": true, "2020-05-21T15:13:18.853+04:00": true, "2020-05-21T15:13:18Z": true,
 		"2020-05-21T15:13:18-11:30": true, "2020-05-21T15:13:18.853123456Z": true,
+		"2026-01-15T12:00Z": true, "2026-01-15T12:00+0400": true, "2020-05-21T15:13:18+0400": true, "2020-05-21t15:13:18z": true, "2020-05-21T15:13:18+18:00": true,
+		"0000-05-21T15:13:18Z": false, "21/05/0000 15:13:18": false, "2020-05-21T15:13:18+24:00": false, "2020-05-21T15:13:18-18:01": false,
 		"05/21/2020 15:13:18": false, "29/02/2023 00:00:00": false, "21/05/2020": false, "21/05/2020 24:00:00": false, "1/5/2020 15:13:18": false,
-		"2020-05-21 15:13:18": false, "2020-05-21T15:13:18": false, "2020-13-21T15:13:18Z": false, "2020-05-21T15:13:18+0400": false, "now": false, " ": false,
+		"2020-05-21 15:13:18": false, "2020-05-21T15:13:18": false, "2020-13-21T15:13:18Z": false, "now": false, " ": false,
 	} {
 		n.Reset(t)
 		want := map[bool]string{true: saysSuccess, false: "400 F 103 Invalid field format: timestamp"}[good]
@@ -564,8 +580,103 @@ func TestOrderOfErrors(t *testing.T) {
 		{map[string]any{"encryption_method": removed, "timestamp": removed, "card_expiry_date": nil}, "101 Mandatory field missing: timestamp"},
 		{map[string]any{"encryption_method": removed, "card_expiry_date": nil, "card_number": ""}, "101 Mandatory field missing: card_number"},
 		{map[string]any{"card_expiry_date": "33", "card_sequence_number": "1"}, "102 Invalid field length: card_sequence_number"},
+		{map[string]any{"encrypted_old_pin": "B7F7DF54074528", "msg_id": 1}, "102 Invalid field length: encrypted_old_pin"},
+		{map[string]any{"encrypted_old_pin": "B7F7DF54074528", "encryption_method": "NONE"}, "102 Invalid field length: encrypted_old_pin"},
+		{map[string]any{"encrypted_old_pin": "B7F7DF54074528", "encryption_key_id": "zpk-nobody"}, "102 Invalid field length: encrypted_old_pin"},
+		{map[string]any{"encrypted_old_pin": "B7F7DF54074528", "encryption_key_id": 7}, "102 Invalid field length: encrypted_old_pin"},
+		{map[string]any{"encrypted_old_pin": "B7F7DF5407452X", "encryption_key_type": "RSA"}, "102 Invalid field length: encrypted_old_pin"},
+		{map[string]any{"encrypted_old_pin": "B7F7DF540745287X", "msg_type": "ENQ"}, "103 Invalid field format: encrypted_old_pin"},
+		{map[string]any{"timestamp": "30/02/2020 15:13:18", "msg_type": "ENQ"}, "103 Invalid field format: timestamp"},
+		{map[string]any{"bank_id": "ABC", "encryption_method": "NONE"}, "104 Invalid field value: bank_id"},
+		{map[string]any{"encryption_method": "NONE", "encryption_key_id": "zpk-nobody"}, "104 Invalid field value: encryption_method"},
+		{map[string]any{"encryption_method": "ASYMMETRIC_ENC", "encryption_key_id": "zpk-nobody"}, "104 Invalid field value: encryption_method"},
+		{map[string]any{"encryption_method": "NONE"}, "104 Invalid field value: encryption_method"},
+		{map[string]any{"encryption_key_id": "zpk-nobody"}, "104 Invalid field value: encryption_key_id"},
+	} {
+		n.Reset(t)
+		require.Equal(t, "400 F "+test.want, says(n.send(t, changeV1, n.change(t, "normal", "7010", "4826").with(test.with))))
+	}
+}
+
+// Rules of the program, the client and the keys stand in one list with those of the document.
+func TestOrderOfErrorsInACPlusProgram(t *testing.T) {
+	t.Parallel()
+	n := newNetwork(t, "")
+	n.program(t, func(p *pin.Program) {
+		p.Settings = map[string]json.RawMessage{"networkintl": json.RawMessage(`{"cPlus":true}`)}
+	})
+	for _, test := range []struct {
+		with map[string]any
+		want string
+	}{
+		{map[string]any{"card_sequence_number": removed, "msg_id": "1234567890123"}, "101 Mandatory field missing: card_sequence_number"},
+		{map[string]any{"card_sequence_number": nil, "card_expiry_date": ""}, "101 Mandatory field missing: card_sequence_number"},
+		{map[string]any{"card_sequence_number": "", "card_number": ""}, "101 Mandatory field missing: card_number"},
+		{map[string]any{"card_sequence_number": 1, "bank_id": "ABC"}, "103 Invalid field format: card_sequence_number"},
 	} {
 		require.Equal(t, "400 F "+test.want, says(n.send(t, changeV1, n.change(t, "normal", "7010", "4826").with(test.with))))
+	}
+	headless := contracttest.Raw("application/json", `{"NISrvRequest":{"request_card_pin_change":{"header":{}}}}`)
+	require.Equal(t, "400 F 101 Mandatory field missing: msg_id", says(n.Client.For(t).Do(http.MethodPost, changeV1, n.bearer, headless)))
+}
+
+// A card that was renewed keeps its number and gets another sequence number.
+func TestCardsOfOneNumberAreToldApartByTheirSequenceNumbers(t *testing.T) {
+	t.Parallel()
+	n := newNetwork(t, "")
+	const pan = "9999990000000501"
+	program := n.fixtures.Text("/cards/normal/programId")
+	issuer := contracttest.Bearer(n.Mint(t, "issuer-sandbox", time.Hour))
+	made := func(sequence string) *contracttest.Reply {
+		card := map[string]any{"programId": program, "pan": pan, "expiry": "3112"}
+		if sequence != "" {
+			card["sequence"] = sequence
+		}
+		return n.Client.For(t).Do(http.MethodPost, "/issuer/v1/cards", issuer, contracttest.JSON(card))
+	}
+	pins := map[string]string{"": "1357", "01": "2468", "02": "3579"}
+	card := func(sequence string) {
+		id := made(sequence).ExpectStatus(http.StatusCreated).Text("/cardId")
+		p, err := pin.New([]byte(pins[sequence]))
+		require.NoError(t, err)
+		require.NoError(t, n.Vault.SetPIN(apptest.Operating(t), pin.Query{CardID: id}, pin.Plain(p), pin.Memo{}))
+	}
+	id := 0
+	change := func(sequence any, old, chosen string) string {
+		id++
+		m := n.change(t, "normal", old, chosen).with(map[string]any{"msg_id": fmt.Sprint(id), "card_number": pan, "card_sequence_number": sequence,
+			"encrypted_old_pin": n.block(t, "zpk", old, pan), "encrypted_new_pin": n.block(t, "zpk", chosen, pan)})
+		return says(n.send(t, changeV1, m))
+	}
+	card("")
+	require.Equal(t, saysSuccess, change("01", "1357", "1357"), "one card is the card")
+	card("01")
+	card("02")
+	require.Equal(t, http.StatusConflict, made("02").Status, "but no two of one sequence number")
+	require.Equal(t, http.StatusConflict, made("").Status)
+	require.Equal(t, saysSuccess, change("01", "2468", "4826"))
+	require.Equal(t, saysSuccess, change("02", "3579", "4827"))
+	require.Equal(t, saysCardIssue, change("01", "4827", "4828"), "each has its own PIN")
+	require.Equal(t, saysCardIssue, change("03", "4826", "4828"), "none has it")
+	require.Equal(t, saysCardIssue, change(removed, "4826", "4828"), "three have the number")
+	require.Equal(t, saysSuccess, change("01", "4826", "4828"), "and a look-up that finds none takes no try")
+}
+
+// A client of the whole server could once be made. None of its calls can be served.
+func TestAClientWithoutAProgramIsForbidden(t *testing.T) {
+	t.Parallel()
+	n := newNetwork(t, "")
+	c := pin.Client{ID: "networkintl-everywhere", Contract: networkintl.Name, Name: "everywhere", Scopes: []string{"pins:change"}, Settings: json.RawMessage(`{"bankId":"NIC"}`)}
+	_, _, err := n.Vault.CreateClient(apptest.Operating(t), c, "networkintl-everywhere-secret", pin.Memo{})
+	require.NoError(t, err)
+	bearer := contracttest.Bearer(n.Mint(t, c.ID, time.Hour))
+	for _, reply := range []*contracttest.Reply{
+		n.Client.For(t).Do(http.MethodPost, changeV1, bearer, contracttest.JSON(n.change(t, "normal", "7010", "4826"))),
+		n.Client.For(t).Do(http.MethodPost, changeV1, bearer, contracttest.JSON(n.change(t, "normal", "7010", "4826").with(map[string]any{"msg_id": removed}))),
+		n.Client.For(t).Do(http.MethodGet, certificate, bearer),
+	} {
+		require.Equal(t, "403 F 403 Forbidden", says(reply))
+		require.Equal(t, `Bearer realm="networkintl", error="insufficient_scope"`, reply.Header.Get("WWW-Authenticate"))
 	}
 }
 

@@ -74,21 +74,22 @@ var byRule = map[contract.Rule]row{
 // defaultApplication is the application_name of a client whose settings have none.
 const defaultApplication = "NITIBCO"
 
-// failure is an error with what its reply needs besides: whose request it was, and when the change was
-// refused, now or when the request came first.
-type failure struct {
+// refusal is that of a change, with the time of the request that came first.
+type refusal struct {
 	error
-	tenant tenant
-	at     time.Time
+	at time.Time
 }
 
-func (e failure) Unwrap() error { return e.error }
+func (e refusal) Unwrap() error { return e.error }
 
 // Render says how an error is answered.
 func (a *API) Render(r *http.Request, _ *contract.Operation, err error) contract.Reply {
-	known, ok := errors.AsType[failure](err)
-	if !ok { // no handler has run
-		known.at = a.clock()
+	at := a.clock()
+	if first, ok := errors.AsType[refusal](err); ok {
+		at = first.at
+	}
+	known, ok := r.Context().Value(checkedKey{}).(checked)
+	if !ok { // the check has not run, or found nobody
 		known.tenant, _ = a.tenant(r.Context()) // the zero tenant has the contract's defaults
 	}
 	broken, isBroken := errors.AsType[contract.Broken](err)
@@ -96,7 +97,7 @@ func (a *API) Render(r *http.Request, _ *contract.Operation, err error) contract
 	if isBroken {
 		answered = rowOf(broken, r)
 	}
-	return contract.JSON(answered.status, "application/json", a.reply(r, known.tenant, broken, answered, known.at))
+	return contract.JSON(answered.status, "application/json", a.reply(r, known.tenant, broken, answered, at))
 }
 
 // rowOf is that of the violations: what has a status of its own, and else the lowest code; of one code the
@@ -144,12 +145,12 @@ var titles = map[int]string{
 	http.StatusUnsupportedMediaType:  "Unsupported Media Type",
 }
 
-// timestamps are ISO 8601 with milliseconds and offset.
-const timestamps = "2006-01-02T15:04:05.000-07:00"
+// stampForm is ISO 8601 with milliseconds and offset.
+const stampForm = "2006-01-02T15:04:05.000-07:00"
 
 // reply is the envelope of a row. broken says which fields of the header are not to be echoed.
 func (a *API) reply(request *http.Request, t tenant, broken contract.Broken, r row, at time.Time) networkintl.CardPinChangeResponse {
-	stamp := at.In(t.zone()).Format(timestamps)
+	stamp := at.In(t.zone()).Format(stampForm)
 	h := echo(request, broken)
 	h.MsgFunction, h.Timestamp = networkintl.ResponseHeaderMsgFunctionREPCARDPINCHANGE, stamp
 	details := networkintl.ExceptionDetails{
@@ -167,7 +168,10 @@ func (a *API) reply(request *http.Request, t tenant, broken contract.Broken, r r
 	}}
 }
 
-const headerPointer = "/NISrvRequest/request_card_pin_change/header"
+const (
+	headerPointer = "/NISrvRequest/request_card_pin_change/header"
+	bodyPointer   = "/NISrvRequest/request_card_pin_change/body"
+)
 
 // echo is the request's header, as far as its fields are well-formed; those that are not, and those that
 // are mandatory and absent, are empty strings. So are all of them where there is no header to be read.

@@ -69,7 +69,6 @@ func (a *API) ChangeCardPinV1(ctx context.Context, r networkintl.ChangeCardPinV1
 	reply, err := a.change(ctx, change{
 		operation: "changeCardPinV1", header: m.Header, card: pin.Reference{Kind: pin.KindPAN, Value: m.Body.CardNumber},
 		sequence: m.Body.CardSequenceNumber, expiry: m.Body.CardExpiryDate, old: m.Body.EncryptedOldPin, chosen: m.Body.EncryptedNewPin,
-		method: m.Body.EncryptionMethod, keyID: m.Body.EncryptionKeyID, keyType: m.Body.EncryptionKeyType,
 	})
 	return networkintl.ChangeCardPinV1200JSONResponse(reply), err
 }
@@ -86,7 +85,6 @@ func (a *API) ChangeCardPinV2(ctx context.Context, r networkintl.ChangeCardPinV2
 	reply, err := a.change(ctx, change{
 		operation: "changeCardPinV2", header: m.Header, card: pin.Reference{Kind: kinds[m.Body.CardIdentifierType], Value: m.Body.CardIdentifierID},
 		sequence: m.Body.CardSequenceNumber, expiry: m.Body.CardExpiryDate, old: m.Body.EncryptedOldPin, chosen: m.Body.EncryptedNewPin,
-		method: m.Body.EncryptionMethod, keyID: m.Body.EncryptionKeyID, keyType: m.Body.EncryptionKeyType,
 	})
 	return networkintl.ChangeCardPinV2200JSONResponse(reply), err
 }
@@ -99,9 +97,6 @@ type change struct {
 	sequence    *string
 	expiry      string // YYMM
 	old, chosen string // PIN blocks in hex
-	method      networkintl.EncryptionMethod
-	keyID       *string
-	keyType     *networkintl.EncryptionKeyType
 }
 
 // answer is how a change ended, as it is kept for a repetition of the request.
@@ -111,36 +106,29 @@ type answer struct {
 }
 
 func (a *API) change(ctx context.Context, r change) (networkintl.CardPinChangeResponse, error) {
-	t, err := a.tenant(ctx)
-	if err != nil {
-		return networkintl.CardPinChangeResponse{}, failure{err, t, a.clock()}
-	}
-	kept, err := a.once(ctx, t, r)
+	known := checkedFrom(ctx)
+	kept, err := a.once(ctx, known, r)
 	switch {
 	case err != nil:
-		return networkintl.CardPinChangeResponse{}, failure{err, t, a.clock()}
+		return networkintl.CardPinChangeResponse{}, err
 	case kept.Code != "":
-		return networkintl.CardPinChangeResponse{}, failure{&pin.Error{Code: kept.Code}, t, kept.At}
+		return networkintl.CardPinChangeResponse{}, refusal{&pin.Error{Code: kept.Code}, kept.At}
 	}
-	return a.reply(contract.Request(ctx), t, nil, success, kept.At), nil
+	return a.reply(contract.Request(ctx), known.tenant, nil, success, kept.At), nil
 }
 
-// once checks a request and has its effect, unless its msg_id is that of an earlier one: then that one's
-// answer comes back.
-func (a *API) once(ctx context.Context, t tenant, r change) (answer, error) {
-	key, err := a.check(ctx, t, r)
-	if err != nil {
-		return answer{}, err
-	}
-	old, chosen, err := r.offers(key)
+// once has the effect of a request, unless its msg_id is that of an earlier one of the same source: then that
+// one's answer comes back.
+func (a *API) once(ctx context.Context, known checked, r change) (answer, error) {
+	old, chosen, err := r.offers(known.key)
 	if err != nil {
 		return answer{}, err
 	}
 	content, _ := contract.Sent(contract.Request(ctx))
 	kept, _, err := idempotency.Once(ctx, a.guard, idempotency.Request{
-		Scope: pin.CallerFrom(ctx).ClientID, Key: r.header.MsgID, Endpoint: r.operation, Content: content, TTL: replayTTL,
+		Scope: pin.CallerFrom(ctx).ClientID, Key: r.messageID(), Endpoint: r.operation, Content: content, TTL: replayTTL,
 	}, pin.Memo{}, func(m pin.Memo) (answer, error) {
-		return a.effect(ctx, r.query(), old, chosen, m)
+		return a.effect(ctx, r.query(known.tenant), old, chosen, m)
 	})
 	return kept, err
 }
@@ -172,10 +160,18 @@ func outcome(v pin.Verification) pin.Code {
 	return map[pin.Result]pin.Code{pin.Mismatch: pin.WrongPIN, pin.Exhausted: pin.Blocked, pin.Opaque: pin.Unopenable}[v.Result]
 }
 
-// query finds the card, if its expiry date and sequence number are those of the request.
-func (r change) query() pin.Query {
-	return pin.Query{References: []pin.Reference{r.card}, Check: func(rec pin.Record) error {
-		if rec.Card.Expiry != r.expiry || r.sequence != nil && rec.Card.Sequence != *r.sequence {
+// messageID is unique: each source counts its own messages. No field has the character between the two.
+func (r change) messageID() string { return r.header.SrcApplication + "\n" + r.header.MsgID }
+
+// query finds the card, if its expiry date is that of the request and, in a C+ program, its sequence number.
+// Elsewhere that only chooses among cards of one number.
+func (r change) query(t tenant) pin.Query {
+	sequence := ""
+	if r.sequence != nil {
+		sequence = *r.sequence
+	}
+	return pin.Query{References: []pin.Reference{r.card}, Sequence: sequence, Check: func(rec pin.Record) error {
+		if rec.Card.Expiry != r.expiry || t.cPlus && rec.Card.Sequence != sequence {
 			return &pin.Error{Code: pin.NotFound}
 		}
 		return nil
@@ -206,13 +202,9 @@ func (r change) offers(key chosenKey) (old, chosen pin.Offer, err error) {
 
 // GetPinCertificate shows the public key that PIN blocks are encrypted to.
 func (a *API) GetPinCertificate(ctx context.Context, r networkintl.GetPinCertificateRequestObject) (networkintl.GetPinCertificateResponseObject, error) {
-	t, err := a.tenant(ctx)
-	var der []byte
-	if err == nil {
-		der, err = a.certificate(ctx, t, r.Params.EncryptionKeyID)
-	}
+	der, err := a.certificate(ctx, checkedFrom(ctx).tenant, r.Params.EncryptionKeyID)
 	if err != nil {
-		return nil, failure{err, t, a.clock()}
+		return nil, err
 	}
 	return networkintl.GetPinCertificate200JSONResponse{Certificate: base64.StdEncoding.EncodeToString(der)}, nil
 }

@@ -18,7 +18,7 @@ type Program struct {
 	Policy           Policy                     `json:"pinPolicy"`
 	RetrievalAllowed bool                       `json:"retrievalAllowed"`         // keep PINs so that they can be read back
 	RetrievalEpoch   int64                      `json:"retrievalEpoch,omitempty"` // counts how often that was switched; what was kept before is not read back
-	TimeZone         string                     `json:"timeZone"`                 // IANA; of times without an offset, in every contract
+	TimeZone         string                     `json:"timeZone,omitempty"`       // IANA; of times without an offset; "" for UTC or what a contract has in its place
 	Settings         map[string]json.RawMessage `json:"settings,omitempty"`       // of contracts, by name; their packages alone know what they say
 	Version          int64                      `json:"version"`                  // counts changes
 	CreatedAt        time.Time                  `json:"createdAt"`

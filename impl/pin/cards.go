@@ -32,7 +32,8 @@ type NewCard struct {
 const tokenDraws = 8
 
 // CreateCard makes a card with a PIN, random unless given: NotFound for the program, Duplicate with
-// the kind of reference that is another card's.
+// the kind of reference that is another card's. Cards of a program may share a PAN where their sequence
+// numbers differ; only the first of them may have none.
 func (v *Vault) CreateCard(ctx context.Context, n NewCard, m Memo) (Card, error) {
 	if who := CallerFrom(ctx); n.ProgramID == "" {
 		n.ProgramID = who.ProgramID
@@ -52,8 +53,8 @@ func (v *Vault) CreateCard(ctx context.Context, n NewCard, m Memo) (Card, error)
 
 func (v *Vault) createCard(ctx context.Context, program Program, n NewCard, m Memo) (Card, error) {
 	c, err := v.newCard(program, n)
-	if err == nil && n.PAN != "" {
-		err = v.renewal(ctx, c)
+	if err == nil && n.PAN != "" && n.Sequence == "" {
+		err = v.first(ctx, program.ID, n.PAN)
 	}
 	if err != nil {
 		return Card{}, err
@@ -76,24 +77,14 @@ func (v *Vault) createCard(ctx context.Context, program Program, n NewCard, m Me
 	return c, v.commit(own, change, false)
 }
 
-// renewal is Duplicate for a card whose number a card of the program has already, unless both have
-// sequence numbers that differ. Of two that are made at once with one sequence number, the look-ups keep
-// the second out.
-func (v *Vault) renewal(ctx context.Context, c Card) error {
-	rows, err := v.store.Find(ctx, Search{Kind: KindPAN, Values: []string{c.PANIndex}, ProgramID: c.ProgramID, Limit: candidates})
-	if err != nil {
-		return err
+// first is Duplicate where a card of the program has the PAN already: one that comes after it is a renewal, and has
+// a sequence number.
+func (v *Vault) first(ctx context.Context, programID, pan string) error {
+	found, err := v.Find(ctx, Query{ProgramID: programID, References: []Reference{{KindPAN, pan}}}, 1)
+	if err == nil && len(found) > 0 {
+		err = &Error{Code: Duplicate, Field: string(KindPAN)}
 	}
-	for _, row := range rows {
-		other, err := v.openCard(ctx, row)
-		if err != nil {
-			return err
-		}
-		if c.Sequence == "" || other.Card.Sequence == "" || c.Sequence == other.Card.Sequence {
-			return &Error{Code: Duplicate, Field: string(KindPAN)}
-		}
-	}
-	return nil
+	return err
 }
 
 // firstPIN is the PIN of a new card at rest: the one that was given, a random one, or none.

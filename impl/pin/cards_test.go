@@ -156,6 +156,29 @@ func TestFindListsAsManyAsAskedFor(t *testing.T) {
 	require.Empty(t, w.tap.calls, "what cannot be reached is not even looked for")
 }
 
+func TestASequenceNumberChoosesAmongCardsOfOneNumber(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	const number = "9999990000000022"
+	byPAN := []pin.Reference{ref(pin.KindPAN, number)}
+	ids := map[string]string{"02": w.second(t, pin.NewCard{PAN: number, Sequence: "02"}).ID}
+	for _, sequence := range []string{"", "01", "02"} {
+		c, err := w.Card(by(t), pin.Query{References: byPAN, Sequence: sequence})
+		require.NoError(t, err)
+		require.Equal(t, ids["02"], c.Card.ID, "the only card is not held against it")
+	}
+	for _, sequence := range []string{"01", "03"} {
+		ids[sequence] = w.second(t, pin.NewCard{PAN: number, Sequence: sequence}).ID
+	}
+	for sequence, want := range map[string]pin.Code{"01": "", "02": "", "03": "", "04": pin.NotFound, "": pin.Ambiguous} {
+		c, err := w.Card(by(t), pin.Query{References: byPAN, Sequence: sequence})
+		require.Equal(t, want, pin.CodeOf(err), sequence)
+		if want == "" {
+			require.Equal(t, ids[sequence], c.Card.ID)
+		}
+	}
+}
+
 // A card that somebody moves on between look and swap is looked at again: whether it is still the one that was
 // sought, still passes the check, still is usable where an alias led to it.
 func TestWhatIsDecidedAgainIsLookedAtAgain(t *testing.T) {
@@ -275,6 +298,7 @@ func TestTwoCardsOfAProgramCannotHaveOneReference(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	w.second(t, pin.NewCard{ID: "first", PAN: "9999990000000022", Sequence: "01", References: []pin.Reference{ref(pin.KindURN, "2"), ref(pin.KindAlias, "B")}})
+	w.second(t, pin.NewCard{PAN: "9999990000000055"})
 	for name, test := range map[string]struct {
 		n     pin.NewCard
 		field string // "": it can be made
@@ -285,6 +309,7 @@ func TestTwoCardsOfAProgramCannotHaveOneReference(t *testing.T) {
 		"the same PAN and sequence number": {pin.NewCard{PAN: "9999990000000022", Sequence: "01"}, "pan"},
 		"the same PAN with another one":    {pin.NewCard{PAN: "9999990000000022", Sequence: "02"}, ""},
 		"the same PAN without one":         {pin.NewCard{PAN: "9999990000000022"}, "pan"},
+		"a renewal of a card without one":  {pin.NewCard{PAN: "9999990000000055", Sequence: "01"}, ""},
 		"the same customer":                {pin.NewCard{Attributes: pin.Attributes{CustomerID: "c"}}, ""},
 		"a given public token":             {pin.NewCard{References: []pin.Reference{ref(pin.KindPublicToken, "123456789")}}, ""},
 		"another one of the same customer": {pin.NewCard{Attributes: pin.Attributes{CustomerID: "c"}}, ""},

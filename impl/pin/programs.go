@@ -15,13 +15,12 @@ const maxTryLimit = 15
 // NewProgram is a program with the settings that a newcomer expects: PINs of 4 to 6 digits, three
 // tries, weak PINs refused, nothing readable.
 func NewProgram(name string) Program {
-	return Program{Name: name, MinPINLength: 4, MaxPINLength: 6, TryLimit: 3, Policy: PolicyWeakList,
-		TimeZone: "UTC"}
+	return Program{Name: name, MinPINLength: 4, MaxPINLength: 6, TryLimit: 3, Policy: PolicyWeakList}
 }
 
 // validate reports the first setting that contradicts another or the world, as InvalidField.
 func (p Program) validate() error {
-	_, zoneErr := time.LoadLocation(p.TimeZone)
+	_, zoneErr := time.LoadLocation(p.TimeZone) // "" is UTC
 	for _, rule := range []struct {
 		field string
 		ok    bool
@@ -31,7 +30,7 @@ func (p Program) validate() error {
 		{"maxPinLength", p.MaxPINLength >= p.MinPINLength && p.MaxPINLength <= MaxLength},
 		{"tryLimit", p.TryLimit >= 1 && p.TryLimit <= maxTryLimit},
 		{"pinPolicy", p.Policy == PolicyOff || p.Policy == PolicyWeakList || p.Policy == PolicyHistory},
-		{"timeZone", zoneErr == nil && p.TimeZone != "" && p.TimeZone != "Local"},
+		{"timeZone", zoneErr == nil && p.TimeZone != "Local"},
 	} {
 		if !rule.ok {
 			return &Error{Code: InvalidField, Field: rule.field}

@@ -35,7 +35,7 @@ func TestSettingsAreTakenUpToTheirEdges(t *testing.T) {
 		{"", func(p *pin.Program) { p.Policy = pin.PolicyHistory }},
 		{"pinPolicy", func(p *pin.Program) { p.Policy = "" }},
 		{"", func(p *pin.Program) { p.TimeZone = "Asia/Dubai" }},
-		{"timeZone", func(p *pin.Program) { p.TimeZone = "" }},
+		{"", func(p *pin.Program) { p.TimeZone = "" }},
 		{"timeZone", func(p *pin.Program) { p.TimeZone = "Local" }},
 		{"timeZone", func(p *pin.Program) { p.TimeZone = "Nowhere/Else" }},
 		{"name", func(p *pin.Program) { p.Name = "" }},

@@ -194,6 +194,9 @@ func (v *Vault) Card(ctx context.Context, q Query) (Record, error) {
 	if q.byAlias() {
 		found = usable(found)
 	}
+	if len(found) > 1 && q.Sequence != "" {
+		found = slices.DeleteFunc(found, func(r Record) bool { return r.Card.Sequence != q.Sequence })
+	}
 	switch len(found) {
 	case 0:
 		return Record{}, &Error{Code: NotFound}

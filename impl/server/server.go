@@ -38,6 +38,11 @@ type Authorizer interface {
 	Authorize(c *gin.Context, op *contract.Operation) (pin.Caller, error)
 }
 
+// Checker is an [API] with rules that its document cannot hold, see [contract.Further].
+type Checker interface {
+	Check(r *http.Request, op *contract.Operation) (context.Context, []contract.Violation, error)
+}
+
 // Contract is an API and its document.
 type Contract struct {
 	Document *contract.Document
@@ -215,10 +220,18 @@ func holds(template, path string) bool {
 // mount puts authorization and the contract check before the contract's handlers.
 func (ct Contract) mount(e *gin.Engine, tokens Tokens, refused func(ctx context.Context, operation string)) {
 	authorize := bearer(tokens, ct.Document.Name())
-	if own, ok := ct.API.(Authorizer); ok {
+	own, byOtherMeans := ct.API.(Authorizer)
+	if byOtherMeans {
 		authorize = own.Authorize
 	}
+	var further contract.Further
+	if checker, ok := ct.API.(Checker); ok {
+		further = checker.Check
+	}
 	fail := func(c *gin.Context, err error) {
+		if !byOtherMeans {
+			challenge(c, ct.Document.Name(), pin.CodeOf(err))
+		}
 		if op := observationOf(c).described; op != nil && refused != nil && pin.CodeOf(err) == pin.Forbidden {
 			refused(c.Request.Context(), op.ID)
 		}
@@ -246,7 +259,7 @@ func (ct Contract) mount(e *gin.Engine, tokens Tokens, refused func(ctx context.
 				fail(c, err)
 			}
 		},
-		ct.Document.Middleware(fail),
+		ct.Document.Middleware(fail, further),
 	), fail)
 }
 
@@ -254,6 +267,15 @@ func (ct Contract) mount(e *gin.Engine, tokens Tokens, refused func(ctx context.
 func lacking(c *gin.Context, name string, op *contract.Operation) {
 	if _, byToken := oauth.Bearer(c.GetHeader("Authorization")); byToken {
 		c.Header("WWW-Authenticate", `Bearer realm="`+name+`", error="insufficient_scope", scope="`+strings.Join(op.Scopes, " ")+`"`)
+	}
+}
+
+// challenge is that of any other refusal of a token: a client that was revoked a moment ago, or that its
+// operation cannot serve.
+func challenge(c *gin.Context, name string, code pin.Code) {
+	problem := map[pin.Code]string{pin.Unauthorized: "invalid_token", pin.Forbidden: "insufficient_scope"}[code]
+	if problem != "" && c.Writer.Header().Get("WWW-Authenticate") == "" {
+		c.Header("WWW-Authenticate", `Bearer realm="`+name+`", error="`+problem+`"`)
 	}
 }
 

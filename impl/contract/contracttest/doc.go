@@ -3,7 +3,7 @@
 // A [Client] checks every reply that it carries: the status is documented, and so are the content type, the described
 // headers and the body. [Run] sends every named example of a document as a conversation and compares the whole reply,
 // so that an example that is only written down fails the build. [Missing] lists the documented statuses that no example
-// shows.
+// shows. [Faulty] makes requests of which two things are wrong, from all that a document's schemas know to be wrong.
 //
 // It is support for tests and knows HTTP and OpenAPI only: no contract, no vault. In tests a rejected value may be
 // printed, and is; a server must never do so.
