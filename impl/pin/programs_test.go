@@ -236,7 +236,7 @@ func TestForgettingGoesThroughAllCardsOfAProgram(t *testing.T) {
 	require.NoError(t, err)
 	const more = 1000
 	for i := range more - 1 { // with the world's own two full batches
-		w.second(t, pin.NewCard{ID: fmt.Sprintf("%05d", i), PIN: of(t, right), NoPIN: i == 7})
+		w.second(t, pin.NewCard{ID: fmt.Sprintf("%05d", i), PIN: of(t, right), NoPIN: i == 7 || i == 600})
 	}
 	w.tap.before = always("Cards", errDown)
 	p, err := w.UpdateProgram(by(t), w.program.ID, func(p *pin.Program) error { p.RetrievalAllowed = false; return nil }, pin.Memo{})
@@ -245,7 +245,7 @@ func TestForgettingGoesThroughAllCardsOfAProgram(t *testing.T) {
 	w.tap.count, w.tap.calls, w.tap.before = true, nil, nil
 	n, err := w.ForgetPINs(by(t), p)
 	require.NoError(t, err)
-	require.Equal(t, more-1, n, "all but the one without a PIN")
+	require.Equal(t, more-2, n, "all but those without a PIN")
 	pages := 0
 	for _, call := range w.tap.calls {
 		if call == "Cards" {
