@@ -36,6 +36,7 @@ CLIENTS = {}  # the fixtures' clients
 CLIENT = {}  # the one of the document under test, set when it is loaded
 CARDS = {}  # the fixtures' cards
 ISSUED = set()  # every longer text that the server has given out or taken, which links hand on
+SCOPES = {}  # of contracts, by name
 KEYS = {}  # of sessions of the hosted page, by the token that came with them
 
 
@@ -92,7 +93,7 @@ class Fixture:
         return None
 
     def set(self, case, data, ctx):
-        if data and case.operation.definition.raw.get("security") != []:
+        if data and "x-public" not in case.operation.definition.raw:
             name, value = data
             case.headers = {**(case.headers or {}), name: value}
 
@@ -420,9 +421,27 @@ def known(case):
         return {"number": "SR0000000000"}
     if "encryption_key_id" in (case.query or {}):
         return {"encryption_key_id": CLIENT["rsa_key_id"]}
-    if isinstance(case.body, dict) and "contract" in case.body:  # settings are those of the client's contract
-        return facts(card) | {name: None for name in CLIENTS if name != case.body["contract"]}
+    if isinstance(case.body, dict) and "contract" in case.body:
+        others = {name: None for name in CLIENTS if name != case.body["contract"]}
+        return facts(card) | others | ({} if stateful else workable(case.body["contract"]))
     return facts(card)
+
+
+def workable(contract):
+    """What makes a client one that its contract can use: a scope of it, and settings where it demands some."""
+    if contract not in SCOPES:
+        schemes = requests.get(f"{URL}/openapi/{contract}.json", timeout=10).json()["components"]["securitySchemes"]
+        SCOPES[contract] = [
+            scope
+            for scheme in schemes.values()
+            for scope in scheme.get("x-scopes") or scheme.get("flows", {}).get("clientCredentials", {}).get("scopes", {})
+        ]
+    fixture = CLIENTS[contract]
+    own = {"networkintl": {"bankId": fixture.get("bank_id")}}
+    if contract == "accosa":
+        names = ("clientId", "bankId", "entityId", "secureCode")
+        own[contract] = {name: fixture[name] for name in names} | {"messageKeyIds": [fixture["key_id"]]}
+    return {"scopes": SCOPES[contract][:1]} | ({contract: own[contract]} if contract in own else {})
 
 
 def repeatable(name, value):
@@ -476,6 +495,8 @@ def before_call(context, case, kwargs):
             return value if linked(case, value) else real.get(name, value)
 
         rewrite(case, replaced)
+        if isinstance(case.body, dict) and real.get(contract := case.body.get("contract")):
+            case.body = {**case.body, contract: real[contract]}
         if phase_of(case) == "stateful":
             rewrite(case, repeatable)
         if real and not MESSAGES and "x-decrypted-schema" in content_of(case):
