@@ -8,7 +8,8 @@
     slug: name,
     default: i === 0,
     url: new URL(`docs/${name}.yaml`, document.baseURI).href,
-    authentication: authentication && { securitySchemes: authentication, preferredSecurityScheme: Object.keys(authentication)[0] },
+    // HTTP Basic is for asking for a token: a call is made with what that gives.
+    authentication: authentication && { securitySchemes: authentication, preferredSecurityScheme: Object.keys(authentication).toSorted((a, b) => (a === "basic") - (b === "basic"))[0] },
     hideTestRequestButton: !live,
     withDefaultFonts: false,
     telemetry: false,
