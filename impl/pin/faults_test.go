@@ -343,3 +343,17 @@ func TestAChainThatGoesOnAfterItsHeadIsAnAlarm(t *testing.T) {
 	require.False(t, pin.Tampered(errors.New("any other")))
 	require.False(t, pin.Tampered(nil))
 }
+
+// Where nothing is remembered nothing takes the place of an event either: a try that no event tells of writes the card
+// and no row.
+func TestATryThatIsNotRememberedWritesNoRow(t *testing.T) {
+	t.Parallel()
+	w := newSwiftWorld(t)
+	rows := func() int { return len(w.store.(*memory).rows) }
+	w.block(t)
+	require.Equal(t, pin.Exhausted, w.try(t, wrong).Result, "the first is told")
+	before, told := rows(), len(w.events(t, w.card.ID))
+	require.Equal(t, pin.Exhausted, w.try(t, wrong).Result)
+	require.Len(t, w.events(t, w.card.ID), told)
+	require.Equal(t, before, rows())
+}
