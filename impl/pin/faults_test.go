@@ -320,6 +320,12 @@ func TestADuplicateAfterALostReplyIsTold(t *testing.T) {
 	// A change without events is looked for by its rows.
 	w.tap.after = once("Swap", errDoubt)
 	require.NoError(t, w.Remember(by(t), nil, w.keeping("key")))
+	w.later(time.Second)
+	w.tap.after, w.tap.before = nil, once("Swap", errDoubt)
+	require.Equal(t, pin.Duplicate, pin.CodeOf(w.Remember(by(t), nil, w.keeping("key"))), "the row that is there is another one")
+	w.tap.before = both(once("Swap", errDoubt), once("Row replays", errDown))
+	require.Equal(t, pin.Unavailable, pin.CodeOf(w.Remember(by(t), nil, w.keeping("key"))), "nobody knows whose it is")
+	w.tap.before = nil
 	w.block(t)
 	w.try(t, wrong)
 	w.tap.after = once("Swap", errDoubt)
