@@ -61,51 +61,30 @@ func (e CardSearchKind) Valid() bool {
 	}
 }
 
-// Defines values for NewClientContract.
+// Defines values for ClientRequestContract.
 const (
-	NewClientContractAccosa      NewClientContract = "accosa"
-	NewClientContractCreditplus  NewClientContract = "creditplus"
-	NewClientContractHashdt      NewClientContract = "hashdt"
-	NewClientContractIssuer      NewClientContract = "issuer"
-	NewClientContractNetworkintl NewClientContract = "networkintl"
-	NewClientContractThredd      NewClientContract = "thredd"
+	ClientRequestContractAccosa      ClientRequestContract = "accosa"
+	ClientRequestContractCreditplus  ClientRequestContract = "creditplus"
+	ClientRequestContractHashdt      ClientRequestContract = "hashdt"
+	ClientRequestContractIssuer      ClientRequestContract = "issuer"
+	ClientRequestContractNetworkintl ClientRequestContract = "networkintl"
+	ClientRequestContractThredd      ClientRequestContract = "thredd"
 )
 
-// Valid indicates whether the value is a known member of the NewClientContract enum.
-func (e NewClientContract) Valid() bool {
+// Valid indicates whether the value is a known member of the ClientRequestContract enum.
+func (e ClientRequestContract) Valid() bool {
 	switch e {
-	case NewClientContractAccosa:
+	case ClientRequestContractAccosa:
 		return true
-	case NewClientContractCreditplus:
+	case ClientRequestContractCreditplus:
 		return true
-	case NewClientContractHashdt:
+	case ClientRequestContractHashdt:
 		return true
-	case NewClientContractIssuer:
+	case ClientRequestContractIssuer:
 		return true
-	case NewClientContractNetworkintl:
+	case ClientRequestContractNetworkintl:
 		return true
-	case NewClientContractThredd:
-		return true
-	default:
-		return false
-	}
-}
-
-// Defines values for NewProgramPinPolicy.
-const (
-	NewProgramPinPolicyHistory  NewProgramPinPolicy = "history"
-	NewProgramPinPolicyOff      NewProgramPinPolicy = "off"
-	NewProgramPinPolicyWeakList NewProgramPinPolicy = "weak-list"
-)
-
-// Valid indicates whether the value is a known member of the NewProgramPinPolicy enum.
-func (e NewProgramPinPolicy) Valid() bool {
-	switch e {
-	case NewProgramPinPolicyHistory:
-		return true
-	case NewProgramPinPolicyOff:
-		return true
-	case NewProgramPinPolicyWeakList:
+	case ClientRequestContractThredd:
 		return true
 	default:
 		return false
@@ -193,6 +172,27 @@ func (e ProgramChangePinPolicy) Valid() bool {
 	case ProgramChangePinPolicyOff:
 		return true
 	case ProgramChangePinPolicyWeakList:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ProgramRequestPinPolicy.
+const (
+	ProgramRequestPinPolicyHistory  ProgramRequestPinPolicy = "history"
+	ProgramRequestPinPolicyOff      ProgramRequestPinPolicy = "off"
+	ProgramRequestPinPolicyWeakList ProgramRequestPinPolicy = "weak-list"
+)
+
+// Valid indicates whether the value is a known member of the ProgramRequestPinPolicy enum.
+func (e ProgramRequestPinPolicy) Valid() bool {
+	switch e {
+	case ProgramRequestPinPolicyHistory:
+		return true
+	case ProgramRequestPinPolicyOff:
+		return true
+	case ProgramRequestPinPolicyWeakList:
 		return true
 	default:
 		return false
@@ -333,6 +333,9 @@ func (e FindCardsParamsKind) Valid() bool {
 
 // AccosaClient What Accosa's contract knows of a client, except for the secure code.
 type AccosaClient = json.RawMessage
+
+// AccosaClientRequest What the headers of an Accosa client must say besides its API key, which is its id, a full stop and its secret, and how its tokens are sealed. Other contracts' clients have none.
+type AccosaClientRequest = json.RawMessage
 
 // AccosaProgram What Accosa's contract needs to know of a program. What is left out stays as it is.
 type AccosaProgram = json.RawMessage
@@ -538,113 +541,8 @@ type CardList struct {
 	Items []Card `json:"items"`
 }
 
-// CardSearch A reference.
-type CardSearch struct {
-	// Kind The kind of reference.
-	Kind CardSearchKind `json:"kind"`
-
-	// ProgramID The program. Default: all in the client's reach.
-	ProgramID *string `json:"programId,omitempty"`
-
-	// Value The reference.
-	Value string `json:"value"`
-}
-
-// CardSearchKind The kind of reference.
-type CardSearchKind string
-
-// Client A partner's credentials, without the secret.
-type Client struct {
-	// Accosa What Accosa's contract knows of a client, except for the secure code.
-	Accosa *AccosaClient `json:"accosa,omitempty"`
-
-	// ClientID Its id.
-	ClientID string `json:"clientId"`
-
-	// Contract The contract that the partner speaks.
-	Contract string `json:"contract"`
-
-	// CreatedAt When it was made.
-	CreatedAt time.Time `json:"createdAt"`
-
-	// Creditplus What Credit+ needs to know of a client. Other contracts' clients have none.
-	Creditplus *CreditplusClient `json:"creditplus,omitempty"`
-
-	// Name A name for people.
-	Name string `json:"name"`
-
-	// Networkintl What a Network International client sends and gets. Other contracts' clients have none.
-	Networkintl *NetworkintlClient `json:"networkintl,omitempty"`
-
-	// ProgramID The program; absent for a client that belongs to the whole server.
-	ProgramID *string `json:"programId,omitempty"`
-
-	// Scopes What the client may do.
-	Scopes []string `json:"scopes"`
-}
-
-// ClientPage A page of clients.
-type ClientPage struct {
-	// Items The clients.
-	Items []Client `json:"items"`
-
-	// NextCursor For the next page; absent on the last.
-	NextCursor *string `json:"next_cursor,omitempty"`
-}
-
-// ClientWithSecret A partner's credentials. The secret is shown this once; a repeated call comes without.
-type ClientWithSecret struct {
-	// Accosa What Accosa's contract knows of a client, except for the secure code.
-	Accosa *AccosaClient `json:"accosa,omitempty"`
-
-	// ClientID Its id.
-	ClientID string `json:"clientId"`
-
-	// ClientSecret The secret. Keep it well.
-	ClientSecret *string `json:"clientSecret,omitempty"`
-
-	// Contract The contract that the partner speaks.
-	Contract string `json:"contract"`
-
-	// CreatedAt When it was made.
-	CreatedAt time.Time `json:"createdAt"`
-
-	// Creditplus What Credit+ needs to know of a client. Other contracts' clients have none.
-	Creditplus *CreditplusClient `json:"creditplus,omitempty"`
-
-	// Name A name for people.
-	Name string `json:"name"`
-
-	// Networkintl What a Network International client sends and gets. Other contracts' clients have none.
-	Networkintl *NetworkintlClient `json:"networkintl,omitempty"`
-
-	// ProgramID The program; absent for a client that belongs to the whole server.
-	ProgramID *string `json:"programId,omitempty"`
-
-	// Scopes What the client may do.
-	Scopes []string `json:"scopes"`
-}
-
-// CreditplusClient What Credit+ needs to know of a client. Other contracts' clients have none.
-type CreditplusClient = json.RawMessage
-
-// CreditplusProgram What Credit+ needs to know of a program. What is left out stays as it is.
-type CreditplusProgram = json.RawMessage
-
-// HostedProgram What the hosted PIN page needs to know of a program. What is left out stays as it is.
-type HostedProgram = json.RawMessage
-
-// NetworkintlClient What a Network International client sends and gets. Other contracts' clients have none.
-type NetworkintlClient = json.RawMessage
-
-// NetworkintlProgram What Network International's contract needs to know of a program. What is left out stays as it is.
-type NetworkintlProgram = json.RawMessage
-
-// NewAccosaClient What the headers of an Accosa client must say besides its API key, which is its id, a full stop and its secret, and how its tokens are sealed. Other contracts' clients have none.
-type NewAccosaClient = json.RawMessage
-
-// NewCard A card to be made.
-type NewCard struct {
+// CardRequest A card to be made.
+type CardRequest struct {
 	// AssignPin Whether a PIN is drawn at random. true unless given; with false the card has none until one is set.
 	AssignPin *bool `json:"assignPin,omitempty"`
 
@@ -703,13 +601,67 @@ type NewCard struct {
 	WalletID *string `json:"walletId,omitempty"`
 }
 
-// NewClient A partner's credentials to be made.
-type NewClient struct {
-	// Accosa What the headers of an Accosa client must say besides its API key, which is its id, a full stop and its secret, and how its tokens are sealed. Other contracts' clients have none.
-	Accosa *NewAccosaClient `json:"accosa,omitempty"`
+// CardSearch A reference.
+type CardSearch struct {
+	// Kind The kind of reference.
+	Kind CardSearchKind `json:"kind"`
+
+	// ProgramID The program. Default: all in the client's reach.
+	ProgramID *string `json:"programId,omitempty"`
+
+	// Value The reference.
+	Value string `json:"value"`
+}
+
+// CardSearchKind The kind of reference.
+type CardSearchKind string
+
+// Client A partner's credentials, without the secret.
+type Client struct {
+	// Accosa What Accosa's contract knows of a client, except for the secure code.
+	Accosa *AccosaClient `json:"accosa,omitempty"`
+
+	// ClientID Its id.
+	ClientID string `json:"clientId"`
 
 	// Contract The contract that the partner speaks.
-	Contract NewClientContract `json:"contract"`
+	Contract string `json:"contract"`
+
+	// CreatedAt When it was made.
+	CreatedAt time.Time `json:"createdAt"`
+
+	// Creditplus What Credit+ needs to know of a client. Other contracts' clients have none.
+	Creditplus *CreditplusClient `json:"creditplus,omitempty"`
+
+	// Name A name for people.
+	Name string `json:"name"`
+
+	// Networkintl What a Network International client sends and gets. Other contracts' clients have none.
+	Networkintl *NetworkintlClient `json:"networkintl,omitempty"`
+
+	// ProgramID The program; absent for a client that belongs to the whole server.
+	ProgramID *string `json:"programId,omitempty"`
+
+	// Scopes What the client may do.
+	Scopes []string `json:"scopes"`
+}
+
+// ClientPage A page of clients.
+type ClientPage struct {
+	// Items The clients.
+	Items []Client `json:"items"`
+
+	// NextCursor For the next page; absent on the last.
+	NextCursor *string `json:"next_cursor,omitempty"`
+}
+
+// ClientRequest A partner's credentials to be made.
+type ClientRequest struct {
+	// Accosa What the headers of an Accosa client must say besides its API key, which is its id, a full stop and its secret, and how its tokens are sealed. Other contracts' clients have none.
+	Accosa *AccosaClientRequest `json:"accosa,omitempty"`
+
+	// Contract The contract that the partner speaks.
+	Contract ClientRequestContract `json:"contract"`
 
 	// Creditplus What Credit+ needs to know of a client. Other contracts' clients have none.
 	Creditplus *CreditplusClient `json:"creditplus,omitempty"`
@@ -727,47 +679,56 @@ type NewClient struct {
 	Scopes []string `json:"scopes"`
 }
 
-// NewClientContract The contract that the partner speaks.
-type NewClientContract string
+// ClientRequestContract The contract that the partner speaks.
+type ClientRequestContract string
 
-// NewProgram A program to be made.
-type NewProgram struct {
-	// Accosa What Accosa's contract needs to know of a program. What is left out stays as it is.
-	Accosa *AccosaProgram `json:"accosa,omitempty"`
+// ClientWithSecret A partner's credentials. The secret is shown this once; a repeated call comes without.
+type ClientWithSecret struct {
+	// Accosa What Accosa's contract knows of a client, except for the secure code.
+	Accosa *AccosaClient `json:"accosa,omitempty"`
 
-	// Creditplus What Credit+ needs to know of a program. What is left out stays as it is.
-	Creditplus *CreditplusProgram `json:"creditplus,omitempty"`
+	// ClientID Its id.
+	ClientID string `json:"clientId"`
 
-	// Hosted What the hosted PIN page needs to know of a program. What is left out stays as it is.
-	Hosted *HostedProgram `json:"hosted,omitempty"`
+	// ClientSecret The secret. Keep it well.
+	ClientSecret *string `json:"clientSecret,omitempty"`
 
-	// MaxPinLength Most digits of a PIN. 6 unless given.
-	MaxPinLength *int32 `json:"maxPinLength,omitempty"`
+	// Contract The contract that the partner speaks.
+	Contract string `json:"contract"`
 
-	// MinPinLength Fewest digits of a PIN, and the number of a random one. 4 unless given.
-	MinPinLength *int32 `json:"minPinLength,omitempty"`
+	// CreatedAt When it was made.
+	CreatedAt time.Time `json:"createdAt"`
 
-	// Name Its name.
+	// Creditplus What Credit+ needs to know of a client. Other contracts' clients have none.
+	Creditplus *CreditplusClient `json:"creditplus,omitempty"`
+
+	// Name A name for people.
 	Name string `json:"name"`
 
-	// Networkintl What Network International's contract needs to know of a program. What is left out stays as it is.
-	Networkintl *NetworkintlProgram `json:"networkintl,omitempty"`
+	// Networkintl What a Network International client sends and gets. Other contracts' clients have none.
+	Networkintl *NetworkintlClient `json:"networkintl,omitempty"`
 
-	// PinPolicy `off`, `weak-list` (refuses PINs that a thief tries first; the default) or `history` (also the card's current and last four).
-	PinPolicy *NewProgramPinPolicy `json:"pinPolicy,omitempty"`
+	// ProgramID The program; absent for a client that belongs to the whole server.
+	ProgramID *string `json:"programId,omitempty"`
 
-	// RetrievalAllowed Whether PINs are kept so that they can be read back. Not unless given.
-	RetrievalAllowed *bool `json:"retrievalAllowed,omitempty"`
-
-	// TimeZone IANA time zone of times without offset. Unless given UTC, and +04:00 in Network International's contract.
-	TimeZone *string `json:"timeZone,omitempty"`
-
-	// TryLimit Wrong PINs until the PIN is blocked. 3 unless given.
-	TryLimit *int32 `json:"tryLimit,omitempty"`
+	// Scopes What the client may do.
+	Scopes []string `json:"scopes"`
 }
 
-// NewProgramPinPolicy `off`, `weak-list` (refuses PINs that a thief tries first; the default) or `history` (also the card's current and last four).
-type NewProgramPinPolicy string
+// CreditplusClient What Credit+ needs to know of a client. Other contracts' clients have none.
+type CreditplusClient = json.RawMessage
+
+// CreditplusProgram What Credit+ needs to know of a program. What is left out stays as it is.
+type CreditplusProgram = json.RawMessage
+
+// HostedProgram What the hosted PIN page needs to know of a program. What is left out stays as it is.
+type HostedProgram = json.RawMessage
+
+// NetworkintlClient What a Network International client sends and gets. Other contracts' clients have none.
+type NetworkintlClient = json.RawMessage
+
+// NetworkintlProgram What Network International's contract needs to know of a program. What is left out stays as it is.
+type NetworkintlProgram = json.RawMessage
 
 // PinBlock A PIN block under a zone PIN key.
 type PinBlock struct {
@@ -903,6 +864,45 @@ type ProgramPage struct {
 	// NextCursor For the next page; absent on the last.
 	NextCursor *string `json:"next_cursor,omitempty"`
 }
+
+// ProgramRequest A program to be made.
+type ProgramRequest struct {
+	// Accosa What Accosa's contract needs to know of a program. What is left out stays as it is.
+	Accosa *AccosaProgram `json:"accosa,omitempty"`
+
+	// Creditplus What Credit+ needs to know of a program. What is left out stays as it is.
+	Creditplus *CreditplusProgram `json:"creditplus,omitempty"`
+
+	// Hosted What the hosted PIN page needs to know of a program. What is left out stays as it is.
+	Hosted *HostedProgram `json:"hosted,omitempty"`
+
+	// MaxPinLength Most digits of a PIN. 6 unless given.
+	MaxPinLength *int32 `json:"maxPinLength,omitempty"`
+
+	// MinPinLength Fewest digits of a PIN, and the number of a random one. 4 unless given.
+	MinPinLength *int32 `json:"minPinLength,omitempty"`
+
+	// Name Its name.
+	Name string `json:"name"`
+
+	// Networkintl What Network International's contract needs to know of a program. What is left out stays as it is.
+	Networkintl *NetworkintlProgram `json:"networkintl,omitempty"`
+
+	// PinPolicy `off`, `weak-list` (refuses PINs that a thief tries first; the default) or `history` (also the card's current and last four).
+	PinPolicy *ProgramRequestPinPolicy `json:"pinPolicy,omitempty"`
+
+	// RetrievalAllowed Whether PINs are kept so that they can be read back. Not unless given.
+	RetrievalAllowed *bool `json:"retrievalAllowed,omitempty"`
+
+	// TimeZone IANA time zone of times without offset. Unless given UTC, and +04:00 in Network International's contract.
+	TimeZone *string `json:"timeZone,omitempty"`
+
+	// TryLimit Wrong PINs until the PIN is blocked. 3 unless given.
+	TryLimit *int32 `json:"tryLimit,omitempty"`
+}
+
+// ProgramRequestPinPolicy `off`, `weak-list` (refuses PINs that a thief tries first; the default) or `history` (also the card's current and last four).
+type ProgramRequestPinPolicy string
 
 // Reference A reference by which contracts find the card.
 type Reference struct {
@@ -1097,7 +1097,7 @@ type CreateProgramParams struct {
 }
 
 // CreateCardJSONRequestBody defines body for CreateCard for application/json ContentType.
-type CreateCardJSONRequestBody = NewCard
+type CreateCardJSONRequestBody = CardRequest
 
 // SearchCardsJSONRequestBody defines body for SearchCards for application/json ContentType.
 type SearchCardsJSONRequestBody = CardSearch
@@ -1115,13 +1115,13 @@ type UnblockPinJSONRequestBody = Unblock
 type VerifyPinJSONRequestBody = PinBlock
 
 // CreateClientJSONRequestBody defines body for CreateClient for application/json ContentType.
-type CreateClientJSONRequestBody = NewClient
+type CreateClientJSONRequestBody = ClientRequest
 
 // RotateClientJSONRequestBody defines body for RotateClient for application/json ContentType.
 type RotateClientJSONRequestBody = Rotation
 
 // CreateProgramJSONRequestBody defines body for CreateProgram for application/json ContentType.
-type CreateProgramJSONRequestBody = NewProgram
+type CreateProgramJSONRequestBody = ProgramRequest
 
 // UpdateProgramJSONRequestBody defines body for UpdateProgram for application/json ContentType.
 type UpdateProgramJSONRequestBody = ProgramChange

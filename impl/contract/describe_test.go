@@ -34,7 +34,7 @@ func TestDocumentSaysWhichMembersASchemaHas(t *testing.T) {
 	d, err := contract.Load(openapi.Documents, "issuer")
 	require.NoError(t, err)
 	byName := map[string]contract.Member{}
-	for _, m := range d.Members("NewClient") {
+	for _, m := range d.Members("ClientRequest") {
 		byName[m.Name] = m
 	}
 	require.Contains(t, byName["contract"].Enum, "thredd")

@@ -24,7 +24,7 @@ func (a *API) CreateCard(ctx context.Context, r api.CreateCardRequestObject) (ap
 }
 
 // createCard makes the card that a request describes.
-func (a *API) createCard(ctx context.Context, n api.NewCard, m pin.Memo) (pin.Card, error) {
+func (a *API) createCard(ctx context.Context, n api.CardRequest, m pin.Memo) (pin.Card, error) {
 	if n.References != nil {
 		if err := a.contracts.nameable(*n.References); err != nil {
 			return pin.Card{}, err
@@ -112,7 +112,7 @@ func (a *API) find(ctx context.Context, programID *string, by pin.Reference) ([]
 }
 
 // newCard is the card that a request describes.
-func newCard(n api.NewCard) pin.NewCard {
+func newCard(n api.CardRequest) pin.NewCard {
 	var c pin.Card
 	changeCard(&c, cardFields(n))
 	made := pin.NewCard{
@@ -130,7 +130,7 @@ func newCard(n api.NewCard) pin.NewCard {
 }
 
 // cardFields are those that a request names for a card to be made and that may be changed later.
-func cardFields(n api.NewCard) api.CardChange {
+func cardFields(n api.CardRequest) api.CardChange {
 	return api.CardChange{
 		Status:            n.Status,
 		UpgradeStatus:     n.UpgradeStatus,

@@ -84,7 +84,7 @@ func (a *API) RevokeClient(ctx context.Context, r api.RevokeClientRequestObject)
 
 // newClient is the client that a request describes: InvalidField for settings of another contract than the
 // client's, and what could never work is refused.
-func (a *API) newClient(ctx context.Context, n api.NewClient) (pin.Client, error) {
+func (a *API) newClient(ctx context.Context, n api.ClientRequest) (pin.Client, error) {
 	c := pin.Client{Contract: string(n.Contract), Name: n.Name, Scopes: n.Scopes}
 	set(&c.ProgramID, n.ProgramID)
 	if err := a.setClient(&c, n); err != nil {

@@ -71,11 +71,11 @@ func Sentence(v contract.Violation, name string) string {
 	return problem.Detail(v)
 }
 
-// CreateProgram makes a program of a NewProgram, with settings of contracts by name, see
+// CreateProgram makes a program of a ProgramRequest, with settings of contracts by name, see
 // [Operator.ProgramSettings].
 func (o *Operator) CreateProgram(ctx context.Context, request any, settings map[string]string) (api.Program, error) {
-	var n api.NewProgram
-	if err := o.readProgram("NewProgram", request, settings, &n); err != nil {
+	var n api.ProgramRequest
+	if err := o.readProgram("ProgramRequest", request, settings, &n); err != nil {
 		return api.Program{}, err
 	}
 	made, err := o.api.createProgram(ctx, n, pin.Memo{})
@@ -152,10 +152,10 @@ func every[R, I any](read func(pin.Page) ([]R, error), cursor func(R) string, sh
 	}
 }
 
-// CreateCard makes a card of a NewCard.
+// CreateCard makes a card of a CardRequest.
 func (o *Operator) CreateCard(ctx context.Context, request any) (api.Card, error) {
-	var n api.NewCard
-	if err := o.read("NewCard", request, &n); err != nil {
+	var n api.CardRequest
+	if err := o.read("CardRequest", request, &n); err != nil {
 		return api.Card{}, err
 	}
 	made, err := o.api.createCard(ctx, n, pin.Memo{})
@@ -223,8 +223,8 @@ func (o *Operator) CreateClient(ctx context.Context, r ClientRequest) (Credentia
 	if unknown := put(request, r.Settings, settings); unknown != "" {
 		return Credentials{}, fmt.Errorf("the contract %s has no setting %q; it has %s", r.Contract, unknown, listed(names(settings)))
 	}
-	var n api.NewClient
-	if err := o.read("NewClient", request, &n); err != nil {
+	var n api.ClientRequest
+	if err := o.read("ClientRequest", request, &n); err != nil {
 		return Credentials{}, err
 	}
 	described, err := o.api.newClient(ctx, n)
@@ -272,7 +272,7 @@ func (o *Operator) ClientSettings(contractName string) ([]Setting, error) {
 		return nil, err
 	}
 	var settings []Setting
-	for _, m := range document.Members("NewClient") {
+	for _, m := range document.Members("ClientRequest") {
 		switch {
 		case m.Name == "contract" && !slices.Contains(m.Enum, contractName):
 			return nil, contract.Broken{{In: contract.InBody, Pointer: "/contract", Rule: contract.RuleEnum, Label: "contract", Limit: strings.Join(m.Enum, ", ")}}

@@ -53,7 +53,7 @@ func (a *API) UpdateProgram(ctx context.Context, r api.UpdateProgramRequestObjec
 }
 
 // createProgram makes the program that a request describes.
-func (a *API) createProgram(ctx context.Context, n api.NewProgram, m pin.Memo) (pin.Program, error) {
+func (a *API) createProgram(ctx context.Context, n api.ProgramRequest, m pin.Memo) (pin.Program, error) {
 	fresh := pin.NewProgram(n.Name)
 	changeProgram(&fresh, programSettings(n))
 	if err := a.contracts.setProgram(&fresh, n); err != nil {
@@ -75,7 +75,7 @@ func (a *API) updateProgram(ctx context.Context, id string, named api.ProgramCha
 }
 
 // programSettings are those that a request names for a program to be made.
-func programSettings(n api.NewProgram) api.ProgramChange {
+func programSettings(n api.ProgramRequest) api.ProgramChange {
 	return api.ProgramChange{
 		Name:             &n.Name,
 		MinPinLength:     n.MinPinLength,

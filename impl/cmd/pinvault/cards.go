@@ -45,7 +45,7 @@ func (c *cardsCreateCommand) Run(ctx context.Context) error {
 	})
 }
 
-// request is what the flags say, as a NewCard.
+// request is what the flags say, as a CardRequest.
 func (c *cardsCreateCommand) request() (map[string]any, error) {
 	request := map[string]any{"programId": c.Program, "expiry": c.Expiry, "sequence": c.Sequence, "assignPin": !c.NoPIN}
 	var references []map[string]string

@@ -35,7 +35,7 @@ func TestFlagsAreThoseOfTheIssuersDocument(t *testing.T) {
 			require.Contains(t, flags[command], flag, command)
 		}
 	}
-	for _, m := range documents["issuer"].Members("NewClient") {
+	for _, m := range documents["issuer"].Members("ClientRequest") {
 		if m.Name == "contract" {
 			for _, name := range m.Enum {
 				require.Contains(t, flags["clients create"]["--contract"].Help, name)

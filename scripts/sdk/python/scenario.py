@@ -23,7 +23,7 @@ from clients.creditplus.api.helpdesk import reset_pin_retry_counter_v2
 from clients.creditplus.models import Done, ResetRequest
 from clients.issuer.api.cards import create_card
 from clients.issuer.api.pin import get_pin_status, verify_pin
-from clients.issuer.models import Card, NewCard, PinBlock, Reference, Verification
+from clients.issuer.models import Card, CardRequest, PinBlock, Reference, Verification
 from clients.issuer.models import PinStatus as IssuerPinStatus
 from clients.networkintl.api.card_pin import change_card_pin_v1
 from clients.networkintl.models import (
@@ -121,7 +121,7 @@ accosa = accosa_client.AuthenticatedClient(
 
 
 def created() -> str:
-    body = NewCard(
+    body = CardRequest(
         program_id=program,
         pan=PAN,
         expiry="3112",

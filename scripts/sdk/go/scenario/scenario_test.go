@@ -187,7 +187,7 @@ func (w *walk) clients(t *testing.T) {
 }
 
 func (w *walk) createCard(t *testing.T) {
-	r, err := w.issuer.CreateCardWithResponse(t.Context(), nil, issuer.NewCard{
+	r, err := w.issuer.CreateCardWithResponse(t.Context(), nil, issuer.CardRequest{
 		ProgramID: fmt.Sprint(w.fix.Cards["normal"]["programId"]), Pan: new(pan), Expiry: new(expiry), Sequence: new(sequence),
 		CustomerID: new("IN00001201001001"),
 		References: &[]issuer.Reference{

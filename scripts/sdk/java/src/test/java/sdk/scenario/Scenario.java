@@ -21,7 +21,7 @@ import sdk.clients.creditplus.model.Done;
 import sdk.clients.creditplus.model.ResetRequest;
 import sdk.clients.issuer.IssuerApi;
 import sdk.clients.issuer.model.Card;
-import sdk.clients.issuer.model.NewCard;
+import sdk.clients.issuer.model.CardRequest;
 import sdk.clients.issuer.model.PinBlock;
 import sdk.clients.issuer.model.Reference;
 import sdk.clients.issuer.model.Verification;
@@ -188,7 +188,7 @@ public final class Scenario {
     }
 
     private void createCard() throws Exception {
-        Card made = issuer.createCard(new NewCard()
+        Card made = issuer.createCard(new CardRequest()
                 .programId(String.valueOf(fixtures.getCards().get("normal").get("programId")))
                 .pan(PAN).expiry(EXPIRY).sequence(SEQUENCE).customerId(CUSTOMER)
                 .addReferencesItem(new Reference().kind(Reference.KindEnum.PUBLIC_TOKEN).value(TOKEN))
