@@ -616,40 +616,10 @@ type CardSearch struct {
 // CardSearchKind The kind of reference.
 type CardSearchKind string
 
-// Client A partner's credentials, without the secret.
-type Client struct {
-	// Accosa What Accosa's contract knows of a client, except for the secure code.
-	Accosa *AccosaClient `json:"accosa,omitempty"`
-
-	// ClientID Its id.
-	ClientID string `json:"clientId"`
-
-	// Contract The contract that the partner speaks.
-	Contract string `json:"contract"`
-
-	// CreatedAt When it was made.
-	CreatedAt time.Time `json:"createdAt"`
-
-	// Creditplus What Credit+ needs to know of a client. Other contracts' clients have none.
-	Creditplus *CreditplusClient `json:"creditplus,omitempty"`
-
-	// Name A name for people.
-	Name string `json:"name"`
-
-	// Networkintl What a Network International client sends and gets. Other contracts' clients have none.
-	Networkintl *NetworkintlClient `json:"networkintl,omitempty"`
-
-	// ProgramID The program; absent for a client that belongs to the whole server.
-	ProgramID *string `json:"programId,omitempty"`
-
-	// Scopes What the client may do.
-	Scopes []string `json:"scopes"`
-}
-
 // ClientPage A page of clients.
 type ClientPage struct {
 	// Items The clients.
-	Items []Client `json:"items"`
+	Items []PartnerClient `json:"items"`
 
 	// NextCursor For the next page; absent on the last.
 	NextCursor *string `json:"next_cursor,omitempty"`
@@ -729,6 +699,36 @@ type NetworkintlClient = json.RawMessage
 
 // NetworkintlProgram What Network International's contract needs to know of a program. What is left out stays as it is.
 type NetworkintlProgram = json.RawMessage
+
+// PartnerClient A partner's credentials, without the secret.
+type PartnerClient struct {
+	// Accosa What Accosa's contract knows of a client, except for the secure code.
+	Accosa *AccosaClient `json:"accosa,omitempty"`
+
+	// ClientID Its id.
+	ClientID string `json:"clientId"`
+
+	// Contract The contract that the partner speaks.
+	Contract string `json:"contract"`
+
+	// CreatedAt When it was made.
+	CreatedAt time.Time `json:"createdAt"`
+
+	// Creditplus What Credit+ needs to know of a client. Other contracts' clients have none.
+	Creditplus *CreditplusClient `json:"creditplus,omitempty"`
+
+	// Name A name for people.
+	Name string `json:"name"`
+
+	// Networkintl What a Network International client sends and gets. Other contracts' clients have none.
+	Networkintl *NetworkintlClient `json:"networkintl,omitempty"`
+
+	// ProgramID The program; absent for a client that belongs to the whole server.
+	ProgramID *string `json:"programId,omitempty"`
+
+	// Scopes What the client may do.
+	Scopes []string `json:"scopes"`
+}
 
 // PinBlock A PIN block under a zone PIN key.
 type PinBlock struct {
@@ -4270,7 +4270,7 @@ type GetClientResponseObject interface {
 	VisitGetClientResponse(w http.ResponseWriter) error
 }
 
-type GetClient200JSONResponse Client
+type GetClient200JSONResponse PartnerClient
 
 func (response GetClient200JSONResponse) VisitGetClientResponse(w http.ResponseWriter) error {
 

@@ -101,8 +101,8 @@ type CreateCardRequest struct {
 	Pan *string `json:"pan,omitempty"`
 }
 
-// CreateCardResponse The new card.
-type CreateCardResponse struct {
+// CreatedCard The new card.
+type CreatedCard struct {
 	// CustomerReference As sent.
 	CustomerReference *string `json:"customerReference,omitempty"`
 
@@ -592,7 +592,7 @@ type CreateCardResponseObject interface {
 	VisitCreateCardResponse(w http.ResponseWriter) error
 }
 
-type CreateCard201JSONResponse CreateCardResponse
+type CreateCard201JSONResponse CreatedCard
 
 func (response CreateCard201JSONResponse) VisitCreateCardResponse(w http.ResponseWriter) error {
 

@@ -94,12 +94,12 @@ func (a *API) newClient(ctx context.Context, n api.ClientRequest) (pin.Client, e
 }
 
 // client is a client as the document shows it: without secret, and without what is kept of it.
-func (a *API) client(c pin.Client) (api.Client, error) {
+func (a *API) client(c pin.Client) (api.PartnerClient, error) {
 	settings, err := a.contracts.ofClient(c)
 	if err != nil {
-		return api.Client{}, err
+		return api.PartnerClient{}, err
 	}
-	return with(api.Client{
+	return with(api.PartnerClient{
 		ClientID:  c.ID,
 		Contract:  c.Contract,
 		ProgramID: text(c.ProgramID),

@@ -125,7 +125,7 @@ func (o *Operator) Programs(ctx context.Context) iter.Seq2[api.Program, error] {
 }
 
 // Clients are the active ones in the caller's reach. An error ends them.
-func (o *Operator) Clients(ctx context.Context) iter.Seq2[api.Client, error] {
+func (o *Operator) Clients(ctx context.Context) iter.Seq2[api.PartnerClient, error] {
 	return every(func(p pin.Page) ([]pin.Client, error) { return o.api.vault.Clients(ctx, p) },
 		func(c pin.Client) string { return c.ID }, o.api.client)
 }
