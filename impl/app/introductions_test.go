@@ -34,13 +34,14 @@ import (
 )
 
 // The sections of every introduction, in this order. Encryption is one more where something is encrypted.
-var introductionSections = []string{"Authorization", "Encryption", "Errors", "Idempotency", "Sandbox"}
+var introductionSections = []string{"Quick start", "Authorization", "Encryption", "Errors", "Idempotency", "Sandbox"}
 
 func TestIntroductionsHaveTheirSections(t *testing.T) {
 	t.Parallel()
 	for name, doc := range apptest.Documents(t) {
 		text := doc.Info.Description
-		require.NotRegexp(t, `^\*\*`, text, "%s: first comes what it is for", name)
+		require.NotRegexp(t, `^[*#]`, text, "%s: first comes what it is for", name)
+		require.NotRegexp(t, `(?m)^\*\*`, text, "%s: sections have headings, which navigation and search find", name)
 		raw, err := openapi.Documents.ReadFile(name + ".yaml")
 		require.NoError(t, err)
 		encrypted := regexp.MustCompile(`x-decrypted-schema|x-codeSamples|compact JWE`).Match(raw[strings.Index(string(raw), "\npaths:"):])
@@ -49,13 +50,20 @@ func TestIntroductionsHaveTheirSections(t *testing.T) {
 			if section == "Encryption" && !encrypted {
 				continue
 			}
-			at := strings.Index(text, "\n\n**"+section+".** ")
+			at := strings.Index(text, "\n\n## "+section+"\n\n")
 			require.Greater(t, at, last, "%s: %s", name, section)
 			last = at
 		}
 		require.NotEmpty(t, doc.Servers, name)
 		require.NotEmpty(t, doc.Tags, name)
 	}
+}
+
+// section is one of an introduction.
+func section(doc *openapi3.T, name string) (text string, found bool) {
+	_, text, found = strings.Cut(doc.Info.Description, "\n\n## "+name+"\n\n")
+	text, _, _ = strings.Cut(text, "\n\n## ")
+	return text, found
 }
 
 // labelled are the lines of an introduction that give a value a name, by block of such lines.
@@ -91,7 +99,7 @@ func TestIntroductionsNameWhatTheSandboxHas(t *testing.T) {
 		}
 	}
 	for name, doc := range apptest.Documents(t) {
-		_, text, _ := strings.Cut(doc.Info.Description, "\n\n**Sandbox.** ")
+		text, _ := section(doc, "Sandbox")
 		blocks := labelled(text)
 		require.NotEmpty(t, blocks, name)
 		for _, line := range slices.Concat(blocks...) {
@@ -105,11 +113,10 @@ func TestWorkedExamplesAreRight(t *testing.T) {
 	t.Parallel()
 	h := apptest.Start(t, "")
 	for name, doc := range apptest.Documents(t) {
-		_, encryption, found := strings.Cut(doc.Info.Description, "\n\n**Encryption.** ")
+		encryption, found := section(doc, "Encryption")
 		if !found {
 			continue
 		}
-		encryption, _, _ = strings.Cut(encryption, "\n\n**Errors.** ")
 		examples := labelled(encryption)
 		require.NotEmpty(t, examples, "%s has a worked example", name)
 		for _, lines := range examples {

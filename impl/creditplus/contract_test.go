@@ -24,6 +24,7 @@ import (
 	"pinvault/impl/contract/contracttest"
 	"pinvault/impl/pin"
 	"pinvault/impl/pinblock"
+	"pinvault/impl/rows"
 	"pinvault/impl/store/storetest"
 )
 
@@ -182,7 +183,7 @@ func goodTooLong(until string) answer {
 func TestShowsEveryDocumentedRow(t *testing.T) {
 	t.Parallel()
 	shown := map[string]map[string]bool{}
-	conversations, err := contracttest.Conversations(apptest.Documents(t)["creditplus"])
+	conversations, err := rows.All(apptest.Documents(t)["creditplus"])
 	require.NoError(t, err)
 	for _, c := range conversations {
 		var reply struct{ Code, Description, Reason string }

@@ -18,6 +18,7 @@ import (
 	"pinvault/impl/contract/contracttest"
 	"pinvault/impl/issuer"
 	"pinvault/impl/pin"
+	"pinvault/impl/rows"
 )
 
 // planted stands for a PAN, a PIN or a block in a request. It is in no document.
@@ -125,7 +126,7 @@ func TestDocumentedProblems(t *testing.T) {
 func TestDocumentedViolations(t *testing.T) {
 	s := newServer(t)
 	sent := 0
-	conversations, err := contracttest.Conversations(load(t, "issuer").Spec())
+	conversations, err := rows.All(load(t, "issuer").Spec())
 	require.NoError(t, err)
 	for _, c := range conversations {
 		if c.Reply.Status != http.StatusBadRequest {

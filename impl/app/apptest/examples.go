@@ -6,6 +6,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"pinvault/impl/contract/contracttest"
+	"pinvault/impl/rows"
 )
 
 // Env is how the examples of the contract named are sent to the server, by a client of its fixtures with a bearer
@@ -22,7 +23,7 @@ func Examples(t *testing.T, name string, env contracttest.Env, ofTheirOwn map[st
 	t.Helper()
 	document := Documents(t)[name]
 	require.NotNil(t, document, name)
-	require.Empty(t, contracttest.Missing(document), "statuses without an example")
+	require.Empty(t, rows.Missing(document), "statuses without an example")
 	contracttest.Run(t, document, env)
 	contracttest.Rights(t, document, env, ofTheirOwn)
 	contracttest.Unsent(t, document, env)

@@ -11,6 +11,8 @@ import (
 	"github.com/getkin/kin-openapi/openapi3"
 	"github.com/getkin/kin-openapi/openapi3filter"
 	"github.com/getkin/kin-openapi/routers"
+
+	"pinvault/impl/rows"
 )
 
 // contract is a document with its extensions read.
@@ -20,26 +22,13 @@ type contract struct {
 	fallback *openapi3.Response // what is answered where no operation is; nil when the document does not say
 }
 
-// operation is one operation and where it stands.
-type operation struct {
-	doc  *openapi3.T
-	path string
-	op   *openapi3.Operation
-}
-
-// public tells whether the operation demands no authorization, of which it may take one kind all the same.
-func (o operation) public() bool {
-	return o.op.Security != nil && (len(*o.op.Security) == 0 ||
-		slices.ContainsFunc(*o.op.Security, func(r openapi3.SecurityRequirement) bool { return len(r) == 0 }))
-}
-
 func newContract(doc *openapi3.T) (contract, error) {
 	c := contract{doc: doc}
-	if err := decodeExtension(doc.Extensions, "x-prefixes", &c.prefixes); err != nil {
+	if err := rows.Extension(doc.Extensions, "x-prefixes", &c.prefixes); err != nil {
 		return c, err
 	}
 	var name string
-	if err := decodeExtension(doc.Extensions, "x-error-response", &name); err != nil || name == "" {
+	if err := rows.Extension(doc.Extensions, "x-error-response", &name); err != nil || name == "" {
 		return c, err
 	}
 	if doc.Components != nil {
@@ -55,38 +44,38 @@ func newContract(doc *openapi3.T) (contract, error) {
 
 // breaks returns what is wrong with the reply to r, a sentence each.
 func (c *Client) breaks(r *http.Request, reply *Reply) []string {
-	var breaks []string
+	var broken []string
 	// RFC 9110, section 15.5.6: a 405 names the methods that there are.
 	if reply.Status == http.StatusMethodNotAllowed && reply.Header.Get("Allow") == "" {
-		breaks = append(breaks, "no header Allow")
+		broken = append(broken, "no header Allow")
 	}
 	operations := c.operations(r)
 	for _, o := range operations {
-		breaks = append(breaks, o.breaks(r, reply)...)
+		broken = append(broken, breaks(o, r, reply)...)
 	}
 	if len(operations) == 0 {
-		breaks = append(breaks, c.unroutedBreaks(r, reply)...)
+		broken = append(broken, c.unroutedBreaks(r, reply)...)
 	}
-	for i := range breaks {
-		breaks[i] = fmt.Sprintf("%s %s: %d: %s", r.Method, r.URL.Path, reply.Status, breaks[i])
+	for i := range broken {
+		broken[i] = fmt.Sprintf("%s %s: %d: %s", r.Method, r.URL.Path, reply.Status, broken[i])
 	}
-	return breaks
+	return broken
 }
 
 // operations finds what r is meant for. Of two paths that fit and have the method, the one with fewer parameters is
 // it. Where several documents describe the same path, the reply has to suit all of them.
-func (c *Client) operations(r *http.Request) []operation {
-	if o, ok := r.Context().Value(operationKey{}).(operation); ok && o.op != nil {
-		return []operation{o}
+func (c *Client) operations(r *http.Request) []rows.Operation {
+	if o, ok := r.Context().Value(operationKey{}).(rows.Operation); ok && o.Op != nil {
+		return []rows.Operation{o}
 	}
-	var found []operation
+	var found []rows.Operation
 	fewest := 0
 	for _, contract := range c.contracts {
 		o, ok := contract.operation(r)
 		if !ok {
 			continue
 		}
-		parameters := strings.Count(o.path, "{")
+		parameters := strings.Count(o.Path, "{")
 		if len(found) == 0 || parameters < fewest {
 			found, fewest = nil, parameters
 		}
@@ -98,47 +87,40 @@ func (c *Client) operations(r *http.Request) []operation {
 }
 
 // operation finds the document's own operation for r.
-func (c contract) operation(r *http.Request) (operation, bool) {
+func (c contract) operation(r *http.Request) (rows.Operation, bool) {
 	for _, path := range c.doc.Paths.InMatchingOrder() {
 		if !matches(path, r.URL.EscapedPath()) {
 			continue
 		}
 		if op := c.doc.Paths.Value(path).GetOperation(r.Method); op != nil {
-			return operation{c.doc, path, op}, true
+			return rows.Operation{Doc: c.doc, Path: path, Op: op}, true
 		}
 	}
-	return operation{}, false
+	return rows.Operation{}, false
 }
 
 // matches says whether an escaped path fits a path template.
 func matches(template, path string) bool {
 	return slices.EqualFunc(strings.Split(template, "/"), strings.Split(path, "/"), func(t, p string) bool {
-		_, isParameter := parameterName(t)
+		_, isParameter := rows.ParameterName(t)
 		return t == p || isParameter && p != ""
 	})
 }
 
-// parameterName returns the name within a template's segment "{name}".
-func parameterName(segment string) (string, bool) {
-	name, opened := strings.CutPrefix(segment, "{")
-	name, closed := strings.CutSuffix(name, "}")
-	return name, opened && closed
-}
-
 // breaks returns what is wrong with the operation's reply.
-func (o operation) breaks(r *http.Request, reply *Reply) []string {
-	ref := o.op.Responses.Status(reply.Status)
+func breaks(o rows.Operation, r *http.Request, reply *Reply) []string {
+	ref := o.Op.Responses.Status(reply.Status)
 	if ref == nil {
-		ref = o.op.Responses.Default()
+		ref = o.Op.Responses.Default()
 	}
 	if ref == nil {
-		return []string{o.op.OperationID + ": status is not documented; body: " + string(reply.Body)}
+		return []string{o.Op.OperationID + ": status is not documented; body: " + string(reply.Body)}
 	}
-	breaks := responseBreaks(o.doc, ref.Value, r, reply)
-	for i := range breaks {
-		breaks[i] = o.op.OperationID + ": " + breaks[i]
+	broken := responseBreaks(o.Doc, ref.Value, r, reply)
+	for i := range broken {
+		broken[i] = o.Op.OperationID + ": " + broken[i]
 	}
-	return breaks
+	return broken
 }
 
 // unroutedBreaks returns what is wrong with a reply where no operation is: an unknown path, or a method that a known
@@ -213,7 +195,7 @@ func bodyBreaks(media *openapi3.MediaType, contentType string, body []byte) []st
 	if media.Schema == nil {
 		return nil
 	}
-	value, err := decode(contentType, body)
+	value, err := rows.Decode(contentType, body)
 	if err != nil {
 		return []string{fmt.Sprintf("body is not JSON: %v; body: %s", err, body)}
 	}

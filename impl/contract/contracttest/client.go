@@ -10,6 +10,8 @@ import (
 	"testing"
 
 	"github.com/getkin/kin-openapi/openapi3"
+
+	"pinvault/impl/rows"
 )
 
 // Client is an HTTP client that fails its test when a reply breaks the documents that it was made with. It is an
@@ -78,7 +80,7 @@ func JSON(value any) Option {
 		if err != nil {
 			tb.Fatalf("contracttest: request body: %v", err)
 		}
-		setBody(r, mediaJSON, body)
+		setBody(r, rows.MediaJSON, body)
 	}
 }
 
@@ -89,7 +91,7 @@ func Raw(contentType, body string) Option {
 
 // Form sends values as application/x-www-form-urlencoded.
 func Form(values url.Values) Option {
-	return Raw(mediaForm, values.Encode())
+	return Raw(rows.MediaForm, values.Encode())
 }
 
 // Header sets a request header.
@@ -182,11 +184,11 @@ func (r *Reply) ExpectStatus(want int) *Reply {
 // test when the body is not JSON or has nothing there.
 func (r *Reply) JSON(pointer string) any {
 	r.t.Helper()
-	body, err := decodeJSON(r.Body)
+	body, err := rows.DecodeJSON(r.Body)
 	if err != nil {
 		r.t.Fatalf("%s: body is not JSON: %v; body: %s", r.request, err, r.Body)
 	}
-	value, ok := lookup(body, pointer)
+	value, ok := rows.Lookup(body, pointer)
 	if !ok {
 		r.t.Fatalf("%s: nothing at %q; body: %s", r.request, pointer, r.Body)
 	}
@@ -204,9 +206,9 @@ func (r *Reply) Text(pointer string) string {
 }
 
 // operationKey marks, in a request's context, the operation that must answer it whatever its method and path say; the
-// zero operation leaves it to them.
+// zero rows.Operation leaves it to them.
 type operationKey struct{}
 
-func withOperation(r *http.Request, o operation) *http.Request {
+func withOperation(r *http.Request, o rows.Operation) *http.Request {
 	return r.WithContext(context.WithValue(r.Context(), operationKey{}, o))
 }

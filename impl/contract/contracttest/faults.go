@@ -12,6 +12,8 @@ import (
 	"testing"
 
 	"github.com/getkin/kin-openapi/openapi3"
+
+	"pinvault/impl/rows"
 )
 
 // Fault is one thing that is wrong with one field of a request.
@@ -77,11 +79,11 @@ func NewFaulty(tb testing.TB, doc *openapi3.T, env Env, step Step, more map[stri
 		setMember(pointer, more[pointer])(&f.good)
 	}
 	env.prepare(tb, f.good, byStep)
-	for _, p := range f.good.operation.parameters() {
+	for _, p := range f.good.Of.Parameters() {
 		f.parameter(p)
 	}
-	if schema := f.good.schema(); schema != nil {
-		value, err := decodeJSON(f.good.Body)
+	if schema := schemaOf(f.good); schema != nil {
+		value, err := rows.DecodeJSON(f.good.Body)
 		if err != nil {
 			tb.Fatalf("%s: %v", step, err)
 		}
@@ -90,16 +92,16 @@ func NewFaulty(tb testing.TB, doc *openapi3.T, env Env, step Step, more map[stri
 	return f
 }
 
-// schema describes the JSON of the body, or what is sealed in it; nil where there is none.
-func (c Conversation) schema() *openapi3.Schema {
-	if c.operation.op.RequestBody == nil || c.Body == nil {
+// schemaOf describes the JSON of the body, or what is sealed in it; nil where there is none.
+func schemaOf(c Conversation) *openapi3.Schema {
+	if c.Of.Op.RequestBody == nil || c.Body == nil {
 		return nil
 	}
-	media := c.operation.op.RequestBody.Value.Content.Get(c.ContentType)
+	media := c.Of.Op.RequestBody.Value.Content.Get(c.ContentType)
 	if name, _ := media.Extensions["x-decrypted-schema"].(string); c.Sealed && name != "" {
-		return c.operation.doc.Components.Schemas[name].Value
+		return c.Of.Doc.Components.Schemas[name].Value
 	}
-	if !isJSON(c.ContentType) {
+	if !rows.IsJSON(c.ContentType) {
 		return nil
 	}
 	return media.Schema.Value
@@ -125,7 +127,7 @@ func (f *Faulty) parameter(p *openapi3.Parameter) {
 }
 
 func (f *Faulty) segment(parameter string) int {
-	return slices.Index(strings.Split(f.good.operation.path, "/"), "{"+parameter+"}")
+	return slices.Index(strings.Split(f.good.Of.Path, "/"), "{"+parameter+"}")
 }
 
 // members are those of an object, in the document's order.
@@ -240,10 +242,10 @@ var absent = new(struct{})
 // setMember puts a value into the body, at a JSON pointer to a member of an object.
 func setMember(pointer string, value any) func(*Conversation) {
 	return func(c *Conversation) {
-		root, err := decodeJSON(c.Body)
-		steps := tokens(pointer)
+		root, err := rows.DecodeJSON(c.Body)
+		steps := rows.Tokens(pointer)
 		last := len(steps) - 1
-		holder, ok := lookup(root, strings.Join(append([]string{""}, steps[:last]...), "/"))
+		holder, ok := rows.Lookup(root, strings.Join(append([]string{""}, steps[:last]...), "/"))
 		object, isObject := holder.(map[string]any)
 		if err != nil || !ok || !isObject {
 			panic("contracttest: nothing holds " + pointer)

@@ -94,7 +94,7 @@ func faulty(tb testing.TB, url string) *Faulty {
 	loader.IncludeOrigin = true // the order of the fields
 	doc, err := loader.LoadFromData([]byte(orders))
 	require.NoError(tb, err)
-	return NewFaulty(tb, doc, Env{Client: New(tb, url, doc), Reset: func(testing.TB) {}}, Step{"order", "ordered"}, nil)
+	return NewFaulty(tb, doc, Env{Client: New(tb, url, doc), Reset: func(testing.TB) {}}, Step{Operation: "order", Example: "ordered"}, nil)
 }
 
 func TestFaultsAreAllThatTheSchemasKnow(t *testing.T) {
@@ -138,7 +138,7 @@ func TestAFaultOfTheCallersOwnIsOneOfItsField(t *testing.T) {
 	require.Equal(t, `{"at":"page"}`, says(f.send(t, own, f.Fault(t, "page", Enum, "9"))))
 	require.Equal(t, []string{"no field /inner/else"}, failures(t, func(r *recorder) { f.Fault(r, "/inner/else", Enum, "") }))
 	require.Equal(t, []string{"no example order/else"}, failures(t, func(r *recorder) {
-		NewFaulty(r, parse(t, orders), f.env, Step{"order", "else"}, nil)
+		NewFaulty(r, parse(t, orders), f.env, Step{Operation: "order", Example: "else"}, nil)
 	}))
 }
 

@@ -4,6 +4,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"pinvault/impl/rows"
 )
 
 func TestMaskKeepsTheTypeAndNothingElse(t *testing.T) {
@@ -26,32 +28,9 @@ func TestMaskKeepsTheTypeAndNothingElse(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			value, err := decodeJSON([]byte(tt.body))
+			value, err := rows.DecodeJSON([]byte(tt.body))
 			require.NoError(t, err)
-			require.Equal(t, tt.want, mask(value, tokens(tt.pointer)))
+			require.Equal(t, tt.want, mask(value, rows.Tokens(tt.pointer)))
 		})
 	}
-}
-
-func TestTextsWritesWhatAParameterCanHold(t *testing.T) {
-	tests := []struct {
-		name string
-		in   any
-		want []string
-	}{
-		{"nothing for null", nil, nil},
-		{"a text", "a", []string{"a"}},
-		{"a boolean", true, []string{"true"}},
-		{"a large number without an exponent", 103169946000.0, []string{"103169946000"}},
-		{"a list", []any{"a", 1.5}, []string{"a", "1.5"}},
-	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			got, err := texts(tt.in)
-			require.NoError(t, err)
-			require.Equal(t, tt.want, got)
-		})
-	}
-	_, err := texts([]any{map[string]any{"a": 1.0}})
-	require.EqualError(t, err, `{"a":1} is not a text, number, boolean or list of these`)
 }

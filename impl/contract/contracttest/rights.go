@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	"github.com/getkin/kin-openapi/openapi3"
+
+	"pinvault/impl/rows"
 )
 
 // The words of Env.Authorize for callers that no operation serves, but that the last may be served what is its
@@ -34,11 +36,11 @@ func Rights(t *testing.T, doc *openapi3.T, env Env, ofTheirOwn map[string]string
 		}
 	}
 	used := map[string]bool{}
-	for _, operation := range operations(doc) {
-		if operation.public() {
+	for _, operation := range rows.Operations(doc) {
+		if operation.Public() {
 			continue
 		}
-		id := operation.op.OperationID
+		id := operation.Op.OperationID
 		c, ok := successes[id]
 		if !ok {
 			t.Errorf("%s: no documented success, so that nobody could be refused one", id)

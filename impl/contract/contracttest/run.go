@@ -10,7 +10,15 @@ import (
 
 	"github.com/getkin/kin-openapi/openapi3"
 	"github.com/google/go-cmp/cmp"
+
+	"pinvault/impl/rows"
 )
+
+// Step names a conversation.
+type Step = rows.Step
+
+// Conversation is a row of a document that is held with a server.
+type Conversation = rows.Row
 
 // Env is the running server that conversations are held with, and how to bring it where a conversation needs it.
 type Env struct {
@@ -56,7 +64,7 @@ func Run(t *testing.T, doc *openapi3.T, env Env) {
 // executable are the conversations of doc, and the same by their steps.
 func executable(tb testing.TB, doc *openapi3.T) ([]Conversation, map[Step]Conversation) {
 	tb.Helper()
-	conversations, err := Conversations(doc)
+	conversations, err := rows.All(doc)
 	if err != nil {
 		tb.Fatalf("examples that cannot be executed:\n%v", err)
 	}
@@ -105,7 +113,7 @@ func (e Env) exchange(tb testing.TB, c Conversation) *Reply {
 
 func (e Env) request(tb testing.TB, c Conversation) *http.Request {
 	tb.Helper()
-	r := withOperation(e.Client.For(tb).request(c.Method, c.Path), c.operation)
+	r := withOperation(e.Client.For(tb).request(c.Method, c.Path), c.Of)
 	body, contentType := c.Body, c.ContentType
 	switch {
 	case body == nil || c.Raw:
@@ -136,7 +144,7 @@ func (e Env) differences(tb testing.TB, c Conversation, reply *Reply) []string {
 		return []string{fmt.Sprintf("status %d, want %d; body: %s", reply.Status, want.Status, reply.Body)}
 	}
 	var differences []string
-	if got := mediaType(reply.Header.Get("Content-Type")); got != mediaType(want.ContentType) {
+	if got := rows.MediaType(reply.Header.Get("Content-Type")); got != rows.MediaType(want.ContentType) {
 		differences = append(differences, fmt.Sprintf("content type %q, want %q", got, want.ContentType))
 	}
 	for _, name := range slices.Sorted(maps.Keys(want.Header)) {
@@ -162,16 +170,16 @@ func (e Env) bodyDifferences(tb testing.TB, c Conversation, body []byte) []strin
 	case c.Reply.Sealed:
 		tb.Fatalf("%s: a sealed reply without Env.Open", c)
 	}
-	want, err := c.Reply.decode(c.Reply.Body)
+	want, err := c.Reply.Decode(c.Reply.Body)
 	if err != nil {
 		return []string{fmt.Sprintf("example is not JSON: %v", err)}
 	}
-	got, err := c.Reply.decode(body)
+	got, err := c.Reply.Decode(body)
 	if err != nil {
 		return []string{fmt.Sprintf("body is not JSON: %v; body: %s", err, body)}
 	}
 	for _, pointer := range c.Reply.Volatile {
-		want, got = mask(want, tokens(pointer)), mask(got, tokens(pointer))
+		want, got = mask(want, rows.Tokens(pointer)), mask(got, rows.Tokens(pointer))
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		return []string{"body (-want +got):\n" + diff}

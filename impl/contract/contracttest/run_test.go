@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"pinvault/impl/rows"
 )
 
 func TestRunHoldsEveryConversation(t *testing.T) {
@@ -55,44 +57,44 @@ func TestAConversationFindsAWrongReply(t *testing.T) {
 		lie  func(*Reply)
 		want string
 	}{
-		{"another documented status", Step{"setCardPin", "pin-set"}, func(r *Reply) {
+		{"another documented status", Step{Operation: "setCardPin", Example: "pin-set"}, func(r *Reply) {
 			*r = *text(404, "application/problem+json", `{"title":"Not Found","status":404,"traceId":"00-1"}`)
 		}, `status 404, want 204; body: {"title":"Not Found"`},
-		{"another value", Step{"getCardPin", "pin-of-creation"}, func(r *Reply) {
+		{"another value", Step{Operation: "getCardPin", Example: "pin-of-creation"}, func(r *Reply) {
 			r.Body = []byte(`{"pin":"0001","changes":0}`)
 		}, "body (-want +got):"},
-		{"a field too many", Step{"getCardPin", "pin-of-creation"}, func(r *Reply) {
+		{"a field too many", Step{Operation: "getCardPin", Example: "pin-of-creation"}, func(r *Reply) {
 			r.Body = []byte(`{"pin":"0000","changes":0,"tries":3}`)
 		}, `+ 	"tries":`},
-		{"a volatile field missing", Step{"issueToken", "token-issued"}, func(r *Reply) {
+		{"a volatile field missing", Step{Operation: "issueToken", Example: "token-issued"}, func(r *Reply) {
 			r.Body = []byte(`{"expires_in":14400}`)
 		}, `"access_token": contracttest.masked("string")`},
-		{"a volatile field of another type", Step{"issueToken", "token-issued"}, func(r *Reply) {
+		{"a volatile field of another type", Step{Operation: "issueToken", Example: "token-issued"}, func(r *Reply) {
 			r.Body = []byte(`{"expires_in":14400,"access_token":7}`)
 		}, `"access_token": contracttest.masked(`},
-		{"another header", Step{"setCardPin", "method-unknown"}, func(r *Reply) {
+		{"another header", Step{Operation: "setCardPin", Example: "method-unknown"}, func(r *Reply) {
 			r.Header.Set("Allow", "GET")
 		}, `header Allow: "GET", want "GET, POST"`},
-		{"a header too many", Step{"issueToken", "token-issued"}, func(r *Reply) {
+		{"a header too many", Step{Operation: "issueToken", Example: "token-issued"}, func(r *Reply) {
 			r.Header.Set("WWW-Authenticate", "Bearer")
 		}, `header Www-Authenticate: "Bearer", want ""`},
-		{"another text", Step{"getCertificate", "certificate"}, func(r *Reply) {
+		{"another text", Step{Operation: "getCertificate", Example: "certificate"}, func(r *Reply) {
 			r.Body = []byte("-----BEGIN KEY-----\n")
 		}, "KEY"},
-		{"another content type", Step{"getCertificate", "certificate"}, func(r *Reply) {
+		{"another content type", Step{Operation: "getCertificate", Example: "certificate"}, func(r *Reply) {
 			r.Header.Set("Content-Type", "text/plain")
 		}, `content type "text/plain", want "application/x-pem-file"`},
-		{"a body that is no JSON", Step{"getCardPin", "pin-of-creation"}, func(r *Reply) {
+		{"a body that is no JSON", Step{Operation: "getCardPin", Example: "pin-of-creation"}, func(r *Reply) {
 			r.Body = []byte("0000}")
 		}, "body is not JSON"},
-		{"something broken before it", Step{"getCardPin", "pin-after-two-changes"}, func(r *Reply) {
+		{"something broken before it", Step{Operation: "getCardPin", Example: "pin-after-two-changes"}, func(r *Reply) {
 			if r.Status == 204 {
 				*r = *text(404, "application/problem+json", `{"title":"Not Found","status":404,"traceId":"00-1"}`)
 			}
 		}, "getCardPin/pin-after-two-changes: x-after setCardPin/pin-set: status 404, want 204"},
 	}
 	doc := load(t, "cards.yaml")
-	byStep := conversations(t, doc)
+	_, byStep := executable(t, doc)
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			s := &sandbox{lie: tt.lie}
@@ -110,11 +112,11 @@ func TestAConversationFindsAWrongReply(t *testing.T) {
 
 func TestAConversationIsCheckedAsItsOperationsWhateverItSends(t *testing.T) {
 	doc := load(t, "cards.yaml", "x-prefixes: [/api/v1, /connect]", "x-prefixes: []")
-	byStep := conversations(t, doc)
+	_, byStep := executable(t, doc)
 	s := &sandbox{}
 	env := Env{Client: New(t, serve(t, s), doc), Reset: s.reset, Authorize: authorize}
-	env.converse(t, byStep[Step{"setCardPin", "method-unknown"}], byStep)
-	env.converse(t, byStep[Step{"setCardPin", "token-with-a-slash"}], byStep)
+	env.converse(t, byStep[Step{Operation: "setCardPin", Example: "method-unknown"}], byStep)
+	env.converse(t, byStep[Step{Operation: "setCardPin", Example: "token-with-a-slash"}], byStep)
 	require.Len(t, s.served, 2)
 }
 
@@ -126,18 +128,18 @@ func TestAConversationNeedsWhatItsWordsStandFor(t *testing.T) {
 		env  Env
 		want string
 	}{
-		{"a fault", "cards.yaml", Step{"setCardPin", "vault-broken"}, Env{}, `fault "internal" without Env.Fault`},
-		{"an authorization", "cards.yaml", Step{"setCardPin", "bearer-missing"}, Env{},
+		{"a fault", "cards.yaml", Step{Operation: "setCardPin", Example: "vault-broken"}, Env{}, `fault "internal" without Env.Fault`},
+		{"an authorization", "cards.yaml", Step{Operation: "setCardPin", Example: "bearer-missing"}, Env{},
 			`authorization "none" without Env.Authorize`},
-		{"a sealed request", "sealed.yaml", Step{"resetPin", "pin-reset"}, Env{},
+		{"a sealed request", "sealed.yaml", Step{Operation: "resetPin", Example: "pin-reset"}, Env{},
 			"a sealed request without Env.Transform"},
-		{"a sealed reply", "sealed.yaml", Step{"resetPin", "pin-reset"}, Env{Transform: seal},
+		{"a sealed reply", "sealed.yaml", Step{Operation: "resetPin", Example: "pin-reset"}, Env{Transform: seal},
 			"a sealed reply without Env.Open"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			doc := load(t, tt.file)
-			byStep := conversations(t, doc)
+			_, byStep := executable(t, doc)
 			require.Contains(t, byStep, tt.step)
 			url := serve(t, vault(`{"responseCode":"00","urn":1,"accosaRefNo":"18"}`))
 			got := failures(t, func(r *recorder) {
@@ -161,7 +163,7 @@ func TestRunSealsRequestsAndOpensReplies(t *testing.T) {
 
 func TestASealedReplyIsComparedWithWhatIsInside(t *testing.T) {
 	doc := load(t, "sealed.yaml")
-	byStep := conversations(t, doc)
+	_, byStep := executable(t, doc)
 	for name, reply := range map[string]string{
 		"another value":  `{"responseCode":"01","urn":1,"accosaRefNo":"18"}`,
 		"no JSON inside": `secret`,
@@ -170,7 +172,7 @@ func TestASealedReplyIsComparedWithWhatIsInside(t *testing.T) {
 			url := serve(t, vault(reply))
 			got := failures(t, func(r *recorder) {
 				env := Env{Client: New(r, url, doc), Reset: func(testing.TB) {}, Transform: seal, Open: open}
-				env.converse(r, byStep[Step{"resetPin", "pin-reset"}], byStep)
+				env.converse(r, byStep[Step{Operation: "resetPin", Example: "pin-reset"}], byStep)
 			})
 			require.Len(t, got, 1)
 			require.Contains(t, got[0], "resetPin/pin-reset (POST /mob1/resetPin): body")
@@ -178,7 +180,7 @@ func TestASealedReplyIsComparedWithWhatIsInside(t *testing.T) {
 	}
 }
 
-// vault is a server that keeps to testdata/sealed.yaml and has the one reply for the one message in it.
+// vault is a server that keeps to rows/testdata/sealed.yaml and has the one reply for the one message in it.
 func vault(reply string) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		answer := "another message"
@@ -188,13 +190,15 @@ func vault(reply string) http.Handler {
 		case string(unwrap(body)) == `{"newPIN":"1234","urn":1}`:
 			answer = reply
 		}
-		w.Header().Set("Content-Type", mediaJSON)
+		w.Header().Set("Content-Type", rows.MediaJSON)
 		_, _ = w.Write(wrap([]byte(answer)))
 	})
 }
 
 // seal and open have base64 stand in for a cipher.
-func seal(_ testing.TB, _ Conversation, body []byte) ([]byte, string) { return wrap(body), mediaJSON }
+func seal(_ testing.TB, _ Conversation, body []byte) ([]byte, string) {
+	return wrap(body), rows.MediaJSON
+}
 
 func open(_ testing.TB, c Conversation, body []byte) []byte {
 	if !c.Reply.Sealed {

@@ -17,7 +17,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// sandbox is a server that keeps to testdata/cards.yaml, until it is told to lie.
+// sandbox is a server that keeps to rows/testdata/cards.yaml, until it is told to lie.
 type sandbox struct {
 	pin     string
 	changes int
@@ -141,7 +141,7 @@ func serve(t *testing.T, handler http.Handler) string {
 // load reads a document, each old text in it replaced by the new one after it.
 func load(t *testing.T, file string, oldnew ...string) *openapi3.T {
 	t.Helper()
-	source, err := os.ReadFile("testdata/" + file)
+	source, err := os.ReadFile("../../rows/testdata/" + file)
 	require.NoError(t, err)
 	document := string(source)
 	for i := 0; i < len(oldnew); i += 2 {

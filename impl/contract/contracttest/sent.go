@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"github.com/getkin/kin-openapi/openapi3"
+
+	"pinvault/impl/rows"
 )
 
 // Unsent holds a conversation of each operation of doc, a success where the document shows one, with the server that
@@ -21,12 +23,12 @@ func Unsent(t *testing.T, doc *openapi3.T, env Env) {
 	t.Helper()
 	conversations, byStep := executable(t, doc)
 	unexercised := map[string]string{}
-	if err := decodeExtension(doc.Extensions, "x-unexercised", &unexercised); err != nil {
+	if err := rows.Extension(doc.Extensions, "x-unexercised", &unexercised); err != nil {
 		t.Fatal(err)
 	}
-	for method, operation := range operations(doc) {
-		id := operation.op.OperationID
-		first := slices.IndexFunc(conversations, func(c Conversation) bool { return c.Operation == id && c.Method == method && c.plain() })
+	for method, operation := range rows.Operations(doc) {
+		id := operation.Op.OperationID
+		first := slices.IndexFunc(conversations, func(c Conversation) bool { return c.Operation == id && c.Method == method && plain(c) })
 		if first < 0 {
 			if unexercised["200"] == "" {
 				t.Errorf("%s: no example of a request as it is described", id)
@@ -34,7 +36,7 @@ func Unsent(t *testing.T, doc *openapi3.T, env Env) {
 			continue
 		}
 		c := conversations[first]
-		for _, more := range c.unsent() {
+		for _, more := range unsent(c) {
 			t.Run(id+"/"+more.Example, func(t *testing.T) { env.converse(t, more, byStep) })
 		}
 		t.Run(id+"/encoded slashes", func(t *testing.T) { env.nowhere(t, c) })
@@ -42,10 +44,10 @@ func Unsent(t *testing.T, doc *openapi3.T, env Env) {
 }
 
 // plain tells whether nothing is special about the request.
-func (c Conversation) plain() bool { return !c.Raw && c.Fault == "" && c.Authorization == "" }
+func plain(c Conversation) bool { return !c.Raw && c.Fault == "" && c.Authorization == "" }
 
 // unsent are a conversation with more in its request, each under a name that tells what.
-func (c Conversation) unsent() []Conversation {
+func unsent(c Conversation) []Conversation {
 	var all []Conversation
 	with := func(what string, change func(*Conversation)) {
 		more := c
@@ -53,10 +55,10 @@ func (c Conversation) unsent() []Conversation {
 		change(&more)
 		all = append(all, more)
 	}
-	for what, body := range c.members() {
+	for what, body := range members(c) {
 		with(what, func(c *Conversation) { c.Body, c.Printed = body, nil })
 	}
-	if empty := c.headers(); len(empty) > 0 {
+	if empty := headers(c); len(empty) > 0 {
 		with("optional headers empty", func(c *Conversation) {
 			c.Header = c.Header.Clone()
 			for _, name := range empty {
@@ -64,12 +66,12 @@ func (c Conversation) unsent() []Conversation {
 			}
 		})
 	}
-	if c.operation.op.RequestBody == nil && c.Body == nil {
+	if c.Of.Op.RequestBody == nil && c.Body == nil {
 		for _, body := range []string{"{}", "null", `""`} {
-			with("body "+body, func(c *Conversation) { c.Raw, c.Body, c.ContentType = true, []byte(body), mediaJSON })
+			with("body "+body, func(c *Conversation) { c.Raw, c.Body, c.ContentType = true, []byte(body), rows.MediaJSON })
 		}
 	}
-	if !slices.ContainsFunc(c.operation.parameters(), func(p *openapi3.Parameter) bool { return p.In == openapi3.ParameterInQuery }) {
+	if !slices.ContainsFunc(c.Of.Parameters(), func(p *openapi3.Parameter) bool { return p.In == openapi3.ParameterInQuery }) {
 		for _, query := range []string{"a;b", "a=%zz", "a=%00&a=%ff"} {
 			with("query "+query, func(c *Conversation) { c.Path += "?" + query })
 		}
@@ -78,9 +80,9 @@ func (c Conversation) unsent() []Conversation {
 }
 
 // headers are the optional ones that the request does not have.
-func (c Conversation) headers() []string {
+func headers(c Conversation) []string {
 	var absent []string
-	for _, p := range c.operation.parameters() {
+	for _, p := range c.Of.Parameters() {
 		name := http.CanonicalHeaderKey(p.Name)
 		_, sent := c.Header[name]
 		_, overridden := c.Override[name]
@@ -92,15 +94,15 @@ func (c Conversation) headers() []string {
 }
 
 // members are the body with all the optional members that it does not have, by what stands in them.
-func (c Conversation) members() map[string][]byte {
-	if c.operation.op.RequestBody == nil || c.Body == nil {
+func members(c Conversation) map[string][]byte {
+	if c.Of.Op.RequestBody == nil || c.Body == nil {
 		return nil
 	}
-	media := c.operation.op.RequestBody.Value.Content.Get(c.ContentType)
+	media := c.Of.Op.RequestBody.Value.Content.Get(c.ContentType)
 	schema := media.Schema.Value
 	if name, _ := media.Extensions["x-decrypted-schema"].(string); c.Sealed && name != "" {
-		schema = c.operation.doc.Components.Schemas[name].Value
-	} else if !isJSON(c.ContentType) {
+		schema = c.Of.Doc.Components.Schemas[name].Value
+	} else if !rows.IsJSON(c.ContentType) {
 		return nil
 	}
 	bodies := map[string][]byte{}
@@ -108,7 +110,7 @@ func (c Conversation) members() map[string][]byte {
 		"optional members null":  {value: nil, fits: func(*openapi3.SchemaRef) bool { return true }},
 		"optional members empty": {value: "", fits: emptyIsAbsent},
 	} {
-		value, err := decodeJSON(c.Body)
+		value, err := rows.DecodeJSON(c.Body)
 		if err != nil {
 			continue // the conversation itself fails
 		}
@@ -162,7 +164,7 @@ func (e Env) nowhere(tb testing.TB, c Conversation) {
 		encoded := path[:i] + "%2F" + path[i+1:]
 		r := e.request(tb, c)
 		r.URL.Path, r.URL.RawPath, r.URL.RawQuery = path, encoded, query
-		reply := e.Client.For(tb).send(withOperation(r, operation{}))
+		reply := e.Client.For(tb).send(withOperation(r, rows.Operation{}))
 		if reply.Status != http.StatusBadRequest && reply.Status != http.StatusNotFound && reply.Status != http.StatusMethodNotAllowed {
 			tb.Errorf("%s %s: status %d, want 400, 404 or 405; body: %s", c.Method, encoded, reply.Status, reply.Body)
 		}

@@ -1,11 +1,11 @@
-// The sections of an introduction begin with their name in bold, **Errors.**, in info.description. The
-// document that seals messages has one on encryption besides.
+// The sections of an introduction have headings, ## Errors, in info.description. The document that seals
+// messages has one on encryption besides.
 export default function introduction(document, { sections }) {
   const text = document.info?.description ?? '';
   const wanted = sealed(document) ? [...sections, 'Encryption'] : sections;
   return wanted
-    .filter((name) => !text.includes(`**${name}.**`))
-    .map((name) => ({ message: `info.description has no section **${name}.**`, path: ['info', 'description'] }));
+    .filter((name) => !text.includes(`\n## ${name}\n`))
+    .map((name) => ({ message: `info.description has no section ## ${name}`, path: ['info', 'description'] }));
 }
 
 function sealed(node) {

@@ -1,4 +1,4 @@
-package contracttest
+package rows
 
 import (
 	"errors"
@@ -12,7 +12,7 @@ import (
 	"github.com/getkin/kin-openapi/openapi3"
 )
 
-// Step names a conversation: an operationId and the name of an example.
+// Step names a row: an operationId and the name of an example.
 type Step struct {
 	Operation string `json:"operation"`
 	Example   string `json:"example"`
@@ -20,9 +20,12 @@ type Step struct {
 
 func (s Step) String() string { return s.Operation + "/" + s.Example }
 
-// Conversation is one named example: a request and its one documented reply.
-type Conversation struct {
+// Row is one named example: a request and its one documented reply.
+type Row struct {
 	Step
+	Summary string // of the reply's example, "" for none
+	Origin  string // x-origin of the reply's example, "" where the partner's document has it
+
 	Method string
 	Path   string      // escaped, with the query
 	Header http.Header // from the header parameters
@@ -36,17 +39,17 @@ type Conversation struct {
 	Sealed      bool   // Body is what x-decrypted says and has yet to be sealed
 	Printed     []byte // the sealed body as the document prints it, nil where Body is another
 
-	Authorization string // word for Env.Authorize, "" by default
+	Authorization string // word for who calls, "" for whoever may
 	Public        bool   // the operation has `security: []`
-	Fault         string // word for Env.Fault, "" for none
+	Fault         string // word for what fails meanwhile, "" for nothing
 	After         []Step
-	Reply         Expected
+	Reply         Reply
 
-	operation operation
+	Of Operation // whose row it is
 }
 
-// Expected is the documented reply of a conversation.
-type Expected struct {
+// Reply is the documented reply of a row.
+type Reply struct {
 	Status      int
 	ContentType string      // "" for a reply without content
 	Body        []byte      // JSON or text; nil for a reply without content
@@ -56,20 +59,20 @@ type Expected struct {
 	Header      http.Header // a nil value: the header must not be there
 }
 
-// decode returns a body of this reply, opened if it was sealed, as a value to compare.
-func (e Expected) decode(body []byte) (any, error) {
-	if e.Sealed {
-		return decodeJSON(body)
+// Decode returns a body of this reply, opened if it was sealed, as a value to compare.
+func (r Reply) Decode(body []byte) (any, error) {
+	if r.Sealed {
+		return DecodeJSON(body)
 	}
-	return decode(e.ContentType, body)
+	return Decode(r.ContentType, body)
 }
 
-// Conversations returns every named example of doc as a conversation, in the order of path, method and status. The
+// All returns every named example of doc as a row, in the order of path, method and status. The
 // error names each example that cannot be one, be it a reply's or a request's that no reply belongs to.
-func Conversations(doc *openapi3.T) ([]Conversation, error) {
+func All(doc *openapi3.T) ([]Row, error) {
 	w := walk{doc: doc, ids: map[string]bool{}, taken: map[Step]bool{}, seen: map[place]string{}, used: map[place]bool{}}
 	w.document()
-	return w.conversations, errors.Join(w.errs...)
+	return w.rows, errors.Join(w.errs...)
 }
 
 // Missing returns "operationId status" for every documented status without an executable example, except those listed
@@ -77,7 +80,7 @@ func Conversations(doc *openapi3.T) ([]Conversation, error) {
 func Missing(doc *openapi3.T) []string {
 	var missing []string
 	var unexercised map[string]string
-	if err := decodeExtension(doc.Extensions, "x-unexercised", &unexercised); err != nil {
+	if err := Extension(doc.Extensions, "x-unexercised", &unexercised); err != nil {
 		missing = append(missing, err.Error())
 	}
 	for _, status := range slices.Sorted(maps.Keys(unexercised)) {
@@ -85,15 +88,15 @@ func Missing(doc *openapi3.T) []string {
 			missing = append(missing, "x-unexercised "+status+" without a reason")
 		}
 	}
-	conversations, _ := Conversations(doc) // an example that cannot be executed shows nothing
+	rows, _ := All(doc) // an example that cannot be executed shows nothing
 	shown := map[string]bool{}
-	for _, c := range conversations {
+	for _, c := range rows {
 		shown[c.Operation+" "+strconv.Itoa(c.Reply.Status)] = true
 	}
-	for _, o := range operations(doc) {
-		for _, status := range slices.Sorted(maps.Keys(o.op.Responses.Map())) {
+	for _, o := range Operations(doc) {
+		for _, status := range slices.Sorted(maps.Keys(o.Op.Responses.Map())) {
 			_, excused := unexercised[status]
-			if name := o.op.OperationID + " " + status; !excused && !shown[name] {
+			if name := o.Op.OperationID + " " + status; !excused && !shown[name] {
 				missing = append(missing, name)
 			}
 		}
@@ -101,14 +104,41 @@ func Missing(doc *openapi3.T) []string {
 	return missing
 }
 
-// operations yields the operations of a document by method, in the order of path and method.
-func operations(doc *openapi3.T) iter.Seq2[string, operation] {
-	return func(yield func(string, operation) bool) {
+// Operation is one operation and where it stands.
+type Operation struct {
+	Doc  *openapi3.T
+	Path string
+	Op   *openapi3.Operation
+}
+
+// Public tells whether the operation demands no authorization, of which it may take one kind all the same.
+func (o Operation) Public() bool {
+	return o.Op.Security != nil && (len(*o.Op.Security) == 0 ||
+		slices.ContainsFunc(*o.Op.Security, func(r openapi3.SecurityRequirement) bool { return len(r) == 0 }))
+}
+
+// Parameters returns those of the operation, and those of its path that the operation does not replace.
+func (o Operation) Parameters() []*openapi3.Parameter {
+	var all []*openapi3.Parameter
+	for _, ref := range o.Op.Parameters {
+		all = append(all, ref.Value)
+	}
+	for _, ref := range o.Doc.Paths.Value(o.Path).Parameters {
+		if o.Op.Parameters.GetByInAndName(ref.Value.In, ref.Value.Name) == nil {
+			all = append(all, ref.Value)
+		}
+	}
+	return all
+}
+
+// Operations yields the operations of a document by method, in the order of path and method.
+func Operations(doc *openapi3.T) iter.Seq2[string, Operation] {
+	return func(yield func(string, Operation) bool) {
 		paths := doc.Paths.Map()
 		for _, path := range slices.Sorted(maps.Keys(paths)) {
 			methods := paths[path].Operations()
 			for _, method := range slices.Sorted(maps.Keys(methods)) {
-				if !yield(method, operation{doc, path, methods[method]}) {
+				if !yield(method, Operation{doc, path, methods[method]}) {
 					return
 				}
 			}

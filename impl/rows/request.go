@@ -1,4 +1,4 @@
-package contracttest
+package rows
 
 import (
 	"encoding/json"
@@ -13,16 +13,11 @@ import (
 	"github.com/getkin/kin-openapi/openapi3"
 )
 
-const (
-	mediaJSON = "application/json"
-	mediaForm = "application/x-www-form-urlencoded"
-)
-
-// standIn is the name of the example that a required parameter or body takes where none has the conversation's name.
+// standIn is the name of the example that a required parameter or body takes where none has the row's name.
 const standIn = "default"
 
-// request puts the request of a conversation together: x-request, parameters, body.
-func (w *walk) request(c *Conversation, notes requestNotes) error {
+// request puts the request of a row together: x-request, parameters, body.
+func (w *walk) request(c *Row, notes requestNotes) error {
 	headers, err := allTexts(notes.Headers)
 	if err != nil {
 		return fmt.Errorf("x-request: header %w", err)
@@ -44,7 +39,7 @@ func (w *walk) request(c *Conversation, notes requestNotes) error {
 }
 
 // parameters fills in path, query and headers.
-func (w *walk) parameters(c *Conversation, notes requestNotes) error {
+func (w *walk) parameters(c *Row, notes requestNotes) error {
 	segments, err := allTexts(notes.Path)
 	if err != nil {
 		return fmt.Errorf("x-request: path %w", err)
@@ -59,7 +54,7 @@ func (w *walk) parameters(c *Conversation, notes requestNotes) error {
 		openapi3.ParameterInQuery:  query,
 		openapi3.ParameterInHeader: c.Header,
 	}
-	for _, p := range c.operation.parameters() {
+	for _, p := range c.Of.Parameters() {
 		target, name := targets[p.In], p.Name
 		if target == nil {
 			return fmt.Errorf("parameter %s in %s is not provided for", p.Name, p.In)
@@ -79,7 +74,7 @@ func (w *walk) parameters(c *Conversation, notes requestNotes) error {
 			target[name] = values
 		}
 	}
-	if c.Path, err = expand(c.operation.path, segments); err != nil {
+	if c.Path, err = expand(c.Of.Path, segments); err != nil {
 		return err
 	}
 	if encoded := url.Values(query).Encode(); encoded != "" {
@@ -88,7 +83,7 @@ func (w *walk) parameters(c *Conversation, notes requestNotes) error {
 	return nil
 }
 
-// parameter returns what a parameter holds in the conversation of that name; nil leaves it out. A list in the query is
+// parameter returns what a parameter holds in the row of that name; nil leaves it out. A list in the query is
 // repeated, elsewhere it is joined by commas: form and simple, the default styles of OpenAPI.
 func (w *walk) parameter(p *openapi3.Parameter, name string) ([]string, error) {
 	var value any
@@ -133,7 +128,7 @@ func expand(template string, values map[string][]string) (string, error) {
 	segments := strings.Split(template, "/")
 	left := maps.Clone(values)
 	for i, segment := range segments {
-		name, isParameter := parameterName(segment)
+		name, isParameter := ParameterName(segment)
 		if !isParameter {
 			continue
 		}
@@ -149,14 +144,14 @@ func expand(template string, values map[string][]string) (string, error) {
 	return strings.Join(segments, "/"), nil
 }
 
-// body fills in the body: what x-request says, the example of the conversation's name, or, where a body is required,
+// body fills in the body: what x-request says, the example of the row's name, or, where a body is required,
 // the example "default". A method that is not the operation's requires none.
-func (w *walk) body(c *Conversation, notes requestNotes) error {
+func (w *walk) body(c *Row, notes requestNotes) error {
 	var content openapi3.Content
 	required := false
-	if ref := c.operation.op.RequestBody; ref != nil {
+	if ref := c.Of.Op.RequestBody; ref != nil {
 		content = ref.Value.Content
-		required = (ref.Value.Required || c.operation.op.Extensions["x-content-type-required"] == true) && notes.Method == ""
+		required = (ref.Value.Required || c.Of.Op.Extensions["x-content-type-required"] == true) && notes.Method == ""
 	}
 	if raw := notes.raw(); raw != nil {
 		c.Raw, c.Body, c.ContentType = true, raw, usual(content)
@@ -172,7 +167,7 @@ func (w *walk) body(c *Conversation, notes requestNotes) error {
 }
 
 // bodyExample fills in the body with the example of a name, if there is one.
-func (w *walk) bodyExample(c *Conversation, content openapi3.Content, name string) error {
+func (w *walk) bodyExample(c *Row, content openapi3.Content, name string) error {
 	for _, media := range slices.Sorted(maps.Keys(content)) {
 		example := content[media].Examples[name]
 		if example == nil {
@@ -199,8 +194,8 @@ func (w *walk) bodyExample(c *Conversation, content openapi3.Content, name strin
 
 // usual returns the media type of a body that no example stands for: JSON where the operation takes it.
 func usual(content openapi3.Content) string {
-	if _, ok := content[mediaJSON]; ok || len(content) == 0 {
-		return mediaJSON
+	if _, ok := content[MediaJSON]; ok || len(content) == 0 {
+		return MediaJSON
 	}
 	return slices.Min(slices.Collect(maps.Keys(content)))
 }
@@ -213,29 +208,22 @@ func encode(contentType string, value, decrypted any) ([]byte, error) {
 	if value == nil {
 		return nil, errors.New("the example has no value")
 	}
-	if isJSON(contentType) {
+	if IsJSON(contentType) {
 		return json.Marshal(value)
 	}
 	if text, ok := value.(string); ok {
 		return []byte(text), nil
 	}
-	if fields, ok := value.(map[string]any); ok && mediaType(contentType) == mediaForm {
+	if fields, ok := value.(map[string]any); ok && MediaType(contentType) == MediaForm {
 		form, err := allTexts(fields)
 		return []byte(url.Values(form).Encode()), err
 	}
 	return nil, fmt.Errorf("%s cannot be sent as %s", compact(value), contentType)
 }
 
-// parameters returns those of the operation, and those of its path that the operation does not replace.
-func (o operation) parameters() []*openapi3.Parameter {
-	var all []*openapi3.Parameter
-	for _, ref := range o.op.Parameters {
-		all = append(all, ref.Value)
-	}
-	for _, ref := range o.doc.Paths.Value(o.path).Parameters {
-		if o.op.Parameters.GetByInAndName(ref.Value.In, ref.Value.Name) == nil {
-			all = append(all, ref.Value)
-		}
-	}
-	return all
+// ParameterName returns the name within a template's segment "{name}".
+func ParameterName(segment string) (string, bool) {
+	name, opened := strings.CutPrefix(segment, "{")
+	name, closed := strings.CutSuffix(name, "}")
+	return name, opened && closed
 }

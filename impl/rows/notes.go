@@ -1,4 +1,4 @@
-package contracttest
+package rows
 
 import (
 	"bytes"
@@ -19,6 +19,7 @@ type notes struct {
 	headers    map[string]any
 	operations []string // nil: all that use the response
 	decrypted  any
+	origin     string
 }
 
 // requestNotes is x-request.
@@ -50,17 +51,18 @@ func (n requestNotes) raw() []byte {
 func readNotes(extensions map[string]any) (notes, error) {
 	n := notes{decrypted: extensions["x-decrypted"]}
 	return n, errors.Join(
-		decodeExtension(extensions, "x-request", &n.request),
-		decodeExtension(extensions, "x-after", &n.after),
-		decodeExtension(extensions, "x-volatile", &n.volatile),
-		decodeExtension(extensions, "x-headers", &n.headers),
-		decodeExtension(extensions, "x-operations", &n.operations),
+		Extension(extensions, "x-request", &n.request),
+		Extension(extensions, "x-after", &n.after),
+		Extension(extensions, "x-volatile", &n.volatile),
+		Extension(extensions, "x-headers", &n.headers),
+		Extension(extensions, "x-operations", &n.operations),
+		Extension(extensions, "x-origin", &n.origin),
 	)
 }
 
-// decodeExtension reads an extension into a typed value and refuses members that this does not have, so that no
+// Extension reads an extension into a typed value and refuses members that this does not have, so that no
 // misspelt word is passed over. An absent extension leaves the value alone.
-func decodeExtension(extensions map[string]any, key string, into any) error {
+func Extension(extensions map[string]any, key string, into any) error {
 	value, ok := extensions[key]
 	if !ok {
 		return nil

@@ -1,4 +1,4 @@
-package contracttest
+package rows
 
 import (
 	"cmp"
@@ -19,15 +19,15 @@ type place struct {
 	name   string
 }
 
-// walk collects the conversations of a document, and everything that keeps an example from being one.
+// walk collects the rows of a document, and everything that keeps an example from being one.
 type walk struct {
-	doc           *openapi3.T
-	ids           map[string]bool  // operationIds
-	taken         map[Step]bool    // names that a reply has
-	seen          map[place]string // every example, and where an error says it is
-	used          map[place]bool   // those in a conversation, or in an error already
-	conversations []Conversation
-	errs          []error
+	doc   *openapi3.T
+	ids   map[string]bool  // operationIds
+	taken map[Step]bool    // names that a reply has
+	seen  map[place]string // every example, and where an error says it is
+	used  map[place]bool   // those in a row, or in an error already
+	rows  []Row
+	errs  []error
 }
 
 func (w *walk) fail(where string, err error) {
@@ -35,41 +35,41 @@ func (w *walk) fail(where string, err error) {
 }
 
 func (w *walk) document() {
-	for method, o := range operations(w.doc) {
-		if id := o.op.OperationID; id == "" || w.ids[id] {
-			w.fail(method+" "+o.path, fmt.Errorf("operationId %q is empty or not unique", id))
+	for method, o := range Operations(w.doc) {
+		if id := o.Op.OperationID; id == "" || w.ids[id] {
+			w.fail(method+" "+o.Path, fmt.Errorf("operationId %q is empty or not unique", id))
 		}
-		w.ids[o.op.OperationID] = true
+		w.ids[o.Op.OperationID] = true
 	}
 	if w.doc.Components != nil {
 		for _, name := range slices.Sorted(maps.Keys(w.doc.Components.Responses)) {
 			w.response("components response "+name, w.doc.Components.Responses[name], func(reply) {})
 		}
 	}
-	for method, o := range operations(w.doc) {
+	for method, o := range Operations(w.doc) {
 		w.operation(method, o)
 	}
 	w.checkSteps()
 	w.checkUse()
 }
 
-// operation walks one operation: what its requests offer, and the replies that make conversations of it.
-func (w *walk) operation(method string, o operation) {
-	for _, p := range o.parameters() {
+// operation walks one operation: what its requests offer, and the replies that make rows of it.
+func (w *walk) operation(method string, o Operation) {
+	for _, p := range o.Parameters() {
 		for name := range p.Examples {
-			w.offer(place{p, name}, o.op.OperationID+" parameter "+p.Name)
+			w.offer(place{p, name}, o.Op.OperationID+" parameter "+p.Name)
 		}
 	}
-	if o.op.RequestBody != nil {
-		for media, content := range o.op.RequestBody.Value.Content {
+	if o.Op.RequestBody != nil {
+		for media, content := range o.Op.RequestBody.Value.Content {
 			for name := range content.Examples {
-				w.offer(place{content, name}, o.op.OperationID+" request body "+media)
+				w.offer(place{content, name}, o.Op.OperationID+" request body "+media)
 			}
 		}
 	}
-	responses := o.op.Responses.Map()
+	responses := o.Op.Responses.Map()
 	for _, status := range slices.Sorted(maps.Keys(responses)) {
-		w.response(o.op.OperationID+" "+status, responses[status], func(r reply) { w.converse(method, o, status, r) })
+		w.response(o.Op.OperationID+" "+status, responses[status], func(r reply) { w.converse(method, o, status, r) })
 	}
 }
 
@@ -94,6 +94,7 @@ type reply struct {
 	place
 	contentType string // "" for a reply without content
 	value       any
+	summary     string
 	notes       notes
 }
 
@@ -102,11 +103,11 @@ func (w *walk) response(where string, ref *openapi3.ResponseRef, yield func(repl
 	for _, media := range slices.Sorted(maps.Keys(ref.Value.Content)) {
 		content := ref.Value.Content[media]
 		if content.Example != nil {
-			w.refuse(place{content, ""}, where, errors.New("an example without a name is no conversation"))
+			w.refuse(place{content, ""}, where, errors.New("an example without a name is no row"))
 		}
 		for _, name := range slices.Sorted(maps.Keys(content.Examples)) {
 			example := content.Examples[name]
-			w.reply(where, reply{place: place{content, name}, contentType: media, value: example.Value.Value},
+			w.reply(where, reply{place: place{content, name}, contentType: media, value: example.Value.Value, summary: example.Value.Summary},
 				exampleExtensions(example), yield)
 		}
 	}
@@ -119,7 +120,7 @@ func (w *walk) contentless(where string, holder any, response *openapi3.Response
 	yield func(reply),
 ) {
 	var examples map[string]map[string]any
-	err := decodeExtension(extensions, "x-examples", &examples)
+	err := Extension(extensions, "x-examples", &examples)
 	if err == nil && len(examples) > 0 && len(response.Content) > 0 {
 		err = errors.New("x-examples is for a reply without content")
 	}
@@ -128,7 +129,8 @@ func (w *walk) contentless(where string, holder any, response *openapi3.Response
 		return
 	}
 	for _, name := range slices.Sorted(maps.Keys(examples)) {
-		w.reply(where, reply{place: place{holder, name}, value: examples[name]["value"]}, examples[name], yield)
+		summary, _ := examples[name]["summary"].(string)
+		w.reply(where, reply{place: place{holder, name}, value: examples[name]["value"], summary: summary}, examples[name], yield)
 	}
 }
 
@@ -157,9 +159,9 @@ func (w *walk) refuse(p place, where string, err error) {
 	w.used[p] = true
 }
 
-// converse makes a conversation of a reply's example, unless that is another operation's.
-func (w *walk) converse(method string, o operation, status string, r reply) {
-	id := o.op.OperationID
+// converse makes a row of a reply's example, unless that is another operation's.
+func (w *walk) converse(method string, o Operation, status string, r reply) {
+	id := o.Op.OperationID
 	if r.notes.operations != nil && !slices.Contains(r.notes.operations, id) {
 		return
 	}
@@ -175,26 +177,28 @@ func (w *walk) converse(method string, o operation, status string, r reply) {
 		w.fail(step.String(), err)
 		return
 	}
-	c := Conversation{
+	c := Row{
 		Step:          step,
+		Summary:       r.summary,
+		Origin:        r.notes.origin,
 		Method:        cmp.Or(r.notes.request.Method, method),
 		Authorization: r.notes.request.Authorization,
-		Public:        o.public(),
+		Public:        o.Public(),
 		Fault:         r.notes.request.Fault,
 		After:         r.notes.after,
 		Reply:         want,
-		operation:     o,
+		Of:            o,
 	}
 	if err := w.request(&c, r.notes.request); err != nil {
 		w.fail(step.String(), err)
 		return
 	}
-	w.conversations = append(w.conversations, c)
+	w.rows = append(w.rows, c)
 }
 
 // expected puts the documented reply together.
-func expected(status string, r reply) (Expected, error) {
-	want := Expected{
+func expected(status string, r reply) (Reply, error) {
+	want := Reply{
 		ContentType: r.contentType,
 		Volatile:    r.notes.volatile,
 		Header:      http.Header{},
@@ -223,26 +227,26 @@ func expected(status string, r reply) (Expected, error) {
 			return want, err
 		}
 	}
-	value, err := want.decode(want.Body)
+	value, err := want.Decode(want.Body)
 	if err != nil {
 		return want, err
 	}
 	for _, pointer := range want.Volatile {
-		if _, ok := lookup(value, pointer); !ok {
+		if _, ok := Lookup(value, pointer); !ok {
 			return want, fmt.Errorf("x-volatile: nothing at %q", pointer)
 		}
 	}
 	return want, nil
 }
 
-// checkSteps reports what x-after asks for and the document does not have, and drops the conversations that need it.
+// checkSteps reports what x-after asks for and the document does not have, and drops the rows that need it.
 func (w *walk) checkSteps() {
-	w.conversations = slices.DeleteFunc(w.conversations, func(c Conversation) bool {
+	w.rows = slices.DeleteFunc(w.rows, func(c Row) bool {
 		unknown := false
 		for _, step := range c.After {
 			if !w.taken[step] {
 				unknown = true
-				w.fail(c.String(), fmt.Errorf("x-after: no conversation %q", step))
+				w.fail(c.String(), fmt.Errorf("x-after: no row %q", step))
 			}
 		}
 		return unknown
@@ -256,7 +260,7 @@ func (w *walk) checkUse() {
 	}
 	for _, p := range slices.SortedFunc(maps.Keys(w.seen), byWhere) {
 		if !w.used[p] {
-			w.fail(w.seen[p], fmt.Errorf("the example %q is part of no conversation", p.name))
+			w.fail(w.seen[p], fmt.Errorf("the example %q is part of no row", p.name))
 		}
 	}
 }

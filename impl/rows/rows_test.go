@@ -1,7 +1,8 @@
-package contracttest
+package rows
 
 import (
 	"net/http"
+	"os"
 	"strings"
 	"testing"
 
@@ -9,20 +10,25 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// conversations returns those of a document in which all is well.
-func conversations(t *testing.T, doc *openapi3.T) map[Step]Conversation {
+const (
+	pinPath  = "/api/v1/cards/103169946/pin"
+	pinQuery = pinPath + "?fields=pin&fields=tries"
+)
+
+// byStep returns the rows of a document in which all is well.
+func byStep(t *testing.T, doc *openapi3.T) map[Step]Row {
 	t.Helper()
-	all, err := Conversations(doc)
+	all, err := All(doc)
 	require.NoError(t, err)
-	byStep := map[Step]Conversation{}
-	for _, c := range all {
-		byStep[c.Step] = c
+	rows := map[Step]Row{}
+	for _, row := range all {
+		rows[row.Step] = row
 	}
-	return byStep
+	return rows
 }
 
-func TestConversationsPutTheRequestTogether(t *testing.T) {
-	byStep := conversations(t, load(t, "cards.yaml"))
+func TestRowsPutTheRequestTogether(t *testing.T) {
+	rows := byStep(t, load(t, "cards.yaml"))
 	type request struct {
 		method, path, contentType, body string
 		header, override                http.Header
@@ -74,34 +80,34 @@ func TestConversationsPutTheRequestTogether(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			require.Contains(t, byStep, tt.step)
-			c := byStep[tt.step]
+			require.Contains(t, rows, tt.step)
+			c := rows[tt.step]
 			require.Equal(t, tt.want, request{c.Method, c.Path, c.ContentType, string(c.Body), c.Header, c.Override})
 		})
 	}
 }
 
-func TestConversationsSayWhatIsExpected(t *testing.T) {
-	byStep := conversations(t, load(t, "cards.yaml"))
-	require.Equal(t, Expected{Status: 204, Header: http.Header{}}, byStep[Step{"setCardPin", "pin-set"}].Reply)
-	require.Equal(t, Expected{
+func TestRowsSayWhatIsExpected(t *testing.T) {
+	rows := byStep(t, load(t, "cards.yaml"))
+	require.Equal(t, Reply{Status: 204, Header: http.Header{}}, rows[Step{"setCardPin", "pin-set"}].Reply)
+	require.Equal(t, Reply{
 		Status:      200,
 		ContentType: "application/json",
 		Body:        []byte(`{"access_token":"abc","expires_in":14400}`),
 		Volatile:    []string{"/access_token"},
 		Header:      http.Header{"Cache-Control": {"no-store"}, "Www-Authenticate": nil},
-	}, byStep[Step{"issueToken", "token-issued"}].Reply)
+	}, rows[Step{"issueToken", "token-issued"}].Reply)
 
-	require.True(t, byStep[Step{"issueToken", "token-issued"}].Public)
-	require.False(t, byStep[Step{"setCardPin", "pin-set"}].Public)
-	require.Equal(t, "none", byStep[Step{"setCardPin", "bearer-missing"}].Authorization)
-	require.Equal(t, "internal", byStep[Step{"setCardPin", "vault-broken"}].Fault)
+	require.True(t, rows[Step{"issueToken", "token-issued"}].Public)
+	require.False(t, rows[Step{"setCardPin", "pin-set"}].Public)
+	require.Equal(t, "none", rows[Step{"setCardPin", "bearer-missing"}].Authorization)
+	require.Equal(t, "internal", rows[Step{"setCardPin", "vault-broken"}].Fault)
 	require.Equal(t, []Step{{"setCardPin", "pin-set"}, {"setCardPin", "pin-set"}},
-		byStep[Step{"getCardPin", "pin-after-two-changes"}].After)
+		rows[Step{"getCardPin", "pin-after-two-changes"}].After)
 }
 
 func TestASharedResponseIsShownByTheOperationsThatItNames(t *testing.T) {
-	byStep := conversations(t, load(t, "cards.yaml"))
+	rows := byStep(t, load(t, "cards.yaml"))
 	for step, want := range map[Step]bool{
 		{"setCardPin", "pin-unreadable"}:     true,
 		{"issueToken", "pin-unreadable"}:     false,
@@ -110,12 +116,12 @@ func TestASharedResponseIsShownByTheOperationsThatItNames(t *testing.T) {
 		{"getCardPin", "bearer-missing"}:     true,
 		{"getCertificate", "bearer-missing"}: true,
 	} {
-		_, got := byStep[step]
+		_, got := rows[step]
 		require.Equal(t, want, got, step)
 	}
 }
 
-func TestConversationsRefuseAnExampleThatIsOnlyWrittenDown(t *testing.T) {
+func TestRowsRefuseAnExampleThatIsOnlyWrittenDown(t *testing.T) {
 	tests := []struct {
 		name     string
 		old, new string
@@ -126,17 +132,17 @@ func TestConversationsRefuseAnExampleThatIsOnlyWrittenDown(t *testing.T) {
 			"issueToken/token-issued: the body is required and has no example of this name, no default and no rawBody"},
 		{"a request body's example without a reply", "pin-set: {value: {pin: '1234'}}",
 			"pin-set: {value: {pin: '1234'}}\n            pin-sett: {value: {pin: '1234'}}",
-			`setCardPin request body application/json: the example "pin-sett" is part of no conversation`},
+			`setCardPin request body application/json: the example "pin-sett" is part of no row`},
 		{"a parameter's example without a reply", "card-unknown: {value: '999999999'}", "card-lost: {value: '999999999'}",
-			`getCardPin parameter publicToken: the example "card-lost" is part of no conversation`},
+			`getCardPin parameter publicToken: the example "card-lost" is part of no row`},
 		{"a required parameter without an example", "default: {value: '103169946'}", "other: {value: '103169946'}",
 			"setCardPin/pin-set: parameter publicToken: no example"},
 		{"an unknown operation in x-after",
 			"x-after:\n                    - {operation: setCardPin,", "x-after:\n                    - {operation: setPin,",
-			`getCardPin/pin-after-two-changes: x-after: no conversation "setPin/pin-set"`},
+			`getCardPin/pin-after-two-changes: x-after: no row "setPin/pin-set"`},
 		{"an unknown example in x-after", "x-after:\n                    - {operation: setCardPin, example: pin-set}",
 			"x-after:\n                    - {operation: setCardPin, example: pin-sett}",
-			`getCardPin/pin-after-two-changes: x-after: no conversation "setCardPin/pin-sett"`},
+			`getCardPin/pin-after-two-changes: x-after: no row "setCardPin/pin-sett"`},
 		{"a misspelt member of x-request", "x-request: {fault: internal}", "x-request: {falt: internal}",
 			`setCardPin 500: vault-broken: x-request: json: unknown field "falt"`},
 		{"a misspelt member of x-after", "x-after:\n                    - {operation:", "x-after:\n                    - {op:",
@@ -144,13 +150,13 @@ func TestConversationsRefuseAnExampleThatIsOnlyWrittenDown(t *testing.T) {
 		{"an unknown operation in x-operations", "x-operations: [issueToken]", "x-operations: [issueTokens]",
 			`grant-unknown: x-operations: no operation "issueTokens"`},
 		{"x-operations without the operation that has the response", "x-operations: [issueToken]",
-			"x-operations: [getCardPin]", `components response Problem: the example "grant-unknown" is part of no conversation`},
+			"x-operations: [getCardPin]", `components response Problem: the example "grant-unknown" is part of no row`},
 		{"a volatile pointer to nothing", "x-volatile: [/changedAt]", "x-volatile: [/changed]",
 			`getCardPin/pin-after-two-changes: x-volatile: nothing at "/changed"`},
 		{"a volatile pointer without its slash", "x-volatile: [/changedAt]", "x-volatile: [changedAt]",
 			`getCardPin/pin-after-two-changes: x-volatile: nothing at "changedAt"`},
 		{"an example beside a raw body", "{summary: PIN set}", "{x-request: {rawBody: '{}'}}",
-			`setCardPin request body application/json: the example "pin-set" is part of no conversation`},
+			`setCardPin request body application/json: the example "pin-set" is part of no row`},
 		{"request bodies of two media types", "    Pin:\n      required: true\n      content:",
 			"    Pin:\n      required: true\n      content:\n        text/plain: {examples: {pin-set: {value: '1234'}}}",
 			`setCardPin/pin-set: request bodies of two media types have the name "pin-set"`},
@@ -169,7 +175,7 @@ func TestConversationsRefuseAnExampleThatIsOnlyWrittenDown(t *testing.T) {
 		{"two replies of one name", "pin-of-creation:", "fields-missing:",
 			"getCardPin/fields-missing: two replies have this name"},
 		{"a reply without a name", "examples:\n                certificate:\n                  value:", "example:",
-			"getCertificate 200: an example without a name is no conversation"},
+			"getCertificate 200: an example without a name is no row"},
 		{"a reply without a value", "value: {pin: '0000', changes: 0}", "summary: nothing",
 			"getCardPin/pin-of-creation: the example has no value"},
 		{"a reply without a status", "'500':", "'5XX':", `setCardPin/vault-broken: a reply under "5XX" has no status`},
@@ -185,11 +191,11 @@ func TestConversationsRefuseAnExampleThatIsOnlyWrittenDown(t *testing.T) {
 			`GET /api/v1/certificate: operationId "" is empty or not unique`},
 		{"a response that no operation uses", "  schemas:\n    Problem:",
 			"    Forgotten: {description: d, x-examples: {a: {}}}\n  schemas:\n    Problem:",
-			`components response Forgotten: the example "a" is part of no conversation`},
+			`components response Forgotten: the example "a" is part of no row`},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			_, err := Conversations(load(t, "cards.yaml", tt.old, tt.new))
+			_, err := All(load(t, "cards.yaml", tt.old, tt.new))
 			require.ErrorContains(t, err, tt.want)
 			require.Equal(t, 1, strings.Count(err.Error(), tt.want), "said once")
 		})
@@ -201,8 +207,8 @@ func TestExamplesBesideAReferenceBelongToTheOperation(t *testing.T) {
 		"description: the PIN is set\n          x-examples:\n            pin-set: {summary: PIN set}",
 		"$ref: '#/components/responses/Done'\n          x-examples:\n            pin-set: {x-headers: {Allow: null}}",
 		"  schemas:\n    Problem:", "    Done: {description: done}\n  schemas:\n    Problem:")
-	require.Equal(t, Expected{Status: 204, Header: http.Header{"Allow": nil}},
-		conversations(t, doc)[Step{"setCardPin", "pin-set"}].Reply)
+	require.Equal(t, Reply{Status: 204, Header: http.Header{"Allow": nil}},
+		byStep(t, doc)[Step{"setCardPin", "pin-set"}].Reply)
 }
 
 func TestMissingNamesTheStatusesThatNoExampleShows(t *testing.T) {
@@ -226,4 +232,48 @@ func TestMissingNamesTheStatusesThatNoExampleShows(t *testing.T) {
 			require.Equal(t, tt.want, Missing(load(t, "cards.yaml", tt.oldnew...)))
 		})
 	}
+}
+
+// load reads a document, each old text in it replaced by the new one after it.
+func load(t *testing.T, file string, oldnew ...string) *openapi3.T {
+	t.Helper()
+	source, err := os.ReadFile("testdata/" + file)
+	require.NoError(t, err)
+	document := string(source)
+	for i := 0; i < len(oldnew); i += 2 {
+		require.Equal(t, 1, strings.Count(document, oldnew[i]), "%q has to stand in the document once", oldnew[i])
+		document = strings.Replace(document, oldnew[i], oldnew[i+1], 1)
+	}
+	return parse(t, document)
+}
+
+// parse loads a document, however wrong its examples are.
+func parse(t *testing.T, document string) *openapi3.T {
+	t.Helper()
+	doc, err := openapi3.NewLoader().LoadFromData([]byte(document))
+	require.NoError(t, err)
+	return doc
+}
+
+func TestTextsWritesWhatAParameterCanHold(t *testing.T) {
+	tests := []struct {
+		name string
+		in   any
+		want []string
+	}{
+		{"nothing for null", nil, nil},
+		{"a text", "a", []string{"a"}},
+		{"a boolean", true, []string{"true"}},
+		{"a large number without an exponent", 103169946000.0, []string{"103169946000"}},
+		{"a list", []any{"a", 1.5}, []string{"a", "1.5"}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			got, err := texts(tt.in)
+			require.NoError(t, err)
+			require.Equal(t, tt.want, got)
+		})
+	}
+	_, err := texts([]any{map[string]any{"a": 1.0}})
+	require.EqualError(t, err, `{"a":1} is not a text, number, boolean or list of these`)
 }
