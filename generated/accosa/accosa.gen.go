@@ -187,7 +187,7 @@ type ResetPinMessage struct {
 	// program. That it must be near the server's time is our own rule.
 	RequestDateTime string `json:"requestDateTime"`
 
-	// Urn The card's unique reference number, at most 11 digits, as a string or a number. It names the card, with last4Digits.
+	// Urn The card's unique reference number, at most 11 digits, as a string or a number, without leading zeros. It names the card, with last4Digits.
 	Urn *ResetPinMessage_Urn `json:"urn,omitempty"`
 }
 
@@ -208,7 +208,7 @@ type ResetPinMessageUrn0 = string
 // ResetPinMessageUrn1 defines model for ResetPinMessage.Urn.1.
 type ResetPinMessageUrn1 = int64
 
-// ResetPinMessage_Urn The card's unique reference number, at most 11 digits, as a string or a number. It names the card, with last4Digits.
+// ResetPinMessage_Urn The card's unique reference number, at most 11 digits, as a string or a number, without leading zeros. It names the card, with last4Digits.
 type ResetPinMessage_Urn struct {
 	union json.RawMessage
 }

@@ -51,7 +51,7 @@ var (
 
 // Settings are the contract's.
 func Settings() settings.Owner {
-	return settings.Owner{Program: ofPrograms, Client: ofClients, LongestPIN: longestPIN, Suits: suits}
+	return settings.Owner{Program: ofPrograms, Client: ofClients, LongestPIN: longestPIN, Suits: suits, Keys: keysOf}
 }
 
 // suits refuses a client without what its headers must say or without keys, and one whose IV is not said or not used.
@@ -84,6 +84,12 @@ func suits(c pin.Client) error {
 		return &pin.Error{Code: pin.InvalidField, Field: Name + ".ivMode"}
 	}
 	return nil
+}
+
+// keysOf are the keys of a client's tokens.
+func keysOf(c pin.Client) ([]settings.Key, error) {
+	s, err := ofClients.Read(c.Settings)
+	return settings.KeysOf(Name+".messageKeyIds", s.MessageKeyIDs, pin.UsageMessage, keyring.TokenKeySize), err
 }
 
 // window is how far requestDateTime may be from now.

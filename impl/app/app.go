@@ -36,6 +36,7 @@ import (
 	"pinvault/impl/pinsession"
 	"pinvault/impl/sandbox"
 	"pinvault/impl/server"
+	"pinvault/impl/settings"
 	"pinvault/impl/thredd"
 	"pinvault/openapi"
 )
@@ -111,7 +112,7 @@ func New(ctx context.Context, c config.Serve, s Surroundings) (*App, error) {
 		return nil, err
 	}
 	apis := map[string]server.API{
-		"issuer":    issuer.New(vault, contracts(vault, c.Sandbox, func() (map[string]*contract.Document, error) { return documents, nil }), once),
+		"issuer":    issuer.New(vault, contracts(vault, ring, c.Sandbox, func() (map[string]*contract.Document, error) { return documents, nil }), once),
 		thredd.Name: thredd.New(vault, once, threddTokens(tokens), s.Now),
 
 		accosa.Name:      accosa.New(vault, ring, documents[accosa.Name], once, s.Now, s.Rand),
@@ -137,7 +138,7 @@ func New(ctx context.Context, c config.Serve, s Surroundings) (*App, error) {
 }
 
 // contracts are what the issuer's API asks of the contracts.
-func contracts(vault *pin.Vault, sandbox bool, documents func() (map[string]*contract.Document, error)) issuer.Contracts {
+func contracts(vault *pin.Vault, ring *keyring.Ring, sandbox bool, documents func() (map[string]*contract.Document, error)) issuer.Contracts {
 	return issuer.Contracts{
 		Settings: issuer.Settings{
 			thredd.Name:      thredd.Settings(),
@@ -145,6 +146,9 @@ func contracts(vault *pin.Vault, sandbox bool, documents func() (map[string]*con
 			creditplus.Name:  creditplus.Settings(),
 			networkintl.Name: networkintl.Settings(),
 			hosted.Name:      hosted.Settings(embeds(sandbox)),
+		},
+		Fits: func(ctx context.Context, programID string, k settings.Key) (bool, error) {
+			return ring.Fits(ctx, programID, k.ID, k.Usage, k.Size)
 		},
 		ServiceRequest: creditplus.ServiceRequests(vault),
 		References: sync.OnceValues(func() (contract.References, error) {

@@ -19,7 +19,7 @@ func TestAnOperatorSeesWhatTheVaultHolds(t *testing.T) {
 	t.Parallel()
 	s := apptest.Start(t, "")
 	var names []string
-	for p, err := range app.Operator(s.Vault, true).Programs(apptest.Operating(t)) {
+	for p, err := range app.Operator(s.Vault, keyring.Open(keyring.Sandbox(), s.Store, s.Clock.Now), true).Programs(apptest.Operating(t)) {
 		require.NoError(t, err)
 		names = append(names, p.Name)
 	}

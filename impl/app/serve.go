@@ -25,7 +25,7 @@ type Serving struct {
 // Serve serves until ctx ends, then lets requests under way end.
 func Serve(ctx context.Context, c config.Serve, s Serving) (err error) {
 	log := server.NewLogger(s.Log, c.LogLevel)
-	db, err := store.Open(ctx, c.DatabaseURL, store.Options{})
+	db, err := store.Open(ctx, c.DatabaseURL, store.Options{LockWait: min(maxLockWait, c.RequestTimeout/2)})
 	if err != nil {
 		return err
 	}
@@ -60,6 +60,10 @@ const (
 	maxReply   = 30 * time.Second
 	maxProfile = 5 * time.Minute
 )
+
+// maxLockWait is how long a request waits at most for another program's lock on SQLite; half its time, where that is
+// less, so that an answer can still be given.
+const maxLockWait = 5 * time.Second
 
 // maxAdmin is how many connections operators may have.
 const maxAdmin = 64

@@ -2,6 +2,7 @@ package creditplus
 
 import (
 	"pinvault/impl/contract"
+	"pinvault/impl/keyring"
 	"pinvault/impl/pin"
 	"pinvault/impl/settings"
 )
@@ -30,7 +31,7 @@ var (
 
 // Settings are the contract's.
 func Settings() settings.Owner {
-	return settings.Owner{Program: ofPrograms, Client: ofClients, Suits: suits}
+	return settings.Owner{Program: ofPrograms, Client: ofClients, Suits: suits, Keys: keysOf}
 }
 
 // suits refuses a client that must encrypt and has nothing to encrypt with.
@@ -40,4 +41,10 @@ func suits(c pin.Client) error {
 		err = contract.Missing(Name + ".messageKeyIds")
 	}
 	return err
+}
+
+// keysOf are the keys of a client's messages.
+func keysOf(c pin.Client) ([]settings.Key, error) {
+	s, err := ofClients.Read(c.Settings)
+	return settings.KeysOf(Name+".messageKeyIds", s.MessageKeyIDs, pin.UsageMessage, keyring.MessageKeySize), err
 }

@@ -156,7 +156,10 @@ func contracts() issuer.Contracts {
 		owner.Program, owner.Client = kinds[0], kinds[1]
 		of[name] = owner
 	}
-	return issuer.Contracts{Settings: of, References: references}
+	fits := func(_ context.Context, _ string, k settings.Key) (bool, error) {
+		return k.ID != "unfit", nil
+	}
+	return issuer.Contracts{Settings: of, Fits: fits, References: references}
 }
 
 type (

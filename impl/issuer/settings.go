@@ -20,6 +20,9 @@ type Settings map[string]settings.Owner
 // Contracts are what this package asks of the contracts, which it does not know itself.
 type Contracts struct {
 	Settings Settings
+	// Fits tells whether a partner's key is of use to clients of a program, "" for the whole server. One that is not
+	// there yet may be imported later.
+	Fits func(ctx context.Context, programID string, k settings.Key) (bool, error)
 	// ServiceRequest finds what a helpdesk did for a cardholder, as the document shows it, by its number:
 	// NotFound, Ambiguous.
 	ServiceRequest func(ctx context.Context, number string) (json.RawMessage, error)
@@ -96,8 +99,8 @@ func (a *API) suits(ctx context.Context, c pin.Client) error {
 			return err
 		}
 	}
-	if c.ProgramID == "" {
-		return nil
+	if err := a.keysFit(ctx, owner, c); err != nil || c.ProgramID == "" {
+		return err
 	}
 	p, err := a.vault.Program(ctx, c.ProgramID)
 	switch {
@@ -107,6 +110,27 @@ func (a *API) suits(ctx context.Context, c pin.Client) error {
 		return &pin.Error{Code: pin.InvalidField, Field: "programId"}
 	}
 	return err
+}
+
+// keysFit refuses a client that names keys which are of no use to it.
+func (a *API) keysFit(ctx context.Context, owner settings.Owner, c pin.Client) error {
+	if owner.Keys == nil {
+		return nil
+	}
+	keys, err := owner.Keys(c)
+	if err != nil {
+		return err
+	}
+	for _, k := range keys {
+		fits, err := a.contracts.Fits(ctx, c.ProgramID, k)
+		if err != nil {
+			return err
+		}
+		if !fits {
+			return &pin.Error{Code: pin.InvalidField, Field: k.Field}
+		}
+	}
+	return nil
 }
 
 // stillSuits refuses PINs so long that a client which the program has could set none any more.

@@ -18,8 +18,8 @@ const (
 	maxMessage = 2 << 20
 	// maxHeader bounds the first part of one: alg, enc and kid need a tenth of it.
 	maxHeader = 1 << 10
-	// messageKeySize is that of A256GCM (RFC 7518, 5.3), in bytes.
-	messageKeySize = 32
+	// MessageKeySize is that of A256GCM (RFC 7518, 5.3), in bytes.
+	MessageKeySize = 32
 )
 
 // errHeader ends the search for a key. It never leaves this file.
@@ -91,7 +91,7 @@ func (s *messageKeys) FetchKeys(ctx context.Context, sink jwe.KeySink, to jwe.Re
 	case err != nil:
 		s.fault = err
 		return errHeader
-	case row.ProgramID != "" && row.ProgramID != s.programID || row.Algorithm != "AES" || len(key) != messageKeySize:
+	case row.ProgramID != "" && row.ProgramID != s.programID || row.Algorithm != "AES" || len(key) != MessageKeySize:
 		return errHeader
 	}
 	sink.Key(jwa.DIRECT(), key)

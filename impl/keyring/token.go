@@ -14,8 +14,8 @@ import (
 	"pinvault/impl/pin"
 )
 
-// tokenKeySize is that of AES-192, in bytes.
-const tokenKeySize = 24
+// TokenKeySize is that of AES-192, in bytes.
+const TokenKeySize = 24
 
 // ErrTokenKey is the refusal of a token key that has not 24 bytes, or of a fixed IV that has not 16.
 var ErrTokenKey = errors.New("keyring: a token key has 24 bytes and a fixed IV 16")
@@ -35,7 +35,7 @@ type TokenKey struct {
 // NewTokenKey makes a token key of 24 bytes. fixedIV is nil, or 16 bytes that both sides know: then equal messages
 // give equal tokens. ErrTokenKey for other lengths. The caller clears key.
 func NewTokenKey(key, fixedIV []byte) (*TokenKey, error) {
-	if len(key) != tokenKeySize || fixedIV != nil && len(fixedIV) != aes.BlockSize {
+	if len(key) != TokenKeySize || fixedIV != nil && len(fixedIV) != aes.BlockSize {
 		return nil, ErrTokenKey
 	}
 	block, err := aes.NewCipher(key)

@@ -122,7 +122,7 @@ func LongCheckValue(algorithm string, key []byte) (string, error) {
 }
 
 // MessageKeySizes are the lengths of the message keys that a contract can use, in bytes: of tokens, and of JWE.
-func MessageKeySizes() []int { return []int{tokenKeySize, messageKeySize} }
+func MessageKeySizes() []int { return []int{TokenKeySize, MessageKeySize} }
 
 // bound is what a wrapped key is bound to: the columns that say what it may be used for, each after its length. A row
 // that was changed there, or that got another row's key, does not open.
@@ -214,6 +214,25 @@ func (r *Ring) readZoneKey(ctx context.Context, id string, now time.Time) (*zone
 		k.certificate = sync.OnceValues(func() ([]byte, error) { return c.certificate(row.ID, row.CreatedAt) })
 	}
 	return k, nil
+}
+
+// Fits tells whether a partner's key is for a usage, of so many bytes (0: any), and one that clients of the program,
+// "" for those of the whole server, may use. One that is not there may come.
+func (r *Ring) Fits(ctx context.Context, programID, id string, usage pin.KeyUsage, size int) (bool, error) {
+	row, err := r.zone.ZoneKey(ctx, id)
+	switch {
+	case errors.Is(err, &pin.Error{Code: pin.NotFound}):
+		return true, nil
+	case err != nil:
+		return false, err
+	case row.Usage != usage || !row.RetiredAt.IsZero() || row.ProgramID != "" && row.ProgramID != programID:
+		return false, nil
+	case size == 0:
+		return true, nil
+	}
+	key, err := r.Open(pin.UseKeyWrap, row.Wrapped, bound(row))
+	defer clear(key)
+	return row.Algorithm == AES && len(key) == size, err
 }
 
 // unwrap reads a partner's key: UnknownKey where no key has the id, or it is for another usage or retired. The

@@ -376,3 +376,44 @@ func TestBlockThatDoesNotOpenTellsNothing(t *testing.T) {
 		t.Run(name, func(t *testing.T) { require.Equal(t, &pin.Error{Code: pin.Unopenable}, opened(t, tc)) })
 	}
 }
+
+func TestAKeyFitsWhomeverItIsFor(t *testing.T) {
+	store := newStore()
+	ring := keyring.New(keyring.Sandbox(), store, atNoon)
+	store.add(t, ring, "zone", "program", pin.UsageZonePIN, "TDES", tdesKey)
+	store.add(t, ring, "message", "program", pin.UsageMessage, "AES", aesKey)
+	store.add(t, ring, "everybody's", "", pin.UsageMessage, "AES", aesKey)
+	store.add(t, ring, "of DES", "", pin.UsageMessage, "TDES", tdesKey)
+	store.add(t, ring, "retired", "", pin.UsageMessage, "AES", aesKey)
+	store.change("retired", func(k *pin.ZoneKey) { k.RetiredAt = noon })
+	size := len(unhex(t, aesKey))
+	for _, test := range []struct {
+		name, program, id string
+		usage             pin.KeyUsage
+		size              int
+		want              bool
+	}{
+		{"its own", "program", "zone", pin.UsageZonePIN, 0, true},
+		{"of the size", "program", "message", pin.UsageMessage, size, true},
+		{"everybody's", "program", "everybody's", pin.UsageMessage, size, true},
+		{"everybody's, for a client of the whole server", "", "everybody's", pin.UsageMessage, size, true},
+		{"not there yet", "program", "none", pin.UsageMessage, size, true},
+		{"a program's, for a client of the whole server", "", "message", pin.UsageMessage, size, false},
+		{"another program's", "other", "message", pin.UsageMessage, size, false},
+		{"for another usage", "program", "zone", pin.UsageMessage, 0, false},
+		{"of another size", "program", "message", pin.UsageMessage, size + 1, false},
+		{"of another algorithm", "program", "of DES", pin.UsageMessage, len(unhex(t, tdesKey)), false},
+		{"retired", "program", "retired", pin.UsageMessage, size, false},
+	} {
+		fits, err := ring.Fits(t.Context(), test.program, test.id, test.usage, test.size)
+		require.NoError(t, err, test.name)
+		require.Equal(t, test.want, fits, test.name)
+	}
+	store.change("message", func(k *pin.ZoneKey) { k.Wrapped[0] ^= 1 })
+	fits, err := ring.Fits(t.Context(), "program", "message", pin.UsageMessage, size)
+	require.Equal(t, pin.Internal, pin.CodeOf(err), "it does not open")
+	require.False(t, fits)
+	store.err = &pin.Error{Code: pin.Unavailable}
+	_, err = ring.Fits(t.Context(), "program", "message", pin.UsageMessage, size)
+	require.Equal(t, pin.Unavailable, pin.CodeOf(err))
+}

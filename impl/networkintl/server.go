@@ -164,13 +164,13 @@ func outcome(v pin.Verification) pin.Code {
 func (r change) messageID() string { return r.header.SrcApplication + "\n" + r.header.MsgID }
 
 // query finds the card, if its expiry date is that of the request and, in a C+ program, its sequence number.
-// Elsewhere that only chooses among cards of one number.
+// Elsewhere that only chooses among cards of one number: where none was sent, the one that has none.
 func (r change) query(t tenant) pin.Query {
 	sequence := ""
 	if r.sequence != nil {
 		sequence = *r.sequence
 	}
-	return pin.Query{References: []pin.Reference{r.card}, Sequence: sequence, Check: func(rec pin.Record) error {
+	return pin.Query{References: []pin.Reference{r.card}, Sequence: &sequence, Check: func(rec pin.Record) error {
 		if rec.Card.Expiry != r.expiry || t.cPlus && rec.Card.Sequence != sequence {
 			return &pin.Error{Code: pin.NotFound}
 		}

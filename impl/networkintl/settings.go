@@ -26,7 +26,7 @@ var (
 
 // Settings are the contract's.
 func Settings() settings.Owner {
-	return settings.Owner{Program: ofPrograms, Client: ofClients, LongestPIN: maxNewPIN, Suits: suits}
+	return settings.Owner{Program: ofPrograms, Client: ofClients, LongestPIN: maxNewPIN, Suits: suits, Keys: keysOf}
 }
 
 // suits refuses a client without what each of its requests is held against, and one of the whole server,
@@ -43,4 +43,10 @@ func suits(c pin.Client) error {
 		return contract.Missing(missing...)
 	}
 	return nil
+}
+
+// keysOf are the keys for requests that name none.
+func keysOf(c pin.Client) ([]settings.Key, error) {
+	s, err := ofClients.Read(c.Settings)
+	return settings.KeysOf(Name+".pinKeyIds", s.PINKeyIDs, pin.UsageZonePIN, 0), err
 }

@@ -50,6 +50,6 @@ func FuzzBearer(f *testing.F) {
 		require.Regexp(t, `^[A-Za-z0-9._~+/-]+=*$`, token)
 		scheme, found := strings.CutSuffix(header, token)
 		require.True(t, found)
-		require.Equal(t, "bearer ", strings.ToLower(scheme))
+		require.Regexp(t, `^bearer +$`, strings.ToLower(scheme))
 	})
 }

@@ -133,13 +133,14 @@ func basic(authorization string) (id, secret string, ok bool) {
 	return id, secret, true
 }
 
-// Bearer reads the token from an Authorization header: the scheme in any case, one space, and a
+// Bearer reads the token from an Authorization header: the scheme in any case, a space or more, and a
 // token of the characters that RFC 6750, 2.1 allows.
 func Bearer(header string) (token string, ok bool) { return credentials(header, "Bearer") }
 
-// credentials reads a header of the form scheme SP token68 (RFC 9110, 11.4).
+// credentials reads a header of the form scheme 1*SP token68 (RFC 9110, 11.4).
 func credentials(header, scheme string) (string, bool) {
 	name, value, found := strings.Cut(header, " ")
+	value = strings.TrimLeft(value, " ")
 	// EqualFold knows letters beyond ASCII that fold to ASCII ones; they are longer.
 	if !found || len(name) != len(scheme) || !strings.EqualFold(name, scheme) || !token68(value) {
 		return "", false

@@ -25,7 +25,7 @@ func TestBearer(t *testing.T) {
 		"the scheme and a space":         {"Bearer ", ""},
 		"another scheme":                 {"Basic abc", ""},
 		"a longer scheme":                {"Bearers abc", ""},
-		"two spaces":                     {"Bearer  abc", ""},
+		"two spaces":                     {"Bearer  abc", "abc"},
 		"a tab":                          {"Bearer\tabc", ""},
 		"a space before":                 {" Bearer abc", ""},
 		"a space after":                  {"Bearer abc ", ""},

@@ -163,20 +163,29 @@ func TestASequenceNumberChoosesAmongCardsOfOneNumber(t *testing.T) {
 	byPAN := []pin.Reference{ref(pin.KindPAN, number)}
 	ids := map[string]string{"02": w.second(t, pin.NewCard{PAN: number, Sequence: "02"}).ID}
 	for _, sequence := range []string{"", "01", "02"} {
-		c, err := w.Card(by(t), pin.Query{References: byPAN, Sequence: sequence})
+		c, err := w.Card(by(t), pin.Query{References: byPAN, Sequence: &sequence})
 		require.NoError(t, err)
 		require.Equal(t, ids["02"], c.Card.ID, "the only card is not held against it")
 	}
 	for _, sequence := range []string{"01", "03"} {
 		ids[sequence] = w.second(t, pin.NewCard{PAN: number, Sequence: sequence}).ID
 	}
-	for sequence, want := range map[string]pin.Code{"01": "", "02": "", "03": "", "04": pin.NotFound, "": pin.Ambiguous} {
-		c, err := w.Card(by(t), pin.Query{References: byPAN, Sequence: sequence})
+	_, err := w.Card(by(t), pin.Query{References: byPAN})
+	require.Equal(t, pin.Ambiguous, pin.CodeOf(err), "nothing chooses")
+	for sequence, want := range map[string]pin.Code{"01": "", "02": "", "03": "", "04": pin.NotFound, "": pin.NotFound} {
+		c, err := w.Card(by(t), pin.Query{References: byPAN, Sequence: &sequence})
 		require.Equal(t, want, pin.CodeOf(err), sequence)
 		if want == "" {
 			require.Equal(t, ids[sequence], c.Card.ID)
 		}
 	}
+	const renewed = "9999990000000055"
+	first := w.second(t, pin.NewCard{PAN: renewed})
+	w.second(t, pin.NewCard{PAN: renewed, Sequence: "02"})
+	none := ""
+	c, err := w.Card(by(t), pin.Query{References: []pin.Reference{ref(pin.KindPAN, renewed)}, Sequence: &none})
+	require.NoError(t, err, "no sequence number is one to choose by")
+	require.Equal(t, first.ID, c.Card.ID)
 }
 
 // A card that somebody moves on between look and swap is looked at again: whether it is still the one that was

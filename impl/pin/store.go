@@ -18,9 +18,9 @@ type Query struct {
 
 	Holder
 
-	// Sequence, unless it is "", chooses among several cards that all else fits, such as one and its renewals: it
-	// is their PAN sequence number. It is not held against a card that is the only one.
-	Sequence string
+	// Sequence, unless it is nil, chooses among several cards that all else fits, such as one and its renewals: it
+	// is their PAN sequence number, "" that of a card without one. It is not held against a card that is the only one.
+	Sequence *string
 
 	// Check, if any, holds what else a contract knows of the card against it; an error ends the operation.
 	// It runs inside the operation's one look-up, and again when the card was changed meanwhile.

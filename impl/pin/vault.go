@@ -194,8 +194,8 @@ func (v *Vault) Card(ctx context.Context, q Query) (Record, error) {
 	if q.byAlias() {
 		found = usable(found)
 	}
-	if len(found) > 1 && q.Sequence != "" {
-		found = slices.DeleteFunc(found, func(r Record) bool { return r.Card.Sequence != q.Sequence })
+	if len(found) > 1 && q.Sequence != nil {
+		found = slices.DeleteFunc(found, func(r Record) bool { return r.Card.Sequence != *q.Sequence })
 	}
 	switch len(found) {
 	case 0:

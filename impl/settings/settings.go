@@ -28,6 +28,26 @@ type Owner struct {
 	// does. Its errors are InvalidField and contract.Broken, with the fields of openapi/issuer.yaml:
 	// accosa.messageKeyIds.
 	Suits func(c pin.Client) error
+
+	// Keys are the partners' keys that a client names, which have to be of use to it; nil: it names none.
+	Keys func(c pin.Client) ([]Key, error)
+}
+
+// Key is a partner's key that a client's settings name.
+type Key struct {
+	Field string // of openapi/issuer.yaml that names it: accosa.messageKeyIds
+	ID    string
+	Usage pin.KeyUsage
+	Size  int // in bytes, 0: any
+}
+
+// KeysOf are keys that one field names.
+func KeysOf(field string, ids []string, usage pin.KeyUsage, size int) []Key {
+	keys := make([]Key, len(ids))
+	for i, id := range ids {
+		keys[i] = Key{field, id, usage, size}
+	}
+	return keys
 }
 
 // Carries tells whether PINs of so many digits, and longer ones, can be set through the contract.

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"database/sql/driver"
 	"errors"
+	"fmt"
 	"net/url"
 	"os"
 	"strings"
@@ -36,12 +37,12 @@ type engine struct {
 // is better refused than kept waiting for a server that is gone.
 const connectTimeout = 3 * time.Second
 
-// connect finds the engine for a URL.
-func connect(databaseURL string) (engine, gorm.Dialector, error) {
+// connect finds the engine for a URL. SQLite waits that long for a lock.
+func connect(databaseURL string, lockWait time.Duration) (engine, gorm.Dialector, error) {
 	scheme, rest, _ := strings.Cut(databaseURL, "://")
 	switch scheme {
 	case "sqlite":
-		d, err := sqliteDialector(rest)
+		d, err := sqliteDialector(rest, lockWait)
 		return engine{migrations: "sqlite", goose: goose.DialectSQLite3, maxConns: 8, oneWriter: true,
 			unguard: []string{"DROP TRIGGER audit_events_no_update", "DROP TRIGGER audit_events_no_delete"}}, d, err
 	case "postgres", "postgresql":
@@ -59,12 +60,12 @@ func connect(databaseURL string) (engine, gorm.Dialector, error) {
 
 // sqliteDialector makes the file, if need be, for its owner only. SQLite gives its companions, -wal and
 // -shm, the same mode.
-func sqliteDialector(path string) (gorm.Dialector, error) {
+func sqliteDialector(path string, lockWait time.Duration) (gorm.Dialector, error) {
 	switch {
 	case path == "" || strings.Contains(path, "?"):
 		return nil, errors.New("database URL: sqlite:// is followed by a path and nothing else")
-	case path == ":memory:":
-		return nil, errors.New("database URL: sqlite://:memory: would forget every PIN when the server stops, and be a different database for each connection: name a file")
+	case strings.Contains(path, ":memory:"): // however many slashes are before it
+		return nil, errors.New("database URL: :memory: would forget every PIN when the server stops, and be a different database for each connection: name a file")
 	case strings.HasPrefix(path, "//"): // four slashes, as SQLAlchemy and others write an absolute path
 		path = "/" + strings.TrimLeft(path, "/")
 	}
@@ -81,7 +82,7 @@ func sqliteDialector(path string) (gorm.Dialector, error) {
 	options := url.Values{
 		"_txlock": {"immediate"}, // a transaction that reads before it writes must not find its lock taken
 		"_pragma": {
-			"busy_timeout(5000)",
+			fmt.Sprintf("busy_timeout(%d)", lockWait.Milliseconds()),
 			"journal_mode(WAL)",
 			"synchronous(FULL)",
 			"foreign_keys(ON)",

@@ -154,6 +154,8 @@ func TestOpenRefusesWhatItCannotUse(t *testing.T) {
 		{"another database", "mysql://pinvault:" + password + "@localhost/pinvault", pin.Internal},
 		{"SQLite without a path", "sqlite://", pin.Internal},
 		{"SQLite in memory", "sqlite://:memory:", pin.Internal},
+		{"SQLite in memory, with three slashes", "sqlite:///:memory:", pin.Internal},
+		{"SQLite in memory by a URI", "sqlite:///file::memory:", pin.Internal},
 		{"SQLite with options", "sqlite:///tmp/pinvault.db?mode=ro", pin.Internal},
 		{"SQLite in a folder that is not there", "sqlite://" + filepath.Join(t.TempDir(), "none", "pinvault.db"), pin.Unavailable},
 		{"SQLite in the place of a folder", "sqlite://" + t.TempDir(), pin.Unavailable},

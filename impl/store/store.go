@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
@@ -20,6 +21,10 @@ type Options struct {
 	// MaxConns bounds the connections to the database, 0: 8 for SQLite, 20 for PostgreSQL. There are two
 	// at least: who decides under a card's lock may have to read something besides.
 	MaxConns int
+
+	// LockWait is how long SQLite waits for another program's lock before an operation is Unavailable, 0: five
+	// seconds.
+	LockWait time.Duration
 }
 
 // Store is pin.Store on a database. It is safe for concurrent use.
@@ -46,7 +51,7 @@ var _ pin.Store = (*Store)(nil)
 // A pooler that hands a connection on after each transaction is noticed and served without prepared
 // statements, unless default_query_exec_mode in the URL says how.
 func Open(ctx context.Context, url string, o Options) (*Store, error) {
-	engine, dialector, err := connect(url)
+	engine, dialector, err := connect(url, cmp.Or(o.LockWait, 5*time.Second))
 	if err != nil {
 		return nil, err
 	}

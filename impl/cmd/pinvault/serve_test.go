@@ -145,7 +145,7 @@ func TestSignalsEndTheServer(t *testing.T) {
 // goes on when the lock is given back.
 func TestRequestTimeoutHoldsUnderALockOfSQLite(t *testing.T) {
 	t.Parallel()
-	const timeout = 10 * time.Second // as it is unless told otherwise
+	const timeout = 2 * time.Second
 	database := storetest.SQLite(t)
 	p := apptest.Serve(t, nil, "--sandbox", "--database-url", database, "--request-timeout", timeout.String())
 	thredd := contracttest.Bearer(threddToken(t, p.URL))

@@ -39,13 +39,13 @@ func (f *vaultFlags) on(ctx context.Context, command, programID string, work fun
 	if programID != "" {
 		who = who.In(programID)
 	}
-	return f.as(ctx, who, func(ctx context.Context, vault *pin.Vault, _ *keyring.Ring) error {
+	return f.as(ctx, who, func(ctx context.Context, vault *pin.Vault, ring *keyring.Ring) error {
 		if programID != "" {
 			if _, err := vault.Program(ctx, programID); err != nil {
 				return told(err, words{pin.NotFound: "there is no program " + programID})
 			}
 		}
-		return work(ctx, app.Operator(vault, f.Sandbox))
+		return work(ctx, app.Operator(vault, ring, f.Sandbox))
 	})
 }
 
