@@ -72,7 +72,7 @@ func (v *Vault) createCard(ctx context.Context, program Program, n NewCard, m Me
 	if err != nil {
 		return Card{}, err
 	}
-	own, cancel := context.WithTimeout(context.WithoutCancel(ctx), commitTime)
+	own, cancel := ownTime(ctx)
 	defer cancel()
 	return c, v.commit(own, change, false)
 }

@@ -70,7 +70,7 @@ func (v *Vault) Remember(ctx context.Context, result any, m Memo) error {
 	if err := v.decoys(&c, 2); err != nil {
 		return err
 	}
-	own, cancel := context.WithTimeout(context.WithoutCancel(ctx), commitTime)
+	own, cancel := ownTime(ctx)
 	defer cancel()
 	return v.commit(own, c, false)
 }

@@ -94,7 +94,7 @@ func (v *Vault) MoveSession(ctx context.Context, s Session) error {
 	if err != nil {
 		return err
 	}
-	own, cancel := context.WithTimeout(context.WithoutCancel(ctx), commitTime)
+	own, cancel := ownTime(ctx)
 	defer cancel()
 	return v.commit(own, Change{Rows: []Row{row}}, false)
 }

@@ -34,7 +34,7 @@ const chainTries = 100
 // enter writes an entry. Within a process one is written at a time, so that those for one chain do not
 // overtake each other over and over.
 func (v *Vault) enter(ctx context.Context, e entry, m Memo) error {
-	own, cancel := context.WithTimeout(context.WithoutCancel(ctx), commitTime)
+	own, cancel := ownTime(ctx)
 	defer cancel()
 	select {
 	case v.trail <- struct{}{}:

@@ -240,6 +240,16 @@ type deed struct {
 // change is made all the same, or not made, but never made and not told of.
 const commitTime = 5 * time.Second
 
+// ownTime is the context of a change: it outlives a caller who hangs up, and ends when the time that the request was
+// given does.
+func ownTime(ctx context.Context) (context.Context, context.CancelFunc) {
+	end := time.Now().Add(commitTime)
+	if given, ok := ctx.Deadline(); ok && given.Before(end) {
+		end = given
+	}
+	return context.WithDeadline(context.WithoutCancel(ctx), end)
+}
+
 // act finds a card, decides and swaps, until nobody else came between.
 func (v *Vault) act(ctx context.Context, q Query, m Memo, decide func(Record) (deed, error)) (deed, error) {
 	rec, err := v.Card(ctx, q)
@@ -250,7 +260,7 @@ func (v *Vault) act(ctx context.Context, q Query, m Memo, decide func(Record) (d
 	if err != nil || d.Idle() {
 		return d, d.refusal(err)
 	}
-	own, cancel := context.WithTimeout(context.WithoutCancel(ctx), commitTime)
+	own, cancel := ownTime(ctx)
 	defer cancel()
 	err = v.commit(own, change, false)
 	// Again only where the lock was lost with the connection: the change was not made, and somebody else's

@@ -257,8 +257,8 @@ func classifyPostgres(e *pgconn.PgError) (pin.Code, error) {
 func classifySQLite(e *gosqlite.Error) (pin.Code, error) {
 	f := &fault{text: "SQLite: " + e.Error()}
 	switch e.Code() & 0xff {
-	case sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED:
-		f.again, f.noEffect = true, true
+	case sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED: // for as long as [Options].LockWait: waiting again would double that
+		f.noEffect = true
 		return pin.Unavailable, f
 	case sqlite3.SQLITE_NOMEM, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_INTERRUPT, sqlite3.SQLITE_IOERR,
 		sqlite3.SQLITE_FULL, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PROTOCOL:
