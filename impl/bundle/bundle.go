@@ -57,6 +57,13 @@ func (d *Document) Edited(change func(*yaml.Node)) *Document {
 	return &Document{edited(d.root, change)}
 }
 
+// Changed is the document after a change of a copy of its root.
+func (d *Document) Changed(change func(root *yaml.Node)) *Document {
+	root := Copy(d.root)
+	change(root)
+	return &Document{root}
+}
+
 // YAML is it as YAML 1.2.
 func (d *Document) YAML() ([]byte, error) {
 	var out bytes.Buffer
@@ -152,7 +159,7 @@ func (b *bundler) take(file, kind, name string) error {
 	if found == nil {
 		return fmt.Errorf("%s has no components/%s/%s", file, kind, name)
 	}
-	component := edited(found, func(*yaml.Node) {})
+	component := Copy(found)
 	all := entry(entry(b.files[b.own], "components"), kind)
 	if own := member(all, name); own == nil {
 		*entry(all, name) = *component
@@ -213,6 +220,34 @@ func written(n *yaml.Node, name string) *yaml.Node {
 
 // Member is a mapping's value by its name, nil where there is none.
 func Member(n *yaml.Node, name string) *yaml.Node { return member(n, name) }
+
+// Values are a mapping's values, or a sequence's items.
+func Values(n *yaml.Node) []*yaml.Node {
+	if n == nil || n.Kind != yaml.MappingNode {
+		return itemsOf(n)
+	}
+	var all []*yaml.Node
+	for i := 1; i < len(n.Content); i += 2 {
+		all = append(all, n.Content[i])
+	}
+	return all
+}
+
+// Set adds a scalar to a mapping that has none of the name.
+func Set(n *yaml.Node, name, tag, value string) {
+	n.Content = append(n.Content, &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Value: name}, &yaml.Node{Kind: yaml.ScalarNode, Tag: tag, Value: value})
+}
+
+// Lookup is what a reference within a document (#/components/schemas/Card) leads to, nil for nothing.
+func Lookup(root *yaml.Node, ref string) *yaml.Node {
+	for step := range strings.SplitSeq(strings.TrimPrefix(ref, "#/"), "/") {
+		root = member(root, step)
+	}
+	return root
+}
+
+// Copy is a copy of a node and all that is within.
+func Copy(n *yaml.Node) *yaml.Node { return edited(n, func(*yaml.Node) {}) }
 
 // member is [Member].
 func member(n *yaml.Node, name string) *yaml.Node {

@@ -13,6 +13,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"sync"
 
 	"pinvault/impl/bundle"
 	"pinvault/impl/contract"
@@ -61,17 +62,33 @@ func New(documents []*contract.Document, written fs.FS, url string) (*Site, erro
 		return nil, err
 	}
 	for _, d := range s.documents {
-		whole, err := bundle.Of(written, d.Name())
+		if _, err := fs.Stat(written, d.Name()+".yaml"); err != nil {
+			return nil, err
+		}
+		whole := sync.OnceValues(func() (*bundle.Document, error) {
+			document, err := bundle.Of(written, d.Name())
+			if err != nil {
+				return nil, err
+			}
+			return describeUnsent(document.At(url)), nil
+		})
+		s.Files = append(s.Files,
+			made("docs/"+d.Name()+".yaml", yamlType, of(whole, func(d *bundle.Document) ([]byte, error) { return tellOrigins(d).YAML() })),
+			made("openapi/"+d.Name()+".yaml", yamlType, of(whole, (*bundle.Document).YAML)),
+			made("openapi/"+d.Name()+".json", "application/json", of(whole, (*bundle.Document).JSON)))
+	}
+	return s, nil
+}
+
+// of is what is made of a document once it is there: most of a start would go into documents that nobody asks for.
+func of(document func() (*bundle.Document, error), text func(*bundle.Document) ([]byte, error)) func() ([]byte, error) {
+	return func() ([]byte, error) {
+		d, err := document()
 		if err != nil {
 			return nil, err
 		}
-		whole = whole.At(url)
-		s.Files = append(s.Files,
-			made("docs/"+d.Name()+".yaml", yamlType, tellOrigins(whole).YAML),
-			made("openapi/"+d.Name()+".yaml", yamlType, whole.YAML),
-			made("openapi/"+d.Name()+".json", "application/json", whole.JSON))
+		return text(d)
 	}
-	return s, nil
 }
 
 const (
