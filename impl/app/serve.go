@@ -150,7 +150,10 @@ func purge(ctx context.Context, db *store.Store, log *slog.Logger) {
 			return
 		case now := <-tick.C:
 			for what, purge := range map[string]func(context.Context, time.Time) (int64, error){
-				"replay records": db.PurgeReplays, "PIN sessions": func(ctx context.Context, now time.Time) (int64, error) { return db.PurgeSessions(ctx, now.Add(-sessionsAreKept)) },
+				"replay records": db.PurgeReplays,
+				"PIN sessions": func(ctx context.Context, now time.Time) (int64, error) {
+					return db.PurgeSessions(ctx, now.Add(-sessionsAreKept))
+				},
 			} {
 				if n, err := purge(ctx, now); err != nil {
 					log.Warn("purging", "what", what, "error", err)

@@ -4,6 +4,8 @@ import { after, before, beforeEach, describe, test } from "node:test";
 import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
 import { readFile } from "node:fs/promises";
+import { fileURLToPath } from "node:url";
+import { build } from "esbuild";
 import { Sandbox } from "./sandbox.js";
 import { close, launch, look, open } from "./browser.js";
 
@@ -424,18 +426,25 @@ describe("entry", () => {
 });
 
 describe("signals", () => {
-  // What the three kinds of web view put into a page, each of which keeps what it is told.
+  const example = (name) => readFile(new URL("../../docs/hosted/" + name, import.meta.url), "utf8");
+  const found = (text, pattern) => { assert.match(text, pattern); return pattern.exec(text)[1]; };
+  // What the three kinds of web view put into a page, by the names that the examples give it. Each keeps what it is told.
   const webViews = {
-    "React Native": () => { globalThis.ReactNativeWebView = { postMessage: (text) => globalThis.heard.push(JSON.parse(text)) }; },
-    iOS: () => { globalThis.webkit = { messageHandlers: { pinvault: { postMessage: (event) => globalThis.heard.push(event) } } }; },
-    Android: () => { globalThis.PinVaultAndroid = { onEvent: (text) => globalThis.heard.push(JSON.parse(text)) }; },
+    "React Native": async () => [() => { globalThis.ReactNativeWebView = { postMessage: (text) => globalThis.heard.push(JSON.parse(text)) }; }],
+    iOS: async () => [(name) => { globalThis.webkit = { messageHandlers: { [name]: { postMessage: (event) => globalThis.heard.push(structuredClone(event)) } } }; },
+      found(await example("ios/PinViewController.swift"), /\.add\(self, name: "(\w+)"\)/)],
+    Android: async () => {
+      const text = await example("android/PinActivity.kt");
+      return [({ name, method }) => { globalThis[name] = { [method]: (json) => globalThis.heard.push(JSON.parse(json)) }; },
+        { name: found(text, /addJavascriptInterface\(Events\(\), "(\w+)"\)/), method: found(text, /@JavascriptInterface\s+fun (\w+)\(json: String\)/) }];
+    },
   };
   const heard = (page) => page.evaluate(() => globalThis.heard.filter((e) => e.type !== "resize"));
   const until = (page, type) => page.waitForFunction((t) => globalThis.heard.some((e) => e.type === t), type);
   const inWebView = async (name, options) => {
     const page = await open(browser, options);
     await page.addInitScript(() => { globalThis.heard = []; });
-    await page.addInitScript(webViews[name]);
+    await page.addInitScript(...await webViews[name]());
     return page;
   };
 
@@ -474,6 +483,64 @@ describe("signals", () => {
       await close(page);
     });
   }
+
+  // An app of React as a partner builds it, over the example as it stands.
+  const reactApp = async () => {
+    const { outputFiles: [{ text }] } = await build({ bundle: true, write: false, format: "esm", jsx: "automatic", logLevel: "error",
+      define: { "process.env.NODE_ENV": '"development"' }, nodePaths: [fileURLToPath(new URL("./node_modules", import.meta.url))],
+      stdin: { loader: "jsx", resolveDir: fileURLToPath(new URL("../../docs/hosted/react", import.meta.url)), contents: `
+        import { StrictMode, useState } from "react";
+        import { createRoot } from "react-dom/client";
+        import { PinPage } from "./PinPage.jsx";
+        globalThis.heard = [];
+        function App() {
+          const [last, setLast] = useState("");
+          const [open, setOpen] = useState(true);
+          const onEvent = (event) => { globalThis.heard.push(event); if (event.type !== "resize") setLast(event.type); };
+          return <main><h1>Partner</h1><p id="last">{last}</p><button onClick={() => setOpen(false)}>Close</button>
+            {open && <PinPage url={decodeURIComponent(location.hash.slice(1))} onEvent={onEvent} />}</main>;
+        }
+        createRoot(document.getElementById("root")).render(<StrictMode><App /></StrictMode>);` } });
+    return sandbox.parent(`<!doctype html><html lang="en"><meta charset="utf-8"><title>Partner</title><div id="root"></div>
+      <script type="module">${text.replaceAll("</script", "<\\/script")}</script></html>`);
+  };
+  const told = (page) => page.evaluate(() => globalThis.heard.map((e) => e.type).filter((t) => t !== "resize"));
+
+  test("React: all signals reach the app, and the iframe is as high as the page", async () => {
+    const app = await reactApp();
+    await sandbox.reset({ hosted: { frameAncestors: [app], parentOrigin: app, languages } });
+    const page = await open(browser);
+    const { url, requestId } = await sandbox.link("changepin", "normal");
+    await page.goto(`${app}/#${encodeURIComponent(url)}`);
+    const frame = await (await page.waitForSelector("iframe[title='Your PIN']")).contentFrame();
+    await frame.waitForSelector("#form:not([hidden])");
+    assert.equal(await page.locator("iframe").count(), 1, "in StrictMode too");
+    await frame.click("#cancel");
+    await title(frame, "Cancelled");
+    await frame.click("#retry");
+    await label(frame, "Current PIN");
+    await enter(page, "7010");
+    for (const step of ["New PIN", "Confirm new PIN"]) { await label(frame, step); await enter(page, "4826"); }
+    await page.waitForFunction(() => document.getElementById("last").textContent === "success");
+    assert.deepEqual(await told(page), ["ready", "cancel", "valid", "valid", "success"]);
+    assert.ok((await page.evaluate(() => globalThis.heard)).every((e) => e.source === "pinvault" && e.requestId === requestId && e.action === "change"));
+    await page.waitForFunction(() => document.querySelector("iframe").clientHeight === globalThis.heard.filter((e) => e.type === "resize").at(-1).height);
+
+    // What another window says is not heard, whatever it says it is.
+    await page.evaluate(() => {
+      globalThis.heard.length = 0;
+      postMessage({ source: "pinvault", type: "success" }, "*");
+      document.querySelector("iframe").contentWindow.parent.postMessage({ source: "pinvault", type: "failure" }, "*");
+      return new Promise((done) => { // messages arrive in their order
+        addEventListener("message", (e) => { if (e.data === "the last") done(); });
+        postMessage("the last", "*");
+      });
+    });
+    assert.deepEqual(await told(page), []);
+    await page.click("button");
+    await page.waitForFunction(() => !document.querySelector("iframe"));
+    await close(page);
+  });
 
   test("an app that fails at an event does not stop the page", async () => {
     const page = await open(browser);
