@@ -810,7 +810,7 @@ describe("access", () => {
   };
   for (const lang of languages) {
     for (const [name, state] of Object.entries(states)) {
-      test(`${name} in ${lang}: nothing serious for axe-core, nothing cut off`, async () => {
+      test(`${name} in ${lang}: nothing for axe-core, nothing cut off`, async () => {
         const page = await open(browser, { expected: refusals });
         await page.goto(state.url ? `${state.url()}?lang=${lang}` : (await sandbox.link(...state.link, { lang })).url);
         if (!state.url) await page.waitForSelector("#form:not([hidden])");
