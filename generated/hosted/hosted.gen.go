@@ -125,6 +125,9 @@ type Exchange struct {
 
 // Granted What the page needs to submit PINs.
 type Granted struct {
+	// CardEnding The last four digits of the card's number, empty for a card without one.
+	CardEnding string `json:"cardEnding"`
+
 	// ExpiresIn Seconds, rounded up, until the session expires.
 	ExpiresIn int32 `json:"expiresIn"`
 
@@ -227,6 +230,12 @@ type ServerInterface interface {
 	// ChooseNewPin Set the new PIN
 	// (POST /hosted/pin/{sessionId}/new)
 	ChooseNewPin(c *gin.Context, sessionID SessionID)
+	// GetEmbedTypes The embedding script's types
+	// (GET /hosted/v1/pinvault.d.ts)
+	GetEmbedTypes(c *gin.Context)
+	// GetEmbedScript The embedding script
+	// (GET /hosted/v1/pinvault.js)
+	GetEmbedScript(c *gin.Context)
 	// GetDemo A demo of the embedded page
 	// (GET /sandbox/iframe)
 	GetDemo(c *gin.Context)
@@ -360,6 +369,32 @@ func (siw *ServerInterfaceWrapper) ChooseNewPin(c *gin.Context) {
 	siw.Handler.ChooseNewPin(c, sessionID)
 }
 
+// GetEmbedTypes operation middleware
+func (siw *ServerInterfaceWrapper) GetEmbedTypes(c *gin.Context) {
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		middleware(c)
+		if c.IsAborted() {
+			return
+		}
+	}
+
+	siw.Handler.GetEmbedTypes(c)
+}
+
+// GetEmbedScript operation middleware
+func (siw *ServerInterfaceWrapper) GetEmbedScript(c *gin.Context) {
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		middleware(c)
+		if c.IsAborted() {
+			return
+		}
+	}
+
+	siw.Handler.GetEmbedScript(c)
+}
+
 // GetDemo operation middleware
 func (siw *ServerInterfaceWrapper) GetDemo(c *gin.Context) {
 
@@ -404,6 +439,8 @@ func RegisterHandlersWithOptions(router gin.IRouter, si ServerInterface, options
 	router.POST(options.BaseURL+"/hosted/pin/:sessionId/exchange", wrapper.ExchangeSecret)
 	router.POST(options.BaseURL+"/hosted/pin/:sessionId/current", wrapper.CheckCurrentPin)
 	router.POST(options.BaseURL+"/hosted/pin/:sessionId/new", wrapper.ChooseNewPin)
+	router.GET(options.BaseURL+"/hosted/v1/pinvault.js", wrapper.GetEmbedScript)
+	router.GET(options.BaseURL+"/hosted/v1/pinvault.d.ts", wrapper.GetEmbedTypes)
 	router.GET(options.BaseURL+"/sandbox/iframe", wrapper.GetDemo)
 }
 
@@ -428,6 +465,7 @@ type PageResponseHeaders struct {
 	PermissionsPolicy     string
 	ReferrerPolicy        string
 	SetCookie             *string
+	Vary                  *string
 	XContentTypeOptions   string
 }
 type PageTextHTMLResponse struct {
@@ -465,6 +503,9 @@ func (response GetPinPage200TextHTMLResponse) VisitGetPinPageResponse(w http.Res
 	if response.Headers.SetCookie != nil {
 		w.Header().Set("Set-Cookie", fmt.Sprint(*response.Headers.SetCookie))
 	}
+	if response.Headers.Vary != nil {
+		w.Header().Set("Vary", fmt.Sprint(*response.Headers.Vary))
+	}
 	w.Header().Set("X-Content-Type-Options", fmt.Sprint(response.Headers.XContentTypeOptions))
 	w.WriteHeader(200)
 
@@ -481,6 +522,7 @@ type GetPinPage400ResponseHeaders struct {
 	PermissionsPolicy     string
 	ReferrerPolicy        string
 	SetCookie             *string
+	Vary                  *string
 	XContentTypeOptions   string
 }
 
@@ -503,6 +545,9 @@ func (response GetPinPage400TextHTMLResponse) VisitGetPinPageResponse(w http.Res
 	if response.Headers.SetCookie != nil {
 		w.Header().Set("Set-Cookie", fmt.Sprint(*response.Headers.SetCookie))
 	}
+	if response.Headers.Vary != nil {
+		w.Header().Set("Vary", fmt.Sprint(*response.Headers.Vary))
+	}
 	w.Header().Set("X-Content-Type-Options", fmt.Sprint(response.Headers.XContentTypeOptions))
 	w.WriteHeader(400)
 
@@ -519,6 +564,7 @@ type GetPinPage404ResponseHeaders struct {
 	PermissionsPolicy     string
 	ReferrerPolicy        string
 	SetCookie             *string
+	Vary                  *string
 	XContentTypeOptions   string
 }
 
@@ -540,6 +586,9 @@ func (response GetPinPage404TextHTMLResponse) VisitGetPinPageResponse(w http.Res
 	w.Header().Set("Referrer-Policy", fmt.Sprint(response.Headers.ReferrerPolicy))
 	if response.Headers.SetCookie != nil {
 		w.Header().Set("Set-Cookie", fmt.Sprint(*response.Headers.SetCookie))
+	}
+	if response.Headers.Vary != nil {
+		w.Header().Set("Vary", fmt.Sprint(*response.Headers.Vary))
 	}
 	w.Header().Set("X-Content-Type-Options", fmt.Sprint(response.Headers.XContentTypeOptions))
 	w.WriteHeader(404)
@@ -574,6 +623,7 @@ type GetPinPage410ResponseHeaders struct {
 	PermissionsPolicy     string
 	ReferrerPolicy        string
 	SetCookie             *string
+	Vary                  *string
 	XContentTypeOptions   string
 }
 
@@ -596,6 +646,9 @@ func (response GetPinPage410TextHTMLResponse) VisitGetPinPageResponse(w http.Res
 	if response.Headers.SetCookie != nil {
 		w.Header().Set("Set-Cookie", fmt.Sprint(*response.Headers.SetCookie))
 	}
+	if response.Headers.Vary != nil {
+		w.Header().Set("Vary", fmt.Sprint(*response.Headers.Vary))
+	}
 	w.Header().Set("X-Content-Type-Options", fmt.Sprint(response.Headers.XContentTypeOptions))
 	w.WriteHeader(410)
 
@@ -612,6 +665,7 @@ type GetPinPage500ResponseHeaders struct {
 	PermissionsPolicy     string
 	ReferrerPolicy        string
 	SetCookie             *string
+	Vary                  *string
 	XContentTypeOptions   string
 }
 
@@ -634,6 +688,9 @@ func (response GetPinPage500TextHTMLResponse) VisitGetPinPageResponse(w http.Res
 	if response.Headers.SetCookie != nil {
 		w.Header().Set("Set-Cookie", fmt.Sprint(*response.Headers.SetCookie))
 	}
+	if response.Headers.Vary != nil {
+		w.Header().Set("Vary", fmt.Sprint(*response.Headers.Vary))
+	}
 	w.Header().Set("X-Content-Type-Options", fmt.Sprint(response.Headers.XContentTypeOptions))
 	w.WriteHeader(500)
 
@@ -650,6 +707,7 @@ type GetPinPage503ResponseHeaders struct {
 	PermissionsPolicy     string
 	ReferrerPolicy        string
 	SetCookie             *string
+	Vary                  *string
 	XContentTypeOptions   string
 }
 
@@ -671,6 +729,9 @@ func (response GetPinPage503TextHTMLResponse) VisitGetPinPageResponse(w http.Res
 	w.Header().Set("Referrer-Policy", fmt.Sprint(response.Headers.ReferrerPolicy))
 	if response.Headers.SetCookie != nil {
 		w.Header().Set("Set-Cookie", fmt.Sprint(*response.Headers.SetCookie))
+	}
+	if response.Headers.Vary != nil {
+		w.Header().Set("Vary", fmt.Sprint(*response.Headers.Vary))
 	}
 	w.Header().Set("X-Content-Type-Options", fmt.Sprint(response.Headers.XContentTypeOptions))
 	w.WriteHeader(503)
@@ -1170,6 +1231,118 @@ func (response ChooseNewPin503ApplicationProblemPlusJSONResponse) VisitChooseNew
 	return err
 }
 
+type GetEmbedTypesRequestObject struct {
+}
+
+type GetEmbedTypesResponseObject interface {
+	VisitGetEmbedTypesResponse(w http.ResponseWriter) error
+}
+
+type GetEmbedTypes200ResponseHeaders struct {
+	AccessControlAllowOrigin  string
+	CacheControl              string
+	CrossOriginResourcePolicy string
+	XContentTypeOptions       string
+}
+
+type GetEmbedTypes200ApplicationTypescriptResponse struct {
+	Body          io.Reader
+	Headers       GetEmbedTypes200ResponseHeaders
+	ContentLength int64
+}
+
+func (response GetEmbedTypes200ApplicationTypescriptResponse) VisitGetEmbedTypesResponse(w http.ResponseWriter) error {
+
+	w.Header().Set("Content-Type", "application/typescript")
+	if response.ContentLength != 0 {
+		w.Header().Set("Content-Length", fmt.Sprint(response.ContentLength))
+	}
+	w.Header().Set("Access-Control-Allow-Origin", fmt.Sprint(response.Headers.AccessControlAllowOrigin))
+	w.Header().Set("Cache-Control", fmt.Sprint(response.Headers.CacheControl))
+	w.Header().Set("Cross-Origin-Resource-Policy", fmt.Sprint(response.Headers.CrossOriginResourcePolicy))
+	w.Header().Set("X-Content-Type-Options", fmt.Sprint(response.Headers.XContentTypeOptions))
+	w.WriteHeader(200)
+
+	if closer, ok := response.Body.(io.ReadCloser); ok {
+		defer closer.Close()
+	}
+	_, err := io.Copy(w, response.Body)
+	return err
+}
+
+type GetEmbedTypes405ApplicationProblemPlusJSONResponse struct {
+	MethodNotAllowedApplicationProblemPlusJSONResponse
+}
+
+func (response GetEmbedTypes405ApplicationProblemPlusJSONResponse) VisitGetEmbedTypesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Allow", fmt.Sprint(response.Headers.Allow))
+	w.WriteHeader(405)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetEmbedScriptRequestObject struct {
+}
+
+type GetEmbedScriptResponseObject interface {
+	VisitGetEmbedScriptResponse(w http.ResponseWriter) error
+}
+
+type GetEmbedScript200ResponseHeaders struct {
+	AccessControlAllowOrigin  string
+	CacheControl              string
+	CrossOriginResourcePolicy string
+	XContentTypeOptions       string
+}
+
+type GetEmbedScript200TextJavascriptResponse struct {
+	Body          io.Reader
+	Headers       GetEmbedScript200ResponseHeaders
+	ContentLength int64
+}
+
+func (response GetEmbedScript200TextJavascriptResponse) VisitGetEmbedScriptResponse(w http.ResponseWriter) error {
+
+	w.Header().Set("Content-Type", "text/javascript")
+	if response.ContentLength != 0 {
+		w.Header().Set("Content-Length", fmt.Sprint(response.ContentLength))
+	}
+	w.Header().Set("Access-Control-Allow-Origin", fmt.Sprint(response.Headers.AccessControlAllowOrigin))
+	w.Header().Set("Cache-Control", fmt.Sprint(response.Headers.CacheControl))
+	w.Header().Set("Cross-Origin-Resource-Policy", fmt.Sprint(response.Headers.CrossOriginResourcePolicy))
+	w.Header().Set("X-Content-Type-Options", fmt.Sprint(response.Headers.XContentTypeOptions))
+	w.WriteHeader(200)
+
+	if closer, ok := response.Body.(io.ReadCloser); ok {
+		defer closer.Close()
+	}
+	_, err := io.Copy(w, response.Body)
+	return err
+}
+
+type GetEmbedScript405ApplicationProblemPlusJSONResponse struct {
+	MethodNotAllowedApplicationProblemPlusJSONResponse
+}
+
+func (response GetEmbedScript405ApplicationProblemPlusJSONResponse) VisitGetEmbedScriptResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Allow", fmt.Sprint(response.Headers.Allow))
+	w.WriteHeader(405)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type GetDemoRequestObject struct {
 }
 
@@ -1191,6 +1364,9 @@ func (response GetDemo200TextHTMLResponse) VisitGetDemoResponse(w http.ResponseW
 	w.Header().Set("Referrer-Policy", fmt.Sprint(response.Headers.ReferrerPolicy))
 	if response.Headers.SetCookie != nil {
 		w.Header().Set("Set-Cookie", fmt.Sprint(*response.Headers.SetCookie))
+	}
+	if response.Headers.Vary != nil {
+		w.Header().Set("Vary", fmt.Sprint(*response.Headers.Vary))
 	}
 	w.Header().Set("X-Content-Type-Options", fmt.Sprint(response.Headers.XContentTypeOptions))
 	w.WriteHeader(200)
@@ -1249,6 +1425,12 @@ type StrictServerInterface interface {
 	// ChooseNewPin Set the new PIN
 	// (POST /hosted/pin/{sessionId}/new)
 	ChooseNewPin(ctx context.Context, request ChooseNewPinRequestObject) (ChooseNewPinResponseObject, error)
+	// GetEmbedTypes The embedding script's types
+	// (GET /hosted/v1/pinvault.d.ts)
+	GetEmbedTypes(ctx context.Context, request GetEmbedTypesRequestObject) (GetEmbedTypesResponseObject, error)
+	// GetEmbedScript The embedding script
+	// (GET /hosted/v1/pinvault.js)
+	GetEmbedScript(ctx context.Context, request GetEmbedScriptRequestObject) (GetEmbedScriptResponseObject, error)
 	// GetDemo A demo of the embedded page
 	// (GET /sandbox/iframe)
 	GetDemo(ctx context.Context, request GetDemoRequestObject) (GetDemoResponseObject, error)
@@ -1356,6 +1538,30 @@ func (sh *strictHandler) ChooseNewPin(c *gin.Context, sessionID SessionID) {
 	response, err := sh.handlers.ChooseNewPin(c.Request.Context(), request)
 	if err == nil {
 		err = response.VisitChooseNewPinResponse(c.Writer)
+	}
+	if err != nil {
+		sh.fail(c, err)
+	}
+}
+
+// GetEmbedTypes binds a request, has it handled and writes the reply.
+func (sh *strictHandler) GetEmbedTypes(c *gin.Context) {
+	var request GetEmbedTypesRequestObject
+	response, err := sh.handlers.GetEmbedTypes(c.Request.Context(), request)
+	if err == nil {
+		err = response.VisitGetEmbedTypesResponse(c.Writer)
+	}
+	if err != nil {
+		sh.fail(c, err)
+	}
+}
+
+// GetEmbedScript binds a request, has it handled and writes the reply.
+func (sh *strictHandler) GetEmbedScript(c *gin.Context) {
+	var request GetEmbedScriptRequestObject
+	response, err := sh.handlers.GetEmbedScript(c.Request.Context(), request)
+	if err == nil {
+		err = response.VisitGetEmbedScriptResponse(c.Writer)
 	}
 	if err != nil {
 		sh.fail(c, err)

@@ -115,6 +115,54 @@ func (e PinBlockFormat) Valid() bool {
 	}
 }
 
+// Defines values for PinSessionAction.
+const (
+	PinSessionActionChange PinSessionAction = "change"
+	PinSessionActionReset  PinSessionAction = "reset"
+	PinSessionActionSet    PinSessionAction = "set"
+)
+
+// Valid indicates whether the value is a known member of the PinSessionAction enum.
+func (e PinSessionAction) Valid() bool {
+	switch e {
+	case PinSessionActionChange:
+		return true
+	case PinSessionActionReset:
+		return true
+	case PinSessionActionSet:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for PinSessionState.
+const (
+	PinSessionStateCompleted PinSessionState = "completed"
+	PinSessionStateExchanged PinSessionState = "exchanged"
+	PinSessionStateExpired   PinSessionState = "expired"
+	PinSessionStateFailed    PinSessionState = "failed"
+	PinSessionStateOpened    PinSessionState = "opened"
+)
+
+// Valid indicates whether the value is a known member of the PinSessionState enum.
+func (e PinSessionState) Valid() bool {
+	switch e {
+	case PinSessionStateCompleted:
+		return true
+	case PinSessionStateExchanged:
+		return true
+	case PinSessionStateExpired:
+		return true
+	case PinSessionStateFailed:
+		return true
+	case PinSessionStateOpened:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for PinStatusState.
 const (
 	PinStatusStateAssigned PinStatusState = "assigned"
@@ -745,6 +793,48 @@ type PinBlock struct {
 // PinBlockFormat ISO 9564-1 format.
 type PinBlockFormat string
 
+// PinSession A session in which a cardholder enters a PIN on the hosted page.
+type PinSession struct {
+	// Action What it is for.
+	Action PinSessionAction `json:"action"`
+
+	// CardID The card.
+	CardID string `json:"cardId"`
+
+	// ClientID The client that asked for the link.
+	ClientID string `json:"clientId"`
+
+	// CreatedAt When the link was handed out.
+	CreatedAt time.Time `json:"createdAt"`
+
+	// EndedAt When the PIN was set or blocked; absent before.
+	EndedAt *time.Time `json:"endedAt,omitempty"`
+
+	// ExchangedAt When a browser first opened it; absent before.
+	ExchangedAt *time.Time `json:"exchangedAt,omitempty"`
+
+	// ExpiresAt Until when the link is valid.
+	ExpiresAt time.Time `json:"expiresAt"`
+
+	// ProgramID The card's program.
+	ProgramID string `json:"programId"`
+
+	// RequestID That client's own name for it, its x-request-id.
+	RequestID string `json:"requestId"`
+
+	// SessionID Its id.
+	SessionID string `json:"sessionId"`
+
+	// State `opened`: the link was handed out; `exchanged`: a browser has opened it; `completed`: the PIN is set; `failed`: the PIN was blocked on the way, or the link's secret was guessed at too often; `expired`: its time was over before.
+	State PinSessionState `json:"state"`
+}
+
+// PinSessionAction What it is for.
+type PinSessionAction string
+
+// PinSessionState `opened`: the link was handed out; `exchanged`: a browser has opened it; `completed`: the PIN is set; `failed`: the PIN was blocked on the way, or the link's secret was guessed at too often; `expired`: its time was over before.
+type PinSessionState string
+
 // PinStatus The state of a card's PIN.
 type PinStatus struct {
 	// Blocked Whether no tries are left.
@@ -1176,6 +1266,9 @@ type ServerInterface interface {
 	// RotateClient Give a client a new secret
 	// (POST /issuer/v1/clients/{clientId}/rotate)
 	RotateClient(c *gin.Context, clientID ClientID, params RotateClientParams)
+	// GetPinSession Get a PIN session
+	// (GET /issuer/v1/pin-sessions/{sessionId})
+	GetPinSession(c *gin.Context, sessionID string)
 	// ListPrograms List programs
 	// (GET /issuer/v1/programs)
 	ListPrograms(c *gin.Context, params ListProgramsParams)
@@ -1749,6 +1842,31 @@ func (siw *ServerInterfaceWrapper) RotateClient(c *gin.Context) {
 	siw.Handler.RotateClient(c, clientID, params)
 }
 
+// GetPinSession operation middleware
+func (siw *ServerInterfaceWrapper) GetPinSession(c *gin.Context) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "sessionId" -------------
+	var sessionID string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "sessionId", c.Param("sessionId"), &sessionID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter sessionId: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		middleware(c)
+		if c.IsAborted() {
+			return
+		}
+	}
+
+	siw.Handler.GetPinSession(c, sessionID)
+}
+
 // ListPrograms operation middleware
 func (siw *ServerInterfaceWrapper) ListPrograms(c *gin.Context) {
 
@@ -1942,6 +2060,7 @@ func RegisterHandlersWithOptions(router gin.IRouter, si ServerInterface, options
 	router.DELETE(options.BaseURL+"/issuer/v1/clients/:clientId", wrapper.RevokeClient)
 	router.GET(options.BaseURL+"/issuer/v1/clients/:clientId", wrapper.GetClient)
 	router.POST(options.BaseURL+"/issuer/v1/clients/:clientId/rotate", wrapper.RotateClient)
+	router.GET(options.BaseURL+"/issuer/v1/pin-sessions/:sessionId", wrapper.GetPinSession)
 	router.GET(options.BaseURL+"/issuer/v1/programs", wrapper.ListPrograms)
 	router.POST(options.BaseURL+"/issuer/v1/programs", wrapper.CreateProgram)
 	router.GET(options.BaseURL+"/issuer/v1/programs/:programId", wrapper.GetProgram)
@@ -4610,6 +4729,142 @@ func (response RotateClient503ApplicationProblemPlusJSONResponse) VisitRotateCli
 	return err
 }
 
+type GetPinSessionRequestObject struct {
+	SessionID string `json:"sessionId"`
+}
+
+type GetPinSessionResponseObject interface {
+	VisitGetPinSessionResponse(w http.ResponseWriter) error
+}
+
+type GetPinSession200JSONResponse PinSession
+
+func (response GetPinSession200JSONResponse) VisitGetPinSessionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetPinSession400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response GetPinSession400ApplicationProblemPlusJSONResponse) VisitGetPinSessionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetPinSession401ApplicationProblemPlusJSONResponse struct {
+	UnauthorizedApplicationProblemPlusJSONResponse
+}
+
+func (response GetPinSession401ApplicationProblemPlusJSONResponse) VisitGetPinSessionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetPinSession403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response GetPinSession403ApplicationProblemPlusJSONResponse) VisitGetPinSessionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetPinSession404ApplicationProblemPlusJSONResponse struct {
+	NotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response GetPinSession404ApplicationProblemPlusJSONResponse) VisitGetPinSessionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetPinSession405ApplicationProblemPlusJSONResponse struct {
+	MethodNotAllowedApplicationProblemPlusJSONResponse
+}
+
+func (response GetPinSession405ApplicationProblemPlusJSONResponse) VisitGetPinSessionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Allow", fmt.Sprint(response.Headers.Allow))
+	w.WriteHeader(405)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetPinSession500ApplicationProblemPlusJSONResponse struct {
+	InternalServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response GetPinSession500ApplicationProblemPlusJSONResponse) VisitGetPinSessionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetPinSession503ApplicationProblemPlusJSONResponse struct {
+	ServiceUnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response GetPinSession503ApplicationProblemPlusJSONResponse) VisitGetPinSessionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type ListProgramsRequestObject struct {
 	Params ListProgramsParams
 }
@@ -5440,6 +5695,9 @@ type StrictServerInterface interface {
 	// RotateClient Give a client a new secret
 	// (POST /issuer/v1/clients/{clientId}/rotate)
 	RotateClient(ctx context.Context, request RotateClientRequestObject) (RotateClientResponseObject, error)
+	// GetPinSession Get a PIN session
+	// (GET /issuer/v1/pin-sessions/{sessionId})
+	GetPinSession(ctx context.Context, request GetPinSessionRequestObject) (GetPinSessionResponseObject, error)
 	// ListPrograms List programs
 	// (GET /issuer/v1/programs)
 	ListPrograms(ctx context.Context, request ListProgramsRequestObject) (ListProgramsResponseObject, error)
@@ -5782,6 +6040,19 @@ func (sh *strictHandler) RotateClient(c *gin.Context, clientID ClientID, params 
 	response, err := sh.handlers.RotateClient(c.Request.Context(), request)
 	if err == nil {
 		err = response.VisitRotateClientResponse(c.Writer)
+	}
+	if err != nil {
+		sh.fail(c, err)
+	}
+}
+
+// GetPinSession binds a request, has it handled and writes the reply.
+func (sh *strictHandler) GetPinSession(c *gin.Context, sessionID string) {
+	var request GetPinSessionRequestObject
+	request.SessionID = sessionID
+	response, err := sh.handlers.GetPinSession(c.Request.Context(), request)
+	if err == nil {
+		err = response.VisitGetPinSessionResponse(c.Writer)
 	}
 	if err != nil {
 		sh.fail(c, err)

@@ -111,8 +111,10 @@ func New(ctx context.Context, c config.Serve, s Surroundings) (*App, error) {
 	if err != nil {
 		return nil, err
 	}
+	known := contracts(vault, ring, c.Sandbox, func() (map[string]*contract.Document, error) { return documents, nil })
+	known.PINSession = sessions.Status
 	apis := map[string]server.API{
-		"issuer":    issuer.New(vault, contracts(vault, ring, c.Sandbox, func() (map[string]*contract.Document, error) { return documents, nil }), once),
+		"issuer":    issuer.New(vault, known, once),
 		thredd.Name: thredd.New(vault, once, threddTokens(tokens), s.Now),
 
 		accosa.Name:      accosa.New(vault, ring, documents[accosa.Name], once, s.Now, s.Rand),

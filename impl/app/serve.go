@@ -141,7 +141,10 @@ func serve(ctx context.Context, sides []side, grace time.Duration, db *store.Sto
 	return nil
 }
 
-// purge removes replay records and PIN sessions that have expired, once an hour.
+// sessionsAreKept is how long it can be asked how a PIN session that has expired has ended.
+const sessionsAreKept = 24 * time.Hour
+
+// purge removes replay records that have expired, and PIN sessions that have some time ago, once an hour.
 func purge(ctx context.Context, db *store.Store, log *slog.Logger) {
 	tick := time.NewTicker(time.Hour)
 	defer tick.Stop()
@@ -151,7 +154,10 @@ func purge(ctx context.Context, db *store.Store, log *slog.Logger) {
 			return
 		case now := <-tick.C:
 			for what, purge := range map[string]func(context.Context, time.Time) (int64, error){
-				"replay records": db.PurgeReplays, "PIN sessions": db.PurgeSessions,
+				"replay records": db.PurgeReplays,
+				"PIN sessions": func(ctx context.Context, now time.Time) (int64, error) {
+					return db.PurgeSessions(ctx, now.Add(-sessionsAreKept))
+				},
 			} {
 				if n, err := purge(ctx, now); err != nil {
 					log.Warn("purging", "what", what, "error", err)

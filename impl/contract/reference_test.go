@@ -31,7 +31,7 @@ func TestReferencesAreThoseThatPartnersCanSend(t *testing.T) {
 	references := contract.ReferencesOf(all...)
 	can := map[string][]string{
 		"publicToken":    {"103169946"},
-		"urn":            {"0", "70000000001"},
+		"urn":            {"1", "70000000001"},
 		"identifier":     {"DEVICE00000001", strings.Repeat("a", 28)},
 		"packId":         {"PACK000001", strings.Repeat("-", 24)},
 		"number":         {"1234567890", strings.Repeat("9", 24)},

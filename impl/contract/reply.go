@@ -108,7 +108,11 @@ func (d *Document) checkReply(spec *reply, r Reply) []Violation {
 	if media == nil {
 		return append(found, Violation{In: InMediaType, Rule: RuleMediaType, Limit: spec.types})
 	}
-	found = append(found, d.checkAnswer(InBody, media.kind, media.shape, r.Body)...)
+	body, readable := uncoded(r)
+	if !readable {
+		return append(found, Violation{In: InBody, Rule: RuleCharacters})
+	}
+	found = append(found, d.checkAnswer(InBody, media.kind, media.shape, body)...)
 	if message := d.messages[media.message]; message != nil && r.Message != nil {
 		found = append(found, d.checkAnswer(InMessage, jsonMedia, message, r.Message)...)
 	}

@@ -1,7 +1,10 @@
 package contract_test
 
 import (
+	"bytes"
+	"compress/gzip"
 	"context"
+	"errors"
 	"net/http"
 	"testing"
 	"testing/fstest"
@@ -58,10 +61,18 @@ func TestRepliesAreHeldAgainstTheDocument(t *testing.T) {
 	d, err := contract.Load(fstest.MapFS{"replies.yaml": {Data: []byte(replies)}}, "replies")
 	require.NoError(t, err)
 	const json = "application/json"
+	zipped := func(text string) string {
+		var out bytes.Buffer
+		w := gzip.NewWriter(&out)
+		_, err := w.Write([]byte(text))
+		require.NoError(t, errors.Join(err, w.Close()))
+		return out.String()
+	}
 	for _, test := range []struct {
 		name        string
 		status      int
 		contentType string
+		coding      string
 		etag        []string
 		age         string
 		body        string
@@ -84,6 +95,10 @@ func TestRepliesAreHeldAgainstTheDocument(t *testing.T) {
 		{name: "text as documented", status: 302, contentType: "text/html; charset=utf-8", body: "<p>"},
 		{name: "text too short", status: 302, contentType: "text/html", body: "<", want: []string{"body: minLength 3"}},
 		{name: "text in bad UTF-8", status: 302, contentType: "text/html", body: "<p>\xff", want: []string{"body: characters"}},
+		{name: "text that goes out compressed", status: 302, contentType: "text/html", coding: "gzip", body: zipped("<p>")},
+		{name: "text too short that goes out compressed", status: 302, contentType: "text/html", coding: "gzip", body: zipped("<"), want: []string{"body: minLength 3"}},
+		{name: "text that is not as compressed as it says", status: 302, contentType: "text/html", coding: "gzip", body: "<p>", want: []string{"body: characters"}},
+		{name: "text that is cut off", status: 302, contentType: "text/html", coding: "gzip", body: zipped("<p>")[:20], want: []string{"body: characters"}},
 		{name: "no body, as documented", status: 204},
 		{name: "a body where none is", status: 204, body: "x", want: []string{"body: additionalBody"}},
 		{name: "a response of the components", status: 404, contentType: "application/problem+json", body: `{"code":"yes"}`, want: []string{"body /code: enum no"}},
@@ -96,6 +111,9 @@ func TestRepliesAreHeldAgainstTheDocument(t *testing.T) {
 			r := contract.Reply{Status: test.status, Header: http.Header{}, Body: []byte(test.body)}
 			if test.contentType != "" {
 				r.Header.Set("Content-Type", test.contentType)
+			}
+			if test.coding != "" {
+				r.Header.Set("Content-Encoding", test.coding)
 			}
 			if test.age != "" {
 				r.Header.Set("Age", test.age)

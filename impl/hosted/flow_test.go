@@ -460,6 +460,12 @@ func TestWhatIsConfiguredCannotLeaveItsPlace(t *testing.T) {
 		"a parent origin with a path":       {"parentOrigin": "https://bank.example/app"},
 		"a colour with a rule":              {"branding": map[string]string{"accent": "#000} body{display:none"}},
 		"a colour that loads":               {"branding": map[string]string{"accent": "url(a.example)"}},
+		"a colour that one sees through":    {"branding": map[string]string{"accent": "rgb(0, 0, 0, .1)"}},
+		"a return to a script":              {"returnUrl": "javascript:alert(1)"},
+		"a return with a line break":        {"returnUrl": "https://bank.example/\r\nSet-Cookie: a=b"},
+		"a return with a fragment":          {"returnUrl": "https://bank.example/#a"},
+		"a logo that is loaded":             {"issuerName": "Bank", "logo": "https://bank.example/logo.png"},
+		"a logo with a script":              {"issuerName": "Bank", "logo": "data:image/svg+xml;base64,PHN2Zy8+"},
 		"a variable that is not the page's": {"branding": map[string]string{"background-image": "#000000"}},
 	} {
 		reply := setProgram(t, h, map[string]any{"hosted": settings})
@@ -481,6 +487,80 @@ func TestWhatIsConfiguredCannotLeaveItsPlace(t *testing.T) {
 	reply := h.Client.Do(http.MethodGet, apptest.NewLink(t, h.Client, "setpin", unchosen).Path).ExpectStatus(http.StatusOK)
 	require.True(t, strings.HasSuffix(reply.Header.Get("Content-Security-Policy"), "; frame-ancestors https://bank.example 'self'"))
 	require.NotContains(t, string(reply.Body), "display:none")
+}
+
+// What a partner's page loads, it may load from everywhere, and it says what it is.
+func TestTheEmbeddingScriptIsForPagesOfEveryOrigin(t *testing.T) {
+	t.Parallel()
+	h := apptest.Start(t, "")
+	for path, c := range map[string]struct{ contentType, says string }{
+		"pinvault.js":   {"text/javascript; charset=utf-8", "export const mount"},
+		"pinvault.d.ts": {"application/typescript; charset=utf-8", "export function mount"},
+	} {
+		reply := h.Client.Do(http.MethodGet, "/hosted/v1/"+path).ExpectStatus(http.StatusOK)
+		require.Equal(t, c.contentType, reply.Header.Get("Content-Type"))
+		require.Equal(t, "*", reply.Header.Get("Access-Control-Allow-Origin"))
+		require.Equal(t, "cross-origin", reply.Header.Get("Cross-Origin-Resource-Policy"))
+		require.Contains(t, string(reply.Body), c.says)
+	}
+}
+
+// The partner's server asks what has become of a link, and is told nothing of others'.
+func TestAStatusFollowsTheSession(t *testing.T) {
+	t.Parallel()
+	h := apptest.Start(t, "")
+	status := func(l apptest.Link) *contracttest.Reply {
+		return h.Client.For(t).Do(http.MethodGet, "/issuer/v1/pin-sessions/"+strings.TrimPrefix(l.Path, "/hosted/pin/"),
+			contracttest.Bearer(h.Mint(t, "issuer-sandbox", time.Hour))).ExpectStatus(http.StatusOK)
+	}
+	l, late := apptest.NewLink(t, h.Client, "changepin", normal), apptest.NewLink(t, h.Client, "changepin", 3)
+	guessed, lost := apptest.NewLink(t, h.Client, "changepin", 2), apptest.NewLink(t, h.Client, "changepin", 2)
+	opened := status(l)
+	require.Equal(t, "opened", opened.Text("/state"))
+	require.Equal(t, "change", opened.Text("/action"))
+	require.Equal(t, "00000000-0000-7000-8000-000000000001", opened.Text("/cardId"))
+	require.NotContains(t, string(opened.Body), "exchangedAt")
+	h.Clock.Forward(time.Second)
+	s := l.Exchange(t, h.Client)
+	require.Equal(t, "exchanged", status(l).Text("/state"))
+	s.Submit(t, h.Client, "current", "7010").ExpectStatus(http.StatusOK)
+	exchanged := status(l)
+	require.Equal(t, "exchanged", exchanged.Text("/state"))
+	require.NotContains(t, string(exchanged.Body), "endedAt")
+	h.Clock.Forward(time.Second)
+	s.Submit(t, h.Client, "new", "4826").ExpectStatus(http.StatusNoContent)
+	completed := status(l)
+	require.Equal(t, "completed", completed.Text("/state"))
+	made, err := time.Parse(time.RFC3339, completed.Text("/createdAt"))
+	require.NoError(t, err)
+	for at, after := range map[string]time.Duration{"/exchangedAt": time.Second, "/endedAt": 2 * time.Second} {
+		when, err := time.Parse(time.RFC3339, completed.Text(at))
+		require.NoError(t, err)
+		require.Equal(t, after, when.Sub(made), at)
+	}
+	for range 3 {
+		guessed.Try(t, h.Client, strings.Repeat("A", 43)).ExpectStatus(http.StatusNotFound)
+	}
+	require.Equal(t, "failed", status(guessed).Text("/state"))
+	blocking := lost.Exchange(t, h.Client)
+	for range 3 {
+		blocking.Submit(t, h.Client, "current", "918273").ExpectStatus(http.StatusOK)
+	}
+	require.Equal(t, "failed", status(lost).Text("/state"))
+	h.Clock.Forward(5 * time.Minute)
+	require.Equal(t, "expired", status(late).Text("/state"))
+	require.Equal(t, "completed", status(l).Text("/state"))
+	h.Client.For(t).Do(http.MethodGet, "/issuer/v1/pin-sessions/"+strings.TrimPrefix(l.Path, "/hosted/pin/"),
+		contracttest.Bearer(h.Mint(t, "issuer_other-sandbox", time.Hour))).ExpectStatus(http.StatusNotFound)
+}
+
+// The last four digits of the card's number are for whoever has the link's secret, and not on the page that anybody can open.
+func TestWhoHasTheSecretIsToldWhichCardItIs(t *testing.T) {
+	t.Parallel()
+	h := apptest.Start(t, "")
+	l := apptest.NewLink(t, h.Client, "changepin", normal)
+	require.NotContains(t, string(h.Client.Do(http.MethodGet, l.Path).ExpectStatus(http.StatusOK).Body), "0014")
+	require.Equal(t, "0014", l.Try(t, h.Client, l.Secret).ExpectStatus(http.StatusOK).Text("/cardEnding"))
 }
 
 // The pages have no example to show it by.

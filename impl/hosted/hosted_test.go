@@ -1,9 +1,13 @@
 package hosted
 
 import (
+	"bytes"
+	"compress/gzip"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"regexp"
@@ -43,38 +47,69 @@ func TestLanguage(t *testing.T) {
 
 var placeholder = regexp.MustCompile(`\{\w+\}`)
 
+// sentences are all that a file of languages/ says, by the path to it.
+func sentences(t *testing.T, of any, at string) map[string]string {
+	t.Helper()
+	all := map[string]string{}
+	switch of := of.(type) {
+	case string:
+		all[at] = of
+	case map[string]any:
+		for name, inner := range of {
+			maps.Copy(all, sentences(t, inner, at+"/"+name))
+		}
+	default:
+		t.Fatalf("%s is no text", at)
+	}
+	return all
+}
+
+// isPlural tells whether a path leads to a sentence of a plural category other than the one that all languages have.
+var isPlural = regexp.MustCompile(`/(zero|one|two|few|many)$`)
+
 // A text that is missing, or that leaves out a number, would show only to who reads that language.
 func TestEveryLanguageSaysTheSame(t *testing.T) {
 	t.Parallel()
-	said := func(words text) map[string]string {
-		all := map[string]string{"step": words.Step, "newExact": words.NewExact, "continue": words.Continue, "save": words.Save, "restart": words.Restart,
-			"retry": words.Retry, "busy": words.Busy, "noscript": words.NoScript, "dir": words.Dir}
-		for name, f := range map[string]field{"current": words.Current, "new": words.New, "confirm": words.Confirm,
-			"pad": {words.Pad.Show + words.Pad.Hide, words.Pad.Name + words.Pad.Delete}} {
-			all[name+" label"], all[name+" hint"] = f.Label, f.Hint
+	said := func(lang string) map[string]string {
+		content, err := languages.ReadFile("languages/" + lang + ".json")
+		require.NoError(t, err)
+		var all map[string]any
+		require.NoError(t, json.Unmarshal(content, &all))
+		found := sentences(t, all, "")
+		maps.DeleteFunc(found, func(at, _ string) bool { return isPlural.MatchString(at) })
+		return found
+	}
+	english := said("en")
+	require.Equal(t, []string{"en", "ar", "es", "fr", "hi", "ur"}, spoken())
+	for _, lang := range spoken() {
+		theirs := said(lang)
+		require.ElementsMatch(t, slices.Collect(maps.Keys(english)), slices.Collect(maps.Keys(theirs)), lang)
+		for at, sentence := range english {
+			require.NotEmpty(t, theirs[at], "%s: %s", lang, at)
+			open := func(s string) []string { return slices.Sorted(slices.Values(placeholder.FindAllString(s, -1))) }
+			require.Equal(t, open(sentence), open(theirs[at]), "%s: %s", lang, at)
 		}
-		for name, n := range words.Notices {
-			all["notice "+name], all["notice text "+name] = n.Title, n.Text
-		}
-		for kind, list := range map[string]map[string]string{"title": words.Title, "error": words.Errors} {
-			for name, sentence := range list {
-				all[kind+" "+name] = sentence
+		require.Contains(t, []string{"ltr", "rtl"}, packs[lang].Dir)
+	}
+}
+
+// The categories of the numbers that are said, as Unicode CLDR has them: 1 to 15 tries, 4 to 12 digits.
+func TestPlurals(t *testing.T) {
+	t.Parallel()
+	tries := map[string][]string{"ar": {"one", "two", "few", "many"}, "en": {"one"}, "es": {"one"}, "fr": {"one"}, "hi": {"one"}, "ur": {"one"}}
+	digits := map[string][]string{"ar": {"few", "many"}}
+	for _, lang := range spoken() {
+		page := packs[lang].Page
+		require.ElementsMatch(t, append(tries[lang], "other"), slices.Collect(maps.Keys(page.Tries)), lang)
+		for _, all := range []plural{page.Length, page.Exact, page.New.Hint, page.New.Exact} {
+			require.ElementsMatch(t, append(digits[lang], "other"), slices.Collect(maps.Keys(all)), lang)
+			for category, sentence := range all {
+				require.Contains(t, sentence, "{max}", "%s: %s", lang, category)
 			}
 		}
-		return all
 	}
-	english := said(texts["en"])
-	for lang, words := range texts {
-		theirs := said(words)
-		require.Len(t, theirs, len(english), lang)
-		for name, sentence := range english {
-			require.NotEmpty(t, theirs[name], "%s: %s", lang, name)
-			open := func(s string) []string { return slices.Sorted(slices.Values(placeholder.FindAllString(s, -1))) }
-			require.Equal(t, open(sentence), open(theirs[name]), "%s: %s", lang, name)
-		}
-		require.NotEmpty(t, words.Tries["other"], lang)
-		require.Contains(t, words.Tries["other"], "{n}", lang)
-	}
+	require.Contains(t, packs["ar"].Page.New.Hint["few"], "من {min} إلى {max} أرقام")
+	require.Contains(t, packs["ar"].Page.New.Hint["many"], "من {min} إلى {max} رقمًا")
 }
 
 // Every row has a notice that the page has in every language.
@@ -85,7 +120,7 @@ func TestEveryRowHasANotice(t *testing.T) {
 		all = append(all, problems.Row(code))
 	}
 	for _, r := range all {
-		require.Contains(t, texts["en"].Notices, r.notice, r.Code)
+		require.Contains(t, packs["en"].Page.Notices, r.notice, r.Code)
 		require.NotEmpty(t, r.Title)
 	}
 	require.Equal(t, expired, rowOf(fmt.Errorf("wrapped: %w", pinsession.ErrExpired)))
@@ -131,6 +166,52 @@ func TestOriginsThatMayNotEmbedArePassedOver(t *testing.T) {
 	a = newAPI(t, Options{PublicURL: "https://pin.example"})
 	require.Equal(t, "http://a.example https://b.example", a.ancestors(p))
 	require.Equal(t, "http://a.example", a.parentOrigin(p))
+}
+
+// A logo is part of the page, by the one more source that its policy then has.
+func TestWhosePageItIs(t *testing.T) {
+	t.Parallel()
+	a := newAPI(t, Options{PublicURL: "https://pin.example"})
+	r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/hosted/pin/x", http.NoBody)
+	shown := func(settings string) page {
+		p, err := a.render(r, pin.Session{ID: "x", Action: pin.ActionSet}, pin.Program{Settings: map[string]json.RawMessage{Name: json.RawMessage(settings)}}, nil)
+		require.NoError(t, err)
+		return p
+	}
+	none := shown(`{}`)
+	require.NotContains(t, string(none.Body), "<img")
+	require.NotContains(t, none.Header.Get("Content-Security-Policy"), "img-src")
+	named := shown(`{"issuerName":"<Example> Bank","logo":"` + pixel + `","returnUrl":"https://bank.example/done?a=b"}`)
+	require.Contains(t, string(named.Body), `<img src="`+pixel+`" alt=""><span dir="auto">&lt;Example&gt; Bank</span>`)
+	require.Contains(t, named.Header.Get("Content-Security-Policy"), "; connect-src 'self'; img-src data:; ")
+	require.Contains(t, string(named.Body), `"returnUrl":"https://bank.example/done?a=b","back":"Go back"`)
+	// Should one have come into the database by another way.
+	broken := shown(`{"issuerName":"Bank","logo":"https://a.example/logo.png","returnUrl":"javascript:alert(1)"}`)
+	require.NotContains(t, string(broken.Body), "<img")
+	require.NotContains(t, string(broken.Body), "returnUrl\":")
+}
+
+func TestAPageGoesOutCompressed(t *testing.T) {
+	t.Parallel()
+	a := newAPI(t, Options{PublicURL: "https://pin.example"})
+	r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/hosted/pin/x", http.NoBody)
+	plain := a.Render(r, &contract.Operation{ID: "getPinPage"}, pinsession.ErrUnusable)
+	require.Empty(t, plain.Header.Get("Content-Encoding"))
+	r.Header.Set("Accept-Encoding", "br, gzip")
+	small := a.Render(r, &contract.Operation{ID: "getPinPage"}, pinsession.ErrUnusable)
+	require.Equal(t, "gzip", small.Header.Get("Content-Encoding"))
+	require.Less(t, len(small.Body), len(plain.Body)/2)
+	unzipped, err := gzip.NewReader(bytes.NewReader(small.Body))
+	require.NoError(t, err)
+	body, err := io.ReadAll(unzipped)
+	require.NoError(t, err)
+	require.Contains(t, string(body), "This link cannot be used")
+}
+
+// Partners load it before they know whether they need it.
+func TestTheEmbeddingScriptIsSmall(t *testing.T) {
+	t.Parallel()
+	require.LessOrEqual(t, len(asset("pinvault.js")), 3<<10)
 }
 
 // Whatever goes wrong on the way to a page, the cardholder sees a page.

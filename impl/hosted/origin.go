@@ -43,26 +43,23 @@ func isOrigin(text string) bool {
 }
 
 var (
-	colour = regexp.MustCompile(`^(#([0-9a-fA-F]{3}|[0-9a-fA-F]{6})|(rgb|hsl)\([0-9., %]{5,40}\))$`)
 	length = regexp.MustCompile(`^(0|[0-9]{1,2}(\.[0-9]{1,2})?(px|rem|em))$`)
 	family = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9 ,-]{0,63}$`)
 )
 
-// brandable are the variables of the hosted page's style sheet that a program may set, and what each
-// may hold.
-var brandable = map[string]*regexp.Regexp{
-	"ink": colour, "muted": colour, "paper": colour, "field": colour, "line": colour,
-	"accent": colour, "accent-ink": colour, "error": colour, "success": colour,
-	"dark-ink": colour, "dark-muted": colour, "dark-paper": colour, "dark-field": colour, "dark-line": colour,
-	"dark-accent": colour, "dark-accent-ink": colour, "dark-error": colour, "dark-success": colour,
-	"radius": length, "font": family,
-}
-
-// isBrand tells whether a program may set the variable to the value. Names may be written as those
-// of CSS, with two hyphens before them.
+// isBrand tells whether a program may set a variable of the page's style sheet to the value. Names may be written as
+// those of CSS, with two hyphens before them; colours for the dark have dark- before them.
 func isBrand(name, value string) bool {
-	rule := brandable[strings.TrimPrefix(name, "--")]
-	return rule != nil && rule.MatchString(value)
+	name = strings.TrimPrefix(name, "--")
+	switch name {
+	case "radius":
+		return length.MatchString(value)
+	case "font":
+		return family.MatchString(value)
+	}
+	_, known := light[strings.TrimPrefix(name, "dark-")]
+	_, isColour := parseColour(value)
+	return known && isColour
 }
 
 func areBranding(all map[string]string) bool {

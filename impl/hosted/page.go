@@ -2,17 +2,19 @@ package hosted
 
 import (
 	"bytes"
+	"compress/gzip"
 	"embed"
 	"encoding/base64"
+	"errors"
 	"html/template"
 	"io"
-	"maps"
 	"net/http"
 	"slices"
 	"strings"
 	"time"
 
 	"pinvault/generated/hosted"
+	"pinvault/impl/contract"
 	"pinvault/impl/pin"
 )
 
@@ -31,21 +33,31 @@ func asset(name string) string {
 // view is what the page's template is given.
 type view struct {
 	Lang, Theme string
-	Text        text
+	Dir         string
+	NoScript    string
+	Cancel      string
+	Issuer      string
+	Logo        template.URL // "" for none
 	Title       string
 	Message     string
 	Notice      bool // there is nothing to enter
 	Nonce       string
 	Style       template.CSS
 	Script      template.JS
+	Languages   []spokenLanguage // of the demo
 	Settings    scriptSettings
 }
+
+// spokenLanguage is a language by its tag and its own name.
+type spokenLanguage struct{ Tag, Name string }
 
 // scriptSettings are what the page's script is given. Anybody who knows a session's id can read them.
 type scriptSettings struct {
 	Action       pin.Action `json:"action,omitempty"`
 	RequestID    string     `json:"requestId,omitempty"`
 	ParentOrigin string     `json:"parentOrigin,omitempty"`
+	ReturnURL    string     `json:"returnUrl,omitempty"`
+	Back         string     `json:"back,omitempty"` // what leads there from a notice
 	Lang         string     `json:"lang"`
 	Notice       string     `json:"notice,omitempty"` // why there is nothing to enter
 	Min          int        `json:"min,omitempty"`
@@ -67,12 +79,16 @@ func (a *API) render(r *http.Request, session pin.Session, program pin.Program, 
 	query := r.URL.Query()
 	languages := own.Languages
 	if a.options.Sandbox || session.ID == "" {
-		languages = append(slices.Clone(languages), "en", "ar", "hi")
+		languages = append(slices.Clone(languages), spoken()...)
 	}
 	lang := language(languages, query.Get("lang"), r.Header.Get("Accept-Language"))
-	words := texts[lang]
-	v := view{Lang: lang, Text: words, Nonce: nonce, Style: style(own.Branding), Script: script("pin.js"),
+	words := packs[lang].Page
+	v := view{Lang: lang, Dir: packs[lang].Dir, NoScript: packs[lang].NoScript, Cancel: words.Cancel, Issuer: own.IssuerName, Logo: logo(own.Logo),
+		Nonce: nonce, Style: style(own.Branding), Script: script("pin.js"),
 		Settings: scriptSettings{Action: session.Action, RequestID: session.RequestID, ParentOrigin: a.parentOrigin(own), Lang: lang}}
+	if v.Settings.ReturnURL = a.returnURL(own); v.Settings.ReturnURL != "" {
+		v.Settings.Back = words.Back
+	}
 	if theme := hosted.GetPinPageParamsTheme(query.Get("theme")); theme.Valid() {
 		v.Theme = string(theme)
 	}
@@ -85,11 +101,29 @@ func (a *API) render(r *http.Request, session pin.Session, program pin.Program, 
 		v.Title = words.Title[string(session.Action)]
 		v.Settings.Min, v.Settings.Max, v.Settings.Texts = program.MinPINLength, program.MaxPINLength, &words
 	}
-	out, failed := execute(a.page, v, status, policy(nonce, "connect-src 'self'", a.ancestors(own)))
+	more := "connect-src 'self'"
+	if v.Logo != "" {
+		more += "; img-src data:"
+	}
+	out, failed := execute(a.page, v, status, policy(nonce, more, a.ancestors(own)))
 	if failed == nil && err == nil && browserOf(r) == "" {
 		failed = a.know(out, session)
 	}
+	if failed == nil && contract.TakesGzip(r.Header) {
+		out.Body, failed = zipped(out.Body)
+		out.Header.Set("Content-Encoding", "gzip")
+	}
 	return out, failed
+}
+
+// zipped is a page as RFC 1952 has it. Nothing that a caller sends is in a page with something that the caller must not
+// know, so that its length tells nothing.
+func zipped(body []byte) ([]byte, error) {
+	var out bytes.Buffer
+	w := gzip.NewWriter(&out)
+	_, err := w.Write(body)
+	err = errors.Join(err, w.Close())
+	return out.Bytes(), err
 }
 
 func (a *API) renderDemo() (page, error) {
@@ -98,6 +132,9 @@ func (a *API) renderDemo() (page, error) {
 		return page{}, err
 	}
 	v := view{Nonce: nonce, Style: sheet(asset("demo.css")), Script: script("demo.js")}
+	for _, tag := range spoken() {
+		v.Languages = append(v.Languages, spokenLanguage{tag, packs[tag].Name})
+	}
 	return execute(a.demo, v, http.StatusOK, policy(nonce, "connect-src 'self'; frame-src 'self'", "'none'"))
 }
 
@@ -109,6 +146,7 @@ func execute(t *template.Template, v view, status int, policy string) (page, err
 		"Content-Security-Policy": {policy},
 		"Referrer-Policy":         {"no-referrer"},
 		"Cache-Control":           {"no-store"},
+		"Vary":                    {"Accept-Encoding"},
 		"X-Content-Type-Options":  {"nosniff"},
 		"Permissions-Policy":      {permissions},
 	}}, err
@@ -188,37 +226,47 @@ func (a *API) parentOrigin(s programSettings) string {
 	return s.ParentOrigin
 }
 
+// returnURL is where a program's page leads when nobody embeds it, "" for nowhere.
+func (a *API) returnURL(s programSettings) string {
+	if s.ReturnURL == "" || !leads(s.ReturnURL, a.options.Embeds) {
+		return ""
+	}
+	return s.ReturnURL
+}
+
+// logo is a program's, "" for none. It was checked when it was set; one that would not pass today is left out.
+func logo(text string) template.URL {
+	if !isLogo(text) {
+		return ""
+	}
+	return template.URL(text) //nolint:gosec // a data: URL of an image
+}
+
 // script is one of our own, which html/template would otherwise escape.
 func script(name string) template.JS { return template.JS(asset(name)) } //nolint:gosec // embedded, nothing of a request is in it
 
 // sheet is a style sheet of our own.
 func sheet(rules string) template.CSS { return template.CSS(rules) } //nolint:gosec // embedded, and what isBrand lets through
 
-// style is the page's style sheet, with the colours for the dark and what the program's branding sets.
+// style is the page's style sheet, with the page's colours and what the program's branding sets.
 func style(branding map[string]string) template.CSS {
-	dark := asset("dark.css")
-	darkRules := func(declarations string) string {
-		return "@media (prefers-color-scheme: dark) { :root:not([data-theme=\"light\"]) { " + declarations + " } }\n" +
-			":root[data-theme=\"dark\"] { " + declarations + " }\n"
-	}
-	var lightBrand, darkBrand strings.Builder
-	for _, name := range slices.Sorted(maps.Keys(branding)) {
-		if !isBrand(name, branding[name]) {
-			continue
+	brights, darks, others := palette{}, palette{}, palette{}
+	for name, value := range branding {
+		name = strings.TrimPrefix(name, "--")
+		inDark, isDark := strings.CutPrefix(name, "dark-")
+		switch _, isColour := light[name]; {
+		case !isBrand(name, value):
+		case isDark:
+			darks[inDark] = value
+		case isColour:
+			brights[name] = value
+		default:
+			others[name] = value
 		}
-		variable, isDark := strings.CutPrefix(strings.TrimPrefix(name, "--"), "dark-")
-		b := &lightBrand
-		if isDark {
-			b = &darkBrand
-		}
-		b.WriteString("--" + variable + ": " + branding[name] + "; ")
 	}
-	rules := strings.Replace(asset("pin.css"), "/*dark*/\n", darkRules(strings.TrimSpace(dark)), 1)
-	if lightBrand.Len() > 0 {
-		rules += ":root { " + lightBrand.String() + "}\n"
-	}
-	if darkBrand.Len() > 0 {
-		rules += darkRules(darkBrand.String())
-	}
-	return sheet(rules)
+	darkRules := dark.with(darks).rules()
+	return sheet(":root { color-scheme: light dark; " + light.with(brights).rules() + " }\n" +
+		"@media (prefers-color-scheme: dark) { :root:not([data-theme=\"light\"]) { " + darkRules + " } }\n" +
+		":root[data-theme=\"dark\"] { " + darkRules + " }\n" +
+		asset("pin.css") + ":root { " + others.rules() + " }\n")
 }

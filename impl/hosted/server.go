@@ -91,7 +91,7 @@ func (a *API) ExchangeSecret(ctx context.Context, r hosted.ExchangeSecretRequest
 	if g.Action == pin.ActionChange && g.State == pin.SessionExchanged {
 		step = hosted.GrantedStepCurrent
 	}
-	return hosted.ExchangeSecret200JSONResponse{Token: g.Token, Step: step, ExpiresIn: max(1, int32(left)),
+	return hosted.ExchangeSecret200JSONResponse{Token: g.Token, Step: step, ExpiresIn: max(1, int32(left)), CardEnding: g.CardEnding,
 		Key: hosted.PublicKey{Kty: hosted.PublicKeyKtyEC, Crv: hosted.PublicKeyCrvP256, X: g.Key.X, Y: g.Key.Y}}, nil
 }
 
@@ -124,7 +124,28 @@ func (a *API) GetDemo(context.Context, hosted.GetDemoRequestObject) (hosted.GetD
 	return a.renderDemo()
 }
 
-// page is an HTML page on its way out.
+// GetEmbedScript is the script with which a partner's page embeds this one.
+func (a *API) GetEmbedScript(context.Context, hosted.GetEmbedScriptRequestObject) (hosted.GetEmbedScriptResponseObject, error) {
+	return embedFile("pinvault.js", "text/javascript; charset=utf-8"), nil
+}
+
+// GetEmbedTypes are the script's types, for TypeScript.
+func (a *API) GetEmbedTypes(context.Context, hosted.GetEmbedTypesRequestObject) (hosted.GetEmbedTypesResponseObject, error) {
+	return embedFile("pinvault.d.ts", "application/typescript; charset=utf-8"), nil
+}
+
+// embedFile is a file that pages of every origin may load, as they load modules: by CORS.
+func embedFile(name, contentType string) page {
+	return page{Status: http.StatusOK, Body: []byte(asset(name)), Header: http.Header{
+		"Content-Type":                 {contentType},
+		"Cache-Control":                {"public, max-age=3600"},
+		"Access-Control-Allow-Origin":  {"*"},
+		"Cross-Origin-Resource-Policy": {"cross-origin"},
+		"X-Content-Type-Options":       {"nosniff"},
+	}}
+}
+
+// page is a page, or what one loads, on its way out.
 type page contract.Reply
 
 // VisitGetPinPageResponse writes the page.
@@ -132,6 +153,16 @@ func (p page) VisitGetPinPageResponse(w http.ResponseWriter) error { return cont
 
 // VisitGetDemoResponse writes the page.
 func (p page) VisitGetDemoResponse(w http.ResponseWriter) error { return contract.Reply(p).Send(w) }
+
+// VisitGetEmbedScriptResponse writes the script.
+func (p page) VisitGetEmbedScriptResponse(w http.ResponseWriter) error {
+	return contract.Reply(p).Send(w)
+}
+
+// VisitGetEmbedTypesResponse writes the types.
+func (p page) VisitGetEmbedTypesResponse(w http.ResponseWriter) error {
+	return contract.Reply(p).Send(w)
+}
 
 // permissions switches off what a page for four digits has no use for, should a script ever get in.
 const permissions = "accelerometer=(), autoplay=(), camera=(), display-capture=(), fullscreen=(), geolocation=(), gyroscope=(), " +

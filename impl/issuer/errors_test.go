@@ -252,6 +252,7 @@ func TestNothingOfARequestIsInAProblem(t *testing.T) {
 		{http.MethodGet, "/issuer/v1/clients?cursor=" + planted, ""},
 		{http.MethodGet, "/issuer/v1/clients/" + planted, ""},
 		{http.MethodGet, "/issuer/v1/service-requests/" + planted, ""},
+		{http.MethodGet, "/issuer/v1/pin-sessions/" + planted, ""},
 	}
 	s := newServer(t)
 	problem := func(r request) map[string]any {

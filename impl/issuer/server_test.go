@@ -28,6 +28,7 @@ import (
 	"pinvault/impl/networkintl"
 	"pinvault/impl/pin"
 	"pinvault/impl/pinblock"
+	"pinvault/impl/pinsession"
 	"pinvault/impl/settings"
 	"pinvault/impl/thredd"
 )
@@ -65,7 +66,7 @@ func newServer(t *testing.T) *server {
 	document := load(t, "issuer")
 	s := &server{vault: newFakeVault(), caller: pin.Caller{ClientID: "client-1", Contract: "issuer", TraceID: traceID}}
 	known := contracts()
-	known.ServiceRequest = s.vault.requested
+	known.ServiceRequest, known.PINSession = s.vault.requested, s.vault.entered
 	api := issuer.New(s.vault, known, idempotency.New(s.vault.ledger, fingerprints{}, s.vault.ledger.clock))
 	s.engine = engine(&s.caller, &s.failed)
 	fail := exit(api, &s.failed)
@@ -119,6 +120,8 @@ type fakeVault struct {
 	events   []pin.AuditEvent
 
 	serviceRequest string
+	session        pin.Session
+	status         pinsession.Status
 
 	pan    string
 	secret string
@@ -374,6 +377,12 @@ func (v *fakeVault) Unblock(_ context.Context, q pin.Query, m pin.Memo) error {
 func (v *fakeVault) requested(_ context.Context, number string) (json.RawMessage, error) {
 	v.id = number
 	return json.RawMessage(v.serviceRequest), v.err
+}
+
+// entered is the hosted page's sessions.
+func (v *fakeVault) entered(_ context.Context, id string) (pin.Session, pinsession.Status, error) {
+	v.id = id
+	return v.session, v.status, v.err
 }
 
 func (v *fakeVault) AuditEvents(_ context.Context, q pin.AuditQuery) ([]pin.AuditEvent, error) {

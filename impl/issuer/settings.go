@@ -10,6 +10,7 @@ import (
 	api "pinvault/generated/issuer"
 	"pinvault/impl/contract"
 	"pinvault/impl/pin"
+	"pinvault/impl/pinsession"
 	"pinvault/impl/settings"
 )
 
@@ -26,6 +27,8 @@ type Contracts struct {
 	// ServiceRequest finds what a helpdesk did for a cardholder, as the document shows it, by its number:
 	// NotFound, Ambiguous.
 	ServiceRequest func(ctx context.Context, number string) (json.RawMessage, error)
+	// PINSession finds a session of the hosted page in the caller's reach, and tells how it fares: NotFound.
+	PINSession func(ctx context.Context, id string) (pin.Session, pinsession.Status, error)
 	// References are those by which requests of the contracts can name a card.
 	References func() (contract.References, error)
 }

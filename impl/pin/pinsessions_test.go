@@ -94,6 +94,7 @@ func TestAChosenPINEndsItsSession(t *testing.T) {
 			require.NoError(t, err)
 			used := moved
 			used.Version, used.State, used.BrowserMAC, used.TokenMAC, used.PrivateKey = 3, pin.SessionUsed, nil, nil, nil
+			used.EndedAt = w.clock()
 			require.Equal(t, used, read)
 			require.Equal(t, 3, w.remaining(t))
 			require.Equal(t, pin.Conflict, pin.CodeOf(w.ChoosePIN(by(t), moved, of(t, "5081"), pin.Memo{})), "once only")

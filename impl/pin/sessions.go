@@ -44,6 +44,8 @@ type Session struct {
 	Version       int64        `json:"version"`       // counts changes
 	CreatedAt     time.Time    `json:"createdAt"`
 	ExpiresAt     time.Time    `json:"expiresAt"`
+	ExchangedAt   time.Time    `json:"exchangedAt,omitzero"` // when a browser first exchanged the link's secret
+	EndedAt       time.Time    `json:"endedAt,omitzero"`     // when the PIN was set, or blocked
 
 	SecretMAC  []byte `json:"-"` // of the link's secret
 	BrowserMAC []byte `json:"-"` // of what the browser that exchanged it is known by; nil while open, for one that keeps nothing, and at the end
@@ -104,8 +106,8 @@ func (s Session) Expired(now time.Time) bool { return !now.Before(s.ExpiresAt) }
 
 // End is the session in its last state: without what its browser was known by, and without its key, so that whatever
 // was recorded of its traffic cannot be opened any more.
-func (s Session) End(state SessionState) Session {
-	s.State, s.BrowserMAC, s.TokenMAC, s.PrivateKey = state, nil, nil, nil
+func (s Session) End(state SessionState, at time.Time) Session {
+	s.State, s.EndedAt, s.BrowserMAC, s.TokenMAC, s.PrivateKey = state, at, nil, nil, nil
 	s.Version++
 	return s
 }
@@ -185,7 +187,7 @@ func (v *Vault) OpenSession(ctx context.Context, q Query, n NewSession, m Memo) 
 // the PIN is no longer the one that the session was made for. A reset puts the try counter back as well:
 // nobody has guessed at the new PIN, and its holder could not use it otherwise.
 func (v *Vault) ChoosePIN(ctx context.Context, s Session, p PIN, m Memo) error {
-	row, err := v.sealSession(s.End(SessionUsed))
+	row, err := v.sealSession(s.End(SessionUsed, v.clock()))
 	if err != nil {
 		return err
 	}

@@ -44,6 +44,7 @@ var (
 type Vault interface {
 	Program(ctx context.Context, id string) (pin.Program, error)
 	Card(ctx context.Context, q pin.Query) (pin.Record, error)
+	MaskedPAN(c pin.Card) (string, error)
 	Verify(ctx context.Context, q pin.Query, o pin.Offer, m pin.Memo) (pin.Verification, error)
 	SessionID() (string, error)
 	OpenSession(ctx context.Context, q pin.Query, n pin.NewSession, m pin.Memo) (pin.Session, error)
@@ -83,6 +84,9 @@ func New(vault Vault, keys Keys, lifetime time.Duration, now func() time.Time, r
 	}
 	return &Sessions{vault: vault, keys: keys, lifetime: lifetime, now: now, rand: random}
 }
+
+// clock is the time as the store keeps it.
+func (s *Sessions) clock() time.Time { return s.now().UTC().Truncate(time.Microsecond) }
 
 // Lifetime is how long a link is valid.
 func (s *Sessions) Lifetime() time.Duration { return s.lifetime }
@@ -176,8 +180,9 @@ func (s *Sessions) check(session pin.Session, states ...pin.SessionState) error 
 // Grant is what a link's secret was exchanged for.
 type Grant struct {
 	pin.Session
-	Token string // proves that the submissions are its holder's
-	Key   Key    // what PINs are encrypted to
+	Token      string // proves that the submissions are its holder's
+	Key        Key    // what PINs are encrypted to
+	CardEnding string // the last four digits of the card's PAN, which only the link's holder sees; "" where it has none
 }
 
 // Exchange takes a link's secret: ErrExpired, ErrUnusable. It works for whoever comes first; a browser
@@ -201,7 +206,7 @@ func (s *Sessions) Exchange(ctx context.Context, id, secret, browser string) (Gr
 		case session.State != pin.SessionOpen && !s.same(browserSecret, id, browser, session.BrowserMAC):
 			return Grant{}, ErrUnusable // another browser has it: nothing was guessed at
 		default:
-			if g, err = s.grant(session, browser); err != nil {
+			if g, err = s.grant(ctx, session, browser); err != nil {
 				return Grant{}, err
 			}
 		}
@@ -224,7 +229,7 @@ func sessionMoved(err error) bool {
 }
 
 // grant draws a token and a key for the session and the browser that has it, which is not written yet.
-func (s *Sessions) grant(session pin.Session, browser string) (Grant, error) {
+func (s *Sessions) grant(ctx context.Context, session pin.Session, browser string) (Grant, error) {
 	var token [32]byte
 	if _, err := io.ReadFull(s.rand, token[:]); err != nil {
 		return Grant{}, &pin.Error{Code: pin.Internal, Err: err}
@@ -232,7 +237,7 @@ func (s *Sessions) grant(session pin.Session, browser string) (Grant, error) {
 	g := Grant{Session: session, Token: encode(token[:])}
 	var err error
 	if g.State == pin.SessionOpen {
-		g.State = pin.SessionExchanged
+		g.State, g.ExchangedAt = pin.SessionExchanged, s.clock()
 		if browser != "" {
 			if g.BrowserMAC, err = s.keep(browserSecret, session.ID, browser); err != nil {
 				return Grant{}, err
@@ -242,8 +247,21 @@ func (s *Sessions) grant(session pin.Session, browser string) (Grant, error) {
 	if g.TokenMAC, err = s.keep(pageToken, session.ID, g.Token); err != nil {
 		return Grant{}, err
 	}
-	g.Key, g.PrivateKey, err = s.newKey(session.ID)
+	if g.Key, g.PrivateKey, err = s.newKey(session.ID); err != nil {
+		return Grant{}, err
+	}
+	g.CardEnding, err = s.cardEnding(ctx, session)
 	return g, err
+}
+
+// cardEnding is the last four digits of the PAN of a session's card, "" where it has none.
+func (s *Sessions) cardEnding(ctx context.Context, session pin.Session) (string, error) {
+	rec, err := s.vault.Card(as(ctx, session), pin.Query{ProgramID: session.ProgramID, CardID: session.CardID})
+	if err != nil {
+		return "", err
+	}
+	masked, err := s.vault.MaskedPAN(rec.Card)
+	return masked[max(0, len(masked)-4):], err
 }
 
 // redeem finds the session that a submission belongs to.
@@ -304,18 +322,18 @@ func (s *Sessions) verify(ctx context.Context, session pin.Session, sealed []byt
 	}}
 	return s.vault.Verify(as(ctx, session), q, pin.Plain(offered), pin.Memo{Session: func(result any) *pin.Session {
 		done, _ := result.(pin.Verification)
-		return checked(session, done)
+		return checked(session, done, s.clock())
 	}})
 }
 
 // checked is what becomes of a session when the current PIN was checked; nil: it stays.
-func checked(session pin.Session, done pin.Verification) *pin.Session {
+func checked(session pin.Session, done pin.Verification, now time.Time) *pin.Session {
 	switch {
 	case done.Result == pin.Match && session.State == pin.SessionExchanged:
 		session.State = pin.SessionVerified
 		session.Version++
 	case done.Result != pin.Match && done.RemainingTries == 0:
-		session = session.End(pin.SessionFailed)
+		session = session.End(pin.SessionFailed, now)
 	default:
 		return nil
 	}

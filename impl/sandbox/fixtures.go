@@ -239,6 +239,12 @@ var serviceRequest = members{
 	"version": "v2", "serviceCode": "109", "notes": "Caller verified", "source": "CALL_CENTRE", "loggedAt": time.Date(2026, 1, 1, 9, 0, 0, 0, time.UTC),
 }
 
+// pinSession is a session of the hosted page that is there to be asked for, for as long as a sandbox lives.
+const (
+	pinSession         = "00000000-0000-7000-8000-00000000e001"
+	pinSessionLifetime = 10 * 365 * 24 * time.Hour
+)
+
 // spoken is the number in the names of the first cards, for the embossed name.
 var spoken = map[int]string{1: "FIRST", 2: "SECOND", 3: "THIRD"}
 

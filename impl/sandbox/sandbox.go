@@ -135,7 +135,10 @@ func (s *Sandbox) seed(ctx context.Context) error {
 			return err
 		}
 	}
-	return s.seedServiceRequest(ctx)
+	if err := s.seedServiceRequest(ctx); err != nil {
+		return err
+	}
+	return s.seedPINSession(ctx)
 }
 
 func (s *Sandbox) seedClient(ctx context.Context, c client) (err error) {
@@ -169,6 +172,17 @@ func (s *Sandbox) seedServiceRequest(ctx context.Context) error {
 			return pin.ContractRecord{ID: "SR0000000000", Body: object(serviceRequest)}, nil
 		}})
 	return unless(err, pin.Duplicate)
+}
+
+// seedPINSession makes a session that can be asked for. Nobody can exchange its secret, since it has none.
+func (s *Sandbox) seedPINSession(ctx context.Context) error {
+	ctx = pin.WithCaller(ctx, pin.Caller{ClientID: "hashdt-sandbox", Contract: "hashdt", ProgramID: program})
+	_, err := s.vault.OpenSession(ctx, pin.Query{CardID: card{number: 17}.id()}, pin.NewSession{ID: pinSession, Action: pin.ActionReset,
+		RequestID: "sandbox-session", Exchanges: 3, Lifetime: pinSessionLifetime}, pin.Memo{})
+	if pin.FieldOf(err) == string(pin.TableSessions) {
+		return nil // it is there
+	}
+	return err
 }
 
 func (s *Sandbox) seedCard(ctx context.Context, c card) error {

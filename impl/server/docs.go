@@ -5,9 +5,6 @@ import (
 	"context"
 	"net/http"
 	"net/url"
-	"slices"
-	"strconv"
-	"strings"
 	"time"
 
 	"github.com/gin-gonic/gin"
@@ -51,7 +48,7 @@ func mountDocs(r gin.IRouter, site *docs.Site, s *system, fail func(*gin.Context
 // serveFile answers with a file, compressed for whoever takes that.
 func serveFile(w http.ResponseWriter, r *http.Request, f *docs.File) error {
 	h, form := w.Header(), f.Data
-	zipped := takesGzip(r.Header)
+	zipped := contract.TakesGzip(r.Header)
 	if zipped {
 		form = f.Gzip
 	}
@@ -71,16 +68,6 @@ func serveFile(w http.ResponseWriter, r *http.Request, f *docs.File) error {
 	}
 	http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(data))
 	return nil
-}
-
-// takesGzip tells whether a caller takes gzip (RFC 9110, 12.5.3).
-func takesGzip(h http.Header) bool {
-	return slices.ContainsFunc(strings.Split(strings.Join(h["Accept-Encoding"], ","), ","), func(one string) bool {
-		coding, weight, _ := strings.Cut(one, ";")
-		name, value, _ := strings.Cut(strings.TrimSpace(weight), "=")
-		q, err := strconv.ParseFloat(value, 64)
-		return strings.EqualFold(strings.TrimSpace(coding), "gzip") && !(strings.EqualFold(name, "q") && err == nil && q == 0)
-	})
 }
 
 // fixtureCredentials are those of each document's fixture client, by the document's name: none without a sandbox.

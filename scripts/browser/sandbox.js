@@ -94,9 +94,9 @@ export class Sandbox {
     return this.issuer("POST", `/issuer/v1/cards/${card.cardId}/pin/verifications`, { pinBlock, format: "ISO-0", keyId });
   }
 
-  // A partner's origin.
-  async parent() {
-    const server = createServer((_, reply) => { reply.setHeader("Content-Type", "text/html; charset=utf-8").end(parentPage); });
+  // A partner's origin, where every path has this page.
+  async parent(page = parentPage) {
+    const server = createServer((_, reply) => { reply.setHeader("Content-Type", "text/html; charset=utf-8").end(page); });
     server.listen(0, "127.0.0.1");
     await once(server, "listening");
     (this.parents ??= []).push(server);

@@ -1,19 +1,39 @@
 "use strict";
 (() => {
   const settings = JSON.parse(document.getElementById("settings").textContent);
-  const { action, requestId, parentOrigin, texts, lang } = settings;
+  const { action, requestId, parentOrigin, returnUrl, texts, lang } = settings;
   const byId = (id) => document.getElementById(id);
   const number = new Intl.NumberFormat(lang);
   const here = location.pathname;
 
-  // Events go to the program's own origin and to nobody else; they never hold a digit or a length.
+  // Events go to the program's own origin, or to the app whose web view this is, and to nobody else; they never hold a
+  // digit or a length.
+  const embedded = parent !== window;
   const send = (type, more) => {
-    if (!parentOrigin || parent === window) return;
-    try {
-      parent.postMessage({ source: "pinvault", type, action, requestId, ...more }, parentOrigin);
-    } catch {
-      // The origin is an app's, and this browser, which does not know its scheme, is not in that app.
+    const event = { source: "pinvault", type, action, requestId, ...more };
+    const text = JSON.stringify(event);
+    const ways = embedded ? [() => parentOrigin && parent.postMessage(event, parentOrigin)] : [
+      () => window.ReactNativeWebView?.postMessage(text),
+      () => window.webkit?.messageHandlers?.pinvault?.postMessage(event),
+      () => window.PinVaultAndroid?.onEvent(text),
+    ];
+    for (const way of ways) {
+      try {
+        way();
+      } catch {
+        // The origin is an app's, and this browser, which does not know its scheme, is not in that app; or the app fails.
+      }
     }
+  };
+  // A page that nobody embeds leads back to whoever opened it.
+  const leave = (status, { code } = {}) => {
+    const url = new URL(returnUrl);
+    for (const [name, value] of Object.entries({ status, requestId, code })) if (value) url.searchParams.set(name, value);
+    location.replace(url);
+  };
+  const end = (type, more) => {
+    send(type, more);
+    if (returnUrl && !embedded) leave(type, more);
   };
   let height = 0;
   new ResizeObserver(() => {
@@ -29,12 +49,14 @@
   const keep = (state) => history.replaceState(state, "", here + location.search);
   keep({ secret });
 
+  const plural = (all, n) => all[new Intl.PluralRules(lang).select(n)] ?? all.other;
   const fill = (text, values) => text.replace(/\{(\w+)\}/g, (_, name) => number.format(values[name]));
 
-  const icons = { success: "M5 12.5 10 17.5 19.5 7", failure: "M12 7v6M12 17v.01", lock: "M7 10V7a5 5 0 0 1 10 0v3M6 10h12v10H6zM12 14v2" };
+  const lock = byId("icon").getAttribute("d");
+  const icons = { "": lock, success: "M5 12.5 10 17.5 19.5 7", failure: "M12 7v6M12 17v.01" };
   let over = false;
-  // A notice takes the form's place, for good unless it offers to try again.
-  const notice = (name, kind, again) => {
+  // A notice takes the form's place, for good unless it offers to go on.
+  const notice = (name, kind, again, label = texts.retry) => {
     const { title, text } = texts.notices[name];
     over = !again;
     if (over) keep(null);
@@ -46,18 +68,25 @@
     byId("badge").className = "badge " + kind;
     byId("icon").setAttribute("d", icons[kind]);
     byId("retry").hidden = !again;
-    byId("retry").textContent = texts.retry;
+    byId("retry").textContent = label;
     byId("retry").onclick = () => { byId("retry").hidden = true; again(); };
     byId("live").textContent = title + ". " + text;
     byId("title").focus();
   };
-  const fail = (code) => { notice(code, "failure"); send(code === "expired" ? "expired" : "failure", code === "expired" ? {} : { code }); };
+  const failure = (code) => code === "expired" ? ["expired", {}] : ["failure", { code }];
+  const fail = (code) => { notice(code, "failure"); end(...failure(code)); };
 
+  // The session was over before: its end has been told, so that the way back is the cardholder's to take.
   if (settings.notice) {
     keep(null);
     byId("badge").className = "badge failure";
     byId("icon").setAttribute("d", icons.failure);
-    send(settings.notice === "expired" ? "expired" : "failure", settings.notice === "expired" ? {} : { code: settings.notice });
+    send(...failure(settings.notice));
+    if (returnUrl && !embedded) {
+      byId("retry").textContent = settings.back;
+      byId("retry").onclick = () => leave(...failure(settings.notice));
+      byId("retry").hidden = false;
+    }
     return;
   }
 
@@ -100,19 +129,30 @@
     if (status === 200) {
       ({ token, key } = body);
       if (body.step !== step && step === "current") begin(body.step); // the current PIN was right before a reload
+      if (body.cardEnding) {
+        byId("card").textContent = texts.card.replace("{digits}", `\u2066${body.cardEnding}\u2069`);
+        byId("card").hidden = false;
+      }
+      setTimeout(() => { if (!over) warn(); }, Math.max(0, body.expiresIn - 60) * 1000);
       setTimeout(() => { if (!over) fail("expired"); }, body.expiresIn * 1000);
       send("ready");
     } else if (status === 410) fail("expired");
     else if (status >= 400 && status < 500) fail("unusable");
-    else notice("unavailable", "failure", enter);
+    else { notice("unavailable", "failure", enter); send("failure", { code: "unavailable" }); }
     return status === 200;
+  };
+  const warn = () => {
+    byId("warn").textContent = byId("live").textContent = texts.expiring;
+    byId("warn").hidden = false;
   };
 
   const steps = action === "change" ? ["current", "new", "confirm"] : ["new", "confirm"];
   const { min, max } = settings;
   const exact = min === max;
   const input = byId("pin");
-  let step, chosen = "", busy = false;
+  let step, chosen = "", taken = "", busy = false;
+  // A current PIN may be longer or shorter than the program asks for today.
+  const bounds = () => step === "current" ? { min: 4, max: 12 } : { min, max };
 
   for (const _ of steps) byId("bars").append(document.createElement("i"));
   byId("pad").setAttribute("aria-label", texts.pad.name);
@@ -121,17 +161,15 @@
   const begin = (name, error) => {
     step = name;
     const at = steps.indexOf(name) + 1;
-    const hint = name === "new" && exact ? texts.newExact : texts[name].hint;
+    const hint = name === "new" ? plural(texts.new[exact ? "exact" : "hint"], max) : texts[name].hint;
     byId("step").textContent = fill(texts.step, { n: at, m: steps.length });
     [...byId("bars").children].forEach((bar, i) => { bar.className = i < at ? "done" : ""; });
     byId("label").textContent = texts[name].label;
     byId("hint").textContent = fill(hint, { min, max });
     byId("submit").textContent = name === "confirm" ? texts.save : texts.continue;
     byId("restart").hidden = name !== "confirm";
-    input.value = "";
+    input.value = taken = "";
     input.enterKeyHint = name === "confirm" ? "done" : "next";
-    // A current PIN may be longer or shorter than the program asks for today.
-    input.maxLength = name === "current" ? 12 : max;
     complain(error ?? "");
     byId("live").textContent = [error, byId("step").textContent, texts[name].label].filter(Boolean).join(". ");
     input.focus();
@@ -153,14 +191,20 @@
     const zero = zeros.find((z) => code >= z && code < z + 10);
     return zero === undefined ? "" : String(code - zero);
   };
-  input.addEventListener("input", (e) => {
-    if (e.isComposing) return;
-    const typed = [...input.value];
+  // Blanks and marks of direction come along when a PIN is pasted. What is too long is refused as it is: a part of it
+  // would be another PIN than the one that was meant.
+  const blanks = /[\s\u200b-\u200f\u202a-\u202e\u2066-\u2069\ufeff]/gu;
+  const take = (text) => {
+    const typed = [...text.replace(blanks, "")];
     const digits = typed.map(digit).join("");
-    if (digits !== input.value) input.value = digits;
-    complain(digits.length < typed.length ? texts.errors.digits : "");
-    if (digits.length < typed.length) byId("live").textContent = texts.errors.digits;
-  });
+    const long = digits.length > bounds().max;
+    if (!long) taken = digits;
+    if (input.value !== taken) input.value = taken;
+    const error = long ? lengthError() : digits.length < typed.length ? texts.errors.digits : "";
+    complain(error);
+    if (error) byId("live").textContent = error;
+  };
+  input.addEventListener("input", (e) => { if (!e.isComposing) take(input.value); });
 
   const wait = (on) => {
     busy = on;
@@ -194,8 +238,7 @@
       else if (result === "match") { send("valid"); begin("new"); }
       else if (result === "blocked") fail("blocked");
       else {
-        const tries = texts.tries[new Intl.PluralRules(lang).select(remainingTries)] ?? texts.tries.other;
-        begin("current", texts.errors.wrong + " " + fill(tries, { n: remainingTries }));
+        begin("current", texts.errors.wrong + " " + fill(plural(texts.tries, remainingTries), { n: remainingTries }));
       }
     },
     new: async (digits) => { chosen = digits; begin("confirm"); },
@@ -206,28 +249,36 @@
       send("valid");
       const reply = await submit("new", digits);
       if (ended(reply)) return;
-      if (reply.status === 204) { notice(action, "success"); send("success"); }
+      if (reply.status === 204) { notice(action, "success"); end("success"); }
       else if (reply.body.code === "pin_length") begin("new", lengthError());
       else begin("new", texts.errors[reply.body.code] ?? texts.errors.unavailable);
     },
   };
-  const lengthError = () => fill(exact ? texts.errors.lengthExact : texts.errors.length, { min, max });
+  const lengthError = () => {
+    const asked = bounds();
+    return fill(plural(asked.min === asked.max ? texts.exact : texts.length, asked.max), asked);
+  };
 
   byId("form").addEventListener("submit", (e) => {
     e.preventDefault();
     if (busy || over) return;
     const digits = input.value;
     if (!digits) refuse(texts.errors.empty);
-    else if (step === "new" && (digits.length < min || digits.length > max)) refuse(lengthError());
+    else if (step !== "confirm" && digits.length < bounds().min) refuse(lengthError());
     else submissions[step](digits);
   });
   byId("restart").addEventListener("click", () => { chosen = ""; begin("new"); });
+  // The link stays good for whoever thinks again.
+  byId("cancel").addEventListener("click", () => {
+    if (busy || over) return;
+    chosen = input.value = taken = "";
+    notice("cancelled", "", () => show(step === "current" ? "current" : "new"), texts.resume);
+    end("cancel");
+  });
 
   // The pad is for pointers: whoever has a keyboard types.
   const press = (change) => () => {
-    if (busy) return;
-    input.value = change(input.value).slice(0, input.maxLength);
-    complain("");
+    if (!busy) take(change(input.value));
   };
   const padButton = (label, content, change) => {
     const button = document.createElement("button");
@@ -259,13 +310,16 @@
   });
 
   let granted;
-  const enter = () => {
+  const show = (name) => {
     byId("title").textContent = document.title = texts.title[action];
     byId("badge").className = "badge";
-    byId("icon").setAttribute("d", icons.lock);
+    byId("icon").setAttribute("d", lock);
     byId("text").hidden = true;
     byId("form").hidden = false;
-    begin(steps[0]);
+    begin(name);
+  };
+  const enter = () => {
+    show(steps[0]);
     granted = exchange();
     performance.mark("usable");
   };
