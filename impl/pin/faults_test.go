@@ -20,11 +20,13 @@ type prepared struct {
 	client  pin.Client
 	session pin.Session
 	record  string
+	other   *pin.Vault // of another process
 }
 
 func prepare(t *testing.T) *prepared {
 	t.Helper()
 	w := &prepared{world: newSwiftWorld(t)}
+	w.other = w.sibling()
 	ctx := by(t)
 	var err error
 	w.client, _, err = w.CreateClient(ctx, pin.Client{ID: "client", ProgramID: w.program.ID, Contract: "thredd", Name: "x"}, "a secret", pin.Memo{})
