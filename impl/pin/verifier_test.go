@@ -1,6 +1,7 @@
 package pin_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"iter"
@@ -98,6 +99,80 @@ func TestWhatShowsAMomentLaterIsNoBreak(t *testing.T) {
 			require.Equal(t, want, w.whole(t, pin.VerifyOptions{}).Findings)
 		})
 	}
+}
+
+// What was read of a chain is not read again.
+func TestVerifyTrailReadsNoEventTwice(t *testing.T) {
+	t.Parallel()
+	w := prepareMore(t)
+	db, key := w.store.(*memory), [3]string{string(pin.TableChains), "", "program"}
+	row := db.rows[key]
+	delete(db.rows, key)
+	w.tap.count = true
+	w.tap.after = meanwhile("CardsOf", func() { db.rows[key] = row })
+	w.tap.before = meanwhile("Rows programs", func() {
+		_, err := w.other.UpdateProgram(by(t), "program", func(p *pin.Program) error { p.TryLimit = 7; return nil }, pin.Memo{})
+		require.NoError(t, err)
+	})
+	synctest.Test(t, func(t *testing.T) {
+		s := w.whole(t, pin.VerifyOptions{})
+		require.Empty(t, s.Findings)
+		var events, reads int64
+		for _, chain := range db.events {
+			events += int64(len(chain))
+		}
+		require.Equal(t, events, s.Events)
+		for _, call := range w.tap.calls {
+			if call == "ChainEvents" {
+				reads++
+			}
+		}
+		require.EqualValues(t, 2, reads, "all, and those of the program")
+	})
+}
+
+// batches keeps how many rows were asked for at once.
+type batches struct {
+	pin.Store
+	of []int
+}
+
+func (b *batches) RowsOf(ctx context.Context, t pin.Table, cardIDs, ids []string) ([]pin.Row, error) {
+	if t == pin.TableRecords && len(ids) > 0 {
+		b.of = append(b.of, len(ids))
+	}
+	return b.Store.RowsOf(ctx, t, cardIDs, ids)
+}
+
+// Rows are looked for a page at a time, and those behind a full page are not lost.
+func TestVerifyTrailTurnsEveryPage(t *testing.T) {
+	t.Parallel()
+	w := newSwiftWorld(t)
+	db := w.store.(*memory)
+	for range 501 {
+		_, err := recorded(by(t), w.Vault, w.q, `{}`)
+		require.NoError(t, err)
+	}
+	b := &batches{Store: w.store}
+	v := newVault(b, w.ring, w.clock, nil)
+	s, err := v.VerifyTrail(by(t), pin.VerifyOptions{})
+	require.NoError(t, err)
+	require.Empty(t, s.Findings)
+	require.Equal(t, []int{500, 1, 497, 4}, b.of, "that events tell of, and that look-ups lead to, which come after three others")
+
+	for i := range 501 {
+		id := fmt.Sprintf("answer-%03d", i)
+		db.rows[[3]string{string(pin.TableReplays), "", id}] = pin.Row{Table: pin.TableReplays, ID: id, Version: 1}
+	}
+	forged := 1001 - len(db.lookups)
+	for i := range forged {
+		db.lookups[pin.Lookup{Kind: pin.KindURN, Value: fmt.Sprintf("urn-%04d", i), ProgramID: w.program.ID}] = "nobody"
+	}
+	s, err = v.VerifyTrail(by(t), pin.VerifyOptions{})
+	require.NoError(t, err)
+	require.Equal(t, []pin.Finding{found(pin.FaultSeal, 501, "replays", "answer-000", 0, ""),
+		found(pin.FaultLookupForged, int64(forged), "card_lookup", "nobody", 0, pin.KindURN)}, s.Findings)
+	require.EqualValues(t, 1001, s.Lookups)
 }
 
 // found is one fault at its places, of which the first is named.
@@ -377,6 +452,11 @@ func TestVerifyTrailReadsOnWhereOthersWrite(t *testing.T) {
 					update(w, "new", 3+n%2)
 				}
 			})
+		}, nil},
+		"a client that no event tells of is gone again": {func(w *prepared) {
+			db, key := w.store.(*memory), [3]string{string(pin.TableClients), "", "third client"}
+			db.rows[key] = w.reseal(t, pin.Row{Table: pin.TableClients, ID: "third client", Version: 1, Body: []byte("{}")})
+			w.tap.after = meanwhile("Rows clients", func() { delete(db.rows, key) })
 		}, nil},
 		"a card gets another reference":                   {func(w *prepared) { w.tap.after = each("Cards", func(n int) { refer(w, n) }) }, nil},
 		"a card loses the reference by which it is found": {func(w *prepared) { w.tap.after = each("Lookups", func(n int) { refer(w, n) }) }, nil},
