@@ -42,7 +42,7 @@ func TestReferencesAreThoseThatPartnersCanSend(t *testing.T) {
 	}
 	cannot := map[string][]string{
 		"publicToken":    {"", "10316994", "1031699466", "10316994x"},
-		"urn":            {"", "abc", "-1", "123456789012"},
+		"urn":            {"", "0", "0000123", "abc", "-1", "123456789012"},
 		"identifier":     {"", "DEVICE0000001", "DEVICE 0000001", strings.Repeat("a", 29)},
 		"packId":         {"", "PACK00001", strings.Repeat("a", 25)},
 		"number":         {"", "123456789", "123456789x", strings.Repeat("9", 25)},

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -19,11 +20,13 @@ type prepared struct {
 	client  pin.Client
 	session pin.Session
 	record  string
+	other   *pin.Vault // of another process
 }
 
 func prepare(t *testing.T) *prepared {
 	t.Helper()
 	w := &prepared{world: newSwiftWorld(t)}
+	w.other = w.sibling()
 	ctx := by(t)
 	var err error
 	w.client, _, err = w.CreateClient(ctx, pin.Client{ID: "client", ProgramID: w.program.ID, Contract: "thredd", Name: "x"}, "a secret", pin.Memo{})
@@ -125,6 +128,21 @@ func operations(t *testing.T) map[string]func(ctx context.Context, w *prepared, 
 		},
 		"list events": func(ctx context.Context, w *prepared, v *pin.Vault) error {
 			_, err := v.AuditEvents(ctx, pin.AuditQuery{Chain: w.card.ID, Page: pin.Page{Limit: 3}})
+			return err
+		},
+		"list heads": func(ctx context.Context, _ *prepared, v *pin.Vault) error {
+			for _, err := range v.Heads(ctx) {
+				if err != nil {
+					return err
+				}
+			}
+			return nil
+		},
+		"verify the trail": func(ctx context.Context, _ *prepared, v *pin.Vault) error {
+			s, err := v.VerifyTrail(ctx, pin.VerifyOptions{})
+			if err == nil && !s.Whole() {
+				err = errors.New(s.Findings[0].Breaks[0].String())
+			}
 			return err
 		},
 		"import a key": func(ctx context.Context, w *prepared, v *pin.Vault) error {
@@ -282,6 +300,31 @@ func both(hooks ...func(string) error) func(string) error {
 		}
 		return nil
 	}
+}
+
+// A database that breaks off over and over is asked again as long as a change may take, and has a pause in between.
+func TestADatabaseThatBreaksOffHasAPause(t *testing.T) {
+	t.Parallel()
+	w := newSwiftWorld(t)
+	swaps := 0
+	w.tap.before = func(call string) error {
+		if call != "Swap" {
+			return nil
+		}
+		if swaps++; swaps > 1000 {
+			return errors.New("it is not left in peace")
+		}
+		return errDoubt
+	}
+	offer := plain(t, wrong)
+	synctest.Test(t, func(t *testing.T) {
+		began := time.Now()
+		_, err := w.Verify(by(t), w.q, offer, pin.Memo{})
+		require.ErrorIs(t, err, pin.ErrInDoubt)
+		require.Equal(t, 5*time.Second, time.Since(began))
+	})
+	require.Greater(t, swaps, 10)
+	require.Equal(t, 3, w.remaining(t))
 }
 
 // A store that lost the connection before it asked what to write has written nothing.

@@ -13,8 +13,6 @@ import (
 // memory is a pin.Store in maps, one call at a time, for tests that ask for many worlds. What the stores
 // of databases must do stands in impl/store/storetest; it does the same in as few words as possible.
 type memory struct {
-	pin.Store // nil: nothing here asks for what only the trail's verification reads
-
 	mu sync.Mutex
 	memoryState
 }
@@ -195,6 +193,42 @@ func (m *memory) Cards(_ context.Context, programID string, p pin.Page) ([]pin.C
 		}
 	}
 	return paged(all, func(r pin.CardRow) string { return r.ID }, p), nil
+}
+
+func (m *memory) CardsOf(_ context.Context, ids []string) (found []pin.CardRow, _ error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, id := range slices.Compact(slices.Sorted(slices.Values(ids))) {
+		if _, ok := m.cards[id]; ok {
+			found = append(found, m.row(id))
+		}
+	}
+	return found, nil
+}
+
+func rowKey(r pin.Row) string { return r.CardID + "\x00" + r.ID }
+
+func (m *memory) Rows(_ context.Context, t pin.Table, after pin.Row, limit int) ([]pin.Row, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	var all []pin.Row
+	for key, r := range m.rows {
+		if key[0] == string(t) {
+			all = append(all, r)
+		}
+	}
+	return paged(all, rowKey, pin.Page{After: rowKey(after), Limit: limit}), nil
+}
+
+func (m *memory) RowsOf(_ context.Context, t pin.Table, cardIDs, ids []string) (found []pin.Row, _ error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for key, r := range m.rows {
+		if key[0] == string(t) && slices.Contains(cardIDs, r.CardID) && slices.Contains(ids, r.ID) {
+			found = append(found, r)
+		}
+	}
+	return found, nil
 }
 
 func lookupKey(l pin.Lookup) string {

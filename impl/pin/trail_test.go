@@ -218,6 +218,25 @@ func TestEntriesOfTwoProcessesStandOneAfterTheOther(t *testing.T) {
 	require.Len(t, w.events(t, w.program.ID), 2)
 }
 
+// What else stands in an entry's way stands there the next time too.
+func TestAnEntryIsMadeAnewOnlyAfterItsChainHasGoneOn(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		failure error
+		want    pin.Code
+	}{
+		{conflict("chains"), ""},
+		{conflict("clients"), pin.Conflict},
+		{duplicate("chains"), pin.Duplicate},
+		{duplicate("clients"), pin.Duplicate},
+	} {
+		w := newSwiftWorld(t)
+		w.tap.before = once("Swap", test.failure)
+		_, _, err := w.CreateClient(by(t), pin.Client{ProgramID: w.program.ID, Contract: "thredd"}, "", pin.Memo{})
+		require.Equal(t, test.want, pin.CodeOf(err), "%v", test.failure)
+	}
+}
+
 func TestManyEntriesOfOneChainAtOnceAreAllMade(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -352,6 +371,53 @@ func TestNumbersGrowInBlocks(t *testing.T) {
 	require.Equal(t, pin.Unavailable, pin.CodeOf(err), "and programs are")
 	_, err = w.Card(by(t), w.q)
 	require.Equal(t, pin.Unavailable, pin.CodeOf(err))
+}
+
+// A number that is promised is there when it is drawn, and a block is not reserved before it is needed.
+func TestAPromisedNumberIsReserved(t *testing.T) {
+	t.Parallel()
+	w := newSwiftWorld(t)
+	w.tap.count = true
+	for range 99 {
+		_, err := w.Number(by(t), "s")
+		require.NoError(t, err)
+	}
+	var draws []func() int64
+	promise := func() {
+		draw, release, err := w.Promise(by(t), "s")
+		require.NoError(t, err)
+		t.Cleanup(release)
+		draws = append(draws, draw)
+	}
+	promise()
+	require.Len(t, w.tap.calls, 1, "the hundredth")
+	promise()
+	require.Len(t, w.tap.calls, 2)
+	for len(draws) < 101 {
+		promise()
+	}
+	require.Len(t, w.tap.calls, 2, "what is left of both blocks")
+	promise()
+	require.Len(t, w.tap.calls, 3)
+	for i, draw := range draws {
+		require.Equal(t, int64(100+i), draw())
+	}
+}
+
+// A try that no event tells of leaves its contract's record all the same.
+func TestARecordNeedsNoEvent(t *testing.T) {
+	t.Parallel()
+	w := newSwiftWorld(t)
+	w.block(t)
+	w.try(t, wrong)
+	events := len(w.events(t, w.card.ID))
+	_, err := w.Verify(by(t), w.q, plain(t, wrong), pin.Memo{Record: func(pin.Record) (pin.ContractRecord, error) {
+		return pin.ContractRecord{ID: "r", Body: json.RawMessage(`{}`)}, nil
+	}})
+	require.NoError(t, err)
+	require.Len(t, w.events(t, w.card.ID), events)
+	_, err = w.ContractRecord(by(t), operator.Contract, "r")
+	require.NoError(t, err)
 }
 
 func TestContractsKeepRecordsWithTheChange(t *testing.T) {

@@ -333,7 +333,7 @@ func (v *Vault) decide(ctx context.Context, rec Record, m Memo, decide func(Reco
 // change is a deed as it is written: the card's next state under its seal, the events in its chain, the
 // replay record, the session. It is the one place where that is put together.
 func (v *Vault) change(ctx context.Context, rec Record, d deed, m Memo) (Change, error) {
-	if rec.revision > 0 && !rec.Program.RetrievalAllowed { // what must not be read back is not kept either
+	if !rec.Program.RetrievalAllowed { // what must not be read back is not kept either
 		d.Next = d.Next.Forget().Next
 	}
 	next := rec

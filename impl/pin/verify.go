@@ -346,7 +346,7 @@ func (w *verifier) note(ctx context.Context, row EventRow) error {
 		return nil //nolint:nilerr // it was found
 	}
 	thing, _, _ := strings.Cut(string(e.Type), ".")
-	if table, ok := subjectTables[thing]; ok && e.Version > 0 {
+	if table, ok := subjectTables[thing]; ok {
 		t := w.subject(table, e.Subject)
 		t.version, t.chain = max(t.version, e.Version), row.Chain
 	}

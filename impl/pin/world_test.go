@@ -318,6 +318,26 @@ func (s *tap) Cards(ctx context.Context, programID string, p pin.Page) ([]pin.Ca
 	return tapped(s, "Cards", func() ([]pin.CardRow, error) { return s.Store.Cards(ctx, programID, p) })
 }
 
+func (s *tap) CardsOf(ctx context.Context, ids []string) ([]pin.CardRow, error) {
+	return tapped(s, "CardsOf", func() ([]pin.CardRow, error) { return s.Store.CardsOf(ctx, ids) })
+}
+
+func (s *tap) Rows(ctx context.Context, t pin.Table, after pin.Row, limit int) ([]pin.Row, error) {
+	return tapped(s, "Rows "+string(t), func() ([]pin.Row, error) { return s.Store.Rows(ctx, t, after, limit) })
+}
+
+func (s *tap) RowsOf(ctx context.Context, t pin.Table, cardIDs, ids []string) ([]pin.Row, error) {
+	return tapped(s, "RowsOf "+string(t), func() ([]pin.Row, error) { return s.Store.RowsOf(ctx, t, cardIDs, ids) })
+}
+
+func (s *tap) Lookups(ctx context.Context, after pin.Lookup, limit int) ([]pin.Lookup, error) {
+	return tapped(s, "Lookups", func() ([]pin.Lookup, error) { return s.Store.Lookups(ctx, after, limit) })
+}
+
+func (s *tap) LookupsOf(ctx context.Context, wanted []pin.Lookup) ([]pin.Lookup, error) {
+	return tapped(s, "LookupsOf", func() ([]pin.Lookup, error) { return s.Store.LookupsOf(ctx, wanted) })
+}
+
 func (s *tap) Events(ctx context.Context, q pin.AuditQuery) ([]pin.EventRow, error) {
 	return tapped(s, "Events", func() ([]pin.EventRow, error) { return s.Store.Events(ctx, q) })
 }

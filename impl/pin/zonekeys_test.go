@@ -88,3 +88,32 @@ func TestRememberKeepsAnAnswerOnce(t *testing.T) {
 	w.later(time.Hour)
 	require.NoError(t, w.Remember(by(t), 8, pin.Memo{Keep: keep}), "at the moment of its expiry a key is free")
 }
+
+// rotated are keys of which an index key was changed: the hash that was made before is now the second one.
+type rotated struct{ pin.Keys }
+
+func (k rotated) Index(use pin.Use, data []byte) ([]string, error) {
+	former, err := k.Keys.Index(use, data)
+	if err != nil {
+		return nil, err
+	}
+	return append([]string{"current " + former[0]}, former...), nil
+}
+
+// An answer is found under a hash of a former key, where none is found under that of the current one.
+func TestAnAnswerOutlivesTheKeyOfItsHash(t *testing.T) {
+	t.Parallel()
+	w := newSwiftWorld(t)
+	require.NoError(t, w.Remember(by(t), 7, w.keeping("key")))
+	v := newVault(w.store, rotated{w.ring}, w.clock, nil)
+	kept, err := v.Replay(by(t), "client", "key")
+	require.NoError(t, err)
+	require.Equal(t, []byte("{}"), kept.Result)
+	require.Zero(t, kept.Version, "a record under the current hash is the first one there")
+	_, err = v.Replay(by(t), "client", "other")
+	require.Equal(t, pin.NotFound, pin.CodeOf(err))
+	require.NoError(t, v.Remember(by(t), 7, w.keeping("key")))
+	kept, err = v.Replay(by(t), "client", "key")
+	require.NoError(t, err)
+	require.Equal(t, int64(1), kept.Version)
+}
