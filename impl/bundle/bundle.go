@@ -51,6 +51,18 @@ func (d *Document) At(url string) *Document {
 	return &Document{root}
 }
 
+// Text is the text at the end of a path of members.
+func (d *Document) Text(path ...string) (string, error) {
+	n := d.root
+	for _, name := range path {
+		n = member(n, name)
+	}
+	if n == nil || n.Kind != yaml.ScalarNode {
+		return "", fmt.Errorf("there is no text at %s", strings.Join(path, "/"))
+	}
+	return n.Value, nil
+}
+
 // Edited is the document after every one of its nodes was changed, from the inside out: each is a copy, and so is
 // all that is within.
 func (d *Document) Edited(change func(*yaml.Node)) *Document {

@@ -1,13 +1,15 @@
-// Package docs is what readers and their tools are handed of the contracts: each document in one piece, a page that
-// shows all of them, and both as a static site. It knows documents, and nothing of clients, cards or requests.
+// Package docs is what readers and their tools are handed of the contracts: each document in one piece, a landing page,
+// a page for each contract with its errors and what makes them come out, Scalar's page for all of them, and all of it as
+// a static site. It knows documents and their rows, and nothing of clients, cards or what is inside a server.
 package docs
 
 import (
-	"bytes"
 	"cmp"
 	"crypto/sha256"
 	"embed"
 	"encoding/hex"
+	"encoding/json"
+	"fmt"
 	"html/template"
 	"io/fs"
 	"os"
@@ -15,21 +17,24 @@ import (
 	"slices"
 	"sync"
 
+	"pinvault"
 	"pinvault/impl/bundle"
 	"pinvault/impl/contract"
 )
 
-// portal is the page and what it loads. scalar.js is Scalar's API reference, see scripts/docs/vendor.
+// portal are the pages and what they load. scalar.js is Scalar's API reference, see scripts/docs/vendor.
 //
 //go:embed page
 var portal embed.FS
 
-// Site is the page and its files. All URLs within are relative to the page, so that the same files make a static site.
+// Site are the pages and their files. All URLs within are relative, so that the same files make a static site.
 type Site struct {
 	Files []*File
 
-	page      *template.Template
-	scalar    string               // the path of Scalar's script
+	page, landing, contract *template.Template
+
+	scalar    string // the path of Scalar's script
+	chapters  []*chapter
 	documents []*contract.Document // by title
 }
 
@@ -51,64 +56,66 @@ type document struct {
 
 // New prepares documents, whose text stands in written as <name>.yaml, as the server at this URL shows them.
 func New(documents []*contract.Document, written fs.FS, url string) (*Site, error) {
-	index, err := template.ParseFS(portal, "page/index.html")
+	all, err := template.ParseFS(portal, "page/*.html")
 	if err != nil {
 		return nil, err
 	}
-	s := &Site{page: index, documents: slices.SortedFunc(slices.Values(documents), func(a, b *contract.Document) int {
+	s := &Site{page: all.Lookup("scalar.html"), landing: all.Lookup("landing.html"), contract: all.Lookup("contract.html"), documents: slices.SortedFunc(slices.Values(documents), func(a, b *contract.Document) int {
 		return cmp.Compare(title(a), title(b))
 	})}
 	if err := s.pageFiles(); err != nil {
 		return nil, err
 	}
 	for _, d := range s.documents {
-		if _, err := fs.Stat(written, d.Name()+".yaml"); err != nil {
-			return nil, err
-		}
-		whole := sync.OnceValues(func() (*bundle.Document, error) {
-			document, err := bundle.Of(written, d.Name())
-			if err != nil {
-				return nil, err
-			}
-			return describeUnsent(document.At(url)), nil
-		})
-		s.Files = append(s.Files,
-			made("docs/"+d.Name()+".yaml", yamlType, of(whole, func(d *bundle.Document) ([]byte, error) { return tellOrigins(d).YAML() })),
-			made("openapi/"+d.Name()+".yaml", yamlType, of(whole, (*bundle.Document).YAML)),
-			made("openapi/"+d.Name()+".json", "application/json", of(whole, (*bundle.Document).JSON)))
-	}
-	return s, nil
-}
-
-// of is what is made of a document once it is there: most of a start would go into documents that nobody asks for.
-func of(document func() (*bundle.Document, error), text func(*bundle.Document) ([]byte, error)) func() ([]byte, error) {
-	return func() ([]byte, error) {
-		d, err := document()
+		whole, err := bundle.Of(written, d.Name())
 		if err != nil {
 			return nil, err
 		}
-		return text(d)
+		whole = whole.At(url)
+		c, err := chapterOf(d, whole)
+		if err != nil {
+			return nil, fmt.Errorf("document %s: %w", d.Name(), err)
+		}
+		s.chapters = append(s.chapters, c)
+		served := sync.OnceValue(func() *bundle.Document { return describeUnsent(whole) })
+		s.Files = append(s.Files,
+			made("docs/"+d.Name()+".rows.json", "application/json", func() ([]byte, error) { return json.Marshal(c.calls) }),
+			made("docs/"+d.Name()+".yaml", yamlType, func() ([]byte, error) { return tellOrigins(served()).YAML() }),
+			made("openapi/"+d.Name()+".yaml", yamlType, func() ([]byte, error) { return served().YAML() }),
+			made("openapi/"+d.Name()+".json", "application/json", func() ([]byte, error) { return served().JSON() }))
 	}
+	return s, nil
 }
 
 const (
 	scriptType = "text/javascript; charset=utf-8"
 	yamlType   = "application/yaml"
+	pageType   = "text/html; charset=utf-8"
 )
 
-// pageFiles adds what the page loads.
+// pageFiles adds what the pages load.
 func (s *Site) pageFiles() error {
-	var texts [3][]byte
-	for i, name := range []string{"docs.js", "scalar.LICENSE", "scalar.js.gz"} {
-		var err error
-		if texts[i], err = portal.ReadFile("page/" + name); err != nil {
+	for _, f := range []struct{ name, contentType string }{
+		{"docs.js", scriptType}, {"try.js", scriptType}, {"portal.css", "text/css; charset=utf-8"}, {"scalar.LICENSE", "text/plain; charset=utf-8"},
+	} {
+		text, err := portal.ReadFile("page/" + f.name)
+		if err != nil {
 			return err
 		}
+		s.Files = append(s.Files, plain("docs/"+f.name, f.contentType, text))
 	}
-	sum := sha256.Sum256(texts[2])
-	scalar := packed("docs/scalar."+hex.EncodeToString(sum[:8])+".js", scriptType, texts[2])
+	picture, err := pinvault.Texts.ReadFile("docs/contracts.svg")
+	if err != nil {
+		return err
+	}
+	zipped, err := portal.ReadFile("page/scalar.js.gz")
+	if err != nil {
+		return err
+	}
+	sum := sha256.Sum256(zipped)
+	scalar := packed("docs/scalar."+hex.EncodeToString(sum[:8])+".js", scriptType, zipped)
 	scalar.Lasting, s.scalar = true, scalar.Path
-	s.Files = append(s.Files, plain("docs/docs.js", scriptType, texts[0]), plain("docs/scalar.LICENSE", "text/plain; charset=utf-8", texts[1]), scalar)
+	s.Files = append(s.Files, plain("docs/contracts.svg", "image/svg+xml", picture), scalar)
 	return nil
 }
 
@@ -124,18 +131,17 @@ func (s *Site) Page(live bool, credentials map[string]Credentials) ([]byte, erro
 	for _, d := range s.documents {
 		p.Contracts = append(p.Contracts, document{d.Name(), title(d), credentials[d.Name()]})
 	}
-	var out bytes.Buffer
-	err := s.page.Execute(&out, p)
-	return out.Bytes(), err
+	return execute(s.page, p)
 }
 
-// Write writes the static site into a folder: the page as index.html, and all that it loads.
+// Write writes the static site into a folder: the landing page as index.html, Scalar's as docs.html, and the rest.
 func (s *Site) Write(dir string) error {
-	index, err := s.Page(false, nil)
+	const ext = ".html"
+	reader, err := s.Page(false, nil)
 	if err != nil {
 		return err
 	}
-	for _, f := range append([]*File{plain("index.html", "", index)}, s.Files...) {
+	for _, f := range slices.Concat([]*File{plain("docs"+ext, pageType, reader)}, s.pages(place{Ext: ext}), s.Files) {
 		name := filepath.Join(dir, filepath.FromSlash(f.Path))
 		if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil { //nolint:gosec // a site is for everybody
 			return err

@@ -124,14 +124,19 @@ func TestTheStaticSiteIsThePageAndItsFiles(t *testing.T) {
 	s := siteOf(t, documents(t, "common", "issuer"))
 	dir := filepath.Join(t.TempDir(), "site")
 	require.NoError(t, s.Write(dir))
-	index, err := os.ReadFile(filepath.Join(dir, "index.html"))
+	index, err := os.ReadFile(filepath.Join(dir, "docs.html"))
 	require.NoError(t, err)
 	p := pageOf(t, index)
 	require.False(t, p.Live, "there is nothing to try calls on")
 	require.Len(t, p.Contracts, 2)
-	for _, own := range regexp.MustCompile(`(?:src|href)="([^"]*)"`).FindAllStringSubmatch(string(index), -1) {
-		if own[1] != "data:," {
-			require.FileExists(t, filepath.Join(dir, filepath.FromSlash(own[1])))
+	for _, name := range []string{"docs.html", "index.html", "docs/common.html", "docs/issuer.html"} {
+		html, err := os.ReadFile(filepath.Join(dir, filepath.FromSlash(name)))
+		require.NoError(t, err)
+		require.NotContains(t, string(html), "data-try", "there is nothing to try calls on")
+		for _, own := range regexp.MustCompile(`(?:src|href)="([^"#]+)[^"]*"`).FindAllStringSubmatch(string(html), -1) {
+			if !strings.Contains(own[1], ":") {
+				require.FileExists(t, filepath.Join(dir, filepath.Dir(name), filepath.FromSlash(own[1])), name)
+			}
 		}
 	}
 	for _, f := range s.Files {

@@ -31,13 +31,13 @@ get:
 openapi: 3.0.3
 info: {description: "About.`+strings.ReplaceAll(originsTold, "\n", `\n`)+`"}
 get:
-  summary: Look (sibling)
-  description: "*Sibling.* Shows it.\nTwice.\n"
+  summary: Look
+  description: "*From another document of the partner.* Shows it.\nTwice.\n"
   x-origin: sibling
   properties:
-    width: {description: '*Local.* Of the thing.', x-origin: local, pattern: '^[0-9]+$'}
+    width: {description: "*Not in the partner's public document.* Of the thing.", x-origin: local, pattern: '^[0-9]+$'}
     size: {description: 'In metres: all'}
-  examples: {red: {summary: A red one (local), x-origin: local, value: {z: 9007199254740993, a: '012', b: no}}}
+  examples: {red: {summary: A red one (not in the partner's public document), x-origin: local, value: {z: 9007199254740993, a: '012', b: no}}}
 `, told)
 	require.Regexp(t, `(?s)width.*size.*examples.*z: 90.*a: '012'.*b: no`, told, "the order stays")
 
@@ -83,7 +83,7 @@ func requireToldOrigins(t *testing.T, where string, value any) {
 			require.Contains(t, origins, origin, where)
 			summary, _ := value["summary"].(string)
 			description, _ := value["description"].(string)
-			require.True(t, strings.HasSuffix(summary, origins[origin].summary) || strings.HasPrefix(description, origins[origin].description), where)
+			require.True(t, strings.HasSuffix(summary, " ("+strings.ToLower(origins[origin][:1])+origins[origin][1:]+")") || strings.HasPrefix(description, "*"+origins[origin]+".* "), where)
 		}
 		for name, inner := range value {
 			requireToldOrigins(t, where+"/"+name, inner)

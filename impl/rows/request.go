@@ -66,6 +66,9 @@ func (w *walk) parameters(c *Row, notes requestNotes) error {
 		if _, overridden := overriding[name]; overridden {
 			continue
 		}
+		if named := p.Examples[c.Example]; named != nil {
+			c.Asked = named.Value.Summary
+		}
 		values, err := w.parameter(p, c.Example)
 		if err != nil {
 			return err
@@ -174,6 +177,9 @@ func (w *walk) bodyExample(c *Row, content openapi3.Content, name string) error 
 			continue
 		}
 		w.used[place{content[media], name}] = true
+		if name == c.Example {
+			c.Asked = example.Value.Summary
+		}
 		if c.Body != nil {
 			return fmt.Errorf("request bodies of two media types have the name %q", name)
 		}

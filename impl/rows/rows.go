@@ -23,6 +23,7 @@ func (s Step) String() string { return s.Operation + "/" + s.Example }
 // Row is one named example: a request and its one documented reply.
 type Row struct {
 	Step
+	Asked   string // summary of the request's example, "" for none
 	Summary string // of the reply's example, "" for none
 	Origin  string // x-origin of the reply's example, "" where the partner's document has it
 

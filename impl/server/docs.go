@@ -5,6 +5,7 @@ import (
 	"context"
 	"net/http"
 	"net/url"
+	"slices"
 	"time"
 
 	"github.com/gin-gonic/gin"
@@ -14,12 +15,12 @@ import (
 	"pinvault/impl/oauth"
 )
 
-// docsPolicy lets the page load from its own server alone. Scalar puts its styles into the page; it
+// docsPolicy lets the pages load from their own server alone. Scalar puts its styles into its page; it
 // evaluates no text as code.
 const docsPolicy = "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; " +
 	"font-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 
-// mountDocs serves the page and its files. They are public: the credentials on a sandbox's page are those that
+// mountDocs serves the pages and their files. They are public: the credentials on a sandbox's page are those that
 // /sandbox/fixtures tells everybody.
 func mountDocs(r gin.IRouter, site *docs.Site, s *system, fail func(*gin.Context, error)) {
 	r.GET("/docs", func(c *gin.Context) {
@@ -36,8 +37,16 @@ func mountDocs(r gin.IRouter, site *docs.Site, s *system, fail func(*gin.Context
 		c.Header("Referrer-Policy", "no-referrer")
 		c.Data(http.StatusOK, "text/html; charset=utf-8", page)
 	})
-	for _, f := range site.Files {
+	for path, to := range map[string]string{"/docs/": "../#contracts", "/openapi": "./#documents", "/openapi/": "../#documents"} {
+		r.GET(path, func(c *gin.Context) {
+			c.Header("Location", to) // relative, and so right behind any prefix
+			c.Status(http.StatusFound)
+		})
+	}
+	for _, f := range slices.Concat(site.Pages(s.sandbox != nil), site.Files) {
 		r.GET("/"+f.Path, func(c *gin.Context) {
+			c.Header("Content-Security-Policy", docsPolicy)
+			c.Header("Referrer-Policy", "no-referrer")
 			if err := serveFile(c.Writer, c.Request, f); err != nil {
 				fail(c, err)
 			}

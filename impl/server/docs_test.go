@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net/http"
 	"regexp"
+	"strings"
 	"testing"
 	"time"
 
@@ -138,14 +139,17 @@ func TestDocsLeaveOtherPathsAndMethodsToTheServer(t *testing.T) {
 		method, path string
 		status       int
 	}{
-		{site, "GET", "/docs/", 404},
 		{site, "GET", "/docs/index.html", 404},
-		{site, "GET", "/openapi", 404},
 		{site, "GET", "/openapi/common.cfg.yaml", 404},
 		{site, "GET", "/openapi/..%2fopenapi.go", 404},
 		{site, "POST", "/docs", 405},
 		{site, "PUT", "/openapi/common.yaml", 405},
+		{site, "POST", "/", 405},
+		{nil, "GET", "/", 404},
 		{nil, "GET", "/docs", 404},
+		{nil, "GET", "/docs/", 404},
+		{nil, "GET", "/openapi/", 404},
+		{nil, "GET", "/docs/issuer", 404},
 		{nil, "GET", "/openapi/common.yaml", 404},
 	} {
 		w := send(t, docsServer(t, test.site, nil), test.method, test.path, nil)
@@ -177,4 +181,29 @@ func TestWhatCarriesItsHashInItsNameIsKeptForGood(t *testing.T) {
 	require.NotEmpty(t, scalar)
 	require.Equal(t, "public, max-age=31536000, immutable", send(t, app, "GET", "/"+scalar, nil).Header().Get("Cache-Control"))
 	require.Equal(t, "no-cache", send(t, app, "GET", "/openapi/common.yaml", nil).Header().Get("Cache-Control"))
+}
+
+func TestPagesHaveButtonsWhereThereIsASandboxAlone(t *testing.T) {
+	t.Parallel()
+	site := docsOf(t, "common", "thredd")
+	for live, app := range map[bool]http.Handler{true: docsServer(t, site, box{}), false: docsServer(t, site, nil)} {
+		for _, path := range []string{"/", "/docs/thredd", "/docs/common"} {
+			w := send(t, app, "GET", path, nil)
+			require.Equal(t, 200, w.Code, path)
+			require.Equal(t, "text/html; charset=utf-8", w.Header().Get("Content-Type"))
+			require.Contains(t, w.Header().Get("Content-Security-Policy"), "script-src 'self';")
+			require.NotContains(t, w.Body.String(), "-secret</code>", "credentials are loaded when a call is tried")
+			require.Equal(t, live && path != "/", strings.Contains(w.Body.String(), "data-try"), path)
+		}
+	}
+}
+
+func TestPathsThatAreNearlyThoseOfPagesLeadToThem(t *testing.T) {
+	t.Parallel()
+	app := docsServer(t, docsOf(t, "common"), nil)
+	for path, to := range map[string]string{"/docs/": "../#contracts", "/openapi": "./#documents", "/openapi/": "../#documents"} {
+		w := send(t, app, "GET", path, nil)
+		require.Equal(t, 302, w.Code, path)
+		require.Equal(t, to, w.Header().Get("Location"))
+	}
 }

@@ -41,7 +41,7 @@ describe("docs", () => {
       await page.getByRole("heading", { level: 1, name: files[i].info.title, exact: true }).waitFor();
       // Only the first group of operations is unfolded, and the page decides which that is.
       const summaries = Object.values(files[i].paths).flatMap((item) => Object.values(item)).map((o) => o.summary).filter(Boolean);
-      await page.getByText(new RegExp(`^(${summaries.map((s) => s.replaceAll(/[^\w ]/g, "\\$&")).join("|")})( \\((sibling|local)\\))?$`)).first().waitFor();
+      await page.getByText(new RegExp(`^(${summaries.map((s) => s.replaceAll(/[^\w ]/g, "\\$&")).join("|")})( \\((from another document of the partner|not in the partner's public document)\\))?$`)).first().waitFor();
       if (JSON.stringify(files[i]).includes('"x-origin"')) await page.getByText("What bears no mark is in the partner's document").waitFor();
       assert.equal(await page.getByText("No authentication selected").count(), 0, `${name}: the credentials are filled in`);
       await shot(page, name);

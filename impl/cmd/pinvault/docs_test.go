@@ -44,12 +44,13 @@ func TestDocsAreWrittenAsAStaticSite(t *testing.T) {
 	c := apptest.Command(t, "docs", "--out", "site")
 	said, err := c.CombinedOutput()
 	require.NoError(t, err, "%s", said)
-	index, err := os.ReadFile(filepath.Join(c.Dir, "site", "index.html"))
+	index, err := os.ReadFile(filepath.Join(c.Dir, "site", "docs.html"))
 	require.NoError(t, err)
 	require.NotContains(t, string(index), "-secret")
 	for name := range apptest.Documents(t) {
 		require.FileExists(t, filepath.Join(c.Dir, "site", "openapi", name+".yaml"))
 		require.FileExists(t, filepath.Join(c.Dir, "site", "openapi", name+".json"))
+		require.FileExists(t, filepath.Join(c.Dir, "site", "docs", name+".html"))
 		require.Contains(t, string(index), `"name":"`+name+`"`)
 	}
 }

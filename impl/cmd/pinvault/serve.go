@@ -39,7 +39,8 @@ func greet(w io.Writer, base string, docs bool) {
 	_, _ = fmt.Fprintln(w, strings.ReplaceAll(text, "{base}", base))
 }
 
-const greetingDocs = `  docs, with calls to try:                    {base}/docs
+const greetingDocs = `  start here, with calls to try:              {base}/
+  all contracts in Scalar:                    {base}/docs
 `
 
 const greeting = `

@@ -1,0 +1,160 @@
+package docs
+
+import (
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"unicode"
+
+	"github.com/getkin/kin-openapi/openapi3"
+
+	"pinvault/impl/contract"
+	"pinvault/impl/rows"
+)
+
+// calls is what the page needs to make the rows of a document come out: it is loaded when the first one is tried.
+type calls struct {
+	Client string          `json:"client"`           // of the fixtures
+	Tokens string          `json:"tokens,omitempty"` // path of the token endpoint
+	Rows   map[string]call `json:"rows"`
+}
+
+// call is a row as a browser sends it.
+type call struct {
+	Method string `json:"method"`
+	Path   string `json:"path"`
+
+	Headers  http.Header `json:"headers,omitempty"`
+	Override http.Header `json:"override,omitempty"` // set last; null keeps a header from being sent
+
+	Type  string  `json:"type,omitempty"`
+	Body  *string `json:"body,omitempty"`  // as it goes over the wire
+	Blank int     `json:"blank,omitempty"` // instead: so many blanks
+	Clear string  `json:"clear,omitempty"` // what is sealed in it
+
+	Key    string     `json:"key,omitempty"`    // header of the API key
+	Bearer bool       `json:"bearer,omitempty"` // a token goes along
+	Who    string     `json:"who,omitempty"`    // word of x-request.authorization
+	After  []string   `json:"after,omitempty"`
+	Reply  documented `json:"reply"`
+}
+
+// documented is the reply that has to come.
+type documented struct {
+	Status   int         `json:"status"`
+	Type     string      `json:"type,omitempty"`
+	Body     string      `json:"body,omitempty"` // opened, where it is sealed
+	Sealed   bool        `json:"sealed,omitempty"`
+	Volatile []string    `json:"volatile,omitempty"`
+	Headers  http.Header `json:"headers,omitempty"`
+}
+
+func callsOf(d *contract.Document, all []rows.Row) calls {
+	c := calls{Rows: map[string]call{}}
+	c.Client, _ = d.Spec().Extensions["x-fixture-client"].(string)
+	schemes := openapi3.SecuritySchemes{}
+	if d.Spec().Components != nil {
+		schemes = d.Spec().Components.SecuritySchemes
+	}
+	for _, scheme := range schemes {
+		if flows := scheme.Value.Flows; flows != nil && flows.ClientCredentials != nil {
+			c.Tokens = flows.ClientCredentials.TokenURL
+		}
+	}
+	for _, row := range all {
+		if row.Fault == "" {
+			c.Rows[row.Operation+"."+row.Example] = callOf(row, schemes)
+		}
+	}
+	return c
+}
+
+func callOf(row rows.Row, schemes openapi3.SecuritySchemes) call {
+	c := call{
+		Method: row.Method, Path: row.Path, Headers: row.Header, Override: row.Override, Type: row.ContentType, Who: row.Authorization,
+		Reply: documented{Status: row.Reply.Status, Type: row.Reply.ContentType, Body: string(row.Reply.Body), Sealed: row.Reply.Sealed,
+			Volatile: row.Reply.Volatile, Headers: row.Reply.Header},
+	}
+	if wire := string(row.Body); row.Body != nil {
+		if row.Sealed {
+			c.Clear, wire = wire, string(row.Printed)
+		}
+		if c.Body = &wire; len(wire) > 1 && strings.Trim(wire, " ") == "" {
+			c.Body, c.Blank = nil, len(wire)
+		}
+	}
+	for _, step := range row.After {
+		c.After = append(c.After, step.Operation+"."+step.Example)
+	}
+	if !row.Public || row.Authorization != "" {
+		c.Key, c.Bearer = authorization(row, schemes)
+	}
+	return c
+}
+
+// authorization is what an operation asks for, the first of what it takes. A token that it takes beside an API key is
+// sent where the row is about who the token is of.
+func authorization(row rows.Row, schemes openapi3.SecuritySchemes) (key string, bearer bool) {
+	if row.Of.Op.Security == nil {
+		return "", false
+	}
+	for i, requirement := range *row.Of.Op.Security {
+		for name := range requirement {
+			scheme := schemes[name].Value
+			if scheme.Type == "apiKey" {
+				key = scheme.Name
+			} else if scheme.Scheme != "basic" {
+				bearer = bearer || i == 0 || row.Authorization != "" && row.Authorization != "none"
+			}
+		}
+	}
+	return key, bearer
+}
+
+// unsendable says why no page can make a row come out, "" where it can.
+func unsendable(row rows.Row) string {
+	switch {
+	case row.Fault != "":
+		return "Needs a fault inside the server."
+	case row.Authorization == "expired":
+		return "Needs a token that has expired."
+	case row.Authorization == "no-scope":
+		return "Needs a client without the scope."
+	case slices.Contains([]string{http.MethodTrace, http.MethodConnect}, row.Method):
+		return "Needs a method that browsers do not send."
+	case row.Body != nil && (row.Method == http.MethodGet || row.Method == http.MethodHead):
+		return "Needs a body where browsers send none."
+	case changedOnItsWay(row.Path):
+		return "Needs a path that browsers change."
+	}
+	for _, headers := range []http.Header{row.Header, row.Override} {
+		for name, values := range headers {
+			if len(values) > 1 {
+				return "Needs a header twice."
+			}
+			if values != nil && (slices.Contains(browsersOwn, name) || !plainHeader(values[0])) {
+				return "Needs a header that browsers do not send."
+			}
+		}
+	}
+	return ""
+}
+
+// browsersOwn are headers that no script may set (Fetch, forbidden request-header).
+var browsersOwn = []string{"Accept-Charset", "Accept-Encoding", "Connection", "Content-Length", "Cookie", "Date", "Expect", "Host",
+	"Keep-Alive", "Origin", "Referer", "Te", "Trailer", "Transfer-Encoding", "Upgrade", "Via"}
+
+// plainHeader tells whether a browser sends the value as it is.
+func plainHeader(value string) bool {
+	return value == strings.TrimSpace(value) && !strings.ContainsFunc(value, func(r rune) bool { return r > unicode.MaxASCII || unicode.IsControl(r) })
+}
+
+// changedOnItsWay tells whether a path has steps that browsers resolve (URL, path state).
+func changedOnItsWay(path string) bool {
+	path, _, _ = strings.Cut(path, "?")
+	return slices.ContainsFunc(strings.Split(path, "/"), func(segment string) bool {
+		plain, err := url.PathUnescape(segment)
+		return err != nil || plain == "." || plain == ".." || strings.ContainsAny(segment, "\\\t\n")
+	})
+}

@@ -1,0 +1,103 @@
+package docs
+
+import (
+	"bytes"
+	"fmt"
+	"html/template"
+	"regexp"
+	"strings"
+
+	"pinvault"
+)
+
+// place is where pages stand: on a server that calls can be tried on or not, or as files of a static site.
+type place struct {
+	Sandbox bool   // rows can be tried
+	Ext     string // what the names of pages end with, "" on a server
+}
+
+// landing is what the landing page is made from.
+type landing struct {
+	place
+	Contracts []*chapter
+	Changes   []change
+}
+
+// change is a section of the changelog's newest part.
+type change struct {
+	Title string
+	Count int
+	Text  template.HTML
+}
+
+// Pages are the landing page, whose path is "", and a page for each contract. Rows can be tried on the pages of a
+// server with a sandbox.
+func (s *Site) Pages(sandbox bool) []*File { return s.pages(place{Sandbox: sandbox}) }
+
+func (s *Site) pages(at place) []*File {
+	front := ""
+	if at.Ext != "" {
+		front = "index" + at.Ext
+	}
+	all := []*File{made(front, pageType, func() ([]byte, error) {
+		changes, err := changes()
+		if err != nil {
+			return nil, err
+		}
+		return execute(s.landing, landing{at, s.chapters, changes})
+	})}
+	for _, c := range s.chapters {
+		all = append(all, made("docs/"+c.Name+at.Ext, pageType, func() ([]byte, error) {
+			return execute(s.contract, contractPage{at, c})
+		}))
+	}
+	return all
+}
+
+func execute(t *template.Template, data any) ([]byte, error) {
+	var out bytes.Buffer
+	err := t.Execute(&out, data)
+	return out.Bytes(), err
+}
+
+// changes are the sections of the changelog under "Unreleased".
+func changes() (all []change, err error) {
+	text, err := pinvault.Texts.ReadFile("CHANGELOG.md")
+	if err != nil {
+		return nil, err
+	}
+	_, unreleased, found := strings.Cut(string(text), "\n## Unreleased\n")
+	if !found {
+		return nil, nil
+	}
+	unreleased, _, _ = strings.Cut(unreleased, "\n## ")
+	for _, section := range strings.Split("\n"+unreleased, "\n### ")[1:] {
+		title, list, _ := strings.Cut(section, "\n")
+		shown, err := markdown(link.ReplaceAllString(list, "$1"))
+		if err != nil {
+			return nil, fmt.Errorf("changelog: %w", err)
+		}
+		all = append(all, change{title, len(item.FindAllString(list, -1)), shown.HTML})
+	}
+	return all, nil
+}
+
+var (
+	item = regexp.MustCompile(`(?m)^- `)
+	link = regexp.MustCompile(`\[([^\]]+)\]\([^):]*\)`) // to a file of the repository
+)
+
+// contractPage is what a contract's page is made from.
+type contractPage struct {
+	place
+	*chapter
+}
+
+// table are rows and how they are shown.
+type table struct {
+	Rows            []reply
+	Advice, Sandbox bool
+}
+
+// Table shows rows, with what to do about them or without.
+func (p contractPage) Table(rows []reply, advice bool) table { return table{rows, advice, p.Sandbox} }
