@@ -61,7 +61,8 @@ describe("portal", () => {
       await close(page);
     });
     test(`every contract's page has its place on the screen, ${on}`, async () => {
-      for (const name of names) {
+      // Each at one of the widths; with EVERY_ROW all at all of them, which takes minutes.
+      for (const name of names.filter((_, n) => process.env.EVERY_ROW || n % sizes.length === i)) {
         const page = await open(browser, { viewport, colorScheme });
         await page.goto(`${sandbox.url}/docs/${name}`);
         await look(page, page.mainFrame(), `portal-${name}-${on}`);
