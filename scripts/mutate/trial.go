@@ -245,7 +245,7 @@ func (t trial) again(ctx context.Context, pkg string, m *mutant, src *source, di
 	case bytes.Contains(said, []byte("panic: test timed out after ")):
 		m.status = loops
 	case bytes.Contains(said, []byte("[build failed]")):
-		return fmt.Errorf("%s does not compile:\n%s", m.name(), said)
+		m.status = notViable // the code, or its tests with it, do not compile
 	default:
 		m.status = killed
 	}
