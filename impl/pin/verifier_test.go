@@ -443,18 +443,28 @@ func TestVerifyTrailReadsOnWhereOthersWrite(t *testing.T) {
 			w.tap.before = meanwhile("Rows programs", func() { update(w, "program", 7) })
 			w.tap.after = each("Row programs", func(n int) { update(w, "program", 7+n) })
 		}, nil},
-		"a program is made and changed more often than a page has events": {func(w *prepared) {
+		"a program is made and changed more often than a page has events, and nothing is looked at again": {func(w *prepared) {
+			for i := range 100 {
+				w.eventless(t, fmt.Sprintf("lost-%02d", i))
+			}
 			w.tap.before = meanwhile("Rows programs", func() {
 				create(w)
 				for n := range 1000 {
 					update(w, "new", 3+n%2)
 				}
 			})
-		}, nil},
+		}, func(*prepared) []pin.Finding {
+			return []pin.Finding{found(pin.FaultTailMissing, 100, "audit_events", "lost-00", 1, "")}
+		}},
 		"a client that no event tells of is gone again": {func(w *prepared) {
 			db, key := w.store.(*memory), [3]string{string(pin.TableClients), "", "third client"}
 			db.rows[key] = w.reseal(t, pin.Row{Table: pin.TableClients, ID: "third client", Version: 1, Body: []byte("{}")})
 			w.tap.after = meanwhile("Rows clients", func() { delete(db.rows, key) })
+		}, nil},
+		"a session shows after what finds it": {func(w *prepared) {
+			db, key := w.store.(*memory), [3]string{string(pin.TableSessions), w.card.ID, "session"}
+			row := db.rows[key]
+			w.tap.after = both(meanwhile("Lookups", func() { delete(db.rows, key) }), meanwhile("RowsOf pin_sessions", func() { db.rows[key] = row }))
 		}, nil},
 		"a card gets another reference":                   {func(w *prepared) { w.tap.after = each("Cards", func(n int) { refer(w, n) }) }, nil},
 		"a card loses the reference by which it is found": {func(w *prepared) { w.tap.after = each("Lookups", func(n int) { refer(w, n) }) }, nil},
@@ -517,6 +527,20 @@ func TestVerifyTrailCountsWhatItHasLookedAt(t *testing.T) {
 	require.Equal(t, map[string]int{"ChainEvents": 1, "Cards": 1, "Rows chains": 1, "LookupsOf": 3, "Rows programs": 1, "Rows clients": 1, "Rows zone_keys": 1,
 		"Rows pin_sessions": 1, "Rows contract_records": 1, "Rows replays": 1, "Lookups": 1, "RowsOf pin_sessions": 1, "RowsOf contract_records": 2, "CardsOf": 1, "Row chains": 1},
 		calls, "what is whole is read once")
+
+	db := w.store.(*memory)
+	marred := db.cards[w.card.ID]
+	marred.Seal = nil
+	db.cards[w.card.ID] = marred
+	w.tap.calls = nil
+	require.Len(t, w.verified(t, pin.VerifyOptions{}).Findings, 1)
+	calls["CardsOf"] = 0
+	for _, call := range w.tap.calls {
+		if call == "CardsOf" {
+			calls[call]++
+		}
+	}
+	require.Equal(t, 1, calls["CardsOf"], "a card with a broken seal, and the one after it, are read once too")
 }
 
 // Chains are counted that there is something of in the database: events, or the row that carries their head.
