@@ -22,10 +22,13 @@ func TestRecent(t *testing.T) {
 	r.put(TablePrograms, "a", 1)
 	require.True(t, has(TablePrograms, "a"))
 	require.False(t, has(TableClients, "a"), "another table's")
-	for age, want := range map[time.Duration]bool{0: true, shortly - 1: true, shortly: false, time.Hour: false, -1: false} {
-		now = now.Add(age)
-		require.Equal(t, want, has(TablePrograms, "a"), age)
-		now = now.Add(-age)
+	for _, test := range []struct {
+		age  time.Duration
+		want bool
+	}{{0, true}, {shortly - 1, true}, {shortly, false}, {time.Hour, false}, {-1, false}} {
+		now = now.Add(test.age)
+		require.Equal(t, test.want, has(TablePrograms, "a"), test.age)
+		now = now.Add(-test.age)
 	}
 	r.put(TableClients, "a", 2)
 	r.drop(TablePrograms, "a")

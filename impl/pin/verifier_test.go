@@ -13,8 +13,8 @@ import (
 	"pinvault/impl/pin"
 )
 
-// whole is what a verification finds, and that it can be made.
-func (w *world) whole(t *testing.T, o pin.VerifyOptions) pin.Summary {
+// verified is what a verification finds.
+func (w *world) verified(t *testing.T, o pin.VerifyOptions) pin.Summary {
 	t.Helper()
 	s, err := w.VerifyTrail(by(t), o)
 	require.NoError(t, err)
@@ -60,7 +60,7 @@ func TestABreakIsLookedAtThreeTimesUnlessThereAreMany(t *testing.T) {
 			return nil
 		}
 		synctest.Test(t, func(t *testing.T) {
-			s := w.whole(t, pin.VerifyOptions{})
+			s := w.verified(t, pin.VerifyOptions{})
 			require.Equal(t, test.looks, looks-1, "%d breaks, besides the one look at the server's own chain", test.breaks)
 			if test.breaks == 0 {
 				require.Empty(t, s.Findings)
@@ -96,7 +96,7 @@ func TestWhatShowsAMomentLaterIsNoBreak(t *testing.T) {
 			return nil
 		}
 		synctest.Test(t, func(t *testing.T) {
-			require.Equal(t, want, w.whole(t, pin.VerifyOptions{}).Findings)
+			require.Equal(t, want, w.verified(t, pin.VerifyOptions{}).Findings)
 		})
 	}
 }
@@ -115,7 +115,7 @@ func TestVerifyTrailReadsNoEventTwice(t *testing.T) {
 		require.NoError(t, err)
 	})
 	synctest.Test(t, func(t *testing.T) {
-		s := w.whole(t, pin.VerifyOptions{})
+		s := w.verified(t, pin.VerifyOptions{})
 		require.Empty(t, s.Findings)
 		var events, reads int64
 		for _, chain := range db.events {
@@ -180,11 +180,13 @@ func found(f pin.Fault, count int64, table, id string, seq int64, kind pin.Kind)
 	return pin.Finding{Fault: f, Count: count, Breaks: []pin.Break{{Fault: f, Table: table, ID: id, Seq: seq, Kind: kind}}}
 }
 
-// tamperings are what somebody does to a world with one of everything, and all that a verification finds then.
-func tamperings(t *testing.T) map[string]struct {
+// tampering is what somebody does to a world with something of everything, and all that a verification finds then.
+type tampering struct {
 	tamper func(w *prepared, db *memory)
 	want   func(w *prepared) []pin.Finding
-} {
+}
+
+func tamperings(t *testing.T) map[string]tampering {
 	row := func(w *prepared, table pin.Table, id string) [3]string {
 		card := ""
 		if table == pin.TableSessions || table == pin.TableRecords {
@@ -212,10 +214,6 @@ func tamperings(t *testing.T) map[string]struct {
 	}
 	urn := func(w *prepared, value string) pin.Lookup {
 		return pin.Lookup{Kind: pin.KindURN, Value: value, ProgramID: w.program.ID}
-	}
-	type tampering = struct {
-		tamper func(w *prepared, db *memory)
-		want   func(w *prepared) []pin.Finding
 	}
 	one := func(f pin.Fault, table, id string, seq int64, kind pin.Kind) func(*prepared) []pin.Finding {
 		return func(*prepared) []pin.Finding { return []pin.Finding{found(f, 1, table, id, seq, kind)} }
@@ -338,7 +336,7 @@ func TestVerifyTrailFindsAllThatIsBrokenOnce(t *testing.T) {
 		w := prepareMore(t)
 		test.tamper(w, w.store.(*memory))
 		synctest.Test(t, func(t *testing.T) {
-			require.Equal(t, test.want(w), w.whole(t, pin.VerifyOptions{}).Findings, name)
+			require.Equal(t, test.want(w), w.verified(t, pin.VerifyOptions{}).Findings, name)
 		})
 	}
 }
@@ -445,30 +443,39 @@ func TestVerifyTrailReadsOnWhereOthersWrite(t *testing.T) {
 			w.tap.before = meanwhile("Rows programs", func() { update(w, "program", 7) })
 			w.tap.after = each("Row programs", func(n int) { update(w, "program", 7+n) })
 		}, nil},
-		"a program is made and changed more often than a page has events": {func(w *prepared) {
+		"a program is made and changed more often than a page has events, and nothing is looked at again": {func(w *prepared) {
+			for i := range 100 {
+				w.eventless(t, fmt.Sprintf("lost-%02d", i))
+			}
 			w.tap.before = meanwhile("Rows programs", func() {
 				create(w)
 				for n := range 1000 {
 					update(w, "new", 3+n%2)
 				}
 			})
-		}, nil},
+		}, func(*prepared) []pin.Finding {
+			return []pin.Finding{found(pin.FaultTailMissing, 100, "audit_events", "lost-00", 1, "")}
+		}},
 		"a client that no event tells of is gone again": {func(w *prepared) {
 			db, key := w.store.(*memory), [3]string{string(pin.TableClients), "", "third client"}
 			db.rows[key] = w.reseal(t, pin.Row{Table: pin.TableClients, ID: "third client", Version: 1, Body: []byte("{}")})
 			w.tap.after = meanwhile("Rows clients", func() { delete(db.rows, key) })
 		}, nil},
+		"a session shows after what finds it": {func(w *prepared) {
+			db, key := w.store.(*memory), [3]string{string(pin.TableSessions), w.card.ID, "session"}
+			row := db.rows[key]
+			w.tap.after = both(meanwhile("Lookups", func() { delete(db.rows, key) }), meanwhile("RowsOf pin_sessions", func() { db.rows[key] = row }))
+		}, nil},
 		"a card gets another reference":                   {func(w *prepared) { w.tap.after = each("Cards", func(n int) { refer(w, n) }) }, nil},
 		"a card loses the reference by which it is found": {func(w *prepared) { w.tap.after = each("Lookups", func(n int) { refer(w, n) }) }, nil},
 		"a session is purged":                             {func(w *prepared) { w.tap.after = meanwhile("Rows pin_sessions", func() { purge(w) }) }, nil},
 		"a session is purged a bit later":                 {func(w *prepared) { w.tap.after = meanwhile("Lookups", func() { purge(w) }) }, nil},
-		"a session is purged at the end":                  {func(w *prepared) { w.tap.before = meanwhile("Row chains", func() { purge(w) }) }, nil},
-		"a session's time is over at once":                {func(w *prepared) { w.tap.before = meanwhile("RowsOf pin_sessions", func() { purge(w) }) }, nil},
+		"a session is purged later still":                 {func(w *prepared) { w.tap.before = meanwhile("RowsOf pin_sessions", func() { purge(w) }) }, nil},
 	} {
 		w := prepareMore(t)
 		test.others(w)
 		synctest.Test(t, func(t *testing.T) {
-			s := w.whole(t, pin.VerifyOptions{})
+			s := w.verified(t, pin.VerifyOptions{})
 			var want []pin.Finding
 			if test.want != nil {
 				want = test.want(w)
@@ -496,7 +503,7 @@ func TestVerifyTrailTellsHowManyCardsDidNotKeepStill(t *testing.T) {
 		return nil
 	}
 	synctest.Test(t, func(t *testing.T) {
-		s := w.whole(t, pin.VerifyOptions{})
+		s := w.verified(t, pin.VerifyOptions{})
 		require.Empty(t, s.Findings)
 		require.EqualValues(t, 1, s.Unsettled)
 		require.Equal(t, 53, n, "with the page, fifty times alone, and for sessions and records")
@@ -507,7 +514,7 @@ func TestVerifyTrailCountsWhatItHasLookedAt(t *testing.T) {
 	t.Parallel()
 	w := prepareMore(t)
 	w.tap.count = true
-	s := w.whole(t, pin.VerifyOptions{})
+	s := w.verified(t, pin.VerifyOptions{})
 	var events int64
 	for _, chain := range w.store.(*memory).events {
 		events += int64(len(chain))
@@ -520,6 +527,20 @@ func TestVerifyTrailCountsWhatItHasLookedAt(t *testing.T) {
 	require.Equal(t, map[string]int{"ChainEvents": 1, "Cards": 1, "Rows chains": 1, "LookupsOf": 3, "Rows programs": 1, "Rows clients": 1, "Rows zone_keys": 1,
 		"Rows pin_sessions": 1, "Rows contract_records": 1, "Rows replays": 1, "Lookups": 1, "RowsOf pin_sessions": 1, "RowsOf contract_records": 2, "CardsOf": 1, "Row chains": 1},
 		calls, "what is whole is read once")
+
+	db := w.store.(*memory)
+	marred := db.cards[w.card.ID]
+	marred.Seal = nil
+	db.cards[w.card.ID] = marred
+	w.tap.calls = nil
+	require.Len(t, w.verified(t, pin.VerifyOptions{}).Findings, 1)
+	calls["CardsOf"] = 0
+	for _, call := range w.tap.calls {
+		if call == "CardsOf" {
+			calls[call]++
+		}
+	}
+	require.Equal(t, 1, calls["CardsOf"], "a card with a broken seal, and the one after it, are read once too")
 }
 
 // Chains are counted that there is something of in the database: events, or the row that carries their head.
@@ -528,7 +549,7 @@ func TestVerifyTrailCountsTheChainsThatAreThere(t *testing.T) {
 	w := newSwiftWorld(t)
 	counted := func(o pin.VerifyOptions) (chains, heads int64) {
 		synctest.Test(t, func(t *testing.T) {
-			s := w.whole(t, o)
+			s := w.verified(t, o)
 			chains, heads = s.Chains, s.Heads
 		})
 		return chains, heads
@@ -559,7 +580,7 @@ func TestVerifyTrailNamesTwentyChainsThatWereRolledBack(t *testing.T) {
 				breaks = append(breaks, pin.Break{Fault: pin.FaultRolledBack, Table: "audit_events", ID: ids[i], Seq: 1})
 			}
 		}
-		s := w.whole(t, pin.VerifyOptions{Expected: expected(nil, ids...)})
+		s := w.verified(t, pin.VerifyOptions{Expected: expected(nil, ids...)})
 		require.Equal(t, []pin.Finding{{Fault: pin.FaultRolledBack, Count: int64(n), Breaks: breaks}}, s.Findings)
 	}
 }
