@@ -16,7 +16,7 @@ type Further func(r *http.Request, op *Operation) (context.Context, []Violation,
 
 // Violation is a broken rule at a JSON pointer into the operation's JSON body. The document says the rest.
 func (op *Operation) Violation(pointer string, rule Rule) Violation {
-	at := op.body.at(pointer)
+	at := op.body.json().at(pointer)
 	return Violation{In: InBody, Pointer: at.pointer, Rule: rule, Limit: limit(rule, at.schema()), Label: at.label, Schema: at.schema()}
 }
 
@@ -25,21 +25,19 @@ func (op *Operation) join(found, more []Violation) []Violation {
 	if len(more) == 0 {
 		return found
 	}
-	var before []Violation
-	var inBody []finding
+	var before, inBody []Violation
 	for _, v := range slices.Concat(found, more) {
 		if v.In == InBody {
-			inBody = append(inBody, finding{v, op.body.at(v.Pointer).ranked(v.Rule)})
+			inBody = append(inBody, v)
 		} else {
 			before = append(before, v)
 		}
 	}
-	return append(before, inOrder(inBody)...)
+	return append(before, op.body.json().inOrder(inBody)...)
 }
 
-// at is a place in the JSON body.
-func (b *body) at(pointer string) place {
-	var root *shape
+// json is the shape of the JSON body, nil where there is none.
+func (b *body) json() (root *shape) {
 	if b != nil {
 		for _, m := range b.media {
 			if m.kind == jsonMedia {
@@ -47,11 +45,25 @@ func (b *body) at(pointer string) place {
 			}
 		}
 	}
-	at := place{shape: root}
-	for _, step := range strings.Split(pointer, "/")[1:] {
-		at = at.child(unescape(step))
+	return root
+}
+
+// at is the place that a JSON pointer leads to.
+func (s *shape) at(pointer string) place {
+	steps := strings.Split(pointer, "/")[1:]
+	for i := range steps {
+		steps[i] = unescape(steps[i])
 	}
-	return at
+	return s.find("", steps)
+}
+
+// inOrder sorts violations of a message by the places that they are of.
+func (s *shape) inOrder(found []Violation) []Violation {
+	placed := make([]finding, len(found))
+	for i, v := range found {
+		placed[i] = finding{rank: s.at(v.Pointer).ranked(v.Rule), Violation: v}
+	}
+	return inOrder(placed)
 }
 
 // unescape reads a step of a JSON pointer (RFC 6901, section 4).

@@ -2,7 +2,6 @@ package contract
 
 import (
 	"bytes"
-	"cmp"
 	"encoding/json"
 	"errors"
 	"io"
@@ -106,18 +105,6 @@ func (s *shape) described(data []byte, reason Rule) (value any, found []Violatio
 		return nil, nil, RuleJSON
 	}
 	return object, found, ""
-}
-
-// inOrder sorts violations by the members of the shape that they are of.
-func (s *shape) inOrder(found []Violation) []Violation {
-	rank := func(v Violation) int {
-		return slices.IndexFunc(s.members, func(m member) bool {
-			own := "/" + escape(m.name)
-			return v.Pointer == own || strings.HasPrefix(v.Pointer, own+"/")
-		})
-	}
-	slices.SortStableFunc(found, func(a, b Violation) int { return cmp.Compare(rank(a), rank(b)) })
-	return found
 }
 
 // open tells whether the shape is that of an object which lets members stand that it does not describe.
