@@ -16,6 +16,23 @@ type File struct {
 
 	// Data is the file, and Gzip is it as RFC 1952 has it.
 	Data, Gzip func() ([]byte, error)
+
+	// DataTag and GzipTag are their entity tags (RFC 9110, 8.8.3), worked out once.
+	DataTag, GzipTag func() (string, error)
+}
+
+// tagged is a file with its tags.
+func tagged(f *File) *File {
+	f.DataTag, f.GzipTag = tagOf(f.Data), tagOf(f.Gzip)
+	return f
+}
+
+func tagOf(form func() ([]byte, error)) func() (string, error) {
+	return sync.OnceValues(func() (string, error) {
+		data, err := form()
+		sum := sha256.Sum256(data)
+		return `"` + hex.EncodeToString(sum[:16]) + `"`, err
+	})
 }
 
 // plain is a file that is at hand.
@@ -26,7 +43,7 @@ func plain(path, contentType string, data []byte) *File {
 // made is a file that is made when it is asked for.
 func made(path, contentType string, data func() ([]byte, error)) *File {
 	once := sync.OnceValues(data)
-	return &File{Path: path, Type: contentType, Data: once, Gzip: sync.OnceValues(func() ([]byte, error) {
+	return tagged(&File{Path: path, Type: contentType, Data: once, Gzip: sync.OnceValues(func() ([]byte, error) {
 		text, err := once()
 		if err != nil {
 			return nil, err
@@ -40,22 +57,16 @@ func made(path, contentType string, data func() ([]byte, error)) *File {
 			err = w.Close()
 		}
 		return out.Bytes(), err
-	})}
+	})})
 }
 
 // packed is a file of which only the gzip form is at hand.
 func packed(path, contentType string, zipped []byte) *File {
-	return &File{Path: path, Type: contentType, Gzip: func() ([]byte, error) { return zipped, nil }, Data: sync.OnceValues(func() ([]byte, error) {
+	return tagged(&File{Path: path, Type: contentType, Gzip: func() ([]byte, error) { return zipped, nil }, Data: sync.OnceValues(func() ([]byte, error) {
 		r, err := gzip.NewReader(bytes.NewReader(zipped))
 		if err != nil {
 			return nil, err
 		}
 		return io.ReadAll(r)
-	})}
-}
-
-// Tag is an entity tag for these bytes (RFC 9110, 8.8.3).
-func Tag(data []byte) string {
-	sum := sha256.Sum256(data)
-	return `"` + hex.EncodeToString(sum[:16]) + `"`
+	})})
 }

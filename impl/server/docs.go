@@ -56,12 +56,16 @@ func mountDocs(r gin.IRouter, site *docs.Site, s *system, fail func(*gin.Context
 
 // serveFile answers with a file, compressed for whoever takes that.
 func serveFile(w http.ResponseWriter, r *http.Request, f *docs.File) error {
-	h, form := w.Header(), f.Data
+	h, form, tagOf := w.Header(), f.Data, f.DataTag
 	zipped := contract.TakesGzip(r.Header)
 	if zipped {
-		form = f.Gzip
+		form, tagOf = f.Gzip, f.GzipTag
 	}
 	data, err := form()
+	if err != nil {
+		return err
+	}
+	tag, err := tagOf()
 	if err != nil {
 		return err
 	}
@@ -70,7 +74,7 @@ func serveFile(w http.ResponseWriter, r *http.Request, f *docs.File) error {
 	}
 	h.Set("Vary", "Accept-Encoding")
 	h.Set("Content-Type", f.Type)
-	h.Set("ETag", docs.Tag(data))
+	h.Set("ETag", tag)
 	h.Set("Cache-Control", "no-cache") // kept, but asked for each time: it costs a 304
 	if f.Lasting {
 		h.Set("Cache-Control", "public, max-age=31536000, immutable")
