@@ -15,7 +15,9 @@ func everyChapter(t *testing.T) (map[string]*chapter, map[string]string) {
 	t.Helper()
 	s := siteOf(t, everyDocument(t))
 	chapters, pages := map[string]*chapter{}, map[string]string{}
-	for _, c := range s.chapters {
+	for _, chapter := range s.chapters {
+		c, err := chapter()
+		require.NoError(t, err)
 		chapters[c.Name] = c
 	}
 	for _, f := range s.Pages(true) {

@@ -33,9 +33,9 @@ type Site struct {
 
 	page, landing, contract *template.Template
 
-	scalar    string // the path of Scalar's script
-	chapters  []*chapter
-	documents []*contract.Document // by title
+	scalar    string                     // the path of Scalar's script
+	chapters  []func() (*chapter, error) // in the order of documents
+	documents []*contract.Document       // by title
 }
 
 // Credentials are those that the page fills in for a document, by security scheme, as Scalar takes them.
@@ -67,24 +67,44 @@ func New(documents []*contract.Document, written fs.FS, url string) (*Site, erro
 		return nil, err
 	}
 	for _, d := range s.documents {
-		whole, err := bundle.Of(written, d.Name())
-		if err != nil {
+		if _, err := fs.Stat(written, d.Name()+".yaml"); err != nil {
 			return nil, err
 		}
-		whole = whole.At(url)
-		c, err := chapterOf(d, whole)
-		if err != nil {
-			return nil, fmt.Errorf("document %s: %w", d.Name(), err)
-		}
+		// Made when somebody asks: it would be most of a start otherwise.
+		whole := sync.OnceValues(func() (*bundle.Document, error) {
+			read, err := bundle.Of(written, d.Name())
+			if err != nil {
+				return nil, err
+			}
+			return read.At(url), nil
+		})
+		c := then(whole, func(document *bundle.Document) (*chapter, error) {
+			c, err := chapterOf(d, document)
+			if err != nil {
+				return nil, fmt.Errorf("document %s: %w", d.Name(), err)
+			}
+			return c, nil
+		})
+		served := then(whole, func(document *bundle.Document) (*bundle.Document, error) { return describeUnsent(document), nil })
 		s.chapters = append(s.chapters, c)
-		served := sync.OnceValue(func() *bundle.Document { return describeUnsent(whole) })
 		s.Files = append(s.Files,
-			made("docs/"+d.Name()+".rows.json", "application/json", func() ([]byte, error) { return json.Marshal(c.calls) }),
-			made("docs/"+d.Name()+".yaml", yamlType, func() ([]byte, error) { return tellOrigins(served()).YAML() }),
-			made("openapi/"+d.Name()+".yaml", yamlType, func() ([]byte, error) { return served().YAML() }),
-			made("openapi/"+d.Name()+".json", "application/json", func() ([]byte, error) { return served().JSON() }))
+			made("docs/"+d.Name()+".rows.json", "application/json", then(c, func(c *chapter) ([]byte, error) { return json.Marshal(c.calls) })),
+			made("docs/"+d.Name()+".yaml", yamlType, then(served, func(d *bundle.Document) ([]byte, error) { return tellOrigins(d).YAML() })),
+			made("openapi/"+d.Name()+".yaml", yamlType, then(served, (*bundle.Document).YAML)),
+			made("openapi/"+d.Name()+".json", "application/json", then(served, (*bundle.Document).JSON)))
 	}
 	return s, nil
+}
+
+// then is what is made of something once that is there, and once.
+func then[T, U any](source func() (T, error), build func(T) (U, error)) func() (U, error) {
+	return sync.OnceValues(func() (made U, err error) {
+		from, err := source()
+		if err != nil {
+			return made, err
+		}
+		return build(from)
+	})
 }
 
 const (

@@ -44,12 +44,20 @@ func (s *Site) pages(at place) []*File {
 		if err != nil {
 			return nil, err
 		}
-		return execute(s.landing, landing{at, s.chapters, changes})
+		shown := landing{place: at, Changes: changes}
+		for _, chapter := range s.chapters {
+			c, err := chapter()
+			if err != nil {
+				return nil, err
+			}
+			shown.Contracts = append(shown.Contracts, c)
+		}
+		return execute(s.landing, shown)
 	})}
-	for _, c := range s.chapters {
-		all = append(all, made("docs/"+c.Name+at.Ext, pageType, func() ([]byte, error) {
+	for i, d := range s.documents {
+		all = append(all, made("docs/"+d.Name()+at.Ext, pageType, then(s.chapters[i], func(c *chapter) ([]byte, error) {
 			return execute(s.contract, contractPage{at, c})
-		}))
+		})))
 	}
 	return all
 }
