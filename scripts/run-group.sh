@@ -1,32 +1,49 @@
 # shellcheck shell=bash
 # Sourced by the scripts that must not leave processes behind.
-
-# run_group COMMAND…
 #
-# Runs the command in a process group of its own, without standard input, and
-# returns its status. A signal that ends the script ends the whole group first:
-# cancelled by hand or by a CI system, `go test` alone would die and leave its
-# test binaries running. The script's EXIT trap runs afterwards.
+# A command runs in a process group of its own, without standard input. A signal that
+# ends the script ends all its groups first: cancelled by hand or by a CI system, `go
+# test` alone would die and leave its test binaries running. The script's EXIT trap
+# runs afterwards.
+
+groups=() # those that run
+
+# run_group COMMAND… runs it and returns its status.
 run_group() {
-	local group='' status=0
-	trap 'end_group 129' HUP
-	trap 'end_group 130' INT
-	trap 'end_group 143' TERM
+	start_group "$@"
+	wait_group "$started"
+}
+
+# start_group COMMAND… begins it and goes on. $started is what wait_group takes.
+start_group() {
+	trap 'end_groups 129' HUP
+	trap 'end_groups 130' INT
+	trap 'end_groups 143' TERM
 	set -m
 	"$@" </dev/null &
-	group=$!
+	started=$!
 	set +m
-	wait "$group" || status=$?
-	trap - HUP INT TERM
+	groups[started]=$started
+}
+
+# wait_group STARTED returns its status when it is over.
+wait_group() {
+	local status=0
+	wait "$1" || status=$?
+	unset "groups[$1]"
+	[ ${#groups[@]} != 0 ] || trap - HUP INT TERM
 	return "$status"
 }
 
-# end_group STATUS is what run_group does when a signal comes.
-end_group() {
+# end_groups STATUS is what happens when a signal comes.
+end_groups() {
+	local group
 	trap '' HUP INT TERM
-	if [ -n "$group" ]; then
+	for group in "${groups[@]}"; do
 		kill -TERM -- "-$group" 2>/dev/null || true
+	done
+	for group in "${groups[@]}"; do
 		wait "$group" 2>/dev/null || true
-	fi
+	done
 	exit "$1"
 }

@@ -32,6 +32,16 @@ func TestMasterKeysAreDrawnAtRandom(t *testing.T) {
 		require.Len(t, key, keySize, name)
 		require.ErrorIs(t, CheckMasterKey(key), errWeakKey, name)
 	}
+	for distinct, want := range map[int]error{minDistinct - 1: errWeakKey, minDistinct: nil} {
+		key := make([]byte, keySize)
+		for i := range key { // upwards, then downwards: neither a series nor the same half twice
+			key[i] = byte(37 * (i % distinct))
+			if i >= keySize/2 {
+				key[i] = key[keySize-1-i]
+			}
+		}
+		require.ErrorIs(t, CheckMasterKey(key), want, "%d different bytes", distinct)
+	}
 	for range 10_000 {
 		key := make([]byte, keySize)
 		_, err := rand.Read(key)

@@ -417,3 +417,11 @@ func TestAKeyFitsWhomeverItIsFor(t *testing.T) {
 	_, err = ring.Fits(t.Context(), "program", "message", pin.UsageMessage, size)
 	require.Equal(t, pin.Unavailable, pin.CodeOf(err))
 }
+
+func TestTheLongCheckValueOfAPartnersKey(t *testing.T) {
+	long, err := keyring.LongCheckValue(keyring.TDES, unhex(t, tdesKey))
+	require.NoError(t, err)
+	require.Equal(t, "08D7B4FB629D0885", long)
+	_, err = keyring.LongCheckValue(keyring.TDES, unhex(t, tdesKey[:14]))
+	require.Error(t, err)
+}

@@ -213,7 +213,7 @@ func TestWhatIsDecidedAgainIsLookedAtAgain(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			w := newSwiftWorld(t)
+			w := newMemoryWorld(t)
 			w.tap.before = meanwhile("Swap", func() {
 				_, err := w.sibling().UpdateCard(by(t), w.q, func(c *pin.Card) error { test.rival(c); return nil }, pin.Memo{})
 				require.NoError(t, err)
@@ -235,7 +235,7 @@ func TestWhatIsDecidedAgainIsLookedAtAgain(t *testing.T) {
 // A look-up that leads to a card which does not have the value is a forgery.
 func TestAForgedLookupIsAnAlarm(t *testing.T) {
 	t.Parallel()
-	w := newSwiftWorld(t)
+	w := newMemoryWorld(t)
 	other := w.second(t, pin.NewCard{References: []pin.Reference{ref(pin.KindURN, "2")}})
 	db := w.store.(*memory)
 	db.lookups[pin.Lookup{Kind: pin.KindURN, Value: "1", ProgramID: w.program.ID}] = other.ID
@@ -355,7 +355,7 @@ func digit(d byte, until *int) *source {
 }
 
 func TestAPublicTokenIsDrawnUntilOneIsFree(t *testing.T) {
-	w := newSwiftWorld(t)
+	w := newMemoryWorld(t)
 	n := pin.NewCard{ProgramID: w.program.ID, PublicToken: true, NoPIN: true}
 	create := func(d byte, until int) (c pin.Card, swaps int, err error) {
 		draws := until
@@ -395,7 +395,7 @@ func TestAPublicTokenIsDrawnUntilOneIsFree(t *testing.T) {
 }
 
 func TestARandomPINIsNotAWeakOne(t *testing.T) {
-	w := newSwiftWorld(t)
+	w := newMemoryWorld(t)
 	reads := 0
 	random := &source{draw: func(read int, p []byte) {
 		if len(p) != 32 {
@@ -474,7 +474,7 @@ func TestAnUpdateMovesLookupsAndNothingThatIsNotItsOwn(t *testing.T) {
 // A patch runs again on what somebody else has made of the card, so that neither update is lost.
 func TestTwoUpdatesAtOnceAreBothMade(t *testing.T) {
 	t.Parallel()
-	w := newSwiftWorld(t)
+	w := newMemoryWorld(t)
 	w.tap.before = meanwhile("Swap", func() {
 		_, err := w.sibling().UpdateCard(by(t), w.q, func(c *pin.Card) error { c.Expiry = "2912"; return nil }, pin.Memo{})
 		require.NoError(t, err)

@@ -52,7 +52,7 @@ func TestANewClientIsWhatItWasAskedToBe(t *testing.T) {
 // takes: one rule for four operations.
 func TestNobodyDisposesOfMoreThanTheyMayGrant(t *testing.T) {
 	t.Parallel()
-	w := newSwiftWorld(t)
+	w := newMemoryWorld(t)
 	other, err := w.CreateProgram(by(t), pin.NewProgram("other"), pin.Memo{})
 	require.NoError(t, err)
 	own := pin.Caller{ProgramID: w.program.ID, Contract: "issuer", Scopes: []string{"clients:write", "pins:set"}}
@@ -190,7 +190,7 @@ func third[A, B any](_ A, _ B, err error) error { return err }
 // Of two who change a client at once one is told to come back.
 func TestAClientIsChangedByOneAtATime(t *testing.T) {
 	t.Parallel()
-	w := newSwiftWorld(t)
+	w := newMemoryWorld(t)
 	c, _, err := w.CreateClient(by(t), pin.Client{ProgramID: w.program.ID, Contract: "thredd"}, "", pin.Memo{})
 	require.NoError(t, err)
 	rival := meanwhile("Swap", func() { require.NoError(t, third(w.sibling().RotateClient(by(t), c.ID, 0, pin.Memo{}))) })
@@ -251,7 +251,7 @@ func TestClientsAreListedInPages(t *testing.T) {
 // A burst of calls asks for a client once. What another process changed counts within a second.
 func TestAClientThatWasJustReadIsTakenAsItWas(t *testing.T) {
 	t.Parallel()
-	w := newSwiftWorld(t)
+	w := newMemoryWorld(t)
 	c, secret, err := w.CreateClient(by(t), pin.Client{Contract: "thredd"}, "", pin.Memo{})
 	require.NoError(t, err)
 	reads := func() (n int) {
@@ -284,7 +284,7 @@ func TestAClientThatWasJustReadIsTakenAsItWas(t *testing.T) {
 // Refusals are told, but nobody fills the trail by knocking.
 func TestRefusedLoginsAreToldNowAndThen(t *testing.T) {
 	t.Parallel()
-	w := newSwiftWorld(t)
+	w := newMemoryWorld(t)
 	c, _, err := w.CreateClient(by(t), pin.Client{Contract: "thredd"}, "", pin.Memo{})
 	require.NoError(t, err)
 	seen := len(w.events(t, "server"))
@@ -315,7 +315,7 @@ func TestRefusedLoginsAreToldNowAndThen(t *testing.T) {
 // However many names somebody tries, a thousand of them an hour are told of.
 func TestRefusalsOfManyNamesAreBounded(t *testing.T) {
 	t.Parallel()
-	w := newSwiftWorld(t)
+	w := newMemoryWorld(t)
 	seen := len(w.events(t, "server"))
 	for i := range 1100 {
 		_, err := w.Authenticate(by(t), fmt.Sprint("nobody ", i), "wrong")
@@ -330,7 +330,7 @@ func TestRefusalsOfManyNamesAreBounded(t *testing.T) {
 
 func TestSettingsThatAreSecretAreKeptAsMACs(t *testing.T) {
 	t.Parallel()
-	w := newSwiftWorld(t)
+	w := newMemoryWorld(t)
 	mac, err := w.SettingMAC("code", "1234")
 	require.NoError(t, err)
 	c := pin.Client{Secrets: map[string][]byte{"code": mac, "other": mac}}

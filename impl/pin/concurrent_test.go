@@ -1,5 +1,3 @@
-//go:build !swift
-
 package pin_test
 
 import (

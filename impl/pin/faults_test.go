@@ -25,7 +25,7 @@ type prepared struct {
 
 func prepare(t *testing.T) *prepared {
 	t.Helper()
-	w := &prepared{world: newSwiftWorld(t)}
+	w := &prepared{world: newMemoryWorld(t)}
 	w.other = w.sibling()
 	ctx := by(t)
 	var err error
@@ -305,7 +305,7 @@ func both(hooks ...func(string) error) func(string) error {
 // A database that breaks off over and over is asked again as long as a change may take, and has a pause in between.
 func TestADatabaseThatBreaksOffHasAPause(t *testing.T) {
 	t.Parallel()
-	w := newSwiftWorld(t)
+	w := newMemoryWorld(t)
 	swaps := 0
 	w.tap.before = func(call string) error {
 		if call != "Swap" {
@@ -379,7 +379,7 @@ func TestADuplicateAfterALostReplyIsTold(t *testing.T) {
 // An alarm is raised where the chain goes on after the head that the card carries.
 func TestAChainThatGoesOnAfterItsHeadIsAnAlarm(t *testing.T) {
 	t.Parallel()
-	w := newSwiftWorld(t)
+	w := newMemoryWorld(t)
 	var alarms []string
 	w.OnTampered(func(_ context.Context, table, id string) { alarms = append(alarms, table+" "+id) })
 	db := w.store.(*memory)
@@ -397,7 +397,7 @@ func TestAChainThatGoesOnAfterItsHeadIsAnAlarm(t *testing.T) {
 // and no row.
 func TestATryThatIsNotRememberedWritesNoRow(t *testing.T) {
 	t.Parallel()
-	w := newSwiftWorld(t)
+	w := newMemoryWorld(t)
 	rows := func() int { return len(w.store.(*memory).rows) }
 	w.block(t)
 	require.Equal(t, pin.Exhausted, w.try(t, wrong).Result, "the first is told")

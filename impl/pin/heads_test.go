@@ -12,7 +12,7 @@ import (
 // Cards' chains and others' come as one list, whichever of them end it.
 func TestHeadsComeInTheOrderOfTheirIDs(t *testing.T) {
 	t.Parallel()
-	w := newSwiftWorld(t)
+	w := newMemoryWorld(t)
 	want := []string{w.card.ID, w.program.ID, "server"}
 	add := func(card, program string) {
 		if card != "" {

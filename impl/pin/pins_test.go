@@ -13,7 +13,7 @@ import (
 
 func TestTheFirstPINOfACardIsComparedWithNothing(t *testing.T) {
 	t.Parallel()
-	w := newSwiftWorld(t, func(p *pin.Program) { p.Policy = pin.PolicyHistory })
+	w := newMemoryWorld(t, func(p *pin.Program) { p.Policy = pin.PolicyHistory })
 	c := w.second(t, pin.NewCard{NoPIN: true})
 	q := pin.Query{CardID: c.ID}
 	require.NoError(t, w.SetPIN(by(t), q, plain(t, right), pin.Memo{}))
@@ -34,7 +34,7 @@ func TestResetPINRestoresTheTries(t *testing.T) {
 // Each refusal is its own code, and what is wrong with us or with a key's name is none: no try is taken.
 func TestWhatKeepsAPINFromBeingTaken(t *testing.T) {
 	t.Parallel()
-	w := newSwiftWorld(t)
+	w := newMemoryWorld(t)
 	broken := func(err error) pin.Offer {
 		return func(context.Context, *pin.Vault, pin.Record) (pin.PIN, error) { return pin.PIN{}, err }
 	}
@@ -77,7 +77,7 @@ func TestWhatKeepsAPINFromBeingTaken(t *testing.T) {
 // The PIN that an offer hands out is wiped as soon as it was compared, and the offerer's own is not.
 func TestOfferedPINsAreWiped(t *testing.T) {
 	t.Parallel()
-	w := newSwiftWorld(t)
+	w := newMemoryWorld(t)
 	var handed []pin.PIN
 	offer := func(digits string) pin.Offer {
 		return func(context.Context, *pin.Vault, pin.Record) (pin.PIN, error) {
@@ -103,7 +103,7 @@ func TestOfferedPINsAreWiped(t *testing.T) {
 // Where there is no card to try at, the same steps are taken at none: the offer is opened and compared.
 func TestNobodysCardTakesTheSameSteps(t *testing.T) {
 	t.Parallel()
-	w := newSwiftWorld(t)
+	w := newMemoryWorld(t)
 	none := w.second(t, pin.NewCard{NoPIN: true})
 	lost := w.second(t, pin.NewCard{Status: pin.StatusLost})
 	opened := 0
@@ -140,7 +140,7 @@ func TestNobodysCardTakesTheSameSteps(t *testing.T) {
 // Whatever stands where a PIN was kept, nothing of it is told if it is no PIN.
 func TestWhatWasKeptAndIsNoPINIsNotTold(t *testing.T) {
 	t.Parallel()
-	w := newSwiftWorld(t)
+	w := newMemoryWorld(t)
 	rec := w.record(t)
 	db := w.store.(*memory)
 	rest := func(what string) {
@@ -162,7 +162,7 @@ func TestWhatWasKeptAndIsNoPINIsNotTold(t *testing.T) {
 // A PIN that was read back and not handed out, because somebody came between, is wiped.
 func TestARevealThatIsDecidedAgainTellsThePINThatStands(t *testing.T) {
 	t.Parallel()
-	w := newSwiftWorld(t)
+	w := newMemoryWorld(t)
 	w.tap.before = meanwhile("Swap", func() { require.NoError(t, w.sibling().SetPIN(by(t), w.q, plain(t, another), pin.Memo{})) })
 	p, err := w.RevealPIN(by(t), w.q)
 	require.NoError(t, err)
@@ -178,7 +178,7 @@ func TestARevealThatIsDecidedAgainTellsThePINThatStands(t *testing.T) {
 // Under the lock a card is believed as little as anywhere else.
 func TestACardThatIsTamperedWithMeanwhileIsAnAlarm(t *testing.T) {
 	t.Parallel()
-	w := newSwiftWorld(t)
+	w := newMemoryWorld(t)
 	db := w.store.(*memory)
 	w.tap.before = meanwhile("Swap", func() {
 		r := db.cards[w.card.ID]

@@ -14,7 +14,7 @@ import (
 
 func TestSettingsAreTakenUpToTheirEdges(t *testing.T) {
 	t.Parallel()
-	w := newSwiftWorld(t)
+	w := newMemoryWorld(t)
 	for _, test := range []struct {
 		field string // "": taken
 		set   func(p *pin.Program)
@@ -112,7 +112,7 @@ func TestAProgramIsChangedByVersions(t *testing.T) {
 // with it.
 func TestTheTrailTellsContractsSettingsOneByOne(t *testing.T) {
 	t.Parallel()
-	w := newSwiftWorld(t)
+	w := newMemoryWorld(t)
 	set := func(settings string) pin.Program {
 		p, err := w.UpdateProgram(by(t), w.program.ID, func(p *pin.Program) error {
 			if p.Settings == nil {
@@ -137,7 +137,7 @@ func TestTheTrailTellsContractsSettingsOneByOne(t *testing.T) {
 
 func TestAnotherProcessChangesAProgram(t *testing.T) {
 	t.Parallel()
-	w := newSwiftWorld(t)
+	w := newMemoryWorld(t)
 	_, err := w.Program(by(t), w.program.ID)
 	require.NoError(t, err)
 	_, err = w.sibling().UpdateProgram(by(t), w.program.ID, func(p *pin.Program) error { p.TryLimit = 1; return nil }, pin.Memo{})
@@ -217,7 +217,7 @@ func TestRetrievalIsSwitchedInEpochs(t *testing.T) {
 // A card that is decided on while it keeps a PIN that must not be read back drops it, whatever was decided.
 func TestWhatForgettingHasMissedIsForgottenWithTheNextChange(t *testing.T) {
 	t.Parallel()
-	w := newSwiftWorld(t)
+	w := newMemoryWorld(t)
 	w.tap.before = always("Cards", errDown)
 	_, err := w.UpdateProgram(by(t), w.program.ID, func(p *pin.Program) error { p.RetrievalAllowed = false; return nil }, pin.Memo{})
 	require.NoError(t, err, "what is not forgotten now is later")
@@ -229,7 +229,7 @@ func TestWhatForgettingHasMissedIsForgottenWithTheNextChange(t *testing.T) {
 
 func TestForgettingGoesThroughAllCardsOfAProgram(t *testing.T) {
 	t.Parallel()
-	w := newSwiftWorld(t)
+	w := newMemoryWorld(t)
 	other, err := w.CreateProgram(by(t), pin.Program{Name: "other", MinPINLength: 4, MaxPINLength: 4, TryLimit: 1, Policy: pin.PolicyOff, TimeZone: "UTC", RetrievalAllowed: true}, pin.Memo{})
 	require.NoError(t, err)
 	neighbour, err := w.CreateCard(by(t), pin.NewCard{ProgramID: other.ID}, pin.Memo{})
@@ -272,7 +272,7 @@ func TestForgettingGoesThroughAllCardsOfAProgram(t *testing.T) {
 // A card whose PIN is set, for good, while its old one is being forgotten keeps the new one.
 func TestForgettingLeavesWhatWasSetMeanwhile(t *testing.T) {
 	t.Parallel()
-	w := newSwiftWorld(t)
+	w := newMemoryWorld(t)
 	switched := func(v *pin.Vault, allowed bool) {
 		_, err := v.UpdateProgram(by(t), w.program.ID, func(p *pin.Program) error { p.RetrievalAllowed = allowed; return nil }, pin.Memo{})
 		require.NoError(t, err)
@@ -305,7 +305,7 @@ func TestForgettingLeavesWhatWasSetMeanwhile(t *testing.T) {
 // A PAN that somebody wrote into a name is in no event, and an id is told whole, whatever digits it has.
 func TestTheTrailTellsIDsAndNoPAN(t *testing.T) {
 	t.Parallel()
-	w := newSwiftWorld(t)
+	w := newMemoryWorld(t)
 	const id = "12345678-1234-4234-8234-123456789012"
 	_, err := w.CreateProgram(by(t), pin.Program{ID: id, Name: "for 9999990000000014", MinPINLength: 4, MaxPINLength: 4, TryLimit: 1, Policy: pin.PolicyOff, TimeZone: "UTC"}, pin.Memo{})
 	require.NoError(t, err)

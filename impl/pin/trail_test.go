@@ -174,7 +174,7 @@ func TestACardThatIsNotWhatItsRowSaysIsAnAlarm(t *testing.T) {
 		"another seal":     func(r *pin.CardRow) { r.Seal = nil },
 		"another revision": func(r *pin.CardRow) { r.Revision++; r.Seal = nil },
 	} {
-		w := newSwiftWorld(t)
+		w := newMemoryWorld(t)
 		db := w.store.(*memory)
 		r := db.cards[w.card.ID]
 		change(&r)
@@ -189,7 +189,7 @@ func TestACardThatIsNotWhatItsRowSaysIsAnAlarm(t *testing.T) {
 		_, err = w.ForgetPINs(by(t), w.program)
 		require.Equal(t, name != "as it is", pin.Tampered(err), name)
 	}
-	w := newSwiftWorld(t)
+	w := newMemoryWorld(t)
 	delete(w.store.(*memory).rows, [3]string{string(pin.TablePrograms), "", w.program.ID})
 	_, err := w.sibling().Card(by(t), w.q)
 	require.True(t, pin.Tampered(err), "a card without its program")
@@ -198,7 +198,7 @@ func TestACardThatIsNotWhatItsRowSaysIsAnAlarm(t *testing.T) {
 // An entry that another process was faster with goes after that one's.
 func TestEntriesOfTwoProcessesStandOneAfterTheOther(t *testing.T) {
 	t.Parallel()
-	w := newSwiftWorld(t)
+	w := newMemoryWorld(t)
 	times := 0
 	w.tap.before = func(call string) error {
 		if call == "Swap" && times < 99 {
@@ -230,7 +230,7 @@ func TestAnEntryIsMadeAnewOnlyAfterItsChainHasGoneOn(t *testing.T) {
 		{duplicate("chains"), pin.Duplicate},
 		{duplicate("clients"), pin.Duplicate},
 	} {
-		w := newSwiftWorld(t)
+		w := newMemoryWorld(t)
 		w.tap.before = once("Swap", test.failure)
 		_, _, err := w.CreateClient(by(t), pin.Client{ProgramID: w.program.ID, Contract: "thredd"}, "", pin.Memo{})
 		require.Equal(t, test.want, pin.CodeOf(err), "%v", test.failure)
@@ -287,7 +287,7 @@ func TestEventsOfACallersReach(t *testing.T) {
 
 func TestAnEventThatIsNoJSONIsAnAlarm(t *testing.T) {
 	t.Parallel()
-	w := newSwiftWorld(t)
+	w := newMemoryWorld(t)
 	db := w.store.(*memory)
 	db.events[w.card.ID][0].Body = []byte("4826")
 	_, err := w.AuditEvents(by(t), pin.AuditQuery{Chain: w.card.ID, Page: pin.Page{Limit: 1}})
@@ -376,7 +376,7 @@ func TestNumbersGrowInBlocks(t *testing.T) {
 // A number that is promised is there when it is drawn, and a block is not reserved before it is needed.
 func TestAPromisedNumberIsReserved(t *testing.T) {
 	t.Parallel()
-	w := newSwiftWorld(t)
+	w := newMemoryWorld(t)
 	w.tap.count = true
 	for range 99 {
 		_, err := w.Number(by(t), "s")
@@ -407,7 +407,7 @@ func TestAPromisedNumberIsReserved(t *testing.T) {
 // A try that no event tells of leaves its contract's record all the same.
 func TestARecordNeedsNoEvent(t *testing.T) {
 	t.Parallel()
-	w := newSwiftWorld(t)
+	w := newMemoryWorld(t)
 	w.block(t)
 	w.try(t, wrong)
 	events := len(w.events(t, w.card.ID))
@@ -482,7 +482,7 @@ func TestContractsKeepRecordsWithTheChange(t *testing.T) {
 
 func TestNumbersThatCouldBePANsAreMasked(t *testing.T) {
 	t.Parallel()
-	w := newSwiftWorld(t)
+	w := newMemoryWorld(t)
 	for text, want := range map[string]string{
 		"": "", "no digits": "no digits", "12345678901": "12345678901", "123456789012": "************", "x123456789012y": "x************y",
 		"1234 5678 9012": "**************", "1234-5678-9012": "**************", "1234--5678--9012": "****************", "1234---5678---9012": "1234---5678---9012",

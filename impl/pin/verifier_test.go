@@ -48,7 +48,7 @@ func expected(failure error, ids ...string) iter.Seq2[pin.ChainHead, error] {
 func TestABreakIsLookedAtThreeTimesUnlessThereAreMany(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct{ breaks, looks int }{{0, 0}, {1, 3}, {2, 6}, {100, 300}, {101, 301}, {105, 305}} {
-		w := newSwiftWorld(t)
+		w := newMemoryWorld(t)
 		for i := range test.breaks {
 			w.eventless(t, fmt.Sprintf("chain-%03d", i))
 		}
@@ -79,7 +79,7 @@ func TestWhatShowsAMomentLaterIsNoBreak(t *testing.T) {
 		1: nil, 2: nil, 3: nil,
 		4: {{Fault: pin.FaultHeadless, Count: 1, Breaks: []pin.Break{{Fault: pin.FaultHeadless, Table: "audit_events", ID: "late", Seq: 1}}}},
 	} {
-		w := newSwiftWorld(t)
+		w := newMemoryWorld(t)
 		p := pin.NewProgram("test")
 		p.ID = "late"
 		_, err := w.CreateProgram(by(t), p, pin.Memo{})
@@ -147,7 +147,7 @@ func (b *batches) RowsOf(ctx context.Context, t pin.Table, cardIDs, ids []string
 // Rows are looked for a page at a time, and those behind a full page are not lost.
 func TestVerifyTrailTurnsEveryPage(t *testing.T) {
 	t.Parallel()
-	w := newSwiftWorld(t)
+	w := newMemoryWorld(t)
 	db := w.store.(*memory)
 	for range 501 {
 		_, err := recorded(by(t), w.Vault, w.q, `{}`)
@@ -546,7 +546,7 @@ func TestVerifyTrailCountsWhatItHasLookedAt(t *testing.T) {
 // Chains are counted that there is something of in the database: events, or the row that carries their head.
 func TestVerifyTrailCountsTheChainsThatAreThere(t *testing.T) {
 	t.Parallel()
-	w := newSwiftWorld(t)
+	w := newMemoryWorld(t)
 	counted := func(o pin.VerifyOptions) (chains, heads int64) {
 		synctest.Test(t, func(t *testing.T) {
 			s := w.verified(t, o)
@@ -570,7 +570,7 @@ func pair[T any](a, b T) [2]T { return [2]T{a, b} }
 // Of the chains that a checkpoint convicts twenty are named.
 func TestVerifyTrailNamesTwentyChainsThatWereRolledBack(t *testing.T) {
 	t.Parallel()
-	w := newSwiftWorld(t)
+	w := newMemoryWorld(t)
 	for _, n := range []int{1, 19, 20, 21, 25} {
 		var ids []string
 		var breaks []pin.Break
@@ -588,7 +588,7 @@ func TestVerifyTrailNamesTwentyChainsThatWereRolledBack(t *testing.T) {
 // A checkpoint that cannot be read to its end says nothing of what is missing.
 func TestACheckpointThatCannotBeReadEndsTheVerification(t *testing.T) {
 	t.Parallel()
-	w := newSwiftWorld(t)
+	w := newMemoryWorld(t)
 	no := errors.New("no")
 	_, err := w.VerifyTrail(by(t), pin.VerifyOptions{Expected: expected(no, "gone")})
 	require.ErrorIs(t, err, no)

@@ -60,8 +60,8 @@ func watched(n int) int {
 	return n
 }
 
-// newSwiftWorld is a world whose store is in memory.
-func newSwiftWorld(t testing.TB, settings ...func(*pin.Program)) *world {
+// newMemoryWorld is a world whose store is in memory.
+func newMemoryWorld(t testing.TB, settings ...func(*pin.Program)) *world {
 	t.Helper()
 	return newWorldOn(t, newMemory(), settings...)
 }

@@ -103,7 +103,7 @@ func (k rotated) Index(use pin.Use, data []byte) ([]string, error) {
 // An answer is found under a hash of a former key, where none is found under that of the current one.
 func TestAnAnswerOutlivesTheKeyOfItsHash(t *testing.T) {
 	t.Parallel()
-	w := newSwiftWorld(t)
+	w := newMemoryWorld(t)
 	require.NoError(t, w.Remember(by(t), 7, w.keeping("key")))
 	v := newVault(w.store, rotated{w.ring}, w.clock, nil)
 	kept, err := v.Replay(by(t), "client", "key")

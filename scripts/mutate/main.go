@@ -2,21 +2,16 @@
 //
 //	go run ./scripts/mutate -gremlins FILE [-workers N] [-files a.go,b.go] PACKAGE…
 //
-// Gremlins makes the changes, one at a time, and runs the package's own tests against each. What it says is taken
-// with care, since it decides by how `go test` ended:
+// What a change is, gremlins says: it lists them, and they are made here just so. To run them one at a time as it does
+// takes a build and all tests for each, hours for a package. Here all mutants are in one test binary, which the
+// environment tells which of them to be, and each is tried with the tests that reach it, the swiftest first.
 //
-//   - A mutant that does not compile fails its tests as well. It is found out here and proves nothing.
-//   - So does one that vet rejects. Vet is off, only tests count.
-//   - A package may have tests without the build tag swift, which take long. What the swift ones let live is tried
-//     once more with all of them.
-//   - A mutant that ran out of time is run once more with a minute for the tests alone. It counts as killed where a
-//     test fails, or where they still run then: it loops.
-//   - Coverage counts statements. Of the conditions of a switch and of constants it says nothing, and gremlins takes
-//     them for not covered. They are run here.
+//   - A mutant that does not compile proves nothing.
+//   - One whose tests take ten times as long as they should, and some seconds more, counts as killed: it loops.
 //   - Tests that draw their inputs draw the same ones each time.
 //
-// It fails where the tests kill less than 95 % of the mutants that they reach or reach less than 95 % of them, where
-// a mutant survives that scripts/mutate/survivors.txt does not name, and where that names one that does not survive.
+// It fails where the tests kill or reach a smaller share of a package's mutants than is asked of it, where a mutant
+// survives that scripts/mutate/survivors.txt does not name, and where that names one that does not survive.
 package main
 
 import (
@@ -30,10 +25,19 @@ import (
 	"time"
 )
 
-const (
-	survivorsFile = "scripts/mutate/survivors.txt"
-	threshold     = 95.0 // percent
-)
+const survivorsFile = "scripts/mutate/survivors.txt"
+
+// thresholds are what shares of a package's mutants, in percent, its tests must kill and reach at least.
+type thresholds struct{ efficacy, coverage float64 }
+
+// asked is asked of a package: most where the PINs are.
+func asked(pkg string) thresholds {
+	switch pkg {
+	case "impl/pin", "impl/pinblock", "impl/keyring":
+		return thresholds{95, 95}
+	}
+	return thresholds{90, 80}
+}
 
 func main() {
 	gremlins := flag.String("gremlins", "", "the gremlins to run, an absolute path")
@@ -44,7 +48,7 @@ func main() {
 		fmt.Fprintln(os.Stderr, "usage: mutate -gremlins FILE [-workers N] PACKAGE…")
 		os.Exit(2)
 	}
-	t := trial{gremlins: *gremlins, workers: *workers, limit: time.Minute, say: say}
+	t := trial{gremlins: *gremlins, workers: *workers, slack: 20 * time.Second, say: say}
 	if *files != "" {
 		t.files = strings.Split(*files, ",")
 	}
@@ -147,14 +151,14 @@ func percent(part, whole int) float64 {
 	return 100 * float64(part) / float64(whole)
 }
 
-// table is a line for each package; good where all are above both thresholds.
+// table is a line for each package; good where all reach what is asked of them.
 func table(rows []count) (lines string, good bool) {
 	good = true
 	cells := []byte("package\tkilled\tloop\tsurvive\tnot reached\tdo not compile\tefficacy\tcoverage\t\n")
 	for _, c := range rows {
 		verdict := "ok"
-		if c.efficacy() < threshold || c.coverage() < threshold {
-			good, verdict = false, fmt.Sprintf("below %.0f %%", threshold)
+		if least := asked(c.pkg); c.efficacy() < least.efficacy || c.coverage() < least.coverage {
+			good, verdict = false, fmt.Sprintf("below %.0f %% or %.0f %%", least.efficacy, least.coverage)
 		}
 		cells = fmt.Appendf(cells, "%s\t%d\t%d\t%d\t%d\t%d\t%.1f %%\t%.1f %%\t  %s\n", c.pkg, c.of[killed], c.of[loops], c.of[lived],
 			c.of[notCovered], c.of[notViable], c.efficacy(), c.coverage(), verdict)

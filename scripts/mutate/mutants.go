@@ -13,11 +13,12 @@ import (
 	"go/token"
 	"go/types"
 	"io"
+	"maps"
 	"os"
 	"path"
 	"path/filepath"
+	"slices"
 	"strings"
-	"sync"
 )
 
 // status is how a mutant ended.
@@ -30,7 +31,6 @@ const (
 	lived             // no test fails
 	notCovered        // no test runs the statement
 	notViable         // it does not compile
-	unsure            // gremlins cannot tell
 )
 
 // kinds are the mutators of gremlins: what each makes of a token. INVERT_NEGATIVES is not among them, since
@@ -61,12 +61,14 @@ var kinds = map[string]map[token.Token]token.Token{
 type mutant struct {
 	file         string // from the root of the tree
 	line, column int    // of the token
+	shift        int    // how much further to the right it stands in the whole, see [whole]
 	kind         string // gremlins' mutator
 	where        string // the function, with its receiver's type, or the constant or variable
 	text         string // before -> after
 	status       status
 
 	syntax *ast.File
+	in     *ast.FuncDecl // nil outside of functions
 	token  *token.Token
 	after  token.Token
 }
@@ -88,8 +90,6 @@ type source struct {
 	path  string // of the import
 	files []*ast.File
 	deps  types.Importer
-
-	printing sync.Mutex // held while the syntax is a mutant
 }
 
 // load reads the package in a folder, given from the root of the tree.
@@ -139,9 +139,13 @@ func (s *source) mutants() []*mutant {
 	var all []*mutant
 	for _, f := range s.files {
 		for _, decl := range f.Decls {
+			in, _ := decl.(*ast.FuncDecl)
 			for _, part := range parts(decl) {
 				ast.Inspect(part.node, func(n ast.Node) bool {
-					all = append(all, s.mutantsOf(n, f, part.name)...)
+					for _, m := range s.mutantsOf(n) {
+						m.syntax, m.in, m.where = f, in, part.name
+						all = append(all, m)
+					}
 					return true
 				})
 			}
@@ -180,7 +184,8 @@ func parts(decl ast.Decl) []part {
 	return nil
 }
 
-func (s *source) mutantsOf(n ast.Node, f *ast.File, where string) []*mutant {
+// mutantsOf are the changes of one token.
+func (s *source) mutantsOf(n ast.Node) []*mutant {
 	var tok *token.Token
 	var pos token.Pos
 	switch n := n.(type) {
@@ -198,13 +203,13 @@ func (s *source) mutantsOf(n ast.Node, f *ast.File, where string) []*mutant {
 		return nil
 	}
 	var all []*mutant
-	for kind, changes := range kinds {
-		after, ok := changes[*tok]
+	for _, kind := range slices.Sorted(maps.Keys(kinds)) {
+		after, ok := kinds[kind][*tok]
 		if !ok {
 			continue
 		}
 		at := s.fset.Position(pos)
-		m := &mutant{file: filepath.ToSlash(at.Filename), line: at.Line, column: at.Column, kind: kind, where: where, syntax: f, token: tok, after: after}
+		m := &mutant{file: filepath.ToSlash(at.Filename), line: at.Line, column: at.Column, kind: kind, token: tok, after: after}
 		m.text = oneLine(n)
 		if m.mutated(func() error {
 			m.text += " -> " + oneLine(n)

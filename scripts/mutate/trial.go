@@ -2,12 +2,10 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"go/printer"
-	"io"
 	"os"
 	"os/exec"
 	"path"
@@ -16,29 +14,18 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
 )
-
-// How long a mutant's tests may take.
-const (
-	// leastTime is for building and running them, before gremlins gives up.
-	leastTime = 20 * time.Second
-	// leastFactor is by how much more time than coverage took that has to be.
-	leastFactor = 4
-)
-
-// swift is the build tag without which a package has tests that are too slow to be run a thousand times. They
-// are run for what the others let live.
-const swift = "swift"
 
 // trial is how mutants are tried.
 type trial struct {
 	gremlins string // an absolute path
 	workers  int
 	files    []string                         // of the package that are tried; none: all
-	limit    time.Duration                    // for running the tests alone; what takes longer than that loops
+	slack    time.Duration                    // beyond ten times what tests take: what takes longer than that loops
 	say      func(format string, args ...any) // prints a line
 }
 
@@ -50,224 +37,182 @@ func (t trial) run(ctx context.Context, pkg string) ([]*mutant, error) {
 		return nil, err
 	}
 	mutants := src.mutants()
-	var others []string // files that are not asked for
-	if len(t.files) > 0 {
-		mutants = slices.DeleteFunc(mutants, func(m *mutant) bool {
-			file := path.Base(m.file)
-			asked := slices.Contains(t.files, file)
-			if !asked && !slices.Contains(others, file) {
-				others = append(others, file)
-			}
-			return !asked
-		})
+	if err := agree(ctx, t.gremlins, pkg, mutants); err != nil {
+		return nil, err
 	}
-	t.say("%s: %d mutants", pkg, len(mutants))
+	if len(t.files) > 0 {
+		mutants = slices.DeleteFunc(mutants, func(m *mutant) bool { return !slices.Contains(t.files, path.Base(m.file)) })
+	}
 	dir, err := os.MkdirTemp("", "mutate-")
 	if err != nil {
 		return nil, err
 	}
 	defer func() { _ = os.RemoveAll(dir) }()
-	untouched, took, err := coverage(ctx, pkg, filepath.Join(dir, "profile"))
+	w, err := build(ctx, pkg, src, mutants, dir)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("all mutants in one: %w", err)
 	}
 	elapsed := func() time.Duration { return time.Since(started).Round(time.Second) }
-	p := &progress{say: t.say, pkg: pkg, of: len(mutants), elapsed: elapsed}
-	if err := t.unleash(ctx, pkg, filepath.Join(dir, "found.json"), took, others, p); err != nil {
-		return nil, err
-	}
-	text, err := os.ReadFile(filepath.Join(dir, "found.json"))
+	t.say("%s: %d mutants, %d of them in one binary, %s", pkg, len(mutants), len(w.numbers), elapsed())
+	tests, err := t.tests(ctx, pkg, w.path, dir)
 	if err != nil {
 		return nil, err
 	}
-	if err := take(text, pkg, mutants); err != nil {
-		return nil, err
+	t.say("%s: %d tests, %s", pkg, len(tests), elapsed())
+	var done atomic.Int64
+	var g errgroup.Group
+	g.SetLimit(t.workers)
+	for _, m := range mutants {
+		binary, number := w.path, w.numbers[m]
+		if m.status == notViable {
+			continue
+		}
+		if number == 0 { // made here, since a mutant is made in the syntax that all share
+			own, err := os.MkdirTemp(dir, "alone-")
+			if err != nil {
+				return nil, err
+			}
+			if binary, err = alone(ctx, pkg, src, m, own); err != nil {
+				return nil, err
+			}
+			if binary == "" {
+				m.status = notViable
+				continue
+			}
+		}
+		g.Go(func() (err error) {
+			if m.status, err = t.try(ctx, pkg, binary, number, reaching(m, src, tests)); err != nil {
+				return fmt.Errorf("%s: %w", m.name(), err)
+			}
+			if m.status == lived {
+				t.say("%s: survives: %s:%d %s", pkg, m.file, m.line, m.name())
+			}
+			if n := done.Add(1); n%50 == 0 {
+				t.say("%s: %d of %d, %s", pkg, n, len(mutants), elapsed())
+			}
+			return nil
+		})
 	}
-	if err := t.onceMore(ctx, pkg, mutants, untouched, src, dir); err != nil {
+	if err := g.Wait(); err != nil {
 		return nil, err
 	}
 	t.say("%s: done in %s", pkg, elapsed())
 	return mutants, nil
 }
 
-// onceMore tries with all tests what gremlins could not kill with the swift ones: what survived, what took too
-// long, and what no swift test reaches.
-func (t trial) onceMore(ctx context.Context, pkg string, mutants []*mutant, untouched func(*mutant) bool, src *source, dir string) error {
-	left := slices.DeleteFunc(slices.Clone(mutants), func(m *mutant) bool {
-		return m.status != unsure && m.status != lived && (m.status != notCovered || untouched(m))
-	})
-	t.say("%s: %d once more, with all tests", pkg, len(left))
+// test is one of a package's tests.
+type test struct {
+	name    string
+	took    time.Duration
+	reaches []block // all of the package, with how often the test ran them
+}
+
+// tests runs the tests of a package one by one, without any change, to learn how long they take and what they reach.
+// The swiftest is the first.
+func (t trial) tests(ctx context.Context, pkg, binary, dir string) ([]test, error) {
+	list, err := t.binary(ctx, pkg, binary, 0, "-test.list", ".").Output()
+	if err != nil {
+		return nil, withStderr(err)
+	}
+	var all []test
+	for name := range strings.Lines(string(list)) {
+		if name = strings.TrimSpace(name); name != "" && !strings.HasPrefix(name, "Benchmark") {
+			all = append(all, test{name: name})
+		}
+	}
 	var g errgroup.Group
 	g.SetLimit(t.workers)
-	for i, m := range left {
+	for i := range all {
 		g.Go(func() error {
-			own := filepath.Join(dir, strconv.Itoa(i))
-			if err := os.Mkdir(own, 0o700); err != nil {
+			one := &all[i]
+			profile := filepath.Join(dir, strconv.Itoa(i)+".profile")
+			started := time.Now()
+			if said, err := t.binary(ctx, pkg, binary, 0, "-test.run", only(*one), "-test.coverprofile", profile).CombinedOutput(); err != nil {
+				return fmt.Errorf("%s fails by itself, without any change: %w\n%s", one.name, err, said)
+			}
+			one.took = time.Since(started)
+			text, err := os.ReadFile(profile) //nolint:gosec // made above
+			if err != nil {
 				return err
 			}
-			err := t.again(ctx, pkg, m, src, own)
-			if m.status == lived {
-				t.say("%s: %d of %d survives: %s:%d %s", pkg, i+1, len(left), m.file, m.line, m.name())
-			}
+			one.reaches, err = parseProfile(string(text))
 			return err
 		})
 	}
-	return g.Wait()
+	err = g.Wait()
+	slices.SortStableFunc(all, func(a, b test) int { return cmp.Compare(a.took, b.took) })
+	return all, err
 }
 
-// unleash runs gremlins over a package, except for some files. took is how long the tests take on an unchanged
-// package.
-func (t trial) unleash(ctx context.Context, pkg, report string, took time.Duration, others []string, progress io.Writer) error {
-	root, err := os.Getwd()
-	if err != nil {
-		return err
-	}
-	args := []string{"unleash", "--output", report, "--workers", strconv.Itoa(t.workers),
-		"--timeout-coefficient", strconv.Itoa(max(leastFactor, int(leastTime/max(took, time.Second)))),
-		"--exclude-files", "/", "--invert-negatives=false", "--tags", swift} // a folder below has tests of its own
-	for _, file := range others {
-		args = append(args, "--exclude-files", "^"+regexp.QuoteMeta(file)+"$")
-	}
-	for kind := range kinds {
-		args = append(args, "--"+strings.ReplaceAll(strings.ToLower(kind), "_", "-"))
-	}
-	c := command(ctx, t.gremlins, append(args, filepath.Join(root, pkg))...)
-	var said bytes.Buffer
-	c.Stdout, c.Stderr = io.MultiWriter(progress, &said), &said
-	if err := c.Run(); err != nil {
-		return fmt.Errorf("gremlins: %w\n%s", err, said.Bytes())
-	}
-	return nil
-}
-
-// words are gremlins' for how a mutant ended.
-var words = map[string]status{"KILLED": killed, "LIVED": lived, "NOT COVERED": notCovered, "TIMED OUT": unsure, "NOT VIABLE": notViable}
-
-// take takes over what gremlins found. It must have tried the very same mutants. What does not compile stays so.
-func take(text []byte, pkg string, mutants []*mutant) error {
-	var report struct {
-		Files []struct {
-			Name      string `json:"file_name"`
-			Mutations []struct {
-				Type, Status string
-				Line, Column int
-			}
-		}
-	}
-	if err := json.Unmarshal(text, &report); err != nil {
-		return err
-	}
-	id := func(file string, line, column int, kind string) string {
-		return fmt.Sprint(file, ":", line, ":", column, " ", kind)
-	}
-	of := map[string]status{}
-	for _, f := range report.Files {
-		for _, m := range f.Mutations {
-			s, ok := words[m.Status]
-			if !ok {
-				return fmt.Errorf("gremlins found %q", m.Status)
-			}
-			of[id(path.Join(pkg, f.Name), m.Line, m.Column, m.Type)] = s
-		}
-	}
-	for _, m := range mutants {
-		key := id(m.file, m.line, m.column, m.kind)
-		s, ok := of[key]
-		if !ok {
-			return fmt.Errorf("gremlins did not try %s", key)
-		}
-		delete(of, key)
-		if m.status == untried {
-			m.status = s
-		}
-	}
-	for key := range of {
-		return fmt.Errorf("gremlins tried %s, which is unknown here", key)
-	}
-	return nil
-}
-
-// progress counts the mutants that gremlins prints, a line each, and tells from time to time how far it has come.
-type progress struct {
-	say     func(format string, args ...any)
-	pkg     string
-	of      int
-	elapsed func() time.Duration
-
-	line []byte // as far as it was written
-	seen int
-}
-
-// Write takes a piece of what gremlins prints.
-func (p *progress) Write(b []byte) (int, error) {
-	for _, c := range b {
-		if p.line = append(p.line, c); c != '\n' {
-			continue
-		}
-		if bytes.Contains(p.line, []byte(" at ")) && bytes.Contains(p.line, []byte(".go:")) {
-			if p.seen++; p.seen%20 == 0 || p.seen == p.of {
-				p.say("%s: %d of %d, %s", p.pkg, p.seen, p.of, p.elapsed())
-			}
-		}
-		p.line = p.line[:0]
-	}
-	return len(b), nil
-}
-
-// again runs the package's tests against a mutant and sets its status.
-func (t trial) again(ctx context.Context, pkg string, m *mutant, src *source, dir string) error {
-	root, err := os.Getwd()
-	if err != nil {
-		return err
-	}
-	var text bytes.Buffer
-	src.printing.Lock() // a mutant is made in the syntax that all share
-	err = m.mutated(func() error { return printer.Fprint(&text, src.fset, m.syntax) })
-	src.printing.Unlock()
-	if err != nil {
-		return err
-	}
-	changed, overlay := filepath.Join(dir, "mutant.go"), filepath.Join(dir, "overlay.json")
-	replace, err := json.Marshal(map[string]map[string]string{"Replace": {filepath.Join(root, m.file): changed}})
-	if err != nil {
-		return err
-	}
-	if err := errors.Join(os.WriteFile(changed, text.Bytes(), 0o600), os.WriteFile(overlay, replace, 0o600)); err != nil {
-		return err
-	}
-	said, err := command(ctx, "go", "test", "-overlay", overlay, "-failfast", "-timeout", t.limit.String(), "./"+pkg).CombinedOutput()
-	var exit *exec.ExitError
+// reaching are the tests that run a mutant. Coverage counts statements; of the conditions of a switch it says nothing.
+// There it is the tests that run any of the function, and outside of functions all of them.
+func reaching(m *mutant, src *source, tests []test) []test {
+	counted := slices.ContainsFunc(tests, func(t test) bool {
+		return slices.ContainsFunc(t.reaches, func(b block) bool { return b.holds(m) })
+	})
+	reached := func(b block) bool { return b.times > 0 && b.holds(m) }
 	switch {
-	case err == nil:
-		m.status = lived
-	case !errors.As(err, &exit):
-		return err
-	case bytes.Contains(said, []byte("panic: test timed out after ")):
-		m.status = loops
-	case bytes.Contains(said, []byte("[build failed]")):
-		m.status = notViable // the code, or its tests with it, do not compile
-	default:
-		m.status = killed
+	case !counted && m.in == nil:
+		return tests
+	case !counted:
+		from, to := src.fset.Position(m.in.Pos()).Line, src.fset.Position(m.in.End()).Line
+		reached = func(b block) bool {
+			return b.times > 0 && path.Base(m.file) == b.file && from <= b.line && b.line <= to
+		}
 	}
-	return nil
+	return slices.DeleteFunc(slices.Clone(tests), func(t test) bool { return !slices.ContainsFunc(t.reaches, reached) })
 }
 
-// coverage runs the tests of an unchanged package. It returns what tells whether a mutant is in a statement that
-// coverage counts and no test reaches, and how long it took.
-func coverage(ctx context.Context, pkg, profile string) (untouched func(*mutant) bool, took time.Duration, err error) {
-	started := time.Now()
-	if said, err := command(ctx, "go", "test", "-coverprofile", profile, "./"+pkg).CombinedOutput(); err != nil {
-		return nil, 0, fmt.Errorf("the tests fail without any change: %w\n%s", err, said)
+// rounds are how many seconds the tests of each round but the last may take together: most mutants fall to a test
+// that takes none.
+var rounds = []time.Duration{time.Second, 5 * time.Second}
+
+// try runs tests against a mutant until one fails.
+func (t trial) try(ctx context.Context, pkg, binary string, number int, tests []test) (status, error) {
+	if len(tests) == 0 {
+		return notCovered, nil
 	}
-	took = time.Since(started)
-	text, err := os.ReadFile(profile)
-	if err != nil {
-		return nil, 0, err
+	for round := 0; len(tests) > 0; round++ {
+		var now []test
+		var take time.Duration
+		for len(tests) > 0 && (len(now) == 0 || round >= len(rounds) || take+tests[0].took <= rounds[round]) {
+			now, take, tests = append(now, tests[0]), take+tests[0].took, tests[1:]
+		}
+		limit := 10*take + t.slack
+		within, cancel := context.WithTimeout(ctx, limit+10*time.Second) // it may not even come to giving up
+		said, err := t.binary(within, pkg, binary, number, "-test.run", only(now...), "-test.failfast", "-test.timeout", limit.String()).CombinedOutput()
+		late := within.Err() != nil && ctx.Err() == nil
+		cancel()
+		var exit *exec.ExitError
+		switch {
+		case err == nil:
+		case late || bytes.Contains(said, []byte("panic: test timed out after ")):
+			return loops, nil
+		case errors.As(err, &exit):
+			return killed, nil
+		default:
+			return untried, err
+		}
 	}
-	blocks, err := parseProfile(string(text))
-	return func(m *mutant) bool {
-		return slices.ContainsFunc(blocks, func(b block) bool { return b.times == 0 && b.holds(m) })
-	}, took, err
+	return lived, nil
+}
+
+// only is the pattern of some tests' names.
+func only(tests ...test) string {
+	var names []string
+	for _, t := range tests {
+		names = append(names, regexp.QuoteMeta(t.name))
+	}
+	return "^(" + strings.Join(names, "|") + ")$"
+}
+
+// binary is a test binary that is to be a mutant, 0 for none.
+func (t trial) binary(ctx context.Context, pkg, path string, number int, args ...string) *exec.Cmd {
+	c := command(ctx, path, args...)
+	c.Dir = pkg
+	c.Env = append(c.Env, variable+"="+strconv.Itoa(number))
+	c.WaitDelay = time.Second // what a test began may outlive it
+	return c
 }
 
 // block is what coverage counts as one.
@@ -278,8 +223,9 @@ type block struct {
 }
 
 func (b block) holds(m *mutant) bool {
-	return path.Base(m.file) == b.file && (m.line > b.line || m.line == b.line && m.column >= b.column) &&
-		(m.line < b.beyondLine || m.line == b.beyondLine && m.column < b.beyondColumn)
+	column := m.column + m.shift
+	return path.Base(m.file) == b.file && (m.line > b.line || m.line == b.line && column >= b.column) &&
+		(m.line < b.beyondLine || m.line == b.beyondLine && column < b.beyondColumn)
 }
 
 // parseProfile reads the profile of one package.
