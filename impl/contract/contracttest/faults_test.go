@@ -127,7 +127,7 @@ func says(r *Reply) string { return string(r.Body) }
 
 func TestEachTwoFaultsAreSentTogether(t *testing.T) {
 	f := faulty(t, serve(t, clerk{}))
-	f.Pairs(t, f.Faults(), says, first, 1)
+	f.Pairs(t, f.Faults(), says, first)
 }
 
 func TestAFaultOfTheCallersOwnIsOneOfItsField(t *testing.T) {

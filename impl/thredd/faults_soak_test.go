@@ -56,7 +56,7 @@ func TestOfTwoFaultsBothAreTold(t *testing.T) {
 	} {
 		t.Run(test.good.Operation, func(t *testing.T) {
 			f := contracttest.NewFaulty(t, apptest.Documents(t)["thredd"], h.Env("thredd"), test.good, test.more)
-			f.Pairs(t, f.Faults(), says, both, 1)
+			f.Pairs(t, f.Faults(), says, both)
 		})
 	}
 }

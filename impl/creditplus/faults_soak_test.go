@@ -98,7 +98,7 @@ func TestOfTwoFaultsTheFirstStepAnswers(t *testing.T) {
 				faults = slices.DeleteFunc(faults, func(f contracttest.Fault) bool { return slices.Contains(selecting, f.Field) })
 				faults = append(faults, f.Fault(t, selecting[0], noSelectorLeft, nil))
 			}
-			f.Pairs(t, faults, func(r *contracttest.Reply) string { return string(r.Body) }, test.first, 1)
+			f.Pairs(t, faults, func(r *contracttest.Reply) string { return string(r.Body) }, test.first)
 		})
 	}
 }

@@ -54,5 +54,5 @@ func TestOfTwoFaultsTheFirstIsAnswered(t *testing.T) {
 			return a.Answer
 		}
 		return b.Answer
-	}, 1)
+	})
 }
