@@ -324,10 +324,7 @@ func (f *Faulty) Pairs(tb testing.TB, faults []Fault, says func(*Reply) string, 
 			}
 		}
 	}
-	nth := all/somePairs | 1 // odd: faults often come in twos
-	if os.Getenv("PINVAULT_TEST_LONG") == "1" {
-		nth = 1
-	}
+	nth := stride(all, os.Getenv("PINVAULT_TEST_LONG") == "1")
 	told := make([]Told, len(faults))
 	for i, fault := range faults {
 		reply := f.send(tb, fault)
@@ -352,6 +349,14 @@ func (f *Faulty) Pairs(tb testing.TB, faults []Fault, says func(*Reply) string, 
 		}
 	}
 	tb.Logf("%s: %d faults, %d of %d pairs", f.good.Step, len(faults), sent, pairs)
+}
+
+// stride is how far it is from a pair that is sent to the next. It is odd, since faults often come in twos.
+func stride(pairs int, long bool) int {
+	if long {
+		return 1
+	}
+	return pairs/somePairs | 1
 }
 
 // within tells whether two faults are of one field, or of one that holds the other.
