@@ -305,6 +305,8 @@ func TestTheCardIsTheOneThatAgrees(t *testing.T) {
 		{"of two cards of a customer, one of which is named", []candidate{a, bare}, message{last4Digits: "0003"}, bare},
 		{"of two cards, one of which has no number", []candidate{a, bare}, message{mobileNumber: "1"}, mismatch},
 		{"of two cards, one of which has no number and the other another", []candidate{a, bare}, message{mobileNumber: "2"}, bare},
+		{"of almost as many as are looked at", append(slices.Repeat([]candidate{a}, mostLookedAt-2), bare), message{last4Digits: "0003"}, bare},
+		{"of as many as are looked at, since there may be more", append(slices.Repeat([]candidate{a}, mostLookedAt-1), bare), message{last4Digits: "0003"}, mismatch},
 		{"without an address", []candidate{bare}, message{emailAddress: "c@x"}, bare},
 		{"with other digits", []candidate{a, b}, message{last4Digits: "0009", customerID: "C"}, dataNotFound},
 		{"of another customer", []candidate{a}, message{customerID: "B", mobileNumber: "2"}, elsewhere{pin.Holder{CustomerID: "B"}, unknownCustomer}},
@@ -316,11 +318,7 @@ func TestTheCardIsTheOneThatAgrees(t *testing.T) {
 		{"whose profile is demanded", []candidate{demanding}, message{}, profileMandatory},
 		{"whose profile is demanded, and sent", []candidate{demanding}, message{cardProfileID: "P1"}, demanding},
 	} {
-		left, err := narrow(test.all, test.m)
-		var chosen candidate
-		if err == nil {
-			chosen, err = single(left)
-		}
+		chosen, err := choose(test.all, test.m)
 		if want, refused := test.want.(error); refused {
 			require.Equal(t, want, err, test.name)
 			continue
@@ -350,4 +348,47 @@ func TestWhoeverChecksRepliesIsToldWhatIsInsideATokenThatGoesOut(t *testing.T) {
 	_, violations := document(t).CheckMessage("ResetPinError", heard)
 	require.Empty(t, violations)
 	require.Contains(t, string(heard), invalidPIN.code)
+}
+
+// An error goes out under the key that opened its request; one that comes before, under the client's current key,
+// for which nobody is asked when the fault is the server's.
+func TestTheKeyOfAnErrorsToken(t *testing.T) {
+	a, known := opener(t, "one", "two")
+	two, err := ring{}.TokenKey(t.Context(), "", "two", nil)
+	require.NoError(t, err)
+	for _, test := range []struct {
+		name   string
+		key    *keyring.TokenKey
+		status int
+		under  string // "": in the clear
+	}{
+		{"before a key has opened anything", nil, http.StatusBadRequest, "one"},
+		{"after the other key has", two, http.StatusBadRequest, "two"},
+		{"of the server's, before a key has opened anything", nil, http.StatusInternalServerError, ""},
+		{"of the server's, after the other key has", two, http.StatusInternalServerError, "two"},
+	} {
+		k := known()
+		k.key = test.key
+		token, ok := a.sealed(context.WithValue(t.Context(), callKey{}, k), row{status: test.status, code: "9999"})
+		require.Equal(t, test.under != "", ok, test.name)
+		if ok {
+			under, err := ring{}.TokenKey(t.Context(), "", test.under, nil)
+			require.NoError(t, err)
+			_, opens := under.Open(token.Token)
+			require.True(t, opens, test.name)
+		}
+	}
+}
+
+func TestWhatIsWrongAroundTheMessage(t *testing.T) {
+	a, _ := opener(t, "one")
+	for rule, want := range map[contract.Rule]row{contract.RuleRequired: missing("entityId"), contract.RulePattern: invalid("entityId")} {
+		require.Equal(t, want, a.wire(t.Context(), contract.Broken{{In: contract.InHeader, Label: "entityId", Rule: rule}}))
+	}
+	require.Equal(t, invalid("header"), a.wire(t.Context(), contract.Broken{{In: contract.InHeader, Rule: contract.RuleRepeated}}))
+}
+
+func TestAClientTxnIDIsKeptForLongerThanItsMessageMayBeSent(t *testing.T) {
+	require.Equal(t, 48*time.Hour, clientSettings{}.remembered())
+	require.Equal(t, 50*time.Hour, clientSettings{RequestWindowSeconds: 3600}.remembered())
 }

@@ -67,6 +67,18 @@ func single(all []candidate) (candidate, error) {
 	return all[0], nil
 }
 
+// choose is the one candidate that agrees with a message. Where there are as many as are looked at, others may
+// agree as well.
+func choose(all []candidate, m message) (candidate, error) {
+	if len(all) < mostLookedAt {
+		var err error
+		if all, err = narrow(all, m); err != nil {
+			return candidate{}, err
+		}
+	}
+	return single(all)
+}
+
 // selected is what a message names its card by, and the row of a card that is not there.
 func selected(m message) (pin.Query, row) {
 	switch {
@@ -94,13 +106,10 @@ func (a *API) find(ctx context.Context, m message) (pin.Card, pin.Query, error) 
 			return pin.Card{}, q, err
 		}
 	}
-	if len(all) < mostLookedAt { // else there may be others that agree
-		all, err = narrow(all, m)
-	}
+	chosen, err := choose(all, m)
 	if err != nil {
 		return pin.Card{}, q, a.whose(ctx, err)
 	}
-	chosen, err := single(all)
 	q.CardID, q.ProgramID = chosen.ID, chosen.ProgramID
 	q.Check = func(rec pin.Record) error {
 		c, err := a.candidate(rec)
@@ -109,7 +118,7 @@ func (a *API) find(ctx context.Context, m message) (pin.Card, pin.Query, error) 
 		}
 		return err
 	}
-	return chosen.Card, q, err
+	return chosen.Card, q, nil
 }
 
 // candidate is a record as messages are held against it.

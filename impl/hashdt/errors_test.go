@@ -42,8 +42,9 @@ func TestSentences(t *testing.T) {
 		want row
 	}{
 		"no PIN to reset":             {&pin.Error{Code: pin.NoPIN}, row{status: 400, message: "The card has no PIN; use setpin."}},
-		"a PIN chosen already":        {chosenAlready.as(&pin.Error{Code: pin.Conflict, Field: "pin"}), chosenAlready},
-		"keys rotated since":          {&pin.Error{Code: pin.Conflict, Field: "session"}, rows.Row(pin.Conflict)},
+		"a PIN chosen already":        {opened(&pin.Error{Code: pin.Conflict, Field: "pin"}), chosenAlready},
+		"keys rotated since":          {opened(&pin.Error{Code: pin.Conflict, Field: "session"}), rows.Row(pin.Conflict)},
+		"a PIN that is not valid":     {opened(&pin.Error{Code: pin.InvalidField, Field: "pin"}), rows.Row(pin.InvalidField)},
 		"a bad bearer":                {bearerBad.as(&pin.Error{Code: pin.Unauthorized}), bearerBad},
 		"no such path":                {contract.NoRoute, row{status: 404, message: "No such endpoint."}},
 		"no such method":              {contract.NoMethod, row{status: 405, message: "Method not allowed."}},

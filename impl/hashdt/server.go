@@ -10,6 +10,7 @@ import (
 	"encoding/json"
 	"mime"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/gin-gonic/gin"
 
@@ -81,10 +82,10 @@ func (a *API) Authorize(c *gin.Context, _ *contract.Operation) (pin.Caller, erro
 	return caller, err
 }
 
-// authenticate finds the client of an API key. What no key can look like is not looked up: a database
-// takes no text that is not UTF-8.
+// authenticate finds the client of an API key. A database takes no text that is not UTF-8; no header brings
+// control characters.
 func (a *API) authenticate(ctx context.Context, key string) (pin.Client, error) {
-	if strings.ContainsFunc(key, func(r rune) bool { return r < '!' || r > '~' }) {
+	if !utf8.ValidString(key) {
 		return pin.Client{}, &pin.Error{Code: pin.Unauthorized}
 	}
 	id, secret := pin.SplitAPIKey(key)
@@ -183,10 +184,15 @@ func (a *API) open(ctx context.Context, action pin.Action, r call, m pin.Memo) (
 		return nil
 	}}
 	session, err := a.sessions.Open(ctx, q, action, r.RequestID, m)
+	return session, opened(err)
+}
+
+// opened is the error of a session that was to be made. A conflict over the PIN has a row of its own.
+func opened(err error) error {
 	if pin.CodeOf(err) == pin.Conflict && pin.FieldOf(err) == "pin" {
-		err = chosenAlready.as(err)
+		return chosenAlready.as(err)
 	}
-	return session, err
+	return err
 }
 
 // mediaType refuses a Content-Type other than application/json. The partner's document asks for one on

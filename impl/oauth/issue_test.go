@@ -66,19 +66,21 @@ func TestIssue(t *testing.T) {
 		code   pin.Code
 		oauth  oauth.Code
 	}{
-		"all scopes unless some are wanted":         {id: partner.ID, secret: secret, scopes: partner.Scopes},
-		"the scopes wanted":                         {id: partner.ID, secret: secret, wanted: []string{"pins:read"}, scopes: []string{"pins:read"}},
-		"a scope wanted twice is granted once":      {id: partner.ID, secret: secret, wanted: []string{"pins:read", "pins:read"}, scopes: []string{"pins:read"}},
-		"the client's own contract":                 {id: partner.ID, secret: secret, contract: "thredd", scopes: partner.Scopes},
-		"another contract":                          {id: partner.ID, secret: secret, contract: "issuer", code: pin.Unauthorized},
-		"a scope that the client has not":           {id: partner.ID, secret: secret, wanted: []string{"pins:read", "audit:read"}, oauth: oauth.InvalidScope},
-		"an empty scope among others":               {id: partner.ID, secret: secret, wanted: []string{"pins:read", ""}, oauth: oauth.InvalidScope},
-		"a wrong secret":                            {id: partner.ID, secret: "wrong", code: pin.Unauthorized},
-		"an unknown client":                         {id: "nobody", secret: secret, code: pin.Unauthorized},
-		"an id that no database takes":              {id: "partner\x00", secret: secret, fault: errors.New("must not be asked"), code: pin.Unauthorized},
-		"a secret beyond ASCII":                     {id: partner.ID, secret: "sécret", fault: errors.New("must not be asked"), code: pin.Unauthorized},
-		"a database that cannot be reached":         {id: partner.ID, secret: secret, fault: &pin.Error{Code: pin.Unavailable}, code: pin.Unavailable},
-		"a wrong secret comes before a wrong scope": {id: partner.ID, secret: "wrong", wanted: []string{"audit:read"}, code: pin.Unauthorized},
+		"all scopes unless some are wanted":             {id: partner.ID, secret: secret, scopes: partner.Scopes},
+		"the scopes wanted":                             {id: partner.ID, secret: secret, wanted: []string{"pins:read"}, scopes: []string{"pins:read"}},
+		"a scope wanted twice is granted once":          {id: partner.ID, secret: secret, wanted: []string{"pins:read", "pins:read"}, scopes: []string{"pins:read"}},
+		"the client's own contract":                     {id: partner.ID, secret: secret, contract: "thredd", scopes: partner.Scopes},
+		"another contract":                              {id: partner.ID, secret: secret, contract: "issuer", code: pin.Unauthorized},
+		"a scope that the client has not":               {id: partner.ID, secret: secret, wanted: []string{"pins:read", "audit:read"}, oauth: oauth.InvalidScope},
+		"an empty scope among others":                   {id: partner.ID, secret: secret, wanted: []string{"pins:read", ""}, oauth: oauth.InvalidScope},
+		"a wrong secret":                                {id: partner.ID, secret: "wrong", code: pin.Unauthorized},
+		"an unknown client":                             {id: "nobody", secret: secret, code: pin.Unauthorized},
+		"an id that no database takes":                  {id: "partner\x00", secret: secret, fault: errors.New("must not be asked"), code: pin.Unauthorized},
+		"an id that begins with what no database takes": {id: "\x00partner", secret: secret, fault: errors.New("must not be asked"), code: pin.Unauthorized},
+		"a secret with the last of ASCII":               {id: partner.ID, secret: "~", fault: &pin.Error{Code: pin.Unavailable}, code: pin.Unavailable},
+		"a secret beyond ASCII":                         {id: partner.ID, secret: "sécret", fault: errors.New("must not be asked"), code: pin.Unauthorized},
+		"a database that cannot be reached":             {id: partner.ID, secret: secret, fault: &pin.Error{Code: pin.Unavailable}, code: pin.Unavailable},
+		"a wrong secret comes before a wrong scope":     {id: partner.ID, secret: "wrong", wanted: []string{"audit:read"}, code: pin.Unauthorized},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := newSetting(t)

@@ -104,3 +104,15 @@ func TestAnExpiryDateKeepsItsCentury(t *testing.T) {
 	_, err := lastDay("3113", at("2026-01-15"))
 	require.Error(t, err)
 }
+
+func TestWhatIsWrongWithABodyIsNotSaidOfAField(t *testing.T) {
+	t.Parallel()
+	for rule, want := range map[contract.Rule][2]string{
+		contract.RuleRequired: {"The request body is required.", "The pin field is required."},
+		contract.RuleType:     {"The request body must be a JSON object.", "The pin field must be a string."},
+		contract.RuleValue:    {"The request body has an invalid value.", "The pin field is invalid."},
+	} {
+		require.Equal(t, want[0], sentence("body", contract.Violation{In: contract.InBody, Rule: rule, Limit: "object"}))
+		require.Equal(t, want[1], sentence("pin", contract.Violation{In: contract.InBody, Pointer: "/pin", Label: "pin", Rule: rule, Limit: "string"}))
+	}
+}
