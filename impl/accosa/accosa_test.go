@@ -392,3 +392,29 @@ func TestAClientTxnIDIsKeptForLongerThanItsMessageMayBeSent(t *testing.T) {
 	require.Equal(t, 48*time.Hour, clientSettings{}.remembered())
 	require.Equal(t, 50*time.Hour, clientSettings{RequestWindowSeconds: 3600}.remembered())
 }
+
+// holding finds one card, whose number ends in 0001.
+type holding struct {
+	Vault
+	card pin.Card
+}
+
+func (h holding) Find(context.Context, pin.Query, int) ([]pin.Record, error) {
+	return []pin.Record{{Card: h.card}}, nil
+}
+
+func (holding) MaskedPAN(pin.Card) (string, error) { return "************0001", nil }
+
+// What a message says of a card is held against it once more when its PIN is changed: it may have changed since.
+func TestACardThatNoLongerAgreesIsRefused(t *testing.T) {
+	was := pin.Card{ID: "card"}
+	was.CustomerID = "A"
+	a := New(holding{card: was}, nil, nil, nil, nil, nil)
+	_, q, err := a.find(t.Context(), message{customerID: "A", last4Digits: "0001"})
+	require.NoError(t, err)
+	require.Equal(t, "card", q.CardID)
+	require.NoError(t, q.Check(pin.Record{Card: was}))
+	is := was
+	is.CustomerID = "B"
+	require.Error(t, q.Check(pin.Record{Card: is}))
+}

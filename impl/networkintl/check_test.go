@@ -70,7 +70,7 @@ func TestWhatIsWrongWithTheCardIsKeptForARepetitionAndNoOtherFailure(t *testing.
 	t.Parallel()
 	for code, kept := range map[pin.Code]bool{"": false, pin.NotFound: true, pin.Unavailable: false, pin.Internal: false} {
 		v := &failing{code: code}
-		out, err := New(v, nil, nil, func() time.Time { return time.Unix(0, 0) }).effect(t.Context(), pin.Query{}, pin.Offer{}, pin.Offer{}, pin.Memo{})
+		out, err := New(v, nil, nil, func() time.Time { return time.Unix(0, 0) }).effect(t.Context(), pin.Query{}, nil, nil, pin.Memo{})
 		require.Equal(t, kept, v.remembered == 1, code)
 		if kept {
 			require.NoError(t, err, code)
