@@ -1,6 +1,7 @@
 package hosted
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"math"
@@ -66,23 +67,20 @@ func (p palette) rules() string {
 	return strings.TrimSpace(b.String())
 }
 
-// readable is a text's colour if it can be read on all of the others, else black or white, whichever reads better.
+// readable is a text's colour if it can be read on all of the others, else that, black or white, whichever reads best.
 func readable(text string, on []colour) string {
-	best, most := text, 0.0
-	for _, candidate := range []string{text, "#000000", "#ffffff"} {
+	reads := func(candidate string) float64 {
 		c, _ := parseColour(candidate)
 		least := math.Inf(1)
 		for _, under := range on {
 			least = min(least, contrast(c, under))
 		}
-		if least >= readableFrom {
-			return candidate
-		}
-		if least > most {
-			best, most = candidate, least
-		}
+		return least
 	}
-	return best
+	if reads(text) >= readableFrom {
+		return text
+	}
+	return slices.MaxFunc([]string{text, "#000000", "#ffffff"}, func(a, b string) int { return cmp.Compare(reads(a), reads(b)) })
 }
 
 // colour is an opaque colour: red, green and blue from 0 to 1, as sRGB has them.

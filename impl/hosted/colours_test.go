@@ -12,6 +12,7 @@ func TestParseColour(t *testing.T) {
 		"#000": {0, 0, 0}, "#0f0": {0, 1, 0}, "#FFFFFF": {1, 1, 1}, "#ff0033": {1, 0, 0.2},
 		"rgb(255, 0, 51)": {1, 0, 0.2}, "rgb(255 0 51)": {1, 0, 0.2}, "rgb(100%,0%,20%)": {1, 0, 0.2},
 		"hsl(0, 100%, 50%)": {1, 0, 0}, "hsl(120 100% 25%)": {0, 0.5, 0}, "hsl(240, 0%, 40%)": {0.4, 0.4, 0.4}, "hsl(60 100% 50%)": {1, 1, 0},
+		"hsl(0 100% 75%)":   {1, 0.5, 0.5},
 		"hsl(360 100% 50%)": {1, 0, 0},
 	} {
 		c, ok := parseColour(text)
@@ -34,6 +35,7 @@ func TestContrast(t *testing.T) {
 	}
 	require.InDelta(t, 21, of("#000", "#fff"), 1e-9)
 	require.InDelta(t, 1, of("#777", "#777"), 1e-9)
+	require.InDelta(t, 19.798, of("#0a0a0a", "#fff"), 0.001)
 	require.InDelta(t, 4.478, of("#777777", "#ffffff"), 0.001)
 	require.InDelta(t, 1.074, of("#ff0", "#fff"), 0.001)
 }
@@ -83,5 +85,9 @@ func TestInkOnTheAccentIsDerived(t *testing.T) {
 	}
 	// Where nothing reads well on both, what reads best.
 	require.Equal(t, "#ffffff", light.with(palette{"paper": "#000", "field": "#888"})["ink"])
+	require.Equal(t, "#767676", light.with(palette{"paper": "#000", "field": "#eee", "ink": "#767676"})["ink"])
+	// Where both black and white do, the one that is easier.
+	require.Equal(t, "#000000", light.with(palette{"accent": "#767676", "accent-ink": "#777"})["accent-ink"])
+	require.Equal(t, "#ffffff", light.with(palette{"accent": "#757575", "accent-ink": "#777"})["accent-ink"])
 	require.Contains(t, dark.with(nil).rules(), "--accent: #8fb4ff; --accent-ink: #0b1326; --accent-text: #8fb4ff; --error")
 }

@@ -336,7 +336,15 @@ func TestASessionExpires(t *testing.T) {
 	unopened, verified := apptest.NewLink(t, h.Client, "resetpin", normal), apptest.NewLink(t, h.Client, "changepin", normal).Exchange(t, h.Client)
 	entered := apptest.NewLink(t, h.Client, "resetpin", normal).Exchange(t, h.Client)
 	verified.Submit(t, h.Client, "current", "7010").ExpectStatus(http.StatusOK)
-	h.Clock.Forward(5*time.Minute - time.Microsecond)
+	left := func(l apptest.Link) any {
+		return l.Try(t, h.Client, l.Secret).ExpectStatus(http.StatusOK).JSON("/expiresIn")
+	}
+	require.InDelta(t, 300, left(apptest.NewLink(t, h.Client, "resetpin", normal)), 0)
+	late, last := apptest.NewLink(t, h.Client, "resetpin", normal), apptest.NewLink(t, h.Client, "resetpin", normal)
+	h.Clock.Forward(time.Microsecond)
+	require.InDelta(t, 300, left(late), 0, "a second that has begun")
+	h.Clock.Forward(5*time.Minute - 2*time.Microsecond)
+	require.InDelta(t, 1, left(last), 0)
 	require.Equal(t, http.StatusOK, h.Client.Do(http.MethodGet, unopened.Path).Status)
 	h.Clock.Forward(time.Microsecond)
 
@@ -351,8 +359,37 @@ func TestASessionExpires(t *testing.T) {
 
 	n, err := h.Store.PurgeSessions(t.Context(), h.Clock.Now().Add(time.Microsecond))
 	require.NoError(t, err)
-	require.EqualValues(t, 3, n)
+	require.EqualValues(t, 6, n)
 	require.Equal(t, http.StatusNotFound, h.Client.Do(http.MethodGet, unopened.Path).Status)
+}
+
+// A notice of a session that there was is its program's page as any other: in its language, where it is embedded.
+func TestTheNoticeOfAnExpiredSessionIsItsPrograms(t *testing.T) {
+	t.Parallel()
+	h := apptest.Start(t, "")
+	setProgram(t, h, map[string]any{"hosted": map[string]any{"languages": []string{"ar", "en"}, "frameAncestors": []string{"https://bank.example"}}}).ExpectStatus(http.StatusOK)
+	l := apptest.NewLink(t, h.Client, "resetpin", normal)
+	h.Clock.Forward(5 * time.Minute)
+	reply := h.Client.Do(http.MethodGet, l.Path).ExpectStatus(http.StatusGone)
+	require.Contains(t, string(reply.Body), `<html lang="ar" dir="rtl">`)
+	require.True(t, strings.HasSuffix(reply.Header.Get("Content-Security-Policy"), "; frame-ancestors https://bank.example 'self'"))
+}
+
+// Whatever the page cannot be made for is a page to the cardholder, and an error in the log.
+func TestAFaultOnTheWayToAPageIsLogged(t *testing.T) {
+	t.Parallel()
+	h := apptest.Start(t, "")
+	l := apptest.NewLink(t, h.Client, "resetpin", normal)
+	for fault, want := range map[string]struct {
+		status int
+		code   string
+	}{"database": {http.StatusServiceUnavailable, "unavailable"}, apptest.PartDevicePlan: {http.StatusInternalServerError, "internal"}} {
+		restore := h.Faults.Fail(t, fault)
+		reply := h.Client.Do(http.MethodGet, l.Path).ExpectStatus(want.status)
+		restore()
+		require.Equal(t, "text/html; charset=utf-8", reply.Header.Get("Content-Type"))
+		require.Regexp(t, `"level":"ERROR","msg":"request".*"operation":"getPinPage".*"code":"`+want.code+`"`, h.Log.String())
+	}
 }
 
 func TestOfFiftySubmissionsAtOnceOneWins(t *testing.T) {

@@ -156,6 +156,19 @@ func TestOutsideTheSandbox(t *testing.T) {
 	require.True(t, strings.HasSuffix(p.Header.Get("Content-Security-Policy"), "frame-ancestors 'none'"))
 }
 
+// In the sandbox a page is in any language that it is asked for, and so is everywhere the notice of a session that
+// nobody knows, which is no program's.
+func TestWhatIsInAllLanguages(t *testing.T) {
+	t.Parallel()
+	r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/hosted/pin/x?lang=ar", http.NoBody)
+	p, err := newAPI(t, Options{PublicURL: "https://pin.example", Sandbox: true}).render(r, pin.Session{ID: "x", Action: pin.ActionSet}, pin.Program{}, nil)
+	require.NoError(t, err)
+	require.Contains(t, string(p.Body), `<html lang="ar" dir="rtl">`)
+	p, err = newAPI(t, Options{PublicURL: "https://pin.example"}).render(r, pin.Session{}, pin.Program{}, pinsession.ErrUnusable)
+	require.NoError(t, err)
+	require.Contains(t, string(p.Body), `<html lang="ar" dir="rtl">`)
+}
+
 // An origin that may not embed pages here is passed over, although a program names it.
 func TestOriginsThatMayNotEmbedArePassedOver(t *testing.T) {
 	t.Parallel()

@@ -36,8 +36,8 @@ func isOrigin(text string) bool {
 		}
 	}
 	if last := host[strings.LastIndex(host, ".")+1:]; last != "" && strings.Trim(last, "0123456789") == "" {
-		address, err := netip.ParseAddr(host)
-		return err == nil && address.Is4()
+		_, err := netip.ParseAddr(host) // of IPv4: there is no colon in it
+		return err == nil
 	}
 	return len(host) <= 253 && host == strings.ToLower(host) && hostName.MatchString(host)
 }

@@ -1,6 +1,7 @@
 package hosted
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -58,6 +59,14 @@ func TestIsOrigin(t *testing.T) {
 	} {
 		require.Equal(t, want, isOrigin(text), "%q", text)
 	}
+}
+
+func TestAHostNameIsAsLongAsDNSHasThem(t *testing.T) {
+	t.Parallel()
+	longest := strings.Repeat("a.", 126) + "a"
+	require.Len(t, longest, 253)
+	require.True(t, isOrigin("https://"+longest))
+	require.False(t, isOrigin("https://"+longest+"a"))
 }
 
 func TestIsBrand(t *testing.T) {

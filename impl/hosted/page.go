@@ -185,11 +185,15 @@ func (a *API) know(p page, session pin.Session) error {
 	if err != nil {
 		return err
 	}
-	left := session.ExpiresAt.Sub(a.options.Now())
-	c := http.Cookie{Name: browserCookie, Value: value, Path: pagePath + session.ID, MaxAge: int((left + time.Second - 1) / time.Second), //nolint:gosec // SameSite=None: see above
+	c := http.Cookie{Name: browserCookie, Value: value, Path: pagePath + session.ID, MaxAge: a.secondsLeft(session), //nolint:gosec // SameSite=None: see above
 		Secure: true, HttpOnly: true, SameSite: http.SameSiteNoneMode, Partitioned: true}
 	p.Header.Add("Set-Cookie", c.String())
 	return nil
+}
+
+// secondsLeft is the time that a session has left. One that has begun counts.
+func (a *API) secondsLeft(session pin.Session) int {
+	return int((session.ExpiresAt.Sub(a.options.Now()) + time.Second - 1) / time.Second)
 }
 
 // pagePath is where sessions have their pages.

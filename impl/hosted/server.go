@@ -74,7 +74,7 @@ func (a *API) Mount(r gin.IRouter, fail func(*gin.Context, error)) { hosted.Moun
 // GetPinPage is the page of a session.
 func (a *API) GetPinPage(ctx context.Context, r hosted.GetPinPageRequestObject) (hosted.GetPinPageResponseObject, error) {
 	session, program, err := a.sessions.Session(ctx, r.SessionID)
-	if err != nil && session.ID == "" {
+	if err != nil && program.ID == "" { // a page, but no program's, and a fault is logged
 		return nil, err
 	}
 	return a.render(contract.Request(ctx), session, program, err)
@@ -86,12 +86,11 @@ func (a *API) ExchangeSecret(ctx context.Context, r hosted.ExchangeSecretRequest
 	if err != nil {
 		return nil, err
 	}
-	left := (g.ExpiresAt.Sub(a.options.Now()) + time.Second - 1) / time.Second
 	step := hosted.GrantedStepNew
 	if g.Action == pin.ActionChange && g.State == pin.SessionExchanged {
 		step = hosted.GrantedStepCurrent
 	}
-	return hosted.ExchangeSecret200JSONResponse{Token: g.Token, Step: step, ExpiresIn: max(1, int32(left)), CardEnding: g.CardEnding,
+	return hosted.ExchangeSecret200JSONResponse{Token: g.Token, Step: step, ExpiresIn: max(1, int32(a.secondsLeft(g.Session))), CardEnding: g.CardEnding,
 		Key: hosted.PublicKey{Kty: hosted.PublicKeyKtyEC, Crv: hosted.PublicKeyCrvP256, X: g.Key.X, Y: g.Key.Y}}, nil
 }
 

@@ -75,9 +75,9 @@ func TestIsLogo(t *testing.T) {
 	encoded := func(kind string, data []byte) string {
 		return "data:image/" + kind + ";base64," + base64.StdEncoding.EncodeToString(data)
 	}
-	drawn := func(side int) []byte {
+	drawn := func(width, height int) []byte {
 		var out bytes.Buffer
-		require.NoError(t, png.Encode(&out, image.NewGray(image.Rect(0, 0, side, 1))))
+		require.NoError(t, png.Encode(&out, image.NewGray(image.Rect(0, 0, width, height))))
 		return out.Bytes()
 	}
 	var photo bytes.Buffer
@@ -88,15 +88,18 @@ func TestIsLogo(t *testing.T) {
 	}{
 		"a PNG":                      {pixel, true},
 		"a JPEG":                     {encoded("jpeg", photo.Bytes()), true},
-		"as wide as may be":          {encoded("png", drawn(1024)), true},
-		"too wide":                   {encoded("png", drawn(1025)), false},
-		"of 8 KB":                    {encoded("png", append(drawn(1), make([]byte, 8192-len(drawn(1)))...)), true},
-		"of more":                    {encoded("png", append(drawn(1), make([]byte, 8193-len(drawn(1)))...)), false},
+		"as wide as may be":          {encoded("png", drawn(1024, 1)), true},
+		"too wide":                   {encoded("png", drawn(1025, 1)), false},
+		"as high as may be":          {encoded("png", drawn(1, 1024)), true},
+		"too high":                   {encoded("png", drawn(1, 1025)), false},
+		"of 8 KB":                    {encoded("png", append(drawn(1, 1), make([]byte, 8192-len(drawn(1, 1)))...)), true},
+		"of more":                    {encoded("png", append(drawn(1, 1), make([]byte, 8193-len(drawn(1, 1)))...)), false},
 		"a JPEG that says it is one": {encoded("png", photo.Bytes()), false},
 		"an SVG":                     {encoded("svg+xml", []byte("<svg/>")), false},
 		"not base64":                 {"data:image/png;base64,!", false},
 		"no data":                    {"data:image/png;base64,", false},
 		"another type":               {strings.Replace(pixel, "image", "text", 1), false},
+		"no URL":                     {strings.TrimPrefix(pixel, "data:image/"), false},
 		"nothing":                    {"", false},
 	} {
 		require.Equal(t, c.want, isLogo(c.text), name)

@@ -80,20 +80,20 @@ var packs = readPacks()
 // readPacks reads the embedded files, which are constant, so that it would fail always or never.
 func readPacks() map[string]pack {
 	files, err := languages.ReadDir("languages")
+	if err != nil {
+		panic(err)
+	}
 	all := map[string]pack{}
 	for _, f := range files {
-		var content []byte
 		var p pack
-		if content, err = languages.ReadFile("languages/" + f.Name()); err == nil {
+		content, err := languages.ReadFile("languages/" + f.Name())
+		if err == nil {
 			err = strict.Unmarshal(content, &p, strict.RejectUnknownMembers(true))
 		}
 		if err != nil {
-			break
+			panic(err)
 		}
 		all[strings.TrimSuffix(f.Name(), path.Ext(f.Name()))] = p
-	}
-	if err != nil {
-		panic(err)
 	}
 	return all
 }

@@ -15,6 +15,7 @@ import (
 	"pinvault/impl/contract"
 	"pinvault/impl/issuer"
 	"pinvault/impl/pin"
+	"pinvault/impl/settings"
 	"pinvault/openapi"
 )
 
@@ -81,6 +82,52 @@ func TestOperatorMakesClientsAsTheAPIDoes(t *testing.T) {
 			require.Equal(t, want, made)
 		})
 	}
+}
+
+// Of what is secret of a client's settings a MAC is kept, however many there are, or there is no client.
+func TestOperatorKeepsAMACOfEachSecret(t *testing.T) {
+	t.Parallel()
+	known, v := contracts(), newFakeVault()
+	known.Settings["accosa"] = settings.Owner{Client: settings.Of[accosaClient]{Contract: "accosa", Secrets: []string{"secureCode", "bankId", "entityId"}}}
+	o := issuer.NewOperator(v, known, openapi.Documents)
+	request := issuer.ClientRequest{Contract: "accosa", Name: "Wallet", AllScopes: true, Settings: accosaWith()}
+	_, err := o.CreateClient(t.Context(), request)
+	require.NoError(t, err)
+	require.Equal(t, map[string][]byte{"secureCode": []byte("OPEN-SESAME"), "bankId": []byte("7000"), "entityId": []byte("100")}, v.client.Secrets)
+	require.JSONEq(t, `{"clientId":"2000","messageKeyIds":["k1","k2"]}`, string(v.client.Settings))
+
+	v.client, v.err = pin.Client{}, &pin.Error{Code: pin.Unavailable}
+	_, err = o.CreateClient(t.Context(), request)
+	require.Equal(t, v.err, err)
+	require.Zero(t, v.client)
+}
+
+func TestOperatorMakesAndShowsCardsAsTheAPIDoes(t *testing.T) {
+	t.Parallel()
+	o, v := operator()
+	v.pan = pan
+	made, err := o.CreateCard(t.Context(), map[string]any{"programId": "p-1", "pan": pan})
+	require.NoError(t, err)
+	require.Equal(t, pin.NewCard{ProgramID: "p-1", PAN: pan}, v.newCard)
+	require.Equal(t, cardID, made.CardID)
+
+	v.records = []pin.Record{{Card: storedCard()}}
+	shown, err := o.Card(t.Context(), cardID)
+	require.NoError(t, err)
+	require.Equal(t, pin.Query{CardID: cardID}, v.query)
+	text, err := json.Marshal(shown)
+	require.NoError(t, err)
+	require.JSONEq(t, storedCardJSON, string(text))
+
+	v.newCard = pin.NewCard{}
+	_, err = o.CreateCard(t.Context(), map[string]any{"pan": pan})
+	require.ErrorContains(t, err, "body /programId: required")
+	require.Zero(t, v.newCard)
+	v.err = &pin.Error{Code: pin.NotFound}
+	_, err = o.CreateCard(t.Context(), map[string]any{"programId": "p-1"})
+	require.Equal(t, v.err, err)
+	_, err = o.Card(t.Context(), cardID)
+	require.Equal(t, v.err, err)
 }
 
 func TestOperatorRefusesClientsThatCouldNeverWork(t *testing.T) {

@@ -115,6 +115,16 @@ func TestUpdateProgramRefusesPINsThatAClientCannotSet(t *testing.T) {
 	}
 }
 
+// A program may have many clients: they are read where it matters who they are.
+func TestUpdateProgramLooksAtClientsWhenPINsBecomeLonger(t *testing.T) {
+	for change, looks := range map[string]bool{`{"tryLimit":5}`: false, `{"minPinLength":4}`: false, `{"minPinLength":5}`: true} {
+		s := newServer(t)
+		s.vault.programs = []pin.Program{storedProgram()}
+		s.Do(http.MethodPatch, "/issuer/v1/programs/p-1", body(change)).ExpectStatus(http.StatusOK)
+		require.Equal(t, looks, s.vault.page != pin.Page{}, change)
+	}
+}
+
 func TestGetProgram(t *testing.T) {
 	s := newServer(t)
 	s.vault.programs = []pin.Program{storedProgram()}

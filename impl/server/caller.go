@@ -26,11 +26,8 @@ func (p proxies) caller(r *http.Request) string {
 	}
 	list := strings.Split(strings.Join(r.Header["X-Forwarded-For"], ","), ",")
 	for _, told := range slices.Backward(list) {
-		if !p.trust(ip) {
-			break
-		}
 		next, ok := address(strings.TrimSpace(told))
-		if !ok {
+		if !ok || !p.trust(ip) {
 			break
 		}
 		ip = next

@@ -36,6 +36,7 @@ func TestCallerIsTheAddressBehindTrustedProxies(t *testing.T) {
 		{"two proxies", "10.0.0.1:1234", []string{"198.51.100.1, 203.0.113.7 ,10.0.0.2:80"}, "203.0.113.7"},
 		{"proxies alone", "10.0.0.1:1234", []string{"10.0.0.3, 10.0.0.2"}, "10.0.0.3"},
 		{"no address", "10.0.0.1:1234", []string{"unknown"}, "10.0.0.1"},
+		{"no address, and one that the caller may have written before it", "10.0.0.1:1234", []string{"203.0.113.7, unknown"}, "10.0.0.1"},
 		{"no address behind the second proxy", "10.0.0.1:1234", []string{"unknown, 10.0.0.2"}, "10.0.0.2"},
 		{"nothing", "10.0.0.1:1234", []string{""}, "10.0.0.1"},
 		{"a connection without an address", "@", []string{"203.0.113.7"}, ""},

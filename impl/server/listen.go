@@ -147,7 +147,7 @@ func (s *secure) accept() {
 		switch {
 		case err == nil:
 			go s.shake(c)
-		case !s.give(accepted{err: err}) || errors.Is(err, net.ErrClosed):
+		case !s.give(accepted{err: err}):
 			return
 		}
 	}
@@ -234,7 +234,7 @@ type framing struct {
 var lengthName, codingName = []byte("content-length:"), []byte("transfer-encoding:")
 
 func (f *framing) twoWays(data []byte) bool {
-	for len(data) > 0 && !f.found {
+	for !f.found {
 		end := bytes.IndexByte(data, '\n')
 		part := data
 		if end >= 0 {

@@ -268,6 +268,30 @@ func TestCertificateIsReadAgainWhenItsFilesChange(t *testing.T) {
 	require.Equal(t, int64(4), serial())
 }
 
+// However many shake hands, the files are looked at once a second.
+func TestCertificateFilesAreLookedAtOnceASecond(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	cert, key := certificate(t, dir, 1)
+	began := time.Now()
+	at := began
+	c := &certificates{files: [2]string{cert, key}, log: slog.New(slog.DiscardHandler), now: func() time.Time { return at }}
+	require.NoError(t, c.read())
+	_, err := c.get(nil)
+	require.NoError(t, err)
+	certificate(t, dir, 2)
+	require.NoError(t, os.Chtimes(cert, at.Add(time.Hour), at.Add(time.Hour)))
+	for _, test := range []struct {
+		after  time.Duration
+		serial int64
+	}{{0, 1}, {time.Second - 1, 1}, {time.Second, 2}} {
+		at = began.Add(test.after)
+		got, err := c.get(nil)
+		require.NoError(t, err)
+		require.Equal(t, test.serial, got.Leaf.SerialNumber.Int64(), test.after)
+	}
+}
+
 func TestListenRefusesABrokenCertificate(t *testing.T) {
 	t.Parallel()
 	_, err := Listen(t.Context(), Listening{Address: "127.0.0.1:0", Certificate: "none.pem", Key: "none.pem"})

@@ -96,7 +96,7 @@ func (tokens) Verify(_ context.Context, bearer string) (pin.Caller, error) {
 	case "other-contract":
 		return pin.Caller{ClientID: "c", Contract: "other", Scopes: []string{"things:read"}}, nil
 	case "no-scope":
-		return pin.Caller{ClientID: "c", Contract: "fixture"}, nil
+		return pin.Caller{ClientID: "c", Contract: "fixture", Scopes: []string{"things:write"}}, nil
 	case "database-gone":
 		return pin.Caller{}, &pin.Error{Code: pin.Unavailable}
 	}
@@ -172,6 +172,39 @@ func TestBearersAreHeldToContractAndScope(t *testing.T) {
 	}
 }
 
+// Whoever may do something is known to its handler with all that it may do. Whoever may not is known by name alone, and
+// who was forbidden an operation is told of.
+func TestWhoIsRefusedHasNothingInReach(t *testing.T) {
+	t.Parallel()
+	type refusal struct {
+		operation string
+		caller    pin.Caller
+	}
+	var told []refusal
+	app := serverOf(t, &bytes.Buffer{}, func(o *Options) {
+		o.Contracts[0].API = fixture{err: &pin.Error{Code: pin.Forbidden}}
+		o.Refused = func(ctx context.Context, operation string) {
+			caller := pin.CallerFrom(ctx)
+			caller.TraceID, caller.RemoteAddr = "", ""
+			told = append(told, refusal{operation, caller})
+		}
+	})
+	get := func(bearer string) *httptest.ResponseRecorder {
+		return send(t, app, "GET", "/fixture/x", map[string]string{"Authorization": "Bearer " + bearer})
+	}
+	var caller pin.Caller
+	require.NoError(t, json.Unmarshal(get("good").Body.Bytes(), &caller))
+	require.Equal(t, []string{"things:read"}, caller.Scopes)
+	require.Equal(t, "c", caller.ClientID)
+	for _, bearer := range []string{"bad", "other-contract", "database-gone"} {
+		get(bearer)
+	}
+	require.Empty(t, told, "they were not forbidden anything")
+	require.Equal(t, http.StatusForbidden, get("no-scope").Code)
+	require.Equal(t, http.StatusForbidden, send(t, app, "POST", "/fixture/x", nil).Code)
+	require.Equal(t, []refusal{{"look", pin.Caller{ClientID: "c", Contract: "fixture"}}, {"shout", pin.Caller{}}}, told)
+}
+
 func TestTraceContinuesTheCallersOrBeginsAnew(t *testing.T) {
 	t.Parallel()
 	app, _ := newServer(t, nil)
@@ -187,6 +220,8 @@ func TestTraceContinuesTheCallersOrBeginsAnew(t *testing.T) {
 	require.Equal(t, good[:36], trace(good)[:36])
 	require.Equal(t, "-00", trace(good)[52:], "flags stay")
 	require.NotEqual(t, good[36:52], trace(good)[36:52], "a span of its own")
+	require.NotEqual(t, trace(good)[36:52], trace(good)[36:52], "each request has its own")
+	require.NotEqual(t, trace("")[3:35], trace("")[3:35], "nobody's trace is another's")
 	for _, bad := range []string{"", "00-00000000000000000000000000000000-00f067aa0ba902b7-01", "00-4bf92f3577b34da6a3ce929d0e0e4736-0000000000000000-01", good + "x", "ff" + good[2:]} {
 		require.NotEqual(t, good[:36], trace(bad)[:36], bad)
 	}
@@ -239,6 +274,46 @@ func TestWhoAnswersForPathsThatNobodyHas(t *testing.T) {
 	}
 }
 
+// A path without parameters is not one of a template's: it has its own methods and no others.
+func TestAConcretePathHasItsOwnMethods(t *testing.T) {
+	t.Parallel()
+	gin.SetMode(gin.ReleaseMode)
+	e := gin.New()
+	e.HandleMethodNotAllowed = true
+	done := func(c *gin.Context) { c.String(http.StatusOK, c.FullPath()) }
+	e.GET("/cards/:cardId", done)
+	e.DELETE("/cards/:cardId", done)
+	e.POST("/cards/search", done)
+	noMethod := func(c *gin.Context) { c.AbortWithStatus(http.StatusMethodNotAllowed) }
+	e.NoMethod(concrete(e, noMethod), noMethod)
+	for _, test := range []struct {
+		method, path string
+		status       int
+		answer       string // of an operation its path, else what is allowed
+	}{
+		{"GET", "/cards/x", 200, "/cards/:cardId"}, {"DELETE", "/cards/x", 200, "/cards/:cardId"}, {"POST", "/cards/search", 200, "/cards/search"},
+		{"GET", "/cards/search", 405, "POST"}, {"DELETE", "/cards/search", 405, "POST"}, {"PUT", "/cards/search", 405, "POST"},
+	} {
+		w := send(t, e, test.method, test.path, nil)
+		require.Equal(t, test.status, w.Code, "%s %s", test.method, test.path)
+		require.Equal(t, test.answer, w.Body.String()+w.Header().Get("Allow"), "%s %s", test.method, test.path)
+	}
+}
+
+func TestWhichPathsATemplateHolds(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		template, path string
+		want           bool
+	}{
+		{"/cards/:cardId", "/cards/search", true}, {"/cards/:cardId/pin", "/cards/search/pin", true}, {"/cards/search", "/cards/search", true},
+		{"/cards/:cardId", "/cards/", false}, {"/cards/:cardId", "/cards", false}, {"/cards/:cardId", "/cards/search/pin", false},
+		{"/cards/:cardId", "/programs/search", false}, {"/livez", "/readyz", false},
+	} {
+		require.Equal(t, test.want, holds(test.template, test.path), "%s of %s", test.path, test.template)
+	}
+}
+
 // An encoded slash is data and parts nothing; what else is encoded is the same character.
 func TestAnEncodedSlashIsData(t *testing.T) {
 	t.Parallel()
@@ -263,11 +338,16 @@ func TestAnEncodedSlashIsData(t *testing.T) {
 
 func TestRequestsEndInTime(t *testing.T) {
 	t.Parallel()
-	app, _ := newServer(t, func(c *gin.Context) {
-		deadline, ok := c.Request.Context().Deadline()
-		c.JSON(http.StatusOK, gin.H{"ok": ok && time.Until(deadline) <= time.Minute})
-	})
-	require.JSONEq(t, `{"ok":true}`, send(t, app, "POST", "/fixture/x", nil).Body.String())
+	for given, want := range map[time.Duration]time.Duration{0: 10 * time.Second, time.Minute: time.Minute} {
+		var deadline time.Time
+		app := serverOf(t, &bytes.Buffer{}, func(o *Options) {
+			o.RequestTimeout = given
+			o.Contracts[0].API = fixture{shout: func(c *gin.Context) { deadline, _ = c.Request.Context().Deadline() }}
+		})
+		began := time.Now()
+		send(t, app, "POST", "/fixture/x", nil)
+		require.WithinDuration(t, began.Add(want), deadline, 5*time.Second)
+	}
 }
 
 func TestLogLineNamesRouteAndNotPath(t *testing.T) {
@@ -281,6 +361,15 @@ func TestLogLineNamesRouteAndNotPath(t *testing.T) {
 	require.NotContains(t, said(log), "4826")
 	require.Contains(t, log.String(), `"route":"/fixture/:id"`)
 	require.Contains(t, log.String(), `"operation":"shout"`)
+}
+
+func TestLogLineSaysHowLongItTookInMilliseconds(t *testing.T) {
+	t.Parallel()
+	app, log := newServer(t, nil)
+	began := time.Now()
+	send(t, app, "POST", "/fixture/x", nil)
+	took := time.Since(began)
+	require.LessOrEqual(t, lastLine(t, log)["ms"], float64(took.Microseconds())/1000)
 }
 
 // What holds a request's context after its end, as database/sql does, never meets another request's. The
