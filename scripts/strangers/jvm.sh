@@ -14,7 +14,7 @@ classpath_of() {
 	local dependencies kept
 	dependencies=$(sed -n '/<dependencies>/,/<\/dependencies>/p; /<properties>/,/<\/properties>/p' "$1" | sha256sum)
 	kept=classpath-${dependencies%% *}
-	[ -s "$kept" ] || mvn -q -f "$1" dependency:build-classpath -Dmdep.outputFile="$PWD/$kept"
+	[ -s "$kept" ] || mvn -q -f "$1" -B dependency:build-classpath -Dmdep.outputFile="$PWD/$kept" >&2
 	cat "$kept"
 }
 
@@ -30,7 +30,8 @@ javac_all() {
 kotlinc_all() {
 	local version named compiler classpath
 	version=$(sed -n "s/.*ext.kotlin_version = '\(.*\)'/\1/p" "$2")
-	named=$(sed -n 's/^ *implementation "\(.*\)"/\1/p' "$2" | sed "s/\$kotlin_version/$version/")
+	# Gradle finds by metadata of its own which of okhttp's jars is the JVM's.
+	named=$(sed -n 's/^ *implementation "\(.*\)"/\1/p' "$2" | sed "s/\$kotlin_version/$version/; s/okhttp3:okhttp:/okhttp3:okhttp-jvm:/")
 	compiler=$(resolved "org.jetbrains.kotlin:kotlin-compiler-embeddable:$version")
 	# shellcheck disable=SC2086 # one a word
 	classpath=$(resolved $named)
