@@ -109,8 +109,8 @@ func (e UnauthorizedMessage) Valid() bool {
 	}
 }
 
-// Error An error in the clear.
-type Error struct {
+// PlainError An error in the clear.
+type PlainError struct {
 	// ResponseCode The error's code.
 	ResponseCode string `json:"responseCode"`
 
@@ -286,7 +286,7 @@ type Unauthorized struct {
 type UnauthorizedMessage string
 
 // NotServed An error in the clear.
-type NotServed = Error
+type NotServed = PlainError
 
 // ResetPinParams defines parameters for ResetPin.
 type ResetPinParams struct {
@@ -459,22 +459,22 @@ func (t *TokenOrError) MergeToken(v Token) error {
 	return err
 }
 
-// AsError returns the union data inside the TokenOrError as a Error
-func (t TokenOrError) AsError() (Error, error) {
-	var body Error
+// AsPlainError returns the union data inside the TokenOrError as a PlainError
+func (t TokenOrError) AsPlainError() (PlainError, error) {
+	var body PlainError
 	err := json.Unmarshal(t.union, &body)
 	return body, err
 }
 
-// FromError overwrites any union data inside the TokenOrError as the provided Error
-func (t *TokenOrError) FromError(v Error) error {
+// FromPlainError overwrites any union data inside the TokenOrError as the provided PlainError
+func (t *TokenOrError) FromPlainError(v PlainError) error {
 	b, err := json.Marshal(v)
 	t.union = b
 	return err
 }
 
-// MergeError performs a merge with any union data inside the TokenOrError, using the provided Error
-func (t *TokenOrError) MergeError(v Error) error {
+// MergePlainError performs a merge with any union data inside the TokenOrError, using the provided PlainError
+func (t *TokenOrError) MergePlainError(v PlainError) error {
 	b, err := json.Marshal(v)
 	if err != nil {
 		return err
@@ -669,7 +669,7 @@ func RegisterHandlersWithOptions(router gin.IRouter, si ServerInterface, options
 	router.POST(options.BaseURL+"/mob1/api/onboarding/v1/resetPin", wrapper.ResetPin)
 }
 
-type NotServedJSONResponse Error
+type NotServedJSONResponse PlainError
 
 type ResetPinRequestObject struct {
 	Params ResetPinParams
@@ -779,7 +779,7 @@ type ResetPin405ResponseHeaders struct {
 }
 
 type ResetPin405JSONResponse struct {
-	Body    Error
+	Body    PlainError
 	Headers ResetPin405ResponseHeaders
 }
 
@@ -796,7 +796,7 @@ func (response ResetPin405JSONResponse) VisitResetPinResponse(w http.ResponseWri
 	return err
 }
 
-type ResetPin413JSONResponse Error
+type ResetPin413JSONResponse PlainError
 
 func (response ResetPin413JSONResponse) VisitResetPinResponse(w http.ResponseWriter) error {
 
@@ -810,7 +810,7 @@ func (response ResetPin413JSONResponse) VisitResetPinResponse(w http.ResponseWri
 	return err
 }
 
-type ResetPin415JSONResponse Error
+type ResetPin415JSONResponse PlainError
 
 func (response ResetPin415JSONResponse) VisitResetPinResponse(w http.ResponseWriter) error {
 

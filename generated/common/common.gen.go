@@ -14,24 +14,24 @@ import (
 	"github.com/oapi-codegen/runtime"
 )
 
-// Defines values for FieldErrorIn.
+// Defines values for FieldPlace.
 const (
-	FieldErrorInBody   FieldErrorIn = "body"
-	FieldErrorInHeader FieldErrorIn = "header"
-	FieldErrorInPath   FieldErrorIn = "path"
-	FieldErrorInQuery  FieldErrorIn = "query"
+	FieldPlaceBody   FieldPlace = "body"
+	FieldPlaceHeader FieldPlace = "header"
+	FieldPlacePath   FieldPlace = "path"
+	FieldPlaceQuery  FieldPlace = "query"
 )
 
-// Valid indicates whether the value is a known member of the FieldErrorIn enum.
-func (e FieldErrorIn) Valid() bool {
+// Valid indicates whether the value is a known member of the FieldPlace enum.
+func (e FieldPlace) Valid() bool {
 	switch e {
-	case FieldErrorInBody:
+	case FieldPlaceBody:
 		return true
-	case FieldErrorInHeader:
+	case FieldPlaceHeader:
 		return true
-	case FieldErrorInPath:
+	case FieldPlacePath:
 		return true
-	case FieldErrorInQuery:
+	case FieldPlaceQuery:
 		return true
 	default:
 		return false
@@ -116,14 +116,14 @@ type FieldError struct {
 	Field string `json:"field"`
 
 	// In Where the field is.
-	In FieldErrorIn `json:"in"`
+	In FieldPlace `json:"in"`
 
 	// Rule The rule that it breaks.
 	Rule string `json:"rule"`
 }
 
-// FieldErrorIn Where the field is.
-type FieldErrorIn string
+// FieldPlace Where the field is.
+type FieldPlace string
 
 // Fixtures The sandbox's clients by contract and cards by name.
 type Fixtures struct {
@@ -188,15 +188,23 @@ type TokenErrorError string
 // TokenRequest Client credentials; id and secret may come by HTTP Basic instead.
 type TokenRequest struct {
 	// ClientID The client's id.
+	//
+	// Example: issuer-sandbox
 	ClientID *string `json:"client_id,omitempty"`
 
 	// ClientSecret The client's secret.
+	//
+	// Example: issuer-sandbox-secret
 	ClientSecret *string `json:"client_secret,omitempty"`
 
 	// GrantType `client_credentials`
+	//
+	// Example: client_credentials
 	GrantType string `json:"grant_type"`
 
 	// Scope Scopes asked for, separated by spaces. Default: all that the client has.
+	//
+	// Example: pins:verify
 	Scope *string `json:"scope,omitempty"`
 }
 

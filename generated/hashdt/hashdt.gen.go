@@ -137,9 +137,6 @@ type ClientID = string
 // ProductID defines model for ProductID.
 type ProductID = string
 
-// RequestID defines model for RequestID.
-type RequestID = string
-
 // Version defines model for Version.
 type Version string
 
@@ -188,7 +185,7 @@ type ChangePinParams struct {
 	XClientID *ClientID `json:"x-client-id,omitempty"`
 
 	// XRequestID The idempotency key. The page's events carry it as `requestId`.
-	XRequestID RequestID `json:"x-request-id"`
+	XRequestID string `json:"x-request-id"`
 }
 
 // ResetPinParams defines parameters for ResetPin.
@@ -212,7 +209,7 @@ type ResetPinParams struct {
 	XClientID *ClientID `json:"x-client-id,omitempty"`
 
 	// XRequestID The idempotency key. The page's events carry it as `requestId`.
-	XRequestID RequestID `json:"x-request-id"`
+	XRequestID string `json:"x-request-id"`
 }
 
 // SetPinParams defines parameters for SetPin.
@@ -224,19 +221,19 @@ type SetPinParams struct {
 	XProductID ProductID `json:"x-product-id"`
 
 	// XCardholderID The cardholder.
-	XCardholderID CardholderID `json:"x-cardholder-id"`
+	XCardholderID string `json:"x-cardholder-id"`
 
 	// XWalletID The cardholder's wallet.
-	XWalletID WalletID `json:"x-wallet-id"`
+	XWalletID string `json:"x-wallet-id"`
 
 	// XCardID The card in the wallet.
-	XCardID CardID `json:"x-card-id"`
+	XCardID string `json:"x-card-id"`
 
 	// XClientID The client's id. The API key says who calls; an id that is sent must be the same client's.
 	XClientID *ClientID `json:"x-client-id,omitempty"`
 
 	// XRequestID The idempotency key. The page's events carry it as `requestId`.
-	XRequestID RequestID `json:"x-request-id"`
+	XRequestID string `json:"x-request-id"`
 }
 
 // ServerInterface represents all server handlers.
@@ -412,7 +409,7 @@ func (siw *ServerInterfaceWrapper) ChangePin(c *gin.Context) {
 
 	// ------------- Required header parameter "x-request-id" -------------
 	if valueList, found := headers[http.CanonicalHeaderKey("x-request-id")]; found {
-		var XRequestID RequestID
+		var XRequestID string
 		n := len(valueList)
 		if n != 1 {
 			siw.ErrorHandler(c, fmt.Errorf("Expected one value for x-request-id, got %d", n), http.StatusBadRequest)
@@ -593,7 +590,7 @@ func (siw *ServerInterfaceWrapper) ResetPin(c *gin.Context) {
 
 	// ------------- Required header parameter "x-request-id" -------------
 	if valueList, found := headers[http.CanonicalHeaderKey("x-request-id")]; found {
-		var XRequestID RequestID
+		var XRequestID string
 		n := len(valueList)
 		if n != 1 {
 			siw.ErrorHandler(c, fmt.Errorf("Expected one value for x-request-id, got %d", n), http.StatusBadRequest)
@@ -689,7 +686,7 @@ func (siw *ServerInterfaceWrapper) SetPin(c *gin.Context) {
 
 	// ------------- Required header parameter "x-cardholder-id" -------------
 	if valueList, found := headers[http.CanonicalHeaderKey("x-cardholder-id")]; found {
-		var XCardholderID CardholderID
+		var XCardholderID string
 		n := len(valueList)
 		if n != 1 {
 			siw.ErrorHandler(c, fmt.Errorf("Expected one value for x-cardholder-id, got %d", n), http.StatusBadRequest)
@@ -711,7 +708,7 @@ func (siw *ServerInterfaceWrapper) SetPin(c *gin.Context) {
 
 	// ------------- Required header parameter "x-wallet-id" -------------
 	if valueList, found := headers[http.CanonicalHeaderKey("x-wallet-id")]; found {
-		var XWalletID WalletID
+		var XWalletID string
 		n := len(valueList)
 		if n != 1 {
 			siw.ErrorHandler(c, fmt.Errorf("Expected one value for x-wallet-id, got %d", n), http.StatusBadRequest)
@@ -733,7 +730,7 @@ func (siw *ServerInterfaceWrapper) SetPin(c *gin.Context) {
 
 	// ------------- Required header parameter "x-card-id" -------------
 	if valueList, found := headers[http.CanonicalHeaderKey("x-card-id")]; found {
-		var XCardID CardID
+		var XCardID string
 		n := len(valueList)
 		if n != 1 {
 			siw.ErrorHandler(c, fmt.Errorf("Expected one value for x-card-id, got %d", n), http.StatusBadRequest)
@@ -774,7 +771,7 @@ func (siw *ServerInterfaceWrapper) SetPin(c *gin.Context) {
 
 	// ------------- Required header parameter "x-request-id" -------------
 	if valueList, found := headers[http.CanonicalHeaderKey("x-request-id")]; found {
-		var XRequestID RequestID
+		var XRequestID string
 		n := len(valueList)
 		if n != 1 {
 			siw.ErrorHandler(c, fmt.Errorf("Expected one value for x-request-id, got %d", n), http.StatusBadRequest)

@@ -1042,14 +1042,8 @@ type VerificationResult string
 // CardID defines model for CardId.
 type CardID = string
 
-// ClientID defines model for ClientId.
-type ClientID = string
-
 // Cursor defines model for Cursor.
 type Cursor = string
-
-// IdempotencyKey defines model for IdempotencyKey.
-type IdempotencyKey = string
 
 // Limit defines model for Limit.
 type Limit = int32
@@ -1126,7 +1120,7 @@ type FindCardsParamsKind string
 // CreateCardParams defines parameters for CreateCard.
 type CreateCardParams struct {
 	// IdempotencyKey A key of the caller's choice, kept for 24 hours from its first use, and for one minute for a PIN verification.
-	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+	IdempotencyKey *string `json:"Idempotency-Key,omitempty"`
 }
 
 // ListCardAuditEventsParams defines parameters for ListCardAuditEvents.
@@ -1141,13 +1135,13 @@ type ListCardAuditEventsParams struct {
 // UnblockPinParams defines parameters for UnblockPin.
 type UnblockPinParams struct {
 	// IdempotencyKey A key of the caller's choice, kept for 24 hours from its first use, and for one minute for a PIN verification.
-	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+	IdempotencyKey *string `json:"Idempotency-Key,omitempty"`
 }
 
 // VerifyPinParams defines parameters for VerifyPin.
 type VerifyPinParams struct {
 	// IdempotencyKey A key of the caller's choice, kept for 24 hours from its first use, and for one minute for a PIN verification.
-	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+	IdempotencyKey *string `json:"Idempotency-Key,omitempty"`
 }
 
 // ListClientsParams defines parameters for ListClients.
@@ -1162,13 +1156,13 @@ type ListClientsParams struct {
 // CreateClientParams defines parameters for CreateClient.
 type CreateClientParams struct {
 	// IdempotencyKey A key of the caller's choice, kept for 24 hours from its first use, and for one minute for a PIN verification.
-	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+	IdempotencyKey *string `json:"Idempotency-Key,omitempty"`
 }
 
 // RotateClientParams defines parameters for RotateClient.
 type RotateClientParams struct {
 	// IdempotencyKey A key of the caller's choice, kept for 24 hours from its first use, and for one minute for a PIN verification.
-	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+	IdempotencyKey *string `json:"Idempotency-Key,omitempty"`
 }
 
 // ListProgramsParams defines parameters for ListPrograms.
@@ -1183,7 +1177,7 @@ type ListProgramsParams struct {
 // CreateProgramParams defines parameters for CreateProgram.
 type CreateProgramParams struct {
 	// IdempotencyKey A key of the caller's choice, kept for 24 hours from its first use, and for one minute for a PIN verification.
-	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+	IdempotencyKey *string `json:"Idempotency-Key,omitempty"`
 }
 
 // CreateCardJSONRequestBody defines body for CreateCard for application/json ContentType.
@@ -1259,13 +1253,13 @@ type ServerInterface interface {
 	CreateClient(c *gin.Context, params CreateClientParams)
 	// RevokeClient Revoke a client
 	// (DELETE /issuer/v1/clients/{clientId})
-	RevokeClient(c *gin.Context, clientID ClientID)
+	RevokeClient(c *gin.Context, clientID string)
 	// GetClient Get a client
 	// (GET /issuer/v1/clients/{clientId})
-	GetClient(c *gin.Context, clientID ClientID)
+	GetClient(c *gin.Context, clientID string)
 	// RotateClient Give a client a new secret
 	// (POST /issuer/v1/clients/{clientId}/rotate)
-	RotateClient(c *gin.Context, clientID ClientID, params RotateClientParams)
+	RotateClient(c *gin.Context, clientID string, params RotateClientParams)
 	// GetPinSession Get a PIN session
 	// (GET /issuer/v1/pin-sessions/{sessionId})
 	GetPinSession(c *gin.Context, sessionID string)
@@ -1386,7 +1380,7 @@ func (siw *ServerInterfaceWrapper) CreateCard(c *gin.Context) {
 
 	// ------------- Optional header parameter "Idempotency-Key" -------------
 	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
-		var IdempotencyKey IdempotencyKey
+		var IdempotencyKey string
 		n := len(valueList)
 		if n != 1 {
 			siw.ErrorHandler(c, fmt.Errorf("Expected one value for Idempotency-Key, got %d", n), http.StatusBadRequest)
@@ -1592,7 +1586,7 @@ func (siw *ServerInterfaceWrapper) UnblockPin(c *gin.Context) {
 
 	// ------------- Optional header parameter "Idempotency-Key" -------------
 	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
-		var IdempotencyKey IdempotencyKey
+		var IdempotencyKey string
 		n := len(valueList)
 		if n != 1 {
 			siw.ErrorHandler(c, fmt.Errorf("Expected one value for Idempotency-Key, got %d", n), http.StatusBadRequest)
@@ -1641,7 +1635,7 @@ func (siw *ServerInterfaceWrapper) VerifyPin(c *gin.Context) {
 
 	// ------------- Optional header parameter "Idempotency-Key" -------------
 	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
-		var IdempotencyKey IdempotencyKey
+		var IdempotencyKey string
 		n := len(valueList)
 		if n != 1 {
 			siw.ErrorHandler(c, fmt.Errorf("Expected one value for Idempotency-Key, got %d", n), http.StatusBadRequest)
@@ -1716,7 +1710,7 @@ func (siw *ServerInterfaceWrapper) CreateClient(c *gin.Context) {
 
 	// ------------- Optional header parameter "Idempotency-Key" -------------
 	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
-		var IdempotencyKey IdempotencyKey
+		var IdempotencyKey string
 		n := len(valueList)
 		if n != 1 {
 			siw.ErrorHandler(c, fmt.Errorf("Expected one value for Idempotency-Key, got %d", n), http.StatusBadRequest)
@@ -1750,7 +1744,7 @@ func (siw *ServerInterfaceWrapper) RevokeClient(c *gin.Context) {
 	_ = err
 
 	// ------------- Path parameter "clientId" -------------
-	var clientID ClientID
+	var clientID string
 
 	err = runtime.BindStyledParameterWithOptions("simple", "clientId", c.Param("clientId"), &clientID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: true})
 	if err != nil {
@@ -1775,7 +1769,7 @@ func (siw *ServerInterfaceWrapper) GetClient(c *gin.Context) {
 	_ = err
 
 	// ------------- Path parameter "clientId" -------------
-	var clientID ClientID
+	var clientID string
 
 	err = runtime.BindStyledParameterWithOptions("simple", "clientId", c.Param("clientId"), &clientID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: true})
 	if err != nil {
@@ -1800,7 +1794,7 @@ func (siw *ServerInterfaceWrapper) RotateClient(c *gin.Context) {
 	_ = err
 
 	// ------------- Path parameter "clientId" -------------
-	var clientID ClientID
+	var clientID string
 
 	err = runtime.BindStyledParameterWithOptions("simple", "clientId", c.Param("clientId"), &clientID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: true})
 	if err != nil {
@@ -1815,7 +1809,7 @@ func (siw *ServerInterfaceWrapper) RotateClient(c *gin.Context) {
 
 	// ------------- Optional header parameter "Idempotency-Key" -------------
 	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
-		var IdempotencyKey IdempotencyKey
+		var IdempotencyKey string
 		n := len(valueList)
 		if n != 1 {
 			siw.ErrorHandler(c, fmt.Errorf("Expected one value for Idempotency-Key, got %d", n), http.StatusBadRequest)
@@ -1915,7 +1909,7 @@ func (siw *ServerInterfaceWrapper) CreateProgram(c *gin.Context) {
 
 	// ------------- Optional header parameter "Idempotency-Key" -------------
 	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
-		var IdempotencyKey IdempotencyKey
+		var IdempotencyKey string
 		n := len(valueList)
 		if n != 1 {
 			siw.ErrorHandler(c, fmt.Errorf("Expected one value for Idempotency-Key, got %d", n), http.StatusBadRequest)
@@ -4236,7 +4230,7 @@ func (response CreateClient503ApplicationProblemPlusJSONResponse) VisitCreateCli
 }
 
 type RevokeClientRequestObject struct {
-	ClientID ClientID `json:"clientId"`
+	ClientID string `json:"clientId"`
 }
 
 type RevokeClientResponseObject interface {
@@ -4382,7 +4376,7 @@ func (response RevokeClient503ApplicationProblemPlusJSONResponse) VisitRevokeCli
 }
 
 type GetClientRequestObject struct {
-	ClientID ClientID `json:"clientId"`
+	ClientID string `json:"clientId"`
 }
 
 type GetClientResponseObject interface {
@@ -4518,7 +4512,7 @@ func (response GetClient503ApplicationProblemPlusJSONResponse) VisitGetClientRes
 }
 
 type RotateClientRequestObject struct {
-	ClientID ClientID `json:"clientId"`
+	ClientID string `json:"clientId"`
 	Params   RotateClientParams
 	Body     *RotateClientJSONRequestBody
 }
@@ -5994,7 +5988,7 @@ func (sh *strictHandler) CreateClient(c *gin.Context, params CreateClientParams)
 }
 
 // RevokeClient binds a request, has it handled and writes the reply.
-func (sh *strictHandler) RevokeClient(c *gin.Context, clientID ClientID) {
+func (sh *strictHandler) RevokeClient(c *gin.Context, clientID string) {
 	var request RevokeClientRequestObject
 	request.ClientID = clientID
 	response, err := sh.handlers.RevokeClient(c.Request.Context(), request)
@@ -6007,7 +6001,7 @@ func (sh *strictHandler) RevokeClient(c *gin.Context, clientID ClientID) {
 }
 
 // GetClient binds a request, has it handled and writes the reply.
-func (sh *strictHandler) GetClient(c *gin.Context, clientID ClientID) {
+func (sh *strictHandler) GetClient(c *gin.Context, clientID string) {
 	var request GetClientRequestObject
 	request.ClientID = clientID
 	response, err := sh.handlers.GetClient(c.Request.Context(), request)
@@ -6020,7 +6014,7 @@ func (sh *strictHandler) GetClient(c *gin.Context, clientID ClientID) {
 }
 
 // RotateClient binds a request, has it handled and writes the reply.
-func (sh *strictHandler) RotateClient(c *gin.Context, clientID ClientID, params RotateClientParams) {
+func (sh *strictHandler) RotateClient(c *gin.Context, clientID string, params RotateClientParams) {
 	var request RotateClientRequestObject
 	request.ClientID = clientID
 	request.Params = params

@@ -182,15 +182,23 @@ type TokenErrorError string
 // TokenRequest Client credentials; id and secret may come by HTTP Basic instead.
 type TokenRequest struct {
 	// ClientID The client's id.
+	//
+	// Example: thredd-sandbox
 	ClientID *string `json:"client_id,omitempty"`
 
 	// ClientSecret The client's secret.
+	//
+	// Example: thredd-sandbox-secret
 	ClientSecret *string `json:"client_secret,omitempty"`
 
 	// GrantType `client_credentials`
+	//
+	// Example: client_credentials
 	GrantType string `json:"grant_type"`
 
 	// Scope Scopes asked for, separated by spaces. Default: all that the client has.
+	//
+	// Example: pins:read
 	Scope *string `json:"scope,omitempty"`
 }
 
@@ -220,9 +228,6 @@ type UnblockPinRequest struct {
 	// UpdatedBy Who, for the audit trail.
 	UpdatedBy *string `json:"updatedBy,omitempty"`
 }
-
-// IdempotencyKey defines model for IdempotencyKey.
-type IdempotencyKey = string
 
 // PublicToken defines model for PublicToken.
 type PublicToken = string
@@ -257,19 +262,19 @@ type UnsupportedMediaType = Problem
 // CreateCardParams defines parameters for CreateCard.
 type CreateCardParams struct {
 	// IdempotencyKey A GUID of the caller's choice, kept for one hour from its first use.
-	IdempotencyKey *IdempotencyKey `json:"IdempotencyKey,omitempty"`
+	IdempotencyKey *string `json:"IdempotencyKey,omitempty"`
 }
 
 // SetCardPinParams defines parameters for SetCardPin.
 type SetCardPinParams struct {
 	// IdempotencyKey A GUID of the caller's choice, kept for one hour from its first use.
-	IdempotencyKey *IdempotencyKey `json:"IdempotencyKey,omitempty"`
+	IdempotencyKey *string `json:"IdempotencyKey,omitempty"`
 }
 
 // UnblockCardPinParams defines parameters for UnblockCardPin.
 type UnblockCardPinParams struct {
 	// IdempotencyKey A GUID of the caller's choice, kept for one hour from its first use.
-	IdempotencyKey *IdempotencyKey `json:"IdempotencyKey,omitempty"`
+	IdempotencyKey *string `json:"IdempotencyKey,omitempty"`
 }
 
 // CreateCardJSONRequestBody defines body for CreateCard for application/json ContentType.
@@ -328,7 +333,7 @@ func (siw *ServerInterfaceWrapper) CreateCard(c *gin.Context) {
 
 	// ------------- Optional header parameter "IdempotencyKey" -------------
 	if valueList, found := headers[http.CanonicalHeaderKey("IdempotencyKey")]; found {
-		var IdempotencyKey IdempotencyKey
+		var IdempotencyKey string
 		n := len(valueList)
 		if n != 1 {
 			siw.ErrorHandler(c, fmt.Errorf("Expected one value for IdempotencyKey, got %d", n), http.StatusBadRequest)
@@ -402,7 +407,7 @@ func (siw *ServerInterfaceWrapper) SetCardPin(c *gin.Context) {
 
 	// ------------- Optional header parameter "IdempotencyKey" -------------
 	if valueList, found := headers[http.CanonicalHeaderKey("IdempotencyKey")]; found {
-		var IdempotencyKey IdempotencyKey
+		var IdempotencyKey string
 		n := len(valueList)
 		if n != 1 {
 			siw.ErrorHandler(c, fmt.Errorf("Expected one value for IdempotencyKey, got %d", n), http.StatusBadRequest)
@@ -476,7 +481,7 @@ func (siw *ServerInterfaceWrapper) UnblockCardPin(c *gin.Context) {
 
 	// ------------- Optional header parameter "IdempotencyKey" -------------
 	if valueList, found := headers[http.CanonicalHeaderKey("IdempotencyKey")]; found {
-		var IdempotencyKey IdempotencyKey
+		var IdempotencyKey string
 		n := len(valueList)
 		if n != 1 {
 			siw.ErrorHandler(c, fmt.Errorf("Expected one value for IdempotencyKey, got %d", n), http.StatusBadRequest)

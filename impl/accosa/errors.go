@@ -129,7 +129,7 @@ func (a *API) Render(request *http.Request, _ *contract.Operation, err error) co
 		return contract.JSON(r.status, "application/json", accosa.Unauthorized{Message: accosa.UnauthorizedMessage(r.message)}).
 			With("Www-Authenticate", `Key realm="`+Name+`"`)
 	}
-	body := any(accosa.Error{ResponseCode: r.code, ResponseMessage: r.message})
+	body := any(accosa.PlainError{ResponseCode: r.code, ResponseMessage: r.message})
 	if token, ok := a.sealed(ctx, r); ok {
 		body = token
 	}

@@ -1,38 +1,31 @@
 package app_test
 
 import (
-	"os"
-	"path/filepath"
-	"strings"
+	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
 	"pinvault/impl/app/apptest"
+	"pinvault/impl/rows"
 )
 
-// What all documents share has no package of its own.
-func TestEveryDocumentedExampleComesOut(t *testing.T) {
+// Tools that make calls of a document send every parameter, and make up what has no example. `make strangers` has some of
+// them do it.
+func TestToolsFindAnExampleOfEveryParameterAndSendNoKeyTwice(t *testing.T) {
 	t.Parallel()
-	apptest.Examples(t, "common", apptest.Start(t, "").Env("common"), nil)
-}
-
-// The examples of the others are sent by the tests of their packages. None is forgotten.
-func TestEveryContractSendsItsExamples(t *testing.T) {
-	t.Parallel()
-	for name := range apptest.Documents(t) {
-		folder := filepath.Join("..", name)
-		if name == "common" {
-			folder = "."
+	keys := []string{"Idempotency-Key", "IdempotencyKey", "x-request-id"}
+	for name, doc := range apptest.Documents(t) {
+		sent := map[any]string{}
+		for _, o := range rows.Operations(doc) {
+			for _, p := range o.Parameters() {
+				where := name + " " + o.Op.OperationID + " " + p.Name
+				require.True(t, p.Example != nil || len(p.Examples) > 0, where)
+				if slices.Contains(keys, p.Name) {
+					require.Empty(t, sent[p.Example], where)
+					sent[p.Example] = where
+				}
+			}
 		}
-		tests, err := filepath.Glob(filepath.Join(folder, "*_test.go"))
-		require.NoError(t, err)
-		var all strings.Builder
-		for _, file := range tests {
-			text, err := os.ReadFile(file)
-			require.NoError(t, err)
-			all.Write(text)
-		}
-		require.Contains(t, all.String(), "\tapptest.Examples(t, \""+name+"\", ", folder)
 	}
 }

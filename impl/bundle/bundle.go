@@ -35,7 +35,7 @@ func Of(fsys fs.FS, name string) (*Document, error) {
 	return &Document{root}, nil
 }
 
-// At is the document as the server at this URL serves it: calls go there, and so do those of its samples.
+// At is the document as the server at this URL serves it: calls go there, those for tokens and of its samples too.
 func (d *Document) At(url string) *Document {
 	url = strings.TrimRight(url, "/")
 	root := edited(d.root, func(n *yaml.Node) {
@@ -43,8 +43,17 @@ func (d *Document) At(url string) *Document {
 			n.Value = strings.ReplaceAll(n.Value, ExampleServer, url)
 		}
 	})
+	var addresses []*yaml.Node
 	for _, server := range itemsOf(member(root, "servers")) {
-		if at := member(server, "url"); at != nil && strings.HasPrefix(at.Value, "/") {
+		addresses = append(addresses, member(server, "url"))
+	}
+	for _, scheme := range Values(member(member(root, "components"), "securitySchemes")) {
+		for _, flow := range Values(member(scheme, "flows")) {
+			addresses = append(addresses, member(flow, "tokenUrl"))
+		}
+	}
+	for _, at := range addresses {
+		if at != nil && strings.HasPrefix(at.Value, "/") {
 			at.Value = url + strings.TrimRight(at.Value, "/")
 		}
 	}

@@ -42,6 +42,9 @@ components:
   responses:
     Gone: {$ref: 'shared.yaml#/components/responses/Gone'}
     Fine: {description: Fine}
+  securitySchemes:
+    oauth2: {type: oauth2, flows: {clientCredentials: {tokenUrl: /token, scopes: {}}}}
+    key: {type: apiKey, in: header, name: key}
 x-base: &base {zebra: 1, ape: {b: true, a: null}}
 x-other: &other {ape: 2, cow: 2026-01-15, dog: 1.50}
 x-merged: {<<: [*base, *other], bee: '3', zebra: 9, eel: }
@@ -76,6 +79,8 @@ const bundledJSON = `{"openapi":"3.0.3","info":{"title":"Own","version":"1"},` +
 	`"404":{"$ref":"#/components/responses/Gone"}}}},` +
 	`"/ark":{"get":{"responses":{"200":{"$ref":"#/components/responses/Fine"}}}}},` +
 	`"components":{"responses":{"Gone":{"description":"Gone","content":{"application/json":{"schema":{"$ref":"#/components/schemas/Thing"}}}},"Fine":{"description":"Fine"}},` +
+	`"securitySchemes":{"oauth2":{"type":"oauth2","flows":{"clientCredentials":{"tokenUrl":"https://pin.example/base/token","scopes":{}}}},` +
+	`"key":{"type":"apiKey","in":"header","name":"key"}},` +
 	`"schemas":{"Thing":{"type":"object","properties":{"colour":{"$ref":"#/components/schemas/Colour"},"inside":{"$ref":"#/components/schemas/Thing"}}},` +
 	`"Colour":{"type":"string","enum":["red"]}}},` +
 	`"x-base":{"zebra":1,"ape":{"b":true,"a":null}},` +

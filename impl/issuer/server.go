@@ -92,7 +92,7 @@ const (
 
 // call is a request as an idempotency record tells it from others.
 type call struct {
-	key      *api.IdempotencyKey
+	key      *string
 	endpoint string        // operationId, and the path's parameters
 	body     any           // as it was bound
 	ttl      time.Duration // 0: keptFor

@@ -105,7 +105,7 @@ var parts = map[contract.In]string{
 
 // fieldError is a violation in the document's form and words.
 func fieldError(v contract.Violation) common.FieldError {
-	return common.FieldError{In: common.FieldErrorIn(v.In), Field: v.Pointer, Rule: string(v.Rule), Detail: Detail(v)}
+	return common.FieldError{In: common.FieldPlace(v.In), Field: v.Pointer, Rule: string(v.Rule), Detail: Detail(v)}
 }
 
 // Detail says how a field breaks a rule, in a sentence. Nothing of the request is in it, but positions in
