@@ -15,7 +15,7 @@ export FUZZTIME ?= 5s
 
 VERSION = $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 
-.PHONY: help run test check generate verify lint fuzz cover mutate soak contract clients sdk strangers bench bench-go docs clean bin/pinvault
+.PHONY: help run test check generate verify lint fuzz cover mutate soak contract clients sdk strangers judges bench bench-go docs clean bin/pinvault
 
 help:
 	@awk -F ' *## ' '/^[a-z-]+:.*## / { sub(/:.*/, "", $$1); printf "make %-9s %s\n", $$1, $$2 }' Makefile
@@ -72,12 +72,16 @@ contract: ## Schemathesis over every document on PostgreSQL, EXAMPLES (1000) an 
 clients: ## every contract called as partners call it: requests, fetch, axios, HttpClient, Apache's, Spring's, JOSE and PIN block libraries; see scripts/clients/README.md
 	@scripts/clients/run
 
-sdk: ## clients in every language of scripts/sdk from every document, and the documents' code samples, tried against a sandbox; then strangers; see scripts/sdk/README.md
+sdk: ## clients in every language of scripts/sdk from every document, and the documents' code samples, tried against a sandbox; then strangers and judges; see scripts/sdk/README.md
 	@scripts/sdk/run
 	@scripts/strangers/run
+	@scripts/judges/run
 
 strangers: ## tools that nobody here wrote on the documents that the server serves, with a table of who takes what; see scripts/strangers/README.md
 	@scripts/strangers/run
+
+judges: ## Redocly, Spectral and Specmatic on the documents that the server serves, every example sent; see scripts/strangers/README.md
+	@scripts/judges/run
 
 clean: ## remove what the others leave behind: bin/ and .local/ (the sandbox's database, the tools, the docs)
 	rm -rf bin .local

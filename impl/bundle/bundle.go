@@ -259,6 +259,28 @@ func Set(n *yaml.Node, name, tag, value string) {
 	n.Content = append(n.Content, &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Value: name}, &yaml.Node{Kind: yaml.ScalarNode, Tag: tag, Value: value})
 }
 
+// Names are a mapping's, in their order.
+func Names(n *yaml.Node) []string {
+	var all []string
+	for i := 0; n != nil && n.Kind == yaml.MappingNode && i < len(n.Content); i += 2 {
+		all = append(all, n.Content[i].Value)
+	}
+	return all
+}
+
+// Mapping is one without members.
+func Mapping() *yaml.Node { return &yaml.Node{Kind: yaml.MappingNode, Tag: "!!map"} }
+
+// Put has a mapping have a value under a name, in its place, at the end where there is none.
+func Put(n *yaml.Node, name string, value *yaml.Node) { *entry(n, name) = *value }
+
+// Drop takes a member out of a mapping, if it is there.
+func Drop(n *yaml.Node, name string) {
+	if i := slices.Index(Names(n), name); i >= 0 {
+		n.Content = slices.Delete(n.Content, 2*i, 2*i+2)
+	}
+}
+
 // Lookup is what a reference within a document (#/components/schemas/Card) leads to, nil for nothing.
 func Lookup(root *yaml.Node, ref string) *yaml.Node {
 	for step := range strings.SplitSeq(strings.TrimPrefix(ref, "#/"), "/") {

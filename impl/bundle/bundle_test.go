@@ -110,6 +110,21 @@ func TestABundleIsWholePlainAndInTheOrderOfItsSource(t *testing.T) {
 	require.JSONEq(t, string(asJSON), string(again))
 }
 
+func TestMembersAreNamedPutAndDropped(t *testing.T) {
+	t.Parallel()
+	m := bundle.Mapping()
+	for _, name := range []string{"b", "a", "c"} {
+		bundle.Set(m, name, "!!str", name)
+	}
+	bundle.Put(m, "a", bundle.Mapping())
+	bundle.Put(m, "d", bundle.Mapping())
+	bundle.Drop(m, "b")
+	bundle.Drop(m, "nothing")
+	require.Equal(t, []string{"a", "c", "d"}, bundle.Names(m))
+	require.Equal(t, yaml.MappingNode, bundle.Member(m, "a").Kind)
+	require.Nil(t, bundle.Names(nil))
+}
+
 func TestWhatCannotBeBundledIsRefused(t *testing.T) {
 	t.Parallel()
 	_, err := bundle.Of(bundled, "nobody")

@@ -20,6 +20,7 @@ import (
 	"pinvault"
 	"pinvault/impl/bundle"
 	"pinvault/impl/contract"
+	"pinvault/impl/rows"
 )
 
 // portal are the pages and what they load. scalar.js is Scalar's API reference, see scripts/docs/vendor.
@@ -86,12 +87,21 @@ func New(documents []*contract.Document, written fs.FS, url string) (*Site, erro
 			return c, nil
 		})
 		served := then(whole, func(document *bundle.Document) (*bundle.Document, error) { return describeUnsent(document), nil })
+		tools := func(withBroken bool) func() (*bundle.Document, error) {
+			return then(served, func(document *bundle.Document) (*bundle.Document, error) {
+				all, err := rows.All(d.Spec())
+				return forTools(document, all, withBroken), err
+			})
+		}
+		plain, examples := tools(false), tools(true)
 		s.chapters = append(s.chapters, c)
 		s.Files = append(s.Files,
 			made("docs/"+d.Name()+".rows.json", "application/json", then(c, func(c *chapter) ([]byte, error) { return json.Marshal(c.calls) })),
 			made("docs/"+d.Name()+".yaml", yamlType, then(served, func(d *bundle.Document) ([]byte, error) { return tellOrigins(d).YAML() })),
-			made("openapi/"+d.Name()+".yaml", yamlType, then(served, (*bundle.Document).YAML)),
-			made("openapi/"+d.Name()+".json", "application/json", then(served, (*bundle.Document).JSON)))
+			made("openapi/"+d.Name()+".yaml", yamlType, then(plain, (*bundle.Document).YAML)),
+			made("openapi/"+d.Name()+".json", "application/json", then(plain, (*bundle.Document).JSON)),
+			made("openapi/"+d.Name()+".examples.yaml", yamlType, then(examples, (*bundle.Document).YAML)),
+			made("openapi/"+d.Name()+".examples.json", "application/json", then(examples, (*bundle.Document).JSON)))
 	}
 	return s, nil
 }

@@ -82,7 +82,7 @@ func TestEveryDocumentIsListedAndStandsThereInOnePiece(t *testing.T) {
 	require.Len(t, listed, len(all))
 	for _, d := range all {
 		require.Equal(t, d.Spec().Info.Title, listed[d.Name()])
-		for _, path := range []string{"openapi/" + d.Name() + ".yaml", "openapi/" + d.Name() + ".json", "docs/" + d.Name() + ".yaml"} {
+		for _, path := range []string{"openapi/" + d.Name() + ".yaml", "openapi/" + d.Name() + ".json", "openapi/" + d.Name() + ".examples.json", "docs/" + d.Name() + ".yaml"} {
 			text := string(data(t, s, path))
 			require.NotRegexp(t, `\$ref"?: ["']?[^#"']`, text, "it refers to no other file")
 			require.NotContains(t, text, "127.0.0.1", "it speaks of its own server")

@@ -80,7 +80,7 @@ func TestServedSchemasAdmitWhatTheirOwnExamplesOfSuccessSend(t *testing.T) {
 	site := siteOf(t, documents(t, names...))
 	held := 0
 	for _, name := range names {
-		spec, err := openapi3.NewLoader().LoadFromData(data(t, site, "openapi/"+name+".json"))
+		spec, err := openapi3.NewLoader().LoadFromData(data(t, site, "docs/"+name+".yaml")) // which has every example where the source has it
 		require.NoError(t, err)
 		for _, item := range spec.Paths.Map() {
 			for _, operation := range item.Operations() {

@@ -55,26 +55,28 @@ func (w *walk) parameters(c *Row, notes requestNotes) error {
 		openapi3.ParameterInHeader: c.Header,
 	}
 	for _, p := range c.Of.Parameters() {
-		target, name := targets[p.In], p.Name
+		target := targets[p.In]
 		if target == nil {
 			return fmt.Errorf("parameter %s in %s is not provided for", p.Name, p.In)
 		}
-		overriding := target
-		if p.In == openapi3.ParameterInHeader {
-			name, overriding = http.CanonicalHeaderKey(p.Name), c.Override
-		}
-		if _, overridden := overriding[name]; overridden {
+		if value, overridden := overriding(notes, p); overridden {
+			c.send(p, value)
 			continue
 		}
-		if named := p.Examples[c.Example]; named != nil {
+		named := p.Examples[c.Example]
+		if named != nil {
 			c.Asked = named.Value.Summary
 		}
-		values, err := w.parameter(p, c.Example)
+		value := w.argument(p, c.Example)
+		if value == nil && (p.Required || named != nil) {
+			return fmt.Errorf("parameter %s: no example", p.Name)
+		}
+		values, err := written(p, value)
 		if err != nil {
 			return err
 		}
-		if values != nil {
-			target[name] = values
+		if c.send(p, value); values != nil {
+			target[nameOf(p)] = values
 		}
 	}
 	if c.Path, err = expand(c.Of.Path, segments); err != nil {
@@ -86,27 +88,62 @@ func (w *walk) parameters(c *Row, notes requestNotes) error {
 	return nil
 }
 
-// parameter returns what a parameter holds in the row of that name; nil leaves it out. A list in the query is
-// repeated, elsewhere it is joined by commas: form and simple, the default styles of OpenAPI.
-func (w *walk) parameter(p *openapi3.Parameter, name string) ([]string, error) {
-	var value any
+// nameOf is a parameter's name as requests are told apart by it.
+func nameOf(p *openapi3.Parameter) string {
+	if p.In == openapi3.ParameterInHeader {
+		return http.CanonicalHeaderKey(p.Name)
+	}
+	return p.Name
+}
+
+// overriding is what x-request says of a parameter, if anything.
+func overriding(notes requestNotes, p *openapi3.Parameter) (value any, overridden bool) {
+	switch p.In {
+	case openapi3.ParameterInPath:
+		value, overridden = notes.Path[p.Name]
+	case openapi3.ParameterInQuery:
+		value, overridden = notes.Query[p.Name]
+	default:
+		for name, said := range notes.Headers {
+			if http.CanonicalHeaderKey(name) == nameOf(p) {
+				return said, true
+			}
+		}
+	}
+	return value, overridden
+}
+
+// send notes what a parameter holds.
+func (c *Row) send(p *openapi3.Parameter, value any) {
+	if value != nil {
+		c.Arguments = append(c.Arguments, Argument{p, value})
+	}
+}
+
+// argument is what a parameter holds in the row of that name; nil leaves it out, if it may be.
+func (w *walk) argument(p *openapi3.Parameter, name string) any {
 	switch named := p.Examples[name]; {
 	case named != nil:
 		w.used[place{p, name}] = true
-		value = named.Value.Value
+		return named.Value.Value
 	case !p.Required:
-		return nil, nil
+		return nil
 	case p.Examples[standIn] != nil:
-		value = p.Examples[standIn].Value.Value
+		return p.Examples[standIn].Value.Value
 	default:
-		value = p.Example
+		return p.Example
 	}
+}
+
+// written is a parameter's value as it is sent; nil leaves it out. A list in the query is repeated, elsewhere it
+// is joined by commas: form and simple, the default styles of OpenAPI.
+func written(p *openapi3.Parameter, value any) ([]string, error) {
 	values, err := texts(value)
 	if err != nil {
 		return nil, fmt.Errorf("parameter %s: %w", p.Name, err)
 	}
 	if values == nil {
-		return nil, fmt.Errorf("parameter %s: no example", p.Name)
+		return nil, nil
 	}
 	if repeated := p.Explode == nil || *p.Explode; p.In == openapi3.ParameterInQuery && repeated {
 		return values, nil

@@ -31,6 +31,8 @@ type Row struct {
 	Path   string      // escaped, with the query
 	Header http.Header // from the header parameters
 
+	Arguments []Argument // of the described parameters that it sends, in the document's order
+
 	// Override is what x-request says about headers. It is set last; a nil value keeps the header from being sent.
 	Override http.Header
 
@@ -47,6 +49,12 @@ type Row struct {
 	Reply         Reply
 
 	Of Operation // whose row it is
+}
+
+// Argument is what a row sends for a parameter: a value that is not null.
+type Argument struct {
+	*openapi3.Parameter
+	Value any
 }
 
 // Reply is the documented reply of a row.

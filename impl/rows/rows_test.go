@@ -87,6 +87,23 @@ func TestRowsPutTheRequestTogether(t *testing.T) {
 	}
 }
 
+func TestRowsTellTheirArguments(t *testing.T) {
+	rows := byStep(t, load(t, "cards.yaml"))
+	for step, want := range map[Step]map[string]any{
+		{"setCardPin", "pin-set"}:            {"publicToken": "103169946", "X-Trace": "trace 7"},
+		{"setCardPin", "token-with-a-slash"}: {"publicToken": "a/b"},
+		{"getCardPin", "pin-of-creation"}:    {"publicToken": "103169946", "fields": []any{"pin", "tries"}},
+		{"getCardPin", "fields-missing"}:     {"publicToken": "103169946"},
+		{"issueToken", "token-issued"}:       {},
+	} {
+		got := map[string]any{}
+		for _, a := range rows[step].Arguments {
+			got[a.Name] = a.Value
+		}
+		require.Equal(t, want, got, step)
+	}
+}
+
 func TestRowsSayWhatIsExpected(t *testing.T) {
 	rows := byStep(t, load(t, "cards.yaml"))
 	require.Equal(t, Reply{Status: 204, Header: http.Header{}}, rows[Step{"setCardPin", "pin-set"}].Reply)

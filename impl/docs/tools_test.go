@@ -1,0 +1,173 @@
+package docs
+
+import (
+	"encoding/json"
+	"maps"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/getkin/kin-openapi/openapi3"
+	"github.com/stretchr/testify/require"
+
+	"pinvault/impl/rows"
+)
+
+func loaded(t *testing.T, text []byte) *openapi3.T {
+	t.Helper()
+	spec, err := openapi3.NewLoader().LoadFromData(text)
+	require.NoError(t, err)
+	return spec
+}
+
+// asStrangers reads a served document as a tool does that knows nothing of our extensions on requests.
+func asStrangers(t *testing.T, text []byte) *openapi3.T {
+	t.Helper()
+	var document any
+	require.NoError(t, json.Unmarshal(text, &document))
+	var forget func(v any)
+	forget = func(v any) {
+		switch v := v.(type) {
+		case map[string]any:
+			delete(v, "x-request")
+			for _, inner := range v {
+				forget(inner)
+			}
+		case []any:
+			for _, inner := range v {
+				forget(inner)
+			}
+		}
+	}
+	forget(document)
+	left, err := json.Marshal(document)
+	require.NoError(t, err)
+	return loaded(t, left)
+}
+
+// unsentOf is what each operation says of the rows that its examples do not show.
+func unsentOf(t *testing.T, spec *openapi3.T) map[rows.Step]string {
+	t.Helper()
+	all := map[rows.Step]string{}
+	for _, o := range rows.Operations(spec) {
+		var unsent map[string]string
+		require.NoError(t, rows.Extension(o.Op.Extensions, "x-unsent", &unsent))
+		for name, needs := range unsent {
+			all[rows.Step{Operation: o.Op.OperationID, Example: name}] = needs
+		}
+	}
+	return all
+}
+
+// headersOf are those that a row sends.
+func headersOf(row rows.Row) http.Header {
+	all := row.Header.Clone()
+	maps.Copy(all, row.Override)
+	maps.DeleteFunc(all, func(_ string, values []string) bool { return values == nil })
+	return all
+}
+
+func TestAToolReadsTheRowsOfTheSourceFromExamplesAlone(t *testing.T) {
+	t.Parallel()
+	documents := everyDocument(t)
+	s := siteOf(t, documents)
+	for _, d := range documents {
+		t.Run(d.Name(), func(t *testing.T) {
+			t.Parallel()
+			served := asStrangers(t, data(t, s, "openapi/"+d.Name()+".examples.json"))
+			unsent := unsentOf(t, served)
+			read, _ := rows.All(served) // the error is about those that are not shown
+			shown := map[rows.Step]rows.Row{}
+			for _, row := range read {
+				shown[row.Step] = row
+			}
+			all, err := rows.All(d.Spec())
+			require.NoError(t, err)
+			for _, row := range all {
+				if unsent[row.Step] != "" || len(row.Arguments) == 0 && row.Body == nil {
+					continue
+				}
+				if slices.ContainsFunc(row.Of.Parameters(), func(p *openapi3.Parameter) bool {
+					return p.Required && !slices.ContainsFunc(row.Arguments, func(a rows.Argument) bool { return a.Parameter == p })
+				}) {
+					require.NotContains(t, shown, row.Step, "its row is that a parameter is missing")
+					continue
+				}
+				got := shown[row.Step]
+				require.Equal(t, row.Method+" "+row.Path, got.Method+" "+got.Path, row.Step)
+				require.Equal(t, headersOf(row), headersOf(got), row.Step)
+				require.Equal(t, row.ContentType, got.ContentType, row.Step)
+				want := string(row.Body)
+				if row.Raw { // which no JSON is, so that the example is a text
+					encoded, err := json.Marshal(want)
+					require.NoError(t, err)
+					want = string(encoded)
+				}
+				require.Equal(t, want, string(got.Body), row.Step)
+			}
+		})
+	}
+}
+
+func TestExamplesForLintersKeepTheContract(t *testing.T) {
+	t.Parallel()
+	documents := everyDocument(t)
+	s := siteOf(t, documents)
+	for _, d := range documents {
+		t.Run(d.Name(), func(t *testing.T) {
+			t.Parallel()
+			plain := loaded(t, data(t, s, "openapi/"+d.Name()+".json"))
+			require.NoError(t, plain.Validate(t.Context()), "every example is as its schema says")
+			all := loaded(t, data(t, s, "openapi/"+d.Name()+".examples.json"))
+			less, more := unsentOf(t, plain), unsentOf(t, all)
+			for step, needs := range more {
+				require.Equal(t, needs, less[step], step)
+			}
+			for step, needs := range less {
+				if more[step] == "" {
+					require.Equal(t, broken, needs, step)
+				}
+			}
+		})
+	}
+}
+
+func TestRowsThatNoExampleCanSayTellWhatTheyNeed(t *testing.T) {
+	t.Parallel()
+	s := siteOf(t, documents(t, "thredd", "hashdt", "common"))
+	for path, want := range map[string]map[rows.Step]string{
+		"openapi/thredd.json": {
+			{Operation: "setCardPin", Example: "bearer-missing"}:         credentials,
+			{Operation: "setCardPin", Example: "database-gone"}:          "a fault inside the server",
+			{Operation: "setCardPin", Example: "pin-too-short"}:          broken,
+			{Operation: "unblockCardPin", Example: "unblocked-null"}:     tolerated,
+			{Operation: "getCardPinStatus", Example: "status-after-set"}: "other calls before it",
+			{Operation: "setCardPin", Example: "pin-set"}:                "",
+		},
+		"openapi/thredd.examples.json": {{Operation: "setCardPin", Example: "pin-too-short"}: ""},
+		"openapi/hashdt.json": {
+			{Operation: "setPin", Example: "url-fetched"}:        "",
+			{Operation: "setPin", Example: "content-type-other"}: "another content type, or none",
+		},
+	} {
+		unsent := unsentOf(t, loaded(t, data(t, s, path)))
+		for step, needs := range want {
+			require.Equal(t, needs, unsent[step], "%s %s", path, step)
+		}
+	}
+}
+
+func TestNothingUnusedIsServed(t *testing.T) {
+	t.Parallel()
+	documents := everyDocument(t)
+	s := siteOf(t, documents)
+	for _, d := range documents {
+		text := string(data(t, s, "openapi/"+d.Name()+".json"))
+		spec := loaded(t, []byte(text))
+		for name := range spec.Components.Schemas {
+			require.Contains(t, text, `"$ref": "#/components/schemas/`+name+`"`, d.Name())
+		}
+		require.False(t, strings.Contains(text, `"x-decrypted-schema": "`), "a message stands where it is sealed")
+	}
+}

@@ -1,0 +1,69 @@
+#!/usr/bin/env python3
+"""Says how Specmatic's run of a document's examples ended: specmatic.py NAME DOCUMENT JUNIT-FOLDER, called by run.
+
+A row counts as passed when one of its calls does: Specmatic sends a row once with each kind of authorization that the
+operation takes, and a row of a token endpoint is about one of them. Prints NAME, what was sent and `ok`, or what is
+wrong, with tabs between; and to standard error what it could not send, by what that needs.
+"""
+import collections
+import glob
+import json
+import re
+import sys
+import xml.etree.ElementTree as ET
+
+NEVER = {"405": "a method that the document does not have", "415": "a content type that the document does not have"}
+
+
+def rows(document):
+    """Each row that the examples can say: what Specmatic calls it."""
+    def resolved(node):
+        while "$ref" in node:
+            at = document
+            for step in node["$ref"][2:].split("/"):
+                at = at[step]
+            node = at
+        return node
+
+    for path, item in document["paths"].items():
+        for method, operation in item.items():
+            parameters = operation.get("parameters", [])
+            content = operation.get("requestBody", {}).get("content", {})
+            asked = {name for place in [*parameters, *content.values()] for name in place.get("examples", {})}
+            for status, response in operation["responses"].items():
+                response = resolved(response)
+                answered = {name for media in response.get("content", {}).values() for name in media.get("examples", {})}
+                for name in sorted(asked & (answered | set(response.get("x-examples", {})))):
+                    yield method.upper(), path, status, name
+
+
+def main():
+    name, file, folder = sys.argv[1:]
+    with open(file, encoding="utf-8") as text:
+        document = json.load(text)
+    ended = collections.defaultdict(list)
+    for report in glob.glob(folder + "/*.xml"):
+        for case in ET.parse(report).iter("testcase"):
+            if sent := re.search(r"Scenario: (\S+) (\S+) -> (\d+) with the request from the example '([^']*)'", case.get("name")):
+                method, path, status, example = sent.groups()
+                path = re.sub(r"\((\w+):\w+\)", r"{\1}", path)
+                ended[method, path, status, example].append(case.find("failure") is None and case.find("error") is None)
+    unsent, failed, passed = collections.Counter(), [], 0
+    for row in rows(document):
+        if row[2] in NEVER:
+            unsent[NEVER[row[2]]] += 1
+        elif not ended[row]:
+            failed.append(" ".join(row) + " was not sent")
+        elif any(ended[row]):
+            passed += 1
+        else:
+            failed.append(" ".join(row) + " had another reply")
+    for item in document["paths"].values():
+        for operation in item.values():
+            unsent.update(operation.get("x-unsent", {}).values())
+    print(f"Specmatic\t{name}\t" + ("; ".join(failed) if failed else "ok") + f"\t{passed}\t{sum(unsent.values())}")
+    for needs, count in unsent.most_common():
+        print(f"{name}\t{count}\t{needs}", file=sys.stderr)
+
+
+main()
