@@ -92,6 +92,10 @@ func New(documents []*contract.Document, written fs.FS, url string) (*Site, erro
 			made("docs/"+d.Name()+".yaml", yamlType, then(served, func(d *bundle.Document) ([]byte, error) { return tellOrigins(d).YAML() })),
 			made("openapi/"+d.Name()+".yaml", yamlType, then(served, (*bundle.Document).YAML)),
 			made("openapi/"+d.Name()+".json", "application/json", then(served, (*bundle.Document).JSON)))
+		if seals(d.Spec()) {
+			s.Files = append(s.Files, made("openapi/"+d.Name()+".clear.json", "application/json",
+				then(served, func(d *bundle.Document) ([]byte, error) { return Clear(d).JSON() })))
+		}
 	}
 	return s, nil
 }
