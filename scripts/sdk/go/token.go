@@ -1,4 +1,4 @@
-package transport
+package pinvault
 
 import (
 	"bytes"
@@ -17,7 +17,7 @@ type TokenKey struct{ block cipher.Block }
 func NewTokenKey(key string) (*TokenKey, error) {
 	raw, err := hex.DecodeString(key)
 	if err != nil || len(raw) != 24 {
-		return nil, Error("transport: a token key has 48 hexadecimal digits")
+		return nil, Refusal("pinvault: a token key has 48 hexadecimal digits")
 	}
 	block, err := aes.NewCipher(raw)
 	return &TokenKey{block}, err

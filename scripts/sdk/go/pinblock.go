@@ -1,4 +1,4 @@
-package transport
+package pinvault
 
 import (
 	"crypto/aes"
@@ -14,7 +14,7 @@ import (
 )
 
 // ErrPINBlock is the refusal of a PIN, a PAN, a key or a format of which there is no PIN block.
-const ErrPINBlock = Error("transport: no PIN block of that")
+const ErrPINBlock = Refusal("pinvault: no PIN block of that")
 
 // PINBlock is a PIN block of ISO 9564-1 under a zone PIN key in hexadecimal, as Network International's and the
 // issuer's contracts take it: format ISO-0, ISO-1 or ISO-3 under a TDES key, ISO-4 under an AES key.

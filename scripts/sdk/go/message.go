@@ -1,4 +1,4 @@
-package transport
+package pinvault
 
 import (
 	"bytes"
@@ -19,7 +19,7 @@ type MessageKey struct {
 func NewMessageKey(key, kid string) (*MessageKey, error) {
 	raw, err := hex.DecodeString(key)
 	if err != nil || len(raw) != 32 {
-		return nil, Error("transport: a message key has 64 hexadecimal digits")
+		return nil, Refusal("pinvault: a message key has 64 hexadecimal digits")
 	}
 	return &MessageKey{raw, kid}, nil
 }
