@@ -95,7 +95,7 @@ func main() {
 }
 
 func write(documents, from, to string) error {
-	text, err := template.New(filepath.Base(from)).Funcs(template.FuncMap{"pattern": pattern}).ParseFiles(from)
+	text, err := template.New(filepath.Base(from)).Funcs(template.FuncMap{"capital": capital, "pattern": pattern}).ParseFiles(from)
 	if err != nil {
 		return err
 	}
@@ -123,6 +123,8 @@ func write(documents, from, to string) error {
 	return nil
 }
 
+func capital(name string) string { return strings.ToUpper(name[:1]) + name[1:] }
+
 // pattern is a path of a document as a regular expression that the path of a URL ends with.
 func pattern(path string) string {
 	return regexp.MustCompile(`\\\{[^}]*\\\}`).ReplaceAllString(regexp.QuoteMeta(path), "[^/]+") + "$"
@@ -134,7 +136,7 @@ func read(file string) (*Contract, error) {
 		return nil, err
 	}
 	name := strings.TrimSuffix(filepath.Base(file), ".json")
-	c := &Contract{Name: name, Class: cmp.Or(classes[name], strings.ToUpper(name[:1])+name[1:]), Title: spec.Info.Title, Version: spec.Info.Version}
+	c := &Contract{Name: name, Class: cmp.Or(classes[name], capital(name)), Title: spec.Info.Title, Version: spec.Info.Version}
 	for _, scheme := range spec.Components.SecuritySchemes {
 		if scheme.Value.Type == "apiKey" {
 			c.KeyHeader = scheme.Value.Name

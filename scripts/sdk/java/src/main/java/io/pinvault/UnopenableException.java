@@ -1,4 +1,4 @@
-package sdk.transport;
+package io.pinvault;
 
 import java.io.IOException;
 

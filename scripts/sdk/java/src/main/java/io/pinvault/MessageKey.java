@@ -1,4 +1,4 @@
-package sdk.transport;
+package io.pinvault;
 
 import com.nimbusds.jose.EncryptionMethod;
 import com.nimbusds.jose.JOSEException;
@@ -8,12 +8,13 @@ import com.nimbusds.jose.JWEObject;
 import com.nimbusds.jose.Payload;
 import com.nimbusds.jose.crypto.DirectDecrypter;
 import com.nimbusds.jose.crypto.DirectEncrypter;
+import java.nio.charset.StandardCharsets;
 import java.security.SecureRandom;
 import java.text.ParseException;
 import java.util.HexFormat;
 
 /** Seals and opens JWEs in compact serialization, with "alg":"dir" and "enc":"A256GCM". */
-public final class MessageKey {
+public final class MessageKey implements Envelope {
     private final byte[] key;
     private final String kid;
 
@@ -59,5 +60,19 @@ public final class MessageKey {
         } catch (ParseException | JOSEException e) {
             throw new UnopenableException();
         }
+    }
+
+    /** A V2 request travels as a JWE. V1 knows no encryption. */
+    @Override
+    public Wrapped wrap(String path, byte[] text) {
+        return path.contains("/apis/v2/")
+                ? new Wrapped("application/jose", seal(text).getBytes(StandardCharsets.US_ASCII))
+                : new Wrapped("application/json", text);
+    }
+
+    /** Replies are in the clear. */
+    @Override
+    public byte[] unwrap(byte[] body) {
+        return body;
     }
 }

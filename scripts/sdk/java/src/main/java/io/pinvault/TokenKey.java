@@ -1,16 +1,22 @@
-package sdk.transport;
+package io.pinvault;
 
+import com.fasterxml.jackson.core.JsonProcessingException;
+import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.ObjectMapper;
+import java.io.IOException;
 import java.security.GeneralSecurityException;
 import java.security.SecureRandom;
 import java.util.Arrays;
 import java.util.Base64;
 import java.util.HexFormat;
+import java.util.Map;
 import javax.crypto.Cipher;
 import javax.crypto.spec.IvParameterSpec;
 import javax.crypto.spec.SecretKeySpec;
 
 /** Seals and opens Accosa's tokens: base64 of an IV and AES-192 in CBC mode with PKCS#7 padding. */
-public final class TokenKey {
+public final class TokenKey implements Envelope {
+    private static final ObjectMapper JSON = new ObjectMapper();
     private static final int BLOCK = 16;
 
     private final SecretKeySpec key;
@@ -60,5 +66,22 @@ public final class TokenKey {
         Cipher cipher = Cipher.getInstance("AES/CBC/PKCS5Padding"); // Java's name for PKCS#7
         cipher.init(mode, key, new IvParameterSpec(iv));
         return cipher;
+    }
+
+    /** Every request travels as {"token": "…"}. */
+    @Override
+    public Wrapped wrap(String path, byte[] text) throws IOException {
+        return new Wrapped("application/json", JSON.writeValueAsBytes(Map.of("token", seal(text))));
+    }
+
+    /** So do replies, but for errors that came before the request's token was opened. */
+    @Override
+    public byte[] unwrap(byte[] body) throws IOException {
+        try {
+            JsonNode token = JSON.readTree(body).path("token");
+            return token.isTextual() ? open(token.textValue()) : body;
+        } catch (JsonProcessingException e) {
+            return body;
+        }
     }
 }

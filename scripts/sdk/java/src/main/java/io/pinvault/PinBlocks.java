@@ -1,4 +1,4 @@
-package sdk.transport;
+package io.pinvault;
 
 import java.security.GeneralSecurityException;
 import java.security.SecureRandom;

@@ -1,4 +1,4 @@
-package sdk.transport;
+package io.pinvault;
 
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
