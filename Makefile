@@ -72,7 +72,7 @@ contract: ## Schemathesis over every document on PostgreSQL, EXAMPLES (1000) an 
 clients: ## every contract called as partners call it: requests, fetch, axios, HttpClient, Apache's, Spring's, JOSE and PIN block libraries; see scripts/clients/README.md
 	@scripts/clients/run
 
-sdk: ## clients in every language of scripts/sdk from every document, and the documents' code samples, tried against a sandbox; then strangers and judges; see scripts/sdk/README.md
+sdk: ## packages for Python, TypeScript, Java and Go in .local/sdk/dist, installed elsewhere and tried against a sandbox, and the documents' code samples; then strangers and judges; see scripts/sdk/README.md
 	@scripts/sdk/run
 	@scripts/strangers/run
 	@scripts/judges/run

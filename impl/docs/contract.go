@@ -22,6 +22,7 @@ import (
 type chapter struct {
 	Name, Title  string
 	Lead         template.HTML // what it is for, the first paragraph of the introduction
+	Sealed       bool          // there is a variant in the clear
 	Introduction prose
 	Operations   []operation
 	calls        calls
@@ -76,7 +77,7 @@ func chapterOf(d *contract.Document, whole *bundle.Document) (*chapter, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &chapter{Name: d.Name(), Title: spec.Info.Title}
+	c := &chapter{Name: d.Name(), Title: spec.Info.Title, Sealed: seals(spec)}
 	first, _, _ := strings.Cut(about, "\n\n")
 	lead, err := markdown(first)
 	if err != nil {

@@ -102,6 +102,10 @@ func New(documents []*contract.Document, written fs.FS, url string) (*Site, erro
 			made("openapi/"+d.Name()+".json", "application/json", then(plain, (*bundle.Document).JSON)),
 			made("openapi/"+d.Name()+".examples.yaml", yamlType, then(examples, (*bundle.Document).YAML)),
 			made("openapi/"+d.Name()+".examples.json", "application/json", then(examples, (*bundle.Document).JSON)))
+		if seals(d.Spec()) {
+			s.Files = append(s.Files, made("openapi/"+d.Name()+".clear.json", "application/json",
+				then(served, func(d *bundle.Document) ([]byte, error) { return Clear(d).JSON() })))
+		}
 	}
 	return s, nil
 }

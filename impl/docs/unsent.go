@@ -16,7 +16,7 @@ func describeUnsent(d *bundle.Document) *bundle.Document {
 		u := unsent{root, map[*yaml.Node]bool{}}
 		for _, item := range bundle.Values(bundle.Member(root, "paths")) {
 			for _, operation := range bundle.Values(item) {
-				for _, media := range bundle.Values(bundle.Member(u.resolved(bundle.Member(operation, "requestBody")), "content")) {
+				for _, media := range bundle.Values(bundle.Member(resolved(u.root, bundle.Member(operation, "requestBody")), "content")) {
 					u.schema(bundle.Member(media, "schema"))
 					if message := bundle.Member(media, "x-decrypted-schema"); message != nil {
 						u.schema(bundle.Lookup(root, "#/components/schemas/"+message.Value))
@@ -33,16 +33,9 @@ type unsent struct {
 	done map[*yaml.Node]bool
 }
 
-func (u unsent) resolved(n *yaml.Node) *yaml.Node {
-	if ref := bundle.Member(n, "$ref"); ref != nil {
-		return bundle.Lookup(u.root, ref.Value)
-	}
-	return n
-}
-
 // schema has the optional members of an object, and of what is within, admit that they are not sent.
 func (u unsent) schema(n *yaml.Node) {
-	n = u.resolved(n)
+	n = resolved(u.root, n)
 	if n == nil || u.done[n] {
 		return
 	}
@@ -67,7 +60,7 @@ func (u unsent) schema(n *yaml.Node) {
 // optional is a member's schema that admits null and, where it says so, nothing. One that other members share is
 // copied; one of objects is left, since generators make a type of it.
 func (u unsent) optional(n *yaml.Node) *yaml.Node {
-	target := u.resolved(n)
+	target := resolved(u.root, n)
 	kind := bundle.Member(target, "type")
 	if choices := bundle.Values(bundle.Member(target, "oneOf")); kind == nil && target == n && len(choices) > 0 {
 		either := bundle.Copy(n)

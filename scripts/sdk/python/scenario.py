@@ -1,32 +1,40 @@
-"""The scenario of ../README.md: one new card, one PIN, every contract by its generated client."""
+"""The scenario of scripts/sdk/README.md, by the installed package: one new card, one PIN, every contract."""
 
 import itertools
 import os
 import re
 import uuid
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
+from urllib.parse import urlsplit
 
-from accosa import TokenKey, TokenTransport
-from clients import accosa as accosa_client
-from clients import common as common_client
-from clients import creditplus as creditplus_client
-from clients import issuer as issuer_client
-from clients import networkintl as networkintl_client
-from clients import thredd as thredd_client
-from clients.accosa.api.pin import reset_pin
-from clients.accosa.models import ResetPinError, ResetPinMessage, ResetPinReply
-from clients.common.api.authorization import issue_token
-from clients.common.api.sandbox import get_sandbox_fixtures
-from clients.common.models import Fixtures, TokenRequest, TokenResponse
-from clients.creditplus.api.helpdesk import reset_pin_retry_counter_v2
-from clients.creditplus.models import Done, ResetRequest
-from clients.issuer.api.cards import create_card
-from clients.issuer.api.pin import get_pin_status, verify_pin
-from clients.issuer.models import Card, CardRequest, PinBlock, Reference, Verification
-from clients.issuer.models import PinStatus as IssuerPinStatus
-from clients.networkintl.api.card_pin import change_card_pin_v1
-from clients.networkintl.models import (
+from pinvault import ApiError, MessageKey, TokenKey, pin_block
+from pinvault import accosa as accosa_contract
+from pinvault import common as common_contract
+from pinvault import creditplus as creditplus_contract
+from pinvault import hashdt as hashdt_contract
+from pinvault import hosted as hosted_contract
+from pinvault import issuer as issuer_contract
+from pinvault import networkintl as networkintl_contract
+from pinvault import thredd as thredd_contract
+from pinvault.clients.accosa.api.pin import reset_pin
+from pinvault.clients.accosa.models import ResetPinMessage, ResetPinReply
+from pinvault.clients.common.api.authorization import issue_token
+from pinvault.clients.common.api.sandbox import get_sandbox_fixtures
+from pinvault.clients.common.models import Fixtures, TokenRequest, TokenResponse
+from pinvault.clients.creditplus.api.helpdesk import reset_pin_retry_counter_v2
+from pinvault.clients.creditplus.models import Done, ResetRequest
+from pinvault.clients.hashdt.api.pin import reset_pin as reset_by_page
+from pinvault.clients.hashdt.models import Fetched
+from pinvault.clients.hosted.api.session import exchange_secret
+from pinvault.clients.hosted.models import Exchange, Granted
+from pinvault.clients.issuer.api.cards import create_card, get_card
+from pinvault.clients.issuer.api.pin import get_pin_session, get_pin_status, verify_pin
+from pinvault.clients.issuer.models import Card, CardRequest, PinBlock, PinSession, Reference, Verification
+from pinvault.clients.issuer.models import PinStatus as IssuerPinStatus
+from pinvault.clients.networkintl.api.card_pin import change_card_pin_v1
+from pinvault.clients.networkintl.models import (
     BodyV1,
     CardPinChangeRequestV1,
     CardPinChangeResponse,
@@ -34,13 +42,8 @@ from clients.networkintl.models import (
     RequestHeader,
     ServiceRequestV1,
 )
-from clients.thredd.api.authorization import issue_token as issue_thredd_token
-from clients.thredd.api.pin_management import get_card_pin, get_card_pin_status, set_card_pin
-from clients.thredd.models import Pin, PinStatus, SetPinRequest
-from clients.thredd.models import TokenRequest as ThreddTokenRequest
-from clients.thredd.models import TokenResponse as ThreddTokenResponse
-from creditplus import MessageKey, SealedTransport
-from pinblock import pin_block
+from pinvault.clients.thredd.api.pin_management import get_card_pin, get_card_pin_status, set_card_pin
+from pinvault.clients.thredd.models import Pin, PinStatus, SetPinRequest
 
 URL = os.environ["PINVAULT_URL"]
 PAN = "9999990000001004"
@@ -50,32 +53,32 @@ STEP = itertools.count(1)
 T = TypeVar("T")
 
 
-class Reply(Protocol):
-    """What every generated client gives, each in a class of its own."""
-
-    @property
-    def status_code(self) -> int: ...
-    @property
-    def content(self) -> bytes: ...
-    @property
-    def parsed(self) -> object: ...
-
-
 def same(what: str, found: object, wanted: object) -> None:
     if found != wanted:
         raise SystemExit(f"{what}: {found!r} instead of {wanted!r}")
 
 
-def got(what: str, status: int, kind: type[T], reply: Reply) -> T:
-    """What a call gave: it must have the status and the type."""
-    if reply.status_code != status or not isinstance(reply.parsed, kind):
-        raise SystemExit(f"{what}: {reply.status_code} {reply.content.decode()}")
+def got(what: str, kind: type[T], parsed: object) -> T:
+    """What a call gave: it must have the type."""
+    if not isinstance(parsed, kind):
+        raise SystemExit(f"{what}: {parsed!r}")
     print(f"{next(STEP):2} {what}")
-    return reply.parsed
+    return parsed
 
 
-public = common_client.Client(URL)
-fixtures = got("fixtures", 200, Fixtures, get_sandbox_fixtures.sync_detailed(client=public))
+def refused(what: str, kind: type[ApiError], status: int, code: str, call: Callable[[], object]) -> None:
+    """The error that a call raised: it must be of the contract, and have status and code."""
+    try:
+        call()
+    except kind as e:
+        same(what, (e.status, e.code, bool(e.advice)), (status, code, True))
+        print(f"{next(STEP):2} {what}")
+    else:
+        raise SystemExit(f"{what}: no error")
+
+
+common = common_contract.connect(URL)
+fixtures = got("fixtures", Fixtures, get_sandbox_fixtures.sync(client=common))
 program: str = fixtures.cards["normal"]["programId"]
 
 
@@ -83,41 +86,24 @@ def fixture(name: str) -> dict[str, Any]:
     return fixtures.clients[name].additional_properties
 
 
-def token(name: str) -> str:
-    known = fixture(name)
-    body = TokenRequest("client_credentials", known["client_id"], known["client_secret"])
-    issued = got(f"token for {name}", 200, TokenResponse, issue_token.sync_detailed(client=public, body=body))
-    same("type of the token", issued.token_type, "Bearer")
-    return issued.access_token
+def credentials(name: str) -> tuple[str, str]:
+    return fixture(name)["client_id"], fixture(name)["client_secret"]
 
 
-def thredd_token() -> str:
-    known = fixture("thredd")
-    body = ThreddTokenRequest(known["client_id"], known["client_secret"], "client_credentials")
-    reply = issue_thredd_token.sync_detailed(client=thredd_client.Client(URL), body=body)
-    issued = got("token for thredd", 200, ThreddTokenResponse, reply)
-    same("type of the token", issued.token_type, "Bearer")
-    return issued.access_token
-
-
-issuer = issuer_client.AuthenticatedClient(URL, token("issuer"))
-networkintl = networkintl_client.AuthenticatedClient(URL, token("networkintl"))
+issued = issue_token.sync(client=common, body=TokenRequest("client_credentials", *credentials("issuer")))
+same("type of the token", got("common: a token", TokenResponse, issued).token_type, "Bearer")
 
 # Clear JSON of this client is refused: what it gets through was sealed.
 SEALING = fixture("creditplus_encrypted_only")
-creditplus = creditplus_client.AuthenticatedClient(
-    URL,
-    token("creditplus_encrypted_only"),
-    httpx_args={"transport": SealedTransport(MessageKey(SEALING["key_hex"], SEALING["key_id"]))},
+issuer = issuer_contract.connect(URL, *credentials("issuer"))
+networkintl = networkintl_contract.connect(URL, *credentials("networkintl"))
+thredd = thredd_contract.connect(URL, *credentials("thredd"))
+creditplus = creditplus_contract.connect(
+    URL, *credentials("creditplus_encrypted_only"), MessageKey(SEALING["key_hex"], SEALING["key_id"])
 )
-thredd = thredd_client.AuthenticatedClient(URL, thredd_token())
-accosa = accosa_client.AuthenticatedClient(
-    URL,
-    fixture("accosa")["x-api-key"],
-    prefix="",
-    auth_header_name="x-api-key",
-    httpx_args={"transport": TokenTransport(TokenKey(fixture("accosa")["key_hex"]))},
-)
+accosa = accosa_contract.connect(URL, fixture("accosa")["x-api-key"], TokenKey(fixture("accosa")["key_hex"]))
+hashdt = hashdt_contract.connect(URL, fixture("hashdt")["x-api-key"])
+hosted = hosted_contract.connect(URL)
 
 
 def created() -> str:
@@ -127,14 +113,16 @@ def created() -> str:
         expiry="3112",
         sequence="01",
         customer_id="IN00001201001001",
+        cardholder_id="CH00001001",
+        wallet_id="WL00001001",
         references=[
             Reference("publicToken", TOKEN),
             Reference("urn", "70000001001"),
             Reference("identifier", "DEVICE0000001001"),
+            Reference("hashdtCardId", "CD00001001"),
         ],
     )
-    reply = create_card.sync_detailed(client=issuer, body=body, idempotency_key=str(uuid.uuid4()))
-    card = got("issuer: create the card", 201, Card, reply)
+    card = got("issuer: create the card", Card, create_card.sync(client=issuer, body=body))
     same("masked PAN", card.masked_pan, "999999******1004")
     return card.card_id
 
@@ -143,38 +131,41 @@ card_id = created()
 
 
 def read(pin: str) -> None:
-    reply = get_card_pin.sync_detailed(TOKEN, client=thredd)
-    same("PIN", got("thredd: read the PIN", 200, Pin, reply).pin, pin)
+    same("PIN", got("thredd: read the PIN", Pin, get_card_pin.sync(TOKEN, client=thredd)).pin, pin)
 
 
 def status(state: str, tries: str) -> None:
-    reply = get_card_pin_status.sync_detailed(TOKEN, client=thredd)
-    found = got(f"thredd: status, {state}, tries {tries}", 200, PinStatus, reply)
+    found = got(f"thredd: status, {state}, tries {tries}", PinStatus, get_card_pin_status.sync(TOKEN, client=thredd))
     same("status", (found.status, found.remaining_tries), (state, tries))
 
 
 def verify(pin: str, result: str, tries: int, *, aes: bool = False) -> None:
     known = fixture("issuer")
     if aes:
-        body = PinBlock("ISO-4", known["zpk_aes_id"], pin_block("ISO-4", known["zpk_aes_hex"], PAN, pin))
+        block = pin_block("ISO-4", known["zpk_aes_hex"], PAN, pin)
+        body = PinBlock(pin_block=block, format_="ISO-4", key_id=known["zpk_aes_id"])
     else:
-        body = PinBlock("ISO-0", known["zpk_id"], pin_block("ISO-0", known["zpk_hex"], PAN, pin))
-    reply = verify_pin.sync_detailed(card_id, client=issuer, body=body)
-    found = got(f"issuer: verify a PIN, {result}, tries {tries}", 200, Verification, reply)
+        block = pin_block("ISO-0", known["zpk_hex"], PAN, pin)
+        body = PinBlock(pin_block=block, format_="ISO-0", key_id=known["zpk_id"])
+    reply = verify_pin.sync(card_id, client=issuer, body=body)
+    found = got(f"issuer: verify a PIN, {result}, tries {tries}", Verification, reply)
     same("verification", (found.result, found.remaining_tries), (result, tries))
 
 
-def reset_counter() -> None:
+def counter_reset(identifier: str) -> object:
     now = datetime.now(UTC)
-    body = ResetRequest(now + timedelta(minutes=1), now, identifier="DEVICE0000001001")
-    reply = reset_pin_retry_counter_v2.sync_detailed(client=creditplus, body=body)
-    done = got("creditplus: reset the try counter, sealed", 200, Done, reply)
+    body = ResetRequest(timestamp=now, data_valid_until_timestamp=now + timedelta(minutes=1), identifier=identifier)
+    return reset_pin_retry_counter_v2.sync(client=creditplus, body=body)
+
+
+def reset_counter() -> None:
+    done = got("creditplus: reset the try counter, sealed", Done, counter_reset("DEVICE0000001001"))
     same("code", done.code, "OK")
     if not re.fullmatch("SR[0-9]{10,}", done.service_request_number):
         raise SystemExit(f"service request {done.service_request_number}")
 
 
-def change(old: str, new: str) -> None:
+def changed(pan: str, old: str, new: str) -> object:
     known = fixture("networkintl")
     header = RequestHeader(
         bank_id=known["bank_id"],
@@ -187,21 +178,24 @@ def change(old: str, new: str) -> None:
     )
     body = BodyV1(
         card_expiry_date="3112",
-        card_number=PAN,
+        card_number=pan,
         card_sequence_number="01",
-        encrypted_old_pin=pin_block("ISO-0", known["zpk_hex"], PAN, old),
-        encrypted_new_pin=pin_block("ISO-0", known["zpk_hex"], PAN, new),
+        encrypted_old_pin=pin_block("ISO-0", known["zpk_hex"], pan, old),
+        encrypted_new_pin=pin_block("ISO-0", known["zpk_hex"], pan, new),
         encryption_method="SYMMETRIC_ENC",
         encryption_key_id=known["zpk_id"],
     )
-    request = CardPinChangeRequestV1(ServiceRequestV1(ChangeV1(body, header)))
-    reply = change_card_pin_v1.sync_detailed(client=networkintl, body=request)
-    changed = got("networkintl: change the PIN", 200, CardPinChangeResponse, reply)
-    outcome = changed.ni_srv_response.response_card_pin_change.exception_details
+    request = CardPinChangeRequestV1(ServiceRequestV1(ChangeV1(header, body)))
+    return change_card_pin_v1.sync(client=networkintl, body=request)
+
+
+def change(old: str, new: str) -> None:
+    reply = got("networkintl: change the PIN", CardPinChangeResponse, changed(PAN, old, new))
+    outcome = reply.ni_srv_response.response_card_pin_change.exception_details
     same("outcome", (outcome.status, outcome.error_code), ("S", "000"))
 
 
-def forgotten(pin: str, last_4_digits: str) -> Reply:
+def forgotten(pin: str, last_4_digits: str) -> object:
     known = fixture("accosa")
     message = ResetPinMessage(
         client_txn_id=str(uuid.uuid4()),
@@ -211,7 +205,7 @@ def forgotten(pin: str, last_4_digits: str) -> Reply:
         request_date_time=datetime.now(UTC).strftime("%Y%m%d%H%M%S"),
         urn="70000001001",
     )
-    return reset_pin.sync_detailed(
+    return reset_pin.sync(
         client=accosa,
         body=message,
         client_id=known["clientId"],
@@ -221,8 +215,20 @@ def forgotten(pin: str, last_4_digits: str) -> Reply:
     )
 
 
-set_to = SetPinRequest("4826")
-got("thredd: set the PIN", 204, type(None), set_card_pin.sync_detailed(TOKEN, client=thredd, body=set_to))
+def page(card: str) -> object:
+    return reset_by_page.sync(
+        "v1",
+        client=hashdt,
+        x_api_key=fixture("hashdt")["x-api-key"],
+        x_product_id=fixture("hashdt")["x-product-id"],
+        x_cardholder_id="CH00001001",
+        x_wallet_id="WL00001001",
+        x_card_id=card,
+        x_request_id=str(uuid.uuid4()),
+    )
+
+
+got("thredd: set the PIN", type(None), set_card_pin.sync(TOKEN, client=thredd, body=SetPinRequest("4826")))
 read("4826")
 
 for left in (2, 1, 0):
@@ -237,14 +243,40 @@ change("4826", "7351")
 read("7351")
 verify("9182", "mismatch", 2)
 
-error = got("accosa: another card is unknown, sealed", 404, ResetPinError, forgotten("2604", "0000"))
-same("responseCode", error.response_code, "1231")
-same("client of the opened error", error.client_id, fixture("accosa")["clientId"])
-done = got("accosa: reset the PIN, sealed", 200, ResetPinReply, forgotten("2604", "1004"))
+Accosa = accosa_contract.Code
+refused("accosa: another card is unknown, sealed", accosa_contract.AccosaError, 404, Accosa.CODE_1231,
+        lambda: forgotten("2604", "0000"))
+done = got("accosa: reset the PIN, sealed", ResetPinReply, forgotten("2604", "1004"))
 same("responseCode", done.response_code, "00")
 verify("2604", "match", 3, aes=True)
 
-reply = get_pin_status.sync_detailed(card_id, client=issuer)
-state = got("issuer: status, the tries full", 200, IssuerPinStatus, reply)
+state = got("issuer: status, the tries full", IssuerPinStatus, get_pin_status.sync(card_id, client=issuer))
 same("status", (state.state, state.blocked, state.remaining_tries, state.try_limit), ("chosen", False, 3, 3))
 read("2604")
+
+link = urlsplit(str(got("hashdt: a page for the cardholder", Fetched, page("CD00001001")).data[0].set_pin_url))
+session = link.path.rsplit("/", 1)[1]
+fares = got("issuer: how the page fares", PinSession, get_pin_session.sync(session, client=issuer))
+same("session", (fares.state, fares.card_id), ("opened", card_id))
+
+
+def exchanged(secret: str) -> object:
+    return exchange_secret.sync(session, client=hosted, body=Exchange(secret))
+
+
+refused("hosted: a secret that is not the link's", hosted_contract.HostedError, 404, hosted_contract.Code.UNUSABLE,
+        lambda: exchanged("A" * 43))
+got("hosted: the link's secret", Granted, exchanged(link.fragment))
+
+refused("common: a wrong client secret", common_contract.CommonError, 401, common_contract.Code.INVALID_CLIENT,
+        lambda: issue_token.sync(client=common, body=TokenRequest("client_credentials", "issuer-sandbox", "wrong")))
+refused("thredd: an unknown card", thredd_contract.ThreddError, 404, thredd_contract.Code.CODE_404,
+        lambda: get_card_pin.sync("999999999", client=thredd))
+refused("creditplus: an unknown card, sealed", creditplus_contract.CreditPlusError, 400,
+        creditplus_contract.Code.RECORD_NOT_FOUND, lambda: counter_reset("DEVICE0000009999"))
+refused("networkintl: an unknown card", networkintl_contract.NetworkIntlError, 200,
+        networkintl_contract.Code.CODE_889, lambda: changed("9999990000009999", "4826", "7351"))
+refused("hashdt: an unknown card", hashdt_contract.HashdtError, 404, hashdt_contract.Code.CODE_404,
+        lambda: page("CD00009999"))
+refused("issuer: an unknown card", issuer_contract.IssuerError, 404, issuer_contract.Code.NOT_FOUND,
+        lambda: get_card.sync(str(uuid.uuid4()), client=issuer))

@@ -1,16 +1,18 @@
-"""The vectors that the wrappers of all languages share, and the transports without a network."""
+"""The vectors that the packages of all languages share, and the transport without a network."""
 
+import asyncio
 import json
 import os
 import pathlib
 import unittest
 from collections.abc import Callable
+from unittest import mock
 
 import httpx
 
-from accosa import TokenKey, TokenTransport
-from creditplus import MessageKey, SealedTransport
-from pinblock import pin_block
+from pinvault import ApiError, MessageKey, TokenKey, accosa, creditplus, issuer, pin_block, thredd
+from pinvault.sealing import Envelope
+from pinvault.transport import Contract, Transport
 
 VECTORS = json.loads(pathlib.Path(os.environ["SDK_VECTORS"]).read_text("utf-8"))
 JWE, TOKEN, PIN_BLOCK = VECTORS["jwe"], VECTORS["token"], VECTORS["pinBlock"]
@@ -62,20 +64,31 @@ class Vectors(unittest.TestCase):
 
 
 def sent_through(
-    transport: Callable[[httpx.BaseTransport], httpx.BaseTransport],
+    contract: Contract,
+    envelope: Envelope | None,
     server: Callable[[httpx.Request], httpx.Response],
     path: str = "/",
+    headers: dict[str, str] | None = None,
 ) -> httpx.Response:
-    with httpx.Client(transport=transport(httpx.MockTransport(server)), base_url="http://host") as client:
-        return client.post(path, json={"pin": "1234"}, headers={"X-Other": "kept"})
+    """What a request to the server gives, by the sync transport; the asyncio one must give the same."""
+    transport = Transport(contract, envelope, verify=False)
+    transport._sync = transport._async = httpx.MockTransport(server)  # type: ignore[assignment]
+    message = {"json": {"pin": "1234"}, "headers": {"X-Other": "kept", **(headers or {})}}
 
+    async def asynchronous() -> tuple[int, str]:
+        async with httpx.AsyncClient(transport=transport, base_url="http://host") as client:
+            reply = await client.post(path, **message)  # type: ignore[arg-type]
+            return reply.status_code, reply.text
 
-def sealed(inner: httpx.BaseTransport) -> httpx.BaseTransport:
-    return SealedTransport(MESSAGE_KEY, inner)
-
-
-def tokens(inner: httpx.BaseTransport) -> httpx.BaseTransport:
-    return TokenTransport(TOKEN_KEY, inner)
+    with (
+        mock.patch("time.sleep"),
+        mock.patch("asyncio.sleep", new_callable=mock.AsyncMock),
+        httpx.Client(transport=transport, base_url="http://host") as client,
+    ):
+        reply = client.post(path, **message)  # type: ignore[arg-type]
+        if (reply.status_code, reply.text) != asyncio.run(asynchronous()):
+            raise AssertionError("the two transports differ")
+        return reply
 
 
 class Transports(unittest.TestCase):
@@ -87,13 +100,15 @@ class Transports(unittest.TestCase):
             self.assertEqual(json.loads(MESSAGE_KEY.open(request.content.decode())), {"pin": "1234"})
             return httpx.Response(200, json={"code": "OK"})
 
-        self.assertEqual(sent_through(sealed, server, "/deviceapi/apis/v2/any").json(), {"code": "OK"})
+        reply = sent_through(creditplus.CONTRACT, MESSAGE_KEY, server, "/deviceapi/apis/v2/any")
+        self.assertEqual(reply.json(), {"code": "OK"})
 
     def test_a_v1_request_of_creditplus_leaves_as_it_is(self) -> None:
         def server(request: httpx.Request) -> httpx.Response:
             return httpx.Response(200, content=request.content)
 
-        self.assertEqual(sent_through(sealed, server, "/deviceapi/apis/v1/any").json(), {"pin": "1234"})
+        reply = sent_through(creditplus.CONTRACT, MESSAGE_KEY, server, "/deviceapi/apis/v1/any")
+        self.assertEqual(reply.json(), {"pin": "1234"})
 
     def test_a_request_of_accosa_leaves_sealed_and_its_reply_is_opened(self) -> None:
         def server(request: httpx.Request) -> httpx.Response:
@@ -103,20 +118,66 @@ class Transports(unittest.TestCase):
             self.assertEqual(json.loads(TOKEN_KEY.open(json.loads(request.content)["token"])), {"pin": "1234"})
             return httpx.Response(201, json={"token": TOKEN_KEY.seal('{"responseCode":"00"}')})
 
-        reply = sent_through(tokens, server)
+        reply = sent_through(accosa.CONTRACT, TOKEN_KEY, server)
         self.assertEqual((reply.status_code, reply.json()), (201, {"responseCode": "00"}))
 
-    def test_a_reply_of_accosa_in_clear_passes(self) -> None:
-        for clear in ('{"responseCode":"9005"}', "null", "no JSON"):
+    def test_a_reply_of_accosa_in_the_clear_is_an_error_too(self) -> None:
+        for clear, code in (('{"responseCode":"9004"}', "9004"), ("null", "400"), ("no JSON", "400")):
             with self.subTest(clear):
                 passed = httpx.Response(400, text=clear)
-                reply = sent_through(tokens, lambda request, passed=passed: passed)  # type: ignore[misc]
-                self.assertEqual((reply.status_code, reply.text), (400, clear))
+                with self.assertRaises(accosa.AccosaError) as raised:
+                    sent_through(accosa.CONTRACT, TOKEN_KEY, lambda request, passed=passed: passed)  # type: ignore[misc]
+                self.assertEqual((raised.exception.status, raised.exception.code), (400, code))
 
     def test_a_reply_of_accosa_under_another_key_is_an_error(self) -> None:
         other = TokenKey("00" * 24).seal("{}", bytes(range(16)))
         with self.assertRaises(ValueError):
-            sent_through(tokens, lambda request: httpx.Response(200, json={"token": other}))
+            sent_through(accosa.CONTRACT, TOKEN_KEY, lambda request: httpx.Response(200, json={"token": other}))
+
+
+class Repeats(unittest.TestCase):
+    """A server that is busy at first, and what reaches it."""
+
+    def attempts(self, contract: Contract, path: str, envelope: Envelope | None = None) -> list[httpx.Request]:
+        sent: list[httpx.Request] = []
+
+        def server(request: httpx.Request) -> httpx.Response:
+            sent.append(request)
+            return httpx.Response(503 if len(sent) % 2 else 200, json={})
+
+        try:
+            sent_through(contract, envelope, server, path)
+        except ApiError as e:
+            self.assertEqual((e.status, e.code), (503, "503"))
+        return sent
+
+    def test_a_call_with_a_key_is_repeated_with_the_same_one(self) -> None:
+        for contract, path, key in (
+            (thredd.CONTRACT, "/api/v1/cards/1/pin", "IdempotencyKey"),
+            (issuer.CONTRACT, "/prefix/issuer/v1/cards/1/pin/verifications", "Idempotency-Key"),
+        ):
+            first, again, other, other_again = self.attempts(contract, path)
+            self.assertRegex(first.headers[key], "^[0-9a-f-]{36}$")
+            self.assertEqual(first.headers[key], again.headers[key])
+            self.assertNotEqual(first.headers[key], other.headers[key], "each call has its own")
+            self.assertEqual(other.headers[key], other_again.headers[key])
+
+    def test_a_sealed_message_is_repeated_to_the_byte(self) -> None:
+        path = "/deviceapi/apis/v2/services/helpdesk/resetpinretrycounter"
+        first, again, *_ = self.attempts(creditplus.CONTRACT, path, MESSAGE_KEY)
+        self.assertEqual(first.content, again.content)
+        path = "/mob1/api/onboarding/v1/resetPin"
+        first, again, *_ = self.attempts(accosa.CONTRACT, path, TOKEN_KEY)
+        self.assertEqual(first.content, again.content)
+
+    def test_what_no_contract_lets_be_repeated_is_not(self) -> None:
+        for contract, path in (
+            (creditplus.CONTRACT, "/deviceapi/apis/v2/services/helpdesk/resetpinretrycounter"),  # in the clear
+            (creditplus.CONTRACT, "/deviceapi/apis/v1/services/helpdesk/resetpinretrycounter"),
+            (thredd.CONTRACT, "/connect/token"),
+            (issuer.CONTRACT, "/issuer/v1/cards/search"),
+        ):
+            self.assertEqual(len(self.attempts(contract, path)), 1, path)
 
 
 if __name__ == "__main__":
