@@ -24,6 +24,7 @@ type chapter struct {
 	Lead         template.HTML // what it is for, the first paragraph of the introduction
 	Introduction prose
 	Operations   []operation
+	Changes      []changes // those that break callers first
 	calls        calls
 }
 
@@ -110,7 +111,8 @@ func chapterOf(d *contract.Document, whole *bundle.Document) (*chapter, error) {
 	}
 	slices.SortStableFunc(c.Operations, func(a, b operation) int { return cmp.Compare(lineOf(spec, a), lineOf(spec, b)) })
 	c.calls = callsOf(d, all)
-	return c, nil
+	c.Changes, err = changesOf(c)
+	return c, err
 }
 
 // lineOf is where the document has the operation.
