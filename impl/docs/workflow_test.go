@@ -115,7 +115,8 @@ func TestAStepIsToldInWords(t *testing.T) {
 	require.Equal(t, []sent{{"Authorization", "header", "Bearer " + token}}, steps[1].Sent)
 	require.Equal(t, htmls("{\n  &#34;z&#34;: &#34;&lt;1&gt;&#34;,\n  &#34;a&#34;: 7\n}")[0], steps[1].Body)
 	require.Contains(t, string(steps[1].Inside), "2468")
-	require.Equal(t, htmls("the reply's <code>items.0.id</code> is <code>a &amp; b</code>", "the reply's <code>id</code> is "+token,
-		"<code>$response.header.Allow == &#39;GET&#39;</code>"), steps[1].Expected)
+	conditions := htmls("the reply's <code>items.0.id</code> is <code>a &amp; b</code>", "the reply's <code>id</code> is "+token,
+		"<code>$response.header.Allow == &#39;GET&#39;</code>")
+	require.Equal(t, conditions, steps[1].Expected)
 	require.Equal(t, called{Summary: "accosa.resetPin"}, steps[2].Called, "its document is not shown")
 }
