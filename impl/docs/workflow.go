@@ -45,7 +45,7 @@ type step struct {
 	Sent         []sent
 	Type         string // of the body, "" for none
 	Body, Inside template.HTML
-	Expected     []template.HTML
+	Demanded     []template.HTML
 	Kept         []template.HTML
 }
 
@@ -159,7 +159,7 @@ func stepOf(s arazzoStep, operation called, in expressions) (step, error) {
 		shown.Inside = in.words(message)
 	}
 	for _, criterion := range s.SuccessCriteria {
-		shown.Expected = append(shown.Expected, in.condition(criterion.Condition))
+		shown.Demanded = append(shown.Demanded, in.condition(criterion.Condition))
 	}
 	for i := 0; i < len(s.Outputs.Content); i += 2 {
 		name, from := s.Outputs.Content[i].Value, s.Outputs.Content[i+1].Value

@@ -24,7 +24,7 @@ func TestEveryStepIsAnOperationOfADocument(t *testing.T) {
 			for _, step := range c.Steps {
 				require.NotEmpty(t, step.Called.Contract, "%s calls nothing that there is", step.ID)
 				require.NotEmpty(t, step.About, step.ID)
-				require.NotEmpty(t, step.Expected, step.ID)
+				require.NotEmpty(t, step.Demanded, step.ID)
 				used[step.Called.Contract] = true
 			}
 		}
@@ -108,7 +108,7 @@ func TestAStepIsToldInWords(t *testing.T) {
 		ID: "two.token", Number: 1, About: "<p>Asks.</p>\n", Type: formType,
 		Called:   called{"thredd", title(documents[0]), "issueToken", "POST", "/connect/token", "Get a bearer token"},
 		Sent:     []sent{{"grant_type", "form field", "client_credentials"}},
-		Expected: htmls("Status 200 OK"),
+		Demanded: htmls("Status 200 OK"),
 		Kept:     htmls("<code>token</code>, which is the reply's <code>access_token</code>"),
 	}, steps[0])
 	const token = `<a href="#two.token">token of step 1</a>`
@@ -117,6 +117,6 @@ func TestAStepIsToldInWords(t *testing.T) {
 	require.Contains(t, string(steps[1].Inside), "2468")
 	conditions := htmls("the reply's <code>items.0.id</code> is <code>a &amp; b</code>", "the reply's <code>id</code> is "+token,
 		"<code>$response.header.Allow == &#39;GET&#39;</code>")
-	require.Equal(t, conditions, steps[1].Expected)
+	require.Equal(t, conditions, steps[1].Demanded)
 	require.Equal(t, called{Summary: "accosa.resetPin"}, steps[2].Called, "its document is not shown")
 }
