@@ -30,7 +30,7 @@ test: ## get what is missing, and test everything that must hold before a commit
 check: ## the same with what the machine has, getting nothing; says at the end what was left out
 	@AS_IS=1 scripts/test
 
-generate: ## write generated/ anew from the contracts in openapi/
+generate: ## write generated/ anew from the contracts in openapi/: code, and what changed since they were released
 	@scripts/generate
 
 verify: ## check that generated/ follows from openapi/, that the code is formatted and that go.mod is tidy
@@ -64,7 +64,7 @@ bench-go: ## the Go benchmarks that match BENCH (all), COUNT (1) times each; tar
 docs: bin/pinvault ## write what /docs serves as a static site into .local/docs
 	@bin/pinvault docs --out .local/docs
 
-contract: ## Schemathesis over every document on PostgreSQL, EXAMPLES (1000) an operation and phase, see schemathesis/README.md; then clients
+contract: ## Schemathesis over every document on PostgreSQL, EXAMPLES (1000) an operation and phase, see schemathesis/README.md, and Redocly Respect over the workflows; then clients
 	@scripts/packages postgresql
 	@EXAMPLES=$${EXAMPLES:-1000} scripts/with-postgres scripts/contract
 	@scripts/with-postgres scripts/clients/run

@@ -13,7 +13,7 @@ import "embed"
 //go:generate go tool oapi-codegen -config networkintl.cfg.yaml networkintl.yaml
 //go:generate go tool oapi-codegen -config thredd.cfg.yaml thredd.yaml
 
-// Documents are the contracts, one file each.
+// Documents are the contracts, one file each, and under workflows/ what is done with several of them (Arazzo 1.0).
 //
-//go:embed *.yaml
+//go:embed *.yaml workflows/*.yaml
 var Documents embed.FS

@@ -94,10 +94,16 @@ func (d *Document) YAML() ([]byte, error) {
 	return out.Bytes(), err
 }
 
+// Decode reads it into a value, as yaml.v3 does.
+func (d *Document) Decode(into any) error { return d.root.Decode(into) }
+
 // JSON is it as JSON.
-func (d *Document) JSON() ([]byte, error) {
+func (d *Document) JSON() ([]byte, error) { return JSON(d.root) }
+
+// JSON is a node as JSON, in the order in which it was written.
+func JSON(n *yaml.Node) ([]byte, error) {
 	var compact, out bytes.Buffer
-	if err := writeJSON(&compact, d.root); err != nil {
+	if err := writeJSON(&compact, n); err != nil {
 		return nil, err
 	}
 	err := json.Indent(&out, compact.Bytes(), "", "  ")

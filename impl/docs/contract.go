@@ -25,6 +25,7 @@ type chapter struct {
 	Sealed       bool          // there is a variant in the clear
 	Introduction prose
 	Operations   []operation
+	Changes      []changes // those that break callers first
 	calls        calls
 }
 
@@ -111,7 +112,8 @@ func chapterOf(d *contract.Document, whole *bundle.Document) (*chapter, error) {
 	}
 	slices.SortStableFunc(c.Operations, func(a, b operation) int { return cmp.Compare(lineOf(spec, a), lineOf(spec, b)) })
 	c.calls = callsOf(d, all)
-	return c, nil
+	c.Changes, err = changesOf(c)
+	return c, err
 }
 
 // lineOf is where the document has the operation.

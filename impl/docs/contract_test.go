@@ -101,6 +101,8 @@ func TestPagesAreWhole(t *testing.T) {
 	}
 	require.Contains(t, pages["thredd"], `<h2 id="quick-start">Quick start</h2>`)
 	require.Contains(t, pages[""], `<details><summary>Added: `)
+	require.Contains(t, pages[""], `<a href="docs/workflows/card">`)
+	require.Contains(t, pages["workflows/card"], `<a href="../thredd#setCardPin">`)
 	require.Contains(t, pages["hosted"], "<table>", "tables of an introduction are tables")
 }
 

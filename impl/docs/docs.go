@@ -1,6 +1,6 @@
 // Package docs is what readers and their tools are handed of the contracts: each document in one piece, a landing page,
-// a page for each contract with its errors and what makes them come out, Scalar's page for all of them, and all of it as
-// a static site. It knows documents and their rows, and nothing of clients, cards or what is inside a server.
+// a page for each contract with its errors and what makes them come out, one with what changed in it, a page for each
+// workflow through several of them, Scalar's page for all of them, and all of it as a static site. It knows documents and their rows, and nothing of clients, cards or what is inside a server.
 package docs
 
 import (
@@ -32,11 +32,14 @@ var portal embed.FS
 type Site struct {
 	Files []*File
 
-	page, landing, contract *template.Template
+	templates *template.Template
 
 	scalar    string                     // the path of Scalar's script
 	chapters  []func() (*chapter, error) // in the order of documents
 	documents []*contract.Document       // by title
+
+	workflowNames []string
+	workflows     []func() (*workflow, error) // in the order of workflowNames
 }
 
 // Credentials are those that the page fills in for a document, by security scheme, as Scalar takes them.
@@ -61,7 +64,7 @@ func New(documents []*contract.Document, written fs.FS, url string) (*Site, erro
 	if err != nil {
 		return nil, err
 	}
-	s := &Site{page: all.Lookup("scalar.html"), landing: all.Lookup("landing.html"), contract: all.Lookup("contract.html"), documents: slices.SortedFunc(slices.Values(documents), func(a, b *contract.Document) int {
+	s := &Site{templates: all, documents: slices.SortedFunc(slices.Values(documents), func(a, b *contract.Document) int {
 		return cmp.Compare(title(a), title(b))
 	})}
 	if err := s.pageFiles(); err != nil {
@@ -107,7 +110,30 @@ func New(documents []*contract.Document, written fs.FS, url string) (*Site, erro
 				then(served, func(d *bundle.Document) ([]byte, error) { return Clear(d).JSON() })))
 		}
 	}
-	return s, nil
+	return s, s.workflowsOf(written, url)
+}
+
+// workflowsOf adds the workflows that stand beside the documents.
+func (s *Site) workflowsOf(written fs.FS, url string) (err error) {
+	s.workflowNames, err = workflowNames(written)
+	for _, name := range s.workflowNames {
+		whole := sync.OnceValues(func() (*bundle.Document, error) {
+			read, err := bundle.Of(written, "workflows/"+name+".arazzo")
+			if err != nil {
+				return nil, err
+			}
+			return read.At(url), nil
+		})
+		s.workflows = append(s.workflows, then(whole, func(document *bundle.Document) (*workflow, error) {
+			w, err := workflowOf(name, document, s.documents)
+			if err != nil {
+				return nil, fmt.Errorf("workflow %s: %w", name, err)
+			}
+			return w, nil
+		}))
+		s.Files = append(s.Files, made("openapi/workflows/"+name+workflowExt, yamlType, then(whole, (*bundle.Document).YAML)))
+	}
+	return err
 }
 
 // then is what is made of something once that is there, and once.
@@ -165,7 +191,7 @@ func (s *Site) Page(live bool, credentials map[string]Credentials) ([]byte, erro
 	for _, d := range s.documents {
 		p.Contracts = append(p.Contracts, document{d.Name(), title(d), credentials[d.Name()]})
 	}
-	return execute(s.page, p)
+	return s.execute("scalar.html", p)
 }
 
 // Write writes the static site into a folder: the landing page as index.html, Scalar's as docs.html, and the rest.

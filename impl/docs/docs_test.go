@@ -129,7 +129,7 @@ func TestTheStaticSiteIsThePageAndItsFiles(t *testing.T) {
 	p := pageOf(t, index)
 	require.False(t, p.Live, "there is nothing to try calls on")
 	require.Len(t, p.Contracts, 2)
-	for _, name := range []string{"docs.html", "index.html", "docs/common.html", "docs/issuer.html"} {
+	for _, name := range []string{"docs.html", "index.html", "docs/common.html", "docs/issuer.html", "docs/issuer/changes.html", "docs/workflows/card.html"} {
 		html, err := os.ReadFile(filepath.Join(dir, filepath.FromSlash(name)))
 		require.NoError(t, err)
 		require.NotContains(t, string(html), "data-try", "there is nothing to try calls on")

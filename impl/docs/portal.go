@@ -20,18 +20,20 @@ type place struct {
 type landing struct {
 	place
 	Contracts []*chapter
-	Changes   []change
+	Workflows []*workflow
+	Changes   []section
 }
 
-// change is a section of the changelog's newest part.
-type change struct {
+// section is one of the changelog's newest part.
+type section struct {
 	Title string
 	Count int
 	Text  template.HTML
+	list  string // as it is written
 }
 
-// Pages are the landing page, whose path is "", and a page for each contract. Rows can be tried on the pages of a
-// server with a sandbox.
+// Pages are the landing page, whose path is "", two for each contract, of what it is and of what changed in it, and a
+// page for each workflow. Rows can be tried on the pages of a server with a sandbox.
 func (s *Site) Pages(sandbox bool) []*File { return s.pages(place{Sandbox: sandbox}) }
 
 func (s *Site) pages(at place) []*File {
@@ -40,7 +42,7 @@ func (s *Site) pages(at place) []*File {
 		front = "index" + at.Ext
 	}
 	all := []*File{made(front, pageType, func() ([]byte, error) {
-		changes, err := changes()
+		changes, err := sections()
 		if err != nil {
 			return nil, err
 		}
@@ -52,24 +54,40 @@ func (s *Site) pages(at place) []*File {
 			}
 			shown.Contracts = append(shown.Contracts, c)
 		}
-		return execute(s.landing, shown)
+		for _, workflow := range s.workflows {
+			w, err := workflow()
+			if err != nil {
+				return nil, err
+			}
+			shown.Workflows = append(shown.Workflows, w)
+		}
+		return s.execute("landing.html", shown)
 	})}
 	for i, d := range s.documents {
-		all = append(all, made("docs/"+d.Name()+at.Ext, pageType, then(s.chapters[i], func(c *chapter) ([]byte, error) {
-			return execute(s.contract, contractPage{at, c})
+		all = append(all,
+			made("docs/"+d.Name()+at.Ext, pageType, then(s.chapters[i], func(c *chapter) ([]byte, error) {
+				return s.execute("contract.html", contractPage{at, c})
+			})),
+			made("docs/"+d.Name()+"/changes"+at.Ext, pageType, then(s.chapters[i], func(c *chapter) ([]byte, error) {
+				return s.execute("changes.html", contractPage{at, c})
+			})))
+	}
+	for i, name := range s.workflowNames {
+		all = append(all, made("docs/workflows/"+name+at.Ext, pageType, then(s.workflows[i], func(w *workflow) ([]byte, error) {
+			return s.execute("workflow.html", workflowPage{at, w})
 		})))
 	}
 	return all
 }
 
-func execute(t *template.Template, data any) ([]byte, error) {
+func (s *Site) execute(name string, data any) ([]byte, error) {
 	var out bytes.Buffer
-	err := t.Execute(&out, data)
+	err := s.templates.ExecuteTemplate(&out, name, data)
 	return out.Bytes(), err
 }
 
-// changes are the sections of the changelog under "Unreleased".
-func changes() (all []change, err error) {
+// sections are those of the changelog under "Unreleased".
+func sections() (all []section, err error) {
 	text, err := pinvault.Texts.ReadFile("CHANGELOG.md")
 	if err != nil {
 		return nil, err
@@ -79,13 +97,13 @@ func changes() (all []change, err error) {
 		return nil, nil
 	}
 	unreleased, _, _ = strings.Cut(unreleased, "\n## ")
-	for _, section := range strings.Split("\n"+unreleased, "\n### ")[1:] {
-		title, list, _ := strings.Cut(section, "\n")
+	for _, part := range strings.Split("\n"+unreleased, "\n### ")[1:] {
+		title, list, _ := strings.Cut(part, "\n")
 		shown, err := markdown(link.ReplaceAllString(list, "$1"))
 		if err != nil {
 			return nil, fmt.Errorf("changelog: %w", err)
 		}
-		all = append(all, change{title, len(item.FindAllString(list, -1)), shown.HTML})
+		all = append(all, section{title, len(item.FindAllString(list, -1)), shown.HTML, list})
 	}
 	return all, nil
 }
@@ -99,6 +117,12 @@ var (
 type contractPage struct {
 	place
 	*chapter
+}
+
+// workflowPage is what a workflow's page is made from.
+type workflowPage struct {
+	place
+	*workflow
 }
 
 // table are rows and how they are shown.

@@ -69,6 +69,14 @@ describe("portal", () => {
         await close(page);
       }
     });
+    test(`a workflow, and what changed in a contract, have their place on the screen, ${on}`, async () => {
+      for (const path of [["workflows/card"], ["issuer/changes"], ["workflows/card", "accosa/changes"]][i]) {
+        const page = await open(browser, { viewport, colorScheme });
+        await page.goto(`${sandbox.url}/docs/${path}`);
+        await look(page, page.mainFrame(), `portal-${path.replace("/", "-")}-${on}`);
+        await close(page);
+      }
+    });
   }
 
   test("three errors of every contract come out by their buttons, at each width", async () => {
@@ -123,6 +131,18 @@ describe("portal", () => {
     await page.goto(sandbox.url + "/docs/creditplus");
     await tried(page, "resetPinRetryCounterV2.sealed");
     await changed('{"timestamp":"2099-12-31T12:00:00Z","dataValidUntilTimestamp":"2099-12-31T23:59:59Z","identifier":"DEVICE0000009999"}', /RECORD_NOT_FOUND/);
+    await close(page);
+  });
+
+  test("a step leads to its operation, and a change to the operation that changed", async () => {
+    const page = await open(browser, { viewport: sizes[1] });
+    await page.goto(sandbox.url + "/");
+    await page.getByRole("link", { name: "The life of a card", exact: true }).click();
+    await page.locator("section", { has: page.getByRole("heading", { name: "11. Set a card's PIN" }) }).getByRole("link", { name: /^Thredd/ }).click();
+    assert.equal(page.url(), sandbox.url + "/docs/thredd#setCardPin");
+    await page.getByRole("link", { name: "What changed" }).click();
+    await page.getByRole("link", { name: "Get a bearer token" }).first().click();
+    assert.equal(page.url(), sandbox.url + "/docs/thredd#issueToken");
     await close(page);
   });
 

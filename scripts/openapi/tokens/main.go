@@ -1,9 +1,9 @@
-// Command tokens writes the tokens of a document's examples: each opens to the message that stands beside it in
-// x-decrypted, written as it stands there, under the key of the sandbox client that sends the example.
+// Command tokens writes the tokens of a document's examples, and of the steps of a workflow: each opens to the message
+// that stands beside it in x-decrypted, written as it stands there, under the key of the sandbox client that sends it.
 //
-//	go run ./scripts/openapi/tokens [--check] FILE
+//	go run ./scripts/openapi/tokens [--check] FILE…
 //
-// What it writes follows from the document alone: the IV of an example comes from the example's name. With --check it
+// What it writes follows from the file alone: the IV of an example comes from the example's name. With --check it
 // writes nothing and fails where a token is not what it would write.
 package main
 
@@ -30,13 +30,15 @@ func main() {
 	if checking {
 		args = args[1:]
 	}
-	if len(args) != 1 {
-		fmt.Fprintln(os.Stderr, "usage: tokens [--check] FILE")
+	if len(args) == 0 {
+		fmt.Fprintln(os.Stderr, "usage: tokens [--check] FILE…")
 		os.Exit(2)
 	}
-	if err := run(args[0], checking); err != nil {
-		fmt.Fprintln(os.Stderr, "tokens:", err)
-		os.Exit(1)
+	for _, file := range args {
+		if err := run(file, checking); err != nil {
+			fmt.Fprintln(os.Stderr, "tokens:", err)
+			os.Exit(1)
+		}
 	}
 }
 
@@ -76,6 +78,13 @@ func written(document []byte) ([]byte, error) {
 			}
 		}
 	}
+	for _, workflow := range items(at(root.Content[0], "workflows")) {
+		for _, step := range items(at(workflow, "steps")) {
+			if err := w.step(step, text(at(workflow, "workflowId"))); err != nil {
+				return nil, err
+			}
+		}
+	}
 	return []byte(strings.Join(w.lines, "")), nil
 }
 
@@ -96,13 +105,13 @@ func (w writer) operation(operation *yaml.Node) error {
 	}
 	id := text(at(operation, "operationId"))
 	for name, example := range examples(at(operation, "requestBody")) {
-		if err := w.example(example, senders[name], id+" request "+name); err != nil {
+		if err := w.example(example, "value", w.sender(senders[name]), id+" request "+name); err != nil {
 			return err
 		}
 	}
 	for status, response := range members(at(operation, "responses")) {
 		for name, example := range examples(response) {
-			if err := w.example(example, senders[name], id+" "+status+" "+name); err != nil {
+			if err := w.example(example, "value", w.sender(senders[name]), id+" "+status+" "+name); err != nil {
 				return err
 			}
 		}
@@ -110,16 +119,27 @@ func (w writer) operation(operation *yaml.Node) error {
 	return nil
 }
 
-// example writes the token of one example, if it has one of its own.
-func (w writer) example(example *yaml.Node, sender, name string) error {
-	message, value := own(example, "x-decrypted"), own(example, "value")
+// step writes the token of a step of a workflow (Arazzo 1.0), which the sandbox's client of the operation's document
+// sends. What is sealed otherwise is not ours to write.
+func (w writer) step(step *yaml.Node, workflow string) error {
+	body := at(step, "requestBody")
+	if own(own(body, "payload"), "token") == nil {
+		return nil
+	}
+	source, _, _ := strings.Cut(strings.TrimPrefix(text(at(step, "operationId")), "$sourceDescriptions."), ".")
+	return w.example(body, "payload", source, workflow+" "+text(at(step, "stepId")))
+}
+
+// example writes the token of one example, if it has one of its own, in the member named.
+func (w writer) example(example *yaml.Node, member, sender, name string) error {
+	message, value := own(example, "x-decrypted"), own(example, member)
 	if message == nil || value == nil || w.done[example] {
 		return nil
 	}
 	w.done[example] = true
 	token := own(value, "token")
 	if value.Kind == yaml.AliasNode || token == nil || token.Style != yaml.SingleQuotedStyle {
-		return fmt.Errorf("%s has no token of its own: write value: {token: ''}", name)
+		return fmt.Errorf("%s has no token of its own: write %s: {token: ''}", name, member)
 	}
 	sealed, err := w.sealed(message, sender, name)
 	if err != nil {
@@ -134,15 +154,15 @@ func (w writer) example(example *yaml.Node, sender, name string) error {
 	return fmt.Errorf("%s: the token has a line break", name)
 }
 
-// sealed is the token of a message.
+// sealed is the token of a message from a client of the sandbox.
 func (w writer) sealed(message *yaml.Node, sender, name string) (string, error) {
 	var said bytes.Buffer
 	if err := encode(&said, message); err != nil {
 		return "", err
 	}
-	digits, ok := sandbox.Key(client(w.client, sender), "key")
+	digits, ok := sandbox.Key(sender, "key")
 	if !ok {
-		return "", fmt.Errorf("the sandbox has no key of %s", client(w.client, sender))
+		return "", fmt.Errorf("the sandbox has no key of %s", sender)
 	}
 	raw, err := hex.DecodeString(digits)
 	if err != nil {
@@ -156,15 +176,15 @@ func (w writer) sealed(message *yaml.Node, sender, name string) (string, error) 
 	return key.Seal(bytes.NewReader(iv[:aes.BlockSize]), said.Bytes())
 }
 
-// client is the client of the sandbox that a word of x-request.authorization stands for.
-func client(name, word string) string {
+// sender is the client of the sandbox that a word of x-request.authorization stands for.
+func (w writer) sender(word string) string {
 	if word == "other-program" {
-		return name + "_other"
+		return w.client + "_other"
 	}
 	if _, known := sandbox.Key(word, "key"); known {
 		return word
 	}
-	return name
+	return w.client
 }
 
 // encode writes a message as JSON in the order in which it stands in the document.

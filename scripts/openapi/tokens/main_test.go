@@ -115,6 +115,34 @@ func TestATokenThatExamplesShareIsRefused(t *testing.T) {
 	require.ErrorContains(t, err, "no key of moon")
 }
 
+func TestAStepsTokenIsOfTheClientOfItsDocument(t *testing.T) {
+	t.Parallel()
+	const workflows = `
+workflows:
+  - workflowId: life
+    steps:
+      - stepId: sealed
+        operationId: $sourceDescriptions.accosa_other.resetPin
+        requestBody:
+          payload: {token: ''}
+          x-decrypted: {code: '1120'}
+      - stepId: other
+        operationId: $sourceDescriptions.creditplus.reset
+        requestBody: {payload: ey, x-decrypted: {code: '1120'}}
+      - {stepId: clear, operationId: $sourceDescriptions.thredd.read}
+`
+	made, err := written([]byte(workflows))
+	require.NoError(t, err)
+	var root yaml.Node
+	require.NoError(t, yaml.Unmarshal(made, &root))
+	steps := items(at(items(at(root.Content[0], "workflows"))[0], "steps"))
+	token := text(at(steps[0], "requestBody", "payload", "token"))
+	require.Equal(t, `{"code":"1120"}`, opened(t, "accosa_other", token))
+	require.Equal(t, workflows, strings.Replace(string(made), token, "", 1), "nothing else is touched")
+	_, err = written([]byte(strings.Replace(workflows, "accosa_other", "moon", 1)))
+	require.ErrorContains(t, err, "no key of moon")
+}
+
 func TestAStaleTokenIsNoticed(t *testing.T) {
 	t.Parallel()
 	file := filepath.Join(t.TempDir(), "accosa.yaml")
@@ -124,4 +152,5 @@ func TestAStaleTokenIsNoticed(t *testing.T) {
 	require.NoError(t, run(file, false))
 	require.NoError(t, run(file, true))
 	require.NoError(t, run("../../../openapi/accosa.yaml", true))
+	require.NoError(t, run("../../../openapi/workflows/card.arazzo.yaml", true))
 }
