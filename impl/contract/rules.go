@@ -27,6 +27,9 @@ func inspect(spec *openapi3.T) []string {
 		return errorLines(err)
 	}
 	i := inspector{spec: spec, formats: stringFormats(), seen: map[string]bool{}, visited: map[visit]bool{}}
+	if name, ok := spec.Extensions["x-error-response"]; ok && errorResponse(spec) == nil {
+		i.note(spec.Origin, "document", fmt.Sprintf("x-error-response %v is no component response of this document", name))
+	}
 	for _, l := range operations(spec) {
 		i.operation(l)
 	}
