@@ -153,7 +153,7 @@ func described(media map[string]*mediaType, h http.Header) *mediaType {
 	if len(sent) != 1 {
 		return nil
 	}
-	if m, ok := media[sent[0]]; ok && m.name == sent[0] {
+	if m, ok := media[sent[0]]; ok { // as nearly everybody sends it
 		return m
 	}
 	name, parameters, err := mime.ParseMediaType(sent[0])
@@ -165,14 +165,8 @@ func described(media map[string]*mediaType, h http.Header) *mediaType {
 	return found
 }
 
-// What is set aside for a body before any of it has come, in bytes: the word of its Content-Length, but
-// no more than nearly every body takes. A larger one gets its room as it comes.
-const (
-	minBuffer = 512
-	maxBuffer = 4 << 10
-)
-
-// read reads the body, at most limit bytes of it. The rule says why it could not: RuleSize, RuleRead.
+// read reads the body, at most limit bytes of it, and makes room for it as it comes. The rule says why it could not:
+// RuleSize, RuleRead.
 func read(r *http.Request, limit int64) ([]byte, Rule) {
 	if r.Body == nil || r.Body == http.NoBody {
 		return nil, ""
@@ -180,23 +174,15 @@ func read(r *http.Request, limit int64) ([]byte, Rule) {
 	if r.ContentLength > limit {
 		return nil, RuleSize
 	}
-	data := make([]byte, 0, min(max(r.ContentLength+1, minBuffer), maxBuffer))
-	for {
-		n, err := r.Body.Read(data[len(data):cap(data)])
-		data = data[:len(data)+n]
-		switch {
-		case int64(len(data)) > limit:
-			return nil, RuleSize
-		case errors.Is(err, io.EOF):
-			r.ContentLength = int64(len(data))
-			return data, ""
-		case err != nil:
-			return nil, readRule(err)
-		}
-		if len(data) == cap(data) {
-			data = slices.Grow(data, int(min(int64(cap(data)), limit+1-int64(len(data)))))
-		}
+	data, err := io.ReadAll(io.LimitReader(r.Body, limit+1))
+	switch {
+	case int64(len(data)) > limit:
+		return nil, RuleSize
+	case err != nil:
+		return nil, readRule(err)
 	}
+	r.ContentLength = int64(len(data))
+	return data, ""
 }
 
 // readRule tells a limit that was set before the check from a connection that broke.

@@ -3,6 +3,7 @@ package contract_test
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"io"
 	"maps"
 	"net/http"
@@ -11,6 +12,7 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+	"testing/fstest"
 	"testing/iotest"
 
 	bind "github.com/oapi-codegen/runtime"
@@ -236,6 +238,28 @@ func TestAnOperationsOwnLimitComesBeforeTheDocuments(t *testing.T) {
 	}
 }
 
+// What x-max-body may be at least and at most, an operation takes.
+func TestAnOperationMayTakeOneByteOrSixteenMebibytes(t *testing.T) {
+	for _, limit := range []int64{1, 16 << 20} {
+		d, err := contract.Load(fstest.MapFS{"main.yaml": {Data: fmt.Appendf(nil, `
+openapi: 3.0.3
+info: {title: T, version: '1'}
+security: []
+x-public: a test
+paths: {/a: {post: {operationId: a, x-max-body: %d, responses: {'204': {description: done}},
+  requestBody: {content: {text/plain: {schema: {type: string, pattern: '^a$'}}}}}}}
+`, limit)}}, "main")
+		require.NoError(t, err)
+		announced := func(length int64) []string {
+			r := post("text/plain", "a")
+			r.ContentLength = length
+			return lines(operation(t, d, "a").Check(r, nil))
+		}
+		require.Empty(t, announced(limit))
+		require.Equal(t, []string{fmt.Sprintf("size: size %d", limit)}, announced(limit+1))
+	}
+}
+
 // A body's room grows with what has come of it, not with what is announced.
 func TestRoomForABodyIsNotMadeBeforeItComes(t *testing.T) {
 	op := operation(t, load(t), "addNote")
@@ -307,6 +331,7 @@ func TestEveryKeywordBecomesItsRule(t *testing.T) {
 		{"an item", `{"list":["12","1x"]}`, []string{"body /list/1: pattern ^[0-9]*$"}},
 		{"an item that breaks two rules", `{"list":["x"]}`, []string{"body /list/0: minLength 2", "body /list/0: pattern ^[0-9]*$"}},
 		{"a member of a map", `{"map":{"k":"V"}}`, []string{"body /map/*: pattern ^[a-z]*$"}},
+		{"a member of a map whose name is a number, and so might be a card's", `{"map":{"4111111111111111":"V"}}`, []string{"body /map/*: pattern ^[a-z]*$"}},
 		{"a name that a pointer must escape", `{"a/b~c":"1"}`, []string{"body /a~1b~0c: pattern ^[a-z]*$"}},
 		{"a discriminator", `{"device":{"kind":"Phone"}}`, nil},
 		{"no discriminator", `{"device":{}}`, []string{"body /device: discriminator"}},
@@ -607,12 +632,21 @@ func TestMessagesFromAnEnvelope(t *testing.T) {
 	_, found = d.CheckMessage("Reset", []byte(`{`+odd+`}`))
 	require.Equal(t, []string{"body: number"}, lines(found), "where no others may stand")
 	for text, rule := range map[string]string{
-		`{"flag":true,` + odd: "json", `{` + odd + `}{}`: "json", `{"flag"}`: "json", `{"flag":true,"fla\u0067":true}`: "duplicate",
+		`{"flag":true,` + odd: "json", `{` + odd + `}{}`: "json", `{"flag"}`: "json", `{"fla`: "json", `{"flag":true,"fla\u0067":true}`: "duplicate",
 		"{\"other\":\"\xff\"}": "characters", `{"other":` + strings.Repeat("[", 20_000): "json", `{`: "json", ``: "json", `[1e999]`: "number", `{"other":nil}`: "json",
 	} {
 		value, found = d.CheckMessage("EveryType", []byte(text))
 		require.Equal(t, []string{"body: " + rule}, lines(found), text[:min(len(text), 40)])
 		require.Nil(t, value)
+	}
+
+	for message, want := range map[[2]string][]string{
+		{"Choice", `{"flag":true,"other":1e999}`}: {},
+		{"Forked", `{"flag":true,"rate":1e999}`}:  {"body: number"}, // an alternative describes it
+		{"Loose", `{"undescribed":1e999}`}:        {"body: number"}, // whoever takes it takes all of it
+	} {
+		_, found = d.CheckMessage(message[0], []byte(message[1]))
+		require.Equal(t, want, lines(found), message[0])
 	}
 
 	_, found = d.CheckMessage("Loose", []byte(`{}`))

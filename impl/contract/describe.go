@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 
 	"github.com/getkin/kin-openapi/openapi3"
 )
@@ -44,7 +45,7 @@ func (d *Document) ByAPIKey() bool {
 // Member is a member of an object as a document describes it.
 type Member struct {
 	Name      string
-	Type      string   // string, integer, boolean, array or object
+	Type      string   // string, integer, boolean, array or object; "" where the document says it by a oneOf
 	Enum      []string // the values that it may have; nil where they are not listed
 	Sensitive bool     // x-sensitive: a secret, or a cardholder's
 
@@ -64,9 +65,12 @@ func (m Member) Members() []Member {
 	all := make([]Member, len(m.shape.members))
 	for i, of := range m.shape.members {
 		s := of.shape.schema
-		all[i] = Member{Name: of.name, Enum: words(s.Enum), Sensitive: s.Extensions["x-sensitive"] == true, shape: of.shape}
-		if s.Type != nil && len(*s.Type) == 1 {
-			all[i].Type = (*s.Type)[0]
+		all[i] = Member{
+			Name:      of.name,
+			Type:      strings.Join(s.Type.Slice(), ""), // OpenAPI 3.0 knows no second one
+			Enum:      words(s.Enum),
+			Sensitive: s.Extensions["x-sensitive"] == true,
+			shape:     of.shape,
 		}
 	}
 	return all

@@ -49,4 +49,10 @@ func TestDocumentSaysWhichMembersASchemaHas(t *testing.T) {
 	require.Equal(t, []string{"secureCode"}, secrets)
 	require.Empty(t, byName["name"].Members())
 	require.Empty(t, d.Members("Nothing"))
+	byName = map[string]contract.Member{}
+	for _, m := range load(t).Members("EveryType") {
+		byName[m.Name] = m
+	}
+	require.Equal(t, "boolean", byName["flag"].Type)
+	require.Empty(t, byName["either"].Type, "a text or a number")
 }

@@ -124,11 +124,21 @@ func (d *Document) compile() {
 		}
 		d.routes[op.Method][op.GinPath] = op
 	}
-	if name, ok := d.spec.Extensions["x-error-response"].(string); ok && d.spec.Components != nil {
-		if ref := d.spec.Components.Responses[name]; ref != nil {
-			d.unrouted = newReply(known, ref.Value)
-		}
+	if spec := errorResponse(d.spec); spec != nil {
+		d.unrouted = newReply(known, spec)
 	}
+}
+
+// errorResponse is the component response that x-error-response names, nil where it names none.
+func errorResponse(spec *openapi3.T) *openapi3.Response {
+	if spec.Components == nil {
+		return nil
+	}
+	name, _ := spec.Extensions["x-error-response"].(string)
+	if ref := spec.Components.Responses[name]; ref != nil {
+		return ref.Value
+	}
+	return nil
 }
 
 // listed is an operation where the document lists it.

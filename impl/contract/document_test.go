@@ -101,6 +101,11 @@ func wantLines(t *testing.T, file string) []string {
 func TestAFindingNamesFileAndLine(t *testing.T) {
 	_, err := contract.Load(os.DirFS("testdata/refused"), "text")
 	require.Regexp(t, `(?m)^  text\.yaml:\d+: doThing, body application/json /free: `, err.Error())
+
+	_, err = contract.Load(fstest.MapFS{"main.yaml": {Data: []byte(
+		`{"openapi":"3.0.3","info":{"title":"T","version":"1"},"paths":{"/a":{"get":{"operationId":"a","responses":{"200":{"description":"done"}}}}}}`,
+	)}}, "main")
+	require.ErrorContains(t, err, "\n  a: has no security", "of a document in JSON nobody knows the line")
 }
 
 func TestWhatOperationsShareIsReportedOnce(t *testing.T) {
@@ -115,17 +120,18 @@ func TestLoadReadsNothingOutsideItsFiles(t *testing.T) {
 			"good.yaml": {Data: []byte("openapi: 3.0.3\ninfo: {title: T, version: '1'}\npaths: {}\ncomponents: {schemas: {A: {type: string}}}\n")},
 		}
 	}
-	for _, ref := range []string{
-		"../secret.yaml#/components/schemas/A",
-		"/etc/passwd",
-		"file:///etc/passwd",
-		"http://169.254.169.254/latest/meta-data",
-		"//host/share.yaml#/A",
-		"absent.yaml#/components/schemas/A",
+	const elsewhere = "only files beside the document may be referred to"
+	for ref, why := range map[string]string{
+		"../secret.yaml#/components/schemas/A":    fs.ErrNotExist.Error(),
+		"/etc/passwd":                             fs.ErrNotExist.Error(),
+		"file:///etc/passwd":                      elsewhere,
+		"http://169.254.169.254/latest/meta-data": elsewhere,
+		"//host/share.yaml#/A":                    elsewhere,
+		"absent.yaml#/components/schemas/A":       fs.ErrNotExist.Error(),
 	} {
 		t.Run(ref, func(t *testing.T) {
 			_, err := contract.Load(document(ref), "main")
-			require.Error(t, err)
+			require.ErrorContains(t, err, why)
 		})
 	}
 	_, err := contract.Load(document("good.yaml#/components/schemas/A"), "main")

@@ -3,6 +3,7 @@ package contract_test
 import (
 	"strings"
 	"testing"
+	"testing/fstest"
 
 	"github.com/stretchr/testify/require"
 
@@ -70,4 +71,17 @@ func TestReferencesAreThoseThatPartnersCanSend(t *testing.T) {
 		}
 	}
 	require.False(t, references.Name("fax", "1"))
+}
+
+func TestADocumentWithoutComponentsAddsNoReference(t *testing.T) {
+	t.Parallel()
+	document := func(components string) *contract.Document {
+		d, err := contract.Load(fstest.MapFS{"main.yaml": {Data: []byte("openapi: 3.0.3\ninfo: {title: T, version: '1'}\npaths: {}\n" + components)}}, "main")
+		require.NoError(t, err)
+		return d
+	}
+	with := document(`components: {parameters: {Card: {name: card, in: query, x-reference: urn, schema: {type: string, pattern: '^[0-9]$'}}}}`)
+	references := contract.ReferencesOf(document(""), with)
+	require.True(t, references.Name("urn", "1"))
+	require.False(t, references.Name("urn", "x"))
 }

@@ -27,6 +27,9 @@ func inspect(spec *openapi3.T) []string {
 		return errorLines(err)
 	}
 	i := inspector{spec: spec, formats: stringFormats(), seen: map[string]bool{}, visited: map[visit]bool{}}
+	if name, ok := spec.Extensions["x-error-response"]; ok && errorResponse(spec) == nil {
+		i.note(spec.Origin, "document", fmt.Sprintf("x-error-response %v is no component response of this document", name))
+	}
 	for _, l := range operations(spec) {
 		i.operation(l)
 	}
@@ -63,7 +66,7 @@ type visit struct {
 func (i *inspector) note(origin *openapi3.Origin, where, what string) {
 	where = strings.TrimRight(where, " ")
 	line, key := where+": "+what, where+what
-	if origin != nil && origin.Key != nil {
+	if origin != nil { // of JSON it is not known
 		at := origin.Key
 		line = fmt.Sprintf("%s:%d: %s", at.File, at.Line, line)
 		key = fmt.Sprintf("%s:%d:%d: %s", at.File, at.Line, at.Column, what)
@@ -245,7 +248,7 @@ func (i *inspector) schema(ref *openapi3.SchemaRef, where, inherited string) {
 			i.field(ref, ref.Origin, where+"/*", cmp.Or(label(ref), inherited))
 		}
 	}
-	for _, ref := range slices.Concat(s.OneOf, s.AnyOf, s.AllOf) {
+	for _, ref := range choices(s) {
 		i.field(ref, ref.Origin, where, cmp.Or(label(ref), inherited))
 	}
 }
@@ -253,7 +256,7 @@ func (i *inspector) schema(ref *openapi3.SchemaRef, where, inherited string) {
 // typed asks for something that says which values may stand there at all.
 func (i *inspector) typed(ref *openapi3.SchemaRef, where string) {
 	s := ref.Value
-	if s.Type == nil && len(s.Enum)+len(s.OneOf)+len(s.AnyOf)+len(s.AllOf) == 0 {
+	if s.Type == nil && len(s.Enum) == 0 && len(choices(s)) == 0 {
 		i.note(ref.Origin, where, "has no type, so anything passes")
 	}
 }

@@ -17,7 +17,7 @@ type shape struct {
 	schema  *openapi3.Schema
 	members []member       // in the document's order
 	place   map[string]int // of a name in members
-	items   *member        // of an array
+	items   *member        // of an array, nil of anything else
 	other   *member        // members without a name of their own (additionalProperties)
 }
 
@@ -44,7 +44,9 @@ func (known shapes) of(schema *openapi3.Schema) *shape {
 		m.required = slices.Contains(schema.Required, name)
 		s.members = append(s.members, m)
 	}
-	s.items = known.member("", schema.Items)
+	if schema.Type.Is(openapi3.TypeArray) {
+		s.items = known.member("", schema.Items)
+	}
 	s.other = known.member("", schema.AdditionalProperties.Schema)
 	return s
 }
@@ -67,11 +69,20 @@ func documentOrder(properties openapi3.Schemas) []string {
 }
 
 func byOrigin(a, b *openapi3.Origin) int {
-	if a == nil || b == nil || a.Key == nil || b.Key == nil {
-		return 0
-	}
-	return cmp.Or(cmp.Compare(a.Key.Line, b.Key.Line), cmp.Compare(a.Key.Column, b.Key.Column))
+	x, y := location(a), location(b)
+	return cmp.Or(cmp.Compare(x.Line, y.Line), cmp.Compare(x.Column, y.Column))
 }
+
+// location is where an element stands in its file: before all others where that is not known.
+func location(origin *openapi3.Origin) openapi3.Location {
+	if origin == nil {
+		return openapi3.Location{}
+	}
+	return *origin.Key
+}
+
+// choices are the alternatives and parts of a schema.
+func choices(s *openapi3.Schema) openapi3.SchemaRefs { return slices.Concat(s.OneOf, s.AnyOf, s.AllOf) }
 
 // label is the x-label of a field. One beside a $ref is the field's own and wins over that of the
 // schema, which other fields may share.
@@ -109,7 +120,7 @@ func (at place) child(step string) place {
 			m := at.shape.members[i]
 			return at.down(escape(step), i, m.label, m.shape)
 		}
-		if i, err := strconv.Atoi(step); err == nil && at.shape.items != nil && at.shape.schema.Type.Is(openapi3.TypeArray) {
+		if i, err := strconv.Atoi(step); err == nil && at.shape.items != nil {
 			return at.down(step, i, cmp.Or(at.shape.items.label, at.label), at.shape.items.shape)
 		}
 		if other := at.shape.other; other != nil {

@@ -75,13 +75,9 @@ func (s *shape) described(data []byte, reason Rule) (value any, found []Violatio
 	object, named := map[string]any{}, map[string]bool{}
 	_, err := decoder.ReadToken()
 	for err == nil && decoder.PeekKind() == '"' {
-		var token jsontext.Token
+		var name string
 		var text jsontext.Value
-		if token, err = decoder.ReadToken(); err != nil {
-			break
-		}
-		name := token.String()
-		text, err = decoder.ReadValue()
+		name, text, err = nameAndValue(decoder)
 		if _, known := s.place[name]; err != nil || !known {
 			continue
 		}
@@ -107,11 +103,22 @@ func (s *shape) described(data []byte, reason Rule) (value any, found []Violatio
 	return object, found, ""
 }
 
+// nameAndValue reads a member of an object. The text is valid until the next is read.
+func nameAndValue(decoder *jsontext.Decoder) (name string, text jsontext.Value, err error) {
+	token, err := decoder.ReadToken()
+	if err != nil {
+		return "", nil, err
+	}
+	name = token.String() // a copy: the next reading overwrites the token
+	text, err = decoder.ReadValue()
+	return name, text, err
+}
+
 // open tells whether the shape is that of an object which lets members stand that it does not describe.
 func (s *shape) open() bool {
-	others, choices := s.schema.AdditionalProperties, slices.Concat(s.schema.OneOf, s.schema.AnyOf, s.schema.AllOf)
+	others := s.schema.AdditionalProperties
 	return len(s.members) > 0 && s.other == nil && (others.Has == nil || *others.Has) &&
-		!slices.ContainsFunc(choices, func(ref *openapi3.SchemaRef) bool { return len(ref.Value.Properties) > 0 })
+		!slices.ContainsFunc(choices(s.schema), func(ref *openapi3.SchemaRef) bool { return len(ref.Value.Properties) > 0 })
 }
 
 type strictReader struct {
