@@ -109,8 +109,8 @@ func chapterOf(d *contract.Document, whole *bundle.Document) (*chapter, error) {
 		c.Operations = append(c.Operations, one)
 	}
 	slices.SortStableFunc(c.Operations, func(a, b operation) int { return cmp.Compare(lineOf(spec, a), lineOf(spec, b)) })
-	c.calls = callsOf(d, all)
-	return c, nil
+	c.calls, err = callsOf(d, all)
+	return c, err
 }
 
 // lineOf is where the document has the operation.

@@ -22,7 +22,8 @@ import (
 	"pinvault/impl/contract"
 )
 
-// portal are the pages and what they load. scalar.js is Scalar's API reference, see scripts/docs/vendor.
+// portal are the pages and what they load. scalar.js is Scalar's API reference and ciphers.js has the ciphers of noble, see
+// scripts/docs/vendor.
 //
 //go:embed page
 var portal embed.FS
@@ -110,13 +111,14 @@ func then[T, U any](source func() (T, error), build func(T) (U, error)) func() (
 const (
 	scriptType = "text/javascript; charset=utf-8"
 	yamlType   = "application/yaml"
+	textType   = "text/plain; charset=utf-8"
 	pageType   = "text/html; charset=utf-8"
 )
 
 // pageFiles adds what the pages load.
 func (s *Site) pageFiles() error {
 	for _, f := range []struct{ name, contentType string }{
-		{"docs.js", scriptType}, {"try.js", scriptType}, {"portal.css", "text/css; charset=utf-8"}, {"scalar.LICENSE", "text/plain; charset=utf-8"},
+		{"docs.js", scriptType}, {"try.js", scriptType}, {"ciphers.js", scriptType}, {"ciphers.LICENSE", textType}, {"portal.css", "text/css; charset=utf-8"}, {"scalar.LICENSE", textType},
 	} {
 		text, err := portal.ReadFile("page/" + f.name)
 		if err != nil {
