@@ -46,13 +46,15 @@ type Credentials map[string]any
 type page struct {
 	Live      bool       `json:"live"` // there is a server behind it to try calls on
 	Scalar    string     `json:"-"`
+	Ext       string     `json:"-"` // what the names of the contracts' pages end with
 	Contracts []document `json:"contracts"`
 }
 
 type document struct {
-	Name           string      `json:"name"`
-	Title          string      `json:"title"`
-	Authentication Credentials `json:"authentication,omitempty"`
+	Name           string        `json:"name"`
+	Title          string        `json:"title"`
+	Lead           template.HTML `json:"-"` // shown until Scalar's script is there
+	Authentication Credentials   `json:"authentication,omitempty"`
 }
 
 // New prepares documents, whose text stands in written as <name>.yaml, as the server at this URL shows them.
@@ -90,7 +92,7 @@ func New(documents []*contract.Document, written fs.FS, url string) (*Site, erro
 		s.chapters = append(s.chapters, c)
 		s.Files = append(s.Files,
 			made("docs/"+d.Name()+".rows.json", "application/json", then(c, func(c *chapter) ([]byte, error) { return json.Marshal(c.calls) })),
-			made("docs/"+d.Name()+".yaml", yamlType, then(served, func(d *bundle.Document) ([]byte, error) { return tellOrigins(d).YAML() })),
+			made("docs/"+d.Name()+".yaml", yamlType, then(served, func(d *bundle.Document) ([]byte, error) { return tellOrigins(showMessages(d)).YAML() })),
 			made("openapi/"+d.Name()+".yaml", yamlType, then(served, (*bundle.Document).YAML)),
 			made("openapi/"+d.Name()+".json", "application/json", then(served, (*bundle.Document).JSON)))
 	}
@@ -150,20 +152,29 @@ func (s *Site) Documents() []*contract.Document { return s.documents }
 // server that it comes from.
 func (s *Site) Page(live bool, credentials map[string]Credentials) ([]byte, error) {
 	p := page{Live: live, Scalar: s.scalar}
-	for _, d := range s.documents {
-		p.Contracts = append(p.Contracts, document{d.Name(), title(d), credentials[d.Name()]})
+	if !live {
+		p.Ext = staticExt
+	}
+	for i, d := range s.documents {
+		c, err := s.chapters[i]()
+		if err != nil {
+			return nil, err
+		}
+		p.Contracts = append(p.Contracts, document{d.Name(), title(d), c.Lead, credentials[d.Name()]})
 	}
 	return execute(s.page, p)
 }
 
+// staticExt is what pages' names end with where they are files.
+const staticExt = ".html"
+
 // Write writes the static site into a folder: the landing page as index.html, Scalar's as docs.html, and the rest.
 func (s *Site) Write(dir string) error {
-	const ext = ".html"
 	reader, err := s.Page(false, nil)
 	if err != nil {
 		return err
 	}
-	for _, f := range slices.Concat([]*File{plain("docs"+ext, pageType, reader)}, s.pages(place{Ext: ext}), s.Files) {
+	for _, f := range slices.Concat([]*File{plain("docs"+staticExt, pageType, reader)}, s.pages(place{Ext: staticExt}), s.Files) {
 		name := filepath.Join(dir, filepath.FromSlash(f.Path))
 		if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil { //nolint:gosec // a site is for everybody
 			return err

@@ -33,12 +33,7 @@ type unsent struct {
 	done map[*yaml.Node]bool
 }
 
-func (u unsent) resolved(n *yaml.Node) *yaml.Node {
-	if ref := bundle.Member(n, "$ref"); ref != nil {
-		return bundle.Lookup(u.root, ref.Value)
-	}
-	return n
-}
+func (u unsent) resolved(n *yaml.Node) *yaml.Node { return resolved(u.root, n) }
 
 // schema has the optional members of an object, and of what is within, admit that they are not sent.
 func (u unsent) schema(n *yaml.Node) {
