@@ -15,6 +15,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 
 	"pinvault"
@@ -34,7 +35,7 @@ type Site struct {
 
 	page, landing, contract *template.Template
 
-	scalar    string                     // the path of Scalar's script
+	assets    map[string]string          // what the pages load, by what it is called in page/: its name, which changes with it
 	chapters  []func() (*chapter, error) // in the order of documents
 	documents []*contract.Document       // by title
 }
@@ -44,9 +45,8 @@ type Credentials map[string]any
 
 // page is what the page is made from.
 type page struct {
-	Live      bool       `json:"live"` // there is a server behind it to try calls on
-	Scalar    string     `json:"-"`
-	Ext       string     `json:"-"` // what the names of the contracts' pages end with
+	Live      bool `json:"live"` // there is a server behind it to try calls on
+	place     `json:"-"`
 	Contracts []document `json:"contracts"`
 }
 
@@ -119,14 +119,27 @@ const (
 
 // pageFiles adds what the pages load.
 func (s *Site) pageFiles() error {
-	for _, f := range []struct{ name, contentType string }{
-		{"docs.js", scriptType}, {"try.js", scriptType}, {"ciphers.js", scriptType}, {"ciphers.LICENSE", textType}, {"portal.css", "text/css; charset=utf-8"}, {"scalar.LICENSE", textType},
+	s.assets = map[string]string{}
+	lasting := func(name string, content []byte, of func(path string) *File) {
+		sum := sha256.Sum256(content)
+		stem, ext, _ := strings.Cut(name, ".")
+		s.assets[name] = stem + "." + hex.EncodeToString(sum[:8]) + "." + ext
+		f := of("docs/" + s.assets[name])
+		f.Lasting = true
+		s.Files = append(s.Files, f)
+	}
+	for name, contentType := range map[string]string{
+		"docs.js": scriptType, "try.js": scriptType, "ciphers.js": scriptType, "portal.css": "text/css; charset=utf-8", "ciphers.LICENSE": textType, "scalar.LICENSE": textType,
 	} {
-		text, err := portal.ReadFile("page/" + f.name)
+		text, err := portal.ReadFile("page/" + name)
 		if err != nil {
 			return err
 		}
-		s.Files = append(s.Files, plain("docs/"+f.name, f.contentType, text))
+		if contentType == textType { // which nothing loads, and which is found by its name
+			s.Files = append(s.Files, plain("docs/"+name, contentType, text))
+			continue
+		}
+		lasting(name, text, func(path string) *File { return plain(path, contentType, text) })
 	}
 	picture, err := pinvault.Texts.ReadFile("docs/contracts.svg")
 	if err != nil {
@@ -136,10 +149,8 @@ func (s *Site) pageFiles() error {
 	if err != nil {
 		return err
 	}
-	sum := sha256.Sum256(zipped)
-	scalar := packed("docs/scalar."+hex.EncodeToString(sum[:8])+".js", scriptType, zipped)
-	scalar.Lasting, s.scalar = true, scalar.Path
-	s.Files = append(s.Files, plain("docs/contracts.svg", "image/svg+xml", picture), scalar)
+	lasting("scalar.js", zipped, func(path string) *File { return packed(path, scriptType, zipped) })
+	s.Files = append(s.Files, plain("docs/contracts.svg", "image/svg+xml", picture))
 	return nil
 }
 
@@ -150,8 +161,8 @@ func (s *Site) Documents() []*contract.Document { return s.documents }
 
 // Page is the page, with the credentials of documents, by their names. It is live where calls can be tried on the
 // server that it comes from.
-func (s *Site) Page(live bool, credentials map[string]Credentials) ([]byte, error) {
-	p := page{Live: live, Scalar: s.scalar}
+func (s *Site) Page(live bool, credentials map[string]Credentials) (*File, error) {
+	p := page{Live: live, place: place{Assets: s.assets}}
 	if !live {
 		p.Ext = staticExt
 	}
@@ -162,7 +173,10 @@ func (s *Site) Page(live bool, credentials map[string]Credentials) ([]byte, erro
 		}
 		p.Contracts = append(p.Contracts, document{d.Name(), title(d), c.Lead, credentials[d.Name()]})
 	}
-	return execute(s.page, p)
+	html, err := execute(s.page, p)
+	f := plain("docs"+p.Ext, pageType, html)
+	f.Passing = true
+	return f, err
 }
 
 // staticExt is what pages' names end with where they are files.
@@ -174,7 +188,7 @@ func (s *Site) Write(dir string) error {
 	if err != nil {
 		return err
 	}
-	for _, f := range slices.Concat([]*File{plain("docs"+staticExt, pageType, reader)}, s.pages(place{Ext: staticExt}), s.Files) {
+	for _, f := range slices.Concat([]*File{reader}, s.pages(place{Ext: staticExt, Assets: s.assets}), s.Files) {
 		name := filepath.Join(dir, filepath.FromSlash(f.Path))
 		if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil { //nolint:gosec // a site is for everybody
 			return err

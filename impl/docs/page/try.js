@@ -3,7 +3,7 @@
 "use strict";
 {
   const base = new URL("../", document.baseURI).href.replace(/\/$/, "");
-  const file = document.currentScript.dataset.rows;
+  const { rows: file, ciphers: library } = document.currentScript.dataset;
   const at = (id) => document.getElementById("try-" + id);
   const dialog = document.getElementById("try");
   const json = async (url, options) => {
@@ -26,7 +26,7 @@
 
   // AES is a library's: WebCrypto has none with keys of 192 bits in Chromium, and none at all over plain http.
   let loaded;
-  const ciphers = () => loaded ??= import("./ciphers.js");
+  const ciphers = () => loaded ??= import("./" + library);
 
   // Accosa's token: base64 of the IV and the message in AES-CBC with PKCS#7 padding.
   const openToken = async (token, key) => {
