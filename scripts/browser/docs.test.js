@@ -97,11 +97,11 @@ describe("docs", () => {
     }
   });
 
-  test("a search finds what the introductions say", async () => {
+  test("a search finds what the introductions say", { skip: !whole }, async () => {
     const page = await open(browser, desk);
     await page.goto(sandbox.url + "/docs#accosa");
     await page.getByRole("heading", { level: 1, name: "Accosa prepaid, Reset PIN" }).waitFor();
-    for (const about of whole ? ["Idempotency", "Sandbox"] : ["Idempotency"]) {
+    for (const about of ["Idempotency", "Sandbox"]) {
       await page.getByRole("button", { name: "Search" }).first().click();
       await page.getByRole("dialog").getByRole("combobox").or(page.getByRole("dialog").getByRole("textbox")).fill(about.toLowerCase());
       await page.getByRole("option", { name: new RegExp(about) }).first().click();
