@@ -64,10 +64,11 @@ bench-go: ## the Go benchmarks that match BENCH (all), COUNT (1) times each; tar
 docs: bin/pinvault ## write what /docs serves as a static site into .local/docs
 	@bin/pinvault docs --out .local/docs
 
-contract: ## Schemathesis over every document on PostgreSQL, EXAMPLES (1000) an operation and phase, see schemathesis/README.md, and Redocly Respect over the workflows; then clients
+contract: ## Schemathesis over every document on PostgreSQL, EXAMPLES (1000) an operation and phase, see schemathesis/README.md, and Redocly Respect over the workflows; then clients, and the whole of scripts/browser
 	@scripts/packages postgresql
 	@EXAMPLES=$${EXAMPLES:-1000} scripts/with-postgres scripts/contract
 	@scripts/with-postgres scripts/clients/run
+	@WHOLE=1 scripts/browser/run
 
 clients: ## every contract called as partners call it: requests, fetch, axios, HttpClient, Apache's, Spring's, JOSE and PIN block libraries; see scripts/clients/README.md
 	@scripts/clients/run

@@ -130,7 +130,7 @@ def or_unsent(schema, *values):
 
 
 def admit_unsent(document, schema, seen):
-    """Has a request's schema say what the documents' introductions do: an optional member may be null."""
+    """Has a request's schema say that an optional object may be null, and so may what is in a map."""
     schema = resolved(document, schema)
     if id(schema) in seen:
         return
@@ -139,15 +139,15 @@ def admit_unsent(document, schema, seen):
     for part in (*schema.get("properties", {}).values(), *schema.get("oneOf", []), *items):
         admit_unsent(document, part, seen)
     for name, member in schema.get("properties", {}).items():
-        if name not in schema.get("required", []):
-            empty = [""] if resolved(document, member).get("x-empty-is-absent") else []
-            schema["properties"][name] = or_unsent(member, None, *empty)
+        if name not in schema.get("required", []) and not resolved(document, member).get("nullable"):
+            schema["properties"][name] = or_unsent(member, None)
     if isinstance(schema.get("additionalProperties"), dict):
         schema["additionalProperties"] = or_unsent(schema["additionalProperties"], None)
 
 
 def describe_unsent(document):
-    """Has the document describe what counts as not sent: see impl/contract."""
+    """Has the document say what its introduction says of what counts as not sent, and what the schemas that are served
+    leave out since generators would make types of it: null for an object and for a body, and an empty header."""
     seen = set()
     for item in document["paths"].values():
         operations = [operation for operation in item.values() if isinstance(operation, dict)]

@@ -488,7 +488,21 @@ type GetPinPageResponseObject interface {
 	VisitGetPinPageResponse(w http.ResponseWriter) error
 }
 
-type GetPinPage200TextHTMLResponse struct{ PageTextHTMLResponse }
+type GetPinPage200ResponseHeaders struct {
+	CacheControl          string
+	ContentSecurityPolicy string
+	PermissionsPolicy     string
+	ReferrerPolicy        string
+	SetCookie             *string
+	Vary                  *string
+	XContentTypeOptions   string
+}
+
+type GetPinPage200TextHTMLResponse struct {
+	Body          io.Reader
+	Headers       GetPinPage200ResponseHeaders
+	ContentLength int64
+}
 
 func (response GetPinPage200TextHTMLResponse) VisitGetPinPageResponse(w http.ResponseWriter) error {
 
@@ -516,21 +530,7 @@ func (response GetPinPage200TextHTMLResponse) VisitGetPinPageResponse(w http.Res
 	return err
 }
 
-type GetPinPage400ResponseHeaders struct {
-	CacheControl          string
-	ContentSecurityPolicy string
-	PermissionsPolicy     string
-	ReferrerPolicy        string
-	SetCookie             *string
-	Vary                  *string
-	XContentTypeOptions   string
-}
-
-type GetPinPage400TextHTMLResponse struct {
-	Body          io.Reader
-	Headers       GetPinPage400ResponseHeaders
-	ContentLength int64
-}
+type GetPinPage400TextHTMLResponse struct{ PageTextHTMLResponse }
 
 func (response GetPinPage400TextHTMLResponse) VisitGetPinPageResponse(w http.ResponseWriter) error {
 
@@ -1350,7 +1350,21 @@ type GetDemoResponseObject interface {
 	VisitGetDemoResponse(w http.ResponseWriter) error
 }
 
-type GetDemo200TextHTMLResponse struct{ PageTextHTMLResponse }
+type GetDemo200ResponseHeaders struct {
+	CacheControl          string
+	ContentSecurityPolicy string
+	PermissionsPolicy     string
+	ReferrerPolicy        string
+	SetCookie             *string
+	Vary                  *string
+	XContentTypeOptions   string
+}
+
+type GetDemo200TextHTMLResponse struct {
+	Body          io.Reader
+	Headers       GetDemo200ResponseHeaders
+	ContentLength int64
+}
 
 func (response GetDemo200TextHTMLResponse) VisitGetDemoResponse(w http.ResponseWriter) error {
 

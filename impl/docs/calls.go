@@ -1,6 +1,7 @@
 package docs
 
 import (
+	"encoding/json"
 	"net/http"
 	"net/url"
 	"slices"
@@ -33,11 +34,13 @@ type call struct {
 	Blank int     `json:"blank,omitempty"` // instead: so many blanks
 	Clear string  `json:"clear,omitempty"` // what is sealed in it
 
-	Key    string     `json:"key,omitempty"`    // header of the API key
-	Bearer bool       `json:"bearer,omitempty"` // a token goes along
-	Who    string     `json:"who,omitempty"`    // word of x-request.authorization
-	After  []string   `json:"after,omitempty"`
-	Reply  documented `json:"reply"`
+	Key    string `json:"key,omitempty"`    // header of the API key
+	Bearer bool   `json:"bearer,omitempty"` // a token goes along
+	Who    string `json:"who,omitempty"`    // word of x-request.authorization
+
+	Session string     `json:"session,omitempty"` // word for what hands out the session that it is about
+	After   []string   `json:"after,omitempty"`
+	Reply   documented `json:"reply"`
 }
 
 // documented is the reply that has to come.
@@ -50,7 +53,7 @@ type documented struct {
 	Headers  http.Header `json:"headers,omitempty"`
 }
 
-func callsOf(d *contract.Document, all []rows.Row) calls {
+func callsOf(d *contract.Document, all []rows.Row) (calls, error) {
 	c := calls{Rows: map[string]call{}}
 	c.Client, _ = d.Spec().Extensions["x-fixture-client"].(string)
 	schemes := openapi3.SecuritySchemes{}
@@ -64,13 +67,16 @@ func callsOf(d *contract.Document, all []rows.Row) calls {
 	}
 	for _, row := range all {
 		if row.Fault == "" {
-			c.Rows[row.Operation+"."+row.Example] = callOf(row, schemes)
+			var err error
+			if c.Rows[row.Operation+"."+row.Example], err = callOf(row, schemes); err != nil {
+				return c, err
+			}
 		}
 	}
-	return c
+	return c, nil
 }
 
-func callOf(row rows.Row, schemes openapi3.SecuritySchemes) call {
+func callOf(row rows.Row, schemes openapi3.SecuritySchemes) (call, error) {
 	c := call{
 		Method: row.Method, Path: row.Path, Headers: row.Header, Override: row.Override, Type: row.ContentType, Who: row.Authorization,
 		Reply: documented{Status: row.Reply.Status, Type: row.Reply.ContentType, Body: string(row.Reply.Body), Sealed: row.Reply.Sealed,
@@ -84,13 +90,23 @@ func callOf(row rows.Row, schemes openapi3.SecuritySchemes) call {
 			c.Body, c.Blank = nil, len(wire)
 		}
 	}
+	if row.Session != nil {
+		c.Session = row.Session.Link
+		if row.Session.Message != nil {
+			message, err := json.Marshal(row.Session.Message)
+			if err != nil {
+				return c, err
+			}
+			c.Clear = string(message)
+		}
+	}
 	for _, step := range row.After {
 		c.After = append(c.After, step.Operation+"."+step.Example)
 	}
 	if !row.Public || row.Authorization != "" {
 		c.Key, c.Bearer = authorization(row, schemes)
 	}
-	return c
+	return c, nil
 }
 
 // authorization is what an operation asks for, the first of what it takes. A token that it takes beside an API key is

@@ -111,7 +111,10 @@ func chapterOf(d *contract.Document, whole *bundle.Document) (*chapter, error) {
 		c.Operations = append(c.Operations, one)
 	}
 	slices.SortStableFunc(c.Operations, func(a, b operation) int { return cmp.Compare(lineOf(spec, a), lineOf(spec, b)) })
-	c.calls = callsOf(d, all)
+	c.calls, err = callsOf(d, all)
+	if err != nil {
+		return nil, err
+	}
 	c.Changes, err = changesOf(c)
 	return c, err
 }

@@ -15,6 +15,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 
 	"pinvault"
@@ -23,7 +24,8 @@ import (
 	"pinvault/impl/rows"
 )
 
-// portal are the pages and what they load. scalar.js is Scalar's API reference, see scripts/docs/vendor.
+// portal are the pages and what they load. scalar.js is Scalar's API reference and ciphers.js has the ciphers of noble, see
+// scripts/docs/vendor.
 //
 //go:embed page
 var portal embed.FS
@@ -34,7 +36,7 @@ type Site struct {
 
 	templates *template.Template
 
-	scalar    string                     // the path of Scalar's script
+	assets    map[string]string          // what the pages load, by what it is called in page/: its name, which changes with it
 	chapters  []func() (*chapter, error) // in the order of documents
 	documents []*contract.Document       // by title
 
@@ -47,15 +49,16 @@ type Credentials map[string]any
 
 // page is what the page is made from.
 type page struct {
-	Live      bool       `json:"live"` // there is a server behind it to try calls on
-	Scalar    string     `json:"-"`
+	Live      bool `json:"live"` // there is a server behind it to try calls on
+	place     `json:"-"`
 	Contracts []document `json:"contracts"`
 }
 
 type document struct {
-	Name           string      `json:"name"`
-	Title          string      `json:"title"`
-	Authentication Credentials `json:"authentication,omitempty"`
+	Name           string        `json:"name"`
+	Title          string        `json:"title"`
+	Lead           template.HTML `json:"-"` // shown until Scalar's script is there
+	Authentication Credentials   `json:"authentication,omitempty"`
 }
 
 // New prepares documents, whose text stands in written as <name>.yaml, as the server at this URL shows them.
@@ -100,7 +103,7 @@ func New(documents []*contract.Document, written fs.FS, url string) (*Site, erro
 		s.chapters = append(s.chapters, c)
 		s.Files = append(s.Files,
 			made("docs/"+d.Name()+".rows.json", "application/json", then(c, func(c *chapter) ([]byte, error) { return json.Marshal(c.calls) })),
-			made("docs/"+d.Name()+".yaml", yamlType, then(served, func(d *bundle.Document) ([]byte, error) { return tellOrigins(d).YAML() })),
+			made("docs/"+d.Name()+".yaml", yamlType, then(served, func(d *bundle.Document) ([]byte, error) { return tellOrigins(showMessages(d)).YAML() })),
 			made("openapi/"+d.Name()+".yaml", yamlType, then(plain, (*bundle.Document).YAML)),
 			made("openapi/"+d.Name()+".json", "application/json", then(plain, (*bundle.Document).JSON)),
 			made("openapi/"+d.Name()+".examples.yaml", yamlType, then(examples, (*bundle.Document).YAML)),
@@ -150,19 +153,33 @@ func then[T, U any](source func() (T, error), build func(T) (U, error)) func() (
 const (
 	scriptType = "text/javascript; charset=utf-8"
 	yamlType   = "application/yaml"
+	textType   = "text/plain; charset=utf-8"
 	pageType   = "text/html; charset=utf-8"
 )
 
 // pageFiles adds what the pages load.
 func (s *Site) pageFiles() error {
-	for _, f := range []struct{ name, contentType string }{
-		{"docs.js", scriptType}, {"try.js", scriptType}, {"portal.css", "text/css; charset=utf-8"}, {"scalar.LICENSE", "text/plain; charset=utf-8"},
+	s.assets = map[string]string{}
+	lasting := func(name string, content []byte, of func(path string) *File) {
+		sum := sha256.Sum256(content)
+		stem, ext, _ := strings.Cut(name, ".")
+		s.assets[name] = stem + "." + hex.EncodeToString(sum[:8]) + "." + ext
+		f := of("docs/" + s.assets[name])
+		f.Lasting = true
+		s.Files = append(s.Files, f)
+	}
+	for name, contentType := range map[string]string{
+		"docs.js": scriptType, "try.js": scriptType, "ciphers.js": scriptType, "portal.css": "text/css; charset=utf-8", "ciphers.LICENSE": textType, "scalar.LICENSE": textType,
 	} {
-		text, err := portal.ReadFile("page/" + f.name)
+		text, err := portal.ReadFile("page/" + name)
 		if err != nil {
 			return err
 		}
-		s.Files = append(s.Files, plain("docs/"+f.name, f.contentType, text))
+		if contentType == textType { // which nothing loads, and which is found by its name
+			s.Files = append(s.Files, plain("docs/"+name, contentType, text))
+			continue
+		}
+		lasting(name, text, func(path string) *File { return plain(path, contentType, text) })
 	}
 	picture, err := pinvault.Texts.ReadFile("docs/contracts.svg")
 	if err != nil {
@@ -172,10 +189,8 @@ func (s *Site) pageFiles() error {
 	if err != nil {
 		return err
 	}
-	sum := sha256.Sum256(zipped)
-	scalar := packed("docs/scalar."+hex.EncodeToString(sum[:8])+".js", scriptType, zipped)
-	scalar.Lasting, s.scalar = true, scalar.Path
-	s.Files = append(s.Files, plain("docs/contracts.svg", "image/svg+xml", picture), scalar)
+	lasting("scalar.js", zipped, func(path string) *File { return packed(path, scriptType, zipped) })
+	s.Files = append(s.Files, plain("docs/contracts.svg", "image/svg+xml", picture))
 	return nil
 }
 
@@ -186,22 +201,34 @@ func (s *Site) Documents() []*contract.Document { return s.documents }
 
 // Page is the page, with the credentials of documents, by their names. It is live where calls can be tried on the
 // server that it comes from.
-func (s *Site) Page(live bool, credentials map[string]Credentials) ([]byte, error) {
-	p := page{Live: live, Scalar: s.scalar}
-	for _, d := range s.documents {
-		p.Contracts = append(p.Contracts, document{d.Name(), title(d), credentials[d.Name()]})
+func (s *Site) Page(live bool, credentials map[string]Credentials) (*File, error) {
+	p := page{Live: live, place: place{Assets: s.assets}}
+	if !live {
+		p.Ext = staticExt
 	}
-	return s.execute("scalar.html", p)
+	for i, d := range s.documents {
+		c, err := s.chapters[i]()
+		if err != nil {
+			return nil, err
+		}
+		p.Contracts = append(p.Contracts, document{d.Name(), title(d), c.Lead, credentials[d.Name()]})
+	}
+	html, err := s.execute("scalar.html", p)
+	f := plain("docs"+p.Ext, pageType, html)
+	f.Passing = true
+	return f, err
 }
+
+// staticExt is what pages' names end with where they are files.
+const staticExt = ".html"
 
 // Write writes the static site into a folder: the landing page as index.html, Scalar's as docs.html, and the rest.
 func (s *Site) Write(dir string) error {
-	const ext = ".html"
 	reader, err := s.Page(false, nil)
 	if err != nil {
 		return err
 	}
-	for _, f := range slices.Concat([]*File{plain("docs"+ext, pageType, reader)}, s.pages(place{Ext: ext}), s.Files) {
+	for _, f := range slices.Concat([]*File{reader}, s.pages(place{Ext: staticExt, Assets: s.assets}), s.Files) {
 		name := filepath.Join(dir, filepath.FromSlash(f.Path))
 		if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil { //nolint:gosec // a site is for everybody
 			return err

@@ -13,6 +13,7 @@ import (
 type File struct {
 	Path, Type string
 	Lasting    bool // its path changes with its content, so that it may be kept for good
+	Passing    bool // it has a token in it, so that nobody may keep it
 
 	// Data is the file, and Gzip is it as RFC 1952 has it.
 	Data, Gzip func() ([]byte, error)

@@ -14,6 +14,8 @@ import (
 type place struct {
 	Sandbox bool   // rows can be tried
 	Ext     string // what the names of pages end with, "" on a server
+
+	Assets map[string]string // what they load, by what it is called here
 }
 
 // landing is what the landing page is made from.
@@ -34,7 +36,7 @@ type section struct {
 
 // Pages are the landing page, whose path is "", two for each contract, of what it is and of what changed in it, and a
 // page for each workflow. Rows can be tried on the pages of a server with a sandbox.
-func (s *Site) Pages(sandbox bool) []*File { return s.pages(place{Sandbox: sandbox}) }
+func (s *Site) Pages(sandbox bool) []*File { return s.pages(place{Sandbox: sandbox, Assets: s.assets}) }
 
 func (s *Site) pages(at place) []*File {
 	front := ""

@@ -19,6 +19,9 @@
 //	  rawBody: '{"pin":'           sent as it is, instead of an example
 //	  bodySize: 2000000            sent as so many blanks
 //	  fault: database              a word for what fails meanwhile
+//	  session:                     the session in the path is one of its own, and the body is what such a session takes:
+//	    link: changepin            a word for what hands it out
+//	    message: {pin: '1'}        what is sealed to it; left out, the body is the session's secret, if there is a body
 //	x-after:                       sent first, these only and in this order; each must answer with its status
 //	  - {operation: setCardPin, example: pin-set}
 //	x-volatile: [/traceId]         JSON pointers (RFC 6901) compared for presence and JSON type only

@@ -33,6 +33,7 @@ type requestNotes struct {
 	RawBody       *string        `json:"rawBody"`
 	BodySize      int            `json:"bodySize"`
 	Fault         string         `json:"fault"`
+	Session       *Session       `json:"session"`
 }
 
 // raw returns the body that stands in the notes; nil when none does. One of which only the size is given is blank: JSON

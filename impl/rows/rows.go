@@ -45,6 +45,7 @@ type Row struct {
 	Authorization string // word for who calls, "" for whoever may
 	Public        bool   // the operation has `security: []`
 	Fault         string // word for what fails meanwhile, "" for nothing
+	Session       *Session
 	After         []Step
 	Reply         Reply
 
@@ -55,6 +56,12 @@ type Row struct {
 type Argument struct {
 	*openapi3.Parameter
 	Value any
+}
+
+// Session is what a row needs of a session that is made for it, whose secrets no document can have.
+type Session struct {
+	Link    string         `json:"link"`              // word for what hands it out
+	Message map[string]any `json:"message,omitempty"` // what is sealed to the session's key, nil for nothing
 }
 
 // Reply is the documented reply of a row.

@@ -119,6 +119,7 @@ func TestRowsSayWhatIsExpected(t *testing.T) {
 	require.False(t, rows[Step{"setCardPin", "pin-set"}].Public)
 	require.Equal(t, "none", rows[Step{"setCardPin", "bearer-missing"}].Authorization)
 	require.Equal(t, "internal", rows[Step{"setCardPin", "vault-broken"}].Fault)
+	require.Equal(t, &Session{Link: "changepin", Message: map[string]any{"pin": "7010"}}, rows[Step{"setCardPin", "vault-broken-in-a-session"}].Session)
 	require.Equal(t, []Step{{"setCardPin", "pin-set"}, {"setCardPin", "pin-set"}},
 		rows[Step{"getCardPin", "pin-after-two-changes"}].After)
 }

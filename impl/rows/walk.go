@@ -185,6 +185,7 @@ func (w *walk) converse(method string, o Operation, status string, r reply) {
 		Authorization: r.notes.request.Authorization,
 		Public:        o.Public(),
 		Fault:         r.notes.request.Fault,
+		Session:       r.notes.request.Session,
 		After:         r.notes.after,
 		Reply:         want,
 		Of:            o,

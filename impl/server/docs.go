@@ -25,17 +25,18 @@ const docsPolicy = "default-src 'none'; script-src 'self'; style-src 'self' 'uns
 func mountDocs(r gin.IRouter, site *docs.Site, s *system, fail func(*gin.Context, error)) {
 	r.GET("/docs", func(c *gin.Context) {
 		credentials, err := s.fixtureCredentials(c.Request.Context(), site.Documents())
-		var page []byte
+		var page *docs.File
 		if err == nil {
 			page, err = site.Page(true, credentials)
 		}
+		if err == nil {
+			c.Header("Content-Security-Policy", docsPolicy)
+			c.Header("Referrer-Policy", "no-referrer")
+			err = serveFile(c.Writer, c.Request, page)
+		}
 		if err != nil {
 			fail(c, err)
-			return
 		}
-		c.Header("Content-Security-Policy", docsPolicy)
-		c.Header("Referrer-Policy", "no-referrer")
-		c.Data(http.StatusOK, "text/html; charset=utf-8", page)
 	})
 	for path, to := range map[string]string{"/docs/": "../#contracts", "/openapi": "./#documents", "/openapi/": "../#documents"} {
 		r.GET(path, func(c *gin.Context) {
@@ -75,9 +76,13 @@ func serveFile(w http.ResponseWriter, r *http.Request, f *docs.File) error {
 	h.Set("Vary", "Accept-Encoding")
 	h.Set("Content-Type", f.Type)
 	h.Set("ETag", tag)
-	h.Set("Cache-Control", "no-cache") // kept, but asked for each time: it costs a 304
-	if f.Lasting {
+	switch {
+	case f.Lasting:
 		h.Set("Cache-Control", "public, max-age=31536000, immutable")
+	case f.Passing:
+		h.Set("Cache-Control", "no-store")
+	default:
+		h.Set("Cache-Control", "no-cache") // kept, but asked for each time: it costs a 304
 	}
 	http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(data))
 	return nil

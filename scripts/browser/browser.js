@@ -4,6 +4,9 @@ import { join } from "node:path";
 import assert from "node:assert/strict";
 import { chromium } from "playwright-core";
 
+// The whole of every test, which takes minutes: each page at each width in each language, and pictures of them.
+export const whole = Boolean(process.env.WHOLE);
+
 const { source: axe } = createRequire(import.meta.url)("axe-core");
 
 // Started so that it asks nobody but the servers of the test: every other name is unknown to it.
@@ -36,13 +39,16 @@ export const close = async (page) => {
   for (const host of hosts) assert.ok(["127.0.0.1", "localhost", "insecure.example"].includes(host), "a request went to " + host);
 };
 
-// What axe-core finds. It works around Trusted Types aloud, which is not the page's error.
-const audit = async (page, frame, name) => {
+// What axe-core finds, but for what theirs says of a place and a rule. It works around Trusted Types aloud, which is not
+// the page's error.
+export const audit = async (page, frame, name, theirs = () => false) => {
   const errors = page.errors.length;
-  await frame.evaluate(axe);
+  if (!await frame.evaluate(() => Boolean(globalThis.axe))) await frame.evaluate(axe);
   const { violations } = await frame.evaluate(() => globalThis.axe.run(document, { resultTypes: ["violations"] }));
   page.errors.length = errors;
   const found = violations
+    .map((v) => ({ ...v, nodes: v.nodes.filter((n) => !theirs(v.id, String(n.target))) }))
+    .filter((v) => v.nodes.length)
     .map((v) => `${name}: ${v.id}: ${v.nodes.map((n) => n.target + " " + n.failureSummary).join("; ")}`);
   assert.deepEqual(found, []);
 };
@@ -53,7 +59,7 @@ const fits = async (frame, name) => {
     const found = [];
     const width = document.documentElement.clientWidth;
     if (document.documentElement.scrollWidth > width) found.push("the page scrolls sideways");
-    for (const e of document.querySelectorAll("main *:not(.heard):not(noscript)")) {
+    for (const e of document.querySelectorAll("main *:not(.heard):not(noscript), dialog[open] *")) {
       const box = e.getBoundingClientRect();
       if (!box.width || !e.checkVisibility()) continue;
       if (box.left < -0.5 || box.right > width + 0.5) found.push(`${e.tagName}#${e.id} leaves the page`);
@@ -64,11 +70,27 @@ const fits = async (frame, name) => {
   assert.deepEqual(cut, [], name);
 };
 
-// look takes a picture of a state, and holds it to what every state must be.
-let shots = 0;
+// picture takes one, for a person to look at.
+export const picture = async (page, name) => {
+  if (whole) await page.screenshot({ fullPage: true, path: join(process.env.PINVAULT_SCREENSHOTS, name.replaceAll(/[^\w]+/g, "-") + ".png") });
+};
+
+// look holds a state to what every state must be, and takes a picture of it.
 export const look = async (page, frame, name) => {
-  await page.screenshot({ fullPage: true,
-    path: join(process.env.PINVAULT_SCREENSHOTS, `${String(++shots).padStart(2, "0")}-${name.replaceAll(/[^\w]+/g, "-")}.png`) });
+  await picture(page, name);
   await fits(frame, name);
   await audit(page, frame, name);
+};
+
+// seen: as the page lies now the middle of it is on the screen, or of something high its first lines, and nothing lies
+// over it.
+export const seen = async (locator, what) => {
+  const found = await locator.evaluate((e) => {
+    const { x, y, width, height } = e.getBoundingClientRect();
+    const lines = Math.min(height, 60), at = [x + width / 2, y + lines / 2];
+    const top = document.elementFromPoint(...at);
+    return { there: width > 0 && x >= 0 && x + width <= innerWidth + 0.5 && y >= 0 && y + lines <= innerHeight + 0.5 && e.contains(top),
+      box: `${[x, y, width, height].map(Math.round)} of ${innerWidth} × ${innerHeight}, over it ${top?.tagName}#${top?.id}` };
+  });
+  assert.ok(found.there, `${what} is not on the screen: ${found.box}`);
 };

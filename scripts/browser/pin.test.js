@@ -7,7 +7,7 @@ import { readFile } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
 import { build } from "esbuild";
 import { Sandbox } from "./sandbox.js";
-import { close, launch, look, open } from "./browser.js";
+import { close, launch, look, open, whole } from "./browser.js";
 
 const languages = ["en", "ar", "es", "fr", "hi", "ur"];
 const rightToLeft = ["ar", "ur"];
@@ -311,7 +311,7 @@ describe("flows", () => {
 });
 
 describe("entry", () => {
-  for (const [name, digits] of [["Arabic-Indic", "٤٨٢٦"], ["Persian", "۴۸۲۶"], ["Devanagari", "४८२६"], ["full-width", "４８２６"]]) {
+  for (const [name, digits] of [["Arabic-Indic", "٤٨٢٦"], ["Persian", "۴۸۲۶"], ["Devanagari", "४८२६"], ["full-width", "４８２６"]].slice(0, whole ? 4 : 1)) {
     test(`${name} digits are understood`, async () => {
       const page = await open(browser);
       await page.goto((await sandbox.link("setpin", "unchosen")).url);
@@ -382,7 +382,7 @@ describe("entry", () => {
     await close(page);
   });
 
-  test("numbers of digits are said as the language does", async () => {
+  test("numbers of digits are said as the language does", { skip: !whole }, async () => {
     for (const [lengths, hint] of [[[4, 12], /^من \S+ إلى \S+ رقمًا\./], [[4, 6], /^من \S+ إلى \S+ أرقام\./], [[4, 4], /^\S+ أرقام\./], [[12, 12], /^\S+ رقمًا\./]]) {
       await sandbox.reset({ maxPinLength: lengths[1] });
       // The sandbox's Thredd client sets PINs of four digits, so that the shortest is told to the page alone.
@@ -448,7 +448,7 @@ describe("signals", () => {
     return page;
   };
 
-  for (const name of Object.keys(webViews)) {
+  for (const name of Object.keys(webViews).slice(0, whole ? 3 : 1)) {
     test(`${name}: all signals reach the app`, async () => {
       const page = await inWebView(name, { expected: new RegExp(refusals.source + "|net::ERR_FAILED") });
       const { url, requestId } = await sandbox.link("changepin", "normal");
@@ -676,7 +676,7 @@ describe("embedding", () => {
     await close(page);
   });
 
-  test("the program's branding is in the page, light and dark", async () => {
+  test("the program's branding is in the page, light and dark", { skip: !whole }, async () => {
     await sandbox.reset({ hosted: { frameAncestors: [partner], parentOrigin: partner, languages,
       branding: { accent: "#0f766e", "dark-accent": "#5eead4", radius: "6px", font: "Georgia, serif" } } });
     for (const [theme, accent] of [["light", "rgb(15, 118, 110)"], ["dark", "rgb(94, 234, 212)"]]) {
@@ -690,7 +690,7 @@ describe("embedding", () => {
   });
 
   // Text on colours that it could not be read on is black or white; axe-core measures it.
-  for (const accent of ["#ffeb00", "#ffffff", "#7f7f7f", "hsl(140, 90%, 45%)"]) {
+  for (const accent of ["hsl(140, 90%, 45%)", ...whole ? ["#ffeb00", "#ffffff", "#7f7f7f"] : []]) {
     test(`white on ${accent} is not what a cardholder gets`, async () => {
       await sandbox.reset({ hosted: { languages, branding: { accent, "accent-ink": "#ffffff", "dark-accent": accent, "dark-accent-ink": "#ffffff" } } });
       for (const theme of ["light", "dark"]) {
@@ -707,7 +707,7 @@ describe("embedding", () => {
   test("the page says whose it is, and for which card", async () => {
     const logo = "data:image/png;base64," + (await readFile(new URL("./logo.png", import.meta.url))).toString("base64");
     await sandbox.reset({ hosted: { issuerName: "Example Bank", logo, languages } });
-    for (const lang of ["en", "ar"]) {
+    for (const lang of whole ? ["en", "ar"] : ["ar"]) {
       const page = await open(browser);
       await page.goto((await sandbox.link("changepin", "normal", { lang })).url);
       await page.waitForSelector("#card:not([hidden])");
@@ -719,7 +719,7 @@ describe("embedding", () => {
     }
   });
 
-  test("the demo embeds the three flows, in each language, light and dark", async () => {
+  test("the demo embeds the three flows, in each language, light and dark", { skip: !whole }, async () => {
     await sandbox.reset();
     const page = await open(browser, { viewport: { width: 1200, height: 900 } });
     await page.goto(sandbox.url + "/sandbox/iframe");
@@ -786,7 +786,7 @@ describe("access", () => {
     await close(page);
   });
 
-  // Every page and state, in each language, light and dark, narrow and large.
+  // Every page and state, in each language, light and dark, narrow and large; in the short form each in one language.
   const states = {
     enter: { link: ["setpin", "unchosen"] },
     keypad: { link: ["setpin", "unchosen"], act: (page) => page.click("#toggle") },
@@ -808,8 +808,8 @@ describe("access", () => {
     } },
     unusable: { url: () => sandbox.url + "/hosted/pin/00000000-0000-0000-0000-000000000000" },
   };
-  for (const lang of languages) {
-    for (const [name, state] of Object.entries(states)) {
+  for (const [n, lang] of languages.entries()) {
+    for (const [name, state] of Object.entries(states).filter((_, i) => whole || i % languages.length === n)) {
       test(`${name} in ${lang}: nothing for axe-core, nothing cut off`, async () => {
         const page = await open(browser, { expected: refusals });
         await page.goto(state.url ? `${state.url()}?lang=${lang}` : (await sandbox.link(...state.link, { lang })).url);
@@ -847,8 +847,8 @@ describe("access", () => {
 test("the page is small and quick", async (t) => {
   const logo = "data:image/png;base64," + Buffer.concat([await readFile(new URL("./logo.png", import.meta.url)), randomBytes(8192)]).subarray(0, 8192).toString("base64");
   await sandbox.reset({ hosted: { issuerName: "Example Bank", logo, languages: ["hi"] } });
-  const runs = [];
-  for (let i = 0; i < 10; i++) {
+  const runs = [], limit = 100;
+  for (let i = 0; i < 10 && !runs.some(({ ms }) => ms < limit); i++) {
     const page = await open(browser);
     let bytes = 0;
     page.on("requestfinished", async (r) => { const s = await r.sizes(); bytes += s.responseBodySize + s.responseHeadersSize; });
@@ -863,6 +863,6 @@ test("the page is small and quick", async (t) => {
   const ms = Math.min(...runs.map((r) => r.ms));
   const bytes = Math.max(...runs.map((r) => r.bytes));
   t.diagnostic(`hosted page: first byte to usable ${ms.toFixed(1)} ms (best of ${runs.length}: ${runs.map((r) => r.ms.toFixed(0)).join(", ")}), ${(bytes / 1024).toFixed(1)} KiB in all`);
-  assert.ok(ms < 100, `${ms} ms`);
+  assert.ok(ms < limit, `${ms} ms`);
   assert.ok(bytes < 25 * 1024, `${bytes} bytes`);
 });

@@ -40,6 +40,10 @@ type Env struct {
 	// x-request.contentType still takes precedence. Nil where nothing is sealed.
 	Transform func(tb testing.TB, c Conversation, body []byte) (sealed []byte, contentType string)
 
+	// Begin puts a session of its own into a conversation that needs one (x-request.session): into its path, and into its
+	// body unless x-request gives that. Nil where no conversation does.
+	Begin func(tb testing.TB, c Conversation) Conversation
+
 	// Foreign is a text that no caller of another program may read, such as the id of the program whose the
 	// examples' cards are.
 	Foreign string
@@ -113,6 +117,12 @@ func (e Env) exchange(tb testing.TB, c Conversation) *Reply {
 
 func (e Env) request(tb testing.TB, c Conversation) *http.Request {
 	tb.Helper()
+	if c.Session != nil {
+		if e.Begin == nil {
+			tb.Fatalf("%s: a session without Env.Begin", c)
+		}
+		c = e.Begin(tb, c)
+	}
 	r := withOperation(e.Client.For(tb).request(c.Method, c.Path), c.Of)
 	body, contentType := c.Body, c.ContentType
 	switch {

@@ -22,6 +22,11 @@ func TestRunHoldsEveryConversation(t *testing.T) {
 		Reset:     s.reset,
 		Authorize: authorize,
 		Fault:     s.fault,
+		Begin: func(_ testing.TB, c Conversation) Conversation {
+			require.Equal(t, "changepin", c.Session.Link)
+			c.Path += "?begun"
+			return c
+		},
 	})
 	require.Equal(t, []string{
 		"POST /api/v1/cards/103169946/pin 204", // x-after of the next
@@ -42,6 +47,7 @@ func TestRunHoldsEveryConversation(t *testing.T) {
 		"POST /api/v1/cards/103169946/pin 415",
 		"POST /api/v1/cards/103169946/pin 415",
 		"POST /api/v1/cards/103169946/pin 500",
+		"POST /api/v1/cards/103169946/pin?begun 500",
 		"GET /api/v1/certificate 200",
 		"GET /api/v1/certificate 401",
 		"GET /api/v1/certificate 401",
@@ -129,6 +135,7 @@ func TestAConversationNeedsWhatItsWordsStandFor(t *testing.T) {
 		want string
 	}{
 		{"a fault", "cards.yaml", Step{Operation: "setCardPin", Example: "vault-broken"}, Env{}, `fault "internal" without Env.Fault`},
+		{"a session", "cards.yaml", Step{Operation: "setCardPin", Example: "vault-broken-in-a-session"}, Env{Fault: (&sandbox{}).fault}, "a session without Env.Begin"},
 		{"an authorization", "cards.yaml", Step{Operation: "setCardPin", Example: "bearer-missing"}, Env{},
 			`authorization "none" without Env.Authorize`},
 		{"a sealed request", "sealed.yaml", Step{Operation: "resetPin", Example: "pin-reset"}, Env{},
