@@ -52,6 +52,7 @@ var rules = map[string]rule{
 	"scripts/bench/load":       {"impl/pin impl/pinblock impl/keyring impl/store", "gin gorm kin"},
 	"scripts/bench/run":        {"", "gin gorm kin"},
 	"scripts/cover":            {"", "gin gorm kin"},
+	"scripts/judges/fresh":     {"", "gin gorm kin"},
 	"scripts/mutate":           {"", "gin gorm kin"},
 	"scripts/openapi/changes":  {"", "gin gorm kin"},
 	"scripts/openapi/examples": {"impl/contract", "gin gorm"},
