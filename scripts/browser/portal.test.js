@@ -84,7 +84,7 @@ describe("portal", () => {
       }
     });
     test(`a workflow, and what changed in a contract, have their place on the screen, ${on}`, async () => {
-      for (const path of [["workflows/card"], ["issuer/changes"], ["workflows/card", "accosa/changes"]][i]) {
+      for (const path of whole ? ["workflows/card", "issuer/changes", "accosa/changes"] : [["workflows/card"], ["issuer/changes"], ["workflows/card", "accosa/changes"]][sizes.indexOf(viewport)]) {
         const page = await open(browser, { viewport, colorScheme });
         await page.goto(`${sandbox.url}/docs/${path}`);
         await look(page, page.mainFrame(), `portal-${path.replace("/", "-")}-${on}`);
