@@ -122,7 +122,7 @@ func TestDocumentsWithEnvelopesAreServedInTheClearToo(t *testing.T) {
 	s := siteOf(t, documents(t, names...))
 	served := map[string]bool{}
 	for _, f := range s.Files {
-		if name, clear := strings.CutSuffix(f.Path, ".clear.json"); clear {
+		if name, found := strings.CutSuffix(f.Path, ".clear.json"); found {
 			served[strings.TrimPrefix(name, "openapi/")] = true
 		}
 	}

@@ -36,7 +36,7 @@ const tolerated = "a request that this document's schemas do not admit, with a r
 // ofBroken are the statuses of requests that break a contract. Under others tools take such examples for mistakes.
 var ofBroken = []int{http.StatusBadRequest, http.StatusUnprocessableEntity}
 
-const credentials = "other credentials than the client's, or none"
+const credentials = "other credentials than the client's, or none" //nolint:gosec // words
 
 // forTools is a document whose named examples are the rows that a tool can send, those that break the contract on
 // purpose among them only where all are asked for.

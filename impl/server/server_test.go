@@ -220,8 +220,10 @@ func TestTraceContinuesTheCallersOrBeginsAnew(t *testing.T) {
 	require.Equal(t, good[:36], trace(good)[:36])
 	require.Equal(t, "-00", trace(good)[52:], "flags stay")
 	require.NotEqual(t, good[36:52], trace(good)[36:52], "a span of its own")
-	require.NotEqual(t, trace(good)[36:52], trace(good)[36:52], "each request has its own")
-	require.NotEqual(t, trace("")[3:35], trace("")[3:35], "nobody's trace is another's")
+	one, two := trace(good), trace(good)
+	require.NotEqual(t, one[36:52], two[36:52], "each request has its own")
+	one, two = trace(""), trace("")
+	require.NotEqual(t, one[3:35], two[3:35], "nobody's trace is another's")
 	for _, bad := range []string{"", "00-00000000000000000000000000000000-00f067aa0ba902b7-01", "00-4bf92f3577b34da6a3ce929d0e0e4736-0000000000000000-01", good + "x", "ff" + good[2:]} {
 		require.NotEqual(t, good[:36], trace(bad)[:36], bad)
 	}

@@ -8,7 +8,6 @@ package main
 
 import (
 	"fmt"
-	"log"
 	"net"
 	"net/http"
 	"net/http/httputil"
@@ -19,20 +18,27 @@ import (
 )
 
 func main() {
-	if len(os.Args) != 2 {
-		log.Fatal("usage: fresh URL")
+	if len(os.Args) != 2 { //nolint:mnd // the program and a URL
+		fmt.Fprintln(os.Stderr, "usage: fresh URL")
+		os.Exit(2)
 	}
-	sandbox, err := url.Parse(os.Args[1])
+	if err := serve(os.Args[1]); err != nil {
+		fmt.Fprintln(os.Stderr, "fresh:", err)
+		os.Exit(1)
+	}
+}
+
+func serve(to string) error {
+	sandbox, err := url.Parse(to)
 	if err != nil {
-		log.Fatal(err)
+		return err
 	}
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	listener, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // until the process ends
 	if err != nil {
-		log.Fatal(err)
+		return err
 	}
-	fmt.Printf("http://%s\n", listener.Addr())
-	server := &http.Server{Handler: fresh(sandbox), ReadHeaderTimeout: time.Minute}
-	log.Fatal(server.Serve(listener))
+	_, _ = fmt.Fprintf(os.Stdout, "http://%s\n", listener.Addr())
+	return (&http.Server{Handler: fresh(sandbox), ReadHeaderTimeout: time.Minute}).Serve(listener)
 }
 
 // fresh resets the sandbox, then passes the call on.
@@ -54,11 +60,11 @@ func fresh(sandbox *url.URL) http.Handler {
 }
 
 func reset(r *http.Request, sandbox *url.URL) error {
-	call, err := http.NewRequestWithContext(r.Context(), http.MethodPost, sandbox.JoinPath("sandbox", "reset").String(), nil)
+	call, err := http.NewRequestWithContext(r.Context(), http.MethodPost, sandbox.JoinPath("sandbox", "reset").String(), nil) //nolint:gosec // whoever starts it says where the sandbox is
 	if err != nil {
 		return err
 	}
-	reply, err := http.DefaultClient.Do(call)
+	reply, err := http.DefaultClient.Do(call) //nolint:gosec // as above
 	if err != nil {
 		return err
 	}
