@@ -9,8 +9,6 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"pinvault/impl/bundle"
-	"pinvault/impl/contract"
-	"pinvault/openapi"
 )
 
 // envelopes has a message of each kind: in a token, in a token or else in the clear, beside itself in the clear, and alone.
@@ -117,9 +115,7 @@ func TestAMessageStandsInThePlaceOfItsEnvelope(t *testing.T) {
 // What has no envelope needs no variant, and what has one is whole.
 func TestDocumentsWithEnvelopesAreServedInTheClearToo(t *testing.T) {
 	t.Parallel()
-	names, err := contract.Names(openapi.Documents)
-	require.NoError(t, err)
-	s := siteOf(t, documents(t, names...))
+	s := everything(t)
 	served := map[string]bool{}
 	for _, f := range s.Files {
 		if name, found := strings.CutSuffix(f.Path, ".clear.json"); found {

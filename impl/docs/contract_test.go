@@ -13,7 +13,7 @@ import (
 // everyChapter are the contracts' pages of all documents, and their HTML on a sandbox, by name.
 func everyChapter(t *testing.T) (map[string]*chapter, map[string]string) {
 	t.Helper()
-	s := siteOf(t, everyDocument(t))
+	s := everything(t)
 	chapters, pages := map[string]*chapter{}, map[string]string{}
 	for _, chapter := range s.chapters {
 		c, err := chapter()

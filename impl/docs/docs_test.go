@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/getkin/kin-openapi/openapi3"
@@ -24,11 +25,42 @@ const server = "https://pin.example/base"
 // everyDocument loads what stands in openapi/, so that a new document is tested without being named.
 func everyDocument(t *testing.T) []*contract.Document {
 	t.Helper()
-	names, err := contract.Names(openapi.Documents)
+	all, err := everyOnce()
 	require.NoError(t, err)
-	require.NotEmpty(t, names)
-	return documents(t, names...)
+	require.NotEmpty(t, all)
+	return all
 }
+
+var everyOnce = sync.OnceValues(func() (all []*contract.Document, err error) {
+	names, err := contract.Names(openapi.Documents)
+	if err != nil {
+		return nil, err
+	}
+	for _, name := range names {
+		d, err := contract.Load(openapi.Documents, name)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, d)
+	}
+	return all, nil
+})
+
+// everything is the site of every document, which all tests share: what it is made of does not change.
+func everything(t *testing.T) *Site {
+	t.Helper()
+	s, err := everythingOnce()
+	require.NoError(t, err)
+	return s
+}
+
+var everythingOnce = sync.OnceValues(func() (*Site, error) {
+	all, err := everyOnce()
+	if err != nil {
+		return nil, err
+	}
+	return New(all, openapi.Documents, server)
+})
 
 func documents(t *testing.T, names ...string) (all []*contract.Document) {
 	t.Helper()
@@ -82,7 +114,7 @@ func pageOf(t *testing.T, html []byte) (p page) {
 func TestEveryDocumentIsListedAndStandsThereInOnePiece(t *testing.T) {
 	t.Parallel()
 	all := everyDocument(t)
-	s := siteOf(t, all)
+	s := everything(t)
 	html := pageData(t, s, nil)
 	listed := map[string]string{}
 	for _, d := range pageOf(t, html).Contracts {

@@ -63,7 +63,7 @@ func toldOf(t *testing.T, text string) string {
 func TestEveryOriginOfTheDocumentsIsTold(t *testing.T) {
 	t.Parallel()
 	all := everyDocument(t)
-	site := siteOf(t, all)
+	site := everything(t)
 	for _, d := range all {
 		var document any
 		require.NoError(t, yaml.Unmarshal(data(t, site, "docs/"+d.Name()+".yaml"), &document))

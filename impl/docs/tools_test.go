@@ -70,7 +70,7 @@ func headersOf(row rows.Row) http.Header {
 func TestAToolReadsTheRowsOfTheSourceFromExamplesAlone(t *testing.T) {
 	t.Parallel()
 	documents := everyDocument(t)
-	s := siteOf(t, documents)
+	s := everything(t)
 	for _, d := range documents {
 		t.Run(d.Name(), func(t *testing.T) {
 			t.Parallel()
@@ -112,7 +112,7 @@ func TestAToolReadsTheRowsOfTheSourceFromExamplesAlone(t *testing.T) {
 func TestExamplesForLintersKeepTheContract(t *testing.T) {
 	t.Parallel()
 	documents := everyDocument(t)
-	s := siteOf(t, documents)
+	s := everything(t)
 	for _, d := range documents {
 		t.Run(d.Name(), func(t *testing.T) {
 			t.Parallel()
@@ -160,7 +160,7 @@ func TestRowsThatNoExampleCanSayTellWhatTheyNeed(t *testing.T) {
 func TestNothingUnusedIsServed(t *testing.T) {
 	t.Parallel()
 	documents := everyDocument(t)
-	s := siteOf(t, documents)
+	s := everything(t)
 	for _, d := range documents {
 		text := string(data(t, s, "openapi/"+d.Name()+".json"))
 		spec := loaded(t, []byte(text))

@@ -14,7 +14,7 @@ import (
 
 func TestEveryStepIsAnOperationOfADocument(t *testing.T) {
 	t.Parallel()
-	s := siteOf(t, everyDocument(t))
+	s := everything(t)
 	require.NotEmpty(t, s.workflows)
 	used := map[string]bool{}
 	for _, read := range s.workflows {
