@@ -1,8 +1,6 @@
 package app_test
 
 import (
-	"os"
-	"path/filepath"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -51,18 +49,6 @@ func TestTokenKeysAreThoseOfAClientOfAccosasContract(t *testing.T) {
 	defer s.Faults.Fail(t, "database")()
 	_, err := app.TokenKeys(t.Context(), s.Vault, ring, "accosa-sandbox")
 	require.Equal(t, pin.Unavailable, pin.CodeOf(err))
-}
-
-func TestDocsAreWrittenForEveryDocument(t *testing.T) {
-	t.Parallel()
-	folder := filepath.Join(t.TempDir(), "site")
-	require.NoError(t, app.WriteDocs(folder, "http://127.0.0.1:8080"))
-	index, err := os.ReadFile(filepath.Join(folder, "index.html"))
-	require.NoError(t, err)
-	for name := range apptest.Documents(t) {
-		require.Contains(t, string(index), `<li class="card" id="`+name+`">`)
-		require.FileExists(t, filepath.Join(folder, "openapi", name+".json"))
-	}
 }
 
 func TestASchemaIsTheOperatorsToChangeUnlessTheDatabaseIsOurs(t *testing.T) {
