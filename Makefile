@@ -10,7 +10,7 @@ LISTEN       = 127.0.0.1:8080
 DATABASE_URL = sqlite://$(CURDIR)/.local/pinvault.db
 BENCH        = .
 COUNT        = 1
-PACKAGES     = impl/pin impl/pinblock impl/keyring
+PACKAGES     = impl/pin impl/pinblock impl/keyring impl/oauth impl/contract impl/server impl/accosa impl/creditplus impl/hashdt impl/hosted impl/issuer impl/networkintl impl/thredd
 export FUZZTIME ?= 5s
 
 VERSION = $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
@@ -46,7 +46,7 @@ cover: ## how much of each package its own tests cover, which is to be 80 % or m
 	@scripts/packages postgresql
 	@scripts/with-postgres go run ./scripts/cover
 
-mutate: ## mutation testing of PACKAGES (impl/pin impl/pinblock impl/keyring): which changes of their code their own tests miss; see scripts/mutate/run
+mutate: ## mutation testing of PACKAGES (where PINs are, the contracts and what carries them): which changes of their code their own tests miss; see scripts/mutate/run
 	@scripts/mutate/run $(PACKAGES)
 
 soak: ## the long forms of the tests: guesses, hang-ups, kills, times; about 10 minutes
