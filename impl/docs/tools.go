@@ -27,7 +27,7 @@ import (
 //   - a row whose request breaks the contract on purpose is one of those, since a linter would take it for a mistake,
 //     but not in the variant of the document that is for tools which send examples;
 //   - a parameter that no row of a success sends begins with its own example, as "default": tools that send one call of
-//     an operation send the first.
+//     an operation send the first. Where there is a body they would look for one of that name.
 
 // broken says of a row that its request breaks the contract on purpose.
 const broken = "breaks this contract on purpose: see the variant with all examples"
@@ -188,7 +188,7 @@ func (o toolsOperation) parameters(shown []rows.Row) *yaml.Node {
 			}
 		}
 		if len(examples.Content) > 0 {
-			if own := bundle.Member(p, "example"); own != nil && !succeeds {
+			if own := bundle.Member(p, "example"); own != nil && !succeeds && bundle.Member(o.node, "requestBody") == nil {
 				first := bundle.Mapping()
 				bundle.Put(first, "summary", words("What is not refused"))
 				bundle.Put(first, "value", own)

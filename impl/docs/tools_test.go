@@ -185,6 +185,9 @@ func TestTheFirstExampleOfAParameterIsNotRefused(t *testing.T) {
 		require.NoError(t, yaml.Unmarshal(data(t, s, "openapi/"+d.Name()+".json"), &served))
 		for _, item := range bundle.Values(bundle.Member(served.Content[0], "paths")) {
 			for _, operation := range bundle.Values(item) {
+				if bundle.Member(operation, "requestBody") != nil {
+					continue // a body would need a "default" too
+				}
 				for _, p := range bundle.Values(bundle.Member(operation, "parameters")) {
 					names := bundle.Names(bundle.Member(p, "examples"))
 					switch {
