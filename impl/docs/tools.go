@@ -25,7 +25,9 @@ import (
 //   - each other has its reply's example alone: x-unsent of the operation says what it needs besides, and what the
 //     source has of its request is kept in x-examples;
 //   - a row whose request breaks the contract on purpose is one of those, since a linter would take it for a mistake,
-//     but not in the variant of the document that is for tools which send examples.
+//     but not in the variant of the document that is for tools which send examples;
+//   - a parameter that no row of a success sends begins with its own example, as "default": tools that send one call of
+//     an operation send the first. Where there is a body they would look for one of that name.
 
 // broken says of a row that its request breaks the contract on purpose.
 const broken = "breaks this contract on purpose: see the variant with all examples"
@@ -110,8 +112,8 @@ func (o toolsOperation) tell(withBroken bool) {
 	o.successes(shown)
 }
 
-// successes keeps the examples of successful replies to requests that are not shown in x-examples, where others are:
-// tools take one for the reply to any request.
+// successes keeps the examples of successful replies to requests that are not shown in x-examples, where others are or
+// a session would have to be drawn: tools take one for the reply to any request.
 func (o toolsOperation) successes(shown []rows.Row) {
 	responses := bundle.Member(o.node, "responses")
 	for _, status := range bundle.Names(responses) {
@@ -127,7 +129,8 @@ func (o toolsOperation) successes(shown []rows.Row) {
 					bundle.Put(examples, row.Example, example)
 				}
 			}
-			if len(examples.Content) > 0 {
+			drawn := slices.ContainsFunc(bundle.Names(all), func(name string) bool { return o.rows[name].Session != nil })
+			if len(examples.Content) > 0 || drawn {
 				o.keep(media, examples)
 				bundle.Put(responses, status, response)
 			}
@@ -175,15 +178,22 @@ func (o toolsOperation) parameters(shown []rows.Row) *yaml.Node {
 			continue
 		}
 		taken[in+name] = true
-		examples := bundle.Mapping()
+		examples, succeeds := bundle.Mapping(), false
 		for _, row := range shown {
 			for _, argument := range row.Arguments {
 				if argument.In == in && argument.Name == name {
 					bundle.Put(examples, row.Example, example(label(row), argument.Value))
+					succeeds = succeeds || row.Reply.Status < http.StatusBadRequest
 				}
 			}
 		}
 		if len(examples.Content) > 0 {
+			if own := bundle.Member(p, "example"); own != nil && !succeeds && bundle.Member(o.node, "requestBody") == nil {
+				first := bundle.Mapping()
+				bundle.Put(first, "summary", words("What is not refused"))
+				bundle.Put(first, "value", own)
+				examples.Content = append([]*yaml.Node{words("default"), first}, examples.Content...)
+			}
 			bundle.Drop(p, "example")
 			o.keep(p, examples)
 		}
@@ -285,6 +295,8 @@ func lacking(row rows.Row) string {
 	switch {
 	case row.Fault != "":
 		return "a fault inside the server"
+	case row.Session != nil:
+		return "a session, whose secrets are drawn"
 	case len(row.After) > 0:
 		return "other calls before it"
 	case row.Authorization != "":
@@ -316,6 +328,9 @@ func lacking(row rows.Row) string {
 	}
 	if row.Raw && row.Of.Op.RequestBody == nil {
 		return "a body where the document describes none"
+	}
+	if body := row.Of.Op.RequestBody; row.Body != nil && body != nil && len(body.Value.Content) > 1 && len(row.Arguments) > 0 {
+		return "a parameter beside a body of one media type of several" // tools look for the body under each
 	}
 	if row.Raw && (!rows.IsJSON(row.ContentType) || strings.Trim(string(row.Body), " ") == "") {
 		return "a body that no example can be"

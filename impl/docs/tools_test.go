@@ -9,7 +9,9 @@ import (
 
 	"github.com/getkin/kin-openapi/openapi3"
 	"github.com/stretchr/testify/require"
+	"go.yaml.in/yaml/v3"
 
+	"pinvault/impl/bundle"
 	"pinvault/impl/rows"
 )
 
@@ -134,7 +136,7 @@ func TestExamplesForLintersKeepTheContract(t *testing.T) {
 
 func TestRowsThatNoExampleCanSayTellWhatTheyNeed(t *testing.T) {
 	t.Parallel()
-	s := siteOf(t, documents(t, "thredd", "hashdt", "common"))
+	s := siteOf(t, documents(t, "thredd", "hashdt", "common", "creditplus", "hosted"))
 	for path, want := range map[string]map[rows.Step]string{
 		"openapi/thredd.json": {
 			{Operation: "setCardPin", Example: "bearer-missing"}:         credentials,
@@ -149,12 +151,66 @@ func TestRowsThatNoExampleCanSayTellWhatTheyNeed(t *testing.T) {
 			{Operation: "setPin", Example: "url-fetched"}:        "",
 			{Operation: "setPin", Example: "content-type-other"}: "another content type, or none",
 		},
+		"openapi/creditplus.examples.json": {
+			{Operation: "resetPinRetryCounterV2", Example: "sealed"}:                "",
+			{Operation: "resetPinRetryCounterV2", Example: "sealed-with-algorithm"}: "a parameter beside a body of one media type of several",
+		},
+		"openapi/hosted.json": {
+			{Operation: "exchangeSecret", Example: "secret-exchanged"}: "a session, whose secrets are drawn",
+			{Operation: "exchangeSecret", Example: "session-unknown"}:  "",
+		},
 	} {
 		unsent := unsentOf(t, loaded(t, data(t, s, path)))
 		for step, needs := range want {
 			require.Equal(t, needs, unsent[step], "%s %s", path, step)
 		}
 	}
+}
+
+// A tool that sends one call of an operation takes the first example of each parameter, as Postman's import does.
+func TestTheFirstExampleOfAParameterIsNotRefused(t *testing.T) {
+	t.Parallel()
+	documents := everyDocument(t)
+	s := siteOf(t, documents)
+	own := 0
+	for _, d := range documents {
+		all, err := rows.All(d.Spec())
+		require.NoError(t, err)
+		status := map[rows.Step]int{}
+		for _, row := range all {
+			status[row.Step] = row.Reply.Status
+		}
+		var served yaml.Node
+		require.NoError(t, yaml.Unmarshal(data(t, s, "openapi/"+d.Name()+".json"), &served))
+		for _, item := range bundle.Values(bundle.Member(served.Content[0], "paths")) {
+			for _, operation := range bundle.Values(item) {
+				if bundle.Member(operation, "requestBody") != nil {
+					continue // a body would need a "default" too
+				}
+				for _, p := range bundle.Values(bundle.Member(operation, "parameters")) {
+					names := bundle.Names(bundle.Member(p, "examples"))
+					switch {
+					case len(names) == 0:
+					case names[0] == "default":
+						own++
+					default:
+						step := rows.Step{Operation: bundle.Member(operation, "operationId").Value, Example: names[0]}
+						require.Contains(t, status, step)
+						require.Less(t, status[step], http.StatusBadRequest, "%s, %s", step, bundle.Member(p, "name").Value)
+					}
+				}
+			}
+		}
+	}
+	require.NotZero(t, own, "the partner's x-client-id, which only rows send that are refused for it")
+}
+
+func TestNoSuccessOfASessionIsForToolsToTake(t *testing.T) {
+	t.Parallel()
+	spec := loaded(t, data(t, siteOf(t, documents(t, "hosted")), "openapi/hosted.json"))
+	media := spec.Paths.Value("/hosted/pin/{sessionId}/exchange").Post.Responses.Value("200").Value.Content["application/json"]
+	require.Empty(t, media.Examples)
+	require.Contains(t, media.Extensions["x-examples"], "secret-exchanged")
 }
 
 func TestNothingUnusedIsServed(t *testing.T) {

@@ -4,6 +4,7 @@
 // itself, or nobody can send without the server's keys, is left out.
 "use strict";
 const { spawn } = require("node:child_process");
+const { createCipheriv, createHash, createPublicKey, diffieHellman, generateKeyPairSync, randomBytes } = require("node:crypto");
 const { createWriteStream, readFileSync } = require("node:fs");
 const http = require("node:http");
 const { createServer } = require("node:net");
@@ -65,6 +66,42 @@ async function callOf(all, row, clients) {
   return { method: row.method, path: row.path, headers, body };
 }
 
+// sessionCall is the call of a row about a session: of a link that the issuing API hands out for it, from which come the
+// path, the secret and, where a message is sealed to the session's key (ECDH-ES, RFC 7518, 4.6), the body.
+async function sessionCall(row, call, { clients: { hashdt }, cards }) {
+  const post = (path, body) => send(server, { method: "POST", path, headers: { "content-type": "application/json" }, body: JSON.stringify(body) });
+  const card = cards[row.session === "setpin" ? "unchosen" : "normal"];
+  const handedOut = await send(server, { method: "GET", path: `/issuing/api/v1/card/${row.session}`, headers: {
+    "x-api-key": hashdt["x-api-key"], "x-product-id": hashdt["x-product-id"], "x-cardholder-id": card.cardholderId,
+    "x-wallet-id": card.walletId, "x-card-id": card.hashdtCardId, "x-request-id": "through-prism" } });
+  const link = new URL(JSON.parse(handedOut.body).data[0].set_pin_url);
+  const page = link.pathname, secret = link.hash.slice(1);
+  const made = { ...call, path: call.path.replace(/[\da-f-]{36}/, page.split("/").at(-1)) };
+  if (row.body === undefined) return made;
+  let body = { secret };
+  if (row.clear) {
+    const { token, key } = JSON.parse((await post(`${page}/exchange`, body)).body);
+    body = { token, pin: sealed(row.clear.padEnd(64), key) };
+  }
+  made.body = JSON.stringify(body);
+  made.headers = { ...call.headers, "content-length": Buffer.byteLength(made.body) };
+  return made;
+}
+
+// sealed is a message as a JWE for a public key.
+function sealed(message, key) {
+  const own = generateKeyPairSync("ec", { namedCurve: "P-256" });
+  const { kty, crv, x, y } = own.publicKey.export({ format: "jwk" });
+  const agreed = diffieHellman({ privateKey: own.privateKey, publicKey: createPublicKey({ key, format: "jwk" }) });
+  const counted = (n) => Buffer.from([0, 0, n >> 8, n & 255]);
+  const info = Buffer.concat([counted(1), agreed, counted(7), Buffer.from("A256GCM"), counted(0), counted(0), counted(256)]);
+  const header = Buffer.from(JSON.stringify({ alg: "ECDH-ES", enc: "A256GCM", epk: { kty, crv, x, y } })).toString("base64url");
+  const iv = randomBytes(12);
+  const cipher = createCipheriv("aes-256-gcm", createHash("sha256").update(info).digest(), iv).setAAD(Buffer.from(header));
+  const text = Buffer.concat([cipher.update(message), cipher.final()]);
+  return [header, "", ...[iv, text, cipher.getAuthTag()].map((part) => part.toString("base64url"))].join(".");
+}
+
 // passes tells whether Prism hands the call on: it answers JSON that is none itself, and GET with a body.
 function passes({ method, headers, body }) {
   if (body === undefined) return true;
@@ -108,18 +145,18 @@ async function proxied(options, work) {
 
 async function main() {
   const reset = () => send(server, { method: "POST", path: "/sandbox/reset", headers: {} });
-  const { clients } = JSON.parse((await send(server, { method: "GET", path: "/sandbox/fixtures", headers: {} })).body);
+  const fixtures = JSON.parse((await send(server, { method: "GET", path: "/sandbox/fixtures", headers: {} })).body);
   const all = JSON.parse((await send(server, { method: "GET", path: `/docs/${name}.rows.json`, headers: {} })).body);
   const unknown = ["expired", "no-scope"]; // tokens that only the server's keys could make
   const found = [];
   let sent = 0;
   const exchange = async (proxy, row, of) => {
     if (unknown.includes(of.who) || ["TRACE", "CONNECT"].includes(of.method)) return;
-    const call = await callOf(all, of, clients);
+    const call = await callOf(all, of, fixtures.clients);
     if (!passes(call)) return;
     await reset();
-    for (const before of of.after ?? []) await send(server, await callOf(all, all.rows[before], clients));
-    const reply = await send(proxy, call);
+    for (const before of of.after ?? []) await send(server, await callOf(all, all.rows[before], fixtures.clients));
+    const reply = await send(proxy, of.session ? await sessionCall(of, call, fixtures) : call);
     sent++;
     const violations = reply.headers["sl-violations"] ?? "";
     if (reply.status !== of.reply.status) found.push(`${row}: ${reply.status} in place of ${of.reply.status}: ${reply.body}`);
