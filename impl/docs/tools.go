@@ -51,6 +51,7 @@ func forTools(d *bundle.Document, all []rows.Row, withBroken bool) *bundle.Docum
 		byOperation[row.Operation][row.Example] = row
 	}
 	return d.Changed(func(root *yaml.Node) {
+		nameParameters(root)
 		for _, item := range bundle.Values(bundle.Member(root, "paths")) {
 			for _, operation := range bundle.Values(item) {
 				if id := bundle.Member(operation, "operationId"); id != nil {
@@ -64,6 +65,29 @@ func forTools(d *bundle.Document, all []rows.Row, withBroken bool) *bundle.Docum
 		spellOut(root)
 		dropUnused(root)
 	})
+}
+
+// nameParameters gives the schema of each parameter that operations share the parameter's name. They are given copies
+// of the parameter, since their examples differ, and of each copy's own schema generators would make another type.
+// One with the name of a security scheme is left, since some make a type of that too.
+func nameParameters(root *yaml.Node) {
+	components := bundle.Member(root, "components")
+	parameters, schemas := bundle.Member(components, "parameters"), bundle.Member(components, "schemas")
+	schemes := bundle.Names(bundle.Member(components, "securitySchemes"))
+	for _, name := range bundle.Names(parameters) {
+		if slices.ContainsFunc(schemes, func(scheme string) bool { return strings.EqualFold(scheme, name) }) {
+			continue
+		}
+		parameter := bundle.Member(parameters, name)
+		schema := bundle.Member(parameter, "schema")
+		if bundle.Member(schema, "$ref") != nil || bundle.Member(schemas, name) != nil {
+			continue
+		}
+		named := bundle.Copy(schema)
+		bundle.Put(named, "description", bundle.Member(parameter, "description"))
+		bundle.Put(schemas, name, named)
+		bundle.Put(parameter, "schema", refTo(name))
+	}
 }
 
 // toolsOperation is an operation of a document that is made into one for tools.

@@ -5,6 +5,7 @@ import (
 	"maps"
 	"net/http"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/getkin/kin-openapi/openapi3"
@@ -167,11 +168,36 @@ func TestRowsThatNoExampleCanSayTellWhatTheyNeed(t *testing.T) {
 	}
 }
 
+func TestAParameterThatOperationsShareHasOneSchema(t *testing.T) {
+	t.Parallel()
+	documents := everyDocument(t)
+	s := everything(t)
+	shared := 0
+	for _, d := range documents {
+		served := loaded(t, data(t, s, "openapi/"+d.Name()+".json"))
+		for path, item := range d.Spec().Paths.Map() {
+			for method, o := range item.Operations() {
+				for _, p := range slices.Concat(o.Parameters, item.Parameters) {
+					_, name, isShared := strings.Cut(p.Ref, "#/components/parameters/")
+					if !isShared || name == "ApiKey" { // as a security scheme is called
+						continue
+					}
+					shared++
+					got := served.Paths.Value(path).GetOperation(method).Parameters.GetByInAndName(p.Value.In, p.Value.Name)
+					require.Equal(t, "#/components/schemas/"+name, got.Schema.Ref, "%s %s", d.Name(), o.OperationID)
+					require.Equal(t, p.Value.Description, got.Schema.Value.Description)
+				}
+			}
+		}
+	}
+	require.NotZero(t, shared)
+}
+
 // A tool that sends one call of an operation takes the first example of each parameter, as Postman's import does.
 func TestTheFirstExampleOfAParameterIsNotRefused(t *testing.T) {
 	t.Parallel()
 	documents := everyDocument(t)
-	s := siteOf(t, documents)
+	s := everything(t)
 	own := 0
 	for _, d := range documents {
 		all, err := rows.All(d.Spec())
