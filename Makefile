@@ -11,7 +11,7 @@ DATABASE_URL = sqlite://$(CURDIR)/.local/pinvault.db
 BENCH        = .
 COUNT        = 1
 PACKAGES     = impl/pin impl/pinblock impl/keyring impl/oauth impl/contract impl/server impl/accosa impl/creditplus impl/hashdt impl/hosted impl/issuer impl/networkintl impl/thredd
-export FUZZTIME ?= 5s
+export FUZZTIME ?= 3s
 
 VERSION = $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 
@@ -39,7 +39,7 @@ verify: ## check that generated/ follows from openapi/, that the code is formatt
 lint: ## golangci-lint over the Go code, shellcheck over the scripts, Spectral and Redocly CLI over the documents, oasdiff against the released ones
 	@scripts/lint
 
-fuzz: ## every fuzz target for FUZZTIME (5s) each
+fuzz: ## every fuzz target for FUZZTIME (3s) each
 	@scripts/fuzz
 
 cover: ## how much of each package its own tests cover, which is to be 80 % or more
