@@ -157,7 +157,7 @@ func reason(f found, named []string) string {
 			continue
 		}
 		if _, after, there := strings.Cut(entry, f.Text); there {
-			_, why, _ := strings.Cut(after, ": ")
+			_, why, _ := strings.Cut(strings.ReplaceAll(after, "(media type: ", "("), ": ")
 			return why
 		}
 	}

@@ -266,7 +266,9 @@ func typeOf(s *openapi3.Schema) string {
 	if len(s.Enum) > 0 {
 		var values []string
 		for _, value := range s.Enum {
-			values = append(values, fmt.Sprint(value))
+			if value != nil { // null is no word to choose
+				values = append(values, fmt.Sprint(value))
+			}
 		}
 		words = append(words, "one of "+strings.Join(values, ", "))
 	}
