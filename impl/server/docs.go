@@ -5,6 +5,7 @@ import (
 	"context"
 	"net/http"
 	"net/url"
+	"path"
 	"slices"
 	"time"
 
@@ -38,7 +39,13 @@ func mountDocs(r gin.IRouter, site *docs.Site, s *system, fail func(*gin.Context
 			fail(c, err)
 		}
 	})
-	for path, to := range map[string]string{"/docs/": "../#contracts", "/openapi": "./#documents", "/openapi/": "../#documents"} {
+	elsewhere := map[string]string{"/docs/": "../#contracts", "/openapi": "./#documents", "/openapi/": "../#documents", "/docs/workflows": "../#workflows", "/docs/workflows/": "../../#workflows"}
+	for _, page := range site.Pages(s.sandbox != nil) {
+		if page.Path != "" {
+			elsewhere["/"+page.Path+"/"] = "../" + path.Base(page.Path)
+		}
+	}
+	for path, to := range elsewhere {
 		r.GET(path, func(c *gin.Context) {
 			c.Header("Location", to) // relative, and so right behind any prefix
 			c.Status(http.StatusFound)

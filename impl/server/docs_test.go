@@ -201,7 +201,11 @@ func TestPagesHaveButtonsWhereThereIsASandboxAlone(t *testing.T) {
 func TestPathsThatAreNearlyThoseOfPagesLeadToThem(t *testing.T) {
 	t.Parallel()
 	app := docsServer(t, docsOf(t, "common"), nil)
-	for path, to := range map[string]string{"/docs/": "../#contracts", "/openapi": "./#documents", "/openapi/": "../#documents"} {
+	for path, to := range map[string]string{
+		"/docs/": "../#contracts", "/openapi": "./#documents", "/openapi/": "../#documents",
+		"/docs/workflows": "../#workflows", "/docs/workflows/": "../../#workflows",
+		"/docs/common/": "../common", "/docs/common/changes/": "../changes",
+	} {
 		w := send(t, app, "GET", path, nil)
 		require.Equal(t, 302, w.Code, path)
 		require.Equal(t, to, w.Header().Get("Location"))

@@ -1,4 +1,4 @@
-import { mount } from "/hosted/v1/pinvault.js";
+import { mount } from "../hosted/v1/pinvault.js";
 
 const byId = (id) => document.getElementById(id);
 const flows = [
@@ -32,7 +32,7 @@ const open = async (flow) => {
   const client = fixtures.clients.hashdt;
   const card = fixtures.cards[flow.card];
   flow.text.textContent = flow.note.replace("{pin}", card.pin);
-  const reply = await fetch("/issuing/api/v1/card/" + flow.path, { headers: {
+  const reply = await fetch("../issuing/api/v1/card/" + flow.path, { headers: {
     "x-api-key": client["x-api-key"], "x-product-id": client["x-product-id"], "x-cardholder-id": card.cardholderId,
     "x-wallet-id": card.walletId, "x-card-id": card.hashdtCardId, "x-request-id": crypto.randomUUID?.() ?? String(Math.random()),
   } });
@@ -49,8 +49,8 @@ const openAll = () => flows.forEach(open);
 
 byId("choices").addEventListener("change", openAll);
 byId("reset").addEventListener("click", async () => {
-  const reply = await fetch("/sandbox/reset", { method: "POST" });
+  const reply = await fetch("reset", { method: "POST" });
   log("POST /sandbox/reset: " + reply.status);
   openAll();
 });
-fetch("/sandbox/fixtures").then((reply) => reply.json()).then((f) => { fixtures = f; openAll(); });
+fetch("fixtures").then((reply) => reply.json()).then((f) => { fixtures = f; openAll(); });
