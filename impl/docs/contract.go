@@ -63,14 +63,6 @@ type reply struct {
 	Why        string // no page can make it come out, and why not
 }
 
-// reference is x-error-reference: where replies have their code and their text, and what the caller should do about an
-// error, by its code, else by its status.
-type reference struct {
-	Code   []string          `json:"code"`
-	Text   []string          `json:"text"`
-	Advice map[string]string `json:"advice"`
-}
-
 // chapterOf reads a document, whose text is in whole, as the server shows it.
 func chapterOf(d *contract.Document, whole *bundle.Document) (*chapter, error) {
 	spec := d.Spec()
@@ -88,8 +80,8 @@ func chapterOf(d *contract.Document, whole *bundle.Document) (*chapter, error) {
 	if c.Introduction, err = markdown(about); err != nil {
 		return nil, err
 	}
-	var told reference
-	if err := rows.Extension(spec.Info.Extensions, "x-error-reference", &told); err != nil {
+	told, err := rows.ErrorReferenceOf(spec)
+	if err != nil {
 		return nil, err
 	}
 	all, err := rows.All(spec)
@@ -281,7 +273,7 @@ func typeOf(s *openapi3.Schema) string {
 func number(f float64) string { return strconv.FormatFloat(f, 'f', -1, 64) }
 
 // answers adds the rows of an operation, successes and errors apart.
-func (o *operation) answers(all []rows.Row, told reference) error {
+func (o *operation) answers(all []rows.Row, told rows.ErrorReference) error {
 	labels := map[string]int{}
 	for _, row := range all {
 		labels[label(row)]++
@@ -299,13 +291,13 @@ func (o *operation) answers(all []rows.Row, told reference) error {
 			if err != nil {
 				return fmt.Errorf("%s: %w", row, err)
 			}
-			r.Code, r.Text = first(value, told.Code), first(value, told.Text)
+			r.Code, r.Text = told.CodeOf(value), told.TextOf(value)
 		}
 		if row.Reply.Status < http.StatusBadRequest && (r.Code == "" || told.Advice[r.Code] == "") {
 			o.Successes = append(o.Successes, r)
 			continue
 		}
-		r.Advice = cmp.Or(told.Advice[r.Code], told.Advice[strconv.Itoa(r.Status)])
+		r.Advice = told.AdviceOn(r.Code, r.Status)
 		o.Errors = append(o.Errors, r)
 	}
 	order := func(a, b reply) int { return cmp.Or(cmp.Compare(a.Status, b.Status), cmp.Compare(a.Code, b.Code)) }
@@ -318,16 +310,3 @@ func (o *operation) answers(all []rows.Row, told reference) error {
 func label(row rows.Row) string { return cmp.Or(row.Asked, row.Summary, inWords(row.Example)) }
 
 func inWords(name string) string { return strings.ReplaceAll(name, "-", " ") }
-
-// first is the first text or number that one of the JSON pointers leads to, "" where there is none.
-func first(value any, pointers []string) string {
-	for _, pointer := range pointers {
-		switch found, _ := rows.Lookup(value, pointer); found := found.(type) {
-		case string:
-			return found
-		case float64:
-			return number(found)
-		}
-	}
-	return ""
-}

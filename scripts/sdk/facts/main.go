@@ -156,12 +156,8 @@ func read(documents fs.FS, name string) (*Contract, error) {
 
 // errors are those of the document's table, by code or else by status.
 func (c *Contract) errors(spec *openapi3.T) error {
-	var table struct {
-		Code   []string          `json:"code"`
-		Text   []string          `json:"text"`
-		Advice map[string]string `json:"advice"`
-	}
-	if err := rows.Extension(spec.Info.Extensions, "x-error-reference", &table); err != nil {
+	table, err := rows.ErrorReferenceOf(spec)
+	if err != nil {
 		return err
 	}
 	c.CodeAt, c.TextAt = table.Code, table.Text
@@ -178,27 +174,13 @@ func (c *Contract) errors(spec *openapi3.T) error {
 		if err != nil {
 			return err
 		}
-		status := strconv.Itoa(row.Reply.Status)
-		code := cmp.Or(textAt(value, table.Code), status)
-		advice[code] = cmp.Or(advice[code], table.Advice[status])
+		code := cmp.Or(table.CodeOf(value), strconv.Itoa(row.Reply.Status))
+		advice[code] = cmp.Or(advice[code], table.AdviceOn(code, row.Reply.Status))
 	}
 	for _, code := range slices.Sorted(maps.Keys(advice)) {
 		c.Errors = append(c.Errors, Error{code, advice[code]})
 	}
 	return nil
-}
-
-// textAt is the first text or number that one of the JSON pointers leads to, "" where there is none.
-func textAt(value any, pointers []string) string {
-	for _, pointer := range pointers {
-		switch found, _ := rows.Lookup(value, pointer); found := found.(type) {
-		case string:
-			return found
-		case float64:
-			return strconv.FormatFloat(found, 'f', -1, 64)
-		}
-	}
-	return ""
 }
 
 // calls finds how messages are sealed, and what may be repeated.
