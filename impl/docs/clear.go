@@ -64,11 +64,6 @@ func Clear(d *bundle.Document) *bundle.Document {
 	})
 }
 
-const (
-	clearType  = "application/json"
-	schemaRefs = "#/components/schemas/"
-)
-
 // open has a content describe its messages, as JSON. Where the contract takes the same message in the clear anyway,
 // that stays as it is.
 func open(root, content *yaml.Node) {
@@ -79,12 +74,12 @@ func open(root, content *yaml.Node) {
 			continue
 		}
 		schema := bundle.Member(media, "schema")
-		if name.Value != clearType && bundle.Member(content, clearType) != nil {
+		if name.Value != rows.MediaJSON && bundle.Member(content, rows.MediaJSON) != nil {
 			bundle.Drop(content, name.Value)
 			i -= 2
 			continue
 		}
-		name.Value = clearType
+		name.Value = rows.MediaJSON
 		alternatives := bundle.Values(bundle.Member(resolved(root, schema), "oneOf"))
 		if len(alternatives) < 2 {
 			dropWireOnly(root, media)
@@ -101,17 +96,17 @@ func opened(root *yaml.Node, message string, alternatives []*yaml.Node) string {
 		return message
 	}
 	names := []string{message}
-	choices := &yaml.Node{Kind: yaml.SequenceNode, Tag: "!!seq", Content: []*yaml.Node{refTo(message)}}
+	choices := sequence(refTo(message))
 	for _, other := range alternatives[1:] {
 		names = append(names, strings.TrimPrefix(bundle.Member(other, "$ref").Value, schemaRefs))
 		choices.Content = append(choices.Content, bundle.Copy(other))
 	}
 	either := strings.Join(names, "Or")
 	if schemas := bundle.Lookup(root, strings.TrimSuffix(schemaRefs, "/")); bundle.Member(schemas, either) == nil {
-		all := &yaml.Node{Kind: yaml.MappingNode, Tag: "!!map"}
-		bundle.Set(all, "description", "!!str", "The message, or an error that came before its key was known.")
-		all.Content = append(all.Content, &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Value: "oneOf"}, choices)
-		schemas.Content = append(schemas.Content, &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Value: either}, all)
+		all := bundle.Mapping()
+		bundle.Put(all, "description", words("The message, or an error that came before its key was known."))
+		bundle.Put(all, "oneOf", choices)
+		bundle.Put(schemas, either, all)
 	}
 	return either
 }
@@ -126,18 +121,4 @@ func dropWireOnly(root, media *yaml.Node) {
 			i -= 2
 		}
 	}
-}
-
-// each calls a function with a node and all that is within.
-func each(n *yaml.Node, visit func(*yaml.Node)) {
-	visit(n)
-	for _, inner := range n.Content {
-		each(inner, visit)
-	}
-}
-
-func refTo(schema string) *yaml.Node {
-	n := &yaml.Node{Kind: yaml.MappingNode, Tag: "!!map"}
-	bundle.Set(n, "$ref", "!!str", schemaRefs+schema)
-	return n
 }

@@ -12,10 +12,12 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/fstest"
 
 	"github.com/getkin/kin-openapi/openapi3"
 	"github.com/stretchr/testify/require"
 
+	"pinvault/impl/bundle"
 	"pinvault/impl/contract"
 	"pinvault/openapi"
 )
@@ -70,6 +72,14 @@ func documents(t *testing.T, names ...string) (all []*contract.Document) {
 		all = append(all, d)
 	}
 	return all
+}
+
+// written is a document of a test's own.
+func written(t *testing.T, text string) *bundle.Document {
+	t.Helper()
+	d, err := bundle.Of(fstest.MapFS{"own.yaml": {Data: []byte(text)}}, "own")
+	require.NoError(t, err)
+	return d
 }
 
 func siteOf(t *testing.T, documents []*contract.Document) *Site {

@@ -22,12 +22,10 @@ func showMessages(d *bundle.Document) *bundle.Document {
 				*bundle.Member(media, "schema") = *either(message.Value, &envelope)
 			}
 		}
-		for _, item := range bundle.Values(bundle.Member(root, "paths")) {
-			for _, operation := range bundle.Values(item) {
-				show(bundle.Member(operation, "requestBody"))
-				for _, response := range bundle.Values(bundle.Member(operation, "responses")) {
-					show(response)
-				}
+		for _, operation := range operations(root) {
+			show(bundle.Member(operation, "requestBody"))
+			for _, response := range bundle.Values(bundle.Member(operation, "responses")) {
+				show(response)
 			}
 		}
 	})
@@ -35,17 +33,14 @@ func showMessages(d *bundle.Document) *bundle.Document {
 
 // either is a schema for a reader: what is inside, and what goes over the wire.
 func either(message string, envelope *yaml.Node) *yaml.Node {
-	text := func(value string) *yaml.Node { return &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Value: value} }
-	object := func(members ...*yaml.Node) *yaml.Node {
-		return &yaml.Node{Kind: yaml.MappingNode, Tag: "!!map", Content: members}
-	}
 	titled := func(title string, schema *yaml.Node) *yaml.Node {
-		return object(text("title"), text(title), text("allOf"), &yaml.Node{Kind: yaml.SequenceNode, Tag: "!!seq", Content: []*yaml.Node{schema}})
+		n := bundle.Mapping()
+		bundle.Put(n, "title", words(title))
+		bundle.Put(n, "allOf", sequence(schema))
+		return n
 	}
-	return object(
-		text("description"), text("The fields of the message inside. It goes over the wire sealed, as the section Encryption says."),
-		text("oneOf"), &yaml.Node{Kind: yaml.SequenceNode, Tag: "!!seq", Content: []*yaml.Node{
-			titled("The message inside", object(text("$ref"), text("#/components/schemas/"+message))),
-			titled("As it goes over the wire", envelope),
-		}})
+	n := bundle.Mapping()
+	bundle.Put(n, "description", words("The fields of the message inside. It goes over the wire sealed, as the section Encryption says."))
+	bundle.Put(n, "oneOf", sequence(titled("The message inside", refTo(message)), titled("As it goes over the wire", envelope)))
+	return n
 }

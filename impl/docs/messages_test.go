@@ -2,11 +2,8 @@ package docs
 
 import (
 	"testing"
-	"testing/fstest"
 
 	"github.com/stretchr/testify/require"
-
-	"pinvault/impl/bundle"
 )
 
 func TestASealedContentShowsTheMessageAndTheEnvelope(t *testing.T) {
@@ -28,8 +25,7 @@ components:
       {title: The message inside, allOf: [{$ref: '#/components/schemas/Message'}]},
       {title: As it goes over the wire, allOf: [` + envelope + `]}]}`
 	}
-	d, err := bundle.Of(fstest.MapFS{"own.yaml": {Data: []byte(text)}}, "own")
-	require.NoError(t, err)
+	d := written(t, text)
 	told, err := showMessages(d).YAML()
 	require.NoError(t, err)
 	require.YAMLEq(t, `

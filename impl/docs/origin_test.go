@@ -3,12 +3,9 @@ package docs
 import (
 	"strings"
 	"testing"
-	"testing/fstest"
 
 	"github.com/stretchr/testify/require"
 	"go.yaml.in/yaml/v3"
-
-	"pinvault/impl/bundle"
 )
 
 func TestOriginsAreToldInWordsAndNothingElseChanges(t *testing.T) {
@@ -47,8 +44,7 @@ get:
 // toldOf is a document with its origins told.
 func toldOf(t *testing.T, text string) string {
 	t.Helper()
-	d, err := bundle.Of(fstest.MapFS{"own.yaml": {Data: []byte(text)}}, "own")
-	require.NoError(t, err)
+	d := written(t, text)
 	before, err := d.YAML()
 	require.NoError(t, err)
 	told, err := tellOrigins(d).YAML()

@@ -52,13 +52,11 @@ func forTools(d *bundle.Document, all []rows.Row, withBroken bool) *bundle.Docum
 	}
 	return d.Changed(func(root *yaml.Node) {
 		nameParameters(root)
+		for item, operation := range operations(root) {
+			t := toolsOperation{root: root, item: item, node: operation, rows: byOperation[bundle.Member(operation, "operationId").Value]}
+			t.tell(withBroken)
+		}
 		for _, item := range bundle.Values(bundle.Member(root, "paths")) {
-			for _, operation := range bundle.Values(item) {
-				if id := bundle.Member(operation, "operationId"); id != nil {
-					t := toolsOperation{root: root, item: item, node: operation, rows: byOperation[id.Value]}
-					t.tell(withBroken)
-				}
-			}
 			bundle.Drop(item, "parameters") // each operation has them
 		}
 		showHeaders(root)
@@ -183,17 +181,9 @@ func (o toolsOperation) names() (all []string) {
 
 func (o toolsOperation) resolved(n *yaml.Node) *yaml.Node { return resolved(o.root, n) }
 
-// resolved is a node, or what its reference leads to.
-func resolved(root, n *yaml.Node) *yaml.Node {
-	if ref := bundle.Member(n, "$ref"); ref != nil {
-		return bundle.Lookup(root, ref.Value)
-	}
-	return n
-}
-
 // parameters are those of the operation and its path, each with what the rows send for it.
 func (o toolsOperation) parameters(shown []rows.Row) *yaml.Node {
-	all := &yaml.Node{Kind: yaml.SequenceNode, Tag: "!!seq"}
+	all := sequence()
 	taken := map[string]bool{}
 	for _, ref := range slices.Concat(bundle.Values(bundle.Member(o.node, "parameters")), bundle.Values(bundle.Member(o.item, "parameters"))) {
 		p := bundle.Copy(o.resolved(ref))
@@ -277,15 +267,11 @@ func (o toolsOperation) keep(holder, examples *yaml.Node) {
 	}
 }
 
-func words(value string) *yaml.Node {
-	return &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Value: value}
-}
-
 // valueOf is what a parameter can hold: a text, a number, a boolean or a list of these.
 func valueOf(value any) *yaml.Node {
 	switch v := value.(type) {
 	case []any:
-		list := &yaml.Node{Kind: yaml.SequenceNode, Tag: "!!seq"}
+		list := sequence()
 		for _, item := range v {
 			list.Content = append(list.Content, valueOf(item))
 		}
@@ -408,10 +394,8 @@ func fits(schema *openapi3.SchemaRef, value any) bool {
 // else the header's own or the one value that there is.
 func showHeaders(root *yaml.Node) {
 	responses := bundle.Values(bundle.Member(bundle.Member(root, "components"), "responses"))
-	for _, item := range bundle.Values(bundle.Member(root, "paths")) {
-		for _, operation := range bundle.Values(item) {
-			responses = append(responses, bundle.Values(bundle.Member(operation, "responses"))...)
-		}
+	for _, operation := range operations(root) {
+		responses = append(responses, bundle.Values(bundle.Member(operation, "responses"))...)
 	}
 	for _, response := range responses {
 		headers := bundle.Member(response, "headers")
@@ -454,60 +438,9 @@ func spellOut(root *yaml.Node) {
 	if unrouted := bundle.Member(root, "x-error-response"); unrouted != nil {
 		bundle.Put(root, "x-error-response", whole(root, bundle.Lookup(root, "#/components/responses/"+unrouted.Value)))
 	}
-	var spell func(n *yaml.Node)
-	spell = func(n *yaml.Node) {
-		for _, inner := range bundle.Values(n) {
-			spell(inner)
-		}
+	each(root, func(n *yaml.Node) {
 		if message := bundle.Member(n, "x-decrypted-schema"); message != nil && message.Kind == yaml.ScalarNode {
-			bundle.Put(n, "x-decrypted-schema", whole(root, bundle.Lookup(root, "#/components/schemas/"+message.Value)))
+			bundle.Put(n, "x-decrypted-schema", whole(root, bundle.Lookup(root, schemaRefs+message.Value)))
 		}
-	}
-	spell(bundle.Member(root, "paths"))
-	spell(bundle.Member(root, "components"))
-}
-
-// whole is a copy of a node with what references lead to in their places.
-func whole(root, n *yaml.Node) *yaml.Node {
-	out := *resolved(root, n)
-	out.Content = slices.Clone(out.Content)
-	for i, inner := range out.Content {
-		out.Content[i] = whole(root, inner)
-	}
-	return &out
-}
-
-// dropUnused takes out the components that nothing refers to, and those that only these refer to.
-func dropUnused(root *yaml.Node) {
-	components := bundle.Member(root, "components")
-	for {
-		used := map[string]bool{}
-		var visit func(n *yaml.Node)
-		visit = func(n *yaml.Node) {
-			if ref := bundle.Member(n, "$ref"); ref != nil {
-				used[ref.Value] = true
-			}
-			for _, inner := range bundle.Values(n) {
-				visit(inner)
-			}
-		}
-		visit(root)
-		before := len(used)
-		dropped := false
-		for _, kind := range bundle.Names(components) {
-			section := bundle.Member(components, kind)
-			for _, name := range bundle.Names(section) {
-				if kind != "securitySchemes" && !used[fmt.Sprintf("#/components/%s/%s", kind, name)] {
-					bundle.Drop(section, name)
-					dropped = true
-				}
-			}
-			if len(section.Content) == 0 {
-				bundle.Drop(components, kind)
-			}
-		}
-		if !dropped || before == 0 {
-			return
-		}
-	}
+	})
 }

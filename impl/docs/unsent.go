@@ -14,13 +14,11 @@ import (
 func describeUnsent(d *bundle.Document) *bundle.Document {
 	return d.Changed(func(root *yaml.Node) {
 		u := unsent{root, map[*yaml.Node]bool{}}
-		for _, item := range bundle.Values(bundle.Member(root, "paths")) {
-			for _, operation := range bundle.Values(item) {
-				for _, media := range bundle.Values(bundle.Member(resolved(u.root, bundle.Member(operation, "requestBody")), "content")) {
-					u.schema(bundle.Member(media, "schema"))
-					if message := bundle.Member(media, "x-decrypted-schema"); message != nil {
-						u.schema(bundle.Lookup(root, "#/components/schemas/"+message.Value))
-					}
+		for _, operation := range operations(root) {
+			for _, media := range bundle.Values(bundle.Member(resolved(u.root, bundle.Member(operation, "requestBody")), "content")) {
+				u.schema(bundle.Member(media, "schema"))
+				if message := bundle.Member(media, "x-decrypted-schema"); message != nil {
+					u.schema(bundle.Lookup(root, schemaRefs+message.Value))
 				}
 			}
 		}

@@ -3,12 +3,10 @@ package docs
 import (
 	"encoding/json"
 	"testing"
-	"testing/fstest"
 
 	"github.com/getkin/kin-openapi/openapi3"
 	"github.com/stretchr/testify/require"
 
-	"pinvault/impl/bundle"
 	"pinvault/impl/contract"
 	"pinvault/openapi"
 )
@@ -45,8 +43,7 @@ components:
     Other: {type: object, properties: {own: {type: boolean, nullable: true}}}
     Reply: {type: object, properties: {may: {type: string}, shared: {$ref: '#/components/schemas/Shared'}}}
 `
-	d, err := bundle.Of(fstest.MapFS{"own.yaml": {Data: []byte(text)}}, "own")
-	require.NoError(t, err)
+	d := written(t, text)
 	told, err := describeUnsent(d).JSON()
 	require.NoError(t, err)
 	var found struct {

@@ -144,7 +144,7 @@ func stepOf(s arazzoStep, operation called, in expressions) (step, error) {
 		shown.Sent = append(shown.Sent, sent{p.Name, p.In, in.words(p.Value)})
 	}
 	payload, inside := &s.RequestBody.Payload, &s.RequestBody.Inside
-	if shown.Type == formType {
+	if shown.Type == rows.MediaForm {
 		for i := 0; i < len(payload.Content); i += 2 {
 			shown.Sent = append(shown.Sent, sent{payload.Content[i].Value, "form field", in.words(payload.Content[i+1].Value)})
 		}
@@ -170,8 +170,6 @@ func stepOf(s arazzoStep, operation called, in expressions) (step, error) {
 	}
 	return shown, nil
 }
-
-const formType = "application/x-www-form-urlencoded"
 
 // bodyText is a body as it is shown.
 func bodyText(n *yaml.Node) (string, error) {

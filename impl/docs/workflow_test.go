@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"pinvault/impl/bundle"
+	"pinvault/impl/rows"
 	"pinvault/openapi"
 )
 
@@ -105,7 +106,7 @@ func TestAStepIsToldInWords(t *testing.T) {
 	require.Contains(t, string(w.About), "<h2")
 	steps := w.Courses[0].Steps
 	require.Equal(t, step{
-		ID: "two.token", Number: 1, About: "<p>Asks.</p>\n", Type: formType,
+		ID: "two.token", Number: 1, About: "<p>Asks.</p>\n", Type: rows.MediaForm,
 		Called:   called{"thredd", title(documents[0]), "issueToken", "POST", "/connect/token", "Get a bearer token"},
 		Sent:     []sent{{"grant_type", "form field", "client_credentials"}},
 		Demanded: htmls("Status 200 OK"),
