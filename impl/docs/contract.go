@@ -63,8 +63,8 @@ type reply struct {
 	Why        string // no page can make it come out, and why not
 }
 
-// chapterOf reads a document, whose text is in whole, as the server shows it.
-func chapterOf(d *contract.Document, whole *bundle.Document) (*chapter, error) {
+// chapterOf reads a document, whose text is in whole, as the server shows it, and whose rows are all.
+func chapterOf(d *contract.Document, whole *bundle.Document, all []rows.Row) (*chapter, error) {
 	spec := d.Spec()
 	about, err := whole.Text("info", "description")
 	if err != nil {
@@ -81,10 +81,6 @@ func chapterOf(d *contract.Document, whole *bundle.Document) (*chapter, error) {
 		return nil, err
 	}
 	told, err := rows.ErrorReferenceOf(spec)
-	if err != nil {
-		return nil, err
-	}
-	all, err := rows.All(spec)
 	if err != nil {
 		return nil, err
 	}

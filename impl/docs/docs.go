@@ -77,16 +77,14 @@ func New(documents []*contract.Document, written fs.FS, url string) (*Site, erro
 		if _, err := fs.Stat(written, d.Name()+".yaml"); err != nil {
 			return nil, err
 		}
-		// Made when somebody asks: it would be most of a start otherwise.
-		whole := sync.OnceValues(func() (*bundle.Document, error) {
-			read, err := bundle.Of(written, d.Name())
-			if err != nil {
-				return nil, err
-			}
-			return read.At(url), nil
-		})
+		whole := inOnePiece(written, d.Name(), url)
+		all := sync.OnceValues(func() ([]rows.Row, error) { return rows.All(d.Spec()) })
 		c := then(whole, func(document *bundle.Document) (*chapter, error) {
-			c, err := chapterOf(d, document)
+			all, err := all()
+			var c *chapter
+			if err == nil {
+				c, err = chapterOf(d, document, all)
+			}
 			if err != nil {
 				return nil, fmt.Errorf("document %s: %w", d.Name(), err)
 			}
@@ -95,7 +93,7 @@ func New(documents []*contract.Document, written fs.FS, url string) (*Site, erro
 		served := then(whole, func(document *bundle.Document) (*bundle.Document, error) { return describeUnsent(document), nil })
 		tools := func(withBroken bool) func() (*bundle.Document, error) {
 			return then(served, func(document *bundle.Document) (*bundle.Document, error) {
-				all, err := rows.All(d.Spec())
+				all, err := all()
 				return forTools(document, all, withBroken), err
 			})
 		}
@@ -120,13 +118,7 @@ func New(documents []*contract.Document, written fs.FS, url string) (*Site, erro
 func (s *Site) workflowsOf(written fs.FS, url string) (err error) {
 	s.workflowNames, err = workflowNames(written)
 	for _, name := range s.workflowNames {
-		whole := sync.OnceValues(func() (*bundle.Document, error) {
-			read, err := bundle.Of(written, "workflows/"+name+".arazzo")
-			if err != nil {
-				return nil, err
-			}
-			return read.At(url), nil
-		})
+		whole := inOnePiece(written, "workflows/"+name+".arazzo", url)
 		s.workflows = append(s.workflows, then(whole, func(document *bundle.Document) (*workflow, error) {
 			w, err := workflowOf(name, document, s.documents)
 			if err != nil {
@@ -137,6 +129,18 @@ func (s *Site) workflowsOf(written fs.FS, url string) (err error) {
 		s.Files = append(s.Files, made("openapi/workflows/"+name+workflowExt, yamlType, then(whole, (*bundle.Document).YAML)))
 	}
 	return err
+}
+
+// inOnePiece is a document as the server at the URL has it. It is made when somebody asks: to make all of them would be
+// most of a start.
+func inOnePiece(written fs.FS, name, url string) func() (*bundle.Document, error) {
+	return sync.OnceValues(func() (*bundle.Document, error) {
+		read, err := bundle.Of(written, name)
+		if err != nil {
+			return nil, err
+		}
+		return read.At(url), nil
+	})
 }
 
 // then is what is made of something once that is there, and once.

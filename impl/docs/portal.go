@@ -6,6 +6,7 @@ import (
 	"html/template"
 	"regexp"
 	"strings"
+	"sync"
 
 	"pinvault"
 )
@@ -88,8 +89,8 @@ func (s *Site) execute(name string, data any) ([]byte, error) {
 	return out.Bytes(), err
 }
 
-// sections are those of the changelog under "Unreleased".
-func sections() (all []section, err error) {
+// sections are those of the changelog under "Unreleased". It is read once: the landing page has it, and each contract's.
+var sections = sync.OnceValues(func() (all []section, err error) {
 	text, err := pinvault.Texts.ReadFile("CHANGELOG.md")
 	if err != nil {
 		return nil, err
@@ -108,7 +109,7 @@ func sections() (all []section, err error) {
 		all = append(all, section{title, len(item.FindAllString(list, -1)), shown.HTML, list})
 	}
 	return all, nil
-}
+})
 
 var (
 	item = regexp.MustCompile(`(?m)^- `)

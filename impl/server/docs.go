@@ -39,8 +39,12 @@ func mountDocs(r gin.IRouter, site *docs.Site, s *system, fail func(*gin.Context
 			fail(c, err)
 		}
 	})
-	elsewhere := map[string]string{"/docs/": "../#contracts", "/openapi": "./#documents", "/openapi/": "../#documents", "/docs/workflows": "../#workflows", "/docs/workflows/": "../../#workflows"}
-	for _, page := range site.Pages(s.sandbox != nil) {
+	pages := site.Pages(s.sandbox != nil)
+	elsewhere := map[string]string{
+		"/docs/": "../#contracts", "/openapi": "./#documents", "/openapi/": "../#documents",
+		"/docs/workflows": "../#workflows", "/docs/workflows/": "../../#workflows",
+	}
+	for _, page := range pages {
 		if page.Path != "" {
 			elsewhere["/"+page.Path+"/"] = "../" + path.Base(page.Path)
 		}
@@ -51,7 +55,7 @@ func mountDocs(r gin.IRouter, site *docs.Site, s *system, fail func(*gin.Context
 			c.Status(http.StatusFound)
 		})
 	}
-	for _, f := range slices.Concat(site.Pages(s.sandbox != nil), site.Files) {
+	for _, f := range slices.Concat(pages, site.Files) {
 		r.GET("/"+f.Path, func(c *gin.Context) {
 			c.Header("Content-Security-Policy", docsPolicy)
 			c.Header("Referrer-Policy", "no-referrer")
