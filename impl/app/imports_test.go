@@ -52,15 +52,16 @@ var rules = map[string]rule{
 	"scripts/bench/load":       {"impl/pin impl/pinblock impl/keyring impl/store", "gin gorm kin"},
 	"scripts/bench/run":        {"", "gin gorm kin"},
 	"scripts/cover":            {"", "gin gorm kin"},
-	"scripts/judges/fresh":     {"", "gin gorm kin"},
+	"scripts/judges/fresh":     {"scripts/proxy", "gin gorm kin"},
 	"scripts/mutate":           {"", "gin gorm kin"},
 	"scripts/openapi/changes":  {"", "gin gorm kin"},
 	"scripts/openapi/examples": {"impl/contract", "gin gorm"},
 	"scripts/openapi/messages": {"impl/bundle impl/contract impl/docs", "gin gorm"},
 	"scripts/openapi/tokens":   {"impl/keyring impl/sandbox", "gin gorm kin"},
+	"scripts/proxy":            {"", "gin gorm kin"},
 	"scripts/sdk":              {"", "gin gorm kin"},
 	"scripts/sdk/facts":        {"impl/contract impl/rows", "gin gorm"},
-	"scripts/sdk/gateway":      {"", "gin gorm kin"},
+	"scripts/sdk/gateway":      {"scripts/proxy", "gin gorm kin"},
 }
 
 // contracts are those with a package: impl/NAME may import the same, and generated/NAME.

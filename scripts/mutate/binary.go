@@ -121,7 +121,7 @@ func (w *whole) weave(src *source, f *ast.File, text []byte, mutants []*mutant, 
 
 // chooser writes the function that has the name of another one and calls the mutant of today, or it.
 func chooser(to *bytes.Buffer, fn *ast.FuncDecl, numbers []int, as func(int) string) {
-	call := func(n int) string { return as(n) }
+	call := as
 	to.WriteString("func ")
 	if fn.Recv != nil {
 		fmt.Fprintf(to, "(mutantR %s) ", types.ExprString(fn.Recv.List[0].Type))

@@ -8,43 +8,20 @@ package main
 
 import (
 	"fmt"
-	"net"
 	"net/http"
 	"net/http/httputil"
 	"net/url"
-	"os"
 	"sync"
-	"time"
+
+	"pinvault/scripts/proxy"
 )
 
-func main() {
-	if len(os.Args) != 2 { //nolint:mnd // the program and a URL
-		fmt.Fprintln(os.Stderr, "usage: fresh URL")
-		os.Exit(2)
-	}
-	if err := serve(os.Args[1]); err != nil {
-		fmt.Fprintln(os.Stderr, "fresh:", err)
-		os.Exit(1)
-	}
-}
-
-func serve(to string) error {
-	sandbox, err := url.Parse(to)
-	if err != nil {
-		return err
-	}
-	listener, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // until the process ends
-	if err != nil {
-		return err
-	}
-	_, _ = fmt.Fprintf(os.Stdout, "http://%s\n", listener.Addr())
-	return (&http.Server{Handler: fresh(sandbox), ReadHeaderTimeout: time.Minute}).Serve(listener)
-}
+func main() { proxy.Main("fresh", fresh) }
 
 // fresh resets the sandbox, then passes the call on.
 func fresh(sandbox *url.URL) http.Handler {
 	var one sync.Mutex
-	proxy := &httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) {
+	next := &httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) {
 		r.SetURL(sandbox)
 		r.Out.Host = r.In.Host
 	}}
@@ -55,7 +32,7 @@ func fresh(sandbox *url.URL) http.Handler {
 			http.Error(w, err.Error(), http.StatusBadGateway)
 			return
 		}
-		proxy.ServeHTTP(w, r)
+		next.ServeHTTP(w, r)
 	})
 }
 

@@ -8,16 +8,14 @@ package main
 import (
 	"bytes"
 	"crypto/sha256"
-	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/http/httputil"
 	"net/url"
-	"os"
 	"strings"
 	"sync"
-	"time"
+
+	"pinvault/scripts/proxy"
 )
 
 // once are the calls that must arrive once: no document says that they may be repeated.
@@ -27,29 +25,9 @@ var once = []string{"POST /connect/token", "POST /hosted/", "GET /docs", "GET /o
 var keys = []string{"Idempotency-Key", "IdempotencyKey", "X-Request-Id"}
 
 func main() {
-	if len(os.Args) != 2 { //nolint:mnd // the program and a URL
-		fmt.Fprintln(os.Stderr, "usage: gateway SERVER")
-		os.Exit(2)
-	}
-	if err := serve(os.Args[1]); err != nil {
-		fmt.Fprintln(os.Stderr, "gateway:", err)
-		os.Exit(1)
-	}
-}
-
-func serve(to string) error {
-	server, err := url.Parse(to)
-	if err != nil {
-		return err
-	}
-	listener, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // until the process ends
-	if err != nil {
-		return err
-	}
-	_, _ = fmt.Fprintf(os.Stdout, "http://%s\n", listener.Addr())
-	//nolint:gosec // the server is whoever starts it's to name
-	l := &losing{next: httputil.NewSingleHostReverseProxy(server), known: map[[sha256.Size]byte]bool{}}
-	return (&http.Server{Handler: l, ReadHeaderTimeout: time.Minute}).Serve(listener)
+	proxy.Main("gateway", func(server *url.URL) http.Handler {
+		return &losing{next: httputil.NewSingleHostReverseProxy(server), known: map[[sha256.Size]byte]bool{}}
+	})
 }
 
 // losing forwards calls, and loses the first reply of each.
