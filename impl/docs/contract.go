@@ -71,12 +71,9 @@ func chapterOf(d *contract.Document, whole *bundle.Document, all []rows.Row) (*c
 		return nil, err
 	}
 	c := &chapter{Name: d.Name(), Title: spec.Info.Title, Sealed: seals(spec)}
-	first, _, _ := strings.Cut(about, "\n\n")
-	lead, err := markdown(first)
-	if err != nil {
+	if c.Lead, err = leadOf(about); err != nil {
 		return nil, err
 	}
-	c.Lead = lead.HTML
 	if c.Introduction, err = markdown(about); err != nil {
 		return nil, err
 	}
@@ -105,6 +102,13 @@ func chapterOf(d *contract.Document, whole *bundle.Document, all []rows.Row) (*c
 	}
 	c.Changes, err = changesOf(c)
 	return c, err
+}
+
+// leadOf is the first paragraph of an introduction.
+func leadOf(about string) (template.HTML, error) {
+	first, _, _ := strings.Cut(about, "\n\n")
+	lead, err := markdown(first)
+	return lead.HTML, err
 }
 
 // lineOf is where the document has the operation.

@@ -36,9 +36,10 @@ type Site struct {
 
 	templates *template.Template
 
-	assets    map[string]string          // what the pages load, by what it is called in page/: its name, which changes with it
-	chapters  []func() (*chapter, error) // in the order of documents
-	documents []*contract.Document       // by title
+	assets    map[string]string               // what the pages load, by what it is called in page/: its name, which changes with it
+	chapters  []func() (*chapter, error)      // in the order of documents
+	leads     []func() (template.HTML, error) // likewise; the reference shows them before anything is made of a document
+	documents []*contract.Document            // by title
 
 	workflowNames []string
 	workflows     []func() (*workflow, error) // in the order of workflowNames
@@ -99,6 +100,9 @@ func New(documents []*contract.Document, written fs.FS, url string) (*Site, erro
 		}
 		plain, examples := tools(false), tools(true)
 		s.chapters = append(s.chapters, c)
+		s.leads = append(s.leads, sync.OnceValues(func() (template.HTML, error) {
+			return leadOf(strings.ReplaceAll(d.Spec().Info.Description, bundle.ExampleServer, strings.TrimRight(url, "/")))
+		}))
 		s.Files = append(s.Files,
 			made("docs/"+d.Name()+".rows.json", "application/json", then(c, func(c *chapter) ([]byte, error) { return json.Marshal(c.calls) })),
 			made("docs/"+d.Name()+".yaml", yamlType, then(served, func(d *bundle.Document) ([]byte, error) { return tellOrigins(showMessages(d)).YAML() })),
@@ -211,11 +215,11 @@ func (s *Site) Page(live bool, credentials map[string]Credentials) (*File, error
 		p.Ext = staticExt
 	}
 	for i, d := range s.documents {
-		c, err := s.chapters[i]()
+		lead, err := s.leads[i]()
 		if err != nil {
 			return nil, err
 		}
-		p.Contracts = append(p.Contracts, document{d.Name(), title(d), c.Lead, credentials[d.Name()]})
+		p.Contracts = append(p.Contracts, document{d.Name(), title(d), lead, credentials[d.Name()]})
 	}
 	html, err := s.execute("scalar.html", p)
 	f := plain("docs"+p.Ext, pageType, html)
