@@ -11,6 +11,7 @@ import "embed"
 //go:generate go tool oapi-codegen -config hosted.cfg.yaml hosted.yaml
 //go:generate go tool oapi-codegen -config issuer.cfg.yaml issuer.yaml
 //go:generate go tool oapi-codegen -config networkintl.cfg.yaml networkintl.yaml
+//go:generate go tool oapi-codegen -config sandbox.cfg.yaml sandbox.yaml
 //go:generate go tool oapi-codegen -config thredd.cfg.yaml thredd.yaml
 
 // Documents are the contracts, one file each, and under workflows/ what is done with several of them (Arazzo 1.0).

@@ -125,15 +125,6 @@ type FieldError struct {
 // FieldPlace Where the field is.
 type FieldPlace string
 
-// Fixtures The sandbox's clients by contract and cards by name.
-type Fixtures struct {
-	// Cards Cards with their references.
-	Cards map[string]map[string]interface{} `json:"cards"`
-
-	// Clients Credentials.
-	Clients map[string]map[string]interface{} `json:"clients"`
-}
-
 // Health State of the server.
 type Health struct {
 	// Failing What does not answer.
@@ -249,12 +240,6 @@ type ServerInterface interface {
 	// GetReadiness Is the server ready?
 	// (GET /readyz)
 	GetReadiness(c *gin.Context)
-	// GetSandboxFixtures The sandbox's clients and cards
-	// (GET /sandbox/fixtures)
-	GetSandboxFixtures(c *gin.Context)
-	// ResetSandbox Reset the sandbox
-	// (POST /sandbox/reset)
-	ResetSandbox(c *gin.Context)
 }
 
 // ServerInterfaceWrapper converts contexts to parameters.
@@ -318,32 +303,6 @@ func (siw *ServerInterfaceWrapper) GetReadiness(c *gin.Context) {
 	siw.Handler.GetReadiness(c)
 }
 
-// GetSandboxFixtures operation middleware
-func (siw *ServerInterfaceWrapper) GetSandboxFixtures(c *gin.Context) {
-
-	for _, middleware := range siw.HandlerMiddlewares {
-		middleware(c)
-		if c.IsAborted() {
-			return
-		}
-	}
-
-	siw.Handler.GetSandboxFixtures(c)
-}
-
-// ResetSandbox operation middleware
-func (siw *ServerInterfaceWrapper) ResetSandbox(c *gin.Context) {
-
-	for _, middleware := range siw.HandlerMiddlewares {
-		middleware(c)
-		if c.IsAborted() {
-			return
-		}
-	}
-
-	siw.Handler.ResetSandbox(c)
-}
-
 // GinServerOptions provides options for the Gin server.
 type GinServerOptions struct {
 	BaseURL      string
@@ -375,8 +334,6 @@ func RegisterHandlersWithOptions(router gin.IRouter, si ServerInterface, options
 	router.GET(options.BaseURL+"/readyz", wrapper.GetReadiness)
 	router.POST(options.BaseURL+"/oauth2/token", wrapper.IssueToken)
 	router.GET(options.BaseURL+"/oauth2/jwks", wrapper.GetTokenKeys)
-	router.GET(options.BaseURL+"/sandbox/fixtures", wrapper.GetSandboxFixtures)
-	router.POST(options.BaseURL+"/sandbox/reset", wrapper.ResetSandbox)
 }
 
 type MethodNotAllowedResponseHeaders struct {
@@ -621,90 +578,6 @@ func (response GetReadiness503JSONResponse) VisitGetReadinessResponse(w http.Res
 	return err
 }
 
-type GetSandboxFixturesRequestObject struct {
-}
-
-type GetSandboxFixturesResponseObject interface {
-	VisitGetSandboxFixturesResponse(w http.ResponseWriter) error
-}
-
-type GetSandboxFixtures200JSONResponse Fixtures
-
-func (response GetSandboxFixtures200JSONResponse) VisitGetSandboxFixturesResponse(w http.ResponseWriter) error {
-
-	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response); err != nil {
-		return err
-	}
-	w.Header().Set("Content-Type", "application/json")
-	w.WriteHeader(200)
-	_, err := buf.WriteTo(w)
-	return err
-}
-
-type GetSandboxFixtures405ApplicationProblemPlusJSONResponse struct {
-	MethodNotAllowedApplicationProblemPlusJSONResponse
-}
-
-func (response GetSandboxFixtures405ApplicationProblemPlusJSONResponse) VisitGetSandboxFixturesResponse(w http.ResponseWriter) error {
-
-	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
-		return err
-	}
-	w.Header().Set("Content-Type", "application/problem+json")
-	w.Header().Set("Allow", fmt.Sprint(response.Headers.Allow))
-	w.WriteHeader(405)
-	_, err := buf.WriteTo(w)
-	return err
-}
-
-type ResetSandboxRequestObject struct {
-}
-
-type ResetSandboxResponseObject interface {
-	VisitResetSandboxResponse(w http.ResponseWriter) error
-}
-
-type ResetSandbox204Response struct {
-}
-
-func (response ResetSandbox204Response) VisitResetSandboxResponse(w http.ResponseWriter) error {
-	w.WriteHeader(204)
-	return nil
-}
-
-type ResetSandbox405ApplicationProblemPlusJSONResponse struct {
-	MethodNotAllowedApplicationProblemPlusJSONResponse
-}
-
-func (response ResetSandbox405ApplicationProblemPlusJSONResponse) VisitResetSandboxResponse(w http.ResponseWriter) error {
-
-	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
-		return err
-	}
-	w.Header().Set("Content-Type", "application/problem+json")
-	w.Header().Set("Allow", fmt.Sprint(response.Headers.Allow))
-	w.WriteHeader(405)
-	_, err := buf.WriteTo(w)
-	return err
-}
-
-type ResetSandbox503ApplicationProblemPlusJSONResponse Problem
-
-func (response ResetSandbox503ApplicationProblemPlusJSONResponse) VisitResetSandboxResponse(w http.ResponseWriter) error {
-
-	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response); err != nil {
-		return err
-	}
-	w.Header().Set("Content-Type", "application/problem+json")
-	w.WriteHeader(503)
-	_, err := buf.WriteTo(w)
-	return err
-}
-
 // StrictServerInterface represents all server handlers.
 type StrictServerInterface interface {
 	// GetLiveness Is the process alive?
@@ -719,12 +592,6 @@ type StrictServerInterface interface {
 	// GetReadiness Is the server ready?
 	// (GET /readyz)
 	GetReadiness(ctx context.Context, request GetReadinessRequestObject) (GetReadinessResponseObject, error)
-	// GetSandboxFixtures The sandbox's clients and cards
-	// (GET /sandbox/fixtures)
-	GetSandboxFixtures(ctx context.Context, request GetSandboxFixturesRequestObject) (GetSandboxFixturesResponseObject, error)
-	// ResetSandbox Reset the sandbox
-	// (POST /sandbox/reset)
-	ResetSandbox(ctx context.Context, request ResetSandboxRequestObject) (ResetSandboxResponseObject, error)
 }
 
 // Mount registers the operations on a router. What cannot be bound, what a handler returns an error for and
@@ -797,30 +664,6 @@ func (sh *strictHandler) GetReadiness(c *gin.Context) {
 	response, err := sh.handlers.GetReadiness(c.Request.Context(), request)
 	if err == nil {
 		err = response.VisitGetReadinessResponse(c.Writer)
-	}
-	if err != nil {
-		sh.fail(c, err)
-	}
-}
-
-// GetSandboxFixtures binds a request, has it handled and writes the reply.
-func (sh *strictHandler) GetSandboxFixtures(c *gin.Context) {
-	var request GetSandboxFixturesRequestObject
-	response, err := sh.handlers.GetSandboxFixtures(c.Request.Context(), request)
-	if err == nil {
-		err = response.VisitGetSandboxFixturesResponse(c.Writer)
-	}
-	if err != nil {
-		sh.fail(c, err)
-	}
-}
-
-// ResetSandbox binds a request, has it handled and writes the reply.
-func (sh *strictHandler) ResetSandbox(c *gin.Context) {
-	var request ResetSandboxRequestObject
-	response, err := sh.handlers.ResetSandbox(c.Request.Context(), request)
-	if err == nil {
-		err = response.VisitResetSandboxResponse(c.Writer)
 	}
 	if err != nil {
 		sh.fail(c, err)
