@@ -21,19 +21,19 @@ import (
 
 // Defines values for CardStatePinState.
 const (
-	CardStatePinStateChosen CardStatePinState = "chosen"
-	CardStatePinStateNone   CardStatePinState = "none"
-	CardStatePinStateRandom CardStatePinState = "random"
+	CardStatePinStateAssigned CardStatePinState = "assigned"
+	CardStatePinStateChosen   CardStatePinState = "chosen"
+	CardStatePinStateNone     CardStatePinState = "none"
 )
 
 // Valid indicates whether the value is a known member of the CardStatePinState enum.
 func (e CardStatePinState) Valid() bool {
 	switch e {
+	case CardStatePinStateAssigned:
+		return true
 	case CardStatePinStateChosen:
 		return true
 	case CardStatePinStateNone:
-		return true
-	case CardStatePinStateRandom:
 		return true
 	default:
 		return false
@@ -183,7 +183,7 @@ type CardState struct {
 	// Pin The PIN, which is public test data; left out where the program does not keep it for retrieval.
 	Pin *string `json:"pin,omitempty"`
 
-	// PinState Whether the card has no PIN, one that was drawn, or one that was chosen.
+	// PinState Whether the card has no PIN, one that was drawn at random, or one that was chosen.
 	PinState CardStatePinState `json:"pinState"`
 
 	// ProgramID The program that it belongs to.
@@ -199,7 +199,7 @@ type CardState struct {
 	TryLimit *int32 `json:"tryLimit,omitempty"`
 }
 
-// CardStatePinState Whether the card has no PIN, one that was drawn, or one that was chosen.
+// CardStatePinState Whether the card has no PIN, one that was drawn at random, or one that was chosen.
 type CardStatePinState string
 
 // Clock The time of a space.
