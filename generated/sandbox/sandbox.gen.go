@@ -585,8 +585,8 @@ type SnapshotRequest struct {
 
 // Space A space.
 type Space struct {
-	// Clients The credentials of its clients, as in the fixtures.
-	Clients map[string]map[string]interface{} `json:"clients"`
+	// Clients The credentials of its clients, as in the fixtures; left out of lists.
+	Clients *map[string]map[string]interface{} `json:"clients,omitempty"`
 
 	// CreatedAt When it was made.
 	CreatedAt time.Time `json:"createdAt"`
