@@ -112,7 +112,7 @@ func New(o Options) (http.Handler, error) {
 	if o.CheckReplies {
 		e.Use(answered(o.Log, m, mounted))
 	}
-	e.Use(headers(o.HSTS), recovered(o.Log, m, mounted), limited(o.RequestTimeout))
+	e.Use(headers(o.HSTS), recovered(o.Log, m, mounted), limited(o.RequestTimeout, mounted))
 	for _, c := range mounted {
 		c.mount(e, o.Tokens, o.Refused)
 	}
