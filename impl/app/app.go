@@ -35,6 +35,7 @@ import (
 	"pinvault/impl/pin"
 	"pinvault/impl/pinsession"
 	"pinvault/impl/sandbox"
+	"pinvault/impl/sandboxapi"
 	"pinvault/impl/server"
 	"pinvault/impl/settings"
 	"pinvault/impl/thredd"
@@ -94,6 +95,9 @@ func New(ctx context.Context, c config.Serve, s Surroundings) (*App, error) {
 			return nil, err
 		}
 		o.Sandbox = box
+		if o.Console, err = sandboxapi.Console(); err != nil {
+			return nil, err
+		}
 	} else if err := errors.Join(sandbox.Refuse(ctx, s.Database), vault.Initialize(ctx)); err != nil {
 		return nil, err
 	}
