@@ -8,8 +8,6 @@ import (
 	"strings"
 	"unicode"
 
-	"github.com/getkin/kin-openapi/openapi3"
-
 	"pinvault/impl/contract"
 	"pinvault/impl/rows"
 )
@@ -54,21 +52,11 @@ type documented struct {
 }
 
 func callsOf(d *contract.Document, all []rows.Row) (calls, error) {
-	c := calls{Rows: map[string]call{}}
-	c.Client, _ = d.Spec().Extensions["x-fixture-client"].(string)
-	schemes := openapi3.SecuritySchemes{}
-	if d.Spec().Components != nil {
-		schemes = d.Spec().Components.SecuritySchemes
-	}
-	for _, scheme := range schemes {
-		if flows := scheme.Value.Flows; flows != nil && flows.ClientCredentials != nil {
-			c.Tokens = flows.ClientCredentials.TokenURL
-		}
-	}
+	c := calls{Client: rows.FixtureClient(d.Spec()), Tokens: rows.TokenPath(d.Spec()), Rows: map[string]call{}}
 	for _, row := range all {
 		if row.Fault == "" {
 			var err error
-			if c.Rows[row.Operation+"."+row.Example], err = callOf(row, schemes); err != nil {
+			if c.Rows[row.ID()], err = callOf(row); err != nil {
 				return c, err
 			}
 		}
@@ -76,7 +64,7 @@ func callsOf(d *contract.Document, all []rows.Row) (calls, error) {
 	return c, nil
 }
 
-func callOf(row rows.Row, schemes openapi3.SecuritySchemes) (call, error) {
+func callOf(row rows.Row) (call, error) {
 	c := call{
 		Method: row.Method, Path: row.Path, Headers: row.Header, Override: row.Override, Type: row.ContentType, Who: row.Authorization,
 		Reply: documented{Status: row.Reply.Status, Type: row.Reply.ContentType, Body: string(row.Reply.Body), Sealed: row.Reply.Sealed,
@@ -103,29 +91,9 @@ func callOf(row rows.Row, schemes openapi3.SecuritySchemes) (call, error) {
 	for _, step := range row.After {
 		c.After = append(c.After, step.Operation+"."+step.Example)
 	}
-	if !row.Public || row.Authorization != "" {
-		c.Key, c.Bearer = authorization(row, schemes)
-	}
+	shown := row.Credentials()
+	c.Key, c.Bearer = shown.Key, shown.Bearer
 	return c, nil
-}
-
-// authorization is what an operation asks for, the first of what it takes. A token that it takes beside an API key is
-// sent where the row is about who the token is of.
-func authorization(row rows.Row, schemes openapi3.SecuritySchemes) (key string, bearer bool) {
-	if row.Of.Op.Security == nil {
-		return "", false
-	}
-	for i, requirement := range *row.Of.Op.Security {
-		for name := range requirement {
-			scheme := schemes[name].Value
-			if scheme.Type == "apiKey" {
-				key = scheme.Name
-			} else if scheme.Scheme != "basic" {
-				bearer = bearer || i == 0 || row.Authorization != "" && row.Authorization != "none"
-			}
-		}
-	}
-	return key, bearer
 }
 
 // unsendable says why no page can make a row come out, "" where it can.

@@ -276,12 +276,12 @@ func number(f float64) string { return strconv.FormatFloat(f, 'f', -1, 64) }
 func (o *operation) answers(all []rows.Row, told rows.ErrorReference) error {
 	labels := map[string]int{}
 	for _, row := range all {
-		labels[label(row)]++
+		labels[row.When()]++
 	}
 	for _, row := range all {
 		r := reply{
-			ID: row.Operation + "." + row.Example, Status: row.Reply.Status, StatusText: http.StatusText(row.Reply.Status),
-			When: label(row), Origin: origins[row.Origin], Why: unsendable(row),
+			ID: row.ID(), Status: row.Reply.Status, StatusText: http.StatusText(row.Reply.Status),
+			When: row.When(), Origin: origins[row.Origin], Why: unsendable(row),
 		}
 		if labels[r.When] > 1 { // a name is unique within its operation
 			r.When += " (" + inWords(row.Example) + ")"
@@ -305,8 +305,5 @@ func (o *operation) answers(all []rows.Row, told rows.ErrorReference) error {
 	slices.SortStableFunc(o.Successes, order)
 	return nil
 }
-
-// label says when a row comes out, in the words of its request, else of its reply.
-func label(row rows.Row) string { return cmp.Or(row.Asked, row.Summary, inWords(row.Example)) }
 
 func inWords(name string) string { return strings.ReplaceAll(name, "-", " ") }

@@ -196,7 +196,7 @@ func (o toolsOperation) parameters(shown []rows.Row) *yaml.Node {
 		for _, row := range shown {
 			for _, argument := range row.Arguments {
 				if argument.In == in && argument.Name == name {
-					bundle.Put(examples, row.Example, example(label(row), argument.Value))
+					bundle.Put(examples, row.Example, example(row.When(), argument.Value))
 					succeeds = succeeds || row.Reply.Status < http.StatusBadRequest
 				}
 			}
@@ -233,12 +233,12 @@ func (o toolsOperation) body(mediaType string, media *yaml.Node, shown []rows.Ro
 		var told *yaml.Node
 		switch {
 		case row.Raw:
-			told = example(label(row), string(row.Body))
+			told = example(row.When(), string(row.Body))
 		case bundle.Member(source, row.Example) != nil:
 			told = bundle.Copy(o.resolved(bundle.Member(source, row.Example)))
 		default:
 			told = bundle.Copy(o.resolved(bundle.Member(source, "default")))
-			bundle.Put(told, "summary", words(label(row)))
+			bundle.Put(told, "summary", words(row.When()))
 		}
 		bundle.Put(examples, row.Example, told)
 	}

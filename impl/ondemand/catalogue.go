@@ -1,0 +1,182 @@
+package ondemand
+
+import (
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+
+	"pinvault/impl/contract"
+	"pinvault/impl/rows"
+)
+
+// Catalogue has every documented row of every contract. It is made of the documents when it is first asked.
+type Catalogue struct {
+	documents map[string]*contract.Document
+	index     func() *index
+}
+
+// index is what a catalogue is made into.
+type index struct {
+	all    []*Row
+	byStep map[step]*Row
+	of     map[operation][]*Row // in the document's order
+	steps  map[string]bool      // of whatever contract
+}
+
+type step struct{ contract, row string }
+
+type operation struct{ contract, id string }
+
+// By is what makes a row come out without a header.
+type By string
+
+// What can.
+const (
+	ByRequest By = "request" // the request alone
+	ByState   By = "state"   // the state of a card, or what was called before
+	BySession By = "session" // a session of the hosted page
+	ByFault   By = "fault"   // a fault, for which a rule can be set
+)
+
+// Row is a documented reply of a contract's operation.
+type Row struct {
+	rows.Row
+	Contract string
+	Code     string // the reply's, "" where it has none
+	By       By
+
+	op    *contract.Operation
+	plain *rows.Row // a request of the operation with nothing special about it
+	marks marks
+}
+
+// NewCatalogue is the catalogue of documents, by name.
+func NewCatalogue(documents map[string]*contract.Document) *Catalogue {
+	c := &Catalogue{documents: documents}
+	c.index = sync.OnceValue(c.make)
+	return c
+}
+
+// All are all rows, by contract and in the order of their document.
+func (c *Catalogue) All() []*Row { return c.index().all }
+
+// Row is a contract's row, such as "setCardPin/pin-set"; nil where it has none of this name.
+func (c *Catalogue) Row(contract, row string) *Row { return c.index().byStep[step{contract, row}] }
+
+// Has tells whether some contract has the row.
+func (c *Catalogue) Has(row string) bool { return c.index().steps[row] }
+
+// Find is the row that a call of an operation asks for.
+func (c *Catalogue) Find(contract, operationID string, ask Ask) (*Row, bool) {
+	if ask.Must {
+		row := c.Row(contract, ask.Row)
+		return row, row != nil && row.Operation == operationID
+	}
+	all := c.index().of[operation{contract, operationID}]
+	at := slices.IndexFunc(all, func(r *Row) bool {
+		return (ask.Status == 0 || r.Reply.Status == ask.Status) && (ask.Name == "" || r.Example == ask.Name)
+	})
+	if at < 0 {
+		return nil, false
+	}
+	return all[at], true
+}
+
+// Fates are what cards make come out by themselves, by the name of the card: see x-fates in openapi/sandbox.yaml.
+func (c *Catalogue) Fates() []rows.Fate {
+	var all []rows.Fate
+	for _, d := range c.documents {
+		fates, _ := rows.Fates(d.Spec()) // which a test of the documents reads
+		all = append(all, fates...)
+	}
+	return all
+}
+
+// FateRules are the rules by which cards have a fate that is not in their state; id is a card's, "" for none of that name.
+func FateRules(fates []rows.Fate, id func(card string) string) (all []Rule) {
+	for _, f := range fates {
+		rule := Rule{ID: "card-" + strings.ReplaceAll(f.Card, "_", "-"), Card: id(f.Card), Fault: f.Fault}
+		if f.DelayMs > 0 {
+			rule.Delay = &Delay{Distribution: Fixed, MinMs: f.DelayMs}
+		}
+		if rule.Card != "" && (rule.Fault != "" || rule.Delay != nil) {
+			all = append(all, rule)
+		}
+	}
+	return all
+}
+
+func (c *Catalogue) make() *index {
+	x := &index{byStep: map[step]*Row{}, of: map[operation][]*Row{}, steps: map[string]bool{}}
+	fated := map[step]bool{}
+	for _, f := range c.Fates() {
+		for name, all := range f.Rows {
+			for _, row := range all {
+				fated[step{name, row}] = true
+			}
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(c.documents)) {
+		x.add(c.documents[name], fated)
+	}
+	return x
+}
+
+// add adds a document's rows. An example that cannot be one fails the tests of its document, and is none here.
+func (x *index) add(d *contract.Document, fated map[step]bool) {
+	all, _ := rows.All(d.Spec())
+	told, _ := rows.ErrorReferenceOf(d.Spec())
+	operations := map[string]*contract.Operation{}
+	for _, op := range d.Operations() {
+		operations[op.ID] = op
+	}
+	plain := plainRequests(all)
+	for _, one := range all {
+		row := &Row{Row: one, Contract: d.Name(), By: by(one, fated[step{d.Name(), one.String()}]),
+			op: operations[one.Operation], plain: plain[one.Operation]}
+		if value, err := one.Reply.Decode(one.Reply.Body); err == nil {
+			row.Code = told.CodeOf(value)
+			row.marks = marksOf(one, value)
+		}
+		x.all = append(x.all, row)
+		x.byStep[step{d.Name(), one.String()}] = row
+		x.of[operation{d.Name(), one.Operation}] = append(x.of[operation{d.Name(), one.Operation}], row)
+		x.steps[one.String()] = true
+	}
+}
+
+// by is what makes a row come out, by its document alone. A row is fated where some card has it come out by itself.
+func by(r rows.Row, fated bool) By {
+	switch {
+	case r.Fault != "":
+		return ByFault
+	case r.Session != nil:
+		return BySession
+	case len(r.After) > 0 || fated:
+		return ByState
+	}
+	return ByRequest
+}
+
+// plainRequests are requests with nothing special about them, by operation: those of the first success that needs nothing
+// before it, else of any first row.
+func plainRequests(all []rows.Row) map[string]*rows.Row {
+	plain := map[string]*rows.Row{}
+	rank := func(r *rows.Row) (n int) {
+		for _, special := range []bool{r.Reply.Status >= 300, r.Raw, r.Authorization != "", r.Fault != "", len(r.Override) > 0,
+			r.Session != nil, len(r.After) > 0} {
+			if special {
+				n++
+			}
+		}
+		return n
+	}
+	for i := range all {
+		r := &all[i]
+		if known := plain[r.Operation]; known == nil || rank(r) < rank(known) {
+			plain[r.Operation] = r
+		}
+	}
+	return plain
+}

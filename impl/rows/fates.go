@@ -1,0 +1,26 @@
+package rows
+
+import (
+	"fmt"
+
+	"github.com/getkin/kin-openapi/openapi3"
+)
+
+// Fate is what a card of a sandbox makes come out by itself.
+type Fate struct {
+	Card string `json:"card"` // its name in the fixtures
+	Text string `json:"text"` // the same in a sentence
+
+	Fault   string `json:"fault"`   // a word for what fails once the card is found, "" where its state is enough
+	DelayMs int    `json:"delayMs"` // how much longer a call takes once the card is found
+
+	Rows map[string][]string `json:"rows"` // "operation/example" by contract: the answers to calls that are right in all else
+}
+
+// Fates are those of a document, in its order: x-fates, of the sandbox's own.
+func Fates(doc *openapi3.T) (all []Fate, err error) {
+	if err = Extension(doc.Extensions, "x-fates", &all); err != nil {
+		return nil, fmt.Errorf("%s: %w", doc.Info.Title, err)
+	}
+	return all, nil
+}
