@@ -16,25 +16,24 @@ import (
 	externalRef0 "pinvault/generated/common"
 
 	"github.com/gin-gonic/gin"
-	"github.com/oapi-codegen/nullable"
 	"github.com/oapi-codegen/runtime"
 )
 
 // Defines values for CardStatePinState.
 const (
-	CardStatePinStateChosen CardStatePinState = "chosen"
-	CardStatePinStateNone   CardStatePinState = "none"
-	CardStatePinStateRandom CardStatePinState = "random"
+	CardStatePinStateAssigned CardStatePinState = "assigned"
+	CardStatePinStateChosen   CardStatePinState = "chosen"
+	CardStatePinStateNone     CardStatePinState = "none"
 )
 
 // Valid indicates whether the value is a known member of the CardStatePinState enum.
 func (e CardStatePinState) Valid() bool {
 	switch e {
+	case CardStatePinStateAssigned:
+		return true
 	case CardStatePinStateChosen:
 		return true
 	case CardStatePinStateNone:
-		return true
-	case CardStatePinStateRandom:
 		return true
 	default:
 		return false
@@ -137,84 +136,6 @@ func (e RowBy) Valid() bool {
 	}
 }
 
-// Defines values for RuleRequestDelayDistribution.
-const (
-	RuleRequestDelayDistributionFixed     RuleRequestDelayDistribution = "fixed"
-	RuleRequestDelayDistributionLognormal RuleRequestDelayDistribution = "lognormal"
-	RuleRequestDelayDistributionUniform   RuleRequestDelayDistribution = "uniform"
-)
-
-// Valid indicates whether the value is a known member of the RuleRequestDelayDistribution enum.
-func (e RuleRequestDelayDistribution) Valid() bool {
-	switch e {
-	case RuleRequestDelayDistributionFixed:
-		return true
-	case RuleRequestDelayDistributionLognormal:
-		return true
-	case RuleRequestDelayDistributionUniform:
-		return true
-	default:
-		return false
-	}
-}
-
-// Defines values for RuleRequestDrop.
-const (
-	RuleRequestDropAfter       RuleRequestDrop = "after"
-	RuleRequestDropBefore      RuleRequestDrop = "before"
-	RuleRequestDropLessThanNil RuleRequestDrop = "<nil>"
-)
-
-// Valid indicates whether the value is a known member of the RuleRequestDrop enum.
-func (e RuleRequestDrop) Valid() bool {
-	switch e {
-	case RuleRequestDropAfter:
-		return true
-	case RuleRequestDropBefore:
-		return true
-	case RuleRequestDropLessThanNil:
-		return true
-	default:
-		return false
-	}
-}
-
-// Defines values for RuleRequestFault.
-const (
-	RuleRequestFaultAccessPoint   RuleRequestFault = "access-point"
-	RuleRequestFaultDatabase      RuleRequestFault = "database"
-	RuleRequestFaultDatabaseLater RuleRequestFault = "database-later"
-	RuleRequestFaultDevice        RuleRequestFault = "device"
-	RuleRequestFaultDevicePlan    RuleRequestFault = "device-plan"
-	RuleRequestFaultInternal      RuleRequestFault = "internal"
-	RuleRequestFaultInternalLater RuleRequestFault = "internal-later"
-	RuleRequestFaultLessThanNil   RuleRequestFault = "<nil>"
-)
-
-// Valid indicates whether the value is a known member of the RuleRequestFault enum.
-func (e RuleRequestFault) Valid() bool {
-	switch e {
-	case RuleRequestFaultAccessPoint:
-		return true
-	case RuleRequestFaultDatabase:
-		return true
-	case RuleRequestFaultDatabaseLater:
-		return true
-	case RuleRequestFaultDevice:
-		return true
-	case RuleRequestFaultDevicePlan:
-		return true
-	case RuleRequestFaultInternal:
-		return true
-	case RuleRequestFaultInternalLater:
-		return true
-	case RuleRequestFaultLessThanNil:
-		return true
-	default:
-		return false
-	}
-}
-
 // CardEvent An event of a card.
 type CardEvent struct {
 	// At When.
@@ -262,7 +183,7 @@ type CardState struct {
 	// Pin The PIN, which is public test data; left out where the program does not keep it for retrieval.
 	Pin *string `json:"pin,omitempty"`
 
-	// PinState Whether the card has no PIN, one that was drawn, or one that was chosen.
+	// PinState Whether the card has no PIN, one that was drawn at random, or one that was chosen.
 	PinState CardStatePinState `json:"pinState"`
 
 	// ProgramID The program that it belongs to.
@@ -278,7 +199,7 @@ type CardState struct {
 	TryLimit *int32 `json:"tryLimit,omitempty"`
 }
 
-// CardStatePinState Whether the card has no PIN, one that was drawn, or one that was chosen.
+// CardStatePinState Whether the card has no PIN, one that was drawn at random, or one that was chosen.
 type CardStatePinState string
 
 // Clock The time of a space.
@@ -295,22 +216,22 @@ type ClockChange struct {
 	// AdvanceSeconds By how much time is to be moved on.
 	//
 	// Example: 86400
-	AdvanceSeconds nullable.Nullable[int64] `json:"advanceSeconds,omitempty"`
+	AdvanceSeconds *int64 `json:"advanceSeconds,omitempty"`
 
 	// Now The time that it is to be.
 	//
 	// Example: 2026-01-01T09:00:00Z
-	Now nullable.Nullable[time.Time] `json:"now,omitempty"`
+	Now *time.Time `json:"now,omitempty"`
 
 	// Reset To the server's time, running, before anything else.
 	//
 	// Example: true
-	Reset nullable.Nullable[bool] `json:"reset,omitempty"`
+	Reset *bool `json:"reset,omitempty"`
 
 	// Running Whether time is to go on from there.
 	//
 	// Example: false
-	Running nullable.Nullable[bool] `json:"running,omitempty"`
+	Running *bool `json:"running,omitempty"`
 }
 
 // Delay How long a call takes besides, in milliseconds: `fixed`, `minMs`; `uniform`, evenly from `minMs` to `maxMs`; `lognormal`, half of the calls
@@ -330,6 +251,8 @@ type Delay struct {
 type DelayDistribution string
 
 // Drop When the connection is cut: `before` the call has an effect, or `after` it, before the reply.
+//
+// Example: after
 type Drop string
 
 // Entry A call. PINs and PANs are masked.
@@ -457,6 +380,8 @@ type Fate struct {
 
 // Fault What fails: `database`, all of it is unreachable; `internal`, an unexpected error; `-later`, only once it is known who calls;
 // Credit+'s `device`, `device-plan` and `access-point`, that part alone.
+//
+// Example: database
 type Fault string
 
 // Fixtures The space's clients by contract and cards by name.
@@ -542,10 +467,15 @@ type Rule struct {
 	Delay *Delay `json:"delay,omitempty"`
 
 	// Drop When the connection is cut: `before` the call has an effect, or `after` it, before the reply.
+	//
+	// Example: after
 	Drop *Drop `json:"drop,omitempty"`
 
 	// Fault What fails: `database`, all of it is unreachable; `internal`, an unexpected error; `-later`, only once it is known who calls;
 	// Credit+'s `device`, `device-plan` and `access-point`, that part alone.
+	//
+	//
+	// Example: database
 	Fault *Fault `json:"fault,omitempty"`
 
 	// ID The rule's id.
@@ -578,86 +508,54 @@ type RuleRequest struct {
 	// Card The id of the card that the call finds. Default: any, found or not.
 	//
 	// Example: 00000000-0000-7000-8000-000000000001
-	Card nullable.Nullable[string] `json:"card,omitempty"`
+	Card *string `json:"card,omitempty"`
 
 	// Client The client that calls. Default: any.
 	//
 	// Example: thredd-sandbox
-	Client nullable.Nullable[string] `json:"client,omitempty"`
+	Client *string `json:"client,omitempty"`
 
-	// Delay How long the call takes besides, see Delay.
-	Delay nullable.Nullable[struct {
-		// Distribution How it is drawn.
-		Distribution RuleRequestDelayDistribution `json:"distribution"`
+	// Delay How long a call takes besides, in milliseconds: `fixed`, `minMs`; `uniform`, evenly from `minMs` to `maxMs`; `lognormal`, half of the calls
+	// below `minMs` and 99 in 100 below `maxMs`.
+	Delay *Delay `json:"delay,omitempty"`
 
-		// MaxMs The most of it, or the 99th percentile.
-		MaxMs *int32 `json:"maxMs,omitempty"`
-
-		// MinMs The delay, the least of it, or its median.
-		MinMs int32 `json:"minMs"`
-	}] `json:"delay,omitempty"`
-
-	// Drop When the connection is cut, see Drop.
+	// Drop When the connection is cut: `before` the call has an effect, or `after` it, before the reply.
 	//
 	// Example: after
-	Drop nullable.Nullable[RuleRequestDrop] `json:"drop,omitempty"`
+	Drop *Drop `json:"drop,omitempty"`
 
-	// Fault What fails meanwhile, see Fault.
+	// Fault What fails: `database`, all of it is unreachable; `internal`, an unexpected error; `-later`, only once it is known who calls;
+	// Credit+'s `device`, `device-plan` and `access-point`, that part alone.
+	//
 	//
 	// Example: database
-	Fault nullable.Nullable[RuleRequestFault] `json:"fault,omitempty"`
+	Fault *Fault `json:"fault,omitempty"`
 
 	// ID The rule's id. Default: one that is drawn.
 	//
 	// Example: not-ready
-	ID nullable.Nullable[string] `json:"id,omitempty"`
+	ID *string `json:"id,omitempty"`
 
 	// Operation The operation that is called. Default: that of the row, or any.
 	//
 	// Example: setCardPin
-	Operation nullable.Nullable[string] `json:"operation,omitempty"`
+	Operation *string `json:"operation,omitempty"`
 
 	// Probability The part of the calls that it takes.
 	//
 	// Example: 1
-	Probability nullable.Nullable[float64] `json:"probability,omitempty"`
+	Probability *float64 `json:"probability,omitempty"`
 
 	// Row The row that comes out.
 	//
 	// Example: getReadiness/not-ready
-	Row nullable.Nullable[string] `json:"row,omitempty"`
+	Row *string `json:"row,omitempty"`
 
 	// Times After how many calls the rule is spent. Default: never.
 	//
 	// Example: 2
-	Times nullable.Nullable[int32] `json:"times,omitempty"`
-	union json.RawMessage
+	Times *int32 `json:"times,omitempty"`
 }
-
-// RuleRequestDelayDistribution How it is drawn.
-type RuleRequestDelayDistribution string
-
-// RuleRequestDrop When the connection is cut, see Drop.
-//
-// Example: after
-type RuleRequestDrop string
-
-// RuleRequestFault What fails meanwhile, see Fault.
-//
-// Example: database
-type RuleRequestFault string
-
-// RuleRequest0 defines model for RuleRequest.0.
-type RuleRequest0 = interface{}
-
-// RuleRequest1 defines model for RuleRequest.1.
-type RuleRequest1 = interface{}
-
-// RuleRequest2 defines model for RuleRequest.2.
-type RuleRequest2 = interface{}
-
-// RuleRequest3 defines model for RuleRequest.3.
-type RuleRequest3 = interface{}
 
 // Snapshot What a space's database held.
 type Snapshot struct {
@@ -714,12 +612,12 @@ type SpaceRequest struct {
 	// ID Its id. Default: one that is drawn.
 	//
 	// Example: orders-test
-	ID nullable.Nullable[string] `json:"id,omitempty"`
+	ID *string `json:"id,omitempty"`
 
 	// Snapshot The id of the snapshot that it begins with. Default: the fixtures.
 	//
 	// Example: before-orders
-	Snapshot nullable.Nullable[string] `json:"snapshot,omitempty"`
+	Snapshot *string `json:"snapshot,omitempty"`
 }
 
 // InSpace defines model for InSpace.
@@ -730,8 +628,14 @@ type InSpace = string
 // Example: orders-test
 type SnapshotID = ID
 
+// BadRequest What went wrong (RFC 9457).
+type BadRequest = externalRef0.Problem
+
 // ContentTooLarge What went wrong (RFC 9457).
 type ContentTooLarge = externalRef0.Problem
+
+// InternalServerError What went wrong (RFC 9457).
+type InternalServerError = externalRef0.Problem
 
 // MethodNotAllowed What went wrong (RFC 9457).
 type MethodNotAllowed = externalRef0.Problem
@@ -747,30 +651,36 @@ type UnsupportedMediaType = externalRef0.Problem
 
 // ListSandboxCardsParams defines parameters for ListSandboxCards.
 type ListSandboxCardsParams struct {
-	// PinVaultSpace The space that is meant. Without it, the one in the path, or the first.
+	// PinVaultSpace The space that is meant, `first` for the first. Without it, the one in the path, or the first.
 	PinVaultSpace *InSpace `json:"PinVault-Space,omitempty"`
 }
 
 // GetClockParams defines parameters for GetClock.
 type GetClockParams struct {
-	// PinVaultSpace The space that is meant. Without it, the one in the path, or the first.
+	// PinVaultSpace The space that is meant, `first` for the first. Without it, the one in the path, or the first.
 	PinVaultSpace *InSpace `json:"PinVault-Space,omitempty"`
 }
 
 // MoveClockParams defines parameters for MoveClock.
 type MoveClockParams struct {
-	// PinVaultSpace The space that is meant. Without it, the one in the path, or the first.
+	// PinVaultSpace The space that is meant, `first` for the first. Without it, the one in the path, or the first.
 	PinVaultSpace *InSpace `json:"PinVault-Space,omitempty"`
 }
 
 // GetSandboxFixturesParams defines parameters for GetSandboxFixtures.
 type GetSandboxFixturesParams struct {
-	// PinVaultSpace The space that is meant. Without it, the one in the path, or the first.
+	// PinVaultSpace The space that is meant, `first` for the first. Without it, the one in the path, or the first.
 	PinVaultSpace *InSpace `json:"PinVault-Space,omitempty"`
 }
 
 // ClearJournalParams defines parameters for ClearJournal.
 type ClearJournalParams struct {
+	// PinVaultSpace The space that is meant, `first` for the first. Without it, the one in the path, or the first.
+	PinVaultSpace *InSpace `json:"PinVault-Space,omitempty"`
+}
+
+// ListJournalParams defines parameters for ListJournal.
+type ListJournalParams struct {
 	// Client Only calls of this client.
 	Client *string `form:"client,omitempty" json:"client,omitempty"`
 
@@ -783,31 +693,13 @@ type ClearJournalParams struct {
 	// Row Only calls that were answered with this row, or with a row of this name.
 	Row *string `form:"row,omitempty" json:"row,omitempty"`
 
-	// PinVaultSpace The space that is meant. Without it, the one in the path, or the first.
-	PinVaultSpace *InSpace `json:"PinVault-Space,omitempty"`
-}
-
-// ListJournalParams defines parameters for ListJournal.
-type ListJournalParams struct {
 	// Limit How many at most.
 	Limit *int32 `form:"limit,omitempty" json:"limit,omitempty"`
 
 	// Before Only calls before the one with this number.
 	Before *int64 `form:"before,omitempty" json:"before,omitempty"`
 
-	// Client Only calls of this client.
-	Client *string `form:"client,omitempty" json:"client,omitempty"`
-
-	// Card Only calls that found this card, by its id.
-	Card *string `form:"card,omitempty" json:"card,omitempty"`
-
-	// Operation Only calls of this operation.
-	Operation *string `form:"operation,omitempty" json:"operation,omitempty"`
-
-	// Row Only calls that were answered with this row, or with a row of this name.
-	Row *string `form:"row,omitempty" json:"row,omitempty"`
-
-	// PinVaultSpace The space that is meant. Without it, the one in the path, or the first.
+	// PinVaultSpace The space that is meant, `first` for the first. Without it, the one in the path, or the first.
 	PinVaultSpace *InSpace `json:"PinVault-Space,omitempty"`
 }
 
@@ -822,7 +714,7 @@ type WatchJournalParams struct {
 	// Entries End after so many entries. Without it the stream lasts until the caller ends it.
 	Entries *int32 `form:"entries,omitempty" json:"entries,omitempty"`
 
-	// PinVaultSpace The space that is meant. Without it, the one in the path, or the first.
+	// PinVaultSpace The space that is meant, `first` for the first. Without it, the one in the path, or the first.
 	PinVaultSpace *InSpace `json:"PinVault-Space,omitempty"`
 
 	// LastEventID The number of the last entry that was seen.
@@ -831,13 +723,13 @@ type WatchJournalParams struct {
 
 // ReplayEntryParams defines parameters for ReplayEntry.
 type ReplayEntryParams struct {
-	// PinVaultSpace The space that is meant. Without it, the one in the path, or the first.
+	// PinVaultSpace The space that is meant, `first` for the first. Without it, the one in the path, or the first.
 	PinVaultSpace *InSpace `json:"PinVault-Space,omitempty"`
 }
 
 // ResetSandboxParams defines parameters for ResetSandbox.
 type ResetSandboxParams struct {
-	// PinVaultSpace The space that is meant. Without it, the one in the path, or the first.
+	// PinVaultSpace The space that is meant, `first` for the first. Without it, the one in the path, or the first.
 	PinVaultSpace *InSpace `json:"PinVault-Space,omitempty"`
 }
 
@@ -849,43 +741,43 @@ type ListRowsParams struct {
 	// Operation Only rows of this operation.
 	Operation *string `form:"operation,omitempty" json:"operation,omitempty"`
 
-	// PinVaultSpace The space that is meant. Without it, the one in the path, or the first.
+	// PinVaultSpace The space that is meant, `first` for the first. Without it, the one in the path, or the first.
 	PinVaultSpace *InSpace `json:"PinVault-Space,omitempty"`
 }
 
 // DeleteRulesParams defines parameters for DeleteRules.
 type DeleteRulesParams struct {
-	// PinVaultSpace The space that is meant. Without it, the one in the path, or the first.
+	// PinVaultSpace The space that is meant, `first` for the first. Without it, the one in the path, or the first.
 	PinVaultSpace *InSpace `json:"PinVault-Space,omitempty"`
 }
 
 // ListRulesParams defines parameters for ListRules.
 type ListRulesParams struct {
-	// PinVaultSpace The space that is meant. Without it, the one in the path, or the first.
+	// PinVaultSpace The space that is meant, `first` for the first. Without it, the one in the path, or the first.
 	PinVaultSpace *InSpace `json:"PinVault-Space,omitempty"`
 }
 
 // CreateRuleParams defines parameters for CreateRule.
 type CreateRuleParams struct {
-	// PinVaultSpace The space that is meant. Without it, the one in the path, or the first.
+	// PinVaultSpace The space that is meant, `first` for the first. Without it, the one in the path, or the first.
 	PinVaultSpace *InSpace `json:"PinVault-Space,omitempty"`
 }
 
 // DeleteRuleParams defines parameters for DeleteRule.
 type DeleteRuleParams struct {
-	// PinVaultSpace The space that is meant. Without it, the one in the path, or the first.
+	// PinVaultSpace The space that is meant, `first` for the first. Without it, the one in the path, or the first.
 	PinVaultSpace *InSpace `json:"PinVault-Space,omitempty"`
 }
 
 // CreateSnapshotParams defines parameters for CreateSnapshot.
 type CreateSnapshotParams struct {
-	// PinVaultSpace The space that is meant. Without it, the one in the path, or the first.
+	// PinVaultSpace The space that is meant, `first` for the first. Without it, the one in the path, or the first.
 	PinVaultSpace *InSpace `json:"PinVault-Space,omitempty"`
 }
 
 // RestoreSnapshotParams defines parameters for RestoreSnapshot.
 type RestoreSnapshotParams struct {
-	// PinVaultSpace The space that is meant. Without it, the one in the path, or the first.
+	// PinVaultSpace The space that is meant, `first` for the first. Without it, the one in the path, or the first.
 	PinVaultSpace *InSpace `json:"PinVault-Space,omitempty"`
 }
 
@@ -900,280 +792,6 @@ type CreateSnapshotJSONRequestBody = SnapshotRequest
 
 // CreateSpaceJSONRequestBody defines body for CreateSpace for application/json ContentType.
 type CreateSpaceJSONRequestBody = SpaceRequest
-
-// AsRuleRequest0 returns the union data inside the RuleRequest as a RuleRequest0
-func (t RuleRequest) AsRuleRequest0() (RuleRequest0, error) {
-	var body RuleRequest0
-	err := json.Unmarshal(t.union, &body)
-	return body, err
-}
-
-// FromRuleRequest0 overwrites any union data inside the RuleRequest as the provided RuleRequest0
-func (t *RuleRequest) FromRuleRequest0(v RuleRequest0) error {
-	b, err := json.Marshal(v)
-	t.union = b
-	return err
-}
-
-// MergeRuleRequest0 performs a merge with any union data inside the RuleRequest, using the provided RuleRequest0
-func (t *RuleRequest) MergeRuleRequest0(v RuleRequest0) error {
-	b, err := json.Marshal(v)
-	if err != nil {
-		return err
-	}
-
-	merged, err := runtime.JSONMerge(t.union, b)
-	t.union = merged
-	return err
-}
-
-// AsRuleRequest1 returns the union data inside the RuleRequest as a RuleRequest1
-func (t RuleRequest) AsRuleRequest1() (RuleRequest1, error) {
-	var body RuleRequest1
-	err := json.Unmarshal(t.union, &body)
-	return body, err
-}
-
-// FromRuleRequest1 overwrites any union data inside the RuleRequest as the provided RuleRequest1
-func (t *RuleRequest) FromRuleRequest1(v RuleRequest1) error {
-	b, err := json.Marshal(v)
-	t.union = b
-	return err
-}
-
-// MergeRuleRequest1 performs a merge with any union data inside the RuleRequest, using the provided RuleRequest1
-func (t *RuleRequest) MergeRuleRequest1(v RuleRequest1) error {
-	b, err := json.Marshal(v)
-	if err != nil {
-		return err
-	}
-
-	merged, err := runtime.JSONMerge(t.union, b)
-	t.union = merged
-	return err
-}
-
-// AsRuleRequest2 returns the union data inside the RuleRequest as a RuleRequest2
-func (t RuleRequest) AsRuleRequest2() (RuleRequest2, error) {
-	var body RuleRequest2
-	err := json.Unmarshal(t.union, &body)
-	return body, err
-}
-
-// FromRuleRequest2 overwrites any union data inside the RuleRequest as the provided RuleRequest2
-func (t *RuleRequest) FromRuleRequest2(v RuleRequest2) error {
-	b, err := json.Marshal(v)
-	t.union = b
-	return err
-}
-
-// MergeRuleRequest2 performs a merge with any union data inside the RuleRequest, using the provided RuleRequest2
-func (t *RuleRequest) MergeRuleRequest2(v RuleRequest2) error {
-	b, err := json.Marshal(v)
-	if err != nil {
-		return err
-	}
-
-	merged, err := runtime.JSONMerge(t.union, b)
-	t.union = merged
-	return err
-}
-
-// AsRuleRequest3 returns the union data inside the RuleRequest as a RuleRequest3
-func (t RuleRequest) AsRuleRequest3() (RuleRequest3, error) {
-	var body RuleRequest3
-	err := json.Unmarshal(t.union, &body)
-	return body, err
-}
-
-// FromRuleRequest3 overwrites any union data inside the RuleRequest as the provided RuleRequest3
-func (t *RuleRequest) FromRuleRequest3(v RuleRequest3) error {
-	b, err := json.Marshal(v)
-	t.union = b
-	return err
-}
-
-// MergeRuleRequest3 performs a merge with any union data inside the RuleRequest, using the provided RuleRequest3
-func (t *RuleRequest) MergeRuleRequest3(v RuleRequest3) error {
-	b, err := json.Marshal(v)
-	if err != nil {
-		return err
-	}
-
-	merged, err := runtime.JSONMerge(t.union, b)
-	t.union = merged
-	return err
-}
-
-func (t RuleRequest) MarshalJSON() ([]byte, error) {
-	b, err := t.union.MarshalJSON()
-	if err != nil {
-		return nil, err
-	}
-	object := make(map[string]json.RawMessage)
-	if t.union != nil {
-		err = json.Unmarshal(b, &object)
-		if err != nil {
-			return nil, err
-		}
-	}
-
-	if t.Card != nil {
-		object["card"], err = json.Marshal(t.Card)
-		if err != nil {
-			return nil, fmt.Errorf("error marshaling 'card': %w", err)
-		}
-	}
-
-	if t.Client != nil {
-		object["client"], err = json.Marshal(t.Client)
-		if err != nil {
-			return nil, fmt.Errorf("error marshaling 'client': %w", err)
-		}
-	}
-
-	if t.Delay != nil {
-		object["delay"], err = json.Marshal(t.Delay)
-		if err != nil {
-			return nil, fmt.Errorf("error marshaling 'delay': %w", err)
-		}
-	}
-
-	if t.Drop != nil {
-		object["drop"], err = json.Marshal(t.Drop)
-		if err != nil {
-			return nil, fmt.Errorf("error marshaling 'drop': %w", err)
-		}
-	}
-
-	if t.Fault != nil {
-		object["fault"], err = json.Marshal(t.Fault)
-		if err != nil {
-			return nil, fmt.Errorf("error marshaling 'fault': %w", err)
-		}
-	}
-
-	if t.ID != nil {
-		object["id"], err = json.Marshal(t.ID)
-		if err != nil {
-			return nil, fmt.Errorf("error marshaling 'id': %w", err)
-		}
-	}
-
-	if t.Operation != nil {
-		object["operation"], err = json.Marshal(t.Operation)
-		if err != nil {
-			return nil, fmt.Errorf("error marshaling 'operation': %w", err)
-		}
-	}
-
-	if t.Probability != nil {
-		object["probability"], err = json.Marshal(t.Probability)
-		if err != nil {
-			return nil, fmt.Errorf("error marshaling 'probability': %w", err)
-		}
-	}
-
-	if t.Row != nil {
-		object["row"], err = json.Marshal(t.Row)
-		if err != nil {
-			return nil, fmt.Errorf("error marshaling 'row': %w", err)
-		}
-	}
-
-	if t.Times != nil {
-		object["times"], err = json.Marshal(t.Times)
-		if err != nil {
-			return nil, fmt.Errorf("error marshaling 'times': %w", err)
-		}
-	}
-	b, err = json.Marshal(object)
-	return b, err
-}
-
-func (t *RuleRequest) UnmarshalJSON(b []byte) error {
-	err := t.union.UnmarshalJSON(b)
-	if err != nil {
-		return err
-	}
-	object := make(map[string]json.RawMessage)
-	err = json.Unmarshal(b, &object)
-	if err != nil {
-		return err
-	}
-
-	if raw, found := object["card"]; found {
-		err = json.Unmarshal(raw, &t.Card)
-		if err != nil {
-			return fmt.Errorf("error reading 'card': %w", err)
-		}
-	}
-
-	if raw, found := object["client"]; found {
-		err = json.Unmarshal(raw, &t.Client)
-		if err != nil {
-			return fmt.Errorf("error reading 'client': %w", err)
-		}
-	}
-
-	if raw, found := object["delay"]; found {
-		err = json.Unmarshal(raw, &t.Delay)
-		if err != nil {
-			return fmt.Errorf("error reading 'delay': %w", err)
-		}
-	}
-
-	if raw, found := object["drop"]; found {
-		err = json.Unmarshal(raw, &t.Drop)
-		if err != nil {
-			return fmt.Errorf("error reading 'drop': %w", err)
-		}
-	}
-
-	if raw, found := object["fault"]; found {
-		err = json.Unmarshal(raw, &t.Fault)
-		if err != nil {
-			return fmt.Errorf("error reading 'fault': %w", err)
-		}
-	}
-
-	if raw, found := object["id"]; found {
-		err = json.Unmarshal(raw, &t.ID)
-		if err != nil {
-			return fmt.Errorf("error reading 'id': %w", err)
-		}
-	}
-
-	if raw, found := object["operation"]; found {
-		err = json.Unmarshal(raw, &t.Operation)
-		if err != nil {
-			return fmt.Errorf("error reading 'operation': %w", err)
-		}
-	}
-
-	if raw, found := object["probability"]; found {
-		err = json.Unmarshal(raw, &t.Probability)
-		if err != nil {
-			return fmt.Errorf("error reading 'probability': %w", err)
-		}
-	}
-
-	if raw, found := object["row"]; found {
-		err = json.Unmarshal(raw, &t.Row)
-		if err != nil {
-			return fmt.Errorf("error reading 'row': %w", err)
-		}
-	}
-
-	if raw, found := object["times"]; found {
-		err = json.Unmarshal(raw, &t.Times)
-		if err != nil {
-			return fmt.Errorf("error reading 'times': %w", err)
-		}
-	}
-
-	return err
-}
 
 // ServerInterface represents all server handlers.
 type ServerInterface interface {
@@ -1423,38 +1041,6 @@ func (siw *ServerInterfaceWrapper) ClearJournal(c *gin.Context) {
 	// Parameter object where we will unmarshal all parameters from the context
 	var params ClearJournalParams
 
-	// ------------- Optional query parameter "client" -------------
-
-	err = runtime.BindQueryParameterWithOptions("form", true, false, "client", c.Request.URL.Query(), &params.Client, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
-	if err != nil {
-		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter client: %w", err), http.StatusBadRequest)
-		return
-	}
-
-	// ------------- Optional query parameter "card" -------------
-
-	err = runtime.BindQueryParameterWithOptions("form", true, false, "card", c.Request.URL.Query(), &params.Card, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
-	if err != nil {
-		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter card: %w", err), http.StatusBadRequest)
-		return
-	}
-
-	// ------------- Optional query parameter "operation" -------------
-
-	err = runtime.BindQueryParameterWithOptions("form", true, false, "operation", c.Request.URL.Query(), &params.Operation, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
-	if err != nil {
-		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter operation: %w", err), http.StatusBadRequest)
-		return
-	}
-
-	// ------------- Optional query parameter "row" -------------
-
-	err = runtime.BindQueryParameterWithOptions("form", true, false, "row", c.Request.URL.Query(), &params.Row, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
-	if err != nil {
-		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter row: %w", err), http.StatusBadRequest)
-		return
-	}
-
 	headers := c.Request.Header
 
 	// ------------- Optional header parameter "PinVault-Space" -------------
@@ -1495,22 +1081,6 @@ func (siw *ServerInterfaceWrapper) ListJournal(c *gin.Context) {
 	// Parameter object where we will unmarshal all parameters from the context
 	var params ListJournalParams
 
-	// ------------- Optional query parameter "limit" -------------
-
-	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", c.Request.URL.Query(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: "int32"})
-	if err != nil {
-		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter limit: %w", err), http.StatusBadRequest)
-		return
-	}
-
-	// ------------- Optional query parameter "before" -------------
-
-	err = runtime.BindQueryParameterWithOptions("form", true, false, "before", c.Request.URL.Query(), &params.Before, runtime.BindQueryParameterOptions{Type: "integer", Format: "int64"})
-	if err != nil {
-		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter before: %w", err), http.StatusBadRequest)
-		return
-	}
-
 	// ------------- Optional query parameter "client" -------------
 
 	err = runtime.BindQueryParameterWithOptions("form", true, false, "client", c.Request.URL.Query(), &params.Client, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
@@ -1540,6 +1110,22 @@ func (siw *ServerInterfaceWrapper) ListJournal(c *gin.Context) {
 	err = runtime.BindQueryParameterWithOptions("form", true, false, "row", c.Request.URL.Query(), &params.Row, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
 	if err != nil {
 		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter row: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", c.Request.URL.Query(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: "int32"})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter limit: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	// ------------- Optional query parameter "before" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "before", c.Request.URL.Query(), &params.Before, runtime.BindQueryParameterOptions{Type: "integer", Format: "int64"})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter before: %w", err), http.StatusBadRequest)
 		return
 	}
 
@@ -2225,7 +1811,11 @@ func RegisterHandlersWithOptions(router gin.IRouter, si ServerInterface, options
 	router.POST(options.BaseURL+"/sandbox/journal/:number/replay", wrapper.ReplayEntry)
 }
 
+type BadRequestApplicationProblemPlusJSONResponse externalRef0.Problem
+
 type ContentTooLargeApplicationProblemPlusJSONResponse externalRef0.Problem
+
+type InternalServerErrorApplicationProblemPlusJSONResponse externalRef0.Problem
 
 type MethodNotAllowedResponseHeaders struct {
 	Allow string
@@ -2293,6 +1883,22 @@ func (response ListSandboxCards405ApplicationProblemPlusJSONResponse) VisitListS
 	w.Header().Set("Content-Type", "application/problem+json")
 	w.Header().Set("Allow", fmt.Sprint(response.Headers.Allow))
 	w.WriteHeader(405)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListSandboxCards500ApplicationProblemPlusJSONResponse struct {
+	InternalServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response ListSandboxCards500ApplicationProblemPlusJSONResponse) VisitListSandboxCardsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -2525,6 +2131,22 @@ func (response GetSandboxFixtures405ApplicationProblemPlusJSONResponse) VisitGet
 	return err
 }
 
+type GetSandboxFixtures500ApplicationProblemPlusJSONResponse struct {
+	InternalServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response GetSandboxFixtures500ApplicationProblemPlusJSONResponse) VisitGetSandboxFixturesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type GetSandboxFixtures503ApplicationProblemPlusJSONResponse struct {
 	ServiceUnavailableApplicationProblemPlusJSONResponse
 }
@@ -2710,6 +2332,22 @@ func (response WatchJournal200TextEventStreamResponse) VisitWatchJournalResponse
 	}
 }
 
+type WatchJournal400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response WatchJournal400ApplicationProblemPlusJSONResponse) VisitWatchJournalResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type WatchJournal404ApplicationProblemPlusJSONResponse struct {
 	NotFoundApplicationProblemPlusJSONResponse
 }
@@ -2762,6 +2400,22 @@ func (response ReplayEntry200JSONResponse) VisitReplayEntryResponse(w http.Respo
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReplayEntry400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response ReplayEntry400ApplicationProblemPlusJSONResponse) VisitReplayEntryResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -2844,6 +2498,22 @@ func (response ResetSandbox405ApplicationProblemPlusJSONResponse) VisitResetSand
 	w.Header().Set("Content-Type", "application/problem+json")
 	w.Header().Set("Allow", fmt.Sprint(response.Headers.Allow))
 	w.WriteHeader(405)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ResetSandbox500ApplicationProblemPlusJSONResponse struct {
+	InternalServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response ResetSandbox500ApplicationProblemPlusJSONResponse) VisitResetSandboxResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -3060,7 +2730,9 @@ func (response CreateRule201JSONResponse) VisitCreateRuleResponse(w http.Respons
 	return err
 }
 
-type CreateRule400ApplicationProblemPlusJSONResponse externalRef0.Problem
+type CreateRule400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
 
 func (response CreateRule400ApplicationProblemPlusJSONResponse) VisitCreateRuleResponse(w http.ResponseWriter) error {
 
@@ -3182,6 +2854,22 @@ type DeleteRule204Response struct {
 func (response DeleteRule204Response) VisitDeleteRuleResponse(w http.ResponseWriter) error {
 	w.WriteHeader(204)
 	return nil
+}
+
+type DeleteRule400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteRule400ApplicationProblemPlusJSONResponse) VisitDeleteRuleResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
 }
 
 type DeleteRule404ApplicationProblemPlusJSONResponse struct {
@@ -3371,6 +3059,22 @@ func (response CreateSnapshot415ApplicationProblemPlusJSONResponse) VisitCreateS
 	return err
 }
 
+type CreateSnapshot500ApplicationProblemPlusJSONResponse struct {
+	InternalServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response CreateSnapshot500ApplicationProblemPlusJSONResponse) VisitCreateSnapshotResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type CreateSnapshot503ApplicationProblemPlusJSONResponse struct {
 	ServiceUnavailableApplicationProblemPlusJSONResponse
 }
@@ -3401,6 +3105,22 @@ type DeleteSnapshot204Response struct {
 func (response DeleteSnapshot204Response) VisitDeleteSnapshotResponse(w http.ResponseWriter) error {
 	w.WriteHeader(204)
 	return nil
+}
+
+type DeleteSnapshot400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteSnapshot400ApplicationProblemPlusJSONResponse) VisitDeleteSnapshotResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
 }
 
 type DeleteSnapshot404ApplicationProblemPlusJSONResponse struct {
@@ -3453,6 +3173,22 @@ func (response RestoreSnapshot204Response) VisitRestoreSnapshotResponse(w http.R
 	return nil
 }
 
+type RestoreSnapshot400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response RestoreSnapshot400ApplicationProblemPlusJSONResponse) VisitRestoreSnapshotResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type RestoreSnapshot404ApplicationProblemPlusJSONResponse struct {
 	NotFoundApplicationProblemPlusJSONResponse
 }
@@ -3496,6 +3232,22 @@ func (response RestoreSnapshot409ApplicationProblemPlusJSONResponse) VisitRestor
 	}
 	w.Header().Set("Content-Type", "application/problem+json")
 	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RestoreSnapshot500ApplicationProblemPlusJSONResponse struct {
+	InternalServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response RestoreSnapshot500ApplicationProblemPlusJSONResponse) VisitRestoreSnapshotResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -3669,6 +3421,22 @@ func (response CreateSpace415ApplicationProblemPlusJSONResponse) VisitCreateSpac
 	return err
 }
 
+type CreateSpace500ApplicationProblemPlusJSONResponse struct {
+	InternalServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response CreateSpace500ApplicationProblemPlusJSONResponse) VisitCreateSpaceResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type DeleteSpaceRequestObject struct {
 	SpaceID ID `json:"spaceId"`
 }
@@ -3683,6 +3451,22 @@ type DeleteSpace204Response struct {
 func (response DeleteSpace204Response) VisitDeleteSpaceResponse(w http.ResponseWriter) error {
 	w.WriteHeader(204)
 	return nil
+}
+
+type DeleteSpace400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteSpace400ApplicationProblemPlusJSONResponse) VisitDeleteSpaceResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
 }
 
 type DeleteSpace404ApplicationProblemPlusJSONResponse struct {
@@ -3736,6 +3520,22 @@ func (response GetSpace200JSONResponse) VisitGetSpaceResponse(w http.ResponseWri
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetSpace400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response GetSpace400ApplicationProblemPlusJSONResponse) VisitGetSpaceResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
 	_, err := buf.WriteTo(w)
 	return err
 }

@@ -339,15 +339,30 @@ func TestAMessageDoesNotPrint(t *testing.T) {
 func TestWhoeverChecksRepliesIsToldWhatIsInsideATokenThatGoesOut(t *testing.T) {
 	a, known := opener(t, "one")
 	a.random = bytes.NewReader(make([]byte, 16))
-	var heard []byte
+	heard := &listener{}
 	k := known()
 	k.settings.ClientID = "2000"
-	ctx := contract.Listen(context.WithValue(t.Context(), callKey{}, k), func(message []byte) { heard = message })
+	ctx := contract.Listen(context.WithValue(t.Context(), callKey{}, k), heard)
 	reply := a.Render(httptest.NewRequestWithContext(ctx, http.MethodPost, "/", http.NoBody), nil, invalidPIN)
 	require.Contains(t, string(reply.Body), `{"token":`)
-	_, violations := document(t).CheckMessage("ResetPinError", heard)
+	_, violations := document(t).CheckMessage("ResetPinError", heard.inside)
 	require.Empty(t, violations)
-	require.Contains(t, string(heard), invalidPIN.code)
+	require.Contains(t, string(heard.inside), invalidPIN.code)
+}
+
+// listener keeps what it hears.
+type listener struct{ opened, inside []byte }
+
+func (l *listener) NoteOpened(message []byte) { l.opened = bytes.Clone(message) }
+func (l *listener) NoteInside(message []byte) { l.inside = bytes.Clone(message) }
+
+func TestWhoeverListensIsToldWhatWasInsideATokenThatOpens(t *testing.T) {
+	a, known := opener(t, "one", "two")
+	for name, want := range map[string]string{sealed(t, "two", valid): valid, sealed(t, "other", valid): "", sealed(t, "one", "no message"): ""} {
+		heard := &listener{}
+		_ = a.open(contract.Listen(t.Context(), heard), known(), name)
+		require.Equal(t, want, string(heard.opened))
+	}
 }
 
 // An error goes out under the key that opened its request; one that comes before, under the client's current key,

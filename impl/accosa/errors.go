@@ -3,7 +3,9 @@ package accosa
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
+	"io"
 	"net/http"
 
 	"pinvault/generated/accosa"
@@ -183,6 +185,39 @@ func (a *API) sealed(ctx context.Context, r row) (token accosa.Token, ok bool) {
 	token, err := a.seal(ctx, key, a.failure(known, r))
 	return token, err == nil
 }
+
+// Seal makes the body of a reply of what is to be inside, under the key of the client's that opens the request, or else
+// its current one.
+func (a *API) Seal(r *http.Request, message []byte) ([]byte, error) {
+	ctx := r.Context()
+	known := callOf(ctx)
+	if known == nil {
+		return nil, &pin.Error{Code: pin.Unauthorized}
+	}
+	keys, err := known.settings.tokenKeys(ctx, a.keys, known.client.ProgramID)
+	if err != nil {
+		return nil, err
+	}
+	var sent accosa.Token
+	if json.NewDecoder(io.LimitReader(r.Body, maxSealed)).Decode(&sent) != nil {
+		sent = accosa.Token{} // whatever it is, the reply is sealed
+	}
+	key := keys[0]
+	for _, other := range keys {
+		text, ok := other.Open(sent.Token)
+		if clear(text); ok {
+			key = other
+		}
+	}
+	token, err := a.seal(ctx, key, json.RawMessage(message))
+	if err != nil {
+		return nil, err
+	}
+	return json.Marshal(token)
+}
+
+// maxSealed is as much of a request as is looked at for its key.
+const maxSealed = 64 << 10
 
 // currentKey is the client's current key, nil when there is none to be had.
 func (a *API) currentKey(ctx context.Context, known *call) *keyring.TokenKey {

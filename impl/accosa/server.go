@@ -197,10 +197,11 @@ func (a *API) open(ctx context.Context, known *call, token string) error {
 	for _, key := range keys {
 		text, ok := key.Open(token)
 		value, violations := a.messages.CheckMessage(known.schema, text)
-		clear(text)
 		if object, isObject := value.(map[string]any); ok && isObject && known.key == nil {
 			known.key, known.message = key, read(object, violations, a.fresh(known))
+			contract.Opened(ctx, text)
 		}
+		clear(text)
 	}
 	if known.key == nil {
 		return requestNotFound

@@ -37,15 +37,13 @@ import (
 	"pinvault/impl/sandbox"
 	"pinvault/impl/server"
 	"pinvault/impl/settings"
+	"pinvault/impl/space"
 	"pinvault/impl/thredd"
 	"pinvault/openapi"
 )
 
 // Database is what the wiring needs of the store besides pin.Store.
-type Database interface {
-	sandbox.Store
-	Stats() sql.DBStats
-}
+type Database = space.Database
 
 // Surroundings are what a server gets from outside. Tests put their own in.
 type Surroundings struct {
@@ -64,10 +62,31 @@ type App struct {
 	Admin  http.Handler // answers operators, where they have a listener of their own
 	Tokens *oauth.Server
 	Vault  *pin.Vault
+
+	Spaces *space.Host // of a sandbox, whose first space the others are of; nil in production
 }
 
 // New wires a server. It changes the database only in what a fresh one lacks.
 func New(ctx context.Context, c config.Serve, s Surroundings) (*App, error) {
+	if s.Documents == nil {
+		var err error
+		if s.Documents, err = Documents(); err != nil {
+			return nil, err
+		}
+	}
+	if c.Sandbox {
+		return sandboxed(ctx, c, s)
+	}
+	if err := sandbox.Refuse(ctx, s.Database); err != nil {
+		return nil, err
+	}
+	s.Documents = maps.Clone(s.Documents)
+	delete(s.Documents, space.Name)
+	return wire(ctx, c, s, nil)
+}
+
+// wire wires one server: that of production, or of a space.
+func wire(ctx context.Context, c config.Serve, s Surroundings, in *inside) (*App, error) {
 	ks, err := Keyset(c.Sandbox, c.Keys)
 	if err != nil {
 		return nil, err
@@ -85,25 +104,7 @@ func New(ctx context.Context, c config.Serve, s Surroundings) (*App, error) {
 	vault.OnTampered(tampered(s.Log, registry))
 	o := server.Options{Tokens: tokens, Refused: vault.AccessRefused, Ready: s.Store.Ping, Log: s.Log, Metrics: registry,
 		PrivateMetrics: c.AdminListen != "", HSTS: c.TLS(), TrustedProxies: c.TrustedProxies, RequestTimeout: c.RequestTimeout, CheckReplies: c.ChecksReplies()}
-	if c.Sandbox {
-		box := sandbox.New(vault, s.Database, ring, func(c pin.Client, ttl time.Duration) (string, error) {
-			t, err := tokens.Mint(c, ttl)
-			return t.AccessToken, err
-		})
-		if err := box.Open(ctx); err != nil {
-			return nil, err
-		}
-		o.Sandbox = box
-	} else if err := errors.Join(sandbox.Refuse(ctx, s.Database), vault.Initialize(ctx)); err != nil {
-		return nil, err
-	}
-	documents := s.Documents
-	if documents == nil {
-		if documents, err = Documents(); err != nil {
-			return nil, err
-		}
-	}
-	if err := issuer.CheckGrants(documents); err != nil {
+	if err := issuer.CheckGrants(s.Documents); err != nil {
 		return nil, err
 	}
 	sessions := pinsession.New(vault, ring, c.PINSessionLifetime, s.Now, s.Rand)
@@ -111,24 +112,33 @@ func New(ctx context.Context, c config.Serve, s Surroundings) (*App, error) {
 	if err != nil {
 		return nil, err
 	}
-	known := contracts(vault, ring, c.Sandbox, func() (map[string]*contract.Document, error) { return documents, nil })
+	known := contracts(vault, ring, c.Sandbox, func() (map[string]*contract.Document, error) { return s.Documents, nil })
 	known.PINSession = sessions.Status
 	apis := map[string]server.API{
 		"issuer":    issuer.New(vault, known, once),
 		thredd.Name: thredd.New(vault, once, threddTokens(tokens), s.Now),
 
-		accosa.Name:      accosa.New(vault, ring, documents[accosa.Name], once, s.Now, s.Rand),
-		creditplus.Name:  creditplus.New(vault, ring, documents[creditplus.Name], once, s.Now),
+		accosa.Name:      accosa.New(vault, ring, s.Documents[accosa.Name], once, s.Now, s.Rand),
+		creditplus.Name:  creditplus.New(vault, ring, s.Documents[creditplus.Name], once, s.Now),
 		networkintl.Name: networkintl.New(vault, ring, once, s.Now),
 		hashdt.Name:      hashdt.New(vault, sessions, once, hashdtBearer(tokens), c.PublicURL),
 		hosted.Name:      pages,
 	}
-	o.Common = documents["common"]
+	switch {
+	case in == nil:
+		err = vault.Initialize(ctx)
+	default:
+		apis[space.Name], err = in.furnish(ctx, s, vault, ring, tokens, &o)
+	}
+	if err != nil {
+		return nil, err
+	}
+	o.Common = s.Documents["common"]
 	for name, api := range apis {
-		o.Contracts = append(o.Contracts, server.Contract{Document: documents[name], API: api})
+		o.Contracts = append(o.Contracts, server.Contract{Document: s.Documents[name], API: api})
 	}
 	if c.Docs {
-		if o.Docs, err = docsOf(documents, c.PublicURL); err != nil {
+		if o.Docs, err = docsOf(s.Documents, c.PublicURL); err != nil {
 			return nil, err
 		}
 	}

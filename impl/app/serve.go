@@ -44,6 +44,9 @@ func Serve(ctx context.Context, c config.Serve, s Serving) (err error) {
 	if err != nil {
 		return errors.Join(err, closed(sides))
 	}
+	if app.Spaces != nil {
+		defer func() { err = errors.Join(err, app.Spaces.Close()) }()
+	}
 	told := []any{"listen", sides[0].listener.Addr().String(), "sandbox", c.Sandbox, "version", s.Version}
 	sides[0].server.Handler = app.Public
 	for _, admin := range sides[1:] {

@@ -137,17 +137,38 @@ func (d *Document) checkAnswer(in In, kind mediaKind, root *shape, data []byte) 
 	return check(d.replies, in, root, xLabel(root.schema.Extensions), value)
 }
 
-type insideKey struct{}
-
-// Listen makes a context in which [Inside] tells what is inside a sealed reply.
-func Listen(ctx context.Context, heard func(message []byte)) context.Context {
-	return context.WithValue(ctx, insideKey{}, heard)
+// Listener hears what is inside of sealed messages: from outside nobody can look. A request's message is cleared once it
+// was used.
+type Listener interface {
+	NoteOpened(request []byte)
+	NoteInside(reply []byte)
 }
 
-// Inside tells whoever checks replies what is inside a sealed one: from outside nobody can look. Where
-// nobody checks, nothing happens.
+type listenerKey struct{}
+
+// heard is a listener, and who listened before it.
+type heard struct {
+	Listener
+	before *heard
+}
+
+// Listen makes a context in which [Opened] and [Inside] tell l, and whoever listened before.
+func Listen(ctx context.Context, l Listener) context.Context {
+	before, _ := ctx.Value(listenerKey{}).(*heard)
+	return context.WithValue(ctx, listenerKey{}, &heard{l, before})
+}
+
+// Opened tells whoever listens what was inside of a sealed request, once it is known to be a message. Where nobody
+// listens, nothing happens.
+func Opened(ctx context.Context, message []byte) {
+	for l, _ := ctx.Value(listenerKey{}).(*heard); l != nil; l = l.before {
+		l.NoteOpened(message)
+	}
+}
+
+// Inside tells whoever listens what is inside of a sealed reply.
 func Inside(ctx context.Context, message []byte) {
-	if heard, ok := ctx.Value(insideKey{}).(func([]byte)); ok {
-		heard(message)
+	for l, _ := ctx.Value(listenerKey{}).(*heard); l != nil; l = l.before {
+		l.NoteInside(message)
 	}
 }

@@ -136,8 +136,18 @@ func TestRepliesAreHeldAgainstTheDocument(t *testing.T) {
 
 func TestWhatIsInsideIsToldToWhoeverListens(t *testing.T) {
 	t.Parallel()
-	var heard []byte
-	contract.Inside(contract.Listen(t.Context(), func(m []byte) { heard = m }), []byte("m"))
-	require.Equal(t, "m", string(heard))
+	first, second := &listener{}, &listener{}
+	ctx := contract.Listen(contract.Listen(t.Context(), first), second)
+	contract.Opened(ctx, []byte("request"))
+	contract.Inside(ctx, []byte("reply"))
+	require.Equal(t, listener{"request", "reply"}, *first)
+	require.Equal(t, *first, *second)
+	contract.Opened(context.Background(), []byte("nobody listens"))
 	contract.Inside(context.Background(), []byte("nobody listens"))
 }
+
+// listener keeps what it hears.
+type listener struct{ opened, inside string }
+
+func (l *listener) NoteOpened(message []byte) { l.opened = string(message) }
+func (l *listener) NoteInside(message []byte) { l.inside = string(message) }

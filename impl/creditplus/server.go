@@ -112,6 +112,7 @@ func (a *API) message(ctx context.Context, r creditplus.ResetPinRetryCounterV2Re
 	if err != nil {
 		return nil, "", err
 	}
+	contract.Opened(ctx, plain)
 	value, violations := a.document.CheckMessage(messageSchema, plain)
 	if len(violations) > 0 {
 		return nil, "", first(v2Order, violations, value)

@@ -2,6 +2,7 @@ package pinsession
 
 import (
 	"bytes"
+	"context"
 	"crypto/ecdh"
 	"encoding/base64"
 	"errors"
@@ -51,7 +52,7 @@ func bound(id string) []byte { return []byte("pinvault: key of a PIN session: " 
 
 // open reads a PIN that the page sealed: Unopenable for whatever is not such a message to this session,
 // and InvalidPIN for one without a PIN in it.
-func (s *Sessions) open(session pin.Session, purpose string, sealed []byte) (pin.PIN, error) {
+func (s *Sessions) open(ctx context.Context, session pin.Session, purpose string, sealed []byte) (pin.PIN, error) {
 	raw, err := s.keys.Open(pin.UseKeyWrap, session.PrivateKey, bound(session.ID))
 	if err != nil {
 		return pin.PIN{}, err
@@ -66,6 +67,7 @@ func (s *Sessions) open(session pin.Session, purpose string, sealed []byte) (pin
 	if !ok {
 		return pin.PIN{}, &pin.Error{Code: pin.Unopenable}
 	}
+	s.opened(ctx, plain)
 	sealedFor, digits, ok := read(plain)
 	if !ok || sealedFor != purpose {
 		return pin.PIN{}, &pin.Error{Code: pin.Unopenable}

@@ -110,7 +110,7 @@ func TestOpen(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			got, err := s.open(session, purposeNew, seal(t, key, c.message))
+			got, err := s.open(t.Context(), session, purposeNew, seal(t, key, c.message))
 			require.Equal(t, c.code, pin.CodeOf(err))
 			require.Equal(t, c.want, string(got.Digits()))
 			if err != nil {
@@ -149,7 +149,7 @@ func TestOpenRefusesWhatThePageDoesNotSend(t *testing.T) {
 		"no message":                 []byte("...."),
 		"nothing":                    nil,
 	} {
-		_, err := s.open(session, purposeNew, sealed)
+		_, err := s.open(t.Context(), session, purposeNew, sealed)
 		require.Equal(t, &pin.Error{Code: pin.Unopenable}, err, name)
 	}
 }
@@ -177,7 +177,7 @@ func TestOpenRefusesHeadersThatAreNotPlain(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			got, err := s.open(session, purposeNew, sealUnder(t, key, c.change))
+			got, err := s.open(t.Context(), session, purposeNew, sealUnder(t, key, c.change))
 			require.Equal(t, c.code, pin.CodeOf(err))
 			require.Equal(t, c.code == "", string(got.Digits()) == "0482")
 		})
@@ -211,6 +211,6 @@ func TestAKeyServesItsSessionOnly(t *testing.T) {
 	t.Parallel()
 	s, session, key := keyed(t)
 	session.ID = "another"
-	_, err := s.open(session, purposeNew, seal(t, key, `{"for":"new","pin":"0482"}`))
+	_, err := s.open(t.Context(), session, purposeNew, seal(t, key, `{"for":"new","pin":"0482"}`))
 	require.Equal(t, pin.Internal, pin.CodeOf(err))
 }

@@ -68,6 +68,7 @@ type Sessions struct {
 	lifetime time.Duration
 	now      func() time.Time
 	rand     io.Reader
+	opened   func(ctx context.Context, message []byte)
 }
 
 // New makes the sessions of a vault. lifetime, now and random default to
@@ -82,8 +83,12 @@ func New(vault Vault, keys Keys, lifetime time.Duration, now func() time.Time, r
 	if random == nil {
 		random = rand.Reader
 	}
-	return &Sessions{vault: vault, keys: keys, lifetime: lifetime, now: now, rand: random}
+	return &Sessions{vault: vault, keys: keys, lifetime: lifetime, now: now, rand: random, opened: func(context.Context, []byte) {}}
 }
+
+// OnOpened has told hear what was inside of each message of the page, which is cleared once it was used. It is set before
+// the first one comes.
+func (s *Sessions) OnOpened(hear func(ctx context.Context, message []byte)) { s.opened = hear }
 
 // clock is the time as the store keeps it.
 func (s *Sessions) clock() time.Time { return s.now().UTC().Truncate(time.Microsecond) }
@@ -309,7 +314,7 @@ func (s *Sessions) verify(ctx context.Context, session pin.Session, sealed []byt
 	if session.Action != pin.ActionChange {
 		return pin.Verification{}, ErrUnusable
 	}
-	offered, err := s.open(session, purposeCurrent, sealed)
+	offered, err := s.open(ctx, session, purposeCurrent, sealed)
 	if err != nil {
 		return pin.Verification{}, err
 	}
@@ -355,7 +360,7 @@ func (s *Sessions) Choose(ctx context.Context, id, token string, sealed []byte) 
 	if err := s.check(session, state); err != nil {
 		return err
 	}
-	chosen, err := s.open(session, purposeNew, sealed)
+	chosen, err := s.open(ctx, session, purposeNew, sealed)
 	if err != nil {
 		return err
 	}

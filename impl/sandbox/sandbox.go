@@ -25,6 +25,8 @@ type Store interface {
 	Empty(ctx context.Context) (bool, error)
 	// Wipe removes everything but the settings.
 	Wipe(ctx context.Context) error
+	// Cards pages through the cards in the order of ids.
+	Cards(ctx context.Context, programID string, p pin.Page) ([]pin.CardRow, error)
 }
 
 // Wrapper makes the rows of zone PIN keys.
@@ -37,15 +39,17 @@ type Minter func(c pin.Client, ttl time.Duration) (string, error)
 
 // Sandbox fills and lists a sandbox.
 type Sandbox struct {
-	vault *pin.Vault
-	store Store
-	keys  Wrapper
-	mint  Minter
+	vault   *pin.Vault
+	looking *pin.Vault
+	store   Store
+	keys    Wrapper
+	mint    Minter
 }
 
-// New makes a sandbox over a vault and its store.
-func New(vault *pin.Vault, store Store, keys Wrapper, mint Minter) *Sandbox {
-	return &Sandbox{vault: vault, store: store, keys: keys, mint: mint}
+// New makes a sandbox over a vault and its store. Another vault over the same keeps nothing of what it does, see
+// [Looking].
+func New(vault, looking *pin.Vault, store Store, keys Wrapper, mint Minter) *Sandbox {
+	return &Sandbox{vault: vault, looking: looking, store: store, keys: keys, mint: mint}
 }
 
 // marker is the setting by which a database says that it is a sandbox's.

@@ -21,10 +21,9 @@ func answered(log *slog.Logger, m *metrics, all []Contract) gin.HandlerFunc {
 	return func(c *gin.Context) {
 		kept := &keptReply{ResponseWriter: c.Writer, described: func() bool { return observationOf(c).described != nil }}
 		c.Writer = kept
-		var message []byte
-		c.Request = c.Request.WithContext(contract.Listen(c.Request.Context(), func(inside []byte) { message = inside }))
+		c.Request = c.Request.WithContext(contract.Listen(c.Request.Context(), kept))
 		c.Next()
-		reply := contract.Reply{Status: kept.Status(), Header: kept.Header(), Body: kept.body.Bytes(), Message: message}
+		reply := contract.Reply{Status: kept.Status(), Header: kept.Header(), Body: kept.body.Bytes(), Message: kept.message}
 		o := observationOf(c)
 		name, violations := o.contract, []contract.Violation(nil)
 		switch {
@@ -48,14 +47,18 @@ func unrouted(status int) bool {
 	return status == http.StatusNotFound || status == http.StatusMethodNotAllowed
 }
 
-// keptReply keeps what is written through it, where it will be checked.
+// keptReply keeps what is written through it, where it will be checked, and what is inside of it, where it is sealed.
 type keptReply struct {
 	gin.ResponseWriter
 	described func() bool // whether an operation of a document is answered
 	body      bytes.Buffer
+	message   []byte
 }
 
-func (k *keptReply) checked() bool { return k.described() || unrouted(k.Status()) }
+// checked tells whether what is written is kept. Of a stream, which has no end to wait for, it is not.
+func (k *keptReply) checked() bool {
+	return (k.described() || unrouted(k.Status())) && k.Header().Get("Content-Type") != streamed
+}
 
 func (k *keptReply) Write(data []byte) (int, error) {
 	if k.checked() {
@@ -70,3 +73,12 @@ func (k *keptReply) WriteString(text string) (int, error) {
 	}
 	return k.ResponseWriter.WriteString(text)
 }
+
+// Unwrap is for [http.ResponseController].
+func (k *keptReply) Unwrap() http.ResponseWriter { return k.ResponseWriter }
+
+// NoteInside keeps what is inside of a sealed reply.
+func (k *keptReply) NoteInside(message []byte) { k.message = message }
+
+// NoteOpened is of no use here: requests are checked by their contracts.
+func (k *keptReply) NoteOpened([]byte) {}

@@ -39,7 +39,7 @@ func mountDocs(r gin.IRouter, site *docs.Site, s *system, fail func(*gin.Context
 			fail(c, err)
 		}
 	})
-	pages := site.Pages(s.sandbox != nil)
+	pages := site.Pages(s.fixtures != nil)
 	elsewhere := map[string]string{
 		"/docs/": "../#contracts", "/openapi": "./#documents", "/openapi/": "../#documents",
 		"/docs/workflows": "../#workflows", "/docs/workflows/": "../../#workflows",
@@ -101,10 +101,10 @@ func serveFile(w http.ResponseWriter, r *http.Request, f *docs.File) error {
 
 // fixtureCredentials are those of each document's fixture client, by the document's name: none without a sandbox.
 func (s *system) fixtureCredentials(ctx context.Context, documents []*contract.Document) (map[string]docs.Credentials, error) {
-	if s.sandbox == nil {
+	if s.fixtures == nil {
 		return nil, nil
 	}
-	clients, _, err := s.sandbox.Fixtures(ctx)
+	clients, _, err := s.fixtures(ctx)
 	if err != nil {
 		return nil, err
 	}

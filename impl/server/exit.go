@@ -19,8 +19,11 @@ func (ct Contract) fail(c *gin.Context, err error) {
 	if e, ok := errors.AsType[*gin.Error](err); ok && e.IsType(gin.ErrorTypeBind) {
 		err = contract.Unbound // the generated code's own words may quote the request
 	}
+	if errors.Is(err, contract.Cut) {
+		panic(http.ErrAbortHandler)
+	}
 	o := observationOf(c)
-	reply := ct.API.Render(c.Request, o.described, err)
+	reply, err := ct.reply(c.Request, o.described, err)
 	if !is(reply.Status) {
 		err = &pin.Error{Code: pin.Internal, Err: fmt.Errorf("contract %s has no reply to: %v", ct.Document.Name(), err)} //nolint:errorlint // another error, which must not render as this one
 		reply = ct.API.Render(c.Request, o.described, err)
@@ -28,11 +31,38 @@ func (ct Contract) fail(c *gin.Context, err error) {
 	if !is(reply.Status) {
 		reply = contract.Reply{Status: http.StatusInternalServerError}
 	}
-	o.failed, o.answer = err, reply.Status
+	if o.answer = reply.Status; reply.Status >= http.StatusBadRequest {
+		o.failed = err
+	}
 	if !c.Writer.Written() {
 		_ = reply.Send(c.Writer) // who has hung up is told nothing
 	}
 }
+
+// reply is what the contract answers an error with, or what it was told to. What cannot be sealed is a failure of ours.
+func (ct Contract) reply(r *http.Request, op *contract.Operation, err error) (contract.Reply, error) {
+	told, ok := errors.AsType[*contract.Told](err)
+	if !ok {
+		return ct.API.Render(r, op, err), err
+	}
+	reply := told.Reply
+	if reply.Message == nil {
+		return reply, err
+	}
+	sealer, ok := ct.API.(Sealer)
+	if !ok {
+		err = &pin.Error{Code: pin.Internal, Err: errNoSealer}
+		return ct.API.Render(r, op, err), err
+	}
+	body, err := sealer.Seal(r, reply.Message)
+	if err != nil {
+		return ct.API.Render(r, op, err), err
+	}
+	reply.Body = body
+	return reply, told
+}
+
+var errNoSealer = errors.New("a sealed reply of a contract that seals none")
 
 // is tells whether a status is one that HTTP has.
 func is(status int) bool { return http.StatusText(status) != "" }

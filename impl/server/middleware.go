@@ -63,14 +63,37 @@ func headers(hsts bool) gin.HandlerFunc {
 	}
 }
 
-// limited bounds the time of a request. The document's check bounds its size.
-func limited(timeout time.Duration) gin.HandlerFunc {
+// streamed is the media type of replies that last as long as their callers want: server-sent events.
+const streamed = "text/event-stream"
+
+// limited bounds the time of a request, but for those that are answered with a stream. The document's check bounds its
+// size.
+func limited(timeout time.Duration, all []Contract) gin.HandlerFunc {
+	endless := streams(all)
 	return func(c *gin.Context) {
+		if endless[c.Request.Method+" "+c.FullPath()] {
+			return
+		}
 		ctx, cancel := context.WithTimeout(c.Request.Context(), timeout)
 		defer cancel()
 		c.Request = c.Request.WithContext(ctx)
 		c.Next()
 	}
+}
+
+// streams are the routes whose operations are answered with a stream.
+func streams(all []Contract) map[string]bool {
+	routes := map[string]bool{}
+	for _, ct := range all {
+		for _, op := range ct.Document.Operations() {
+			for _, response := range op.Spec.Responses.Map() {
+				if response.Value.Content[streamed] != nil {
+					routes[op.Method+" "+op.GinPath] = true
+				}
+			}
+		}
+	}
+	return routes
 }
 
 // recovered turns a panic into the contract's own 500. The panic's text may hold what the request

@@ -43,6 +43,12 @@ type Checker interface {
 	Check(r *http.Request, op *contract.Operation) (context.Context, []contract.Violation, error)
 }
 
+// Sealer is an [API] that seals replies.
+type Sealer interface {
+	// Seal makes the body of a reply of what is to be inside, for the caller of a request that was authorized.
+	Seal(r *http.Request, message []byte) ([]byte, error)
+}
+
 // Contract is an API and its document.
 type Contract struct {
 	Document *contract.Document
@@ -56,13 +62,18 @@ type Tokens interface {
 	JWKS() ([]byte, error)
 }
 
-// Sandbox is what a sandbox server offers besides.
-type Sandbox interface {
-	// Fixtures are credentials by client name and cards by name.
-	Fixtures(ctx context.Context) (clients, cards map[string]map[string]any, err error)
-	// Reset puts the sandbox back.
-	Reset(ctx context.Context) error
+// Rehearsal is how a sandbox has requests come to something else than they would.
+type Rehearsal interface {
+	// Rehearse is asked about each request of an operation, before it is known who calls. With an error the request
+	// ends as if the operation had ended so: [contract.Told] and [contract.Cut] are for this. Otherwise it goes on in the
+	// context that is returned.
+	Rehearse(r *http.Request, document *contract.Document, op *contract.Operation) (context.Context, error)
+	// Called tells who it is that calls.
+	Called(ctx context.Context, client string)
 }
+
+// Fixtures are a sandbox's credentials by client name and cards by name, for the pages on which calls are tried.
+type Fixtures func(ctx context.Context) (clients, cards map[string]map[string]any, err error)
 
 // Options are what a server is made of.
 type Options struct {
@@ -70,7 +81,8 @@ type Options struct {
 	Contracts []Contract
 	Tokens    Tokens
 	Ready     func(ctx context.Context) error // asks what the server cannot do without
-	Sandbox   Sandbox                         // nil but in a sandbox
+	Rehearsal Rehearsal                       // nil but in a sandbox
+	Fixtures  Fixtures                        // nil but in a sandbox
 	Docs      *docs.Site                      // nil: /docs and /openapi are not served
 
 	// Refused, if any, hears of every caller that was forbidden an operation: for want of a scope, or because it
@@ -105,16 +117,16 @@ func New(o Options) (http.Handler, error) {
 	}
 
 	m := newMetrics(o.Metrics)
-	own := &system{tokens: o.Tokens, ready: o.Ready, sandbox: o.Sandbox}
+	own := &system{tokens: o.Tokens, ready: o.Ready, fixtures: o.Fixtures}
 	common := Contract{Document: o.Common, API: own}
 	mounted := append([]Contract{common}, o.Contracts...)
 	e.Use(traced(o.TrustedProxies), observed(o.Log, m))
 	if o.CheckReplies {
 		e.Use(answered(o.Log, m, mounted))
 	}
-	e.Use(headers(o.HSTS), recovered(o.Log, m, mounted), limited(o.RequestTimeout))
+	e.Use(headers(o.HSTS), recovered(o.Log, m, mounted), limited(o.RequestTimeout, mounted))
 	for _, c := range mounted {
-		c.mount(e, o.Tokens, o.Refused)
+		c.mount(e, o)
 	}
 	if !o.PrivateMetrics {
 		e.GET("/metrics", gin.WrapH(metricsHandler(o.Metrics)))
@@ -218,8 +230,8 @@ func holds(template, path string) bool {
 }
 
 // mount puts authorization and the contract check before the contract's handlers.
-func (ct Contract) mount(e *gin.Engine, tokens Tokens, refused func(ctx context.Context, operation string)) {
-	authorize := bearer(tokens, ct.Document.Name())
+func (ct Contract) mount(e *gin.Engine, o Options) {
+	authorize := bearer(o.Tokens, ct.Document.Name())
 	own, byOtherMeans := ct.API.(Authorizer)
 	if byOtherMeans {
 		authorize = own.Authorize
@@ -232,8 +244,8 @@ func (ct Contract) mount(e *gin.Engine, tokens Tokens, refused func(ctx context.
 		if !byOtherMeans {
 			challenge(c, ct.Document.Name(), pin.CodeOf(err))
 		}
-		if op := observationOf(c).described; op != nil && refused != nil && pin.CodeOf(err) == pin.Forbidden {
-			refused(c.Request.Context(), op.ID)
+		if op := observationOf(c).described; op != nil && o.Refused != nil && pin.CodeOf(err) == pin.Forbidden {
+			o.Refused(c.Request.Context(), op.ID)
 		}
 		ct.fail(c, err)
 	}
@@ -241,7 +253,14 @@ func (ct Contract) mount(e *gin.Engine, tokens Tokens, refused func(ctx context.
 		func(c *gin.Context) {
 			op := ct.Document.Operation(c.Request.Method, c.FullPath())
 			observe(c, ct.Document.Name(), op)
-			if op == nil || op.Public {
+			if op == nil {
+				return
+			}
+			rehearsed := o.rehearse(c, ct.Document, op)
+			if op.Public {
+				if rehearsed != nil {
+					fail(c, rehearsed)
+				}
 				return
 			}
 			caller, err := authorize(c, op)
@@ -249,18 +268,34 @@ func (ct Contract) mount(e *gin.Engine, tokens Tokens, refused func(ctx context.
 				lacking(c, ct.Document.Name(), op)
 				err = &pin.Error{Code: pin.Forbidden}
 			}
+			if rehearsed != nil {
+				err = rehearsed
+			}
 			if err != nil { // log and trail are told who it was, and nothing is in their reach
 				caller = pin.Caller{ClientID: caller.ClientID, Contract: caller.Contract}
 			}
 			known := pin.CallerFrom(c.Request.Context())
 			caller.RemoteAddr, caller.TraceID = known.RemoteAddr, known.TraceID
 			c.Request = c.Request.WithContext(pin.WithCaller(c.Request.Context(), caller))
+			if o.Rehearsal != nil {
+				o.Rehearsal.Called(c.Request.Context(), caller.ClientID)
+			}
 			if err != nil {
 				fail(c, err)
 			}
 		},
 		ct.Document.Middleware(fail, further),
 	), fail)
+}
+
+// rehearse asks a sandbox's rehearsal, if there is one, how a request is to end.
+func (o Options) rehearse(c *gin.Context, d *contract.Document, op *contract.Operation) error {
+	if o.Rehearsal == nil {
+		return nil
+	}
+	ctx, err := o.Rehearsal.Rehearse(c.Request, d, op)
+	c.Request = c.Request.WithContext(ctx)
+	return err
 }
 
 // lacking is the challenge to a caller whose token has not the scopes (RFC 6750, 3.1).

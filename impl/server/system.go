@@ -17,11 +17,11 @@ import (
 	"pinvault/impl/problem"
 )
 
-// system answers openapi/common.yaml: health, tokens, the sandbox.
+// system answers openapi/common.yaml: health and tokens.
 type system struct {
-	tokens  Tokens
-	ready   func(ctx context.Context) error
-	sandbox Sandbox
+	tokens   Tokens
+	ready    func(ctx context.Context) error
+	fixtures Fixtures // nil but in a sandbox
 }
 
 const (
@@ -74,23 +74,6 @@ func (s *system) IssueToken(ctx context.Context, _ common.IssueTokenRequestObjec
 			ExpiresIn: int32(token.ExpiresIn.Seconds()), Scope: strings.Join(token.Scopes, " ")},
 		Headers: common.IssueToken200ResponseHeaders{CacheControl: "no-store"},
 	}, nil
-}
-
-// GetSandboxFixtures lists the sandbox's clients and cards.
-func (s *system) GetSandboxFixtures(ctx context.Context, _ common.GetSandboxFixturesRequestObject) (common.GetSandboxFixturesResponseObject, error) {
-	if s.sandbox == nil {
-		return nil, contract.NoRoute
-	}
-	clients, cards, err := s.sandbox.Fixtures(ctx)
-	return common.GetSandboxFixtures200JSONResponse{Clients: clients, Cards: cards}, err
-}
-
-// ResetSandbox puts the sandbox back.
-func (s *system) ResetSandbox(ctx context.Context, _ common.ResetSandboxRequestObject) (common.ResetSandboxResponseObject, error) {
-	if s.sandbox == nil {
-		return nil, contract.NoRoute
-	}
-	return common.ResetSandbox204Response{}, s.sandbox.Reset(ctx)
 }
 
 // Render says how an error is answered.

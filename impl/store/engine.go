@@ -38,11 +38,11 @@ type engine struct {
 const connectTimeout = 3 * time.Second
 
 // connect finds the engine for a URL. SQLite waits that long for a lock.
-func connect(databaseURL string, lockWait time.Duration) (engine, gorm.Dialector, error) {
+func connect(databaseURL string, lockWait time.Duration, passing bool) (engine, gorm.Dialector, error) {
 	scheme, rest, _ := strings.Cut(databaseURL, "://")
 	switch scheme {
 	case "sqlite":
-		d, err := sqliteDialector(rest, lockWait)
+		d, err := sqliteDialector(rest, lockWait, passing)
 		return engine{migrations: "sqlite", goose: goose.DialectSQLite3, maxConns: 8, oneWriter: true,
 			unguard: []string{"DROP TRIGGER audit_events_no_update", "DROP TRIGGER audit_events_no_delete"}}, d, err
 	case "postgres", "postgresql":
@@ -60,7 +60,7 @@ func connect(databaseURL string, lockWait time.Duration) (engine, gorm.Dialector
 
 // sqliteDialector makes the file, if need be, for its owner only. SQLite gives its companions, -wal and
 // -shm, the same mode.
-func sqliteDialector(path string, lockWait time.Duration) (gorm.Dialector, error) {
+func sqliteDialector(path string, lockWait time.Duration, passing bool) (gorm.Dialector, error) {
 	switch {
 	case path == "" || strings.Contains(path, "?"):
 		return nil, errors.New("database URL: sqlite:// is followed by a path and nothing else")
@@ -79,14 +79,18 @@ func sqliteDialector(path string, lockWait time.Duration) (gorm.Dialector, error
 	case !errors.Is(err, os.ErrExist):
 		return nil, &pin.Error{Code: pin.Unavailable, Err: err}
 	}
+	synchronous, secureDelete := "synchronous(FULL)", "secure_delete(ON)" // what is forgotten is overwritten
+	if passing {
+		synchronous, secureDelete = "synchronous(OFF)", "secure_delete(OFF)"
+	}
 	options := url.Values{
 		"_txlock": {"immediate"}, // a transaction that reads before it writes must not find its lock taken
 		"_pragma": {
 			fmt.Sprintf("busy_timeout(%d)", lockWait.Milliseconds()),
 			"journal_mode(WAL)",
-			"synchronous(FULL)",
+			synchronous,
 			"foreign_keys(ON)",
-			"secure_delete(ON)", // what is forgotten is overwritten
+			secureDelete,
 		},
 	}
 	dsn := url.URL{Scheme: "file", OmitHost: true, Path: path, RawQuery: options.Encode()}

@@ -25,6 +25,10 @@ type Options struct {
 	// LockWait is how long SQLite waits for another program's lock before an operation is Unavailable, 0: five
 	// seconds.
 	LockWait time.Duration
+
+	// Passing is of SQLite's files that end with the process: nothing waits until the disk has a change, and what is
+	// deleted is not overwritten.
+	Passing bool
 }
 
 // Store is pin.Store on a database. It is safe for concurrent use.
@@ -51,7 +55,7 @@ var _ pin.Store = (*Store)(nil)
 // A pooler that hands a connection on after each transaction is noticed and served without prepared
 // statements, unless default_query_exec_mode in the URL says how.
 func Open(ctx context.Context, url string, o Options) (*Store, error) {
-	engine, dialector, err := connect(url, cmp.Or(o.LockWait, 5*time.Second))
+	engine, dialector, err := connect(url, cmp.Or(o.LockWait, 5*time.Second), o.Passing)
 	if err != nil {
 		return nil, err
 	}

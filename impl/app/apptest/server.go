@@ -64,6 +64,7 @@ func Start(t testing.TB, url string) *Server {
 		Database: db, Store: s.Faults, Log: server.NewLogger(s.Log, slog.LevelDebug), Now: s.Clock.Now, Documents: loaded,
 	})
 	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, wired.Spaces.Close()) })
 	s.fresh = keepFresh(t, url)
 	s.Handler, s.Tokens, s.Vault, s.Faults.forget = wired.Public, wired.Tokens, wired.Vault, wired.Vault.Reread
 	listening := httptest.NewServer(wired.Public)

@@ -1,0 +1,183 @@
+// Package space holds the spaces of a sandbox: whole servers side by side in one process, each with a database, a clock,
+// rules and a journal of its own, the first of which has the server's database. Package app says how one is made.
+//
+// It knows HTTP, the vault's store and the rows that documents promise (impl/ondemand), and no contract.
+package space
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"net/http"
+	"sync"
+	"time"
+
+	"pinvault/impl/journal"
+	"pinvault/impl/ondemand"
+	"pinvault/impl/pin"
+	"pinvault/impl/sandbox"
+	"pinvault/impl/store"
+)
+
+// Name is the sandbox's own contract.
+const Name = "sandbox"
+
+// prefix is where a space is by path.
+const prefix = "/spaces/"
+
+// lifetime is how long a space is there, unless it is removed before.
+const lifetime = 24 * time.Hour
+
+// Made is a space's server, as package app makes it.
+type Made struct {
+	Handler  http.Handler
+	Vault    *pin.Vault
+	Forget   func() // has it read everything anew
+	Reread   func() // has it read programs and clients anew
+	Fixtures func(ctx context.Context) (clients, cards map[string]map[string]any, err error)
+	Seed     func(ctx context.Context) error // wipes the database and seeds it anew
+}
+
+// Build makes the server of a space over a database, and the store that is the same or stands before it. A seeded one
+// has the fixtures already.
+type Build func(ctx context.Context, s *Space, db Database, rows pin.Store, seeded bool) (*Made, error)
+
+// Database is a space's database besides what the vault needs of it.
+type Database interface {
+	sandbox.Store
+	Stats() sql.DBStats
+	Snapshot(ctx context.Context, file string) error
+	Restore(ctx context.Context, file string) error
+}
+
+// Space is one space.
+type Space struct {
+	ID      string // "" of the first
+	URL     string
+	Created time.Time
+	Expires time.Time // zero of the first
+
+	Clock   *Clock
+	Rules   *ondemand.Rules
+	Journal *journal.Journal
+
+	host      *Host
+	journaled http.Handler
+	db        Database
+	rows      pin.Store // its store, as the vault has it
+	file      string    // of its database, "" of the first
+	closes    func() error
+	made      *Made
+
+	opening sync.RWMutex // held while it is made
+
+	mu    sync.Mutex
+	calls int
+	idle  func() // called when the last call has ended, once it is being removed
+}
+
+// Store is what the vault has in the place of the space's store.
+func (s *Space) Store() pin.Store { return s.rows }
+
+// Vault is the space's.
+func (s *Space) Vault() *pin.Vault { return s.made.Vault }
+
+// Host has it and all others.
+func (s *Space) Host() *Host { return s.host }
+
+// Handler answers requests that are in this space.
+func (s *Space) Handler() http.Handler { return s.made.Handler }
+
+func (s *Space) reread() { s.made.Reread() }
+
+// Fixtures are the clients and cards that the space was seeded with, with the space's own credentials.
+func (s *Space) Fixtures(ctx context.Context) (clients, cards map[string]map[string]any, err error) {
+	clients, cards, err = s.made.Fixtures(ctx)
+	if err == nil && s.ID != "" {
+		clients = own(clients, s.ID)
+	}
+	return clients, cards, err
+}
+
+// Reset makes the space what it was at first.
+func (s *Space) Reset(ctx context.Context) error {
+	if err := s.rows.Ping(ctx); err != nil {
+		return err
+	}
+	template, err := s.host.template(ctx)
+	if err == nil {
+		err = s.db.Restore(ctx, template)
+	}
+	if errors.Is(err, store.ErrNoSnapshots) {
+		err = s.made.Seed(ctx)
+	}
+	if err != nil {
+		return err
+	}
+	s.Clock.Move(Shift{Reset: true})
+	s.Rules.Clear()
+	s.made.Forget()
+	s.Journal.Reset()
+	return nil
+}
+
+// enter begins a call, unless the space is being removed.
+func (s *Space) enter() bool {
+	s.opening.RLock()
+	ready := s.made != nil
+	s.opening.RUnlock()
+	if !ready {
+		return false
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.idle != nil {
+		return false
+	}
+	s.calls++
+	return true
+}
+
+func (s *Space) leave() {
+	s.mu.Lock()
+	s.calls--
+	idle := s.idle
+	last := idle != nil && s.calls == 0
+	s.mu.Unlock()
+	if last {
+		idle()
+	}
+}
+
+// end has no further call begin, and calls idle when there is none any more.
+func (s *Space) end(idle func()) {
+	s.mu.Lock()
+	s.idle = idle
+	none := s.calls == 0
+	s.mu.Unlock()
+	s.Journal.Close()
+	if none {
+		idle()
+	}
+}
+
+// ServeHTTP answers a request in the space, whatever space it names.
+func (s *Space) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	client, _ := caller(r)
+	s.serve(w, r, client, false)
+}
+
+// serve answers a request in the space.
+func (s *Space) serve(w http.ResponseWriter, r *http.Request, client string, nowhere bool) {
+	end := &ending{}
+	r = r.WithContext(context.WithValue(r.Context(), arrivalKey{}, arrival{client: client, nowhere: nowhere, ending: end}))
+	s.journaled.ServeHTTP(&writer{ResponseWriter: w, ending: end, r: r, sleep: s.host.sleep}, r)
+}
+
+// inner is the space's server, which knows its clients by the fixtures' credentials.
+func (s *Space) inner(w http.ResponseWriter, r *http.Request) {
+	if s.ID != "" {
+		r = known(r)
+	}
+	s.made.Handler.ServeHTTP(w, r)
+}
