@@ -341,8 +341,8 @@ type EntryReply struct {
 	// Opened What is inside it, where it is sealed.
 	Opened *string `json:"opened,omitempty"`
 
-	// Status The status.
-	Status int32 `json:"status"`
+	// Status The status; left out where the connection was cut before there was one.
+	Status *int32 `json:"status,omitempty"`
 
 	// Truncated More was answered than is kept.
 	Truncated *bool `json:"truncated,omitempty"`
