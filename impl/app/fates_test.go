@@ -67,11 +67,12 @@ type partners struct {
 	clients map[string]map[string]any
 	cards   map[string]map[string]any
 	tokens  map[string]string
+	usual   map[string]string // the outcomes of calls with the card "normal", by contract and row
 }
 
 func newPartners(t testing.TB) *partners {
 	t.Helper()
-	p := &partners{Server: apptest.Start(t, ""), t: t, tokens: map[string]string{}}
+	p := &partners{Server: apptest.Start(t, ""), t: t, tokens: map[string]string{}, usual: map[string]string{}}
 	var fixtures struct{ Clients, Cards map[string]map[string]any }
 	reply := p.Client.For(t).Do(http.MethodGet, "/sandbox/fixtures").ExpectStatus(http.StatusOK)
 	require.NoError(t, json.Unmarshal(reply.Body, &fixtures))
@@ -104,13 +105,23 @@ func (p *partners) fated(name string, fate rows.Fate) (found []string) {
 		if !ok {
 			continue
 		}
-		usual, _ := p.naming(row, p.cards["normal"])
-		with, without := p.outcome(name, row, with, all, fate), p.outcome(name, row, usual, all, rows.Fate{Card: "normal"})
-		if with != "" && with != without && !slices.Contains(found, with) {
-			found = append(found, with)
+		out := p.outcome(name, row, with, all, fate)
+		if out != "" && out != p.usually(name, row, all) && !slices.Contains(found, out) {
+			found = append(found, out)
 		}
 	}
 	return found
+}
+
+// usually is the outcome of the row's call with the card "normal".
+func (p *partners) usually(name string, row rows.Row, all []rows.Row) string {
+	key := name + " " + row.String()
+	if out, known := p.usual[key]; known {
+		return out
+	}
+	with, _ := p.naming(row, p.cards["normal"])
+	p.usual[key] = p.outcome(name, row, with, all, rows.Fate{Card: "normal"})
+	return p.usual[key]
 }
 
 // outcome is the row that a call came to, "" for a success that shows what no row does.
@@ -126,26 +137,38 @@ func (p *partners) outcome(name string, row, sent rows.Row, all []rows.Row, fate
 			!exact && !p.alike(name, r, status, body) {
 			continue
 		}
-		unlikely := 0
-		if !(fate.Fault != "" && strings.TrimSuffix(r.Fault, "-later") == fate.Fault) && !(fate.Fault == "" && r.Fault == "" && names(r, p.cards[fate.Card])) {
-			unlikely += 2
+		if r.Step == row.Step {
+			return row.String()
 		}
-		if unlikely > 0 && (r.Raw || r.Fault != "") {
-			unlikely += 2
-		}
+		candidates[r.String()] = p.unlikely(r, fate)
 		if !exact {
-			unlikely++
+			candidates[r.String()]++
 		}
-		if exact && r.Step == row.Step {
-			unlikely = -1
-		}
-		candidates[r.String()] = unlikely
 	}
 	if len(candidates) == 0 {
 		require.Equal(p.t, row.Reply.Status, status, "%s with the card %s is answered with no documented row: %s", row, fate.Card, body)
 		return ""
 	}
 	return slices.MinFunc(slices.Sorted(maps.Keys(candidates)), func(a, b string) int { return candidates[a] - candidates[b] })
+}
+
+// unlikely is how far a row is from being about a card with a fate, of several rows with one reply.
+func (p *partners) unlikely(r rows.Row, fate rows.Fate) (n int) {
+	switch status := p.cards[fate.Card]["status"]; {
+	case fate.Fault != "":
+		if strings.TrimSuffix(r.Fault, "-later") != fate.Fault {
+			n += 2
+		}
+	case names(r, p.cards[fate.Card]):
+	case status != "normal" && slices.ContainsFunc(slices.Collect(maps.Values(p.cards)), func(c map[string]any) bool { return c["status"] == status && names(r, c) }):
+		n += 2
+	default:
+		n += 4
+	}
+	if r.Raw || r.Fault != "" && fate.Fault == "" {
+		n += 10
+	}
+	return n
 }
 
 // alike tells whether a reply is that of a row, but for what it repeats of its request.
@@ -209,6 +232,9 @@ func replaced(row rows.Row, to map[string]string) (rows.Row, bool) {
 	value := func(text string) string {
 		if other, ok := to[text]; ok {
 			return other
+		}
+		if other, ok := to[strings.TrimPrefix(text, "+")]; ok {
+			return "+" + other
 		}
 		whole = whole && !aBlock.MatchString(text)
 		return text
