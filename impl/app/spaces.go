@@ -45,7 +45,7 @@ func sandboxed(ctx context.Context, c config.Serve, s Surroundings) (*App, error
 			Reread: app.Vault.Reread, Forget: func() { app.Vault.Forget(); app.Tokens.Recheck() }}, nil
 	}
 	host, err := space.NewHost(ctx, space.Options{URL: c.PublicURL, Now: s.Now, Rows: rows,
-		Fates: ondemand.FateRules(rows.Fates(), sandbox.CardID), Reader: reader, Build: build}, s.Database, s.Store)
+		Fates: ondemand.FateRules(rows.Fates(), sandbox.CardID), Reader: reader, Sleep: s.Sleep, Build: build}, s.Database, s.Store)
 	if err != nil {
 		return nil, err
 	}
