@@ -32,6 +32,7 @@ var rules = map[string]rule{
 	"impl/store/storetest":       {"impl/pin", "gin gorm kin"},
 	"impl/contract":              {"impl/timestamps", "gorm"},
 	"impl/rows":                  {"", "gin gorm"},
+	"impl/ondemand":              {"impl/contract impl/rows", "gin gorm"},
 	"impl/journal":               {"impl/contract impl/pin impl/rows generated/sandbox", "gin gorm"},
 	"impl/contract/contracttest": {"impl/rows", "gin gorm"},
 	"impl/bundle":                {"", "gin gorm kin"},

@@ -6,6 +6,7 @@
 package sandbox
 
 import (
+	"cmp"
 	"context"
 	"encoding/hex"
 	"errors"
@@ -198,7 +199,7 @@ func (s *Sandbox) seedCard(ctx context.Context, c card) error {
 		}
 	}
 	_, err := s.vault.CreateCard(ctx, pin.NewCard{
-		ID: c.id(), ProgramID: c.programID(), PAN: c.pan, Expiry: expiry, Sequence: sequence,
+		ID: c.id(), ProgramID: c.programID(), PAN: c.pan, Expiry: cmp.Or(c.expiry, laterExpiry), Sequence: sequence,
 		Status: c.status, UpgradeStatus: c.upgrade, Attributes: c.attributes(), References: c.references(),
 		PIN: known, NoPIN: c.pin == "", PINChosen: !c.random,
 	}, pin.Memo{})
