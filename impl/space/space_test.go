@@ -79,9 +79,10 @@ func (c *caller) logIn(client string) {
 	if c.way == "credentials" {
 		id += "@" + c.id
 	}
+	c.auth = ""
 	answer := c.do("POST", "/oauth2/token", url.Values{"grant_type": {"client_credentials"}, "client_id": {id}, "client_secret": {client + "-sandbox-secret"}}.Encode(),
 		"Content-Type", "application/x-www-form-urlencoded")
-	require.Equal(c.t, 200, answer.status, "%s", answer.body)
+	require.Equal(c.t, 200, answer.status, "%s %s %s", c.way, id, answer.body)
 	c.auth = answer.json(c.t)["access_token"].(string)
 }
 
