@@ -67,7 +67,7 @@ func ruleOf(r ondemand.Listed) sandbox.Rule {
 		rule.Times = &times
 	}
 	if r.Fault != "" {
-		fault := sandbox.Fault(r.Fault)
+		fault := sandbox.RuleFault(r.Fault)
 		rule.Fault = &fault
 	}
 	if r.Drop != "" {
