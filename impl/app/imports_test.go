@@ -47,7 +47,6 @@ var rules = map[string]rule{
 	"impl/space":                 {"impl/contract impl/journal impl/ondemand impl/pin impl/problem impl/sandbox impl/store", "gin gorm kin"},
 	"impl/sandboxapi":            {"generated/sandbox impl/contract impl/docs impl/journal impl/ondemand impl/pin impl/problem impl/sandbox impl/space impl/store", "gorm kin"},
 	"generated/sandbox":          {"generated/common", "gorm"},
-	"impl/sandboxapi":            {"impl/docs", "gin gorm kin"},
 	"impl/problem":               {"impl/contract impl/pin generated/common", "gorm"},
 	"impl/server":                {"impl/contract impl/docs impl/oauth impl/pin impl/problem generated/common", "gorm"},
 	"impl/app":                   {"all", "gin gorm kin"},

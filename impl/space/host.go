@@ -404,6 +404,13 @@ func (h *Host) Discard(id string) error {
 // Sweep removes the spaces whose time is over.
 func (h *Host) Sweep() { h.Spaces() }
 
+// Quiet ends the streams of all journals, which would otherwise outlast the server.
+func (h *Host) Quiet() {
+	for _, s := range append(h.Spaces(), h.first) {
+		s.Journal.Close()
+	}
+}
+
 // Close ends all spaces but the first, whose database is its owner's, and removes all files.
 func (h *Host) Close() error {
 	h.mu.Lock()
