@@ -213,12 +213,12 @@ type Clock struct {
 
 // ClockChange What is to become of the time.
 type ClockChange struct {
-	// AdvanceSeconds By how much time is to be moved on.
+	// AdvanceSeconds By how much time is to be moved on. It goes no further than the end of 2199.
 	//
 	// Example: 86400
 	AdvanceSeconds *int64 `json:"advanceSeconds,omitempty"`
 
-	// Now The time that it is to be.
+	// Now The time that it is to be, from 2000 to 2199.
 	//
 	// Example: 2026-01-01T09:00:00Z
 	Now *time.Time `json:"now,omitempty"`
