@@ -341,8 +341,8 @@ type EntryReply struct {
 	// Opened What is inside it, where it is sealed.
 	Opened *string `json:"opened,omitempty"`
 
-	// Status The status.
-	Status int32 `json:"status"`
+	// Status The status; left out where the connection was cut before there was one.
+	Status *int32 `json:"status,omitempty"`
 
 	// Truncated More was answered than is kept.
 	Truncated *bool `json:"truncated,omitempty"`
@@ -371,8 +371,8 @@ type EntryRequest struct {
 
 // Fate What a card makes come out by itself.
 type Fate struct {
-	// Rows The rows, by contract, that come out of a call that is right in all else.
-	Rows []string `json:"rows"`
+	// Rows The rows that come out of calls that are right in all else, by contract. Where there are none, all else is as with other cards.
+	Rows map[string][]string `json:"rows"`
 
 	// Text The same in a sentence.
 	Text string `json:"text"`

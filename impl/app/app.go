@@ -52,6 +52,7 @@ type Surroundings struct {
 	Log      *slog.Logger
 	Now      func() time.Time // nil: the clock
 	Rand     io.Reader        // nil: the system's random source
+	Sleep    space.Sleep      // how a sandbox waits where it is told to; nil: by the clock
 
 	Documents map[string]*contract.Document // nil: they are loaded
 }
