@@ -35,6 +35,7 @@ import (
 	"pinvault/impl/pin"
 	"pinvault/impl/pinsession"
 	"pinvault/impl/sandbox"
+	"pinvault/impl/seed"
 	"pinvault/impl/server"
 	"pinvault/impl/settings"
 	"pinvault/impl/space"
@@ -54,6 +55,7 @@ type Surroundings struct {
 	Rand     io.Reader        // nil: the system's random source
 
 	Documents map[string]*contract.Document // nil: they are loaded
+	Seed      *seed.File                    // what a sandbox holds besides the fixtures, nil: nothing
 }
 
 // App is a server that was wired.

@@ -43,6 +43,7 @@ var rules = map[string]rule{
 	"impl/oauth":                 {"impl/pin", "gorm kin"},
 	"impl/config":                {"", "gin gorm kin"},
 	"impl/sandbox":               {"impl/pin impl/keyring", "gin gorm kin"},
+	"impl/seed":                  {"impl/contract impl/issuer impl/pin impl/sandbox", "gin gorm kin"},
 	"impl/problem":               {"impl/contract impl/pin generated/common", "gorm"},
 	"impl/server":                {"impl/contract impl/docs impl/oauth impl/pin impl/problem generated/common", "gorm"},
 	"impl/app":                   {"all", "gin gorm kin"},
