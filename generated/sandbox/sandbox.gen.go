@@ -393,11 +393,6 @@ type Fixtures struct {
 	Clients map[string]map[string]interface{} `json:"clients"`
 }
 
-// ID An id of the caller's choice, in lower case.
-//
-// Example: orders-test
-type ID = string
-
 // Row A documented reply.
 type Row struct {
 	// After Rows that must have come out before, in this order.
@@ -585,8 +580,8 @@ type SnapshotRequest struct {
 
 // Space A space.
 type Space struct {
-	// Clients The credentials of its clients, as in the fixtures.
-	Clients map[string]map[string]interface{} `json:"clients"`
+	// Clients The credentials of its clients, as in the fixtures; left out of lists.
+	Clients *map[string]map[string]interface{} `json:"clients,omitempty"`
 
 	// CreatedAt When it was made.
 	CreatedAt time.Time `json:"createdAt"`
@@ -623,10 +618,8 @@ type SpaceRequest struct {
 // InSpace defines model for InSpace.
 type InSpace = string
 
-// SnapshotID An id of the caller's choice, in lower case.
-//
-// Example: orders-test
-type SnapshotID = ID
+// SnapshotID defines model for SnapshotId.
+type SnapshotID = string
 
 // BadRequest What went wrong (RFC 9457).
 type BadRequest = externalRef0.Problem
@@ -836,7 +829,7 @@ type ServerInterface interface {
 	CreateRule(c *gin.Context, params CreateRuleParams)
 	// DeleteRule Remove a rule
 	// (DELETE /sandbox/rules/{ruleId})
-	DeleteRule(c *gin.Context, ruleID ID, params DeleteRuleParams)
+	DeleteRule(c *gin.Context, ruleID string, params DeleteRuleParams)
 	// ListSnapshots All snapshots
 	// (GET /sandbox/snapshots)
 	ListSnapshots(c *gin.Context)
@@ -857,10 +850,10 @@ type ServerInterface interface {
 	CreateSpace(c *gin.Context)
 	// DeleteSpace Remove a space
 	// (DELETE /sandbox/spaces/{spaceId})
-	DeleteSpace(c *gin.Context, spaceID ID)
+	DeleteSpace(c *gin.Context, spaceID string)
 	// GetSpace A space
 	// (GET /sandbox/spaces/{spaceId})
-	GetSpace(c *gin.Context, spaceID ID)
+	GetSpace(c *gin.Context, spaceID string)
 }
 
 // ServerInterfaceWrapper converts contexts to parameters.
@@ -1515,7 +1508,7 @@ func (siw *ServerInterfaceWrapper) DeleteRule(c *gin.Context) {
 	_ = err
 
 	// ------------- Path parameter "ruleId" -------------
-	var ruleID ID
+	var ruleID string
 
 	err = runtime.BindStyledParameterWithOptions("simple", "ruleId", c.Param("ruleId"), &ruleID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: true})
 	if err != nil {
@@ -1717,7 +1710,7 @@ func (siw *ServerInterfaceWrapper) DeleteSpace(c *gin.Context) {
 	_ = err
 
 	// ------------- Path parameter "spaceId" -------------
-	var spaceID ID
+	var spaceID string
 
 	err = runtime.BindStyledParameterWithOptions("simple", "spaceId", c.Param("spaceId"), &spaceID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: true})
 	if err != nil {
@@ -1742,7 +1735,7 @@ func (siw *ServerInterfaceWrapper) GetSpace(c *gin.Context) {
 	_ = err
 
 	// ------------- Path parameter "spaceId" -------------
-	var spaceID ID
+	var spaceID string
 
 	err = runtime.BindStyledParameterWithOptions("simple", "spaceId", c.Param("spaceId"), &spaceID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: true})
 	if err != nil {
@@ -2840,7 +2833,7 @@ func (response CreateRule422ApplicationProblemPlusJSONResponse) VisitCreateRuleR
 }
 
 type DeleteRuleRequestObject struct {
-	RuleID ID `json:"ruleId"`
+	RuleID string `json:"ruleId"`
 	Params DeleteRuleParams
 }
 
@@ -3438,7 +3431,7 @@ func (response CreateSpace500ApplicationProblemPlusJSONResponse) VisitCreateSpac
 }
 
 type DeleteSpaceRequestObject struct {
-	SpaceID ID `json:"spaceId"`
+	SpaceID string `json:"spaceId"`
 }
 
 type DeleteSpaceResponseObject interface {
@@ -3503,7 +3496,7 @@ func (response DeleteSpace405ApplicationProblemPlusJSONResponse) VisitDeleteSpac
 }
 
 type GetSpaceRequestObject struct {
-	SpaceID ID `json:"spaceId"`
+	SpaceID string `json:"spaceId"`
 }
 
 type GetSpaceResponseObject interface {
@@ -3856,7 +3849,7 @@ func (sh *strictHandler) CreateRule(c *gin.Context, params CreateRuleParams) {
 }
 
 // DeleteRule binds a request, has it handled and writes the reply.
-func (sh *strictHandler) DeleteRule(c *gin.Context, ruleID ID, params DeleteRuleParams) {
+func (sh *strictHandler) DeleteRule(c *gin.Context, ruleID string, params DeleteRuleParams) {
 	var request DeleteRuleRequestObject
 	request.RuleID = ruleID
 	request.Params = params
@@ -3972,7 +3965,7 @@ func (sh *strictHandler) CreateSpace(c *gin.Context) {
 }
 
 // DeleteSpace binds a request, has it handled and writes the reply.
-func (sh *strictHandler) DeleteSpace(c *gin.Context, spaceID ID) {
+func (sh *strictHandler) DeleteSpace(c *gin.Context, spaceID string) {
 	var request DeleteSpaceRequestObject
 	request.SpaceID = spaceID
 	response, err := sh.handlers.DeleteSpace(c.Request.Context(), request)
@@ -3985,7 +3978,7 @@ func (sh *strictHandler) DeleteSpace(c *gin.Context, spaceID ID) {
 }
 
 // GetSpace binds a request, has it handled and writes the reply.
-func (sh *strictHandler) GetSpace(c *gin.Context, spaceID ID) {
+func (sh *strictHandler) GetSpace(c *gin.Context, spaceID string) {
 	var request GetSpaceRequestObject
 	request.SpaceID = spaceID
 	response, err := sh.handlers.GetSpace(c.Request.Context(), request)

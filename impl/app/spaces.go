@@ -39,7 +39,8 @@ func sandboxed(ctx context.Context, c config.Serve, s Surroundings) (*App, error
 		return &space.Made{Handler: app.Public, Vault: app.Vault, Fixtures: in.box.Fixtures, Seed: in.box.Reset,
 			Reread: app.Vault.Reread, Forget: func() { app.Vault.Forget(); app.Tokens.Recheck() }}, nil
 	}
-	host, err := space.NewHost(ctx, space.Options{URL: c.PublicURL, Now: s.Now, Rows: rows, Reader: reader, Build: build}, s.Database, s.Store)
+	host, err := space.NewHost(ctx, space.Options{URL: c.PublicURL, Now: s.Now, Rows: rows,
+		Fates: ondemand.FateRules(rows.Fates(), sandbox.CardID), Reader: reader, Build: build}, s.Database, s.Store)
 	if err != nil {
 		return nil, err
 	}
@@ -66,5 +67,7 @@ func (in *inside) furnish(ctx context.Context, s Surroundings, vault *pin.Vault,
 		}
 	}
 	o.Rehearsal, o.Fixtures = in.space, in.space.Fixtures
-	return sandboxapi.New(in.space, in.rows, in.box.Cards), nil
+	var err error
+	o.Console, err = sandboxapi.Console()
+	return sandboxapi.New(in.space, in.rows, in.box.Cards), err
 }

@@ -45,11 +45,14 @@ func Strict(data []byte) (any, error) {
 }
 
 // strict tells a failure by its rule alone. The decoder's own errors are dropped: they quote names.
-func strict(data []byte) (any, Rule) {
+func strict(data []byte) (any, Rule) { return bounded(data, MaxTokens) }
+
+// bounded is strict with another bound of tokens: replies are as long as what there is to tell.
+func bounded(data []byte, tokens int) (any, Rule) {
 	if !utf8.Valid(data) {
 		return nil, RuleCharacters
 	}
-	r := strictReader{decoder: jsontext.NewDecoder(bytes.NewBuffer(data))}
+	r := strictReader{decoder: jsontext.NewDecoder(bytes.NewBuffer(data)), most: tokens}
 	value, rule := r.value()
 	if rule != "" {
 		return nil, rule
@@ -124,6 +127,7 @@ func (s *shape) open() bool {
 type strictReader struct {
 	decoder *jsontext.Decoder
 	tokens  int
+	most    int // tokens
 }
 
 func (r *strictReader) next() (jsontext.Token, Rule) {
@@ -136,7 +140,7 @@ func (r *strictReader) next() (jsontext.Token, Rule) {
 		return token, RuleJSON
 	case r.decoder.StackDepth() > MaxDepth:
 		return token, RuleDepth
-	case r.tokens > MaxTokens:
+	case r.tokens > r.most:
 		return token, RuleTokens
 	}
 	return token, ""

@@ -47,11 +47,11 @@ var levels = []changes{
 	{ID: "compatible", Title: "Not breaking", About: "Whoever ignores what it does not know need not change."},
 }
 
-// changesOf are a contract's, of the weights that have some.
+// changesOf are a contract's, of the weights that have some. A contract of which there are none to be told is new.
 func changesOf(c *chapter) ([]changes, error) {
 	text, err := pinvault.Texts.ReadFile("generated/changes/" + c.Name + ".json")
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil // it was never released
+	if c.New = errors.Is(err, fs.ErrNotExist); c.New {
+		return nil, nil
 	}
 	if err != nil {
 		return nil, err

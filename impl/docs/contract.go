@@ -26,6 +26,7 @@ type chapter struct {
 	Introduction prose
 	Operations   []operation
 	Changes      []changes // those that break callers first
+	New          bool      // it was never released, so that nothing can have changed
 	calls        calls
 }
 

@@ -22,7 +22,10 @@ func (j *Journal) Handler(next http.Handler) http.Handler {
 
 func (j *Journal) capture(next http.Handler, w http.ResponseWriter, r *http.Request) {
 	began := time.Now()
-	e := &Entry{at: j.now(), method: r.Method, host: r.Host, path: r.URL.RequestURI(), target: r.RequestURI, remote: r.RemoteAddr, header: fields(r.Header)}
+	e := &Entry{at: j.now(), method: r.Method, host: r.Host, path: r.URL.RequestURI(), target: r.RequestURI, remote: r.RemoteAddr, secure: r.TLS != nil, header: fields(r.Header)}
+	if e.target == "" || e.target[0] != '/' {
+		e.target = e.path
+	}
 	t := &tap{reply: reply{ResponseWriter: w, entry: e}, request: request{entry: e, length: r.ContentLength}}
 	if slot, _ := r.Context().Value(slotKey{}).(*slot); slot != nil {
 		slot.entry = e

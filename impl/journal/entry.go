@@ -23,6 +23,7 @@ type Entry struct {
 	path         string // and query, within the space
 	target       string // as it was sent
 	remote       string
+	secure       bool // by TLS
 	header       []field
 	sent         body
 
@@ -31,7 +32,7 @@ type Entry struct {
 	answer  body
 
 	fitting  sync.Once
-	fit      string // the row that fits
+	fitted   string // the row, once somebody has asked
 	mu       sync.Mutex
 	finished bool
 	noted

@@ -118,8 +118,8 @@ type Filter struct {
 	Limit     int
 }
 
-// entries are those between two numbers, the second one excluded, newest first.
-func (j *Journal) entries(after, before int64) []*Entry {
+// entries are those before a number, 0 for all, newest first.
+func (j *Journal) entries(before int64) []*Entry {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	newest := j.last
@@ -127,7 +127,7 @@ func (j *Journal) entries(after, before int64) []*Entry {
 		newest = min(newest, before-1)
 	}
 	var all []*Entry
-	for n := newest; n >= max(j.first, after+1); n-- {
+	for n := newest; n >= j.first; n-- {
 		all = append(all, j.ring[n%maxEntries])
 	}
 	return all

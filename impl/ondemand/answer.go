@@ -22,14 +22,14 @@ type marks struct {
 // echo is a member of the reply that a member, header or parameter of the request comes back in: one of the same name,
 // that has the same value in the document.
 type echo struct {
-	to   []string // tokens of a JSON pointer into the reply
+	to   string // JSON pointer into the reply
 	from source
 }
 
 // source is where a request has a value.
 type source struct {
-	header, query string   // the name
-	body          []string // else tokens of a JSON pointer
+	header, query string // the name, else
+	body          string // a JSON pointer
 }
 
 const traceMember = "traceId"
@@ -50,35 +50,35 @@ func marksOf(row rows.Row, reply any) (m marks) {
 		note(name, values[0], source{query: name})
 	}
 	if sent, err := rows.DecodeJSON(row.Body); err == nil && rows.IsJSON(row.ContentType) {
-		leaves(sent, nil, func(at []string, value any) {
-			note(at[len(at)-1], text(value), source{body: slices.Clone(at)})
-		})
+		leaves(sent, "", func(pointer, name string, value any) { note(name, text(value), source{body: pointer}) })
 	}
-	leaves(reply, nil, func(at []string, value any) {
-		if found := sources[key(at[len(at)-1], text(value))]; len(found) > 0 && text(value) != "" {
-			m.echo = append(m.echo, echo{slices.Clone(at), found[0]})
+	leaves(reply, "", func(pointer, name string, value any) {
+		if found := sources[key(name, text(value))]; len(found) > 0 && text(value) != "" {
+			m.echo = append(m.echo, echo{pointer, found[0]})
 		}
 	})
 	return m
 }
 
-// leaves visits the members of objects, however deep, that are texts or numbers, by the tokens of their JSON pointers.
-func leaves(value any, at []string, visit func(at []string, value any)) {
+// leaves visits the members of objects, however deep, that are texts or numbers, by their JSON pointers and names.
+func leaves(value any, pointer string, visit func(pointer, name string, value any)) {
 	switch value := value.(type) {
 	case map[string]any:
 		for name, member := range value {
-			leaves(member, append(at, name), visit)
+			leaves(member, pointer+"/"+escapes.Replace(name), visit)
 		}
 	case []any:
 		for i, item := range value {
-			leaves(item, append(at, strconv.Itoa(i)), visit)
+			leaves(item, pointer+"/"+strconv.Itoa(i), visit)
 		}
 	case string, float64:
-		if len(at) > 0 {
-			visit(at, value)
+		if tokens := rows.Tokens(pointer); len(tokens) > 0 {
+			visit(pointer, tokens[len(tokens)-1], value)
 		}
 	}
 }
+
+var escapes = strings.NewReplacer("~", "~0", "/", "~1") // RFC 6901
 
 // text writes a leaf as a header or query has it.
 func text(value any) string {
@@ -127,7 +127,7 @@ func (r *Row) personal(call *http.Request, traceID string, echoes []echo) []byte
 		members[traceMember] = traceID
 	}
 	if len(echoes) > 0 {
-		sent := sentBy(call, slices.ContainsFunc(echoes, func(e echo) bool { return e.from.body != nil }))
+		sent := sentBy(call, slices.ContainsFunc(echoes, func(e echo) bool { return e.from.body != "" }))
 		for _, e := range echoes {
 			if said, ok := sent.at(e.from); ok {
 				replace(value, e.to, said)
@@ -174,46 +174,23 @@ func (s sent) at(from source) (any, bool) {
 	case from.query != "":
 		return s.query.Get(from.query), s.query.Has(from.query)
 	}
-	value := s.body
-	for _, token := range from.body {
-		var ok bool
-		if value, ok = within(value, token); !ok {
-			return nil, false
-		}
-	}
-	return value, true
+	return rows.Lookup(s.body, from.body)
 }
 
-func within(value any, token string) (any, bool) {
-	switch node := value.(type) {
-	case map[string]any:
-		member, ok := node[token]
-		return member, ok
-	case []any:
-		i, err := strconv.Atoi(token)
-		if err != nil || i < 0 || i >= len(node) {
-			return nil, false
-		}
-		return node[i], true
+// replace puts a value of the same type in the place of a leaf.
+func replace(root any, pointer string, value any) {
+	known, _ := rows.Lookup(root, pointer)
+	if !same(known, value) {
+		return
 	}
-	return nil, false
-}
-
-// replace puts a value of the same type in a leaf's place.
-func replace(root any, at []string, value any) {
-	last := len(at) - 1
-	for _, token := range at[:last] {
-		root, _ = within(root, token)
-	}
-	switch node := root.(type) {
+	holder, _ := rows.Lookup(root, pointer[:strings.LastIndexByte(pointer, '/')])
+	tokens := rows.Tokens(pointer)
+	switch node := holder.(type) {
 	case map[string]any:
-		if same(node[at[last]], value) {
-			node[at[last]] = value
-		}
+		node[tokens[len(tokens)-1]] = value
 	case []any:
-		if i, err := strconv.Atoi(at[last]); err == nil && same(node[i], value) {
-			node[i] = value
-		}
+		i, _ := strconv.Atoi(tokens[len(tokens)-1]) // it was found there
+		node[i] = value
 	}
 }
 

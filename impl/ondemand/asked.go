@@ -9,6 +9,8 @@ import (
 // RowHeader is the header that names a row: "setCardPin/pin-set".
 const RowHeader = "PinVault-Row"
 
+const canonical = "Pinvault-Row" // as net/http has it
+
 // Ask is the row that a call asks for.
 type Ask struct {
 	Row    string // as RowHeader has it; else
@@ -21,7 +23,7 @@ type Ask struct {
 // Asked reads which row a call asks for, if any: RowHeader, else the preferences code and example of Prefer (RFC 7240),
 // of which each counts as it was said first.
 func Asked(header http.Header) (Ask, bool) {
-	if rows := header.Values(RowHeader); len(rows) > 0 {
+	if rows := header[canonical]; len(rows) > 0 {
 		return Ask{Row: strings.TrimSpace(rows[0]), Must: true}, true
 	}
 	if len(header["Prefer"]) == 0 {

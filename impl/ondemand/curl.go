@@ -27,7 +27,7 @@ func (r *Row) Curl(url string) string {
 	header(RowHeader, r.String())
 	words = append(words, r.credentials(url)...)
 	for _, name := range slices.Sorted(maps.Keys(from.Header)) {
-		if name != http.CanonicalHeaderKey(r.Credentials().Key) && from.Header[name] != nil {
+		if name != http.CanonicalHeaderKey(from.Credentials().Key) && from.Header[name] != nil {
 			header(name, from.Header.Get(name))
 		}
 	}

@@ -19,8 +19,8 @@ type Delay struct {
 	MaxMs        *int   `json:"maxMs,omitempty"` // the most of it, or the 99th percentile; nil: as MinMs
 }
 
-// longest is the most that a delay comes to: a lognormal distribution has no end.
-const longest = time.Minute
+// longest is the most that a delay comes to, in milliseconds: a lognormal distribution has no end.
+const longest = 60_000
 
 // z99 is how many standard deviations of a normal distribution lie between its middle and its 99th percentile.
 const z99 = 2.3263478740408408
@@ -40,5 +40,5 @@ func (d Delay) Of(uniform, normal float64) time.Duration {
 		least, most = max(least, 1), max(most, 1) // nothing has the logarithm of 0
 		ms = least * math.Exp(normal*math.Log(most/least)/z99)
 	}
-	return min(time.Duration(ms*float64(time.Millisecond)), longest)
+	return time.Duration(min(ms, longest) * float64(time.Millisecond))
 }

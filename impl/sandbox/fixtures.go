@@ -215,6 +215,7 @@ type card struct {
 	holder  int    // number of the customer, 0: the card's own
 	plan    string // device plan code, "": PLAN01, none: without
 	device  string // device number, "": one of its own
+	expiry  string // YYMM, "": that of all
 }
 
 var cards = []card{
@@ -224,6 +225,7 @@ var cards = []card{
 	{name: "number_like_pan", number: 20, token: "103169920", pan: "9999990000000204", pin: "5821", device: "9999990000000030"}, // the third one's PAN
 	{name: "unchosen", number: 4, token: "103169901", pan: "9999990000000048", pin: "6183", random: true},
 	{name: "lost", number: 5, token: "103169902", pan: "9999990000000055", pin: "4719", status: pin.StatusLost},
+	{name: "expired", number: 21, token: "103169921", pan: "9999990000000212", pin: "2485", status: pin.StatusClosed, expiry: "2501"},
 	{name: "closed", number: 6, token: "103169903", pan: "9999990000000063", pin: "8305", status: pin.StatusClosed},
 	{name: "blocked", number: 7, token: "103169904", pan: "9999990000000071", pin: "2904", blocked: true},
 	{name: "upgrade_pending", number: 8, token: "103169905", pan: "9999990000000089", pin: "5172", status: pin.StatusUpgrade},
@@ -236,11 +238,15 @@ var cards = []card{
 	{name: "no_plan", number: 15, token: "103169914", pan: "9999990000000154", pin: "3947", plan: none, holder: 14},
 	{name: "no_pin", number: 16, token: "103169915", pan: "9999990000000162"},
 	{name: "blocked_unchosen", number: 17, token: "103169916", pan: "9999990000000170", pin: "6042", random: true, blocked: true},
+	// Cards with a fate that is not in their state: see x-fates in openapi/sandbox.yaml.
+	{name: "slow", number: 22, token: "103169922", pan: "9999990000000220", pin: "3852"},
+	{name: "database_gone", number: 23, token: "103169923", pan: "9999990000000238", pin: "7169"},
+	{name: "internal_fault", number: 24, token: "103169924", pan: "9999990000000246", pin: "4690"},
 }
 
 const (
-	expiry   = "3112"
-	sequence = "01"
+	laterExpiry = "3112" // of all cards but one
+	sequence    = "01"
 )
 
 // none is the code of what a card does not have.
@@ -260,6 +266,16 @@ const (
 
 // spoken is the number in the names of the first cards, for the embossed name.
 var spoken = map[int]string{1: "FIRST", 2: "SECOND", 3: "THIRD"}
+
+// CardID is the id of a card of the fixtures, "" where none has the name.
+func CardID(name string) string {
+	for _, c := range cards {
+		if c.name == name {
+			return c.id()
+		}
+	}
+	return ""
+}
 
 func (c card) id() string { return fmt.Sprintf("00000000-0000-7000-8000-%012d", c.number) }
 
@@ -316,7 +332,7 @@ func (c card) references() []pin.Reference {
 
 // described is the card as it is made, but for its PIN.
 func (c card) described() pin.NewCard {
-	return pin.NewCard{ID: c.id(), ProgramID: c.programID(), PAN: c.pan, Expiry: expiry, Sequence: sequence,
+	return pin.NewCard{ID: c.id(), ProgramID: c.programID(), PAN: c.pan, Expiry: cmp.Or(c.expiry, laterExpiry), Sequence: sequence,
 		Status: cmp.Or(c.status, pin.StatusNormal), UpgradeStatus: c.upgrade, Attributes: c.attributes(), References: c.references()}
 }
 

@@ -92,14 +92,10 @@ func (a *API) MoveClock(_ context.Context, r sandbox.MoveClockRequestObject) (sa
 }
 
 // ListSpaces lists all spaces but the first.
-func (a *API) ListSpaces(ctx context.Context, _ sandbox.ListSpacesRequestObject) (sandbox.ListSpacesResponseObject, error) {
+func (a *API) ListSpaces(_ context.Context, _ sandbox.ListSpacesRequestObject) (sandbox.ListSpacesResponseObject, error) {
 	all := []sandbox.Space{}
 	for _, s := range a.host.Spaces() {
-		described, err := spaceOf(ctx, s)
-		if err != nil {
-			return nil, err
-		}
-		all = append(all, described)
+		all = append(all, spaceOf(s))
 	}
 	return sandbox.ListSpaces200JSONResponse{Spaces: all}, nil
 }
@@ -110,7 +106,7 @@ func (a *API) CreateSpace(ctx context.Context, r sandbox.CreateSpaceRequestObjec
 	if err != nil {
 		return nil, err
 	}
-	described, err := spaceOf(ctx, made)
+	described, err := whole(ctx, made)
 	return sandbox.CreateSpace201JSONResponse(described), err
 }
 
@@ -120,7 +116,7 @@ func (a *API) GetSpace(ctx context.Context, r sandbox.GetSpaceRequestObject) (sa
 	if err != nil {
 		return nil, err
 	}
-	described, err := spaceOf(ctx, found)
+	described, err := whole(ctx, found)
 	return sandbox.GetSpace200JSONResponse(described), err
 }
 
@@ -129,9 +125,16 @@ func (a *API) DeleteSpace(_ context.Context, r sandbox.DeleteSpaceRequestObject)
 	return sandbox.DeleteSpace204Response{}, a.host.Remove(r.SpaceID)
 }
 
-func spaceOf(ctx context.Context, s *space.Space) (sandbox.Space, error) {
+func spaceOf(s *space.Space) sandbox.Space {
+	return sandbox.Space{ID: s.ID, URL: s.URL, CreatedAt: s.Created.UTC(), ExpiresAt: s.Expires.UTC()}
+}
+
+// whole is a space with its clients' credentials.
+func whole(ctx context.Context, s *space.Space) (sandbox.Space, error) {
+	described := spaceOf(s)
 	clients, _, err := s.Fixtures(ctx)
-	return sandbox.Space{ID: s.ID, URL: s.URL, CreatedAt: s.Created.UTC(), ExpiresAt: s.Expires.UTC(), Clients: clients}, err
+	described.Clients = &clients
+	return described, err
 }
 
 // ListSnapshots lists the snapshots of all spaces.

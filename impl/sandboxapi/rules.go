@@ -99,7 +99,7 @@ func (a *API) ListRows(_ context.Context, r sandbox.ListRowsRequestObject) (sand
 // rowOf is a row as it is shown, with a call of a server at a URL.
 func rowOf(r *ondemand.Row, url string) sandbox.Row {
 	row := sandbox.Row{Contract: r.Contract, Operation: r.Operation, Name: r.Example, Row: r.String(), Status: int32(r.Reply.Status), //nolint:gosec // a status
-		Code: told(r.Code), Summary: r.Summary, By: sandbox.RowBy(r.By), Fault: told(r.Fault), Docs: told(r.Docs()), Curl: r.Curl(url)}
+		Code: told(r.Code), Summary: r.When(), By: sandbox.RowBy(r.By), Fault: told(r.Fault), Docs: told(r.Docs()), Curl: r.Curl(url)}
 	if len(r.After) > 0 {
 		after := make([]string, len(r.After))
 		for i, step := range r.After {

@@ -27,6 +27,7 @@ func answered(log *slog.Logger, m *metrics, all []Contract) gin.HandlerFunc {
 		o := observationOf(c)
 		name, violations := o.contract, []contract.Violation(nil)
 		switch {
+		case o.outside:
 		case o.described != nil:
 			violations = o.described.CheckReply(reply)
 		case unrouted(reply.Status):

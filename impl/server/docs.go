@@ -50,14 +50,33 @@ func mountDocs(r gin.IRouter, site *docs.Site, s *system, fail func(*gin.Context
 		}
 	}
 	for path, to := range elsewhere {
-		r.GET(path, func(c *gin.Context) {
-			c.Header("Location", to) // relative, and so right behind any prefix
-			c.Status(http.StatusFound)
-		})
+		r.GET(path, redirect(to))
 	}
-	for _, f := range slices.Concat(pages, site.Files) {
+	mountFiles(r, slices.Concat(pages, site.Files), docsPolicy, fail)
+}
+
+// consolePolicy lets the sandbox's page load from its own server alone, and make no HTML of text.
+const consolePolicy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src data:; connect-src 'self'; " +
+	"base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'"
+
+// mountConsole serves the sandbox's page.
+func mountConsole(r gin.IRouter, files []*docs.File, fail func(*gin.Context, error)) {
+	r.GET("/sandbox/", redirect("../sandbox"))
+	mountFiles(r, files, consolePolicy, fail)
+}
+
+// redirect leads to a relative URL, which is right behind any prefix.
+func redirect(to string) gin.HandlerFunc {
+	return func(c *gin.Context) {
+		c.Header("Location", to)
+		c.Status(http.StatusFound)
+	}
+}
+
+func mountFiles(r gin.IRouter, files []*docs.File, policy string, fail func(*gin.Context, error)) {
+	for _, f := range files {
 		r.GET("/"+f.Path, func(c *gin.Context) {
-			c.Header("Content-Security-Policy", docsPolicy)
+			c.Header("Content-Security-Policy", policy)
 			c.Header("Referrer-Policy", "no-referrer")
 			if err := serveFile(c.Writer, c.Request, f); err != nil {
 				fail(c, err)

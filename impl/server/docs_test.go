@@ -42,25 +42,22 @@ func (namedTokens) Exchange(_ context.Context, r oauth.Request, _ string, _ time
 	return oauth.Token{AccessToken: "token of " + r.ClientID}, nil
 }
 
-// box is a sandbox of three clients, or one that fails.
-type box struct {
-	Sandbox
-	err error
-}
-
-func (b box) Fixtures(context.Context) (clients, cards map[string]map[string]any, err error) {
-	clients = map[string]map[string]any{}
-	for _, name := range []string{"accosa", "hashdt", "thredd"} {
-		clients[name] = map[string]any{"client_id": name, "client_secret": name + "-secret", "x-api-key": name + ".key"}
+// fixtures are a sandbox's of three clients, or an error.
+func fixtures(err error) Fixtures {
+	return func(context.Context) (clients, cards map[string]map[string]any, _ error) {
+		clients = map[string]map[string]any{}
+		for _, name := range []string{"accosa", "hashdt", "thredd"} {
+			clients[name] = map[string]any{"client_id": name, "client_secret": name + "-secret", "x-api-key": name + ".key"}
+		}
+		return clients, nil, err
 	}
-	return clients, nil, b.err
 }
 
-func docsServer(t *testing.T, site *docs.Site, sandbox Sandbox) http.Handler {
+func docsServer(t *testing.T, site *docs.Site, sandbox Fixtures) http.Handler {
 	t.Helper()
 	common, err := contract.Load(openapi.Documents, "common")
 	require.NoError(t, err)
-	app, err := New(Options{Common: common, Tokens: namedTokens{}, Sandbox: sandbox, Docs: site,
+	app, err := New(Options{Common: common, Tokens: namedTokens{}, Fixtures: sandbox, Docs: site,
 		Ready: func(context.Context) error { return nil }, Log: slog.New(slog.DiscardHandler), Metrics: prometheus.NewRegistry()})
 	require.NoError(t, err)
 	return app
@@ -95,7 +92,7 @@ func TestThePageHasTheFixturesCredentialsInASandboxAlone(t *testing.T) {
 	for name, credentials := range found {
 		require.Empty(t, credentials, name)
 	}
-	live, found := shownTo(t, docsServer(t, site, box{}))
+	live, found := shownTo(t, docsServer(t, site, fixtures(nil)))
 	require.True(t, live)
 	require.Equal(t, map[string]any{"apiKey": map[string]any{"value": "accosa.key"}}, found["accosa"])
 	require.Equal(t, map[string]any{"apiKey": map[string]any{"value": "hashdt.key"}, "bearer": map[string]any{"token": "token of hashdt"}}, found["hashdt"])
@@ -104,7 +101,7 @@ func TestThePageHasTheFixturesCredentialsInASandboxAlone(t *testing.T) {
 	require.Empty(t, found["common"], "nobody's document")
 
 	for status, err := range map[int]error{503: &pin.Error{Code: pin.Unavailable}, 500: errors.New("broken")} {
-		w := send(t, docsServer(t, site, box{err: err}), "GET", "/docs", nil)
+		w := send(t, docsServer(t, site, fixtures(err)), "GET", "/docs", nil)
 		require.Equal(t, status, w.Code)
 		require.Equal(t, "application/problem+json", w.Header().Get("Content-Type"))
 	}
@@ -186,7 +183,7 @@ func TestWhatCarriesItsHashInItsNameIsKeptForGood(t *testing.T) {
 func TestPagesHaveButtonsWhereThereIsASandboxAlone(t *testing.T) {
 	t.Parallel()
 	site := docsOf(t, "common", "thredd")
-	for live, app := range map[bool]http.Handler{true: docsServer(t, site, box{}), false: docsServer(t, site, nil)} {
+	for live, app := range map[bool]http.Handler{true: docsServer(t, site, fixtures(nil)), false: docsServer(t, site, nil)} {
 		for _, path := range []string{"/", "/docs/thredd", "/docs/common"} {
 			w := send(t, app, "GET", path, nil)
 			require.Equal(t, 200, w.Code, path)

@@ -23,7 +23,7 @@ func (ct Contract) fail(c *gin.Context, err error) {
 		panic(http.ErrAbortHandler)
 	}
 	o := observationOf(c)
-	reply, err := ct.reply(c.Request, o.described, err)
+	reply, err := ct.reply(c.Request, o, err)
 	if !is(reply.Status) {
 		err = &pin.Error{Code: pin.Internal, Err: fmt.Errorf("contract %s has no reply to: %v", ct.Document.Name(), err)} //nolint:errorlint // another error, which must not render as this one
 		reply = ct.API.Render(c.Request, o.described, err)
@@ -40,23 +40,24 @@ func (ct Contract) fail(c *gin.Context, err error) {
 }
 
 // reply is what the contract answers an error with, or what it was told to. What cannot be sealed is a failure of ours.
-func (ct Contract) reply(r *http.Request, op *contract.Operation, err error) (contract.Reply, error) {
+func (ct Contract) reply(r *http.Request, o *observation, err error) (contract.Reply, error) {
 	told, ok := errors.AsType[*contract.Told](err)
 	if !ok {
-		return ct.API.Render(r, op, err), err
+		return ct.API.Render(r, o.described, err), err
 	}
 	reply := told.Reply
+	o.outside = told.Outside
 	if reply.Message == nil {
 		return reply, err
 	}
 	sealer, ok := ct.API.(Sealer)
 	if !ok {
 		err = &pin.Error{Code: pin.Internal, Err: errNoSealer}
-		return ct.API.Render(r, op, err), err
+		return ct.API.Render(r, o.described, err), err
 	}
 	body, err := sealer.Seal(r, reply.Message)
 	if err != nil {
-		return ct.API.Render(r, op, err), err
+		return ct.API.Render(r, o.described, err), err
 	}
 	reply.Body = body
 	return reply, told

@@ -144,6 +144,8 @@ type observation struct {
 
 	failed error // what the reply is an error for, nil for none
 	answer int   // the status that the contract has for it
+
+	outside bool // the reply is one that no document has, see contract.Told
 }
 
 const observationKey = "pinvault.observation"

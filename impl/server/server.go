@@ -84,6 +84,7 @@ type Options struct {
 	Rehearsal Rehearsal                       // nil but in a sandbox
 	Fixtures  Fixtures                        // nil but in a sandbox
 	Docs      *docs.Site                      // nil: /docs and /openapi are not served
+	Console   []*docs.File                    // the page /sandbox and what it loads, none but in a sandbox
 
 	// Refused, if any, hears of every caller that was forbidden an operation: for want of a scope, or because it
 	// would grant or dispose of more than it holds.
@@ -133,6 +134,9 @@ func New(o Options) (http.Handler, error) {
 	}
 	if o.Docs != nil {
 		mountDocs(e, o.Docs, own, common.fail)
+	}
+	if o.Console != nil {
+		mountConsole(e, o.Console, common.fail)
 	}
 	e.NoRoute(func(c *gin.Context) { owner(mounted, c.Request.URL.EscapedPath()).fail(c, contract.NoRoute) })
 	noMethod := func(c *gin.Context) {

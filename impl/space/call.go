@@ -52,7 +52,7 @@ func (s *Space) Rehearse(r *http.Request, d *contract.Document, op *contract.Ope
 	ctx := r.Context()
 	came, _ := ctx.Value(arrivalKey{}).(arrival)
 	if came.nowhere {
-		return ctx, &contract.Told{Reply: notFound.Reply(ctx, nil)}
+		return ctx, &contract.Told{Reply: notFound.Reply(ctx, nil), Outside: true}
 	}
 	journal.From(ctx).NoteOperation(d.Name(), op.ID)
 	if ask, asked := ondemand.Asked(r.Header); asked {
@@ -61,7 +61,7 @@ func (s *Space) Rehearse(r *http.Request, d *contract.Document, op *contract.Ope
 		case !ok && !ask.Must:
 			return ctx, nil // a preference that cannot be met is passed over (RFC 7240, 2)
 		case !ok:
-			return ctx, &contract.Told{Reply: rowUnknown.Reply(ctx, nil)}
+			return ctx, &contract.Told{Reply: rowUnknown.Reply(ctx, nil), Outside: true}
 		}
 		journal.From(ctx).NoteRule("header", row.String())
 		return ctx, told(r, row)

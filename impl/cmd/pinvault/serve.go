@@ -50,7 +50,8 @@ const greetingDocs = `  start here, with calls to try:              {base}/
 
 const greeting = `
 PinVault sandbox on {base}
-` + greetingDocs + `  clients and cards, with all their secrets:  {base}/sandbox/fixtures
+` + greetingDocs + `  cards, rules, clock, journal to look at:    {base}/sandbox
+  clients and cards, with all their secrets:  {base}/sandbox/fixtures
   reset everything:                           curl -X POST {base}/sandbox/reset
   the hosted PIN page, embedded:              {base}/sandbox/iframe
 

@@ -77,9 +77,10 @@ type promise struct {
 
 var promises = map[string]promise{
 	"accosa":      {[]string{"resetPin"}, "", "The same clientTxnId with the same message is answered as the first time, and has no second effect."},
-	"common":      {[]string{"issueToken", "resetSandbox"}, "", "All calls may be repeated."},
+	"common":      {[]string{"issueToken"}, "", "All calls may be repeated."},
 	"creditplus":  {[]string{"resetPinRetryCounterV2"}, "application/jose", "The same JWE of the same client is answered the same"},
 	"networkintl": {[]string{"changeCardPinV1", "changeCardPinV2"}, "", "the same request again, byte for byte, gets the reply that was stored, and has no second effect"},
+	"sandbox":     {[]string{"resetSandbox", "restoreSnapshot"}, "", "All but the creation of a rule or a space without an id, and `advanceSeconds`, may be repeated."},
 }
 
 // sharedTokens is issueToken of common, which all contracts but those with their own take tokens from.

@@ -19,7 +19,8 @@ import (
 )
 
 // once are the calls that must arrive once: no document says that they may be repeated.
-var once = []string{"POST /connect/token", "POST /hosted/", "GET /docs", "GET /openapi/"}
+var once = []string{"POST /connect/token", "POST /hosted/", "POST /sandbox/rules", "POST /sandbox/clock", "POST /sandbox/spaces", "POST /sandbox/snapshots",
+	"POST /sandbox/journal/", "GET /docs", "GET /openapi/"}
 
 // keys are the headers that belong to a call's identity. Others may differ between attempts.
 var keys = []string{"Idempotency-Key", "IdempotencyKey", "X-Request-Id"}

@@ -23,6 +23,7 @@ import (
 	"pinvault.example/sdk/hosted"
 	"pinvault.example/sdk/issuer"
 	"pinvault.example/sdk/networkintl"
+	"pinvault.example/sdk/sandbox"
 	"pinvault.example/sdk/thredd"
 )
 
@@ -78,7 +79,7 @@ type walk struct {
 	hashdt     *hashdt.ClientWithResponses
 	hosted     *hosted.ClientWithResponses
 
-	fix  *common.Fixtures
+	fix  *sandbox.Fixtures
 	card issuer.CardID
 }
 
@@ -130,9 +131,9 @@ func main() {
 }
 
 func (w *walk) connect(server string) {
+	w.fix = must(must(sandbox.Connect(server)).GetSandboxFixturesWithResponse(ctx, nil)).JSON200
+	step("sandbox: fixtures")
 	w.common = must(common.Connect(server))
-	w.fix = must(w.common.GetSandboxFixturesWithResponse(ctx)).JSON200
-	step("fixtures")
 	issued := must(w.token(w.credential("issuer", "client_secret"))).JSON200
 	equal("token_type", issued.TokenType, common.TokenResponseTokenTypeBearer)
 	step("common: a token")

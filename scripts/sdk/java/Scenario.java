@@ -13,7 +13,6 @@ import io.pinvault.accosa.model.ResetPinReply;
 import io.pinvault.common.Common;
 import io.pinvault.common.CommonApi;
 import io.pinvault.common.CommonException;
-import io.pinvault.common.model.Fixtures;
 import io.pinvault.creditplus.CreditPlus;
 import io.pinvault.creditplus.CreditPlusException;
 import io.pinvault.creditplus.CreditplusApi;
@@ -46,6 +45,8 @@ import io.pinvault.networkintl.model.EncryptionMethod;
 import io.pinvault.networkintl.model.ExceptionDetails;
 import io.pinvault.networkintl.model.RequestHeader;
 import io.pinvault.networkintl.model.ServiceRequestV1;
+import io.pinvault.sandbox.Sandbox;
+import io.pinvault.sandbox.model.Fixtures;
 import io.pinvault.thredd.Thredd;
 import io.pinvault.thredd.ThreddApi;
 import io.pinvault.thredd.ThreddException;
@@ -90,7 +91,7 @@ public final class Scenario {
     }
 
     private void walk() throws Exception {
-        step("fixtures", () -> fixtures = common.getSandboxFixtures());
+        step("sandbox: fixtures", () -> fixtures = Sandbox.connect(URL).getSandboxFixtures(null));
         step("common: a token", () -> equal("token_type", "Bearer", token(credential("issuer", "client_secret"))));
         connect();
         step("issuer: create the card", this::createCard);

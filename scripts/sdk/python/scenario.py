@@ -17,12 +17,12 @@ from pinvault import hashdt as hashdt_contract
 from pinvault import hosted as hosted_contract
 from pinvault import issuer as issuer_contract
 from pinvault import networkintl as networkintl_contract
+from pinvault import sandbox as sandbox_contract
 from pinvault import thredd as thredd_contract
 from pinvault.clients.accosa.api.pin import reset_pin
 from pinvault.clients.accosa.models import ResetPinMessage, ResetPinReply
 from pinvault.clients.common.api.authorization import issue_token
-from pinvault.clients.common.api.sandbox import get_sandbox_fixtures
-from pinvault.clients.common.models import Fixtures, TokenRequest, TokenResponse
+from pinvault.clients.common.models import TokenRequest, TokenResponse
 from pinvault.clients.creditplus.api.helpdesk import reset_pin_retry_counter_v2
 from pinvault.clients.creditplus.models import Done, ResetRequest
 from pinvault.clients.hashdt.api.pin import reset_pin as reset_by_page
@@ -42,6 +42,8 @@ from pinvault.clients.networkintl.models import (
     RequestHeader,
     ServiceRequestV1,
 )
+from pinvault.clients.sandbox.api.fixtures import get_sandbox_fixtures
+from pinvault.clients.sandbox.models import Fixtures
 from pinvault.clients.thredd.api.pin_management import get_card_pin, get_card_pin_status, set_card_pin
 from pinvault.clients.thredd.models import Pin, PinStatus, SetPinRequest
 
@@ -78,7 +80,7 @@ def refused(what: str, kind: type[ApiError], status: int, code: str, call: Calla
 
 
 common = common_contract.connect(URL)
-fixtures = got("fixtures", Fixtures, get_sandbox_fixtures.sync(client=common))
+fixtures = got("sandbox: fixtures", Fixtures, get_sandbox_fixtures.sync(client=sandbox_contract.connect(URL)))
 program: str = fixtures.cards["normal"]["programId"]
 
 

@@ -9,6 +9,7 @@ import * as hashdt from '@pinvault/sdk/hashdt';
 import * as hosted from '@pinvault/sdk/hosted';
 import * as issuer from '@pinvault/sdk/issuer';
 import * as networkintl from '@pinvault/sdk/networkintl';
+import * as sandbox from '@pinvault/sdk/sandbox';
 import * as thredd from '@pinvault/sdk/thredd';
 
 const url = process.env.PINVAULT_URL!;
@@ -37,7 +38,7 @@ async function refused(
 }
 
 const commonClient = common.connect(url);
-const { clients, cards } = await got('fixtures', common.getSandboxFixtures({ client: commonClient }));
+const { clients, cards } = await got('sandbox: fixtures', sandbox.getSandboxFixtures({ client: sandbox.connect(url) }));
 const programId = cards.normal!.programId as string;
 
 /** What the fixtures say of a client. */

@@ -1,4 +1,5 @@
-"""Clients of PinVault's contracts, one module each: accosa, common, creditplus, hashdt, hosted, issuer, networkintl, thredd.
+"""Clients of PinVault's contracts, one module each: accosa, common, creditplus, hashdt, hosted, issuer, networkintl,
+sandbox, thredd.
 
 A module's connect() gives the client that the functions under pinvault.clients.<contract>.api take. Its transport
 authorizes, seals and opens messages where the contract encrypts them, repeats what the contract lets be repeated, and

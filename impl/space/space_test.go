@@ -1,0 +1,258 @@
+package space_test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"pinvault/impl/app/apptest"
+)
+
+// caller calls a sandbox in one of the ways that choose a space.
+type caller struct {
+	t    testing.TB
+	s    *apptest.Server
+	id   string
+	way  string // path, header, credentials
+	auth string
+}
+
+// The ways in which a call can choose its space.
+var ways = []string{"path", "header", "credentials"}
+
+type reply struct {
+	status int
+	header http.Header
+	body   []byte
+}
+
+func (r reply) json(t testing.TB) (value map[string]any) {
+	t.Helper()
+	require.NoError(t, json.Unmarshal(r.body, &value), "%s", r.body)
+	return value
+}
+
+func (c *caller) do(method, path, body string, header ...string) reply {
+	c.t.Helper()
+	if c.way == "path" {
+		path = "/spaces/" + c.id + path
+	}
+	r, err := http.NewRequestWithContext(context.WithoutCancel(c.t.Context()), method, c.s.URL+path, strings.NewReader(body))
+	require.NoError(c.t, err)
+	if c.way == "header" || c.way == "credentials" && strings.HasPrefix(path, "/sandbox/") {
+		r.Header.Set("PinVault-Space", c.id)
+	}
+	if body != "" {
+		r.Header.Set("Content-Type", "application/json")
+	}
+	if c.auth != "" {
+		r.Header.Set("Authorization", "Bearer "+c.auth)
+	}
+	for i := 0; i < len(header); i += 2 {
+		r.Header.Set(header[i], header[i+1])
+	}
+	answer, err := http.DefaultClient.Do(r)
+	require.NoError(c.t, err)
+	defer func() { _ = answer.Body.Close() }()
+	data, err := io.ReadAll(answer.Body)
+	require.NoError(c.t, err)
+	return reply{answer.StatusCode, answer.Header, data}
+}
+
+// logIn asks for a token of the space's client with its own credentials, or the fixtures' where the way tells the space.
+func (c *caller) logIn(client string) {
+	c.t.Helper()
+	id := client + "-sandbox"
+	if c.way == "credentials" {
+		id += "@" + c.id
+	}
+	c.auth = ""
+	answer := c.do("POST", "/oauth2/token", url.Values{"grant_type": {"client_credentials"}, "client_id": {id}, "client_secret": {client + "-sandbox-secret"}}.Encode(),
+		"Content-Type", "application/x-www-form-urlencoded")
+	require.Equal(c.t, 200, answer.status, "%s %s %s", c.way, id, answer.body)
+	c.auth = answer.json(c.t)["access_token"].(string)
+}
+
+func newSpace(t testing.TB, s *apptest.Server, way string) *caller {
+	t.Helper()
+	c := &caller{t: t, s: s}
+	answer := c.do("POST", "/sandbox/spaces", "{}")
+	require.Equal(t, 201, answer.status, "%s", answer.body)
+	c.id, c.way = answer.json(t)["id"].(string), way
+	return c
+}
+
+// Each test plants a PIN, a status, a rule, a time and calls in a space of its own, and finds no other's.
+func TestNoTestSeesAnothersSpace(t *testing.T) {
+	t.Parallel()
+	s := apptest.Start(t, "")
+	const spaces, atOnce = 100, 50
+	slots := make(chan struct{}, atOnce)
+	var all sync.WaitGroup
+	for i := range spaces {
+		all.Go(func() {
+			slots <- struct{}{}
+			defer func() { <-slots }()
+			c := newSpace(t, s, ways[i%len(ways)])
+			c.logIn("thredd")
+			mine := fmt.Sprintf("%04d", 2000+i)
+			for range 3 { // in turns with the others
+				require.Equal(t, 204, c.do("POST", "/api/v1/cards/103169946/pin", `{"pin":"`+mine+`"}`).status)
+				require.Equal(t, 201, c.do("POST", "/sandbox/rules", `{"operation":"getLiveness","times":1,"row":"getLiveness/alive"}`).status)
+				moved := c.do("POST", "/sandbox/clock", fmt.Sprintf(`{"now":"2030-01-01T00:00:00Z","running":false,"advanceSeconds":%d}`, i))
+				require.Equal(t, 200, moved.status)
+				require.Equal(t, 200, c.do("POST", "/sandbox/clock", `{"reset":true}`).status)
+				if rand.IntN(3) == 0 {
+					require.Equal(t, 204, c.do("POST", "/sandbox/reset", "").status)
+					c.logIn("thredd")
+				}
+			}
+			require.Equal(t, 204, c.do("POST", "/api/v1/cards/103169946/pin", `{"pin":"`+mine+`"}`).status)
+			cards := c.do("GET", "/sandbox/cards", "").json(t)["cards"].([]any)
+			require.Equal(t, mine, cards[0].(map[string]any)["pin"])
+			rules := c.do("GET", "/sandbox/rules", "").json(t)["rules"].([]any)
+			require.LessOrEqual(t, len(rules), 3)
+			require.Equal(t, 204, c.do("DELETE", "/sandbox/journal", "").status)
+			require.Equal(t, 200, c.do("GET", "/api/v1/cards/103169946/pin", "").status)
+			entries := c.do("GET", "/sandbox/journal", "").json(t)["entries"].([]any)
+			require.Len(t, entries, 1, "of the calls of %d spaces", spaces)
+		})
+	}
+	all.Wait()
+	first := &caller{t: t, s: s}
+	require.Equal(t, "7010", first.do("GET", "/sandbox/cards", "").json(t)["cards"].([]any)[0].(map[string]any)["pin"], "of the first space")
+	require.Len(t, first.do("GET", "/sandbox/spaces", "").json(t)["spaces"], spaces)
+}
+
+func TestASpaceEndsWithAllThatIsInIt(t *testing.T) {
+	temporary := t.TempDir()
+	t.Setenv("TMPDIR", temporary)
+	s := apptest.Start(t, "")
+	c := newSpace(t, s, "path")
+	files := func() []string {
+		found, err := filepath.Glob(filepath.Join(temporary, "pinvault-sandbox-*", "*.db"))
+		require.NoError(t, err)
+		return slices.DeleteFunc(found, func(f string) bool { return strings.HasSuffix(f, "seeded.db") })
+	}
+	require.Len(t, files(), 1)
+	require.Equal(t, 204, (&caller{t: t, s: s}).do("DELETE", "/sandbox/spaces/"+c.id, "").status)
+	require.Empty(t, files())
+	require.Equal(t, 404, c.do("GET", "/livez", "").status)
+
+	c = newSpace(t, s, "header")
+	s.Clock.Forward(24*time.Hour - time.Second)
+	require.Equal(t, 200, c.do("GET", "/livez", "").status)
+	s.Clock.Forward(time.Second)
+	require.Equal(t, 404, c.do("GET", "/livez", "").status, "after a day")
+	require.Empty(t, files())
+}
+
+func TestASpaceIsKeptAndPutBackByItself(t *testing.T) {
+	t.Parallel()
+	s := apptest.Start(t, "")
+	a, b := newSpace(t, s, "path"), newSpace(t, s, "header")
+	pin := func(c *caller) any {
+		return c.do("GET", "/sandbox/cards", "").json(t)["cards"].([]any)[0].(map[string]any)["pin"]
+	}
+	set := func(c *caller, digits string) {
+		c.logIn("thredd")
+		require.Equal(t, 204, c.do("POST", "/api/v1/cards/103169946/pin", `{"pin":"`+digits+`"}`).status)
+	}
+	set(a, "1111")
+	require.Equal(t, 201, a.do("POST", "/sandbox/snapshots", `{"id":"ones"}`).status)
+	set(a, "2222")
+	set(b, "3333")
+	require.Equal(t, 204, a.do("POST", "/sandbox/snapshots/ones/restore", "").status)
+	require.Equal(t, []any{"1111", "3333"}, []any{pin(a), pin(b)})
+	require.Equal(t, 204, b.do("POST", "/sandbox/snapshots/ones/restore", "").status)
+	require.Equal(t, "1111", pin(b), "another's")
+	made := (&caller{t: t, s: s}).do("POST", "/sandbox/spaces", `{"snapshot":"ones"}`).json(t)
+	require.Equal(t, "1111", pin(&caller{t: t, s: s, id: made["id"].(string), way: "path"}))
+	require.Equal(t, 204, a.do("POST", "/sandbox/reset", "").status)
+	require.Equal(t, "7010", pin(a))
+	require.Equal(t, 204, a.do("DELETE", "/sandbox/snapshots/ones", "").status)
+	require.Equal(t, 404, a.do("POST", "/sandbox/snapshots/ones/restore", "").status)
+}
+
+func TestACallIsOfTheSpaceThatItNames(t *testing.T) {
+	t.Parallel()
+	s := apptest.Start(t, "")
+	a, b := newSpace(t, s, "path"), newSpace(t, s, "path")
+	a.logIn("thredd")
+	first := &caller{t: t, s: s, auth: a.auth}
+	require.Equal(t, 200, first.do("GET", "/api/v1/cards/103169946/pin", "").status, "the token's")
+	require.Equal(t, 401, first.do("GET", "/api/v1/cards/103169946/pin", "", "PinVault-Space", b.id).status, "the header's, to which the token is strange")
+	b.auth = a.auth
+	require.Equal(t, 401, b.do("GET", "/api/v1/cards/103169946/pin", "").status, "the path's")
+	first.auth = ""
+	require.Equal(t, 404, first.do("GET", "/livez", "", "PinVault-Space", "nowhere").status)
+	require.Equal(t, 404, first.do("GET", "/spaces/nowhere/livez", "").status)
+	require.Equal(t, 200, first.do("GET", "/livez", "").status)
+	require.Equal(t, 401, first.do("GET", "/api/v1/cards/103169946/pin", "", "Authorization", "Bearer e30.e30.e30").status)
+
+	accosa := first.do("GET", "/sandbox/fixtures", "", "PinVault-Space", a.id).json(t)["clients"].(map[string]any)["accosa"].(map[string]any)
+	require.Equal(t, "accosa-sandbox@"+a.id+".accosa-sandbox-secret", accosa["x-api-key"])
+	basic := httptest.NewRequestWithContext(t.Context(), "POST", s.URL+"/oauth2/token", http.NoBody)
+	basic.SetBasicAuth(url.QueryEscape("issuer-sandbox@"+a.id), "issuer-sandbox-secret")
+	token := first.do("POST", "/oauth2/token", "grant_type=client_credentials", "Content-Type", "application/x-www-form-urlencoded",
+		"Authorization", basic.Header.Get("Authorization"))
+	require.Equal(t, 200, token.status, "%s", token.body)
+	require.Equal(t, 200, first.do("GET", "/issuer/v1/programs", "", "Authorization", "Bearer "+token.json(t)["access_token"].(string)).status)
+	entries := a.do("GET", "/sandbox/journal?operation=listPrograms", "").json(t)["entries"].([]any)
+	require.Len(t, entries, 1, "it was in that space")
+}
+
+func TestThereAreOnlySoManySpaces(t *testing.T) {
+	t.Parallel()
+	s := apptest.Start(t, "")
+	c := &caller{t: t, s: s}
+	for i := range 256 {
+		require.Equal(t, 201, c.do("POST", "/sandbox/spaces", fmt.Sprintf(`{"id":"space-%d"}`, i)).status)
+	}
+	refused := c.do("POST", "/sandbox/spaces", "{}")
+	require.Equal(t, 409, refused.status)
+	require.Equal(t, "too_many", refused.json(t)["code"])
+	require.Equal(t, 204, c.do("DELETE", "/sandbox/spaces/space-7", "").status)
+	require.Equal(t, 201, c.do("POST", "/sandbox/spaces", "{}").status)
+}
+
+func BenchmarkMakeSpace(b *testing.B) {
+	s := apptest.Start(b, "")
+	made := make([]time.Duration, 0, b.N)
+	for b.Loop() {
+		began := time.Now()
+		c := newSpace(b, s, "path")
+		made = append(made, time.Since(began))
+		b.StopTimer()
+		(&caller{t: b, s: s}).do("DELETE", "/sandbox/spaces/"+c.id, "")
+		b.StartTimer()
+	}
+	slices.Sort(made)
+	b.ReportMetric(float64(made[len(made)/2].Microseconds())/1000, "ms/median")
+}
+
+func BenchmarkResetSpace(b *testing.B) {
+	s := apptest.Start(b, "")
+	c := newSpace(b, s, "path")
+	took := make([]time.Duration, 0, b.N)
+	for b.Loop() {
+		began := time.Now()
+		c.do("POST", "/sandbox/reset", "")
+		took = append(took, time.Since(began))
+	}
+	slices.Sort(took)
+	b.ReportMetric(float64(took[len(took)/2].Microseconds())/1000, "ms/median")
+}
