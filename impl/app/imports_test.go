@@ -44,6 +44,7 @@ var rules = map[string]rule{
 	"impl/oauth":                 {"impl/pin", "gorm kin"},
 	"impl/config":                {"", "gin gorm kin"},
 	"impl/sandbox":               {"impl/pin impl/keyring", "gin gorm kin"},
+	"impl/seed":                  {"impl/contract impl/issuer impl/pin impl/sandbox", "gin gorm kin"},
 	"impl/space":                 {"impl/contract impl/journal impl/ondemand impl/pin impl/problem impl/sandbox impl/store", "gin gorm kin"},
 	"impl/sandboxapi":            {"generated/sandbox impl/contract impl/docs impl/journal impl/ondemand impl/pin impl/problem impl/sandbox impl/space impl/store", "gorm kin"},
 	"generated/sandbox":          {"generated/common", "gorm"},
