@@ -28,6 +28,7 @@ var rules = map[string]rule{
 	"impl/keymaterial":           {"impl/cmac", "gin gorm kin"},
 	"impl/keyblock":              {"impl/cmac impl/keymaterial", "gin gorm kin"},
 	"impl/pinblock":              {"impl/keymaterial", "gin gorm kin"},
+	"impl/pinverification":       {"impl/keymaterial", "gin gorm kin"},
 	"impl/pin":                   {"impl/pinblock", "gin gorm kin"},
 	"impl/keyring":               {"impl/pin impl/pinblock", "gin gorm kin"},
 	"impl/checkpoint":            {"impl/pin impl/keyring", "gin gorm kin"},
