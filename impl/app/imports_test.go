@@ -63,6 +63,7 @@ var rules = map[string]rule{
 	"scripts/openapi/messages": {"impl/bundle impl/contract impl/docs", "gin gorm"},
 	"scripts/openapi/tokens":   {"impl/keyring impl/sandbox", "gin gorm kin"},
 	"scripts/proxy":            {"", "gin gorm kin"},
+	"scripts/psec":             {"impl/keyblock impl/keymaterial impl/pinblock impl/pinverification", "gin gorm kin"},
 	"scripts/sdk":              {"", "gin gorm kin"},
 	"scripts/sdk/facts":        {"impl/contract impl/rows", "gin gorm"},
 	"scripts/sdk/gateway":      {"scripts/proxy", "gin gorm kin"},
