@@ -111,7 +111,7 @@ const (
 	shortHead    = 4  // of an optional block before its data
 	longHead     = 10 // of one that is longer than two hexadecimal digits can say
 	maxShort     = 0xFF
-	maxLength    = 9999 // of a block
+	tooLong      = 10_000 // of a block, for four digits
 	maxOptionals = 99
 )
 
@@ -151,8 +151,8 @@ func parse(block string) (Header, string, error) {
 	}
 	rest := block[fixedSize:]
 	for i := range count {
-		optional, size := readOptional(rest)
-		if size == 0 || optional.ID == padID && i != count-1 {
+		optional, size, err := readOptional(rest)
+		if err != nil || optional.ID == padID && i != count-1 {
 			return Header{}, "", ErrHeader
 		}
 		rest = rest[size:]
@@ -167,31 +167,30 @@ func parse(block string) (Header, string, error) {
 	return h, header, nil
 }
 
-// readOptional is the first optional block of a text, and how many characters it has: 0 where there is none.
-func readOptional(text string) (Optional, int) {
-	head, length := shortHead, hexadecimal(text, 2, 4)
-	if length == 0 { // it has four digits, which are counted before: as digits by X9.143 (8.5, 8.6), in pairs by TR-31:2018
-		if n := hexadecimal(text, 4, 6); n != 4 && n != 2 {
-			return Optional{}, 0
+// readOptional is the first optional block of a text, and how many characters it has.
+func readOptional(text string) (Optional, int, error) {
+	head := shortHead
+	length, err := hexadecimal(text, 2, 4)
+	if err == nil && length == 0 { // it has four digits, which are counted before: as digits by X9.143 (8.5, 8.6), in pairs by TR-31:2018
+		if n, _ := hexadecimal(text, 4, 6); n != 4 && n != 2 {
+			return Optional{}, 0, ErrHeader
 		}
-		head, length = longHead, hexadecimal(text, 6, 10)
+		head = longHead
+		length, err = hexadecimal(text, 6, 10)
 	}
-	if length < head || length > len(text) {
-		return Optional{}, 0
+	if err != nil || length < head || length > len(text) {
+		return Optional{}, 0, ErrHeader
 	}
-	return Optional{ID: text[:2], Data: text[head:length]}, length
+	return Optional{ID: text[:2], Data: text[head:length]}, length, nil
 }
 
-// hexadecimal is the number in a part of a text, -1 where there is none.
-func hexadecimal(text string, from, to int) int {
+// hexadecimal is the number in a part of a text.
+func hexadecimal(text string, from, to int) (int, error) {
 	if len(text) < to {
-		return -1
+		return 0, ErrHeader
 	}
-	n, err := strconv.ParseUint(text[from:to], 16, 32)
-	if err != nil {
-		return -1
-	}
-	return int(n)
+	n, err := strconv.ParseUint(text[from:to], 16, 16)
+	return int(n), err
 }
 
 // wellFormed tells whether every field has a value that it can have in a block.
@@ -237,7 +236,7 @@ func (h Header) text(l layout, encrypted int) (string, error) {
 		optionals.WriteString(Optional{ID: padID, Data: strings.Repeat("0", pad)}.text())
 	}
 	length := fixedSize + optionals.Len() + 2*(encrypted+l.macSize)
-	if count > maxOptionals || length > maxLength {
+	if count > maxOptionals || length >= tooLong {
 		return "", ErrHeader
 	}
 	return fmt.Sprintf("%s%04d%s%s%s%s%s%02d%s0%s", h.Version, length, h.Usage, h.Algorithm, h.Mode, h.KeyVersion,

@@ -136,17 +136,20 @@ var algorithmOf = map[keymaterial.Cipher]map[int]uint16{
 	keymaterial.AES:  {16: 2, 24: 3, 32: 4},
 }
 
-// derived is the cipher of a key as long as the KBPK: the beginning of CMACs under it, of data that count from 1.
+// derived is the cipher of a key as long as the KBPK: of CMACs under it, of data that count from 1, and of the last one what
+// is needed.
 func derived(under keymaterial.Cipher, master cipher.Block, size int, use uint16) (cipher.Block, error) {
-	var key []byte
-	for i := byte(1); len(key) < size; i++ {
-		data := binary.BigEndian.AppendUint16([]byte{i}, use)
+	key := make([]byte, size)
+	defer clear(key)
+	counter := byte(0)
+	for chunk := range slices.Chunk(key, master.BlockSize()) {
+		counter++
+		data := binary.BigEndian.AppendUint16([]byte{counter}, use)
 		data = binary.BigEndian.AppendUint16(append(data, 0), algorithmOf[under][size])
 		data = binary.BigEndian.AppendUint16(data, uint16(8*size))
-		key = append(key, cmac.Sum(master, data)...)
+		copy(chunk, cmac.Sum(master, data))
 	}
-	defer clear(key)
-	return under.New(key[:size])
+	return under.New(key)
 }
 
 func variant(kbpk []byte, mask byte) (cipher.Block, error) {
@@ -238,7 +241,7 @@ func (k *Key) Unwrap(block string) (Header, []byte, error) {
 func (k *Key) open(l layout, of keymaterial.Cipher, header, digits string) ([]byte, bool) {
 	raw, err := hex.DecodeString(digits)
 	size := len(raw) - l.macSize
-	if err != nil || digits != strings.ToUpper(digits) || size < l.blockSize || size%l.blockSize != 0 {
+	if err != nil || digits != strings.ToUpper(digits) || size <= 0 || size%l.blockSize != 0 {
 		return nil, false
 	}
 	sealed, mac := raw[:size], raw[size:]
@@ -254,7 +257,7 @@ func (k *Key) open(l layout, of keymaterial.Cipher, header, digits string) ([]by
 	}
 	authentic := subtle.ConstantTimeCompare(expected, mac) == 1
 	length := int(binary.BigEndian.Uint16(data))
-	fits := length%8 == 0 && of.Takes(length/8) && lengthSize+length/8 <= size
+	fits := length%8 == 0 && of.Takes(length/8) && length/8 < size // with room for itself: both are multiples of eight
 	if !authentic || !fits {
 		return nil, false
 	}

@@ -416,6 +416,26 @@ func TestHowMuchAHeaderHolds(t *testing.T) {
 	require.Equal(t, keyblock.ErrHeader, err, "and a pad, which makes a hundred")
 }
 
+// A header may be read before the rest of the block is there.
+func TestAHeaderStandsByItself(t *testing.T) {
+	for block, want := range map[string][]keyblock.Optional{
+		"B0016P0TE00E0000":                         nil,
+		"B0024P0TE00E0200LB04PB04":                 {{ID: "LB"}},
+		"B0024P0TE00E0100LB08~ ~ ":                 {{ID: "LB", Data: "~ ~ "}},
+		"D0032P0TE00E0100LB0004001012 456":         {{ID: "LB", Data: "12 456"}},
+		"D0032P0TE00E0300LB04LB04PB08AAAA":         {{ID: "LB"}, {ID: "LB"}},
+		"B0032P0TE00E0200LB0002000aPB06~~":         {{ID: "LB"}},
+		"B0032P0TE00E0300CT04KP08xyz1LB04":         {{ID: "CT"}, {ID: "KP", Data: "xyz1"}, {ID: "LB"}},
+		"D0032P0TE00E0200LB0CLB04LB04PB04":         {{ID: "LB", Data: "LB04LB04"}},
+		"B0024P0TE00E0100PB080000":                 nil,
+		"B0040P0TE00E0200KS1000604B12FFFFLB080001": {{ID: "KS", Data: "00604B12FFFF"}, {ID: "LB", Data: "0001"}},
+	} {
+		h, err := keyblock.Parse(block)
+		require.NoError(t, err, block)
+		require.Equal(t, want, h.Blocks, block)
+	}
+}
+
 func TestComponents(t *testing.T) {
 	for version, want := range map[string]bool{"00": false, "01": false, "C1": false, "c1": true, "cA": true, "1c": false} {
 		require.Equal(t, want, header("D", "P0", "A", "B", version, "E").Component(), version)

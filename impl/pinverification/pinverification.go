@@ -12,7 +12,6 @@ package pinverification
 
 import (
 	"crypto/cipher"
-	"crypto/des"
 	"crypto/subtle"
 	"encoding/hex"
 	"fmt"
@@ -45,7 +44,7 @@ const (
 	maxPAN   = 19 // ISO/IEC 7812-1
 	pvvSize  = 4
 	accounts = 11 // digits of the PAN in a PVV
-	nibbles  = 2 * des.BlockSize
+	nibbles  = 16 // of a block
 )
 
 // Key is a PIN verification key. It may be used by many goroutines at once, keeps nothing but the expanded key, and prints
@@ -197,7 +196,7 @@ func (k Key) VerifyOffset(m IBM3624, pan string, pin []byte, offset string) (boo
 
 // encrypt is a block of 16 hexadecimal digits under the key, a digit a byte. The caller clears it.
 func (k Key) encrypt(digits string) []byte {
-	var block [des.BlockSize]byte
+	var block [nibbles / 2]byte
 	defer clear(block[:])
 	_, _ = hex.Decode(block[:], []byte(digits)) // hexadecimal, as all who call it have seen
 	k.block.Encrypt(block[:], block[:])
