@@ -91,7 +91,9 @@ func New(documents []*contract.Document, written fs.FS, url string) (*Site, erro
 			}
 			return c, nil
 		})
-		served := then(whole, func(document *bundle.Document) (*bundle.Document, error) { return describeUnsent(document), nil })
+		served := then(whole, func(document *bundle.Document) (*bundle.Document, error) {
+			return leaveToSchemes(describeUnsent(document), d.Spec()), nil
+		})
 		tools := func(withBroken bool) func() (*bundle.Document, error) {
 			return then(served, func(document *bundle.Document) (*bundle.Document, error) {
 				all, err := all()
