@@ -114,7 +114,9 @@ func TestPagesAreWhole(t *testing.T) {
 		require.NotContains(t, html, "127.0.0.1:8080", "%s: it speaks of its own server", name)
 	}
 	require.Contains(t, pages["thredd"], `<h2 id="quick-start">Quick start</h2>`)
-	require.Contains(t, pages[""], `<details><summary>Added: `)
+	require.Contains(t, pages[""], `<a href="docs/changelog">the whole changelog</a> has`)
+	require.NotContains(t, pages[""], "The vault: cards, PINs and one try counter", "the first entry of the changelog, which is not the latest")
+	require.Contains(t, pages["changelog"], "The vault: cards, PINs and one try counter")
 	require.Contains(t, pages[""], `<a href="docs/workflows/card">`)
 	require.Contains(t, pages["workflows/card"], `<a href="../thredd#setCardPin">`)
 	require.Contains(t, pages["hosted"], "<table>", "tables of an introduction are tables")

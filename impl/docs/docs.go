@@ -1,6 +1,7 @@
 // Package docs is what readers and their tools are handed of the contracts: each document in one piece, a landing page,
-// a page for each contract with its errors and what makes them come out, one with what changed in it, a page for each
-// workflow through several of them, Scalar's page for all of them, and all of it as a static site. It knows documents and their rows, and nothing of clients, cards or what is inside a server.
+// a page for each contract with its errors and what makes them come out, one with what changed in it, the changelog, a page
+// for each workflow through several of them, Scalar's page for all of them, and all of it as a static site. It knows
+// documents and their rows, and nothing of clients, cards or what is inside a server.
 package docs
 
 import (
