@@ -14,6 +14,9 @@ import (
 // Docs is the row's place in the documentation, as a path.
 func (r *Row) Docs() string { return "/docs/" + r.Contract + "#" + r.ID() }
 
+// Plain is a request of the row's operation with nothing special about it.
+func (r *Row) Plain() rows.Row { return *r.plain }
+
 // Curl is a call in bash that makes the row come out by the header, of the server or space at the URL: a call of the
 // operation that is right in all else, with the credentials of the fixtures.
 func (r *Row) Curl(url string) string {
