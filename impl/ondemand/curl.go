@@ -11,8 +11,11 @@ import (
 	"pinvault/impl/rows"
 )
 
+// DocsOf is the place of a contract's row in the documentation, as a path.
+func DocsOf(contract, row string) string { return "/docs/" + contract + "#" + strings.Replace(row, "/", ".", 1) }
+
 // Docs is the row's place in the documentation, as a path.
-func (r *Row) Docs() string { return "/docs/" + r.Contract + "#" + r.ID() }
+func (r *Row) Docs() string { return DocsOf(r.Contract, r.String()) }
 
 // Plain is a request of the row's operation with nothing special about it.
 func (r *Row) Plain() rows.Row { return *r.plain }
