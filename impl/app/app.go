@@ -35,6 +35,7 @@ import (
 	"pinvault/impl/pin"
 	"pinvault/impl/pinsession"
 	"pinvault/impl/sandbox"
+	"pinvault/impl/seed"
 	"pinvault/impl/server"
 	"pinvault/impl/settings"
 	"pinvault/impl/space"
@@ -55,6 +56,7 @@ type Surroundings struct {
 	Sleep    space.Sleep      // how a sandbox waits where it is told to; nil: by the clock
 
 	Documents map[string]*contract.Document // nil: they are loaded
+	Seed      *seed.File                    // what a sandbox holds besides the fixtures, nil: nothing
 }
 
 // App is a server that was wired.

@@ -20,7 +20,7 @@ import (
 // sandboxed wires a sandbox: its first space over the server's database, and others when they are asked for.
 func sandboxed(ctx context.Context, c config.Serve, s Surroundings) (*App, error) {
 	rows := ondemand.NewCatalogue(s.Documents)
-	reader := journal.NewReader(journal.Reading{Documents: s.Documents, CardName: sandbox.CardName, Docs: func(contract, row string) string {
+	reader := journal.NewReader(journal.Reading{Documents: s.Documents, CardName: cardNames(s), Docs: func(contract, row string) string {
 		if documented := rows.Row(contract, row); documented != nil && c.Docs {
 			return documented.Docs()
 		}
@@ -65,7 +65,7 @@ func (in *inside) furnish(ctx context.Context, s Surroundings, vault *pin.Vault,
 	in.box = sandbox.New(vault, sandbox.Looking(s.Store, ring, s.Now), s.Database, ring, func(c pin.Client, ttl time.Duration) (string, error) {
 		t, err := tokens.Mint(c, ttl)
 		return t.AccessToken, err
-	})
+	}, seedOf(s, vault, ring))
 	if !in.seeded {
 		if err := in.box.Open(ctx); err != nil {
 			return nil, err
