@@ -13,7 +13,7 @@ export const say = (text) => {
 // copied puts text into the clipboard. Over plain http from another machine browsers have none but the old way.
 export const copied = async (text, what) => {
   try { await navigator.clipboard.writeText(text); } catch {
-    const box = Object.assign(document.createElement("textarea"), { value: text, className: "unseen" });
+    const box = Object.assign(document.createElement("textarea"), { value: text, className: "heard" });
     (document.querySelector("dialog[open]") ?? document.body).append(box);
     box.select();
     const done = document.execCommand("copy");
