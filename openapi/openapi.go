@@ -14,7 +14,8 @@ import "embed"
 //go:generate go tool oapi-codegen -config sandbox.cfg.yaml sandbox.yaml
 //go:generate go tool oapi-codegen -config thredd.cfg.yaml thredd.yaml
 
-// Documents are the contracts, one file each, and under workflows/ what is done with several of them (Arazzo 1.0).
+// Documents are the contracts, one file each, under workflows/ what is done with several of them (Arazzo 1.0), and
+// under seed/ what stands in the file that a sandbox is seeded with.
 //
-//go:embed *.yaml workflows/*.yaml
+//go:embed *.yaml workflows/*.yaml seed/*.yaml
 var Documents embed.FS

@@ -35,6 +35,7 @@ import (
 	"pinvault/impl/pin"
 	"pinvault/impl/pinsession"
 	"pinvault/impl/sandbox"
+	"pinvault/impl/seed"
 	"pinvault/impl/server"
 	"pinvault/impl/settings"
 	"pinvault/impl/space"
@@ -52,8 +53,10 @@ type Surroundings struct {
 	Log      *slog.Logger
 	Now      func() time.Time // nil: the clock
 	Rand     io.Reader        // nil: the system's random source
+	Sleep    space.Sleep      // how a sandbox waits where it is told to; nil: by the clock
 
 	Documents map[string]*contract.Document // nil: they are loaded
+	Seed      *seed.File                    // what a sandbox holds besides the fixtures, nil: nothing
 }
 
 // App is a server that was wired.

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"pinvault/impl/config"
+	"pinvault/impl/seed"
 	"pinvault/impl/server"
 	"pinvault/impl/space"
 	"pinvault/impl/store"
@@ -19,6 +20,7 @@ import (
 // Serving is what Serve needs besides its configuration.
 type Serving struct {
 	Version string
+	Seed    string                 // a file with what a sandbox holds besides the fixtures; "": nothing
 	Log     io.Writer              // takes the log, a line of JSON each
 	Begins  func(publicURL string) // called once all is ready, before the first request is answered
 }
@@ -26,6 +28,16 @@ type Serving struct {
 // Serve serves until ctx ends, then lets requests under way end.
 func Serve(ctx context.Context, c config.Serve, s Serving) (err error) {
 	log := server.NewLogger(s.Log, c.LogLevel)
+	documents, err := Documents()
+	if err != nil {
+		return err
+	}
+	var seeds *seed.File
+	if s.Seed != "" {
+		if seeds, err = readSeed(ctx, s.Seed, documents); err != nil {
+			return err
+		}
+	}
 	db, err := store.Open(ctx, c.DatabaseURL, store.Options{LockWait: min(maxLockWait, c.RequestTimeout/2)})
 	if err != nil {
 		return err
@@ -41,7 +53,7 @@ func Serve(ctx context.Context, c config.Serve, s Serving) (err error) {
 	if err != nil {
 		return err
 	}
-	app, err := New(ctx, c, Surroundings{Database: db, Store: db, Log: log})
+	app, err := New(ctx, c, Surroundings{Database: db, Store: db, Log: log, Documents: documents, Seed: seeds})
 	if err != nil {
 		return errors.Join(err, closed(sides))
 	}

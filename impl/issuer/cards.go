@@ -25,15 +25,21 @@ func (a *API) CreateCard(ctx context.Context, r api.CreateCardRequestObject) (ap
 
 // createCard makes the card that a request describes.
 func (a *API) createCard(ctx context.Context, n api.CardRequest, m pin.Memo) (pin.Card, error) {
-	if n.References != nil {
-		if err := a.contracts.nameable(*n.References); err != nil {
-			return pin.Card{}, err
-		}
-	}
-	if err := a.contracts.carried(cardFields(n)); err != nil {
+	described, err := a.newCard(n)
+	if err != nil {
 		return pin.Card{}, err
 	}
-	return a.vault.CreateCard(ctx, newCard(n), m)
+	return a.vault.CreateCard(ctx, described, m)
+}
+
+// newCard is the card that a request describes. What no request could name it by is refused.
+func (a *API) newCard(n api.CardRequest) (pin.NewCard, error) {
+	if n.References != nil {
+		if err := a.contracts.nameable(*n.References); err != nil {
+			return pin.NewCard{}, err
+		}
+	}
+	return newCard(n), a.contracts.carried(cardFields(n))
 }
 
 // GetCard shows a card.

@@ -37,6 +37,11 @@ func NewOperator(v Vault, contracts Contracts, documents fs.FS) *Operator {
 	return &Operator{api: New(v, contracts, nil), documents: documents, document: sync.OnceValues(own)}
 }
 
+// OperatorOf is the operator who works through an API of this document. documents are the contracts, a file each.
+func OperatorOf(a *API, document *contract.Document, documents fs.FS) *Operator {
+	return &Operator{api: a, documents: documents, document: func() (*contract.Document, error) { return document, nil }}
+}
+
 // read holds a request against a schema of the document and puts it into a value of the schema's type.
 func (o *Operator) read(schema string, request, into any) error {
 	document, err := o.document()
@@ -83,6 +88,33 @@ func (o *Operator) CreateProgram(ctx context.Context, request any, settings map[
 		return api.Program{}, err
 	}
 	return o.api.program(made)
+}
+
+// NewProgram is the program of a ProgramRequest, which is not made.
+func (o *Operator) NewProgram(request any) (pin.Program, error) {
+	var n api.ProgramRequest
+	if err := o.read("ProgramRequest", request, &n); err != nil {
+		return pin.Program{}, err
+	}
+	return o.api.newProgram(n)
+}
+
+// NewClient is the client of a ClientRequest, which is not made. What could never work is refused.
+func (o *Operator) NewClient(ctx context.Context, request any) (pin.Client, error) {
+	var n api.ClientRequest
+	if err := o.read("ClientRequest", request, &n); err != nil {
+		return pin.Client{}, err
+	}
+	return o.api.newClient(ctx, n)
+}
+
+// NewCard is the card of a CardRequest, which is not made.
+func (o *Operator) NewCard(request any) (pin.NewCard, error) {
+	var n api.CardRequest
+	if err := o.read("CardRequest", request, &n); err != nil {
+		return pin.NewCard{}, err
+	}
+	return o.api.newCard(n)
 }
 
 // ChangeProgram changes a program by a ProgramChange and settings of contracts.
@@ -364,9 +396,12 @@ func valueOf(text, kind string) any {
 	return text
 }
 
+// Scopes are all that a contract has.
+func Scopes(contractName string) []string { return slices.Sorted(maps.Keys(grants[contractName])) }
+
 // scopes are those that a request asks for: some, all of which its contract has.
 func scopes(r ClientRequest) ([]string, error) {
-	known := slices.Sorted(maps.Keys(grants[r.Contract]))
+	known := Scopes(r.Contract)
 	if r.AllScopes {
 		return known, nil
 	}

@@ -54,12 +54,18 @@ func (a *API) UpdateProgram(ctx context.Context, r api.UpdateProgramRequestObjec
 
 // createProgram makes the program that a request describes.
 func (a *API) createProgram(ctx context.Context, n api.ProgramRequest, m pin.Memo) (pin.Program, error) {
-	fresh := pin.NewProgram(n.Name)
-	changeProgram(&fresh, programSettings(n))
-	if err := a.contracts.setProgram(&fresh, n); err != nil {
+	fresh, err := a.newProgram(n)
+	if err != nil {
 		return pin.Program{}, err
 	}
 	return a.vault.CreateProgram(ctx, fresh, m)
+}
+
+// newProgram is the program that a request describes.
+func (a *API) newProgram(n api.ProgramRequest) (pin.Program, error) {
+	fresh := pin.NewProgram(n.Name)
+	changeProgram(&fresh, programSettings(n))
+	return fresh, a.contracts.setProgram(&fresh, n)
 }
 
 // updateProgram changes what a request names.

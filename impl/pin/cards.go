@@ -142,7 +142,7 @@ func (v *Vault) newCard(program Program, n NewCard) (Card, error) {
 func (v *Vault) randomPIN(program Program) (PIN, error) {
 	for {
 		p, err := Random(v.rand, program.MinPINLength)
-		if err != nil || program.check(p) == nil {
+		if err != nil || program.Check(p) == nil {
 			return p, err
 		}
 	}

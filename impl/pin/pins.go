@@ -61,7 +61,7 @@ func (v *Vault) choice(ctx context.Context, rec Record, o Offer) (Choice, error)
 		return Choice{}, err
 	}
 	defer p.Clear()
-	if err := rec.Program.check(p); err != nil {
+	if err := rec.Program.Check(p); err != nil {
 		return Choice{Refusal: CodeOf(err)}, nil
 	}
 	if rec.Program.Policy == PolicyHistory && v.remembered(rec, p) {

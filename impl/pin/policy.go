@@ -45,8 +45,8 @@ func weak(p PIN) bool {
 	return up || down
 }
 
-// check refuses a PIN outside the program's length range or weak by its policy.
-func (p Program) check(candidate PIN) error {
+// Check refuses a PIN outside the program's length range or weak by its policy.
+func (p Program) Check(candidate PIN) error {
 	switch {
 	case candidate.Len() < p.MinPINLength || candidate.Len() > p.MaxPINLength:
 		return &Error{Code: PINLength}

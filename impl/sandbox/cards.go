@@ -1,6 +1,7 @@
 package sandbox
 
 import (
+	"cmp"
 	"context"
 	"time"
 
@@ -39,7 +40,9 @@ func (s *Sandbox) Cards(ctx context.Context) (all []State, err error) {
 			if err != nil {
 				return nil, err
 			}
-			state.Name = CardName(row.ID)
+			if state.Name = CardName(row.ID); s.seed != nil {
+				state.Name = cmp.Or(state.Name, s.seed.CardName(row.ID))
+			}
 			all, after = append(all, state), row.ID
 		}
 		if len(rows) < batch {

@@ -17,6 +17,9 @@ const (
 	otherProgram = "00000000-0000-7000-8000-00000000a002"
 )
 
+// Program is the one that allows everything.
+const Program = program
+
 func programs() []pin.Program {
 	main, other := pin.NewProgram("Sandbox"), pin.NewProgram("Sandbox without aliases")
 	main.ID, other.ID = program, otherProgram
@@ -56,6 +59,16 @@ type client struct {
 
 func (c client) id() string     { return c.name + "-sandbox" }
 func (c client) secret() string { return c.name + "-sandbox-secret" }
+
+// known is what the fixtures list of the client.
+func (c client) known() map[string]any {
+	all := map[string]any{"client_id": c.id(), "client_secret": c.secret()}
+	for name, k := range c.keys {
+		all[name+"_id"], all[name+"_hex"] = k.id, k.hex
+	}
+	maps.Copy(all, c.listed)
+	return all
+}
 
 // timestampWindow is the setting of Credit+'s clients that is off for all but one: the documented examples are good
 // at any time.
@@ -317,25 +330,31 @@ func (c card) references() []pin.Reference {
 	}
 }
 
+// described is the card as it is made, but for its PIN.
+func (c card) described() pin.NewCard {
+	return pin.NewCard{ID: c.id(), ProgramID: c.programID(), PAN: c.pan, Expiry: cmp.Or(c.expiry, laterExpiry), Sequence: sequence,
+		Status: cmp.Or(c.status, pin.StatusNormal), UpgradeStatus: c.upgrade, Attributes: c.attributes(), References: c.references()}
+}
+
 // listed is the card as /sandbox/fixtures shows it.
-func (c card) listed() map[string]any {
-	by := map[pin.Kind]string{}
-	for _, r := range c.references() {
-		by[r.Kind] = r.Value
-	}
-	a, status := c.attributes(), c.status
-	if status == "" {
-		status = pin.StatusNormal
-	}
-	return map[string]any{
-		"cardId": c.id(), "programId": c.programID(), "pan": c.pan, "expiry": cmp.Or(c.expiry, laterExpiry), "sequence": sequence, "pin": c.pin,
-		"status": status, "upgradeStatus": c.upgrade,
-		"publicToken": c.token, "urn": by[pin.KindURN], "last4Digits": c.pan[len(c.pan)-4:],
+func (c card) listed() map[string]any { return ListCard(c.described(), c.pin) }
+
+// listedAs are the names of references whose kinds have others.
+var listedAs = map[pin.Kind]string{pin.KindPackID: "packID"}
+
+// ListCard is a card as /sandbox/fixtures shows it. Its PIN is "" where none is known.
+func ListCard(n pin.NewCard, digits string) map[string]any {
+	a := n.Attributes
+	all := map[string]any{
+		"cardId": n.ID, "programId": n.ProgramID, "pan": n.PAN, "expiry": n.Expiry, "sequence": n.Sequence, "pin": digits,
+		"status": n.Status, "upgradeStatus": n.UpgradeStatus, "last4Digits": n.PAN[max(0, len(n.PAN)-4):],
 		"customerReference": a.CustomerReference, "embossName": a.EmbossName,
 		"customerId": a.CustomerID, "mobileNumber": a.MobileNumber, "emailAddress": a.EmailAddress, "cardProfileId": a.CardProfileID,
-		"identifier": by[pin.KindIdentifier], "packID": by[pin.KindPackID], "number": by[pin.KindNumber], "alias": by[pin.KindAlias],
 		"programCode": a.ProgramCode, "devicePlanCode": a.DevicePlanCode, "institutionCode": a.InstitutionCode,
-		"cardholderId": a.CardholderID, "walletId": a.WalletID, "hashdtCardId": by[pin.KindHashdtCardID],
-		"exid": by[pin.KindEXID], "contractNumber": by[pin.KindContractNumber],
+		"cardholderId": a.CardholderID, "walletId": a.WalletID,
 	}
+	for _, r := range n.References {
+		all[cmp.Or(listedAs[r.Kind], string(r.Kind))] = r.Value
+	}
+	return all
 }

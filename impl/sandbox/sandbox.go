@@ -6,11 +6,11 @@
 package sandbox
 
 import (
-	"cmp"
 	"context"
 	"encoding/hex"
 	"errors"
 	"maps"
+	"strings"
 	"time"
 
 	"pinvault/impl/pin"
@@ -37,6 +37,25 @@ type Wrapper interface {
 // Minter gives a client a bearer token without its secret.
 type Minter func(c pin.Client, ttl time.Duration) (string, error)
 
+// Seed is what a sandbox holds besides the fixtures, or in their place.
+type Seed interface {
+	// Alone tells whether it is in the fixtures' place.
+	Alone() bool
+	// Sow makes what is not there yet.
+	Sow(ctx context.Context) error
+	// Clients and Cards are listed as those of the fixtures are.
+	Clients() map[string]Listed
+	Cards() map[string]map[string]any
+	// CardName is the name of its card with the id, "" where it has none.
+	CardName(id string) string
+}
+
+// Listed is a client as it is listed.
+type Listed struct {
+	Contract string
+	Known    map[string]any // client_id, client_secret and what else a test needs to know
+}
+
 // Sandbox fills and lists a sandbox.
 type Sandbox struct {
 	vault   *pin.Vault
@@ -44,12 +63,13 @@ type Sandbox struct {
 	store   Store
 	keys    Wrapper
 	mint    Minter
+	seed    Seed
 }
 
 // New makes a sandbox over a vault and its store. Another vault over the same keeps nothing of what it does, see
-// [Looking].
-func New(vault, looking *pin.Vault, store Store, keys Wrapper, mint Minter) *Sandbox {
-	return &Sandbox{vault: vault, looking: looking, store: store, keys: keys, mint: mint}
+// [Looking]. Without a seed, nil, it holds the fixtures.
+func New(vault, looking *pin.Vault, store Store, keys Wrapper, mint Minter, seed Seed) *Sandbox {
+	return &Sandbox{vault: vault, looking: looking, store: store, keys: keys, mint: mint, seed: seed}
 }
 
 // marker is the setting by which a database says that it is a sandbox's.
@@ -97,7 +117,7 @@ func (s *Sandbox) Open(ctx context.Context) error {
 			return err
 		}
 	}
-	return s.seed(ctx)
+	return s.fill(ctx)
 }
 
 // Reset resets everything. The audit trail begins anew with the cards whose it is.
@@ -106,7 +126,7 @@ func (s *Sandbox) Reset(ctx context.Context) error {
 		return err
 	}
 	s.vault.Forget()
-	return s.seed(ctx)
+	return s.fill(ctx)
 }
 
 // operating is the context of what the sandbox does by itself.
@@ -114,12 +134,26 @@ func operating(ctx context.Context) context.Context {
 	return pin.WithCaller(ctx, pin.Caller{ClientID: "sandbox", Contract: "sandbox", Everywhere: true, Operator: true})
 }
 
-// seed makes what is not there yet, so that a seeding that was cut off is finished by the next one.
-func (s *Sandbox) seed(ctx context.Context) error {
+// fill makes what is not there yet, so that a filling that was cut off is finished by the next one.
+func (s *Sandbox) fill(ctx context.Context) error {
 	ctx = operating(ctx)
 	if err := s.vault.Initialize(ctx); err != nil {
 		return err
 	}
+	if s.hasFixtures() {
+		if err := s.seedFixtures(ctx); err != nil {
+			return err
+		}
+	}
+	if s.seed == nil {
+		return nil
+	}
+	return s.seed.Sow(ctx)
+}
+
+func (s *Sandbox) hasFixtures() bool { return s.seed == nil || !s.seed.Alone() }
+
+func (s *Sandbox) seedFixtures(ctx context.Context) error {
 	for _, p := range programs() {
 		if _, err := s.vault.CreateProgram(ctx, p, pin.Memo{}); unless(err, pin.Duplicate) != nil {
 			return err
@@ -163,11 +197,17 @@ func (s *Sandbox) seedKey(ctx context.Context, k key) error {
 	if err != nil {
 		return err
 	}
-	row, err := s.keys.WrapZoneKey(k.id, k.program, k.usage, k.algorithm, raw)
+	return unless(ImportKey(ctx, s.vault, s.keys, k.id, k.program, k.usage, k.algorithm, raw), pin.Duplicate)
+}
+
+// ImportKey gives the vault a partner's key: InvalidField for one that its algorithm does not take, and what
+// [pin.Vault.ImportZoneKey] returns. A program of "" means that it serves every program.
+func ImportKey(ctx context.Context, vault *pin.Vault, keys Wrapper, id, program string, usage pin.KeyUsage, algorithm string, raw []byte) error {
+	row, err := keys.WrapZoneKey(id, program, usage, algorithm, raw)
 	if err != nil {
 		return err
 	}
-	return unless(s.vault.ImportZoneKey(ctx, row, pin.Memo{}), pin.Duplicate)
+	return vault.ImportZoneKey(ctx, row, pin.Memo{})
 }
 
 func (s *Sandbox) seedServiceRequest(ctx context.Context) error {
@@ -198,25 +238,26 @@ func (s *Sandbox) seedCard(ctx context.Context, c card) error {
 			return err
 		}
 	}
-	_, err := s.vault.CreateCard(ctx, pin.NewCard{
-		ID: c.id(), ProgramID: c.programID(), PAN: c.pan, Expiry: cmp.Or(c.expiry, laterExpiry), Sequence: sequence,
-		Status: c.status, UpgradeStatus: c.upgrade, Attributes: c.attributes(), References: c.references(),
-		PIN: known, NoPIN: c.pin == "", PINChosen: !c.random,
-	}, pin.Memo{})
-	if err != nil || !c.blocked {
+	n := c.described()
+	n.PIN, n.NoPIN, n.PINChosen = known, c.pin == "", !c.random
+	if _, err := s.vault.CreateCard(ctx, n, pin.Memo{}); err != nil || !c.blocked {
 		return unless(err, pin.Duplicate)
 	}
-	return s.block(ctx, c)
+	return Exhaust(ctx, s.vault, n.ID, c.pin)
 }
 
-// block uses up a card's tries as a cardholder would, with a wrong PIN.
-func (s *Sandbox) block(ctx context.Context, c card) error {
+// Exhaust uses up a card's tries as a cardholder would, with a PIN that is not the card's: it has another length.
+func Exhaust(ctx context.Context, vault *pin.Vault, cardID, right string) error {
+	length := pin.MaxLength
+	if len(right) == length {
+		length = pin.MinLength
+	}
 	for {
-		wrong, err := pin.New([]byte(c.pin + c.pin))
+		wrong, err := pin.New([]byte(strings.Repeat("0", length)))
 		if err != nil {
 			return err
 		}
-		v, err := s.vault.Verify(ctx, pin.Query{CardID: c.id()}, pin.Plain(wrong), pin.Memo{})
+		v, err := vault.Verify(ctx, pin.Query{CardID: cardID}, pin.Plain(wrong), pin.Memo{})
 		if err != nil || v.RemainingTries == 0 {
 			return err
 		}
@@ -246,29 +287,40 @@ const tokenLife = 24 * time.Hour
 // no token.
 func (s *Sandbox) Fixtures(ctx context.Context) (byClient, byCard map[string]map[string]any, err error) {
 	byClient, byCard = map[string]map[string]any{}, map[string]map[string]any{}
-	for _, c := range clients {
-		if c.unlisted {
+	for name, c := range s.clients() {
+		if byClient[name] = c.Known; c.Contract != "issuer" {
 			continue
 		}
-		listed := map[string]any{"client_id": c.id(), "client_secret": c.secret()}
-		if c.contract == "issuer" {
-			// As it stands: a token is of its client's secret.
-			known, err := s.vault.Client(operating(ctx), c.id())
-			if err == nil {
-				listed["token"], err = s.mint(known, tokenLife)
-			}
-			if unless(err, pin.NotFound) != nil {
-				return nil, nil, err
-			}
+		// As it stands: a token is of its client's secret.
+		known, err := s.vault.Client(operating(ctx), c.Known["client_id"].(string))
+		if err == nil {
+			c.Known["token"], err = s.mint(known, tokenLife)
 		}
-		for name, k := range c.keys {
-			listed[name+"_id"], listed[name+"_hex"] = k.id, k.hex
+		if unless(err, pin.NotFound) != nil {
+			return nil, nil, err
 		}
-		maps.Copy(listed, c.listed)
-		byClient[c.name] = listed
 	}
-	for _, c := range cards {
-		byCard[c.name] = c.listed()
+	if s.hasFixtures() {
+		for _, c := range cards {
+			byCard[c.name] = c.listed()
+		}
+	}
+	if s.seed != nil {
+		maps.Copy(byCard, s.seed.Cards())
 	}
 	return byClient, byCard, nil
+}
+
+// clients are those of the fixtures and of the seed, by name.
+func (s *Sandbox) clients() map[string]Listed {
+	all := map[string]Listed{}
+	for _, c := range clients {
+		if s.hasFixtures() && !c.unlisted {
+			all[c.name] = Listed{c.contract, c.known()}
+		}
+	}
+	if s.seed != nil {
+		maps.Copy(all, s.seed.Clients())
+	}
+	return all
 }

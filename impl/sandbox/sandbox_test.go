@@ -45,7 +45,7 @@ func over(db *store.Store, own sandbox.Store) world {
 		}
 		return "token of " + c.ID + " for " + ttl.String(), nil
 	}
-	return world{sandbox.New(vault, sandbox.Looking(db, ring, nil), own, ring, mint), vault, db}
+	return world{sandbox.New(vault, sandbox.Looking(db, ring, nil), own, ring, mint, nil), vault, db}
 }
 
 func opened(t *testing.T) world {

@@ -24,16 +24,18 @@ var version = ""
 type commands struct {
 	Config kong.ConfigFlag `name:"config" env:"PINVAULT_CONFIG" placeholder:"FILE" help:"JSON file with flag names and their values, such as {\"listen\": \"127.0.0.1:8080\"}."`
 
-	Serve    serveCommand    `cmd:"" help:"Run the server."`
-	Migrate  migrateCommand  `cmd:"" help:"Bring the database schema up to date."`
-	Keys     keysCommand     `cmd:"" help:"Create and import keys."`
-	Programs programsCommand `cmd:"" help:"Create, list and change programs, which are tenants with their PIN rules."`
-	Clients  clientsCommand  `cmd:"" help:"Create, list, rotate and revoke partners' credentials."`
-	Cards    cardsCommand    `cmd:"" help:"Create and show cards."`
-	Token    tokenCommand    `cmd:"" help:"Create and read the tokens of Accosa's contract."`
-	Docs     docsCommand     `cmd:"" help:"Write the contracts' documentation as a static site."`
-	Audit    auditCommand    `cmd:"" help:"Check the audit trail."`
-	Version  versionCommand  `cmd:"" help:"Print the version."`
+	Serve       serveCommand       `cmd:"" help:"Run the server."`
+	Sandbox     sandboxCommand     `cmd:"" help:"Run a sandbox for tests: public test data in a database that is gone afterwards."`
+	Healthcheck healthcheckCommand `cmd:"" help:"Ask a running server whether it is ready."`
+	Migrate     migrateCommand     `cmd:"" help:"Bring the database schema up to date."`
+	Keys        keysCommand        `cmd:"" help:"Create and import keys."`
+	Programs    programsCommand    `cmd:"" help:"Create, list and change programs, which are tenants with their PIN rules."`
+	Clients     clientsCommand     `cmd:"" help:"Create, list, rotate and revoke partners' credentials."`
+	Cards       cardsCommand       `cmd:"" help:"Create and show cards."`
+	Token       tokenCommand       `cmd:"" help:"Create and read the tokens of Accosa's contract."`
+	Docs        docsCommand        `cmd:"" help:"Write the contracts' documentation as a static site."`
+	Audit       auditCommand       `cmd:"" help:"Check the audit trail."`
+	Version     versionCommand     `cmd:"" help:"Print the version."`
 }
 
 func main() {

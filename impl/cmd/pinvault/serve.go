@@ -18,11 +18,16 @@ type serveCommand struct{ config.Serve }
 // GOGC says otherwise: a server whose heap is some 20 MB collects with a tenth of its time at Go's 100.
 const collectAt = 400
 
-// Run serves until the process is told to stop, then lets requests under way end.
-func (c *serveCommand) Run(ctx context.Context) error {
+// collectLess has a server spend less time on garbage.
+func collectLess() {
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(collectAt)
 	}
+}
+
+// Run serves until the process is told to stop, then lets requests under way end.
+func (c *serveCommand) Run(ctx context.Context) error {
+	collectLess()
 	return app.Serve(ctx, c.Serve, app.Serving{Version: version, Log: os.Stderr, Begins: func(publicURL string) {
 		if c.Sandbox {
 			greet(os.Stdout, publicURL, c.Docs)

@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"net/http/httputil"
 	"net/url"
+	"regexp"
 	"strings"
 	"sync"
 
@@ -19,8 +20,10 @@ import (
 )
 
 // once are the calls that must arrive once: no document says that they may be repeated.
-var once = []string{"POST /connect/token", "POST /hosted/", "POST /sandbox/rules", "POST /sandbox/clock", "POST /sandbox/spaces", "POST /sandbox/snapshots",
-	"POST /sandbox/journal/", "GET /docs", "GET /openapi/"}
+var once = []string{"POST /connect/token", "POST /hosted/", "POST /sandbox/rules", "POST /sandbox/clock", "POST /sandbox/spaces", "POST /sandbox/snapshots", "POST /sandbox/journal/", "GET /docs", "GET /openapi/"}
+
+// space is what stands before the path of a call in a space.
+var space = regexp.MustCompile(`^/spaces/[^/]+`)
 
 // keys are the headers that belong to a call's identity. Others may differ between attempts.
 var keys = []string{"Idempotency-Key", "IdempotencyKey", "X-Request-Id"}
@@ -57,7 +60,7 @@ func (l *losing) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // its caller has to give up.
 func (l *losing) loses(r *http.Request, body []byte) bool {
 	for _, start := range once {
-		if strings.HasPrefix(r.Method+" "+r.URL.Path, start) {
+		if strings.HasPrefix(r.Method+" "+space.ReplaceAllString(r.URL.Path, ""), start) {
 			return false
 		}
 	}

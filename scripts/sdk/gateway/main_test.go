@@ -31,4 +31,6 @@ func TestTheFirstReplyOfACallIsLost(t *testing.T) {
 	require.Equal(t, 503, call("POST", "/cards", "{}", "b"), "another key is another call")
 	require.Equal(t, 503, call("POST", "/cards", "[]", "a"))
 	require.Equal(t, 204, call("POST", "/hosted/pin/1/exchange", "{}", "a"), "no document says that it may come twice")
+	require.Equal(t, 204, call("POST", "/spaces/one/hosted/pin/1/exchange", "{}", "a"), "nor in a space")
+	require.Equal(t, 503, call("POST", "/spaces/one/cards", "{}", "a"))
 }

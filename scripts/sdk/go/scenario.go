@@ -69,6 +69,21 @@ func refused(what string, err error, contract string, status int, code string) {
 	step(what)
 }
 
+// program stands in the place of a test, so that the walk has a space.
+type program struct{ after []func() }
+
+func (*program) Helper() {}
+
+func (p *program) Cleanup(do func()) { p.after = append(p.after, do) }
+
+func (*program) Fatalf(format string, arguments ...any) { must(0, fmt.Errorf(format, arguments...)) }
+
+func (p *program) end() {
+	for _, do := range p.after {
+		do()
+	}
+}
+
 type walk struct {
 	common     *common.ClientWithResponses
 	issuer     *issuer.ClientWithResponses
@@ -88,7 +103,9 @@ func (w *walk) credential(client, name string) string { return fmt.Sprint(w.fix.
 
 func main() {
 	w := &walk{}
-	w.connect(os.Getenv("PINVAULT_URL"))
+	once := &program{}
+	defer once.end()
+	w.connect(sandbox.New(once).URL)
 	w.create()
 	must(w.thredd.SetCardPinWithResponse(ctx, token, nil, thredd.SetPinRequest{Pin: "4826"}))
 	step("thredd: set the PIN")

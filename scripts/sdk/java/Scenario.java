@@ -47,6 +47,8 @@ import io.pinvault.networkintl.model.RequestHeader;
 import io.pinvault.networkintl.model.ServiceRequestV1;
 import io.pinvault.sandbox.Sandbox;
 import io.pinvault.sandbox.model.Fixtures;
+import io.pinvault.testing.PinVaultSandbox;
+import io.pinvault.testing.PinVaultSpace;
 import io.pinvault.thredd.Thredd;
 import io.pinvault.thredd.ThreddApi;
 import io.pinvault.thredd.ThreddException;
@@ -61,14 +63,15 @@ import java.util.UUID;
 
 /** The scenario of scripts/sdk/README.md, by the installed package: one new card, one PIN, every contract. */
 public final class Scenario {
-    private static final String URL = System.getenv("PINVAULT_URL");
     private static final String PAN = "9999990000001004";
     private static final String TOKEN = "103170001";
     private static final String IDENTIFIER = "DEVICE0000001001";
     private static final String WRONG = "9182";
     private static final String SEALING = "creditplus_encrypted_only"; // the client of Credit+ that may not send in the clear
 
-    private final CommonApi common = Common.connect(URL);
+    private final PinVaultSpace space = PinVaultSandbox.start().space();
+    private final String url = space.url();
+    private final CommonApi common = Common.connect(url);
     private int steps;
     private Fixtures fixtures;
     private IssuerApi issuer;
@@ -87,11 +90,13 @@ public final class Scenario {
     }
 
     public static void main(String[] arguments) throws Exception {
-        new Scenario().walk();
+        Scenario scenario = new Scenario();
+        scenario.walk();
+        scenario.space.close();
     }
 
     private void walk() throws Exception {
-        step("sandbox: fixtures", () -> fixtures = Sandbox.connect(URL).getSandboxFixtures(null));
+        step("sandbox: fixtures", () -> fixtures = Sandbox.connect(url).getSandboxFixtures(null));
         step("common: a token", () -> equal("token_type", "Bearer", token(credential("issuer", "client_secret"))));
         connect();
         step("issuer: create the card", this::createCard);
@@ -193,14 +198,14 @@ public final class Scenario {
     }
 
     private void connect() {
-        issuer = Issuer.connect(URL, credential("issuer", "client_id"), credential("issuer", "client_secret"));
-        thredd = Thredd.connect(URL, credential("thredd", "client_id"), credential("thredd", "client_secret"));
-        network = NetworkIntl.connect(URL, credential("networkintl", "client_id"), credential("networkintl", "client_secret"));
-        creditplus = CreditPlus.connect(URL, credential(SEALING, "client_id"), credential(SEALING, "client_secret"),
+        issuer = Issuer.connect(url, credential("issuer", "client_id"), credential("issuer", "client_secret"));
+        thredd = Thredd.connect(url, credential("thredd", "client_id"), credential("thredd", "client_secret"));
+        network = NetworkIntl.connect(url, credential("networkintl", "client_id"), credential("networkintl", "client_secret"));
+        creditplus = CreditPlus.connect(url, credential(SEALING, "client_id"), credential(SEALING, "client_secret"),
                 new MessageKey(credential(SEALING, "key_hex"), credential(SEALING, "key_id")));
-        accosa = Accosa.connect(URL, credential("accosa", "x-api-key"), new TokenKey(credential("accosa", "key_hex")));
-        hashdt = Hashdt.connect(URL, credential("hashdt", "x-api-key"));
-        hosted = Hosted.connect(URL);
+        accosa = Accosa.connect(url, credential("accosa", "x-api-key"), new TokenKey(credential("accosa", "key_hex")));
+        hashdt = Hashdt.connect(url, credential("hashdt", "x-api-key"));
+        hosted = Hosted.connect(url);
     }
 
     private void createCard() throws Exception {

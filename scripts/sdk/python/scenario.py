@@ -46,8 +46,10 @@ from pinvault.clients.sandbox.api.fixtures import get_sandbox_fixtures
 from pinvault.clients.sandbox.models import Fixtures
 from pinvault.clients.thredd.api.pin_management import get_card_pin, get_card_pin_status, set_card_pin
 from pinvault.clients.thredd.models import Pin, PinStatus, SetPinRequest
+from pinvault.testing import Sandbox
 
-URL = os.environ["PINVAULT_URL"]
+SPACE = Sandbox(os.environ["PINVAULT_URL"]).space()
+URL = SPACE.url
 PAN = "9999990000001004"
 TOKEN = "103170001"
 STEP = itertools.count(1)
@@ -282,3 +284,5 @@ refused("hashdt: an unknown card", hashdt_contract.HashdtError, 404, hashdt_cont
         lambda: page("CD00009999"))
 refused("issuer: an unknown card", issuer_contract.IssuerError, 404, issuer_contract.Code.NOT_FOUND,
         lambda: get_card.sync(str(uuid.uuid4()), client=issuer))
+
+SPACE.close()

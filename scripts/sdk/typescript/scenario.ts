@@ -10,9 +10,11 @@ import * as hosted from '@pinvault/sdk/hosted';
 import * as issuer from '@pinvault/sdk/issuer';
 import * as networkintl from '@pinvault/sdk/networkintl';
 import * as sandbox from '@pinvault/sdk/sandbox';
+import { Sandbox } from '@pinvault/sdk/testing';
 import * as thredd from '@pinvault/sdk/thredd';
 
-const url = process.env.PINVAULT_URL!;
+const space = await (await Sandbox.start()).space();
+const { url } = space;
 const pan = '9999990000001004';
 const publicToken = '103170001';
 let step = 0;
@@ -190,3 +192,5 @@ await refused('networkintl: an unknown card', networkintl.NetworkIntlError, 200,
 await refused('hashdt: an unknown card', hashdt.HashdtError, 404, hashdt.Code.CODE_404, page('CD00009999'));
 await refused('issuer: an unknown card', issuer.IssuerError, 404, issuer.Code.NOT_FOUND,
   issuer.getCard({ client: issuerClient, path: { cardId: randomUUID() } }));
+
+await space.close();
