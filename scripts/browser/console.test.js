@@ -23,40 +23,33 @@ const everywhere = (name, body) => {
 // What a call that was refused on purpose says on the console.
 const refused = /Failed to load resource: the server responded with a status of 4/;
 
-// Space is a space, and what a partner sends to it.
-class Space {
+// Space is a space of the sandbox, and what a partner sends to it.
+class Space extends Sandbox {
   static async make(body = {}) {
     const reply = await fetch(sandbox.url + "/sandbox/spaces", { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) });
     assert.equal(reply.status, 201);
-    return Object.assign(new Space(), await reply.json());
+    return Space.at((await reply.json()).id);
+  }
+
+  static async at(id) {
+    const s = Object.assign(new Space(), { id, url: `${sandbox.url}/spaces/${id}` });
+    s.fixtures = await s.asked("fixtures");
+    return s;
   }
 
   get page() { return this.url + "/sandbox"; }
 
-  async asked(path) { return (await fetch(`${this.url}/sandbox/${path}`)).json(); }
-
-  async fixtures() { return this.known ??= await this.asked("fixtures"); }
-
-  async #token(path, name) {
-    const { clients: { [name]: client } } = await this.fixtures();
-    const reply = await fetch(this.url + path, { method: "POST", body: new URLSearchParams({ grant_type: "client_credentials", client_id: client.client_id, client_secret: client.client_secret }) });
-    return (await reply.json()).access_token;
-  }
+  async asked(path) { return (await fetch(`${this.page}/${path}`)).json(); }
 
   // Reads a card's PIN through Thredd's contract.
   async read(name) {
-    const { cards } = await this.fixtures();
-    this.thredd ??= await this.#token("/connect/token", "thredd");
-    return fetch(`${this.url}/api/v1/cards/${cards[name].publicToken}/pin`, { headers: { Authorization: "Bearer " + this.thredd } });
+    const { client_id, client_secret } = this.fixtures.clients.thredd;
+    this.token ??= (await (await fetch(this.url + "/connect/token", { method: "POST", body: new URLSearchParams({ grant_type: "client_credentials", client_id, client_secret }) })).json()).access_token;
+    return fetch(`${this.url}/api/v1/cards/${this.fixtures.cards[name].publicToken}/pin`, { headers: { Authorization: "Bearer " + this.token } });
   }
 
   // Presents a PIN that is wrong, a try less.
-  async mistake(name) {
-    const { cards, clients } = await this.fixtures();
-    const reply = await fetch(`${this.url}/issuer/v1/cards/${cards[name].cardId}/pin/verifications`, { method: "POST", headers: { Authorization: "Bearer " + clients.issuer.token, "Content-Type": "application/json" },
-      body: JSON.stringify({ pinBlock: "8E5C68B2BF08164B", format: "ISO-0", keyId: "zpk-sandbox" }) });
-    assert.equal((await reply.json()).result, "mismatch");
-  }
+  async mistake(name) { assert.equal((await this.verify(name, "0001")).result, "mismatch"); }
 }
 
 const visit = async (url, options) => {
@@ -114,7 +107,7 @@ describe("console", () => {
 
   everywhere("a card is found by any reference, shows tries as they go, its history, and what to copy", async (screen) => {
     const space = await Space.make();
-    const { cards: { normal } } = await space.fixtures();
+    const { normal } = space.fixtures.cards;
     const page = await visit(space.page, screen);
     await page.getByRole("searchbox", { name: "Find a card" }).fill(normal.pan);
     assert.equal(await page.locator("tbody tr").count(), 1);
@@ -195,7 +188,7 @@ describe("console", () => {
 
   everywhere("faults, cuts and delays are set for a client, an operation, a card, in part of the calls", async (screen) => {
     const space = await Space.make();
-    const { cards: { second } } = await space.fixtures();
+    const { second } = space.fixtures.cards;
     const page = await visit(space.page + "#card/" + second.cardId, { ...screen, expected: refused });
     await dialog(page).getByRole("link", { name: "Set a rule for this card" }).click();
     assert.equal(await page.getByRole("group", { name: "To which calls" }).getByLabel("Card").inputValue(), second.cardId);
@@ -360,7 +353,7 @@ describe("console", () => {
     await page.getByRole("img", { name: "2 of 3 tries left" }).waitFor(); // as in the snapshot
     for (const url of page.requests) assert.ok(url.startsWith(`${sandbox.url}/spaces/${id}/sandbox`), url);
     assert.equal(await page.title(), "Sandbox, " + id);
-    const space = Object.assign(new Space(), await (await fetch(`${sandbox.url}/sandbox/spaces/${id}`)).json());
+    const space = await Space.at(id);
     await space.mistake("normal");
     await page.getByRole("img", { name: "1 of 3 tries left" }).waitFor();
     await go(page, "Spaces");

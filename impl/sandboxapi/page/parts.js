@@ -52,7 +52,7 @@ export const Sure = ({ label, name = label, ask, yes, busy, onYes }) => {
   const [asked, set] = useState(false);
   const box = useRef();
   const pressed = useRef(false); // nothing moves the focus before somebody pressed it
-  useEffect(() => { if (pressed.current) box.current?.querySelector("button")?.focus(); }, [asked]);
+  useLayoutEffect(() => { if (pressed.current) box.current?.querySelector("button")?.focus(); }, [asked]);
   const turn = (to) => { pressed.current = true; set(to); };
   return html`<span ref=${box} class="sure" onKeyDown=${(e) => { if (asked && e.key === "Escape") { e.preventDefault(); e.stopPropagation(); turn(false); } }}>${asked
     ? html`<span role="group" aria-label=${ask}><span>${ask}</span> <button type="button" class="grave" onClick=${() => { turn(false); onYes(); }}>${yes}</button> <button type="button" class="quiet" onClick=${() => turn(false)}>No</button></span>`
