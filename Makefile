@@ -10,7 +10,7 @@ LISTEN       = 127.0.0.1:8080
 DATABASE_URL = sqlite://$(CURDIR)/.local/pinvault.db
 BENCH        = .
 COUNT        = 1
-PACKAGES     = impl/pin impl/pinblock impl/keyring impl/oauth impl/contract impl/server impl/accosa impl/creditplus impl/hashdt impl/hosted impl/issuer impl/networkintl impl/thredd
+PACKAGES     = impl/pin impl/pinblock impl/pinverification impl/cmac impl/keymaterial impl/keyblock impl/keyring impl/oauth impl/contract impl/server impl/accosa impl/creditplus impl/hashdt impl/hosted impl/issuer impl/networkintl impl/thredd
 export FUZZTIME ?= 3s
 
 VERSION = $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
@@ -24,7 +24,7 @@ run: bin/pinvault ## build PinVault and serve the sandbox on LISTEN (127.0.0.1:8
 	@mkdir -p .local
 	@exec bin/pinvault serve --sandbox --listen '$(LISTEN)' --database-url '$(DATABASE_URL)'
 
-test: ## get what is missing, and test everything that must hold before a commit: verify, lint, proof that both catch slips, all tests with SQLite and PostgreSQL, a short fuzz, a short contract, the hosted page and the docs in Chromium
+test: ## get what is missing, and test everything that must hold before a commit: verify, lint, proof that both catch slips, all tests with SQLite and PostgreSQL, keys and PIN blocks against psec, a short fuzz, a short contract, the hosted page and the docs in Chromium
 	@scripts/test
 
 check: ## the same with what the machine has, getting nothing; says at the end what was left out

@@ -412,6 +412,8 @@ def known(case):
         return {} if made_up else {name: CARDS["alias_disabled"][name] for name in CHANGED}
     if not stateful and (turn + 1) % MADE_UP[phase] == 0 and (phase != "examples" or step != "setpin"):
         return {}  # examples are of the fixtures already, but for a parameter that is good for one operation alone
+    if case.path.startswith(OWN) and case.path != "/sandbox/iframe":
+        return made_for(case)
     suited = CARDS["unchosen" if step == "setpin" else "normal"]
     card = suited if stateful or turn % 2 == 0 else RANDOM.choice(list(CARDS.values()))
     if "sessionId" in path:
@@ -428,6 +430,51 @@ def known(case):
         others = {name: None for name in CLIENTS if name != case.body["contract"]}
         return facts(card) | others | ({} if stateful else workable(case.body["contract"]))
     return facts(card)
+
+
+# Of the sandbox's own contract nothing is there that was not made before: what an operation is about is made for it,
+# and what it makes anew is removed, since there may be so many.
+OWN = "/sandbox/"
+MAKES = {
+    "spaceId": ("spaces", {"id": "made"}),
+    "ruleId": ("rules", {"id": "made", "row": "getLiveness/alive"}),
+    "snapshotId": ("snapshots", {"id": "made"}),
+}
+
+
+def made_for(case):
+    """Real values for an operation of the sandbox's own contract."""
+    real = {
+        "PinVault-Space": "first",
+        "contract": "common",
+        "operation": "getLiveness",
+        "row": "getLiveness/alive",
+        "client": "thredd-sandbox",
+        "card": CARDS["normal"]["cardId"],
+        "snapshot": "made",
+    }
+    kind = step_of(case)
+    if case.method.upper() == "POST" and kind in ("spaces", "rules", "snapshots"):
+        for one in requests.get(URL + OWN + kind, timeout=10).json()[kind]:
+            requests.delete(f"{URL}{OWN}{kind}/{one['id']}", timeout=10).raise_for_status()
+    needed = [*(case.path_parameters or {}), *(["snapshotId"] if kind == "spaces" else [])]
+    for parameter in needed:
+        if parameter in MAKES:
+            kind, body = MAKES[parameter]
+            requests.post(URL + OWN + kind, json=body, timeout=10)  # it may be there
+            real[parameter] = body["id"]
+        if parameter == "number":
+            requests.get(URL + "/livez", timeout=10).raise_for_status()
+            real[parameter] = requests.get(URL + OWN + "journal?limit=1", timeout=10).json()["entries"][0]["number"]
+    return real
+
+
+def end_at_once(case):
+    """Has the journal's stream end at once: what it waits for does not come while it is read."""
+    if case.path == OWN + "journal/live":
+        entries = (case.query or {}).get("entries")
+        if entries is None or str(entries).strip("+0123456789") == "":
+            case.query = {**(case.query or {}), "entries": 0}
 
 
 def workable(contract):
@@ -485,6 +532,7 @@ def spare(case):
 def before_call(context, case, kwargs):
     """Has what is well formed reach the vault, and plants a PIN where it might leak."""
     spare(case)
+    end_at_once(case)
     if not case.meta:
         return
     if case.meta.generation.mode.is_positive:

@@ -79,39 +79,6 @@ func (e Drop) Valid() bool {
 	}
 }
 
-// Defines values for Fault.
-const (
-	FaultAccessPoint   Fault = "access-point"
-	FaultDatabase      Fault = "database"
-	FaultDatabaseLater Fault = "database-later"
-	FaultDevice        Fault = "device"
-	FaultDevicePlan    Fault = "device-plan"
-	FaultInternal      Fault = "internal"
-	FaultInternalLater Fault = "internal-later"
-)
-
-// Valid indicates whether the value is a known member of the Fault enum.
-func (e Fault) Valid() bool {
-	switch e {
-	case FaultAccessPoint:
-		return true
-	case FaultDatabase:
-		return true
-	case FaultDatabaseLater:
-		return true
-	case FaultDevice:
-		return true
-	case FaultDevicePlan:
-		return true
-	case FaultInternal:
-		return true
-	case FaultInternalLater:
-		return true
-	default:
-		return false
-	}
-}
-
 // Defines values for RowBy.
 const (
 	RowByFault   RowBy = "fault"
@@ -130,6 +97,39 @@ func (e RowBy) Valid() bool {
 	case RowBySession:
 		return true
 	case RowByState:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for RuleFault.
+const (
+	RuleFaultAccessPoint   RuleFault = "access-point"
+	RuleFaultDatabase      RuleFault = "database"
+	RuleFaultDatabaseLater RuleFault = "database-later"
+	RuleFaultDevice        RuleFault = "device"
+	RuleFaultDevicePlan    RuleFault = "device-plan"
+	RuleFaultInternal      RuleFault = "internal"
+	RuleFaultInternalLater RuleFault = "internal-later"
+)
+
+// Valid indicates whether the value is a known member of the RuleFault enum.
+func (e RuleFault) Valid() bool {
+	switch e {
+	case RuleFaultAccessPoint:
+		return true
+	case RuleFaultDatabase:
+		return true
+	case RuleFaultDatabaseLater:
+		return true
+	case RuleFaultDevice:
+		return true
+	case RuleFaultDevicePlan:
+		return true
+	case RuleFaultInternal:
+		return true
+	case RuleFaultInternalLater:
 		return true
 	default:
 		return false
@@ -213,12 +213,12 @@ type Clock struct {
 
 // ClockChange What is to become of the time.
 type ClockChange struct {
-	// AdvanceSeconds By how much time is to be moved on.
+	// AdvanceSeconds By how much time is to be moved on. It goes no further than the end of 2199.
 	//
 	// Example: 86400
 	AdvanceSeconds *int64 `json:"advanceSeconds,omitempty"`
 
-	// Now The time that it is to be.
+	// Now The time that it is to be, from 2000 to 2199.
 	//
 	// Example: 2026-01-01T09:00:00Z
 	Now *time.Time `json:"now,omitempty"`
@@ -341,8 +341,8 @@ type EntryReply struct {
 	// Opened What is inside it, where it is sealed.
 	Opened *string `json:"opened,omitempty"`
 
-	// Status The status.
-	Status int32 `json:"status"`
+	// Status The status; left out where the connection was cut before there was one.
+	Status *int32 `json:"status,omitempty"`
 
 	// Truncated More was answered than is kept.
 	Truncated *bool `json:"truncated,omitempty"`
@@ -371,18 +371,12 @@ type EntryRequest struct {
 
 // Fate What a card makes come out by itself.
 type Fate struct {
-	// Rows The rows, by contract, that come out of a call that is right in all else.
-	Rows []string `json:"rows"`
+	// Rows The rows that come out of calls that are right in all else, by contract. Where there are none, all else is as with other cards.
+	Rows map[string][]string `json:"rows"`
 
 	// Text The same in a sentence.
 	Text string `json:"text"`
 }
-
-// Fault What fails: `database`, all of it is unreachable; `internal`, an unexpected error; `-later`, only once it is known who calls;
-// Credit+'s `device`, `device-plan` and `access-point`, that part alone.
-//
-// Example: database
-type Fault string
 
 // Fixtures The space's clients by contract and cards by name.
 type Fixtures struct {
@@ -471,7 +465,7 @@ type Rule struct {
 	//
 	//
 	// Example: database
-	Fault *Fault `json:"fault,omitempty"`
+	Fault *RuleFault `json:"fault,omitempty"`
 
 	// ID The rule's id.
 	ID string `json:"id"`
@@ -491,6 +485,12 @@ type Rule struct {
 	// Times After how many calls the rule is spent.
 	Times *int32 `json:"times,omitempty"`
 }
+
+// RuleFault What fails: `database`, all of it is unreachable; `internal`, an unexpected error; `-later`, only once it is known who calls;
+// Credit+'s `device`, `device-plan` and `access-point`, that part alone.
+//
+// Example: database
+type RuleFault string
 
 // RuleList Rules.
 type RuleList struct {
@@ -524,7 +524,7 @@ type RuleRequest struct {
 	//
 	//
 	// Example: database
-	Fault *Fault `json:"fault,omitempty"`
+	Fault *RuleFault `json:"fault,omitempty"`
 
 	// ID The rule's id. Default: one that is drawn.
 	//

@@ -53,6 +53,7 @@ type Surroundings struct {
 	Log      *slog.Logger
 	Now      func() time.Time // nil: the clock
 	Rand     io.Reader        // nil: the system's random source
+	Sleep    space.Sleep      // how a sandbox waits where it is told to; nil: by the clock
 
 	Documents map[string]*contract.Document // nil: they are loaded
 	Seed      *seed.File                    // what a sandbox holds besides the fixtures, nil: nothing

@@ -13,6 +13,7 @@ import (
 	"pinvault/impl/config"
 	"pinvault/impl/seed"
 	"pinvault/impl/server"
+	"pinvault/impl/space"
 	"pinvault/impl/store"
 )
 
@@ -57,6 +58,7 @@ func Serve(ctx context.Context, c config.Serve, s Serving) (err error) {
 		return errors.Join(err, closed(sides))
 	}
 	if app.Spaces != nil {
+		sides[0].server.RegisterOnShutdown(app.Spaces.Quiet)
 		defer func() { err = errors.Join(err, app.Spaces.Close()) }()
 	}
 	told := []any{"listen", sides[0].listener.Addr().String(), "sandbox", c.Sandbox, "version", s.Version}
@@ -67,7 +69,7 @@ func Serve(ctx context.Context, c config.Serve, s Serving) (err error) {
 	}
 	s.Begins(c.PublicURL)
 	log.Info("serving", told...)
-	return serve(ctx, sides, c.Shutdown, db, log)
+	return serve(ctx, sides, c.Shutdown, func(ctx context.Context) { purge(ctx, db, app.Spaces, log) }, log)
 }
 
 // How long a reply may take to be written: one to a caller, and a profile.
@@ -128,10 +130,10 @@ func httpServer(log *slog.Logger, write time.Duration) *http.Server {
 }
 
 // serve answers on all sides until ctx ends.
-func serve(ctx context.Context, sides []side, grace time.Duration, db *store.Store, log *slog.Logger) error {
+func serve(ctx context.Context, sides []side, grace time.Duration, purge func(context.Context), log *slog.Logger) error {
 	upkeep, stop := context.WithCancel(ctx)
 	defer stop()
-	go purge(upkeep, db, log)
+	go purge(upkeep)
 	failed := make(chan error, len(sides))
 	for _, s := range sides {
 		go func() { failed <- s.server.Serve(s.listener) }()
@@ -159,8 +161,9 @@ func serve(ctx context.Context, sides []side, grace time.Duration, db *store.Sto
 // sessionsAreKept is how long it can be asked how a PIN session that has expired has ended.
 const sessionsAreKept = 24 * time.Hour
 
-// purge removes replay records that have expired, and PIN sessions that have some time ago, once an hour.
-func purge(ctx context.Context, db *store.Store, log *slog.Logger) {
+// purge removes replay records that have expired, PIN sessions that have some time ago, and a sandbox's spaces whose
+// time is over, once an hour.
+func purge(ctx context.Context, db *store.Store, spaces *space.Host, log *slog.Logger) {
 	tick := time.NewTicker(time.Hour)
 	defer tick.Stop()
 	for {
@@ -168,6 +171,9 @@ func purge(ctx context.Context, db *store.Store, log *slog.Logger) {
 		case <-ctx.Done():
 			return
 		case now := <-tick.C:
+			if spaces != nil {
+				spaces.Sweep()
+			}
 			for what, purge := range map[string]func(context.Context, time.Time) (int64, error){
 				"replay records": db.PurgeReplays,
 				"PIN sessions": func(ctx context.Context, now time.Time) (int64, error) {

@@ -20,7 +20,12 @@ import (
 // sandboxed wires a sandbox: its first space over the server's database, and others when they are asked for.
 func sandboxed(ctx context.Context, c config.Serve, s Surroundings) (*App, error) {
 	rows := ondemand.NewCatalogue(s.Documents)
-	reader := journal.NewReader(journal.Reading{Documents: s.Documents, CardName: cardNames(s)})
+	reader := journal.NewReader(journal.Reading{Documents: s.Documents, CardName: cardNames(s), Docs: func(contract, row string) string {
+		if documented := rows.Row(contract, row); documented != nil && c.Docs {
+			return documented.Docs()
+		}
+		return ""
+	}})
 	var first *App
 	build := func(ctx context.Context, of *space.Space, db space.Database, store pin.Store, seeded bool) (*space.Made, error) {
 		own, in := s, &inside{space: of, rows: rows, seeded: seeded}
@@ -40,7 +45,7 @@ func sandboxed(ctx context.Context, c config.Serve, s Surroundings) (*App, error
 			Reread: app.Vault.Reread, Forget: func() { app.Vault.Forget(); app.Tokens.Recheck() }}, nil
 	}
 	host, err := space.NewHost(ctx, space.Options{URL: c.PublicURL, Now: s.Now, Rows: rows,
-		Fates: ondemand.FateRules(rows.Fates(), sandbox.CardID), Reader: reader, Build: build}, s.Database, s.Store)
+		Fates: ondemand.FateRules(rows.Fates(), sandbox.CardID), Reader: reader, Sleep: s.Sleep, Build: build}, s.Database, s.Store)
 	if err != nil {
 		return nil, err
 	}

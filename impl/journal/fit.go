@@ -33,8 +33,7 @@ func (f facts) add(name string, value any) {
 		for _, item := range value {
 			f.add(name, item)
 		}
-	case nil:
-	default:
+	default: // null too, which is said where a row is about that
 		f[plain(name)] = append(f[plain(name)], scalar(value))
 	}
 }
@@ -123,12 +122,13 @@ func documentedOf(row rows.Row, told rows.ErrorReference) documented {
 // fit is the name of the row that an exchange fits best, "" where it fits none: of those with its status, media type and
 // code, if they have one, the one whose reply is the most similar, then the one whose request is, then the first.
 func fit(x exchange, all []documented) (name string) {
-	var least [2]int
+	var least [3]int
 	for _, row := range all {
 		if row.status != x.status || row.media != x.media || row.code != x.code {
 			continue
 		}
-		rank := [2]int{differ(row, x, row.reply, x.reply, "", ""), unlike(row.said, x.said)}
+		names, values := unlike(row.said, x.said)
+		rank := [3]int{differ(row, x, row.reply, x.reply, "", ""), names, values}
 		if name == "" || slices.Compare(rank[:], least[:]) < 0 {
 			name, least = row.name, rank
 		}
@@ -136,19 +136,22 @@ func fit(x exchange, all []documented) (name string) {
 	return name
 }
 
-// unlike counts the names under which two requests say something else.
-func unlike(a, b facts) (count int) {
-	for name, values := range a {
-		if !slices.Equal(values, b[name]) {
-			count++
+// unlike counts the names that only one of two requests has, and those under which they say something else.
+func unlike(a, b facts) (names, values int) {
+	for name, said := range a {
+		switch other, both := b[name]; {
+		case !both:
+			names++
+		case !slices.Equal(said, other):
+			values++
 		}
 	}
 	for name := range b {
-		if a[name] == nil {
-			count++
+		if _, both := a[name]; !both {
+			names++
 		}
 	}
-	return count
+	return names, values
 }
 
 // differ counts what a reply says otherwise than its row's, but for what varies and what is repeated from the request.

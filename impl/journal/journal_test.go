@@ -97,7 +97,7 @@ func TestACallIsShownAsItWas(t *testing.T) {
 		Number: 1, At: noon, Contract: of("fax"), Operation: of("sendFax"), Client: of("fax-client"), Rule: of("slow"),
 		Request: sandbox.EntryRequest{Method: "POST", Path: "/fax?pan=999999******0014", Body: of(`{"pin": "****"}`), Opened: of(`{"pin":"****","a":1}`),
 			Header: map[string]string{"Content-Type": "application/json", "Authorization": "Bearer ****", "X-Twice": "1, 2"}},
-		Reply: sandbox.EntryReply{Status: 202, Body: of(`{"pin": "****"}`), Opened: of(`{"pin":"****","b":2}`),
+		Reply: sandbox.EntryReply{Status: of[int32](202), Body: of(`{"pin": "****"}`), Opened: of(`{"pin":"****","b":2}`),
 			Header: map[string]string{"Content-Type": "application/json", "Set-Cookie": "a=****"}},
 		Cards: []sandbox.EntryCard{},
 		Curl: `curl -X POST 'http://example.com/fax?pan=999999******0014' -H 'Authorization: Bearer ****' -H 'Content-Type: application/json' ` +
@@ -196,9 +196,9 @@ func TestACallThatWasCutIsKept(t *testing.T) {
 	call(t, j, func(http.ResponseWriter, *http.Request) {}, http.MethodGet, "/b", "")
 	got := j.List(journal.Filter{})
 	require.Nil(t, got[0].Cut)
-	require.Equal(t, int32(200), got[0].Reply.Status, "as net/http says where a handler says nothing")
+	require.Equal(t, of[int32](200), got[0].Reply.Status, "as net/http says where a handler says nothing")
 	require.Equal(t, of(true), got[1].Cut)
-	require.Zero(t, got[1].Reply.Status)
+	require.Nil(t, got[1].Reply.Status)
 }
 
 func TestTheLatestCallsAreKept(t *testing.T) {
@@ -226,9 +226,9 @@ func TestTheLatestCallsAreKept(t *testing.T) {
 
 func TestFewerAreKeptWhereTheyAreLarge(t *testing.T) {
 	t.Parallel()
-	j := fresh(t)
+	j, large := fresh(t), `"`+strings.Repeat("x", 60<<10)+`"`
 	for range 300 {
-		call(t, j, answer(200, "text/plain", strings.Repeat("x", 60<<10)), http.MethodPost, "/a", strings.Repeat("y", 60<<10))
+		call(t, j, answer(200, "text/plain", large), http.MethodPost, "/a", large)
 	}
 	all := numbers(j.List(journal.Filter{}))
 	require.Equal(t, int64(300), all[0])

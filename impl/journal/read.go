@@ -156,7 +156,7 @@ func (r *Reader) Entry(e *Entry) sandbox.Entry {
 	sent, replied := secret.headers(e.header), secret.headers(e.replied)
 	shown.Request = sandbox.EntryRequest{Method: verb(e.method), Path: secret.path(e.path), Header: joined(sent),
 		Body: told(secret.body(value(e.header, "Content-Type"), e.sent.kept)), Opened: told(secret.json(string(e.opened))), Truncated: marked(e.sent.more)}
-	shown.Reply = sandbox.EntryReply{Status: int32(e.status), Header: joined(replied), //nolint:gosec // of three digits
+	shown.Reply = sandbox.EntryReply{Status: statusOf(e.status), Header: joined(replied),
 		Body: told(secret.body(value(e.replied, "Content-Type"), e.answered())), Opened: told(secret.json(string(e.inside))), Truncated: marked(e.answer.more)}
 	shown.Curl = curl(e.origin()+secret.path(e.target), shown.Request, sent)
 	for _, c := range e.cards {
@@ -222,6 +222,15 @@ func (n names) body(contentType string, body []byte) string {
 		return text(s)
 	}
 	return n.loose(s)
+}
+
+// statusOf is a status, left out where there was none.
+func statusOf(status int) *int32 {
+	if status == 0 {
+		return nil
+	}
+	out := int32(status) //nolint:gosec // of three digits
+	return &out
 }
 
 // told is a text that is left out where it is "".

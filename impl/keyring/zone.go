@@ -97,7 +97,7 @@ type PINKey struct {
 // WrapZoneKey makes the row of a partner's key, version 1 and with its check value (see [pinblock.Key.CheckValue]),
 // that [Ring.ZoneKey] opens once it is stored. The algorithm is TDES, AES or RSA. programID is "" for a key that serves
 // every program. InvalidField names algorithm or key, the latter for a length that the algorithm does not take. A weak
-// key is taken: see [pinblock.Key.Degenerate]. The caller clears key.
+// key is taken: see [keymaterial.Cipher.Check]. The caller clears key.
 func (r *Ring) WrapZoneKey(id, programID string, usage pin.KeyUsage, algorithm string, key []byte) (pin.ZoneKey, error) {
 	k, err := newCipher(algorithm, key)
 	if err != nil {

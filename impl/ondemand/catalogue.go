@@ -13,6 +13,7 @@ import (
 // Catalogue has every documented row of every contract. It is made of the documents when it is first asked.
 type Catalogue struct {
 	documents map[string]*contract.Document
+	fates     func() []rows.Fate
 	index     func() *index
 }
 
@@ -54,7 +55,7 @@ type Row struct {
 // NewCatalogue is the catalogue of documents, by name.
 func NewCatalogue(documents map[string]*contract.Document) *Catalogue {
 	c := &Catalogue{documents: documents}
-	c.index = sync.OnceValue(c.make)
+	c.fates, c.index = sync.OnceValue(c.readFates), sync.OnceValue(c.make)
 	return c
 }
 
@@ -84,10 +85,11 @@ func (c *Catalogue) Find(contract, operationID string, ask Ask) (*Row, bool) {
 }
 
 // Fates are what cards make come out by themselves, by the name of the card: see x-fates in openapi/sandbox.yaml.
-func (c *Catalogue) Fates() []rows.Fate {
-	var all []rows.Fate
+func (c *Catalogue) Fates() []rows.Fate { return c.fates() }
+
+func (c *Catalogue) readFates() (all []rows.Fate) {
 	for _, d := range c.documents {
-		fates, _ := rows.Fates(d.Spec()) // which a test of the documents reads
+		fates, _ := rows.Fates(d.Spec()) // a test of the documents reads them too
 		all = append(all, fates...)
 	}
 	return all

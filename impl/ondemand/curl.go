@@ -11,8 +11,11 @@ import (
 	"pinvault/impl/rows"
 )
 
+// DocsOf is the place of a contract's row in the documentation, as a path.
+func DocsOf(contract, row string) string { return "/docs/" + contract + "#" + strings.Replace(row, "/", ".", 1) }
+
 // Docs is the row's place in the documentation, as a path.
-func (r *Row) Docs() string { return "/docs/" + r.Contract + "#" + r.ID() }
+func (r *Row) Docs() string { return DocsOf(r.Contract, r.String()) }
 
 // Curl is a call in bash that makes the row come out by the header, of the server or space at the URL: a call of the
 // operation that is right in all else, with the credentials of the fixtures.

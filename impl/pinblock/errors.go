@@ -14,6 +14,7 @@ const (
 	ErrKeyLength    Error = "pinblock: key has a length that the cipher does not take"
 	ErrKeyFormat    Error = "pinblock: the format does not go with the key's cipher"
 	ErrPAN          Error = "pinblock: PAN is not digits of a length that the format binds"
+	ErrTranslation  Error = "pinblock: a PIN bound to a PAN must not become one that is bound to none"
 	ErrRandom       Error = "pinblock: no random bytes for the fill"
 )
 

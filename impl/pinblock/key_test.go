@@ -52,56 +52,6 @@ func TestAKeyOutlivesTheBytesItWasMadeOf(t *testing.T) {
 	}
 }
 
-func TestDegenerateKeys(t *testing.T) {
-	const k1, k2, k3 = "0123456789ABCDEF", "FEDCBA9876543210", "0F1E2D3C4B5A6978"
-	const k1OtherParity = "0022446688AACCEE"
-	for _, v := range []struct {
-		name, key string
-		want      bool
-	}{
-		{"two different halves", k1 + k2, false},
-		{"two equal halves", k1 + k1, true},
-		{"halves that differ in parity bits only", k1 + k1OtherParity, true},
-		{"halves that differ in one bit that counts", k1 + "0123456789ABCDED", false},
-		{"halves that differ in their first byte alone", k1 + "0323456789ABCDEF", false},
-		{"halves that differ in a byte between equal ones", k1 + "0123456F89ABCDEF", false},
-		{"three different parts", k1 + k2 + k3, false},
-		{"first and last part equal, as strong as double length", k1 + k2 + k1, false},
-		{"first two parts equal", k1 + k1 + k3, true},
-		{"last two parts equal", k1 + k3 + k3, true},
-		{"last two parts equal but for parity", k2 + k1 + k1OtherParity, true},
-	} {
-		t.Run(v.name, func(t *testing.T) {
-			require.Equal(t, v.want, newKey(t, pinblock.ISO0, v.key).Degenerate())
-		})
-	}
-	require.False(t, newKey(t, pinblock.ISO4, k1+k1).Degenerate(), "AES has no parts")
-}
-
-func TestWeakKeys(t *testing.T) {
-	const k1, k2 = "0123456789ABCDEF", "FEDCBA9876543210"
-	for _, weak := range []string{ // NIST SP 800-67, 3.3.2
-		"0101010101010101", "FEFEFEFEFEFEFEFE", "E0E0E0E0F1F1F1F1", "1F1F1F1F0E0E0E0E",
-		"011F011F010E010E", "1F011F010E010E01", "01E001E001F101F1", "E001E001F101F101",
-		"01FE01FE01FE01FE", "FE01FE01FE01FE01", "1FE01FE00EF10EF1", "E01FE01FF10EF10E",
-		"1FFE1FFE0EFE0EFE", "FE1FFE1FFE0EFE0E", "E0FEE0FEF1FEF1FE", "FEE0FEE0FEF1FEF1",
-		"0000000000000000", "FFFFFFFFFFFFFFFF", "001E001E000E000F", // other parity
-	} {
-		require.True(t, newKey(t, pinblock.ISO0, weak+k2).Weak(), "%s first", weak)
-		require.True(t, newKey(t, pinblock.ISO0, k1+weak).Weak(), "%s second", weak)
-		require.True(t, newKey(t, pinblock.ISO0, k1+k2+weak).Weak(), "%s third", weak)
-	}
-	for _, strong := range []string{
-		k1, k2, "0301010101010101", "0103010101010101", "0101030101010101", "0101010301010101",
-		"0101010103010101", "0101010101030101", "0101010101010301", "0101010101010103",
-		"E0E0E0E0E0E0E0E0", "1F1F1F1F1F1F1F1F", "1F1F1F1FF1F1F1F1", "E0E0E0E00E0E0E0E",
-		"011F011F011F011F", "0E0E0E0E1F1F1F1F", "0202020202020202", "1F0E1F0E1F0E1F0E",
-	} {
-		require.False(t, newKey(t, pinblock.ISO0, strong+"0F1E2D3C4B5A6978").Weak(), strong)
-	}
-	require.False(t, newKey(t, pinblock.ISO4, "01010101010101010101010101010101").Weak(), "AES has no parts")
-}
-
 func TestLongCheckValueBeginsWithTheShortOne(t *testing.T) {
 	for f, want := range map[pinblock.Format]string{pinblock.ISO0: "08D7B4FB629D0885", pinblock.ISO4: "2090A673750F9D15"} {
 		key := newKey(t, f, "0123456789ABCDEFFEDCBA9876543210")

@@ -2,7 +2,7 @@
 // AES. It knows bytes and nothing else: no card, no key store, no contract.
 //
 // The rules are those of ISO 9564-1:2017, clauses 8.1 (PIN length), 9.3 (formats 0, 1 and 3) and 9.4 (format 4), and
-// of ANSI X9.24-1:2017, annex A (key check values). A PIN is 4 to 12 ASCII digits in a []byte that its owner clears; a
+// of PCI PIN 3.1, requirement 3-3 (translation). A PIN is 4 to 12 ASCII digits in a []byte that its owner clears; a
 // PAN is a string of digits, check digit included.
 //
 // # What a block that opens proves

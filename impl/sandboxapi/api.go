@@ -58,12 +58,12 @@ func (a *API) ListSandboxCards(ctx context.Context, _ sandbox.ListSandboxCardsRe
 	cards, err := a.cards(ctx)
 	all := make([]sandbox.CardState, len(cards))
 	for i, c := range cards {
-		all[i] = cardState(c)
+		all[i] = a.cardState(c)
 	}
 	return sandbox.ListSandboxCards200JSONResponse{Cards: all}, err
 }
 
-func cardState(c box.State) sandbox.CardState {
+func (a *API) cardState(c box.State) sandbox.CardState {
 	limit := int32(c.Program.TryLimit) //nolint:gosec // 1..15
 	state := sandbox.CardState{
 		Name: told(c.Name), CardID: c.Card.ID, ProgramID: c.Card.ProgramID, Status: string(c.Card.Status), Pan: c.PAN, Pin: told(c.PIN),
@@ -73,6 +73,11 @@ func cardState(c box.State) sandbox.CardState {
 	for i, e := range c.History {
 		left := int32(e.RemainingTries) //nolint:gosec // as above
 		state.History[i] = sandbox.CardEvent{At: e.At, Type: string(e.Type), Contract: told(e.Contract), Client: told(e.ClientID), Outcome: told(e.Outcome), RemainingTries: &left}
+	}
+	for _, f := range a.rows.Fates() {
+		if f.Card == c.Name {
+			state.Fate = &sandbox.Fate{Text: f.Text, Rows: f.Rows}
+		}
 	}
 	return state
 }

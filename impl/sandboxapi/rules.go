@@ -67,7 +67,7 @@ func ruleOf(r ondemand.Listed) sandbox.Rule {
 		rule.Times = &times
 	}
 	if r.Fault != "" {
-		fault := sandbox.Fault(r.Fault)
+		fault := sandbox.RuleFault(r.Fault)
 		rule.Fault = &fault
 	}
 	if r.Drop != "" {
@@ -112,7 +112,7 @@ func rowOf(r *ondemand.Row, url string) sandbox.Row {
 
 // Rows of the error table for what is wrong with a rule.
 var (
-	effectMissing = problem.Row{Status: http.StatusUnprocessableEntity, Code: "effect_missing", Title: "The rule has no effect."}
+	effectMissing = problem.Row{Status: http.StatusUnprocessableEntity, Code: "effect_missing", Title: "A rule needs a row, a fault, a drop or a delay."}
 	rowUnknown    = problem.Row{Status: http.StatusUnprocessableEntity, Code: "row_unknown", Title: "No operation has such a row."}
 	invalidField  = problem.Row{Status: http.StatusUnprocessableEntity, Code: "invalid_field", Title: "A field has an invalid value."}
 )

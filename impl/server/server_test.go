@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"strings"
 	"sync"
 	"testing"
 	"testing/fstest"
@@ -350,6 +351,31 @@ func TestRequestsEndInTime(t *testing.T) {
 		send(t, app, "POST", "/fixture/x", nil)
 		require.WithinDuration(t, began.Add(want), deadline, 5*time.Second)
 	}
+}
+
+// A stream has no end, is not kept for its check, and reaches the connection through every writer before it.
+func TestAStreamLastsAsLongAsItsCallerWants(t *testing.T) {
+	t.Parallel()
+	own, err := contract.Load(fstest.MapFS{"fixture.yaml": {Data: []byte(strings.Replace(document, "200': {description: ok}}\ncomponents",
+		"200': {description: ok, content: {text/event-stream: {schema: {type: string}}}}}\ncomponents", 1))}}, "fixture")
+	require.NoError(t, err)
+	endless, kept := false, 0
+	app := serverOf(t, &bytes.Buffer{}, func(o *Options) {
+		o.CheckReplies = true
+		o.Contracts[0] = Contract{Document: own, API: fixture{shout: func(c *gin.Context) {
+			_, bound := c.Request.Context().Deadline()
+			endless = !bound
+			c.Writer.Header().Set("Content-Type", "text/event-stream")
+			_, _ = c.Writer.WriteString("data: 1\n\n")
+			require.NoError(t, http.NewResponseController(c.Writer).Flush())
+			kept = c.Writer.(*keptReply).body.Len()
+		}}}
+	})
+	w := send(t, app, "POST", "/fixture/x", nil)
+	require.True(t, endless)
+	require.True(t, w.Flushed)
+	require.Zero(t, kept)
+	require.Equal(t, "data: 1\n\n", w.Body.String())
 }
 
 func TestLogLineNamesRouteAndNotPath(t *testing.T) {

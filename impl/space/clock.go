@@ -31,6 +31,9 @@ func (c *Clock) now() time.Time {
 	return c.base().Add(c.ahead)
 }
 
+// latest is as far as a clock goes: what is later has no place in some tokens and databases.
+var latest = time.Date(2199, 12, 31, 23, 59, 59, 0, time.UTC)
+
 // Shift is what is to become of a clock; the zero value changes nothing. Its steps are taken in this order.
 type Shift struct {
 	Reset   bool          // to the base, running
@@ -54,7 +57,9 @@ func (c *Clock) Move(s Shift) (now time.Time, running bool) {
 	if s.Running != nil {
 		running = *s.Running
 	}
-	now = now.Add(s.By)
+	if now = now.Add(s.By); now.After(latest) {
+		now = latest
+	}
 	if s != (Shift{}) { // what is only asked does not drift
 		c.ahead, c.stopped = now.Sub(c.base()), time.Time{}
 	}

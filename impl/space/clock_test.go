@@ -30,6 +30,7 @@ func TestAClockIsMovedInThisOrder(t *testing.T) {
 		{"run again from there", []space.Shift{{To: set, Running: &no}, {Running: &yes}}, set.Add(time.Minute), true},
 		{"put right", []space.Shift{{To: set, Running: &no}, {Reset: true}}, base.Add(time.Minute), true},
 		{"put right and advanced", []space.Shift{{To: set}, {Reset: true, By: time.Hour}}, base.Add(time.Hour + time.Minute), true},
+		{"advanced beyond where it ends", []space.Shift{{Running: &no, By: 200 * 365 * 24 * time.Hour}}, time.Date(2199, 12, 31, 23, 59, 59, 0, time.UTC), false},
 		{"asked", []space.Shift{{Running: &no, By: time.Hour}, {}}, base.Add(time.Hour), false},
 	} {
 		now := base

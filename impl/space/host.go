@@ -108,14 +108,14 @@ func (h *Host) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	client, of := caller(r)
 	id = cmp.Or(r.Header.Get("PinVault-Space"), id, of)
 	s := h.first
-	if id != "" {
+	if id != "" && id != first {
 		if found, err := h.Space(id); err == nil && found.enter() {
 			defer found.leave()
 			found.serve(w, r, client, false)
 			return
 		}
 	}
-	s.serve(w, r, client, id != "")
+	s.serve(w, r, client, id != "" && id != first)
 }
 
 // byPath takes /spaces/<id> from the front of a path.
@@ -207,7 +207,7 @@ func (h *Host) reserve(s *Space) error {
 	switch {
 	case h.closed:
 		return ErrNoSuch
-	case h.spaces[s.ID] != nil:
+	case s.ID == first, h.spaces[s.ID] != nil:
 		return ErrTaken
 	case len(h.spaces) >= maxSpaces:
 		return ErrTooMany
@@ -332,6 +332,9 @@ func (s *Space) close() error { return errors.Join(s.closes(), remove(s.file)) }
 
 // Keep keeps a space's database as a snapshot.
 func (h *Host) Keep(ctx context.Context, s *Space, id string) (*Snapshot, error) {
+	if err := s.rows.Ping(ctx); err != nil {
+		return nil, err
+	}
 	folder, err := h.files()
 	if err != nil {
 		return nil, err
@@ -373,6 +376,9 @@ func (h *Host) Snapshots() (all []*Snapshot) {
 
 // Restore makes a space's database what a snapshot has.
 func (h *Host) Restore(ctx context.Context, s *Space, id string) error {
+	if err := s.rows.Ping(ctx); err != nil {
+		return err
+	}
 	from, err := h.source(ctx, id)
 	if err == nil {
 		err = s.db.Restore(ctx, from)
@@ -397,6 +403,13 @@ func (h *Host) Discard(id string) error {
 
 // Sweep removes the spaces whose time is over.
 func (h *Host) Sweep() { h.Spaces() }
+
+// Quiet ends the streams of all journals, which would otherwise outlast the server.
+func (h *Host) Quiet() {
+	for _, s := range append(h.Spaces(), h.first) {
+		s.Journal.Close()
+	}
+}
 
 // Close ends all spaces but the first, whose database is its owner's, and removes all files.
 func (h *Host) Close() error {

@@ -25,6 +25,9 @@ const Name = "sandbox"
 // prefix is where a space is by path.
 const prefix = "/spaces/"
 
+// first is what a call may name the first space by. No other has this id.
+const first = "first"
+
 // lifetime is how long a space is there, unless it is removed before.
 const lifetime = 24 * time.Hour
 

@@ -27,17 +27,21 @@ const parentPage = `<!doctype html><html lang="en"><meta charset="utf-8"><title>
 
 export class Sandbox {
   static async start(...flags) {
-    const port = await freePort();
-    const s = new Sandbox();
-    s.url = `http://127.0.0.1:${port}`;
-    s.process = spawn(process.env.PINVAULT_BINARY, ["serve", "--sandbox", "--listen", `127.0.0.1:${port}`,
-      "--database-url", "sqlite://" + join(process.env.PINVAULT_SCRATCH, `${port}.db`), ...flags], { stdio: ["ignore", "ignore", "pipe"] });
-    s.log = "";
-    s.process.stderr.on("data", (text) => { s.log += text; });
-    const ended = once(s.process, "exit");
-    ended.catch(() => {});
-    await Promise.race([s.#ready(), ended.then(() => { throw new Error("the server did not start: " + s.log); })]);
+    const s = Object.assign(new Sandbox(), { port: await freePort(), flags });
+    s.url = `http://127.0.0.1:${s.port}`;
+    await s.serve();
     return s;
+  }
+
+  // Runs the server, which may have been stopped before.
+  async serve() {
+    this.process = spawn(process.env.PINVAULT_BINARY, ["serve", "--sandbox", "--listen", `127.0.0.1:${this.port}`,
+      "--database-url", "sqlite://" + join(process.env.PINVAULT_SCRATCH, `${this.port}.db`), ...this.flags], { stdio: ["ignore", "ignore", "pipe"] });
+    this.log = "";
+    this.process.stderr.on("data", (text) => { this.log += text; });
+    const ended = once(this.process, "exit");
+    ended.catch(() => {});
+    await Promise.race([this.#ready(), ended.then(() => { throw new Error("the server did not start: " + this.log); })]);
   }
 
   async #ready() {

@@ -33,7 +33,7 @@ type thresholds struct{ efficacy, coverage float64 }
 // asked is asked of a package: most where the PINs are.
 func asked(pkg string) thresholds {
 	switch pkg {
-	case "impl/pin", "impl/pinblock", "impl/keyring":
+	case "impl/pin", "impl/pinblock", "impl/pinverification", "impl/cmac", "impl/keymaterial", "impl/keyblock", "impl/keyring":
 		return thresholds{95, 95}
 	}
 	return thresholds{90, 80}

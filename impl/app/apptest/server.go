@@ -61,7 +61,7 @@ func Start(t testing.TB, url string) *Server {
 	require.NoError(t, err)
 	s := &Server{Store: db, Faults: &Faults{Store: db}, Clock: newClock(), Log: &Buffer{}}
 	wired, err := app.New(t.Context(), config.Serve{Sandbox: true, PublicURL: "http://sandbox"}, app.Surroundings{
-		Database: db, Store: s.Faults, Log: server.NewLogger(s.Log, slog.LevelDebug), Now: s.Clock.Now, Documents: loaded,
+		Database: db, Store: s.Faults, Log: server.NewLogger(s.Log, slog.LevelDebug), Now: s.Clock.Now, Sleep: s.Clock.sleep, Documents: loaded,
 	})
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, wired.Spaces.Close()) })
@@ -222,8 +222,9 @@ func Together(n int, call func(i int) int) map[int]int {
 
 // Clock is the time that a test sets.
 type Clock struct {
-	mu sync.Mutex
-	at time.Time
+	mu    sync.Mutex
+	at    time.Time
+	slept time.Duration
 }
 
 func newClock() *Clock { return &Clock{at: time.Date(2026, 1, 15, 12, 0, 0, 0, time.UTC)} }
@@ -233,6 +234,20 @@ func (c *Clock) Now() time.Time {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.at
+}
+
+// sleep takes no time, and is remembered.
+func (c *Clock) sleep(_ context.Context, d time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.slept += d
+}
+
+// Slept is for how long the server would have waited where it is told to wait.
+func (c *Clock) Slept() time.Duration {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.slept
 }
 
 // Forward sets the clock forward.

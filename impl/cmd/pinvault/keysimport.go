@@ -6,14 +6,12 @@ import (
 	"context"
 	"crypto/rand"
 	"crypto/rsa"
-	"crypto/subtle"
 	"crypto/x509"
 	"encoding/hex"
 	"encoding/pem"
 	"errors"
 	"fmt"
 	"io"
-	"math/bits"
 	"os"
 	"slices"
 	"strings"
@@ -21,9 +19,9 @@ import (
 	"golang.org/x/term"
 
 	"pinvault/impl/config"
+	"pinvault/impl/keymaterial"
 	"pinvault/impl/keyring"
 	"pinvault/impl/pin"
-	"pinvault/impl/pinblock"
 )
 
 type keysImportCommand struct {
@@ -164,50 +162,58 @@ func (c *keysImportCommand) key(from *console) ([]byte, error) {
 	return c.combined(from)
 }
 
-// combined is the components XORed together, each of which is shown by its check value.
+// combined is the key that the components make, each of which is shown by its check value.
 func (c *keysImportCommand) combined(from *console) ([]byte, error) {
-	var key []byte
+	var parts [][]byte
+	defer func() {
+		for _, part := range parts {
+			clear(part)
+		}
+	}()
 	for i := range c.count() {
 		name := fmt.Sprintf("component %d", i+1)
 		part, err := c.component(from, i, name)
 		if err != nil {
 			return nil, err
 		}
-		if key == nil {
-			key = make([]byte, len(part))
-		}
-		if len(part) != len(key) {
+		parts = append(parts, part)
+		if len(part) != len(parts[0]) {
 			return nil, errors.New(name + " is not as long as the one before it")
 		}
-		subtle.XORBytes(key, key, part)
-		clear(part)
 	}
-	if bytes.Equal(key, make([]byte, len(key))) {
-		return nil, errors.New("the components cancel each other out: the key is all zeros")
+	key, err := c.cipher().Combine(parts...)
+	if err != nil {
+		return nil, err
 	}
 	return key, c.sound(from, key)
 }
 
+// cipher is what a key of components is for.
+func (c *keysImportCommand) cipher() keymaterial.Cipher {
+	if c.Algorithm == keyring.TDES {
+		return keymaterial.TDES
+	}
+	return keymaterial.AES
+}
+
+// unsound are the reasons to refuse a key of which a sandbox's user is only warned.
+var unsound = map[error]string{
+	keymaterial.ErrWeak:       "a part of the key is a weak key of DES: encrypting twice gives the clear text back",
+	keymaterial.ErrEqualParts: "two neighbouring parts of the key are equal: it is no better than single DES",
+}
+
 // sound refuses a key that no contract can use, and a weak TDES key; of the latter it warns in a sandbox.
 func (c *keysImportCommand) sound(from *console, key []byte) error {
+	fault := c.cipher().Check(key)
+	if errors.Is(fault, keymaterial.ErrZero) {
+		return errors.New("the components cancel each other out: the key is all zeros")
+	}
 	if c.Usage == string(pin.UsageMessage) && !slices.Contains(keyring.MessageKeySizes(), len(key)) {
 		return fmt.Errorf("no contract has messages under a key of %d bytes: Accosa's have 24, Credit+'s 32", len(key))
 	}
-	if c.Algorithm != keyring.TDES {
-		return nil
-	}
-	k, err := pinblock.NewTDES(key)
-	if err != nil {
-		return err
-	}
-	var says string
-	switch {
-	case k.Weak():
-		says = "a part of the key is a weak key of DES: encrypting twice gives the clear text back"
-	case k.Degenerate():
-		says = "two neighbouring parts of the key are equal: it is no better than single DES"
-	default:
-		return nil
+	says, ok := unsound[fault]
+	if !ok {
+		return fault
 	}
 	if !c.Sandbox {
 		return errors.New(says)
@@ -229,27 +235,18 @@ func (c *keysImportCommand) component(from *console, i int, name string) ([]byte
 	if _, err := hex.Decode(part, digits); err != nil { // its text quotes a digit
 		return nil, errors.New(name + " is not hexadecimal")
 	}
-	of := pinblock.NewAES
-	if c.Algorithm == keyring.TDES {
-		of = pinblock.NewTDES
-	}
-	k, err := of(part)
+	long, err := keyring.LongCheckValue(c.Algorithm, part)
 	if err != nil {
 		return nil, fmt.Errorf("%s has %d bytes, which no %s key has", name, len(part), c.Algorithm)
 	}
-	if zeros(part, c.Algorithm == keyring.TDES) {
+	if errors.Is(c.cipher().Check(part), keymaterial.ErrZero) {
 		return nil, errors.New(name + " is all zeros: whoever has the others has the key")
 	}
-	from.print("check value of " + name + c.kindOfCheckValue() + ": " + k.CheckValue())
-	if c.Algorithm == keyring.TDES && !oddParity(part) {
+	from.print("check value of " + name + c.kindOfCheckValue() + ": " + long[:6])
+	if c.Algorithm == keyring.TDES && !keymaterial.OddParity(part) {
 		from.print("warning: " + name + " has bytes of even parity. DES does not use that bit, but check that it was typed correctly.")
 	}
 	return part, nil
-}
-
-// zeros tells whether a component leaves the others as they are, except for the parity bits of a DES key.
-func zeros(part []byte, parity bool) bool {
-	return bytes.Equal(part, make([]byte, len(part))) || parity && bytes.Equal(part, bytes.Repeat([]byte{1}, len(part)))
 }
 
 // kindOfCheckValue tells, where there are two, which one is meant.
@@ -265,16 +262,6 @@ func (c *keysImportCommand) text(from *console, i int, name string) ([]byte, err
 		return os.ReadFile(c.ComponentFile[i])
 	}
 	return from.secret(name + ": ")
-}
-
-// oddParity tells whether every byte has an odd number of ones, as DES keys are written (FIPS 46-3).
-func oddParity(key []byte) bool {
-	for _, b := range key {
-		if bits.OnesCount8(b)%2 == 0 {
-			return false
-		}
-	}
-	return true
 }
 
 // confirm compares the check value, by itself or by asking. long is the check value with all its digits.

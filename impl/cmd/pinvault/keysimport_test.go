@@ -32,7 +32,7 @@ const (
 	oneOfTwoCV  = "08D7B4"
 	aesOfTwo    = "00112233445566778899AABBCCDDEEFF"
 	aesOther    = "2B7E151628AED2A6ABF7158809CF4F3C"
-	threeParts  = oneOfTwo + "\n" + otherOfTwo + "\n00000000000000000000000000000001\n"
+	threeParts  = oneOfTwo + "\n" + otherOfTwo + "\n00000000000000000000000000000002\n"
 	singleDES   = "0123456789ABCDEF0123456789ABCDEF"
 	parityTwice = "FEFEFEFEFEFEFEFE0101010101010101"
 
@@ -149,6 +149,7 @@ func TestKeysImport(t *testing.T) {
 		{"a message key that no contract can use", aesOfTwo + "\n" + aesOther + "\ny\n", message, false, "no contract has messages"},
 		{"a component of zeros", oneOfTwo + "\n" + strings.Repeat("0", 32) + "\ny\n", zpk, false, "component 2 is all zeros"},
 		{"a component of zeros but for parity", strings.Repeat("01", 16) + "\n" + oneOfTwo + "\ny\n", zpk, false, "component 1 is all zeros"},
+		{"a component of zeros but for one parity bit", oneOfTwo + "\n" + strings.Repeat("0", 31) + "1\ny\n", zpk, false, "component 2 is all zeros"},
 		{"a component of zeros for AES", twoOf32[:65] + strings.Repeat("0", 64) + "\ny\n", message, false, "component 2 is all zeros"},
 		{"a weak half", weakHalf + oneOfTwo[:16] + "\n" + strings.Repeat("0", 16) + oneOfTwo[16:] + "\ny\n", zpk, false, "weak key of DES"},
 		{"a semi-weak half", oneOfTwo[:16] + semiWeakHalf + "\n" + oneOfTwo[16:] + strings.Repeat("0", 16) + "\ny\n", zpk, false, "weak key of DES"},

@@ -145,50 +145,57 @@ func (e Env) request(tb testing.TB, c Conversation) *http.Request {
 	return r
 }
 
-// differences returns how a reply differs from the documented one. Of another status nothing more is said: its body is
-// another reply's.
+// differences returns how a reply differs from the documented one.
 func (e Env) differences(tb testing.TB, c Conversation, reply *Reply) []string {
 	tb.Helper()
+	body := reply.Body
+	if c.Reply.Body != nil && reply.Status == c.Reply.Status {
+		switch {
+		case e.Open != nil:
+			body = e.Open(tb, c, body)
+		case c.Reply.Sealed:
+			tb.Fatalf("%s: a sealed reply without Env.Open", c)
+		}
+	}
+	return Differences(c, reply.Status, reply.Header, body)
+}
+
+// Differences returns how a reply, opened where it was sealed, differs from the one that a conversation documents. Of
+// another status nothing more is said: its body is another reply's.
+func Differences(c Conversation, status int, header http.Header, body []byte) []string {
 	want := c.Reply
-	if reply.Status != want.Status {
-		return []string{fmt.Sprintf("status %d, want %d; body: %s", reply.Status, want.Status, reply.Body)}
+	if status != want.Status {
+		return []string{fmt.Sprintf("status %d, want %d; body: %s", status, want.Status, body)}
 	}
 	var differences []string
-	if got := rows.MediaType(reply.Header.Get("Content-Type")); got != rows.MediaType(want.ContentType) {
+	if got := rows.MediaType(header.Get("Content-Type")); got != rows.MediaType(want.ContentType) {
 		differences = append(differences, fmt.Sprintf("content type %q, want %q", got, want.ContentType))
 	}
 	for _, name := range slices.Sorted(maps.Keys(want.Header)) {
-		got := strings.Join(reply.Header.Values(name), ", ")
+		got := strings.Join(header.Values(name), ", ")
 		if joined := strings.Join(want.Header[name], ", "); got != joined {
 			differences = append(differences, fmt.Sprintf("header %s: %q, want %q", name, got, joined))
 		}
 	}
-	return append(differences, e.bodyDifferences(tb, c, reply.Body)...)
+	return append(differences, bodyDifferences(want, body)...)
 }
 
-func (e Env) bodyDifferences(tb testing.TB, c Conversation, body []byte) []string {
-	tb.Helper()
-	if c.Reply.Body == nil {
+func bodyDifferences(documented rows.Reply, body []byte) []string {
+	if documented.Body == nil {
 		if len(body) > 0 {
 			return []string{fmt.Sprintf("body %q, want none", body)}
 		}
 		return nil
 	}
-	switch {
-	case e.Open != nil:
-		body = e.Open(tb, c, body)
-	case c.Reply.Sealed:
-		tb.Fatalf("%s: a sealed reply without Env.Open", c)
-	}
-	want, err := c.Reply.Decode(c.Reply.Body)
+	want, err := documented.Decode(documented.Body)
 	if err != nil {
 		return []string{fmt.Sprintf("example is not JSON: %v", err)}
 	}
-	got, err := c.Reply.Decode(body)
+	got, err := documented.Decode(body)
 	if err != nil {
 		return []string{fmt.Sprintf("body is not JSON: %v; body: %s", err, body)}
 	}
-	for _, pointer := range c.Reply.Volatile {
+	for _, pointer := range documented.Volatile {
 		want, got = mask(want, rows.Tokens(pointer)), mask(got, rows.Tokens(pointer))
 	}
 	if diff := cmp.Diff(want, got); diff != "" {

@@ -24,9 +24,10 @@ const apart = (time) => {
   return Math.abs(seconds) < 10 ? "as on this computer" : `${inWords(Math.abs(seconds))} ${seconds > 0 ? "ahead of" : "behind"} this computer`;
 };
 
-export const Time = ({ clock }) => {
+// Time is what the clock says, a link to it where one is wanted, and how it stands.
+export const Time = ({ clock, href }) => {
   const time = useTime(clock);
-  return time && html`<${When} at=${time} /> <span class="soft">${clock.running ? "" : "stands still, "}${apart(time)}</span>`;
+  return time && html`${href ? html`<a href=${href}><${When} at=${time} /></a>` : html`<${When} at=${time} />`} <span class="soft">${clock.running ? "" : "stands still, "}${apart(time)}</span>`;
 };
 
 export const Clock = ({ clock }) => {

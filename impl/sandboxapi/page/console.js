@@ -87,7 +87,7 @@ const App = () => {
     <main>
       <div class="head"><h1>Sandbox</h1>
         <p>Space <a href="#spaces">${space || "first"}</a></p>
-        <p>Clock <a href="#clock"><${Time} clock=${clock.data} /></a></p></div>
+        <p>Clock <${Time} clock=${clock.data} href="#clock" /></p></div>
       <nav class="views" aria-label="Sandbox">${Object.entries(views).map(([name, title]) => html`<a href=${"#" + name} class=${name === pane ? "pane" : ""} aria-current=${name === view ? "page" : undefined}>${title}</a>`)}</nav>
       <div class="board" data-view=${view}>
         <div class="pane">

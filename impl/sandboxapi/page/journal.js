@@ -50,7 +50,7 @@ export const useJournal = (filter, onHeard) => {
     let source, timer, flush, heard = [];
     const take = () => {
       flush = undefined;
-      const came = heard.toReversed().filter((e) => fits(e, now.current.filter));
+      const came = heard.toReversed().filter((e) => fits(e, now.current.filter)).map((e) => ({ ...e, fresh: true }));
       const anew = heard[0].number <= now.current.newest;
       now.current.onHeard(heard);
       heard = [];
@@ -95,7 +95,7 @@ const replay = async (number) => {
 const Line = ({ entry }) => {
   const [act, problem, busy] = useAct();
   const { number, request, operation, client, row, rule, docs } = entry;
-  return html`<li>
+  return html`<li class=${entry.fresh ? "fresh" : ""}>
     <a class="whole" href=${"#entry/" + number}><span class="number">${number}</span> <${When} at=${entry.at} short /> ${request.method} <span class="called">${operation ?? request.path}</span></a>
     <${Result} entry=${entry} />
     <p class="facts">${client && html`<span>${client}</span>`}${row && html`<span>${row}</span>`}${rule && html`<span class="tag">${rule === "header" ? "by header" : "rule " + rule}</span>`}<${Changes} cards=${entry.cards} /></p>

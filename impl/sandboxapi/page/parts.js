@@ -60,8 +60,8 @@ export const Sure = ({ label, name = label, ask, yes, busy, onYes }) => {
 };
 
 // Tries are those that are left, as dots.
-export const Tries = ({ left, limit = left }) => html`<span class="tries" role="img" aria-label=${`${left} of ${limit} tries left`}>
-  ${Array.from({ length: Math.min(limit, 10) }, (_, i) => html`<i class=${i < left ? "left" : ""} />`)}<span aria-hidden="true">${left}/${limit}</span></span>`;
+export const Tries = ({ left, limit = left }) => html`<span class=${left ? "tries" : "tries none"} role="img" aria-label=${left ? `${left} of ${limit} tries left` : "No tries left: the PIN is blocked"}>
+  ${Array.from({ length: Math.min(limit, 10) }, (_, i) => html`<i class=${i < left ? "left" : ""} />`)}<span aria-hidden="true">${left ? `${left}/${limit}` : "blocked"}</span></span>`;
 
 // Shown is a modal dialog: the browser keeps the focus in it, and gives it back when it is closed.
 export const Shown = ({ title, onClose, children }) => {

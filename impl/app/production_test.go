@@ -1,0 +1,125 @@
+package app_test
+
+import (
+	"bytes"
+	"log/slog"
+	"maps"
+	"net/http"
+	"net/http/httptest"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"pinvault/impl/app"
+	"pinvault/impl/app/apptest"
+	"pinvault/impl/config"
+	"pinvault/impl/rows"
+	"pinvault/impl/store/storetest"
+)
+
+// production is a server that is no sandbox, over a database that holds nothing yet.
+func production(t *testing.T) http.Handler {
+	t.Helper()
+	db := apptest.OpenStore(t, storetest.SQLite(t))
+	require.NoError(t, db.Migrate(t.Context()))
+	documents, err := apptest.Contracts()
+	require.NoError(t, err)
+	wired, err := app.New(t.Context(), config.Serve{PublicURL: "http://production", Docs: true, Keys: keysOf(t)},
+		app.Surroundings{Database: db, Store: db, Log: slog.New(slog.DiscardHandler), Documents: documents})
+	require.NoError(t, err)
+	require.Nil(t, wired.Spaces)
+	return wired.Public
+}
+
+// asDocumented sends the request of a row, as nobody, with more headers.
+func asDocumented(t *testing.T, to http.Handler, row rows.Row, more http.Header) *httptest.ResponseRecorder {
+	t.Helper()
+	r := httptest.NewRequestWithContext(t.Context(), row.Method, row.Path, bytes.NewReader(row.Body))
+	if row.ContentType != "" {
+		r.Header.Set("Content-Type", row.ContentType)
+	}
+	for _, headers := range []http.Header{row.Header, row.Override, more} {
+		maps.Copy(r.Header, headers)
+	}
+	w := httptest.NewRecorder()
+	to.ServeHTTP(w, r)
+	return w
+}
+
+// drawn is what differs between two replies that are the same: traces, times and nonces.
+var drawn = regexp.MustCompile(`[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}|20\d\d-\d\d-\d\d[T ][0-9:.+Z]+|nonce(="|-)[A-Za-z0-9_-]+`)
+
+func told(w *httptest.ResponseRecorder) string { return drawn.ReplaceAllString(w.Body.String(), "…") }
+
+func TestInProductionThereIsNothingOfTheSandboxsContract(t *testing.T) {
+	t.Parallel()
+	server := production(t)
+	get := func(path string) *httptest.ResponseRecorder {
+		w := httptest.NewRecorder()
+		server.ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), http.MethodGet, path, http.NoBody))
+		return w
+	}
+	nothing := get("/nowhere")
+	require.Equal(t, http.StatusNotFound, nothing.Code)
+
+	all, err := rows.All(apptest.Documents(t)["sandbox"])
+	require.NoError(t, err)
+	operations := map[string]bool{}
+	for _, row := range all {
+		operations[row.Operation] = true
+		w := asDocumented(t, server, row, nil)
+		require.Equal(t, http.StatusNotFound, w.Code, row.String())
+		require.Equal(t, nothing.Header().Get("Content-Type"), w.Header().Get("Content-Type"), row.String())
+		require.Equal(t, told(nothing), told(w), row.String())
+	}
+	for _, o := range rows.Operations(apptest.Documents(t)["sandbox"]) {
+		require.True(t, operations[o.Op.OperationID], "%s was not called", o.Op.OperationID)
+	}
+	for _, path := range []string{
+		"/sandbox", "/sandbox/", "/spaces/first/livez", "/spaces/first/sandbox/fixtures", "/docs/sandbox", "/docs/sandbox/changes",
+		"/docs/sandbox.yaml", "/docs/sandbox.rows.json", "/openapi/sandbox.yaml", "/openapi/sandbox.json", "/openapi/sandbox.examples.json",
+	} {
+		require.Equal(t, http.StatusNotFound, get(path).Code, path)
+	}
+	title := apptest.Documents(t)["sandbox"].Info.Title
+	for _, path := range []string{"/", "/docs"} {
+		shown := get(path)
+		require.Equal(t, http.StatusOK, shown.Code, path)
+		require.NotContains(t, shown.Body.String(), title, path)
+		require.NotContains(t, shown.Body.String(), `href="openapi/sandbox`, path)
+	}
+}
+
+// Every operation is called as each row of its document has it, with headers that ask a sandbox for something else.
+func TestInProductionNoHeaderHasAnEffectThatASandboxGivesIt(t *testing.T) {
+	t.Parallel()
+	server := production(t)
+	for name, doc := range apptest.Documents(t) {
+		if name == "sandbox" {
+			continue
+		}
+		all, err := rows.All(doc)
+		require.NoError(t, err)
+		for _, row := range all {
+			plain := asDocumented(t, server, row, nil)
+			for _, asked := range []http.Header{
+				{"Pinvault-Row": {row.String()}}, {"Pinvault-Row": {"no/such-row"}},
+				{"Pinvault-Space": {"nowhere"}}, {"Prefer": {"code=503, example=" + row.Example}},
+			} {
+				w := asDocumented(t, server, row, asked)
+				require.Equal(t, plain.Code, w.Code, "%s %s: %v", name, row, asked)
+				require.Equal(t, told(plain), told(w), "%s %s: %v", name, row, asked)
+				require.Equal(t, headersOf(plain), headersOf(w), "%s %s: %v", name, row, asked)
+			}
+		}
+	}
+}
+
+// headersOf are a reply's, without traces.
+func headersOf(w *httptest.ResponseRecorder) string {
+	var all strings.Builder
+	_ = w.Header().Write(&all)
+	return drawn.ReplaceAllString(all.String(), "…")
+}
