@@ -111,6 +111,7 @@ func wire(ctx context.Context, c config.Serve, s Surroundings, in *inside) (*App
 		return nil, err
 	}
 	sessions := pinsession.New(vault, ring, c.PINSessionLifetime, s.Now, s.Rand)
+	sessions.OnOpened(contract.Opened)
 	pages, err := hosted.New(sessions, hosted.Options{PublicURL: c.PublicURL, Sandbox: c.Sandbox, Embeds: embeds(c.Sandbox), Now: s.Now, Rand: s.Rand})
 	if err != nil {
 		return nil, err

@@ -768,7 +768,7 @@ func TestAgreesWithTheReferenceModel(t *testing.T) {
 		"dataValidUntilTimestamp": {"2026-01-15T12:00:00Z", "2026-01-15T17:35:00.123456789+05:30", "2026-01-15T11:59:59Z", "2026-01-16T12:00:00.000000001Z"}}
 	for name := range d.fixtures.JSON("/cards").(map[string]any) {
 		text := func(field string) string { return d.fixtures.Text("/cards/" + name + "/" + field) }
-		if text("programId") != d.fixtures.Text("/cards/normal/programId") {
+		if text("programId") != d.fixtures.Text("/cards/normal/programId") || slices.Contains([]string{"slow", "database_gone", "internal_fault"}, name) { // which have a fate
 			continue
 		}
 		c := card{text("identifier"), text("packID"), text("alias"), text("number"), text("pan"), text("programCode"), text("devicePlanCode"), text("status") == "normal"}

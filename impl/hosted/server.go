@@ -64,7 +64,6 @@ func New(sessions *pinsession.Sessions, o Options) (*API, error) {
 	if a.page, err = template.ParseFS(assets, "assets/page.html"); err != nil {
 		return nil, err
 	}
-	sessions.OnOpened(contract.Opened)
 	a.demo, err = template.ParseFS(assets, "assets/demo.html")
 	return a, err
 }
