@@ -28,7 +28,7 @@ func TestEveryCardWithAFateIsOnThePagesOfItsContracts(t *testing.T) {
 	}
 	for name, page := range pages {
 		if chapters[name] != nil {
-			require.Equal(t, len(chapters[name].Fates) > 0, strings.Contains(page, `id="cards-with-a-fate"`), name)
+			require.Equal(t, len(chapters[name].Fates) > 0, strings.Contains(page, `id="fates"`), name)
 		}
 	}
 	require.Empty(t, chapters["common"].Fates, "no card is reached by it")

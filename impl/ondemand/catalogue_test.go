@@ -1,11 +1,8 @@
 package ondemand_test
 
 import (
-	"encoding/json"
-	"maps"
 	"net/http"
 	"net/http/httptest"
-	"os/exec"
 	"slices"
 	"strings"
 	"sync"
@@ -197,55 +194,5 @@ func TestThereIsACallForEveryRow(t *testing.T) {
 		name, step, _ := strings.Cut(row, " ")
 		require.NotNil(t, catalogue().Row(name, step), row)
 		require.Equal(t, want, catalogue().Row(name, step).Curl(url), row)
-	}
-}
-
-// The calls are right to bash, and arrive at the operation that they are of, with what it demands.
-func TestTheCallsRunInBash(t *testing.T) {
-	t.Parallel()
-	for _, tool := range []string{"bash", "curl", "sed"} {
-		if _, err := exec.LookPath(tool); err != nil {
-			t.Skip(tool + " is not here")
-		}
-	}
-	var came *http.Request
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.Header.Get(ondemand.RowHeader) == "" { // for a token
-			_ = json.NewEncoder(w).Encode(map[string]any{"access_token": "ey.j-w_t", "token_type": "Bearer"})
-			return
-		}
-		came = r
-		w.WriteHeader(http.StatusTeapot)
-	}))
-	defer server.Close()
-	of := map[string]*ondemand.Row{} // the last row of each operation
-	for _, row := range catalogue().All() {
-		of[row.Contract+" "+row.Operation] = row
-	}
-	names := slices.Sorted(maps.Keys(of))
-	if testing.Short() {
-		names = slices.Collect(func(yield func(string) bool) {
-			for i, name := range names {
-				if i%8 == 0 && !yield(name) {
-					return
-				}
-			}
-		})
-	}
-	for _, name := range names {
-		row := of[name]
-		came = nil
-		out, err := exec.CommandContext(t.Context(), "bash", "-c", row.Curl(server.URL)).CombinedOutput()
-		require.NoError(t, err, "%s: %s", name, out)
-		require.True(t, strings.HasPrefix(string(out), "HTTP/1.1 418 "), "%s", out)
-		op := operationOf(row)
-		require.NotNil(t, came, name)
-		require.Equal(t, op.Method, came.Method, name)
-		require.Equal(t, row.String(), came.Header.Get(ondemand.RowHeader))
-		require.Len(t, strings.Split(came.URL.EscapedPath(), "/"), len(strings.Split(op.Path, "/")), name)
-		if scheme := came.Header.Get("Authorization"); scheme != "" {
-			require.Equal(t, "Bearer ey.j-w_t", scheme)
-		}
-		require.True(t, op.Public || came.Header.Get("Authorization") != "" || came.Header.Get("X-Api-Key") != "", name)
 	}
 }
