@@ -12,7 +12,9 @@ import (
 )
 
 // DocsOf is the place of a contract's row in the documentation, as a path.
-func DocsOf(contract, row string) string { return "/docs/" + contract + "#" + strings.Replace(row, "/", ".", 1) }
+func DocsOf(contract, row string) string {
+	return "/docs/" + contract + "#" + strings.Replace(row, "/", ".", 1)
+}
 
 // Docs is the row's place in the documentation, as a path.
 func (r *Row) Docs() string { return DocsOf(r.Contract, r.String()) }
