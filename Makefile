@@ -73,8 +73,9 @@ contract: ## Schemathesis over every document on PostgreSQL, EXAMPLES (1000) an 
 clients: ## every contract called as partners call it: requests, fetch, axios, HttpClient, Apache's, Spring's, JOSE and PIN block libraries; see scripts/clients/README.md
 	@scripts/clients/run
 
-sdk: ## packages for Python, TypeScript, Java and Go in .local/sdk/dist, installed elsewhere and tried against a sandbox, and the documents' code samples; then strangers and judges; see scripts/sdk/README.md
+sdk: ## packages for Python, TypeScript, Java and Go in .local/sdk/dist, installed elsewhere and tried against a sandbox, and the documents' code samples; the Dockerfile's steps; then strangers and judges; see scripts/sdk/README.md
 	@scripts/sdk/run
+	@scripts/image/run
 	@scripts/strangers/run
 	@scripts/judges/run
 

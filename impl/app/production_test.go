@@ -51,7 +51,7 @@ func asDocumented(t *testing.T, to http.Handler, row rows.Row, more http.Header)
 // drawn is what differs between two replies that are the same: traces, times and nonces.
 var drawn = regexp.MustCompile(`[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}|20\d\d-\d\d-\d\d[T ][0-9:.+Z]+|nonce(="|-)[A-Za-z0-9_-]+`)
 
-func told(w *httptest.ResponseRecorder) string { return drawn.ReplaceAllString(w.Body.String(), "…") }
+func shown(w *httptest.ResponseRecorder) string { return drawn.ReplaceAllString(w.Body.String(), "…") }
 
 func TestInProductionThereIsNothingOfTheSandboxsContract(t *testing.T) {
 	t.Parallel()
@@ -72,7 +72,7 @@ func TestInProductionThereIsNothingOfTheSandboxsContract(t *testing.T) {
 		w := asDocumented(t, server, row, nil)
 		require.Equal(t, http.StatusNotFound, w.Code, row.String())
 		require.Equal(t, nothing.Header().Get("Content-Type"), w.Header().Get("Content-Type"), row.String())
-		require.Equal(t, told(nothing), told(w), row.String())
+		require.Equal(t, shown(nothing), shown(w), row.String())
 	}
 	for _, o := range rows.Operations(apptest.Documents(t)["sandbox"]) {
 		require.True(t, operations[o.Op.OperationID], "%s was not called", o.Op.OperationID)
@@ -110,7 +110,7 @@ func TestInProductionNoHeaderHasAnEffectThatASandboxGivesIt(t *testing.T) {
 			} {
 				w := asDocumented(t, server, row, asked)
 				require.Equal(t, plain.Code, w.Code, "%s %s: %v", name, row, asked)
-				require.Equal(t, told(plain), told(w), "%s %s: %v", name, row, asked)
+				require.Equal(t, shown(plain), shown(w), "%s %s: %v", name, row, asked)
 				require.Equal(t, headersOf(plain), headersOf(w), "%s %s: %v", name, row, asked)
 			}
 		}

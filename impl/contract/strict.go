@@ -15,7 +15,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// Bounds of one JSON message. No contract needs a tenth of them; they keep a small body from costing
+// Bounds of one JSON message that somebody sends. No contract needs a tenth of them; they keep a small body from costing
 // much memory or stack.
 const (
 	MaxDepth  = 32     // objects and arrays inside each other

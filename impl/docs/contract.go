@@ -25,6 +25,7 @@ type chapter struct {
 	Sealed       bool          // there is a variant in the clear
 	Introduction prose
 	Operations   []operation
+	Fates        []fated   // cards of the sandbox
 	Changes      []changes // those that break callers first
 	New          bool      // it was never released, so that nothing can have changed
 	calls        calls
@@ -64,14 +65,15 @@ type reply struct {
 	Why        string // no page can make it come out, and why not
 }
 
-// chapterOf reads a document, whose text is in whole, as the server shows it, and whose rows are all.
-func chapterOf(d *contract.Document, whole *bundle.Document, all []rows.Row) (*chapter, error) {
+// chapterOf reads a document, whose text is in whole, as the server shows it, and whose rows are all. fates are those of the
+// sandbox's cards.
+func chapterOf(d *contract.Document, whole *bundle.Document, all []rows.Row, fates []rows.Fate) (*chapter, error) {
 	spec := d.Spec()
 	about, err := whole.Text("info", "description")
 	if err != nil {
 		return nil, err
 	}
-	c := &chapter{Name: d.Name(), Title: spec.Info.Title, Sealed: seals(spec)}
+	c := &chapter{Name: d.Name(), Title: spec.Info.Title, Sealed: seals(spec), Fates: fatesOf(d.Name(), fates)}
 	if c.Lead, err = leadOf(about); err != nil {
 		return nil, err
 	}
@@ -275,17 +277,11 @@ func number(f float64) string { return strconv.FormatFloat(f, 'f', -1, 64) }
 
 // answers adds the rows of an operation, successes and errors apart.
 func (o *operation) answers(all []rows.Row, told rows.ErrorReference) error {
-	labels := map[string]int{}
-	for _, row := range all {
-		labels[row.When()]++
-	}
-	for _, row := range all {
+	when := whens(all)
+	for i, row := range all {
 		r := reply{
 			ID: row.ID(), Status: row.Reply.Status, StatusText: http.StatusText(row.Reply.Status),
-			When: row.When(), Origin: origins[row.Origin], Why: unsendable(row),
-		}
-		if labels[r.When] > 1 { // a name is unique within its operation
-			r.When += " (" + inWords(row.Example) + ")"
+			When: when[i], Origin: origins[row.Origin], Why: unsendable(row),
 		}
 		if row.Reply.Body != nil {
 			value, err := row.Reply.Decode(row.Reply.Body)
@@ -298,13 +294,37 @@ func (o *operation) answers(all []rows.Row, told rows.ErrorReference) error {
 			o.Successes = append(o.Successes, r)
 			continue
 		}
-		r.Advice = told.AdviceOn(r.Code, r.Status)
+		r.Advice = cmp.Or(row.Advice, told.AdviceOn(r.Code, r.Status))
 		o.Errors = append(o.Errors, r)
 	}
 	order := func(a, b reply) int { return cmp.Or(cmp.Compare(a.Status, b.Status), cmp.Compare(a.Code, b.Code)) }
 	slices.SortStableFunc(o.Errors, order)
 	slices.SortStableFunc(o.Successes, order)
 	return nil
+}
+
+// whens say of each row of an operation when it comes out: in the words of its label, where others have the same in those
+// of its reply, and where those are not its alone with its name, which is.
+func whens(all []rows.Row) []string {
+	words := make([]string, len(all))
+	for i, row := range all {
+		words[i] = row.When()
+	}
+	for _, further := range []func(rows.Row, string) string{
+		func(row rows.Row, said string) string { return cmp.Or(row.Summary, said) },
+		func(row rows.Row, said string) string { return said + " (" + inWords(row.Example) + ")" },
+	} {
+		having := map[string]int{}
+		for _, said := range words {
+			having[said]++
+		}
+		for i, row := range all {
+			if having[words[i]] > 1 {
+				words[i] = further(row, words[i])
+			}
+		}
+	}
+	return words
 }
 
 func inWords(name string) string { return strings.ReplaceAll(name, "-", " ") }

@@ -1,6 +1,7 @@
 // Package docs is what readers and their tools are handed of the contracts: each document in one piece, a landing page,
-// a page for each contract with its errors and what makes them come out, one with what changed in it, a page for each
-// workflow through several of them, Scalar's page for all of them, and all of it as a static site. It knows documents and their rows, and nothing of clients, cards or what is inside a server.
+// a page for each contract with its errors and what makes them come out, one with what changed in it, the changelog, a page
+// for each workflow through several of them, Scalar's page for all of them, and all of it as a static site. It knows
+// documents and their rows, and nothing of clients, cards or what is inside a server.
 package docs
 
 import (
@@ -74,6 +75,10 @@ func New(documents []*contract.Document, written fs.FS, url string) (*Site, erro
 	if err := s.pageFiles(); err != nil {
 		return nil, err
 	}
+	fates, err := allFates(documents)
+	if err != nil {
+		return nil, err
+	}
 	for _, d := range s.documents {
 		if _, err := fs.Stat(written, d.Name()+".yaml"); err != nil {
 			return nil, err
@@ -84,14 +89,16 @@ func New(documents []*contract.Document, written fs.FS, url string) (*Site, erro
 			all, err := all()
 			var c *chapter
 			if err == nil {
-				c, err = chapterOf(d, document, all)
+				c, err = chapterOf(d, document, all, fates)
 			}
 			if err != nil {
 				return nil, fmt.Errorf("document %s: %w", d.Name(), err)
 			}
 			return c, nil
 		})
-		served := then(whole, func(document *bundle.Document) (*bundle.Document, error) { return describeUnsent(document), nil })
+		served := then(whole, func(document *bundle.Document) (*bundle.Document, error) {
+			return leaveToSchemes(describeUnsent(document), d.Spec()), nil
+		})
 		tools := func(withBroken bool) func() (*bundle.Document, error) {
 			return then(served, func(document *bundle.Document) (*bundle.Document, error) {
 				all, err := all()

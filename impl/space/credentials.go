@@ -98,28 +98,31 @@ func ofToken(token string) (client, space string) {
 
 // form reads a token request, and leaves it to be read again.
 func form(r *http.Request) (url.Values, bool) {
-	if r.Method != http.MethodPost || r.ContentLength <= 0 || r.ContentLength > maxForm ||
+	if r.Method != http.MethodPost || r.Body == nil || r.ContentLength > maxForm || // of a body in chunks the length is not known
 		!strings.HasPrefix(r.Header.Get("Content-Type"), "application/x-www-form-urlencoded") {
 		return nil, false
 	}
-	body, err := io.ReadAll(r.Body)
+	body, err := io.ReadAll(io.LimitReader(r.Body, maxForm+1))
 	r.Body = struct {
 		io.Reader
 		io.Closer
-	}{io.MultiReader(bytes.NewReader(body), failing{err}), r.Body}
+	}{io.MultiReader(bytes.NewReader(body), rest(r.Body, err)), r.Body}
 	values, malformed := url.ParseQuery(string(body))
-	return values, err == nil && malformed == nil && len(values["client_id"]) == 1
+	return values, err == nil && malformed == nil && len(body) <= maxForm && len(values["client_id"]) == 1
+}
+
+// rest is what comes of a body after its beginning was read, or failed to be.
+func rest(body io.Reader, err error) io.Reader {
+	if err != nil {
+		return failing{err}
+	}
+	return body
 }
 
 // failing is a reader that ends as the one before it did.
 type failing struct{ err error }
 
-func (f failing) Read([]byte) (int, error) {
-	if f.err != nil {
-		return 0, f.err
-	}
-	return 0, io.EOF
-}
+func (f failing) Read([]byte) (int, error) { return 0, f.err }
 
 // own makes the fixtures' credentials a space's own.
 func own(clients map[string]map[string]any, space string) map[string]map[string]any {

@@ -213,6 +213,16 @@ func TestACallIsOfTheSpaceThatItNames(t *testing.T) {
 	require.Equal(t, 200, first.do("GET", "/issuer/v1/programs", "", "Authorization", "Bearer "+token.json(t)["access_token"].(string)).status)
 	entries := a.do("GET", "/sandbox/journal?operation=listPrograms", "").json(t)["entries"].([]any)
 	require.Len(t, entries, 1, "it was in that space")
+
+	form := "grant_type=client_credentials&client_secret=issuer-sandbox-secret&client_id=issuer-sandbox%40" + a.id
+	chunked, err := http.NewRequestWithContext(t.Context(), "POST", s.URL+"/oauth2/token", io.MultiReader(strings.NewReader(form)))
+	require.NoError(t, err)
+	require.Zero(t, chunked.ContentLength, "the client cannot know it")
+	chunked.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	answer, err := http.DefaultClient.Do(chunked)
+	require.NoError(t, err)
+	require.NoError(t, answer.Body.Close())
+	require.Equal(t, 200, answer.StatusCode, "a form whose length is not told")
 }
 
 func TestThereAreOnlySoManySpaces(t *testing.T) {
