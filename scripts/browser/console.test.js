@@ -77,7 +77,7 @@ const dialog = (page) => page.getByRole("dialog");
 const line = (page, text) => page.locator(".aside .entries li", { hasText: text });
 const row = (page, name) => page.getByRole("row", { name: new RegExp("^" + name) });
 const pick = async (page, words, name) => {
-  await page.getByRole("combobox", { name: "Row" }).fill(words);
+  await page.locator(".picker").getByRole("combobox").fill(words);
   await page.getByRole("listbox", { name: "Rows" }).getByRole("option", { name }).first().click();
 };
 
@@ -148,7 +148,7 @@ describe("console", { concurrency: 2 }, () => {
     const page = await visit(space.page, { ...screen, expected: refused });
     await go(page, "Rules");
     await page.getByText("There is no rule").waitFor();
-    const picker = page.getByRole("combobox", { name: "Row" });
+    const picker = page.locator(".picker").getByRole("combobox");
     await picker.fill("thredd unknown token");
     await page.getByRole("listbox", { name: "Rows" }).getByRole("option").first().waitFor();
     await page.keyboard.press("ArrowDown");

@@ -23,7 +23,7 @@ const next = (before) => {
 };
 
 const useRoute = () => {
-  const [route, set] = useState(() => next({ view: "cards", pane: "cards", given: {} }));
+  const [route, set] = useState(() => next({ view: location.hash.startsWith("#entry/") ? "journal" : "cards", pane: "cards", given: {} }));
   useEffect(() => {
     const changed = () => set(next);
     addEventListener("hashchange", changed);

@@ -110,7 +110,11 @@ const Line = ({ entry }) => {
 };
 
 const Filters = ({ filter, onFilter, cards, choices }) => {
-  const field = (name) => ({ value: filter[name] ?? "", onChange: (e) => onFilter({ ...filter, [name]: e.currentTarget.value.trim() }) });
+  const [draft, set] = useState(filter); // what is typed is a filter when it is done, and stays meanwhile
+  const own = useRef();
+  useEffect(() => { if (filter !== own.current) set(filter); }, [filter]);
+  const field = (name) => ({ value: draft[name] ?? "", onInput: (e) => set({ ...draft, [name]: e.currentTarget.value }),
+    onChange: (e) => onFilter(own.current = { ...draft, [name]: e.currentTarget.value.trim() }) });
   const any = Object.values(filter).some(Boolean);
   return html`<form class="filters" role="search" aria-label="Journal" onSubmit=${(e) => e.preventDefault()}>
     <${Field} label="Client" ...${field("client")} list="known-clients" autocomplete="off" spellcheck=${false} />
