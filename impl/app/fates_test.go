@@ -31,7 +31,7 @@ func TestCardsHaveTheFateThatTheDocumentSays(t *testing.T) {
 	fates, err := rows.Fates(apptest.Documents(t)["sandbox"])
 	require.NoError(t, err)
 	require.NotEmpty(t, fates)
-	p := newPartners(t)
+	p := newPartners(t, "")
 	for _, fate := range fates {
 		t.Run(fate.Card, func(t *testing.T) {
 			p.t = t
@@ -70,9 +70,9 @@ type partners struct {
 	usual   map[string]string // the outcomes of calls with the card "normal", by contract and row
 }
 
-func newPartners(t testing.TB) *partners {
+func newPartners(t testing.TB, url string) *partners {
 	t.Helper()
-	p := &partners{Server: apptest.Start(t, ""), t: t, tokens: map[string]string{}, usual: map[string]string{}}
+	p := &partners{Server: apptest.Start(t, url), t: t, tokens: map[string]string{}, usual: map[string]string{}}
 	var fixtures struct{ Clients, Cards map[string]map[string]any }
 	reply := p.Client.For(t).Do(http.MethodGet, "/sandbox/fixtures").ExpectStatus(http.StatusOK)
 	require.NoError(t, json.Unmarshal(reply.Body, &fixtures))
@@ -282,31 +282,41 @@ func replaced(row rows.Row, to map[string]string) (rows.Row, bool) {
 	return row, whole
 }
 
-// send sends a row's request as the contract's client of the fixtures, and returns the reply, opened.
-func (p *partners) send(name string, row rows.Row) (status int, header http.Header, body []byte, sealed bool) {
-	client := p.clients[name]
+// send sends a row's request as the contract's client of the fixtures, with more besides, and returns the reply, opened.
+func (p *partners) send(name string, row rows.Row, more ...contracttest.Option) (status int, header http.Header, body []byte, sealed bool) {
 	options := []contracttest.Option{}
 	for header, values := range row.Header {
 		options = append(options, contracttest.Repeated(header, values...))
 	}
-	if key, ok := client["x-api-key"].(string); ok {
-		options = append(options, contracttest.Header("x-api-key", key))
-	} else {
-		if p.tokens[name] == "" {
-			p.tokens[name] = p.Mint(p.t, client["client_id"].(string), 24*time.Hour)
-		}
-		options = append(options, contracttest.Bearer(p.tokens[name]))
-	}
+	options = append(options, p.credentials(name, row)...)
 	if row.Body != nil {
 		sent := string(row.Body)
-		if row.Sealed {
+		switch {
+		case row.Sealed && name == "accosa":
 			sent = p.sealed(name, sent)
+		case row.Sealed:
+			sent = string(row.Printed)
 		}
 		options = append(options, contracttest.Raw(row.ContentType, sent))
 	}
-	reply := p.Client.For(p.t).Do(row.Method, row.Path, options...)
+	reply := p.Client.For(p.t).Do(row.Method, row.Path, append(options, more...)...)
 	body = p.opened(name, reply.Body)
 	return reply.Status, reply.Header, body, !bytes.Equal(body, reply.Body)
+}
+
+// credentials are those of the contract's client.
+func (p *partners) credentials(name string, row rows.Row) []contracttest.Option {
+	client := p.clients[name]
+	if row.Public {
+		return nil
+	}
+	if key, ok := client["x-api-key"].(string); ok {
+		return []contracttest.Option{contracttest.Header("x-api-key", key)}
+	}
+	if p.tokens[name] == "" {
+		p.tokens[name] = p.Mint(p.t, client["client_id"].(string), 24*time.Hour)
+	}
+	return []contracttest.Option{contracttest.Bearer(p.tokens[name])}
 }
 
 func (p *partners) tokenKey(name string) *keyring.TokenKey {

@@ -31,15 +31,15 @@ func TestPlantedSecretsAreFoundNowhere(t *testing.T) {
 			secrets, bodies := plant(t, h)
 			apptest.RequireNowhere(t, secrets, "the log", h.Log.String())
 			apptest.RequireNowhere(t, secrets, "the replies", strings.Join(bodies, "\n"))
-			apptest.RequireNowhere(t, told(secrets), "the journal", string(h.Client.Do("GET", "/sandbox/journal?limit=1000").Body))
+			apptest.RequireNowhere(t, recognizable(secrets), "the journal", string(h.Client.Do("GET", "/sandbox/journal?limit=1000").Body))
 			apptest.RequireNowhere(t, secrets, "the metrics", metricsOf(t, h.URL))
 			apptest.RequireNowhere(t, secrets, "the database", apptest.Dump(t, at))
 		})
 	}
 }
 
-// told are the secrets that can be told from what else stands where they were sent: a PIN in a path cannot.
-func told(secrets map[string]string) map[string]string {
+// recognizable are the secrets that can be told from what else stands where they were sent: a PIN in a path cannot.
+func recognizable(secrets map[string]string) map[string]string {
 	all := maps.Clone(secrets)
 	delete(all, "PIN")
 	return all

@@ -89,7 +89,7 @@ func callOf(row rows.Row) (call, error) {
 		}
 	}
 	for _, step := range row.After {
-		c.After = append(c.After, step.Operation+"."+step.Example)
+		c.After = append(c.After, step.ID())
 	}
 	shown := row.Credentials()
 	c.Key, c.Bearer = shown.Key, shown.Bearer

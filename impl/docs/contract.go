@@ -25,6 +25,7 @@ type chapter struct {
 	Sealed       bool          // there is a variant in the clear
 	Introduction prose
 	Operations   []operation
+	Fates        []fated   // cards of the sandbox
 	Changes      []changes // those that break callers first
 	New          bool      // it was never released, so that nothing can have changed
 	calls        calls
@@ -64,14 +65,15 @@ type reply struct {
 	Why        string // no page can make it come out, and why not
 }
 
-// chapterOf reads a document, whose text is in whole, as the server shows it, and whose rows are all.
-func chapterOf(d *contract.Document, whole *bundle.Document, all []rows.Row) (*chapter, error) {
+// chapterOf reads a document, whose text is in whole, as the server shows it, and whose rows are all. fates are those of the
+// sandbox's cards.
+func chapterOf(d *contract.Document, whole *bundle.Document, all []rows.Row, fates []rows.Fate) (*chapter, error) {
 	spec := d.Spec()
 	about, err := whole.Text("info", "description")
 	if err != nil {
 		return nil, err
 	}
-	c := &chapter{Name: d.Name(), Title: spec.Info.Title, Sealed: seals(spec)}
+	c := &chapter{Name: d.Name(), Title: spec.Info.Title, Sealed: seals(spec), Fates: fatesOf(d.Name(), fates)}
 	if c.Lead, err = leadOf(about); err != nil {
 		return nil, err
 	}

@@ -75,6 +75,10 @@ func New(documents []*contract.Document, written fs.FS, url string) (*Site, erro
 	if err := s.pageFiles(); err != nil {
 		return nil, err
 	}
+	fates, err := allFates(documents)
+	if err != nil {
+		return nil, err
+	}
 	for _, d := range s.documents {
 		if _, err := fs.Stat(written, d.Name()+".yaml"); err != nil {
 			return nil, err
@@ -85,7 +89,7 @@ func New(documents []*contract.Document, written fs.FS, url string) (*Site, erro
 			all, err := all()
 			var c *chapter
 			if err == nil {
-				c, err = chapterOf(d, document, all)
+				c, err = chapterOf(d, document, all, fates)
 			}
 			if err != nil {
 				return nil, fmt.Errorf("document %s: %w", d.Name(), err)

@@ -111,6 +111,9 @@ func documentedOf(row rows.Row, told rows.ErrorReference) documented {
 	for _, headers := range []http.Header{row.Header, row.Override} {
 		d.said.values(headers)
 	}
+	if !row.Public && row.Authorization != "none" {
+		d.said.add("Authorization", "") // of whom it is said by a word
+	}
 	d.said.body(row.ContentType, row.Body)
 	if row.Reply.Body != nil {
 		d.reply, _ = row.Reply.Decode(row.Reply.Body)

@@ -136,7 +136,7 @@ func (s *Server) standing(ctx context.Context, c claims) (*standing, error) {
 	switch {
 	case pin.CodeOf(err) == pin.NotFound:
 		return nil, refused("token of a client that is unknown or revoked")
-	case pin.Tampered(err):
+	case errors.Is(err, &pin.Error{Code: pin.Internal}): // the vault's own failure, a broken seal for one
 		return nil, err
 	case err != nil:
 		return nil, &pin.Error{Code: pin.Unavailable, Err: err}

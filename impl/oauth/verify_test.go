@@ -360,6 +360,15 @@ func TestCallersDoNotShareWhatTheyAppend(t *testing.T) {
 	require.Equal(t, len(second.Scopes), cap(second.Scopes))
 }
 
+func TestAFailureOfTheVaultsIsNoWantOfADatabase(t *testing.T) {
+	s := newSetting(t)
+	fault := &pin.Error{Code: pin.Internal}
+	s.desk.fail(fault)
+	_, err := s.Verify(t.Context(), s.mint(t, partner))
+	require.ErrorIs(t, err, fault)
+	require.NotErrorIs(t, err, &pin.Error{Code: pin.Unavailable})
+}
+
 func TestClientThatCannotBeLookedUp(t *testing.T) {
 	for name, fault := range map[string]error{
 		"a database out of reach": &pin.Error{Code: pin.Unavailable},

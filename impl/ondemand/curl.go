@@ -13,11 +13,14 @@ import (
 
 // DocsOf is the place of a contract's row in the documentation, as a path.
 func DocsOf(contract, row string) string {
-	return "/docs/" + contract + "#" + strings.Replace(row, "/", ".", 1)
+	return "/docs/" + contract + "#" + rows.StepOf(row).ID()
 }
 
 // Docs is the row's place in the documentation, as a path.
 func (r *Row) Docs() string { return DocsOf(r.Contract, r.String()) }
+
+// Plain is a request of the row's operation with nothing special about it.
+func (r *Row) Plain() rows.Row { return *r.plain }
 
 // Curl is a call in bash that makes the row come out by the header, of the server or space at the URL: a call of the
 // operation that is right in all else, with the credentials of the fixtures.

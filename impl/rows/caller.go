@@ -11,7 +11,13 @@ import (
 )
 
 // ID is the row's in pages: "setCardPin.pin-set".
-func (c Row) ID() string { return c.Operation + "." + c.Example }
+func (s Step) ID() string { return s.Operation + "." + s.Example }
+
+// StepOf reads what [Step.String] writes: "setCardPin/pin-set".
+func StepOf(text string) (s Step) {
+	s.Operation, s.Example, _ = strings.Cut(text, "/")
+	return s
+}
 
 // When says when the row comes out, in the words of its request, else of its reply.
 func (c Row) When() string {

@@ -260,19 +260,27 @@ func (ct Contract) mount(e *gin.Engine, o Options) {
 			if op == nil {
 				return
 			}
-			rehearsed := o.rehearse(c, ct.Document, op)
+			rehearse := func() error { return o.rehearse(c, ct.Document, op) }
 			if op.Public {
-				if rehearsed != nil {
-					fail(c, rehearsed)
+				if err := rehearse(); err != nil {
+					fail(c, err)
 				}
 				return
+			}
+			var rehearsed error
+			if byOtherMeans {
+				rehearsed = rehearse()
 			}
 			caller, err := authorize(c, op)
 			if err == nil && !caller.May(op.Scopes...) {
 				lacking(c, ct.Document.Name(), op)
 				err = &pin.Error{Code: pin.Forbidden}
 			}
+			if !byOtherMeans { // whether a token was seen a moment ago would decide where a fault is met
+				rehearsed = rehearse()
+			}
 			if rehearsed != nil {
+				c.Writer.Header().Del("WWW-Authenticate") // unless it is the reply's that comes
 				err = rehearsed
 			}
 			if err != nil { // log and trail are told who it was, and nothing is in their reach

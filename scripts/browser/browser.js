@@ -63,7 +63,7 @@ const fits = async (frame, name) => {
       const box = e.getBoundingClientRect();
       if (!box.width || !e.checkVisibility()) continue;
       if (box.left < -0.5 || box.right > width + 0.5) found.push(`${e.tagName}#${e.id} leaves the page`);
-      if (!["INPUT", "svg", "path"].includes(e.tagName) && e.scrollWidth > Math.ceil(box.width) + 1) found.push(`${e.tagName}#${e.id} is cut off`);
+      if (!(e instanceof SVGElement) && e.tagName !== "INPUT" && e.scrollWidth > Math.ceil(box.width) + 1) found.push(`${e.tagName}#${e.id} is cut off`);
     }
     return found;
   });

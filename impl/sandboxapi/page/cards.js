@@ -34,7 +34,7 @@ export const Cards = ({ cards, fixtures }) => {
     <${Field} label="Find a card" type="search" value=${text} onInput=${(e) => setText(e.currentTarget.value)} hint="By name, status, fate, PAN, token or any other reference" autocomplete="off" />
     <${Trouble} problem=${cards.problem} again=${cards.ask} />
     ${cards.data && !shown.length && html`<p class="empty">${all.length ? "No card fits. Search for less of it." : "There is no card. Reset the space, under Spaces, to have those of the fixtures."}</p>`}
-    ${shown.length > 0 && html`<table class="stack rows brief"><caption class="unseen">${count(shown.length, "card")}</caption>
+    ${shown.length > 0 && html`<table class="stack rows brief"><caption class="heard">${count(shown.length, "card")}</caption>
       <thead><tr><th scope="col">Card</th><th scope="col">Status</th><th scope="col">PIN</th><th scope="col">Tries</th><th scope="col">Fate</th></tr></thead>
       <tbody>${shown.map((c) => html`<tr key=${c.cardId}>
         <th scope="row"><a class="whole" href=${"#card/" + c.cardId}>${named(c)}</a></th>

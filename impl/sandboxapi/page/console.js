@@ -48,8 +48,9 @@ const useSeldom = (does) => {
   return () => { timer.current ??= setTimeout(() => { timer.current = undefined; now.current(); }, 500); };
 };
 
-// clientOf is the id of a client of the fixtures: some contracts name it in a header, some before their secret.
-const clientOf = ([name, c]) => c.client_id ?? c["x-client-id"] ?? c["x-api-key"]?.split(".")[0] ?? name + "-sandbox" + (space && "@" + space);
+// clientOf is the id of a client of the fixtures, without the space: some contracts name it in a header, some before their
+// secret.
+const clientOf = ([name, c]) => (c.client_id ?? c["x-client-id"] ?? c["x-api-key"]?.split(".")[0] ?? name + "-sandbox").split("@")[0];
 
 const App = () => {
   const { view, pane, open, given } = useRoute();
@@ -80,7 +81,7 @@ const App = () => {
   const operations = [...new Set([...rows.data?.rows.map((r) => r.operation) ?? [], ...journal.entries.map((e) => e.operation).filter(Boolean)])].sort();
   const close = () => { location.hash = "#" + view; };
 
-  if (space && [cards, clock].every((a) => a.problem?.status === 404)) return html`<main><h1>Sandbox</h1>
+  if (space && cards.problem?.status === 404) return html`<main><h1>Sandbox</h1>
     <p class="empty">There is no space ${space} any more: it was removed, a day has gone by, or the server was started anew. <a href=${pageOf("") + "#spaces"}>Go to the first space</a>, and make another there.</p></main>`;
   return html`
     <header class="top"><nav aria-label="Pages"><a href=${root.href}><strong>PinVault</strong></a> <a href=${new URL("docs", root).href}>Docs</a> <a href=${new URL("iframe", here).href}>Hosted page</a> <a href=${new URL("fixtures", here).href}>Fixtures</a></nav></header>

@@ -65,6 +65,7 @@ export const useJournal = (filter, onHeard) => {
       source.addEventListener("entry", (e) => { heard.push(JSON.parse(e.data)); flush ??= setTimeout(take, 100); }); // several at once make one picture
       source.onerror = () => {
         setLive("lost");
+        now.current.onHeard([]); // whatever ended it may be told of the rest
         if (source.readyState === EventSource.CLOSED) timer = setTimeout(listen, 3000); // otherwise the browser connects again
       };
     };
@@ -101,7 +102,7 @@ const Line = ({ entry }) => {
     <p class="facts">${client && html`<span>${client}</span>`}${row && html`<span>${row}</span>`}${rule && html`<span class="tag">${rule === "header" ? "by header" : "rule " + rule}</span>`}<${Changes} cards=${entry.cards} /></p>
     <p class="acts">
       <button type="button" class="quiet" aria-label=${`Copy call ${number} as curl`} onClick=${() => copied(entry.curl, `call ${number} as curl`)}>curl</button>
-      ${docs && html`<a href=${docsOf(docs)} aria-label=${`${row} in the documentation`}>Docs</a>`}
+      ${docs && html`<a href=${docsOf(docs)} aria-label=${`Docs of ${row}`}>Docs</a>`}
       <button type="button" class="quiet" aria-label=${`Replay call ${number}`} disabled=${busy} onClick=${() => act(() => replay(number))}>Replay</button>
     </p>
     <${Trouble} problem=${problem} />

@@ -13,7 +13,7 @@ export const say = (text) => {
 // copied puts text into the clipboard. Over plain http from another machine browsers have none but the old way.
 export const copied = async (text, what) => {
   try { await navigator.clipboard.writeText(text); } catch {
-    const box = Object.assign(document.createElement("textarea"), { value: text, className: "unseen" });
+    const box = Object.assign(document.createElement("textarea"), { value: text, className: "heard" });
     (document.querySelector("dialog[open]") ?? document.body).append(box);
     box.select();
     const done = document.execCommand("copy");
@@ -52,7 +52,7 @@ export const Sure = ({ label, name = label, ask, yes, busy, onYes }) => {
   const [asked, set] = useState(false);
   const box = useRef();
   const pressed = useRef(false); // nothing moves the focus before somebody pressed it
-  useEffect(() => { if (pressed.current) box.current?.querySelector("button")?.focus(); }, [asked]);
+  useLayoutEffect(() => { if (pressed.current) box.current?.querySelector("button")?.focus(); }, [asked]);
   const turn = (to) => { pressed.current = true; set(to); };
   return html`<span ref=${box} class="sure" onKeyDown=${(e) => { if (asked && e.key === "Escape") { e.preventDefault(); e.stopPropagation(); turn(false); } }}>${asked
     ? html`<span role="group" aria-label=${ask}><span>${ask}</span> <button type="button" class="grave" onClick=${() => { turn(false); onYes(); }}>${yes}</button> <button type="button" class="quiet" onClick=${() => turn(false)}>No</button></span>`

@@ -61,12 +61,11 @@ const Picker = ({ rows, value, onValue, error }) => {
     <${Field} label="Row" required role="combobox" aria-autocomplete="list" aria-expanded=${String(shown)} aria-controls=${id} aria-activedescendant=${shown && active >= 0 ? `${id}-${active}` : undefined}
       autocomplete="off" spellcheck=${false} value=${value} hint="Search by some words, such as “thredd 404” or “blocked”" error=${error}
       onInput=${(e) => { onValue(e.currentTarget.value); setOpen(true); setActive(-1); }} onClick=${() => setOpen(true)} onBlur=${() => setOpen(false)} onKeyDown=${keys} />
-    <ul id=${id} ref=${list} role="listbox" aria-label="Rows" hidden=${!shown} onMouseDown=${(e) => e.preventDefault()}>
+    <div class="options" hidden=${!shown} onMouseDown=${(e) => e.preventDefault()}><ul id=${id} ref=${list} role="listbox" aria-label="Rows">
       ${shown && options.map((r, i) => html`<li key=${r.row + r.contract} id=${`${id}-${i}`} role="option" aria-selected=${String(i === active)} class=${i === active ? "active" : ""} onClick=${() => pick(r)}>
         <b>${r.status}</b> ${r.row} <small>${r.contract}: ${r.summary}</small></li>`)}
-    </ul>
-    ${open && value && !fitting.length && html`<p class="hint" role="status">No row has all these words.</p>`}
-    ${shown && fitting.length > most && html`<p class="hint">${fitting.length - most} more fit: add a word.</p>`}
+    </ul>${fitting.length > most && html`<p class="hint">${fitting.length - most} more fit: add a word.</p>`}</div>
+    <p class="hint" role="status">${rows.length > 0 && value && !fitting.length && "No row has all these words."}</p>
     ${picked && html`<p class="picked"><b>${picked.status} ${picked.code ?? ""}</b> ${picked.summary} ${picked.docs && html`<a href=${docsOf(picked.docs)}>Documentation</a>`} <${Copy} text=${picked.curl} what="a call that has the row by header">Copy a call</${Copy}></p>`}
   </div>`;
 };
@@ -148,7 +147,7 @@ export const Rules = ({ rules, rows, cards, names, given }) => {
     <p>The first rule that fits a call is taken. One with a card takes effect when the server finds the card.</p>
     <${Trouble} problem=${problem ?? rules.problem} again=${!problem && rules.ask} />
     ${all && !all.length && html`<p class="empty">There is no rule: every call is answered as the vault has it. Set one below, and look at the journal.</p>`}
-    ${all?.length > 0 && html`<table class="stack rows"><thead><tr><th scope="col">Rule</th><th scope="col">Calls</th><th scope="col">What happens</th><th scope="col">How often</th><th scope="col">Taken</th><th scope="col"><span class="unseen">Remove</span></th></tr></thead>
+    ${all?.length > 0 && html`<table class="stack rows"><thead><tr><th scope="col">Rule</th><th scope="col">Calls</th><th scope="col">What happens</th><th scope="col">How often</th><th scope="col">Taken</th><th scope="col"><span class="heard">Remove</span></th></tr></thead>
       <tbody>${all.map((r) => html`<${Rule} key=${r.id} rule=${r} names=${names} onDone=${rules.ask} />`)}</tbody></table>`}
     <${Form} given=${given} rows=${rows} cards=${cards} onDone=${rules.ask} />
   </section>`;

@@ -17,7 +17,7 @@ const Space = ({ of: { id, url, createdAt, expiresAt }, onDone }) => {
     <th scope="row"><a href=${pageOf(id)} aria-current=${id === space ? "true" : undefined}>${id || "first"}</a>${id === space && html` <span class="tag good">this one</span>`}</th>
     <td data-label="Made">${createdAt ? html`<${When} at=${createdAt} />` : "with the server"}</td>
     <td data-label="Gone">${expiresAt ? html`<${When} at=${expiresAt} />` : "never"}</td>
-    <td class="acts"><${Copy} text=${url} what=${`the URL of ${id || "the first space"}`}>Copy its URL</${Copy}>${id && html` <${Sure} label="Remove" name=${`Remove the space ${id}`} ask=${`Remove ${id}?`} yes="Remove" busy=${busy} onYes=${remove} />`}<${Trouble} problem=${problem} /></td>
+    <td class="acts"><${Copy} text=${url} what=${`the URL of ${id || "the first space"}`}>Copy the URL</${Copy}>${id && html` <${Sure} label="Remove" name=${`Remove the space ${id}`} ask=${`Remove ${id}?`} yes="Remove" busy=${busy} onYes=${remove} />`}<${Trouble} problem=${problem} /></td>
   </tr>`;
 };
 
@@ -55,7 +55,7 @@ const Snapshot = ({ of: { id, space: from, createdAt }, onDone, onRestored }) =>
   const remove = () => act(async () => { await call("DELETE", "snapshots/" + id, undefined, apiOf); say(`The snapshot ${id} is removed.`); await onDone(); });
   return html`<tr>
     <th scope="row">${id}</th><td data-label="Of">${from ?? "first"}</td><td data-label="Kept"><${When} at=${createdAt} /></td>
-    <td class="acts"><${Sure} label="Restore here" name=${`Restore ${id} here`} ask=${`Make this space what ${id} holds?`} yes="Restore" busy=${busy} onYes=${restore} /> <${Sure} label="Remove" name=${`Remove the snapshot ${id}`} ask=${`Remove ${id}?`} yes="Remove" busy=${busy} onYes=${remove} /><${Trouble} problem=${problem} /></td>
+    <td class="acts"><${Sure} label="Restore here" name=${`Restore here: ${id}`} ask=${`Make this space what ${id} holds?`} yes="Restore" busy=${busy} onYes=${restore} /> <${Sure} label="Remove" name=${`Remove the snapshot ${id}`} ask=${`Remove ${id}?`} yes="Remove" busy=${busy} onYes=${remove} /><${Trouble} problem=${problem} /></td>
   </tr>`;
 };
 
@@ -83,7 +83,7 @@ export const Spaces = ({ spaces, snapshots, onReset, onRestored }) => {
     <p class="acts"><${Sure} label="Reset this space" ask="Forget all that was done in this space?" yes="Reset" busy=${busy} onYes=${reset} /></p>
     <${Trouble} problem=${problem} />
     <${Trouble} problem=${spaces.problem} again=${spaces.ask} />
-    <table class="stack rows"><thead><tr><th scope="col">Space</th><th scope="col">Made</th><th scope="col">Gone</th><th scope="col"><span class="unseen">Actions</span></th></tr></thead>
+    <table class="stack rows"><thead><tr><th scope="col">Space</th><th scope="col">Made</th><th scope="col">Gone</th><th scope="col"><span class="heard">Actions</span></th></tr></thead>
       <tbody><${Space} key="" of=${{ id: "", url: root.href }} />${others?.map((s) => html`<${Space} key=${s.id} of=${s} onDone=${spaces.ask} />`)}</tbody></table>
     ${others && !others.length && html`<p class="empty">Only the first space is there. Make one for a test that must be alone; it takes milliseconds.</p>`}
     <${NewSpace} snapshots=${kept ?? []} onDone=${spaces.ask} />
@@ -91,7 +91,7 @@ export const Spaces = ({ spaces, snapshots, onReset, onRestored }) => {
     <p>What a space's database holds, to begin a space with or to go back to. Clock, rules and journal are not kept.</p>
     <${Trouble} problem=${snapshots.problem} again=${snapshots.ask} />
     ${kept && !kept.length && html`<p class="empty">None is kept. Bring the cards into the state that a test needs, and keep it below.</p>`}
-    ${kept?.length > 0 && html`<table class="stack rows"><thead><tr><th scope="col">Snapshot</th><th scope="col">Of</th><th scope="col">Kept</th><th scope="col"><span class="unseen">Actions</span></th></tr></thead>
+    ${kept?.length > 0 && html`<table class="stack rows"><thead><tr><th scope="col">Snapshot</th><th scope="col">Of</th><th scope="col">Kept</th><th scope="col"><span class="heard">Actions</span></th></tr></thead>
       <tbody>${kept.map((s) => html`<${Snapshot} key=${s.id} of=${s} onDone=${snapshots.ask} onRestored=${onRestored} />`)}</tbody></table>`}
     <${NewSnapshot} onDone=${snapshots.ask} />
   </section>`;
