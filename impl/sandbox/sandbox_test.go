@@ -35,17 +35,23 @@ func open(t *testing.T, url string) world {
 }
 
 // over is a sandbox whose own calls go to another store than the vault's.
-func over(db *store.Store, own sandbox.Store) world {
+func over(db *store.Store, own sandbox.Store) world { return seeded(db, own, nil) }
+
+func seeded(db *store.Store, own sandbox.Store, seed func(*pin.Vault) sandbox.Seed) world {
 	ring := keyring.Open(keyring.Sandbox(), db, nil)
 	vault := pin.NewVault(db, ring, nil, nil)
 	vault.GrantBy(func(_, scope string) (string, bool) { return scope, true })
+	var of sandbox.Seed
+	if seed != nil {
+		of = seed(vault)
+	}
 	mint := func(c pin.Client, ttl time.Duration) (string, error) {
 		if !c.Honours(c.Version, time.Now()) {
 			return "", errors.New("a token of no secret")
 		}
 		return "token of " + c.ID + " for " + ttl.String(), nil
 	}
-	return world{sandbox.New(vault, sandbox.Looking(db, ring, nil), own, ring, mint, nil), vault, db}
+	return world{sandbox.New(vault, sandbox.Looking(db, ring, nil), own, ring, mint, of), vault, db}
 }
 
 func opened(t *testing.T) world {
@@ -250,6 +256,69 @@ func TestADatabaseThatFailsIsNotTakenForAFreshOne(t *testing.T) {
 	w := opened(t)
 	require.ErrorIs(t, over(w.store, failing{w.store, "Wipe"}).Reset(t.Context()), errGone)
 	require.ErrorIs(t, sandbox.Refuse(t.Context(), failing{w.store, "Setting"}), errGone)
+}
+
+// garden is a seed of a client and a card whose tries are used up.
+type garden struct {
+	vault *pin.Vault
+	alone bool
+}
+
+const gardenCard = "00000000-0000-7000-8000-00000000f001"
+
+func (g garden) Alone() bool { return g.alone }
+
+func (g garden) Sow(ctx context.Context) error {
+	program := pin.NewProgram("Garden")
+	program.ID, program.RetrievalAllowed = "garden", true
+	if _, err := g.vault.CreateProgram(ctx, program, pin.Memo{}); err != nil {
+		return err
+	}
+	if _, _, err := g.vault.CreateClient(ctx, pin.Client{ID: "gardener", Contract: "issuer"}, "spade", pin.Memo{}); err != nil {
+		return err
+	}
+	digits, err := pin.New([]byte("482619375082"))
+	if err != nil {
+		return err
+	}
+	if _, err := g.vault.CreateCard(ctx, pin.NewCard{ID: gardenCard, ProgramID: "garden", PIN: digits}, pin.Memo{}); err != nil {
+		return err
+	}
+	return sandbox.Exhaust(ctx, g.vault, gardenCard, string(digits.Digits()))
+}
+
+func (garden) Clients() map[string]sandbox.Listed {
+	return map[string]sandbox.Listed{"gardener": {Contract: "issuer", Known: map[string]any{"client_id": "gardener"}}}
+}
+
+func (garden) Cards() map[string]map[string]any {
+	return map[string]map[string]any{"rose": {"cardId": gardenCard}}
+}
+
+func (garden) CardName(id string) string { return map[string]string{gardenCard: "rose"}[id] }
+
+func TestSeedIsBesidesTheFixturesOrInTheirPlace(t *testing.T) {
+	t.Parallel()
+	for _, alone := range []bool{false, true} {
+		db := open(t, storetest.SQLite(t)).store
+		w := seeded(db, db, func(v *pin.Vault) sandbox.Seed { return garden{v, alone} })
+		require.NoError(t, w.Open(t.Context()))
+		require.NoError(t, w.Reset(t.Context()))
+		clients, cards, err := w.Fixtures(t.Context())
+		require.NoError(t, err)
+		require.Equal(t, "token of gardener for 24h0m0s", clients["gardener"]["token"])
+		require.Equal(t, !alone, clients["thredd"] != nil)
+		require.Equal(t, !alone, cards["normal"] != nil)
+		require.NotNil(t, cards["rose"])
+		states, err := w.Cards(t.Context())
+		require.NoError(t, err)
+		at := slices.IndexFunc(states, func(s sandbox.State) bool { return s.Name == "rose" })
+		require.GreaterOrEqual(t, at, 0)
+		require.Zero(t, states[at].RemainingTries())
+		require.Equal(t, "482619375082", states[at].PIN)
+		require.Equal(t, 0, states[at].History[len(states[at].History)-1].RemainingTries)
+		require.Equal(t, !alone, len(states) > 1)
+	}
 }
 
 // by is the test's context, called by an operator.

@@ -25,6 +25,7 @@ type File struct {
 	schema *Schema
 	alone  bool
 	items  map[string][]item
+	names  map[string]string // of cards, by their ids
 }
 
 // item is a program, key, client or card of a file.
@@ -59,10 +60,27 @@ func Read(name string, text []byte, schema *Schema) (*File, error) {
 			f.items[list.name] = append(f.items[list.name], one)
 		}
 	}
+	if faults == nil {
+		faults = f.nameCards()
+	}
 	if err := f.refused(faults); err != nil {
 		return nil, err
 	}
 	return f, nil
+}
+
+// nameCards notes the names of the cards. One that two have is a fault: the fixtures could list only one of them.
+func (f *File) nameCards() (faults []Fault) {
+	f.names = map[string]string{}
+	taken := map[string]bool{}
+	for _, one := range f.items["cards"] {
+		name := one.text("name")
+		if taken[name] {
+			faults = append(faults, Fault{one.line("name"), one.at.name + ": another one has this name already."})
+		}
+		taken[name], f.names[f.cardID(one)] = true, name
+	}
+	return faults
 }
 
 // decode is the one document of a file, with its lines and without. An empty file has nothing.

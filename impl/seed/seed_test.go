@@ -63,6 +63,7 @@ func TestFileThatBreaksTheSchemaIsToldWhere(t *testing.T) {
 		{"an item of a list inside", "cards:\n  - name: gold\n    references:\n      - {kind: urn, value: '1'}\n      - {kind: nick, value: '1'}",
 			"f:5: cards[0].references[1].kind must be one of: publicToken, urn, identifier, packId, number, alias, hashdtCardId, exid, contractNumber."},
 		{"by an alias", "cards:\n  - &gold {name: gold, pin: '1'}\n  - *gold", "f:2: cards[0].pin does not match the required format.\nf:2: cards[1].pin does not match the required format."},
+		{"a card's name twice", "cards:\n  - {name: gold}\n  - programId: a\n    name: gold", "f:4: cards[1]: another one has this name already."},
 		{"a key that is no hex", "keys:\n  - {id: k, usage: message, algorithm: AES, hex: 4041424344454647484950515253545Z}", "f:2: keys[0].hex does not match the required format."},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -120,7 +121,9 @@ func TestFileThatTheVaultRefusesIsToldWhere(t *testing.T) {
 	t.Parallel()
 	const program = "fixtures: false\nprograms:\n  - {id: a, name: A}\n"
 	for _, test := range []struct{ name, text, says string }{
-		{"a program twice", program + "  - {id: a, name: B}", "f:4: programs[1]: another one has this programs already."},
+		{"a program twice", program + "  - {id: a, name: B}", "f:4: programs[1]: another one has this id already."},
+		{"a client twice", program + "clients:\n  - {id: c, contract: thredd}\n  - contract: thredd\n    id: c", "f:7: clients[1]: another one has this id already."},
+		{"a card of the fixtures", "cards:\n  - {name: a, id: 00000000-0000-7000-8000-000000000001}", "f:2: cards[0]: another one has this id already."},
 		{"PIN lengths that cross", "programs:\n  - {id: a, name: A, minPinLength: 6, maxPinLength: 4}", "f:2: programs[0]: maxPinLength has an invalid value."},
 		{"a time zone that there is not", "programs:\n  - {id: a, name: A, timeZone: Nowhere}", "f:2: programs[0]: timeZone has an invalid value."},
 		{"a card of no program", program + "cards:\n  - name: gold\n    programId: b", "f:6: cards[0]: there is no such program."},

@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"maps"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -155,14 +156,7 @@ func (f *File) cardID(one item) string {
 }
 
 // CardName is the name of the card with the id, "" where the file has none.
-func (f *File) CardName(id string) string {
-	for _, one := range f.items["cards"] {
-		if f.cardID(one) == id {
-			return one.text("name")
-		}
-	}
-	return ""
-}
+func (f *File) CardName(id string) string { return f.names[id] }
 
 // request is an item as the issuer API takes it, with what it has unless the file says otherwise.
 func (s sown) request(schema string, one item, unless map[string]any) map[string]any {
@@ -198,6 +192,12 @@ var words = map[pin.Code]string{
 	pin.NoPIN:        "no tries can be used up without a PIN.",
 }
 
+// fields are those that an error is about, where it does not say so.
+var fields = map[pin.Code]string{pin.PINLength: "pin", pin.WeakPIN: "pin", pin.NotFound: "programId"}
+
+// ids are what the vault calls the ids of things: their tables.
+var ids = []string{string(pin.TablePrograms), string(pin.TableClients), string(pin.TableZoneKeys), "card"}
+
 // told is an error of the vault or of a document as what is wrong with an item.
 func (s sown) told(one item, schema string, err error) error {
 	if broken, ok := errors.AsType[contract.Broken](err); ok {
@@ -207,8 +207,11 @@ func (s sown) told(one item, schema string, err error) error {
 	if !known {
 		return err
 	}
-	field := cmp.Or(map[pin.Code]string{pin.PINLength: "pin", pin.WeakPIN: "pin", pin.NotFound: "programId"}[pin.CodeOf(err)], pin.FieldOf(err))
-	says = strings.ReplaceAll(says, "{}", cmp.Or(field, "id"))
+	field := cmp.Or(fields[pin.CodeOf(err)], pin.FieldOf(err), "id")
+	if slices.Contains(ids, field) {
+		field = "id"
+	}
+	says = strings.ReplaceAll(says, "{}", field)
 	return s.refused([]Fault{{one.line(field), one.at.name + ": " + says}})
 }
 

@@ -74,7 +74,7 @@ func TestSandboxSaysOnceThatItServes(t *testing.T) {
 	s := startSuite(t)
 	require.Equal(t, ready{true, s.Process.URL, s.Process.URL + "/docs", s.Process.URL + "/sandbox", s.Process.Process.Pid, ""}, s.ready)
 	require.Equal(t, http.StatusOK, statusOf(t, s.ready.URL+"/readyz"))
-	require.Equal(t, http.StatusOK, statusOf(t, s.ready.Docs))
+	require.Equal(t, http.StatusOK, statusOf(t, s.Docs))
 	require.NoError(t, s.Process.Process.Signal(syscall.SIGTERM))
 	require.NoError(t, ended(t, s.Process, 20*time.Second), "%s", s.Log)
 	require.Equal(t, 1, strings.Count(s.Out.String(), "\n"), "%s", s.Out)

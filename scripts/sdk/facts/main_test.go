@@ -37,7 +37,7 @@ func TestFactsFollowFromTheDocuments(t *testing.T) {
 	require.Empty(t, found["thredd"].Sealing)
 	require.Equal(t, "/connect/token", found["thredd"].TokenPath)
 	require.Equal(t, "x-api-key", found["hashdt"].KeyHeader)
-	require.Contains(t, found["accosa"].Errors, Error{"1231", "Check urn, customerId and mobileNumber: no card of the program has them all."})
+	require.Contains(t, found["accosa"].Errors, Error{"1231", "Check urn, customerId, mobileNumber, emailAddress and last4Digits: no card of the program has them all."})
 	require.Equal(t, "CODE_889", Error{Code: "889"}.Word())
 	require.Equal(t, "RecordNotFound", Error{Code: "RECORD_NOT_FOUND"}.Camel())
 
