@@ -161,6 +161,9 @@ func (r *Rules) Clear() {
 	r.set(nil)
 }
 
+// Any tells whether there is a rule.
+func (r *Rules) Any() bool { return len(r.current.Load().all) > 0 }
+
 // List are the rules in the order in which they are tried.
 func (r *Rules) List() []Listed {
 	known := r.current.Load().all

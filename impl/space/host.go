@@ -105,7 +105,10 @@ func (h *Host) First() *Space { return h.first }
 // the first.
 func (h *Host) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	id, r := byPath(r)
-	client, of := caller(r)
+	var client, of string
+	if h.choosy() {
+		client, of = caller(r)
+	}
 	id = cmp.Or(r.Header.Get("PinVault-Space"), id, of)
 	s := h.first
 	if id != "" && id != first {
@@ -116,6 +119,16 @@ func (h *Host) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		}
 	}
 	s.serve(w, r, client, id != "" && id != first)
+}
+
+// choosy tells whether it matters who calls: there are other spaces, or rules.
+func (h *Host) choosy() bool {
+	if h.first.Rules.Any() {
+		return true
+	}
+	h.mu.RLock()
+	defer h.mu.RUnlock()
+	return len(h.spaces) > 0
 }
 
 // byPath takes /spaces/<id> from the front of a path.
