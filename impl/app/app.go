@@ -128,10 +128,9 @@ func wire(ctx context.Context, c config.Serve, s Surroundings, in *inside) (*App
 		hashdt.Name:      hashdt.New(vault, sessions, once, hashdtBearer(tokens), c.PublicURL),
 		hosted.Name:      pages,
 	}
-	switch {
-	case in == nil:
+	if in == nil {
 		err = vault.Initialize(ctx)
-	default:
+	} else {
 		apis[space.Name], err = in.furnish(ctx, s, vault, ring, tokens, &o)
 	}
 	if err != nil {

@@ -51,7 +51,9 @@ func asDocumented(t *testing.T, to http.Handler, row rows.Row, more http.Header)
 // drawn is what differs between two replies that are the same: traces, times and nonces.
 var drawn = regexp.MustCompile(`[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}|20\d\d-\d\d-\d\d[T ][0-9:.+Z]+|nonce(="|-)[A-Za-z0-9_-]+`)
 
-func shown(w *httptest.ResponseRecorder) string { return drawn.ReplaceAllString(w.Body.String(), "…") }
+func shown(w *httptest.ResponseRecorder) string {
+	return drawn.ReplaceAllString(w.Body.String(), "…")
+}
 
 func TestInProductionThereIsNothingOfTheSandboxsContract(t *testing.T) {
 	t.Parallel()

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"pinvault/generated/sandbox"
@@ -63,8 +64,6 @@ func answer(status int, contentType, body string) http.HandlerFunc {
 	}
 }
 
-func of[T any](v T) *T { return &v }
-
 func numbers(all []sandbox.Entry) []int64 {
 	var out []int64
 	for _, e := range all {
@@ -94,10 +93,10 @@ func TestACallIsShownAsItWas(t *testing.T) {
 	require.Len(t, got, 1)
 	got[0].Ms = 0
 	require.Equal(t, sandbox.Entry{
-		Number: 1, At: noon, Contract: of("fax"), Operation: of("sendFax"), Client: of("fax-client"), Rule: of("slow"),
-		Request: sandbox.EntryRequest{Method: "POST", Path: "/fax?pan=999999******0014", Body: of(`{"pin": "****"}`), Opened: of(`{"pin":"****","a":1}`),
+		Number: 1, At: noon, Contract: new("fax"), Operation: new("sendFax"), Client: new("fax-client"), Rule: new("slow"),
+		Request: sandbox.EntryRequest{Method: "POST", Path: "/fax?pan=999999******0014", Body: new(`{"pin": "****"}`), Opened: new(`{"pin":"****","a":1}`),
 			Header: map[string]string{"Content-Type": "application/json", "Authorization": "Bearer ****", "X-Twice": "1, 2"}},
-		Reply: sandbox.EntryReply{Status: of[int32](202), Body: of(`{"pin": "****"}`), Opened: of(`{"pin":"****","b":2}`),
+		Reply: sandbox.EntryReply{Status: new(int32(202)), Body: new(`{"pin": "****"}`), Opened: new(`{"pin":"****","b":2}`),
 			Header: map[string]string{"Content-Type": "application/json", "Set-Cookie": "a=****"}},
 		Cards: []sandbox.EntryCard{},
 		Curl: `curl -X POST 'http://example.com/fax?pan=999999******0014' -H 'Authorization: Bearer ****' -H 'Content-Type: application/json' ` +
@@ -125,7 +124,7 @@ func TestCallsOfTheSandboxItselfAndOfPagesAreNotKept(t *testing.T) {
 	for _, path := range []string{"/", "/sandbox", "/sandbox/journal", "/docs", "/docs/thredd", "/openapi/thredd.yaml", "/metrics", "/favicon.ico", "/sandboxes", "/docsx", "/livez"} {
 		call(t, j, func(w http.ResponseWriter, r *http.Request) {
 			_, known := w.(*httptest.ResponseRecorder)
-			require.Equal(t, journal.From(r.Context()) == nil, known, path)
+			assert.Equal(t, journal.From(r.Context()) == nil, known, path)
 		}, http.MethodGet, path, "")
 	}
 	got := j.List(journal.Filter{})
@@ -196,8 +195,8 @@ func TestACallThatWasCutIsKept(t *testing.T) {
 	call(t, j, func(http.ResponseWriter, *http.Request) {}, http.MethodGet, "/b", "")
 	got := j.List(journal.Filter{})
 	require.Nil(t, got[0].Cut)
-	require.Equal(t, of[int32](200), got[0].Reply.Status, "as net/http says where a handler says nothing")
-	require.Equal(t, of(true), got[1].Cut)
+	require.Equal(t, new(int32(200)), got[0].Reply.Status, "as net/http says where a handler says nothing")
+	require.Equal(t, new(true), got[1].Cut)
 	require.Nil(t, got[1].Reply.Status)
 }
 
@@ -270,8 +269,8 @@ func TestCallsAreChosenByWhatTheyWere(t *testing.T) {
 		require.Equal(t, c.want, numbers(j.List(c.filter)), "%+v", c.filter)
 	}
 	first := j.List(journal.Filter{Before: 2})[0]
-	require.Equal(t, of("/docs/fax#getPin/read"), first.Docs)
-	require.Equal(t, []sandbox.EntryCard{{CardID: "c1", Name: of("normal"), Changes: []sandbox.EntryChange{}}}, first.Cards)
+	require.Equal(t, new("/docs/fax#getPin/read"), first.Docs)
+	require.Equal(t, []sandbox.EntryCard{{CardID: "c1", Name: new("normal"), Changes: []sandbox.EntryChange{}}}, first.Cards)
 }
 
 // What goes on after the reply, and in other goroutines meanwhile, cannot spoil an entry.

@@ -116,7 +116,7 @@ func TestAStreamThatWasAskedForTooLateEndsAtOnce(t *testing.T) {
 func TestAStreamGoesOnWhereItsCallerWas(t *testing.T) {
 	t.Parallel()
 	for seen, want := range map[int64][]string{0: {"1", "2", "3"}, 1: {"2", "3"}, 2: {"3"}, 9: {"1", "2", "3"}} { // 9 is of a journal before
-		s := staged(t, journal.Watch{Seen: &seen, Count: of(len(want))})
+		s := staged(t, journal.Watch{Seen: &seen, Count: new(len(want))})
 		for range 3 {
 			s.call(t, "a", "")
 		}
@@ -132,7 +132,7 @@ func TestAStreamGoesOnWhereItsCallerWas(t *testing.T) {
 
 func TestWhatIsNoLongerKeptIsNotMissedAtFirst(t *testing.T) {
 	t.Parallel()
-	s := staged(t, journal.Watch{Seen: of(int64(1)), Count: of(1)})
+	s := staged(t, journal.Watch{Seen: new(int64(1)), Count: new(1)})
 	for range 1005 {
 		s.call(t, "a", "")
 	}
@@ -143,7 +143,7 @@ func TestWhatIsNoLongerKeptIsNotMissedAtFirst(t *testing.T) {
 
 func TestAStreamTellsWhatItsFilterChooses(t *testing.T) {
 	t.Parallel()
-	s := staged(t, journal.Watch{Filter: journal.Filter{Client: "a", Card: "c1"}, Count: of(1)})
+	s := staged(t, journal.Watch{Filter: journal.Filter{Client: "a", Card: "c1"}, Count: new(1)})
 	next, _ := s.events(t)
 	s.call(t, "a", "c2")
 	s.call(t, "b", "c1")
@@ -158,7 +158,7 @@ func TestAStreamOfNoneEndsAtOnce(t *testing.T) {
 	t.Parallel()
 	w := httptest.NewRecorder()
 	j := fresh(t)
-	require.NoError(t, j.Live(t.Context(), w, journal.Watch{Count: of(0), Seen: of(int64(0))}))
+	require.NoError(t, j.Live(t.Context(), w, journal.Watch{Count: new(0), Seen: new(int64(0))}))
 	require.Equal(t, ": journal\n\n", w.Body.String())
 }
 
@@ -210,7 +210,7 @@ func TestASlowReaderIsDroppedAndHoldsUpNobody(t *testing.T) {
 func TestManyCallAndWatchAtOnce(t *testing.T) {
 	t.Parallel()
 	const callers, calls = 8, 100
-	s := staged(t, journal.Watch{Count: of(callers * calls)})
+	s := staged(t, journal.Watch{Count: new(callers * calls)})
 	var watching, calling sync.WaitGroup
 	for range 3 {
 		next, _ := s.events(t)

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"pinvault/impl/journal"
@@ -25,7 +26,7 @@ func TestACallIsSentAgainAsItCame(t *testing.T) {
 	var came []arrived
 	space := j.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		body, err := io.ReadAll(r.Body)
-		require.NoError(t, err)
+		assert.NoError(t, err)
 		came = append(came, arrived{r.Method, r.URL.RequestURI(), r.Host, r.RemoteAddr, string(body), r.ContentLength, r.Header})
 		if r.Method == http.MethodDelete {
 			panic(http.ErrAbortHandler)
@@ -44,7 +45,7 @@ func TestACallIsSentAgainAsItCame(t *testing.T) {
 		made, err := j.Replay(t.Context(), number, space)
 		require.NoError(t, err)
 		require.Equal(t, number+1, made.Number)
-		require.Equal(t, of(int32(http.StatusTeapot)), made.Reply.Status)
+		require.Equal(t, new(int32(http.StatusTeapot)), made.Reply.Status)
 		first, second := came[len(came)-2], came[len(came)-1]
 		if len(c.body) > 64<<10 { // what is kept
 			first.body, first.length = first.body[:64<<10], 64<<10
@@ -56,7 +57,7 @@ func TestACallIsSentAgainAsItCame(t *testing.T) {
 	})
 	cut, err := j.Replay(t.Context(), 7, space)
 	require.NoError(t, err)
-	require.Equal(t, of(true), cut.Cut)
+	require.Equal(t, new(true), cut.Cut)
 }
 
 func TestWhatIsNotKeptIsNotSentAgain(t *testing.T) {
@@ -83,8 +84,8 @@ func TestACallThatIsSentAgainIsACallOfItsOwn(t *testing.T) {
 	call(t, j, answer(200, "text/plain", "x"), "GET", "/a", "")
 	ctx, cancel := context.WithCancel(context.WithValue(t.Context(), key{}, "asks"))
 	_, err := j.Replay(ctx, 1, j.Handler(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
-		require.Nil(t, r.Context().Value(key{}))
-		require.NoError(t, r.Context().Err())
+		assert.Nil(t, r.Context().Value(key{}))
+		assert.NoError(t, r.Context().Err())
 		cancel()
 		<-r.Context().Done()
 	})))

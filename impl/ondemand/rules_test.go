@@ -19,8 +19,6 @@ func dice(uniform, normal float64) ondemand.Dice {
 	return ondemand.Dice{Uniform: func() float64 { return uniform }, Normal: func() float64 { return normal }}
 }
 
-func some[T any](value T) *T { return &value }
-
 func rulesOf(t testing.TB, d ondemand.Dice, all ...ondemand.Rule) *ondemand.Rules {
 	t.Helper()
 	r := ondemand.NewRules(catalogue(), nil, d)
@@ -55,9 +53,9 @@ func TestTheFirstRuleThatFitsIsTaken(t *testing.T) {
 		"of another card":                     {[]ondemand.Rule{{ID: "a", Card: "c2", Fault: "database"}}, onCard, ""},
 		"of any card, once one is found":      {[]ondemand.Rule{{ID: "a", Fault: "database"}}, onCard, ""},
 		"of a card and another operation":     {[]ondemand.Rule{{ID: "a", Card: "c1", Operation: "getCardPin", Fault: "database"}}, onCard, ""},
-		"of chance that falls":                {[]ondemand.Rule{{ID: "a", Fault: "database", Probability: some(0.51)}}, call, "a"},
-		"of chance that does not":             {[]ondemand.Rule{{ID: "a", Fault: "database", Probability: some(0.5)}, {ID: "b", Drop: "after"}}, call, "b"},
-		"of no chance":                        {[]ondemand.Rule{{ID: "a", Fault: "database", Probability: some(0.0)}}, call, ""},
+		"of chance that falls":                {[]ondemand.Rule{{ID: "a", Fault: "database", Probability: new(0.51)}}, call, "a"},
+		"of chance that does not":             {[]ondemand.Rule{{ID: "a", Fault: "database", Probability: new(0.5)}, {ID: "b", Drop: "after"}}, call, "b"},
+		"of no chance":                        {[]ondemand.Rule{{ID: "a", Fault: "database", Probability: new(0.0)}}, call, ""},
 		"of a row that is another contract's": {[]ondemand.Rule{{ID: "a", Row: "createCard/program-unknown"}}, ondemand.Call{Contract: "thredd", Operation: "createCard"}, ""},
 		"of a row of either contract's":       {[]ondemand.Rule{{ID: "a", Row: "createCard/card-created"}}, ondemand.Call{Contract: "thredd", Operation: "createCard"}, "a"},
 	} {
@@ -77,7 +75,7 @@ func TestTheFirstRuleThatFitsIsTaken(t *testing.T) {
 func TestAnEffectIsWhatTheRuleSays(t *testing.T) {
 	t.Parallel()
 	r := rulesOf(t, dice(0.5, 0), ondemand.Rule{ID: "all", Row: "setCardPin/card-unknown", Fault: "database", Drop: ondemand.DropAfter,
-		Delay: &ondemand.Delay{Distribution: ondemand.Uniform, MinMs: 100, MaxMs: some(300)}})
+		Delay: &ondemand.Delay{Distribution: ondemand.Uniform, MinMs: 100, MaxMs: new(300)}})
 	got, taken := r.Take(ondemand.Call{Contract: "thredd", Operation: "setCardPin"})
 	require.True(t, taken)
 	require.Equal(t, "setCardPin/card-unknown", got.Row.String())
@@ -97,7 +95,7 @@ func TestARuleThatCannotBeIsRefused(t *testing.T) {
 		"no such row":                 {ondemand.Rule{Row: "setCardPin/none"}, ondemand.ErrRowUnknown},
 		"a row without an operation":  {ondemand.Rule{Row: "card-unknown"}, ondemand.ErrRowUnknown},
 		"a row of another operation":  {ondemand.Rule{Operation: "getCardPin", Row: "setCardPin/card-unknown"}, ondemand.ErrRowUnknown},
-		"a delay that is crossed":     {ondemand.Rule{Delay: &ondemand.Delay{Distribution: "uniform", MinMs: 2, MaxMs: some(1)}}, ondemand.ErrDelayCrossed},
+		"a delay that is crossed":     {ondemand.Rule{Delay: &ondemand.Delay{Distribution: "uniform", MinMs: 2, MaxMs: new(1)}}, ondemand.ErrDelayCrossed},
 		"the id of another":           {ondemand.Rule{ID: "a", Drop: "after"}, ondemand.ErrDuplicate},
 		"the id of another, and more": {ondemand.Rule{ID: "a"}, ondemand.ErrNoEffect},
 	} {
@@ -237,7 +235,7 @@ func TestAProbabilityIsThePartOfTheCallsThatARuleTakes(t *testing.T) {
 	draws := slices.Repeat([]float64{0.05, 0.15, 0.95, 0.3}, 5)
 	at := -1
 	r := rulesOf(t, ondemand.Dice{Uniform: func() float64 { at++; return draws[at] }, Normal: func() float64 { return 0 }},
-		ondemand.Rule{ID: "a", Drop: "before", Probability: some(0.2), Times: 7})
+		ondemand.Rule{ID: "a", Drop: "before", Probability: new(0.2), Times: 7})
 	taken := 0
 	for range draws {
 		if _, ok := r.Take(ondemand.Call{}); ok {

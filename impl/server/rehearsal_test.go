@@ -50,7 +50,7 @@ func (sealing) Seal(r *http.Request, message []byte) ([]byte, error) {
 
 func TestARehearsalDecidesHowACallEnds(t *testing.T) {
 	t.Parallel()
-	clear := &contract.Told{Reply: contract.JSON(http.StatusTeapot, "application/json", "told")}
+	plain := &contract.Told{Reply: contract.JSON(http.StatusTeapot, "application/json", "told")}
 	good := &contract.Told{Reply: contract.JSON(http.StatusOK, "application/json", "told")}
 	sealed := &contract.Told{Reply: contract.Reply{Status: http.StatusConflict, Header: http.Header{}, Message: []byte("inside")}}
 	for _, test := range []struct {
@@ -65,9 +65,9 @@ func TestARehearsalDecidesHowACallEnds(t *testing.T) {
 	}{
 		{"nothing else", fixture{}, nil, "GET", "good", 200, `{"ClientID":"c"`, []string{"c"}},
 		{"nothing else, of a public operation", fixture{}, nil, "POST", "", 200, "", nil},
-		{"a reply that it was told", fixture{}, clear, "GET", "good", 418, `"told"`, []string{"c"}},
-		{"the same for nobody", fixture{}, clear, "GET", "", 418, `"told"`, []string{""}},
-		{"the same of a public operation", fixture{}, clear, "POST", "", 418, `"told"`, nil},
+		{"a reply that it was told", fixture{}, plain, "GET", "good", 418, `"told"`, []string{"c"}},
+		{"the same for nobody", fixture{}, plain, "GET", "", 418, `"told"`, []string{""}},
+		{"the same of a public operation", fixture{}, plain, "POST", "", 418, `"told"`, nil},
 		{"a success", fixture{}, good, "GET", "", 200, `"told"`, []string{""}},
 		{"a sealed reply", sealing{}, sealed, "GET", "good", 409, "sealed for c: inside", []string{"c"}},
 		{"a sealed reply for nobody", sealing{}, sealed, "GET", "", 500, `{"fixture":true}`, []string{""}},

@@ -92,11 +92,11 @@ func (c *call) take(ctx context.Context, e ondemand.Effect) error {
 	}
 	journal.From(ctx).NoteRule(e.Rule, row)
 	c.ending.set(e.Drop == ondemand.DropAfter, e.Delay)
-	switch {
-	case e.Drop == ondemand.DropBefore:
+	switch e.Drop {
+	case ondemand.DropBefore:
 		journal.From(ctx).NoteCut()
 		return contract.Cut
-	case e.Drop == ondemand.DropAfter:
+	case ondemand.DropAfter:
 		journal.From(ctx).NoteCut()
 	}
 	if e.Fault != "" {

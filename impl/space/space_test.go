@@ -215,7 +215,7 @@ func TestACallIsOfTheSpaceThatItNames(t *testing.T) {
 	require.Len(t, entries, 1, "it was in that space")
 
 	form := "grant_type=client_credentials&client_secret=issuer-sandbox-secret&client_id=issuer-sandbox%40" + a.id
-	chunked, err := http.NewRequestWithContext(t.Context(), "POST", s.URL+"/oauth2/token", io.MultiReader(strings.NewReader(form)))
+	chunked, err := http.NewRequestWithContext(t.Context(), http.MethodPost, s.URL+"/oauth2/token", io.MultiReader(strings.NewReader(form)))
 	require.NoError(t, err)
 	require.Zero(t, chunked.ContentLength, "the client cannot know it")
 	chunked.Header.Set("Content-Type", "application/x-www-form-urlencoded")
