@@ -201,7 +201,7 @@ describe("console", { concurrency: 2 }, () => {
     await page.getByLabel("What fails").selectOption("database");
     await page.getByLabel("Id", { exact: true }).fill("gone");
     await page.getByRole("button", { name: "Set the rule" }).click();
-    await row(page, "gone").getByText("that find second").waitFor();
+    await row(page, "gone").getByText("card second").waitFor();
     assert.deepEqual([(await space.read("second")).status, (await space.read("normal")).status], [503, 200]);
     await page.getByLabel("The connection is cut").check();
     await page.getByLabel("When it is cut").selectOption("after");

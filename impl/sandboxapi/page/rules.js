@@ -10,7 +10,7 @@ const faults = {
 };
 const drops = { before: "before it has an effect", after: "after its effect, before the reply" };
 
-const calls = (rule, names) => [rule.client && `of ${rule.client}`, rule.operation && `of ${rule.operation}`, rule.card && `that find ${names.get(rule.card) ?? rule.card}`].filter(Boolean).join(" ");
+const calls = (rule, names) => [rule.client && `client ${rule.client}`, rule.operation, rule.card && `card ${names.get(rule.card) ?? rule.card}`].filter(Boolean).join(", ");
 const delayed = ({ distribution, minMs, maxMs }) => ({ fixed: `${minMs} ms later`, uniform: `${minMs} to ${maxMs} ms later`, lognormal: `half of them ${minMs} ms later or less, 99 in 100 ${maxMs} or less` })[distribution];
 const effect = (rule) => [rule.row, rule.fault && faults[rule.fault], rule.drop && `Cut ${drops[rule.drop]}`, rule.delay && delayed(rule.delay)].filter(Boolean).join(", ");
 const often = ({ times, probability }) => [probability < 1 && `${Math.round(probability * 10000) / 100} in 100`, times ? count(times, "time") : "always"].filter(Boolean).join(", ");
