@@ -8,6 +8,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
 
 	"github.com/gin-gonic/gin"
@@ -389,6 +390,11 @@ type MethodNotAllowedApplicationProblemPlusJSONResponse struct {
 }
 
 type NotFoundApplicationProblemPlusJSONResponse Problem
+type NotFoundTextHTMLResponse struct {
+	Body io.Reader
+
+	ContentLength int64
+}
 
 type GetLivenessRequestObject struct {
 }

@@ -188,12 +188,12 @@ type ErrorV1 struct {
 }
 
 // ResetRequest Which card, and what is logged. At least one of identifier, packID, alias and number; null is as if a field were
-// absent. Members that are not listed here are ignored (LOCAL): the partner's own list is not public.
+// absent. Members that are not listed here are ignored: the partner's own list is not public.
 type ResetRequest struct {
 	// Alias Card number alias.
 	Alias nullable.Nullable[string] `json:"alias,omitempty"`
 
-	// DataValidUntilTimestamp Until when the request is good: in the same form, and at most 24 hours after timestamp (LOCAL).
+	// DataValidUntilTimestamp Until when the request is good: in the same form, and at most 24 hours after timestamp (that limit is not in the partner's public document).
 	DataValidUntilTimestamp string `json:"dataValidUntilTimestamp"`
 
 	// DevicePlanCode Narrows the search.
@@ -214,15 +214,15 @@ type ResetRequest struct {
 	// ProgramCode Narrows the search.
 	ProgramCode nullable.Nullable[string] `json:"programCode,omitempty"`
 
-	// Source The channel that the cardholder used; the last three are LOCAL.
+	// Source The channel that the cardholder used; the last three are not in the partner's public document.
 	Source nullable.Nullable[ResetRequestSource] `json:"source,omitempty"`
 
-	// Timestamp When the request was made: RFC 3339, with offset. Seconds and the offset's colon may be absent, t and z be lower-case
-	// (LOCAL). It must lie within the client's window around now (LOCAL).
+	// Timestamp When the request was made: RFC 3339, with offset. Seconds and the offset's colon may be absent, t and z be lower-case,
+	// and it must lie within the client's window around now: none of this is in the partner's public document.
 	Timestamp string `json:"timestamp"`
 }
 
-// ResetRequestSource The channel that the cardholder used; the last three are LOCAL.
+// ResetRequestSource The channel that the cardholder used; the last three are not in the partner's public document.
 type ResetRequestSource string
 
 // ResetRequestV1 Which device, and what is logged. Members that are not listed here are ignored.

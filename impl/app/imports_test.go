@@ -58,7 +58,7 @@ var rules = map[string]rule{
 	"scripts/cover":            {"", "gin gorm kin"},
 	"scripts/judges/fresh":     {"scripts/proxy", "gin gorm kin"},
 	"scripts/mutate":           {"", "gin gorm kin"},
-	"scripts/openapi/changes":  {"", "gin gorm kin"},
+	"scripts/openapi/changes":  {"", "gin gorm"},
 	"scripts/openapi/examples": {"impl/contract", "gin gorm"},
 	"scripts/openapi/messages": {"impl/bundle impl/contract impl/docs", "gin gorm"},
 	"scripts/openapi/tokens":   {"impl/keyring impl/sandbox", "gin gorm kin"},

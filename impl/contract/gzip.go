@@ -11,12 +11,18 @@ import (
 )
 
 // TakesGzip tells whether a caller takes gzip (RFC 9110, 12.5.3).
-func TakesGzip(h http.Header) bool {
-	return slices.ContainsFunc(strings.Split(strings.Join(h["Accept-Encoding"], ","), ","), func(one string) bool {
-		coding, weight, _ := strings.Cut(one, ";")
+func TakesGzip(h http.Header) bool { return takes(h["Accept-Encoding"], "gzip") }
+
+// TakesPages tells whether a caller names HTML among what it takes (RFC 9110, 12.5.1). Browsers do; programs take anything.
+func TakesPages(h http.Header) bool { return takes(h["Accept"], "text/html") }
+
+// takes tells whether a header's lists have something, and not with a weight of nothing.
+func takes(lists []string, wanted string) bool {
+	return slices.ContainsFunc(strings.Split(strings.Join(lists, ","), ","), func(one string) bool {
+		given, weight, _ := strings.Cut(one, ";")
 		name, value, _ := strings.Cut(strings.TrimSpace(weight), "=")
 		q, err := strconv.ParseFloat(value, 64)
-		return strings.EqualFold(strings.TrimSpace(coding), "gzip") && !(strings.EqualFold(name, "q") && err == nil && q == 0)
+		return strings.EqualFold(strings.TrimSpace(given), wanted) && !(strings.EqualFold(name, "q") && err == nil && q == 0)
 	})
 }
 

@@ -33,3 +33,13 @@ func TestGzipIsForWhoeverTakesIt(t *testing.T) {
 		require.Equal(t, c.want, contract.TakesGzip(http.Header{"Accept-Encoding": c.sent}), c.name)
 	}
 }
+
+func TestPagesAreForWhoeverNamesThem(t *testing.T) {
+	t.Parallel()
+	for accept, want := range map[string]bool{
+		"": false, "*/*": false, "application/json, text/plain, */*": false, "text/html;q=0, */*": false,
+		"text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8": true,
+	} {
+		require.Equal(t, want, contract.TakesPages(http.Header{"Accept": {accept}}), accept)
+	}
+}

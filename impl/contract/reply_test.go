@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"strings"
 	"testing"
 	"testing/fstest"
 
@@ -81,6 +82,7 @@ func TestRepliesAreHeldAgainstTheDocument(t *testing.T) {
 	}{
 		{name: "as documented", status: 200, contentType: json, etag: []string{`"ab"`}, age: "3", body: `{"id":1,"kind":null}`},
 		{name: "with a charset", status: 200, contentType: json + "; charset=utf-8", etag: []string{`"ab"`}, body: `{"id":1,"kind":"a","more":1}`},
+		{name: "more values than a request may have", status: 200, contentType: json, etag: []string{`"ab"`}, body: `{"id":1,"kind":"a","more":[` + strings.Repeat("1,", contract.MaxTokens) + `1]}`},
 		{name: "an undocumented status", status: 418, want: []string{"status: status 200, 201, 204, 302, 404"}},
 		{name: "a required header is absent", status: 200, contentType: json, body: `{"id":1,"kind":"a"}`, want: []string{"header ETag: required"}},
 		{name: "a header breaks its pattern", status: 200, contentType: json, etag: []string{"xyz"}, body: `{"id":1,"kind":"a"}`, want: []string{`header ETag: pattern ^"[a-f]+"$`}},

@@ -15,7 +15,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// Bounds of one JSON message. No contract needs a tenth of them; they keep a small body from costing
+// Bounds of one JSON message that somebody sends. No contract needs a tenth of them; they keep a small body from costing
 // much memory or stack.
 const (
 	MaxDepth  = 32     // objects and arrays inside each other
@@ -45,11 +45,14 @@ func Strict(data []byte) (any, error) {
 }
 
 // strict tells a failure by its rule alone. The decoder's own errors are dropped: they quote names.
-func strict(data []byte) (any, Rule) {
+func strict(data []byte) (any, Rule) { return strictly(data, MaxTokens) }
+
+// strictly is strict of a message of so many tokens at most.
+func strictly(data []byte, most int) (any, Rule) {
 	if !utf8.Valid(data) {
 		return nil, RuleCharacters
 	}
-	r := strictReader{decoder: jsontext.NewDecoder(bytes.NewBuffer(data))}
+	r := strictReader{decoder: jsontext.NewDecoder(bytes.NewBuffer(data)), most: most}
 	value, rule := r.value()
 	if rule != "" {
 		return nil, rule
@@ -122,8 +125,8 @@ func (s *shape) open() bool {
 }
 
 type strictReader struct {
-	decoder *jsontext.Decoder
-	tokens  int
+	decoder      *jsontext.Decoder
+	tokens, most int
 }
 
 func (r *strictReader) next() (jsontext.Token, Rule) {
@@ -136,7 +139,7 @@ func (r *strictReader) next() (jsontext.Token, Rule) {
 		return token, RuleJSON
 	case r.decoder.StackDepth() > MaxDepth:
 		return token, RuleDepth
-	case r.tokens > MaxTokens:
+	case r.tokens > r.most:
 		return token, RuleTokens
 	}
 	return token, ""

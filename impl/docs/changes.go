@@ -40,9 +40,13 @@ type reasoned struct {
 // found is a change as scripts/openapi/changes writes it.
 type found struct{ Level, Method, Path, Text string }
 
+// breakingTitle is that of the changelog's section that names every break, and why it is one.
+const breakingTitle = "Breaking"
+
 // levels are the weights, the heaviest first.
 var levels = []changes{
-	{ID: "breaking", Title: "Breaking", About: "A caller may have to change."},
+	{ID: "breaking", Title: breakingTitle, About: "A caller may have to change."},
+	{ID: "unnoticed", Title: "Breaking by the letter alone", About: "A rule of the comparison calls these breaking, and no caller notices: the path always had the parameter, any value is taken where a few were, or a reply's schema has another name."},
 	{ID: "unclear", Title: "Possibly breaking", About: "Whether these take all that was taken before, or give what was given before, no tool can tell: patterns can be compared by reading alone."},
 	{ID: "compatible", Title: "Not breaking", About: "Whoever ignores what it does not know need not change."},
 }
@@ -168,7 +172,7 @@ func reason(f found, named []string) string {
 func namedBreaks() (entries []string, err error) {
 	all, err := sections()
 	for _, s := range all {
-		if s.Title != "Breaking" {
+		if s.Title != breakingTitle {
 			continue
 		}
 		for _, entry := range strings.Split("\n"+s.list, "\n- ")[1:] {

@@ -274,17 +274,11 @@ func number(f float64) string { return strconv.FormatFloat(f, 'f', -1, 64) }
 
 // answers adds the rows of an operation, successes and errors apart.
 func (o *operation) answers(all []rows.Row, told rows.ErrorReference) error {
-	labels := map[string]int{}
-	for _, row := range all {
-		labels[label(row)]++
-	}
-	for _, row := range all {
+	when := whens(all)
+	for i, row := range all {
 		r := reply{
 			ID: row.Operation + "." + row.Example, Status: row.Reply.Status, StatusText: http.StatusText(row.Reply.Status),
-			When: label(row), Origin: origins[row.Origin], Why: unsendable(row),
-		}
-		if labels[r.When] > 1 { // a name is unique within its operation
-			r.When += " (" + inWords(row.Example) + ")"
+			When: when[i], Origin: origins[row.Origin], Why: unsendable(row),
 		}
 		if row.Reply.Body != nil {
 			value, err := row.Reply.Decode(row.Reply.Body)
@@ -297,13 +291,37 @@ func (o *operation) answers(all []rows.Row, told rows.ErrorReference) error {
 			o.Successes = append(o.Successes, r)
 			continue
 		}
-		r.Advice = told.AdviceOn(r.Code, r.Status)
+		r.Advice = cmp.Or(row.Advice, told.AdviceOn(r.Code, r.Status))
 		o.Errors = append(o.Errors, r)
 	}
 	order := func(a, b reply) int { return cmp.Or(cmp.Compare(a.Status, b.Status), cmp.Compare(a.Code, b.Code)) }
 	slices.SortStableFunc(o.Errors, order)
 	slices.SortStableFunc(o.Successes, order)
 	return nil
+}
+
+// whens say of each row of an operation when it comes out: in the words of its label, where others have the same in those
+// of its reply, and where those are not its alone with its name, which is.
+func whens(all []rows.Row) []string {
+	words := make([]string, len(all))
+	for i, row := range all {
+		words[i] = label(row)
+	}
+	for _, further := range []func(rows.Row, string) string{
+		func(row rows.Row, said string) string { return cmp.Or(row.Summary, said) },
+		func(row rows.Row, said string) string { return said + " (" + inWords(row.Example) + ")" },
+	} {
+		having := map[string]int{}
+		for _, said := range words {
+			having[said]++
+		}
+		for i, row := range all {
+			if having[words[i]] > 1 {
+				words[i] = further(row, words[i])
+			}
+		}
+	}
+	return words
 }
 
 // label says when a row comes out, in the words of its request, else of its reply.

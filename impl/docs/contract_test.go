@@ -31,6 +31,7 @@ func everyChapter(t *testing.T) (map[string]*chapter, map[string]string) {
 func TestEveryErrorIsInItsTableWithWhatToDo(t *testing.T) {
 	t.Parallel()
 	chapters, pages := everyChapter(t)
+	wanted := map[int]string{405: "the method", 413: "a smaller body", 415: "the Content-Type"}
 	for _, d := range everyDocument(t) {
 		all, err := rows.All(d.Spec())
 		require.NoError(t, err)
@@ -45,6 +46,7 @@ func TestEveryErrorIsInItsTableWithWhatToDo(t *testing.T) {
 			}
 			for _, r := range o.Errors {
 				require.NotEmpty(t, r.Advice, r.ID)
+				require.Contains(t, r.Advice, wanted[r.Status], "%s: what its code is advised does not fit", r.ID)
 			}
 		}
 		require.Equal(t, len(all), shown, d.Name())
@@ -68,6 +70,18 @@ func TestAnErrorHasTheCodeAndTheTextOfItsReply(t *testing.T) {
 	refused := found["common issueToken.secret-wrong"]
 	require.Equal(t, []any{401, "invalid_client"}, []any{refused.Status, refused.Code})
 	require.Equal(t, "Needs a fault inside the server.", found["thredd setCardPin.database-gone"].Why)
+	require.Equal(t, "Set a PIN first.", found["thredd getCardPin.card-without-pin"].Advice, "its own, and not that of its status")
+}
+
+func TestARowIsToldFromOthersByWordsBeforeItsName(t *testing.T) {
+	t.Parallel()
+	row := func(name, asked, summary string) rows.Row {
+		return rows.Row{Step: rows.Step{Example: name}, Asked: asked, Summary: summary}
+	}
+	require.Equal(t, []string{"A right PIN", "The same PIN", "The same again", "A PIN (set late)", "A PIN (set)", "No PIN", "by name"}, whens([]rows.Row{
+		row("right", "A right PIN", "match"), row("first", "PIN 7010", "The same PIN"), row("second", "PIN 7010", "The same again"),
+		row("set-late", "A PIN", ""), row("set", "A PIN", ""), row("none", "", "No PIN"), row("by-name", "", ""),
+	}))
 }
 
 func TestASealedMessageShowsItsFields(t *testing.T) {
@@ -100,7 +114,9 @@ func TestPagesAreWhole(t *testing.T) {
 		require.NotContains(t, html, "127.0.0.1:8080", "%s: it speaks of its own server", name)
 	}
 	require.Contains(t, pages["thredd"], `<h2 id="quick-start">Quick start</h2>`)
-	require.Contains(t, pages[""], `<details><summary>Added: `)
+	require.Contains(t, pages[""], `<a href="docs/changelog">the whole changelog</a> has`)
+	require.NotContains(t, pages[""], "The vault: cards, PINs and one try counter", "the first entry of the changelog, which is not the latest")
+	require.Contains(t, pages["changelog"], "The vault: cards, PINs and one try counter")
 	require.Contains(t, pages[""], `<a href="docs/workflows/card">`)
 	require.Contains(t, pages["workflows/card"], `<a href="../thredd#setCardPin">`)
 	require.Contains(t, pages["hosted"], "<table>", "tables of an introduction are tables")

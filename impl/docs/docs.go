@@ -1,6 +1,7 @@
 // Package docs is what readers and their tools are handed of the contracts: each document in one piece, a landing page,
-// a page for each contract with its errors and what makes them come out, one with what changed in it, a page for each
-// workflow through several of them, Scalar's page for all of them, and all of it as a static site. It knows documents and their rows, and nothing of clients, cards or what is inside a server.
+// a page for each contract with its errors and what makes them come out, one with what changed in it, the changelog, a page
+// for each workflow through several of them, Scalar's page for all of them, and all of it as a static site. It knows
+// documents and their rows, and nothing of clients, cards or what is inside a server.
 package docs
 
 import (
@@ -91,7 +92,9 @@ func New(documents []*contract.Document, written fs.FS, url string) (*Site, erro
 			}
 			return c, nil
 		})
-		served := then(whole, func(document *bundle.Document) (*bundle.Document, error) { return describeUnsent(document), nil })
+		served := then(whole, func(document *bundle.Document) (*bundle.Document, error) {
+			return leaveToSchemes(describeUnsent(document), d.Spec()), nil
+		})
 		tools := func(withBroken bool) func() (*bundle.Document, error) {
 			return then(served, func(document *bundle.Document) (*bundle.Document, error) {
 				all, err := all()

@@ -2,6 +2,7 @@ package docs
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
 	"html/template"
 	"regexp"
@@ -29,14 +30,20 @@ type landing struct {
 
 // section is one of the changelog's newest part.
 type section struct {
-	Title string
-	Count int
-	Text  template.HTML
-	list  string // as it is written
+	Title        string
+	Count        int
+	Text, Latest template.HTML // all of it, and what was added to it last: nothing of what the contracts' own pages have
+	list         string        // as it is written
 }
 
-// Pages are the landing page, whose path is "", two for each contract, of what it is and of what changed in it, and a
-// page for each workflow. Rows can be tried on the pages of a server with a sandbox.
+// ID is what links lead to.
+func (s section) ID() string { return strings.ToLower(s.Title) }
+
+// InWords is what a number of its entries is called.
+func (s section) InWords() string { return strings.ToLower(s.Title) }
+
+// Pages are the landing page, whose path is "", the changelog, two for each contract, of what it is and of what changed in
+// it, and a page for each workflow. Rows can be tried on the pages of a server with a sandbox.
 func (s *Site) Pages(sandbox bool) []*File { return s.pages(place{Sandbox: sandbox, Assets: s.assets}) }
 
 func (s *Site) pages(at place) []*File {
@@ -66,6 +73,13 @@ func (s *Site) pages(at place) []*File {
 		}
 		return s.execute("landing.html", shown)
 	})}
+	all = append(all, made("docs/changelog"+at.Ext, pageType, func() ([]byte, error) {
+		changes, err := sections()
+		if err != nil {
+			return nil, err
+		}
+		return s.execute("changelog.html", changelogPage{at, changes})
+	}))
 	for i, d := range s.documents {
 		all = append(all,
 			made("docs/"+d.Name()+at.Ext, pageType, then(s.chapters[i], func(c *chapter) ([]byte, error) {
@@ -83,11 +97,20 @@ func (s *Site) pages(at place) []*File {
 	return all
 }
 
+// Missing is the page for somebody whose browser asked for one that there is not, at a path of the server.
+func (s *Site) Missing(path string) ([]byte, error) {
+	root := strings.Repeat("../", max(0, strings.Count(path, "/")-1))
+	return s.execute("missing.html", missingPage{place{Assets: s.assets}, cmp.Or(root, "./")})
+}
+
 func (s *Site) execute(name string, data any) ([]byte, error) {
 	var out bytes.Buffer
 	err := s.templates.ExecuteTemplate(&out, name, data)
 	return out.Bytes(), err
 }
+
+// latest is how many entries of a section the landing page shows.
+const latest = 3
 
 // sections are those of the changelog under "Unreleased". It is read once: the landing page has it, and each contract's.
 var sections = sync.OnceValues(func() (all []section, err error) {
@@ -102,11 +125,21 @@ var sections = sync.OnceValues(func() (all []section, err error) {
 	unreleased, _, _ = strings.Cut(unreleased, "\n## ")
 	for _, part := range strings.Split("\n"+unreleased, "\n### ")[1:] {
 		title, list, _ := strings.Cut(part, "\n")
-		shown, err := markdown(link.ReplaceAllString(list, "$1"))
+		list = link.ReplaceAllString(list, "$1")
+		entries := item.FindAllStringIndex(list, -1) // the latest last
+		newest := ""
+		if title != breakingTitle && len(entries) > 0 {
+			newest = list[entries[max(0, len(entries)-latest)][0]:]
+		}
+		whole, err := markdown(list)
 		if err != nil {
 			return nil, fmt.Errorf("changelog: %w", err)
 		}
-		all = append(all, section{title, len(item.FindAllString(list, -1)), shown.HTML, list})
+		last, err := markdown(newest)
+		if err != nil {
+			return nil, fmt.Errorf("changelog: %w", err)
+		}
+		all = append(all, section{title, len(entries), whole.HTML, last.HTML, list})
 	}
 	return all, nil
 })
@@ -115,6 +148,18 @@ var (
 	item = regexp.MustCompile(`(?m)^- `)
 	link = regexp.MustCompile(`\[([^\]]+)\]\([^):]*\)`) // to a file of the repository
 )
+
+// missingPage is what the page for one that there is not is made from.
+type missingPage struct {
+	place
+	Root string // leads to the landing page, also behind a prefix
+}
+
+// changelogPage is what the page of the changelog is made from.
+type changelogPage struct {
+	place
+	Changes []section
+}
 
 // contractPage is what a contract's page is made from.
 type contractPage struct {

@@ -67,15 +67,10 @@ func forTools(d *bundle.Document, all []rows.Row, withBroken bool) *bundle.Docum
 
 // nameParameters gives the schema of each parameter that operations share the parameter's name. They are given copies
 // of the parameter, since their examples differ, and of each copy's own schema generators would make another type.
-// One with the name of a security scheme is left, since some make a type of that too.
 func nameParameters(root *yaml.Node) {
 	components := bundle.Member(root, "components")
 	parameters, schemas := bundle.Member(components, "parameters"), bundle.Member(components, "schemas")
-	schemes := bundle.Names(bundle.Member(components, "securitySchemes"))
 	for _, name := range bundle.Names(parameters) {
-		if slices.ContainsFunc(schemes, func(scheme string) bool { return strings.EqualFold(scheme, name) }) {
-			continue
-		}
 		parameter := bundle.Member(parameters, name)
 		schema := bundle.Member(parameter, "schema")
 		if bundle.Member(schema, "$ref") != nil || bundle.Member(schemas, name) != nil {
@@ -309,7 +304,7 @@ func lacking(row rows.Row) string {
 		return "a session, whose secrets are drawn"
 	case len(row.After) > 0:
 		return "other calls before it"
-	case row.Authorization != "":
+	case row.Authorization != "" || ofOtherKey(row):
 		return credentials
 	case row.Of.Doc.Paths.Value(row.Of.Path).GetOperation(row.Method) != row.Of.Op:
 		return "a method that is not the operation's"

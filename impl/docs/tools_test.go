@@ -62,11 +62,11 @@ func unsentOf(t *testing.T, spec *openapi3.T) map[rows.Step]string {
 	return all
 }
 
-// headersOf are those that a row sends.
+// headersOf are those that a row sends, but for the key, which tools send by the security scheme.
 func headersOf(row rows.Row) http.Header {
 	all := row.Header.Clone()
 	maps.Copy(all, row.Override)
-	maps.DeleteFunc(all, func(_ string, values []string) bool { return values == nil })
+	maps.DeleteFunc(all, func(name string, values []string) bool { return values == nil || name == "X-Api-Key" })
 	return all
 }
 
@@ -152,6 +152,13 @@ func TestRowsThatNoExampleCanSayTellWhatTheyNeed(t *testing.T) {
 			{Operation: "setPin", Example: "url-fetched"}:        "",
 			{Operation: "setPin", Example: "content-type-other"}: "another content type, or none",
 		},
+		"openapi/hashdt.examples.json": {
+			{Operation: "setPin", Example: "api-key-missing"}:      credentials,
+			{Operation: "setPin", Example: "api-key-unknown"}:      credentials,
+			{Operation: "setPin", Example: "api-key-malformed"}:    credentials,
+			{Operation: "setPin", Example: "api-key-secret-wrong"}: credentials,
+			{Operation: "setPin", Example: "product-missing"}:      "",
+		},
 		"openapi/creditplus.examples.json": {
 			{Operation: "resetPinRetryCounterV2", Example: "sealed"}:                "",
 			{Operation: "resetPinRetryCounterV2", Example: "sealed-with-algorithm"}: "a parameter beside a body of one media type of several",
@@ -179,7 +186,7 @@ func TestAParameterThatOperationsShareHasOneSchema(t *testing.T) {
 			for method, o := range item.Operations() {
 				for _, p := range slices.Concat(o.Parameters, item.Parameters) {
 					_, name, isShared := strings.Cut(p.Ref, "#/components/parameters/")
-					if !isShared || name == "ApiKey" { // as a security scheme is called
+					if !isShared || isKey(d.Spec(), p.Value.In, p.Value.Name) {
 						continue
 					}
 					shared++
@@ -191,6 +198,30 @@ func TestAParameterThatOperationsShareHasOneSchema(t *testing.T) {
 		}
 	}
 	require.NotZero(t, shared)
+}
+
+func TestWhatASecuritySchemeSendsIsNoParameterBesides(t *testing.T) {
+	t.Parallel()
+	s := everything(t)
+	described := 0
+	for _, d := range everyDocument(t) {
+		for _, o := range rows.Operations(d.Spec()) {
+			for _, p := range o.Parameters() {
+				if isKey(d.Spec(), p.In, p.Name) {
+					described++
+				}
+			}
+		}
+		for _, path := range []string{"openapi/" + d.Name() + ".json", "openapi/" + d.Name() + ".examples.yaml", "docs/" + d.Name() + ".yaml"} {
+			served := loaded(t, data(t, s, path))
+			for _, o := range rows.Operations(served) {
+				for _, p := range o.Parameters() {
+					require.False(t, isKey(served, p.In, p.Name), "%s: %s", path, p.Name)
+				}
+			}
+		}
+	}
+	require.Equal(t, 3, described, "the Issuing API's three operations have rules for its key")
 }
 
 // A tool that sends one call of an operation takes the first example of each parameter, as Postman's import does.

@@ -27,6 +27,7 @@
 //	x-volatile: [/traceId]         JSON pointers (RFC 6901) compared for presence and JSON type only
 //	x-headers: {Allow: 'GET'}      headers that the reply must have; null: must not have
 //	x-operations: [setCardPin]     the operations that show this example of a shared response; default all that use it
+//	x-advice: Set a PIN first.     what to do about it, where x-error-reference says by code or status what does not fit
 //
 // A reply without content has its examples in the extension x-examples of the response. An example whose value is
 // sealed says in x-decrypted (beside the value, in requests and replies) what is inside.

@@ -20,6 +20,7 @@ type notes struct {
 	operations []string // nil: all that use the response
 	decrypted  any
 	origin     string
+	advice     string
 }
 
 // requestNotes is x-request.
@@ -58,6 +59,7 @@ func readNotes(extensions map[string]any) (notes, error) {
 		Extension(extensions, "x-headers", &n.headers),
 		Extension(extensions, "x-operations", &n.operations),
 		Extension(extensions, "x-origin", &n.origin),
+		Extension(extensions, "x-advice", &n.advice),
 	)
 }
 

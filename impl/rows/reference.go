@@ -27,7 +27,7 @@ func (r ErrorReference) CodeOf(reply any) string { return textAt(reply, r.Code) 
 // TextOf is the text in a decoded reply, "" where it has none.
 func (r ErrorReference) TextOf(reply any) string { return textAt(reply, r.Text) }
 
-// AdviceOn is what to do about an error, by its code or else its status.
+// AdviceOn is what to do about an error, by its code or else its status. A row may have an Advice of its own.
 func (r ErrorReference) AdviceOn(code string, status int) string {
 	return cmp.Or(r.Advice[code], r.Advice[strconv.Itoa(status)])
 }

@@ -26,6 +26,7 @@ type Row struct {
 	Asked   string // summary of the request's example, "" for none
 	Summary string // of the reply's example, "" for none
 	Origin  string // x-origin of the reply's example, "" where the partner's document has it
+	Advice  string // x-advice of the reply's example, "" where what its code or status is advised fits
 
 	Method string
 	Path   string      // escaped, with the query

@@ -181,6 +181,7 @@ func (w *walk) converse(method string, o Operation, status string, r reply) {
 		Step:          step,
 		Summary:       r.summary,
 		Origin:        r.notes.origin,
+		Advice:        r.notes.advice,
 		Method:        cmp.Or(r.notes.request.Method, method),
 		Authorization: r.notes.request.Authorization,
 		Public:        o.Public(),

@@ -77,16 +77,18 @@ func serveFile(w http.ResponseWriter, r *http.Request, f *docs.File) error {
 	if err != nil {
 		return err
 	}
-	tag, err := tagOf()
-	if err != nil {
-		return err
+	if !f.Passing { // what nobody may keep is asked for whole each time
+		tag, err := tagOf()
+		if err != nil {
+			return err
+		}
+		h.Set("ETag", tag)
 	}
 	if zipped {
 		h.Set("Content-Encoding", "gzip")
 	}
 	h.Set("Vary", "Accept-Encoding")
 	h.Set("Content-Type", f.Type)
-	h.Set("ETag", tag)
 	switch {
 	case f.Lasting:
 		h.Set("Cache-Control", "public, max-age=31536000, immutable")

@@ -119,6 +119,7 @@ func TestThePageLoadsFromItsOwnServerAlone(t *testing.T) {
 	require.NotContains(t, policy, "unsafe-eval")
 	require.NotContains(t, policy, "http")
 	require.Equal(t, "no-store", w.Header().Get("Cache-Control"), "it may hold a token")
+	require.NotContains(t, w.Header(), "Etag", "what nobody may keep")
 	for _, own := range regexp.MustCompile(`(?:src|href)="([^"]*)"`).FindAllStringSubmatch(w.Body.String(), -1) {
 		if own[1] == "data:," {
 			continue
@@ -156,6 +157,29 @@ func TestDocsLeaveOtherPathsAndMethodsToTheServer(t *testing.T) {
 		require.Equal(t, test.status, w.Code, test.method+" "+test.path)
 		require.Equal(t, "application/problem+json", w.Header().Get("Content-Type"))
 	}
+}
+
+func TestABrowserIsShownAPageWhereThereIsNone(t *testing.T) {
+	t.Parallel()
+	browser := map[string]string{"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
+	app := docsServer(t, docsOf(t, "common", "issuer"), nil)
+	for path, root := range map[string]string{"/nothing": "./", "/docs/nothing": "../", "/docs/issuer/nothing": "../../", "/docs/a%2Fb": "../"} {
+		w := send(t, app, "GET", path, browser)
+		require.Equal(t, 404, w.Code, path)
+		require.Equal(t, "text/html; charset=utf-8", w.Header().Get("Content-Type"))
+		require.Contains(t, w.Header().Get("Content-Security-Policy"), "default-src 'none'")
+		require.Contains(t, w.Body.String(), `<h1>Nothing here</h1>`)
+		style := regexp.MustCompile(`<link rel="stylesheet" href="([^"]*)">`).FindStringSubmatch(w.Body.String())
+		require.NotNil(t, style)
+		require.True(t, strings.HasPrefix(style[1], root+"docs/"), "%s: %s", path, style[1])
+		require.Equal(t, 200, send(t, app, "GET", strings.Replace(style[1], root, "/", 1), nil).Code)
+	}
+	for path, to := range map[string]http.Handler{"/nothing": docsServer(t, nil, nil), "/sandbox/fixtures": app} {
+		w := send(t, to, "GET", path, browser)
+		require.Equal(t, 404, w.Code, path)
+		require.Equal(t, "application/problem+json", w.Header().Get("Content-Type"), "no pages are served, or an operation is answered as documented")
+	}
+	require.Equal(t, 405, send(t, app, "DELETE", "/docs", browser).Code)
 }
 
 func TestFilesGoOutCompressedToWhomTheySuit(t *testing.T) {

@@ -18,10 +18,10 @@ func TestLogHidesWhatMustNotBeInIt(t *testing.T) {
 	for _, test := range []struct {
 		name   string
 		attr   slog.Attr
-		hidden string // "" when the value must stay as it is
+		hidden string // "" when the value must stay as it is; nothing that the time of the line may have
 	}{
-		{"a PIN by its name", slog.String("pin", "4826"), "4826"},
-		{"a new PIN by its name", slog.String("new_pin", "4826"), "4826"},
+		{"a PIN by its name", slog.String("pin", "the 4826"), "the 4826"},
+		{"a new PIN by its name", slog.String("new_pin", "the 4826"), "the 4826"},
 		{"a header by its name", slog.String("x_api_key", "abc.def"), "abc.def"},
 		{"a secret by its name", slog.String("client_secret", "s3cr3t"), "s3cr3t"},
 		{"a PAN in a text", slog.String("error", "about 9999990000000014"), "9999990000000014"},
@@ -37,7 +37,7 @@ func TestLogHidesWhatMustNotBeInIt(t *testing.T) {
 		{"a token", slog.String("error", "bad eyJhbGciOiJFUzI1NiJ9.e30.c2ln"), "eyJhbGciOiJFUzI1NiJ9"},
 		{"a PAN in an error", slog.Any("error", errors.New("PAN 9999990000000014")), "9999990000000014"},
 		{"a PAN beside a UUID", slog.String("error", "00000000-0000-7000-8000-000000000001 9999990000000014"), "9999990000000014"},
-		{"a PIN in a group", slog.Group("request", slog.String("pin", "4826")), "4826"},
+		{"a PIN in a group", slog.Group("request", slog.String("pin", "the 4826")), "the 4826"},
 		{"a card's id", slog.String("card", "00000000-0000-7000-8000-000000000001"), ""},
 		{"the ids of a card and its program", slog.String("error", "00000000-0000-7000-8000-000000000001 of 00000000-0000-7000-8000-00000000a001"), ""},
 		{"a trace", slog.String("trace", "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"), ""},

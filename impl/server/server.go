@@ -105,7 +105,7 @@ func New(o Options) (http.Handler, error) {
 	}
 
 	m := newMetrics(o.Metrics)
-	own := &system{tokens: o.Tokens, ready: o.Ready, sandbox: o.Sandbox}
+	own := &system{tokens: o.Tokens, ready: o.Ready, sandbox: o.Sandbox, docs: o.Docs}
 	common := Contract{Document: o.Common, API: own}
 	mounted := append([]Contract{common}, o.Contracts...)
 	e.Use(traced(o.TrustedProxies), observed(o.Log, m))

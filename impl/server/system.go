@@ -12,6 +12,7 @@ import (
 
 	"pinvault/generated/common"
 	"pinvault/impl/contract"
+	"pinvault/impl/docs"
 	"pinvault/impl/oauth"
 	"pinvault/impl/pin"
 	"pinvault/impl/problem"
@@ -22,6 +23,7 @@ type system struct {
 	tokens  Tokens
 	ready   func(ctx context.Context) error
 	sandbox Sandbox
+	docs    *docs.Site
 }
 
 const (
@@ -94,7 +96,7 @@ func (s *system) ResetSandbox(ctx context.Context, _ common.ResetSandboxRequestO
 }
 
 // Render says how an error is answered.
-func (*system) Render(r *http.Request, op *contract.Operation, err error) contract.Reply {
+func (s *system) Render(r *http.Request, op *contract.Operation, err error) contract.Reply {
 	if op != nil && op.ID == "issueToken" {
 		return tokenReply(err)
 	}
@@ -105,6 +107,12 @@ func (*system) Render(r *http.Request, op *contract.Operation, err error) contra
 		row = problem.Breach(broken)
 	case pin.CodeOf(err) == pin.Unavailable:
 		row = problem.Unavailable
+	}
+	if op == nil && row.Status == http.StatusNotFound && s.docs != nil && contract.TakesPages(r.Header) {
+		if page, err := s.docs.Missing(r.URL.EscapedPath()); err == nil {
+			return contract.Reply{Status: row.Status, Header: http.Header{}, Body: page}.With("Content-Type", "text/html; charset=utf-8").
+				With("Content-Security-Policy", docsPolicy).With("Referrer-Policy", "no-referrer")
+		}
 	}
 	return row.Reply(r.Context(), broken)
 }

@@ -83,9 +83,9 @@ describe("portal", () => {
         await close(page);
       }
     });
-    test(`a workflow, and what changed in a contract, have their place on the screen, ${on}`, async () => {
-      for (const path of whole ? ["workflows/card", "issuer/changes", "accosa/changes"] : [["workflows/card"], ["issuer/changes"], ["workflows/card", "accosa/changes"]][sizes.indexOf(viewport)]) {
-        const page = await open(browser, { viewport, colorScheme });
+    test(`a workflow, what changed, and the page for one that there is not, have their place on the screen, ${on}`, async () => {
+      for (const path of whole ? ["workflows/card", "issuer/changes", "accosa/changes", "changelog", "nothing"] : [["workflows/card"], ["issuer/changes"], ["workflows/card", "accosa/changes", "changelog", "nothing"]][sizes.indexOf(viewport)]) {
+        const page = await open(browser, { viewport, colorScheme, expected: path === "nothing" ? /status of 404/ : undefined });
         await page.goto(`${sandbox.url}/docs/${path}`);
         await look(page, page.mainFrame(), `portal-${path.replace("/", "-")}-${on}`);
         await close(page);

@@ -1,9 +1,10 @@
 // Command changes writes what changed in each document since it was released as /docs shows it, from what oasdiff found.
 //
-//	go run ./scripts/openapi/changes FROM TO
+//	go run ./scripts/openapi/changes FROM RELEASED NOW TO
 //
 // FROM has a folder for each document, and in it what `oasdiff changelog --format json` said: of the document, and of the
-// messages inside where it seals some. TO gets <name>.json, a change a line. Where a change stands in a document is left
+// messages inside where it seals some. RELEASED and NOW have the documents themselves as <name>.json, with the messages in
+// the place of their envelopes. TO gets <name>.json, a change a line. Where a change stands in a document is left
 // out: it would be another with every line that is added before it.
 package main
 
@@ -15,22 +16,25 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
+
+	"github.com/getkin/kin-openapi/openapi3"
 )
 
 func main() {
-	if len(os.Args) != 3 {
-		fmt.Fprintln(os.Stderr, "usage: changes FROM TO")
+	if len(os.Args) != 5 { //nolint:mnd // the program, and four folders
+		fmt.Fprintln(os.Stderr, "usage: changes FROM RELEASED NOW TO")
 		os.Exit(2)
 	}
-	if err := write(os.DirFS(os.Args[1]), os.Args[2]); err != nil {
+	if err := write(os.DirFS(os.Args[1]), os.Args[2], os.Args[3], os.Args[4]); err != nil {
 		fmt.Fprintln(os.Stderr, "changes:", err)
 		os.Exit(1)
 	}
 }
 
-func write(from fs.FS, dir string) (err error) {
+func write(from fs.FS, released, now, dir string) (err error) {
 	root, err := os.OpenRoot(dir)
 	if err != nil {
 		return err
@@ -57,11 +61,25 @@ func write(from fs.FS, dir string) (err error) {
 			}
 			all = append(all, found...)
 		}
-		if err := root.WriteFile(d.Name()+".json", lines(all), 0o644); err != nil {
+		both, err := read(released, now, d.Name())
+		if err != nil {
+			return err
+		}
+		if err := root.WriteFile(d.Name()+".json", lines(both.weighed(all)), 0o644); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// read is a document as it was released, and as it is.
+func read(released, now, name string) (both versions, err error) {
+	both.released, err = openapi3.NewLoader().LoadFromFile(filepath.Join(released, name+".json"))
+	if err != nil {
+		return both, err
+	}
+	both.now, err = openapi3.NewLoader().LoadFromFile(filepath.Join(now, name+".json"))
+	return both, err
 }
 
 // change is one that the caller of a contract may notice. What operations share, such as a schema, has no method and

@@ -242,7 +242,7 @@ func (w *walk) forgotten(last4 string) (*accosa.ResetPinHTTPResponse, error) {
 
 func (w *walk) link(card string) (*hashdt.ResetPinHTTPResponse, error) {
 	return w.hashdt.ResetPinWithResponse(ctx, "v1", &hashdt.ResetPinParams{
-		XApiKey: w.credential("hashdt", "x-api-key"), XProductID: w.credential("hashdt", "x-product-id"),
+		XProductID:    w.credential("hashdt", "x-product-id"),
 		XCardholderID: "CH00001001", XWalletID: "WL00001001", XCardID: card, XRequestID: uuid.NewString(),
 	})
 }

@@ -272,7 +272,7 @@ public final class Scenario {
 
     /** The link to the page on which the cardholder chooses a PIN. */
     private String page(String cardId) throws Exception {
-        var fetched = hashdt.resetPin(Version.V1, credential("hashdt", "x-api-key"), credential("hashdt", "x-product-id"),
+        var fetched = hashdt.resetPin(Version.V1, credential("hashdt", "x-product-id"),
                 "CH00001001", "WL00001001", cardId, UUID.randomUUID().toString(), null);
         return new ObjectMapper().findAndRegisterModules().valueToTree(fetched).at("/data/0/set_pin_url").textValue();
     }

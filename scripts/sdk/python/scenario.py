@@ -219,7 +219,6 @@ def page(card: str) -> object:
     return reset_by_page.sync(
         "v1",
         client=hashdt,
-        x_api_key=fixture("hashdt")["x-api-key"],
         x_product_id=fixture("hashdt")["x-product-id"],
         x_cardholder_id="CH00001001",
         x_wallet_id="WL00001001",

@@ -168,7 +168,7 @@ const page = (card: string) => hashdt.resetPin({
   client: hashdtClient,
   path: { version: 'v1' },
   headers: {
-    'x-api-key': fixture('hashdt')['x-api-key']!, 'x-product-id': fixture('hashdt')['x-product-id']!,
+    'x-product-id': fixture('hashdt')['x-product-id']!,
     'x-cardholder-id': 'CH00001001', 'x-wallet-id': 'WL00001001', 'x-card-id': card, 'x-request-id': randomUUID(),
   },
 });
