@@ -180,7 +180,7 @@ type CardState struct {
 	// Pan The PAN, masked.
 	Pan string `json:"pan"`
 
-	// Pin The PIN, which is public test data; left out where the program does not keep it for retrieval.
+	// Pin The PIN, which is public test data; left out where the program does not keep it for retrieval, or the status of the card lets nobody read it.
 	Pin *string `json:"pin,omitempty"`
 
 	// PinState Whether the card has no PIN, one that was drawn at random, or one that was chosen.

@@ -5,10 +5,10 @@ import { History } from "./history.js";
 import { docsOf } from "./api.js";
 import { Copy, count, Field, Tries, Trouble } from "./parts.js";
 
-const pins = { none: "none", random: "drawn at random", chosen: "chosen" };
+const pins = { none: "none", assigned: "drawn at random", chosen: "chosen" };
 
 const Pin = ({ card }) => card.pinState === "none" ? html`<span class="soft">none</span>`
-  : html`${card.pin ? html`<code>${card.pin}</code>` : html`<span class="soft">not kept</span>`}${card.pinState === "random" && html` <span class="tag">drawn</span>`}`;
+  : html`${card.pin ? html`<code>${card.pin}</code>` : html`<span class="soft">not kept</span>`}${card.pinState === "assigned" && html` <span class="tag">drawn</span>`}`;
 
 const Status = ({ status }) => html`<span class=${"tag " + (status === "normal" ? "good" : "bad")}>${status}</span>`;
 
