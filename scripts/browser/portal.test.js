@@ -47,6 +47,9 @@ const tried = async (page, id) => {
 };
 const shut = (page) => page.getByRole("button", { name: "Close", exact: true }).click();
 
+// unsendable is what needs more than its document's calls: an entry of the journal is a call of another.
+const unsendable = ["replayEntry"];
+
 // rowsOf are a page's rows by operation: a success to send, one whose message is sealed where there is one, and errors.
 const rowsOf = async (page, name) => {
   const { rows } = await (await fetch(`${sandbox.url}/docs/${name}.rows.json`)).json();
@@ -55,9 +58,9 @@ const rowsOf = async (page, name) => {
     const ids = (title) => [...under(title)?.querySelectorAll("[data-try]") ?? []].map((b) => b.dataset.try);
     return { operation: section.querySelector("h3").id, successes: ids("Successes"), errors: ids("Errors") };
   }));
-  for (const { operation, successes } of found) assert.ok(successes.length, `${name}: ${operation} cannot be sent`);
+  for (const { operation, successes } of found) assert.ok(successes.length || unsendable.includes(operation), `${name}: ${operation} cannot be sent`);
   const sealed = (id) => rows[id].clear !== undefined;
-  return { sealed, errors: found.flatMap((o) => o.errors), successes: found.map((o) => o.successes.find(sealed) ?? o.successes[0]) };
+  return { sealed, errors: found.flatMap((o) => o.errors), successes: found.flatMap((o) => o.successes.find(sealed) ?? o.successes[0] ?? []) };
 };
 
 describe("portal", () => {
