@@ -414,7 +414,7 @@ type Row struct {
 
 	// Name The row's name.
 	//
-	// Example: pin-set
+	// Example: set-to-0000
 	Name string `json:"name"`
 
 	// Operation The operation's id.
@@ -424,7 +424,7 @@ type Row struct {
 
 	// Row What the header `PinVault-Row` takes.
 	//
-	// Example: setCardPin/pin-set
+	// Example: setCardPin/set-to-0000
 	Row string `json:"row"`
 
 	// Status The HTTP status.

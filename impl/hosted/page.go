@@ -185,7 +185,7 @@ func (a *API) know(p page, session pin.Session) error {
 	if err != nil {
 		return err
 	}
-	c := http.Cookie{Name: browserCookie, Value: value, Path: pagePath + session.ID, MaxAge: a.secondsLeft(session), //nolint:gosec // SameSite=None: see above
+	c := http.Cookie{Name: browserCookie, Value: value, Path: a.within + pagePath + session.ID, MaxAge: a.secondsLeft(session), //nolint:gosec // SameSite=None: see above
 		Secure: true, HttpOnly: true, SameSite: http.SameSiteNoneMode, Partitioned: true}
 	p.Header.Add("Set-Cookie", c.String())
 	return nil

@@ -12,6 +12,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"strings"
 	"time"
 
 	"github.com/gin-gonic/gin"
@@ -41,6 +42,7 @@ type API struct {
 	sessions *pinsession.Sessions
 	options  Options
 	origin   string // of the server, as a browser writes it
+	within   string // the path before all of the server's, as browsers see it, "" for none
 	page     *template.Template
 	demo     *template.Template
 }
@@ -60,7 +62,7 @@ func New(sessions *pinsession.Sessions, o Options) (*API, error) {
 	if err != nil {
 		return nil, err
 	}
-	a := &API{sessions: sessions, options: o, origin: base.Scheme + "://" + base.Host}
+	a := &API{sessions: sessions, options: o, origin: base.Scheme + "://" + base.Host, within: strings.TrimSuffix(base.Path, "/")}
 	if a.page, err = template.ParseFS(assets, "assets/page.html"); err != nil {
 		return nil, err
 	}

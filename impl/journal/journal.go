@@ -8,7 +8,7 @@ import (
 // What is kept at most: entries, and bytes of them together, of which the oldest go first.
 const (
 	maxEntries = 1000
-	maxBytes   = 16 << 20
+	maxBytes   = 4 << 20
 )
 
 // Options are what a journal is made of.

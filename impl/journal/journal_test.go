@@ -231,7 +231,7 @@ func TestFewerAreKeptWhereTheyAreLarge(t *testing.T) {
 	}
 	all := numbers(j.List(journal.Filter{}))
 	require.Equal(t, int64(300), all[0])
-	require.InDelta(t, 16<<20/(120<<10), len(all), 2)
+	require.InDelta(t, 4<<20/(120<<10), len(all), 2)
 }
 
 func TestCallsAreChosenByWhatTheyWere(t *testing.T) {

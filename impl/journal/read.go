@@ -210,7 +210,7 @@ func joined(all []field) map[string]string {
 
 // body masks a body by its type.
 func (n names) body(contentType string, body []byte) string {
-	s := strings.ToValidUTF8(string(body), "\uFFFD")
+	s := strings.ReplaceAll(strings.ToValidUTF8(string(body), "\uFFFD"), "\x00", "\uFFFD")
 	switch trimmed := strings.TrimSpace(s); {
 	case trimmed == "":
 		return s

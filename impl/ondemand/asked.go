@@ -23,8 +23,8 @@ type Ask struct {
 // Asked reads which row a call asks for, if any: RowHeader, else the preferences code and example of Prefer (RFC 7240),
 // of which each counts as it was said first.
 func Asked(header http.Header) (Ask, bool) {
-	if rows := header[canonical]; len(rows) > 0 {
-		return Ask{Row: strings.TrimSpace(rows[0]), Must: true}, true
+	if row := strings.TrimSpace(strings.Join(header[canonical], ", ")); row != "" { // several are no row's name
+		return Ask{Row: row, Must: true}, true
 	}
 	if len(header["Prefer"]) == 0 {
 		return Ask{}, false

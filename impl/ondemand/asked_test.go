@@ -17,7 +17,7 @@ func TestACallAsksForARowByOneOfTwoHeaders(t *testing.T) {
 	}{
 		"a row":                           {http.Header{"Pinvault-Row": {"setCardPin/pin-set"}}, ondemand.Ask{Row: "setCardPin/pin-set", Must: true}},
 		"a row with blanks around":        {http.Header{"Pinvault-Row": {" a/b "}}, ondemand.Ask{Row: "a/b", Must: true}},
-		"an empty row":                    {http.Header{"Pinvault-Row": {""}}, ondemand.Ask{Must: true}},
+		"two rows, which are none":        {http.Header{"Pinvault-Row": {"a/b", "a/c"}}, ondemand.Ask{Row: "a/b, a/c", Must: true}},
 		"a row before a preference":       {http.Header{"Pinvault-Row": {"a/b"}, "Prefer": {"code=409"}}, ondemand.Ask{Row: "a/b", Must: true}},
 		"a status":                        {http.Header{"Prefer": {"code=409"}}, ondemand.Ask{Status: 409}},
 		"a quoted status":                 {http.Header{"Prefer": {`code="409"`}}, ondemand.Ask{Status: 409}},
@@ -43,7 +43,7 @@ func TestACallAsksForARowByOneOfTwoHeaders(t *testing.T) {
 func TestOtherCallsAskForNothing(t *testing.T) {
 	t.Parallel()
 	for _, header := range []http.Header{{}, {"Prefer": {"respond-async"}}, {"Prefer": {"code"}}, {"Prefer": {"code=", "example="}},
-		{"Prefer": {"code=-1"}}, {"Prefer": {""}}, {"Prefer": {`=409`}}, {"Prefer": {`foo;code=409`}}} {
+		{"Prefer": {"code=-1"}}, {"Prefer": {""}}, {"Prefer": {`=409`}}, {"Prefer": {`foo;code=409`}}, {"Pinvault-Row": {""}}} {
 		_, asked := ondemand.Asked(header)
 		require.False(t, asked, "%v", header)
 	}

@@ -111,7 +111,7 @@ func (a *API) CreateSpace(ctx context.Context, r sandbox.CreateSpaceRequestObjec
 	if err != nil {
 		return nil, err
 	}
-	described, err := whole(ctx, made)
+	described, err := a.whole(ctx, made)
 	return sandbox.CreateSpace201JSONResponse(described), err
 }
 
@@ -121,7 +121,7 @@ func (a *API) GetSpace(ctx context.Context, r sandbox.GetSpaceRequestObject) (sa
 	if err != nil {
 		return nil, err
 	}
-	described, err := whole(ctx, found)
+	described, err := a.whole(ctx, found)
 	return sandbox.GetSpace200JSONResponse(described), err
 }
 
@@ -134,10 +134,13 @@ func spaceOf(s *space.Space) sandbox.Space {
 	return sandbox.Space{ID: s.ID, URL: s.URL, CreatedAt: s.Created.UTC(), ExpiresAt: s.Expires.UTC()}
 }
 
-// whole is a space with its clients' credentials.
-func whole(ctx context.Context, s *space.Space) (sandbox.Space, error) {
+// whole is a space with its clients' credentials, unless it has been removed meanwhile.
+func (a *API) whole(ctx context.Context, s *space.Space) (sandbox.Space, error) {
 	described := spaceOf(s)
 	clients, _, err := s.Fixtures(ctx)
+	if now, gone := a.host.Space(s.ID); err != nil && (gone != nil || now != s) {
+		err = space.ErrNoSuch
+	}
 	described.Clients = &clients
 	return described, err
 }

@@ -16,7 +16,7 @@ func (a *API) ListJournal(_ context.Context, r sandbox.ListJournalRequestObject)
 		limit = int(*p.Limit)
 	}
 	return sandbox.ListJournal200JSONResponse{Entries: a.space.Journal.List(journal.Filter{
-		Client: value(p.Client), Card: value(p.Card), Operation: value(p.Operation), Row: value(p.Row), Before: value(p.Before), Limit: limit,
+		Client: a.client(p.Client), Card: value(p.Card), Operation: value(p.Operation), Row: value(p.Row), Before: value(p.Before), Limit: limit,
 	})}, nil
 }
 
@@ -28,7 +28,7 @@ func (a *API) ClearJournal(context.Context, sandbox.ClearJournalRequestObject) (
 
 // WatchJournal tells what is sent and answered from now on.
 func (a *API) WatchJournal(ctx context.Context, r sandbox.WatchJournalRequestObject) (sandbox.WatchJournalResponseObject, error) {
-	w := journal.Watch{Filter: journal.Filter{Client: value(r.Params.Client), Card: value(r.Params.Card)}, Seen: r.Params.LastEventID}
+	w := journal.Watch{Filter: journal.Filter{Client: a.client(r.Params.Client), Card: value(r.Params.Card)}, Seen: r.Params.LastEventID}
 	if r.Params.Entries != nil {
 		count := int(*r.Params.Entries)
 		w.Count = &count

@@ -3,6 +3,7 @@ package sandboxapi
 import (
 	"context"
 	"net/http"
+	"strings"
 
 	"pinvault/generated/sandbox"
 	"pinvault/impl/ondemand"
@@ -21,7 +22,7 @@ func (a *API) ListRules(context.Context, sandbox.ListRulesRequestObject) (sandbo
 
 // CreateRule sets a rule.
 func (a *API) CreateRule(_ context.Context, r sandbox.CreateRuleRequestObject) (sandbox.CreateRuleResponseObject, error) {
-	made, err := a.space.Rules.Add(asked(*r.Body))
+	made, err := a.space.Rules.Add(a.asked(*r.Body))
 	if err != nil {
 		return nil, err
 	}
@@ -43,8 +44,8 @@ func (a *API) DeleteRule(_ context.Context, r sandbox.DeleteRuleRequestObject) (
 }
 
 // asked is the rule that a request describes.
-func asked(r sandbox.RuleRequest) ondemand.Rule {
-	rule := ondemand.Rule{ID: value(r.ID), Client: value(r.Client), Operation: value(r.Operation), Card: value(r.Card), Times: int(value(r.Times)),
+func (a *API) asked(r sandbox.RuleRequest) ondemand.Rule {
+	rule := ondemand.Rule{ID: value(r.ID), Client: a.client(r.Client), Operation: value(r.Operation), Card: value(r.Card), Times: int(value(r.Times)),
 		Probability: r.Probability, Row: value(r.Row), Fault: string(value(r.Fault)), Drop: string(value(r.Drop))}
 	if r.Delay != nil {
 		rule.Delay = &ondemand.Delay{Distribution: string(r.Delay.Distribution), MinMs: int(r.Delay.MinMs)}
@@ -55,6 +56,9 @@ func asked(r sandbox.RuleRequest) ondemand.Rule {
 	}
 	return rule
 }
+
+// client is a client's id as the space itself knows it, also where it has the space's id at its end.
+func (a *API) client(id *string) string { return strings.TrimSuffix(value(id), "@"+a.space.ID) }
 
 // ruleOf is a rule as it is shown.
 func ruleOf(r ondemand.Listed) sandbox.Rule {

@@ -91,14 +91,15 @@ func (c *call) take(ctx context.Context, e ondemand.Effect) error {
 		row = e.Row.String()
 	}
 	journal.From(ctx).NoteRule(e.Rule, row)
-	c.ending.set(e.Drop == ondemand.DropAfter, e.Delay)
 	switch e.Drop {
 	case ondemand.DropBefore:
 		journal.From(ctx).NoteCut()
+		c.space.host.pause(ctx, e.Delay)
 		return contract.Cut
 	case ondemand.DropAfter:
 		journal.From(ctx).NoteCut()
 	}
+	c.ending.set(e.Drop == ondemand.DropAfter, e.Delay)
 	if e.Fault != "" {
 		c.mu.Lock()
 		c.fault = e.Fault

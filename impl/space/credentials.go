@@ -39,28 +39,26 @@ func caller(r *http.Request) (client, space string) {
 	return client, space
 }
 
-// known makes credentials of a space those that the space itself knows.
-func known(r *http.Request) *http.Request {
+// known makes credentials of a space those that the space itself knows. Another's are nobody's there.
+func known(r *http.Request, of string) *http.Request {
 	inside := new(http.Request)
 	*inside = *r
 	h := r.Header.Clone()
 	inside.Header = h
 	if key := h.Get("X-Api-Key"); key != "" {
-		client, _ := split(key[:end(key)])
-		h.Set("X-Api-Key", client+key[end(key):])
+		h.Set("X-Api-Key", strings.TrimSuffix(key[:end(key)], "@"+of)+key[end(key):])
 	}
 	if id, password, ok := r.BasicAuth(); ok {
 		id, err := url.QueryUnescape(id)
-		if client, space := split(id); err == nil && space != "" {
+		if client, its := strings.CutSuffix(id, "@"+of); err == nil && its {
 			inside.SetBasicAuth(url.QueryEscape(client), password)
 		}
 	}
 	if id := h.Get("X-Client-Id"); id != "" {
-		client, _ := split(id)
-		h.Set("X-Client-Id", client)
+		h.Set("X-Client-Id", strings.TrimSuffix(id, "@"+of))
 	}
 	if form, ok := form(inside); ok {
-		if client, space := split(form.Get("client_id")); space != "" {
+		if client, its := strings.CutSuffix(form.Get("client_id"), "@"+of); its {
 			form.Set("client_id", client)
 			text := form.Encode()
 			inside.Body, inside.ContentLength = io.NopCloser(strings.NewReader(text)), int64(len(text))

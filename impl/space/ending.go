@@ -30,9 +30,10 @@ func (e *ending) get() (cut bool, delay time.Duration) {
 type writer struct {
 	http.ResponseWriter
 	*ending
-	r     *http.Request
-	sleep Sleep
-	begun bool
+	r       *http.Request
+	sleep   Sleep
+	release func() // lets the database be put back: the call has done what it does
+	begun   bool
 }
 
 // Sleep waits, unless ctx ends.
@@ -49,6 +50,7 @@ func (w *writer) begin() {
 	cut, delay := w.get()
 	if delay > 0 {
 		_ = http.NewResponseController(w.ResponseWriter).SetWriteDeadline(time.Now().Add(delay + grace)) // a test's recorder has none
+		w.release()
 		w.sleep(w.r.Context(), delay)
 	}
 	if cut {

@@ -60,6 +60,10 @@ type Host struct {
 	sleep Sleep
 	first *Space
 
+	running context.Context //nolint:containedctx // of the server, not of a call: what is waited for ends with it
+	quiet   context.CancelFunc
+
+	keeping sync.RWMutex // held while a snapshot is read, and alone while one is removed
 	seeding sync.Mutex
 	seeded  string // file of the database that spaces begin with, "" until one is needed
 
@@ -73,6 +77,7 @@ type Host struct {
 // NewHost makes a host whose first space has the server's database, and the store that is the same or stands before it.
 func NewHost(ctx context.Context, o Options, db Database, rows pin.Store) (*Host, error) {
 	h := &Host{Options: o, sleep: o.Sleep, spaces: map[string]*Space{}, snapshots: map[string]*Snapshot{}}
+	h.running, h.quiet = context.WithCancel(context.WithoutCancel(ctx))
 	if h.sleep == nil {
 		h.sleep = wait
 	}
@@ -191,6 +196,8 @@ func (h *Host) Spaces() (all []*Space) {
 
 // Make makes a space with the id, or one that is drawn, from a snapshot, or from the fixtures where that is "".
 func (h *Host) Make(ctx context.Context, id, snapshot string) (*Space, error) {
+	h.keeping.RLock()
+	defer h.keeping.RUnlock()
 	from, err := h.source(ctx, snapshot)
 	if err != nil {
 		return nil, err
@@ -392,11 +399,15 @@ func (h *Host) Restore(ctx context.Context, s *Space, id string) error {
 	if err := s.rows.Ping(ctx); err != nil {
 		return err
 	}
+	h.keeping.RLock()
+	defer h.keeping.RUnlock()
 	from, err := h.source(ctx, id)
-	if err == nil {
-		err = s.db.Restore(ctx, from)
+	if err != nil {
+		return err
 	}
-	if err == nil {
+	s.state.Lock()
+	defer s.state.Unlock()
+	if err = s.db.Restore(ctx, from); err == nil {
 		s.made.Forget()
 	}
 	return err
@@ -404,6 +415,8 @@ func (h *Host) Restore(ctx context.Context, s *Space, id string) error {
 
 // Discard removes a snapshot.
 func (h *Host) Discard(id string) error {
+	h.keeping.Lock()
+	defer h.keeping.Unlock()
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	kept := h.snapshots[id]
@@ -417,8 +430,17 @@ func (h *Host) Discard(id string) error {
 // Sweep removes the spaces whose time is over.
 func (h *Host) Sweep() { h.Spaces() }
 
-// Quiet ends the streams of all journals, which would otherwise outlast the server.
+// pause waits, unless ctx ends or the server does.
+func (h *Host) pause(ctx context.Context, d time.Duration) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(h.running, cancel)()
+	h.sleep(ctx, d)
+}
+
+// Quiet ends what would otherwise outlast the server: the streams of all journals, and delays.
 func (h *Host) Quiet() {
+	h.quiet()
 	for _, s := range append(h.Spaces(), h.first) {
 		s.Journal.Close()
 	}

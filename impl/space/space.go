@@ -9,6 +9,7 @@ import (
 	"database/sql"
 	"errors"
 	"net/http"
+	"strings"
 	"sync"
 	"time"
 
@@ -73,6 +74,7 @@ type Space struct {
 	made      *Made
 
 	opening sync.RWMutex // held while it is made
+	state   sync.RWMutex // held by calls, and alone while the database is put back: what they have read must not change under them
 
 	mu    sync.Mutex
 	calls int
@@ -107,6 +109,8 @@ func (s *Space) Reset(ctx context.Context) error {
 	if err := s.rows.Ping(ctx); err != nil {
 		return err
 	}
+	s.state.Lock()
+	defer s.state.Unlock()
 	template, err := s.host.template(ctx)
 	if err == nil {
 		err = s.db.Restore(ctx, template)
@@ -172,15 +176,21 @@ func (s *Space) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // serve answers a request in the space.
 func (s *Space) serve(w http.ResponseWriter, r *http.Request, client string, nowhere bool) {
+	release := func() {}
+	if !strings.HasPrefix(r.URL.Path, "/sandbox/") { // whose own operations put it back
+		s.state.RLock()
+		release = sync.OnceFunc(s.state.RUnlock)
+	}
+	defer release()
 	end := &ending{}
 	r = r.WithContext(context.WithValue(r.Context(), arrivalKey{}, arrival{client: client, nowhere: nowhere, ending: end}))
-	s.journaled.ServeHTTP(&writer{ResponseWriter: w, ending: end, r: r, sleep: s.host.sleep}, r)
+	s.journaled.ServeHTTP(&writer{ResponseWriter: w, ending: end, r: r, sleep: s.host.pause, release: release}, r)
 }
 
 // inner is the space's server, which knows its clients by the fixtures' credentials.
 func (s *Space) inner(w http.ResponseWriter, r *http.Request) {
 	if s.ID != "" {
-		r = known(r)
+		r = known(r, s.ID)
 	}
 	s.made.Handler.ServeHTTP(w, r)
 }

@@ -266,3 +266,49 @@ func BenchmarkResetSpace(b *testing.B) {
 	slices.Sort(took)
 	b.ReportMetric(float64(took[len(took)/2].Microseconds())/1000, "ms/median")
 }
+
+// What a call has read does not change under it: whoever puts a database back waits for the calls under way, so that what a
+// card has afterwards is either the snapshot's or what was set since, and never half of both.
+func TestADatabaseIsPutBackBetweenCalls(t *testing.T) {
+	t.Parallel()
+	s := apptest.Start(t, "")
+	c := newSpace(t, s, "path")
+	issuer := c.as("issuer")
+	for range 3 {
+		issuer.do("POST", issuerCard+"/verifications", mismatch)
+	}
+	require.Equal(t, 201, c.do("POST", "/sandbox/snapshots", `{"id":"blocked"}`).status)
+	require.Equal(t, 204, c.do("POST", "/sandbox/reset", "").status)
+	require.Equal(t, 201, c.do("POST", "/sandbox/snapshots", `{"id":"fresh"}`).status)
+	c.logIn("thredd")
+	for range 40 {
+		require.Equal(t, 204, c.do("POST", "/sandbox/snapshots/blocked/restore", "").status)
+		var both sync.WaitGroup
+		both.Go(func() { c.do("POST", "/sandbox/snapshots/fresh/restore", "") })
+		both.Go(func() { c.do("POST", "/api/v1/cards/103169946/pin", `{"pin":"7193"}`) })
+		both.Wait()
+		card := c.do("GET", "/sandbox/cards", "").json(t)["cards"].([]any)[0].(map[string]any)
+		require.InDelta(t, 3, card["remainingTries"], 0, "a PIN of %v", card["pin"])
+	}
+}
+
+func TestCredentialsOfAnotherSpaceAreNobodys(t *testing.T) {
+	t.Parallel()
+	s := apptest.Start(t, "")
+	a, b := newSpace(t, s, "path"), newSpace(t, s, "path")
+	form := "grant_type=client_credentials&client_secret=thredd-sandbox-secret&client_id=thredd-sandbox@"
+	ask := func(c *caller, of string) int {
+		return c.do("POST", "/oauth2/token", form+of, "Content-Type", "application/x-www-form-urlencoded").status
+	}
+	require.Equal(t, []int{200, 401}, []int{ask(a, a.id), ask(a, b.id)})
+}
+
+// Who reloads the hosted page is known by a cookie, which is for the page's path as browsers see it.
+func TestTheHostedPagesCookieIsForItsSpace(t *testing.T) {
+	t.Parallel()
+	c := newSpace(t, apptest.Start(t, ""), "path")
+	at := c.link("one")
+	answer := c.do("GET", strings.TrimPrefix(at.Path, "/spaces/"+c.id), "")
+	require.Equal(t, 200, answer.status)
+	require.Contains(t, answer.header.Get("Set-Cookie"), "Path="+at.Path+";")
+}
