@@ -1,6 +1,7 @@
 package docs
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -24,8 +25,9 @@ import (
 //   - each row that examples can say has one under its name in each parameter that it sends and in the body;
 //   - each other has its reply's example alone: x-unsent of the operation says what it needs besides, and what the
 //     source has of its request is kept in x-examples;
-//   - a row whose request breaks the contract on purpose is one of those, since a linter would take it for a mistake,
-//     but not in the variant of the document that is for tools which send examples;
+//   - a row whose request breaks the contract on purpose is one of those, since a linter would take it for a mistake;
+//   - in the variant of the document that is for tools which send examples, it is not, and what no example can say is
+//     asked of a sandbox: a plain request, with the header that has the row come out;
 //   - a parameter that no row of a success sends begins with its own example, as "default": tools that send one call of
 //     an operation send the first. Where there is a body they would look for one of that name.
 
@@ -40,9 +42,20 @@ var ofBroken = []int{http.StatusBadRequest, http.StatusUnprocessableEntity}
 
 const credentials = "other credentials than the client's, or none" //nolint:gosec // words
 
-// forTools is a document whose named examples are the rows that a tool can send, those that break the contract on
-// purpose among them only where all are asked for.
-func forTools(d *bundle.Document, all []rows.Row, withBroken bool) *bundle.Document {
+// everyTold ends the introduction of the variant for tools that send examples.
+const everyTold = `
+
+## This variant
+
+Named examples are the documented rows of an operation: its request and the reply to it have one name. A row that needs more
+than a request, such as a fault inside the server, a session or other calls before it, has a plain request with the header
+` + "`" + rows.AskHeader + "`" + `, by which a sandbox answers with the row. No client needs the header, and no other server heeds it. What no example can
+ask for even so is in ` + "`x-unsent`" + ` of its operation.
+`
+
+// forTools is a document whose named examples are the rows that a tool can send. In that for tools that send examples
+// are those among them that break the contract on purpose, and those that a sandbox has to be asked for.
+func forTools(d *bundle.Document, all []rows.Row, every bool) *bundle.Document {
 	byOperation := map[string]map[string]rows.Row{}
 	for _, row := range all {
 		if byOperation[row.Operation] == nil {
@@ -54,7 +67,10 @@ func forTools(d *bundle.Document, all []rows.Row, withBroken bool) *bundle.Docum
 		nameParameters(root)
 		for item, operation := range operations(root) {
 			t := toolsOperation{root: root, item: item, node: operation, rows: byOperation[bundle.Member(operation, "operationId").Value]}
-			t.tell(withBroken)
+			t.tell(every)
+		}
+		if about := bundle.Member(bundle.Member(root, "info"), "description"); every && about != nil {
+			about.Value += everyTold
 		}
 		for _, item := range bundle.Values(bundle.Member(root, "paths")) {
 			bundle.Drop(item, "parameters") // each operation has them
@@ -89,29 +105,30 @@ type toolsOperation struct {
 	rows             map[string]rows.Row
 }
 
+// exampleRow is a row as examples say it.
+type exampleRow struct {
+	rows.Row
+	like string // the row whose body it has
+}
+
 // tell has the operation's examples be its rows.
-func (o toolsOperation) tell(withBroken bool) {
-	var shown []rows.Row
-	unsent := bundle.Mapping()
+func (o toolsOperation) tell(every bool) {
+	var shown []exampleRow
+	var left []need
 	for _, name := range o.names() {
 		row, known := o.rows[name]
 		if !known {
 			continue // another operation's
 		}
-		needs := lacking(row)
-		if needs == "" && breaks(row) {
-			switch {
-			case !slices.Contains(ofBroken, row.Reply.Status):
-				needs = tolerated
-			case !withBroken:
-				needs = broken
-			}
+		if needs := needed(row, every); needs != "" {
+			left = append(left, need{row, needs})
+		} else {
+			shown = append(shown, exampleRow{row, name})
 		}
-		if needs != "" {
-			bundle.Set(unsent, name, "!!str", needs)
-			continue
-		}
-		shown = append(shown, row)
+	}
+	if plain := o.plain(shown, left); every && len(plain) > 0 {
+		shown = append(shown, onDemand(left, plain)...)
+		left = nil
 	}
 	if parameters := o.parameters(shown); parameters != nil {
 		bundle.Put(o.node, "parameters", parameters)
@@ -123,15 +140,102 @@ func (o toolsOperation) tell(withBroken bool) {
 		}
 		bundle.Put(o.node, "requestBody", own)
 	}
-	if len(unsent.Content) > 0 {
+	if len(left) > 0 {
+		unsent := bundle.Mapping()
+		for _, one := range left {
+			bundle.Set(unsent, one.row.Example, "!!str", one.what)
+		}
 		bundle.Put(o.node, "x-unsent", unsent)
 	}
 	o.successes(shown)
 }
 
+// need is what a row needs that its examples would not say.
+type need struct {
+	row  rows.Row
+	what string
+}
+
+// needed says what keeps a row's own request from being shown, "" where nothing does.
+func needed(row rows.Row, every bool) string {
+	if needs := lacking(row); needs != "" || !breaks(row) {
+		return needs
+	}
+	switch {
+	case !slices.Contains(ofBroken, row.Reply.Status):
+		return tolerated
+	case !every:
+		return broken
+	}
+	return ""
+}
+
+// plain are requests of the operation with nothing special about them: one, or one for each media type of the body, since
+// tools look for a row's body under each. There are none where some media type has none.
+func (o toolsOperation) plain(shown []exampleRow, left []need) (all []rows.Row) {
+	var usable []rows.Row
+	for _, row := range shown {
+		usable = append(usable, row.Row)
+	}
+	for _, one := range left { // after those, since they come out as they stand
+		usable = append(usable, bare(one.row))
+	}
+	usable = slices.DeleteFunc(usable, func(row rows.Row) bool { return lacking(row) != "" || breaks(row) })
+	media := bundle.Names(bundle.Member(o.resolved(bundle.Member(o.node, "requestBody")), "content"))
+	if len(media) < 2 {
+		media = []string{""} // whichever, and none
+	}
+	for _, mediaType := range media {
+		fit := slices.DeleteFunc(slices.Clone(usable), func(row rows.Row) bool { return mediaType != "" && row.ContentType != mediaType })
+		if len(fit) == 0 {
+			return nil
+		}
+		all = append(all, *rows.Plain(fit)[fit[0].Operation])
+	}
+	return all
+}
+
+// bare is a row's request with what is required of it, and without what no example can say.
+func bare(row rows.Row) rows.Row {
+	row.Fault, row.Session, row.After, row.Authorization, row.Override = "", nil, nil, "", nil
+	row.Arguments = slices.DeleteFunc(slices.Clone(row.Arguments), func(a rows.Argument) bool { return !a.Required })
+	return row
+}
+
+// onDemand are rows that a sandbox answers plain requests with, by the header.
+func onDemand(left []need, plain []rows.Row) (asked []exampleRow) {
+	for _, one := range left {
+		for _, like := range plain {
+			row := exampleRow{like, like.Example}
+			row.Step, row.Asked, row.Summary, row.Reply = one.row.Step, one.row.Asked, one.row.Summary, one.row.Reply
+			row.Arguments = slices.Concat(like.Arguments, []rows.Argument{{Parameter: askParameter, Value: row.String()}})
+			asked = append(asked, row)
+		}
+	}
+	return asked
+}
+
+// askParameter is the header by which a sandbox is asked for a row.
+var askParameter = &openapi3.Parameter{
+	In:          openapi3.ParameterInHeader,
+	Name:        rows.AskHeader,
+	Description: "A documented row, which a sandbox answers with whatever else the call says. No other server heeds it.",
+}
+
+// asking is the same as a document has it.
+func asking() *yaml.Node {
+	n, schema := bundle.Mapping(), bundle.Mapping()
+	bundle.Put(schema, "type", words("string"))
+	bundle.Put(n, "name", words(askParameter.Name))
+	bundle.Put(n, "in", words(askParameter.In))
+	bundle.Put(n, "description", words(askParameter.Description))
+	bundle.Put(n, "schema", schema)
+	return n
+}
+
 // successes keeps the examples of successful replies to requests that are not shown in x-examples, where others are or
 // a session would have to be drawn: tools take one for the reply to any request.
-func (o toolsOperation) successes(shown []rows.Row) {
+func (o toolsOperation) successes(shown []exampleRow) {
 	responses := bundle.Member(o.node, "responses")
 	for _, status := range bundle.Names(responses) {
 		if !strings.HasPrefix(status, "2") {
@@ -177,10 +281,14 @@ func (o toolsOperation) names() (all []string) {
 func (o toolsOperation) resolved(n *yaml.Node) *yaml.Node { return resolved(o.root, n) }
 
 // parameters are those of the operation and its path, each with what the rows send for it.
-func (o toolsOperation) parameters(shown []rows.Row) *yaml.Node {
+func (o toolsOperation) parameters(shown []exampleRow) *yaml.Node {
 	all := sequence()
 	taken := map[string]bool{}
-	for _, ref := range slices.Concat(bundle.Values(bundle.Member(o.node, "parameters")), bundle.Values(bundle.Member(o.item, "parameters"))) {
+	described := slices.Concat(bundle.Values(bundle.Member(o.node, "parameters")), bundle.Values(bundle.Member(o.item, "parameters")))
+	if slices.ContainsFunc(shown, func(row exampleRow) bool { return row.like != row.Example }) {
+		described = append(described, asking())
+	}
+	for _, ref := range described {
 		p := bundle.Copy(o.resolved(ref))
 		in, name := bundle.Member(p, "in").Value, bundle.Member(p, "name").Value
 		if taken[in+name] {
@@ -215,7 +323,7 @@ func (o toolsOperation) parameters(shown []rows.Row) *yaml.Node {
 }
 
 // body has the examples of a request body of a media type be what the rows send.
-func (o toolsOperation) body(mediaType string, media *yaml.Node, shown []rows.Row) {
+func (o toolsOperation) body(mediaType string, media *yaml.Node, shown []exampleRow) {
 	source := bundle.Member(media, "examples")
 	if source == nil {
 		return
@@ -225,14 +333,12 @@ func (o toolsOperation) body(mediaType string, media *yaml.Node, shown []rows.Ro
 		if row.Body == nil || row.ContentType != mediaType {
 			continue
 		}
-		var told *yaml.Node
-		switch {
-		case row.Raw:
-			told = example(row.When(), string(row.Body))
-		case bundle.Member(source, row.Example) != nil:
-			told = bundle.Copy(o.resolved(bundle.Member(source, row.Example)))
-		default:
-			told = bundle.Copy(o.resolved(bundle.Member(source, "default")))
+		if row.Raw {
+			bundle.Put(examples, row.Example, example(row.When(), string(row.Body)))
+			continue
+		}
+		told := bundle.Copy(o.resolved(cmp.Or(bundle.Member(source, row.like), bundle.Member(source, "default"))))
+		if row.like != row.Example || bundle.Member(source, row.like) == nil {
 			bundle.Put(told, "summary", words(row.When()))
 		}
 		bundle.Put(examples, row.Example, told)
