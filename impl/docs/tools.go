@@ -40,6 +40,10 @@ const tolerated = "a request that this document's schemas do not admit, with a r
 // ofBroken are the statuses of requests that break a contract. Under others tools take such examples for mistakes.
 var ofBroken = []int{http.StatusBadRequest, http.StatusUnprocessableEntity}
 
+// ofOthers are the statuses of methods and media types that a document does not have. Tools take no example of what it has
+// for one of these, and Specmatic takes it for one of a success where that has no content.
+var ofOthers = []int{http.StatusMethodNotAllowed, http.StatusUnsupportedMediaType}
+
 const credentials = "other credentials than the client's, or none" //nolint:gosec // words
 
 // everyTold ends the introduction of the variant for tools that send examples.
@@ -49,8 +53,8 @@ const everyTold = `
 
 Named examples are the documented rows of an operation: its request and the reply to it have one name. A row that needs more
 than a request, such as a fault inside the server, a session or other calls before it, has a plain request with the header
-` + "`" + rows.AskHeader + "`" + `, by which a sandbox answers with the row. No client needs the header, and no other server heeds it. What no example can
-ask for even so is in ` + "`x-unsent`" + ` of its operation.
+` + "`" + rows.AskHeader + "`" + `, by which a sandbox answers with the row. No client needs the header, and no other server heeds it. What is refused for
+another method or media type than the document's has no request: it is in ` + "`x-unsent`" + ` of its operation, with the reason.
 `
 
 // forTools is a document whose named examples are the rows that a tool can send. In that for tools that send examples
@@ -111,6 +115,11 @@ type exampleRow struct {
 	like string // the row whose body it has
 }
 
+// asks tells whether the row has to be asked for.
+func (r exampleRow) asks() bool {
+	return slices.ContainsFunc(r.Arguments, func(a rows.Argument) bool { return a.Parameter == askParameter })
+}
+
 // tell has the operation's examples be its rows.
 func (o toolsOperation) tell(every bool) {
 	var shown []exampleRow
@@ -127,8 +136,9 @@ func (o toolsOperation) tell(every bool) {
 		}
 	}
 	if plain := o.plain(shown, left); every && len(plain) > 0 {
-		shown = append(shown, onDemand(left, plain)...)
-		left = nil
+		var asked []exampleRow
+		asked, left = onDemand(left, plain)
+		shown = append(shown, asked...)
 	}
 	if parameters := o.parameters(shown); parameters != nil {
 		bundle.Put(o.node, "parameters", parameters)
@@ -202,9 +212,13 @@ func bare(row rows.Row) rows.Row {
 	return row
 }
 
-// onDemand are rows that a sandbox answers plain requests with, by the header.
-func onDemand(left []need, plain []rows.Row) (asked []exampleRow) {
+// onDemand are rows that a sandbox answers plain requests with, by the header, and those that are still left.
+func onDemand(left []need, plain []rows.Row) (asked []exampleRow, still []need) {
 	for _, one := range left {
+		if slices.Contains(ofOthers, one.row.Reply.Status) {
+			still = append(still, one)
+			continue
+		}
 		for _, like := range plain {
 			row := exampleRow{like, like.Example}
 			row.Step, row.Asked, row.Summary, row.Reply = one.row.Step, one.row.Asked, one.row.Summary, one.row.Reply
@@ -212,7 +226,7 @@ func onDemand(left []need, plain []rows.Row) (asked []exampleRow) {
 			asked = append(asked, row)
 		}
 	}
-	return asked
+	return asked, still
 }
 
 // askParameter is the header by which a sandbox is asked for a row.
@@ -285,7 +299,7 @@ func (o toolsOperation) parameters(shown []exampleRow) *yaml.Node {
 	all := sequence()
 	taken := map[string]bool{}
 	described := slices.Concat(bundle.Values(bundle.Member(o.node, "parameters")), bundle.Values(bundle.Member(o.item, "parameters")))
-	if slices.ContainsFunc(shown, func(row exampleRow) bool { return row.like != row.Example }) {
+	if slices.ContainsFunc(shown, exampleRow.asks) {
 		described = append(described, asking())
 	}
 	for _, ref := range described {
