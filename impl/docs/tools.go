@@ -40,22 +40,7 @@ const tolerated = "a request that this document's schemas do not admit, with a r
 // ofBroken are the statuses of requests that break a contract. Under others tools take such examples for mistakes.
 var ofBroken = []int{http.StatusBadRequest, http.StatusUnprocessableEntity}
 
-// ofOthers are the statuses of methods and media types that a document does not have. Tools take no example of what it has
-// for one of these, and Specmatic takes it for one of a success where that has no content.
-var ofOthers = []int{http.StatusMethodNotAllowed, http.StatusUnsupportedMediaType}
-
 const credentials = "other credentials than the client's, or none" //nolint:gosec // words
-
-// everyTold ends the introduction of the variant for tools that send examples.
-const everyTold = `
-
-## This variant
-
-Named examples are the documented rows of an operation: its request and the reply to it have one name. A row that needs more
-than a request, such as a fault inside the server, a session or other calls before it, has a plain request with the header
-` + "`" + rows.AskHeader + "`" + `, by which a sandbox answers with the row. No client needs the header, and no other server heeds it. What is refused for
-another method or media type than the document's has no request: it is in ` + "`x-unsent`" + ` of its operation, with the reason.
-`
 
 // forTools is a document whose named examples are the rows that a tool can send. In that for tools that send examples
 // are those among them that break the contract on purpose, and those that a sandbox has to be asked for.
@@ -115,11 +100,6 @@ type exampleRow struct {
 	like string // the row whose body it has
 }
 
-// asks tells whether the row has to be asked for.
-func (r exampleRow) asks() bool {
-	return slices.ContainsFunc(r.Arguments, func(a rows.Argument) bool { return a.Parameter == askParameter })
-}
-
 // tell has the operation's examples be its rows.
 func (o toolsOperation) tell(every bool) {
 	var shown []exampleRow
@@ -135,9 +115,9 @@ func (o toolsOperation) tell(every bool) {
 			shown = append(shown, exampleRow{row, name})
 		}
 	}
-	if plain := o.plain(shown, left); every && len(plain) > 0 {
+	if every {
 		var asked []exampleRow
-		asked, left = onDemand(left, plain)
+		asked, left = onDemand(left, o.plain(shown, left))
 		shown = append(shown, asked...)
 	}
 	if parameters := o.parameters(shown); parameters != nil {
@@ -178,73 +158,6 @@ func needed(row rows.Row, every bool) string {
 		return broken
 	}
 	return ""
-}
-
-// plain are requests of the operation with nothing special about them: one, or one for each media type of the body, since
-// tools look for a row's body under each. There are none where some media type has none.
-func (o toolsOperation) plain(shown []exampleRow, left []need) (all []rows.Row) {
-	var usable []rows.Row
-	for _, row := range shown {
-		usable = append(usable, row.Row)
-	}
-	for _, one := range left { // after those, since they come out as they stand
-		usable = append(usable, bare(one.row))
-	}
-	usable = slices.DeleteFunc(usable, func(row rows.Row) bool { return lacking(row) != "" || breaks(row) })
-	media := bundle.Names(bundle.Member(o.resolved(bundle.Member(o.node, "requestBody")), "content"))
-	if len(media) < 2 {
-		media = []string{""} // whichever, and none
-	}
-	for _, mediaType := range media {
-		fit := slices.DeleteFunc(slices.Clone(usable), func(row rows.Row) bool { return mediaType != "" && row.ContentType != mediaType })
-		if len(fit) == 0 {
-			return nil
-		}
-		all = append(all, *rows.Plain(fit)[fit[0].Operation])
-	}
-	return all
-}
-
-// bare is a row's request with what is required of it, and without what no example can say.
-func bare(row rows.Row) rows.Row {
-	row.Fault, row.Session, row.After, row.Authorization, row.Override = "", nil, nil, "", nil
-	row.Arguments = slices.DeleteFunc(slices.Clone(row.Arguments), func(a rows.Argument) bool { return !a.Required })
-	return row
-}
-
-// onDemand are rows that a sandbox answers plain requests with, by the header, and those that are still left.
-func onDemand(left []need, plain []rows.Row) (asked []exampleRow, still []need) {
-	for _, one := range left {
-		if slices.Contains(ofOthers, one.row.Reply.Status) {
-			still = append(still, one)
-			continue
-		}
-		for _, like := range plain {
-			row := exampleRow{like, like.Example}
-			row.Step, row.Asked, row.Summary, row.Reply = one.row.Step, one.row.Asked, one.row.Summary, one.row.Reply
-			row.Arguments = slices.Concat(like.Arguments, []rows.Argument{{Parameter: askParameter, Value: row.String()}})
-			asked = append(asked, row)
-		}
-	}
-	return asked, still
-}
-
-// askParameter is the header by which a sandbox is asked for a row.
-var askParameter = &openapi3.Parameter{
-	In:          openapi3.ParameterInHeader,
-	Name:        rows.AskHeader,
-	Description: "A documented row, which a sandbox answers with whatever else the call says. No other server heeds it.",
-}
-
-// asking is the same as a document has it.
-func asking() *yaml.Node {
-	n, schema := bundle.Mapping(), bundle.Mapping()
-	bundle.Put(schema, "type", words("string"))
-	bundle.Put(n, "name", words(askParameter.Name))
-	bundle.Put(n, "in", words(askParameter.In))
-	bundle.Put(n, "description", words(askParameter.Description))
-	bundle.Put(n, "schema", schema)
-	return n
 }
 
 // successes keeps the examples of successful replies to requests that are not shown in x-examples, where others are or
