@@ -57,7 +57,7 @@ func TestEveryRowComesOutByItsHeader(t *testing.T) {
 	p := newPartners(t, url)
 	before := contentOf(t, url)
 	for _, row := range catalogued(t) {
-		p.requireRow(row, wordless(row.Plain()), contracttest.Header(ondemand.RowHeader, row.String()))
+		p.requireRow(row, wordless(row.Plain()), contracttest.Header(rows.AskHeader, row.String()))
 	}
 	require.Equal(t, before, contentOf(t, url), "nothing is changed")
 }

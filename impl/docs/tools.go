@@ -1,6 +1,7 @@
 package docs
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -24,8 +25,9 @@ import (
 //   - each row that examples can say has one under its name in each parameter that it sends and in the body;
 //   - each other has its reply's example alone: x-unsent of the operation says what it needs besides, and what the
 //     source has of its request is kept in x-examples;
-//   - a row whose request breaks the contract on purpose is one of those, since a linter would take it for a mistake,
-//     but not in the variant of the document that is for tools which send examples;
+//   - a row whose request breaks the contract on purpose is one of those, since a linter would take it for a mistake;
+//   - in the variant of the document that is for tools which send examples, it is not, and what no example can say is
+//     asked of a sandbox: a plain request, with the header that has the row come out;
 //   - a parameter that no row of a success sends begins with its own example, as "default": tools that send one call of
 //     an operation send the first. Where there is a body they would look for one of that name.
 
@@ -40,9 +42,9 @@ var ofBroken = []int{http.StatusBadRequest, http.StatusUnprocessableEntity}
 
 const credentials = "other credentials than the client's, or none" //nolint:gosec // words
 
-// forTools is a document whose named examples are the rows that a tool can send, those that break the contract on
-// purpose among them only where all are asked for.
-func forTools(d *bundle.Document, all []rows.Row, withBroken bool) *bundle.Document {
+// forTools is a document whose named examples are the rows that a tool can send. In that for tools that send examples
+// are those among them that break the contract on purpose, and those that a sandbox has to be asked for.
+func forTools(d *bundle.Document, all []rows.Row, every bool) *bundle.Document {
 	byOperation := map[string]map[string]rows.Row{}
 	for _, row := range all {
 		if byOperation[row.Operation] == nil {
@@ -54,7 +56,10 @@ func forTools(d *bundle.Document, all []rows.Row, withBroken bool) *bundle.Docum
 		nameParameters(root)
 		for item, operation := range operations(root) {
 			t := toolsOperation{root: root, item: item, node: operation, rows: byOperation[bundle.Member(operation, "operationId").Value]}
-			t.tell(withBroken)
+			t.tell(every)
+		}
+		if about := bundle.Member(bundle.Member(root, "info"), "description"); every && about != nil {
+			about.Value += everyTold
 		}
 		for _, item := range bundle.Values(bundle.Member(root, "paths")) {
 			bundle.Drop(item, "parameters") // each operation has them
@@ -89,29 +94,31 @@ type toolsOperation struct {
 	rows             map[string]rows.Row
 }
 
+// exampleRow is a row as examples say it.
+type exampleRow struct {
+	rows.Row
+	like string // the row whose body it has
+}
+
 // tell has the operation's examples be its rows.
-func (o toolsOperation) tell(withBroken bool) {
-	var shown []rows.Row
-	unsent := bundle.Mapping()
+func (o toolsOperation) tell(every bool) {
+	var shown []exampleRow
+	var left []need
 	for _, name := range o.names() {
 		row, known := o.rows[name]
 		if !known {
 			continue // another operation's
 		}
-		needs := lacking(row)
-		if needs == "" && breaks(row) {
-			switch {
-			case !slices.Contains(ofBroken, row.Reply.Status):
-				needs = tolerated
-			case !withBroken:
-				needs = broken
-			}
+		if needs := needed(row, every); needs != "" {
+			left = append(left, need{row, needs})
+		} else {
+			shown = append(shown, exampleRow{row, name})
 		}
-		if needs != "" {
-			bundle.Set(unsent, name, "!!str", needs)
-			continue
-		}
-		shown = append(shown, row)
+	}
+	if every {
+		var asked []exampleRow
+		asked, left = onDemand(left, o.plain(shown, left))
+		shown = append(shown, asked...)
 	}
 	if parameters := o.parameters(shown); parameters != nil {
 		bundle.Put(o.node, "parameters", parameters)
@@ -123,15 +130,39 @@ func (o toolsOperation) tell(withBroken bool) {
 		}
 		bundle.Put(o.node, "requestBody", own)
 	}
-	if len(unsent.Content) > 0 {
+	if len(left) > 0 {
+		unsent := bundle.Mapping()
+		for _, one := range left {
+			bundle.Set(unsent, one.row.Example, "!!str", one.what)
+		}
 		bundle.Put(o.node, "x-unsent", unsent)
 	}
 	o.successes(shown)
 }
 
+// need is what a row needs that its examples would not say.
+type need struct {
+	row  rows.Row
+	what string
+}
+
+// needed says what keeps a row's own request from being shown, "" where nothing does.
+func needed(row rows.Row, every bool) string {
+	if needs := lacking(row); needs != "" || !breaks(row) {
+		return needs
+	}
+	switch {
+	case !slices.Contains(ofBroken, row.Reply.Status):
+		return tolerated
+	case !every:
+		return broken
+	}
+	return ""
+}
+
 // successes keeps the examples of successful replies to requests that are not shown in x-examples, where others are or
 // a session would have to be drawn: tools take one for the reply to any request.
-func (o toolsOperation) successes(shown []rows.Row) {
+func (o toolsOperation) successes(shown []exampleRow) {
 	responses := bundle.Member(o.node, "responses")
 	for _, status := range bundle.Names(responses) {
 		if !strings.HasPrefix(status, "2") {
@@ -177,10 +208,14 @@ func (o toolsOperation) names() (all []string) {
 func (o toolsOperation) resolved(n *yaml.Node) *yaml.Node { return resolved(o.root, n) }
 
 // parameters are those of the operation and its path, each with what the rows send for it.
-func (o toolsOperation) parameters(shown []rows.Row) *yaml.Node {
+func (o toolsOperation) parameters(shown []exampleRow) *yaml.Node {
 	all := sequence()
 	taken := map[string]bool{}
-	for _, ref := range slices.Concat(bundle.Values(bundle.Member(o.node, "parameters")), bundle.Values(bundle.Member(o.item, "parameters"))) {
+	described := slices.Concat(bundle.Values(bundle.Member(o.node, "parameters")), bundle.Values(bundle.Member(o.item, "parameters")))
+	if slices.ContainsFunc(shown, exampleRow.asks) {
+		described = append(described, asking())
+	}
+	for _, ref := range described {
 		p := bundle.Copy(o.resolved(ref))
 		in, name := bundle.Member(p, "in").Value, bundle.Member(p, "name").Value
 		if taken[in+name] {
@@ -215,7 +250,7 @@ func (o toolsOperation) parameters(shown []rows.Row) *yaml.Node {
 }
 
 // body has the examples of a request body of a media type be what the rows send.
-func (o toolsOperation) body(mediaType string, media *yaml.Node, shown []rows.Row) {
+func (o toolsOperation) body(mediaType string, media *yaml.Node, shown []exampleRow) {
 	source := bundle.Member(media, "examples")
 	if source == nil {
 		return
@@ -225,14 +260,12 @@ func (o toolsOperation) body(mediaType string, media *yaml.Node, shown []rows.Ro
 		if row.Body == nil || row.ContentType != mediaType {
 			continue
 		}
-		var told *yaml.Node
-		switch {
-		case row.Raw:
-			told = example(row.When(), string(row.Body))
-		case bundle.Member(source, row.Example) != nil:
-			told = bundle.Copy(o.resolved(bundle.Member(source, row.Example)))
-		default:
-			told = bundle.Copy(o.resolved(bundle.Member(source, "default")))
+		if row.Raw {
+			bundle.Put(examples, row.Example, example(row.When(), string(row.Body)))
+			continue
+		}
+		told := bundle.Copy(o.resolved(cmp.Or(bundle.Member(source, row.like), bundle.Member(source, "default"))))
+		if row.like != row.Example || bundle.Member(source, row.like) == nil {
 			bundle.Put(told, "summary", words(row.When()))
 		}
 		bundle.Put(examples, row.Example, told)

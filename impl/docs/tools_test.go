@@ -87,7 +87,8 @@ func TestAToolReadsTheRowsOfTheSourceFromExamplesAlone(t *testing.T) {
 			all, err := rows.All(d.Spec())
 			require.NoError(t, err)
 			for _, row := range all {
-				if unsent[row.Step] != "" || len(row.Arguments) == 0 && row.Body == nil {
+				require.Equal(t, slices.Contains(ofOthers, row.Reply.Status), unsent[row.Step] != "", "%s: a sandbox can be asked for all others", row.Step)
+				if needed(row, true) != "" || len(row.Arguments) == 0 && row.Body == nil {
 					continue
 				}
 				if slices.ContainsFunc(row.Of.Parameters(), func(p *openapi3.Parameter) bool {
@@ -112,6 +113,19 @@ func TestAToolReadsTheRowsOfTheSourceFromExamplesAlone(t *testing.T) {
 	}
 }
 
+// askedFor are the rows that a document's examples ask a sandbox for, each of its own operation.
+func askedFor(spec *openapi3.T) map[rows.Step]bool {
+	all := map[rows.Step]bool{}
+	for _, o := range rows.Operations(spec) {
+		if p := o.Op.Parameters.GetByInAndName(openapi3.ParameterInHeader, rows.AskHeader); p != nil {
+			for name, example := range p.Examples {
+				all[rows.Step{Operation: o.Op.OperationID, Example: name}] = example.Value.Value == o.Op.OperationID+"/"+name
+			}
+		}
+	}
+	return all
+}
+
 func TestExamplesForLintersKeepTheContract(t *testing.T) {
 	t.Parallel()
 	documents := everyDocument(t)
@@ -122,15 +136,12 @@ func TestExamplesForLintersKeepTheContract(t *testing.T) {
 			plain := loaded(t, data(t, s, "openapi/"+d.Name()+".json"))
 			require.NoError(t, plain.Validate(t.Context()), "every example is as its schema says")
 			all := loaded(t, data(t, s, "openapi/"+d.Name()+".examples.json"))
-			less, more := unsentOf(t, plain), unsentOf(t, all)
-			for step, needs := range more {
-				require.Equal(t, needs, less[step], step)
+			asked, unsent := askedFor(all), unsentOf(t, all)
+			for step, needs := range unsentOf(t, plain) {
+				require.Equal(t, needs != broken, asked[step] || unsent[step] == needs, "%s: %s", step, needs)
+				delete(asked, step)
 			}
-			for step, needs := range less {
-				if more[step] == "" {
-					require.Equal(t, broken, needs, step)
-				}
-			}
+			require.Empty(t, asked, "rows that need nothing")
 		})
 	}
 }
@@ -145,21 +156,18 @@ func TestRowsThatNoExampleCanSayTellWhatTheyNeed(t *testing.T) {
 			{Operation: "setCardPin", Example: "pin-too-short"}:          broken,
 			{Operation: "unblockCardPin", Example: "unblocked-null"}:     tolerated,
 			{Operation: "getCardPinStatus", Example: "status-after-set"}: "other calls before it",
-			{Operation: "setCardPin", Example: "pin-set"}:                "",
+			{Operation: "setCardPin", Example: "set-to-0000"}:            "",
 		},
-		"openapi/thredd.examples.json": {{Operation: "setCardPin", Example: "pin-too-short"}: ""},
 		"openapi/hashdt.json": {
-			{Operation: "setPin", Example: "url-fetched"}:        "",
-			{Operation: "setPin", Example: "content-type-other"}: "another content type, or none",
-		},
-		"openapi/hashdt.examples.json": {
+			{Operation: "setPin", Example: "url-fetched"}:          "",
+			{Operation: "setPin", Example: "content-type-other"}:   "another content type, or none",
 			{Operation: "setPin", Example: "api-key-missing"}:      credentials,
 			{Operation: "setPin", Example: "api-key-unknown"}:      credentials,
 			{Operation: "setPin", Example: "api-key-malformed"}:    credentials,
 			{Operation: "setPin", Example: "api-key-secret-wrong"}: credentials,
-			{Operation: "setPin", Example: "product-missing"}:      "",
+			{Operation: "setPin", Example: "product-missing"}:      broken,
 		},
-		"openapi/creditplus.examples.json": {
+		"openapi/creditplus.json": {
 			{Operation: "resetPinRetryCounterV2", Example: "sealed"}:                "",
 			{Operation: "resetPinRetryCounterV2", Example: "sealed-with-algorithm"}: "a parameter beside a body of one media type of several",
 		},
@@ -173,6 +181,32 @@ func TestRowsThatNoExampleCanSayTellWhatTheyNeed(t *testing.T) {
 			require.Equal(t, needs, unsent[step], "%s %s", path, step)
 		}
 	}
+}
+
+// The request that asks a sandbox for a row is one that is answered without the header too, as far as the document has one.
+func TestWhatARowIsAskedForWithIsAPlainRequest(t *testing.T) {
+	t.Parallel()
+	s := siteOf(t, documents(t, "thredd", "creditplus", "issuer", "hosted"))
+	served := func(name string) *openapi3.T { return loaded(t, data(t, s, "openapi/"+name+".examples.json")) }
+	require.Contains(t, served("thredd").Info.Description, "`PinVault-Row`")
+
+	set := served("thredd").Paths.Value("/api/v1/cards/{publicToken}/pin").Post
+	token := set.Parameters.GetByInAndName("path", "publicToken").Examples
+	require.Equal(t, token["optional-null"].Value.Value, token["database-gone"].Value.Value)
+	body := set.RequestBody.Value.Content["application/json"].Examples
+	require.Equal(t, body["optional-null"].Value.Value, body["database-gone"].Value.Value)
+	require.Equal(t, "The database is gone", body["database-gone"].Value.Summary)
+
+	for name, media := range served("creditplus").Paths.Value("/deviceapi/apis/v2/services/helpdesk/resetpinretrycounter").Post.RequestBody.Value.Content {
+		require.Contains(t, media.Examples, "sealed-with-algorithm", "tools look for it under %s too", name)
+	}
+
+	listed := served("issuer").Paths.Value("/issuer/v1/audit-events").Get
+	for _, p := range listed.Parameters {
+		require.Equal(t, p.Value.Name == rows.AskHeader, p.Value.Examples["events-listed"] != nil, "%s is not required", p.Value.Name)
+	}
+	page := served("hosted").Paths.Value("/hosted/pin/{sessionId}").Get
+	require.NotEmpty(t, page.Parameters.GetByInAndName("path", "sessionId").Examples["page-shown"].Value.Value)
 }
 
 func TestAParameterThatOperationsShareHasOneSchema(t *testing.T) {

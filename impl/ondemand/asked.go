@@ -6,21 +6,18 @@ import (
 	"strings"
 )
 
-// RowHeader is the header that names a row: "setCardPin/pin-set".
-const RowHeader = "PinVault-Row"
-
-const canonical = "Pinvault-Row" // as net/http has it
+const canonical = "Pinvault-Row" // rows.AskHeader as net/http has it
 
 // Ask is the row that a call asks for.
 type Ask struct {
-	Row    string // as RowHeader has it; else
+	Row    string // as rows.AskHeader has it; else
 	Status int    // by Prefer's code, 0 for any, and
 	Name   string // by its example, "" for any
 
-	Must bool // by RowHeader: a preference that cannot be met is passed over (RFC 7240, 2)
+	Must bool // by rows.AskHeader: a preference that cannot be met is passed over (RFC 7240, 2)
 }
 
-// Asked reads which row a call asks for, if any: RowHeader, else the preferences code and example of Prefer (RFC 7240),
+// Asked reads which row a call asks for, if any: rows.AskHeader, else the preferences code and example of Prefer (RFC 7240),
 // of which each counts as it was said first.
 func Asked(header http.Header) (Ask, bool) {
 	if row := strings.TrimSpace(strings.Join(header[canonical], ", ")); row != "" { // several are no row's name

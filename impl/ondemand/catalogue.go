@@ -133,7 +133,7 @@ func (x *index) add(d *contract.Document, fated map[step]bool) {
 	for _, op := range d.Operations() {
 		operations[op.ID] = op
 	}
-	plain := plainRequests(all)
+	plain := rows.Plain(all)
 	for _, one := range all {
 		row := &Row{Row: one, Contract: d.Name(), By: by(one, fated[step{d.Name(), one.String()}]),
 			op: operations[one.Operation], plain: plain[one.Operation]}
@@ -159,26 +159,4 @@ func by(r rows.Row, fated bool) By {
 		return ByState
 	}
 	return ByRequest
-}
-
-// plainRequests are requests with nothing special about them, by operation: those of the first success that needs nothing
-// before it, else of any first row.
-func plainRequests(all []rows.Row) map[string]*rows.Row {
-	plain := map[string]*rows.Row{}
-	rank := func(r *rows.Row) (n int) {
-		for _, special := range []bool{r.Reply.Status >= 300, r.Raw, r.Authorization != "", r.Fault != "", len(r.Override) > 0,
-			r.Session != nil, len(r.After) > 0} {
-			if special {
-				n++
-			}
-		}
-		return n
-	}
-	for i := range all {
-		r := &all[i]
-		if known := plain[r.Operation]; known == nil || rank(r) < rank(known) {
-			plain[r.Operation] = r
-		}
-	}
-	return plain
 }

@@ -32,7 +32,7 @@ func (r *Row) Curl(url string) string {
 		words = append(words, "-X", method)
 	}
 	header := func(name, value string) { words = append(words, "-H", quoted(name+": "+value)) }
-	header(RowHeader, r.String())
+	header(rows.AskHeader, r.String())
 	words = append(words, r.credentials(url)...)
 	for _, name := range slices.Sorted(maps.Keys(from.Header)) {
 		if name != http.CanonicalHeaderKey(from.Credentials().Key) && from.Header[name] != nil {

@@ -1,5 +1,5 @@
 // Command fresh passes calls on to a sandbox, and resets it before each: every row of a document is about a sandbox
-// as it is after a reset, and a tool that sends them one after the other resets nothing.
+// as it is after a reset, without spaces and snapshots, and a tool that sends them one after the other resets nothing.
 //
 //	go run ./scripts/judges/fresh URL
 //
@@ -7,6 +7,8 @@
 package main
 
 import (
+	"context"
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"net/http/httputil"
@@ -37,17 +39,40 @@ func fresh(sandbox *url.URL) http.Handler {
 }
 
 func reset(r *http.Request, sandbox *url.URL) error {
-	call, err := http.NewRequestWithContext(r.Context(), http.MethodPost, sandbox.JoinPath("sandbox", "reset").String(), nil) //nolint:gosec // whoever starts it says where the sandbox is
+	if err := call(r.Context(), http.MethodPost, sandbox.JoinPath("sandbox", "reset"), nil); err != nil {
+		return err
+	}
+	for _, kind := range []string{"spaces", "snapshots"} {
+		all := sandbox.JoinPath("sandbox", kind)
+		listed := map[string][]struct{ ID string }{}
+		if err := call(r.Context(), http.MethodGet, all, &listed); err != nil {
+			return err
+		}
+		for _, one := range listed[kind] {
+			if err := call(r.Context(), http.MethodDelete, all.JoinPath(one.ID), nil); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// call calls the sandbox, and reads its reply into a value where one is given.
+func call(ctx context.Context, method string, at *url.URL, into any) error {
+	request, err := http.NewRequestWithContext(ctx, method, at.String(), nil) //nolint:gosec // whoever starts it says where the sandbox is
 	if err != nil {
 		return err
 	}
-	reply, err := http.DefaultClient.Do(call) //nolint:gosec // as above
+	reply, err := http.DefaultClient.Do(request) //nolint:gosec // as above
 	if err != nil {
 		return err
 	}
 	defer func() { _ = reply.Body.Close() }()
 	if reply.StatusCode >= http.StatusBadRequest {
-		return fmt.Errorf("the sandbox was not reset: %s", reply.Status)
+		return fmt.Errorf("the sandbox was not reset: %s %s: %s", method, at.Path, reply.Status)
 	}
-	return nil
+	if into == nil {
+		return nil
+	}
+	return json.NewDecoder(reply.Body).Decode(into)
 }
