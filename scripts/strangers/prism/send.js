@@ -144,7 +144,13 @@ async function proxied(options, work) {
 }
 
 async function main() {
-  const reset = () => send(server, { method: "POST", path: "/sandbox/reset", headers: {} });
+  const reset = async () => { // of spaces and snapshots, too, which a reset leaves alone
+    await send(server, { method: "POST", path: "/sandbox/reset", headers: {} });
+    for (const kind of ["spaces", "snapshots"]) {
+      const listed = JSON.parse((await send(server, { method: "GET", path: `/sandbox/${kind}`, headers: {} })).body)[kind];
+      for (const { id } of listed) await send(server, { method: "DELETE", path: `/sandbox/${kind}/${id}`, headers: {} });
+    }
+  };
   const fixtures = JSON.parse((await send(server, { method: "GET", path: "/sandbox/fixtures", headers: {} })).body);
   const all = JSON.parse((await send(server, { method: "GET", path: `/docs/${name}.rows.json`, headers: {} })).body);
   const unknown = ["expired", "no-scope"]; // tokens that only the server's keys could make
