@@ -41,7 +41,7 @@ func sandboxed(ctx context.Context, c config.Serve, s Surroundings) (*App, error
 		if first == nil {
 			first = app
 		}
-		return &space.Made{Handler: app.Public, Vault: app.Vault, Fixtures: in.box.Fixtures, Seed: in.box.Reset,
+		return &space.Made{Handler: app.Public, Fixtures: in.box.Fixtures, Seed: in.box.Reset,
 			Reread: app.Vault.Reread, Forget: func() { app.Vault.Forget(); app.Tokens.Recheck() }}, nil
 	}
 	host, err := space.NewHost(ctx, space.Options{URL: c.PublicURL, Now: s.Now, Rows: rows,

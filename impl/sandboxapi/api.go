@@ -195,7 +195,6 @@ func told(text string) *string {
 
 // rows of the error table that are the sandbox's own.
 var (
-	notFound   = problem.Row{Status: http.StatusNotFound, Code: "not_found", Title: "There is no such thing."}
 	duplicate  = problem.Row{Status: http.StatusConflict, Code: "duplicate", Title: "The id is taken."}
 	tooMany    = problem.Row{Status: http.StatusConflict, Code: "too_many", Title: "There are too many; remove some first."}
 	firstSpace = problem.Row{Status: http.StatusConflict, Code: "first_space", Title: "The first space keeps no snapshots, since its database is not SQLite."}
@@ -206,7 +205,7 @@ var problems = []struct {
 	err error
 	row problem.Row
 }{
-	{space.ErrNoSuch, notFound},
+	{space.ErrNoSuch, space.NotFound},
 	{space.ErrTaken, duplicate},
 	{space.ErrTooMany, tooMany},
 	{store.ErrNoSnapshots, firstSpace},
@@ -215,7 +214,7 @@ var problems = []struct {
 	{ondemand.ErrNoEffect, effectMissing},
 	{ondemand.ErrRowUnknown, rowUnknown},
 	{ondemand.ErrDelayCrossed, invalidField},
-	{&pin.Error{Code: pin.NotFound}, notFound},
+	{&pin.Error{Code: pin.NotFound}, space.NotFound},
 	{&pin.Error{Code: pin.Unavailable}, problem.Unavailable},
 }
 

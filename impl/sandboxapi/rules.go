@@ -8,6 +8,7 @@ import (
 	"pinvault/generated/sandbox"
 	"pinvault/impl/ondemand"
 	"pinvault/impl/problem"
+	"pinvault/impl/space"
 )
 
 // ListRules lists the space's rules.
@@ -38,7 +39,7 @@ func (a *API) DeleteRules(context.Context, sandbox.DeleteRulesRequestObject) (sa
 // DeleteRule removes a rule.
 func (a *API) DeleteRule(_ context.Context, r sandbox.DeleteRuleRequestObject) (sandbox.DeleteRuleResponseObject, error) {
 	if !a.space.Rules.Remove(r.RuleID) {
-		return nil, notFound
+		return nil, space.NotFound
 	}
 	return sandbox.DeleteRule204Response{}, nil
 }

@@ -41,10 +41,7 @@ type arrival struct {
 
 type arrivalKey struct{}
 
-var (
-	notFound   = problem.Row{Status: http.StatusNotFound, Code: "not_found", Title: "There is no such thing."}
-	rowUnknown = problem.Row{Status: http.StatusBadRequest, Code: "row_unknown", Title: "The operation has no such row."}
-)
+var rowUnknown = problem.Row{Status: http.StatusBadRequest, Code: "row_unknown", Title: "The operation has no such row."}
 
 // Rehearse is server.Rehearsal's: the row that the request asks for, or what the first rule that fits it says. Nothing
 // comes between a caller and the sandbox's own operations.
@@ -52,7 +49,7 @@ func (s *Space) Rehearse(r *http.Request, d *contract.Document, op *contract.Ope
 	ctx := r.Context()
 	came, _ := ctx.Value(arrivalKey{}).(arrival)
 	if came.nowhere {
-		return ctx, &contract.Told{Reply: notFound.Reply(ctx, nil), Outside: true}
+		return ctx, &contract.Told{Reply: NotFound.Reply(ctx, nil), Outside: true}
 	}
 	journal.From(ctx).NoteOperation(d.Name(), op.ID)
 	if ask, asked := ondemand.Asked(r.Header); asked {
@@ -104,7 +101,7 @@ func (c *call) take(ctx context.Context, e ondemand.Effect) error {
 		c.mu.Lock()
 		c.fault = e.Fault
 		c.mu.Unlock()
-		c.space.reread()
+		c.space.made.Reread()
 	}
 	if e.Row != nil {
 		return told(c.r.WithContext(ctx), e.Row)

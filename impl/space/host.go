@@ -17,6 +17,7 @@ import (
 	"pinvault/impl/journal"
 	"pinvault/impl/ondemand"
 	"pinvault/impl/pin"
+	"pinvault/impl/problem"
 	"pinvault/impl/store"
 )
 
@@ -28,6 +29,9 @@ const (
 
 // ErrTooMany is the refusal of a space or snapshot more than there may be.
 var ErrTooMany = errors.New("there are too many")
+
+// NotFound is how it is answered that there is no such space, or anything else of the sandbox.
+var NotFound = problem.Row{Status: http.StatusNotFound, Code: "not_found", Title: "There is no such thing."}
 
 // ErrNoSuch is the refusal of a space or snapshot that there is not.
 var ErrNoSuch = errors.New("there is no such thing")
@@ -57,7 +61,6 @@ type Options struct {
 // Host has all spaces of a sandbox, and hands each request to the one that it is for.
 type Host struct {
 	Options
-	sleep Sleep
 	first *Space
 
 	running context.Context //nolint:containedctx // of the server, not of a call: what is waited for ends with it
@@ -76,10 +79,10 @@ type Host struct {
 
 // NewHost makes a host whose first space has the server's database, and the store that is the same or stands before it.
 func NewHost(ctx context.Context, o Options, db Database, rows pin.Store) (*Host, error) {
-	h := &Host{Options: o, sleep: o.Sleep, spaces: map[string]*Space{}, snapshots: map[string]*Snapshot{}}
+	h := &Host{Options: o, spaces: map[string]*Space{}, snapshots: map[string]*Snapshot{}}
 	h.running, h.quiet = context.WithCancel(context.WithoutCancel(ctx))
-	if h.sleep == nil {
-		h.sleep = wait
+	if h.Sleep == nil {
+		h.Sleep = wait
 	}
 	if h.Now == nil {
 		h.Now = time.Now
@@ -102,9 +105,6 @@ func (h *Host) space(id, url string) *Space {
 	s.journaled = s.Journal.Handler(http.HandlerFunc(s.inner))
 	return s
 }
-
-// First is the space that has the server's database.
-func (h *Host) First() *Space { return h.first }
 
 // ServeHTTP answers a request in the space that it is for: that of its header, of its path, or of its credentials, else
 // the first.
@@ -435,7 +435,7 @@ func (h *Host) pause(ctx context.Context, d time.Duration) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	defer context.AfterFunc(h.running, cancel)()
-	h.sleep(ctx, d)
+	h.Sleep(ctx, d)
 }
 
 // Quiet ends what would otherwise outlast the server: the streams of all journals, and delays.

@@ -35,7 +35,6 @@ const lifetime = 24 * time.Hour
 // Made is a space's server, as package app makes it.
 type Made struct {
 	Handler  http.Handler
-	Vault    *pin.Vault
 	Forget   func() // has it read everything anew
 	Reread   func() // has it read programs and clients anew
 	Fixtures func(ctx context.Context) (clients, cards map[string]map[string]any, err error)
@@ -81,19 +80,8 @@ type Space struct {
 	idle  func() // called when the last call has ended, once it is being removed
 }
 
-// Store is what the vault has in the place of the space's store.
-func (s *Space) Store() pin.Store { return s.rows }
-
-// Vault is the space's.
-func (s *Space) Vault() *pin.Vault { return s.made.Vault }
-
 // Host has it and all others.
 func (s *Space) Host() *Host { return s.host }
-
-// Handler answers requests that are in this space.
-func (s *Space) Handler() http.Handler { return s.made.Handler }
-
-func (s *Space) reread() { s.made.Reread() }
 
 // Fixtures are the clients and cards that the space was seeded with, with the space's own credentials.
 func (s *Space) Fixtures(ctx context.Context) (clients, cards map[string]map[string]any, err error) {
