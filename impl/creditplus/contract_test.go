@@ -25,6 +25,7 @@ import (
 	"pinvault/impl/pin"
 	"pinvault/impl/pinblock"
 	"pinvault/impl/rows"
+	"pinvault/impl/space"
 	"pinvault/impl/store/storetest"
 )
 
@@ -546,7 +547,7 @@ func TestLogsAServiceRequestWithEachReset(t *testing.T) {
 	}, d.logged(t, 2))
 
 	t.Run("but none with a failure", func(t *testing.T) {
-		restore := d.Faults.Fail(t, apptest.PartAccessPoint)
+		restore := d.Faults.Fail(t, space.FaultAccessPoint)
 		d.ask(t, "creditplus", d.base).ExpectStatus(http.StatusInternalServerError)
 		restore()
 		d.ask(t, "creditplus", d.base.with(message{"identifier": "DEVICE0000000005"})).ExpectStatus(http.StatusBadRequest)

@@ -20,6 +20,7 @@ import (
 	"pinvault/impl/contract/contracttest"
 	"pinvault/impl/keyring"
 	"pinvault/impl/pin"
+	"pinvault/impl/space"
 	"pinvault/impl/store/storetest"
 )
 
@@ -410,7 +411,7 @@ func TestAFaultOnTheWayToAPageIsLogged(t *testing.T) {
 	for fault, want := range map[string]struct {
 		status int
 		code   string
-	}{"database": {http.StatusServiceUnavailable, "unavailable"}, apptest.PartDevicePlan: {http.StatusInternalServerError, "internal"}} {
+	}{"database": {http.StatusServiceUnavailable, "unavailable"}, space.FaultDevicePlan: {http.StatusInternalServerError, "internal"}} {
 		restore := h.Faults.Fail(t, fault)
 		reply := h.Client.Do(http.MethodGet, l.Path).ExpectStatus(want.status)
 		restore()

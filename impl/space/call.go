@@ -109,17 +109,14 @@ func (c *call) take(ctx context.Context, e ondemand.Effect) error {
 	return nil
 }
 
-// failure is how the store fails for this call.
-func (c *call) failure(identifies bool, parts ...string) error {
+// failing is the fault that a rule has named for this call, "" for none.
+func (c *call) failing() string {
 	if c == nil {
-		return nil
+		return ""
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.fault == "" {
-		return nil
-	}
-	return failure(c.fault, identifies, parts...)
+	return c.fault
 }
 
 // found has the rules see a card that the call has come to.
@@ -147,7 +144,7 @@ func (c *call) found(ctx context.Context, row pin.CardRow) error {
 	if err := c.take(ctx, effect); err != nil {
 		return err
 	}
-	return c.failure(false, FaultDevice, FaultAccessPoint, FaultDevicePlan)
+	return failure(c.failing(), false, FaultDevice, FaultAccessPoint, FaultDevicePlan)
 }
 
 // changed notes what became of a card.

@@ -93,7 +93,7 @@ func NewHost(ctx context.Context, o Options, db Database, rows pin.Store) (*Host
 
 // build makes the space's server.
 func (s *Space) build(ctx context.Context, db Database, rows pin.Store, seeded bool) (err error) {
-	s.db, s.rows = db, watched{rows}
+	s.db, s.rows = db, watch(rows)
 	s.made, err = s.host.Build(ctx, s, db, s.rows, seeded)
 	return err
 }

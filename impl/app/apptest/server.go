@@ -62,7 +62,7 @@ func Start(t testing.TB, url string) *Server {
 	require.NoError(t, db.Migrate(t.Context()))
 	loaded, err := Contracts()
 	require.NoError(t, err)
-	s := &Server{Store: db, Faults: &Faults{Store: db}, Clock: newClock(), Log: &Buffer{}}
+	s := &Server{Store: db, Faults: newFaults(db), Clock: newClock(), Log: &Buffer{}}
 	wired, err := app.New(t.Context(), config.Serve{Sandbox: true, PublicURL: "http://sandbox"}, app.Surroundings{
 		Database: db, Store: s.Faults, Log: server.NewLogger(s.Log, slog.LevelDebug), Now: s.Clock.Now, Sleep: s.Clock.sleep, Documents: loaded,
 	})
