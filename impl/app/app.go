@@ -94,11 +94,12 @@ func wire(ctx context.Context, c config.Serve, s Surroundings, in *inside) (*App
 	if err != nil {
 		return nil, err
 	}
-	ring := keyring.Open(ks, s.Store, s.Now)
+	live := keyring.NewLive(ks, s.Now)
+	ring := keyring.Open(live, s.Store, s.Now)
 	vault := pin.NewVault(s.Store, ring, s.Now, s.Rand)
 	vault.GrantBy(issuer.Granted)
 	once := idempotency.New(vault, ring, s.Now)
-	tokens, err := oauth.New(vault, signingKeys(ks), c.PublicURL, s.Now, s.Rand)
+	tokens, err := oauth.New(vault, signingKeys(live), c.PublicURL, s.Now, s.Rand)
 	if err != nil {
 		return nil, err
 	}
@@ -201,12 +202,15 @@ func docsOf(documents map[string]*contract.Document, url string) (*docs.Site, er
 	return docs.New(slices.Collect(maps.Values(documents)), openapi.Documents, url)
 }
 
-func signingKeys(ks *keyring.Keyset) []oauth.SigningKey {
-	var keys []oauth.SigningKey
-	for _, k := range ks.SigningKeys() {
-		keys = append(keys, oauth.SigningKey{KID: k.KID, Key: k.Key})
+// signingKeys are an engine's keys of access tokens, as they are when they are asked for.
+func signingKeys(engine keyring.Engine) func() []oauth.SigningKey {
+	return func() []oauth.SigningKey {
+		var keys []oauth.SigningKey
+		for _, k := range engine.SigningKeys() {
+			keys = append(keys, oauth.SigningKey{KID: k.KID, Key: k.Key})
+		}
+		return keys
 	}
-	return keys
 }
 
 // threddTokens is the token endpoint as Thredd's contract sees it.
