@@ -5,7 +5,7 @@ import assert from "node:assert/strict";
 import { createServer, request } from "node:http";
 import { once } from "node:events";
 import { Sandbox } from "./sandbox.js";
-import { close, launch, look, open, seen, whole } from "./browser.js";
+import { close, focused, launch, look, open, seen, soon, whole } from "./browser.js";
 
 let sandbox, browser;
 before(async () => { [sandbox, browser] = await Promise.all([Sandbox.start(), launch()]); });
@@ -176,7 +176,8 @@ describe("console", { concurrency: 2 }, () => {
     await page.getByLabel("Id", { exact: true }).fill("unknown");
     await page.getByRole("button", { name: "Set the rule" }).click();
     await page.getByText("The id is taken.").waitFor();
-    assert.ok(await page.getByLabel("Id", { exact: true }).evaluate((e) => e === document.activeElement && e.getAttribute("aria-invalid") === "true"));
+    await focused(page.getByLabel("Id", { exact: true }), "the field that is wrong");
+    assert.equal(await page.getByLabel("Id", { exact: true }).getAttribute("aria-invalid"), "true");
     await page.getByLabel("Id", { exact: true }).fill("");
     await picker.fill("getCardPin/nowhere");
     await page.getByText("No row has all these words.").waitFor();
@@ -416,7 +417,7 @@ describe("console", { concurrency: 2 }, () => {
     await reach("Clock");
     await page.keyboard.press("Enter");
     await page.getByRole("heading", { level: 2, name: "Clock" }).waitFor();
-    assert.equal(await focus(), "Clock", "the heading has the focus");
+    await soon(focus, "Clock", "the heading has the focus");
     await reach("+ 1 day");
     await page.keyboard.press("Space");
     await page.locator(".time").getByText("1 day ahead").waitFor();
@@ -425,10 +426,10 @@ describe("console", { concurrency: 2 }, () => {
     await reach("normal");
     await page.keyboard.press("Enter");
     await dialog(page).waitFor();
-    assert.equal(await focus(), "Close");
+    await soon(focus, "Close");
     await page.keyboard.press("Escape");
     await dialog(page).waitFor({ state: "detached" });
-    assert.equal(await focus(), "normal");
+    await soon(focus, "normal");
     await space.read("normal");
     await line(page, "getCardPin").waitFor();
     assert.equal(await page.evaluate(() => document.getAnimations().length), 0);
