@@ -52,12 +52,12 @@ func (ks *Keyset) Primitive(use pin.Use) any { return ks.view().primitives[use] 
 
 // SigningKeys are the keys of access tokens, the one to sign with first. The others verify what they signed before, or
 // will sign.
-func (ks *Keyset) SigningKeys() []SigningKey { return slices.Clone(ks.view().signing[tokenSigners]) }
+func (ks *Keyset) SigningKeys() []SigningKey { return slices.Clone(ks.view().signing[UseTokens]) }
 
 // CheckpointKeys are the keys of checkpoints of the audit trail, the one to sign with first. The others verify what they
 // signed before, or will sign.
 func (ks *Keyset) CheckpointKeys() []SigningKey {
-	return slices.Clone(ks.view().signing[checkpointSigners])
+	return slices.Clone(ks.view().signing[UseCheckpoints])
 }
 
 // WrapKey seals the key as it is.

@@ -46,8 +46,8 @@ var uses = []struct {
 	{pin.UseKeyWrap, aeadKind},
 	{pin.UseSeal, macKind},
 	{pin.UseReplayKey, indexKind},
-	{tokenSigners, signKind},
-	{checkpointSigners, signKind},
+	{UseTokens, signKind},
+	{UseCheckpoints, signKind},
 }
 
 // Uses are the uses of the vault's own keys, the two that sign included.

@@ -175,7 +175,7 @@ type Wish struct {
 	Version int
 	Step    Step
 	At      time.Time // of Activate: when; not before now
-	Hasty   bool      // of Activate: before every process has had the time to read of the key, because none runs
+	Hasty   bool      // before every process has had the time to read of the key, or to change over from it, because none runs
 }
 
 // stepped is the keys of one use after a step: a [Refusal], or [ErrNoKey].
@@ -200,8 +200,11 @@ func stepped(keys []Key, w Wish, now time.Time) ([]Key, error) {
 		}
 		k.ActiveFrom = exact(w.At)
 	case Retire:
+		if over := k.RetiringSince.Add(Settle); k.State == Retiring && now.Before(over) && !w.Hasty {
+			return refuse(fmt.Sprintf("another server may be at work with it still: it can be retired from %s on", ceil(over).Format(time.RFC3339)))
+		}
 		if k.State == Pending {
-			if !k.ActiveFrom.IsZero() && now.Add(Settle).After(k.ActiveFrom) {
+			if !k.ActiveFrom.IsZero() && now.Add(Settle).After(k.ActiveFrom) && !w.Hasty {
 				return refuse("it is about to become active: by another server's clock it may be already")
 			}
 			k.ActiveFrom = time.Time{}

@@ -142,8 +142,8 @@ func TestRotationKeepsWhatOlderKeysMade(t *testing.T) {
 	t.Run("signing keys", func(t *testing.T) {
 		first := Sandbox()
 		for name, keys := range map[pin.Use][2][]SigningKey{
-			tokenSigners:      {ks.SigningKeys(), first.SigningKeys()},
-			checkpointSigners: {ks.CheckpointKeys(), first.CheckpointKeys()},
+			UseTokens:      {ks.SigningKeys(), first.SigningKeys()},
+			UseCheckpoints: {ks.CheckpointKeys(), first.CheckpointKeys()},
 		} {
 			require.Len(t, keys[0], 3)
 			require.Equal(t, newest[name].ID, keys[0][0].KID)
@@ -158,7 +158,7 @@ func step(t *testing.T, ks *Keyset, s Step, now time.Time) *Keyset {
 	t.Helper()
 	for _, u := range uses {
 		var err error
-		ks, _, err = ks.After(Wish{Use: u.use, Version: 1, Step: s}, now)
+		ks, _, err = ks.After(Wish{Use: u.use, Version: 1, Step: s, Hasty: true}, now)
 		require.NoError(t, err)
 	}
 	return ks
@@ -296,9 +296,9 @@ func TestTheActiveKeyStaysWhenTheClockIsPutBack(t *testing.T) {
 	now := newClock(morning.Add(time.Hour))
 	ks, made := rotated(t, Sandbox(), morning)
 	live := NewLive(ks, now.Now)
-	require.Equal(t, made[tokenSigners].ID, live.SigningKeys()[0].KID)
+	require.Equal(t, made[UseTokens].ID, live.SigningKeys()[0].KID)
 	now.forward(-24 * time.Hour)
-	require.Equal(t, made[tokenSigners].ID, live.SigningKeys()[0].KID)
+	require.Equal(t, made[UseTokens].ID, live.SigningKeys()[0].KID)
 }
 
 func TestThereAreNoKeysForOtherUses(t *testing.T) {

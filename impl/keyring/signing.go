@@ -10,13 +10,15 @@ import (
 	"fmt"
 
 	"github.com/lestrrat-go/jwx/v3/jwk"
+
+	"pinvault/impl/pin"
 )
 
-// The lists of signing keys, by their names beside the uses, in the file and in derivation. Each signs one kind of
-// thing, so that a signature under one list is worth nothing where the other is asked for.
+// The uses of the keys that sign, beside those of [pin.Keys]. Each signs one kind of thing, so that a signature of one use
+// is worth nothing where the other is asked for.
 const (
-	tokenSigners      = "signing"    // access tokens
-	checkpointSigners = "checkpoint" // checkpoints of the audit trail
+	UseTokens      pin.Use = "signing"    // access tokens
+	UseCheckpoints pin.Use = "checkpoint" // checkpoints of the audit trail
 )
 
 // SigningKey signs by ES256, so the curve is P-256. It prints as ****.

@@ -16,6 +16,7 @@ const serverChain = "server"
 // or of the server, and the row that it is about.
 type entry struct {
 	event  AuditEvent
+	more   []AuditEvent // of the same chain, after it
 	row    *Row
 	result any
 }
@@ -42,7 +43,7 @@ func (v *Vault) enter(ctx context.Context, e entry, m Memo) error {
 	case <-own.Done():
 		return &Error{Code: Unavailable, Err: own.Err()}
 	}
-	events := []AuditEvent{e.event}
+	events := append([]AuditEvent{e.event}, e.more...)
 	v.signed(ctx, events, m)
 	chain := chainOf(e.event.ProgramID)
 	for try := 1; ; try++ {
