@@ -71,6 +71,7 @@ func (in *inside) furnish(ctx context.Context, s Surroundings, vault *pin.Vault,
 			return nil, err
 		}
 	}
+	vault.OnOffer(in.space.Offered)
 	o.Rehearsal, o.Fixtures = in.space, in.space.Fixtures
 	var err error
 	o.Console, err = sandboxapi.Console()

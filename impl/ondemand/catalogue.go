@@ -84,7 +84,7 @@ func (c *Catalogue) Find(contract, operationID string, ask Ask) (*Row, bool) {
 	return all[at], true
 }
 
-// Fates are what cards make come out by themselves, by the name of the card: see x-fates in openapi/sandbox.yaml.
+// Fates are what cards and PINs make come out by themselves: see x-fates in openapi/sandbox.yaml.
 func (c *Catalogue) Fates() []rows.Fate { return c.fates() }
 
 func (c *Catalogue) readFates() (all []rows.Fate) {
@@ -95,18 +95,30 @@ func (c *Catalogue) readFates() (all []rows.Fate) {
 	return all
 }
 
-// FateRules are the rules by which cards have a fate that is not in their state; id is a card's, "" for none of that name.
+// FateRules are the rules by which PINs have a fate, and cards one that is not in their state; id is a card's, "" for none
+// of that name.
 func FateRules(fates []rows.Fate, id func(card string) string) (all []Rule) {
 	for _, f := range fates {
-		rule := Rule{ID: "card-" + strings.ReplaceAll(f.Card, "_", "-"), Card: id(f.Card), Fault: f.Fault}
+		rule := Rule{ID: FateID(f), PIN: f.PIN, Fault: f.Fault}
+		if f.Card != "" {
+			rule.Card = id(f.Card)
+		}
 		if f.DelayMs > 0 {
 			rule.Delay = &Delay{Distribution: Fixed, MinMs: f.DelayMs}
 		}
-		if rule.Card != "" && (rule.Fault != "" || rule.Delay != nil) {
+		if rule.Card+rule.PIN != "" && (rule.Fault != "" || rule.Delay != nil) {
 			all = append(all, rule)
 		}
 	}
 	return all
+}
+
+// FateID is how a fate is named where a rule's id stands. A PIN's says what it is for, and not the PIN.
+func FateID(f rows.Fate) string {
+	if f.PIN != "" {
+		return "pin-" + f.Name
+	}
+	return "card-" + strings.ReplaceAll(f.Card, "_", "-")
 }
 
 func (c *Catalogue) make() *index {
@@ -115,7 +127,7 @@ func (c *Catalogue) make() *index {
 	for _, f := range c.Fates() {
 		for name, all := range f.Rows {
 			for _, row := range all {
-				fated[step{name, row}] = true
+				fated[step{name, row}] = fated[step{name, row}] || f.Card != "" // a PIN is in the request
 			}
 		}
 	}

@@ -35,6 +35,7 @@ type Rule struct {
 	Client    string
 	Operation string // "": that of Row
 	Card      string // the card that the call finds, by its id
+	PIN       string // the PIN that the call offers; only of a fate
 
 	Times       int      // after how many calls it is spent, 0 for never
 	Probability *float64 // the part of the calls that it takes, nil for all
@@ -79,6 +80,7 @@ type Rules struct {
 	catalogue *Catalogue
 	dice      Dice
 	fates     map[string]*set // by card: what cards make come out by themselves
+	pins      map[string]*set // by PIN: the same
 
 	mu      sync.Mutex // held to change them
 	current atomic.Pointer[rules]
@@ -97,12 +99,16 @@ type rules struct {
 	byCard   map[string][]*set
 }
 
-// NewRules are no rules. fates are the rules of cards that have one of their own (see [Catalogue.Fates]): they come after
-// those that are set, and are neither listed nor removed.
+// NewRules are no rules. fates are the rules of cards and PINs that have one of their own (see [Catalogue.Fates]): they
+// come after those that are set, and are neither listed nor removed.
 func NewRules(catalogue *Catalogue, fates []Rule, dice Dice) *Rules {
-	r := &Rules{catalogue: catalogue, dice: dice, fates: map[string]*set{}}
+	r := &Rules{catalogue: catalogue, dice: dice, fates: map[string]*set{}, pins: map[string]*set{}}
 	for _, fate := range fates {
-		r.fates[fate.Card] = &set{Rule: fate}
+		if fate.PIN != "" {
+			r.pins[fate.PIN] = &set{Rule: fate}
+		} else {
+			r.fates[fate.Card] = &set{Rule: fate}
+		}
 	}
 	r.current.Store(&rules{})
 	return r
@@ -204,6 +210,14 @@ func (r *Rules) Take(c Call) (Effect, bool) {
 		}
 	}
 	if fate := r.fates[c.Card]; fate != nil {
+		return r.take(fate, c)
+	}
+	return Effect{}, false
+}
+
+// TakePIN takes what a PIN makes come out by itself, of a call that offers it.
+func (r *Rules) TakePIN(c Call, digits []byte) (Effect, bool) {
+	if fate := r.pins[string(digits)]; fate != nil {
 		return r.take(fate, c)
 	}
 	return Effect{}, false

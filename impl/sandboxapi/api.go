@@ -75,7 +75,7 @@ func (a *API) cardState(c box.State) sandbox.CardState {
 		state.History[i] = sandbox.CardEvent{At: e.At, Type: string(e.Type), Contract: told(e.Contract), Client: told(e.ClientID), Outcome: told(e.Outcome), RemainingTries: &left}
 	}
 	for _, f := range a.rows.Fates() {
-		if f.Card == c.Name {
+		if f.Card != "" && f.Card == c.Name {
 			state.Fate = &sandbox.Fate{Text: f.Text, Rows: f.Rows}
 		}
 	}
