@@ -75,5 +75,5 @@ func (in *inside) furnish(ctx context.Context, s Surroundings, vault *pin.Vault,
 	o.Rehearsal, o.Fixtures = in.space, in.space.Fixtures
 	var err error
 	o.Console, err = sandboxapi.Console()
-	return sandboxapi.New(in.space, in.rows, in.box.Cards), err
+	return sandboxapi.New(in.space, in.rows, in.box), err
 }

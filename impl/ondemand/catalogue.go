@@ -1,6 +1,7 @@
 package ondemand
 
 import (
+	"cmp"
 	"maps"
 	"slices"
 	"strings"
@@ -23,6 +24,8 @@ type index struct {
 	byStep map[step]*Row
 	of     map[operation][]*Row // in the document's order
 	steps  map[string]bool      // of whatever contract
+
+	operations map[string]bool // the same
 }
 
 type step struct{ contract, row string }
@@ -67,6 +70,45 @@ func (c *Catalogue) Row(contract, row string) *Row { return c.index().byStep[ste
 
 // Has tells whether some contract has the row.
 func (c *Catalogue) Has(row string) bool { return c.index().steps[row] }
+
+// HasOperation tells whether some contract has the operation.
+func (c *Catalogue) HasOperation(id string) bool { return c.index().operations[id] }
+
+// mostNear is how many names are told in the place of one that there is not.
+const mostNear = 3
+
+// near are operations with a name like this one, the nearest first.
+func (c *Catalogue) near(name string) []string {
+	apart := map[string]int{}
+	for id := range c.index().operations {
+		if d := distance(strings.ToLower(id), strings.ToLower(name)); d <= len(name)/3 {
+			apart[id] = d
+		}
+	}
+	all := slices.SortedFunc(maps.Keys(apart), func(a, b string) int { return cmp.Or(apart[a]-apart[b], strings.Compare(a, b)) })
+	return all[:min(len(all), mostNear)]
+}
+
+// distance is how many letters must be changed, added or removed to make a text another (Levenshtein).
+func distance(a, b string) int {
+	row := make([]int, len(b)+1) // from what there is of a so far to each beginning of b
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		before := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			changed := before
+			if a[i] != b[j] {
+				changed++
+			}
+			before = row[j+1]
+			row[j+1] = min(changed, row[j]+1, row[j+1]+1)
+		}
+	}
+	return row[len(b)]
+}
 
 // Find is the row that a call of an operation asks for.
 func (c *Catalogue) Find(contract, operationID string, ask Ask) (*Row, bool) {
@@ -122,7 +164,7 @@ func FateID(f rows.Fate) string {
 }
 
 func (c *Catalogue) make() *index {
-	x := &index{byStep: map[step]*Row{}, of: map[operation][]*Row{}, steps: map[string]bool{}}
+	x := &index{byStep: map[step]*Row{}, of: map[operation][]*Row{}, steps: map[string]bool{}, operations: map[string]bool{}}
 	fated := map[step]bool{}
 	for _, f := range c.Fates() {
 		for name, all := range f.Rows {
@@ -143,7 +185,7 @@ func (x *index) add(d *contract.Document, fated map[step]bool) {
 	told, _ := rows.ErrorReferenceOf(d.Spec())
 	operations := map[string]*contract.Operation{}
 	for _, op := range d.Operations() {
-		operations[op.ID] = op
+		operations[op.ID], x.operations[op.ID] = op, true
 	}
 	plain := rows.Plain(all)
 	for _, one := range all {

@@ -29,6 +29,14 @@ var (
 	ErrTooMany      = errors.New("too many rules")
 )
 
+// UnknownOperation is the refusal of a rule with an operation that no contract has.
+type UnknownOperation struct {
+	Near []string // operations with a like name, the nearest first
+}
+
+// Error says so.
+func (UnknownOperation) Error() string { return "a rule with an operation that there is not" }
+
 // Rule says which calls it fits, and what becomes of them. What it leaves out fits any call.
 type Rule struct {
 	ID        string // "": one is drawn
@@ -114,7 +122,8 @@ func NewRules(catalogue *Catalogue, fates []Rule, dice Dice) *Rules {
 	return r
 }
 
-// Add sets a rule after those that there are, and returns it with its id and operation. The error is one of those above.
+// Add sets a rule after those that there are, and returns it with its id and operation. The error is one of those above, or an
+// [UnknownOperation].
 func (r *Rules) Add(rule Rule) (Rule, error) {
 	if rule.Row == "" && rule.Fault == "" && rule.Drop == "" && rule.Delay == nil {
 		return rule, ErrNoEffect
@@ -130,6 +139,9 @@ func (r *Rules) Add(rule Rule) (Rule, error) {
 		if rule.Operation != operation || !r.catalogue.Has(rule.Row) {
 			return rule, ErrRowUnknown
 		}
+	}
+	if rule.Operation != "" && !r.catalogue.HasOperation(rule.Operation) {
+		return rule, UnknownOperation{r.catalogue.near(rule.Operation)}
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -1,6 +1,7 @@
 package ondemand_test
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -171,6 +172,24 @@ func TestACardsFateComesAfterRulesAndStays(t *testing.T) {
 	r.Clear()
 	_, taken = r.Take(onCard)
 	require.True(t, taken)
+}
+
+func TestAnOperationThatThereIsNotIsRefusedWithThoseOfALikeName(t *testing.T) {
+	t.Parallel()
+	r := rulesOf(t, dice(0, 0))
+	for name, near := range map[string][]string{
+		"setcardpin":       {"setCardPin", "getCardPin"},
+		"setCardPn":        {"setCardPin", "getCardPin", "getCard"},
+		"getCardPinStatuz": {"getCardPinStatus", "getPinStatus"},
+		"moveMountains":    {},
+		"x":                {},
+	} {
+		_, err := r.Add(ondemand.Rule{Operation: name, Drop: ondemand.DropAfter})
+		unknown, is := errors.AsType[ondemand.UnknownOperation](err)
+		require.True(t, is, name)
+		require.Equal(t, near, unknown.Near, name)
+	}
+	require.Empty(t, r.List())
 }
 
 func TestAPINsFateIsOfThatPINAlone(t *testing.T) {
