@@ -181,8 +181,8 @@ func TestAnOperationThatThereIsNotIsRefusedWithThoseOfALikeName(t *testing.T) {
 		"setcardpin":       {"setCardPin", "getCardPin"},
 		"setCardPn":        {"setCardPin", "getCardPin", "getCard"},
 		"getCardPinStatuz": {"getCardPinStatus", "getPinStatus"},
-		"moveMountains":    {},
-		"x":                {},
+		"moveMountains":    nil,
+		"x":                nil,
 	} {
 		_, err := r.Add(ondemand.Rule{Operation: name, Drop: ondemand.DropAfter})
 		unknown, is := errors.AsType[ondemand.UnknownOperation](err)
