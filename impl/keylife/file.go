@@ -176,3 +176,12 @@ func readOnly(err error) error {
 	}
 	return err
 }
+
+// Served is the file of a server: what it shows of keys is what it works with.
+type Served struct {
+	File
+	Live *keyring.Live
+}
+
+// Keyset is the one at work.
+func (s Served) Keyset() (*keyring.Keyset, error) { return s.Live.Keyset(), nil }

@@ -92,7 +92,7 @@ func (k *Keeper) Generate(ctx context.Context, use pin.Use, m pin.Memo) (made ke
 	err = k.change(ctx, m, func(ks *keyring.Keyset, now time.Time) (*keyring.Keyset, []event, error) {
 		next, fresh, err := ks.With(use, k.opt.Rand, now)
 		made = fresh
-		return next, []event{{pin.EventKeyGenerated, keyring.Standing{}, fresh}}, err
+		return next, []event{{pin.EventVaultKeyGenerated, keyring.Standing{}, fresh}}, err
 	}, func() any { return made })
 	return made, err
 }
@@ -105,7 +105,7 @@ func (k *Keeper) Rotate(ctx context.Context, uses []pin.Use, in time.Duration, h
 		made = fresh
 		var events []event
 		for _, one := range fresh {
-			events = append(events, event{pin.EventKeyRotated, keyring.Standing{}, one})
+			events = append(events, event{pin.EventVaultKeyRotated, keyring.Standing{}, one})
 		}
 		return next, events, err
 	}, func() any { return made })
@@ -114,10 +114,10 @@ func (k *Keeper) Rotate(ctx context.Context, uses []pin.Use, in time.Duration, h
 
 // told are the events of steps.
 var told = map[keyring.Step]pin.EventType{
-	keyring.Activate: pin.EventKeyActivated,
-	keyring.Retire:   pin.EventKeyRetired,
-	keyring.Restore:  pin.EventKeyRestored,
-	keyring.Destroy:  pin.EventKeyDestroyed,
+	keyring.Activate: pin.EventVaultKeyActivated,
+	keyring.Retire:   pin.EventVaultKeyRetired,
+	keyring.Restore:  pin.EventVaultKeyRestored,
+	keyring.Destroy:  pin.EventVaultKeyDestroyed,
 }
 
 // Take takes a step: Forbidden, [keyring.ErrNoUse], [keyring.ErrNoKey], [keyring.Refusal], and what the store refuses. A
@@ -203,6 +203,6 @@ func (k *Keeper) Rewrap(ctx context.Context, f File, kek tink.AEAD, m pin.Memo) 
 		return err
 	}
 	return f.Rewrap(ctx, kek, func() error {
-		return k.trail.TellOfKeys(ctx, []pin.KeyStep{{Type: pin.EventKeysetRewrapped}}, nil, m)
+		return k.trail.TellOfKeys(ctx, []pin.KeyStep{{Type: pin.EventVaultKeysRewrapped}}, nil, m)
 	})
 }

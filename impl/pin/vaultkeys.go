@@ -18,10 +18,7 @@ func (v *Vault) TellOfKeys(ctx context.Context, steps []KeyStep, result any, m M
 	}
 	events := make([]AuditEvent, len(steps))
 	for i, s := range steps {
-		events[i] = AuditEvent{Type: s.Type, Version: s.Version, Changes: changes(s.Before, s.After)}
-		if s.Name != "" {
-			events[i].Subject = "vault/" + s.Name
-		}
+		events[i] = AuditEvent{Type: s.Type, Subject: s.Name, Version: s.Version, Changes: changes(s.Before, s.After)}
 	}
 	if len(events) == 0 {
 		return nil
