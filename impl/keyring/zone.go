@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/aes"
 	"crypto/des"
-	"encoding/binary"
 	"errors"
 	"sync"
 	"time"
@@ -105,7 +104,7 @@ func (r *Ring) WrapZoneKey(id, programID string, usage pin.KeyUsage, algorithm s
 	}
 	row := pin.ZoneKey{ID: id, ProgramID: programID, Usage: usage, Algorithm: algorithm, Version: 1,
 		CheckValue: k.CheckValue(), CreatedAt: r.now().UTC().Truncate(time.Microsecond)} // as exact as every database keeps it
-	if row.Wrapped, err = r.Seal(pin.UseKeyWrap, key, bound(row)); err != nil {
+	if row.Wrapped, err = r.Seal(pin.UseKeyWrap, key, row.Bound()); err != nil {
 		return pin.ZoneKey{}, err
 	}
 	return row, nil
@@ -123,17 +122,6 @@ func LongCheckValue(algorithm string, key []byte) (string, error) {
 
 // MessageKeySizes are the lengths of the message keys that a contract can use, in bytes: of tokens, and of JWE.
 func MessageKeySizes() []int { return []int{TokenKeySize, MessageKeySize} }
-
-// bound is what a wrapped key is bound to: the columns that say what it may be used for, each after its length. A row
-// that was changed there, or that got another row's key, does not open.
-func bound(row pin.ZoneKey) []byte {
-	var out []byte
-	for _, part := range []string{row.ID, row.ProgramID, string(row.Usage), row.Algorithm} {
-		out = binary.BigEndian.AppendUint32(out, uint32(len(part)))
-		out = append(out, part...)
-	}
-	return out
-}
 
 // ZoneKey finds a zone PIN key that the program may use. A key that is unknown, of another program, for another usage
 // or retired is UnknownKey, without a word about which; a row that does not open is Internal, and what else the store
@@ -230,7 +218,7 @@ func (r *Ring) Fits(ctx context.Context, programID, id string, usage pin.KeyUsag
 	case size == 0:
 		return true, nil
 	}
-	key, err := r.Open(pin.UseKeyWrap, row.Wrapped, bound(row))
+	key, err := r.Open(pin.UseKeyWrap, row.Wrapped, row.Bound())
 	defer clear(key)
 	return row.Algorithm == AES && len(key) == size, err
 }
@@ -247,7 +235,7 @@ func (r *Ring) unwrap(ctx context.Context, id string, usage pin.KeyUsage) (row p
 	case row.Usage != usage || !row.RetiredAt.IsZero():
 		return row, nil, &pin.Error{Code: pin.UnknownKey}
 	}
-	key, err = r.Open(pin.UseKeyWrap, row.Wrapped, bound(row))
+	key, err = r.Open(pin.UseKeyWrap, row.Wrapped, row.Bound())
 	return row, key, err
 }
 
