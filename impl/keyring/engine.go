@@ -17,6 +17,9 @@ import (
 type Engine interface {
 	// Primitive is the use's keys at work: a [tink.MAC], a [tink.AEAD] or an [Index]; nil for a use without keys.
 	Primitive(use pin.Use) any
+	// KeyIDs are the ids by which outputs name the use's enabled keys, eight hex digits, the current one's first; none for
+	// a use without keys.
+	KeyIDs(use pin.Use) []string
 	// SigningKeys are the keys of access tokens, the one to sign with first.
 	SigningKeys() []SigningKey
 	// CheckpointKeys are those of checkpoints of the audit trail, the one to sign with first.
@@ -59,6 +62,9 @@ func (ks *Keyset) SigningKeys() []SigningKey { return slices.Clone(ks.view().sig
 func (ks *Keyset) CheckpointKeys() []SigningKey {
 	return slices.Clone(ks.view().signing[UseCheckpoints])
 }
+
+// KeyIDs are those of the keys that are pending, active or retiring.
+func (ks *Keyset) KeyIDs(use pin.Use) []string { return ks.view().ids[use] }
 
 // WrapKey seals the key as it is.
 func (ks *Keyset) WrapKey(_ string, key, associated []byte) ([]byte, error) {

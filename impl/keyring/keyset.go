@@ -36,13 +36,13 @@ var uses = []struct {
 	use  pin.Use
 	kind kind
 }{
-	{pin.UseVerifier, macKind},
+	{pin.UseVerifier, aeadKind},
 	{pin.UsePIN, aeadKind},
 	{pin.UsePAN, aeadKind},
 	{pin.UsePANIndex, indexKind},
 	{pin.UseAudit, macKind},
 	{pin.UseFingerprint, macKind},
-	{pin.UseSecret, macKind},
+	{pin.UseSecret, aeadKind},
 	{pin.UseKeyWrap, aeadKind},
 	{pin.UseSeal, macKind},
 	{pin.UseReplayKey, indexKind},

@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/tink-crypto/tink-go/v2/aead"
 	"github.com/tink-crypto/tink-go/v2/aead/aesgcm"
@@ -39,14 +40,14 @@ const (
 // kind is what the keys of a use can do.
 type kind struct {
 	algorithm string
-	drawn     int // bytes for a key: its material and, but for signing keys, its id
+	drawn     int // bytes for a key: its material and, where the key has no id of its own, its id
 	// about is what is told of a key of that material.
 	about func(material []byte) (about, error)
 	// key is a key of that material and, but for indexes, whose outputs name no key, of that id; nil for signing keys,
 	// which Tink does not hold.
 	key func(material secretdata.Bytes, id uint32) (key.Key, error)
-	// primitive is a tink.MAC, a tink.AEAD or an [Index], over all keys of the handle.
-	primitive func(*keyset.Handle) (any, error)
+	// primitive is a tink.MAC, a tink.AEAD or an [Index], over all keys of the handle, whose ids these are.
+	primitive func(h *keyset.Handle, ids []string) (any, error)
 }
 
 // about is what may be told of a key. The id is "" where it is drawn.
@@ -82,7 +83,7 @@ var (
 			}
 			return tinkhmac.NewKey(material, p, id)
 		},
-		primitive: func(h *keyset.Handle) (any, error) { return mac.New(h) },
+		primitive: func(h *keyset.Handle, _ []string) (any, error) { return mac.New(h) },
 	}
 	aeadKind = kind{
 		algorithm: GCM, drawn: keySize + keyIDSize, about: aboutAES,
@@ -94,10 +95,10 @@ var (
 			}
 			return aesgcm.NewKey(material, id, p)
 		},
-		primitive: func(h *keyset.Handle) (any, error) { return aead.New(h) },
+		primitive: func(h *keyset.Handle, _ []string) (any, error) { return aead.New(h) },
 	}
 	indexKind = kind{
-		algorithm: HMAC, drawn: keySize + keyIDSize, about: aboutHMAC,
+		algorithm: HMAC, drawn: keySize + keyIDSize, about: aboutIndex,
 		key: func(material secretdata.Bytes, _ uint32) (key.Key, error) {
 			p, err := hmacprf.NewParameters(keySize, hmacprf.SHA256)
 			if err != nil {
@@ -105,7 +106,7 @@ var (
 			}
 			return hmacprf.NewKey(material, p)
 		},
-		primitive: func(h *keyset.Handle) (any, error) { return newIndex(h) },
+		primitive: func(h *keyset.Handle, ids []string) (any, error) { return newIndex(h, ids) },
 	}
 	signKind = kind{algorithm: ECDSA, drawn: keySize, about: aboutSigning}
 )
@@ -122,22 +123,41 @@ func (k kind) parse(one heldKey) (key.Key, error) {
 }
 
 // Index is the keys of an index use, the active one first and the others in the order of their making.
-type Index []prf.PRF
+type Index []indexKey
 
-func newIndex(h *keyset.Handle) (Index, error) {
+// indexKey is a key with the id that its outputs begin with. Tink names such keys at random, wherever a key set is made,
+// so the id is the key's own.
+type indexKey struct {
+	prf.PRF
+	id string
+}
+
+// aboutIndex names a key by what it makes of a text that no input is, since inputs begin with a length.
+func aboutIndex(material []byte) (about, error) {
+	m := hmac.New(sha256.New, material)
+	m.Write([]byte("pinvault: id of an index key"))
+	of, err := aboutHMAC(material)
+	of.id = hex.EncodeToString(m.Sum(nil)[:keyIDSize])
+	return of, err
+}
+
+// newIndex makes the keys of an index use ready, which are in the handle in their order.
+func newIndex(h *keyset.Handle, ids []string) (Index, error) {
 	set, err := prf.NewPRFSet(h)
 	if err != nil {
 		return nil, err
 	}
-	out := Index{set.PRFs[set.PrimaryID]}
+	var out Index
 	for i := range h.Len() {
 		e, err := h.Entry(i)
 		if err != nil {
 			return nil, err
 		}
-		if f, enabled := set.PRFs[e.KeyID()]; enabled && !e.IsPrimary() {
-			out = append(out, f)
+		at := len(out)
+		if e.IsPrimary() {
+			at = 0
 		}
+		out = slices.Insert(out, at, indexKey{set.PRFs[e.KeyID()], ids[i]})
 	}
 	return out, nil
 }

@@ -49,6 +49,9 @@ func (l *Live) Replace(ks *Keyset) error {
 // Primitive is [Keyset.Primitive] of the current keyset.
 func (l *Live) Primitive(use pin.Use) any { return l.Keyset().Primitive(use) }
 
+// KeyIDs are [Keyset.KeyIDs] of the current keyset.
+func (l *Live) KeyIDs(use pin.Use) []string { return l.Keyset().KeyIDs(use) }
+
 // SigningKeys are [Keyset.SigningKeys] of the current keyset.
 func (l *Live) SigningKeys() []SigningKey { return l.Keyset().SigningKeys() }
 

@@ -64,24 +64,15 @@ func rotated(t *testing.T, ks *Keyset, now time.Time) (*Keyset, map[pin.Use]Stan
 	return read, byUse
 }
 
-func usesOf(k kind) []pin.Use {
-	var out []pin.Use
+// usesOf are the uses whose keys are at work as a P.
+func usesOf[P any]() (of []pin.Use) {
+	ks := Sandbox()
 	for _, u := range uses {
-		if u.kind.primitive != nil && k.primitive != nil && u.kind.algorithm == k.algorithm && u.kind.drawn == k.drawn && isIndex(u.kind) == isIndex(k) {
-			out = append(out, u.use)
+		if _, ok := ks.Primitive(u.use).(P); ok {
+			of = append(of, u.use)
 		}
 	}
-	return out
-}
-
-// isIndex tells an index from a MAC, whose keys look the same.
-func isIndex(k kind) bool {
-	parsed, err := k.parse(heldKey{Key{ID: "00000001"}, make([]byte, keySize)})
-	if err != nil {
-		return false
-	}
-	_, required := parsed.IDRequirement()
-	return !required
+	return of
 }
 
 func TestRotationKeepsWhatOlderKeysMade(t *testing.T) {
@@ -96,7 +87,7 @@ func TestRotationKeepsWhatOlderKeysMade(t *testing.T) {
 		return append([]byte{1}, id...)
 	}
 
-	for _, use := range usesOf(macKind) {
+	for _, use := range usesOf[tink.MAC]() {
 		t.Run("MACs of "+string(use), func(t *testing.T) {
 			old, err := before.MAC(use, []byte("data"))
 			require.NoError(t, err)
@@ -108,7 +99,7 @@ func TestRotationKeepsWhatOlderKeysMade(t *testing.T) {
 			require.False(t, before.VerifyMAC(use, []byte("data"), fresh))
 		})
 	}
-	for _, use := range usesOf(aeadKind) {
+	for _, use := range usesOf[tink.AEAD]() {
 		t.Run("ciphertexts of "+string(use), func(t *testing.T) {
 			old, err := before.Seal(use, []byte("plaintext"), nil)
 			require.NoError(t, err)
@@ -125,8 +116,8 @@ func TestRotationKeepsWhatOlderKeysMade(t *testing.T) {
 			require.Error(t, err)
 		})
 	}
-	require.Equal(t, []pin.Use{pin.UsePANIndex, pin.UseReplayKey}, usesOf(indexKind))
-	for _, use := range usesOf(indexKind) {
+	require.Equal(t, []pin.Use{pin.UsePANIndex, pin.UseReplayKey}, usesOf[Index]())
+	for _, use := range usesOf[Index]() {
 		t.Run("indexes of "+string(use), func(t *testing.T) {
 			old, err := before.Index(use, []byte("data"))
 			require.NoError(t, err)
@@ -153,6 +144,62 @@ func TestRotationKeepsWhatOlderKeysMade(t *testing.T) {
 	})
 }
 
+// What every key has made is told apart: which key it was, whether that is the current one, and whether it is there still.
+func TestOutputsNameTheirKeys(t *testing.T) {
+	first := New(Sandbox(), nil, time.Now)
+	ks, newest := rotated(t, Sandbox(), morning)
+	second := New(ks, nil, time.Now)
+	made := func(r *Ring, use pin.Use) []byte {
+		for _, u := range uses {
+			if u.use != use {
+				continue
+			}
+			switch r.keys.Primitive(use).(type) {
+			case Index:
+				all, err := r.Index(use, []byte("data"))
+				require.NoError(t, err)
+				return []byte(all[0])
+			case tink.AEAD:
+				out, err := r.Seal(use, []byte("data"), nil)
+				require.NoError(t, err)
+				return out
+			}
+		}
+		out, err := r.MAC(use, []byte("data"))
+		require.NoError(t, err)
+		return out
+	}
+	for _, u := range uses {
+		if u.kind.key == nil {
+			continue // what signs names its key by a thumbprint
+		}
+		t.Run(string(u.use), func(t *testing.T) {
+			old, fresh := made(first, u.use), made(second, u.use)
+			require.False(t, first.Stale(u.use, old))
+			require.True(t, second.Stale(u.use, old))
+			require.False(t, second.Stale(u.use, fresh))
+			require.True(t, first.Stale(u.use, fresh), "a key that is not there is not the current one")
+			require.False(t, second.Stale(u.use, nil), "nothing is under no key")
+			require.True(t, second.Stale(u.use, []byte("x")), "what names no key is under none that is known")
+
+			was, there := second.KeyID(u.use, old)
+			require.True(t, there)
+			is, there := second.KeyID(u.use, fresh)
+			require.True(t, there)
+			require.Equal(t, newest[u.use].ID, is)
+			require.NotEqual(t, was, is)
+			id, there := first.KeyID(u.use, fresh)
+			require.False(t, there)
+			require.Equal(t, is, id)
+			id, there = second.KeyID(u.use, []byte("x"))
+			require.False(t, there)
+			require.Empty(t, id)
+		})
+	}
+	_, there := second.KeyID("no such use", made(second, pin.UseSeal))
+	require.False(t, there)
+}
+
 // step is the keyset after a step of version 1 of every use.
 func step(t *testing.T, ks *Keyset, s Step, now time.Time) *Keyset {
 	t.Helper()
@@ -171,21 +218,21 @@ func TestRetiredKeysOpenNothingAndRestoredOnesOpenAgain(t *testing.T) {
 	ks = step(t, ks, Retire, morning)
 	opens := func(ks *Keyset) (opened int) {
 		ring := New(ks, nil, nil)
-		for _, use := range usesOf(macKind) {
+		for _, use := range usesOf[tink.MAC]() {
 			mac, err := before.MAC(use, []byte("data"))
 			require.NoError(t, err)
 			if ring.VerifyMAC(use, []byte("data"), mac) {
 				opened++
 			}
 		}
-		for _, use := range usesOf(aeadKind) {
+		for _, use := range usesOf[tink.AEAD]() {
 			sealed, err := before.Seal(use, []byte("plaintext"), nil)
 			require.NoError(t, err)
 			if _, err := ring.Open(use, sealed, nil); err == nil {
 				opened++
 			}
 		}
-		for _, use := range usesOf(indexKind) {
+		for _, use := range usesOf[Index]() {
 			index, err := ring.Index(use, []byte("data"))
 			require.NoError(t, err)
 			opened += len(index) - 1
@@ -355,7 +402,7 @@ func TestWrappedBytesThatAreNoKeyAreNotUsed(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			var err error
-			row.Wrapped, err = ring.Seal(pin.UseKeyWrap, []byte("no key"), bound(row))
+			row.Wrapped, err = ring.Seal(pin.UseKeyWrap, []byte("no key"), row.Bound())
 			require.NoError(t, err)
 			ring.zone = oneRow(row)
 			_, err = ring.ZoneKey(t.Context(), "", "key")

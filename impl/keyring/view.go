@@ -15,6 +15,7 @@ type view struct {
 	from       time.Time
 	next       *view // nil for the last
 	primitives map[pin.Use]any
+	ids        map[pin.Use][]string     // by which outputs name keys, that of the active one first
 	signing    map[pin.Use][]SigningKey // the one to sign with first
 }
 
@@ -41,7 +42,7 @@ func views(keys []heldKey) (*view, error) {
 }
 
 func viewAt(keys []heldKey, now time.Time) (*view, error) {
-	v := &view{from: now, primitives: map[pin.Use]any{}, signing: map[pin.Use][]SigningKey{}}
+	v := &view{from: now, primitives: map[pin.Use]any{}, ids: map[pin.Use][]string{}, signing: map[pin.Use][]SigningKey{}}
 	for _, u := range uses {
 		own := held(keys, u.use)
 		active := activeAt(known(own), now)
@@ -53,6 +54,7 @@ func viewAt(keys []heldKey, now time.Time) (*view, error) {
 		if u.kind.key == nil {
 			v.signing[u.use], err = signingKeys(own, active)
 		} else {
+			v.ids[u.use] = idsOf(own, active)
 			v.primitives[u.use], err = u.kind.work(own, active)
 		}
 		if err != nil {
@@ -84,7 +86,19 @@ func (k kind) work(keys []heldKey, active int) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return k.primitive(h)
+	return k.primitive(h, idsOf(keys, 0))
+}
+
+// idsOf are the ids of keys, that of the active one first and the others in the order of their making.
+func idsOf(keys []heldKey, active int) (ids []string) {
+	for _, k := range keys {
+		at := len(ids)
+		if k.Version == active {
+			at = 0
+		}
+		ids = slices.Insert(ids, at, k.ID)
+	}
+	return ids
 }
 
 // signingKeys are the keys that sign and verify, the active one first and the newest of the others next.

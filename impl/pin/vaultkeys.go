@@ -2,6 +2,17 @@ package pin
 
 import "context"
 
+// The event types of keys of the vault's own.
+const (
+	EventVaultKeyGenerated  EventType = "vault_key.generated"
+	EventVaultKeyRotated    EventType = "vault_key.rotated"
+	EventVaultKeyActivated  EventType = "vault_key.activated"
+	EventVaultKeyRetired    EventType = "vault_key.retired"
+	EventVaultKeyRestored   EventType = "vault_key.restored"
+	EventVaultKeyDestroyed  EventType = "vault_key.destroyed"
+	EventVaultKeysRewrapped EventType = "vault_key.rewrapped"
+)
+
 // KeyStep is a step in the life of a key of the vault's own, as the trail tells of it.
 type KeyStep struct {
 	Type          EventType

@@ -184,7 +184,8 @@ func (s *Server) APIKey(t testing.TB, name, word string) string {
 	case contracttest.NoScope:
 		c, err := s.Vault.Client(Operating(t), id)
 		require.NoError(t, err)
-		c.ID, c.Scopes = name+"_no_scope-sandbox", nil
+		c = s.Copied(t, c, name+"_no_scope-sandbox")
+		c.Scopes = nil
 		if _, _, err = s.Vault.CreateClient(Operating(t), c, c.ID+"-secret", pin.Memo{}); pin.CodeOf(err) != pin.Duplicate {
 			require.NoError(t, err)
 		}
@@ -193,6 +194,17 @@ func (s *Server) APIKey(t testing.TB, name, word string) string {
 		id = word + "-sandbox"
 	}
 	return id + "." + id + "-secret"
+}
+
+// Copied is a client of the fixtures to be made under another id. Its secret setting, which is Accosa's secureCode, is
+// bound to the id, and so kept anew.
+func (s *Server) Copied(t testing.TB, c pin.Client, id string) pin.Client {
+	t.Helper()
+	c.ID, c.Secrets = id, maps.Clone(c.Secrets)
+	for name := range c.Secrets {
+		require.NoError(t, s.Vault.KeepSetting(&c, name, "accosa-sandbox-code"))
+	}
+	return c
 }
 
 // Reset puts the sandbox back, unless nothing was written since it last was.
