@@ -69,7 +69,7 @@ func (a *API) RotateVaultKey(ctx context.Context, r api.RotateVaultKeyRequestObj
 			return a.own.Rotate(ctx, []pin.Use{pin.Use(r.Use)}, in, false, m)
 		})
 	if err != nil {
-		return nil, keyProblem(err)
+		return nil, err
 	}
 	return api.RotateVaultKey201JSONResponse{Body: vaultKey(made[0])}, nil
 }
@@ -81,7 +81,7 @@ func (a *API) TakeVaultKeyStep(ctx context.Context, r api.TakeVaultKeyStepReques
 	after, err := once(ctx, a, of, because(r.Body.Reason),
 		func(m pin.Memo) (keyring.Standing, error) { return a.own.Take(ctx, w, false, m) })
 	if err != nil {
-		return nil, keyProblem(err)
+		return nil, err
 	}
 	return api.TakeVaultKeyStep200JSONResponse{Body: vaultKey(after)}, nil
 }
