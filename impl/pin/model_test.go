@@ -241,6 +241,9 @@ func (flatKeys) Index(pin.Use, []byte) ([]string, error) { return []string{"i"},
 func (flatKeys) ZoneKey(context.Context, string, string) (pin.BlockOpener, error) {
 	return nil, &pin.Error{Code: pin.UnknownKey}
 }
+func (flatKeys) VerificationKey(context.Context, string, string) (pin.VerificationKey, error) {
+	return nil, &pin.Error{Code: pin.UnknownKey}
+}
 
 // newAutomaton makes a card with its PIN and a limit of tries, and learns how the programs begin.
 func newAutomaton(t *testing.T, limit int, vault *pin.Vault, store *dispatch, merge bool, programs ...program) *automaton {

@@ -32,21 +32,28 @@ func Encrypted(keyID string, format pinblock.Format, block []byte) Offer {
 	}
 }
 
-// guess holds an offered PIN against the record's.
-func (v *Vault) guess(ctx context.Context, rec Record, o Offer) (Guess, error) {
+// guess holds an offered PIN against the record's. own is its form at rest where the card brought something along in
+// place of a verifier, see [Value.Learned].
+func (v *Vault) guess(ctx context.Context, rec Record, o Offer) (g Guess, own Choice, err error) {
 	p, err := o(ctx, v, rec)
 	switch CodeOf(err) {
 	case "":
 	case Unopenable, InvalidPIN:
-		return Unreadable, nil
+		return Unreadable, own, nil
 	default:
-		return "", err
+		return "", own, err
 	}
 	defer p.Clear()
-	if v.matches(rec.Card.ID, p, rec.PIN.Verifier) {
-		return Right, nil
+	right := false
+	if rec.PIN.Brought != nil {
+		right, own, err = v.shown(ctx, rec, p)
+	} else {
+		right = v.matches(rec.Card.ID, p, rec.PIN.Verifier)
 	}
-	return Wrong, nil
+	if right {
+		return Right, own, err
+	}
+	return Wrong, own, err
 }
 
 // choice makes a chosen PIN's form at rest, or says why it is refused. The error is for what is wrong
@@ -64,7 +71,7 @@ func (v *Vault) choice(ctx context.Context, rec Record, o Offer) (Choice, error)
 	if err := rec.Program.Check(p); err != nil {
 		return Choice{Refusal: CodeOf(err)}, nil
 	}
-	if rec.Program.Policy == PolicyHistory && v.remembered(rec, p) {
+	if rec.Program.Policy == PolicyHistory && v.remembered(ctx, rec, p) {
 		return Choice{Refusal: RecentPIN}, nil
 	}
 	return v.rest(rec.Card.ID, rec.Program, p)
@@ -72,8 +79,11 @@ func (v *Vault) choice(ctx context.Context, rec Record, o Offer) (Choice, error)
 
 // remembered tells whether the PIN is the card's or one of its last ones. All are compared, whichever
 // it is.
-func (v *Vault) remembered(rec Record, p PIN) bool {
+func (v *Vault) remembered(ctx context.Context, rec Record, p PIN) bool {
 	found := false
+	if rec.PIN.Brought != nil { // without its key nobody can tell, which is no reason to refuse a PIN
+		found, _ = v.fitsBrought(ctx, rec.Card, rec.PIN.Brought, p)
+	}
 	for _, verifier := range append([][]byte{rec.PIN.Verifier}, rec.PIN.Former...) {
 		found = v.matches(rec.Card.ID, p, verifier) || found
 	}
@@ -219,10 +229,11 @@ func (v *Vault) attempt(ctx context.Context, q Query, m Memo, offers []Offer, st
 			return deed{}, &Error{Code: NoPIN}
 		}
 		guessed = true
-		g, err := v.guess(ctx, rec, offers[0])
+		g, own, err := v.guess(ctx, rec, offers[0])
 		if err != nil {
 			return deed{}, err
 		}
+		rec.PIN = rec.PIN.Learned(rec.Program, g, own)
 		s, err := step(rec, g)
 		return deed{Step: s, result: s.Verification}, err
 	})
@@ -241,7 +252,7 @@ func (v *Vault) pretend(ctx context.Context, rec Record, offers []Offer) {
 	if rec.Card.ID == "" {
 		rec = v.nobody(ctx)
 	}
-	_, _ = v.guess(ctx, rec, offers[0])
+	_, _, _ = v.guess(ctx, rec, offers[0])
 	for _, o := range offers[1:] {
 		_, _ = v.choice(ctx, rec, o)
 	}
