@@ -110,6 +110,23 @@ func (v *Vault) firstPIN(c Card, program Program, n NewCard) (Choice, error) {
 
 // newCard fills in what the description leaves open, and protects the PAN.
 func (v *Vault) newCard(program Program, n NewCard) (Card, error) {
+	c, err := v.described(program, n)
+	if err != nil {
+		return Card{}, err
+	}
+	return c, v.protect(&c, n.PAN)
+}
+
+// protect gives a card its PAN, as it rests, if it has one.
+func (v *Vault) protect(c *Card, pan string) (err error) {
+	if pan != "" {
+		c.PANCiphertext, err = v.keys.Seal(UsePAN, []byte(pan), frame(c.ProgramID, c.ID))
+	}
+	return err
+}
+
+// described is newCard, but that of a PAN there is only what the card is found by.
+func (v *Vault) described(program Program, n NewCard) (Card, error) {
 	now := v.clock()
 	c := Card{ID: n.ID, ProgramID: program.ID, Status: n.Status, UpgradeStatus: n.UpgradeStatus, Expiry: n.Expiry,
 		Sequence: n.Sequence, Attributes: n.Attributes, References: slices.Clone(n.References), Version: 1, CreatedAt: now, UpdatedAt: now}
@@ -139,8 +156,7 @@ func (v *Vault) newCard(program Program, n NewCard) (Card, error) {
 		return Card{}, err
 	}
 	c.PANIndex = index[0]
-	c.PANCiphertext, err = v.keys.Seal(UsePAN, []byte(n.PAN), frame(c.ProgramID, c.ID))
-	return c, err
+	return c, nil
 }
 
 // randomPIN draws PINs of the program's shortest length until its policy is content.
