@@ -61,6 +61,28 @@ func (m *memory) Swap(_ context.Context, c pin.Change) error {
 	return m.swap(c)
 }
 
+func (m *memory) SwapAll(ctx context.Context, changes []pin.Change) ([]error, error) {
+	errs := make([]error, len(changes))
+	for i, c := range changes {
+		errs[i] = m.Swap(ctx, c)
+	}
+	return errs, nil
+}
+
+func (m *memory) Holders(_ context.Context, wanted []pin.Lookup) (found []pin.Lookup, _ error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for l, id := range m.lookups {
+		if slices.ContainsFunc(wanted, func(w pin.Lookup) bool {
+			return w.Kind == l.Kind && w.Value == l.Value && w.ProgramID == l.ProgramID
+		}) {
+			l.CardID = id
+			found = append(found, l)
+		}
+	}
+	return found, nil
+}
+
 func (m *memory) swap(c pin.Change) error {
 	before := memoryState{maps.Clone(m.cards), maps.Clone(m.rows), maps.Clone(m.lookups), maps.Clone(m.events), m.last}
 	err := m.write(c)

@@ -236,6 +236,9 @@ func (flatKeys) Index(pin.Use, []byte) ([]string, error) { return []string{"i"},
 func (flatKeys) ZoneKey(context.Context, string, string) (pin.BlockOpener, error) {
 	return nil, &pin.Error{Code: pin.UnknownKey}
 }
+func (flatKeys) VerificationKey(context.Context, string, string) (pin.VerificationKey, error) {
+	return nil, &pin.Error{Code: pin.UnknownKey}
+}
 
 // zeros are a source of randomness that has none.
 type zeros struct{}

@@ -22,6 +22,11 @@ func (v *Value) outputs(c Card) []output {
 		{UseVerifier, v.Verifier, verifierBound(c.ID), func(b []byte) { v.Verifier = b }},
 		{UsePIN, v.Ciphertext, pinBound(c.ProgramID, c.ID), func(b []byte) { v.Ciphertext = b }},
 	}
+	if v.Brought != nil {
+		brought := *v.Brought
+		v.Brought = &brought
+		out = append(out, output{UsePIN, brought.Sealed, broughtBy(c), func(b []byte) { v.Brought.Sealed = b }})
+	}
 	v.Former = slices.Clone(v.Former)
 	for i, verifier := range v.Former {
 		out = append(out, output{UseVerifier, verifier, verifierBound(c.ID), func(b []byte) { v.Former[i] = b }})

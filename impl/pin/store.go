@@ -151,6 +151,11 @@ type Store interface {
 	// revision there are at once, one succeeds. An Unavailable with [ErrInDoubt] may have been made.
 	Swap(ctx context.Context, c Change) error
 
+	// SwapAll makes many changes, each of a card of its own, its events and new look-ups, each of them durably and whole or not at
+	// all. It is in as few transactions as the database takes, and no other answer is given meanwhile: for each change there is
+	// nil, or the Conflict or Duplicate that it would have been for [Store.Swap]. After an error any of them may have been made.
+	SwapAll(ctx context.Context, changes []Change) ([]error, error)
+
 	// Locked lets decide make a change of the card as it stands, while nobody else can change it, and
 	// makes that change. Callers for one card are served in turn. An error of decide comes back as it is,
 	// and nothing is changed. decide may run several times.
@@ -173,6 +178,8 @@ type Store interface {
 	Lookups(ctx context.Context, after Lookup, limit int) ([]Lookup, error)
 	// LookupsOf returns those of the look-ups that are there.
 	LookupsOf(ctx context.Context, wanted []Lookup) ([]Lookup, error)
+	// Holders returns the look-ups that have kind, value and program of one of the wanted, whatever their slot, in no order.
+	Holders(ctx context.Context, wanted []Lookup) ([]Lookup, error)
 	// Events lists events, see [AuditQuery].
 	Events(ctx context.Context, q AuditQuery) ([]EventRow, error)
 	// ChainEvents lists the events after a place, in the order of chains and of their places.
