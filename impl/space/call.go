@@ -61,7 +61,7 @@ func (s *Space) Rehearse(r *http.Request, d *contract.Document, op *contract.Ope
 		case !ok:
 			return ctx, &contract.Told{Reply: rowUnknown.Reply(ctx, nil), Outside: true}
 		}
-		journal.From(ctx).NoteRule("header", row.String())
+		journal.From(ctx).NoteRule("header", row.String(), "")
 		return ctx, told(r, row)
 	}
 	if d.Name() == Name || came.ending == nil {
@@ -88,7 +88,7 @@ func (c *call) take(ctx context.Context, e ondemand.Effect) error {
 	if e.Row != nil {
 		row = e.Row.String()
 	}
-	journal.From(ctx).NoteRule(e.Rule, row)
+	journal.From(ctx).NoteRule(e.Rule, row, e.Fault)
 	switch e.Drop {
 	case ondemand.DropBefore:
 		journal.From(ctx).NoteCut()
