@@ -13,6 +13,7 @@ import (
 	"pinvault/impl/keyring"
 	"pinvault/impl/pin"
 	"pinvault/impl/sandbox"
+	"pinvault/impl/scratch"
 	"pinvault/impl/seed"
 	"pinvault/impl/store"
 	"pinvault/openapi"
@@ -46,12 +47,12 @@ func SeedSchema() ([]byte, error) {
 }
 
 func try(ctx context.Context, read *seed.File, documents map[string]*contract.Document) (err error) {
-	folder, err := os.MkdirTemp("", "pinvault-seed-")
+	folder, err := scratch.New()
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, os.RemoveAll(folder)) }()
-	db, err := store.Open(ctx, "sqlite://"+filepath.Join(folder, "try.db"), store.Options{})
+	defer func() { err = errors.Join(err, folder.Remove()) }()
+	db, err := store.Open(ctx, "sqlite://"+filepath.Join(folder.Path, "try.db"), store.Options{})
 	if err != nil {
 		return err
 	}

@@ -2,6 +2,9 @@ package app
 
 import (
 	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
 	"log/slog"
 	"time"
 
@@ -58,6 +61,16 @@ type inside struct {
 	rows   *ondemand.Catalogue
 	seeded bool
 	box    *sandbox.Sandbox
+}
+
+// signing are the keys that tokens are signed by. Each space but the first has one of its own, so that a token of one that
+// was removed is nobody's in another of the same name.
+func (in *inside) signing(usual []oauth.SigningKey) ([]oauth.SigningKey, error) {
+	if in == nil || in.space.ID == "" {
+		return usual, nil
+	}
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	return []oauth.SigningKey{{KID: rand.Text(), Key: key}}, err
 }
 
 // furnish seeds the space, and makes what the server has besides the contracts.

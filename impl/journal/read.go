@@ -31,11 +31,14 @@ type Reader struct {
 	secret  map[string]names // by contract, "" where it is not known
 	rows    map[string]func() map[string][]documented
 	told    map[string]rows.ErrorReference
+	fates   map[string]rows.Fate // by their ids
+	cards   map[string]rows.Fate // by the name of a card
 }
 
 // NewReader makes a reader.
 func NewReader(o Reading) *Reader {
-	r := &Reader{reading: o, secret: map[string]names{}, rows: map[string]func() map[string][]documented{}, told: map[string]rows.ErrorReference{}}
+	r := &Reader{reading: o, secret: map[string]names{}, rows: map[string]func() map[string][]documented{}, told: map[string]rows.ErrorReference{},
+		fates: map[string]rows.Fate{}, cards: map[string]rows.Fate{}}
 	if o.Docs == nil {
 		r.reading.Docs = func(string, string) string { return "" }
 	}
@@ -47,6 +50,12 @@ func NewReader(o Reading) *Reader {
 		r.secret[name] = namesOf(document)
 		r.told[name], _ = rows.ErrorReferenceOf(document.Spec()) // a test of the documents says that they can be read
 		r.rows[name] = sync.OnceValue(func() map[string][]documented { return rowsOf(document, r.told[name]) })
+		fates, _ := rows.Fates(document.Spec()) // the same
+		for _, f := range fates {
+			if r.fates[f.ID()] = f; f.Card != "" {
+				r.cards[f.Card] = f
+			}
+		}
 	}
 	return r
 }
@@ -93,11 +102,22 @@ func (r *Reader) row(e *Entry) string {
 	e.fitting.Do(func() {
 		if e.fitted = e.row; e.fitted == "" && e.status != 0 && r.rows[e.contract] != nil {
 			if all := r.rows[e.contract]()[e.operation]; len(all) > 0 {
-				e.fitted = fit(r.exchange(e, all[0].template), all)
+				e.fitted = fit(r.exchange(e, all[0].template), all, r.due(e))
 			}
 		}
 	})
 	return e.fitted
+}
+
+// due is why an entry's call was answered as it was, as far as that is known.
+func (r *Reader) due(e *Entry) due {
+	why := due{rule: r.fates[e.rule].Rows[e.contract], fault: e.fault}
+	for _, c := range e.cards {
+		if name := r.reading.CardName(c.id); name != "" {
+			why.cards = append(why.cards, r.cards[name].Rows[e.contract]...)
+		}
+	}
+	return why
 }
 
 // exchange is what an entry has to be compared with rows by.
