@@ -30,7 +30,7 @@ var rules = map[string]rule{
 	"impl/pinblock":              {"impl/keymaterial", "gin gorm kin"},
 	"impl/pinverification":       {"impl/keymaterial", "gin gorm kin"},
 	"impl/pin":                   {"impl/pinblock", "gin gorm kin"},
-	"impl/keyring":               {"impl/pin impl/pinblock", "gin gorm kin"},
+	"impl/keyring":               {"impl/pin impl/pinblock impl/keymaterial", "gin gorm kin"},
 	"impl/checkpoint":            {"impl/pin impl/keyring", "gin gorm kin"},
 	"impl/store":                 {"impl/pin models", "gin kin"},
 	"impl/store/storetest":       {"impl/pin", "gin gorm kin"},

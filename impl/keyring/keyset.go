@@ -132,9 +132,9 @@ func newKeyset(createdAt time.Time, handles map[pin.Use]*keyset.Handle, signing 
 // enabled are the ids by which outputs name a handle's enabled keys, the primary one's first and the others' in the order of
 // their making.
 func enabled(h *keyset.Handle, primitive any) (ids []string, err error) {
-	if keys, ok := primitive.(index); ok {
+	if keys, ok := primitive.(Index); ok {
 		for _, key := range keys {
-			ids = append(ids, key.id)
+			ids = append(ids, key.ID)
 		}
 		return ids, nil
 	}
@@ -154,6 +154,9 @@ func enabled(h *keyset.Handle, primitive any) (ids []string, err error) {
 	}
 	return ids, nil
 }
+
+// KeyIDs are the ids by which outputs name the use's enabled keys, the primary one's first.
+func (ks *Keyset) KeyIDs(use pin.Use) []string { return ks.ids[use] }
 
 // keyID is a key's id in text: eight lower-case hex digits.
 func keyID(id uint32) string { return fmt.Sprintf("%08x", id) }

@@ -25,7 +25,7 @@ const (
 type kind struct {
 	// key is a key of that material and, but for indexes, whose outputs name no key, of that id.
 	key func(material secretdata.Bytes, id uint32) (key.Key, error)
-	// primitive is a tink.MAC, a tink.AEAD or an index, over all enabled keys of the handle.
+	// primitive is a tink.MAC, a tink.AEAD or an [Index], over all enabled keys of the handle.
 	primitive func(*keyset.Handle) (any, error)
 }
 
@@ -64,38 +64,39 @@ var (
 	}
 )
 
-// index is the enabled keys of an index use, the primary one first and the others in the order of their making.
-type index []indexKey
+// Index is the enabled keys of an index use, the primary one first and the others in the order of their making.
+type Index []IndexKey
 
-// indexKey is a key with the id that its outputs begin with. Tink names such keys at random, wherever a key set is made,
-// so the id is the key's own: what it makes of a text that no input is, since inputs begin with a length.
-type indexKey struct {
+// IndexKey is a key with the id that its outputs begin with.
+type IndexKey struct {
 	prf.PRF
-	id string
+	ID string
 }
 
-func newIndexKey(f prf.PRF) (indexKey, error) {
+// NewIndexKey names a key. Tink draws the names of such keys wherever a key set is made, so this one is the key's own: what
+// it makes of a text that no input is, since inputs begin with a length.
+func NewIndexKey(f prf.PRF) (IndexKey, error) {
 	id, err := f.ComputePRF([]byte("pinvault: id of an index key"), keyIDSize)
-	return indexKey{f, hex.EncodeToString(id)}, err
+	return IndexKey{f, hex.EncodeToString(id)}, err
 }
 
-func newIndex(h *keyset.Handle) (index, error) {
+func newIndex(h *keyset.Handle) (Index, error) {
 	set, err := prf.NewPRFSet(h)
 	if err != nil {
 		return nil, err
 	}
-	primary, err := newIndexKey(set.PRFs[set.PrimaryID])
+	primary, err := NewIndexKey(set.PRFs[set.PrimaryID])
 	if err != nil {
 		return nil, err
 	}
-	out := index{primary}
+	out := Index{primary}
 	for i := range h.Len() {
 		e, err := h.Entry(i)
 		if err != nil {
 			return nil, err
 		}
 		if f, enabled := set.PRFs[e.KeyID()]; enabled && !e.IsPrimary() {
-			key, err := newIndexKey(f)
+			key, err := NewIndexKey(f)
 			if err != nil {
 				return nil, err
 			}

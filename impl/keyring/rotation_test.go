@@ -3,6 +3,7 @@ package keyring
 import (
 	"bytes"
 	"context"
+	"crypto/ecdsa"
 	"crypto/rand"
 	"encoding/hex"
 	"fmt"
@@ -44,7 +45,8 @@ func rotated(t *testing.T, ks *Keyset) (*Keyset, map[pin.Use]uint32) {
 	require.NoError(t, err)
 
 	var text bytes.Buffer
-	master := make([]byte, keySize)
+	master, err := MasterKey(make([]byte, keySize))
+	require.NoError(t, err)
 	require.NoError(t, out.Write(&text, master))
 	out, err = Read(&text, master)
 	require.NoError(t, err)
@@ -55,7 +57,7 @@ func rotated(t *testing.T, ks *Keyset) (*Keyset, map[pin.Use]uint32) {
 
 func TestRotationKeepsWhatOlderKeysMade(t *testing.T) {
 	before := New(Sandbox(), nil, time.Now)
-	ks, ids := rotated(t, before.keys)
+	ks, ids := rotated(t, before.keys.(*Keyset))
 	ks, newest := rotated(t, ks)
 	require.NotEqual(t, ids, newest)
 	after := New(ks, nil, time.Now)
@@ -117,24 +119,24 @@ func TestRotationKeepsWhatOlderKeysMade(t *testing.T) {
 		require.Len(t, keys, 1)
 		sum, err := keys[0].ComputePRF([]byte("data"), tagSize)
 		require.NoError(t, err)
-		require.Equal(t, all[0], keys[0].id+hex.EncodeToString(sum))
+		require.Equal(t, all[0], keys[0].ID+hex.EncodeToString(sum))
 		name, err := keys[0].ComputePRF([]byte("pinvault: id of an index key"), 4)
 		require.NoError(t, err)
-		require.Equal(t, hex.EncodeToString(name), keys[0].id)
+		require.Equal(t, hex.EncodeToString(name), keys[0].ID)
 	})
 	t.Run("signing keys", func(t *testing.T) {
 		for _, name := range signers {
-			keys, first := ks.signing[name], before.keys.signing[name][0]
+			keys, first := ks.signing[name], before.keys.(*Keyset).signing[name][0]
 			require.Len(t, keys, 3)
 			require.Equal(t, first.KID, keys[2].KID, "the oldest comes last")
-			require.True(t, first.Key.Equal(keys[2].Key))
+			require.True(t, first.Key.(*ecdsa.PrivateKey).Equal(keys[2].Key))
 		}
 	})
 }
 
 func TestDisabledKeysAreOutOfUse(t *testing.T) {
 	before := New(Sandbox(), nil, time.Now)
-	ks, _ := rotated(t, before.keys)
+	ks, _ := rotated(t, before.keys.(*Keyset))
 	handles := maps.Clone(ks.handles)
 	for use, h := range handles {
 		oldest, err := h.Entry(0)
@@ -163,15 +165,15 @@ func TestDisabledKeysAreOutOfUse(t *testing.T) {
 // What every key has made is told apart: which key it was, whether that is the current one, and whether it is there still.
 func TestOutputsNameTheirKeys(t *testing.T) {
 	first := New(Sandbox(), nil, time.Now)
-	ks, ids := rotated(t, first.keys)
+	ks, ids := rotated(t, Sandbox())
 	second := New(ks, nil, time.Now)
 	made := func(r *Ring, use pin.Use) []byte {
 		for _, u := range uses {
 			if u.use != use {
 				continue
 			}
-			switch r.keys.primitives[use].(type) {
-			case index:
+			switch r.keys.Primitive(use).(type) {
+			case Index:
 				all, err := r.Index(use, []byte("data"))
 				require.NoError(t, err)
 				return []byte(all[0])
@@ -199,7 +201,7 @@ func TestOutputsNameTheirKeys(t *testing.T) {
 			require.True(t, there)
 			is, there := second.KeyID(u.use, fresh)
 			require.True(t, there)
-			if _, isIndex := ks.primitives[u.use].(index); !isIndex {
+			if _, isIndex := ks.primitives[u.use].(Index); !isIndex {
 				require.Equal(t, fmt.Sprintf("%08x", ids[u.use]), is)
 			}
 			require.NotEqual(t, was, is)
@@ -218,6 +220,8 @@ func TestOutputsNameTheirKeys(t *testing.T) {
 // A file that holds keys of another kind, written by whoever has the master key, is refused when it is read.
 func TestKeysOfTheWrongKindAreRefused(t *testing.T) {
 	ks := Sandbox()
+	kek, err := MasterKey(make([]byte, keySize))
+	require.NoError(t, err)
 	for _, u := range uses {
 		for _, other := range uses {
 			handles := maps.Clone(ks.handles)
@@ -225,8 +229,8 @@ func TestKeysOfTheWrongKindAreRefused(t *testing.T) {
 			wrong := *ks
 			wrong.handles = handles
 			var text bytes.Buffer
-			require.NoError(t, wrong.Write(&text, make([]byte, keySize)))
-			_, err := Read(&text, make([]byte, keySize))
+			require.NoError(t, wrong.Write(&text, kek))
+			_, err := Read(&text, kek)
 			if reflect.TypeOf(ks.primitives[u.use]) == reflect.TypeOf(ks.primitives[other.use]) {
 				require.NoError(t, err)
 			} else {

@@ -74,12 +74,7 @@ func (v *Vault) renew(outputs []output) (renewed bool, err error) {
 		if _, there := v.keys.KeyID(o.use, o.made); o.put == nil || !there || !v.keys.Stale(o.use, o.made) {
 			continue // also where the key is there no more: nobody can make it anew
 		}
-		plain, err := v.keys.Open(o.use, o.made, o.bound)
-		if err != nil {
-			return renewed, err
-		}
-		fresh, err := v.keys.Seal(o.use, plain, o.bound)
-		clear(plain)
+		fresh, err := v.keys.Rewrap(o.use, o.made, o.bound)
 		if err != nil {
 			return renewed, err
 		}
