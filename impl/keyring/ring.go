@@ -130,7 +130,7 @@ func (r *Ring) Index(use pin.Use, data []byte) ([]string, error) {
 		if err != nil {
 			return nil, failed(err, err)
 		}
-		out[i] = key.ID + hex.EncodeToString(sum)
+		out[i] = key.id + hex.EncodeToString(sum)
 	}
 	return out, nil
 }
@@ -147,8 +147,8 @@ func (r *Ring) Rewrap(use pin.Use, ciphertext, associated []byte) ([]byte, error
 
 // Stale tells whether an output was made under another key than the use's primary one. No output is stale.
 func (r *Ring) Stale(use pin.Use, output []byte) bool {
-	id, ids := r.named(use, output), r.keys.KeyIDs(use)
-	return len(output) > 0 && (id == "" || len(ids) == 0 || id != ids[0])
+	id := r.named(use, output)
+	return len(output) > 0 && (id == "" || id != r.keys.KeyIDs(use)[0])
 }
 
 // KeyID is the id of the key that made an output, eight hex digits, and whether it is an enabled key of the use.
@@ -157,9 +157,10 @@ func (r *Ring) KeyID(use pin.Use, output []byte) (string, bool) {
 	return id, id != "" && slices.Contains(r.keys.KeyIDs(use), id)
 }
 
-// named is the id of the key that an output says it was made under, "" where it says nothing.
+// named is the id of the key that an output says it was made under, "" where it says nothing or there is no such use.
 func (r *Ring) named(use pin.Use, output []byte) string {
 	switch _, isIndex := r.keys.Primitive(use).(Index); {
+	case len(r.keys.KeyIDs(use)) == 0:
 	case isIndex && len(output) > 2*keyIDSize:
 		return string(output[:2*keyIDSize])
 	case !isIndex && len(output) > 1+keyIDSize && output[0] == cryptofmt.TinkStartByte:

@@ -16,6 +16,7 @@ const serverChain = "server"
 // or of the server, and the row that it is about.
 type entry struct {
 	event  AuditEvent
+	more   []AuditEvent // of the same chain, after it
 	row    *Row
 	result any
 }
@@ -34,7 +35,7 @@ const chainTries = 100
 // enter writes an entry. Within a process one is written at a time, so that those for one chain do not
 // overtake each other over and over.
 func (v *Vault) enter(ctx context.Context, e entry, m Memo) error {
-	return v.lengthen(ctx, chainOf(e.event.ProgramID), []AuditEvent{e.event}, e, m)
+	return v.lengthen(ctx, chainOf(e.event.ProgramID), append([]AuditEvent{e.event}, e.more...), e, m)
 }
 
 // rekey has a chain that no card carries go on under the current key, if it does not yet.
