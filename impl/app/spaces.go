@@ -65,12 +65,13 @@ type inside struct {
 
 // signing are the keys that tokens are signed by. Each space but the first has one of its own, so that a token of one that
 // was removed is nobody's in another of the same name.
-func (in *inside) signing(usual []oauth.SigningKey) ([]oauth.SigningKey, error) {
+func (in *inside) signing(usual func() []oauth.SigningKey) (func() []oauth.SigningKey, error) {
 	if in == nil || in.space.ID == "" {
 		return usual, nil
 	}
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	return []oauth.SigningKey{{KID: rand.Text(), Key: key}}, err
+	own := []oauth.SigningKey{{KID: rand.Text(), Key: key}}
+	return func() []oauth.SigningKey { return own }, err
 }
 
 // furnish seeds the space, and makes what the server has besides the contracts.

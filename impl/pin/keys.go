@@ -37,6 +37,8 @@ type Keys interface {
 	// Index is a keyed hash, lower-case hex, one for each key of the use and that of the current one first.
 	Index(use Use, data []byte) ([]string, error)
 
+	// Rewrap is the ciphertext of the same plaintext under the current key.
+	Rewrap(use Use, ciphertext, associated []byte) ([]byte, error)
 	// Stale tells whether an output of the use, an index included, was made under another key than the current one.
 	Stale(use Use, output []byte) bool
 	// KeyID is the id of the key that made an output of the use, "" where it names none, and whether the use still has

@@ -226,6 +226,9 @@ func (flatKeys) MAC(pin.Use, []byte) ([]byte, error)       { return []byte("m"),
 func (flatKeys) VerifyMAC(pin.Use, []byte, []byte) bool    { return true }
 func (flatKeys) Stale(pin.Use, []byte) bool                { return false }
 func (flatKeys) KeyID(pin.Use, []byte) (id string, _ bool) { return "", true }
+func (flatKeys) Rewrap(_ pin.Use, ciphertext, _ []byte) ([]byte, error) {
+	return bytes.Clone(ciphertext), nil
+}
 func (flatKeys) Seal(_ pin.Use, plaintext, _ []byte) ([]byte, error) {
 	return bytes.Clone(plaintext), nil
 }

@@ -56,26 +56,26 @@ func (v *Vault) watched(o Offer, chosen bool) Offer {
 	}
 }
 
-// guess holds an offered PIN against the record's. own is its form at rest where the card brought something along in
-// place of a verifier, see [Value.Learned].
+// guess holds an offered PIN against the record's. One that cannot be read is held against it as well, so that it takes the
+// same steps. own is its form at rest where the card brought something along in place of a verifier, see [Value.Learned].
 func (v *Vault) guess(ctx context.Context, rec Record, o Offer) (g Guess, own Choice, err error) {
 	p, err := o(ctx, v, rec)
-	switch CodeOf(err) {
+	offered := CodeOf(err)
+	switch offered {
 	case "":
-	case WrongPIN:
-		return Wrong, own, nil
-	case Unopenable, InvalidPIN: // which takes the same steps as a wrong one
-		_, own, err = v.compare(ctx, rec, nobodys)
-		return Unreadable, own, err
+		defer p.Clear()
+	case WrongPIN, Unopenable, InvalidPIN:
+		p = nobodys
 	default:
 		return "", own, err
 	}
-	defer p.Clear()
 	right, own, err := v.compare(ctx, rec, p)
 	switch {
 	case err != nil:
 		return "", own, err
-	case right:
+	case offered == Unopenable || offered == InvalidPIN:
+		return Unreadable, own, nil
+	case offered == "" && right:
 		return Right, own, nil
 	}
 	return Wrong, own, nil
