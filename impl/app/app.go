@@ -66,7 +66,9 @@ type App struct {
 	Admin  http.Handler // answers operators, where they have a listener of their own
 	Tokens *oauth.Server
 	Vault  *pin.Vault
-	Keys   *keylife.Watcher // of the keyset file, nil in a sandbox
+	Keyset *keylife.Watcher // of the keyset file, nil in a sandbox
+
+	rehearsal *keylife.Rehearsal // of a sandbox
 
 	Spaces *space.Host // of a sandbox, whose first space the others are of; nil in production
 }
@@ -126,7 +128,7 @@ func wire(ctx context.Context, c config.Serve, s Surroundings, in *inside) (*App
 	known := contracts(vault, ring, c.Sandbox, func() (map[string]*contract.Document, error) { return s.Documents, nil })
 	known.PINSession = sessions.Status
 	apis := map[string]server.API{
-		"issuer":    issuer.New(vault, known, once),
+		"issuer":    issuer.New(vault, known, once).WithVaultKeys(own.keeper(vault, s)),
 		thredd.Name: thredd.New(vault, once, threddTokens(tokens), s.Now),
 
 		accosa.Name:      accosa.New(vault, ring, s.Documents[accosa.Name], once, s.Now, s.Rand),
@@ -156,7 +158,7 @@ func wire(ctx context.Context, c config.Serve, s Surroundings, in *inside) (*App
 	if err != nil {
 		return nil, err
 	}
-	return &App{Public: public, Admin: server.Admin(public, registry), Tokens: tokens, Vault: vault, Keys: own.watcher}, nil
+	return &App{Public: public, Admin: server.Admin(public, registry), Tokens: tokens, Vault: vault, Keyset: own.watcher, rehearsal: own.rehearsal}, nil
 }
 
 // contracts are what the issuer's API asks of the contracts.

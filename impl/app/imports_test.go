@@ -80,7 +80,7 @@ var rules = map[string]rule{
 // contracts are those with a package: impl/NAME may import the same, and generated/NAME.
 var contracts = []string{"accosa", "creditplus", "hashdt", "hosted", "issuer", "networkintl", "thredd"}
 
-const contractMay = "impl/pin impl/pinblock impl/pinsession impl/idempotency impl/keyring impl/contract impl/problem impl/settings impl/timestamps "
+const contractMay = "impl/pin impl/pinblock impl/pinsession impl/idempotency impl/keylife impl/keyring impl/contract impl/problem impl/settings impl/timestamps "
 
 var libraries = map[string]string{"gin": "github.com/gin-gonic/", "gorm": "gorm.io/", "kin": "github.com/getkin/"}
 

@@ -67,16 +67,18 @@ func Keeper(f keylife.File, trail keylife.Trail) *keylife.Keeper {
 
 // keys are the vault's own keys at work in a server.
 type keys struct {
-	live    *keyring.Live
-	store   keylife.Store
-	watcher *keylife.Watcher // nil in a sandbox, whose keys never change
+	live      *keyring.Live
+	store     keylife.Store
+	watcher   *keylife.Watcher   // nil in a sandbox, whose keys never change
+	rehearsal *keylife.Rehearsal // of a sandbox, whose store it is
 }
 
 // ownKeys reads them.
 func ownKeys(sandbox bool, k config.Keys, now func() time.Time, log *slog.Logger) (keys, error) {
 	if sandbox {
 		ks := keyring.Sandbox()
-		return keys{live: keyring.NewLive(ks, now), store: keylife.NewRehearsal(ks)}, nil
+		r := keylife.NewRehearsal(ks)
+		return keys{live: keyring.NewLive(ks, now), store: r, rehearsal: r}, nil
 	}
 	f, err := KeysetFile(k)
 	if err != nil {
@@ -100,6 +102,15 @@ func (k keys) keeper(vault *pin.Vault, s Surroundings) *keylife.Keeper {
 		o.Taken = func() { _ = k.watcher.Look(context.Background()) } // which logs what is wrong
 	}
 	return keylife.NewKeeper(k.store, vault, o)
+}
+
+// Forget has the app forget what it knows of a database that was put back or emptied.
+func (a *App) Forget() {
+	a.Vault.Forget()
+	a.Tokens.Recheck()
+	if a.rehearsal != nil {
+		a.rehearsal.Reset()
+	}
 }
 
 // measure tells operators of the keys.

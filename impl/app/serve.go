@@ -73,11 +73,11 @@ func Serve(ctx context.Context, c config.Serve, s Serving) (err error) {
 	s.Begins(c.PublicURL)
 	log.Info("serving", told...)
 	upkeep := []func(context.Context){func(ctx context.Context) { purge(ctx, db, app.Spaces, log) }}
-	if app.Keys != nil {
+	if app.Keyset != nil {
 		upkeep = append(upkeep, func(ctx context.Context) {
 			tick := time.NewTicker(keylife.LookEvery)
 			defer tick.Stop()
-			app.Keys.Watch(ctx, tick.C, s.Reload)
+			app.Keyset.Watch(ctx, tick.C, s.Reload)
 		})
 	}
 	return serve(ctx, sides, c.Shutdown, upkeep, log)

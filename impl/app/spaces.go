@@ -45,14 +45,14 @@ func sandboxed(ctx context.Context, c config.Serve, s Surroundings) (*App, error
 			first = app
 		}
 		return &space.Made{Handler: app.Public, Fixtures: in.box.Fixtures, Seed: in.box.Reset,
-			Reread: app.Vault.Reread, Forget: func() { app.Vault.Forget(); app.Tokens.Recheck() }}, nil
+			Reread: app.Vault.Reread, Forget: app.Forget}, nil
 	}
 	host, err := space.NewHost(ctx, space.Options{URL: c.PublicURL, Now: s.Now, Rows: rows,
 		Fates: ondemand.FateRules(rows.Fates(), sandbox.CardID), Reader: reader, Sleep: s.Sleep, Build: build}, s.Database, s.Store)
 	if err != nil {
 		return nil, err
 	}
-	return &App{Public: host, Admin: first.Admin, Tokens: first.Tokens, Vault: first.Vault, Spaces: host}, nil
+	return &App{Public: host, Admin: first.Admin, Tokens: first.Tokens, Vault: first.Vault, Spaces: host, rehearsal: first.rehearsal}, nil
 }
 
 // inside is a space whose server is wired.

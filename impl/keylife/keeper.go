@@ -21,6 +21,8 @@ type Store interface {
 
 // Trail is told of every step before it is taken. [pin.Vault] is one.
 type Trail interface {
+	// TrailStands is an error where steps cannot be told of, or not by this caller.
+	TrailStands(ctx context.Context) error
 	TellOfKeys(ctx context.Context, steps []pin.KeyStep, result any, m pin.Memo) error
 }
 
@@ -67,17 +69,9 @@ func NewKeeper(store Store, trail Trail, o Options) *Keeper {
 	return &Keeper{store: store, trail: trail, opt: o}
 }
 
-// permitted is Forbidden for callers who are bound to a program: keys are the whole server's.
-func permitted(ctx context.Context) error {
-	if !pin.CallerFrom(ctx).Everywhere {
-		return &pin.Error{Code: pin.Forbidden}
-	}
-	return nil
-}
-
-// Keys are all keys as they stand: Forbidden.
+// Keys are all keys as they stand: what the trail refuses, Forbidden for one.
 func (k *Keeper) Keys(ctx context.Context) ([]keyring.Standing, error) {
-	if err := permitted(ctx); err != nil {
+	if err := k.trail.TrailStands(ctx); err != nil {
 		return nil, err
 	}
 	ks, err := k.store.Keyset()
@@ -177,7 +171,7 @@ type event struct {
 
 // change has a step decided and taken, and told of. result is what a repetition of the request is answered.
 func (k *Keeper) change(ctx context.Context, m pin.Memo, decide func(*keyring.Keyset, time.Time) (*keyring.Keyset, []event, error), result func() any) error {
-	if err := permitted(ctx); err != nil {
+	if err := k.trail.TrailStands(ctx); err != nil {
 		return err
 	}
 	var events []event
@@ -199,7 +193,7 @@ func (k *Keeper) change(ctx context.Context, m pin.Memo, decide func(*keyring.Ke
 
 // Rewrap encrypts a keyset file under another key-encryption key, and tells the trail.
 func (k *Keeper) Rewrap(ctx context.Context, f File, kek tink.AEAD, m pin.Memo) error {
-	if err := permitted(ctx); err != nil {
+	if err := k.trail.TrailStands(ctx); err != nil {
 		return err
 	}
 	return f.Rewrap(ctx, kek, func() error {

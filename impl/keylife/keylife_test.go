@@ -50,6 +50,14 @@ type trail struct {
 	fails error
 }
 
+// TrailStands is Forbidden for callers of a program, as the vault's is.
+func (r *trail) TrailStands(ctx context.Context) error {
+	if !pin.CallerFrom(ctx).Everywhere {
+		return &pin.Error{Code: pin.Forbidden}
+	}
+	return nil
+}
+
 func (r *trail) TellOfKeys(_ context.Context, steps []pin.KeyStep, _ any, _ pin.Memo) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()

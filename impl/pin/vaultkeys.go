@@ -36,3 +36,13 @@ func (v *Vault) TellOfKeys(ctx context.Context, steps []KeyStep, result any, m M
 	}
 	return v.enter(ctx, entry{event: events[0], more: events[1:], result: result}, m)
 }
+
+// TrailStands tells whether the server's chain can be read and holds, so that steps can be told of: Forbidden for callers
+// who are bound to a program, Unavailable, Internal.
+func (v *Vault) TrailStands(ctx context.Context) error {
+	if !CallerFrom(ctx).Everywhere {
+		return &Error{Code: Forbidden}
+	}
+	_, err := v.head(ctx, serverChain)
+	return err
+}

@@ -59,6 +59,8 @@ func (f *keeperFlags) keep(ctx context.Context, command string, step func(contex
 // silence is the trail of those who do without one. They are told.
 type silence struct{}
 
+func (silence) TrailStands(context.Context) error { return nil }
+
 func (silence) TellOfKeys(context.Context, []pin.KeyStep, any, pin.Memo) error {
 	_, err := fmt.Fprintln(os.Stderr, "warning: without the database, no audit trail is told of this step")
 	return err
