@@ -82,6 +82,14 @@ func cardNames(s Surroundings) func(id string) string {
 	return func(id string) string { return cmp.Or(sandbox.CardName(id), s.Seed.CardName(id)) }
 }
 
+// knownPINs are those of the cards of the fixtures and the seed.
+func knownPINs(s Surroundings) []string {
+	if s.Seed == nil {
+		return sandbox.PINs()
+	}
+	return append(sandbox.PINs(), s.Seed.PINs()...)
+}
+
 func groundOf(documents map[string]*contract.Document, vault *pin.Vault, ring *keyring.Ring) seed.Ground {
 	known := contracts(vault, ring, true, func() (map[string]*contract.Document, error) { return documents, nil })
 	return seed.Ground{

@@ -23,7 +23,7 @@ import (
 // sandboxed wires a sandbox: its first space over the server's database, and others when they are asked for.
 func sandboxed(ctx context.Context, c config.Serve, s Surroundings) (*App, error) {
 	rows := ondemand.NewCatalogue(s.Documents)
-	reader := journal.NewReader(journal.Reading{Documents: s.Documents, CardName: cardNames(s), Docs: func(contract, row string) string {
+	reader := journal.NewReader(journal.Reading{Documents: s.Documents, CardName: cardNames(s), PINs: knownPINs(s), Docs: func(contract, row string) string {
 		if documented := rows.Row(contract, row); documented != nil && c.Docs {
 			return documented.Docs()
 		}
