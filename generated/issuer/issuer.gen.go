@@ -205,6 +205,24 @@ func (e Policy) Valid() bool {
 	}
 }
 
+// Defines values for PortfolioCardPinState.
+const (
+	PortfolioCardPinStateAssigned PortfolioCardPinState = "assigned"
+	PortfolioCardPinStateChosen   PortfolioCardPinState = "chosen"
+)
+
+// Valid indicates whether the value is a known member of the PortfolioCardPinState enum.
+func (e PortfolioCardPinState) Valid() bool {
+	switch e {
+	case PortfolioCardPinStateAssigned:
+		return true
+	case PortfolioCardPinStateChosen:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for ProgramChangePinPolicy.
 const (
 	ProgramChangePinPolicyHistory  ProgramChangePinPolicy = "history"
@@ -909,6 +927,126 @@ type PinStatusState string
 
 // Policy `weak-list` refuses PINs that a thief tries first; `history` also the card's last four.
 type Policy string
+
+// PortfolioCard A card that moves in or out: a line of a file of `pinvault import` and `pinvault export`, and not a request's body.
+type PortfolioCard struct {
+	// CardID Its id, a UUID in lower case. Unless given one is drawn.
+	CardID *string `json:"cardId,omitempty"`
+
+	// CardProfileID Accosa: the card profile.
+	CardProfileID *string `json:"cardProfileId,omitempty"`
+
+	// CardholderID Hosted page: the cardholder.
+	CardholderID *string `json:"cardholderId,omitempty"`
+
+	// CustomerID Accosa: the customer.
+	CustomerID *string `json:"customerId,omitempty"`
+
+	// CustomerReference The issuer's own reference.
+	CustomerReference *string `json:"customerReference,omitempty"`
+
+	// DevicePlanCode Credit+: device plan code.
+	DevicePlanCode *string `json:"devicePlanCode,omitempty"`
+
+	// EmailAddress Accosa: an address.
+	EmailAddress *string `json:"emailAddress,omitempty"`
+
+	// EmbossName Name on the card.
+	EmbossName *string `json:"embossName,omitempty"`
+
+	// Expiry YYMM.
+	Expiry *string `json:"expiry,omitempty"`
+
+	// InstitutionCode Credit+: institution code.
+	InstitutionCode *string `json:"institutionCode,omitempty"`
+
+	// MobileNumber Accosa: 8 to 15 digits, with or without a + before them, which is not kept.
+	MobileNumber *string `json:"mobileNumber,omitempty"`
+
+	// Pan The PAN, without which there is no PIN either.
+	Pan *string `json:"pan,omitempty"`
+
+	// Pin The PIN, in one of three ways; without any the card has no PIN. Never in the clear.
+	Pin *PortfolioPin `json:"pin,omitempty"`
+
+	// PinState Where the PIN comes from: `assigned` at random or `chosen` by the cardholder. chosen unless given.
+	PinState *PortfolioCardPinState `json:"pinState,omitempty"`
+
+	// ProgramCode Credit+: program code.
+	ProgramCode *string `json:"programCode,omitempty"`
+
+	// ProgramID The program. In a file it may be left out: the command names it.
+	ProgramID string `json:"programId"`
+
+	// References References by which contracts find the card.
+	References *[]Reference `json:"references,omitempty"`
+
+	// RemainingTries Wrong PINs that the cardholder may still enter; 0 for a blocked card. All that the program allows unless given.
+	RemainingTries *int32 `json:"remainingTries,omitempty"`
+
+	// Sequence PAN sequence number. Cards of a program may share a PAN where it differs; only the first of them may have none.
+	Sequence *string `json:"sequence,omitempty"`
+
+	// Status `upgrade`: a replacement is under way. PIN operations need `normal` or `upgrade`.
+	Status *Status `json:"status,omitempty"`
+
+	// UpgradeStatus With status `upgrade`: 0 pending, 1 done.
+	UpgradeStatus *int32 `json:"upgradeStatus,omitempty"`
+
+	// WalletID Hosted page: the wallet.
+	WalletID *string `json:"walletId,omitempty"`
+}
+
+// PortfolioCardPinState Where the PIN comes from: `assigned` at random or `chosen` by the cardholder. chosen unless given.
+type PortfolioCardPinState string
+
+// PortfolioOffset An IBM 3624 offset, by which the PIN is verified until its holder shows it for the first time.
+type PortfolioOffset struct {
+	// DecimalizationTable What the hexadecimal digits 0 to F become. Eight different digits at least, none more than four times.
+	DecimalizationTable string `json:"decimalizationTable"`
+
+	// KeyID The PIN verification key.
+	KeyID string `json:"keyId"`
+
+	// Offset The offset, as long as the PIN.
+	Offset string `json:"offset"`
+
+	// ValidationDigits Digits of the PAN that are the validation data. 16 unless given.
+	ValidationDigits *int32 `json:"validationDigits,omitempty"`
+
+	// ValidationPad The hexadecimal digit that fills them up to 16. F unless given.
+	ValidationPad *string `json:"validationPad,omitempty"`
+
+	// ValidationStart Digits of the PAN before the validation data. 0 unless given.
+	ValidationStart *int32 `json:"validationStart,omitempty"`
+}
+
+// PortfolioPin The PIN, in one of three ways; without any the card has no PIN. Never in the clear.
+type PortfolioPin struct {
+	// Block A PIN block under a zone PIN key.
+	Block *PinBlock `json:"block,omitempty"`
+
+	// Offset An IBM 3624 offset, by which the PIN is verified until its holder shows it for the first time.
+	Offset *PortfolioOffset `json:"offset,omitempty"`
+
+	// Pvv A Visa PIN verification value, by which the PIN is verified until its holder shows it for the first time.
+	Pvv *PortfolioPvv `json:"pvv,omitempty"`
+}
+
+// PortfolioPvv A Visa PIN verification value, by which the PIN is verified until its holder shows it for the first time.
+type PortfolioPvv struct {
+	// KeyID The PIN verification key.
+	KeyID string `json:"keyId"`
+
+	// PinLength Digits of the PIN, of which a PVV holds the first four. 4 unless given.
+	PinLength *int32 `json:"pinLength,omitempty"`
+
+	// Pvki Its PVKI, the key index.
+	Pvki int32 `json:"pvki"`
+
+	// Pvv The PVV.
+	Pvv string `json:"pvv"`
+}
 
 // Program A tenant and its PIN rules.
 type Program struct {

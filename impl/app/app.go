@@ -102,7 +102,11 @@ func wire(ctx context.Context, c config.Serve, s Surroundings, in *inside) (*App
 	vault := pin.NewVault(s.Store, ring, s.Now, s.Rand)
 	vault.GrantBy(issuer.Granted)
 	once := idempotency.New(vault, ring, s.Now)
-	tokens, err := oauth.New(vault, signingKeys(own.live), c.PublicURL, s.Now, s.Rand)
+	signing, err := in.signing(signingKeys(own.live))
+	if err != nil {
+		return nil, err
+	}
+	tokens, err := oauth.New(vault, signing, c.PublicURL, s.Now, s.Rand)
 	if err != nil {
 		return nil, err
 	}

@@ -2,6 +2,9 @@ package app
 
 import (
 	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
 	"log/slog"
 	"time"
 
@@ -20,7 +23,7 @@ import (
 // sandboxed wires a sandbox: its first space over the server's database, and others when they are asked for.
 func sandboxed(ctx context.Context, c config.Serve, s Surroundings) (*App, error) {
 	rows := ondemand.NewCatalogue(s.Documents)
-	reader := journal.NewReader(journal.Reading{Documents: s.Documents, CardName: cardNames(s), Docs: func(contract, row string) string {
+	reader := journal.NewReader(journal.Reading{Documents: s.Documents, CardName: cardNames(s), PINs: knownPINs(s), Docs: func(contract, row string) string {
 		if documented := rows.Row(contract, row); documented != nil && c.Docs {
 			return documented.Docs()
 		}
@@ -58,6 +61,17 @@ type inside struct {
 	rows   *ondemand.Catalogue
 	seeded bool
 	box    *sandbox.Sandbox
+}
+
+// signing are the keys that tokens are signed by. Each space but the first has one of its own, so that a token of one that
+// was removed is nobody's in another of the same name.
+func (in *inside) signing(usual func() []oauth.SigningKey) (func() []oauth.SigningKey, error) {
+	if in == nil || in.space.ID == "" {
+		return usual, nil
+	}
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	own := []oauth.SigningKey{{KID: rand.Text(), Key: key}}
+	return func() []oauth.SigningKey { return own }, err
 }
 
 // furnish seeds the space, and makes what the server has besides the contracts.

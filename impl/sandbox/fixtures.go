@@ -273,6 +273,14 @@ const (
 // spoken is the number in the names of the first cards, for the embossed name.
 var spoken = map[int]string{1: "FIRST", 2: "SECOND", 3: "THIRD"}
 
+// PINs are those of the cards of the fixtures.
+func PINs() (all []string) {
+	for _, c := range cards {
+		all = append(all, c.pin)
+	}
+	return all
+}
+
 // CardID is the id of a card of the fixtures, "" where none has the name.
 func CardID(name string) string {
 	for _, c := range cards {
