@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/aes"
 	"crypto/des"
+	"crypto/rand"
 	"encoding/binary"
 	"errors"
 	"sync"
@@ -249,6 +250,27 @@ func (r *Ring) unwrap(ctx context.Context, id string, usage pin.KeyUsage) (row p
 	}
 	key, err = r.Open(pin.UseKeyWrap, row.Wrapped, bound(row))
 	return row, key, err
+}
+
+// EncryptBlock makes a PIN block under a zone PIN key that the program may use: errors as [Ring.ZoneKey], and UnfitBlock where the key
+// makes no block of the format, an RSA key any, or the PAN is not one for it.
+func (r *Ring) EncryptBlock(ctx context.Context, programID, keyID string, format pinblock.Format, p pin.PIN, pan string) ([]byte, error) {
+	k, err := r.zoneKey(ctx, programID, keyID)
+	if err != nil {
+		return nil, err
+	}
+	of, ok := k.key.(symmetric)
+	if !ok {
+		return nil, &pin.Error{Code: pin.UnfitBlock}
+	}
+	block, err := of.Encrypt(format, p.Digits(), pan, rand.Reader)
+	if errors.Is(err, pinblock.ErrRandom) {
+		return nil, internal(err)
+	}
+	if err != nil {
+		return nil, &pin.Error{Code: pin.UnfitBlock}
+	}
+	return block, nil
 }
 
 // OpenBlock takes the PIN out of a block. A block of another size or format than the key is for is UnfitBlock, which

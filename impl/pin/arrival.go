@@ -118,7 +118,7 @@ func (v *Vault) announce(ctx context.Context, n *newcomer) error {
 	}
 	known := n.ID != ""
 	for _, l := range n.card.Lookups() {
-		if l.Slot = ""; !l.Kind.Shared() {
+		if l.CardID = ""; !l.Kind.Shared() {
 			n.names, known = append(n.names, l), true
 		}
 	}
@@ -222,8 +222,10 @@ func (v *Vault) admit(ctx context.Context, all []*newcomer, dry bool) (again []*
 		switch n.tried++; {
 		case errs[i] == nil:
 			n.fate.CardID = n.card.ID
-		case FieldOf(errs[i]) == tableEvents || n.tried == admissions: // its id is that of another chain
+		case FieldOf(errs[i]) == tableEvents: // its id is that of another chain
 			n.fate.Err = &Error{Code: Duplicate, Field: "cardId"}
+		case n.tried == admissions:
+			n.fate.Err = &Error{Code: Conflict}
 		default:
 			again = append(again, n)
 		}
