@@ -323,7 +323,8 @@ func (v *Vault) recognized(ctx context.Context, n *newcomer, there neighbours) (
 // changed here since is what it should be.
 func (v *Vault) differ(ctx context.Context, n *newcomer, rec Record) ([]string, error) {
 	is, was := rec.Card, n.card
-	is.ID, is.PANCiphertext, is.CreatedAt, is.UpdatedAt, is.Version = was.ID, nil, was.CreatedAt, was.UpdatedAt, was.Version
+	is.ID, is.CreatedAt, is.UpdatedAt, is.Version = was.ID, was.CreatedAt, was.UpdatedAt, was.Version
+	is.PANCiphertext, was.PANCiphertext = nil, nil // which differ each time
 	if n.PAN != "" {
 		indexes, err := v.panIndex(n.PAN)
 		if err != nil {

@@ -106,7 +106,7 @@ func (r *csvReader) next() (line, error) {
 func object(columns []column, cells []string) map[string]any {
 	row := map[string]any{}
 	for i, c := range columns {
-		cell := strings.TrimSpace(cells[i])
+		cell := cells[i]
 		if cell == "" {
 			continue
 		}
