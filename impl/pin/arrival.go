@@ -3,6 +3,7 @@ package pin
 import (
 	"context"
 	"errors"
+	"reflect"
 	"runtime"
 	"slices"
 	"strconv"
@@ -193,20 +194,16 @@ func (v *Vault) admit(ctx context.Context, all []*newcomer, dry bool) (again []*
 	if err != nil {
 		return nil, err
 	}
-	var fresh []*newcomer
-	for _, n := range all {
+	if err := sideBySide(all, func(n *newcomer) error {
 		known, err := v.recognized(ctx, n, there)
-		if err := n.turnedAway(err); err != nil {
-			return nil, err
+		if err == nil && !known {
+			err = v.prepare(ctx, n)
 		}
-		if n.fate.Err == nil && !known {
-			fresh = append(fresh, n)
-		}
-	}
-	if err := sideBySide(fresh, func(n *newcomer) error { return n.turnedAway(v.prepare(ctx, n)) }); err != nil {
+		return n.turnedAway(err)
+	}); err != nil {
 		return nil, err
 	}
-	fresh = slices.DeleteFunc(fresh, func(n *newcomer) bool { return n.fate.Err != nil })
+	fresh := slices.DeleteFunc(slices.Clone(all), func(n *newcomer) bool { return n.fate.Err != nil || n.fate.There })
 	if dry || len(fresh) == 0 {
 		return nil, nil
 	}
@@ -335,11 +332,13 @@ func (v *Vault) differ(ctx context.Context, n *newcomer, rec Record) ([]string, 
 		}
 	}
 	var names []string
-	for _, c := range changes(was, is) {
-		if c.Field == "panIndex" {
-			c.Field = string(KindPAN)
+	if !reflect.DeepEqual(was, is) {
+		for _, c := range changes(was, is) {
+			if c.Field == "panIndex" {
+				c.Field = string(KindPAN)
+			}
+			names = append(names, c.Field)
 		}
-		names = append(names, c.Field)
 	}
 	same, err := v.samePIN(ctx, n, rec)
 	if err == nil && !same {
