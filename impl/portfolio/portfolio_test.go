@@ -36,6 +36,7 @@ var schema = sync.OnceValues(func() (*portfolio.Schema, error) {
 type house struct {
 	*pin.Vault
 	t      require.TestingT
+	store  *store.Store
 	ring   *keyring.Ring
 	schema *portfolio.Schema
 }
@@ -65,7 +66,7 @@ func onEach(t *testing.T, test func(t *testing.T, s *store.Store)) {
 // movedInto makes a house of a store, which is emptied.
 func movedInto(t require.TestingT, s *store.Store) *house {
 	require.NoError(t, s.Wipe(context.Background()))
-	h := &house{t: t, ring: keyring.Open(keyring.Sandbox(), s, nil)}
+	h := &house{t: t, store: s, ring: keyring.Open(keyring.Sandbox(), s, nil)}
 	h.Vault = pin.NewVault(s, h.ring, nil, nil)
 	require.NoError(t, h.Initialize(operating()))
 	program := pin.NewProgram("program")
