@@ -60,11 +60,6 @@ func Keyset(sandbox bool, k config.Keys) (*keyring.Keyset, error) {
 	return f.Keyset()
 }
 
-// Keeper takes steps in the life of the keys in a keyset file, which may be told of in the vault's trail.
-func Keeper(f keylife.File, trail keylife.Trail) *keylife.Keeper {
-	return keylife.NewKeeper(f, trail, keylife.Options{Rand: rand.Reader})
-}
-
 // keys are the vault's own keys at work in a server.
 type keys struct {
 	live      *keyring.Live
@@ -94,7 +89,7 @@ func ownKeys(sandbox bool, k config.Keys, now func() time.Time, log *slog.Logger
 
 // keeper takes steps in the life of the keys. What this server has done it takes at once.
 func (k keys) keeper(vault *pin.Vault, s Surroundings) *keylife.Keeper {
-	o := keylife.Options{Now: s.Now, Rand: s.Rand}
+	o := keylife.Options{Counts: vault, Now: s.Now, Rand: s.Rand}
 	if o.Rand == nil {
 		o.Rand = rand.Reader
 	}
