@@ -40,10 +40,11 @@ func drawSigningKey(name string, draw source) (SigningKey, error) {
 	if err != nil {
 		return SigningKey{}, err
 	}
-	return newSigningKey(key)
+	return NewSigningKey(key)
 }
 
-func newSigningKey(key crypto.Signer) (SigningKey, error) {
+// NewSigningKey is the signing key of a signer on P-256.
+func NewSigningKey(key crypto.Signer) (SigningKey, error) {
 	public, err := jwk.Import(key.Public())
 	if err != nil {
 		return SigningKey{}, err
@@ -85,7 +86,7 @@ func parseSigning(text []byte) ([]SigningKey, error) {
 		if err := jwk.Export(j, &key); err != nil {
 			return nil, err
 		}
-		k, err := newSigningKey(&key)
+		k, err := NewSigningKey(&key)
 		if err != nil {
 			return nil, err
 		}
