@@ -56,6 +56,7 @@ type Surroundings struct {
 	Sleep    space.Sleep      // how a sandbox waits where it is told to; nil: by the clock
 
 	Documents map[string]*contract.Document // nil: they are loaded
+	Keys      keyring.Engine                // the vault's own, nil: those that the configuration names
 	Seed      *seed.File                    // what a sandbox holds besides the fixtures, nil: nothing
 }
 
@@ -88,17 +89,25 @@ func New(ctx context.Context, c config.Serve, s Surroundings) (*App, error) {
 	return wire(ctx, c, s, nil)
 }
 
+// engine is the vault's own keys at work.
+func (s Surroundings) engine(c config.Serve) (keyring.Engine, error) {
+	if s.Keys != nil {
+		return s.Keys, nil
+	}
+	return Engine(c.Sandbox, c.Keys, s.Log)
+}
+
 // wire wires one server: that of production, or of a space.
 func wire(ctx context.Context, c config.Serve, s Surroundings, in *inside) (*App, error) {
-	ks, err := Keyset(c.Sandbox, c.Keys)
+	engine, err := s.engine(c)
 	if err != nil {
 		return nil, err
 	}
-	ring := keyring.Open(ks, s.Store, s.Now)
+	ring := keyring.Open(engine, s.Store, s.Now)
 	vault := pin.NewVault(s.Store, ring, s.Now, s.Rand)
 	vault.GrantBy(issuer.Granted)
 	once := idempotency.New(vault, ring, s.Now)
-	tokens, err := oauth.New(vault, signingKeys(ks), c.PublicURL, s.Now, s.Rand)
+	tokens, err := oauth.New(vault, signingKeys(engine), c.PublicURL, s.Now, s.Rand)
 	if err != nil {
 		return nil, err
 	}
@@ -201,9 +210,9 @@ func docsOf(documents map[string]*contract.Document, url string) (*docs.Site, er
 	return docs.New(slices.Collect(maps.Values(documents)), openapi.Documents, url)
 }
 
-func signingKeys(ks *keyring.Keyset) []oauth.SigningKey {
+func signingKeys(engine keyring.Engine) []oauth.SigningKey {
 	var keys []oauth.SigningKey
-	for _, k := range ks.SigningKeys() {
+	for _, k := range engine.SigningKeys() {
 		keys = append(keys, oauth.SigningKey{KID: k.KID, Key: k.Key})
 	}
 	return keys

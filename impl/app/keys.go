@@ -3,37 +3,53 @@ package app
 import (
 	"errors"
 	"fmt"
+	"io"
+	"io/fs"
+	"log/slog"
 	"os"
+	"time"
 
 	"pinvault/impl/config"
 	"pinvault/impl/keyring"
+	"pinvault/impl/keyring/backend"
 )
 
-// MasterKey reads the master key. The caller clears it.
-func MasterKey(k config.Keys) ([]byte, error) {
-	text, err := k.Master()
-	if err != nil {
-		return nil, err
+// Backend opens what opens the keyset file, and says where that is.
+func Backend(k config.Keys, log *slog.Logger) (backend.Backend, string, error) {
+	if k.KeysURL != "" {
+		return backend.Open(k.KeysURL, backend.Surroundings{Secret: k.Secret, Log: log})
 	}
-	defer clear(text)
-	return keyring.ParseMasterKey(text)
+	written, err := k.Master()
+	if err != nil {
+		return nil, "", err
+	}
+	defer clear(written)
+	b, err := backend.File(written)
+	return b, k.Keyset, err
 }
 
-// Keyset is a sandbox's keyset, or that of the keyset file.
-func Keyset(sandbox bool, k config.Keys) (*keyring.Keyset, error) {
+// Engine is a sandbox's keys, or those of the backend that was told.
+func Engine(sandbox bool, k config.Keys, log *slog.Logger) (keyring.Engine, error) {
 	if sandbox {
 		return keyring.Sandbox(), nil
 	}
-	master, err := MasterKey(k)
+	b, path, err := Backend(k, log)
 	if err != nil {
 		return nil, err
 	}
-	defer clear(master)
-	kek, err := keyring.MasterKey(master)
+	ks, err := readKeyset(k, path, b)
 	if err != nil {
-		return nil, err
+		return nil, errors.Join(err, b.Close())
 	}
-	f, err := k.OpenKeyset()
+	e, err := b.Engine(ks)
+	if err != nil {
+		return nil, errors.Join(err, b.Close())
+	}
+	return e, nil
+}
+
+func readKeyset(k config.Keys, path string, b backend.Backend) (*keyring.Keyset, error) {
+	f, err := k.OpenKeyset(path)
 	if errors.Is(err, os.ErrNotExist) {
 		err = fmt.Errorf("%w (make one with 'pinvault keys init')", err)
 	}
@@ -41,5 +57,38 @@ func Keyset(sandbox bool, k config.Keys) (*keyring.Keyset, error) {
 		return nil, err
 	}
 	defer func() { _ = f.Close() }() // read only
-	return keyring.Read(f, kek)
+	return keyring.Read(f, b.KEK())
+}
+
+// InitKeys makes the keys of a vault: in the backend those that belong there, and the keyset file, whose path it
+// returns. It never overwrites a file: what was sealed under its keys would be lost.
+func InitKeys(k config.Keys, random io.Reader, now time.Time) (path string, err error) {
+	b, path, err := Backend(k, nil)
+	if err != nil {
+		return "", err
+	}
+	defer func() { err = errors.Join(err, b.Close()) }()
+	if err := b.Init(); err != nil {
+		return "", err
+	}
+	ks, err := keyring.Generate(random, now)
+	if err != nil {
+		return "", err
+	}
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600) //nolint:gosec // whoever starts it says where its own file is
+	if errors.Is(err, fs.ErrExist) {
+		return "", fmt.Errorf("%s exists already, and a keyset is never overwritten", path)
+	}
+	if err != nil {
+		return "", fmt.Errorf("keyset: %w", err)
+	}
+	defer func() {
+		if err = errors.Join(err, f.Close()); err != nil {
+			err = errors.Join(err, os.Remove(path))
+		}
+	}()
+	if err := ks.Write(f, b.KEK()); err != nil {
+		return "", err
+	}
+	return path, f.Sync()
 }

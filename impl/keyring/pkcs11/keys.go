@@ -111,9 +111,15 @@ func (c *connection) list(s p11.SessionHandle, class uint, name string) (map[uin
 		if err != nil {
 			return nil, err
 		}
-		if id := a[0].Value; len(id) == keyIDSize {
-			handles[binary.BigEndian.Uint32(id)] = handle
+		id := a[0].Value
+		if len(id) != keyIDSize {
+			continue
 		}
+		version := binary.BigEndian.Uint32(id)
+		if _, twice := handles[version]; twice {
+			return nil, fmt.Errorf("there are two keys %q with the id %x: two processes made the vault's keys at once; destroy them and run 'pinvault keys init' again", c.t.label(name), id)
+		}
+		handles[version] = handle
 	}
 	return handles, nil
 }
@@ -313,12 +319,12 @@ func (c *connection) blame(s p11.SessionHandle, name string, err error) error {
 type Engine struct {
 	keyring.Hidden
 	*Token
-	below               *keyring.Keyset
+	below               keyring.Engine
 	signing, checkpoint []keyring.SigningKey
 }
 
 // Engine is the token at work. An error says which of the keys it needs are not there.
-func (t *Token) Engine(below *keyring.Keyset) (*Engine, error) {
+func (t *Token) Engine(below keyring.Engine) (keyring.Engine, error) {
 	e := &Engine{Token: t, below: below}
 	c, err := t.connection()
 	if err != nil {
@@ -332,8 +338,10 @@ func (t *Token) Engine(below *keyring.Keyset) (*Engine, error) {
 	if e.signing, err = t.signers(signingKey); err != nil {
 		return nil, err
 	}
-	e.checkpoint, err = t.signers(checkpointKey)
-	return e, err
+	if e.checkpoint, err = t.signers(checkpointKey); err != nil {
+		return nil, err
+	}
+	return e, nil
 }
 
 // Primitive is the token's key for what is in it.

@@ -19,7 +19,7 @@ type Token struct{}
 func Open(Options) (*Token, error) { return nil, errWithout }
 
 // The methods of a token that is there.
-func (*Token) Init() error                                    { return errWithout }
-func (*Token) KEK() tink.AEAD                                 { return nil }
-func (*Token) Engine(*keyring.Keyset) (keyring.Engine, error) { return nil, errWithout }
-func (*Token) Close() error                                   { return nil }
+func (*Token) Init() error                                   { return errWithout }
+func (*Token) KEK() tink.AEAD                                { return nil }
+func (*Token) Engine(keyring.Engine) (keyring.Engine, error) { return nil, errWithout }
+func (*Token) Close() error                                  { return nil }
