@@ -9,8 +9,9 @@
 //   - A [Ring] is an engine at work for the vault, with partners' keys. It never hands out a key.
 //
 // Each use has keys of its own, so what was made for one use is worth nothing in another; inputs need no further
-// mark of their use. Outputs of MAC and AEAD uses begin with five bytes that name the key (Tink's output prefix), and
-// indexes are computed under every enabled key: a key set may get a new primary key, and older outputs stay good.
+// mark of their use. Every output begins with what names its key, of MAC and AEAD uses five bytes (Tink's output prefix), and
+// indexes are computed under every enabled key: a key set may get a new primary key, older outputs stay good, and it can
+// be told which of them there are.
 //
 // The algorithms are HMAC-SHA256 with the whole tag (FIPS 198-1) for MACs and indexes, AES-256-GCM with random nonces
 // (NIST SP 800-38D, which allows 2^32 of them to a key) for ciphertexts, and ES256 (RFC 7518, 3.4) for signatures.

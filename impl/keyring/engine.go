@@ -4,6 +4,7 @@ import (
 	"crypto"
 	"crypto/cipher"
 
+	"github.com/tink-crypto/tink-go/v2/prf"
 	"github.com/tink-crypto/tink-go/v2/tink"
 
 	"pinvault/impl/keymaterial"
@@ -16,6 +17,9 @@ import (
 type Engine interface {
 	// Primitive is the use's keys at work: a [tink.MAC], a [tink.AEAD] or an [Index]; nil for a use without keys.
 	Primitive(use pin.Use) any
+	// KeyIDs are the ids by which outputs name the use's enabled keys, eight hex digits, the current one's first; none for
+	// a use without keys.
+	KeyIDs(use pin.Use) []string
 	// SigningKeys are the keys of access tokens, the one to sign with first.
 	SigningKeys() []SigningKey
 	// CheckpointKeys are those of checkpoints of the audit trail, the one to sign with first.
@@ -44,10 +48,16 @@ type RSAKey interface {
 	crypto.Decrypter
 }
 
+// KeyID is a key's id in text, as [Engine.KeyIDs] has it.
+func KeyID(id uint32) string { return keyID(id) }
+
 var _ Engine = (*Keyset)(nil)
 
 // Primitive is a [tink.MAC], a [tink.AEAD] or an [Index].
 func (ks *Keyset) Primitive(use pin.Use) any { return ks.primitives[use] }
+
+// KeyIDs are those of the enabled keys of the use's handle.
+func (ks *Keyset) KeyIDs(use pin.Use) []string { return ks.ids[use] }
 
 // WrapKey is [InMemory]'s.
 func (ks *Keyset) WrapKey(algorithm string, key, associated []byte) ([]byte, error) {
@@ -65,6 +75,15 @@ func (ks *Keyset) UnwrapRSA(wrapped, associated []byte) (RSAKey, error) {
 }
 
 func (ks *Keyset) partners() InMemory { return InMemory{ks.primitives[pin.UseKeyWrap].(tink.AEAD)} }
+
+// NewIndex is the index of keys that are somewhere else, by the ids that their outputs begin with, the current one first.
+func NewIndex(ids []string, keys []prf.PRF) Index {
+	index := make(Index, len(keys))
+	for i, key := range keys {
+		index[i] = indexKey{key, ids[i]}
+	}
+	return index
+}
 
 // InMemory is how an engine works with partners' keys in this process's memory: they rest sealed by an AEAD, which may be
 // somewhere else.

@@ -22,6 +22,7 @@ type Keyset struct {
 	createdAt  time.Time
 	handles    map[pin.Use]*keyset.Handle
 	primitives map[pin.Use]any         // what the use's kind makes of the handle
+	ids        map[pin.Use][]string    // of the use's enabled keys, the current one first
 	signing    map[string][]SigningKey // by the lists' names
 }
 
@@ -30,13 +31,13 @@ var uses = []struct {
 	use  pin.Use
 	kind kind
 }{
-	{pin.UseVerifier, macKind},
+	{pin.UseVerifier, aeadKind},
 	{pin.UsePIN, aeadKind},
 	{pin.UsePAN, aeadKind},
 	{pin.UsePANIndex, indexKind},
 	{pin.UseAudit, macKind},
 	{pin.UseFingerprint, macKind},
-	{pin.UseSecret, macKind},
+	{pin.UseSecret, aeadKind},
 	{pin.UseKeyWrap, aeadKind},
 	{pin.UseSeal, macKind},
 	{pin.UseReplayKey, indexKind},
@@ -113,16 +114,49 @@ func newHandle(name string, k kind, draw source) (*keyset.Handle, error) {
 
 // newKeyset makes the keys ready for use. Each handle must be of its use's kind.
 func newKeyset(createdAt time.Time, handles map[pin.Use]*keyset.Handle, signing map[string][]SigningKey) (*Keyset, error) {
-	ks := &Keyset{createdAt: createdAt, handles: handles, primitives: make(map[pin.Use]any, len(uses)), signing: signing}
+	ks := &Keyset{createdAt: createdAt, handles: handles, primitives: make(map[pin.Use]any, len(uses)),
+		ids: make(map[pin.Use][]string, len(uses)), signing: signing}
 	for _, u := range uses {
 		p, err := u.kind.primitive(handles[u.use])
 		if err != nil {
 			return nil, fmt.Errorf("keyring: keys for %s: %w", u.use, err)
 		}
 		ks.primitives[u.use] = p
+		if ks.ids[u.use], err = enabled(handles[u.use], p); err != nil {
+			return nil, fmt.Errorf("keyring: keys for %s: %w", u.use, err)
+		}
 	}
 	return ks, nil
 }
+
+// enabled are the ids by which outputs name a handle's enabled keys, the primary one's first and the others' in the order of
+// their making.
+func enabled(h *keyset.Handle, primitive any) (ids []string, err error) {
+	if keys, ok := primitive.(Index); ok {
+		for _, key := range keys {
+			ids = append(ids, key.id)
+		}
+		return ids, nil
+	}
+	primary, err := h.Primary()
+	if err != nil {
+		return nil, err
+	}
+	ids = []string{keyID(primary.KeyID())}
+	for i := range h.Len() {
+		e, err := h.Entry(i)
+		if err != nil {
+			return nil, err
+		}
+		if e.KeyStatus() == keyset.Enabled && !e.IsPrimary() {
+			ids = append(ids, keyID(e.KeyID()))
+		}
+	}
+	return ids, nil
+}
+
+// keyID is a key's id in text: eight lower-case hex digits.
+func keyID(id uint32) string { return fmt.Sprintf("%08x", id) }
 
 // SigningKeys are the keys of access tokens, the one to sign with first. The others verify what they signed before.
 func (ks *Keyset) SigningKeys() []SigningKey { return slices.Clone(ks.signing[tokenSigners]) }

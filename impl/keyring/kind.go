@@ -1,6 +1,8 @@
 package keyring
 
 import (
+	"encoding/hex"
+
 	"github.com/tink-crypto/tink-go/v2/aead"
 	"github.com/tink-crypto/tink-go/v2/aead/aesgcm"
 	"github.com/tink-crypto/tink-go/v2/key"
@@ -63,21 +65,41 @@ var (
 )
 
 // Index is the enabled keys of an index use, the primary one first and the others in the order of their making.
-type Index []prf.PRF
+type Index []indexKey
+
+// indexKey is a key with the id that its outputs begin with. Tink names such keys at random, wherever a key set is made,
+// so the id is the key's own: what it makes of a text that no input is, since inputs begin with a length.
+type indexKey struct {
+	prf.PRF
+	id string
+}
+
+func newIndexKey(f prf.PRF) (indexKey, error) {
+	id, err := f.ComputePRF([]byte("pinvault: id of an index key"), keyIDSize)
+	return indexKey{f, hex.EncodeToString(id)}, err
+}
 
 func newIndex(h *keyset.Handle) (Index, error) {
 	set, err := prf.NewPRFSet(h)
 	if err != nil {
 		return nil, err
 	}
-	out := Index{set.PRFs[set.PrimaryID]}
+	primary, err := newIndexKey(set.PRFs[set.PrimaryID])
+	if err != nil {
+		return nil, err
+	}
+	out := Index{primary}
 	for i := range h.Len() {
 		e, err := h.Entry(i)
 		if err != nil {
 			return nil, err
 		}
 		if f, enabled := set.PRFs[e.KeyID()]; enabled && !e.IsPrimary() {
-			out = append(out, f)
+			key, err := newIndexKey(f)
+			if err != nil {
+				return nil, err
+			}
+			out = append(out, key)
 		}
 	}
 	return out, nil

@@ -6,6 +6,7 @@ import (
 	"crypto/ecdsa"
 	"crypto/rand"
 	"encoding/hex"
+	"fmt"
 	"maps"
 	"reflect"
 	"slices"
@@ -14,6 +15,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 	"github.com/tink-crypto/tink-go/v2/keyset"
+	"github.com/tink-crypto/tink-go/v2/tink"
 
 	"pinvault/impl/pin"
 )
@@ -64,7 +66,7 @@ func TestRotationKeepsWhatOlderKeysMade(t *testing.T) {
 		return []byte{1, byte(id >> 24), byte(id >> 16), byte(id >> 8), byte(id)}
 	}
 
-	for _, use := range []pin.Use{pin.UseVerifier, pin.UseAudit, pin.UseFingerprint, pin.UseSecret, pin.UseSeal} {
+	for _, use := range []pin.Use{pin.UseAudit, pin.UseFingerprint, pin.UseSeal} {
 		t.Run("MACs of "+string(use), func(t *testing.T) {
 			old, err := before.MAC(use, []byte("data"))
 			require.NoError(t, err)
@@ -76,7 +78,7 @@ func TestRotationKeepsWhatOlderKeysMade(t *testing.T) {
 			require.False(t, before.VerifyMAC(use, []byte("data"), fresh))
 		})
 	}
-	for _, use := range []pin.Use{pin.UsePIN, pin.UsePAN, pin.UseKeyWrap} {
+	for _, use := range []pin.Use{pin.UseVerifier, pin.UsePIN, pin.UsePAN, pin.UseSecret, pin.UseKeyWrap} {
 		t.Run("ciphertexts of "+string(use), func(t *testing.T) {
 			old, err := before.Seal(use, []byte("plaintext"), nil)
 			require.NoError(t, err)
@@ -117,7 +119,10 @@ func TestRotationKeepsWhatOlderKeysMade(t *testing.T) {
 		require.Len(t, keys, 1)
 		sum, err := keys[0].ComputePRF([]byte("data"), tagSize)
 		require.NoError(t, err)
-		require.Equal(t, all[0], hex.EncodeToString(sum))
+		require.Equal(t, all[0], keys[0].id+hex.EncodeToString(sum))
+		name, err := keys[0].ComputePRF([]byte("pinvault: id of an index key"), 4)
+		require.NoError(t, err)
+		require.Equal(t, hex.EncodeToString(name), keys[0].id)
 	})
 	t.Run("signing keys", func(t *testing.T) {
 		for _, name := range signers {
@@ -145,9 +150,9 @@ func TestDisabledKeysAreOutOfUse(t *testing.T) {
 	require.NoError(t, err)
 	after := New(ks, nil, time.Now)
 
-	mac, err := before.MAC(pin.UseVerifier, []byte("data"))
+	mac, err := before.MAC(pin.UseSeal, []byte("data"))
 	require.NoError(t, err)
-	require.False(t, after.VerifyMAC(pin.UseVerifier, []byte("data"), mac))
+	require.False(t, after.VerifyMAC(pin.UseSeal, []byte("data"), mac))
 	sealed, err := before.Seal(pin.UsePAN, []byte("plaintext"), nil)
 	require.NoError(t, err)
 	_, err = after.Open(pin.UsePAN, sealed, nil)
@@ -155,6 +160,61 @@ func TestDisabledKeysAreOutOfUse(t *testing.T) {
 	index, err := after.Index(pin.UsePANIndex, []byte("data"))
 	require.NoError(t, err)
 	require.Len(t, index, 1)
+}
+
+// What every key has made is told apart: which key it was, whether that is the current one, and whether it is there still.
+func TestOutputsNameTheirKeys(t *testing.T) {
+	first := New(Sandbox(), nil, time.Now)
+	ks, ids := rotated(t, first.keys.(*Keyset))
+	second := New(ks, nil, time.Now)
+	made := func(r *Ring, use pin.Use) []byte {
+		for _, u := range uses {
+			if u.use != use {
+				continue
+			}
+			switch r.keys.Primitive(use).(type) {
+			case Index:
+				all, err := r.Index(use, []byte("data"))
+				require.NoError(t, err)
+				return []byte(all[0])
+			case tink.AEAD:
+				out, err := r.Seal(use, []byte("data"), nil)
+				require.NoError(t, err)
+				return out
+			}
+		}
+		out, err := r.MAC(use, []byte("data"))
+		require.NoError(t, err)
+		return out
+	}
+	for _, u := range uses {
+		t.Run(string(u.use), func(t *testing.T) {
+			old, fresh := made(first, u.use), made(second, u.use)
+			require.False(t, first.Stale(u.use, old))
+			require.True(t, second.Stale(u.use, old))
+			require.False(t, second.Stale(u.use, fresh))
+			require.True(t, first.Stale(u.use, fresh), "a key that is not there is not the current one")
+			require.False(t, second.Stale(u.use, nil), "nothing is under no key")
+			require.True(t, second.Stale(u.use, []byte("x")), "what names no key is under none that is known")
+
+			was, there := second.KeyID(u.use, old)
+			require.True(t, there)
+			is, there := second.KeyID(u.use, fresh)
+			require.True(t, there)
+			if _, isIndex := ks.primitives[u.use].(Index); !isIndex {
+				require.Equal(t, fmt.Sprintf("%08x", ids[u.use]), is)
+			}
+			require.NotEqual(t, was, is)
+			id, there := first.KeyID(u.use, fresh)
+			require.False(t, there)
+			require.Equal(t, is, id)
+			id, there = second.KeyID(u.use, []byte("x"))
+			require.False(t, there)
+			require.Empty(t, id)
+		})
+	}
+	_, there := second.KeyID("no such use", made(second, pin.UseSeal))
+	require.False(t, there)
 }
 
 // A file that holds keys of another kind, written by whoever has the master key, is refused when it is read.
@@ -189,7 +249,7 @@ func TestWrappedBytesThatAreNoKeyAreNotUsed(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			var err error
-			row.Wrapped, err = ring.Seal(pin.UseKeyWrap, []byte("no key"), bound(row))
+			row.Wrapped, err = ring.Seal(pin.UseKeyWrap, []byte("no key"), row.Bound())
 			require.NoError(t, err)
 			ring.zone = oneRow(row)
 			_, err = ring.ZoneKey(t.Context(), "", "key")

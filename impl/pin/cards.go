@@ -134,7 +134,7 @@ func (v *Vault) newCard(program Program, n NewCard) (Card, error) {
 		return Card{}, err
 	}
 	c.PANIndex = index[0]
-	c.PANCiphertext, err = v.keys.Seal(UsePAN, []byte(n.PAN), frame(c.ProgramID, c.ID))
+	c.PANCiphertext, err = v.keys.Seal(UsePAN, []byte(n.PAN), c.panBound())
 	return c, err
 }
 

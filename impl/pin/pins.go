@@ -63,13 +63,18 @@ func (v *Vault) guess(ctx context.Context, rec Record, o Offer) (Guess, error) {
 	case "":
 	case WrongPIN:
 		return Wrong, nil
-	case Unopenable, InvalidPIN:
-		return Unreadable, nil
+	case Unopenable, InvalidPIN: // which takes the same steps as a wrong one
+		_, err := v.matches(rec.Card.ID, PIN{}, rec.PIN.Verifier)
+		return Unreadable, err
 	default:
 		return "", err
 	}
 	defer p.Clear()
-	if v.matches(rec.Card.ID, p, rec.PIN.Verifier) {
+	right, err := v.matches(rec.Card.ID, p, rec.PIN.Verifier)
+	switch {
+	case err != nil:
+		return "", err
+	case right:
 		return Right, nil
 	}
 	return Wrong, nil
@@ -90,50 +95,51 @@ func (v *Vault) choice(ctx context.Context, rec Record, o Offer) (Choice, error)
 	if err := rec.Program.Check(p); err != nil {
 		return Choice{Refusal: CodeOf(err)}, nil
 	}
-	if rec.Program.Policy == PolicyHistory && v.remembered(rec, p) {
-		return Choice{Refusal: RecentPIN}, nil
+	if rec.Program.Policy == PolicyHistory {
+		if recent, err := v.remembered(rec, p); err != nil || recent {
+			return Choice{Refusal: RecentPIN}, err
+		}
 	}
 	return v.rest(rec.Card.ID, rec.Program, p)
 }
 
 // remembered tells whether the PIN is the card's or one of its last ones. All are compared, whichever
 // it is.
-func (v *Vault) remembered(rec Record, p PIN) bool {
+func (v *Vault) remembered(rec Record, p PIN) (bool, error) {
 	found := false
 	for _, verifier := range append([][]byte{rec.PIN.Verifier}, rec.PIN.Former...) {
-		found = v.matches(rec.Card.ID, p, verifier) || found
+		same, err := v.matches(rec.Card.ID, p, verifier)
+		if err != nil {
+			return false, err
+		}
+		found = same || found
 	}
-	return found
-}
-
-// matches holds a PIN against a verifier, in constant time. None matches no PIN.
-func (v *Vault) matches(cardID string, p PIN, verifier []byte) bool {
-	input := frame(cardID, string(p.Digits()))
-	defer clear(input)
-	return v.keys.VerifyMAC(UseVerifier, input, verifier)
+	return found, nil
 }
 
 // rest makes the PIN's form at rest: a verifier bound to the card and, only where the program allows
 // retrieval, a ciphertext bound to program and card.
-func (v *Vault) rest(cardID string, pr Program, p PIN) (Choice, error) {
-	input := frame(cardID, string(p.Digits()))
-	defer clear(input)
-	var out Choice
-	var err error
-	if out.Verifier, err = v.keys.MAC(UseVerifier, input); err == nil && pr.RetrievalAllowed {
-		out.Ciphertext, err = v.keys.Seal(UsePIN, p.Digits(), frame(pr.ID, cardID))
+func (v *Vault) rest(cardID string, pr Program, p PIN) (out Choice, err error) {
+	if out.Verifier, err = v.verifier(cardID, p); err == nil && pr.RetrievalAllowed {
+		out.Ciphertext, err = v.keys.Seal(UsePIN, p.Digits(), pinBound(pr.ID, cardID))
 	}
 	return out, err
 }
+
+// pinBound is what a card's PIN that may be read back is bound to.
+func pinBound(programID, cardID string) []byte { return frame(programID, cardID) }
 
 // pan opens the card's PAN, "" for a card without.
 func (v *Vault) pan(c Card) (string, error) {
 	if len(c.PANCiphertext) == 0 {
 		return "", nil
 	}
-	pan, err := v.keys.Open(UsePAN, c.PANCiphertext, frame(c.ProgramID, c.ID))
+	pan, err := v.keys.Open(UsePAN, c.PANCiphertext, c.panBound())
 	return string(pan), err
 }
+
+// panBound is what a card's PAN is bound to.
+func (c Card) panBound() []byte { return frame(c.ProgramID, c.ID) }
 
 // MaskedPAN is the card's PAN as it may be shown, see [MaskPAN].
 func (v *Vault) MaskedPAN(c Card) (string, error) {
@@ -187,7 +193,7 @@ func (v *Vault) RevealPIN(ctx context.Context, q Query) (PIN, error) {
 		if d.Refusal != "" {
 			return d, nil
 		}
-		digits, err := v.keys.Open(UsePIN, rec.PIN.Ciphertext, frame(rec.Program.ID, rec.Card.ID))
+		digits, err := v.keys.Open(UsePIN, rec.PIN.Ciphertext, pinBound(rec.Program.ID, rec.Card.ID))
 		if err != nil {
 			return deed{}, err
 		}
@@ -276,18 +282,30 @@ func (v *Vault) pretend(ctx context.Context, rec Record, offers []Offer) {
 
 // nobody is a card that is not there, read as one that is.
 func (v *Vault) nobody(ctx context.Context) Record {
-	row, err := v.nobodys()
+	var rec Record
+	row, err := v.nobodys.get(func(row CardRow) bool {
+		var err error
+		if rec, err = openCard(v.keys, row); err != nil || v.stale(row, rec) {
+			rec = Record{}
+		}
+		return rec.Card.ID != ""
+	}, v.sealNobody)
 	if err != nil {
 		return Record{}
 	}
-	rec, _ := v.openCard(ctx, row)
+	if rec.Card.ID == "" {
+		rec, _ = openCard(v.keys, row)
+	}
 	rec.Program = Program{ID: CallerFrom(ctx).ProgramID, MinPINLength: MinLength, MaxPINLength: MaxLength}
 	return rec
 }
 
+// nobodyID is the id of a card that is not there.
+const nobodyID = "00000000-0000-0000-0000-000000000000"
+
 // sealNobody makes a card of about a card's size, which is never written.
 func (v *Vault) sealNobody() (CardRow, error) {
-	const id, text = "00000000-0000-0000-0000-000000000000", "0000000000000000"
+	const id, text = nobodyID, "0000000000000000"
 	c := Card{ID: id, ProgramID: id, Status: StatusNormal, Attributes: Attributes{CustomerReference: text, EmbossName: text, CustomerID: text,
 		MobileNumber: text, EmailAddress: text, CardProfileID: text, ProgramCode: text, CardholderID: text, WalletID: text}}
 	for _, kind := range []Kind{KindPublicToken, KindURN, KindIdentifier, KindPackID, KindNumber, KindAlias, KindEXID, KindContractNumber} {
@@ -295,10 +313,10 @@ func (v *Vault) sealNobody() (CardRow, error) {
 	}
 	rec := Record{Card: c, PIN: Value{State: PINChosen}}
 	var err error
-	if rec.Card.PANCiphertext, err = v.keys.Seal(UsePAN, []byte(text), frame(id, id)); err != nil {
+	if rec.Card.PANCiphertext, err = v.keys.Seal(UsePAN, []byte(text), c.panBound()); err != nil {
 		return CardRow{}, err
 	}
-	if rec.PIN.Verifier, err = v.keys.MAC(UseVerifier, frame(id, "")); err != nil {
+	if rec.PIN.Verifier, err = v.verifier(id, PIN{}); err != nil {
 		return CardRow{}, err
 	}
 	return v.sealCard(rec, true)

@@ -16,6 +16,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"pinvault/impl/keyring"
+	"pinvault/impl/keyring/keyringtest"
 	"pinvault/impl/pin"
 	"pinvault/impl/pinblock"
 )
@@ -71,7 +72,7 @@ func newWorldOn(t testing.TB, db pin.Store, settings ...func(*pin.Program)) *wor
 	ctx := anybody()
 	now := time.Date(2026, 1, 15, 12, 0, 0, 0, time.UTC)
 	w := &world{store: db, tap: &tap{Store: db}, now: &now}
-	w.ring = keyring.Open(keyring.Sandbox(), db, w.clock)
+	w.ring = keyring.Open(keyringtest.Shared(t), db, w.clock)
 	w.Vault = newVault(w.tap, w.ring, w.clock, nil)
 	require.NoError(t, w.Initialize(ctx))
 	program := pin.NewProgram("test")
@@ -237,7 +238,7 @@ func (w *world) agree(t require.TestingT) {
 	}
 	require.Equal(t, left, rec.RemainingTries(), "the counter and the trail")
 	last := events[len(events)-1]
-	require.Equal(t, pin.Head{Seq: last.Seq, MAC: last.MAC}, rec.PIN.Head, "the head and the newest event")
+	require.Equal(t, pin.Head{Seq: last.Seq, MAC: last.MAC, Digest: rec.PIN.Head.Digest}, rec.PIN.Head, "the head and the newest event")
 }
 
 // rest is a card's row with another value, under a good seal.

@@ -27,6 +27,7 @@ import (
 	"pinvault/impl/config"
 	"pinvault/impl/contract/contracttest"
 	"pinvault/impl/keyring"
+	"pinvault/impl/keyring/keyringtest"
 	"pinvault/impl/oauth"
 	"pinvault/impl/pin"
 	"pinvault/impl/server"
@@ -42,6 +43,7 @@ type Server struct {
 	Tokens  *oauth.Server
 	Vault   *pin.Vault
 	Store   *store.Store
+	Keys    keyring.Engine
 	Faults  *Faults // between the vault and the store
 	Clock   *Clock
 	Log     *Buffer
@@ -55,6 +57,12 @@ type Server struct {
 // finds a reply of its own that breaks its document.
 func Start(t testing.TB, url string) *Server {
 	t.Helper()
+	return StartOver(t, url, keyringtest.Shared(t))
+}
+
+// StartOver is Start with other keys than a sandbox has.
+func StartOver(t testing.TB, url string, keys keyring.Engine) *Server {
+	t.Helper()
 	if url == "" {
 		url = storetest.SQLite(t)
 	}
@@ -62,9 +70,9 @@ func Start(t testing.TB, url string) *Server {
 	require.NoError(t, db.Migrate(t.Context()))
 	loaded, err := Contracts()
 	require.NoError(t, err)
-	s := &Server{Store: db, Faults: newFaults(db), Clock: newClock(), Log: &Buffer{}}
+	s := &Server{Store: db, Keys: keys, Faults: newFaults(db), Clock: newClock(), Log: &Buffer{}}
 	wired, err := app.New(t.Context(), config.Serve{Sandbox: true, PublicURL: "http://sandbox"}, app.Surroundings{
-		Database: db, Store: s.Faults, Log: server.NewLogger(s.Log, slog.LevelDebug), Now: s.Clock.Now, Sleep: s.Clock.sleep, Documents: loaded,
+		Database: db, Store: s.Faults, Log: server.NewLogger(s.Log, slog.LevelDebug), Now: s.Clock.Now, Sleep: s.Clock.sleep, Documents: loaded, Keys: keys,
 	})
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, wired.Spaces.Close()) })
@@ -123,7 +131,7 @@ func Operating(t testing.TB) context.Context {
 // Mint is a token of a sandbox client for so long, with its scopes or those given.
 func (s *Server) Mint(t testing.TB, clientID string, ttl time.Duration, scopes ...string) string {
 	t.Helper()
-	c, err := pin.NewVault(s.Store, keyring.New(keyring.Sandbox(), nil, nil), s.Clock.Now, nil).Client(Operating(t), clientID)
+	c, err := pin.NewVault(s.Store, keyring.New(s.Keys, nil, nil), s.Clock.Now, nil).Client(Operating(t), clientID)
 	require.NoError(t, err)
 	if scopes != nil {
 		c.Scopes = scopes
@@ -184,7 +192,8 @@ func (s *Server) APIKey(t testing.TB, name, word string) string {
 	case contracttest.NoScope:
 		c, err := s.Vault.Client(Operating(t), id)
 		require.NoError(t, err)
-		c.ID, c.Scopes = name+"_no_scope-sandbox", nil
+		c = s.Copied(t, c, name+"_no_scope-sandbox")
+		c.Scopes = nil
 		if _, _, err = s.Vault.CreateClient(Operating(t), c, c.ID+"-secret", pin.Memo{}); pin.CodeOf(err) != pin.Duplicate {
 			require.NoError(t, err)
 		}
@@ -193,6 +202,17 @@ func (s *Server) APIKey(t testing.TB, name, word string) string {
 		id = word + "-sandbox"
 	}
 	return id + "." + id + "-secret"
+}
+
+// Copied is a client of the fixtures to be made under another id. Its secret setting, which is Accosa's secureCode, is
+// bound to the id, and so kept anew.
+func (s *Server) Copied(t testing.TB, c pin.Client, id string) pin.Client {
+	t.Helper()
+	c.ID, c.Secrets = id, maps.Clone(c.Secrets)
+	for name := range c.Secrets {
+		require.NoError(t, s.Vault.KeepSetting(&c, name, "accosa-sandbox-code"))
+	}
+	return c
 }
 
 // Reset puts the sandbox back, unless nothing was written since it last was.

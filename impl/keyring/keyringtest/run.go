@@ -16,6 +16,7 @@ import (
 	"math/big"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 	"github.com/tink-crypto/tink-go/v2/tink"
@@ -28,7 +29,7 @@ import (
 var (
 	uses = []pin.Use{pin.UseVerifier, pin.UsePIN, pin.UsePAN, pin.UsePANIndex, pin.UseAudit, pin.UseFingerprint, pin.UseSecret,
 		pin.UseKeyWrap, pin.UseSeal, pin.UseReplayKey}
-	sealing = []pin.Use{pin.UsePIN, pin.UsePAN, pin.UseKeyWrap}
+	sealing = []pin.Use{pin.UseVerifier, pin.UsePIN, pin.UsePAN, pin.UseSecret, pin.UseKeyWrap}
 )
 
 // Backend is an engine to be tried.
@@ -347,10 +348,16 @@ func rotates(t *testing.T, b Backend) {
 		a := aeadOf(t, b.Engine, use)
 		old, err := a.Encrypt([]byte("plaintext"), nil)
 		require.NoError(t, err)
+		ring := keyring.New(b.Engine, nil, nil)
+		require.False(t, ring.Stale(use, old))
 		b.Rotate(t, use)
 		fresh, err := aeadOf(t, b.Engine, use).Encrypt([]byte("plaintext"), nil)
 		require.NoError(t, err)
 		require.NotEqual(t, old[:5], fresh[:5], "another key")
+		require.Eventually(t, func() bool { return ring.Stale(use, old) && !ring.Stale(use, fresh) }, 15*time.Second, 10*time.Millisecond)
+		id, there := ring.KeyID(use, old)
+		require.True(t, there)
+		require.NotEmpty(t, id)
 		for _, sealed := range [][]byte{old, fresh} {
 			plain, err := aeadOf(t, b.Engine, use).Decrypt(sealed, nil)
 			require.NoError(t, err)

@@ -25,7 +25,7 @@ type Location struct {
 }
 
 // Remote are the uses that may be there: those of which an operation can say that it could not be done.
-var Remote = []pin.Use{pin.UsePIN, pin.UsePAN, pin.UseKeyWrap, pin.UsePANIndex}
+var Remote = []pin.Use{pin.UseVerifier, pin.UsePIN, pin.UsePAN, pin.UseSecret, pin.UseKeyWrap, pin.UsePANIndex}
 
 const example = "openbao:transit/pinvault?address=https://bao.example:8200&token=credential:bao-token&keyset=/etc/pinvault/keyset.json"
 

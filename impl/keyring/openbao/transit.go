@@ -14,6 +14,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/tink-crypto/tink-go/v2/prf"
 	"github.com/tink-crypto/tink-go/v2/tink"
 
 	"pinvault/impl/keyring"
@@ -127,9 +128,10 @@ func kindOf(use pin.Use) string {
 
 // Engine has the keys of some uses in OpenBao, all others in a keyset. It prints as ****.
 type Engine struct {
-	keyring.Engine
-	t       *Transit
-	indexes map[pin.Use]*index
+	keyring.Hidden
+	below keyring.Engine
+	t     *Transit
+	keys  map[pin.Use]*key
 }
 
 // Engine is the transit engine at work. An error says which of the keys it needs are not there.
@@ -137,29 +139,43 @@ func (t *Transit) Engine(below keyring.Engine) (keyring.Engine, error) {
 	if len(t.at.Uses) == 0 {
 		return below, nil
 	}
-	e := &Engine{Engine: below, t: t, indexes: map[pin.Use]*index{}}
+	e := &Engine{below: below, t: t, keys: map[pin.Use]*key{}}
 	for _, use := range t.at.Uses {
-		x := &index{t: t, name: t.nameOf(use)}
-		if _, err := x.refresh(); err != nil {
+		k := &key{t: t, name: t.nameOf(use)}
+		if _, err := k.refresh(); err != nil {
 			return nil, err
 		}
-		if kindOf(use) == "hmac" {
-			e.indexes[use] = x
-		}
+		e.keys[use] = k
 	}
 	return e, nil
 }
 
 // Primitive is the key in OpenBao for what is there.
 func (e *Engine) Primitive(use pin.Use) any {
-	if !slices.Contains(e.t.at.Uses, use) {
-		return e.Engine.Primitive(use)
+	k, ok := e.keys[use]
+	switch {
+	case !ok:
+		return e.below.Primitive(use)
+	case kindOf(use) == "hmac":
+		return k.index()
 	}
-	if x, ok := e.indexes[use]; ok {
-		return x.keys()
-	}
-	return aead{t: e.t, name: e.t.nameOf(use)}
+	return aead{t: e.t, name: k.name}
 }
+
+// KeyIDs are the versions of the key in OpenBao for what is there.
+func (e *Engine) KeyIDs(use pin.Use) []string {
+	if k, ok := e.keys[use]; ok {
+		ids, _ := k.known()
+		return ids
+	}
+	return e.below.KeyIDs(use)
+}
+
+// SigningKeys are the keyset's.
+func (e *Engine) SigningKeys() []keyring.SigningKey { return e.below.SigningKeys() }
+
+// CheckpointKeys are the keyset's.
+func (e *Engine) CheckpointKeys() []keyring.SigningKey { return e.below.CheckpointKeys() }
 
 // partners are partners' keys, which work in this process's memory wherever they were sealed.
 func (e *Engine) partners() keyring.InMemory {
@@ -181,8 +197,8 @@ func (e *Engine) UnwrapRSA(wrapped, associated []byte) (keyring.RSAKey, error) {
 	return e.partners().UnwrapRSA(wrapped, associated)
 }
 
-// index is a key of transit that indexes, in all its versions.
-type index struct {
+// key is a key of transit, of which it is known what versions there are.
+type key struct {
 	t    *Transit
 	name string
 
@@ -194,31 +210,43 @@ type index struct {
 // fresh is how long the versions of a key are believed.
 const fresh = 10 * time.Second
 
-// keys are the versions, as they were known last where nobody answers: what is computed under them will say so then.
-func (x *index) keys() keyring.Index {
-	x.mu.Lock()
-	versions, old := x.versions, time.Since(x.read) > fresh
-	x.mu.Unlock()
+// known are the versions and their ids, as they were known last where nobody answers.
+func (k *key) known() (ids []string, versions []uint32) {
+	k.mu.Lock()
+	versions, old := k.versions, time.Since(k.read) > fresh
 	if old {
-		if now, err := x.refresh(); err == nil {
+		k.read = time.Now() // for all others that would ask as well
+	}
+	k.mu.Unlock()
+	if old {
+		if now, err := k.refresh(); err == nil {
 			versions = now
 		}
 	}
-	var keys keyring.Index
 	for _, version := range versions {
-		keys = append(keys, indexKey{x.t, x.name, version})
+		ids = append(ids, keyring.KeyID(version))
 	}
-	return keys
+	return ids, versions
 }
 
-func (x *index) refresh() ([]uint32, error) {
-	versions, err := x.t.versions(x.name)
+// index is all versions of a key that indexes. What is computed under them says whether anybody answers.
+func (k *key) index() keyring.Index {
+	ids, versions := k.known()
+	keys := make([]prf.PRF, len(versions))
+	for i, version := range versions {
+		keys[i] = indexKey{k.t, k.name, version}
+	}
+	return keyring.NewIndex(ids, keys)
+}
+
+func (k *key) refresh() ([]uint32, error) {
+	versions, err := k.t.versions(k.name)
 	if err != nil {
 		return nil, err
 	}
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	x.versions, x.read = versions, time.Now()
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.versions, k.read = versions, time.Now()
 	return versions, nil
 }
 
@@ -268,10 +296,15 @@ func (k indexKey) ComputePRF(data []byte, size uint32) ([]byte, error) {
 	return sum[:size], nil
 }
 
-// Rotate makes a new version of the key of a use, which every process works with from then on.
-func (t *Transit) Rotate(use string) error {
-	if _, err := t.do(http.MethodPut, t.at.Mount+"/keys/"+t.nameOf(pin.Use(use))+"/rotate", nil); err != nil {
-		return t.words(err)
+// Rotate makes a new version of the key of a use, which other processes work with within seconds.
+func (e *Engine) Rotate(use pin.Use) error {
+	k, ok := e.keys[use]
+	if !ok {
+		return fmt.Errorf("the key for %s is not in OpenBao", use)
 	}
-	return nil
+	if _, err := e.t.do(http.MethodPut, e.t.at.Mount+"/keys/"+k.name+"/rotate", nil); err != nil {
+		return e.t.words(err)
+	}
+	_, err := k.refresh()
+	return err
 }

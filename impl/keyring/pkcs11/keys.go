@@ -60,7 +60,21 @@ func (c *connection) scan(s p11.SessionHandle) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.keys, c.scanned = found, time.Now()
+	c.t.known(found)
 	return nil
+}
+
+// known keeps which versions there are, for when the token is away.
+func (t *Token) known(found map[string]versions) {
+	ids := map[string][]string{}
+	for name, v := range found {
+		for _, version := range slices.Backward(slices.Sorted(maps.Keys(v.handles))) {
+			ids[name] = append(ids[name], keyring.KeyID(version))
+		}
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.ids = ids
 }
 
 // find finds the versions of a key. Of a pair it is those of which both halves are there.
@@ -350,6 +364,16 @@ func (e *Engine) Primitive(use pin.Use) any {
 		return aead{t: e.Token, name: string(use)}
 	}
 	return e.below.Primitive(use)
+}
+
+// KeyIDs are the versions of the token's key for what is in it, as they were last seen.
+func (e *Engine) KeyIDs(use pin.Use) []string {
+	if !slices.Contains(Uses, use) {
+		return e.below.KeyIDs(use)
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.ids[string(use)]
 }
 
 // SigningKeys sign in the token.

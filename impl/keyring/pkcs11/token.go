@@ -32,9 +32,10 @@ type Token struct {
 	inside     atomic.Int64 // calls that the module has not come back from
 
 	mu      sync.Mutex
-	live    *connection // nil: there is none
-	failed  time.Time   // when a connection could not be made, zero after one that could
-	refused error       // the login's refusal, which is final
+	live    *connection         // nil: there is none
+	failed  time.Time           // when a connection could not be made, zero after one that could
+	refused error               // the login's refusal, which is final
+	ids     map[string][]string // of the keys by name, the newest first
 }
 
 // Open loads the module, finds the token and logs in, once. Whatever is in the way, the error says it to whoever starts
