@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 
@@ -35,6 +36,14 @@ func Shared(t testing.TB) keyring.Engine {
 		return keyring.Sandbox()
 	}
 	return Engine(t, name)
+}
+
+// WithoutNetwork skips a test whose time is not the world's where [Shared] is across a network.
+func WithoutNetwork(t testing.TB) {
+	t.Helper()
+	if name := os.Getenv("PINVAULT_TEST_KEYS"); name == OpenBao || name == Transit {
+		t.Skip("a bubble of time has no network")
+	}
 }
 
 // Engine is a backend's, one for the whole process.
@@ -96,7 +105,7 @@ const PIN = "748159"
 // URL is that of a backend, whose keys have the name and are this process's own.
 func URL(t testing.TB, backend, name string) string {
 	t.Helper()
-	name = fmt.Sprintf("%s-%d", name, os.Getpid())
+	name = URLName(name)
 	if backend == PKCS11 {
 		return "pkcs11:token=pinvault;object=" + name + "?module-path=" + SoftHSM(t) + "&pin-source=test:pin&keyset=none"
 	}
@@ -105,6 +114,11 @@ func URL(t testing.TB, backend, name string) string {
 		missing(t, "OpenBao (scripts/with-openbao)")
 	}
 	return At(address, backend, name)
+}
+
+// URLName is the name of keys that are this process's own.
+func URLName(name string) string {
+	return fmt.Sprintf("%s-%d", strings.ReplaceAll(name, "/", "-"), os.Getpid())
 }
 
 // At is the URL of a backend of OpenBao at an address.

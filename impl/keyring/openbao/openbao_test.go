@@ -2,11 +2,7 @@ package openbao_test
 
 import (
 	"io"
-	"net"
 	"net/http"
-	"net/http/httptest"
-	"net/http/httputil"
-	"net/url"
 	"os"
 	"strings"
 	"sync/atomic"
@@ -62,45 +58,9 @@ func TestConforms(t *testing.T) {
 	}
 }
 
-// proxy is a way to the server that can be cut.
-type proxy struct {
-	*httptest.Server
-	down   atomic.Bool
-	status atomic.Int64 // what it answers itself, 0: nothing
-}
-
-func newProxy(t *testing.T) *proxy {
-	t.Helper()
-	address := os.Getenv("PINVAULT_TEST_OPENBAO")
-	if address == "" {
-		keyringtest.URL(t, keyringtest.OpenBao, "none") // which skips
-	}
-	to, err := url.Parse(address)
-	require.NoError(t, err)
-	p := &proxy{}
-	forward := httputil.NewSingleHostReverseProxy(to)
-	p.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if status := int(p.status.Load()); status != 0 {
-			w.WriteHeader(status)
-			return
-		}
-		if p.down.Load() {
-			c, _, err := http.NewResponseController(w).Hijack()
-			if err == nil {
-				_ = c.(*net.TCPConn).SetLinger(0)
-				_ = c.Close()
-			}
-			return
-		}
-		forward.ServeHTTP(w, r)
-	}))
-	t.Cleanup(p.Close)
-	return p
-}
-
 // An OpenBao that cannot be asked is Unavailable, and works again by itself.
 func TestAnOpenBaoThatWasLostComesBackByItself(t *testing.T) {
-	p := newProxy(t)
+	p := keyringtest.NewProxy(t)
 	transit, err := open(t, keyringtest.Transit, t.Name(), func(o *openbao.Options) { o.Location.Address = p.URL })
 	require.NoError(t, err)
 	require.NoError(t, transit.Init())
@@ -135,7 +95,7 @@ func TestAnOpenBaoThatWasLostComesBackByItself(t *testing.T) {
 		require.Equal(t, index, same)
 	}
 	for name, fail := range map[string]func(on bool){
-		"the network is down": func(on bool) { p.down.Store(on) },
+		"the network is down": func(on bool) { p.Down.Store(on) },
 		"it is sealed":        status(p, http.StatusServiceUnavailable),
 		"it is overloaded":    status(p, http.StatusTooManyRequests),
 		"it is broken":        status(p, http.StatusInternalServerError),
@@ -150,12 +110,12 @@ func TestAnOpenBaoThatWasLostComesBackByItself(t *testing.T) {
 	}
 }
 
-func status(p *proxy, code int64) func(on bool) {
+func status(p *keyringtest.Proxy, code int64) func(on bool) {
 	return func(on bool) {
 		if !on {
 			code = 0
 		}
-		p.status.Store(code)
+		p.Status.Store(code)
 	}
 }
 
