@@ -157,7 +157,7 @@ func errMissing(label string) error {
 }
 
 // version is one version of a key. One that is not known may have been made since by another process: the token is asked,
-// not more often than once a second.
+// not all the time.
 func (c *connection) version(s p11.SessionHandle, name string, version uint32) (handle p11.ObjectHandle, ok bool, err error) {
 	c.mu.Lock()
 	handle, ok = c.keys[name].handles[version]

@@ -164,7 +164,7 @@ func (c *connection) close() {
 }
 
 // connection is the one at work, made if there is none. It waits no longer than a call may take, and after one that could
-// not be made nobody tries for a second.
+// not be made nobody tries for a while.
 func (t *Token) connection() (*connection, error) {
 	t.mu.Lock()
 	c, refused, failed := t.live, t.refused, t.failed
@@ -190,7 +190,7 @@ func (t *Token) connection() (*connection, error) {
 }
 
 // pause is how long a token that is not there is left alone.
-const pause = time.Second
+const pause = 250 * time.Millisecond
 
 var errGone = errors.New("pkcs11: the token is not there")
 
