@@ -33,6 +33,9 @@ var grants = map[string]map[string]string{
 		"pins:write":     "pins:write",
 		"pins:reveal":    "pins:reveal",
 		"audit:read":     "audit:read",
+
+		"vault-keys:read":   "vault-keys:read",
+		"vault-keys:manage": "vault-keys:manage",
 	},
 }
 

@@ -55,6 +55,7 @@ type API struct {
 	vault     Vault
 	contracts Contracts
 	guard     *idempotency.Guard
+	own       VaultKeys
 }
 
 var _ api.StrictServerInterface = (*API)(nil)

@@ -67,7 +67,7 @@ func newServer(t *testing.T) *server {
 	s := &server{vault: newFakeVault(), caller: pin.Caller{ClientID: "client-1", Contract: "issuer", TraceID: traceID}}
 	known := contracts()
 	known.ServiceRequest, known.PINSession = s.vault.requested, s.vault.entered
-	api := issuer.New(s.vault, known, idempotency.New(s.vault.ledger, fingerprints{}, s.vault.ledger.clock))
+	api := issuer.New(s.vault, known, idempotency.New(s.vault.ledger, fingerprints{}, s.vault.ledger.clock)).WithVaultKeys(s.vault)
 	s.engine = engine(&s.caller, &s.failed)
 	fail := exit(api, &s.failed)
 	api.Mount(s.engine.Group("/", document.Middleware(fail, nil)), fail)
@@ -142,6 +142,7 @@ type fakeVault struct {
 	zoneKeyID string
 	format    pinblock.Format
 	block     []byte
+	asked     string // of the keys
 }
 
 // contracts are the contracts as they are, but that what they know of programs and clients is of these tests'

@@ -3,6 +3,8 @@ package keyring
 import (
 	"crypto"
 	"crypto/cipher"
+	"fmt"
+	"slices"
 
 	"github.com/tink-crypto/tink-go/v2/prf"
 	"github.com/tink-crypto/tink-go/v2/tink"
@@ -49,15 +51,25 @@ type RSAKey interface {
 }
 
 // KeyID is a key's id in text, as [Engine.KeyIDs] has it.
-func KeyID(id uint32) string { return keyID(id) }
+func KeyID(id uint32) string { return fmt.Sprintf("%08x", id) }
 
-var _ Engine = (*Keyset)(nil)
+var _, _ Engine = (*Keyset)(nil), (*Live)(nil)
 
 // Primitive is a [tink.MAC], a [tink.AEAD] or an [Index].
-func (ks *Keyset) Primitive(use pin.Use) any { return ks.primitives[use] }
+func (ks *Keyset) Primitive(use pin.Use) any { return ks.view().primitives[use] }
 
-// KeyIDs are those of the enabled keys of the use's handle.
-func (ks *Keyset) KeyIDs(use pin.Use) []string { return ks.ids[use] }
+// SigningKeys are the keys of access tokens, the one to sign with first. The others verify what they signed before, or
+// will sign.
+func (ks *Keyset) SigningKeys() []SigningKey { return slices.Clone(ks.view().signing[UseTokens]) }
+
+// CheckpointKeys are the keys of checkpoints of the audit trail, the one to sign with first. The others verify what they
+// signed before, or will sign.
+func (ks *Keyset) CheckpointKeys() []SigningKey {
+	return slices.Clone(ks.view().signing[UseCheckpoints])
+}
+
+// KeyIDs are those of the keys that are pending, active or retiring.
+func (ks *Keyset) KeyIDs(use pin.Use) []string { return ks.view().ids[use] }
 
 // WrapKey is [InMemory]'s.
 func (ks *Keyset) WrapKey(algorithm string, key, associated []byte) ([]byte, error) {
@@ -74,7 +86,7 @@ func (ks *Keyset) UnwrapRSA(wrapped, associated []byte) (RSAKey, error) {
 	return ks.partners().UnwrapRSA(wrapped, associated)
 }
 
-func (ks *Keyset) partners() InMemory { return InMemory{ks.primitives[pin.UseKeyWrap].(tink.AEAD)} }
+func (ks *Keyset) partners() InMemory { return InMemory{ks.Primitive(pin.UseKeyWrap).(tink.AEAD)} }
 
 // NewIndex is the index of keys that are somewhere else, by the ids that their outputs begin with, the current one first.
 func NewIndex(ids []string, keys []prf.PRF) Index {

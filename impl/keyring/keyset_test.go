@@ -181,10 +181,10 @@ func TestGenerateFailsWithItsRandomSource(t *testing.T) {
 	}{
 		"nothing at all":                 {nil, "keyring: generate the keys for pin-verifier: EOF"},
 		"too little for the second use":  {make([]byte, perUse+1), "keyring: generate the keys for pin: unexpected EOF"},
-		"too little for the signing key": {make([]byte, perUse*uses), "keyring: generate the signing key: EOF"},
+		"too little for the signing key": {make([]byte, perUse*uses), "keyring: generate the keys for signing: EOF"},
 		"bytes that are no P-256 key": {bytes.Repeat([]byte{0xFF}, perUse*uses+32),
-			"keyring: generate the signing key: "},
-		"too little for the checkpoint key": {bytes.Repeat([]byte{1}, perUse*uses+32), "keyring: generate the checkpoint key: EOF"},
+			"keyring: generate the keys for signing: "},
+		"too little for the checkpoint key": {bytes.Repeat([]byte{1}, perUse*uses+32), "keyring: generate the keys for checkpoint: EOF"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := keyring.Generate(bytes.NewReader(tc.random), noon)
@@ -210,7 +210,7 @@ func TestKeysAreNeverPrinted(t *testing.T) {
 	opener, err := ring.ZoneKey(t.Context(), "program", "zpk")
 	require.NoError(t, err)
 	for name, v := range map[string]any{
-		"keyset": ks, "keyset's value": *ks, "ring": ring, "ring's value": *ring,
+		"keyset": ks, "keyset's value": *ks, "live keyset": keyring.NewLive(ks, nil), "ring": ring, "ring's value": *ring,
 		"signing key": ks.SigningKeys()[0], "pointer to a signing key": &ks.SigningKeys()[0], "zone key": opener,
 	} {
 		t.Run(name, func(t *testing.T) {

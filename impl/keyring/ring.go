@@ -135,6 +135,16 @@ func (r *Ring) Index(use pin.Use, data []byte) ([]string, error) {
 	return out, nil
 }
 
+// Rewrap is [Ring.Open] and then [Ring.Seal], under the primary key: errors as of both.
+func (r *Ring) Rewrap(use pin.Use, ciphertext, associated []byte) ([]byte, error) {
+	plain, err := r.Open(use, ciphertext, associated)
+	if err != nil {
+		return nil, err
+	}
+	defer clear(plain)
+	return r.Seal(use, plain, associated)
+}
+
 // Stale tells whether an output was made under another key than the use's primary one. No output is stale.
 func (r *Ring) Stale(use pin.Use, output []byte) bool {
 	id := r.named(use, output)

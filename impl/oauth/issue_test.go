@@ -43,14 +43,14 @@ func TestNewRefuses(t *testing.T) {
 		"a second key not on P256": {[]oauth.SigningKey{good, {KID: "p384", Key: p384}}, issuer},
 	} {
 		t.Run(name, func(t *testing.T) {
-			_, err := oauth.New(newDesk(), c.keys, c.issuer, nil, nil)
+			_, err := oauth.New(newDesk(), having(c.keys...), c.issuer, nil, nil)
 			require.Error(t, err)
 		})
 	}
 }
 
 func TestDefaultsAreTheClockAndTheRandomSource(t *testing.T) {
-	s, err := oauth.New(newDesk(), []oauth.SigningKey{newKey(t, "k")}, issuer, nil, nil)
+	s, err := oauth.New(newDesk(), having(newKey(t, "k")), issuer, nil, nil)
 	require.NoError(t, err)
 	token, err := s.Mint(partner, time.Hour)
 	require.NoError(t, err)
@@ -151,7 +151,7 @@ func TestTokensOfOneClientDiffer(t *testing.T) {
 }
 
 func TestMintFailsWithTheRandomSource(t *testing.T) {
-	s, err := oauth.New(newDesk(), []oauth.SigningKey{newKey(t, "k")}, issuer, nil, iotest.ErrReader(errors.New("dry")))
+	s, err := oauth.New(newDesk(), having(newKey(t, "k")), issuer, nil, iotest.ErrReader(errors.New("dry")))
 	require.NoError(t, err)
 	_, err = s.Mint(partner, time.Hour)
 	require.ErrorIs(t, err, &pin.Error{Code: pin.Internal})
@@ -234,7 +234,7 @@ func (away) Sign(io.Reader, []byte, crypto.SignerOpts) ([]byte, error) {
 func TestATokenIsNotIssuedWhileItsKeyIsAway(t *testing.T) {
 	key := newKey(t, "k")
 	key.Key = away{key.Key}
-	s, err := oauth.New(newDesk(), []oauth.SigningKey{key}, issuer, nil, nil)
+	s, err := oauth.New(newDesk(), func() []oauth.SigningKey { return []oauth.SigningKey{key} }, issuer, nil, nil)
 	require.NoError(t, err)
 	_, err = s.Mint(pin.Client{ID: "client"}, time.Hour)
 	require.Equal(t, pin.Unavailable, pin.CodeOf(err))

@@ -39,6 +39,7 @@ const (
 	EventClientRotated     EventType = "client.rotated"
 	EventClientRevoked     EventType = "client.revoked"
 	EventKeyImported       EventType = "key.imported"
+	EventPortfolioExported EventType = "portfolio.exported"
 	EventVaultInitialized  EventType = "vault.initialized"
 	EventLoginRefused      EventType = "login.refused"
 	EventAccessRefused     EventType = "access.refused"

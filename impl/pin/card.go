@@ -162,8 +162,9 @@ type KeyUsage string
 
 // The usages.
 const (
-	UsageZonePIN KeyUsage = "zone-pin"
-	UsageMessage KeyUsage = "message"
+	UsageZonePIN      KeyUsage = "zone-pin"
+	UsageMessage      KeyUsage = "message"
+	UsageVerification KeyUsage = "pin-verification"
 )
 
 // MaskPAN keeps the first six and last four digits of a PAN (PCI DSS 3.4.1); shorter ones keep the

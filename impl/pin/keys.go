@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"pinvault/impl/pinblock"
+	"pinvault/impl/pinverification"
 )
 
 // Use is what a key of the vault's own is for. Each use has its own key set, so that a MAC or a
@@ -36,6 +37,8 @@ type Keys interface {
 	// Index is a keyed hash, lower-case hex, one for each key of the use and that of the current one first.
 	Index(use Use, data []byte) ([]string, error)
 
+	// Rewrap is the ciphertext of the same plaintext under the current key.
+	Rewrap(use Use, ciphertext, associated []byte) ([]byte, error)
 	// Stale tells whether an output of the use, an index included, was made under another key than the current one.
 	Stale(use Use, output []byte) bool
 	// KeyID is the id of the key that made an output of the use, "" where it names none, and whether the use still has
@@ -44,6 +47,8 @@ type Keys interface {
 
 	// ZoneKey finds a zone PIN key that the program may use: UnknownKey, Unavailable.
 	ZoneKey(ctx context.Context, programID, keyID string) (BlockOpener, error)
+	// VerificationKey finds a PIN verification key that the program may use: UnknownKey, Unavailable.
+	VerificationKey(ctx context.Context, programID, keyID string) (VerificationKey, error)
 }
 
 // AEADs encrypts and authenticates, and undoes that.
@@ -63,6 +68,15 @@ type MACs interface {
 // size and format, whatever is in it; any other failure is the one error Unopenable.
 type BlockOpener interface {
 	OpenBlock(format pinblock.Format, block []byte, pan string) (PIN, error)
+}
+
+// VerificationKey makes and compares PVVs and offsets under one PIN verification key, in constant time. The errors are those
+// of package pinverification.
+type VerificationKey interface {
+	PVV(pan string, index int, pin []byte) (string, error)
+	VerifyPVV(pan string, index int, pin []byte, pvv string) (bool, error)
+	Offset(m pinverification.IBM3624, pan string, pin []byte) (string, error)
+	VerifyOffset(m pinverification.IBM3624, pan string, pin []byte, offset string) (bool, error)
 }
 
 // Frame joins parts so that no two different lists of parts give the same bytes.

@@ -226,6 +226,9 @@ func (flatKeys) MAC(pin.Use, []byte) ([]byte, error)       { return []byte("m"),
 func (flatKeys) VerifyMAC(pin.Use, []byte, []byte) bool    { return true }
 func (flatKeys) Stale(pin.Use, []byte) bool                { return false }
 func (flatKeys) KeyID(pin.Use, []byte) (id string, _ bool) { return "", true }
+func (flatKeys) Rewrap(_ pin.Use, ciphertext, _ []byte) ([]byte, error) {
+	return bytes.Clone(ciphertext), nil
+}
 func (flatKeys) Seal(_ pin.Use, plaintext, _ []byte) ([]byte, error) {
 	return bytes.Clone(plaintext), nil
 }
@@ -234,6 +237,9 @@ func (flatKeys) Open(_ pin.Use, ciphertext, _ []byte) ([]byte, error) {
 }
 func (flatKeys) Index(pin.Use, []byte) ([]string, error) { return []string{"i"}, nil }
 func (flatKeys) ZoneKey(context.Context, string, string) (pin.BlockOpener, error) {
+	return nil, &pin.Error{Code: pin.UnknownKey}
+}
+func (flatKeys) VerificationKey(context.Context, string, string) (pin.VerificationKey, error) {
 	return nil, &pin.Error{Code: pin.UnknownKey}
 }
 

@@ -13,7 +13,7 @@ type output struct {
 	use   Use
 	made  []byte
 	bound []byte       // of a ciphertext: its associated data
-	put   func([]byte) // keeps another one in its place; nil where that cannot be made, so that it ends with its row
+	put   func([]byte) // keeps another one in its place; nil of what is not made of itself
 }
 
 // outputs are those of what a card's PIN is.
@@ -21,6 +21,11 @@ func (v *Value) outputs(c Card) []output {
 	out := []output{
 		{UseVerifier, v.Verifier, verifierBound(c.ID), func(b []byte) { v.Verifier = b }},
 		{UsePIN, v.Ciphertext, pinBound(c.ProgramID, c.ID), func(b []byte) { v.Ciphertext = b }},
+	}
+	if v.Brought != nil {
+		brought := *v.Brought
+		v.Brought = &brought
+		out = append(out, output{UsePIN, brought.Sealed, broughtBy(c), func(b []byte) { v.Brought.Sealed = b }})
 	}
 	v.Former = slices.Clone(v.Former)
 	for i, verifier := range v.Former {
@@ -64,7 +69,7 @@ func (s *Session) outputs() []output {
 
 // outputs are those of a replay record, which nobody can make anew: whoever repeats the request has what they are made of.
 func (r *Replay) outputs(id string) []output {
-	return []output{{UseReplayKey, []byte(id), nil, nil}, {UseFingerprint, r.Fingerprint, nil, nil}}
+	return []output{{use: UseReplayKey, made: []byte(id)}, {use: UseFingerprint, made: r.Fingerprint}}
 }
 
 // renew puts what rests under a former key under the current one, and tells whether there was anything. Whoever writes a row that was read
@@ -74,12 +79,7 @@ func (v *Vault) renew(outputs []output) (renewed bool, err error) {
 		if _, there := v.keys.KeyID(o.use, o.made); o.put == nil || !there || !v.keys.Stale(o.use, o.made) {
 			continue // also where the key is there no more: nobody can make it anew
 		}
-		plain, err := v.keys.Open(o.use, o.made, o.bound)
-		if err != nil {
-			return renewed, err
-		}
-		fresh, err := v.keys.Seal(o.use, plain, o.bound)
-		clear(plain)
+		fresh, err := v.keys.Rewrap(o.use, o.made, o.bound)
 		if err != nil {
 			return renewed, err
 		}
@@ -89,18 +89,24 @@ func (v *Vault) renew(outputs []output) (renewed bool, err error) {
 	return renewed, nil
 }
 
+// renewable tells whether any of these should be made anew and can be.
+func (v *Vault) renewable(outputs []output) bool {
+	return slices.ContainsFunc(outputs, func(o output) bool {
+		_, there := v.keys.KeyID(o.use, o.made)
+		return v.keys.Stale(o.use, o.made) && (there || o.put == nil)
+	})
+}
+
 // stale tells whether anything of a card rests under another key than the current one of its use.
 func (v *Vault) stale(row CardRow, rec Record) bool {
-	for _, o := range rec.outputs(row) {
-		if v.keys.Stale(o.use, o.made) {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(rec.outputs(row), func(o output) bool { return v.keys.Stale(o.use, o.made) })
 }
 
 // outputs are all that keys have made of a card's row.
 func (r *Record) outputs(row CardRow) []output {
-	return slices.Concat(r.PIN.outputs(r.Card), r.Card.outputs(), []output{
-		{UsePANIndex, []byte(r.Card.PANIndex), nil, nil}, {UseSeal, row.Seal, nil, nil}, {UseAudit, r.PIN.Head.MAC, nil, nil}})
+	return slices.Concat(r.PIN.outputs(r.Card), r.Card.outputs(), r.PIN.Head.outputs(), []output{
+		{use: UsePANIndex, made: []byte(r.Card.PANIndex)}, {use: UseSeal, made: row.Seal}})
 }
+
+// outputs are those of a chain's head: events are never made anew, and the chain goes on.
+func (h Head) outputs() []output { return []output{{use: UseAudit, made: h.MAC}} }

@@ -56,28 +56,41 @@ func (v *Vault) watched(o Offer, chosen bool) Offer {
 	}
 }
 
-// guess holds an offered PIN against the record's.
-func (v *Vault) guess(ctx context.Context, rec Record, o Offer) (Guess, error) {
+// guess holds an offered PIN against the record's. One that cannot be read is held against it as well, so that it takes the
+// same steps. own is its form at rest where the card brought something along in place of a verifier, see [Value.Learned].
+func (v *Vault) guess(ctx context.Context, rec Record, o Offer) (g Guess, own Choice, err error) {
 	p, err := o(ctx, v, rec)
-	switch CodeOf(err) {
+	offered := CodeOf(err)
+	switch offered {
 	case "":
-	case WrongPIN:
-		return Wrong, nil
-	case Unopenable, InvalidPIN: // which takes the same steps as a wrong one
-		_, err := v.matches(rec.Card.ID, PIN{}, rec.PIN.Verifier)
-		return Unreadable, err
+		defer p.Clear()
+	case WrongPIN, Unopenable, InvalidPIN:
+		p = nobodys
 	default:
-		return "", err
+		return "", own, err
 	}
-	defer p.Clear()
-	right, err := v.matches(rec.Card.ID, p, rec.PIN.Verifier)
+	right, own, err := v.compare(ctx, rec, p)
 	switch {
 	case err != nil:
-		return "", err
-	case right:
-		return Right, nil
+		return "", own, err
+	case offered == Unopenable || offered == InvalidPIN:
+		return Unreadable, own, nil
+	case offered == "" && right:
+		return Right, own, nil
 	}
-	return Wrong, nil
+	return Wrong, own, nil
+}
+
+// nobodys stands in for a PIN that cannot be read, and must not be cleared.
+var nobodys = PIN{&held{n: MinLength, digits: [MaxLength]byte{'0', '0', '0', '0'}}}
+
+// compare holds a PIN against the record's, or against what the card brought along in place of one.
+func (v *Vault) compare(ctx context.Context, rec Record, p PIN) (right bool, own Choice, err error) {
+	if rec.PIN.Brought != nil {
+		return v.shown(ctx, rec, p)
+	}
+	right, err = v.matches(rec.Card.ID, p, rec.PIN.Verifier)
+	return right, own, err
 }
 
 // choice makes a chosen PIN's form at rest, or says why it is refused. The error is for what is wrong
@@ -96,7 +109,7 @@ func (v *Vault) choice(ctx context.Context, rec Record, o Offer) (Choice, error)
 		return Choice{Refusal: CodeOf(err)}, nil
 	}
 	if rec.Program.Policy == PolicyHistory {
-		if recent, err := v.remembered(rec, p); err != nil || recent {
+		if recent, err := v.remembered(ctx, rec, p); err != nil || recent {
 			return Choice{Refusal: RecentPIN}, err
 		}
 	}
@@ -105,8 +118,11 @@ func (v *Vault) choice(ctx context.Context, rec Record, o Offer) (Choice, error)
 
 // remembered tells whether the PIN is the card's or one of its last ones. All are compared, whichever
 // it is.
-func (v *Vault) remembered(rec Record, p PIN) (bool, error) {
+func (v *Vault) remembered(ctx context.Context, rec Record, p PIN) (bool, error) {
 	found := false
+	if rec.PIN.Brought != nil { // without its key nobody can tell, which is no reason to refuse a PIN
+		found, _ = v.fitsBrought(ctx, rec.Card, rec.PIN.Brought, p)
+	}
 	for _, verifier := range append([][]byte{rec.PIN.Verifier}, rec.PIN.Former...) {
 		same, err := v.matches(rec.Card.ID, p, verifier)
 		if err != nil {
@@ -251,10 +267,11 @@ func (v *Vault) attempt(ctx context.Context, q Query, m Memo, offers []Offer, st
 			return deed{}, &Error{Code: NoPIN}
 		}
 		guessed = true
-		g, err := v.guess(ctx, rec, v.watched(offers[0], false))
+		g, own, err := v.guess(ctx, rec, v.watched(offers[0], false))
 		if err != nil {
 			return deed{}, err
 		}
+		rec.PIN = rec.PIN.Learned(rec.Program, g, own)
 		s, err := step(rec, g)
 		return deed{Step: s, result: s.Verification}, err
 	})
@@ -273,7 +290,7 @@ func (v *Vault) pretend(ctx context.Context, rec Record, offers []Offer) {
 	if rec.Card.ID == "" {
 		rec = v.nobody(ctx)
 	}
-	_, _ = v.guess(ctx, rec, offers[0])
+	_, _, _ = v.guess(ctx, rec, offers[0])
 	for _, o := range offers[1:] {
 		_, _ = v.choice(ctx, rec, o)
 	}

@@ -86,7 +86,17 @@ func (v *Vault) sealSession(s Session) (Row, error) {
 		return Row{}, err
 	}
 	return Sealed(v.keys, Row{Table: TableSessions, ID: s.ID, ProgramID: s.ProgramID, CardID: s.CardID, Version: s.Version, ExpiresAt: micros(s.ExpiresAt)},
-		restingSession{s, sessionSecrets{s.SecretDigest, s.BrowserDigest, s.TokenDigest, s.PrivateKey}})
+		s.resting())
+}
+
+func (s Session) resting() restingSession {
+	return restingSession{s, sessionSecrets{s.SecretDigest, s.BrowserDigest, s.TokenDigest, s.PrivateKey}}
+}
+
+func (r restingSession) session() Session {
+	s := r.Session
+	s.SecretDigest, s.BrowserDigest, s.TokenDigest, s.PrivateKey = r.Secrets.Secret, r.Secrets.Browser, r.Secrets.Token, r.Secrets.PrivateKey
+	return s
 }
 
 // Session finds a session, in any state, expired or not: NotFound.
@@ -95,15 +105,18 @@ func (v *Vault) Session(ctx context.Context, id string) (Session, error) {
 	if err != nil {
 		return Session{}, err
 	}
+	return v.openSession(ctx, row)
+}
+
+func (v *Vault) openSession(ctx context.Context, row Row) (Session, error) {
 	var r restingSession
 	if err := v.unseal(ctx, row, &r); err != nil {
 		return Session{}, err
 	}
-	s := r.Session
+	s := r.session()
 	if s.ID != row.ID || s.CardID != row.CardID || s.ProgramID != row.ProgramID || s.Version != row.Version || micros(s.ExpiresAt) != row.ExpiresAt {
-		return Session{}, v.broken(ctx, string(TableSessions), id)
+		return Session{}, v.broken(ctx, string(TableSessions), row.ID)
 	}
-	s.SecretDigest, s.BrowserDigest, s.TokenDigest, s.PrivateKey = r.Secrets.Secret, r.Secrets.Browser, r.Secrets.Token, r.Secrets.PrivateKey
 	return s, nil
 }
 

@@ -23,6 +23,7 @@ type Value struct {
 	Ciphertext []byte    `json:"ciphertext,omitempty"` // AEAD over the PIN, only where the program allows retrieval
 	KeptUnder  int64     `json:"keptUnder,omitempty"`  // Program.RetrievalEpoch when Ciphertext was made
 	Former     [][]byte  `json:"former,omitempty"`     // verifiers of the last HistoryDepth PINs, newest first
+	Brought    *Brought  `json:"brought,omitempty"`    // in place of Verifier, until the PIN is first shown
 	Version    int64     `json:"version"`              // counts changes of the PIN
 	TriesLeft  int       `json:"triesLeft"`            // 0..limit
 	Refused    int64     `json:"refused,omitempty"`    // tries refused since the last one was used up

@@ -392,7 +392,7 @@ func meanwhile(name string, do func()) func(string) error {
 	}
 }
 
-// faultyKeys fail at the n-th call of an operation (MAC, Seal, Open, Index, or "" for any) for a use ("" for any).
+// faultyKeys fail at the n-th call of an operation (MAC, Seal, Open, Rewrap, Index, or "" for any) for a use ("" for any).
 type faultyKeys struct {
 	pin.Keys
 	op   string
@@ -432,6 +432,13 @@ func (k *faultyKeys) Open(use pin.Use, ciphertext, associated []byte) ([]byte, e
 		return nil, err
 	}
 	return k.Keys.Open(use, ciphertext, associated)
+}
+
+func (k *faultyKeys) Rewrap(use pin.Use, ciphertext, associated []byte) ([]byte, error) {
+	if err := k.fails("Rewrap", use); err != nil {
+		return nil, err
+	}
+	return k.Keys.Rewrap(use, ciphertext, associated)
 }
 
 func (k *faultyKeys) Index(use pin.Use, data []byte) ([]string, error) {

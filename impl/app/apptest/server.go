@@ -50,7 +50,8 @@ type Server struct {
 
 	// A snapshot of the database as it was when it began, "" where that is no SQLite. Putting it back takes a tenth of the
 	// time that making everything anew does, of which the examples of a document take some hundreds.
-	fresh string
+	fresh  string
+	forget func() // what the server knows of the database
 }
 
 // Start runs a sandbox server over the database at url, "" for a fresh SQLite one. The test fails if the server
@@ -80,6 +81,7 @@ func StartOver(t testing.TB, url string, keys keyring.Engine) *Server {
 		s.fresh = filepath.Join(t.TempDir(), "fresh.db")
 		require.NoError(t, db.Snapshot(t.Context(), s.fresh))
 	}
+	s.forget = wired.Forget
 	s.Handler, s.Tokens, s.Vault, s.Faults.forget = wired.Public, wired.Tokens, wired.Vault, wired.Vault.Reread
 	listening := httptest.NewServer(wired.Public)
 	t.Cleanup(listening.Close)
@@ -223,8 +225,7 @@ func (s *Server) Reset(t testing.TB) {
 	}
 	if s.fresh != "" {
 		require.NoError(t, s.Store.Restore(context.WithoutCancel(t.Context()), s.fresh))
-		s.Vault.Forget()
-		s.Tokens.Recheck()
+		s.forget()
 	} else {
 		s.Client.For(t).Do(http.MethodPost, "/sandbox/reset").ExpectStatus(http.StatusNoContent)
 	}

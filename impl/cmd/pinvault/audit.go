@@ -70,7 +70,7 @@ func (c *auditVerifyCommand) Validate() error { return c.missing() }
 
 // Run reads everything, and fails where something is not as it should be.
 func (c *auditVerifyCommand) Run(ctx context.Context) error {
-	ks, err := app.Engine(c.Sandbox, c.Keys, nil)
+	ks, err := app.Engine(c.Sandbox, c.Keys)
 	if err != nil {
 		return err
 	}
@@ -136,7 +136,7 @@ func (c *auditCheckpointCommand) Validate() error { return c.missing() }
 
 // Run signs all heads and prints the signature.
 func (c *auditCheckpointCommand) Run(ctx context.Context) error {
-	ks, err := app.Engine(c.Sandbox, c.Keys, nil)
+	ks, err := app.Engine(c.Sandbox, c.Keys)
 	if err != nil {
 		return err
 	}

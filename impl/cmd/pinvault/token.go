@@ -51,7 +51,7 @@ func (k *tokenKeys) find(ctx context.Context) (_ []*keyring.TokenKey, err error)
 	if k.Client == "" {
 		return k.own()
 	}
-	ks, err := app.Engine(k.Sandbox, k.Keys, nil)
+	ks, err := app.Engine(k.Sandbox, k.Keys)
 	if err != nil {
 		return nil, err
 	}

@@ -19,6 +19,7 @@ import (
 	"pinvault/impl/keyring"
 	"pinvault/impl/keyring/openbao"
 	"pinvault/impl/keyring/pkcs11"
+	"pinvault/impl/pin"
 )
 
 // Backend is what opens a keyset file, and what may have the keys of some uses itself.
@@ -29,6 +30,10 @@ type Backend interface {
 	Init() error
 	// Engine is its own keys at work, and those of a keyset for all other uses.
 	Engine(below keyring.Engine) (keyring.Engine, error)
+	// Holds tells whether it has the keys of a use itself.
+	Holds(use pin.Use) bool
+	// Rotate makes a new key for a use that it holds.
+	Rotate(use pin.Use) error
 	// Close ends what it has begun.
 	Close() error
 }
@@ -118,4 +123,6 @@ type file struct {
 func (f file) KEK() tink.AEAD                                { return f.kek }
 func (f file) Init() error                                   { return f.weak }
 func (file) Engine(k keyring.Engine) (keyring.Engine, error) { return k, nil }
+func (file) Holds(pin.Use) bool                              { return false }
+func (file) Rotate(pin.Use) error                            { return errors.New("the keys are in the keyset file") }
 func (file) Close() error                                    { return nil }

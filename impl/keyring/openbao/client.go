@@ -37,6 +37,7 @@ type Transit struct {
 
 	mu   sync.Mutex
 	read time.Time // when the token was
+	keys map[pin.Use]*key
 }
 
 // Open asks OpenBao whether it takes the token. Whatever is in the way, the error says it to whoever starts the server.
@@ -51,7 +52,7 @@ func Open(o Options) (*Transit, error) {
 	if err != nil {
 		return nil, err
 	}
-	t := &Transit{at: o.Location, token: o.Token, log: o.Log, wait: o.Wait, api: client}
+	t := &Transit{at: o.Location, token: o.Token, log: o.Log, wait: o.Wait, api: client, keys: map[pin.Use]*key{}}
 	if err := t.authenticate(); err != nil {
 		return nil, err
 	}

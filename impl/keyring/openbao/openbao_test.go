@@ -51,7 +51,7 @@ func TestConforms(t *testing.T) {
 				return again
 			}}
 			if name == keyringtest.Transit {
-				b.Rotate = func(t *testing.T, use pin.Use) { require.NoError(t, e.(*openbao.Engine).Rotate(use)) }
+				b.Rotate = func(t *testing.T, use pin.Use) { require.NoError(t, transit.Rotate(use)) }
 			}
 			keyringtest.Run(t, b)
 		})

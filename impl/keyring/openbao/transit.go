@@ -131,7 +131,6 @@ type Engine struct {
 	keyring.Hidden
 	below keyring.Engine
 	t     *Transit
-	keys  map[pin.Use]*key
 }
 
 // Engine is the transit engine at work. An error says which of the keys it needs are not there.
@@ -139,36 +138,32 @@ func (t *Transit) Engine(below keyring.Engine) (keyring.Engine, error) {
 	if len(t.at.Uses) == 0 {
 		return below, nil
 	}
-	e := &Engine{below: below, t: t, keys: map[pin.Use]*key{}}
 	for _, use := range t.at.Uses {
-		k := &key{t: t, name: t.nameOf(use)}
-		if _, err := k.refresh(); err != nil {
+		if _, err := t.key(use).refresh(); err != nil {
 			return nil, err
 		}
-		e.keys[use] = k
 	}
-	return e, nil
+	return &Engine{below: below, t: t}, nil
 }
 
 // Primitive is the key in OpenBao for what is there.
 func (e *Engine) Primitive(use pin.Use) any {
-	k, ok := e.keys[use]
 	switch {
-	case !ok:
+	case !e.t.Holds(use):
 		return e.below.Primitive(use)
 	case kindOf(use) == "hmac":
-		return k.index()
+		return e.t.key(use).index()
 	}
-	return aead{t: e.t, name: k.name}
+	return aead{t: e.t, name: e.t.nameOf(use)}
 }
 
 // KeyIDs are the versions of the key in OpenBao for what is there.
 func (e *Engine) KeyIDs(use pin.Use) []string {
-	if k, ok := e.keys[use]; ok {
-		ids, _ := k.known()
-		return ids
+	if !e.t.Holds(use) {
+		return e.below.KeyIDs(use)
 	}
-	return e.below.KeyIDs(use)
+	ids, _ := e.t.key(use).known()
+	return ids
 }
 
 // SigningKeys are the keyset's.
@@ -296,15 +291,31 @@ func (k indexKey) ComputePRF(data []byte, size uint32) ([]byte, error) {
 	return sum[:size], nil
 }
 
+// Holds tells whether OpenBao has the keys of a use.
+func (t *Transit) Holds(use pin.Use) bool { return slices.Contains(t.at.Uses, use) }
+
 // Rotate makes a new version of the key of a use, which other processes work with within seconds.
-func (e *Engine) Rotate(use pin.Use) error {
-	k, ok := e.keys[use]
-	if !ok {
-		return fmt.Errorf("the key for %s is not in OpenBao", use)
+func (t *Transit) Rotate(use pin.Use) error {
+	switch {
+	case !t.Holds(use):
+		return fmt.Errorf("OpenBao has no keys for %s", use)
+	case kindOf(use) == "hmac":
+		return fmt.Errorf("the key for %s in OpenBao cannot be replaced while servers serve: until each has heard of it, they would not find what others keep", use)
 	}
-	if _, err := e.t.do(http.MethodPut, e.t.at.Mount+"/keys/"+k.name+"/rotate", nil); err != nil {
-		return e.t.words(err)
+	k := t.key(use)
+	if _, err := t.do(http.MethodPut, t.at.Mount+"/keys/"+k.name+"/rotate", nil); err != nil {
+		return t.words(err)
 	}
 	_, err := k.refresh()
 	return err
+}
+
+// key is what is known of the key of a use.
+func (t *Transit) key(use pin.Use) *key {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.keys[use] == nil {
+		t.keys[use] = &key{t: t, name: t.nameOf(use)}
+	}
+	return t.keys[use]
 }

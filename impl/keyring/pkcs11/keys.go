@@ -20,10 +20,10 @@ import (
 
 // What keys besides those of uses are for, as their labels have it.
 const (
-	keysetKey     = "keyset"     // seals the keyset file
-	partnersKey   = "partners"   // wraps partners' keys
-	signingKey    = "signing"    // signs access tokens
-	checkpointKey = "checkpoint" // signs checkpoints of the audit trail
+	keysetKey     = "keyset"   // seals the keyset file
+	partnersKey   = "partners" // wraps partners' keys
+	signingKey    = string(keyring.UseTokens)
+	checkpointKey = string(keyring.UseCheckpoints)
 )
 
 // signers are the pairs of keys.
@@ -161,7 +161,7 @@ func errMissing(label string) error {
 func (c *connection) version(s p11.SessionHandle, name string, version uint32) (handle p11.ObjectHandle, ok bool, err error) {
 	c.mu.Lock()
 	handle, ok = c.keys[name].handles[version]
-	old := time.Since(c.scanned) > pause
+	old := version == c.keys[name].newest+1 || time.Since(c.scanned) > pause
 	c.mu.Unlock()
 	if ok || !old {
 		return handle, ok, nil
@@ -191,9 +191,18 @@ func (t *Token) Init() error {
 	return nil
 }
 
-// Rotate makes a new version of the key of a use, or of what else the token has a key for, which every process that
-// uses the token works with from its next look at it on.
-func (t *Token) Rotate(name string) error {
+// Holds tells whether the token has the keys of a use.
+func (t *Token) Holds(use pin.Use) bool {
+	return slices.Contains(Uses, use) || use == keyring.UseTokens || use == keyring.UseCheckpoints
+}
+
+// Rotate makes a new version of the key of a use. A process works with it from its next look at the token on, at the latest
+// when it meets an output of it; what signs is read when a process starts.
+func (t *Token) Rotate(use pin.Use) error {
+	name := string(use)
+	if !t.Holds(use) {
+		return fmt.Errorf("the token has no keys for %s", use)
+	}
 	_, err := t.do(func(c *connection, s p11.SessionHandle) ([]byte, error) {
 		if err := c.scan(s); err != nil {
 			return nil, err

@@ -47,7 +47,7 @@ func TestConforms(t *testing.T) {
 			require.NoError(t, err)
 			return again
 		},
-		Rotate: func(t *testing.T, use pin.Use) { require.NoError(t, token.Rotate(string(use))) },
+		Rotate: func(t *testing.T, use pin.Use) { require.NoError(t, token.Rotate(use)) },
 	})
 }
 
