@@ -18,6 +18,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"pinvault/impl/keyring"
+	"pinvault/impl/keyring/keyringtest"
 	"pinvault/impl/pin"
 	"pinvault/impl/pinblock"
 )
@@ -75,8 +76,12 @@ func newWorldOn(t testing.TB, db pin.Store, settings ...func(*pin.Program)) *wor
 	now := time.Date(2026, 1, 15, 12, 0, 0, 0, time.UTC)
 	w := &world{store: db, tap: &tap{Store: db}, now: &atomic.Pointer[time.Time]{}}
 	w.now.Store(&now)
-	w.live = keyring.NewLive(keyring.Sandbox(), w.clock)
-	w.ring = keyring.Open(w.live, db, w.clock)
+	engine := keyringtest.Shared(t)
+	if ks, inMemory := engine.(*keyring.Keyset); inMemory {
+		w.live = keyring.NewLive(ks, w.clock)
+		engine = w.live
+	}
+	w.ring = keyring.Open(engine, db, w.clock)
 	w.Vault = newVault(w.tap, w.ring, w.clock, nil)
 	require.NoError(t, w.Initialize(ctx))
 	program := pin.NewProgram("test")
