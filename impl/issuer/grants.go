@@ -33,6 +33,9 @@ var grants = map[string]map[string]string{
 		"pins:write":     "pins:write",
 		"pins:reveal":    "pins:reveal",
 		"audit:read":     "audit:read",
+
+		"vaultkeys:read":   "vaultkeys:read",
+		"vaultkeys:manage": "vaultkeys:manage",
 	},
 }
 

@@ -368,7 +368,7 @@ func (v *Vault) samePIN(ctx context.Context, n *newcomer, rec Record) (bool, err
 		return false, err
 	}
 	defer p.Clear()
-	return v.matches(rec.Card.ID, p, is.Verifier), nil
+	return v.matches(rec.Card.ID, p, is.Verifier)
 }
 
 // unpacked opens a newcomer's PIN block.

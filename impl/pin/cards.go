@@ -120,7 +120,7 @@ func (v *Vault) newCard(program Program, n NewCard) (Card, error) {
 // protect gives a card its PAN, as it rests, if it has one.
 func (v *Vault) protect(c *Card, pan string) (err error) {
 	if pan != "" {
-		c.PANCiphertext, err = v.keys.Seal(UsePAN, []byte(pan), frame(c.ProgramID, c.ID))
+		c.PANCiphertext, err = v.keys.Seal(UsePAN, []byte(pan), c.panBound())
 	}
 	return err
 }

@@ -1,6 +1,7 @@
 package pin_test
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"maps"
@@ -140,6 +141,10 @@ func (m *memory) put(r pin.Row, c pin.Change) error {
 	key := [3]string{string(r.Table), r.CardID, r.ID}
 	old, there := m.rows[key]
 	switch {
+	case len(r.Was) > 0 && (old.Version != r.Version || !bytes.Equal(old.Seal, r.Was)):
+		return conflict(string(r.Table))
+	case len(r.Was) > 0:
+		r.Was = nil
 	case r.Table == pin.TableReplays && (r.Version > 1 && old.Version != r.Version-1 || r.Version == 1 && there && old.ExpiresAt > c.Now):
 		return duplicate(string(r.Table))
 	case r.Table == pin.TableReplays:

@@ -94,6 +94,10 @@ type Row struct {
 	ExpiresAt int64  // microseconds since 1970; of replays and sessions, 0 otherwise
 	Body      []byte
 	Seal      []byte
+
+	// Was is the seal of the row, of the same version, whose place this one takes: what it says stays the same, and
+	// rests under another key. nil: the row says something new.
+	Was []byte
 }
 
 // Change is all that one operation writes, and it is written whole or not at all. It touches one card at
@@ -109,6 +113,8 @@ type Change struct {
 	// is a Duplicate with that name, a session's a Conflict. A row of chains takes the place of From.
 	// A row of replays is made, or takes the place of one that has expired (Row.Version 1, expiry
 	// at or before Now) or of the version before it, or the change is a Duplicate (replay).
+	// A row of any table with a Was takes the place of the row that has it for a seal, or the change is a
+	// Conflict with the table's name as field.
 	Rows []Row
 	// From is the place that the chain of the row of chains has come to before this change.
 	From int64
