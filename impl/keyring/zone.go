@@ -54,10 +54,10 @@ func (s symmetric) Decrypt(f pinblock.Format, block []byte, pan string) (digits 
 	return digits, nil
 }
 
-// Encrypt makes a block.
-func (s symmetric) Encrypt(f pinblock.Format, digits []byte, pan string) (block []byte, err error) {
+// encrypt makes a PIN block.
+func (s symmetric) encrypt(f pinblock.Format, p pin.PIN, pan string) (block []byte, err error) {
 	err = s.key.Use(func(b cipher.Block) (err error) {
-		block, err = pinblock.Lent(b).Encrypt(f, digits, pan, rand.Reader)
+		block, err = pinblock.Lent(b).Encrypt(f, p.Digits(), pan, rand.Reader)
 		return err
 	})
 	return block, err
@@ -305,7 +305,7 @@ func (r *Ring) EncryptBlock(ctx context.Context, programID, keyID string, format
 	if !ok {
 		return nil, &pin.Error{Code: pin.UnfitBlock}
 	}
-	block, err := of.Encrypt(format, p.Digits(), pan)
+	block, err := of.encrypt(format, p, pan)
 	switch {
 	case err == nil:
 		return block, nil
