@@ -32,6 +32,7 @@ import (
 	"pinvault/impl/keyring"
 	"pinvault/impl/networkintl"
 	"pinvault/impl/oauth"
+	"pinvault/impl/outbox"
 	"pinvault/impl/pin"
 	"pinvault/impl/pinsession"
 	"pinvault/impl/sandbox"
@@ -67,6 +68,8 @@ type App struct {
 	Vault  *pin.Vault
 
 	Spaces *space.Host // of a sandbox, whose first space the others are of; nil in production
+
+	background *background
 }
 
 // New wires a server. It changes the database only in what a fresh one lacks.
@@ -94,6 +97,8 @@ func wire(ctx context.Context, c config.Serve, s Surroundings, in *inside) (*App
 	if err != nil {
 		return nil, err
 	}
+	announcing := outbox.Announce(s.Store)
+	s.Store = announcing
 	ring := keyring.Open(ks, s.Store, s.Now)
 	vault := pin.NewVault(s.Store, ring, s.Now, s.Rand)
 	vault.GrantBy(issuer.Granted)
@@ -105,6 +110,8 @@ func wire(ctx context.Context, c config.Serve, s Surroundings, in *inside) (*App
 	vault.OnClientChanged(tokens.Recheck)
 	registry := metrics(s.Database)
 	vault.OnTampered(tampered(s.Log, registry))
+	own := newBackground(c, s, vault, registry, in)
+	announcing.Wakes(own.sender.Wake)
 	o := server.Options{Tokens: tokens, Refused: vault.AccessRefused, Ready: s.Store.Ping, Log: s.Log, Metrics: registry,
 		PrivateMetrics: c.AdminListen != "", HSTS: c.TLS(), TrustedProxies: c.TrustedProxies, RequestTimeout: c.RequestTimeout, CheckReplies: c.ChecksReplies()}
 	if err := issuer.CheckGrants(s.Documents); err != nil {
@@ -118,6 +125,7 @@ func wire(ctx context.Context, c config.Serve, s Surroundings, in *inside) (*App
 	}
 	known := contracts(vault, ring, c.Sandbox, func() (map[string]*contract.Document, error) { return s.Documents, nil })
 	known.PINSession = sessions.Status
+	known.Outbox = issuer.Outbox{Feed: own.feed, PublicKey: outbox.PublicKey, Admits: own.sender.Networks.Admits}
 	apis := map[string]server.API{
 		"issuer":    issuer.New(vault, known, once),
 		thredd.Name: thredd.New(vault, once, threddTokens(tokens), s.Now),
@@ -149,7 +157,7 @@ func wire(ctx context.Context, c config.Serve, s Surroundings, in *inside) (*App
 	if err != nil {
 		return nil, err
 	}
-	return &App{Public: public, Admin: server.Admin(public, registry), Tokens: tokens, Vault: vault}, nil
+	return &App{Public: public, Admin: server.Admin(public, registry), Tokens: tokens, Vault: vault, background: own}, nil
 }
 
 // contracts are what the issuer's API asks of the contracts.

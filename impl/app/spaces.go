@@ -41,8 +41,8 @@ func sandboxed(ctx context.Context, c config.Serve, s Surroundings) (*App, error
 		if first == nil {
 			first = app
 		}
-		return &space.Made{Handler: app.Public, Fixtures: in.box.Fixtures, Seed: in.box.Reset,
-			Reread: app.Vault.Reread, Forget: func() { app.Vault.Forget(); app.Tokens.Recheck() }}, nil
+		return &space.Made{Handler: app.Public, Fixtures: in.box.Fixtures, Seed: in.box.Reset, Stop: begin(ctx, app.background.run),
+			Reread: app.Vault.Reread, Forget: func() { app.Vault.Forget(); app.Tokens.Recheck(); app.background.again() }}, nil
 	}
 	host, err := space.NewHost(ctx, space.Options{URL: c.PublicURL, Now: s.Now, Rows: rows,
 		Fates: ondemand.FateRules(rows.Fates(), sandbox.CardID), Reader: reader, Sleep: s.Sleep, Build: build}, s.Database, s.Store)

@@ -214,6 +214,7 @@ var problems = []struct {
 	{ondemand.ErrNoEffect, effectMissing},
 	{ondemand.ErrRowUnknown, rowUnknown},
 	{ondemand.ErrDelayCrossed, invalidField},
+	{ondemand.ErrMixed, invalidField},
 	{&pin.Error{Code: pin.NotFound}, space.NotFound},
 	{&pin.Error{Code: pin.Unavailable}, problem.Unavailable},
 }
@@ -233,7 +234,10 @@ func (*API) Render(r *http.Request, op *contract.Operation, err error) contract.
 			break
 		}
 	}
-	if row == invalidField {
+	switch {
+	case errors.Is(err, ondemand.ErrMixed):
+		broken = contract.Broken{op.Violation("/delivery", contract.RuleValue)}
+	case row == invalidField:
 		broken = contract.Broken{op.Violation("/delay/maxMs", contract.RuleValue)}
 	}
 	return row.Reply(r.Context(), broken)
