@@ -184,7 +184,7 @@ func (s *Sandbox) seedFixtures(ctx context.Context) error {
 }
 
 func (s *Sandbox) seedWebhook(ctx context.Context) error {
-	_, _, err := s.vault.CreateWebhook(ctx, pin.Webhook{ID: webhook, ProgramID: program, URL: "http://127.0.0.1:9009/", Types: []string{"pin.unblocked"},
+	_, _, err := s.vault.CreateWebhook(ctx, pin.Webhook{ID: webhook, ProgramID: program, URL: "http://localhost:9009/", Types: []string{"pin.unblocked"},
 		Description: "Sandbox", State: pin.WebhookPaused, PausedFor: pin.PausedAsked}, pin.Memo{})
 	return unless(err, pin.Duplicate)
 }
