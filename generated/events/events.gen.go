@@ -571,12 +571,6 @@ type ClientUpdated struct {
 // ClientUpdatedType Which event it is: `client.updated`.
 type ClientUpdatedType string
 
-// EventID The event's id, as in webhook-id.
-type EventID = string
-
-// EventTimestamp When it happened, in UTC.
-type EventTimestamp = time.Time
-
 // FailedData How an offered PIN fared.
 type FailedData struct {
 	// Actor Who did it, as far as it is known.
