@@ -46,7 +46,7 @@ func newBackground(c config.Serve, s Surroundings, vault *pin.Vault, registry pr
 	most := min(longestPoll, c.RequestTimeout*4/5)
 	if in != nil {
 		b.steady, most = in.space.Steady, longestSandboxPoll
-		o.Alone, o.Steady, o.Rehearse = true, b.steady, in.rehearse
+		o.Alone, o.Steady, o.Rehearse = in.space.ID != "", b.steady, in.rehearse // the first space may have several processes
 	}
 	registry.MustRegister(outcomes, &waiting{s.Database, s.Now})
 	b.sender = outbox.New(vault, s.Database, o)
