@@ -44,7 +44,7 @@ func sandboxed(ctx context.Context, c config.Serve, s Surroundings) (*App, error
 		if first == nil {
 			first = app
 		}
-		return &space.Made{Handler: app.Public, Fixtures: in.box.Fixtures, Seed: in.box.Reset,
+		return &space.Made{Handler: app.Public, Fixtures: in.box.Fixtures, Seed: in.box.Reset, Stop: begin(ctx, app.background.run),
 			Reread: app.Vault.Reread, Forget: app.Forget}, nil
 	}
 	host, err := space.NewHost(ctx, space.Options{URL: c.PublicURL, Now: s.Now, Rows: rows,
