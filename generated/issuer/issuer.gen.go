@@ -960,6 +960,9 @@ type PortfolioCard struct {
 	// InstitutionCode Credit+: institution code.
 	InstitutionCode *string `json:"institutionCode,omitempty"`
 
+	// MaskedPan First six and last four digits of the PAN, in files that were asked for without it. A card cannot move in by it.
+	MaskedPan *string `json:"maskedPan,omitempty"`
+
 	// MobileNumber Accosa: 8 to 15 digits, with or without a + before them, which is not kept.
 	MobileNumber *string `json:"mobileNumber,omitempty"`
 

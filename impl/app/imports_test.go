@@ -56,13 +56,14 @@ var rules = map[string]rule{
 	"impl/seed":                  {"impl/contract impl/issuer impl/pin impl/sandbox", "gin gorm kin"},
 	"impl/space":                 {"impl/contract impl/journal impl/ondemand impl/pin impl/problem impl/sandbox impl/scratch impl/store", "gin gorm kin"},
 	"impl/scratch":               {"", "gin gorm kin"},
+	"impl/portfolio":             {"impl/contract impl/issuer impl/pin", "gin gorm kin"},
 	"impl/sandboxapi":            {"generated/sandbox impl/contract impl/docs impl/journal impl/ondemand impl/pin impl/problem impl/sandbox impl/space impl/store", "gorm kin"},
 	"generated/sandbox":          {"generated/common", "gorm"},
 	"impl/problem":               {"impl/contract impl/pin generated/common", "gorm"},
 	"impl/server":                {"impl/contract impl/docs impl/oauth impl/pin impl/problem generated/common", "gorm"},
 	"impl/app":                   {"all", "gin gorm kin"},
 	"impl/app/apptest":           {"all", "gin gorm"},
-	"impl/cmd/pinvault":          {"impl/app impl/checkpoint impl/config impl/contract impl/issuer impl/keylife impl/keymaterial impl/keyring impl/pin impl/pinblock impl/scratch impl/store", "gin gorm kin"},
+	"impl/cmd/pinvault":          {"impl/app impl/checkpoint impl/config impl/contract impl/issuer impl/keylife impl/keymaterial impl/keyring impl/pin impl/pinblock impl/pinverification impl/portfolio impl/scratch impl/store", "gin gorm kin"},
 
 	"scripts/bench/floor":      {"", "gin gorm kin"}, // what it is a floor of must not be in it
 	"scripts/bench/load":       {"impl/pin impl/pinblock impl/keyring impl/store", "gin gorm kin"},

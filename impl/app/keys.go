@@ -109,8 +109,8 @@ func InitKeys(k config.Keys, random io.Reader, now time.Time) (made keylife.File
 }
 
 // Keeper takes steps in the life of the keys in a keyset file and of the backend, which may be told of in the vault's trail.
-func Keeper(f keylife.File, b backend.Backend, trail keylife.Trail) *keylife.Keeper {
-	return keylife.NewKeeper(f, trail, keylife.Options{Rand: rand.Reader, Elsewhere: b})
+func Keeper(f keylife.File, b backend.Backend, trail keylife.Trail, counts keylife.Counts) *keylife.Keeper {
+	return keylife.NewKeeper(f, trail, keylife.Options{Counts: counts, Rand: rand.Reader, Elsewhere: b})
 }
 
 // keys are the vault's own keys at work in a server.
@@ -149,7 +149,7 @@ func ownKeys(sandbox bool, k config.Keys, now func() time.Time, log *slog.Logger
 
 // keeper takes steps in the life of the keys. What this server has done it takes at once.
 func (k keys) keeper(vault *pin.Vault, s Surroundings) *keylife.Keeper {
-	o := keylife.Options{Now: s.Now, Rand: s.Rand}
+	o := keylife.Options{Counts: vault, Now: s.Now, Rand: s.Rand}
 	if o.Rand == nil {
 		o.Rand = rand.Reader
 	}

@@ -34,8 +34,8 @@ var grants = map[string]map[string]string{
 		"pins:reveal":    "pins:reveal",
 		"audit:read":     "audit:read",
 
-		"vault-keys:read":   "vault-keys:read",
-		"vault-keys:manage": "vault-keys:manage",
+		"vaultkeys:read":   "vaultkeys:read",
+		"vaultkeys:manage": "vaultkeys:manage",
 	},
 }
 

@@ -27,10 +27,10 @@ type Trail interface {
 	TellOfKeys(ctx context.Context, steps []pin.KeyStep, result any, m pin.Memo) error
 }
 
-// Counts knows what depends on keys: for each use and each key's id, how many things at rest only that key opens or
-// verifies. A use that is missing was not counted.
+// Counts knows what rests under which key. [pin.Vault] does.
 type Counts interface {
-	Uses(ctx context.Context) (map[pin.Use]map[string]int64, error)
+	// Usage is how many rows need each key; one that is not named is needed by none. It reads the whole database.
+	Usage(ctx context.Context, progress func(table string, n int64)) ([]pin.KeyUse, error)
 }
 
 // Reasons to refuse the retirement of a key. --force overrides them, which loses what they speak of.
@@ -178,10 +178,15 @@ var told = map[keyring.Step]pin.EventType{
 }
 
 // Take takes a step: Forbidden, [keyring.ErrNoUse], [keyring.ErrNoKey], [keyring.Refusal], and what the store refuses. A
-// key is retired when nothing depends on it: ErrInUse, ErrNotCounted, unless by force.
+// key that was replaced is retired when nothing depends on it: ErrInUse, ErrNotCounted, unless by force.
 func (k *Keeper) Take(ctx context.Context, w keyring.Wish, force bool, m pin.Memo) (after keyring.Standing, err error) {
 	if k.opt.Elsewhere.Holds(w.Use) {
 		return after, elsewhere(w.Use, w.Step)
+	}
+	if w.Step == keyring.Retire && !force {
+		if err := k.unused(ctx, w); err != nil {
+			return keyring.Standing{}, err
+		}
 	}
 	err = k.change(ctx, m, func(ks *keyring.Keyset, now time.Time) (*keyring.Keyset, []event, error) {
 		if w.Step == keyring.Activate && w.At.Before(now) {
@@ -192,17 +197,30 @@ func (k *Keeper) Take(ctx context.Context, w keyring.Wish, force bool, m pin.Mem
 			return nil, nil, err
 		}
 		before, err := ks.Key(w.Use, w.Version, now)
-		if err == nil && w.Step == keyring.Retire && before.State == keyring.Retiring && !force {
-			err = k.unused(ctx, before, now)
-		}
 		after = stands
 		return next, []event{{told[w.Step], before, stands}}, err
 	}, func() any { return after })
 	return after, err
 }
 
-// unused is an error unless nothing depends on a key that was replaced.
-func (k *Keeper) unused(ctx context.Context, s keyring.Standing, now time.Time) error {
+// unused is an error unless the key may be retired and nothing depends on it. It is asked before the step, since the
+// answer takes as long as the database is large; a key that was replaced makes nothing meanwhile.
+func (k *Keeper) unused(ctx context.Context, w keyring.Wish) error {
+	if err := k.trail.TrailStands(ctx); err != nil {
+		return err
+	}
+	ks, err := k.store.Keyset()
+	if err != nil {
+		return err
+	}
+	now := k.opt.Now()
+	if _, _, err := ks.After(w, now); err != nil {
+		return err
+	}
+	s, err := ks.Key(w.Use, w.Version, now)
+	if err != nil || s.State != keyring.Retiring {
+		return err
+	}
 	switch s.Use {
 	case keyring.UseTokens:
 		if over := s.RetiringSince.Add(tokensLive); now.Before(over) {
@@ -213,18 +231,16 @@ func (k *Keeper) unused(ctx context.Context, s keyring.Standing, now time.Time) 
 		return fmt.Errorf("%w: checkpoints that it has signed are kept by others, and nobody could verify them any more", ErrNotCounted)
 	}
 	if k.opt.Counts == nil {
-		return fmt.Errorf("%w: re-encrypt what it has made, and make sure that nothing is left", ErrNotCounted)
+		return fmt.Errorf("%w: that takes the database", ErrNotCounted)
 	}
-	counted, err := k.opt.Counts.Uses(ctx)
+	counted, err := k.opt.Counts.Usage(ctx, nil)
 	if err != nil {
 		return err
 	}
-	of, ok := counted[s.Use]
-	switch {
-	case !ok:
-		return fmt.Errorf("%w: nobody counts what keys for %s have made", ErrNotCounted, s.Use)
-	case of[s.ID] > 0:
-		return fmt.Errorf("%w: %d things in the database are still under it", ErrInUse, of[s.ID])
+	for _, of := range counted {
+		if of.Use == s.Use && of.KeyID == s.ID && of.Rows > 0 {
+			return fmt.Errorf("%w: %d rows of the database are still under it; re-encrypt them first", ErrInUse, of.Rows)
+		}
 	}
 	return nil
 }

@@ -5,6 +5,7 @@ import (
 	"crypto/aes"
 	"crypto/cipher"
 	"crypto/des"
+	"crypto/rand"
 	"errors"
 	"sync"
 	"time"
@@ -51,6 +52,15 @@ func (s symmetric) Decrypt(f pinblock.Format, block []byte, pan string) (digits 
 		return nil, err
 	}
 	return digits, nil
+}
+
+// encrypt makes a PIN block.
+func (s symmetric) encrypt(f pinblock.Format, p pin.PIN, pan string) (block []byte, err error) {
+	err = s.key.Use(func(b cipher.Block) (err error) {
+		block, err = pinblock.Lent(b).Encrypt(f, p.Digits(), pan, rand.Reader)
+		return err
+	})
+	return block, err
 }
 
 func (s symmetric) takes() (pinblock.Format, int) { return s.format, s.size }
@@ -282,6 +292,29 @@ func (r *Ring) unwrap(ctx context.Context, id string, usage pin.KeyUsage) (row p
 	}
 	key, err = r.Open(pin.UseKeyWrap, row.Wrapped, row.Bound())
 	return row, key, err
+}
+
+// EncryptBlock makes a PIN block under a zone PIN key that the program may use: errors as [Ring.ZoneKey], and UnfitBlock where the key
+// makes no block of the format, an RSA key any, or the PAN is not one for it.
+func (r *Ring) EncryptBlock(ctx context.Context, programID, keyID string, format pinblock.Format, p pin.PIN, pan string) ([]byte, error) {
+	k, err := r.zoneKey(ctx, programID, keyID)
+	if err != nil {
+		return nil, err
+	}
+	of, ok := k.key.(symmetric)
+	if !ok {
+		return nil, &pin.Error{Code: pin.UnfitBlock}
+	}
+	block, err := of.encrypt(format, p, pan)
+	switch {
+	case err == nil:
+		return block, nil
+	case errors.Is(err, pinblock.ErrRandom):
+		return nil, internal(err)
+	case pin.CodeOf(err) == pin.Unavailable:
+		return nil, err
+	}
+	return nil, &pin.Error{Code: pin.UnfitBlock}
 }
 
 // OpenBlock takes the PIN out of a block. A block of another size or format than the key is for is UnfitBlock, which

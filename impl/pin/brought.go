@@ -31,13 +31,16 @@ type Brought struct {
 // VerificationValue is what an issuer keeps in place of a PIN, a PVV or an offset, and how it was made. It is a secret as the
 // PIN is, prints as **** and is at rest sealed only.
 type VerificationValue struct {
-	KeyID                   string `json:"-"`                // of the PIN verification key
-	PVV                     string `json:"pvv,omitempty"`    // 4 digits, or
-	Offset                  string `json:"offset,omitempty"` // as many digits as the PIN
-	Index                   int    `json:"index,omitempty"`  // of a PVV: which of the issuer's keys, 0..9
-	Length                  int    `json:"length,omitempty"` // of a PVV: digits of the PIN
-	pinverification.IBM3624 `json:"ibm3624,omitzero"`
+	KeyID   string `json:"-"`                // of the PIN verification key
+	PVV     string `json:"pvv,omitempty"`    // 4 digits, or
+	Offset  string `json:"offset,omitempty"` // as many digits as the PIN
+	Index   int    `json:"index,omitempty"`  // of a PVV: which of the issuer's keys, 0..9
+	Length  int    `json:"length,omitempty"` // of a PVV: digits of the PIN
+	IBM3624 `json:"ibm3624,omitzero"`
 }
+
+// IBM3624 is how an issuer makes natural PINs of PANs.
+type IBM3624 = pinverification.IBM3624
 
 // Format prints **** for every verb.
 func (VerificationValue) Format(s fmt.State, _ rune) { _, _ = io.WriteString(s, redacted) }

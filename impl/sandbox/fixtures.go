@@ -78,7 +78,7 @@ const timestampWindow = "timestampWindowSeconds"
 var (
 	threddScopes = []string{"cards:write", "pins:read", "pins:reveal", "pins:write"}
 	issuerScopes = []string{"programs:read", "programs:write", "clients:read", "clients:write", "cards:read", "cards:write",
-		"pins:read", "pins:verify", "pins:write", "pins:reveal", "audit:read", "vault-keys:read", "vault-keys:manage"}
+		"pins:read", "pins:verify", "pins:write", "pins:reveal", "audit:read", "vaultkeys:read", "vaultkeys:manage"}
 	creditplusScopes = []string{"tries:reset"}
 	accosaScopes     = []string{"pins:write"}
 	hashdtScopes     = []string{"pins:write"}
