@@ -34,6 +34,10 @@ func (c *keysInitCommand) Run() error {
 	if err != nil {
 		return err
 	}
-	fmt.Println("created", made.Path+". Back it up, and back up what opens it elsewhere: without both, no PIN can be verified again.")
+	opens := "the master key"
+	if c.KeysURL != "" {
+		opens = "what opens it"
+	}
+	fmt.Println("created", made.Path+". Back it up, and back up", opens, "elsewhere: without both, no PIN can be verified again.")
 	return nil
 }
