@@ -57,6 +57,7 @@ type Surroundings struct {
 	Sleep    space.Sleep      // how a sandbox waits where it is told to; nil: by the clock
 
 	Documents map[string]*contract.Document // nil: they are loaded
+	Keys      keyring.Engine                // what the vault works with, nil: the keys that the configuration names
 	Seed      *seed.File                    // what a sandbox holds besides the fixtures, nil: nothing
 }
 
@@ -98,11 +99,14 @@ func wire(ctx context.Context, c config.Serve, s Surroundings, in *inside) (*App
 	if err != nil {
 		return nil, err
 	}
-	ring := keyring.Open(own.live, s.Store, s.Now)
+	if s.Keys != nil {
+		own.engine = s.Keys
+	}
+	ring := keyring.Open(own.engine, s.Store, s.Now)
 	vault := pin.NewVault(s.Store, ring, s.Now, s.Rand)
 	vault.GrantBy(issuer.Granted)
 	once := idempotency.New(vault, ring, s.Now)
-	signing, err := in.signing(signingKeys(own.live))
+	signing, err := in.signing(signingKeys(own.engine))
 	if err != nil {
 		return nil, err
 	}

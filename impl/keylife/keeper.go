@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"time"
 
 	"github.com/tink-crypto/tink-go/v2/tink"
@@ -40,6 +41,22 @@ var (
 	ErrNotCounted = errors.New("what depends on the key was not counted")
 )
 
+// ErrElsewhere: the file has no say in the keys of that use.
+var ErrElsewhere = errors.New("the keys of this use are not in the keyset file but in the token or OpenBao that --keys names: 'pinvault keys rotate' makes a new one there, and what else becomes of them is that one's own")
+
+// Elsewhere has the keys of some uses itself.
+type Elsewhere interface {
+	Holds(use pin.Use) bool
+	// Rotate makes a new key for a use that it holds, which makes outputs from then on.
+	Rotate(use pin.Use) error
+}
+
+// nowhere holds nothing.
+type nowhere struct{}
+
+func (nowhere) Holds(pin.Use) bool   { return false }
+func (nowhere) Rotate(pin.Use) error { return ErrElsewhere }
+
 // tokensLive is longer than any contract's access tokens are good for.
 const tokensLive = 24 * time.Hour
 
@@ -52,10 +69,12 @@ type Keeper struct {
 
 // Options are what a keeper may do without.
 type Options struct {
-	Counts Counts           // nil: nothing can be counted
-	Now    func() time.Time // nil: the clock
-	Rand   io.Reader        // in production crypto/rand.Reader
-	Taken  func()           // is called after every step; nil: nobody is
+	Counts Counts // nil: nothing can be counted
+	// Elsewhere has keys that are not in the store; nil: nothing has.
+	Elsewhere Elsewhere
+	Now       func() time.Time // nil: the clock
+	Rand      io.Reader        // in production crypto/rand.Reader
+	Taken     func()           // is called after every step; nil: nobody is
 }
 
 // NewKeeper makes a keeper of the keyset in store.
@@ -65,6 +84,9 @@ func NewKeeper(store Store, trail Trail, o Options) *Keeper {
 	}
 	if o.Taken == nil {
 		o.Taken = func() {}
+	}
+	if o.Elsewhere == nil {
+		o.Elsewhere = nowhere{}
 	}
 	return &Keeper{store: store, trail: trail, opt: o}
 }
@@ -83,6 +105,9 @@ func (k *Keeper) Keys(ctx context.Context) ([]keyring.Standing, error) {
 
 // Generate makes a key that is pending, without a date: Forbidden, [keyring.ErrNoUse], and what the store refuses.
 func (k *Keeper) Generate(ctx context.Context, use pin.Use, m pin.Memo) (made keyring.Standing, err error) {
+	if k.opt.Elsewhere.Holds(use) {
+		return made, ErrElsewhere
+	}
 	err = k.change(ctx, m, func(ks *keyring.Keyset, now time.Time) (*keyring.Keyset, []event, error) {
 		next, fresh, err := ks.With(use, k.opt.Rand, now)
 		made = fresh
@@ -92,8 +117,44 @@ func (k *Keeper) Generate(ctx context.Context, use pin.Use, m pin.Memo) (made ke
 }
 
 // Rotate makes a key for each use that becomes active after some time: Forbidden, [keyring.ErrNoUse],
-// [keyring.Refusal], and what the store refuses. hasty is [keyring.Wish.Hasty].
+// [keyring.Refusal], and what the store refuses. hasty is [keyring.Wish.Hasty]. A key that is elsewhere becomes active at once.
 func (k *Keeper) Rotate(ctx context.Context, uses []pin.Use, in time.Duration, hasty bool, m pin.Memo) (made []keyring.Standing, err error) {
+	away := slices.DeleteFunc(slices.Clone(uses), func(use pin.Use) bool { return !k.opt.Elsewhere.Holds(use) })
+	uses = slices.DeleteFunc(slices.Clone(uses), k.opt.Elsewhere.Holds)
+	if len(away) > 0 {
+		if made, err = k.rotateElsewhere(ctx, away, m); err != nil || len(uses) == 0 {
+			return made, err
+		}
+	}
+	own, err := k.rotateOwn(ctx, uses, in, hasty, m)
+	return append(made, own...), err
+}
+
+// rotateElsewhere makes keys that are not in the store, and tells of each before.
+func (k *Keeper) rotateElsewhere(ctx context.Context, uses []pin.Use, m pin.Memo) (made []keyring.Standing, err error) {
+	if err := k.trail.TrailStands(ctx); err != nil {
+		return nil, err
+	}
+	now := k.opt.Now().UTC().Truncate(time.Second)
+	var steps []pin.KeyStep
+	for _, use := range uses {
+		s := keyring.Standing{Key: keyring.Key{Use: use, CreatedAt: now, ActiveFrom: now}, State: keyring.Active}
+		made = append(made, s)
+		steps = append(steps, pin.KeyStep{Type: pin.EventVaultKeyRotated, Name: string(use), Before: keyring.Standing{}, After: s})
+	}
+	if err := k.trail.TellOfKeys(ctx, steps, made, m); err != nil {
+		return nil, err
+	}
+	for _, use := range uses {
+		if err := k.opt.Elsewhere.Rotate(use); err != nil {
+			return nil, fmt.Errorf("a new key for %s: %w", use, err)
+		}
+	}
+	k.opt.Taken()
+	return made, nil
+}
+
+func (k *Keeper) rotateOwn(ctx context.Context, uses []pin.Use, in time.Duration, hasty bool, m pin.Memo) (made []keyring.Standing, err error) {
 	err = k.change(ctx, m, func(ks *keyring.Keyset, now time.Time) (*keyring.Keyset, []event, error) {
 		next, fresh, err := ks.Rotated(uses, now.Add(in), hasty, k.opt.Rand, now)
 		made = fresh
@@ -117,6 +178,9 @@ var told = map[keyring.Step]pin.EventType{
 // Take takes a step: Forbidden, [keyring.ErrNoUse], [keyring.ErrNoKey], [keyring.Refusal], and what the store refuses. A
 // key that was replaced is retired when nothing depends on it: ErrInUse, ErrNotCounted, unless by force.
 func (k *Keeper) Take(ctx context.Context, w keyring.Wish, force bool, m pin.Memo) (after keyring.Standing, err error) {
+	if k.opt.Elsewhere.Holds(w.Use) {
+		return after, ErrElsewhere
+	}
 	if w.Step == keyring.Retire && !force {
 		if err := k.unused(ctx, w); err != nil {
 			return keyring.Standing{}, err

@@ -54,10 +54,10 @@ func (s symmetric) Decrypt(f pinblock.Format, block []byte, pan string) (digits 
 	return digits, nil
 }
 
-// Encrypt makes a block.
-func (s symmetric) Encrypt(f pinblock.Format, digits []byte, pan string) (block []byte, err error) {
+// encrypt makes a PIN block.
+func (s symmetric) encrypt(f pinblock.Format, p pin.PIN, pan string) (block []byte, err error) {
 	err = s.key.Use(func(b cipher.Block) (err error) {
-		block, err = pinblock.Lent(b).Encrypt(f, digits, pan, rand.Reader)
+		block, err = pinblock.Lent(b).Encrypt(f, p.Digits(), pan, rand.Reader)
 		return err
 	})
 	return block, err
@@ -136,10 +136,22 @@ func (r *Ring) WrapZoneKey(id, programID string, usage pin.KeyUsage, algorithm s
 	}
 	row := pin.ZoneKey{ID: id, ProgramID: programID, Usage: usage, Algorithm: algorithm, Version: 1,
 		CheckValue: check[:6], CreatedAt: r.now().UTC().Truncate(time.Microsecond)} // as exact as every database keeps it
-	if row.Wrapped, err = r.keys.WrapKey(algorithm, key, row.Bound()); err != nil {
-		return pin.ZoneKey{}, failed(err, err)
+	if row.Wrapped, err = r.wrap(row, key); err != nil {
+		return pin.ZoneKey{}, err
 	}
 	return row, nil
+}
+
+// wrap makes a key ready to rest: of a message key, which works in this process's memory, by the vault's own keys alone.
+func (r *Ring) wrap(row pin.ZoneKey, key []byte) ([]byte, error) {
+	if row.Usage == pin.UsageMessage {
+		return r.Seal(pin.UseKeyWrap, key, row.Bound())
+	}
+	wrapped, err := r.keys.WrapKey(row.Algorithm, key, row.Bound())
+	if err != nil {
+		return nil, failed(err, err)
+	}
+	return wrapped, nil
 }
 
 // LongCheckValue is the check value of a partner's key in sixteen upper-case hexadecimal digits, of which
@@ -293,7 +305,7 @@ func (r *Ring) EncryptBlock(ctx context.Context, programID, keyID string, format
 	if !ok {
 		return nil, &pin.Error{Code: pin.UnfitBlock}
 	}
-	block, err := of.Encrypt(format, p.Digits(), pan)
+	block, err := of.encrypt(format, p, pan)
 	switch {
 	case err == nil:
 		return block, nil

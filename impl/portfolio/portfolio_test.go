@@ -24,7 +24,7 @@ import (
 	"pinvault/impl/store/storetest"
 )
 
-// key is that of the zone "zpk" and of the verification values under "pvk".
+// key is that of the zone "zpk-1" and of the verification values under "pvk-1".
 const key = "E8DD93B8AF13999C7644C0FE11F5D2A7"
 
 // schema is what rows may have. It costs a second, and is the same for everybody.
@@ -75,7 +75,7 @@ func movedInto(t require.TestingT, s *store.Store) *house {
 	require.NoError(t, err)
 	raw, err := hex.DecodeString(key)
 	require.NoError(t, err)
-	for id, usage := range map[string]pin.KeyUsage{"zpk": pin.UsageZonePIN, "pvk": pin.UsageVerification} {
+	for id, usage := range map[string]pin.KeyUsage{"zpk-1": pin.UsageZonePIN, "pvk-1": pin.UsageVerification} {
 		row, err := h.ring.WrapZoneKey(id, "", usage, keyring.TDES, raw)
 		require.NoError(t, err)
 		require.NoError(t, h.ImportZoneKey(operating(), row, pin.Memo{}))
@@ -117,9 +117,9 @@ func (h *house) whole() pin.Summary {
 
 // blocks packs PINs into blocks that are the same each time.
 func (h *house) blocks() *pin.Packing {
-	return &pin.Packing{KeyID: "zpk", Pack: func(p pin.PIN, pan string) (*pin.Block, pin.VerificationValue, error) {
-		b, err := h.ring.EncryptBlock(context.Background(), "program", "zpk", pinblock.ISO0, p, pan)
-		return &pin.Block{KeyID: "zpk", Format: pinblock.ISO0, Bytes: b}, pin.VerificationValue{}, err
+	return &pin.Packing{KeyID: "zpk-1", Pack: func(p pin.PIN, pan string) (*pin.Block, pin.VerificationValue, error) {
+		b, err := h.ring.EncryptBlock(context.Background(), "program", "zpk-1", pinblock.ISO0, p, pan)
+		return &pin.Block{KeyID: "zpk-1", Format: pinblock.ISO0, Bytes: b}, pin.VerificationValue{}, err
 	}}
 }
 
@@ -130,7 +130,7 @@ func blockOf(t require.TestingT, digits, pan string) map[string]any {
 	require.NoError(t, err)
 	b, err := k.Encrypt(pinblock.ISO0, []byte(digits), pan, nil)
 	require.NoError(t, err)
-	return map[string]any{"block": map[string]any{"keyId": "zpk", "format": "ISO-0", "pinBlock": fmt.Sprintf("%X", b)}}
+	return map[string]any{"block": map[string]any{"keyId": "zpk-1", "format": "ISO-0", "pinBlock": fmt.Sprintf("%X", b)}}
 }
 
 // panOf and pinOf are PAN and PIN of the n-th card.
@@ -139,7 +139,7 @@ func pinOf(n int) string { return fmt.Sprintf("%04d", (n*7919+1234)%10000) }
 
 // pinned is a row's PIN in one of the ways, nil for none.
 func (h *house) pinned(way string, n int) map[string]any {
-	vk, err := h.ring.VerificationKey(operating(), "program", "pvk")
+	vk, err := h.ring.VerificationKey(operating(), "program", "pvk-1")
 	require.NoError(h.t, err)
 	switch way {
 	case "block":
@@ -147,12 +147,12 @@ func (h *house) pinned(way string, n int) map[string]any {
 	case "pvv":
 		pvv, err := vk.PVV(panOf(n), 1, []byte(pinOf(n)))
 		require.NoError(h.t, err)
-		return map[string]any{"pvv": map[string]any{"keyId": "pvk", "pvv": pvv, "pvki": 1}}
+		return map[string]any{"pvv": map[string]any{"keyId": "pvk-1", "pvv": pvv, "pvki": 1}}
 	case "offset":
 		how := pin.IBM3624{Table: "0123456789012345", Start: 3, Digits: 12, Pad: 'F'}
 		offset, err := vk.Offset(how, panOf(n), []byte(pinOf(n)))
 		require.NoError(h.t, err)
-		return map[string]any{"offset": map[string]any{"keyId": "pvk", "offset": offset, "decimalizationTable": how.Table, "validationStart": 3, "validationDigits": 12}}
+		return map[string]any{"offset": map[string]any{"keyId": "pvk-1", "offset": offset, "decimalizationTable": how.Table, "validationStart": 3, "validationDigits": 12}}
 	}
 	return nil
 }
@@ -488,6 +488,20 @@ func TestImportThatBrokeOffIsMadeAgain(t *testing.T) {
 		require.Equal(t, portfolio.Summary{Rows: 2500, There: 1000, Imported: 1400, Rejected: 100}, total)
 		require.Equal(t, "2401: the card is there already, and differs in pan.", rejected[0])
 		require.EqualValues(t, 2400, h.whole().Cards)
+	})
+}
+
+func TestExamplesOfTheDocsMoveIn(t *testing.T) {
+	t.Parallel()
+	onEach(t, func(t *testing.T, s *store.Store) {
+		h := movedInto(t, s)
+		for i, name := range []string{"cards.ndjson", "cards.csv"} {
+			text, err := os.ReadFile("../../docs/portfolio/" + name)
+			require.NoError(t, err)
+			total, rejected := h.moveIn(portfolio.FormatOf(name), string(text))
+			require.Empty(t, rejected)
+			require.Equal(t, []portfolio.Summary{{Rows: 4, Imported: 4}, {Rows: 4, There: 4}}[i], total, "the same cards")
+		}
 	})
 }
 

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -38,13 +37,13 @@ func (f *keeperFlags) Validate() error {
 
 // keep has a step taken by an operator whom the audit trail knows by the command's name, and prints what became of keys.
 func (f *keeperFlags) keep(ctx context.Context, command string, step func(context.Context, *keylife.Keeper, keylife.File) ([]keyring.Standing, error)) error {
-	file, err := app.KeysetFile(f.Keys)
+	backend, file, err := app.Backend(f.Keys, nil)
 	if err != nil {
 		return err
 	}
 	who := pin.Operator("pinvault keys " + command)
 	take := func(ctx context.Context, trail keylife.Trail, counts keylife.Counts) error {
-		after, err := step(ctx, keylife.NewKeeper(file, trail, keylife.Options{Counts: counts, Rand: rand.Reader}), file)
+		after, err := step(ctx, app.Keeper(file, backend, trail, counts), file)
 		if err != nil {
 			return keyWords(err)
 		}
