@@ -673,6 +673,33 @@ func (e FindCardsParamsKind) Valid() bool {
 	}
 }
 
+// Defines values for ListVaultKeysParamsState.
+const (
+	ListVaultKeysParamsStateActive    ListVaultKeysParamsState = "active"
+	ListVaultKeysParamsStateDestroyed ListVaultKeysParamsState = "destroyed"
+	ListVaultKeysParamsStatePending   ListVaultKeysParamsState = "pending"
+	ListVaultKeysParamsStateRetired   ListVaultKeysParamsState = "retired"
+	ListVaultKeysParamsStateRetiring  ListVaultKeysParamsState = "retiring"
+)
+
+// Valid indicates whether the value is a known member of the ListVaultKeysParamsState enum.
+func (e ListVaultKeysParamsState) Valid() bool {
+	switch e {
+	case ListVaultKeysParamsStateActive:
+		return true
+	case ListVaultKeysParamsStateDestroyed:
+		return true
+	case ListVaultKeysParamsStatePending:
+		return true
+	case ListVaultKeysParamsStateRetired:
+		return true
+	case ListVaultKeysParamsStateRetiring:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for ListDeliveriesParamsState.
 const (
 	ListDeliveriesParamsStateDelivered ListDeliveriesParamsState = "delivered"
@@ -1921,6 +1948,15 @@ type ListEventsParams struct {
 	WaitSeconds *int32 `form:"waitSeconds,omitempty" json:"waitSeconds,omitempty"`
 }
 
+// ListVaultKeysParams defines parameters for ListVaultKeys.
+type ListVaultKeysParams struct {
+	// State Only the keys in this state.
+	State *ListVaultKeysParamsState `form:"state,omitempty" json:"state,omitempty"`
+}
+
+// ListVaultKeysParamsState defines parameters for ListVaultKeys.
+type ListVaultKeysParamsState string
+
 // TakeVaultKeyStepParams defines parameters for TakeVaultKeyStep.
 type TakeVaultKeyStepParams struct {
 	// IdempotencyKey A key of the caller's choice, kept for 24 hours from its first use, and for one minute for a PIN verification.
@@ -2099,7 +2135,7 @@ type ServerInterface interface {
 	ListEvents(c *gin.Context, params ListEventsParams)
 	// ListVaultKeys List the vault's own keys
 	// (GET /issuer/v1/keys/vault)
-	ListVaultKeys(c *gin.Context)
+	ListVaultKeys(c *gin.Context, params ListVaultKeysParams)
 	// ListVaultKeysOfUse List the keys of a use
 	// (GET /issuer/v1/keys/vault/{use})
 	ListVaultKeysOfUse(c *gin.Context, use VaultKeyUse)
@@ -2766,6 +2802,20 @@ func (siw *ServerInterfaceWrapper) ListEvents(c *gin.Context) {
 // ListVaultKeys operation middleware
 func (siw *ServerInterfaceWrapper) ListVaultKeys(c *gin.Context) {
 
+	var err error
+	_ = err
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListVaultKeysParams
+
+	// ------------- Optional query parameter "state" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "state", c.Request.URL.Query(), &params.State, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter state: %w", err), http.StatusBadRequest)
+		return
+	}
+
 	for _, middleware := range siw.HandlerMiddlewares {
 		middleware(c)
 		if c.IsAborted() {
@@ -2773,7 +2823,7 @@ func (siw *ServerInterfaceWrapper) ListVaultKeys(c *gin.Context) {
 		}
 	}
 
-	siw.Handler.ListVaultKeys(c)
+	siw.Handler.ListVaultKeys(c, params)
 }
 
 // ListVaultKeysOfUse operation middleware
@@ -6297,6 +6347,7 @@ func (response ListEvents503ApplicationProblemPlusJSONResponse) VisitListEventsR
 }
 
 type ListVaultKeysRequestObject struct {
+	Params ListVaultKeysParams
 }
 
 type ListVaultKeysResponseObject interface {
@@ -6313,6 +6364,20 @@ func (response ListVaultKeys200JSONResponse) VisitListVaultKeysResponse(w http.R
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListVaultKeys400ApplicationProblemPlusJSONResponse externalRef0.Problem
+
+func (response ListVaultKeys400ApplicationProblemPlusJSONResponse) VisitListVaultKeysResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -9853,8 +9918,9 @@ func (sh *strictHandler) ListEvents(c *gin.Context, params ListEventsParams) {
 }
 
 // ListVaultKeys binds a request, has it handled and writes the reply.
-func (sh *strictHandler) ListVaultKeys(c *gin.Context) {
+func (sh *strictHandler) ListVaultKeys(c *gin.Context, params ListVaultKeysParams) {
 	var request ListVaultKeysRequestObject
+	request.Params = params
 	response, err := sh.handlers.ListVaultKeys(c.Request.Context(), request)
 	if err == nil {
 		err = response.VisitListVaultKeysResponse(c.Writer)
