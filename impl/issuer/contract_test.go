@@ -18,6 +18,8 @@ func TestEveryDocumentedExampleComesOut(t *testing.T) {
 		"listPrograms":    "it lists the caller's own program",
 		"listClients":     "it lists the clients of the caller's own program",
 		"listAuditEvents": "it lists the events of the caller's own program",
+		"listWebhooks":    "it lists the webhooks of the caller's own program",
+		"createWebhook":   "one that names no program is of the caller's own",
 		"findCards":       "no card of the caller's program is found",
 		"searchCards":     "no card of the caller's program is found",
 	})

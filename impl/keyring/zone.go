@@ -136,10 +136,22 @@ func (r *Ring) WrapZoneKey(id, programID string, usage pin.KeyUsage, algorithm s
 	}
 	row := pin.ZoneKey{ID: id, ProgramID: programID, Usage: usage, Algorithm: algorithm, Version: 1,
 		CheckValue: check[:6], CreatedAt: r.now().UTC().Truncate(time.Microsecond)} // as exact as every database keeps it
-	if row.Wrapped, err = r.keys.WrapKey(algorithm, key, row.Bound()); err != nil {
-		return pin.ZoneKey{}, failed(err, err)
+	if row.Wrapped, err = r.wrap(row, key); err != nil {
+		return pin.ZoneKey{}, err
 	}
 	return row, nil
+}
+
+// wrap makes a key ready to rest: of a message key, which works in this process's memory, by the vault's own keys alone.
+func (r *Ring) wrap(row pin.ZoneKey, key []byte) ([]byte, error) {
+	if row.Usage == pin.UsageMessage {
+		return r.Seal(pin.UseKeyWrap, key, row.Bound())
+	}
+	wrapped, err := r.keys.WrapKey(row.Algorithm, key, row.Bound())
+	if err != nil {
+		return nil, failed(err, err)
+	}
+	return wrapped, nil
 }
 
 // LongCheckValue is the check value of a partner's key in sixteen upper-case hexadecimal digits, of which
@@ -294,13 +306,15 @@ func (r *Ring) EncryptBlock(ctx context.Context, programID, keyID string, format
 		return nil, &pin.Error{Code: pin.UnfitBlock}
 	}
 	block, err := of.encrypt(format, p, pan)
-	if errors.Is(err, pinblock.ErrRandom) {
+	switch {
+	case err == nil:
+		return block, nil
+	case errors.Is(err, pinblock.ErrRandom):
 		return nil, internal(err)
+	case pin.CodeOf(err) == pin.Unavailable:
+		return nil, err
 	}
-	if err != nil {
-		return nil, &pin.Error{Code: pin.UnfitBlock}
-	}
-	return block, nil
+	return nil, &pin.Error{Code: pin.UnfitBlock}
 }
 
 // OpenBlock takes the PIN out of a block. A block of another size or format than the key is for is UnfitBlock, which
