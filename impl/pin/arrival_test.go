@@ -181,6 +181,8 @@ func TestArrivalsThatAreTurnedAway(t *testing.T) {
 		}), pin.Unopenable, ""},
 		{"a block for another key", with(func(a *pin.Arrival) { a.Block = blockBytes(t, right); a.Block.KeyID = "none" }), pin.UnknownKey, ""},
 		{"a PIN too long for the program", with(func(a *pin.Arrival) { a.PAN, a.Sequence, a.Block = pan, "07", blockBytes(t, "12345678") }), pin.PINLength, ""},
+		{"a PVV of a PIN too long for the program", with(func(a *pin.Arrival) { a.Brought = pin.VerificationValue{KeyID: "none", PVV: "1234", Length: 12} }), pin.PINLength, ""},
+		{"an offset of one", with(func(a *pin.Arrival) { a.Brought = pin.VerificationValue{KeyID: "none", Offset: "123456789012"} }), pin.PINLength, ""},
 		{"a PVV under no key", with(func(a *pin.Arrival) { a.Brought = pin.VerificationValue{KeyID: "none", PVV: "1234", Length: 4} }), pin.UnknownKey, ""},
 	} {
 		t.Run(test.name, func(t *testing.T) {

@@ -217,7 +217,7 @@ func times(short, long int) int {
 func TestWhatMovesOutMovesInAsItWas(t *testing.T) {
 	t.Parallel()
 	onEach(t, func(t *testing.T, s *store.Store) {
-		for try := range times(4, 60) {
+		for try := range times(2, 60) {
 			roundTrip(t, s, try)
 		}
 	})
@@ -227,7 +227,7 @@ func roundTrip(t *testing.T, s *store.Store, try int) {
 	t.Helper()
 	h := movedInto(t, s)
 	rows := rapid.Custom(func(t *rapid.T) []map[string]any {
-		rows := make([]map[string]any, rapid.IntRange(1, 40).Draw(t, "rows"))
+		rows := make([]map[string]any, rapid.IntRange(1, 25).Draw(t, "rows"))
 		for i := range rows {
 			rows[i] = h.row(t, i)
 		}
@@ -278,7 +278,7 @@ func roundTrip(t *testing.T, s *store.Store, try int) {
 func TestRowsFareAsIfTheyCameOneByOne(t *testing.T) {
 	t.Parallel()
 	onEach(t, func(t *testing.T, s *store.Store) {
-		for try := range times(8, 200) {
+		for try := range times(5, 200) {
 			rows := rapid.SliceOfN(rapid.Custom(func(t *rapid.T) map[string]any {
 				row := map[string]any{}
 				maybe := func(name string, values ...any) {
