@@ -24,6 +24,7 @@ import (
 	"pinvault/impl/config"
 	"pinvault/impl/contract"
 	"pinvault/impl/creditplus"
+	"pinvault/impl/custody"
 	"pinvault/impl/docs"
 	"pinvault/impl/hashdt"
 	"pinvault/impl/hosted"
@@ -119,7 +120,7 @@ func wire(ctx context.Context, c config.Serve, s Surroundings, in *inside) (*App
 	known := contracts(vault, ring, c.Sandbox, func() (map[string]*contract.Document, error) { return s.Documents, nil })
 	known.PINSession = sessions.Status
 	apis := map[string]server.API{
-		"issuer":    issuer.New(vault, known, once),
+		"issuer":    issuer.New(vault, custody.New(vault, ring, s.Now, s.Rand), known, once),
 		thredd.Name: thredd.New(vault, once, threddTokens(tokens), s.Now),
 
 		accosa.Name:      accosa.New(vault, ring, s.Documents[accosa.Name], once, s.Now, s.Rand),

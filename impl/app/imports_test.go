@@ -30,7 +30,9 @@ var rules = map[string]rule{
 	"impl/pinblock":              {"impl/keymaterial", "gin gorm kin"},
 	"impl/pinverification":       {"impl/keymaterial", "gin gorm kin"},
 	"impl/pin":                   {"impl/pinblock", "gin gorm kin"},
-	"impl/keyring":               {"impl/pin impl/pinblock", "gin gorm kin"},
+	"impl/custody":               {"impl/pin", "gin gorm kin"},
+	"impl/pinservices":           {"impl/pin impl/pinblock impl/pinverification impl/keyring", "gin gorm kin"},
+	"impl/keyring":               {"impl/pin impl/pinblock impl/keyblock impl/keymaterial impl/pinverification", "gin gorm kin"},
 	"impl/checkpoint":            {"impl/pin impl/keyring", "gin gorm kin"},
 	"impl/store":                 {"impl/pin models", "gin kin"},
 	"impl/store/storetest":       {"impl/pin", "gin gorm kin"},
@@ -78,7 +80,7 @@ var rules = map[string]rule{
 // contracts are those with a package: impl/NAME may import the same, and generated/NAME.
 var contracts = []string{"accosa", "creditplus", "hashdt", "hosted", "issuer", "networkintl", "thredd"}
 
-const contractMay = "impl/pin impl/pinblock impl/pinsession impl/idempotency impl/keyring impl/contract impl/problem impl/settings impl/timestamps "
+const contractMay = "impl/pin impl/pinblock impl/pinsession impl/idempotency impl/keyring impl/contract impl/problem impl/settings impl/timestamps impl/custody impl/pinservices impl/pinverification "
 
 var libraries = map[string]string{"gin": "github.com/gin-gonic/", "gorm": "gorm.io/", "kin": "github.com/getkin/"}
 

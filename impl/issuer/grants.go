@@ -32,6 +32,9 @@ var grants = map[string]map[string]string{
 		"pins:verify":    "pins:verify",
 		"pins:write":     "pins:write",
 		"pins:reveal":    "pins:reveal",
+		"keys:read":      "keys:read",
+		"keys:manage":    "keys:manage",
+		"keys:component": "keys:component",
 		"audit:read":     "audit:read",
 	},
 }

@@ -1,5 +1,5 @@
 // Package issuer is the issuer's own control plane over the vault: programs, partners' clients, cards,
-// PIN verification and the audit trail.
+// PIN verification, partners' keys and the audit trail.
 //
 // Its rules are those of openapi/issuer.yaml. A request that gets here keeps them already; a handler
 // makes one vault call of it and renders what comes back. [API.Render] renders every error, by the one table
@@ -53,15 +53,16 @@ type Vault interface {
 // API answers the operations of openapi/issuer.yaml. It is safe for concurrent use.
 type API struct {
 	vault     Vault
+	keys      Keys
 	contracts Contracts
 	guard     *idempotency.Guard
 }
 
 var _ api.StrictServerInterface = (*API)(nil)
 
-// New makes the API over a vault. guard recognizes repeated requests.
-func New(v Vault, contracts Contracts, guard *idempotency.Guard) *API {
-	return &API{vault: v, contracts: contracts, guard: guard}
+// New makes the API over a vault and the custody of its partners' keys. guard recognizes repeated requests.
+func New(v Vault, keys Keys, contracts Contracts, guard *idempotency.Guard) *API {
+	return &API{vault: v, keys: keys, contracts: contracts, guard: guard}
 }
 
 // Mount adds the document's paths to r. What comes before them must hold the request against the

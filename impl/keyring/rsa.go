@@ -83,6 +83,10 @@ func (c *rsaCipher) LongCheckValue() string {
 
 func (c *rsaCipher) takes() (pinblock.Format, int) { return pinblock.ISO0, c.key.Size() }
 
+func (*rsaCipher) zone(pinblock.Format) pinblock.Zone { return pinblock.Zone{} }
+
+func (c *rsaCipher) bits([]byte) int { return c.key.N.BitLen() }
+
 func (c *rsaCipher) publicKey() []byte {
 	der, err := x509.MarshalPKIXPublicKey(&c.key.PublicKey)
 	if err != nil {

@@ -6,6 +6,7 @@ import (
 	"crypto/des"
 	"encoding/binary"
 	"errors"
+	"slices"
 	"sync"
 	"time"
 
@@ -29,11 +30,15 @@ const (
 type pinCipher interface {
 	// Decrypt takes the PIN's digits out of a block. The caller clears them.
 	Decrypt(f pinblock.Format, block []byte, pan string) ([]byte, error)
+	// zone is the key with a format, for translation; one without a key where it seals nothing.
+	zone(f pinblock.Format) pinblock.Zone
 	CheckValue() string
 	// LongCheckValue is CheckValue with ten digits more.
 	LongCheckValue() string
 	// takes says which blocks: the format that partners use with such a key, and the length in bytes.
 	takes() (pinblock.Format, int)
+	// bits is the length of the key that it was made of.
+	bits(key []byte) int
 }
 
 // symmetric is a TDES or AES key.
@@ -44,6 +49,10 @@ type symmetric struct {
 }
 
 func (s symmetric) takes() (pinblock.Format, int) { return s.format, s.size }
+
+func (symmetric) bits(key []byte) int { return 8 * len(key) }
+
+func (s symmetric) zone(f pinblock.Format) pinblock.Zone { return pinblock.Zone{Key: s.Key, Format: f} }
 
 // The algorithms of partners' keys.
 const (
@@ -83,8 +92,8 @@ type zoneKey struct {
 	key         pinCipher
 	about       PINKey
 	certificate func() ([]byte, error)
-	programID   string    // "" for a key that serves every program
-	read        time.Time // when its row was
+	row         pin.ZoneKey // without its material
+	read        time.Time   // when its row was
 }
 
 // PINKey is what a partner's request must fit.
@@ -99,17 +108,24 @@ type PINKey struct {
 // every program. InvalidField names algorithm or key, the latter for a length that the algorithm does not take. A weak
 // key is taken: see [keymaterial.Cipher.Check]. The caller clears key.
 func (r *Ring) WrapZoneKey(id, programID string, usage pin.KeyUsage, algorithm string, key []byte) (pin.ZoneKey, error) {
-	k, err := newCipher(algorithm, key)
+	return r.wrap(pin.ZoneKey{ID: id, ProgramID: programID, Usage: usage, Algorithm: algorithm, Version: 1, CreatedAt: r.clock()}, key)
+}
+
+// wrap puts material into a row: errors as [Ring.WrapZoneKey].
+func (r *Ring) wrap(row pin.ZoneKey, key []byte) (pin.ZoneKey, error) {
+	k, err := newCipher(row.Algorithm, key)
 	if err != nil {
 		return pin.ZoneKey{}, err
 	}
-	row := pin.ZoneKey{ID: id, ProgramID: programID, Usage: usage, Algorithm: algorithm, Version: 1,
-		CheckValue: k.CheckValue(), CreatedAt: r.now().UTC().Truncate(time.Microsecond)} // as exact as every database keeps it
+	row.CheckValue, row.Size = k.CheckValue(), k.bits(key)
 	if row.Wrapped, err = r.Seal(pin.UseKeyWrap, key, bound(row)); err != nil {
 		return pin.ZoneKey{}, err
 	}
 	return row, nil
 }
+
+// clock is the time as exact as every database keeps it.
+func (r *Ring) clock() time.Time { return r.now().UTC().Truncate(time.Microsecond) }
 
 // LongCheckValue is the check value of a partner's key in sixteen upper-case hexadecimal digits, of which
 // [pin.ZoneKey].CheckValue is the first six: errors as [Ring.WrapZoneKey].
@@ -135,14 +151,14 @@ func bound(row pin.ZoneKey) []byte {
 	return out
 }
 
-// ZoneKey finds a zone PIN key that the program may use. A key that is unknown, of another program, for another usage
-// or retired is UnknownKey, without a word about which; a row that does not open is Internal, and what else the store
+// ZoneKey finds a zone PIN key that the program may use. A key that is unknown, of another program, for another usage,
+// pending or retired is UnknownKey, without a word about which; a row that does not open is Internal, and what else the store
 // reports is passed on.
 //
 // An opened key is kept, and its row read again after 30 seconds: in between there is no way to the database, and a
 // retired key is dead after that time in every process.
 func (r *Ring) ZoneKey(ctx context.Context, programID, keyID string) (pin.BlockOpener, error) {
-	k, err := r.zoneKey(ctx, programID, keyID)
+	k, err := r.zoneKey(ctx, programID, keyID, pin.UsageZonePIN, pin.ZoneKey.Opens)
 	if err != nil {
 		return nil, err
 	}
@@ -151,7 +167,7 @@ func (r *Ring) ZoneKey(ctx context.Context, programID, keyID string) (pin.BlockO
 
 // PINKey describes a zone PIN key that the program may use: errors as [Ring.ZoneKey].
 func (r *Ring) PINKey(ctx context.Context, programID, keyID string) (PINKey, error) {
-	k, err := r.zoneKey(ctx, programID, keyID)
+	k, err := r.zoneKey(ctx, programID, keyID, pin.UsageZonePIN, pin.ZoneKey.Opens)
 	if err != nil {
 		return PINKey{}, err
 	}
@@ -161,7 +177,7 @@ func (r *Ring) PINKey(ctx context.Context, programID, keyID string) (PINKey, err
 // PINCertificate is the X.509 certificate of an RSA key that the program may use, DER and self-signed, the same at
 // every call: errors as [Ring.ZoneKey], UnknownKey for another algorithm too.
 func (r *Ring) PINCertificate(ctx context.Context, programID, keyID string) ([]byte, error) {
-	k, err := r.zoneKey(ctx, programID, keyID)
+	k, err := r.zoneKey(ctx, programID, keyID, pin.UsageZonePIN, pin.ZoneKey.Opens)
 	if err != nil {
 		return nil, err
 	}
@@ -175,7 +191,8 @@ func (r *Ring) PINCertificate(ctx context.Context, programID, keyID string) ([]b
 	return der, nil
 }
 
-func (r *Ring) zoneKey(ctx context.Context, programID, keyID string) (*zoneKey, error) {
+// zoneKey finds a key of a usage that carries PIN blocks. may is what the key must be allowed to do now.
+func (r *Ring) zoneKey(ctx context.Context, programID, keyID string, usage pin.KeyUsage, may func(pin.ZoneKey, time.Time) bool) (*zoneKey, error) {
 	now := r.now()
 	k, ok := r.opened.Get(keyID)
 	if !ok || !k.fresh(now) {
@@ -186,10 +203,15 @@ func (r *Ring) zoneKey(ctx context.Context, programID, keyID string) (*zoneKey, 
 		}
 		r.opened.Add(keyID, k)
 	}
-	if k.programID != "" && k.programID != programID {
+	if k.row.Usage != usage || !may(k.row, now) || !serves(k.row, programID) {
 		return nil, &pin.Error{Code: pin.UnknownKey}
 	}
 	return k, nil
+}
+
+// serves tells whether a program may use a key.
+func serves(row pin.ZoneKey, programID string) bool {
+	return row.ProgramID == "" || row.ProgramID == programID
 }
 
 // fresh tells whether the row was read less than zoneKeyLife ago, and not later than now by a clock put back.
@@ -199,7 +221,7 @@ func (k *zoneKey) fresh(now time.Time) bool {
 }
 
 func (r *Ring) readZoneKey(ctx context.Context, id string, now time.Time) (*zoneKey, error) {
-	row, raw, err := r.unwrap(ctx, id, pin.UsageZonePIN)
+	row, raw, err := r.unwrap(ctx, id, carrying, either)
 	if err != nil {
 		return nil, err
 	}
@@ -208,7 +230,7 @@ func (r *Ring) readZoneKey(ctx context.Context, id string, now time.Time) (*zone
 	if err != nil {
 		return nil, internal(errNotOpened)
 	}
-	k := &zoneKey{key: key, about: PINKey{Algorithm: row.Algorithm}, programID: row.ProgramID, read: now}
+	k := &zoneKey{key: key, about: PINKey{Algorithm: row.Algorithm}, row: row.WithoutMaterial(), read: now}
 	k.about.Format, k.about.BlockSize = key.takes()
 	if c, ok := key.(*rsaCipher); ok {
 		k.certificate = sync.OnceValues(func() ([]byte, error) { return c.certificate(row.ID, row.CreatedAt) })
@@ -217,7 +239,7 @@ func (r *Ring) readZoneKey(ctx context.Context, id string, now time.Time) (*zone
 }
 
 // Fits tells whether a partner's key is for a usage, of so many bytes (0: any), and one that clients of the program,
-// "" for those of the whole server, may use. One that is not there may come.
+// "" for those of the whole server, may use. One that is not there, or not whole, may come.
 func (r *Ring) Fits(ctx context.Context, programID, id string, usage pin.KeyUsage, size int) (bool, error) {
 	row, err := r.zone.ZoneKey(ctx, id)
 	switch {
@@ -225,7 +247,11 @@ func (r *Ring) Fits(ctx context.Context, programID, id string, usage pin.KeyUsag
 		return true, nil
 	case err != nil:
 		return false, err
-	case row.Usage != usage || !row.RetiredAt.IsZero() || row.ProgramID != "" && row.ProgramID != programID:
+	case row.Usage != usage || !serves(row, programID):
+		return false, nil
+	case row.StateAt(r.now()) == pin.KeyPending:
+		return size == 0 || row.Size == 0 || row.Size == 8*size, nil
+	case !row.Opens(r.now()):
 		return false, nil
 	case size == 0:
 		return true, nil
@@ -235,16 +261,22 @@ func (r *Ring) Fits(ctx context.Context, programID, id string, usage pin.KeyUsag
 	return row.Algorithm == AES && len(key) == size, err
 }
 
-// unwrap reads a partner's key: UnknownKey where no key has the id, or it is for another usage or retired. The
-// caller clears the key.
-func (r *Ring) unwrap(ctx context.Context, id string, usage pin.KeyUsage) (row pin.ZoneKey, key []byte, err error) {
+// carrying are the usages of keys that carry PIN blocks.
+var carrying = []pin.KeyUsage{pin.UsageZonePIN, pin.UsagePINMailer}
+
+// either is what a key may do that opens or seals.
+func either(row pin.ZoneKey, now time.Time) bool { return row.Opens(now) || row.Seals(now) }
+
+// unwrap reads a partner's key: UnknownKey where no key has the id, or it is for another usage, or may not do what is asked
+// of it, such as when it is retired. The caller clears the key.
+func (r *Ring) unwrap(ctx context.Context, id string, usages []pin.KeyUsage, may func(pin.ZoneKey, time.Time) bool) (row pin.ZoneKey, key []byte, err error) {
 	row, err = r.zone.ZoneKey(ctx, id)
 	switch {
 	case errors.Is(err, &pin.Error{Code: pin.NotFound}):
 		return row, nil, &pin.Error{Code: pin.UnknownKey}
 	case err != nil:
 		return row, nil, err
-	case row.Usage != usage || !row.RetiredAt.IsZero():
+	case !slices.Contains(usages, row.Usage) || !may(row, r.now()):
 		return row, nil, &pin.Error{Code: pin.UnknownKey}
 	}
 	key, err = r.Open(pin.UseKeyWrap, row.Wrapped, bound(row))

@@ -15,9 +15,10 @@ const serverChain = "server"
 // entry is what an operation on something else than a card writes: an event on the chain of the program
 // or of the server, and the row that it is about.
 type entry struct {
-	event  AuditEvent
-	row    *Row
-	result any
+	event   AuditEvent
+	row     *Row
+	result  any
+	further []entry // on the same chain, written with it
 }
 
 // chainOf is the chain of what concerns a program, or none.
@@ -43,6 +44,9 @@ func (v *Vault) enter(ctx context.Context, e entry, m Memo) error {
 		return &Error{Code: Unavailable, Err: own.Err()}
 	}
 	events := []AuditEvent{e.event}
+	for _, f := range e.further {
+		events = append(events, f.event)
+	}
 	v.signed(ctx, events, m)
 	chain := chainOf(e.event.ProgramID)
 	for try := 1; ; try++ {
@@ -72,8 +76,10 @@ func (v *Vault) entered(ctx context.Context, chain string, events []AuditEvent, 
 		return Change{}, err
 	}
 	c := Change{Rows: []Row{tip}, From: from, Events: rows}
-	if e.row != nil {
-		c.Rows = append(c.Rows, *e.row)
+	for _, one := range append([]entry{e}, e.further...) {
+		if one.row != nil {
+			c.Rows = append(c.Rows, *one.row)
+		}
 	}
 	return c, v.accompany(&c, m, e.result)
 }
