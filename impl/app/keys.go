@@ -29,6 +29,10 @@ func Keyset(sandbox bool, k config.Keys) (*keyring.Keyset, error) {
 		return nil, err
 	}
 	defer clear(master)
+	kek, err := keyring.MasterKey(master)
+	if err != nil {
+		return nil, err
+	}
 	f, err := k.OpenKeyset()
 	if errors.Is(err, os.ErrNotExist) {
 		err = fmt.Errorf("%w (make one with 'pinvault keys init')", err)
@@ -37,5 +41,5 @@ func Keyset(sandbox bool, k config.Keys) (*keyring.Keyset, error) {
 		return nil, err
 	}
 	defer func() { _ = f.Close() }() // read only
-	return keyring.Read(f, master)
+	return keyring.Read(f, kek)
 }

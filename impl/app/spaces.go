@@ -71,8 +71,9 @@ func (in *inside) furnish(ctx context.Context, s Surroundings, vault *pin.Vault,
 			return nil, err
 		}
 	}
+	vault.OnOffer(in.space.Offered)
 	o.Rehearsal, o.Fixtures = in.space, in.space.Fixtures
 	var err error
 	o.Console, err = sandboxapi.Console()
-	return sandboxapi.New(in.space, in.rows, in.box.Cards), err
+	return sandboxapi.New(in.space, in.rows, in.box), err
 }

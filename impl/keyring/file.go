@@ -98,7 +98,8 @@ func CheckMasterKey(key []byte) error {
 	return nil
 }
 
-func masterAEAD(master []byte) (tink.AEAD, error) {
+// MasterKey is the key-encryption key that a master key of 32 bytes is: AES-256-GCM. The caller clears master.
+func MasterKey(master []byte) (tink.AEAD, error) {
 	if len(master) != keySize {
 		return nil, errMasterKey
 	}
@@ -108,13 +109,9 @@ func masterAEAD(master []byte) (tink.AEAD, error) {
 // associated binds a part of the file to its name.
 func associated(name string) []byte { return []byte(fileFormat + "/" + name) }
 
-// Write writes the keyset file, encrypted under the master key of 32 bytes. Losing either is losing every PIN and PAN:
-// keep copies of both, and apart.
-func (ks *Keyset) Write(w io.Writer, master []byte) error {
-	kek, err := masterAEAD(master)
-	if err != nil {
-		return err
-	}
+// Write writes the keyset file, encrypted under a key-encryption key such as [MasterKey]. Losing either is losing every
+// PIN and PAN: keep copies of both, and apart.
+func (ks *Keyset) Write(w io.Writer, kek tink.AEAD) (err error) {
 	f := file{Format: fileFormat, CreatedAt: ks.createdAt, Keysets: make(map[pin.Use]json.RawMessage, len(uses))}
 	for _, u := range uses {
 		var text bytes.Buffer
@@ -139,13 +136,9 @@ func (ks *Keyset) Write(w io.Writer, master []byte) error {
 	return nil
 }
 
-// Read reads what [Keyset.Write] wrote. Whatever is wrong with the file or the master key, the error says what to do
+// Read reads what [Keyset.Write] wrote. Whatever is wrong with the file or the key, the error says what to do
 // about it.
-func Read(r io.Reader, master []byte) (*Keyset, error) {
-	kek, err := masterAEAD(master)
-	if err != nil {
-		return nil, err
-	}
+func Read(r io.Reader, kek tink.AEAD) (*Keyset, error) {
 	f, err := parseFile(r)
 	if err != nil {
 		return nil, err

@@ -23,7 +23,7 @@ const (
 type kind struct {
 	// key is a key of that material and, but for indexes, whose outputs name no key, of that id.
 	key func(material secretdata.Bytes, id uint32) (key.Key, error)
-	// primitive is a tink.MAC, a tink.AEAD or an index, over all enabled keys of the handle.
+	// primitive is a tink.MAC, a tink.AEAD or an [Index], over all enabled keys of the handle.
 	primitive func(*keyset.Handle) (any, error)
 }
 
@@ -62,15 +62,15 @@ var (
 	}
 )
 
-// index is the enabled keys of an index use, the primary one first and the others in the order of their making.
-type index []prf.PRF
+// Index is the enabled keys of an index use, the primary one first and the others in the order of their making.
+type Index []prf.PRF
 
-func newIndex(h *keyset.Handle) (index, error) {
+func newIndex(h *keyset.Handle) (Index, error) {
 	set, err := prf.NewPRFSet(h)
 	if err != nil {
 		return nil, err
 	}
-	out := index{set.PRFs[set.PrimaryID]}
+	out := Index{set.PRFs[set.PrimaryID]}
 	for i := range h.Len() {
 		e, err := h.Entry(i)
 		if err != nil {

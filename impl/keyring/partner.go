@@ -18,9 +18,6 @@ import (
 // How partners' keys come to be: drawn here, out of components, out of key blocks. What is in the clear meanwhile does not
 // leave these functions.
 
-// materials are the ciphers of symmetric keys.
-var materials = map[string]keymaterial.Cipher{TDES: keymaterial.TDES, AES: keymaterial.AES}
-
 // Draw puts fresh material into a row, of its algorithm and size: InvalidField (bits).
 func (r *Ring) Draw(row pin.ZoneKey, random io.Reader) (pin.ZoneKey, error) {
 	if !row.Usage.Takes(row.Algorithm, row.Size) {
@@ -31,7 +28,7 @@ func (r *Ring) Draw(row pin.ZoneKey, random io.Reader) (pin.ZoneKey, error) {
 	if row.Algorithm == RSA {
 		key, err = drawRSA(random, row.Size)
 	} else {
-		key, err = drawSymmetric(random, materials[row.Algorithm], row.Size/8)
+		key, err = drawSymmetric(random, blockCiphers[row.Algorithm], row.Size/8)
 	}
 	if err != nil {
 		return row, internal(err)
@@ -70,7 +67,7 @@ func drawSymmetric(random io.Reader, of keymaterial.Cipher, size int) ([]byte, e
 // WrapComponent is a component of a row's key, under its number: InvalidField (component) for one that its algorithm does
 // not take, that is all zeros, weak or semi-weak. The caller clears the component.
 func (r *Ring) WrapComponent(row pin.ZoneKey, custodian string, number int, component []byte) (pin.Part, error) {
-	of := materials[row.Algorithm]
+	of := blockCiphers[row.Algorithm]
 	if of.Check(component) != nil {
 		return pin.Part{}, &pin.Error{Code: pin.InvalidField, Field: "component"}
 	}
@@ -82,9 +79,6 @@ func (r *Ring) WrapComponent(row pin.ZoneKey, custodian string, number int, comp
 	part.Wrapped, err = r.Seal(pin.UseKeyWrap, component, boundPart(row, number))
 	return part, err
 }
-
-// checkDigits is the length of a check value, in hexadecimal digits.
-const checkDigits = 6
 
 // boundPart is what a component is bound to: its key and its number.
 func boundPart(row pin.ZoneKey, number int) []byte {
@@ -107,7 +101,7 @@ func (r *Ring) Combine(row pin.ZoneKey) (pin.ZoneKey, error) {
 		}
 		parts = append(parts, part)
 	}
-	of := materials[row.Algorithm]
+	of := blockCiphers[row.Algorithm]
 	key, err := of.Combine(parts...)
 	defer clear(key)
 	if err != nil || of.Check(key) != nil || !row.Usage.Takes(row.Algorithm, 8*len(key)) {
@@ -179,7 +173,7 @@ func (r *Ring) OpenBlock(ctx context.Context, masterID, block string, row pin.Zo
 	}
 	row.Block = pin.KeyBlock{Usage: string(header.Usage), Mode: string(header.Mode), Exportability: string(header.Exportability)}
 	switch {
-	case header.Component(), materials[row.Algorithm].Check(key) != nil, !held(header):
+	case header.Component(), blockCiphers[row.Algorithm].Check(key) != nil, !held(header):
 		return row, &pin.Error{Code: pin.InvalidField, Field: "keyBlock"}
 	case !suits(row, header), !row.Usage.Takes(row.Algorithm, 8*len(key)):
 		return row, &pin.Error{Code: pin.InvalidField, Field: "usage"}
@@ -204,7 +198,7 @@ func held(h keyblock.Header) bool {
 func (r *Ring) SealBlock(ctx context.Context, masterID string, row pin.ZoneKey, random io.Reader) (string, error) {
 	of, state := blockUsages[row.Usage], row.StateAt(r.now())
 	switch {
-	case !row.Exportable() || materials[row.Algorithm] == 0:
+	case !row.Exportable() || blockCiphers[row.Algorithm] == 0:
 		return "", &pin.Error{Code: pin.Conflict, Err: pin.NotExportable}
 	case state != pin.KeyActive && state != pin.KeyPending || len(row.Wrapped) == 0:
 		return "", &pin.Error{Code: pin.Conflict, Err: pin.KeyStateForbids}

@@ -17,10 +17,10 @@ var (
 	errUse       = errors.New("keyring: keys of that use are not for this")
 )
 
-// Ring is a keyset at work: [pin.Keys] in software. It is safe for concurrent use and prints as ****.
+// Ring is an engine at work: [pin.Keys]. It is safe for concurrent use and prints as ****.
 type Ring struct {
 	hidden
-	keys   *Keyset
+	keys   Engine
 	zone   ZoneKeys
 	now    func() time.Time
 	opened *lru.Cache[string, *zoneKey] // by id
@@ -28,9 +28,9 @@ type Ring struct {
 
 var _ pin.Keys = (*Ring)(nil)
 
-// New makes a ring of the keyset and the zone keys, whose ciphertexts that keyset opens. now is the clock by which
+// New makes a ring of the engine and the zone keys, whose ciphertexts that engine opens. now is the clock by which
 // zone keys are looked up again; it defaults to time.Now.
-func New(ks *Keyset, zone ZoneKeys, now func() time.Time) *Ring {
+func New(keys Engine, zone ZoneKeys, now func() time.Time) *Ring {
 	if now == nil {
 		now = time.Now
 	}
@@ -38,17 +38,17 @@ func New(ks *Keyset, zone ZoneKeys, now func() time.Time) *Ring {
 	if err != nil {
 		panic(err) // the size is a constant
 	}
-	return &Ring{keys: ks, zone: zone, now: now, opened: opened}
+	return &Ring{keys: keys, zone: zone, now: now, opened: opened}
 }
 
-// Open makes the ring of a keyset and the zone keys of a store, which it believes under their seals only.
-func Open(ks *Keyset, store pin.Rows, now func() time.Time) *Ring {
-	return New(ks, pin.NewZoneKeys(store, New(ks, nil, now)), now)
+// Open makes the ring of an engine and the zone keys of a store, which it believes under their seals only.
+func Open(keys Engine, store pin.Rows, now func() time.Time) *Ring {
+	return New(keys, pin.NewZoneKeys(store, New(keys, nil, now)), now)
 }
 
 // primitive is the use's keys as a P. It is what keeps keys from being used for something else.
 func primitive[P any](r *Ring, use pin.Use) (P, error) {
-	p, ok := r.keys.primitives[use].(P)
+	p, ok := r.keys.Primitive(use).(P)
 	if !ok {
 		return p, internal(errUse)
 	}
@@ -56,6 +56,14 @@ func primitive[P any](r *Ring, use pin.Use) (P, error) {
 }
 
 func internal(cause error) error { return &pin.Error{Code: pin.Internal, Err: cause} }
+
+// failed is the error of an engine: Unavailable as it is, any other as Internal with this cause.
+func failed(err, cause error) error {
+	if pin.CodeOf(err) == pin.Unavailable {
+		return err
+	}
+	return internal(cause)
+}
 
 // MAC is 37 bytes: five that name the key and the 32 of HMAC-SHA256. Uses: pin-verifier, audit, fingerprint, secret, seal;
 // Internal for others.
@@ -66,7 +74,7 @@ func (r *Ring) MAC(use pin.Use, data []byte) ([]byte, error) {
 	}
 	out, err := m.ComputeMAC(data)
 	if err != nil {
-		return nil, internal(err)
+		return nil, failed(err, err)
 	}
 	return out, nil
 }
@@ -87,13 +95,13 @@ func (r *Ring) Seal(use pin.Use, plaintext, associated []byte) ([]byte, error) {
 	}
 	out, err := a.Encrypt(plaintext, associated)
 	if err != nil {
-		return nil, internal(err)
+		return nil, failed(err, err)
 	}
 	return out, nil
 }
 
 // Open undoes [Ring.Seal] under any enabled key of the use. Whatever keeps a ciphertext from opening, the error is the
-// same Internal. The caller clears the plaintext.
+// same Internal; Unavailable where the engine does not answer. The caller clears the plaintext.
 func (r *Ring) Open(use pin.Use, ciphertext, associated []byte) ([]byte, error) {
 	a, err := primitive[tink.AEAD](r, use)
 	if err != nil {
@@ -101,7 +109,7 @@ func (r *Ring) Open(use pin.Use, ciphertext, associated []byte) ([]byte, error) 
 	}
 	out, err := a.Decrypt(ciphertext, associated)
 	if err != nil {
-		return nil, internal(errNotOpened)
+		return nil, failed(err, errNotOpened)
 	}
 	return out, nil
 }
@@ -109,7 +117,7 @@ func (r *Ring) Open(use pin.Use, ciphertext, associated []byte) ([]byte, error) 
 // Index is 64 lower-case hex digits, the HMAC-SHA256 of data, under each enabled key, that of the primary key first.
 // Uses: pan-index, replay-key; Internal for others.
 func (r *Ring) Index(use pin.Use, data []byte) ([]string, error) {
-	keys, err := primitive[index](r, use)
+	keys, err := primitive[Index](r, use)
 	if err != nil {
 		return nil, err
 	}
@@ -117,7 +125,7 @@ func (r *Ring) Index(use pin.Use, data []byte) ([]string, error) {
 	for i, key := range keys {
 		sum, err := key.ComputePRF(data, tagSize)
 		if err != nil {
-			return nil, internal(err)
+			return nil, failed(err, err)
 		}
 		out[i] = hex.EncodeToString(sum)
 	}

@@ -3,6 +3,7 @@ package keyring
 import (
 	"bytes"
 	"context"
+	"crypto/ecdsa"
 	"crypto/rand"
 	"encoding/hex"
 	"maps"
@@ -42,7 +43,8 @@ func rotated(t *testing.T, ks *Keyset) (*Keyset, map[pin.Use]uint32) {
 	require.NoError(t, err)
 
 	var text bytes.Buffer
-	master := make([]byte, keySize)
+	master, err := MasterKey(make([]byte, keySize))
+	require.NoError(t, err)
 	require.NoError(t, out.Write(&text, master))
 	out, err = Read(&text, master)
 	require.NoError(t, err)
@@ -53,7 +55,7 @@ func rotated(t *testing.T, ks *Keyset) (*Keyset, map[pin.Use]uint32) {
 
 func TestRotationKeepsWhatOlderKeysMade(t *testing.T) {
 	before := New(Sandbox(), nil, time.Now)
-	ks, ids := rotated(t, before.keys)
+	ks, ids := rotated(t, before.keys.(*Keyset))
 	ks, newest := rotated(t, ks)
 	require.NotEqual(t, ids, newest)
 	after := New(ks, nil, time.Now)
@@ -119,17 +121,17 @@ func TestRotationKeepsWhatOlderKeysMade(t *testing.T) {
 	})
 	t.Run("signing keys", func(t *testing.T) {
 		for _, name := range signers {
-			keys, first := ks.signing[name], before.keys.signing[name][0]
+			keys, first := ks.signing[name], before.keys.(*Keyset).signing[name][0]
 			require.Len(t, keys, 3)
 			require.Equal(t, first.KID, keys[2].KID, "the oldest comes last")
-			require.True(t, first.Key.Equal(keys[2].Key))
+			require.True(t, first.Key.(*ecdsa.PrivateKey).Equal(keys[2].Key))
 		}
 	})
 }
 
 func TestDisabledKeysAreOutOfUse(t *testing.T) {
 	before := New(Sandbox(), nil, time.Now)
-	ks, _ := rotated(t, before.keys)
+	ks, _ := rotated(t, before.keys.(*Keyset))
 	handles := maps.Clone(ks.handles)
 	for use, h := range handles {
 		oldest, err := h.Entry(0)
@@ -158,6 +160,8 @@ func TestDisabledKeysAreOutOfUse(t *testing.T) {
 // A file that holds keys of another kind, written by whoever has the master key, is refused when it is read.
 func TestKeysOfTheWrongKindAreRefused(t *testing.T) {
 	ks := Sandbox()
+	kek, err := MasterKey(make([]byte, keySize))
+	require.NoError(t, err)
 	for _, u := range uses {
 		for _, other := range uses {
 			handles := maps.Clone(ks.handles)
@@ -165,8 +169,8 @@ func TestKeysOfTheWrongKindAreRefused(t *testing.T) {
 			wrong := *ks
 			wrong.handles = handles
 			var text bytes.Buffer
-			require.NoError(t, wrong.Write(&text, make([]byte, keySize)))
-			_, err := Read(&text, make([]byte, keySize))
+			require.NoError(t, wrong.Write(&text, kek))
+			_, err := Read(&text, kek)
 			if reflect.TypeOf(ks.primitives[u.use]) == reflect.TypeOf(ks.primitives[other.use]) {
 				require.NoError(t, err)
 			} else {

@@ -2,6 +2,7 @@ package keyring
 
 import (
 	"context"
+	"crypto/cipher"
 	"errors"
 	"io"
 
@@ -12,26 +13,28 @@ import (
 
 // VerificationKey makes and compares PVVs, natural PINs and offsets. Who uses it asks it first what it may do.
 type VerificationKey struct {
-	*pinverification.Key
+	hidden
+	key       BlockKey
 	usage     string // that its key block had
 	Generates bool   // whether it may make values, and not only compare with them
 }
 
 // VerificationKey finds a PIN verification key that the program may use: errors as [Ring.ZoneKey].
 func (r *Ring) VerificationKey(ctx context.Context, programID, keyID string) (VerificationKey, error) {
-	row, raw, err := r.unwrap(ctx, keyID, []pin.KeyUsage{pin.UsageVerification}, either)
+	row, err := r.row(ctx, keyID, []pin.KeyUsage{pin.UsageVerification}, either)
+	if err == nil && !serves(row, programID) {
+		err = &pin.Error{Code: pin.UnknownKey}
+	}
 	if err != nil {
 		return VerificationKey{}, err
 	}
-	defer clear(raw)
-	if !serves(row, programID) {
-		return VerificationKey{}, &pin.Error{Code: pin.UnknownKey}
-	}
-	k, err := pinverification.NewKey(raw)
-	if err != nil {
-		return VerificationKey{}, internal(errNotOpened)
-	}
-	return VerificationKey{Key: k, usage: row.Block.Usage, Generates: row.Seals(r.now())}, nil
+	key, err := r.keys.UnwrapBlock(row.Algorithm, row.Wrapped, bound(row))
+	return VerificationKey{key: key, usage: row.Block.Usage, Generates: row.Seals(r.now())}, err
+}
+
+// Use lends the key to work, which keeps nothing of it: the error is work's, or Unavailable.
+func (k VerificationKey) Use(work func(pinverification.Key) error) error {
+	return k.key.Use(func(b cipher.Block) error { return work(pinverification.Lent(b)) })
 }
 
 // Usages of PIN verification keys whose key block says which method they are for (X9.143).
@@ -53,21 +56,24 @@ func (r *Ring) SealPIN(ctx context.Context, usage pin.KeyUsage, programID, keyID
 	if err != nil {
 		return nil, err
 	}
-	to := k.key.zone(format)
-	if to.Key == nil {
-		return nil, &pin.Error{Code: pin.UnfitBlock}
+	var block []byte
+	err = k.key.lend(func(key pinblock.Key) (err error) {
+		block, err = key.Encrypt(format, p.Digits(), pan, random)
+		return err
+	})
+	if err != nil {
+		return nil, unfit(err)
 	}
-	block, err := to.Key.Encrypt(format, p.Digits(), pan, random)
-	return block, unfit(err)
+	return block, nil
 }
 
-// unfit is the error of a block that cannot be made.
+// unfit is the error of a block that cannot be made, or is not what its key is for.
 func unfit(err error) error {
 	switch {
-	case err == nil:
-		return nil
 	case errors.Is(err, pinblock.ErrRandom):
 		return internal(err)
+	case pin.CodeOf(err) == pin.Unavailable:
+		return err
 	}
 	return &pin.Error{Code: pin.UnfitBlock}
 }
@@ -90,18 +96,37 @@ func (r *Ring) Translate(ctx context.Context, programID string, from, to Carrier
 	if err != nil {
 		return nil, err
 	}
-	target := sealer.key.zone(to.Format)
-	out, err := pinblock.Translate(opener.key.zone(from.Format), target, block, pan, random)
+	var out []byte
+	err = opener.key.lend(func(fromKey pinblock.Key) error {
+		return sealer.key.lend(func(toKey pinblock.Key) (err error) {
+			out, err = pinblock.Translate(pinblock.Zone{Key: &fromKey, Format: from.Format}, pinblock.Zone{Key: &toKey, Format: to.Format}, block, pan, random)
+			if err != nil && notOfTheBlock(err) == nil {
+				_, _ = toKey.Encrypt(to.Format, []byte("0000"), pan, random) // as much work as for a block that opens
+			}
+			return err
+		})
+	})
 	switch {
 	case err == nil:
 		return out, nil
-	case errors.Is(err, pinblock.ErrTranslation):
-		return nil, &pin.Error{Code: pin.InvalidField, Field: "to.format", Err: pin.WeakerPINBinding}
-	case errors.Is(err, pinblock.ErrRandom):
-		return nil, internal(err)
-	case errors.Is(err, pinblock.ErrFormat), errors.Is(err, pinblock.ErrKeyFormat), errors.Is(err, pinblock.ErrBlockSize), errors.Is(err, pinblock.ErrPAN):
-		return nil, &pin.Error{Code: pin.UnfitBlock}
+	case notOfTheBlock(err) != nil:
+		return nil, notOfTheBlock(err)
 	}
-	_, _ = target.Key.Encrypt(to.Format, []byte("0000"), pan, random) // as much work as for a block that opens
 	return nil, &pin.Error{Code: pin.Unopenable}
+}
+
+// notOfTheBlock is the error of what stands in the way of every such translation, nil for one of this block.
+func notOfTheBlock(err error) error {
+	for _, own := range []error{pinblock.ErrFormat, pinblock.ErrKeyFormat, pinblock.ErrBlockSize, pinblock.ErrPAN, pinblock.ErrRandom} {
+		if errors.Is(err, own) {
+			return unfit(err)
+		}
+	}
+	switch {
+	case errors.Is(err, pinblock.ErrTranslation):
+		return &pin.Error{Code: pin.InvalidField, Field: "to.format", Err: pin.WeakerPINBinding}
+	case pin.CodeOf(err) == pin.Unavailable:
+		return err
+	}
+	return nil
 }

@@ -25,8 +25,8 @@ var signers = []string{tokenSigners, checkpointSigners}
 // SigningKey signs by ES256, so the curve is P-256. It prints as ****.
 type SigningKey struct {
 	hidden
-	KID string // JWK thumbprint, SHA-256, base64url (RFC 7638)
-	Key *ecdsa.PrivateKey
+	KID string        // JWK thumbprint, SHA-256, base64url (RFC 7638)
+	Key crypto.Signer // its Public is an *ecdsa.PublicKey
 }
 
 func drawSigningKey(name string, draw source) (SigningKey, error) {
@@ -43,8 +43,8 @@ func drawSigningKey(name string, draw source) (SigningKey, error) {
 	return newSigningKey(key)
 }
 
-func newSigningKey(key *ecdsa.PrivateKey) (SigningKey, error) {
-	public, err := jwk.Import(&key.PublicKey)
+func newSigningKey(key crypto.Signer) (SigningKey, error) {
+	public, err := jwk.Import(key.Public())
 	if err != nil {
 		return SigningKey{}, err
 	}

@@ -3,6 +3,7 @@ package keyring
 import (
 	"context"
 	"crypto/aes"
+	"crypto/cipher"
 	"crypto/des"
 	"encoding/binary"
 	"errors"
@@ -10,6 +11,7 @@ import (
 	"sync"
 	"time"
 
+	"pinvault/impl/keymaterial"
 	"pinvault/impl/pin"
 	"pinvault/impl/pinblock"
 )
@@ -30,29 +32,36 @@ const (
 type pinCipher interface {
 	// Decrypt takes the PIN's digits out of a block. The caller clears them.
 	Decrypt(f pinblock.Format, block []byte, pan string) ([]byte, error)
-	// zone is the key with a format, for translation; one without a key where it seals nothing.
-	zone(f pinblock.Format) pinblock.Zone
-	CheckValue() string
-	// LongCheckValue is CheckValue with ten digits more.
-	LongCheckValue() string
+	// lend lends the key to work, which packs PINs: pinblock.ErrKeyFormat of a key that only opens blocks.
+	lend(work func(pinblock.Key) error) error
 	// takes says which blocks: the format that partners use with such a key, and the length in bytes.
 	takes() (pinblock.Format, int)
-	// bits is the length of the key that it was made of.
-	bits(key []byte) int
 }
 
 // symmetric is a TDES or AES key.
 type symmetric struct {
-	*pinblock.Key
+	key    BlockKey
 	format pinblock.Format
 	size   int
 }
 
+func (s symmetric) Decrypt(f pinblock.Format, block []byte, pan string) (digits []byte, err error) {
+	err = s.lend(func(k pinblock.Key) (err error) {
+		digits, err = k.Decrypt(f, block, pan)
+		return err
+	})
+	if err != nil {
+		clear(digits)
+		return nil, err
+	}
+	return digits, nil
+}
+
+func (s symmetric) lend(work func(pinblock.Key) error) error {
+	return s.key.Use(func(b cipher.Block) error { return work(pinblock.Lent(b)) })
+}
+
 func (s symmetric) takes() (pinblock.Format, int) { return s.format, s.size }
-
-func (symmetric) bits(key []byte) int { return 8 * len(key) }
-
-func (s symmetric) zone(f pinblock.Format) pinblock.Zone { return pinblock.Zone{Key: s.Key, Format: f} }
 
 // The algorithms of partners' keys.
 const (
@@ -61,29 +70,40 @@ const (
 	RSA  = "RSA"  // a private key of 2048 to 4096 bits, PKCS#8 DER
 )
 
-var ciphers = map[string]func(key []byte) (pinCipher, error){
-	TDES: func(key []byte) (pinCipher, error) {
-		k, err := pinblock.NewTDES(key)
-		return symmetric{k, pinblock.ISO0, des.BlockSize}, err
+// checkValues are the long check values of keys of each algorithm, which fail for what is no such key.
+var checkValues = map[string]func(key []byte) (string, error){
+	TDES: blockCheckValue(keymaterial.TDES),
+	AES:  blockCheckValue(keymaterial.AES),
+	RSA: func(der []byte) (string, error) {
+		key, err := parseRSA(der)
+		if err != nil {
+			return "", err
+		}
+		return rsaCheckValue(&key.PublicKey), nil
 	},
-	AES: func(key []byte) (pinCipher, error) {
-		k, err := pinblock.NewAES(key)
-		return symmetric{k, pinblock.ISO4, aes.BlockSize}, err
-	},
-	RSA: newRSA,
 }
 
-// newCipher is the key's cipher. InvalidField names algorithm or key.
-func newCipher(algorithm string, key []byte) (pinCipher, error) {
-	of, ok := ciphers[algorithm]
-	if !ok {
-		return nil, &pin.Error{Code: pin.InvalidField, Field: "algorithm"}
+func blockCheckValue(c keymaterial.Cipher) func(key []byte) (string, error) {
+	return func(key []byte) (string, error) {
+		block, err := c.New(key)
+		if err != nil {
+			return "", err
+		}
+		return keymaterial.CheckValue(block), nil
 	}
-	k, err := of(key)
-	if err != nil {
-		return nil, &pin.Error{Code: pin.InvalidField, Field: "key"}
+}
+
+// cipherOf is the key of a row at work in the engine.
+func (r *Ring) cipherOf(row pin.ZoneKey) (pinCipher, error) {
+	if row.Algorithm == RSA {
+		key, err := r.keys.UnwrapRSA(row.Wrapped, bound(row))
+		return &rsaCipher{key: key}, err
 	}
-	return k, nil
+	key, err := r.keys.UnwrapBlock(row.Algorithm, row.Wrapped, bound(row))
+	if row.Algorithm == AES {
+		return symmetric{key, pinblock.ISO4, aes.BlockSize}, err
+	}
+	return symmetric{key, pinblock.ISO0, des.BlockSize}, err
 }
 
 // zoneKey is an opened zone PIN key. It prints as ****.
@@ -113,16 +133,31 @@ func (r *Ring) WrapZoneKey(id, programID string, usage pin.KeyUsage, algorithm s
 
 // wrap puts material into a row: errors as [Ring.WrapZoneKey].
 func (r *Ring) wrap(row pin.ZoneKey, key []byte) (pin.ZoneKey, error) {
-	k, err := newCipher(row.Algorithm, key)
+	check, err := LongCheckValue(row.Algorithm, key)
 	if err != nil {
 		return pin.ZoneKey{}, err
 	}
-	row.CheckValue, row.Size = k.CheckValue(), k.bits(key)
-	if row.Wrapped, err = r.Seal(pin.UseKeyWrap, key, bound(row)); err != nil {
-		return pin.ZoneKey{}, err
+	row.CheckValue, row.Size = check[:checkDigits], bits(row.Algorithm, key)
+	if row.Wrapped, err = r.keys.WrapKey(row.Algorithm, key, bound(row)); err != nil {
+		return pin.ZoneKey{}, failed(err, err)
 	}
 	return row, nil
 }
+
+// bits is the length of a key that its algorithm takes.
+func bits(algorithm string, key []byte) int {
+	if algorithm != RSA {
+		return 8 * len(key)
+	}
+	parsed, err := parseRSA(key)
+	if err != nil {
+		return 0
+	}
+	return parsed.N.BitLen()
+}
+
+// checkDigits is the length of a check value, in hexadecimal digits.
+const checkDigits = 6
 
 // clock is the time as exact as every database keeps it.
 func (r *Ring) clock() time.Time { return r.now().UTC().Truncate(time.Microsecond) }
@@ -130,11 +165,15 @@ func (r *Ring) clock() time.Time { return r.now().UTC().Truncate(time.Microsecon
 // LongCheckValue is the check value of a partner's key in sixteen upper-case hexadecimal digits, of which
 // [pin.ZoneKey].CheckValue is the first six: errors as [Ring.WrapZoneKey].
 func LongCheckValue(algorithm string, key []byte) (string, error) {
-	k, err := newCipher(algorithm, key)
-	if err != nil {
-		return "", err
+	of, ok := checkValues[algorithm]
+	if !ok {
+		return "", &pin.Error{Code: pin.InvalidField, Field: "algorithm"}
 	}
-	return k.LongCheckValue(), nil
+	check, err := of(key)
+	if err != nil {
+		return "", &pin.Error{Code: pin.InvalidField, Field: "key"}
+	}
+	return check, nil
 }
 
 // MessageKeySizes are the lengths of the message keys that a contract can use, in bytes: of tokens, and of JWE.
@@ -221,14 +260,13 @@ func (k *zoneKey) fresh(now time.Time) bool {
 }
 
 func (r *Ring) readZoneKey(ctx context.Context, id string, now time.Time) (*zoneKey, error) {
-	row, raw, err := r.unwrap(ctx, id, carrying, either)
+	row, err := r.row(ctx, id, carrying, either)
 	if err != nil {
 		return nil, err
 	}
-	defer clear(raw)
-	key, err := newCipher(row.Algorithm, raw)
+	key, err := r.cipherOf(row)
 	if err != nil {
-		return nil, internal(errNotOpened)
+		return nil, err
 	}
 	k := &zoneKey{key: key, about: PINKey{Algorithm: row.Algorithm}, row: row.WithoutMaterial(), read: now}
 	k.about.Format, k.about.BlockSize = key.takes()
@@ -267,17 +305,27 @@ var carrying = []pin.KeyUsage{pin.UsageZonePIN, pin.UsagePINMailer}
 // either is what a key may do that opens or seals.
 func either(row pin.ZoneKey, now time.Time) bool { return row.Opens(now) || row.Seals(now) }
 
-// unwrap reads a partner's key: UnknownKey where no key has the id, or it is for another usage, or may not do what is asked
-// of it, such as when it is retired. The caller clears the key.
-func (r *Ring) unwrap(ctx context.Context, id string, usages []pin.KeyUsage, may func(pin.ZoneKey, time.Time) bool) (row pin.ZoneKey, key []byte, err error) {
-	row, err = r.zone.ZoneKey(ctx, id)
+// row is a partner's key at rest: UnknownKey where no key has the id, or it is for another usage, or may not do what is
+// asked of it, such as when it is pending or retired.
+func (r *Ring) row(ctx context.Context, id string, usages []pin.KeyUsage, may func(pin.ZoneKey, time.Time) bool) (pin.ZoneKey, error) {
+	row, err := r.zone.ZoneKey(ctx, id)
 	switch {
 	case errors.Is(err, &pin.Error{Code: pin.NotFound}):
-		return row, nil, &pin.Error{Code: pin.UnknownKey}
+		return row, &pin.Error{Code: pin.UnknownKey}
 	case err != nil:
-		return row, nil, err
+		return row, err
 	case !slices.Contains(usages, row.Usage) || !may(row, r.now()):
-		return row, nil, &pin.Error{Code: pin.UnknownKey}
+		return row, &pin.Error{Code: pin.UnknownKey}
+	}
+	return row, nil
+}
+
+// unwrap reads a partner's message or zone master key, which works in this process's memory: errors as row. The caller
+// clears the key.
+func (r *Ring) unwrap(ctx context.Context, id string, usages []pin.KeyUsage, may func(pin.ZoneKey, time.Time) bool) (row pin.ZoneKey, key []byte, err error) {
+	row, err = r.row(ctx, id, usages, may)
+	if err != nil {
+		return row, nil, err
 	}
 	key, err = r.Open(pin.UseKeyWrap, row.Wrapped, bound(row))
 	return row, key, err
@@ -292,6 +340,8 @@ func (k *zoneKey) OpenBlock(format pinblock.Format, block []byte, pan string) (p
 	switch {
 	case errors.Is(err, pinblock.ErrFormat), errors.Is(err, pinblock.ErrKeyFormat), errors.Is(err, pinblock.ErrBlockSize):
 		return pin.PIN{}, &pin.Error{Code: pin.UnfitBlock}
+	case pin.CodeOf(err) == pin.Unavailable:
+		return pin.PIN{}, err
 	case err != nil:
 		return pin.PIN{}, &pin.Error{Code: pin.Unopenable}
 	}

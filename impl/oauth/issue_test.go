@@ -188,7 +188,7 @@ func TestSecretsDoNotPrint(t *testing.T) {
 	require.NoError(t, err)
 	request, err := oauth.ParseRequest("", form("client_credentials", partner.ID, secret, ""))
 	require.NoError(t, err)
-	raw, err := key.Key.Bytes()
+	raw, err := key.Key.(*ecdsa.PrivateKey).Bytes()
 	require.NoError(t, err)
 	number := strings.TrimLeft(fmt.Sprintf("%x", raw), "0")
 

@@ -114,6 +114,9 @@ func (c *clock) Add(d time.Duration) {
 	c.now = c.now.Add(d)
 }
 
+// private is the key, which signs in this process.
+func private(k oauth.SigningKey) *ecdsa.PrivateKey { return k.Key.(*ecdsa.PrivateKey) }
+
 func newKey(t testing.TB, kid string) oauth.SigningKey {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)

@@ -2,6 +2,7 @@ package oauth
 
 import (
 	"context"
+	"crypto"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -33,7 +34,7 @@ type Clients interface {
 type SigningKey struct {
 	hidden
 	KID string
-	Key *ecdsa.PrivateKey
+	Key crypto.Signer // its Public is an *ecdsa.PublicKey
 }
 
 // Server issues and verifies the tokens of one issuer. It is safe for concurrent use, and any number
@@ -88,15 +89,19 @@ func New(clients Clients, keys []SigningKey, issuer string, now func() time.Time
 
 // publish makes a key one that verifies, here and for readers of the JWKS.
 func (s *Server) publish(k SigningKey) error {
+	var public *ecdsa.PublicKey
+	if k.Key != nil {
+		public, _ = k.Key.Public().(*ecdsa.PublicKey)
+	}
 	switch {
 	case k.KID == "":
 		return errors.New("has no id")
 	case s.public[k.KID] != nil:
 		return errors.New("has the id of another")
-	case k.Key == nil || k.Key.Curve != elliptic.P256():
+	case public == nil || public.Curve != elliptic.P256():
 		return errors.New("is not on P-256, as ES256 demands")
 	}
-	key, err := jwk.Import(&k.Key.PublicKey)
+	key, err := jwk.Import(public)
 	if err != nil {
 		return err
 	}
@@ -107,7 +112,7 @@ func (s *Server) publish(k SigningKey) error {
 			return err
 		}
 	}
-	s.public[k.KID] = &k.Key.PublicKey
+	s.public[k.KID] = public
 	return s.jwks.AddKey(key)
 }
 

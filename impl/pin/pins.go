@@ -31,11 +31,37 @@ func Encrypted(keyID string, format pinblock.Format, block []byte) Offer {
 	}
 }
 
+// Watch is shown every PIN that is offered to a card that takes one, opened, whether as the card's or as one that was
+// chosen, and may refuse it: the card's with WrongPIN, a chosen one as a policy does, either with what ends the operation,
+// and no try is taken. It must not keep the PIN.
+type Watch func(ctx context.Context, p PIN, chosen bool) error
+
+// OnOffer has offered PINs watched. Only sandboxes do, whose PINs are public.
+func (v *Vault) OnOffer(w Watch) { v.watch = w }
+
+// watched is an offer whose PIN is shown to whoever watches.
+func (v *Vault) watched(o Offer, chosen bool) Offer {
+	if v.watch == nil {
+		return o
+	}
+	return func(ctx context.Context, v *Vault, rec Record) (PIN, error) {
+		p, err := o(ctx, v, rec)
+		if err == nil {
+			if err = v.watch(ctx, p, chosen); err != nil {
+				p.Clear()
+			}
+		}
+		return p, err
+	}
+}
+
 // guess holds an offered PIN against the record's.
 func (v *Vault) guess(ctx context.Context, rec Record, o Offer) (Guess, error) {
 	p, err := o(ctx, v, rec)
 	switch CodeOf(err) {
 	case "":
+	case WrongPIN:
+		return Wrong, nil
 	case Unopenable, InvalidPIN:
 		return Unreadable, nil
 	default:
@@ -54,7 +80,7 @@ func (v *Vault) choice(ctx context.Context, rec Record, o Offer) (Choice, error)
 	p, err := o(ctx, v, rec)
 	switch code := CodeOf(err); code {
 	case "":
-	case Unopenable, InvalidPIN, PINLength:
+	case Unopenable, InvalidPIN, PINLength, WeakPIN, RecentPIN:
 		return Choice{Refusal: code}, nil
 	default:
 		return Choice{}, err
@@ -140,7 +166,7 @@ func (v *Vault) replace(ctx context.Context, q Query, o Offer, m Memo, step func
 		if err := rec.operable(); err != nil {
 			return deed{}, err
 		}
-		c, err := v.choice(ctx, rec, o)
+		c, err := v.choice(ctx, rec, v.watched(o, true))
 		d := deed{Step: step(rec, c)}
 		return d, err
 	})
@@ -191,7 +217,7 @@ func (v *Vault) Verify(ctx context.Context, q Query, o Offer, m Memo) (Verificat
 // new PIN that cannot be opened or is refused by policy changes nothing.
 func (v *Vault) ChangePIN(ctx context.Context, q Query, old, chosen Offer, m Memo) (Verification, error) {
 	return v.attempt(ctx, q, m, []Offer{old, chosen}, func(rec Record, g Guess) (Step, error) {
-		c, err := v.choice(ctx, rec, chosen)
+		c, err := v.choice(ctx, rec, v.watched(chosen, true))
 		return rec.PIN.Change(rec.Program, g, c, v.clock()), err
 	})
 }
@@ -212,7 +238,7 @@ func (v *Vault) attempt(ctx context.Context, q Query, m Memo, offers []Offer, st
 			return deed{}, &Error{Code: NoPIN}
 		}
 		guessed = true
-		g, err := v.guess(ctx, rec, offers[0])
+		g, err := v.guess(ctx, rec, v.watched(offers[0], false))
 		if err != nil {
 			return deed{}, err
 		}

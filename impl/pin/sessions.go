@@ -195,7 +195,7 @@ func (v *Vault) ChoosePIN(ctx context.Context, s Session, p PIN, m Memo) error {
 		if err := rec.operable(); err != nil {
 			return deed{}, err
 		}
-		c, err := v.choice(ctx, rec, Plain(p))
+		c, err := v.choice(ctx, rec, v.watched(Plain(p), true))
 		d := deed{Step: rec.PIN.Choose(rec.Program, s.Action, s.PINVersion, c, v.clock())}
 		if d.Refusal == "" {
 			d.rows = []Row{row}

@@ -29,6 +29,7 @@ type Vault struct {
 	now   func() time.Time
 	rand  io.Reader
 	alarm func(ctx context.Context, table, id string)
+	watch Watch // nil: nobody's
 
 	programs *lru.Cache[programVersion, Program]
 	grants   Grants

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"slices"
 	"time"
 
 	"pinvault/impl/pin"
@@ -115,6 +116,11 @@ var clients = []client{
 		listed:   map[string]any{"bank_id": "NIC", "rsa_key_id": networkPINKeyRSA.id}},
 	{name: "networkintl_other", contract: "networkintl", program: otherProgram, scopes: networkScopes,
 		settings: members{"bankId": "NIC", "pinKeyIds": []string{zonePINKey.id}}, unlisted: true},
+}
+
+// Lists tells whether the fixtures list a client under a name.
+func Lists(name string) bool {
+	return slices.ContainsFunc(clients, func(c client) bool { return !c.unlisted && c.name == name })
 }
 
 // key is a partner's key. A program of "" means that it serves every program.

@@ -21,6 +21,7 @@ type call struct {
 
 	mu    sync.Mutex
 	fault string
+	fated map[bool]string        // what became of PINs that have a fate, by whether they were chosen
 	rows  map[string]pin.CardRow // the cards that it found, as they were
 }
 
@@ -145,6 +146,42 @@ func (c *call) found(ctx context.Context, row pin.CardRow) error {
 		return err
 	}
 	return failure(c.failing(), false, FaultDevice, FaultAccessPoint, FaultDevicePlan)
+}
+
+// Offered is pin.Watch: what a PIN makes come out by itself. A decision may be made several times, and is then the same.
+func (s *Space) Offered(ctx context.Context, p pin.PIN, chosen bool) error {
+	c := callOf(ctx)
+	if c == nil {
+		return nil
+	}
+	c.mu.Lock()
+	fault, again := c.fated[chosen]
+	c.mu.Unlock()
+	if !again {
+		effect, ok := s.Rules.TakePIN(c.of, p.Digits())
+		if !ok || effect.Fault == FaultWeakPIN && !chosen || effect.Fault == FaultWrongPIN && chosen {
+			return nil
+		}
+		if fault = effect.Fault; fault == FaultWeakPIN || fault == FaultWrongPIN {
+			effect.Fault = "" // of the store
+		}
+		c.mu.Lock()
+		if c.fated == nil {
+			c.fated = map[bool]string{}
+		}
+		c.fated[chosen] = fault
+		c.mu.Unlock()
+		if err := c.take(ctx, effect); err != nil {
+			return err
+		}
+	}
+	switch fault {
+	case FaultWeakPIN:
+		return &pin.Error{Code: pin.WeakPIN}
+	case FaultWrongPIN:
+		return &pin.Error{Code: pin.WrongPIN}
+	}
+	return failure(c.failing(), false)
 }
 
 // changed notes what became of a card.

@@ -33,6 +33,10 @@ func (c *keysInitCommand) Run() (err error) {
 	if err := keyring.CheckMasterKey(master); err != nil {
 		return err
 	}
+	kek, err := keyring.MasterKey(master)
+	if err != nil {
+		return err
+	}
 	ks, err := keyring.Generate(rand.Reader, time.Now())
 	if err != nil {
 		return err
@@ -49,7 +53,7 @@ func (c *keysInitCommand) Run() (err error) {
 			err = errors.Join(err, os.Remove(c.Keyset))
 		}
 	}()
-	if err := ks.Write(f, master); err != nil {
+	if err := ks.Write(f, kek); err != nil {
 		return err
 	}
 	fmt.Println("created", c.Keyset+". Back it up, and back up the master key elsewhere: without both, no PIN can be verified again.")
