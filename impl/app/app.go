@@ -66,6 +66,7 @@ type App struct {
 	Admin  http.Handler // answers operators, where they have a listener of their own
 	Tokens *oauth.Server
 	Vault  *pin.Vault
+	Keys   *custody.Custody
 
 	Spaces *space.Host // of a sandbox, whose first space the others are of; nil in production
 }
@@ -119,8 +120,9 @@ func wire(ctx context.Context, c config.Serve, s Surroundings, in *inside) (*App
 	}
 	known := contracts(vault, ring, c.Sandbox, func() (map[string]*contract.Document, error) { return s.Documents, nil })
 	known.PINSession = sessions.Status
+	keys := custody.New(vault, ring, s.Now, s.Rand)
 	apis := map[string]server.API{
-		"issuer":    issuer.New(vault, custody.New(vault, ring, s.Now, s.Rand), known, once),
+		"issuer":    issuer.New(vault, keys, known, once),
 		thredd.Name: thredd.New(vault, once, threddTokens(tokens), s.Now),
 
 		accosa.Name:      accosa.New(vault, ring, s.Documents[accosa.Name], once, s.Now, s.Rand),
@@ -150,7 +152,7 @@ func wire(ctx context.Context, c config.Serve, s Surroundings, in *inside) (*App
 	if err != nil {
 		return nil, err
 	}
-	return &App{Public: public, Admin: server.Admin(public, registry), Tokens: tokens, Vault: vault}, nil
+	return &App{Public: public, Admin: server.Admin(public, registry), Tokens: tokens, Vault: vault, Keys: keys}, nil
 }
 
 // contracts are what the issuer's API asks of the contracts.

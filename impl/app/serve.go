@@ -13,7 +13,7 @@ import (
 	"pinvault/impl/config"
 	"pinvault/impl/seed"
 	"pinvault/impl/server"
-	"pinvault/impl/space"
+	"pinvault/impl/pin"
 	"pinvault/impl/store"
 )
 
@@ -69,7 +69,7 @@ func Serve(ctx context.Context, c config.Serve, s Serving) (err error) {
 	}
 	s.Begins(c.PublicURL)
 	log.Info("serving", told...)
-	return serve(ctx, sides, c.Shutdown, func(ctx context.Context) { purge(ctx, db, app.Spaces, log) }, log)
+	return serve(ctx, sides, c.Shutdown, func(ctx context.Context) { purge(ctx, db, app, log) }, log)
 }
 
 // How long a reply may take to be written: one to a caller, and a profile.
@@ -161,9 +161,9 @@ func serve(ctx context.Context, sides []side, grace time.Duration, purge func(co
 // sessionsAreKept is how long it can be asked how a PIN session that has expired has ended.
 const sessionsAreKept = 24 * time.Hour
 
-// purge removes replay records that have expired, PIN sessions that have some time ago, and a sandbox's spaces whose
-// time is over, once an hour.
-func purge(ctx context.Context, db *store.Store, spaces *space.Host, log *slog.Logger) {
+// purge removes replay records that have expired, PIN sessions that have some time ago, what was entered for ceremonies of
+// keys whose time is over, and a sandbox's spaces whose time is, once an hour.
+func purge(ctx context.Context, db *store.Store, app *App, log *slog.Logger) {
 	tick := time.NewTicker(time.Hour)
 	defer tick.Stop()
 	for {
@@ -171,13 +171,16 @@ func purge(ctx context.Context, db *store.Store, spaces *space.Host, log *slog.L
 		case <-ctx.Done():
 			return
 		case now := <-tick.C:
-			if spaces != nil {
-				spaces.Sweep()
+			if app.Spaces != nil {
+				app.Spaces.Sweep()
 			}
 			for what, purge := range map[string]func(context.Context, time.Time) (int64, error){
 				"replay records": db.PurgeReplays,
 				"PIN sessions": func(ctx context.Context, now time.Time) (int64, error) {
 					return db.PurgeSessions(ctx, now.Add(-sessionsAreKept))
+				},
+				"ceremonies of keys": func(ctx context.Context, _ time.Time) (int64, error) {
+					return app.Keys.Sweep(pin.WithCaller(ctx, pin.Operator("pinvault serve")))
 				},
 			} {
 				if n, err := purge(ctx, now); err != nil {

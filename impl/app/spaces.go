@@ -49,7 +49,7 @@ func sandboxed(ctx context.Context, c config.Serve, s Surroundings) (*App, error
 	if err != nil {
 		return nil, err
 	}
-	return &App{Public: host, Admin: first.Admin, Tokens: first.Tokens, Vault: first.Vault, Spaces: host}, nil
+	return &App{Public: host, Admin: first.Admin, Tokens: first.Tokens, Vault: first.Vault, Keys: first.Keys, Spaces: host}, nil
 }
 
 // inside is a space whose server is wired.

@@ -36,25 +36,25 @@ func (a *API) CreateKey(ctx context.Context, r api.CreateKeyRequestObject) (api.
 
 // ImportKey makes a pending key of a key block.
 func (a *API) ImportKey(ctx context.Context, r api.ImportKeyRequestObject) (api.ImportKeyResponseObject, error) {
-	w := custody.Wanted{ID: r.Body.KeyID, Usage: pin.KeyUsage(r.Body.Usage)}
-	set(&w.ProgramID, r.Body.ProgramID)
-	set(&w.Succeeds, r.Body.Succeeds)
-	w.Overlap = seconds(r.Body.OverlapSeconds, 0)
-	var checkValue string
-	set(&checkValue, r.Body.CheckValue)
 	shown, err := a.onceKey(ctx, call{key: r.Params.IdempotencyKey, endpoint: "importKey", body: r.Body},
-		func(m pin.Memo) (pin.ZoneKey, error) {
-			return a.keys.Import(ctx, w, r.Body.MasterKeyID, r.Body.KeyBlock, checkValue, m)
-		})
+		func(m pin.Memo) (pin.ZoneKey, error) { return a.importKey(ctx, *r.Body, m) })
 	return api.ImportKey201JSONResponse{Body: shown}, err
+}
+
+// importKey makes the key of a request's key block.
+func (a *API) importKey(ctx context.Context, n api.KeyBlockRequest, m pin.Memo) (pin.ZoneKey, error) {
+	w := custody.Wanted{ID: n.KeyID, Usage: pin.KeyUsage(n.Usage), Overlap: seconds(n.OverlapSeconds, 0)}
+	set(&w.ProgramID, n.ProgramID)
+	set(&w.Succeeds, n.Succeeds)
+	var checkValue string
+	set(&checkValue, n.CheckValue)
+	return a.keys.Import(ctx, w, n.MasterKeyID, n.KeyBlock, checkValue, m)
 }
 
 // RotateKey makes a pending key that is to come in another's place.
 func (a *API) RotateKey(ctx context.Context, r api.RotateKeyRequestObject) (api.RotateKeyResponseObject, error) {
-	w := custody.Wanted{ID: r.Body.KeyID, Overlap: seconds(r.Body.OverlapSeconds, 0), Lasts: seconds(r.Body.ExpiresInSeconds, ceremonyLasts)}
-	setNumber(&w.Components, r.Body.Components)
 	shown, err := a.onceKey(ctx, call{key: r.Params.IdempotencyKey, endpoint: "rotateKey " + r.KeyID, body: r.Body},
-		func(m pin.Memo) (pin.ZoneKey, error) { return a.keys.Rotate(ctx, r.KeyID, w, m) })
+		func(m pin.Memo) (pin.ZoneKey, error) { return a.keys.Rotate(ctx, r.KeyID, successor(*r.Body), m) })
 	return api.RotateKey201JSONResponse{Body: shown}, err
 }
 
@@ -158,6 +158,13 @@ func wantedKey(n api.KeyRequest) custody.Wanted {
 	set(&w.Succeeds, n.Succeeds)
 	setNumber(&w.Components, n.Components)
 	setNumber(&w.Bits, (*int32)(n.Bits))
+	return w
+}
+
+// successor is the key that a request describes, as far as it is not like the one in whose place it comes.
+func successor(n api.KeyRotation) custody.Wanted {
+	w := custody.Wanted{ID: n.KeyID, Overlap: seconds(n.OverlapSeconds, 0), Lasts: seconds(n.ExpiresInSeconds, ceremonyLasts)}
+	setNumber(&w.Components, n.Components)
 	return w
 }
 

@@ -16,6 +16,8 @@ import (
 type keysCommand struct {
 	Init   keysInitCommand   `cmd:"" help:"Create a keyset file, encrypted under the master key."`
 	Import keysImportCommand `cmd:"" help:"Import a partner's key, in components that are XORed together."`
+
+	Partner partnerKeysCommand `cmd:"" help:"Partners' keys: list, create, activate, rotate, retire and destroy them, in ceremonies and key blocks."`
 }
 
 type keysInitCommand struct{ config.Keys }
