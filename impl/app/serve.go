@@ -11,9 +11,9 @@ import (
 	"time"
 
 	"pinvault/impl/config"
+	"pinvault/impl/pin"
 	"pinvault/impl/seed"
 	"pinvault/impl/server"
-	"pinvault/impl/pin"
 	"pinvault/impl/store"
 )
 
