@@ -247,6 +247,30 @@ func (e PinBlockFormat) Valid() bool {
 	}
 }
 
+// Defines values for PinCarrierFormat.
+const (
+	PinCarrierFormatISO0 PinCarrierFormat = "ISO-0"
+	PinCarrierFormatISO1 PinCarrierFormat = "ISO-1"
+	PinCarrierFormatISO3 PinCarrierFormat = "ISO-3"
+	PinCarrierFormatISO4 PinCarrierFormat = "ISO-4"
+)
+
+// Valid indicates whether the value is a known member of the PinCarrierFormat enum.
+func (e PinCarrierFormat) Valid() bool {
+	switch e {
+	case PinCarrierFormatISO0:
+		return true
+	case PinCarrierFormatISO1:
+		return true
+	case PinCarrierFormatISO3:
+		return true
+	case PinCarrierFormatISO4:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for PinSessionAction.
 const (
 	PinSessionActionChange PinSessionAction = "change"
@@ -451,6 +475,30 @@ func (e Status) Valid() bool {
 	}
 }
 
+// Defines values for TranslationFormat.
+const (
+	TranslationFormatISO0 TranslationFormat = "ISO-0"
+	TranslationFormatISO1 TranslationFormat = "ISO-1"
+	TranslationFormatISO3 TranslationFormat = "ISO-3"
+	TranslationFormatISO4 TranslationFormat = "ISO-4"
+)
+
+// Valid indicates whether the value is a known member of the TranslationFormat enum.
+func (e TranslationFormat) Valid() bool {
+	switch e {
+	case TranslationFormatISO0:
+		return true
+	case TranslationFormatISO1:
+		return true
+	case TranslationFormatISO3:
+		return true
+	case TranslationFormatISO4:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for VerificationResult.
 const (
 	VerificationResultBlocked  VerificationResult = "blocked"
@@ -466,6 +514,27 @@ func (e VerificationResult) Valid() bool {
 	case VerificationResultMatch:
 		return true
 	case VerificationResultMismatch:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for VerificationValueRequestMethod.
+const (
+	VerificationValueRequestMethodIbm3624NaturalPin VerificationValueRequestMethod = "ibm-3624-natural-pin"
+	VerificationValueRequestMethodIbm3624Offset     VerificationValueRequestMethod = "ibm-3624-offset"
+	VerificationValueRequestMethodVisaPvv           VerificationValueRequestMethod = "visa-pvv"
+)
+
+// Valid indicates whether the value is a known member of the VerificationValueRequestMethod enum.
+func (e VerificationValueRequestMethod) Valid() bool {
+	switch e {
+	case VerificationValueRequestMethodIbm3624NaturalPin:
+		return true
+	case VerificationValueRequestMethodIbm3624Offset:
+		return true
+	case VerificationValueRequestMethodVisaPvv:
 		return true
 	default:
 		return false
@@ -1174,6 +1243,18 @@ type PinBlock struct {
 // PinBlockFormat ISO 9564-1 format.
 type PinBlockFormat string
 
+// PinCarrier A key under which a PIN leaves, and the format of its block.
+type PinCarrier struct {
+	// Format ISO 9564-1 format: 0, 1 and 3 under TDES, 4 under AES.
+	Format PinCarrierFormat `json:"format"`
+
+	// KeyID The key, which must be in use.
+	KeyID string `json:"keyId"`
+}
+
+// PinCarrierFormat ISO 9564-1 format: 0, 1 and 3 under TDES, 4 under AES.
+type PinCarrierFormat string
+
 // PinSession A session in which a cardholder enters a PIN on the hosted page.
 type PinSession struct {
 	// Action What it is for.
@@ -1396,16 +1477,64 @@ type Rotation struct {
 	OverlapSeconds *int32 `json:"overlapSeconds,omitempty"`
 }
 
+// SealedPin A PIN block.
+type SealedPin struct {
+	// Format ISO 9564-1 format.
+	Format string `json:"format"`
+
+	// KeyID The key that it is under.
+	KeyID string `json:"keyId"`
+
+	// PinBlock Hexadecimal.
+	PinBlock string `json:"pinBlock"`
+}
+
 // ServiceRequest A service that was done for a cardholder.
 type ServiceRequest = map[string]json.RawMessage
 
 // Status `upgrade`: a replacement is under way. PIN operations need `normal` or `upgrade`.
 type Status string
 
+// Translation A PIN block of one zone, and the other zone.
+type Translation struct {
+	// Format ISO 9564-1 format.
+	Format TranslationFormat `json:"format"`
+
+	// KeyID The zone PIN key.
+	KeyID string `json:"keyId"`
+
+	// Pan The PAN of both blocks.
+	Pan string `json:"pan"`
+
+	// PinBlock Hexadecimal: 16 digits under TDES, 32 under AES.
+	PinBlock string `json:"pinBlock"`
+
+	// ProgramID The program for which it is done and that may use both keys.
+	ProgramID string `json:"programId"`
+
+	// To A key under which a PIN leaves, and the format of its block.
+	To PinCarrier `json:"to"`
+}
+
+// TranslationFormat ISO 9564-1 format.
+type TranslationFormat string
+
 // Unblock Why.
 type Unblock struct {
 	// Reason For the audit trail.
 	Reason string `json:"reason"`
+}
+
+// ValidationData Which digits of the PAN an IBM 3624 natural PIN is made of.
+type ValidationData struct {
+	// Digits How many they are.
+	Digits int32 `json:"digits"`
+
+	// Pad The hexadecimal digit that fills them up to 16 from the right. F unless given.
+	Pad *string `json:"pad,omitempty"`
+
+	// Start How many digits of the PAN come before them.
+	Start int32 `json:"start"`
 }
 
 // Verification How the PIN fared.
@@ -1419,6 +1548,51 @@ type Verification struct {
 
 // VerificationResult `blocked` when no tries were left; the PIN was not looked at.
 type VerificationResult string
+
+// VerificationValue A value that was made.
+type VerificationValue struct {
+	// Method How it was made.
+	Method string `json:"method"`
+
+	// Offset The offset, as long as the PIN.
+	Offset *string `json:"offset,omitempty"`
+
+	// PinBlock A PIN block.
+	PinBlock *SealedPin `json:"pinBlock,omitempty"`
+
+	// Pvv The PVV, four digits.
+	Pvv *string `json:"pvv,omitempty"`
+}
+
+// VerificationValueRequest A value to be made of a card's PIN or PAN.
+type VerificationValueRequest struct {
+	// DecimalizationTable Of IBM 3624, which takes one: what the hexadecimal digits 0 to F become. Eight different digits at least, and none more than four times.
+	DecimalizationTable *string `json:"decimalizationTable,omitempty"`
+
+	// Digits Of a natural PIN how many digits it has. 4 unless given.
+	Digits *int32 `json:"digits,omitempty"`
+
+	// KeyID A key of the usage `pin-verification`. One that came in a key block with usage V1 is for IBM 3624 alone, with V2 for PVVs alone.
+	KeyID string `json:"keyId"`
+
+	// KeyIndex Of a PVV, which takes one: the key index, from 1 to 6 by Visa.
+	KeyIndex *int32 `json:"keyIndex,omitempty"`
+
+	// Method `visa-pvv`, `ibm-3624-offset` or `ibm-3624-natural-pin`.
+	Method VerificationValueRequestMethod `json:"method"`
+
+	// Pin A PIN block under a zone PIN key.
+	Pin *PinBlock `json:"pin,omitempty"`
+
+	// To A key under which a PIN leaves, and the format of its block.
+	To *PinCarrier `json:"to,omitempty"`
+
+	// ValidationData Which digits of the PAN an IBM 3624 natural PIN is made of.
+	ValidationData *ValidationData `json:"validationData,omitempty"`
+}
+
+// VerificationValueRequestMethod `visa-pvv`, `ibm-3624-offset` or `ibm-3624-natural-pin`.
+type VerificationValueRequestMethod string
 
 // CardID defines model for CardId.
 type CardID = string
@@ -1633,8 +1807,14 @@ type UpdateCardJSONRequestBody = CardChange
 // SetPinJSONRequestBody defines body for SetPin for application/json ContentType.
 type SetPinJSONRequestBody = PinBlock
 
+// MailPinJSONRequestBody defines body for MailPin for application/json ContentType.
+type MailPinJSONRequestBody = PinCarrier
+
 // UnblockPinJSONRequestBody defines body for UnblockPin for application/json ContentType.
 type UnblockPinJSONRequestBody = Unblock
+
+// MakeVerificationValueJSONRequestBody defines body for MakeVerificationValue for application/json ContentType.
+type MakeVerificationValueJSONRequestBody = VerificationValueRequest
 
 // VerifyPinJSONRequestBody defines body for VerifyPin for application/json ContentType.
 type VerifyPinJSONRequestBody = PinBlock
@@ -1665,6 +1845,9 @@ type RetireKeyJSONRequestBody = KeyRetirement
 
 // RotateKeyJSONRequestBody defines body for RotateKey for application/json ContentType.
 type RotateKeyJSONRequestBody = KeyRotation
+
+// TranslatePinBlockJSONRequestBody defines body for TranslatePinBlock for application/json ContentType.
+type TranslatePinBlockJSONRequestBody = Translation
 
 // CreateProgramJSONRequestBody defines body for CreateProgram for application/json ContentType.
 type CreateProgramJSONRequestBody = ProgramRequest
@@ -1701,9 +1884,15 @@ type ServerInterface interface {
 	// SetPin Set a card's PIN
 	// (PUT /issuer/v1/cards/{cardId}/pin)
 	SetPin(c *gin.Context, cardID CardID)
+	// MailPin Give a PIN to a printer
+	// (POST /issuer/v1/cards/{cardId}/pin/mailer)
+	MailPin(c *gin.Context, cardID CardID)
 	// UnblockPin Unblock a PIN
 	// (POST /issuer/v1/cards/{cardId}/pin/unblock)
 	UnblockPin(c *gin.Context, cardID CardID, params UnblockPinParams)
+	// MakeVerificationValue Make a PVV, an offset or a natural PIN
+	// (POST /issuer/v1/cards/{cardId}/pin/verification-values)
+	MakeVerificationValue(c *gin.Context, cardID CardID)
 	// VerifyPin Verify a PIN
 	// (POST /issuer/v1/cards/{cardId}/pin/verifications)
 	VerifyPin(c *gin.Context, cardID CardID, params VerifyPinParams)
@@ -1755,6 +1944,9 @@ type ServerInterface interface {
 	// RotateKey Make a key in another's place
 	// (POST /issuer/v1/keys/{keyId}/rotate)
 	RotateKey(c *gin.Context, keyID KeyID, params RotateKeyParams)
+	// TranslatePinBlock Translate a PIN block
+	// (POST /issuer/v1/pin-blocks/translation)
+	TranslatePinBlock(c *gin.Context)
 	// GetPinSession Get a PIN session
 	// (GET /issuer/v1/pin-sessions/{sessionId})
 	GetPinSession(c *gin.Context, sessionID string)
@@ -2059,6 +2251,31 @@ func (siw *ServerInterfaceWrapper) SetPin(c *gin.Context) {
 	siw.Handler.SetPin(c, cardID)
 }
 
+// MailPin operation middleware
+func (siw *ServerInterfaceWrapper) MailPin(c *gin.Context) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "cardId" -------------
+	var cardID CardID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "cardId", c.Param("cardId"), &cardID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter cardId: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		middleware(c)
+		if c.IsAborted() {
+			return
+		}
+	}
+
+	siw.Handler.MailPin(c, cardID)
+}
+
 // UnblockPin operation middleware
 func (siw *ServerInterfaceWrapper) UnblockPin(c *gin.Context) {
 
@@ -2106,6 +2323,31 @@ func (siw *ServerInterfaceWrapper) UnblockPin(c *gin.Context) {
 	}
 
 	siw.Handler.UnblockPin(c, cardID, params)
+}
+
+// MakeVerificationValue operation middleware
+func (siw *ServerInterfaceWrapper) MakeVerificationValue(c *gin.Context) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "cardId" -------------
+	var cardID CardID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "cardId", c.Param("cardId"), &cardID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter cardId: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		middleware(c)
+		if c.IsAborted() {
+			return
+		}
+	}
+
+	siw.Handler.MakeVerificationValue(c, cardID)
 }
 
 // VerifyPin operation middleware
@@ -2790,6 +3032,19 @@ func (siw *ServerInterfaceWrapper) RotateKey(c *gin.Context) {
 	siw.Handler.RotateKey(c, keyID, params)
 }
 
+// TranslatePinBlock operation middleware
+func (siw *ServerInterfaceWrapper) TranslatePinBlock(c *gin.Context) {
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		middleware(c)
+		if c.IsAborted() {
+			return
+		}
+	}
+
+	siw.Handler.TranslatePinBlock(c)
+}
+
 // GetPinSession operation middleware
 func (siw *ServerInterfaceWrapper) GetPinSession(c *gin.Context) {
 
@@ -3000,7 +3255,9 @@ func RegisterHandlersWithOptions(router gin.IRouter, si ServerInterface, options
 	router.GET(options.BaseURL+"/issuer/v1/cards/:cardId/audit-events", wrapper.ListCardAuditEvents)
 	router.GET(options.BaseURL+"/issuer/v1/cards/:cardId/pin", wrapper.GetPinStatus)
 	router.PUT(options.BaseURL+"/issuer/v1/cards/:cardId/pin", wrapper.SetPin)
+	router.POST(options.BaseURL+"/issuer/v1/cards/:cardId/pin/mailer", wrapper.MailPin)
 	router.POST(options.BaseURL+"/issuer/v1/cards/:cardId/pin/unblock", wrapper.UnblockPin)
+	router.POST(options.BaseURL+"/issuer/v1/cards/:cardId/pin/verification-values", wrapper.MakeVerificationValue)
 	router.POST(options.BaseURL+"/issuer/v1/cards/:cardId/pin/verifications", wrapper.VerifyPin)
 	router.POST(options.BaseURL+"/issuer/v1/cards/search", wrapper.SearchCards)
 	router.GET(options.BaseURL+"/issuer/v1/clients", wrapper.ListClients)
@@ -3019,6 +3276,7 @@ func RegisterHandlersWithOptions(router gin.IRouter, si ServerInterface, options
 	router.POST(options.BaseURL+"/issuer/v1/keys/:keyId/key-blocks", wrapper.ExportKey)
 	router.POST(options.BaseURL+"/issuer/v1/keys/:keyId/retire", wrapper.RetireKey)
 	router.POST(options.BaseURL+"/issuer/v1/keys/:keyId/rotate", wrapper.RotateKey)
+	router.POST(options.BaseURL+"/issuer/v1/pin-blocks/translation", wrapper.TranslatePinBlock)
 	router.GET(options.BaseURL+"/issuer/v1/pin-sessions/:sessionId", wrapper.GetPinSession)
 	router.GET(options.BaseURL+"/issuer/v1/programs", wrapper.ListPrograms)
 	router.POST(options.BaseURL+"/issuer/v1/programs", wrapper.CreateProgram)
@@ -4445,6 +4703,209 @@ func (response SetPin503ApplicationProblemPlusJSONResponse) VisitSetPinResponse(
 	return err
 }
 
+type MailPinRequestObject struct {
+	CardID CardID `json:"cardId"`
+	Body   *MailPinJSONRequestBody
+}
+
+type MailPinResponseObject interface {
+	VisitMailPinResponse(w http.ResponseWriter) error
+}
+
+type MailPin200ResponseHeaders struct {
+	CacheControl string
+}
+
+type MailPin200JSONResponse struct {
+	Body    SealedPin
+	Headers MailPin200ResponseHeaders
+}
+
+func (response MailPin200JSONResponse) VisitMailPinResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", fmt.Sprint(response.Headers.CacheControl))
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type MailPin400ApplicationProblemPlusJSONResponse externalRef0.Problem
+
+func (response MailPin400ApplicationProblemPlusJSONResponse) VisitMailPinResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type MailPin401ApplicationProblemPlusJSONResponse struct {
+	UnauthorizedApplicationProblemPlusJSONResponse
+}
+
+func (response MailPin401ApplicationProblemPlusJSONResponse) VisitMailPinResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type MailPin403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response MailPin403ApplicationProblemPlusJSONResponse) VisitMailPinResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type MailPin404ApplicationProblemPlusJSONResponse struct {
+	NotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response MailPin404ApplicationProblemPlusJSONResponse) VisitMailPinResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type MailPin405ApplicationProblemPlusJSONResponse struct {
+	MethodNotAllowedApplicationProblemPlusJSONResponse
+}
+
+func (response MailPin405ApplicationProblemPlusJSONResponse) VisitMailPinResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Allow", fmt.Sprint(response.Headers.Allow))
+	w.WriteHeader(405)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type MailPin409ApplicationProblemPlusJSONResponse externalRef0.Problem
+
+func (response MailPin409ApplicationProblemPlusJSONResponse) VisitMailPinResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type MailPin413ApplicationProblemPlusJSONResponse struct {
+	ContentTooLargeApplicationProblemPlusJSONResponse
+}
+
+func (response MailPin413ApplicationProblemPlusJSONResponse) VisitMailPinResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type MailPin415ApplicationProblemPlusJSONResponse struct {
+	UnsupportedMediaTypeApplicationProblemPlusJSONResponse
+}
+
+func (response MailPin415ApplicationProblemPlusJSONResponse) VisitMailPinResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type MailPin422ApplicationProblemPlusJSONResponse externalRef0.Problem
+
+func (response MailPin422ApplicationProblemPlusJSONResponse) VisitMailPinResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type MailPin500ApplicationProblemPlusJSONResponse struct {
+	InternalServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response MailPin500ApplicationProblemPlusJSONResponse) VisitMailPinResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type MailPin503ApplicationProblemPlusJSONResponse struct {
+	ServiceUnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response MailPin503ApplicationProblemPlusJSONResponse) VisitMailPinResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type UnblockPinRequestObject struct {
 	CardID CardID `json:"cardId"`
 	Params UnblockPinParams
@@ -4636,6 +5097,209 @@ type UnblockPin503ApplicationProblemPlusJSONResponse struct {
 }
 
 func (response UnblockPin503ApplicationProblemPlusJSONResponse) VisitUnblockPinResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type MakeVerificationValueRequestObject struct {
+	CardID CardID `json:"cardId"`
+	Body   *MakeVerificationValueJSONRequestBody
+}
+
+type MakeVerificationValueResponseObject interface {
+	VisitMakeVerificationValueResponse(w http.ResponseWriter) error
+}
+
+type MakeVerificationValue200ResponseHeaders struct {
+	CacheControl string
+}
+
+type MakeVerificationValue200JSONResponse struct {
+	Body    VerificationValue
+	Headers MakeVerificationValue200ResponseHeaders
+}
+
+func (response MakeVerificationValue200JSONResponse) VisitMakeVerificationValueResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", fmt.Sprint(response.Headers.CacheControl))
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type MakeVerificationValue400ApplicationProblemPlusJSONResponse externalRef0.Problem
+
+func (response MakeVerificationValue400ApplicationProblemPlusJSONResponse) VisitMakeVerificationValueResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type MakeVerificationValue401ApplicationProblemPlusJSONResponse struct {
+	UnauthorizedApplicationProblemPlusJSONResponse
+}
+
+func (response MakeVerificationValue401ApplicationProblemPlusJSONResponse) VisitMakeVerificationValueResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type MakeVerificationValue403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response MakeVerificationValue403ApplicationProblemPlusJSONResponse) VisitMakeVerificationValueResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type MakeVerificationValue404ApplicationProblemPlusJSONResponse struct {
+	NotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response MakeVerificationValue404ApplicationProblemPlusJSONResponse) VisitMakeVerificationValueResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type MakeVerificationValue405ApplicationProblemPlusJSONResponse struct {
+	MethodNotAllowedApplicationProblemPlusJSONResponse
+}
+
+func (response MakeVerificationValue405ApplicationProblemPlusJSONResponse) VisitMakeVerificationValueResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Allow", fmt.Sprint(response.Headers.Allow))
+	w.WriteHeader(405)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type MakeVerificationValue409ApplicationProblemPlusJSONResponse externalRef0.Problem
+
+func (response MakeVerificationValue409ApplicationProblemPlusJSONResponse) VisitMakeVerificationValueResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type MakeVerificationValue413ApplicationProblemPlusJSONResponse struct {
+	ContentTooLargeApplicationProblemPlusJSONResponse
+}
+
+func (response MakeVerificationValue413ApplicationProblemPlusJSONResponse) VisitMakeVerificationValueResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type MakeVerificationValue415ApplicationProblemPlusJSONResponse struct {
+	UnsupportedMediaTypeApplicationProblemPlusJSONResponse
+}
+
+func (response MakeVerificationValue415ApplicationProblemPlusJSONResponse) VisitMakeVerificationValueResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type MakeVerificationValue422ApplicationProblemPlusJSONResponse externalRef0.Problem
+
+func (response MakeVerificationValue422ApplicationProblemPlusJSONResponse) VisitMakeVerificationValueResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type MakeVerificationValue500ApplicationProblemPlusJSONResponse struct {
+	InternalServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response MakeVerificationValue500ApplicationProblemPlusJSONResponse) VisitMakeVerificationValueResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type MakeVerificationValue503ApplicationProblemPlusJSONResponse struct {
+	ServiceUnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response MakeVerificationValue503ApplicationProblemPlusJSONResponse) VisitMakeVerificationValueResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response); err != nil {
@@ -7733,6 +8397,192 @@ func (response RotateKey503ApplicationProblemPlusJSONResponse) VisitRotateKeyRes
 	return err
 }
 
+type TranslatePinBlockRequestObject struct {
+	Body *TranslatePinBlockJSONRequestBody
+}
+
+type TranslatePinBlockResponseObject interface {
+	VisitTranslatePinBlockResponse(w http.ResponseWriter) error
+}
+
+type TranslatePinBlock200ResponseHeaders struct {
+	CacheControl string
+}
+
+type TranslatePinBlock200JSONResponse struct {
+	Body    SealedPin
+	Headers TranslatePinBlock200ResponseHeaders
+}
+
+func (response TranslatePinBlock200JSONResponse) VisitTranslatePinBlockResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", fmt.Sprint(response.Headers.CacheControl))
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type TranslatePinBlock400ApplicationProblemPlusJSONResponse externalRef0.Problem
+
+func (response TranslatePinBlock400ApplicationProblemPlusJSONResponse) VisitTranslatePinBlockResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type TranslatePinBlock401ApplicationProblemPlusJSONResponse struct {
+	UnauthorizedApplicationProblemPlusJSONResponse
+}
+
+func (response TranslatePinBlock401ApplicationProblemPlusJSONResponse) VisitTranslatePinBlockResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type TranslatePinBlock403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response TranslatePinBlock403ApplicationProblemPlusJSONResponse) VisitTranslatePinBlockResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type TranslatePinBlock404ApplicationProblemPlusJSONResponse externalRef0.Problem
+
+func (response TranslatePinBlock404ApplicationProblemPlusJSONResponse) VisitTranslatePinBlockResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type TranslatePinBlock405ApplicationProblemPlusJSONResponse struct {
+	MethodNotAllowedApplicationProblemPlusJSONResponse
+}
+
+func (response TranslatePinBlock405ApplicationProblemPlusJSONResponse) VisitTranslatePinBlockResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Allow", fmt.Sprint(response.Headers.Allow))
+	w.WriteHeader(405)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type TranslatePinBlock413ApplicationProblemPlusJSONResponse struct {
+	ContentTooLargeApplicationProblemPlusJSONResponse
+}
+
+func (response TranslatePinBlock413ApplicationProblemPlusJSONResponse) VisitTranslatePinBlockResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type TranslatePinBlock415ApplicationProblemPlusJSONResponse struct {
+	UnsupportedMediaTypeApplicationProblemPlusJSONResponse
+}
+
+func (response TranslatePinBlock415ApplicationProblemPlusJSONResponse) VisitTranslatePinBlockResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type TranslatePinBlock422ApplicationProblemPlusJSONResponse externalRef0.Problem
+
+func (response TranslatePinBlock422ApplicationProblemPlusJSONResponse) VisitTranslatePinBlockResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type TranslatePinBlock500ApplicationProblemPlusJSONResponse struct {
+	InternalServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response TranslatePinBlock500ApplicationProblemPlusJSONResponse) VisitTranslatePinBlockResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type TranslatePinBlock503ApplicationProblemPlusJSONResponse struct {
+	ServiceUnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response TranslatePinBlock503ApplicationProblemPlusJSONResponse) VisitTranslatePinBlockResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type GetPinSessionRequestObject struct {
 	SessionID string `json:"sessionId"`
 }
@@ -8678,9 +9528,15 @@ type StrictServerInterface interface {
 	// SetPin Set a card's PIN
 	// (PUT /issuer/v1/cards/{cardId}/pin)
 	SetPin(ctx context.Context, request SetPinRequestObject) (SetPinResponseObject, error)
+	// MailPin Give a PIN to a printer
+	// (POST /issuer/v1/cards/{cardId}/pin/mailer)
+	MailPin(ctx context.Context, request MailPinRequestObject) (MailPinResponseObject, error)
 	// UnblockPin Unblock a PIN
 	// (POST /issuer/v1/cards/{cardId}/pin/unblock)
 	UnblockPin(ctx context.Context, request UnblockPinRequestObject) (UnblockPinResponseObject, error)
+	// MakeVerificationValue Make a PVV, an offset or a natural PIN
+	// (POST /issuer/v1/cards/{cardId}/pin/verification-values)
+	MakeVerificationValue(ctx context.Context, request MakeVerificationValueRequestObject) (MakeVerificationValueResponseObject, error)
 	// VerifyPin Verify a PIN
 	// (POST /issuer/v1/cards/{cardId}/pin/verifications)
 	VerifyPin(ctx context.Context, request VerifyPinRequestObject) (VerifyPinResponseObject, error)
@@ -8732,6 +9588,9 @@ type StrictServerInterface interface {
 	// RotateKey Make a key in another's place
 	// (POST /issuer/v1/keys/{keyId}/rotate)
 	RotateKey(ctx context.Context, request RotateKeyRequestObject) (RotateKeyResponseObject, error)
+	// TranslatePinBlock Translate a PIN block
+	// (POST /issuer/v1/pin-blocks/translation)
+	TranslatePinBlock(ctx context.Context, request TranslatePinBlockRequestObject) (TranslatePinBlockResponseObject, error)
 	// GetPinSession Get a PIN session
 	// (GET /issuer/v1/pin-sessions/{sessionId})
 	GetPinSession(ctx context.Context, request GetPinSessionRequestObject) (GetPinSessionResponseObject, error)
@@ -8937,6 +9796,32 @@ func (sh *strictHandler) SetPin(c *gin.Context, cardID CardID) {
 	}
 }
 
+// MailPin binds a request, has it handled and writes the reply.
+func (sh *strictHandler) MailPin(c *gin.Context, cardID CardID) {
+	var request MailPinRequestObject
+	request.CardID = cardID
+
+	if checked, ok := c.Request.Body.(interface{ ValidatedValue() any }); ok {
+		var body MailPinJSONRequestBody
+		if err := runtime.BindJSONValue(checked.ValidatedValue(), &body); err != nil {
+			sh.fail(c, unbound(err))
+			return
+		}
+		request.Body = &body
+	} else {
+		sh.fail(c, unbound(errors.New("nobody has checked the body")))
+		return
+	}
+
+	response, err := sh.handlers.MailPin(c.Request.Context(), request)
+	if err == nil {
+		err = response.VisitMailPinResponse(c.Writer)
+	}
+	if err != nil {
+		sh.fail(c, err)
+	}
+}
+
 // UnblockPin binds a request, has it handled and writes the reply.
 func (sh *strictHandler) UnblockPin(c *gin.Context, cardID CardID, params UnblockPinParams) {
 	var request UnblockPinRequestObject
@@ -8958,6 +9843,32 @@ func (sh *strictHandler) UnblockPin(c *gin.Context, cardID CardID, params Unbloc
 	response, err := sh.handlers.UnblockPin(c.Request.Context(), request)
 	if err == nil {
 		err = response.VisitUnblockPinResponse(c.Writer)
+	}
+	if err != nil {
+		sh.fail(c, err)
+	}
+}
+
+// MakeVerificationValue binds a request, has it handled and writes the reply.
+func (sh *strictHandler) MakeVerificationValue(c *gin.Context, cardID CardID) {
+	var request MakeVerificationValueRequestObject
+	request.CardID = cardID
+
+	if checked, ok := c.Request.Body.(interface{ ValidatedValue() any }); ok {
+		var body MakeVerificationValueJSONRequestBody
+		if err := runtime.BindJSONValue(checked.ValidatedValue(), &body); err != nil {
+			sh.fail(c, unbound(err))
+			return
+		}
+		request.Body = &body
+	} else {
+		sh.fail(c, unbound(errors.New("nobody has checked the body")))
+		return
+	}
+
+	response, err := sh.handlers.MakeVerificationValue(c.Request.Context(), request)
+	if err == nil {
+		err = response.VisitMakeVerificationValueResponse(c.Writer)
 	}
 	if err != nil {
 		sh.fail(c, err)
@@ -9317,6 +10228,31 @@ func (sh *strictHandler) RotateKey(c *gin.Context, keyID KeyID, params RotateKey
 	response, err := sh.handlers.RotateKey(c.Request.Context(), request)
 	if err == nil {
 		err = response.VisitRotateKeyResponse(c.Writer)
+	}
+	if err != nil {
+		sh.fail(c, err)
+	}
+}
+
+// TranslatePinBlock binds a request, has it handled and writes the reply.
+func (sh *strictHandler) TranslatePinBlock(c *gin.Context) {
+	var request TranslatePinBlockRequestObject
+
+	if checked, ok := c.Request.Body.(interface{ ValidatedValue() any }); ok {
+		var body TranslatePinBlockJSONRequestBody
+		if err := runtime.BindJSONValue(checked.ValidatedValue(), &body); err != nil {
+			sh.fail(c, unbound(err))
+			return
+		}
+		request.Body = &body
+	} else {
+		sh.fail(c, unbound(errors.New("nobody has checked the body")))
+		return
+	}
+
+	response, err := sh.handlers.TranslatePinBlock(c.Request.Context(), request)
+	if err == nil {
+		err = response.VisitTranslatePinBlockResponse(c.Writer)
 	}
 	if err != nil {
 		sh.fail(c, err)

@@ -34,6 +34,7 @@ import (
 	"pinvault/impl/networkintl"
 	"pinvault/impl/oauth"
 	"pinvault/impl/pin"
+	"pinvault/impl/pinservices"
 	"pinvault/impl/pinsession"
 	"pinvault/impl/sandbox"
 	"pinvault/impl/seed"
@@ -122,7 +123,7 @@ func wire(ctx context.Context, c config.Serve, s Surroundings, in *inside) (*App
 	known.PINSession = sessions.Status
 	keys := custody.New(vault, ring, s.Now, s.Rand)
 	apis := map[string]server.API{
-		"issuer":    issuer.New(vault, keys, known, once),
+		"issuer":    issuer.New(vault, keys, pinservices.New(vault, ring, s.Rand), known, once),
 		thredd.Name: thredd.New(vault, once, threddTokens(tokens), s.Now),
 
 		accosa.Name:      accosa.New(vault, ring, s.Documents[accosa.Name], once, s.Now, s.Rand),

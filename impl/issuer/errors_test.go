@@ -28,7 +28,7 @@ const planted = "492912345678"
 func failer(t *testing.T) func(error) map[string]any {
 	t.Helper()
 	schema := load(t, "common").Spec().Components.Schemas["Problem"].Value
-	api := issuer.New(nil, nil, issuer.Contracts{}, nil)
+	api := issuer.New(nil, nil, nil, issuer.Contracts{}, nil)
 	return func(err error) map[string]any {
 		t.Helper()
 		reply := api.Render(failing(), nil, err)
@@ -151,7 +151,7 @@ func TestDocumentedViolations(t *testing.T) {
 }
 
 func TestUnroutedRequests(t *testing.T) {
-	api := issuer.New(nil, nil, issuer.Contracts{}, nil)
+	api := issuer.New(nil, nil, nil, issuer.Contracts{}, nil)
 	for broken, want := range map[*contract.Broken]string{
 		&contract.NoRoute:  `{"type":"about:blank","title":"Not found.","status":404,"code":"not_found","traceId":"` + traceID + `"}`,
 		&contract.NoMethod: `{"type":"about:blank","title":"Method not allowed.","status":405,"code":"method_not_allowed","traceId":"` + traceID + `"}`,
@@ -184,7 +184,7 @@ func TestWhatTheExitIsGiven(t *testing.T) {
 func TestUnboundRequests(t *testing.T) {
 	var failed []error
 	e := engine(&pin.Caller{ClientID: "client-1", TraceID: traceID}, &failed)
-	api := issuer.New(nil, nil, issuer.Contracts{}, nil)
+	api := issuer.New(nil, nil, nil, issuer.Contracts{}, nil)
 	api.Mount(e, exit(api, &failed))
 	for _, tc := range []struct{ name, method, path, body string }{
 		{"a parameter of another type", http.MethodGet, "/issuer/v1/programs?limit=" + planted + "x", ""},
@@ -267,6 +267,9 @@ func TestNothingOfARequestIsInAProblem(t *testing.T) {
 		{http.MethodPost, "/issuer/v1/keys/" + planted + "/components", `{"number":1,"component":"` + strings.Repeat(planted, 4) + `"}`},
 		{http.MethodPost, "/issuer/v1/keys/" + planted + "/confirmations", `{"checkValue":"` + planted[:6] + `"}`},
 		{http.MethodPost, "/issuer/v1/keys/" + planted + "/key-blocks", `{"masterKeyId":"` + planted + `"}`},
+		{http.MethodPost, "/issuer/v1/cards/" + planted + "/pin/verification-values", `{"method":"visa-pvv","keyIndex":1,"keyId":"` + planted + `"}`},
+		{http.MethodPost, "/issuer/v1/cards/" + planted + "/pin/mailer", `{"format":"ISO-0","keyId":"` + planted + `"}`},
+		{http.MethodPost, "/issuer/v1/pin-blocks/translation", `{"programId":"` + planted + `","pinBlock":"` + planted + `0000","format":"ISO-0","keyId":"` + planted + `","pan":"` + planted + `","to":{"keyId":"` + planted + `","format":"ISO-0"}}`},
 		{http.MethodPost, "/issuer/v1/key-blocks", `{"keyId":"` + planted + `","usage":"zone-pin","masterKeyId":"` + planted + `","keyBlock":"` + planted + planted + `"}`},
 	}
 	s := newServer(t)

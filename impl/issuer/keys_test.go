@@ -5,7 +5,9 @@ import (
 	"time"
 
 	"pinvault/impl/custody"
+	"pinvault/impl/keyring"
 	"pinvault/impl/pin"
+	"pinvault/impl/pinverification"
 )
 
 // fakeKeys fail as the fake vault does.
@@ -50,3 +52,26 @@ func (k fakeKeys) Key(context.Context, string) (pin.ZoneKey, error) { return k.k
 func (k fakeKeys) Keys(context.Context, pin.Page) ([]pin.ZoneKey, error) { return nil, k.vault.err }
 
 func (fakeKeys) StateOf(k pin.ZoneKey) pin.KeyState { return k.State }
+
+// fakeServices fail as the fake vault does.
+type fakeServices struct{ vault *fakeVault }
+
+func (s fakeServices) PVV(context.Context, string, string, int, pin.Offer) (pvv string, v pin.Verification, err error) {
+	return "", s.vault.result, s.vault.err
+}
+
+func (s fakeServices) Offset(context.Context, string, string, pinverification.IBM3624, pin.Offer) (offset string, v pin.Verification, err error) {
+	return "", s.vault.result, s.vault.err
+}
+
+func (s fakeServices) NaturalPIN(context.Context, string, string, pinverification.IBM3624, int, keyring.Carrier) ([]byte, error) {
+	return nil, s.vault.err
+}
+
+func (s fakeServices) Mailer(context.Context, string, keyring.Carrier) ([]byte, error) {
+	return nil, s.vault.err
+}
+
+func (s fakeServices) Translate(context.Context, string, keyring.Carrier, keyring.Carrier, []byte, string) ([]byte, error) {
+	return nil, s.vault.err
+}

@@ -54,15 +54,16 @@ type Vault interface {
 type API struct {
 	vault     Vault
 	keys      Keys
+	services  PINServices
 	contracts Contracts
 	guard     *idempotency.Guard
 }
 
 var _ api.StrictServerInterface = (*API)(nil)
 
-// New makes the API over a vault and the custody of its partners' keys. guard recognizes repeated requests.
-func New(v Vault, keys Keys, contracts Contracts, guard *idempotency.Guard) *API {
-	return &API{vault: v, keys: keys, contracts: contracts, guard: guard}
+// New makes the API over a vault, the custody of its partners' keys and its PIN services. guard recognizes repeated requests.
+func New(v Vault, keys Keys, services PINServices, contracts Contracts, guard *idempotency.Guard) *API {
+	return &API{vault: v, keys: keys, services: services, contracts: contracts, guard: guard}
 }
 
 // Mount adds the document's paths to r. What comes before them must hold the request against the

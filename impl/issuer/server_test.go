@@ -67,7 +67,7 @@ func newServer(t *testing.T) *server {
 	s := &server{vault: newFakeVault(), caller: pin.Caller{ClientID: "client-1", Contract: "issuer", TraceID: traceID}}
 	known := contracts()
 	known.ServiceRequest, known.PINSession = s.vault.requested, s.vault.entered
-	api := issuer.New(s.vault, fakeKeys{s.vault}, known, idempotency.New(s.vault.ledger, fingerprints{}, s.vault.ledger.clock))
+	api := issuer.New(s.vault, fakeKeys{s.vault}, fakeServices{s.vault}, known, idempotency.New(s.vault.ledger, fingerprints{}, s.vault.ledger.clock))
 	s.engine = engine(&s.caller, &s.failed)
 	fail := exit(api, &s.failed)
 	api.Mount(s.engine.Group("/", document.Middleware(fail, nil)), fail)
@@ -547,7 +547,7 @@ func TestIdempotencyKeyOfAnotherOperation(t *testing.T) {
 func TestRequestWithoutCallerReachesNoVault(t *testing.T) {
 	var failed []error
 	e := engine(&pin.Caller{TraceID: traceID}, &failed)
-	api := issuer.New(nil, nil, issuer.Contracts{}, nil) // a vault call would panic
+	api := issuer.New(nil, nil, nil, issuer.Contracts{}, nil) // a vault call would panic
 	api.Mount(e, exit(api, &failed))
 	w := httptest.NewRecorder()
 	e.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/issuer/v1/programs", nil))

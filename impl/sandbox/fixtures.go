@@ -78,7 +78,7 @@ const timestampWindow = "timestampWindowSeconds"
 var (
 	threddScopes = []string{"cards:write", "pins:read", "pins:reveal", "pins:write"}
 	issuerScopes = []string{"programs:read", "programs:write", "clients:read", "clients:write", "cards:read", "cards:write",
-		"pins:read", "pins:verify", "pins:write", "pins:reveal", "keys:read", "keys:manage", "keys:component", "audit:read"}
+		"pins:read", "pins:verify", "pins:write", "pins:reveal", "pins:translate", "pins:export", "keys:read", "keys:manage", "keys:component", "audit:read"}
 	creditplusScopes = []string{"tries:reset"}
 	accosaScopes     = []string{"pins:write"}
 	hashdtScopes     = []string{"pins:write"}
