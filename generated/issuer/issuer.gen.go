@@ -1572,6 +1572,9 @@ type VerificationValueRequest struct {
 	// Digits Of a natural PIN how many digits it has. 4 unless given.
 	Digits *int32 `json:"digits,omitempty"`
 
+	// Entered A PIN block under a zone PIN key.
+	Entered *PinBlock `json:"entered,omitempty"`
+
 	// KeyID A key of the usage `pin-verification`. One that came in a key block with usage V1 is for IBM 3624 alone, with V2 for PVVs alone.
 	KeyID string `json:"keyId"`
 
@@ -1580,9 +1583,6 @@ type VerificationValueRequest struct {
 
 	// Method `visa-pvv`, `ibm-3624-offset` or `ibm-3624-natural-pin`.
 	Method VerificationValueRequestMethod `json:"method"`
-
-	// Pin A PIN block under a zone PIN key.
-	Pin *PinBlock `json:"pin,omitempty"`
 
 	// To A key under which a PIN leaves, and the format of its block.
 	To *PinCarrier `json:"to,omitempty"`

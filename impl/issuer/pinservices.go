@@ -44,7 +44,7 @@ func (a *API) pvv(ctx context.Context, cardID string, n api.VerificationValueReq
 	if n.KeyIndex == nil {
 		return made, &pin.Error{Code: pin.InvalidField, Field: "keyIndex"}
 	}
-	o, err := optionalOffer(n.Pin)
+	o, err := optionalOffer(n.Entered)
 	if err != nil {
 		return made, err
 	}
@@ -57,7 +57,7 @@ func (a *API) offset(ctx context.Context, cardID string, n api.VerificationValue
 	if err != nil {
 		return made, err
 	}
-	o, err := optionalOffer(n.Pin)
+	o, err := optionalOffer(n.Entered)
 	if err != nil {
 		return made, err
 	}
