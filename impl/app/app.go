@@ -30,6 +30,7 @@ import (
 	"pinvault/impl/hosted"
 	"pinvault/impl/idempotency"
 	"pinvault/impl/issuer"
+	"pinvault/impl/keylife"
 	"pinvault/impl/keyring"
 	"pinvault/impl/networkintl"
 	"pinvault/impl/oauth"
@@ -68,6 +69,9 @@ type App struct {
 	Tokens *oauth.Server
 	Vault  *pin.Vault
 	Keys   *custody.Custody
+	Keyset *keylife.Watcher // of the keyset file, nil in a sandbox
+
+	rehearsal *keylife.Rehearsal // of a sandbox
 
 	Spaces *space.Host // of a sandbox, whose first space the others are of; nil in production
 }
@@ -93,20 +97,25 @@ func New(ctx context.Context, c config.Serve, s Surroundings) (*App, error) {
 
 // wire wires one server: that of production, or of a space.
 func wire(ctx context.Context, c config.Serve, s Surroundings, in *inside) (*App, error) {
-	ks, err := Keyset(c.Sandbox, c.Keys)
+	own, err := ownKeys(c.Sandbox, c.Keys, s.Now, s.Log)
 	if err != nil {
 		return nil, err
 	}
-	ring := keyring.Open(ks, s.Store, s.Now)
+	ring := keyring.Open(own.live, s.Store, s.Now)
 	vault := pin.NewVault(s.Store, ring, s.Now, s.Rand)
 	vault.GrantBy(issuer.Granted)
 	once := idempotency.New(vault, ring, s.Now)
-	tokens, err := oauth.New(vault, signingKeys(ks), c.PublicURL, s.Now, s.Rand)
+	signing, err := in.signing(signingKeys(own.live))
+	if err != nil {
+		return nil, err
+	}
+	tokens, err := oauth.New(vault, signing, c.PublicURL, s.Now, s.Rand)
 	if err != nil {
 		return nil, err
 	}
 	vault.OnClientChanged(tokens.Recheck)
 	registry := metrics(s.Database)
+	own.measure(registry, s.Now)
 	vault.OnTampered(tampered(s.Log, registry))
 	o := server.Options{Tokens: tokens, Refused: vault.AccessRefused, Ready: s.Store.Ping, Log: s.Log, Metrics: registry,
 		PrivateMetrics: c.AdminListen != "", HSTS: c.TLS(), TrustedProxies: c.TrustedProxies, RequestTimeout: c.RequestTimeout, CheckReplies: c.ChecksReplies()}
@@ -123,7 +132,7 @@ func wire(ctx context.Context, c config.Serve, s Surroundings, in *inside) (*App
 	known.PINSession = sessions.Status
 	keys := custody.New(vault, ring, s.Now, s.Rand)
 	apis := map[string]server.API{
-		"issuer":    issuer.New(vault, keys, pinservices.New(vault, ring, s.Rand), known, once),
+		"issuer":    issuer.New(vault, keys, pinservices.New(vault, ring, s.Rand), known, once).WithVaultKeys(own.keeper(vault, s)),
 		thredd.Name: thredd.New(vault, once, threddTokens(tokens), s.Now),
 
 		accosa.Name:      accosa.New(vault, ring, s.Documents[accosa.Name], once, s.Now, s.Rand),
@@ -153,7 +162,7 @@ func wire(ctx context.Context, c config.Serve, s Surroundings, in *inside) (*App
 	if err != nil {
 		return nil, err
 	}
-	return &App{Public: public, Admin: server.Admin(public, registry), Tokens: tokens, Vault: vault, Keys: keys}, nil
+	return &App{Public: public, Admin: server.Admin(public, registry), Tokens: tokens, Vault: vault, Keys: keys, Keyset: own.watcher, rehearsal: own.rehearsal}, nil
 }
 
 // contracts are what the issuer's API asks of the contracts.
@@ -205,12 +214,15 @@ func docsOf(documents map[string]*contract.Document, url string) (*docs.Site, er
 	return docs.New(slices.Collect(maps.Values(documents)), openapi.Documents, url)
 }
 
-func signingKeys(ks *keyring.Keyset) []oauth.SigningKey {
-	var keys []oauth.SigningKey
-	for _, k := range ks.SigningKeys() {
-		keys = append(keys, oauth.SigningKey{KID: k.KID, Key: k.Key})
+// signingKeys are an engine's keys of access tokens, as they are when they are asked for.
+func signingKeys(engine keyring.Engine) func() []oauth.SigningKey {
+	return func() []oauth.SigningKey {
+		var keys []oauth.SigningKey
+		for _, k := range engine.SigningKeys() {
+			keys = append(keys, oauth.SigningKey{KID: k.KID, Key: k.Key})
+		}
+		return keys
 	}
-	return keys
 }
 
 // threddTokens is the token endpoint as Thredd's contract sees it.

@@ -20,7 +20,6 @@ import (
 	"pinvault/impl/app/apptest"
 	"pinvault/impl/contract/contracttest"
 	"pinvault/impl/keyring"
-	"pinvault/impl/ondemand"
 	"pinvault/impl/pin"
 	"pinvault/impl/pinblock"
 	"pinvault/impl/rows"
@@ -35,7 +34,7 @@ func TestCardsAndPINsHaveTheFateThatTheDocumentSays(t *testing.T) {
 	require.NotEmpty(t, fates)
 	p := newPartners(t, "")
 	for _, fate := range fates {
-		t.Run(ondemand.FateID(fate), func(t *testing.T) {
+		t.Run(fate.ID(), func(t *testing.T) {
 			p.t = t
 			find := p.fated
 			if fate.PIN != "" {
@@ -113,8 +112,12 @@ func (p *partners) fated(name string, fate rows.Fate) (found []string) {
 			continue
 		}
 		out := p.outcome(name, row, with, all, fate, "")
-		if out != "" && out != p.usually(name, row, all) && !slices.Contains(found, out) {
-			found = append(found, out)
+		named := p.named()
+		if out != "" && out != p.usually(name, row, all) {
+			require.Contains(p.t, fate.Rows[name], named, "in the journal, of %s", row)
+			if !slices.Contains(found, out) {
+				found = append(found, out)
+			}
 		}
 	}
 	return found
@@ -135,7 +138,12 @@ func (p *partners) offered(name string, fate rows.Fate) (found []string) {
 			continue
 		}
 		for _, o := range p.offering(row, fate.PIN) {
-			if out := p.outcome(name, row, o.row, all, fate, o.card); out != "" && out != row.String() && !slices.Contains(found, out) {
+			out := p.outcome(name, row, o.row, all, fate, o.card)
+			if out == "" || out == row.String() {
+				continue
+			}
+			require.Contains(p.t, fate.Rows[name], p.named(), "in the journal, of %s", row)
+			if !slices.Contains(found, out) {
 				found = append(found, out)
 			}
 		}
@@ -147,6 +155,12 @@ func (p *partners) offered(name string, fate rows.Fate) (found []string) {
 func succeeds(r rows.Row, told rows.ErrorReference) bool {
 	reply, _ := r.Reply.Decode(r.Reply.Body) // of no body nothing
 	return r.Reply.Status < 300 && told.Advice[told.CodeOf(reply)] == ""
+}
+
+// named is the row that the journal names of the latest call.
+func (p *partners) named() string {
+	row, _ := p.Client.For(p.t).Do(http.MethodGet, "/sandbox/journal?limit=1").ExpectStatus(http.StatusOK).JSON("/entries/0/row").(string)
+	return row
 }
 
 // offer is a row that offers another PIN than it does in its document: a card's, by its name, or one that was chosen.
@@ -214,7 +228,7 @@ func (p *partners) outcome(name string, row, sent rows.Row, all []rows.Row, fate
 		sent = apptest.Begun(p.t, p.Client, sent)
 	}
 	status, header, body, sealed := p.send(name, sent)
-	require.Equal(p.t, time.Duration(fate.DelayMs)*time.Millisecond, p.Clock.Slept()-slept, "%s with %s", row, ondemand.FateID(fate))
+	require.Equal(p.t, time.Duration(fate.DelayMs)*time.Millisecond, p.Clock.Slept()-slept, "%s with %s", row, fate.ID())
 	candidates := map[string]int{}
 	for _, r := range all {
 		exact := len(contracttest.Differences(r, status, header, body)) == 0
@@ -231,7 +245,7 @@ func (p *partners) outcome(name string, row, sent rows.Row, all []rows.Row, fate
 		}
 	}
 	if len(candidates) == 0 {
-		require.Equal(p.t, row.Reply.Status, status, "%s with %s is answered with no documented row: %s", row, ondemand.FateID(fate), body)
+		require.Equal(p.t, row.Reply.Status, status, "%s with %s is answered with no documented row: %s", row, fate.ID(), body)
 		return ""
 	}
 	return slices.MinFunc(slices.Sorted(maps.Keys(candidates)), func(a, b string) int { return candidates[a] - candidates[b] })

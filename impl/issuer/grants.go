@@ -38,6 +38,9 @@ var grants = map[string]map[string]string{
 		"keys:manage":    "keys:manage",
 		"keys:component": "keys:component",
 		"audit:read":     "audit:read",
+
+		"vaultkeys:read":   "vaultkeys:read",
+		"vaultkeys:manage": "vaultkeys:manage",
 	},
 }
 

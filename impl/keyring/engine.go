@@ -3,6 +3,7 @@ package keyring
 import (
 	"crypto"
 	"crypto/cipher"
+	"slices"
 
 	"github.com/tink-crypto/tink-go/v2/tink"
 
@@ -16,6 +17,9 @@ import (
 type Engine interface {
 	// Primitive is the use's keys at work: a [tink.MAC], a [tink.AEAD] or an [Index]; nil for a use without keys.
 	Primitive(use pin.Use) any
+	// KeyIDs are the ids by which outputs name the use's enabled keys, eight hex digits, the current one's first; none for
+	// a use without keys.
+	KeyIDs(use pin.Use) []string
 	// SigningKeys are the keys of access tokens, the one to sign with first.
 	SigningKeys() []SigningKey
 	// CheckpointKeys are those of checkpoints of the audit trail, the one to sign with first.
@@ -44,10 +48,23 @@ type RSAKey interface {
 	crypto.Decrypter
 }
 
-var _ Engine = (*Keyset)(nil)
+var _, _ Engine = (*Keyset)(nil), (*Live)(nil)
 
 // Primitive is a [tink.MAC], a [tink.AEAD] or an [Index].
-func (ks *Keyset) Primitive(use pin.Use) any { return ks.primitives[use] }
+func (ks *Keyset) Primitive(use pin.Use) any { return ks.view().primitives[use] }
+
+// SigningKeys are the keys of access tokens, the one to sign with first. The others verify what they signed before, or
+// will sign.
+func (ks *Keyset) SigningKeys() []SigningKey { return slices.Clone(ks.view().signing[UseTokens]) }
+
+// CheckpointKeys are the keys of checkpoints of the audit trail, the one to sign with first. The others verify what they
+// signed before, or will sign.
+func (ks *Keyset) CheckpointKeys() []SigningKey {
+	return slices.Clone(ks.view().signing[UseCheckpoints])
+}
+
+// KeyIDs are those of the keys that are pending, active or retiring.
+func (ks *Keyset) KeyIDs(use pin.Use) []string { return ks.view().ids[use] }
 
 // WrapKey seals the key as it is.
 func (ks *Keyset) WrapKey(_ string, key, associated []byte) ([]byte, error) {
@@ -78,7 +95,7 @@ func (ks *Keyset) UnwrapRSA(wrapped, associated []byte) (RSAKey, error) {
 	return key, nil
 }
 
-func (ks *Keyset) keyWrap() tink.AEAD { return ks.primitives[pin.UseKeyWrap].(tink.AEAD) }
+func (ks *Keyset) keyWrap() tink.AEAD { return ks.Primitive(pin.UseKeyWrap).(tink.AEAD) }
 
 // blockKey is a key in this process's memory. It prints as ****.
 type blockKey struct {

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"io"
 	"slices"
-	"strconv"
 	"strings"
 
 	"pinvault/impl/keyblock"
@@ -75,14 +74,9 @@ func (r *Ring) WrapComponent(row pin.ZoneKey, custodian string, number int, comp
 	if err != nil {
 		return pin.Part{}, internal(err)
 	}
-	part := pin.Part{Number: number, Custodian: custodian, CheckValue: keymaterial.CheckValue(block)[:checkDigits], Size: 8 * len(component)}
-	part.Wrapped, err = r.Seal(pin.UseKeyWrap, component, boundPart(row, number))
+	part := pin.Part{Number: number, Custodian: custodian, CheckValue: keymaterial.CheckValue(block)[:shortCheck], Size: 8 * len(component)}
+	part.Wrapped, err = r.Seal(pin.UseKeyWrap, component, row.BoundPart(number))
 	return part, err
-}
-
-// boundPart is what a component is bound to: its key and its number.
-func boundPart(row pin.ZoneKey, number int) []byte {
-	return append(bound(row), "component "+strconv.Itoa(number)...)
 }
 
 // Combine is the row with the key of all its components, which it does not keep: InvalidField (component) where that is not
@@ -95,7 +89,7 @@ func (r *Ring) Combine(row pin.ZoneKey) (pin.ZoneKey, error) {
 		}
 	}()
 	for _, p := range row.Ceremony.Parts {
-		part, err := r.Open(pin.UseKeyWrap, p.Wrapped, boundPart(row, p.Number))
+		part, err := r.Open(pin.UseKeyWrap, p.Wrapped, row.BoundPart(p.Number))
 		if err != nil {
 			return row, err
 		}
@@ -173,7 +167,7 @@ func (r *Ring) OpenBlock(ctx context.Context, masterID, block string, row pin.Zo
 	}
 	row.Block = pin.KeyBlock{Usage: string(header.Usage), Mode: string(header.Mode), Exportability: string(header.Exportability)}
 	switch {
-	case header.Component(), blockCiphers[row.Algorithm].Check(key) != nil, !held(header):
+	case header.Component(), blockCiphers[row.Algorithm].Check(key) != nil, !knownExportability(header):
 		return row, &pin.Error{Code: pin.InvalidField, Field: "keyBlock"}
 	case !suits(row, header), !row.Usage.Takes(row.Algorithm, 8*len(key)):
 		return row, &pin.Error{Code: pin.InvalidField, Field: "usage"}
@@ -187,8 +181,8 @@ func suits(row pin.ZoneKey, h keyblock.Header) bool {
 	return slices.Contains(of.usages, h.Usage) && strings.Contains(of.modes, string(h.Mode))
 }
 
-// held tells whether the exportability is one that is held here, and not proprietary.
-func held(h keyblock.Header) bool {
+// knownExportability tells whether the exportability is one that is held to here, and not proprietary.
+func knownExportability(h keyblock.Header) bool {
 	return slices.Contains([]keyblock.Exportability{keyblock.Exportable, keyblock.NotExportable, keyblock.Sensitive}, h.Exportability)
 }
 
@@ -215,7 +209,7 @@ func (r *Ring) SealBlock(ctx context.Context, masterID string, row pin.ZoneKey, 
 	if row.Block.Usage != "" {
 		h.Usage, h.Mode = keyblock.Usage(row.Block.Usage), keyblock.Mode(row.Block.Mode)
 	}
-	key, err := r.Open(pin.UseKeyWrap, row.Wrapped, bound(row))
+	key, err := r.Open(pin.UseKeyWrap, row.Wrapped, row.Bound())
 	if err != nil {
 		return "", err
 	}

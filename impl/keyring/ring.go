@@ -3,9 +3,11 @@ package keyring
 import (
 	"encoding/hex"
 	"errors"
+	"slices"
 	"time"
 
 	lru "github.com/hashicorp/golang-lru/v2"
+	"github.com/tink-crypto/tink-go/v2/core/cryptofmt"
 	"github.com/tink-crypto/tink-go/v2/tink"
 
 	"pinvault/impl/pin"
@@ -65,7 +67,7 @@ func failed(err, cause error) error {
 	return internal(cause)
 }
 
-// MAC is 37 bytes: five that name the key and the 32 of HMAC-SHA256. Uses: pin-verifier, audit, fingerprint, secret, seal;
+// MAC is 37 bytes: five that name the key and the 32 of HMAC-SHA256. Uses: audit, fingerprint, seal;
 // Internal for others.
 func (r *Ring) MAC(use pin.Use, data []byte) ([]byte, error) {
 	m, err := primitive[tink.MAC](r, use)
@@ -87,7 +89,7 @@ func (r *Ring) VerifyMAC(use pin.Use, data, mac []byte) bool {
 }
 
 // Seal encrypts and authenticates plaintext and authenticates associated with it. The ciphertext is 33 bytes longer:
-// five that name the key, a random nonce of 12, a tag of 16. Uses: pin, pan, key-wrap; Internal for others.
+// five that name the key, a random nonce of 12, a tag of 16. Uses: pin-verifier, pin, pan, secret, key-wrap; Internal for others.
 func (r *Ring) Seal(use pin.Use, plaintext, associated []byte) ([]byte, error) {
 	a, err := primitive[tink.AEAD](r, use)
 	if err != nil {
@@ -114,7 +116,8 @@ func (r *Ring) Open(use pin.Use, ciphertext, associated []byte) ([]byte, error) 
 	return out, nil
 }
 
-// Index is 64 lower-case hex digits, the HMAC-SHA256 of data, under each enabled key, that of the primary key first.
+// Index is 72 lower-case hex digits for each enabled key, that of the primary key first: eight that name the key and the
+// 64 of the HMAC-SHA256 of data.
 // Uses: pan-index, replay-key; Internal for others.
 func (r *Ring) Index(use pin.Use, data []byte) ([]string, error) {
 	keys, err := primitive[Index](r, use)
@@ -127,7 +130,41 @@ func (r *Ring) Index(use pin.Use, data []byte) ([]string, error) {
 		if err != nil {
 			return nil, failed(err, err)
 		}
-		out[i] = hex.EncodeToString(sum)
+		out[i] = key.id + hex.EncodeToString(sum)
 	}
 	return out, nil
+}
+
+// Rewrap is [Ring.Open] and then [Ring.Seal], under the primary key: errors as of both.
+func (r *Ring) Rewrap(use pin.Use, ciphertext, associated []byte) ([]byte, error) {
+	plain, err := r.Open(use, ciphertext, associated)
+	if err != nil {
+		return nil, err
+	}
+	defer clear(plain)
+	return r.Seal(use, plain, associated)
+}
+
+// Stale tells whether an output was made under another key than the use's primary one. No output is stale.
+func (r *Ring) Stale(use pin.Use, output []byte) bool {
+	id := r.named(use, output)
+	return len(output) > 0 && (id == "" || id != r.keys.KeyIDs(use)[0])
+}
+
+// KeyID is the id of the key that made an output, eight hex digits, and whether it is an enabled key of the use.
+func (r *Ring) KeyID(use pin.Use, output []byte) (string, bool) {
+	id := r.named(use, output)
+	return id, id != "" && slices.Contains(r.keys.KeyIDs(use), id)
+}
+
+// named is the id of the key that an output says it was made under, "" where it says nothing or there is no such use.
+func (r *Ring) named(use pin.Use, output []byte) string {
+	switch _, isIndex := r.keys.Primitive(use).(Index); {
+	case len(r.keys.KeyIDs(use)) == 0:
+	case isIndex && len(output) > 2*keyIDSize:
+		return string(output[:2*keyIDSize])
+	case !isIndex && len(output) > 1+keyIDSize && output[0] == cryptofmt.TinkStartByte:
+		return hex.EncodeToString(output[1 : 1+keyIDSize])
+	}
+	return ""
 }

@@ -2,52 +2,12 @@ package keyring
 
 import (
 	"context"
-	"crypto/cipher"
 	"errors"
 	"io"
 
 	"pinvault/impl/pin"
 	"pinvault/impl/pinblock"
-	"pinvault/impl/pinverification"
 )
-
-// VerificationKey makes and compares PVVs, natural PINs and offsets. Who uses it asks it first what it may do.
-type VerificationKey struct {
-	hidden
-	key       BlockKey
-	usage     string // that its key block had
-	Generates bool   // whether it may make values, and not only compare with them
-}
-
-// VerificationKey finds a PIN verification key that the program may use: errors as [Ring.ZoneKey].
-func (r *Ring) VerificationKey(ctx context.Context, programID, keyID string) (VerificationKey, error) {
-	row, err := r.row(ctx, keyID, []pin.KeyUsage{pin.UsageVerification}, either)
-	if err == nil && !serves(row, programID) {
-		err = &pin.Error{Code: pin.UnknownKey}
-	}
-	if err != nil {
-		return VerificationKey{}, err
-	}
-	key, err := r.keys.UnwrapBlock(row.Algorithm, row.Wrapped, bound(row))
-	return VerificationKey{key: key, usage: row.Block.Usage, Generates: row.Seals(r.now())}, err
-}
-
-// Use lends the key to work, which keeps nothing of it: the error is work's, or Unavailable.
-func (k VerificationKey) Use(work func(pinverification.Key) error) error {
-	return k.key.Use(func(b cipher.Block) error { return work(pinverification.Lent(b)) })
-}
-
-// Usages of PIN verification keys whose key block says which method they are for (X9.143).
-const (
-	onlyIBM3624 = "V1"
-	onlyVisaPVV = "V2"
-)
-
-// ForPVV tells whether the key may generate and verify PVVs, by the usage that its key block had.
-func (k VerificationKey) ForPVV() bool { return k.usage != onlyIBM3624 }
-
-// ForIBM3624 tells the same of natural PINs and offsets.
-func (k VerificationKey) ForIBM3624() bool { return k.usage != onlyVisaPVV }
 
 // SealPIN packs a PIN into a block under a key of the usage that the program may use, in use and not retiring: UnknownKey,
 // UnfitBlock for a format that does not go with the key, or a PAN with the format.

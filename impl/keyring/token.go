@@ -81,7 +81,7 @@ func (r *Ring) tokenKey(row pin.ZoneKey, programID string, fixedIV []byte) (*Tok
 	if row.Usage != pin.UsageMessage || row.Algorithm != AES || !row.Opens(r.now()) || !serves(row, programID) {
 		return nil, nil
 	}
-	raw, err := r.Open(pin.UseKeyWrap, row.Wrapped, bound(row))
+	raw, err := r.Open(pin.UseKeyWrap, row.Wrapped, row.Bound())
 	if err != nil {
 		return nil, err
 	}

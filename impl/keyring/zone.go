@@ -5,7 +5,6 @@ import (
 	"crypto/aes"
 	"crypto/cipher"
 	"crypto/des"
-	"encoding/binary"
 	"errors"
 	"slices"
 	"sync"
@@ -96,10 +95,10 @@ func blockCheckValue(c keymaterial.Cipher) func(key []byte) (string, error) {
 // cipherOf is the key of a row at work in the engine.
 func (r *Ring) cipherOf(row pin.ZoneKey) (pinCipher, error) {
 	if row.Algorithm == RSA {
-		key, err := r.keys.UnwrapRSA(row.Wrapped, bound(row))
+		key, err := r.keys.UnwrapRSA(row.Wrapped, row.Bound())
 		return &rsaCipher{key: key}, err
 	}
-	key, err := r.keys.UnwrapBlock(row.Algorithm, row.Wrapped, bound(row))
+	key, err := r.keys.UnwrapBlock(row.Algorithm, row.Wrapped, row.Bound())
 	if row.Algorithm == AES {
 		return symmetric{key, pinblock.ISO4, aes.BlockSize}, err
 	}
@@ -137,8 +136,8 @@ func (r *Ring) wrap(row pin.ZoneKey, key []byte) (pin.ZoneKey, error) {
 	if err != nil {
 		return pin.ZoneKey{}, err
 	}
-	row.CheckValue, row.Size = check[:checkDigits], bits(row.Algorithm, key)
-	if row.Wrapped, err = r.keys.WrapKey(row.Algorithm, key, bound(row)); err != nil {
+	row.CheckValue, row.Size = check[:shortCheck], bits(row.Algorithm, key)
+	if row.Wrapped, err = r.keys.WrapKey(row.Algorithm, key, row.Bound()); err != nil {
 		return pin.ZoneKey{}, failed(err, err)
 	}
 	return row, nil
@@ -156,8 +155,8 @@ func bits(algorithm string, key []byte) int {
 	return parsed.N.BitLen()
 }
 
-// checkDigits is the length of a check value, in hexadecimal digits.
-const checkDigits = 6
+// shortCheck is the length of a check value, in hexadecimal digits.
+const shortCheck = 6
 
 // clock is the time as exact as every database keeps it.
 func (r *Ring) clock() time.Time { return r.now().UTC().Truncate(time.Microsecond) }
@@ -178,17 +177,6 @@ func LongCheckValue(algorithm string, key []byte) (string, error) {
 
 // MessageKeySizes are the lengths of the message keys that a contract can use, in bytes: of tokens, and of JWE.
 func MessageKeySizes() []int { return []int{TokenKeySize, MessageKeySize} }
-
-// bound is what a wrapped key is bound to: the columns that say what it may be used for, each after its length. A row
-// that was changed there, or that got another row's key, does not open.
-func bound(row pin.ZoneKey) []byte {
-	var out []byte
-	for _, part := range []string{row.ID, row.ProgramID, string(row.Usage), row.Algorithm} {
-		out = binary.BigEndian.AppendUint32(out, uint32(len(part)))
-		out = append(out, part...)
-	}
-	return out
-}
 
 // ZoneKey finds a zone PIN key that the program may use. A key that is unknown, of another program, for another usage,
 // pending or retired is UnknownKey, without a word about which; a row that does not open is Internal, and what else the store
@@ -294,7 +282,7 @@ func (r *Ring) Fits(ctx context.Context, programID, id string, usage pin.KeyUsag
 	case size == 0:
 		return true, nil
 	}
-	key, err := r.Open(pin.UseKeyWrap, row.Wrapped, bound(row))
+	key, err := r.Open(pin.UseKeyWrap, row.Wrapped, row.Bound())
 	defer clear(key)
 	return row.Algorithm == AES && len(key) == size, err
 }
@@ -327,7 +315,7 @@ func (r *Ring) unwrap(ctx context.Context, id string, usages []pin.KeyUsage, may
 	if err != nil {
 		return row, nil, err
 	}
-	key, err = r.Open(pin.UseKeyWrap, row.Wrapped, bound(row))
+	key, err = r.Open(pin.UseKeyWrap, row.Wrapped, row.Bound())
 	return row, key, err
 }
 

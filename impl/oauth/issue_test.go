@@ -41,14 +41,14 @@ func TestNewRefuses(t *testing.T) {
 		"a second key not on P256": {[]oauth.SigningKey{good, {KID: "p384", Key: p384}}, issuer},
 	} {
 		t.Run(name, func(t *testing.T) {
-			_, err := oauth.New(newDesk(), c.keys, c.issuer, nil, nil)
+			_, err := oauth.New(newDesk(), having(c.keys...), c.issuer, nil, nil)
 			require.Error(t, err)
 		})
 	}
 }
 
 func TestDefaultsAreTheClockAndTheRandomSource(t *testing.T) {
-	s, err := oauth.New(newDesk(), []oauth.SigningKey{newKey(t, "k")}, issuer, nil, nil)
+	s, err := oauth.New(newDesk(), having(newKey(t, "k")), issuer, nil, nil)
 	require.NoError(t, err)
 	token, err := s.Mint(partner, time.Hour)
 	require.NoError(t, err)
@@ -149,7 +149,7 @@ func TestTokensOfOneClientDiffer(t *testing.T) {
 }
 
 func TestMintFailsWithTheRandomSource(t *testing.T) {
-	s, err := oauth.New(newDesk(), []oauth.SigningKey{newKey(t, "k")}, issuer, nil, iotest.ErrReader(errors.New("dry")))
+	s, err := oauth.New(newDesk(), having(newKey(t, "k")), issuer, nil, iotest.ErrReader(errors.New("dry")))
 	require.NoError(t, err)
 	_, err = s.Mint(partner, time.Hour)
 	require.ErrorIs(t, err, &pin.Error{Code: pin.Internal})

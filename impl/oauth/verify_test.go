@@ -405,7 +405,7 @@ func TestConcurrentQuestionsAfterOneClientAreOne(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := newDesk()
 		d.gate = make(chan struct{})
-		s, err := oauth.New(d, []oauth.SigningKey{key}, issuer, nil, nil)
+		s, err := oauth.New(d, having(key), issuer, nil, nil)
 		require.NoError(t, err)
 		var all sync.WaitGroup
 		errs := make([]error, 20)
@@ -444,7 +444,7 @@ func TestQuestionEndsAfterThreeSeconds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := newDesk()
 		d.gate = make(chan struct{})
-		s, err := oauth.New(d, []oauth.SigningKey{key}, issuer, nil, nil)
+		s, err := oauth.New(d, having(key), issuer, nil, nil)
 		require.NoError(t, err)
 		token, err := s.Mint(partner, time.Hour)
 		require.NoError(t, err)
@@ -461,7 +461,7 @@ func TestSlowAnswerIsAsOldAsItsQuestion(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := newDesk()
 		d.gate = make(chan struct{})
-		s, err := oauth.New(d, []oauth.SigningKey{key}, issuer, nil, nil)
+		s, err := oauth.New(d, having(key), issuer, nil, nil)
 		require.NoError(t, err)
 		token, err := s.Mint(partner, time.Hour)
 		require.NoError(t, err)

@@ -141,7 +141,7 @@ func (c *Catalogue) readFates() (all []rows.Fate) {
 // of that name.
 func FateRules(fates []rows.Fate, id func(card string) string) (all []Rule) {
 	for _, f := range fates {
-		rule := Rule{ID: FateID(f), PIN: f.PIN, Fault: f.Fault}
+		rule := Rule{ID: f.ID(), PIN: f.PIN, Fault: f.Fault}
 		if f.Card != "" {
 			rule.Card = id(f.Card)
 		}
@@ -153,14 +153,6 @@ func FateRules(fates []rows.Fate, id func(card string) string) (all []Rule) {
 		}
 	}
 	return all
-}
-
-// FateID is how a fate is named where a rule's id stands. A PIN's says what it is for, and not the PIN.
-func FateID(f rows.Fate) string {
-	if f.PIN != "" {
-		return "pin-" + f.Name
-	}
-	return "card-" + strings.ReplaceAll(f.Card, "_", "-")
 }
 
 func (c *Catalogue) make() *index {

@@ -21,10 +21,11 @@ type NewCard struct {
 	Attributes
 	References []Reference
 
-	PublicToken bool // draw a public token of nine digits
-	PIN         PIN  // the zero PIN: one is drawn at random
-	NoPIN       bool // the card has none yet
-	PINChosen   bool // the PIN counts as chosen by the cardholder
+	PublicToken bool              // draw a public token of nine digits
+	PIN         PIN               // the zero PIN: one is drawn at random
+	NoPIN       bool              // the card has none yet
+	Brought     VerificationValue // in place of a PIN, unless it is zero
+	PINChosen   bool              // the PIN counts as chosen by the cardholder
 }
 
 // tokenDraws bounds how often a public token is drawn until one is free. At ten million cards a
@@ -59,7 +60,7 @@ func (v *Vault) createCard(ctx context.Context, program Program, n NewCard, m Me
 	if err != nil {
 		return Card{}, err
 	}
-	choice, err := v.firstPIN(c.ID, program, n)
+	choice, err := v.firstPIN(c, program, n)
 	if err != nil {
 		return Card{}, err
 	}
@@ -87,10 +88,14 @@ func (v *Vault) first(ctx context.Context, programID, pan string) error {
 	return err
 }
 
-// firstPIN is the PIN of a new card at rest: the one that was given, a random one, or none.
-func (v *Vault) firstPIN(cardID string, program Program, n NewCard) (Choice, error) {
-	if n.NoPIN {
+// firstPIN is the PIN of a new card at rest: the one that was given, a random one, none, or what stands in its place.
+func (v *Vault) firstPIN(c Card, program Program, n NewCard) (Choice, error) {
+	switch {
+	case n.NoPIN:
 		return Choice{}, nil
+	case n.Brought != VerificationValue{}:
+		b, err := v.bring(c, n.Brought)
+		return Choice{Brought: b}, err
 	}
 	p := n.PIN
 	if p.Len() == 0 {
@@ -100,11 +105,28 @@ func (v *Vault) firstPIN(cardID string, program Program, n NewCard) (Choice, err
 		}
 		defer p.Clear()
 	}
-	return v.rest(cardID, program, p)
+	return v.rest(c.ID, program, p)
 }
 
 // newCard fills in what the description leaves open, and protects the PAN.
 func (v *Vault) newCard(program Program, n NewCard) (Card, error) {
+	c, err := v.described(program, n)
+	if err != nil {
+		return Card{}, err
+	}
+	return c, v.protect(&c, n.PAN)
+}
+
+// protect gives a card its PAN, as it rests, if it has one.
+func (v *Vault) protect(c *Card, pan string) (err error) {
+	if pan != "" {
+		c.PANCiphertext, err = v.keys.Seal(UsePAN, []byte(pan), c.panBound())
+	}
+	return err
+}
+
+// described is newCard, but that of a PAN there is only what the card is found by.
+func (v *Vault) described(program Program, n NewCard) (Card, error) {
 	now := v.clock()
 	c := Card{ID: n.ID, ProgramID: program.ID, Status: n.Status, UpgradeStatus: n.UpgradeStatus, Expiry: n.Expiry,
 		Sequence: n.Sequence, Attributes: n.Attributes, References: slices.Clone(n.References), Version: 1, CreatedAt: now, UpdatedAt: now}
@@ -134,8 +156,7 @@ func (v *Vault) newCard(program Program, n NewCard) (Card, error) {
 		return Card{}, err
 	}
 	c.PANIndex = index[0]
-	c.PANCiphertext, err = v.keys.Seal(UsePAN, []byte(n.PAN), frame(c.ProgramID, c.ID))
-	return c, err
+	return c, nil
 }
 
 // randomPIN draws PINs of the program's shortest length until its policy is content.

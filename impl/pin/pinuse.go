@@ -86,7 +86,7 @@ func (v *Vault) useKept(ctx context.Context, q Query, h Happening, use PINUse) e
 
 // kept opens the PIN that is kept for retrieval. The caller clears it.
 func (v *Vault) kept(rec Record) (PIN, error) {
-	digits, err := v.keys.Open(UsePIN, rec.PIN.Ciphertext, frame(rec.Program.ID, rec.Card.ID))
+	digits, err := v.keys.Open(UsePIN, rec.PIN.Ciphertext, pinBound(rec.Program.ID, rec.Card.ID))
 	if err != nil {
 		return PIN{}, err
 	}

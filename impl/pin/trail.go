@@ -16,9 +16,10 @@ const serverChain = "server"
 // or of the server, and the row that it is about.
 type entry struct {
 	event   AuditEvent
+	more    []AuditEvent // of the same chain, after it
 	row     *Row
+	further []Row // written with it
 	result  any
-	further []entry // on the same chain, written with it
 }
 
 // chainOf is the chain of what concerns a program, or none.
@@ -35,6 +36,20 @@ const chainTries = 100
 // enter writes an entry. Within a process one is written at a time, so that those for one chain do not
 // overtake each other over and over.
 func (v *Vault) enter(ctx context.Context, e entry, m Memo) error {
+	return v.lengthen(ctx, chainOf(e.event.ProgramID), append([]AuditEvent{e.event}, e.more...), e, m)
+}
+
+// rekey has a chain that no card carries go on under the current key, if it does not yet.
+func (v *Vault) rekey(ctx context.Context, chain string) error {
+	e := entry{event: AuditEvent{ProgramID: chain}}
+	if chain == serverChain {
+		e.event.ProgramID = ""
+	}
+	return v.lengthen(ctx, chain, nil, e, Memo{})
+}
+
+// lengthen writes an entry with its events.
+func (v *Vault) lengthen(ctx context.Context, chain string, events []AuditEvent, e entry, m Memo) error {
 	own, cancel := ownTime(ctx)
 	defer cancel()
 	select {
@@ -43,12 +58,7 @@ func (v *Vault) enter(ctx context.Context, e entry, m Memo) error {
 	case <-own.Done():
 		return &Error{Code: Unavailable, Err: own.Err()}
 	}
-	events := []AuditEvent{e.event}
-	for _, f := range e.further {
-		events = append(events, f.event)
-	}
 	v.signed(ctx, events, m)
-	chain := chainOf(e.event.ProgramID)
 	for try := 1; ; try++ {
 		change, err := v.entered(own, chain, events, e, m)
 		if err == nil {
@@ -76,11 +86,10 @@ func (v *Vault) entered(ctx context.Context, chain string, events []AuditEvent, 
 		return Change{}, err
 	}
 	c := Change{Rows: []Row{tip}, From: from, Events: rows}
-	for _, one := range append([]entry{e}, e.further...) {
-		if one.row != nil {
-			c.Rows = append(c.Rows, *one.row)
-		}
+	if e.row != nil {
+		c.Rows = append(c.Rows, *e.row)
 	}
+	c.Rows = append(c.Rows, e.further...)
 	return c, v.accompany(&c, m, e.result)
 }
 

@@ -237,7 +237,7 @@ func (w *world) agree(t require.TestingT) {
 	}
 	require.Equal(t, left, rec.RemainingTries(), "the counter and the trail")
 	last := events[len(events)-1]
-	require.Equal(t, pin.Head{Seq: last.Seq, MAC: last.MAC}, rec.PIN.Head, "the head and the newest event")
+	require.Equal(t, pin.Head{Seq: last.Seq, MAC: last.MAC, Digest: rec.PIN.Head.Digest}, rec.PIN.Head, "the head and the newest event")
 }
 
 // rest is a card's row with another value, under a good seal.
@@ -391,7 +391,7 @@ func meanwhile(name string, do func()) func(string) error {
 	}
 }
 
-// faultyKeys fail at the n-th call of an operation (MAC, Seal, Open, Index, or "" for any) for a use ("" for any).
+// faultyKeys fail at the n-th call of an operation (MAC, Seal, Open, Rewrap, Index, or "" for any) for a use ("" for any).
 type faultyKeys struct {
 	pin.Keys
 	op   string
@@ -431,6 +431,13 @@ func (k *faultyKeys) Open(use pin.Use, ciphertext, associated []byte) ([]byte, e
 		return nil, err
 	}
 	return k.Keys.Open(use, ciphertext, associated)
+}
+
+func (k *faultyKeys) Rewrap(use pin.Use, ciphertext, associated []byte) ([]byte, error) {
+	if err := k.fails("Rewrap", use); err != nil {
+		return nil, err
+	}
+	return k.Keys.Rewrap(use, ciphertext, associated)
 }
 
 func (k *faultyKeys) Index(use pin.Use, data []byte) ([]string, error) {

@@ -3,6 +3,7 @@ package pin
 import (
 	"cmp"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -31,6 +32,15 @@ type ZoneKey struct {
 	RetiresAt   time.Time `json:"retiresAt,omitzero"` // when a retiring key is retired
 	RetiredAt   time.Time `json:"retiredAt,omitzero"` // zero while it may be used
 	DestroyedAt time.Time `json:"destroyedAt,omitzero"`
+}
+
+// Bound is what a wrapped key is bound to: the members that say what it may be used for. A row that was changed there, or
+// that got another row's key, does not open.
+func (k ZoneKey) Bound() []byte { return frame(k.ID, k.ProgramID, string(k.Usage), k.Algorithm) }
+
+// BoundPart is what a component of the key is bound to: its key and its number.
+func (k ZoneKey) BoundPart(number int) []byte {
+	return frame(k.ID, k.ProgramID, string(k.Usage), k.Algorithm, "component", strconv.Itoa(number))
 }
 
 // KeyBlock is what a key block said of the key that it held, or is to say of one that was made here: characters of

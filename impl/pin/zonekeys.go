@@ -34,7 +34,7 @@ func (v *Vault) WriteKeys(ctx context.Context, all []KeyChange, m Memo) error {
 			return err
 		}
 	}
-	e := entry{result: all[0].After.WithoutMaterial()}
+	var e entry
 	for i, c := range all {
 		c.After.Version = c.Before.Version + 1
 		one, err := v.keyEntry(c)
@@ -46,7 +46,7 @@ func (v *Vault) WriteKeys(ctx context.Context, all []KeyChange, m Memo) error {
 			e = one
 			continue
 		}
-		e.further = append(e.further, one)
+		e.more, e.further = append(e.more, one.event), append(e.further, *one.row)
 	}
 	return v.enter(ctx, e, m)
 }

@@ -28,7 +28,7 @@ type Vault interface {
 
 // Ring is what is asked of [keyring.Ring].
 type Ring interface {
-	VerificationKey(ctx context.Context, programID, keyID string) (keyring.VerificationKey, error)
+	VerificationKey(ctx context.Context, programID, keyID string) (pin.VerificationKey, error)
 	SealPIN(ctx context.Context, usage pin.KeyUsage, programID, keyID string, f pinblock.Format, p pin.PIN, pan string, random io.Reader) ([]byte, error)
 	Translate(ctx context.Context, programID string, from, to keyring.Carrier, block []byte, pan string, random io.Reader) ([]byte, error)
 }
@@ -52,7 +52,7 @@ func New(v Vault, r Ring, random io.Reader) *Services {
 // [pin.Vault.UsePIN], whose errors it returns: without a match there is none. UnknownKey; UnfitBlock for a card whose PAN is
 // too short.
 func (s *Services) PVV(ctx context.Context, cardID, keyID string, index int, o pin.Offer) (pvv string, v pin.Verification, err error) {
-	return s.value(ctx, cardID, keyID, "pvv", o, keyring.VerificationKey.ForPVV, func(k pinverification.Key, p pin.PIN, pan string) (string, error) {
+	return s.value(ctx, cardID, keyID, "pvv", o, func(k pin.VerificationKey, p pin.PIN, pan string) (string, error) {
 		return k.PVV(pan, index, p.Digits())
 	})
 }
@@ -60,37 +60,26 @@ func (s *Services) PVV(ctx context.Context, cardID, keyID string, index int, o p
 // Offset is the IBM 3624 offset of the card's PIN, as long as that: errors as [Services.PVV], and InvalidField
 // (decimalizationTable, validationData) for a method that cannot be.
 func (s *Services) Offset(ctx context.Context, cardID, keyID string, m pinverification.IBM3624, o pin.Offer) (offset string, v pin.Verification, err error) {
-	return s.value(ctx, cardID, keyID, "offset", o, keyring.VerificationKey.ForIBM3624, func(k pinverification.Key, p pin.PIN, pan string) (string, error) {
+	return s.value(ctx, cardID, keyID, "offset", o, func(k pin.VerificationKey, p pin.PIN, pan string) (string, error) {
 		return k.Offset(m, pan, p.Digits())
 	})
 }
 
-// value makes a value of the card's PIN with a PIN verification key for which suits is true.
-func (s *Services) value(ctx context.Context, cardID, keyID, what string, o pin.Offer, suits func(keyring.VerificationKey) bool,
-	of func(pinverification.Key, pin.PIN, string) (string, error)) (value string, v pin.Verification, err error) {
+// value makes a value of the card's PIN with a PIN verification key.
+func (s *Services) value(ctx context.Context, cardID, keyID, what string, o pin.Offer,
+	of func(pin.VerificationKey, pin.PIN, string) (string, error)) (value string, v pin.Verification, err error) {
 	h := pin.Happening{Type: pin.EventPINDerived, Outcome: what, Subject: keyID}
 	v, err = s.vault.UsePIN(ctx, pin.Query{CardID: cardID}, o, h, func(rec pin.Record, p pin.PIN, pan string) error {
-		return s.generating(ctx, rec.Program.ID, keyID, suits, func(k pinverification.Key) (err error) {
+		k, err := s.ring.VerificationKey(ctx, rec.Program.ID, keyID)
+		if err == nil {
 			value, err = of(k, p, pan)
-			return err
-		})
+		}
+		return told(err)
 	})
 	if err != nil || v.Result != pin.Match { // what a rehearsal made
 		value = ""
 	}
 	return value, v, err
-}
-
-// generating lends a PIN verification key that may make values, for which suits is true: UnknownKey.
-func (s *Services) generating(ctx context.Context, programID, keyID string, suits func(keyring.VerificationKey) bool, work func(pinverification.Key) error) error {
-	k, err := s.ring.VerificationKey(ctx, programID, keyID)
-	switch {
-	case err != nil:
-		return err
-	case !k.Generates || !suits(k):
-		return &pin.Error{Code: pin.UnknownKey}
-	}
-	return told(k.Use(work))
 }
 
 // told is the vault's error for what cannot be computed.
@@ -114,14 +103,14 @@ func told(err error) error {
 func (s *Services) NaturalPIN(ctx context.Context, cardID, keyID string, m pinverification.IBM3624, length int, to keyring.Carrier) (block []byte, err error) {
 	h := pin.Happening{Type: pin.EventPINDerived, Outcome: "natural-pin", Subject: keyID}
 	err = s.vault.UsePAN(ctx, pin.Query{CardID: cardID}, h, func(rec pin.Record, pan string) error {
-		var digits []byte
-		defer func() { clear(digits) }()
-		err := s.generating(ctx, rec.Program.ID, keyID, keyring.VerificationKey.ForIBM3624, func(k pinverification.Key) (err error) {
-			digits, err = k.NaturalPIN(m, pan, length)
-			return err
-		})
+		k, err := s.ring.VerificationKey(ctx, rec.Program.ID, keyID)
 		if err != nil {
 			return err
+		}
+		digits, err := k.NaturalPIN(m, pan, length)
+		defer clear(digits)
+		if err != nil {
+			return told(err)
 		}
 		p, err := pin.New(digits)
 		if err != nil {

@@ -2,6 +2,7 @@ package rows
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/getkin/kin-openapi/openapi3"
 )
@@ -17,6 +18,14 @@ type Fate struct {
 	DelayMs int    `json:"delayMs"` // how much longer a call takes once that has happened
 
 	Rows map[string][]string `json:"rows"` // "operation/example" by contract: the answers to calls that are right in all else
+}
+
+// ID is how a fate is named where a rule's id stands. A PIN's says what it is for, and not the PIN.
+func (f Fate) ID() string {
+	if f.PIN != "" {
+		return "pin-" + f.Name
+	}
+	return "card-" + strings.ReplaceAll(f.Card, "_", "-")
 }
 
 // Fates are those of a document, in its order: x-fates, of the sandbox's own.

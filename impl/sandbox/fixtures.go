@@ -78,7 +78,8 @@ const timestampWindow = "timestampWindowSeconds"
 var (
 	threddScopes = []string{"cards:write", "pins:read", "pins:reveal", "pins:write"}
 	issuerScopes = []string{"programs:read", "programs:write", "clients:read", "clients:write", "cards:read", "cards:write",
-		"pins:read", "pins:verify", "pins:write", "pins:reveal", "pins:translate", "pins:export", "keys:read", "keys:manage", "keys:component", "audit:read"}
+		"pins:read", "pins:verify", "pins:write", "pins:reveal", "pins:translate", "pins:export", "keys:read", "keys:manage", "keys:component", "audit:read",
+		"vaultkeys:read", "vaultkeys:manage"}
 	creditplusScopes = []string{"tries:reset"}
 	accosaScopes     = []string{"pins:write"}
 	hashdtScopes     = []string{"pins:write"}
@@ -280,6 +281,14 @@ const (
 
 // spoken is the number in the names of the first cards, for the embossed name.
 var spoken = map[int]string{1: "FIRST", 2: "SECOND", 3: "THIRD"}
+
+// PINs are those of the cards of the fixtures.
+func PINs() (all []string) {
+	for _, c := range cards {
+		all = append(all, c.pin)
+	}
+	return all
+}
 
 // CardID is the id of a card of the fixtures, "" where none has the name.
 func CardID(name string) string {

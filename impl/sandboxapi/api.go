@@ -131,9 +131,13 @@ func (a *API) GetSpace(ctx context.Context, r sandbox.GetSpaceRequestObject) (sa
 	return sandbox.GetSpace200JSONResponse(described), err
 }
 
-// DeleteSpace removes a space.
-func (a *API) DeleteSpace(_ context.Context, r sandbox.DeleteSpaceRequestObject) (sandbox.DeleteSpaceResponseObject, error) {
-	return sandbox.DeleteSpace204Response{}, a.host.Remove(r.SpaceID)
+// DeleteSpace removes a space, and says whether calls of it are still under way.
+func (a *API) DeleteSpace(ctx context.Context, r sandbox.DeleteSpaceRequestObject) (sandbox.DeleteSpaceResponseObject, error) {
+	ended, err := a.host.Remove(ctx, r.SpaceID, a.space)
+	if err == nil && !ended {
+		return sandbox.DeleteSpace202Response{}, nil
+	}
+	return sandbox.DeleteSpace204Response{}, err
 }
 
 func spaceOf(s *space.Space) sandbox.Space {

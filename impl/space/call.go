@@ -44,14 +44,29 @@ type arrivalKey struct{}
 
 var rowUnknown = problem.Row{Status: http.StatusBadRequest, Code: "row_unknown", Title: "The operation has no such row."}
 
+// header is that by which a call chooses its space.
+const header = "PinVault-Space"
+
+var twice = contract.Broken{{In: contract.InHeader, Pointer: header, Rule: contract.RuleRepeated, Label: header}}
+
+// Admit is server.Rehearsal's: nobody gets in who names a space that there is not, or several.
+func (s *Space) Admit(r *http.Request) error {
+	ctx := r.Context()
+	came, _ := ctx.Value(arrivalKey{}).(arrival)
+	switch {
+	case len(r.Header.Values(header)) > 1:
+		return &contract.Told{Reply: problem.Breach(twice).Reply(ctx, twice), Outside: true}
+	case came.nowhere:
+		return &contract.Told{Reply: NotFound.Reply(ctx, nil), Outside: true}
+	}
+	return nil
+}
+
 // Rehearse is server.Rehearsal's: the row that the request asks for, or what the first rule that fits it says. Nothing
 // comes between a caller and the sandbox's own operations.
 func (s *Space) Rehearse(r *http.Request, d *contract.Document, op *contract.Operation) (context.Context, error) {
 	ctx := r.Context()
 	came, _ := ctx.Value(arrivalKey{}).(arrival)
-	if came.nowhere {
-		return ctx, &contract.Told{Reply: NotFound.Reply(ctx, nil), Outside: true}
-	}
 	journal.From(ctx).NoteOperation(d.Name(), op.ID)
 	if ask, asked := ondemand.Asked(r.Header); asked {
 		row, ok := s.host.Rows.Find(d.Name(), op.ID, ask)
@@ -61,7 +76,7 @@ func (s *Space) Rehearse(r *http.Request, d *contract.Document, op *contract.Ope
 		case !ok:
 			return ctx, &contract.Told{Reply: rowUnknown.Reply(ctx, nil), Outside: true}
 		}
-		journal.From(ctx).NoteRule("header", row.String())
+		journal.From(ctx).NoteRule("header", row.String(), "")
 		return ctx, told(r, row)
 	}
 	if d.Name() == Name || came.ending == nil {
@@ -88,11 +103,11 @@ func (c *call) take(ctx context.Context, e ondemand.Effect) error {
 	if e.Row != nil {
 		row = e.Row.String()
 	}
-	journal.From(ctx).NoteRule(e.Rule, row)
+	journal.From(ctx).NoteRule(e.Rule, row, e.Fault)
 	switch e.Drop {
 	case ondemand.DropBefore:
 		journal.From(ctx).NoteCut()
-		c.space.host.pause(ctx, e.Delay)
+		c.space.pause(ctx, e.Delay)
 		return contract.Cut
 	case ondemand.DropAfter:
 		journal.From(ctx).NoteCut()

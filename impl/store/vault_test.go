@@ -104,7 +104,7 @@ func (v *vault) operations() []operation {
 		return idempotency.Request{Scope: "client", Key: fmt.Sprint("key ", n), Endpoint: "endpoint", Content: []byte("content"), TTL: time.Hour}
 	}
 	session := func(a pin.Action) error {
-		s, err := v.OpenSession(v.ctx, v.q, pin.NewSession{Action: a, SecretMAC: []byte("mac"), Exchanges: 3, Lifetime: time.Hour}, pin.Memo{})
+		s, err := v.OpenSession(v.ctx, v.q, pin.NewSession{Action: a, SecretDigest: []byte("mac"), Exchanges: 3, Lifetime: time.Hour}, pin.Memo{})
 		if err != nil {
 			return err
 		}
@@ -370,7 +370,7 @@ func TestWhatIsMovedInDoubtIsMovedOnce(t *testing.T) {
 	v := newVault(t, open(t, l.url))
 	for i, b := range allKindsOfBreaks {
 		t.Run(fmt.Sprintf("%+v", *b), func(t *testing.T) {
-			s, err := v.OpenSession(v.ctx, v.q, pin.NewSession{Action: pin.ActionReset, SecretMAC: []byte("mac"), Exchanges: 3, Lifetime: time.Hour}, pin.Memo{})
+			s, err := v.OpenSession(v.ctx, v.q, pin.NewSession{Action: pin.ActionReset, SecretDigest: []byte("mac"), Exchanges: 3, Lifetime: time.Hour}, pin.Memo{})
 			require.NoError(t, err)
 			moved := s
 			moved.State, moved.Version = pin.SessionExchanged, 2

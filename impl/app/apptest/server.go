@@ -48,7 +48,8 @@ type Server struct {
 
 	// A snapshot of the database as it was when it began, "" where that is no SQLite. Putting it back takes a tenth of the
 	// time that making everything anew does, of which the examples of a document take some hundreds.
-	fresh string
+	fresh  string
+	forget func() // what the server knows of the database
 }
 
 // Start runs a sandbox server over the database at url, "" for a fresh SQLite one. The test fails if the server
@@ -72,6 +73,7 @@ func Start(t testing.TB, url string) *Server {
 		s.fresh = filepath.Join(t.TempDir(), "fresh.db")
 		require.NoError(t, db.Snapshot(t.Context(), s.fresh))
 	}
+	s.forget = wired.Forget
 	s.Handler, s.Tokens, s.Vault, s.Faults.forget = wired.Public, wired.Tokens, wired.Vault, wired.Vault.Reread
 	listening := httptest.NewServer(wired.Public)
 	t.Cleanup(listening.Close)
@@ -184,7 +186,8 @@ func (s *Server) APIKey(t testing.TB, name, word string) string {
 	case contracttest.NoScope:
 		c, err := s.Vault.Client(Operating(t), id)
 		require.NoError(t, err)
-		c.ID, c.Scopes = name+"_no_scope-sandbox", nil
+		c = s.Copied(t, c, name+"_no_scope-sandbox")
+		c.Scopes = nil
 		if _, _, err = s.Vault.CreateClient(Operating(t), c, c.ID+"-secret", pin.Memo{}); pin.CodeOf(err) != pin.Duplicate {
 			require.NoError(t, err)
 		}
@@ -195,6 +198,17 @@ func (s *Server) APIKey(t testing.TB, name, word string) string {
 	return id + "." + id + "-secret"
 }
 
+// Copied is a client of the fixtures to be made under another id. Its secret setting, which is Accosa's secureCode, is
+// bound to the id, and so kept anew.
+func (s *Server) Copied(t testing.TB, c pin.Client, id string) pin.Client {
+	t.Helper()
+	c.ID, c.Secrets = id, maps.Clone(c.Secrets)
+	for name := range c.Secrets {
+		require.NoError(t, s.Vault.KeepSetting(&c, name, "accosa-sandbox-code"))
+	}
+	return c
+}
+
 // Reset puts the sandbox back, unless nothing was written since it last was.
 func (s *Server) Reset(t testing.TB) {
 	t.Helper()
@@ -203,8 +217,7 @@ func (s *Server) Reset(t testing.TB) {
 	}
 	if s.fresh != "" {
 		require.NoError(t, s.Store.Restore(context.WithoutCancel(t.Context()), s.fresh))
-		s.Vault.Forget()
-		s.Tokens.Recheck()
+		s.forget()
 	} else {
 		s.Client.For(t).Do(http.MethodPost, "/sandbox/reset").ExpectStatus(http.StatusNoContent)
 	}

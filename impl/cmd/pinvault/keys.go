@@ -14,8 +14,17 @@ import (
 )
 
 type keysCommand struct {
-	Init   keysInitCommand   `cmd:"" help:"Create a keyset file, encrypted under the master key."`
-	Import keysImportCommand `cmd:"" help:"Import a partner's key, in components that are XORed together."`
+	Init            keysInitCommand            `cmd:"" help:"Create a keyset file, encrypted under the master key."`
+	List            keysListCommand            `cmd:"" help:"List the vault's own keys: their states, dates and check values."`
+	Show            keysShowCommand            `cmd:"" help:"Show one of the vault's own keys, without its material."`
+	Rotate          keysRotateCommand          `cmd:"" help:"Replace the active key of a use, while servers serve."`
+	Generate        keysGenerateCommand        `cmd:"" help:"Make a key of the vault's own, which waits to be activated."`
+	Activate        keysActivateCommand        `cmd:"" help:"Have a pending key become active."`
+	Retire          keysRetireCommand          `cmd:"" help:"Have a key that was replaced open nothing any more."`
+	Restore         keysRestoreCommand         `cmd:"" help:"Have a retired key open again what it has made."`
+	Destroy         keysDestroyCommand         `cmd:"" help:"Destroy the material of a retired key."`
+	ChangeMasterKey keysChangeMasterKeyCommand `cmd:"" help:"Encrypt the keyset file under another master key."`
+	Import          keysImportCommand          `cmd:"" help:"Import a partner's key, in components that are XORed together."`
 
 	Partner partnerKeysCommand `cmd:"" help:"Partners' keys: list, create, activate, rotate, retire and destroy them, in ceremonies and key blocks."`
 }

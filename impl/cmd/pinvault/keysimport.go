@@ -58,7 +58,7 @@ func (c *keysImportCommand) Validate() error {
 		{rsaKey && c.Usage != string(pin.UsageZonePIN), "an RSA key opens PIN blocks: --usage zone-pin"},
 		{c.ID == custody.Reserved, "--id must not be " + custody.Reserved + ", under which the vault's own keys are found"},
 		{c.Algorithm == keyring.TDES && c.Usage == string(pin.UsageMessage), "messages are encrypted under AES keys"},
-		{c.Algorithm == keyring.AES && c.Usage == string(pin.UsageVerification), "PVVs and offsets are made with TDES keys"},
+		{c.Algorithm != keyring.TDES && c.Usage == string(pin.UsageVerification), "PVVs and offsets are made under TDES keys"},
 		{rsaKey && c.Generate == (c.KeyFile != ""), "an RSA key is generated here (--generate) or, in a sandbox, read from --key-file"},
 		{rsaKey && len(c.ComponentFile) > 0, "an RSA key has no components"},
 		{!rsaKey && (c.Generate || c.KeyFile != ""), "--generate and --key-file are for RSA keys"},

@@ -27,8 +27,8 @@ type partnerKeysCommand struct {
 	Confirm     confirmCommand                `cmd:"" help:"As a custodian, confirm a key's check value through a server's issuer API."`
 }
 
-// keyWords say what the vault's errors mean of a key.
-func keyWords(id string) words {
+// partnerKeyWords say what the vault's errors mean of a key.
+func partnerKeyWords(id string) words {
 	return words{pin.NotFound: "there is no key " + id + ", or no such program", pin.Duplicate: "a key with this id already exists",
 		pin.UnknownKey: "there is no zone master key of this id in use"}
 }
@@ -46,7 +46,7 @@ func toldOfKey(err error, id string) error {
 	if reason, ok := errors.AsType[pin.KeyReason](err); ok && keyReasons[reason] != "" {
 		return errors.New(keyReasons[reason])
 	}
-	return told(err, keyWords(id))
+	return told(err, partnerKeyWords(id))
 }
 
 // step does something with a key and prints it.
