@@ -735,7 +735,13 @@ const (
 	WebhookTypeClientRevoked         WebhookType = "client.revoked"
 	WebhookTypeClientRotated         WebhookType = "client.rotated"
 	WebhookTypeClientUpdated         WebhookType = "client.updated"
+	WebhookTypeKeyActivated          WebhookType = "key.activated"
+	WebhookTypeKeyDestroyed          WebhookType = "key.destroyed"
+	WebhookTypeKeyExported           WebhookType = "key.exported"
+	WebhookTypeKeyGenerated          WebhookType = "key.generated"
 	WebhookTypeKeyImported           WebhookType = "key.imported"
+	WebhookTypeKeyRequested          WebhookType = "key.requested"
+	WebhookTypeKeyRetired            WebhookType = "key.retired"
 	WebhookTypePinBlocked            WebhookType = "pin.blocked"
 	WebhookTypePinChanged            WebhookType = "pin.changed"
 	WebhookTypePinRefused            WebhookType = "pin.refused"
@@ -765,7 +771,19 @@ func (e WebhookType) Valid() bool {
 		return true
 	case WebhookTypeClientUpdated:
 		return true
+	case WebhookTypeKeyActivated:
+		return true
+	case WebhookTypeKeyDestroyed:
+		return true
+	case WebhookTypeKeyExported:
+		return true
+	case WebhookTypeKeyGenerated:
+		return true
 	case WebhookTypeKeyImported:
+		return true
+	case WebhookTypeKeyRequested:
+		return true
+	case WebhookTypeKeyRetired:
 		return true
 	case WebhookTypePinBlocked:
 		return true

@@ -48,6 +48,7 @@ func everyType(t *testing.T) (all []pin.EventType) {
 // quiet are the events that webhooks are not told of: who runs the server knows of the vault's own keys.
 var quiet = []pin.EventType{pin.EventCardUpdated, pin.EventPINVerified, pin.EventProgramCreated, pin.EventProgramUpdated, pin.EventVaultInitialized, pin.EventLoginRefused,
 	pin.EventAccessRefused, pin.EventWebhookCreated, pin.EventWebhookUpdated, pin.EventWebhookRotated, pin.EventWebhookResumed, pin.EventWebhookDeleted, pin.EventWebhookReplayed,
+	pin.EventKeyComponent, pin.EventKeyConfirmed, pin.EventKeyRefused, pin.EventPINTranslated, pin.EventPINDerived, pin.EventPINMailed,
 	pin.EventPortfolioExported, pin.EventVaultKeyGenerated, pin.EventVaultKeyRotated, pin.EventVaultKeyActivated, pin.EventVaultKeyRetired, pin.EventVaultKeyRestored,
 	pin.EventVaultKeyDestroyed, pin.EventVaultKeysRewrapped, pin.EventAuditRekeyed}
 
