@@ -34,6 +34,7 @@ import (
 	"pinvault/impl/keyring"
 	"pinvault/impl/networkintl"
 	"pinvault/impl/oauth"
+	"pinvault/impl/outbox"
 	"pinvault/impl/pin"
 	"pinvault/impl/pinservices"
 	"pinvault/impl/pinsession"
@@ -59,6 +60,7 @@ type Surroundings struct {
 	Sleep    space.Sleep      // how a sandbox waits where it is told to; nil: by the clock
 
 	Documents map[string]*contract.Document // nil: they are loaded
+	Keys      keyring.Engine                // what the vault works with, nil: the keys that the configuration names
 	Seed      *seed.File                    // what a sandbox holds besides the fixtures, nil: nothing
 }
 
@@ -74,6 +76,8 @@ type App struct {
 	rehearsal *keylife.Rehearsal // of a sandbox
 
 	Spaces *space.Host // of a sandbox, whose first space the others are of; nil in production
+
+	background *background
 }
 
 // New wires a server. It changes the database only in what a fresh one lacks.
@@ -101,11 +105,16 @@ func wire(ctx context.Context, c config.Serve, s Surroundings, in *inside) (*App
 	if err != nil {
 		return nil, err
 	}
-	ring := keyring.Open(own.live, s.Store, s.Now)
+	if s.Keys != nil {
+		own.engine = s.Keys
+	}
+	announcing := outbox.Announce(s.Store)
+	s.Store = announcing
+	ring := keyring.Open(own.engine, s.Store, s.Now)
 	vault := pin.NewVault(s.Store, ring, s.Now, s.Rand)
 	vault.GrantBy(issuer.Granted)
 	once := idempotency.New(vault, ring, s.Now)
-	signing, err := in.signing(signingKeys(own.live))
+	signing, err := in.signing(signingKeys(own.engine))
 	if err != nil {
 		return nil, err
 	}
@@ -117,6 +126,8 @@ func wire(ctx context.Context, c config.Serve, s Surroundings, in *inside) (*App
 	registry := metrics(s.Database)
 	own.measure(registry, s.Now)
 	vault.OnTampered(tampered(s.Log, registry))
+	behind := newBackground(c, s, vault, registry, in)
+	announcing.Wakes(behind.sender.Wake)
 	o := server.Options{Tokens: tokens, Refused: vault.AccessRefused, Ready: s.Store.Ping, Log: s.Log, Metrics: registry,
 		PrivateMetrics: c.AdminListen != "", HSTS: c.TLS(), TrustedProxies: c.TrustedProxies, RequestTimeout: c.RequestTimeout, CheckReplies: c.ChecksReplies()}
 	if err := issuer.CheckGrants(s.Documents); err != nil {
@@ -131,6 +142,7 @@ func wire(ctx context.Context, c config.Serve, s Surroundings, in *inside) (*App
 	known := contracts(vault, ring, c.Sandbox, func() (map[string]*contract.Document, error) { return s.Documents, nil })
 	known.PINSession = sessions.Status
 	keys := custody.New(vault, ring, s.Now, s.Rand)
+	known.Outbox = issuer.Outbox{Feed: behind.feed, PublicKey: outbox.PublicKey, Admits: behind.sender.Networks.Admits}
 	apis := map[string]server.API{
 		"issuer":    issuer.New(vault, keys, pinservices.New(vault, ring, s.Rand), known, once).WithVaultKeys(own.keeper(vault, s)),
 		thredd.Name: thredd.New(vault, once, threddTokens(tokens), s.Now),
@@ -162,7 +174,7 @@ func wire(ctx context.Context, c config.Serve, s Surroundings, in *inside) (*App
 	if err != nil {
 		return nil, err
 	}
-	return &App{Public: public, Admin: server.Admin(public, registry), Tokens: tokens, Vault: vault, Keys: keys, Keyset: own.watcher, rehearsal: own.rehearsal}, nil
+	return &App{Public: public, Admin: server.Admin(public, registry), Tokens: tokens, Vault: vault, Keys: keys, Keyset: own.watcher, rehearsal: own.rehearsal, background: behind}, nil
 }
 
 // contracts are what the issuer's API asks of the contracts.

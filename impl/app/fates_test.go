@@ -78,7 +78,12 @@ type partners struct {
 
 func newPartners(t testing.TB, url string) *partners {
 	t.Helper()
-	p := &partners{Server: apptest.Start(t, url), t: t, tokens: map[string]string{}, usual: map[string]string{}}
+	return partnersOf(t, apptest.Start(t, url))
+}
+
+func partnersOf(t testing.TB, server *apptest.Server) *partners {
+	t.Helper()
+	p := &partners{Server: server, t: t, tokens: map[string]string{}, usual: map[string]string{}}
 	var fixtures struct{ Clients, Cards map[string]map[string]any }
 	reply := p.Client.For(t).Do(http.MethodGet, "/sandbox/fixtures").ExpectStatus(http.StatusOK)
 	require.NoError(t, json.Unmarshal(reply.Body, &fixtures))

@@ -70,6 +70,9 @@ func Serve(ctx context.Context, c config.Serve, s Serving) (err error) {
 		admin.server.Handler = app.Admin
 		told = append(told, "admin", admin.listener.Addr().String())
 	}
+	if app.Spaces == nil {
+		defer begin(ctx, app.background.run)()
+	}
 	s.Begins(c.PublicURL)
 	log.Info("serving", told...)
 	upkeep := []func(context.Context){func(ctx context.Context) { purge(ctx, db, app, log) }}
@@ -171,11 +174,18 @@ func serve(ctx context.Context, sides []side, grace time.Duration, upkeep []func
 	return nil
 }
 
+// deliveriesAreKept is how long it can be seen what was sent to a webhook, and deliveriesWait how long something waits for one that is
+// paused.
+const (
+	deliveriesAreKept = 7 * 24 * time.Hour
+	deliveriesWait    = 30 * 24 * time.Hour
+)
+
 // sessionsAreKept is how long it can be asked how a PIN session that has expired has ended.
 const sessionsAreKept = 24 * time.Hour
 
-// purge removes replay records that have expired, PIN sessions that have some time ago, what was entered for ceremonies of
-// keys whose time is over, and a sandbox's spaces whose time is, once an hour.
+// purge removes replay records that have expired, deliveries and PIN sessions that have some time ago, what was entered for
+// ceremonies of keys whose time is over, and a sandbox's spaces whose time is, once an hour.
 func purge(ctx context.Context, db *store.Store, app *App, log *slog.Logger) {
 	tick := time.NewTicker(time.Hour)
 	defer tick.Stop()
@@ -189,6 +199,9 @@ func purge(ctx context.Context, db *store.Store, app *App, log *slog.Logger) {
 			}
 			for what, purge := range map[string]func(context.Context, time.Time) (int64, error){
 				"replay records": db.PurgeReplays,
+				"deliveries": func(ctx context.Context, now time.Time) (int64, error) {
+					return db.PurgeDeliveries(ctx, now.Add(-deliveriesAreKept), now.Add(-deliveriesWait))
+				},
 				"PIN sessions": func(ctx context.Context, now time.Time) (int64, error) {
 					return db.PurgeSessions(ctx, now.Add(-sessionsAreKept))
 				},

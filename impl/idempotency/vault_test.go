@@ -12,6 +12,7 @@ import (
 
 	"pinvault/impl/idempotency"
 	"pinvault/impl/keyring"
+	"pinvault/impl/keyring/keyringtest"
 	"pinvault/impl/pin"
 	"pinvault/impl/store"
 	"pinvault/impl/store/storetest"
@@ -35,7 +36,7 @@ func newHouse(t *testing.T) *house {
 	require.NoError(t, db.Migrate(ctx))
 	h := &house{store: db, now: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)}
 	clock := func() time.Time { return h.now }
-	ring := keyring.Open(keyring.Sandbox(), db, clock)
+	ring := keyring.Open(keyringtest.Shared(t), db, clock)
 	h.vault = pin.NewVault(db, ring, clock, nil)
 	h.vault.GrantBy(func(_, scope string) (string, bool) { return scope, true })
 	h.Guard = idempotency.New(h.vault, ring, clock)

@@ -19,6 +19,8 @@ func TestEveryDocumentedExampleComesOut(t *testing.T) {
 		"listClients":     "it lists the clients of the caller's own program",
 		"listKeys":        "it lists the keys of the caller's own program",
 		"listAuditEvents": "it lists the events of the caller's own program",
+		"listWebhooks":    "it lists the webhooks of the caller's own program",
+		"createWebhook":   "one that names no program is of the caller's own",
 		"findCards":       "no card of the caller's program is found",
 		"searchCards":     "no card of the caller's program is found",
 	})

@@ -281,6 +281,16 @@ func TestNothingOfARequestIsInAProblem(t *testing.T) {
 		{http.MethodGet, "/issuer/v1/keys/vault/moon", ""},
 		{http.MethodPost, "/issuer/v1/keys/vault/moon/rotations", `{"reason":"` + planted + `"}`},
 		{http.MethodPost, "/issuer/v1/keys/vault/moon/keys/1/steps", `{"step":"retire","reason":"` + planted + `"}`},
+		{http.MethodPost, "/issuer/v1/webhooks", `{"url":"https://example.com/` + planted + `","programId":"` + planted + `"}`},
+		{http.MethodGet, "/issuer/v1/webhooks?cursor=" + planted, ""},
+		{http.MethodGet, "/issuer/v1/webhooks/" + planted, ""},
+		{http.MethodPatch, "/issuer/v1/webhooks/" + planted, `{"description":"` + planted + `"}`},
+		{http.MethodDelete, "/issuer/v1/webhooks/" + planted, ""},
+		{http.MethodPost, "/issuer/v1/webhooks/" + planted + "/rotate", `{}`},
+		{http.MethodPost, "/issuer/v1/webhooks/" + planted + "/test", ""},
+		{http.MethodGet, "/issuer/v1/webhooks/" + planted + "/deliveries", ""},
+		{http.MethodPost, "/issuer/v1/webhooks/" + planted + "/replay", `{"after":"` + planted + `"}`},
+		{http.MethodGet, "/issuer/v1/events?cardId=" + planted, ""},
 	}
 	s := newServer(t)
 	problem := func(r request) map[string]any {

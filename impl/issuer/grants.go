@@ -41,6 +41,9 @@ var grants = map[string]map[string]string{
 
 		"vaultkeys:read":   "vaultkeys:read",
 		"vaultkeys:manage": "vaultkeys:manage",
+		"webhooks:read":    "webhooks:read",
+		"webhooks:write":   "webhooks:write",
+		"events:read":      "events:read",
 	},
 }
 

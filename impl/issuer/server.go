@@ -48,6 +48,15 @@ type Vault interface {
 	Unblock(ctx context.Context, q pin.Query, m pin.Memo) error
 
 	AuditEvents(ctx context.Context, q pin.AuditQuery) ([]pin.AuditEvent, error)
+
+	CreateWebhook(ctx context.Context, w pin.Webhook, m pin.Memo) (pin.Webhook, string, error)
+	UpdateWebhook(ctx context.Context, id string, patch func(*pin.Webhook) error, m pin.Memo) (pin.Webhook, error)
+	RotateWebhook(ctx context.Context, id string, overlap time.Duration, m pin.Memo) (pin.Webhook, string, error)
+	DeleteWebhook(ctx context.Context, id string, m pin.Memo) error
+	TestWebhook(ctx context.Context, id string, m pin.Memo) error
+	NoteReplay(ctx context.Context, id string, result any, m pin.Memo) error
+	Webhook(ctx context.Context, id string) (pin.Webhook, error)
+	Webhooks(ctx context.Context, page pin.Page) ([]pin.Webhook, error)
 }
 
 // API answers the operations of openapi/issuer.yaml. It is safe for concurrent use.

@@ -67,6 +67,7 @@ func newServer(t *testing.T) *server {
 	s := &server{vault: newFakeVault(), caller: pin.Caller{ClientID: "client-1", Contract: "issuer", TraceID: traceID}}
 	known := contracts()
 	known.ServiceRequest, known.PINSession = s.vault.requested, s.vault.entered
+	known.Outbox = issuer.Outbox{Feed: feed{s.vault}, PublicKey: func(pin.WebhookKeys) string { return "whpk_key" }, Admits: func(url string) bool { return !strings.Contains(url, "private") }}
 	api := issuer.New(s.vault, fakeKeys{s.vault}, fakeServices{s.vault}, known, idempotency.New(s.vault.ledger, fingerprints{}, s.vault.ledger.clock)).WithVaultKeys(s.vault)
 	s.engine = engine(&s.caller, &s.failed)
 	fail := exit(api, &s.failed)
@@ -117,7 +118,11 @@ type fakeVault struct {
 	programs []pin.Program
 	clients  []pin.Client
 	records  []pin.Record
-	events   []pin.AuditEvent
+	webhook  pin.Webhook
+	at       time.Time
+
+	deliveries []pin.Delivery
+	events     []pin.AuditEvent
 
 	serviceRequest string
 	session        pin.Session

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"time"
 
 	"github.com/tink-crypto/tink-go/v2/tink"
@@ -26,10 +27,10 @@ type Trail interface {
 	TellOfKeys(ctx context.Context, steps []pin.KeyStep, result any, m pin.Memo) error
 }
 
-// Counts knows what depends on keys: for each use and each key's id, how many things at rest only that key opens or
-// verifies. A use that is missing was not counted.
+// Counts knows what rests under which key. [pin.Vault] does.
 type Counts interface {
-	Uses(ctx context.Context) (map[pin.Use]map[string]int64, error)
+	// Usage is how many rows need each key; one that is not named is needed by none. It reads the whole database.
+	Usage(ctx context.Context, progress func(table string, n int64)) ([]pin.KeyUse, error)
 }
 
 // Reasons to refuse the retirement of a key. --force overrides them, which loses what they speak of.
@@ -39,6 +40,24 @@ var (
 	// ErrNotCounted: nobody can tell.
 	ErrNotCounted = errors.New("what depends on the key was not counted")
 )
+
+// elsewhere is the refusal of a step of keys that the store does not have.
+func elsewhere(use pin.Use, step keyring.Step) error {
+	return &keyring.Refusal{Key: string(use), Step: step, Says: "its keys are in the token or OpenBao that --keys names: 'pinvault keys rotate' makes a new one there, and what else becomes of them is decided there"}
+}
+
+// Elsewhere has the keys of some uses itself.
+type Elsewhere interface {
+	Holds(use pin.Use) bool
+	// Rotate makes a new key for a use that it holds, which makes outputs from then on.
+	Rotate(use pin.Use) error
+}
+
+// nowhere holds nothing.
+type nowhere struct{}
+
+func (nowhere) Holds(pin.Use) bool       { return false }
+func (nowhere) Rotate(use pin.Use) error { return elsewhere(use, "") }
 
 // tokensLive is longer than any contract's access tokens are good for.
 const tokensLive = 24 * time.Hour
@@ -52,10 +71,12 @@ type Keeper struct {
 
 // Options are what a keeper may do without.
 type Options struct {
-	Counts Counts           // nil: nothing can be counted
-	Now    func() time.Time // nil: the clock
-	Rand   io.Reader        // in production crypto/rand.Reader
-	Taken  func()           // is called after every step; nil: nobody is
+	Counts Counts // nil: nothing can be counted
+	// Elsewhere has keys that are not in the store; nil: nothing has.
+	Elsewhere Elsewhere
+	Now       func() time.Time // nil: the clock
+	Rand      io.Reader        // in production crypto/rand.Reader
+	Taken     func()           // is called after every step; nil: nobody is
 }
 
 // NewKeeper makes a keeper of the keyset in store.
@@ -65,6 +86,9 @@ func NewKeeper(store Store, trail Trail, o Options) *Keeper {
 	}
 	if o.Taken == nil {
 		o.Taken = func() {}
+	}
+	if o.Elsewhere == nil {
+		o.Elsewhere = nowhere{}
 	}
 	return &Keeper{store: store, trail: trail, opt: o}
 }
@@ -83,6 +107,9 @@ func (k *Keeper) Keys(ctx context.Context) ([]keyring.Standing, error) {
 
 // Generate makes a key that is pending, without a date: Forbidden, [keyring.ErrNoUse], and what the store refuses.
 func (k *Keeper) Generate(ctx context.Context, use pin.Use, m pin.Memo) (made keyring.Standing, err error) {
+	if k.opt.Elsewhere.Holds(use) {
+		return made, elsewhere(use, "")
+	}
 	err = k.change(ctx, m, func(ks *keyring.Keyset, now time.Time) (*keyring.Keyset, []event, error) {
 		next, fresh, err := ks.With(use, k.opt.Rand, now)
 		made = fresh
@@ -92,8 +119,44 @@ func (k *Keeper) Generate(ctx context.Context, use pin.Use, m pin.Memo) (made ke
 }
 
 // Rotate makes a key for each use that becomes active after some time: Forbidden, [keyring.ErrNoUse],
-// [keyring.Refusal], and what the store refuses. hasty is [keyring.Wish.Hasty].
+// [keyring.Refusal], and what the store refuses. hasty is [keyring.Wish.Hasty]. A key that is elsewhere becomes active at once.
 func (k *Keeper) Rotate(ctx context.Context, uses []pin.Use, in time.Duration, hasty bool, m pin.Memo) (made []keyring.Standing, err error) {
+	away := slices.DeleteFunc(slices.Clone(uses), func(use pin.Use) bool { return !k.opt.Elsewhere.Holds(use) })
+	uses = slices.DeleteFunc(slices.Clone(uses), k.opt.Elsewhere.Holds)
+	if len(away) > 0 {
+		if made, err = k.rotateElsewhere(ctx, away, m); err != nil || len(uses) == 0 {
+			return made, err
+		}
+	}
+	own, err := k.rotateOwn(ctx, uses, in, hasty, m)
+	return append(made, own...), err
+}
+
+// rotateElsewhere makes keys that are not in the store, and tells of each before.
+func (k *Keeper) rotateElsewhere(ctx context.Context, uses []pin.Use, m pin.Memo) (made []keyring.Standing, err error) {
+	if err := k.trail.TrailStands(ctx); err != nil {
+		return nil, err
+	}
+	now := k.opt.Now().UTC().Truncate(time.Second)
+	var steps []pin.KeyStep
+	for _, use := range uses {
+		s := keyring.Standing{Key: keyring.Key{Use: use, CreatedAt: now, ActiveFrom: now}, State: keyring.Active}
+		made = append(made, s)
+		steps = append(steps, pin.KeyStep{Type: pin.EventVaultKeyRotated, Name: string(use), Before: keyring.Standing{}, After: s})
+	}
+	if err := k.trail.TellOfKeys(ctx, steps, made, m); err != nil {
+		return nil, err
+	}
+	for _, use := range uses {
+		if err := k.opt.Elsewhere.Rotate(use); err != nil {
+			return nil, fmt.Errorf("a new key for %s: %w", use, err)
+		}
+	}
+	k.opt.Taken()
+	return made, nil
+}
+
+func (k *Keeper) rotateOwn(ctx context.Context, uses []pin.Use, in time.Duration, hasty bool, m pin.Memo) (made []keyring.Standing, err error) {
 	err = k.change(ctx, m, func(ks *keyring.Keyset, now time.Time) (*keyring.Keyset, []event, error) {
 		next, fresh, err := ks.Rotated(uses, now.Add(in), hasty, k.opt.Rand, now)
 		made = fresh
@@ -115,8 +178,16 @@ var told = map[keyring.Step]pin.EventType{
 }
 
 // Take takes a step: Forbidden, [keyring.ErrNoUse], [keyring.ErrNoKey], [keyring.Refusal], and what the store refuses. A
-// key is retired when nothing depends on it: ErrInUse, ErrNotCounted, unless by force.
+// key that was replaced is retired when nothing depends on it: ErrInUse, ErrNotCounted, unless by force.
 func (k *Keeper) Take(ctx context.Context, w keyring.Wish, force bool, m pin.Memo) (after keyring.Standing, err error) {
+	if k.opt.Elsewhere.Holds(w.Use) {
+		return after, elsewhere(w.Use, w.Step)
+	}
+	if w.Step == keyring.Retire && !force {
+		if err := k.unused(ctx, w); err != nil {
+			return keyring.Standing{}, err
+		}
+	}
 	err = k.change(ctx, m, func(ks *keyring.Keyset, now time.Time) (*keyring.Keyset, []event, error) {
 		if w.Step == keyring.Activate && w.At.Before(now) {
 			w.At = now
@@ -126,17 +197,30 @@ func (k *Keeper) Take(ctx context.Context, w keyring.Wish, force bool, m pin.Mem
 			return nil, nil, err
 		}
 		before, err := ks.Key(w.Use, w.Version, now)
-		if err == nil && w.Step == keyring.Retire && before.State == keyring.Retiring && !force {
-			err = k.unused(ctx, before, now)
-		}
 		after = stands
 		return next, []event{{told[w.Step], before, stands}}, err
 	}, func() any { return after })
 	return after, err
 }
 
-// unused is an error unless nothing depends on a key that was replaced.
-func (k *Keeper) unused(ctx context.Context, s keyring.Standing, now time.Time) error {
+// unused is an error unless the key may be retired and nothing depends on it. It is asked before the step, since the
+// answer takes as long as the database is large; a key that was replaced makes nothing meanwhile.
+func (k *Keeper) unused(ctx context.Context, w keyring.Wish) error {
+	if err := k.trail.TrailStands(ctx); err != nil {
+		return err
+	}
+	ks, err := k.store.Keyset()
+	if err != nil {
+		return err
+	}
+	now := k.opt.Now()
+	if _, _, err := ks.After(w, now); err != nil {
+		return err
+	}
+	s, err := ks.Key(w.Use, w.Version, now)
+	if err != nil || s.State != keyring.Retiring {
+		return err
+	}
 	switch s.Use {
 	case keyring.UseTokens:
 		if over := s.RetiringSince.Add(tokensLive); now.Before(over) {
@@ -147,18 +231,16 @@ func (k *Keeper) unused(ctx context.Context, s keyring.Standing, now time.Time) 
 		return fmt.Errorf("%w: checkpoints that it has signed are kept by others, and nobody could verify them any more", ErrNotCounted)
 	}
 	if k.opt.Counts == nil {
-		return fmt.Errorf("%w: re-encrypt what it has made, and make sure that nothing is left", ErrNotCounted)
+		return fmt.Errorf("%w: that takes the database", ErrNotCounted)
 	}
-	counted, err := k.opt.Counts.Uses(ctx)
+	counted, err := k.opt.Counts.Usage(ctx, nil)
 	if err != nil {
 		return err
 	}
-	of, ok := counted[s.Use]
-	switch {
-	case !ok:
-		return fmt.Errorf("%w: nobody counts what keys for %s have made", ErrNotCounted, s.Use)
-	case of[s.ID] > 0:
-		return fmt.Errorf("%w: %d things in the database are still under it", ErrInUse, of[s.ID])
+	for _, of := range counted {
+		if of.Use == s.Use && of.KeyID == s.ID && of.Rows > 0 {
+			return fmt.Errorf("%w: %d rows of the database are still under it; re-encrypt them first", ErrInUse, of.Rows)
+		}
 	}
 	return nil
 }

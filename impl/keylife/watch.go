@@ -55,6 +55,7 @@ func (w *Watcher) Look(ctx context.Context) error {
 		w.well(ctx)
 		return nil
 	}
+	before := w.live.Keyset().Revision()
 	ks, is, err := w.file.read()
 	if err == nil {
 		err = w.live.Replace(ks)
@@ -67,7 +68,7 @@ func (w *Watcher) Look(ctx context.Context) error {
 		}
 		return err
 	}
-	if w.seen != nil {
+	if ks.Revision() != before {
 		w.log.InfoContext(ctx, "took a new keyset", "revision", ks.Revision())
 	}
 	w.seen = is

@@ -3,8 +3,10 @@ package keyring
 import (
 	"crypto"
 	"crypto/cipher"
+	"fmt"
 	"slices"
 
+	"github.com/tink-crypto/tink-go/v2/prf"
 	"github.com/tink-crypto/tink-go/v2/tink"
 
 	"pinvault/impl/keymaterial"
@@ -48,6 +50,9 @@ type RSAKey interface {
 	crypto.Decrypter
 }
 
+// KeyID is a key's id in text, as [Engine.KeyIDs] has it.
+func KeyID(id uint32) string { return fmt.Sprintf("%08x", id) }
+
 var _, _ Engine = (*Keyset)(nil), (*Live)(nil)
 
 // Primitive is a [tink.MAC], a [tink.AEAD] or an [Index].
@@ -66,26 +71,60 @@ func (ks *Keyset) CheckpointKeys() []SigningKey {
 // KeyIDs are those of the keys that are pending, active or retiring.
 func (ks *Keyset) KeyIDs(use pin.Use) []string { return ks.view().ids[use] }
 
+// WrapKey is [InMemory]'s.
+func (ks *Keyset) WrapKey(algorithm string, key, associated []byte) ([]byte, error) {
+	return ks.partners().WrapKey(algorithm, key, associated)
+}
+
+// UnwrapBlock is [InMemory]'s.
+func (ks *Keyset) UnwrapBlock(algorithm string, wrapped, associated []byte) (BlockKey, error) {
+	return ks.partners().UnwrapBlock(algorithm, wrapped, associated)
+}
+
+// UnwrapRSA is [InMemory]'s.
+func (ks *Keyset) UnwrapRSA(wrapped, associated []byte) (RSAKey, error) {
+	return ks.partners().UnwrapRSA(wrapped, associated)
+}
+
+func (ks *Keyset) partners() InMemory { return InMemory{ks.Primitive(pin.UseKeyWrap).(tink.AEAD)} }
+
+// NewIndex is the index of keys that are somewhere else, by the ids that their outputs begin with, the current one first.
+func NewIndex(ids []string, keys []prf.PRF) Index {
+	index := make(Index, len(keys))
+	for i, key := range keys {
+		index[i] = indexKey{key, ids[i]}
+	}
+	return index
+}
+
+// InMemory is how an engine works with partners' keys in this process's memory: they rest sealed by an AEAD, which may be
+// somewhere else.
+type InMemory struct{ AEAD tink.AEAD }
+
 // WrapKey seals the key as it is.
-func (ks *Keyset) WrapKey(_ string, key, associated []byte) ([]byte, error) {
-	return ks.keyWrap().Encrypt(key, associated)
+func (m InMemory) WrapKey(_ string, key, associated []byte) ([]byte, error) {
+	return m.AEAD.Encrypt(key, associated)
 }
 
 // UnwrapBlock is Internal for what does not open, or has another length than the algorithm's keys.
-func (ks *Keyset) UnwrapBlock(algorithm string, wrapped, associated []byte) (BlockKey, error) {
-	key, err := ks.keyWrap().Decrypt(wrapped, associated)
+func (m InMemory) UnwrapBlock(algorithm string, wrapped, associated []byte) (BlockKey, error) {
+	key, err := m.AEAD.Decrypt(wrapped, associated)
+	if err != nil {
+		return nil, failed(err, errNotOpened)
+	}
+	defer clear(key)
+	block, err := blockCiphers[algorithm].New(key)
 	if err != nil {
 		return nil, internal(errNotOpened)
 	}
-	defer clear(key)
-	return newBlockKey(algorithm, key)
+	return blockKey{block: block}, nil
 }
 
 // UnwrapRSA is Internal for what does not open, or is no RSA key for partners.
-func (ks *Keyset) UnwrapRSA(wrapped, associated []byte) (RSAKey, error) {
-	der, err := ks.keyWrap().Decrypt(wrapped, associated)
+func (m InMemory) UnwrapRSA(wrapped, associated []byte) (RSAKey, error) {
+	der, err := m.AEAD.Decrypt(wrapped, associated)
 	if err != nil {
-		return nil, internal(errNotOpened)
+		return nil, failed(err, errNotOpened)
 	}
 	defer clear(der)
 	key, err := parseRSA(der)
@@ -95,20 +134,10 @@ func (ks *Keyset) UnwrapRSA(wrapped, associated []byte) (RSAKey, error) {
 	return key, nil
 }
 
-func (ks *Keyset) keyWrap() tink.AEAD { return ks.Primitive(pin.UseKeyWrap).(tink.AEAD) }
-
 // blockKey is a key in this process's memory. It prints as ****.
 type blockKey struct {
 	hidden
 	block cipher.Block
-}
-
-func newBlockKey(algorithm string, key []byte) (BlockKey, error) {
-	block, err := blockCiphers[algorithm].New(key)
-	if err != nil {
-		return nil, internal(errNotOpened)
-	}
-	return blockKey{block: block}, nil
 }
 
 // blockCiphers are the algorithms of partners' keys that are not RSA.

@@ -35,10 +35,11 @@ func parseSigningKey(material []byte) (SigningKey, error) {
 	if err != nil {
 		return SigningKey{}, err
 	}
-	return newSigningKey(key)
+	return NewSigningKey(key)
 }
 
-func newSigningKey(key crypto.Signer) (SigningKey, error) {
+// NewSigningKey is the signing key of a signer on P-256.
+func NewSigningKey(key crypto.Signer) (SigningKey, error) {
 	public, err := jwk.Import(key.Public())
 	if err != nil {
 		return SigningKey{}, err

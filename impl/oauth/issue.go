@@ -131,5 +131,8 @@ func refused(why string) error {
 }
 
 func internal(err error) error {
+	if pin.CodeOf(err) == pin.Unavailable { // the signing key may be in a token, which may be away
+		return &pin.Error{Code: pin.Unavailable, Err: fmt.Errorf("oauth: %w", err)}
+	}
 	return &pin.Error{Code: pin.Internal, Err: fmt.Errorf("oauth: %w", err)}
 }

@@ -2,12 +2,14 @@ package oauth_test
 
 import (
 	"bytes"
+	"crypto"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"strings"
 	"testing"
@@ -220,4 +222,20 @@ func TestSecretsDoNotPrint(t *testing.T) {
 			require.NotRegexp(t, `[0-9]{60}`, out.String(), "a private key in decimals")
 		})
 	}
+}
+
+// away is a signer that does not answer.
+type away struct{ crypto.Signer }
+
+func (away) Sign(io.Reader, []byte, crypto.SignerOpts) ([]byte, error) {
+	return nil, &pin.Error{Code: pin.Unavailable}
+}
+
+func TestATokenIsNotIssuedWhileItsKeyIsAway(t *testing.T) {
+	key := newKey(t, "k")
+	key.Key = away{key.Key}
+	s, err := oauth.New(newDesk(), func() []oauth.SigningKey { return []oauth.SigningKey{key} }, issuer, nil, nil)
+	require.NoError(t, err)
+	_, err = s.Mint(pin.Client{ID: "client"}, time.Hour)
+	require.Equal(t, pin.Unavailable, pin.CodeOf(err))
 }

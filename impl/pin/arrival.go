@@ -3,6 +3,7 @@ package pin
 import (
 	"context"
 	"errors"
+	"reflect"
 	"runtime"
 	"slices"
 	"strconv"
@@ -109,6 +110,9 @@ func (v *Vault) announce(ctx context.Context, n *newcomer) error {
 		return err
 	}
 	if n.Brought != (VerificationValue{}) {
+		if length := max(n.Brought.Length, len(n.Brought.Offset)); length < n.program.MinPINLength || length > n.program.MaxPINLength {
+			return &Error{Code: PINLength}
+		}
 		if err := v.sound(ctx, n.Brought, n.program.ID, n.PAN); err != nil {
 			return err
 		}
@@ -118,7 +122,7 @@ func (v *Vault) announce(ctx context.Context, n *newcomer) error {
 	}
 	known := n.ID != ""
 	for _, l := range n.card.Lookups() {
-		if l.Slot = ""; !l.Kind.Shared() {
+		if l.CardID = ""; !l.Kind.Shared() {
 			n.names, known = append(n.names, l), true
 		}
 	}
@@ -193,20 +197,16 @@ func (v *Vault) admit(ctx context.Context, all []*newcomer, dry bool) (again []*
 	if err != nil {
 		return nil, err
 	}
-	var fresh []*newcomer
-	for _, n := range all {
+	if err := sideBySide(all, func(n *newcomer) error {
 		known, err := v.recognized(ctx, n, there)
-		if err := n.turnedAway(err); err != nil {
-			return nil, err
+		if err == nil && !known {
+			err = v.prepare(ctx, n)
 		}
-		if n.fate.Err == nil && !known {
-			fresh = append(fresh, n)
-		}
-	}
-	if err := sideBySide(fresh, func(n *newcomer) error { return n.turnedAway(v.prepare(ctx, n)) }); err != nil {
+		return n.turnedAway(err)
+	}); err != nil {
 		return nil, err
 	}
-	fresh = slices.DeleteFunc(fresh, func(n *newcomer) bool { return n.fate.Err != nil })
+	fresh := slices.DeleteFunc(slices.Clone(all), func(n *newcomer) bool { return n.fate.Err != nil || n.fate.There })
 	if dry || len(fresh) == 0 {
 		return nil, nil
 	}
@@ -222,8 +222,10 @@ func (v *Vault) admit(ctx context.Context, all []*newcomer, dry bool) (again []*
 		switch n.tried++; {
 		case errs[i] == nil:
 			n.fate.CardID = n.card.ID
-		case FieldOf(errs[i]) == tableEvents || n.tried == admissions: // its id is that of another chain
+		case FieldOf(errs[i]) == tableEvents: // its id is that of another chain
 			n.fate.Err = &Error{Code: Duplicate, Field: "cardId"}
+		case n.tried == admissions:
+			n.fate.Err = &Error{Code: Conflict}
 		default:
 			again = append(again, n)
 		}
@@ -321,7 +323,8 @@ func (v *Vault) recognized(ctx context.Context, n *newcomer, there neighbours) (
 // changed here since is what it should be.
 func (v *Vault) differ(ctx context.Context, n *newcomer, rec Record) ([]string, error) {
 	is, was := rec.Card, n.card
-	is.ID, is.PANCiphertext, is.CreatedAt, is.UpdatedAt, is.Version = was.ID, nil, was.CreatedAt, was.UpdatedAt, was.Version
+	is.ID, is.CreatedAt, is.UpdatedAt, is.Version = was.ID, was.CreatedAt, was.UpdatedAt, was.Version
+	is.PANCiphertext, was.PANCiphertext = nil, nil // which differ each time
 	if n.PAN != "" {
 		indexes, err := v.panIndex(n.PAN)
 		if err != nil {
@@ -332,11 +335,13 @@ func (v *Vault) differ(ctx context.Context, n *newcomer, rec Record) ([]string, 
 		}
 	}
 	var names []string
-	for _, c := range changes(was, is) {
-		if c.Field == "panIndex" {
-			c.Field = string(KindPAN)
+	if !reflect.DeepEqual(was, is) {
+		for _, c := range changes(was, is) {
+			if c.Field == "panIndex" {
+				c.Field = string(KindPAN)
+			}
+			names = append(names, c.Field)
 		}
-		names = append(names, c.Field)
 	}
 	same, err := v.samePIN(ctx, n, rec)
 	if err == nil && !same {

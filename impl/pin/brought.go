@@ -31,13 +31,16 @@ type Brought struct {
 // VerificationValue is what an issuer keeps in place of a PIN, a PVV or an offset, and how it was made. It is a secret as the
 // PIN is, prints as **** and is at rest sealed only.
 type VerificationValue struct {
-	KeyID                   string `json:"-"`                // of the PIN verification key
-	PVV                     string `json:"pvv,omitempty"`    // 4 digits, or
-	Offset                  string `json:"offset,omitempty"` // as many digits as the PIN
-	Index                   int    `json:"index,omitempty"`  // of a PVV: which of the issuer's keys, 0..9
-	Length                  int    `json:"length,omitempty"` // of a PVV: digits of the PIN
-	pinverification.IBM3624 `json:"ibm3624,omitzero"`
+	KeyID   string `json:"-"`                // of the PIN verification key
+	PVV     string `json:"pvv,omitempty"`    // 4 digits, or
+	Offset  string `json:"offset,omitempty"` // as many digits as the PIN
+	Index   int    `json:"index,omitempty"`  // of a PVV: which of the issuer's keys, 0..9
+	Length  int    `json:"length,omitempty"` // of a PVV: digits of the PIN
+	IBM3624 `json:"ibm3624,omitzero"`
 }
+
+// IBM3624 is how an issuer makes natural PINs of PANs.
+type IBM3624 = pinverification.IBM3624
 
 // Format prints **** for every verb.
 func (VerificationValue) Format(s fmt.State, _ rune) { _, _ = io.WriteString(s, redacted) }
@@ -83,17 +86,19 @@ func (v *Vault) fitsBrought(ctx context.Context, c Card, b *Brought, p PIN) (boo
 	if err != nil {
 		return false, err
 	}
+	right := false
 	key, err := v.keys.VerificationKey(ctx, c.ProgramID, value.KeyID)
+	if err == nil {
+		right, err = value.fits(key, pan, p)
+	}
 	if CodeOf(err) == UnknownKey {
 		err = &Error{Code: Internal, Err: errVerificationKey}
 	}
-	if err != nil {
-		return false, err
-	}
-	return value.fits(key, pan, p)
+	return right, err
 }
 
-// fits tells, in constant time, whether a PIN is one that the value stands for: Internal where it is none for this PAN.
+// fits tells, in constant time, whether a PIN is one that the value stands for: Internal where it is none for this PAN, and what
+// the key fails with.
 func (value VerificationValue) fits(key VerificationKey, pan string, p PIN) (bool, error) {
 	var right bool
 	var err error
@@ -103,10 +108,10 @@ func (value VerificationValue) fits(key VerificationKey, pan string, p PIN) (boo
 		right, err = key.VerifyPVV(pan, value.Index, p.Digits(), value.PVV)
 		right = right && p.Len() == value.Length
 	}
-	if err != nil {
-		return false, &Error{Code: Internal, Err: err}
+	if _, ours := errors.AsType[*Error](err); err != nil && !ours {
+		err = &Error{Code: Internal, Err: err}
 	}
-	return right, nil
+	return right && err == nil, err
 }
 
 // shown holds an offered PIN against what the card brought along. own is the PIN's form at rest, which is made whether

@@ -1,6 +1,7 @@
 package pin_test
 
 import (
+	"context"
 	"encoding/hex"
 	"fmt"
 	"testing"
@@ -243,4 +244,57 @@ func TestOnlyARightGuessWithTriesLeftIsLearned(t *testing.T) {
 			require.Equal(t, want, test.value.Learned(aProgram(), test.guess, accepted()))
 		})
 	}
+}
+
+// steps lists what is asked of the keys.
+type steps struct {
+	pin.Keys
+	done []string
+}
+
+func (s *steps) MAC(use pin.Use, data []byte) ([]byte, error) {
+	s.done = append(s.done, "MAC "+string(use))
+	return s.Keys.MAC(use, data)
+}
+
+func (s *steps) VerifyMAC(use pin.Use, data, mac []byte) bool {
+	s.done = append(s.done, "VerifyMAC "+string(use))
+	return s.Keys.VerifyMAC(use, data, mac)
+}
+
+func (s *steps) Seal(use pin.Use, plaintext, associated []byte) ([]byte, error) {
+	s.done = append(s.done, "Seal "+string(use))
+	return s.Keys.Seal(use, plaintext, associated)
+}
+
+func (s *steps) Open(use pin.Use, ciphertext, associated []byte) ([]byte, error) {
+	s.done = append(s.done, "Open "+string(use))
+	return s.Keys.Open(use, ciphertext, associated)
+}
+
+func (s *steps) VerificationKey(ctx context.Context, programID, keyID string) (pin.VerificationKey, error) {
+	s.done = append(s.done, "VerificationKey")
+	return s.Keys.VerificationKey(ctx, programID, keyID)
+}
+
+// A right PIN, a wrong one and any on a blocked card take the same steps with keys, so that the time of an answer tells nothing.
+func TestWhatACardBroughtIsComparedInTheSameSteps(t *testing.T) {
+	t.Parallel()
+	each(t, func(t *testing.T, value pin.VerificationValue) {
+		w := newBroughtWorld(t, value)
+		guess := func(digits string) []string {
+			s := &steps{Keys: w.ring}
+			_, err := newVault(w.store, s, w.clock, nil).Verify(anybody(), w.q, plain(t, digits), pin.Memo{})
+			require.NoError(t, err)
+			return s.done
+		}
+		wrongly := guess(wrong)
+		require.Contains(t, wrongly, "VerificationKey")
+		require.Contains(t, wrongly, "Seal pin-verifier")
+		w.block(t)
+		require.Equal(t, wrongly, guess(right), "blocked")
+		require.NoError(t, w.Unblock(anybody(), w.q, pin.Memo{}))
+		require.Equal(t, wrongly, guess(right))
+		require.Nil(t, w.record(t).PIN.Brought)
+	})
 }

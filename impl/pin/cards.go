@@ -54,8 +54,8 @@ func (v *Vault) CreateCard(ctx context.Context, n NewCard, m Memo) (Card, error)
 
 func (v *Vault) createCard(ctx context.Context, program Program, n NewCard, m Memo) (Card, error) {
 	c, err := v.newCard(program, n)
-	if err == nil && n.PAN != "" && n.Sequence == "" {
-		err = v.first(ctx, program.ID, n.PAN)
+	if err == nil && n.PAN != "" {
+		err = v.free(ctx, c, n.PAN)
 	}
 	if err != nil {
 		return Card{}, err
@@ -78,11 +78,18 @@ func (v *Vault) createCard(ctx context.Context, program Program, n NewCard, m Me
 	return c, v.commit(own, change, false)
 }
 
-// first is Duplicate where a card of the program has the PAN already: one that comes after it is a renewal, and has
-// a sequence number.
-func (v *Vault) first(ctx context.Context, programID, pan string) error {
-	found, err := v.Find(ctx, Query{ProgramID: programID, References: []Reference{{KindPAN, pan}}}, 1)
-	if err == nil && len(found) > 0 {
+// free is Duplicate where another card of the program stands in the way of one's PAN and sequence number. One that comes
+// after the first is a renewal, and has a number. That no two have one number the store holds, except while the key of
+// the hashes is rotated, by which it knows them.
+func (v *Vault) free(ctx context.Context, c Card, pan string) error {
+	index, err := v.panIndex(pan)
+	if err != nil || c.Sequence != "" && len(index) == 1 {
+		return err
+	}
+	found, err := v.Find(ctx, Query{ProgramID: c.ProgramID, References: []Reference{{KindPAN, pan}}}, candidates)
+	if err == nil && slices.ContainsFunc(found, func(other Record) bool {
+		return other.Card.ID != c.ID && (c.Sequence == "" || other.Card.Sequence == c.Sequence)
+	}) {
 		err = &Error{Code: Duplicate, Field: string(KindPAN)}
 	}
 	return err
@@ -182,6 +189,9 @@ func (v *Vault) UpdateCard(ctx context.Context, q Query, patch func(*Card) error
 		c.ID, c.ProgramID, c.PANCiphertext, c.PANIndex, c.CreatedAt = before.ID, before.ProgramID, before.PANCiphertext, before.PANIndex, before.CreatedAt
 		c.Version, c.UpdatedAt = before.Version+1, v.clock()
 		SortReferences(c.References)
+		if err := v.resequenced(ctx, before, c); err != nil {
+			return deed{}, err
+		}
 		old, fresh := before.Lookups(), c.Lookups()
 		return deed{Step: rec.PIN.Updated(before, c), card: &c, result: c, add: without(fresh, old), drop: without(old, fresh)}, nil
 	})
@@ -189,6 +199,18 @@ func (v *Vault) UpdateCard(ctx context.Context, q Query, patch func(*Card) error
 		return Card{}, err
 	}
 	return *d.card, nil
+}
+
+// resequenced is Duplicate where another card has a sequence number that a card is to have.
+func (v *Vault) resequenced(ctx context.Context, before, c Card) error {
+	if c.Sequence == before.Sequence || c.Sequence == "" || c.PANIndex == "" {
+		return nil
+	}
+	pan, err := v.pan(c)
+	if err != nil {
+		return err
+	}
+	return v.free(ctx, c, pan)
 }
 
 // without are the look-ups of all that some does not have.

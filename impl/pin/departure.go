@@ -35,8 +35,8 @@ func (v *Vault) Departing(ctx context.Context, programID string, pans bool, keyI
 
 // Export is a page of the program's cards, in the order of their ids, as they move out. With a packing, those whose PIN may be read
 // back leave with it, and those that brought a verification value along and have never shown their PIN with that: each is told
-// in its card's chain, as [Vault.RevealPIN] does it, before it is returned. A card in a status that allows no PIN operation
-// leaves without. Errors as [Vault.Cards], and those of the packing.
+// in its card's chain, as [Vault.RevealPIN] does it, before it is returned. A card's status does not matter: one that is
+// restricted today has its PIN where it moves to. Forbidden, and the errors of the packing.
 func (v *Vault) Export(ctx context.Context, programID string, page Page, packing *Packing) ([]Departure, error) {
 	if !CallerFrom(ctx).Reaches(programID) || programID == "" {
 		return nil, &Error{Code: Forbidden}
@@ -108,7 +108,7 @@ func (v *Vault) leaveOne(ctx context.Context, row CardRow, packing *Packing) (De
 		return Departure{}, nil, err
 	}
 	d := Departure{Record: rec}
-	if d.PAN, err = v.pan(rec.Card); err != nil || packing == nil || !rec.Card.Operable() {
+	if d.PAN, err = v.pan(rec.Card); err != nil || packing == nil {
 		return d, nil, err
 	}
 	switch {

@@ -67,6 +67,18 @@ func (k *ZoneKey) outputs() []output {
 	return out
 }
 
+// outputs are those of a webhook, whose keys become its own.
+func (w *Webhook) outputs() []output {
+	w.Keys = slices.Clone(w.Keys)
+	var out []output
+	for i, k := range w.Keys {
+		out = append(out,
+			output{UseKeyWrap, k.Secret, webhookBound(w.ID, "secret"), func(b []byte) { w.Keys[i].Secret = b }},
+			output{UseKeyWrap, k.Seed, webhookBound(w.ID, "seed"), func(b []byte) { w.Keys[i].Seed = b }})
+	}
+	return out
+}
+
 // outputs are those of a PIN-entry session.
 func (s *Session) outputs() []output {
 	return []output{

@@ -68,6 +68,22 @@ func (v *Vault) Usage(ctx context.Context, progress func(table string, n int64))
 	return uses, nil
 }
 
+// Uses is Usage as a table: for every use how many rows need which of its keys.
+func (v *Vault) Uses(ctx context.Context) (map[Use]map[string]int64, error) {
+	counted, err := v.Usage(ctx, nil)
+	if err != nil {
+		return nil, err
+	}
+	table := map[Use]map[string]int64{}
+	for _, use := range []Use{UseVerifier, UsePIN, UsePAN, UsePANIndex, UseAudit, UseFingerprint, UseSecret, UseKeyWrap, UseSeal, UseReplayKey} {
+		table[use] = map[string]int64{}
+	}
+	for _, u := range counted {
+		table[u.Use][u.KeyID] = u.Rows
+	}
+	return table, nil
+}
+
 // claimed are the outputs that a row says it holds, whether or not its seal holds; of replays those that count at that time.
 func (r Row) claimed(now int64) []output {
 	switch r.Table {
@@ -79,6 +95,10 @@ func (r Row) claimed(now int64) []output {
 		var k ZoneKey
 		_ = decode(r.Body, &k)
 		return k.outputs()
+	case TableWebhooks:
+		var w Webhook
+		_ = decode(r.Body, &w)
+		return w.outputs()
 	case TableSessions:
 		var s restingSession
 		_ = decode(r.Body, &s)

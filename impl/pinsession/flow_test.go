@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"pinvault/impl/keyring"
+	"pinvault/impl/keyring/keyringtest"
 	"pinvault/impl/pin"
 	"pinvault/impl/store"
 	"pinvault/impl/store/storetest"
@@ -37,7 +38,7 @@ func newHouse(t *testing.T) *house {
 	require.NoError(t, db.Migrate(ctx))
 	h := &house{now: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)}
 	clock := func() time.Time { return h.now }
-	ring := keyring.Open(keyring.Sandbox(), db, clock)
+	ring := keyring.Open(keyringtest.Shared(t), db, clock)
 	h.vault = pin.NewVault(db, ring, clock, nil)
 	h.Sessions = New(h.vault, ring, 0, clock, nil)
 	program, err := h.vault.CreateProgram(ctx, pin.NewProgram("test"), pin.Memo{})

@@ -79,7 +79,7 @@ var (
 	threddScopes = []string{"cards:write", "pins:read", "pins:reveal", "pins:write"}
 	issuerScopes = []string{"programs:read", "programs:write", "clients:read", "clients:write", "cards:read", "cards:write",
 		"pins:read", "pins:verify", "pins:write", "pins:reveal", "pins:translate", "pins:export", "keys:read", "keys:manage", "keys:component", "audit:read",
-		"vaultkeys:read", "vaultkeys:manage"}
+		"vaultkeys:read", "vaultkeys:manage", "webhooks:read", "webhooks:write", "events:read"}
 	creditplusScopes = []string{"tries:reset"}
 	accosaScopes     = []string{"pins:write"}
 	hashdtScopes     = []string{"pins:write"}
@@ -272,6 +272,9 @@ var serviceRequest = members{
 	"number": "SR0000000000", "programId": program, "cardId": card{number: 1}.id(), "clientId": "creditplus-sandbox", "contract": "creditplus",
 	"version": "v2", "serviceCode": "109", "notes": "Caller verified", "source": "CALL_CENTRE", "loggedAt": time.Date(2026, 1, 1, 9, 0, 0, 0, time.UTC),
 }
+
+// webhook is one that is there to be looked at. It is paused, since nobody receives there.
+const webhook = "00000000-0000-7000-8000-00000000f001"
 
 // pinSession is a session of the hosted page that is there to be asked for, for as long as a sandbox lives.
 const (

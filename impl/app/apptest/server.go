@@ -27,6 +27,7 @@ import (
 	"pinvault/impl/config"
 	"pinvault/impl/contract/contracttest"
 	"pinvault/impl/keyring"
+	"pinvault/impl/keyring/keyringtest"
 	"pinvault/impl/oauth"
 	"pinvault/impl/pin"
 	"pinvault/impl/server"
@@ -42,6 +43,7 @@ type Server struct {
 	Tokens  *oauth.Server
 	Vault   *pin.Vault
 	Store   *store.Store
+	Keys    keyring.Engine
 	Faults  *Faults // between the vault and the store
 	Clock   *Clock
 	Log     *Buffer
@@ -56,6 +58,12 @@ type Server struct {
 // finds a reply of its own that breaks its document.
 func Start(t testing.TB, url string) *Server {
 	t.Helper()
+	return StartOver(t, url, keyringtest.Shared(t))
+}
+
+// StartOver is Start with other keys than a sandbox has.
+func StartOver(t testing.TB, url string, keys keyring.Engine) *Server {
+	t.Helper()
 	if url == "" {
 		url = storetest.SQLite(t)
 	}
@@ -63,9 +71,9 @@ func Start(t testing.TB, url string) *Server {
 	require.NoError(t, db.Migrate(t.Context()))
 	loaded, err := Contracts()
 	require.NoError(t, err)
-	s := &Server{Store: db, Faults: newFaults(db), Clock: newClock(), Log: &Buffer{}}
+	s := &Server{Store: db, Keys: keys, Faults: newFaults(db), Clock: newClock(), Log: &Buffer{}}
 	wired, err := app.New(t.Context(), config.Serve{Sandbox: true, PublicURL: "http://sandbox"}, app.Surroundings{
-		Database: db, Store: s.Faults, Log: server.NewLogger(s.Log, slog.LevelDebug), Now: s.Clock.Now, Sleep: s.Clock.sleep, Documents: loaded,
+		Database: db, Store: s.Faults, Log: server.NewLogger(s.Log, slog.LevelDebug), Now: s.Clock.Now, Sleep: s.Clock.sleep, Documents: loaded, Keys: keys,
 	})
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, wired.Spaces.Close()) })
@@ -125,7 +133,7 @@ func Operating(t testing.TB) context.Context {
 // Mint is a token of a sandbox client for so long, with its scopes or those given.
 func (s *Server) Mint(t testing.TB, clientID string, ttl time.Duration, scopes ...string) string {
 	t.Helper()
-	c, err := pin.NewVault(s.Store, keyring.New(keyring.Sandbox(), nil, nil), s.Clock.Now, nil).Client(Operating(t), clientID)
+	c, err := pin.NewVault(s.Store, keyring.New(s.Keys, nil, nil), s.Clock.Now, nil).Client(Operating(t), clientID)
 	require.NoError(t, err)
 	if scopes != nil {
 		c.Scopes = scopes

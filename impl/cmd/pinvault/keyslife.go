@@ -37,23 +37,23 @@ func (f *keeperFlags) Validate() error {
 
 // keep has a step taken by an operator whom the audit trail knows by the command's name, and prints what became of keys.
 func (f *keeperFlags) keep(ctx context.Context, command string, step func(context.Context, *keylife.Keeper, keylife.File) ([]keyring.Standing, error)) error {
-	file, err := app.KeysetFile(f.Keys)
+	backend, file, err := app.Backend(f.Keys, nil)
 	if err != nil {
 		return err
 	}
 	who := pin.Operator("pinvault keys " + command)
-	take := func(ctx context.Context, trail keylife.Trail) error {
-		after, err := step(ctx, app.Keeper(file, trail), file)
+	take := func(ctx context.Context, trail keylife.Trail, counts keylife.Counts) error {
+		after, err := step(ctx, app.Keeper(file, backend, trail, counts), file)
 		if err != nil {
 			return keyWords(err)
 		}
 		return printKeys(os.Stdout, after, f.JSON)
 	}
 	if f.WithoutDatabase {
-		return take(pin.WithCaller(ctx, who), silence{})
+		return take(pin.WithCaller(ctx, who), silence{}, nil)
 	}
 	on := vaultFlags{Database: f.Database, Keys: f.Keys}
-	return on.as(ctx, who, func(ctx context.Context, vault *pin.Vault, _ *keyring.Ring) error { return take(ctx, vault) })
+	return on.as(ctx, who, func(ctx context.Context, vault *pin.Vault, _ *keyring.Ring) error { return take(ctx, vault, vault) })
 }
 
 // silence is the trail of those who do without one. They are told.

@@ -40,13 +40,17 @@ func (c *keysListCommand) Run() error {
 	return printKeys(os.Stdout, keys, c.JSON)
 }
 
-// standings are all keys of the file as they stand now.
+// standings are all keys of the file as they stand now, but for uses whose keys are somewhere else.
 func standings(k config.Keys) ([]keyring.Standing, error) {
-	ks, err := app.Keyset(false, k)
+	b, file, err := app.Backend(k, nil)
 	if err != nil {
 		return nil, err
 	}
-	return ks.Keys(time.Now()), nil
+	ks, err := file.Keyset()
+	if err != nil {
+		return nil, err
+	}
+	return slices.DeleteFunc(ks.Keys(time.Now()), func(k keyring.Standing) bool { return b.Holds(k.Use) }), nil
 }
 
 type keysShowCommand struct {

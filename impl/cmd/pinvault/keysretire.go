@@ -19,23 +19,25 @@ type keyStep struct {
 	Key keyName `arg:"" placeholder:"KEY" help:"The key: its use and its version, such as pan/1."`
 }
 
-func (c *keyStep) take(ctx context.Context, step keyring.Step, force bool) error {
+func (c *keyStep) take(ctx context.Context, step keyring.Step, hasty, force bool) error {
 	return c.keep(ctx, string(step), func(ctx context.Context, k *keylife.Keeper, _ keylife.File) ([]keyring.Standing, error) {
-		after, err := k.Take(ctx, keyring.Wish{Use: c.Key.use, Version: c.Key.version, Step: step, Hasty: force}, force, pin.Memo{})
+		after, err := k.Take(ctx, keyring.Wish{Use: c.Key.use, Version: c.Key.version, Step: step, Hasty: hasty}, force, pin.Memo{})
 		return []keyring.Standing{after}, err
 	})
 }
 
 type keysRetireCommand struct {
 	keyStep
-	Force bool `help:"Retire the key although something depends on it, or nothing was counted: nothing opens what is left."`
+	Hasty bool `help:"Do not wait until every server has had the time to change over from the key: for a vault that nobody serves."`
+	Force bool `help:"Retire the key although something is under it, or was not counted: nothing opens what is left."`
 }
 
 // Help says what it takes.
 func (*keysRetireCommand) Help() string {
 	return `A retired key opens nothing. Its material is kept, for a database that comes back from a backup: 'pinvault keys restore'
-has it open again. A key is retired when nothing in the database is under it any more.
+has it open again. A key is retired when nothing in the database is under it any more, which is counted.
 
+  pinvault rewrap
   pinvault keys retire pan/1`
 }
 
@@ -44,7 +46,7 @@ func (c *keysRetireCommand) Run(ctx context.Context) error {
 	if c.Force {
 		_, _ = fmt.Fprintln(os.Stderr, "warning: what only this key opens is lost until it is restored")
 	}
-	return c.take(ctx, keyring.Retire, c.Force)
+	return c.take(ctx, keyring.Retire, c.Hasty, c.Force)
 }
 
 type keysRestoreCommand struct{ keyStep }
@@ -58,7 +60,7 @@ func (*keysRestoreCommand) Help() string {
 
 // Run has a retired key open again.
 func (c *keysRestoreCommand) Run(ctx context.Context) error {
-	return c.take(ctx, keyring.Restore, false)
+	return c.take(ctx, keyring.Restore, false, false)
 }
 
 type keysDestroyCommand struct {
@@ -85,5 +87,5 @@ func (c *keysDestroyCommand) Run(ctx context.Context) error {
 			return errors.New("not confirmed; nothing was destroyed")
 		}
 	}
-	return c.take(ctx, keyring.Destroy, false)
+	return c.take(ctx, keyring.Destroy, false, false)
 }

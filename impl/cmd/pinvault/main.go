@@ -33,6 +33,8 @@ type commands struct {
 	Programs    programsCommand    `cmd:"" help:"Create, list and change programs, which are tenants with their PIN rules."`
 	Clients     clientsCommand     `cmd:"" help:"Create, list, rotate and revoke partners' credentials."`
 	Cards       cardsCommand       `cmd:"" help:"Create and show cards."`
+	Import      importCommand      `cmd:"" help:"Move cards in from a file, with PIN blocks, PVVs or offsets."`
+	Export      exportCommand      `cmd:"" help:"Move cards out to a file."`
 	Token       tokenCommand       `cmd:"" help:"Create and read the tokens of Accosa's contract."`
 	Docs        docsCommand        `cmd:"" help:"Write the contracts' documentation as a static site."`
 	Audit       auditCommand       `cmd:"" help:"Check the audit trail."`
