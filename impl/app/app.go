@@ -141,8 +141,8 @@ func wire(ctx context.Context, c config.Serve, s Surroundings, in *inside) (*App
 	}
 	known := contracts(vault, ring, c.Sandbox, func() (map[string]*contract.Document, error) { return s.Documents, nil })
 	known.PINSession = sessions.Status
-	keys := custody.New(vault, ring, s.Now, s.Rand)
 	known.Outbox = issuer.Outbox{Feed: behind.feed, PublicKey: outbox.PublicKey, Admits: behind.sender.Networks.Admits}
+	keys := custody.New(vault, ring, s.Now, s.Rand)
 	apis := map[string]server.API{
 		"issuer":    issuer.New(vault, keys, pinservices.New(vault, ring, s.Rand), known, once).WithVaultKeys(own.keeper(vault, s)),
 		thredd.Name: thredd.New(vault, once, threddTokens(tokens), s.Now),

@@ -5,7 +5,6 @@ import (
 	"crypto/aes"
 	"crypto/cipher"
 	"crypto/des"
-	"crypto/rand"
 	"errors"
 	"slices"
 	"sync"
@@ -138,14 +137,14 @@ func (r *Ring) wrap(row pin.ZoneKey, key []byte) (pin.ZoneKey, error) {
 		return pin.ZoneKey{}, err
 	}
 	row.CheckValue, row.Size = check[:shortCheck], bits(row.Algorithm, key)
-	if row.Wrapped, err = r.resting(row, key); err != nil {
+	if row.Wrapped, err = r.wrapped(row, key); err != nil {
 		return pin.ZoneKey{}, err
 	}
 	return row, nil
 }
 
-// resting makes a key ready to rest: of one that works in this process's memory by the vault's own keys alone.
-func (r *Ring) resting(row pin.ZoneKey, key []byte) ([]byte, error) {
+// wrapped is a key ready to rest: of one that works in this process's memory (see unwrap) by the vault's own keys alone.
+func (r *Ring) wrapped(row pin.ZoneKey, key []byte) ([]byte, error) {
 	if row.Usage == pin.UsageMessage || row.Usage == pin.UsageZoneMaster {
 		return r.Seal(pin.UseKeyWrap, key, row.Bound())
 	}
@@ -330,12 +329,6 @@ func (r *Ring) unwrap(ctx context.Context, id string, usages []pin.KeyUsage, may
 	}
 	key, err = r.Open(pin.UseKeyWrap, row.Wrapped, row.Bound())
 	return row, key, err
-}
-
-// EncryptBlock makes a PIN block under a zone PIN key that the program may use: errors as [Ring.ZoneKey], and UnfitBlock where the key
-// makes no block of the format, an RSA key any, or the PAN is not one for it.
-func (r *Ring) EncryptBlock(ctx context.Context, programID, keyID string, format pinblock.Format, p pin.PIN, pan string) ([]byte, error) {
-	return r.SealPIN(ctx, pin.UsageZonePIN, programID, keyID, format, p, pan, rand.Reader)
 }
 
 // OpenBlock takes the PIN out of a block. A block of another size or format than the key is for is UnfitBlock, which

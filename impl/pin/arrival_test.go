@@ -2,6 +2,7 @@ package pin_test
 
 import (
 	"context"
+	"crypto/rand"
 	"fmt"
 	"testing"
 
@@ -72,7 +73,7 @@ func TestArrivalIsACardAsAnyOther(t *testing.T) {
 func blockBytes(t *testing.T, digits string) *pin.Block {
 	t.Helper()
 	w := newMemoryWorld(t)
-	b, err := w.ring.EncryptBlock(by(t), w.program.ID, "zpk", pinblock.ISO0, of(t, digits), pan)
+	b, err := w.ring.SealPIN(by(t), pin.UsageZonePIN, w.program.ID, "zpk", pinblock.ISO0, of(t, digits), pan, rand.Reader)
 	require.NoError(t, err)
 	return &pin.Block{KeyID: "zpk", Format: pinblock.ISO0, Bytes: b}
 }

@@ -3,6 +3,7 @@ package portfolio_test
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
@@ -118,7 +119,7 @@ func (h *house) whole() pin.Summary {
 // blocks packs PINs into blocks that are the same each time.
 func (h *house) blocks() *pin.Packing {
 	return &pin.Packing{KeyID: "zpk-1", Pack: func(p pin.PIN, pan string) (*pin.Block, pin.VerificationValue, error) {
-		b, err := h.ring.EncryptBlock(context.Background(), "program", "zpk-1", pinblock.ISO0, p, pan)
+		b, err := h.ring.SealPIN(context.Background(), pin.UsageZonePIN, "program", "zpk-1", pinblock.ISO0, p, pan, rand.Reader)
 		return &pin.Block{KeyID: "zpk-1", Format: pinblock.ISO0, Bytes: b}, pin.VerificationValue{}, err
 	}}
 }
