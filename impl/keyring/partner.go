@@ -210,7 +210,10 @@ func (r *Ring) SealBlock(ctx context.Context, masterID string, row pin.ZoneKey, 
 		h.Usage, h.Mode = keyblock.Usage(row.Block.Usage), keyblock.Mode(row.Block.Mode)
 	}
 	key, err := r.Open(pin.UseKeyWrap, row.Wrapped, row.Bound())
-	if err != nil {
+	switch {
+	case errors.Is(err, errNotOpened): // it is in a token, which it never leaves
+		return "", &pin.Error{Code: pin.Conflict, Err: pin.NotExportable}
+	case err != nil:
 		return "", err
 	}
 	defer clear(key)
