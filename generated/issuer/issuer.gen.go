@@ -2188,11 +2188,11 @@ type VerificationValue struct {
 	// Method How it was made.
 	Method string `json:"method"`
 
+	// NaturalPin A PIN block.
+	NaturalPin *SealedPin `json:"naturalPin,omitempty"`
+
 	// Offset The offset, as long as the PIN.
 	Offset *string `json:"offset,omitempty"`
-
-	// PinBlock A PIN block.
-	PinBlock *SealedPin `json:"pinBlock,omitempty"`
 
 	// Pvv The PVV, four digits.
 	Pvv *string `json:"pvv,omitempty"`

@@ -120,7 +120,7 @@ func TestTheStandardsValuesComeOutOfTheAPI(t *testing.T) {
 	}
 	give("4524")
 	require.Equal(t, "8523", value(map[string]any{"method": "visa-pvv", "keyIndex": 1}).Text("/pvv"))
-	natural := value(ibm("ibm-3624-natural-pin", map[string]any{"to": map[string]any{"format": "ISO-0", "keyId": "zpk-sandbox"}})).JSON("/pinBlock").(map[string]any)
+	natural := value(ibm("ibm-3624-natural-pin", map[string]any{"to": map[string]any{"format": "ISO-0", "keyId": "zpk-sandbox"}})).JSON("/naturalPin").(map[string]any)
 	require.Equal(t, "match", do(http.MethodPost, "/cards/"+card+"/pin/verifications", natural).ExpectStatus(http.StatusOK).Text("/result"), "the natural PIN is 4524")
 	give("1234")
 	require.Equal(t, "7710", value(ibm("ibm-3624-offset", nil)).Text("/offset"))

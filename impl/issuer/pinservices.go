@@ -81,7 +81,7 @@ func (a *API) naturalPIN(ctx context.Context, cardID string, n api.VerificationV
 	setNumber(&digits, n.Digits)
 	block, err := a.services.NaturalPIN(ctx, cardID, n.KeyID, method, digits, to)
 	sealed := sealedPIN(block, to)
-	return api.VerificationValue{PinBlock: &sealed}, err
+	return api.VerificationValue{NaturalPin: &sealed}, err
 }
 
 // MailPin gives a card's PIN to a printer.

@@ -168,33 +168,56 @@ func (v *Vault) signed(ctx context.Context, events []AuditEvent, m Memo) {
 	}
 }
 
-// chained appends events to a chain that has come as far as head, and returns how far it comes. Where the chain's newest
-// event is under a former key, an audit.rekeyed goes before them, or stands alone.
-func (v *Vault) chained(head Head, chain, programID string, events []AuditEvent) ([]EventRow, Head, error) {
-	if v.keys.Stale(UseAudit, head.MAC) {
-		rekeyed := AuditEvent{Type: EventAuditRekeyed, At: v.clock(), Covers: head.Digest}
-		if chain != chainOf(programID) {
-			rekeyed.CardID = chain
-		}
-		events = append([]AuditEvent{rekeyed}, events...)
+// chained appends events to a chain that has come as far as head, and returns how far it comes. Wherever the chain goes on
+// under another key, an audit.rekeyed goes before the event; where there are no events and the newest one is under a former
+// key, it stands alone.
+func (v *Vault) chained(head Head, chain, programID string, events []AuditEvent) (rows []EventRow, _ Head, err error) {
+	if len(events) == 0 && !v.keys.Stale(UseAudit, head.MAC) {
+		return nil, head, nil
 	}
-	rows := make([]EventRow, len(events))
-	for i, e := range events {
-		id, err := uuid.NewV7FromReader(v.rand)
-		if err != nil {
-			return nil, head, &Error{Code: Internal, Err: err}
-		}
-		body, err := encode(e)
+	if len(events) == 0 {
+		events = []AuditEvent{v.rekeyed(head, chain, programID)}
+	}
+	for len(events) > 0 {
+		row, err := v.link(head, chain, programID, events[0])
 		if err != nil {
 			return nil, head, err
 		}
-		rows[i] = EventRow{Chain: chain, Seq: head.Seq + 1, ID: id.String(), ProgramID: programID, Body: body, Topic: e.topic()}
-		if rows[i].MAC, err = v.keys.MAC(UseAudit, rows[i].macInput(head.MAC)); err != nil {
-			return nil, head, err
+		// By what the keys have made, not by what they would make: a key may become the current one at any moment.
+		if was, _ := v.keys.KeyID(UseAudit, head.MAC); head.Seq > 0 && events[0].Type != EventAuditRekeyed {
+			if is, _ := v.keys.KeyID(UseAudit, row.MAC); is != was {
+				events = append([]AuditEvent{v.rekeyed(head, chain, programID)}, events...)
+				continue
+			}
 		}
-		head = Head{Seq: rows[i].Seq, MAC: rows[i].MAC, Digest: rows[i].digest(head)}
+		rows, events = append(rows, row), events[1:]
+		head = Head{Seq: row.Seq, MAC: row.MAC, Digest: row.digest(head)}
 	}
 	return rows, head, nil
+}
+
+// rekeyed is the event with which a chain goes on under another key. It is nobody's doing.
+func (v *Vault) rekeyed(head Head, chain, programID string) AuditEvent {
+	e := AuditEvent{Type: EventAuditRekeyed, At: v.clock(), Covers: head.Digest}
+	if chain != chainOf(programID) {
+		e.CardID = chain
+	}
+	return e
+}
+
+// link is an event as it follows a chain's newest one.
+func (v *Vault) link(head Head, chain, programID string, e AuditEvent) (EventRow, error) {
+	id, err := uuid.NewV7FromReader(v.rand)
+	if err != nil {
+		return EventRow{}, &Error{Code: Internal, Err: err}
+	}
+	body, err := encode(e)
+	if err != nil {
+		return EventRow{}, err
+	}
+	row := EventRow{Chain: chain, Seq: head.Seq + 1, ID: id.String(), ProgramID: programID, Body: body, Topic: e.topic()}
+	row.MAC, err = v.keys.MAC(UseAudit, row.macInput(head.MAC))
+	return row, err
 }
 
 // AuditEvents lists events in the caller's reach, oldest first.

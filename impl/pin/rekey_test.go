@@ -67,6 +67,40 @@ func TestAChainGoesOnUnderAnotherKey(t *testing.T) {
 	w.whole(t)
 }
 
+// suddenly are keys of which one becomes the current one at the n-th call of MAC for the trail.
+type suddenly struct {
+	pin.Keys
+	n      int
+	change func()
+}
+
+func (k *suddenly) MAC(use pin.Use, data []byte) ([]byte, error) {
+	if use == pin.UseAudit {
+		if k.n--; k.n == 0 {
+			k.change()
+		}
+	}
+	return k.Keys.MAC(use, data)
+}
+
+// A key may become the current one at any moment, in the midst of a change too.
+func TestAKeyThatBecomesCurrentInTheMidstOfAChange(t *testing.T) {
+	t.Parallel()
+	for n := range 6 {
+		w := newMemoryWorld(t)
+		for range 2 {
+			w.try(t, wrong)
+		}
+		keys := &suddenly{Keys: w.ring, n: n + 1, change: func() { w.rotate(t, pin.UseAudit) }}
+		_, err := newVault(w.store, keys, w.clock, nil).Verify(by(t), w.q, plain(t, wrong), pin.Memo{}) // two events
+		require.NoError(t, err)
+		w.rewrap(t)
+		w.retire(t)
+		w.agree(t)
+		w.whole(t)
+	}
+}
+
 func rewrapped(t *testing.T, w *world) (all []pin.Rewrapped) {
 	t.Helper()
 	require.NoError(t, w.Rewrap(anybody(), pin.RewrapOptions{Done: func(done pin.Rewrapped) { all = append(all, done) }}))

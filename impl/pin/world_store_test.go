@@ -19,8 +19,13 @@ func newWorld(t testing.TB, settings ...func(*pin.Program)) *world {
 // opened is a migrated store.
 func opened(t testing.TB, url string) *store.Store {
 	t.Helper()
+	return openedAs(t, url, store.Options{})
+}
+
+func openedAs(t testing.TB, url string, o store.Options) *store.Store {
+	t.Helper()
 	ctx := anybody()
-	db, err := store.Open(ctx, url, store.Options{})
+	db, err := store.Open(ctx, url, o)
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, db.Close()) })
 	require.NoError(t, db.Migrate(ctx))

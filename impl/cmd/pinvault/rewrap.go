@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math"
 	"os"
@@ -30,7 +31,7 @@ skipped. At the end it counts how many rows need which key; a key that none need
 // Validate refuses a rate that would never end.
 func (c *rewrapCommand) Validate() error {
 	if c.Rate < 0 {
-		return fmt.Errorf("--rate must be a number of rows a second, or 0 for no limit")
+		return errors.New("--rate must be a number of rows a second, or 0 for no limit")
 	}
 	return c.vaultFlags.Validate()
 }
