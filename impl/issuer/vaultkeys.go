@@ -119,7 +119,7 @@ func keyProblem(err error) error {
 		return fmt.Errorf("%w: %w", keysetReadOnly, err)
 	case errors.Is(err, keylife.ErrBusy):
 		return &pin.Error{Code: pin.Conflict, Err: err}
-	case errors.Is(err, keyring.ErrNoUse), errors.Is(err, keyring.ErrNoKey), errors.Is(err, keylife.ErrElsewhere):
+	case errors.Is(err, keyring.ErrNoUse), errors.Is(err, keyring.ErrNoKey):
 		return &pin.Error{Code: pin.NotFound}
 	}
 	return err
