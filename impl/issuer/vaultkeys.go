@@ -1,6 +1,7 @@
 package issuer
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -61,8 +62,12 @@ func (a *API) ListVaultKeysOfUse(ctx context.Context, r api.ListVaultKeysOfUseRe
 	return api.ListVaultKeysOfUse200JSONResponse{Items: each(own, vaultKey)}, nil
 }
 
-// RotateVaultKey makes the key that will take over from a use's active one.
+// RotateVaultKey makes the key that will take over from a use's active one. Of uses whose keys are not in the keyset file
+// it knows none.
 func (a *API) RotateVaultKey(ctx context.Context, r api.RotateVaultKeyRequestObject) (api.RotateVaultKeyResponseObject, error) {
+	if own, err := a.ownKeys(ctx, func(k keyring.Standing) bool { return string(k.Use) == r.Use }); err != nil || len(own) == 0 {
+		return nil, cmp.Or(err, error(&pin.Error{Code: pin.NotFound}))
+	}
 	in := unlessActive
 	if s := r.Body.ActiveInSeconds; s != nil {
 		in = time.Duration(*s) * time.Second

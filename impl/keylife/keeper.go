@@ -93,7 +93,7 @@ func NewKeeper(store Store, trail Trail, o Options) *Keeper {
 	return &Keeper{store: store, trail: trail, opt: o}
 }
 
-// Keys are all keys as they stand: what the trail refuses, Forbidden for one.
+// Keys are all keys of the store as they stand: what the trail refuses, Forbidden for one.
 func (k *Keeper) Keys(ctx context.Context) ([]keyring.Standing, error) {
 	if err := k.trail.TrailStands(ctx); err != nil {
 		return nil, err
@@ -102,7 +102,7 @@ func (k *Keeper) Keys(ctx context.Context) ([]keyring.Standing, error) {
 	if err != nil {
 		return nil, err
 	}
-	return ks.Keys(k.opt.Now()), nil
+	return slices.DeleteFunc(ks.Keys(k.opt.Now()), func(s keyring.Standing) bool { return k.opt.Elsewhere.Holds(s.Use) }), nil
 }
 
 // Generate makes a key that is pending, without a date: Forbidden, [keyring.ErrNoUse], and what the store refuses.

@@ -504,6 +504,39 @@ func TestARehearsalChangesWhatIsShownAlone(t *testing.T) {
 	require.Equal(t, shown, again)
 }
 
+// panElsewhere has the keys for PANs.
+type panElsewhere struct{ rotated int }
+
+func (*panElsewhere) Holds(use pin.Use) bool { return use == pin.UsePAN }
+
+func (e *panElsewhere) Rotate(pin.Use) error {
+	e.rotated++
+	return nil
+}
+
+// Of keys that are somewhere else the file says nothing, and the trail is told all the same.
+func TestKeysThatAreElsewhereAreNotTheFiles(t *testing.T) {
+	t.Parallel()
+	f, told, away := newFile(t), &trail{}, &panElsewhere{}
+	keeper := keylife.NewKeeper(f, told, keylife.Options{Rand: rand.Reader, Elsewhere: away})
+	keys, err := keeper.Keys(operator(t))
+	require.NoError(t, err)
+	require.Len(t, keys, len(keyring.Uses())-1)
+	_, err = keeper.Generate(operator(t), pin.UsePAN, pin.Memo{})
+	require.ErrorContains(t, err, "its keys are in the token or OpenBao")
+	_, err = keeper.Take(operator(t), keyring.Wish{Use: pin.UsePAN, Version: 1, Step: keyring.Retire}, false, pin.Memo{})
+	require.ErrorContains(t, err, "its keys are in the token or OpenBao")
+	made, err := keeper.Rotate(operator(t), keyring.Uses(), time.Minute, false, pin.Memo{})
+	require.NoError(t, err)
+	require.Len(t, made, len(keyring.Uses()))
+	require.Equal(t, 1, away.rotated)
+	require.Equal(t, "vault_key.rotated pan", told.told()[0])
+	ks, err := f.Keyset()
+	require.NoError(t, err)
+	_, err = ks.Key(pin.UsePAN, 2, time.Now())
+	require.ErrorIs(t, err, keyring.ErrNoKey)
+}
+
 func TestWatchLooksWhenItIsTimeAndWhenItIsTold(t *testing.T) {
 	t.Parallel()
 	now := &clock{at: morning}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"pinvault/impl/app"
 	"pinvault/impl/config"
@@ -31,6 +32,9 @@ func (c *keysChangeMasterKeyCommand) Validate() error {
 	if c.NewMasterKey == "" && c.NewMasterKeyFile == "" {
 		return errors.New("set PINVAULT_NEW_MASTER_KEY or --new-master-key-file")
 	}
+	if c.KeysURL != "" && !strings.HasPrefix(c.KeysURL, "file:") {
+		return errors.New("the keyset file is under a key of the token or of OpenBao, and not under a master key: rotate that key there")
+	}
 	return c.keeperFlags.Validate()
 }
 
@@ -49,11 +53,13 @@ func (c *keysChangeMasterKeyCommand) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	path := ""
 	err = c.keep(ctx, "change-master-key", func(ctx context.Context, k *keylife.Keeper, f keylife.File) ([]keyring.Standing, error) {
+		path = f.Path
 		return nil, k.Rewrap(ctx, f, kek, pin.Memo{})
 	})
 	if err == nil {
-		fmt.Println(c.Keyset, "is encrypted under the new master key. Back up both, apart, and start every server with it.")
+		fmt.Println(path, "is encrypted under the new master key. Back up both, apart, and start every server with it.")
 	}
 	return err
 }
