@@ -12,7 +12,7 @@ package models
 func All() []any {
 	return []any{
 		&Setting{}, &Program{}, &Client{}, &ZoneKey{}, &Chain{}, &Sequence{}, &Card{}, &CardLookup{}, &AuditEvent{},
-		&PINSession{}, &ContractRecord{}, &Replay{},
+		&PINSession{}, &ContractRecord{}, &Replay{}, &WebhookEndpoint{}, &WebhookDelivery{},
 	}
 }
 
@@ -23,7 +23,7 @@ func All() []any {
 func Spread() map[string]string {
 	return map[string]string{
 		"cards": "id", "audit_events": "chain", "pin_sessions": "card_id", "contract_records": "card_id",
-		"card_lookup": "value", "replays": "id",
+		"card_lookup": "value", "replays": "id", "webhook_deliveries": "chain",
 	}
 }
 
@@ -131,4 +131,27 @@ type Replay struct {
 	ID        string `gorm:"primaryKey"`
 	ExpiresAt int64  `gorm:"not null"`
 	Sealed
+}
+
+// WebhookEndpoint is where events are sent. ProgramID is empty for one of the whole server.
+type WebhookEndpoint struct {
+	ID        string `gorm:"primaryKey"`
+	ProgramID string `gorm:"not null"`
+	Sealed
+}
+
+// WebhookDelivery is an event that is to be sent to an endpoint, or was. Times are in microseconds since 1970.
+type WebhookDelivery struct {
+	Chain      string `gorm:"primaryKey"`
+	EndpointID string `gorm:"primaryKey"`
+	Seq        int64  `gorm:"primaryKey;autoIncrement:false"`
+	EventID    string `gorm:"not null"`
+	State      string `gorm:"not null"`
+	Attempts   int64  `gorm:"not null"`
+	DueAt      int64  `gorm:"not null"`
+	CreatedAt  int64  `gorm:"not null;autoCreateTime:false"`
+	FirstAt    int64  `gorm:"not null"`
+	DoneAt     int64  `gorm:"not null"`
+	Status     int64  `gorm:"not null"`
+	Failure    string `gorm:"not null"`
 }

@@ -7,6 +7,7 @@ import "embed"
 //go:generate go tool oapi-codegen -config accosa.cfg.yaml accosa.yaml
 //go:generate go tool oapi-codegen -config common.cfg.yaml common.yaml
 //go:generate go tool oapi-codegen -config creditplus.cfg.yaml creditplus.yaml
+//go:generate go tool oapi-codegen -config events.cfg.yaml events.yaml
 //go:generate go tool oapi-codegen -config hashdt.cfg.yaml hashdt.yaml
 //go:generate go tool oapi-codegen -config hosted.cfg.yaml hosted.yaml
 //go:generate go tool oapi-codegen -config issuer.cfg.yaml issuer.yaml

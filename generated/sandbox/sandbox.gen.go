@@ -103,6 +103,24 @@ func (e RowBy) Valid() bool {
 	}
 }
 
+// Defines values for RuleDelivery.
+const (
+	RuleDeliveryFail  RuleDelivery = "fail"
+	RuleDeliveryTwice RuleDelivery = "twice"
+)
+
+// Valid indicates whether the value is a known member of the RuleDelivery enum.
+func (e RuleDelivery) Valid() bool {
+	switch e {
+	case RuleDeliveryFail:
+		return true
+	case RuleDeliveryTwice:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for RuleFault.
 const (
 	RuleFaultAccessPoint   RuleFault = "access-point"
@@ -455,10 +473,22 @@ type Rule struct {
 	// below `minMs` and 99 in 100 below `maxMs`.
 	Delay *Delay `json:"delay,omitempty"`
 
+	// Delivery What becomes of a delivery: `twice`, it is made once more; `fail`, its receiver is not asked, and it is tried again as if that had not answered.
+	//
+	// Example: twice
+	Delivery *RuleDelivery `json:"delivery,omitempty"`
+
 	// Drop When the connection is cut: `before` the call has an effect, or `after` it, before the reply.
 	//
 	// Example: after
 	Drop *Drop `json:"drop,omitempty"`
+
+	// Event The event whose deliveries to webhooks the rule is about, by its name in the document of events. With it, or with `delivery`, the rule is about
+	// no call: `client` is who brought the event about, `card` the card that it is of.
+	//
+	//
+	// Example: pin.set
+	Event *RuleEvent `json:"event,omitempty"`
 
 	// Fault What fails: `database`, all of it is unreachable; `internal`, an unexpected error; `-later`, only once it is known who calls;
 	// Credit+'s `device`, `device-plan` and `access-point`, that part alone.
@@ -485,6 +515,17 @@ type Rule struct {
 	// Times After how many calls the rule is spent.
 	Times *int32 `json:"times,omitempty"`
 }
+
+// RuleDelivery What becomes of a delivery: `twice`, it is made once more; `fail`, its receiver is not asked, and it is tried again as if that had not answered.
+//
+// Example: twice
+type RuleDelivery string
+
+// RuleEvent The event whose deliveries to webhooks the rule is about, by its name in the document of events. With it, or with `delivery`, the rule is about
+// no call: `client` is who brought the event about, `card` the card that it is of.
+//
+// Example: pin.set
+type RuleEvent = string
 
 // RuleFault What fails: `database`, all of it is unreachable; `internal`, an unexpected error; `-later`, only once it is known who calls;
 // Credit+'s `device`, `device-plan` and `access-point`, that part alone.
@@ -514,10 +555,22 @@ type RuleRequest struct {
 	// below `minMs` and 99 in 100 below `maxMs`.
 	Delay *Delay `json:"delay,omitempty"`
 
+	// Delivery What becomes of a delivery: `twice`, it is made once more; `fail`, its receiver is not asked, and it is tried again as if that had not answered.
+	//
+	// Example: twice
+	Delivery *RuleDelivery `json:"delivery,omitempty"`
+
 	// Drop When the connection is cut: `before` the call has an effect, or `after` it, before the reply.
 	//
 	// Example: after
 	Drop *Drop `json:"drop,omitempty"`
+
+	// Event The event whose deliveries to webhooks the rule is about, by its name in the document of events. With it, or with `delivery`, the rule is about
+	// no call: `client` is who brought the event about, `card` the card that it is of.
+	//
+	//
+	// Example: pin.set
+	Event *RuleEvent `json:"event,omitempty"`
 
 	// Fault What fails: `database`, all of it is unreachable; `internal`, an unexpected error; `-later`, only once it is known who calls;
 	// Credit+'s `device`, `device-plan` and `access-point`, that part alone.

@@ -264,7 +264,7 @@ func TestResetUnblocks(t *testing.T) {
 		last = append(last, e.Type)
 		require.Equal(t, "accosa-sandbox", e.ClientID)
 	}
-	require.Equal(t, []pin.EventType{pin.EventPINSet, pin.EventPINUnblocked}, last)
+	require.Equal(t, []pin.EventType{pin.EventPINReset, pin.EventPINUnblocked}, last)
 }
 
 func TestRefusesAPINAgainstThePolicy(t *testing.T) {

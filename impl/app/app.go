@@ -24,6 +24,7 @@ import (
 	"pinvault/impl/config"
 	"pinvault/impl/contract"
 	"pinvault/impl/creditplus"
+	"pinvault/impl/custody"
 	"pinvault/impl/docs"
 	"pinvault/impl/hashdt"
 	"pinvault/impl/hosted"
@@ -33,7 +34,9 @@ import (
 	"pinvault/impl/keyring"
 	"pinvault/impl/networkintl"
 	"pinvault/impl/oauth"
+	"pinvault/impl/outbox"
 	"pinvault/impl/pin"
+	"pinvault/impl/pinservices"
 	"pinvault/impl/pinsession"
 	"pinvault/impl/sandbox"
 	"pinvault/impl/seed"
@@ -67,11 +70,14 @@ type App struct {
 	Admin  http.Handler // answers operators, where they have a listener of their own
 	Tokens *oauth.Server
 	Vault  *pin.Vault
+	Keys   *custody.Custody
 	Keyset *keylife.Watcher // of the keyset file, nil in a sandbox
 
 	rehearsal *keylife.Rehearsal // of a sandbox
 
 	Spaces *space.Host // of a sandbox, whose first space the others are of; nil in production
+
+	background *background
 }
 
 // New wires a server. It changes the database only in what a fresh one lacks.
@@ -102,6 +108,8 @@ func wire(ctx context.Context, c config.Serve, s Surroundings, in *inside) (*App
 	if s.Keys != nil {
 		own.engine = s.Keys
 	}
+	announcing := outbox.Announce(s.Store)
+	s.Store = announcing
 	ring := keyring.Open(own.engine, s.Store, s.Now)
 	vault := pin.NewVault(s.Store, ring, s.Now, s.Rand)
 	vault.GrantBy(issuer.Granted)
@@ -118,6 +126,8 @@ func wire(ctx context.Context, c config.Serve, s Surroundings, in *inside) (*App
 	registry := metrics(s.Database)
 	own.measure(registry, s.Now)
 	vault.OnTampered(tampered(s.Log, registry))
+	behind := newBackground(c, s, vault, registry, in)
+	announcing.Wakes(behind.sender.Wake)
 	o := server.Options{Tokens: tokens, Refused: vault.AccessRefused, Ready: s.Store.Ping, Log: s.Log, Metrics: registry,
 		PrivateMetrics: c.AdminListen != "", HSTS: c.TLS(), TrustedProxies: c.TrustedProxies, RequestTimeout: c.RequestTimeout, CheckReplies: c.ChecksReplies()}
 	if err := issuer.CheckGrants(s.Documents); err != nil {
@@ -131,8 +141,10 @@ func wire(ctx context.Context, c config.Serve, s Surroundings, in *inside) (*App
 	}
 	known := contracts(vault, ring, c.Sandbox, func() (map[string]*contract.Document, error) { return s.Documents, nil })
 	known.PINSession = sessions.Status
+	known.Outbox = issuer.Outbox{Feed: behind.feed, PublicKey: outbox.PublicKey, Admits: behind.sender.Networks.Admits}
+	keys := custody.New(vault, ring, s.Now, s.Rand)
 	apis := map[string]server.API{
-		"issuer":    issuer.New(vault, known, once).WithVaultKeys(own.keeper(vault, s)),
+		"issuer":    issuer.New(vault, keys, pinservices.New(vault, ring, s.Rand), known, once).WithVaultKeys(own.keeper(vault, s)),
 		thredd.Name: thredd.New(vault, once, threddTokens(tokens), s.Now),
 
 		accosa.Name:      accosa.New(vault, ring, s.Documents[accosa.Name], once, s.Now, s.Rand),
@@ -162,7 +174,7 @@ func wire(ctx context.Context, c config.Serve, s Surroundings, in *inside) (*App
 	if err != nil {
 		return nil, err
 	}
-	return &App{Public: public, Admin: server.Admin(public, registry), Tokens: tokens, Vault: vault, Keyset: own.watcher, rehearsal: own.rehearsal}, nil
+	return &App{Public: public, Admin: server.Admin(public, registry), Tokens: tokens, Vault: vault, Keys: keys, Keyset: own.watcher, rehearsal: own.rehearsal, background: behind}, nil
 }
 
 // contracts are what the issuer's API asks of the contracts.

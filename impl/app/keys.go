@@ -169,6 +169,7 @@ func (a *App) Forget() {
 	if a.rehearsal != nil {
 		a.rehearsal.Reset()
 	}
+	a.background.again()
 }
 
 // measure tells operators of the keys.

@@ -3,6 +3,7 @@ package app_test
 import (
 	"net/http"
 	"net/url"
+	"os"
 	"testing"
 	"time"
 
@@ -13,7 +14,12 @@ import (
 	"pinvault/impl/store/storetest"
 )
 
-func TestMain(m *testing.M) { apptest.Main(m) }
+func TestMain(m *testing.M) {
+	if address := os.Getenv("RECEIVER_ADDRESS"); address != "" {
+		receiveInProcess(address)
+	}
+	apptest.Main(m)
+}
 
 // A card is blocked through one process, reset through the other, seen at once in the first.
 func TestResetIsSeenInTheOtherProcess(t *testing.T) {

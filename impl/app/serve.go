@@ -13,9 +13,9 @@ import (
 
 	"pinvault/impl/config"
 	"pinvault/impl/keylife"
+	"pinvault/impl/pin"
 	"pinvault/impl/seed"
 	"pinvault/impl/server"
-	"pinvault/impl/space"
 	"pinvault/impl/store"
 )
 
@@ -70,9 +70,12 @@ func Serve(ctx context.Context, c config.Serve, s Serving) (err error) {
 		admin.server.Handler = app.Admin
 		told = append(told, "admin", admin.listener.Addr().String())
 	}
+	if app.Spaces == nil {
+		defer begin(ctx, app.background.run)()
+	}
 	s.Begins(c.PublicURL)
 	log.Info("serving", told...)
-	upkeep := []func(context.Context){func(ctx context.Context) { purge(ctx, db, app.Spaces, log) }}
+	upkeep := []func(context.Context){func(ctx context.Context) { purge(ctx, db, app, log) }}
 	if app.Keyset != nil {
 		upkeep = append(upkeep, func(ctx context.Context) {
 			tick := time.NewTicker(keylife.LookEvery)
@@ -171,12 +174,19 @@ func serve(ctx context.Context, sides []side, grace time.Duration, upkeep []func
 	return nil
 }
 
+// deliveriesAreKept is how long it can be seen what was sent to a webhook, and deliveriesWait how long something waits for one that is
+// paused.
+const (
+	deliveriesAreKept = 7 * 24 * time.Hour
+	deliveriesWait    = 30 * 24 * time.Hour
+)
+
 // sessionsAreKept is how long it can be asked how a PIN session that has expired has ended.
 const sessionsAreKept = 24 * time.Hour
 
-// purge removes replay records that have expired, PIN sessions that have some time ago, and a sandbox's spaces whose
-// time is over, once an hour.
-func purge(ctx context.Context, db *store.Store, spaces *space.Host, log *slog.Logger) {
+// purge removes replay records that have expired, deliveries and PIN sessions that have some time ago, what was entered for
+// ceremonies of keys whose time is over, and a sandbox's spaces whose time is, once an hour.
+func purge(ctx context.Context, db *store.Store, app *App, log *slog.Logger) {
 	tick := time.NewTicker(time.Hour)
 	defer tick.Stop()
 	for {
@@ -184,13 +194,19 @@ func purge(ctx context.Context, db *store.Store, spaces *space.Host, log *slog.L
 		case <-ctx.Done():
 			return
 		case now := <-tick.C:
-			if spaces != nil {
-				spaces.Sweep()
+			if app.Spaces != nil {
+				app.Spaces.Sweep()
 			}
 			for what, purge := range map[string]func(context.Context, time.Time) (int64, error){
 				"replay records": db.PurgeReplays,
+				"deliveries": func(ctx context.Context, now time.Time) (int64, error) {
+					return db.PurgeDeliveries(ctx, now.Add(-deliveriesAreKept), now.Add(-deliveriesWait))
+				},
 				"PIN sessions": func(ctx context.Context, now time.Time) (int64, error) {
 					return db.PurgeSessions(ctx, now.Add(-sessionsAreKept))
+				},
+				"ceremonies of keys": func(ctx context.Context, _ time.Time) (int64, error) {
+					return app.Keys.Sweep(pin.WithCaller(ctx, pin.Operator("pinvault serve")))
 				},
 			} {
 				if n, err := purge(ctx, now); err != nil {

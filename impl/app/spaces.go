@@ -44,7 +44,7 @@ func sandboxed(ctx context.Context, c config.Serve, s Surroundings) (*App, error
 		if first == nil {
 			first = app
 		}
-		return &space.Made{Handler: app.Public, Fixtures: in.box.Fixtures, Seed: in.box.Reset,
+		return &space.Made{Handler: app.Public, Fixtures: in.box.Fixtures, Seed: in.box.Reset, Stop: begin(ctx, app.background.run),
 			Reread: app.Vault.Reread, Forget: app.Forget}, nil
 	}
 	host, err := space.NewHost(ctx, space.Options{URL: c.PublicURL, Now: s.Now, Rows: rows,
@@ -52,7 +52,7 @@ func sandboxed(ctx context.Context, c config.Serve, s Surroundings) (*App, error
 	if err != nil {
 		return nil, err
 	}
-	return &App{Public: host, Admin: first.Admin, Tokens: first.Tokens, Vault: first.Vault, Spaces: host, rehearsal: first.rehearsal}, nil
+	return &App{Public: host, Admin: first.Admin, Tokens: first.Tokens, Vault: first.Vault, Keys: first.Keys, Spaces: host, rehearsal: first.rehearsal, background: first.background}, nil
 }
 
 // inside is a space whose server is wired.

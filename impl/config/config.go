@@ -167,6 +167,8 @@ type Serve struct {
 	PINSessionLifetime time.Duration  `name:"pin-session-lifetime" env:"PINVAULT_PIN_SESSION_LIFETIME" default:"5m" help:"How long a link to the hosted PIN page is valid. Default: ${default}."`
 	RequestTimeout     time.Duration  `name:"request-timeout" env:"PINVAULT_REQUEST_TIMEOUT" default:"10s" help:"How long a request may take. Default: ${default}."`
 	Shutdown           time.Duration  `name:"shutdown-timeout" env:"PINVAULT_SHUTDOWN_TIMEOUT" default:"20s" help:"How long running requests may take to finish once the server is told to stop. Default: ${default}."`
+	WebhookNetworks    []netip.Prefix `name:"webhook-networks" env:"PINVAULT_WEBHOOK_NETWORKS" placeholder:"CIDR,…" help:"Private networks in which webhooks may be, as CIDR. Default: none."`
+	WebhookTimeout     time.Duration  `name:"webhook-timeout" env:"PINVAULT_WEBHOOK_TIMEOUT" default:"10s" help:"How long a webhook may take to accept an event. Default: ${default}."`
 	InsecureHTTP       bool           `name:"insecure-http" env:"PINVAULT_INSECURE_HTTP" help:"Accept a public URL that begins with http:// and is not this machine's: PINs and tokens travel in the clear."`
 	CheckReplies       *bool          `name:"check-replies" env:"PINVAULT_CHECK_REPLIES" negatable:"" help:"Check every reply against its document; one that does not match is logged as an error and counted. Default: only in a sandbox."`
 	LogLevel           slog.Level     `name:"log-level" env:"PINVAULT_LOG_LEVEL" default:"INFO" placeholder:"LEVEL" help:"DEBUG, INFO, WARN or ERROR. Default: ${default}."`
@@ -188,6 +190,9 @@ func (s *Serve) Validate() error {
 	}
 	if s.RequestTimeout <= 0 {
 		return errors.New("--request-timeout must be more than 0, such as 10s")
+	}
+	if s.WebhookTimeout < 0 || s.WebhookTimeout > time.Minute {
+		return errors.New("--webhook-timeout must be at most 1m")
 	}
 	if s.MaxConnections < 0 {
 		return errors.New("--max-connections must not be less than 0")

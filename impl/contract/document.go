@@ -1,6 +1,7 @@
 package contract
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"fmt"
@@ -82,12 +83,20 @@ func filter(as openapi3.SchemaValidationOption) *openapi3filter.Options {
 }
 
 // Names are those of the documents in fsys: of each <name>.yaml, except for the settings of code generators,
-// <name>.cfg.yaml. Sorted.
+// <name>.cfg.yaml, and what no request is held against: webhooks alone, of OpenAPI 3.1. Sorted.
 func Names(fsys fs.FS) ([]string, error) {
 	files, err := fs.Glob(fsys, "*.yaml")
 	var names []string
 	for _, file := range files {
-		if name := strings.TrimSuffix(file, ".yaml"); !strings.HasSuffix(name, ".cfg") {
+		name := strings.TrimSuffix(file, ".yaml")
+		if strings.HasSuffix(name, ".cfg") {
+			continue
+		}
+		text, err := fs.ReadFile(fsys, file)
+		if err != nil {
+			return nil, err
+		}
+		if !bytes.HasPrefix(text, []byte("openapi: 3.1")) {
 			names = append(names, name)
 		}
 	}

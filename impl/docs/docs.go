@@ -42,6 +42,8 @@ type Site struct {
 	leads     []func() (template.HTML, error) // likewise; the reference shows them before anything is made of a document
 	documents []*contract.Document            // by title
 
+	told func() (*told, error) // what is sent, nil where there is no such document
+
 	workflowNames []string
 	workflows     []func() (*workflow, error) // in the order of workflowNames
 }
@@ -121,6 +123,9 @@ func New(documents []*contract.Document, written fs.FS, url string) (*Site, erro
 			s.Files = append(s.Files, made("openapi/"+d.Name()+".clear.json", "application/json",
 				then(served, func(d *bundle.Document) ([]byte, error) { return Clear(d).JSON() })))
 		}
+	}
+	if err := s.tells(written, url); err != nil {
+		return nil, err
 	}
 	return s, s.workflowsOf(written, url)
 }

@@ -24,6 +24,7 @@ type place struct {
 type landing struct {
 	place
 	Contracts []*chapter
+	Told      *told
 	Workflows []*workflow
 	Changes   []section
 }
@@ -64,6 +65,11 @@ func (s *Site) pages(at place) []*File {
 			}
 			shown.Contracts = append(shown.Contracts, c)
 		}
+		if s.told != nil {
+			if shown.Told, err = s.told(); err != nil {
+				return nil, err
+			}
+		}
 		for _, workflow := range s.workflows {
 			w, err := workflow()
 			if err != nil {
@@ -88,6 +94,11 @@ func (s *Site) pages(at place) []*File {
 			made("docs/"+d.Name()+"/changes"+at.Ext, pageType, then(s.chapters[i], func(c *chapter) ([]byte, error) {
 				return s.execute("changes.html", contractPage{at, c})
 			})))
+	}
+	if s.told != nil {
+		all = append(all, made("docs/"+eventsName+at.Ext, pageType, then(s.told, func(t *told) ([]byte, error) {
+			return s.execute("events.html", toldPage{at, t})
+		})))
 	}
 	for i, name := range s.workflowNames {
 		all = append(all, made("docs/workflows/"+name+at.Ext, pageType, then(s.workflows[i], func(w *workflow) ([]byte, error) {

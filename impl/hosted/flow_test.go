@@ -171,9 +171,10 @@ func TestFlows(t *testing.T) {
 		apptest.NewLink(t, h.Client, "resetpin", blocked).Exchange(t, h.Client).Submit(t, h.Client, "new", "4826").ExpectStatus(http.StatusNoContent)
 		events, err := h.Vault.AuditEvents(apptest.Operating(t), pin.AuditQuery{Chain: "00000000-0000-7000-8000-000000000007", Page: pin.Page{Limit: 1000}})
 		require.NoError(t, err)
-		last := events[len(events)-3:]
+		last := events[len(events)-4:]
 		for i, want := range []pin.AuditEvent{
-			{Type: pin.EventSessionOpened, Contract: "hashdt"}, {Type: pin.EventPINSet, Contract: "hosted"}, {Type: pin.EventPINUnblocked, Contract: "hosted"},
+			{Type: pin.EventSessionOpened, Contract: "hashdt"}, {Type: pin.EventPINReset, Contract: "hosted"}, {Type: pin.EventPINUnblocked, Contract: "hosted"},
+			{Type: pin.EventSessionCompleted, Contract: "hosted"},
 		} {
 			require.Equal(t, want.Type, last[i].Type)
 			require.Equal(t, want.Contract, last[i].Contract)

@@ -31,6 +31,8 @@ type Contracts struct {
 	PINSession func(ctx context.Context, id string) (pin.Session, pinsession.Status, error)
 	// References are those by which requests of the contracts can name a card.
 	References func() (contract.References, error)
+	// Outbox is what sends events to webhooks.
+	Outbox Outbox
 }
 
 // named are the members of a request that are contracts' settings.

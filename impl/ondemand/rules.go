@@ -17,6 +17,12 @@ const (
 	DropAfter  = "after"  // it, before the reply
 )
 
+// What a rule does with a delivery to a webhook.
+const (
+	DeliverTwice = "twice"
+	DeliverFail  = "fail"
+)
+
 // MaxRules is how many rules there can be at once.
 const MaxRules = 1000
 
@@ -25,6 +31,7 @@ var (
 	ErrNoEffect     = errors.New("a rule without an effect")
 	ErrRowUnknown   = errors.New("a rule with a row that its operation does not have")
 	ErrDelayCrossed = errors.New("a rule whose longest delay is shorter than its shortest")
+	ErrMixed        = errors.New("a rule of calls and of deliveries")
 	ErrDuplicate    = errors.New("a rule with the id of another")
 	ErrTooMany      = errors.New("too many rules")
 )
@@ -52,7 +59,13 @@ type Rule struct {
 	Fault string
 	Drop  string
 	Delay *Delay
+
+	Event    string // the event whose deliveries it is about
+	Delivery string
 }
+
+// ofDeliveries tells whether the rule is about what webhooks are sent, and not about calls.
+func (r Rule) ofDeliveries() bool { return r.Event != "" || r.Delivery != "" }
 
 // Listed is a rule and how many calls it was taken for.
 type Listed struct {
@@ -102,9 +115,10 @@ type set struct {
 
 // rules are those that there are at a time; never changed.
 type rules struct {
-	all      []*set // in the order in which they are tried
-	anywhere []*set // those without a card
-	byCard   map[string][]*set
+	all        []*set // in the order in which they are tried
+	anywhere   []*set // those of calls without a card
+	byCard     map[string][]*set
+	deliveries []*set // those of deliveries
 }
 
 // NewRules are no rules. fates are the rules of cards and PINs that have one of their own (see [Catalogue.Fates]): they
@@ -125,8 +139,12 @@ func NewRules(catalogue *Catalogue, fates []Rule, dice Dice) *Rules {
 // Add sets a rule after those that there are, and returns it with its id and operation. The error is one of those above, or an
 // [UnknownOperation].
 func (r *Rules) Add(rule Rule) (Rule, error) {
-	if rule.Row == "" && rule.Fault == "" && rule.Drop == "" && rule.Delay == nil {
+	calls := rule.Row != "" || rule.Fault != "" || rule.Drop != ""
+	switch {
+	case !calls && rule.Delivery == "" && rule.Delay == nil:
 		return rule, ErrNoEffect
+	case rule.ofDeliveries() && (calls || rule.Operation != ""):
+		return rule, ErrMixed
 	}
 	if d := rule.Delay; d != nil && d.MaxMs != nil && *d.MaxMs < d.MinMs {
 		return rule, ErrDelayCrossed
@@ -199,9 +217,12 @@ func indexOf(all []*set, id string) int {
 func (r *Rules) set(all []*set) {
 	next := &rules{all: all, byCard: map[string][]*set{}}
 	for _, one := range all {
-		if one.Card == "" {
+		switch {
+		case one.ofDeliveries():
+			next.deliveries = append(next.deliveries, one)
+		case one.Card == "":
 			next.anywhere = append(next.anywhere, one)
-		} else {
+		default:
 			next.byCard[one.Card] = append(next.byCard[one.Card], one)
 		}
 	}
@@ -255,6 +276,26 @@ func (r *Rules) take(one *set, c Call) (Effect, bool) {
 		effect.Delay = one.Delay.Of(r.dice.Uniform(), r.dice.Normal())
 	}
 	return effect, true
+}
+
+// Delivery is what rules of deliveries are asked about: an event, who brought it about and of which card.
+type Delivery struct{ Event, Client, Card string }
+
+// TakeDelivery takes the first rule that fits a delivery: what it does, and after how long.
+func (r *Rules) TakeDelivery(d Delivery) (does string, delay time.Duration) {
+	for _, one := range r.current.Load().deliveries {
+		if one.Event != "" && one.Event != d.Event || one.Client != "" && one.Client != d.Client || one.Card != "" && one.Card != d.Card {
+			continue
+		}
+		if one.Probability != nil && r.dice.Uniform() >= *one.Probability || !one.count() {
+			continue
+		}
+		if one.Delay != nil {
+			delay = one.Delay.Of(r.dice.Uniform(), r.dice.Normal())
+		}
+		return one.Delivery, delay
+	}
+	return "", 0
 }
 
 // count counts a call that the rule is taken for, unless it is spent.

@@ -25,6 +25,7 @@ const (
 	EventCardStatusChanged EventType = "card.status_changed"
 	EventPINSet            EventType = "pin.set"
 	EventPINChanged        EventType = "pin.changed"
+	EventPINReset          EventType = "pin.reset"
 	EventPINVerified       EventType = "pin.verified"
 	EventPINFailed         EventType = "pin.failed"
 	EventPINBlocked        EventType = "pin.blocked"
@@ -32,6 +33,8 @@ const (
 	EventPINRevealed       EventType = "pin.revealed"
 	EventPINRefused        EventType = "pin.refused"
 	EventSessionOpened     EventType = "pin.session_opened"
+	EventSessionCompleted  EventType = "pin.session_completed"
+	EventSessionExpired    EventType = "pin.session_expired"
 	EventProgramCreated    EventType = "program.created"
 	EventProgramUpdated    EventType = "program.updated"
 	EventClientCreated     EventType = "client.created"
@@ -39,7 +42,27 @@ const (
 	EventClientRotated     EventType = "client.rotated"
 	EventClientRevoked     EventType = "client.revoked"
 	EventKeyImported       EventType = "key.imported"
+	EventKeyGenerated      EventType = "key.generated"
+	EventKeyRequested      EventType = "key.requested" // by components
+	EventKeyComponent      EventType = "key.component_entered"
+	EventKeyConfirmed      EventType = "key.confirmed"
+	EventKeyActivated      EventType = "key.activated"
+	EventKeyRetired        EventType = "key.retired" // or is to be
+	EventKeyDestroyed      EventType = "key.destroyed"
+	EventKeyExported       EventType = "key.exported"
+	EventKeyRefused        EventType = "key.refused" // a component, a confirmation, a key block
+	EventPINTranslated     EventType = "pin.translated"
+	EventPINDerived        EventType = "pin.derived" // a PVV, natural PIN or offset was
+	EventPINMailed         EventType = "pin.mailed"
 	EventPortfolioExported EventType = "portfolio.exported"
+	EventWebhookCreated    EventType = "webhook.created"
+	EventWebhookUpdated    EventType = "webhook.updated"
+	EventWebhookRotated    EventType = "webhook.rotated"
+	EventWebhookPaused     EventType = "webhook.paused"
+	EventWebhookResumed    EventType = "webhook.resumed"
+	EventWebhookDeleted    EventType = "webhook.deleted"
+	EventWebhookTested     EventType = "webhook.tested"
+	EventWebhookReplayed   EventType = "webhook.replayed"
 	EventVaultInitialized  EventType = "vault.initialized"
 	EventLoginRefused      EventType = "login.refused"
 	EventAccessRefused     EventType = "access.refused"
@@ -66,6 +89,7 @@ type AuditEvent struct {
 	Subject     string        `json:"subject,omitempty"`  // id of the program, client, session, key or record concerned, "" otherwise
 	Recorded    bool          `json:"recorded,omitempty"` // Subject is a record of Contract, written with the event
 	Outcome     string        `json:"outcome,omitempty"`  // of pin.verified, pin.failed and pin.blocked a Result, of a refusal its Code, "" otherwise
+	Left        *int          `json:"left,omitempty"`     // of pin.failed the tries that are left, 0..limit, nil otherwise
 	Changes     []FieldChange `json:"changes,omitempty"`  // what was changed
 	Version     int64         `json:"version,omitempty"`  // of the program, client or key concerned, after the event
 	At          time.Time     `json:"at"`
@@ -94,6 +118,8 @@ type EventRow struct {
 	ProgramID string
 	Body      []byte // JSON
 	MAC       []byte
+
+	Topic string // what webhooks want it by, "" where none does; write only
 }
 
 // macInput is what an event's MAC covers.
@@ -162,7 +188,7 @@ func (v *Vault) chained(head Head, chain, programID string, events []AuditEvent)
 		if err != nil {
 			return nil, head, err
 		}
-		rows[i] = EventRow{Chain: chain, Seq: head.Seq + 1, ID: id.String(), ProgramID: programID, Body: body}
+		rows[i] = EventRow{Chain: chain, Seq: head.Seq + 1, ID: id.String(), ProgramID: programID, Body: body, Topic: e.topic()}
 		if rows[i].MAC, err = v.keys.MAC(UseAudit, rows[i].macInput(head.MAC)); err != nil {
 			return nil, head, err
 		}

@@ -69,9 +69,9 @@ func TestCheckpointShowsWhatWasRolledBackWhole(t *testing.T) {
 					}
 				}, late, []string{"card-2"}},
 				{"the whole database was put back", func() { w.putBack(t, "old", everything, trailTables...) }, late,
-					[]string{"card-0", "card-1", "card-2", "program-a", "server"}},
+					[]string{"card-0", "card-1", "card-2", "program-a", "program-b", "server"}},
 				{"a program was removed with all that is its", func() {
-					for table, column := range map[string]string{"programs": "id", "chains": "id", "clients": "program_id", "zone_keys": "program_id", "cards": "program_id",
+					for table, column := range map[string]string{"programs": "id", "chains": "id", "clients": "program_id", "zone_keys": "program_id", "webhook_endpoints": "program_id", "cards": "program_id",
 						"card_lookup": "program_id", "audit_events": "program_id", "pin_sessions": "program_id", "contract_records": "program_id"} {
 						w.exec(t, "DELETE FROM "+table+" WHERE "+column+" = 'program-a'")
 					}

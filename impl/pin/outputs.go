@@ -54,7 +54,29 @@ func (c *Client) outputs() []output {
 
 // outputs are those of a partner's key.
 func (k *ZoneKey) outputs() []output {
-	return []output{{UseKeyWrap, k.Wrapped, k.Bound(), func(b []byte) { k.Wrapped = b }}}
+	out := []output{{UseKeyWrap, k.Wrapped, k.Bound(), func(b []byte) { k.Wrapped = b }}}
+	if k.Ceremony == nil {
+		return out
+	}
+	c := *k.Ceremony
+	c.Parts = slices.Clone(c.Parts)
+	k.Ceremony = &c
+	for i, p := range c.Parts {
+		out = append(out, output{UseKeyWrap, p.Wrapped, k.BoundPart(p.Number), func(b []byte) { c.Parts[i].Wrapped = b }})
+	}
+	return out
+}
+
+// outputs are those of a webhook, whose keys become its own.
+func (w *Webhook) outputs() []output {
+	w.Keys = slices.Clone(w.Keys)
+	var out []output
+	for i, k := range w.Keys {
+		out = append(out,
+			output{UseKeyWrap, k.Secret, webhookBound(w.ID, "secret"), func(b []byte) { w.Keys[i].Secret = b }},
+			output{UseKeyWrap, k.Seed, webhookBound(w.ID, "seed"), func(b []byte) { w.Keys[i].Seed = b }})
+	}
+	return out
 }
 
 // outputs are those of a PIN-entry session.

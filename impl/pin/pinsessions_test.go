@@ -64,7 +64,7 @@ func TestASessionIsOpenedReadAndMoved(t *testing.T) {
 func TestAChosenPINEndsItsSession(t *testing.T) {
 	t.Parallel()
 	for action, want := range map[pin.Action][]string{
-		pin.ActionSet: {"pin.set"}, pin.ActionChange: {"pin.changed"}, pin.ActionReset: {"pin.set", "pin.unblocked"},
+		pin.ActionSet: {"pin.set", "pin.session_completed"}, pin.ActionChange: {"pin.changed", "pin.session_completed"}, pin.ActionReset: {"pin.reset", "pin.unblocked", "pin.session_completed"},
 	} {
 		t.Run(string(action), func(t *testing.T) {
 			t.Parallel()

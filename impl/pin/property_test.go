@@ -50,7 +50,7 @@ func (c *cardModel) take(s pin.Step) {
 	for _, h := range s.Happenings {
 		told[h.Type]++
 	}
-	replaced := told[pin.EventPINSet] + told[pin.EventPINChanged]
+	replaced := told[pin.EventPINSet] + told[pin.EventPINChanged] + told[pin.EventPINReset]
 	if s.Next.Version != was.Version {
 		require.Equal(t, was.Version+1, s.Next.Version)
 		require.Equal(t, 1, replaced, "another PIN is told of, once")

@@ -244,6 +244,12 @@ func (v *Vault) contents(ctx context.Context, row Row) (contents, error) {
 			return contents{}, err
 		}
 		h = contents{outputs: k.outputs(), body: func() any { return k }}
+	case TableWebhooks:
+		w, err := v.openWebhook(ctx, row)
+		if err != nil {
+			return contents{}, err
+		}
+		h = contents{outputs: w.outputs(), body: func() any { return w }}
 	case TableSessions:
 		s, err := v.openSession(ctx, row)
 		if err != nil {
@@ -266,7 +272,7 @@ func (v *Vault) contents(ctx context.Context, row Row) (contents, error) {
 }
 
 // restingTables are those whose rows are under a seal, besides cards.
-var restingTables = []Table{TablePrograms, TableClients, TableZoneKeys, TableChains, TableSessions, TableRecords, TableReplays}
+var restingTables = []Table{TablePrograms, TableClients, TableZoneKeys, TableWebhooks, TableChains, TableSessions, TableRecords, TableReplays}
 
 // walk goes over everything that is under a seal, a page at a time.
 type walk struct {

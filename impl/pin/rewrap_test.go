@@ -101,9 +101,10 @@ func furnish(t testing.TB, db pin.Store) *furnished {
 			require.NoError(t, w.SetPIN(ctx, w.q, plain(t, digits), pin.Memo{}))
 		}
 	}
+	_, _, err := w.CreateWebhook(ctx, pin.Webhook{ID: "webhook", ProgramID: w.program.ID, URL: "https://receiver.example", State: pin.WebhookActive}, pin.Memo{})
+	require.NoError(t, err)
 	c := pin.Client{ID: "client", ProgramID: w.program.ID, Contract: "thredd", Name: "x"}
 	require.NoError(t, w.KeepSetting(&c, "code", "1234"))
-	var err error
 	_, w.old, err = w.CreateClient(ctx, c, "", pin.Memo{})
 	require.NoError(t, err)
 	_, w.secret, err = w.RotateClient(ctx, "client", 1000*time.Hour, pin.Memo{})
@@ -174,6 +175,11 @@ func (w *furnished) works(t testing.TB, digits string) {
 	right, err := w.SettingMatches(c, "code", "1234")
 	require.NoError(t, err)
 	require.True(t, right)
+	hook, err := w.Webhook(ctx, "webhook")
+	require.NoError(t, err)
+	signing, err := w.SigningKeys(hook)
+	require.NoError(t, err)
+	require.Len(t, signing, 1)
 	s, err := w.Session(ctx, "session")
 	require.NoError(t, err)
 	for what, kept := range map[string][2]string{pin.SessionLink: {"l", string(s.SecretDigest)}, pin.SessionBrowser: {"b", string(s.BrowserDigest)}, pin.SessionToken: {"t", string(s.TokenDigest)}} {
@@ -193,7 +199,7 @@ func (w *world) holdsNothingOf(t testing.TB, ids []string) {
 	ctx := by(t)
 	var texts []string
 	var seals [][]byte
-	for _, table := range []pin.Table{pin.TablePrograms, pin.TableClients, pin.TableZoneKeys, pin.TableChains, pin.TableReplays, pin.TableSessions, pin.TableRecords} {
+	for _, table := range []pin.Table{pin.TablePrograms, pin.TableClients, pin.TableZoneKeys, pin.TableWebhooks, pin.TableChains, pin.TableReplays, pin.TableSessions, pin.TableRecords} {
 		rows, err := w.store.Rows(ctx, table, pin.Row{}, 1000)
 		require.NoError(t, err)
 		for _, r := range rows {

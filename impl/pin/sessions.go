@@ -27,6 +27,7 @@ const (
 	SessionVerified  SessionState = "verified"  // of a change: the current PIN was right
 	SessionUsed      SessionState = "used"      // the PIN is set
 	SessionFailed    SessionState = "failed"    // the PIN was blocked on the way
+	SessionExpired   SessionState = "expired"   // its time was over before, and the trail tells of it
 )
 
 // Session lets a cardholder enter a PIN once, on a page of ours, for one card and one action. Of its
@@ -132,6 +133,11 @@ func (v *Vault) MoveSession(ctx context.Context, s Session) error {
 	return v.commit(own, Change{Rows: []Row{row}}, false)
 }
 
+// ended tells whether the session is over whatever the time.
+func (s Session) ended() bool {
+	return s.State == SessionUsed || s.State == SessionFailed || s.State == SessionExpired || s.State == SessionOpen && s.ExchangesLeft == 0
+}
+
 // Expired tells whether the session's time is over.
 func (s Session) Expired(now time.Time) bool { return !now.Before(s.ExpiresAt) }
 
@@ -230,8 +236,28 @@ func (v *Vault) ChoosePIN(ctx context.Context, s Session, p PIN, m Memo) error {
 		d := deed{Step: rec.PIN.Choose(rec.Program, s.Action, s.PINVersion, c, v.clock())}
 		if d.Refusal == "" {
 			d.rows = []Row{row}
+			d.Happenings = append(d.Happenings, Happening{Type: EventSessionCompleted, Subject: s.ID})
 		}
 		return d, err
 	})
+	return err
+}
+
+// ExpireSession ends a session whose time is over, and tells the trail of it; of one that has ended already it does nothing.
+func (v *Vault) ExpireSession(ctx context.Context, row Row) error {
+	s, err := v.openSession(ctx, row)
+	if err != nil || s.ended() || !s.Expired(v.clock()) {
+		return err
+	}
+	ended, err := v.sealSession(s.End(SessionExpired, s.ExpiresAt))
+	if err != nil {
+		return err
+	}
+	_, err = v.act(WithCaller(ctx, Caller{}.In(s.ProgramID)), Query{ProgramID: s.ProgramID, CardID: s.CardID}, Memo{}, func(rec Record) (deed, error) {
+		return deed{Step: rec.PIN.Noted(Happening{Type: EventSessionExpired, Subject: s.ID}), rows: []Row{ended}}, nil
+	})
+	if CodeOf(err) == Conflict { // somebody else has moved it
+		err = nil
+	}
 	return err
 }

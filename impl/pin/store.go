@@ -78,6 +78,7 @@ const (
 	TablePrograms Table = "programs"
 	TableClients  Table = "clients"
 	TableZoneKeys Table = "zone_keys"
+	TableWebhooks Table = "webhook_endpoints"
 	TableChains   Table = "chains" // heads of the audit chains that are no card's
 	TableReplays  Table = "replays"
 	TableSessions Table = "pin_sessions"
@@ -120,7 +121,8 @@ type Change struct {
 	From int64
 	// Now decides which replays have expired: microseconds since 1970.
 	Now int64
-	// Events are appended: all of one chain, in order.
+	// Events are appended: all of one chain, in order. With each that has a topic, what is to be sent of it is written for every
+	// webhook of its program, or of the whole server, that wants the topic as it stands in the database at that moment.
 	Events []EventRow
 	// Add and Drop are look-ups. One that another card has is a Duplicate with the kind as field.
 	Add, Drop []Lookup

@@ -189,6 +189,7 @@ func (v Value) Reset(p Program, c Choice, at time.Time) Step {
 		return s
 	}
 	s.Next.TriesLeft, s.Next.Refused = p.TryLimit, 0
+	s.Happenings = []Happening{{Type: EventPINReset}}
 	if blocked {
 		s.Happenings = append(s.Happenings, Happening{Type: EventPINUnblocked})
 	}

@@ -188,7 +188,7 @@ func TestSetAndReset(t *testing.T) {
 	t.Parallel()
 	set := func(v pin.Value, p pin.Program, c pin.Choice) pin.Step { return v.Set(p, c, later) }
 	reset := func(v pin.Value, p pin.Program, c pin.Choice) pin.Step { return v.Reset(p, c, later) }
-	isSet, unblocked := happening(pin.EventPINSet, ""), happening(pin.EventPINUnblocked, "")
+	isSet, isReset, unblocked := happening(pin.EventPINSet, ""), happening(pin.EventPINReset, ""), happening(pin.EventPINUnblocked, "")
 	none := pin.Verification{}
 	tests := []transition{
 		{name: "a set PIN takes the place of the old one, which is remembered", value: aValue(), choice: accepted(), act: set,
@@ -213,13 +213,13 @@ func TestSetAndReset(t *testing.T) {
 			want:  step(aValue(chosen, func(v *pin.Value) { v.Former = [][]byte{[]byte("v0"), []byte("f1"), []byte("f2"), []byte("f3")} }), none, "", isSet)},
 
 		{name: "a reset PIN restores the tries", value: aValue(tries(1)), choice: accepted(), act: reset,
-			want: step(aValue(chosen), none, "", isSet)},
+			want: step(aValue(chosen), none, "", isReset)},
 		{name: "a reset PIN unblocks a blocked card, and the trail tells", value: aValue(knocked(12)), choice: accepted(), act: reset,
-			want: step(aValue(chosen), none, "", isSet, unblocked)},
+			want: step(aValue(chosen), none, "", isReset, unblocked)},
 		{name: "a reset PIN forgets what was counted of refused tries", value: aValue(tries(1), func(v *pin.Value) { v.Refused = 12 }), choice: accepted(), act: reset,
-			want: step(aValue(chosen), none, "", isSet)},
+			want: step(aValue(chosen), none, "", isReset)},
 		{name: "a reset PIN restores a lowered limit only", value: aValue(), choice: accepted(), act: reset, program: aProgram(limit(1)),
-			want: step(aValue(chosen, tries(1)), none, "", isSet)},
+			want: step(aValue(chosen, tries(1)), none, "", isReset)},
 	}
 	for name, act := range map[string]func(pin.Value, pin.Program, pin.Choice) pin.Step{"set": set, "reset": reset} {
 		for code, isTold := range map[pin.Code]bool{pin.PINLength: false, pin.WeakPIN: false, pin.InvalidPIN: false, pin.RecentPIN: true, pin.Unopenable: true} {
@@ -344,7 +344,7 @@ func TestChoose(t *testing.T) {
 		{name: "a session to change is told as a change, and leaves the tries alone", value: aValue(tries(1)), choice: accepted(), act: choose(pin.ActionChange, 7),
 			want: step(aValue(chosen, tries(1)), none, "", happening(pin.EventPINChanged, ""))},
 		{name: "a session to reset restores the tries", value: aValue(knocked(2)), choice: accepted(), act: choose(pin.ActionReset, 7),
-			want: step(aValue(chosen), none, "", happening(pin.EventPINSet, ""), happening(pin.EventPINUnblocked, ""))},
+			want: step(aValue(chosen), none, "", happening(pin.EventPINReset, ""), happening(pin.EventPINUnblocked, ""))},
 		{name: "a session to change is refused a remembered PIN as such", value: aValue(), choice: refusedFor(pin.RecentPIN), act: choose(pin.ActionChange, 7),
 			want: step(aValue(), none, pin.RecentPIN, happening(pin.EventPINRefused, "recent_pin"))},
 		{name: "a session to change is refused a weak PIN without a word in the trail", value: aValue(), choice: refusedFor(pin.WeakPIN), act: choose(pin.ActionChange, 7),

@@ -95,6 +95,10 @@ func (r Row) claimed(now int64) []output {
 		var k ZoneKey
 		_ = decode(r.Body, &k)
 		return k.outputs()
+	case TableWebhooks:
+		var w Webhook
+		_ = decode(r.Body, &w)
+		return w.outputs()
 	case TableSessions:
 		var s restingSession
 		_ = decode(r.Body, &s)

@@ -347,6 +347,9 @@ func (v *Vault) change(ctx context.Context, rec Record, d deed, m Memo) (Change,
 	events := make([]AuditEvent, len(d.Happenings))
 	for i, h := range d.Happenings {
 		events[i] = AuditEvent{Type: h.Type, CardID: rec.Card.ID, Outcome: h.Outcome, Subject: h.Subject, Changes: h.Changes}
+		if h.Type == EventPINFailed {
+			events[i].Left = &d.RemainingTries
+		}
 	}
 	v.signed(ctx, events, m)
 	if err := v.recorded(ctx, rec, &d, events, m); err != nil {

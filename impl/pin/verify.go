@@ -381,7 +381,7 @@ func (w *verifier) step(end *walked, e EventRow) (broken []Break) {
 }
 
 // subjectTables are those of the rows that events are about, by what their types begin with.
-var subjectTables = map[string]Table{"program": TablePrograms, "client": TableClients, "key": TableZoneKeys}
+var subjectTables = map[string]Table{"program": TablePrograms, "client": TableClients, "key": TableZoneKeys, "webhook": TableWebhooks}
 
 // note keeps in mind what an event tells of rows.
 func (w *verifier) note(ctx context.Context, row EventRow) error {
@@ -656,10 +656,10 @@ func (w *verifier) rows(ctx context.Context, t Table, look func(sound []Row) err
 	}
 }
 
-// controls holds programs, clients and zone keys against the events about them: the row's version must be
+// controls holds programs, clients, zone keys and webhooks against the events about them: the row's version must be
 // that of the newest one.
 func (w *verifier) controls(ctx context.Context) error {
-	for _, t := range []Table{TablePrograms, TableClients, TableZoneKeys} {
+	for _, t := range []Table{TablePrograms, TableClients, TableZoneKeys, TableWebhooks} {
 		if err := w.rows(ctx, t, func(sound []Row) error {
 			for _, r := range sound {
 				chain := chainOf(r.ProgramID)

@@ -44,7 +44,7 @@ type trailWorld struct {
 }
 
 // trailTables are all tables with rows of the vault's own.
-var trailTables = []string{"programs", "clients", "zone_keys", "chains", "cards", "card_lookup", "audit_events",
+var trailTables = []string{"programs", "clients", "zone_keys", "webhook_endpoints", "chains", "cards", "card_lookup", "audit_events",
 	"pin_sessions", "contract_records", "replays", "settings", "sequences"}
 
 func newTrailWorld(t testing.TB, url string) *trailWorld {
@@ -106,6 +106,8 @@ func (w *trailWorld) fill(t testing.TB) {
 		key, err := w.ring.WrapZoneKey("key-"+strconv.Itoa(i), "", pin.UsageZonePIN, "TDES", raw)
 		require.NoError(t, err)
 		require.NoError(t, w.ImportZoneKey(ctx, key, pin.Memo{}))
+		_, _, err = w.CreateWebhook(ctx, pin.Webhook{ID: "webhook-" + strconv.Itoa(i), ProgramID: p.ID, URL: "https://receiver.example", State: pin.WebhookActive}, pin.Memo{})
+		require.NoError(t, err)
 		if i == 0 {
 			w.program, w.client, w.admin = p, made[0], made[1]
 		}
@@ -256,7 +258,7 @@ func TestVerifyTrailFindsWhatWasTamperedWith(t *testing.T) {
 			rowBreak(pin.FaultRowUntold, "programs", "program-b")}},
 		{"a card was removed", run(`DELETE FROM cards WHERE id = 'card-1'`), []pin.Break{
 			chainBreak(pin.FaultHeadless, "card-1", 7), lookupBreak(pin.FaultLookupForged, pin.KindAlias, "card-1")}},
-		{"the head of a program's chain was removed", run(`DELETE FROM chains WHERE id = 'program-a'`), []pin.Break{chainBreak(pin.FaultHeadless, "program-a", 4)}},
+		{"the head of a program's chain was removed", run(`DELETE FROM chains WHERE id = 'program-a'`), []pin.Break{chainBreak(pin.FaultHeadless, "program-a", 6)}},
 		{"the server's chain was removed with its head", run(`DELETE FROM audit_events WHERE chain = 'server'`, `DELETE FROM chains WHERE id = 'server'`), []pin.Break{
 			rowBreak(pin.FaultServer, "chains", "server"), rowBreak(pin.FaultRowUntold, "clients", "client-0-1")}},
 		{"events of no card were put in", run(`INSERT INTO audit_events SELECT 'card-9', seq, id, program_id, body, mac FROM old_audit_events WHERE chain = 'card-1'`), []pin.Break{
@@ -358,6 +360,10 @@ func (w *trailWorld) age(t testing.TB) {
 	require.NoError(t, err)
 	for _, c := range []pin.Client{w.client, w.admin} {
 		_, _, err = w.RotateClient(ctx, c.ID, time.Hour, pin.Memo{})
+		require.NoError(t, err)
+	}
+	for _, id := range []string{"webhook-0", "webhook-1"} {
+		_, _, err = w.RotateWebhook(ctx, id, time.Hour, pin.Memo{})
 		require.NoError(t, err)
 	}
 	moved := w.session

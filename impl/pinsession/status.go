@@ -26,7 +26,7 @@ func StatusOf(s pin.Session, now time.Time) Status {
 		return Completed
 	case s.State == pin.SessionFailed, s.State == pin.SessionOpen && s.ExchangesLeft == 0:
 		return Failed
-	case s.Expired(now):
+	case s.State == pin.SessionExpired, s.Expired(now):
 		return Expired
 	case s.State == pin.SessionOpen:
 		return Opened

@@ -99,7 +99,7 @@ func history(events []pin.AuditEvent, limit int) []Event {
 	all, left := make([]Event, len(events)), limit
 	for i, e := range events {
 		switch e.Type {
-		case pin.EventPINVerified, pin.EventPINUnblocked, pin.EventCardCreated:
+		case pin.EventPINVerified, pin.EventPINUnblocked, pin.EventPINReset, pin.EventCardCreated:
 			left = limit
 		case pin.EventPINFailed:
 			left = max(0, left-1)

@@ -177,7 +177,16 @@ func (s *Sandbox) seedFixtures(ctx context.Context) error {
 	if err := s.seedServiceRequest(ctx); err != nil {
 		return err
 	}
-	return s.seedPINSession(ctx)
+	if err := s.seedPINSession(ctx); err != nil {
+		return err
+	}
+	return s.seedWebhook(ctx)
+}
+
+func (s *Sandbox) seedWebhook(ctx context.Context) error {
+	_, _, err := s.vault.CreateWebhook(ctx, pin.Webhook{ID: webhook, ProgramID: program, URL: "http://localhost:9009/", Types: []string{"pin.unblocked"},
+		Description: "Sandbox", State: pin.WebhookPaused, PausedFor: pin.PausedAsked}, pin.Memo{})
+	return unless(err, pin.Duplicate)
 }
 
 func (s *Sandbox) seedClient(ctx context.Context, c client) (err error) {

@@ -225,6 +225,7 @@ var problems = []struct {
 	{ondemand.ErrRowUnknown, rowUnknown},
 	{ondemand.ErrDelayCrossed, invalidField},
 	{errNoCard, cardUnknown},
+	{ondemand.ErrMixed, invalidField},
 	{&pin.Error{Code: pin.NotFound}, space.NotFound},
 	{&pin.Error{Code: pin.Unavailable}, problem.Unavailable},
 }
@@ -251,10 +252,12 @@ func (*API) Render(r *http.Request, op *contract.Operation, err error) contract.
 			break
 		}
 	}
-	switch row {
-	case invalidField:
+	switch {
+	case errors.Is(err, ondemand.ErrMixed):
+		broken = contract.Broken{op.Violation("/delivery", contract.RuleValue)}
+	case row == invalidField:
 		broken = contract.Broken{op.Violation("/delay/maxMs", contract.RuleValue)}
-	case cardUnknown:
+	case row == cardUnknown:
 		broken = contract.Broken{op.Violation("/card", problem.RuleKnown)}
 	}
 	return row.Reply(r.Context(), broken)

@@ -66,7 +66,8 @@ func (a *API) DeleteRule(_ context.Context, r sandbox.DeleteRuleRequestObject) (
 // asked is the rule that a request describes.
 func (a *API) asked(r sandbox.RuleRequest) ondemand.Rule {
 	rule := ondemand.Rule{ID: value(r.ID), Client: a.client(r.Client), Operation: value(r.Operation), Card: value(r.Card), Times: int(value(r.Times)),
-		Probability: r.Probability, Row: value(r.Row), Fault: string(value(r.Fault)), Drop: string(value(r.Drop))}
+		Probability: r.Probability, Row: value(r.Row), Fault: string(value(r.Fault)), Drop: string(value(r.Drop)),
+		Event: value(r.Event), Delivery: string(value(r.Delivery))}
 	if r.Delay != nil {
 		rule.Delay = &ondemand.Delay{Distribution: string(r.Delay.Distribution), MinMs: int(r.Delay.MinMs)}
 		if r.Delay.MaxMs != nil {
@@ -97,6 +98,11 @@ func ruleOf(r ondemand.Listed) sandbox.Rule {
 	if r.Drop != "" {
 		drop := sandbox.Drop(r.Drop)
 		rule.Drop = &drop
+	}
+	rule.Event = told(r.Event)
+	if r.Delivery != "" {
+		delivery := sandbox.RuleDelivery(r.Delivery)
+		rule.Delivery = &delivery
 	}
 	if d := r.Delay; d != nil {
 		rule.Delay = &sandbox.Delay{Distribution: sandbox.DelayDistribution(d.Distribution), MinMs: int32(d.MinMs)} //nolint:gosec // at most a minute
@@ -136,7 +142,7 @@ func rowOf(r *ondemand.Row, url string) sandbox.Row {
 
 // Rows of the error table for what is wrong with a rule.
 var (
-	effectMissing    = problem.Row{Status: http.StatusUnprocessableEntity, Code: "effect_missing", Title: "A rule needs a row, a fault, a drop or a delay."}
+	effectMissing    = problem.Row{Status: http.StatusUnprocessableEntity, Code: "effect_missing", Title: "A rule needs a row, a fault, a drop, a delivery or a delay."}
 	operationUnknown = problem.Row{Status: http.StatusUnprocessableEntity, Code: "operation_unknown", Title: "No contract has such an operation."}
 	cardUnknown      = problem.Row{Status: http.StatusUnprocessableEntity, Code: "card_unknown", Title: "The space has no such card."}
 	rowUnknown       = problem.Row{Status: http.StatusUnprocessableEntity, Code: "row_unknown", Title: "No operation has such a row."}

@@ -295,7 +295,9 @@ func (h *Host) template(ctx context.Context) (string, error) {
 	}
 	seeded := filepath.Join(folder, "seeded.db")
 	if err = db.Migrate(ctx); err == nil {
-		if err = h.space("", h.URL).build(ctx, db, db, false); err == nil {
+		s := h.space("", h.URL)
+		if err = s.build(ctx, db, db, false); err == nil {
+			s.made.Stop()
 			err = db.Snapshot(ctx, seeded)
 		}
 	}
@@ -387,7 +389,12 @@ func (h *Host) remove(id string, s *Space, spare int) (<-chan struct{}, error) {
 }
 
 // close ends a space's database.
-func (s *Space) close() error { return errors.Join(s.closes(), remove(s.file)) }
+func (s *Space) close() error {
+	if s.made != nil {
+		s.made.Stop()
+	}
+	return errors.Join(s.closes(), remove(s.file))
+}
 
 // Keep keeps a space's database as a snapshot.
 func (h *Host) Keep(ctx context.Context, s *Space, id string) (*Snapshot, error) {
@@ -485,6 +492,7 @@ func (h *Host) Close() error {
 	h.spaces = map[string]*Space{}
 	h.mu.Unlock()
 	h.first.Journal.Close()
+	h.first.made.Stop()
 	var err error
 	for _, s := range spaces {
 		s.end(0, func() {})

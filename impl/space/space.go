@@ -15,6 +15,7 @@ import (
 
 	"pinvault/impl/journal"
 	"pinvault/impl/ondemand"
+	"pinvault/impl/outbox"
 	"pinvault/impl/pin"
 	"pinvault/impl/sandbox"
 	"pinvault/impl/store"
@@ -39,6 +40,7 @@ type Made struct {
 	Reread   func() // has it read programs and clients anew
 	Fixtures func(ctx context.Context) (clients, cards map[string]map[string]any, err error)
 	Seed     func(ctx context.Context) error // wipes the database and seeds it anew
+	Stop     func()                          // ends what it does by itself
 }
 
 // Build makes the server of a space over a database, and the store that is the same or stands before it. A seeded one
@@ -48,6 +50,9 @@ type Build func(ctx context.Context, s *Space, db Database, rows pin.Store, seed
 // Database is a space's database besides what the vault needs of it.
 type Database interface {
 	sandbox.Store
+	outbox.Queue
+	ExpiredSessions(ctx context.Context, after, until time.Time, limit int) ([]pin.Row, error)
+	WaitingDeliveries(ctx context.Context) ([]pin.Waiting, error)
 	Stats() sql.DBStats
 	Snapshot(ctx context.Context, file string) error
 	Restore(ctx context.Context, file string) error
@@ -118,6 +123,13 @@ func (s *Space) Reset(ctx context.Context) error {
 	s.made.Forget()
 	s.Journal.Reset()
 	return nil
+}
+
+// Steady does something during which the database is not put back.
+func (s *Space) Steady(f func()) {
+	s.state.RLock()
+	defer s.state.RUnlock()
+	f()
 }
 
 // enter begins a call, unless the space is being removed.

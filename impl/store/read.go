@@ -15,6 +15,7 @@ var columns = map[pin.Table]string{
 	pin.TablePrograms: `id, '' AS program_id, '' AS card_id, version, 0 AS expires_at, body, seal`,
 	pin.TableClients:  `id, program_id, '' AS card_id, version, 0 AS expires_at, body, seal`,
 	pin.TableZoneKeys: `id, program_id, '' AS card_id, version, 0 AS expires_at, body, seal`,
+	pin.TableWebhooks: `id, program_id, '' AS card_id, version, 0 AS expires_at, body, seal`,
 	pin.TableChains:   `id, '' AS program_id, '' AS card_id, version, 0 AS expires_at, body, seal`,
 	pin.TableReplays:  `id, '' AS program_id, '' AS card_id, version, expires_at, body, seal`,
 	pin.TableSessions: `id, program_id, card_id, version, expires_at, body, seal`,

@@ -126,10 +126,14 @@ type restingLookup struct {
 // accompanying is what comes with a card's next value, as JSON, or nil. JSON would put something else in the
 // place of what is no UTF-8, and the seal would not fit: that is refused, as PostgreSQL does elsewhere.
 func accompanying(c pin.Change) (any, error) {
-	if len(c.Rows) == 0 && len(c.Add) == 0 {
+	topics := topicsOf(c.Events)
+	if len(c.Rows) == 0 && len(c.Add) == 0 && topics == nil {
 		return nil, nil
 	}
 	more := map[string]any{}
+	if topics != nil {
+		more["topics"] = topics
+	}
 	rows := map[pin.Table][]restingRow{}
 	valid := true
 	for _, r := range c.Rows {
@@ -181,6 +185,9 @@ func (t *tx) swap(c pin.Change) error {
 	for _, e := range c.Events {
 		row := models.AuditEvent{Chain: e.Chain, Seq: e.Seq, ID: e.ID, ProgramID: e.ProgramID, Body: string(e.Body), MAC: e.MAC}
 		if err := t.fail(t.db.Create(&row).Error, "audit_events"); err != nil {
+			return err
+		}
+		if err := t.announce(e, c.Now); err != nil {
 			return err
 		}
 	}
@@ -276,6 +283,8 @@ func resting(r pin.Row) (any, error) {
 		return &models.Client{ID: r.ID, ProgramID: r.ProgramID, Sealed: sealed}, nil
 	case pin.TableZoneKeys:
 		return &models.ZoneKey{ID: r.ID, ProgramID: r.ProgramID, Sealed: sealed}, nil
+	case pin.TableWebhooks:
+		return &models.WebhookEndpoint{ID: r.ID, ProgramID: r.ProgramID, Sealed: sealed}, nil
 	case pin.TableChains:
 		return &models.Chain{ID: r.ID, Sealed: sealed}, nil
 	case pin.TableReplays:

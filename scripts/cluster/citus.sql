@@ -13,6 +13,8 @@ SELECT create_distributed_table('cards', 'id', colocate_with => 'none');
 SELECT create_distributed_table('audit_events', 'chain', colocate_with => 'cards');
 SELECT create_distributed_table('pin_sessions', 'card_id', colocate_with => 'cards');
 SELECT create_distributed_table('contract_records', 'card_id', colocate_with => 'cards');
+-- What is to be sent of a card's events, so that it is written where the events are.
+SELECT create_distributed_table('webhook_deliveries', 'chain', colocate_with => 'cards');
 
 -- What is known before the card is, stands by itself: the card is found by two statements, and a change that
 -- brings look-ups or the record of an idempotency key is a transaction of two machines.
@@ -23,6 +25,7 @@ SELECT create_distributed_table('replays', 'id', colocate_with => 'none');
 SELECT create_reference_table('programs');
 SELECT create_reference_table('clients');
 SELECT create_reference_table('zone_keys');
+SELECT create_reference_table('webhook_endpoints');
 SELECT create_reference_table('chains');
 SELECT create_reference_table('sequences');
 SELECT create_reference_table('settings');

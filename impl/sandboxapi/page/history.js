@@ -7,9 +7,9 @@ const height = 150, top = 14, bottom = 34, left = 26, right = 12, step = 16;
 // What an event is called, and the mark that it has: told apart by shape, not by colour alone.
 const kinds = {
   "card.created": ["Card made", "dot"], "card.updated": ["Card changed", "dot"], "card.status_changed": ["Status changed", "dot"],
-  "pin.set": ["PIN set", "diamond"], "pin.changed": ["PIN changed", "diamond"], "pin.verified": ["PIN right", "disc"], "pin.failed": ["PIN wrong", "cross"],
+  "pin.set": ["PIN set", "diamond"], "pin.changed": ["PIN changed", "diamond"], "pin.reset": ["PIN reset", "diamond"], "pin.verified": ["PIN right", "disc"], "pin.failed": ["PIN wrong", "cross"],
   "pin.blocked": ["PIN blocked", "square"], "pin.unblocked": ["PIN unblocked", "ring"], "pin.revealed": ["PIN shown", "dot"], "pin.refused": ["Refused", "cross"],
-  "pin.session_opened": ["Hosted page opened", "dot"],
+  "pin.session_opened": ["Hosted page opened", "dot"], "pin.session_completed": ["Hosted page done", "dot"], "pin.session_expired": ["Hosted page expired", "dot"],
 };
 const kind = (type) => kinds[type] ?? [type, "dot"];
 

@@ -25,6 +25,17 @@ type Store interface {
 	Wipe(ctx context.Context) error
 	PurgeReplays(ctx context.Context, before time.Time) (int64, error)
 	PurgeSessions(ctx context.Context, before time.Time) (int64, error)
+
+	QueueDeliveries(ctx context.Context, all []pin.Delivery) error
+	ClaimDeliveries(ctx context.Context, webhookID string, now time.Time, lease time.Duration, limit int) ([]pin.Delivery, error)
+	SettleDelivery(ctx context.Context, d pin.Delivery) error
+	Deliveries(ctx context.Context, webhookID string, state pin.DeliveryState, before string, limit int) ([]pin.Delivery, error)
+	DueWebhooks(ctx context.Context, now time.Time) ([]string, error)
+	DeliveredSince(ctx context.Context, webhookID string, since time.Time) (bool, error)
+	WaitingDeliveries(ctx context.Context) ([]pin.Waiting, error)
+	PurgeDeliveries(ctx context.Context, done, made time.Time) (int64, error)
+	DropDeliveries(ctx context.Context, webhookID string) error
+	ExpiredSessions(ctx context.Context, after, until time.Time, limit int) ([]pin.Row, error)
 	Close() error
 }
 
@@ -39,7 +50,7 @@ func Run(t *testing.T, open func(t *testing.T) Store) {
 	run(t, open, []group{
 		{"find", findTests}, {"cards", cardTests}, {"rows", rowTests}, {"replays", replayTests}, {"look-ups", lookupTests},
 		{"events", eventTests}, {"whole or not at all", wholeTests}, {"at once", atOnceTests}, {"locked", lockedTests},
-		{"lists", listTests}, {"numbers", numberTests}, {"failures", failureTests}, {"upkeep", upkeepTests},
+		{"lists", listTests}, {"deliveries", deliveryTests}, {"numbers", numberTests}, {"failures", failureTests}, {"upkeep", upkeepTests},
 	})
 }
 
@@ -138,7 +149,7 @@ func body(parts ...any) []byte {
 func newRow(t pin.Table, id string) pin.Row {
 	r := pin.Row{Table: t, ID: id, Version: 1, Body: body(t, id, 1), Seal: seal(t, id, 1)}
 	switch t {
-	case pin.TableClients, pin.TableZoneKeys:
+	case pin.TableClients, pin.TableZoneKeys, pin.TableWebhooks:
 		r.ProgramID = "program"
 	case pin.TableSessions:
 		r.ProgramID, r.CardID, r.ExpiresAt = "program", "card", now+anHour
@@ -225,7 +236,7 @@ func row(t require.TestingT, s Store, table pin.Table, id string) pin.Row {
 }
 
 // tables are those that hold a [pin.Row].
-var tables = []pin.Table{pin.TablePrograms, pin.TableClients, pin.TableZoneKeys, pin.TableChains, pin.TableReplays, pin.TableSessions, pin.TableRecords}
+var tables = []pin.Table{pin.TablePrograms, pin.TableClients, pin.TableZoneKeys, pin.TableWebhooks, pin.TableChains, pin.TableReplays, pin.TableSessions, pin.TableRecords}
 
 // contents is all that a store holds, as far as it can be asked.
 type contents struct {

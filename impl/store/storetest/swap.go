@@ -115,7 +115,7 @@ var kinds = map[pin.Table]pin.Kind{pin.TableSessions: pin.KindSession, pin.Table
 
 // versioned are the tables whose rows are made once and then replaced, version by version, and how a row that
 // is there already is refused.
-var versioned = map[pin.Table]pin.Code{pin.TablePrograms: pin.Duplicate, pin.TableClients: pin.Duplicate, pin.TableZoneKeys: pin.Duplicate,
+var versioned = map[pin.Table]pin.Code{pin.TablePrograms: pin.Duplicate, pin.TableClients: pin.Duplicate, pin.TableZoneKeys: pin.Duplicate, pin.TableWebhooks: pin.Duplicate,
 	pin.TableSessions: pin.Conflict, pin.TableRecords: pin.Duplicate}
 
 // alongside runs a test of rows twice: for rows by themselves, and for rows that come with a card.
