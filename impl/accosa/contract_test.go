@@ -406,7 +406,7 @@ func wholeServer(t testing.TB, h *apptest.Server) client {
 	const digits = "0F1E2D3C4B5A69788796A5B4C3D2E1F00112233445566778"
 	raw, err := hex.DecodeString(digits)
 	require.NoError(t, err)
-	row, err := keyring.New(keyring.Sandbox(), nil, nil).WrapZoneKey("everybodys-key", "", pin.UsageMessage, "AES", raw)
+	row, err := keyring.New(h.Keys, nil, nil).WrapZoneKey("everybodys-key", "", pin.UsageMessage, "AES", raw)
 	require.NoError(t, err)
 	require.NoError(t, h.Vault.ImportZoneKey(apptest.Operating(t), row, pin.Memo{}))
 	return client{apiKey: c.ID + "." + c.ID + "-secret", key: tokenKey(t, digits, "")}

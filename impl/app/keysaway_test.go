@@ -52,7 +52,7 @@ func TestKeysGoneAndBack(t *testing.T) {
 		}
 		for database, open := range map[string]func(testing.TB) string{"SQLite": storetest.SQLite, "PostgreSQL": storetest.Postgres} {
 			t.Run(name+" on "+database, func(t *testing.T) {
-				keys := keyringtest.Away{}
+				var keys keyringtest.Away
 				if name == "memory" {
 					f := &faint{Keyset: keyring.Sandbox()}
 					keys = keyringtest.Away{Engine: f, Take: func() { f.away.Store(true) }, Give: func(testing.TB) { f.away.Store(false) }}

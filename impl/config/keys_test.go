@@ -12,7 +12,8 @@ func TestSecretsOfKeysAreReadWhereTheyAreNamed(t *testing.T) {
 	folder := t.TempDir()
 	write := func(name string, mode os.FileMode) string {
 		path := filepath.Join(folder, name)
-		require.NoError(t, os.WriteFile(path, []byte(name+"\n"), mode))
+		require.NoError(t, os.WriteFile(path, []byte(name+"\n"), 0o600))
+		require.NoError(t, os.Chmod(path, mode))
 		return path
 	}
 	own, shared := write("own", 0o400), write("shared", 0o644)

@@ -525,7 +525,7 @@ func TestWhatIsConfiguredCannotLeaveItsPlace(t *testing.T) {
 	p.Version++
 	p.Settings = map[string]json.RawMessage{"hosted": json.RawMessage(`{"frameAncestors": ["https://bank.example; script-src *", "https://bank.example"],
 		"branding": {"accent": "#000} body{display:none"}}`)}
-	row, err = pin.Sealed(keyring.New(keyring.Sandbox(), nil, nil), pin.Row{Table: pin.TablePrograms, ID: p.ID, Version: p.Version}, p)
+	row, err = pin.Sealed(keyring.New(h.Keys, nil, nil), pin.Row{Table: pin.TablePrograms, ID: p.ID, Version: p.Version}, p)
 	require.NoError(t, err)
 	require.NoError(t, h.Store.Swap(t.Context(), pin.Change{Rows: []pin.Row{row}}))
 	h.Vault.Reread()

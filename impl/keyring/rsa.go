@@ -58,7 +58,7 @@ func (c *rsaCipher) Decrypt(f pinblock.Format, block []byte, pan string) ([]byte
 	if len(block) != c.public().Size() {
 		return nil, pinblock.ErrBlockSize
 	}
-	inside, err := c.key.Decrypt(rand.Reader, block, &rsa.PKCS1v15DecryptOptions{SessionKeyLen: clearBlock})
+	inside, err := c.key.Decrypt(rand.Reader, block, &rsa.PKCS1v15DecryptOptions{SessionKeyLen: clearBlock}) //nolint:staticcheck // the contract has no other padding, and this is its safe form
 	if err != nil {
 		return nil, failed(err, errRange)
 	}

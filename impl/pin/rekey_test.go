@@ -228,6 +228,7 @@ func TestWhoeverHasARetiredKeyForgesNothing(t *testing.T) {
 	t.Parallel()
 	w := newMemoryWorld(t)
 	db := w.store.(*memory)
+	w.inMemory(t)
 	stolen := w.live.Keyset()
 	w.try(t, wrong)
 	honest := len(db.events[w.card.ID])

@@ -71,7 +71,7 @@ func Open(text string, s Surroundings) (b Backend, keyset string, err error) {
 		}
 		return t, at.Keyset, nil
 	}
-	return nil, "", errors.New("--keys must begin with file:, openbao: or pkcs11:")
+	return nil, "", errors.New("--keys must begin with one of file:, openbao: and pkcs11: (see docs/keys.md)")
 }
 
 func read(s Surroundings, source string) func() ([]byte, error) {

@@ -47,8 +47,8 @@ func TestAFileUnderAMasterKey(t *testing.T) {
 
 func TestURLsThatSayNothing(t *testing.T) {
 	for url, says := range map[string]string{
-		"":                                 "must begin with file:, openbao: or pkcs11:",
-		"vault:k":                          "must begin with file:, openbao: or pkcs11:",
+		"":                                 "must begin with one of file:, openbao: and pkcs11:",
+		"vault:k":                          "must begin with one of file:, openbao: and pkcs11:",
 		"file:":                            "looks like file:",
 		"file:k":                           "looks like file:",
 		"file:k?master-key=env:MASTER&x=y": "looks like file:",

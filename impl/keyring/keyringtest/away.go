@@ -71,7 +71,7 @@ func NewProxy(t testing.TB) *Proxy {
 	to, err := url.Parse(address)
 	require.NoError(t, err)
 	p := &Proxy{}
-	forward := httputil.NewSingleHostReverseProxy(to)
+	forward := httputil.NewSingleHostReverseProxy(to) //nolint:gosec // a test's own
 	p.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch status := int(p.Status.Load()); {
 		case status != 0:

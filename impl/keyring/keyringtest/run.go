@@ -233,7 +233,7 @@ func privateKeys(t *testing.T, e keyring.Engine) {
 
 	open := func(padded []byte) []byte { // as a partner's client would send it
 		sent := new(big.Int).Exp(new(big.Int).SetBytes(padded), big.NewInt(int64(own.E)), own.N).FillBytes(make([]byte, 256))
-		out, err := k.Decrypt(rand.Reader, sent, &rsa.PKCS1v15DecryptOptions{SessionKeyLen: 8})
+		out, err := k.Decrypt(rand.Reader, sent, &rsa.PKCS1v15DecryptOptions{SessionKeyLen: 8}) //nolint:staticcheck // the contract has no other padding, and this is its safe form
 		require.NoError(t, err)
 		require.Len(t, out, 8)
 		return out
@@ -253,7 +253,7 @@ func privateKeys(t *testing.T, e keyring.Engine) {
 		change(bad)
 		require.NotEqual(t, "12345678", string(open(bad)), what)
 	}
-	_, err = k.Decrypt(rand.Reader, own.N.Bytes(), &rsa.PKCS1v15DecryptOptions{SessionKeyLen: 8})
+	_, err = k.Decrypt(rand.Reader, own.N.Bytes(), &rsa.PKCS1v15DecryptOptions{SessionKeyLen: 8}) //nolint:staticcheck // the contract has no other padding, and this is its safe form
 	require.Error(t, err, "beyond the modulus")
 	require.NotEqual(t, pin.Unavailable, pin.CodeOf(err))
 }

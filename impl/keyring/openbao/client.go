@@ -179,14 +179,14 @@ func status(err error) int {
 
 // words says what is in the way of a start.
 func (t *Transit) words(err error) error {
-	switch code := status(err); {
-	case code == http.StatusForbidden:
+	switch status(err) {
+	case http.StatusForbidden:
 		return errors.New("OpenBao does not take the token of --keys, or its policies do not allow what is needed: see the policy in docs/keys.md")
-	case code == http.StatusServiceUnavailable:
+	case http.StatusServiceUnavailable:
 		return errors.New("OpenBao is sealed: unseal it, then start the server")
-	case code == http.StatusNotFound:
+	case http.StatusNotFound:
 		return fmt.Errorf("OpenBao has no transit engine at %s: enable one with 'bao secrets enable -path=%s transit'", t.at.Mount, t.at.Mount)
-	case code == 0:
+	case 0:
 		return fmt.Errorf("OpenBao does not answer at %s: check address in --keys, and that it runs", t.at.Address)
 	}
 	return fmt.Errorf("OpenBao: %w", err)

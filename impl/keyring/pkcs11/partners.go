@@ -313,7 +313,7 @@ var errRSA = errors.New("pkcs11: RSA decryption is of session keys in PKCS#1 v1.
 // Decrypt takes the padding off here, in constant time: a token's own error would tell wrong padding from right, which is
 // enough to decrypt anything (Bleichenbacher). Where the padding is wrong, random bytes take the place of what is inside.
 func (k rsaKey) Decrypt(random io.Reader, ciphertext []byte, opts crypto.DecrypterOpts) ([]byte, error) {
-	o, ok := opts.(*rsa.PKCS1v15DecryptOptions)
+	o, ok := opts.(*rsa.PKCS1v15DecryptOptions) //nolint:staticcheck // the contract has no other padding, and this is its safe form
 	size := k.public.Size()
 	if !ok || o.SessionKeyLen <= 0 || o.SessionKeyLen > size-11 || len(ciphertext) != size || new(big.Int).SetBytes(ciphertext).Cmp(k.public.N) >= 0 {
 		return nil, errRSA

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -213,8 +214,7 @@ func (t *Token) reconnect() (any, error) {
 	defer t.mu.Unlock()
 	if err != nil {
 		t.failed = time.Now()
-		var final loginError
-		if errors.As(err, &final) {
+		if final, ok := errors.AsType[loginError](err); ok {
 			t.refused = final
 			t.log.Error("the token refuses its PIN: it is not tried again until the server is started anew", "error", err)
 		}
@@ -346,12 +346,7 @@ func is(err error, codes ...p11.Error) bool {
 	if !errors.As(err, &e) {
 		return false
 	}
-	for _, code := range codes {
-		if e == code {
-			return true
-		}
-	}
-	return false
+	return slices.Contains(codes, e)
 }
 
 // lost tells whether an error is about the connection and not about what it was asked.

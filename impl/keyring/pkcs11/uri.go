@@ -37,7 +37,7 @@ func ParseURI(text string) (URI, error) {
 	u := URI{Object: defaultObject, Sessions: defaultSessions}
 	rest, ok := strings.CutPrefix(text, Scheme+":")
 	if !ok {
-		return u, errors.New("a PKCS#11 URI begins with pkcs11:")
+		return u, errors.New("a PKCS#11 URI begins with its scheme, pkcs11")
 	}
 	path, query, _ := strings.Cut(rest, "?")
 	of := map[string]func(string) error{
