@@ -265,6 +265,24 @@ func (e Policy) Valid() bool {
 	}
 }
 
+// Defines values for PortfolioCardPinState.
+const (
+	PortfolioCardPinStateAssigned PortfolioCardPinState = "assigned"
+	PortfolioCardPinStateChosen   PortfolioCardPinState = "chosen"
+)
+
+// Valid indicates whether the value is a known member of the PortfolioCardPinState enum.
+func (e PortfolioCardPinState) Valid() bool {
+	switch e {
+	case PortfolioCardPinStateAssigned:
+		return true
+	case PortfolioCardPinStateChosen:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for ProgramChangePinPolicy.
 const (
 	ProgramChangePinPolicyHistory  ProgramChangePinPolicy = "history"
@@ -373,6 +391,57 @@ func (e Status) Valid() bool {
 	case StatusStolen:
 		return true
 	case StatusUpgrade:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for VaultKeyState.
+const (
+	VaultKeyStateActive    VaultKeyState = "active"
+	VaultKeyStateDestroyed VaultKeyState = "destroyed"
+	VaultKeyStatePending   VaultKeyState = "pending"
+	VaultKeyStateRetired   VaultKeyState = "retired"
+	VaultKeyStateRetiring  VaultKeyState = "retiring"
+)
+
+// Valid indicates whether the value is a known member of the VaultKeyState enum.
+func (e VaultKeyState) Valid() bool {
+	switch e {
+	case VaultKeyStateActive:
+		return true
+	case VaultKeyStateDestroyed:
+		return true
+	case VaultKeyStatePending:
+		return true
+	case VaultKeyStateRetired:
+		return true
+	case VaultKeyStateRetiring:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for VaultKeyStepStep.
+const (
+	VaultKeyStepStepActivate VaultKeyStepStep = "activate"
+	VaultKeyStepStepDestroy  VaultKeyStepStep = "destroy"
+	VaultKeyStepStepRestore  VaultKeyStepStep = "restore"
+	VaultKeyStepStepRetire   VaultKeyStepStep = "retire"
+)
+
+// Valid indicates whether the value is a known member of the VaultKeyStepStep enum.
+func (e VaultKeyStepStep) Valid() bool {
+	switch e {
+	case VaultKeyStepStepActivate:
+		return true
+	case VaultKeyStepStepDestroy:
+		return true
+	case VaultKeyStepStepRestore:
+		return true
+	case VaultKeyStepStepRetire:
 		return true
 	default:
 		return false
@@ -687,7 +756,7 @@ type AuditEvent struct {
 	// Sequence Its place in the chain, from 1.
 	Sequence int64 `json:"sequence"`
 
-	// Subject To which program or client.
+	// Subject To which program or client, or which key of the vault's own, such as `pan/2`.
 	Subject *string `json:"subject,omitempty"`
 
 	// TraceID The request's trace.
@@ -1168,6 +1237,129 @@ type PinStatusState string
 // Policy `weak-list` refuses PINs that a thief tries first; `history` also the card's last four.
 type Policy string
 
+// PortfolioCard A card that moves in or out: a line of a file of `pinvault import` and `pinvault export`, and not a request's body.
+type PortfolioCard struct {
+	// CardID Its id, a UUID in lower case. Unless given one is drawn.
+	CardID *string `json:"cardId,omitempty"`
+
+	// CardProfileID Accosa: the card profile.
+	CardProfileID *string `json:"cardProfileId,omitempty"`
+
+	// CardholderID Hosted page: the cardholder.
+	CardholderID *string `json:"cardholderId,omitempty"`
+
+	// CustomerID Accosa: the customer.
+	CustomerID *string `json:"customerId,omitempty"`
+
+	// CustomerReference The issuer's own reference.
+	CustomerReference *string `json:"customerReference,omitempty"`
+
+	// DevicePlanCode Credit+: device plan code.
+	DevicePlanCode *string `json:"devicePlanCode,omitempty"`
+
+	// EmailAddress Accosa: an address.
+	EmailAddress *string `json:"emailAddress,omitempty"`
+
+	// EmbossName Name on the card.
+	EmbossName *string `json:"embossName,omitempty"`
+
+	// Expiry YYMM.
+	Expiry *string `json:"expiry,omitempty"`
+
+	// InstitutionCode Credit+: institution code.
+	InstitutionCode *string `json:"institutionCode,omitempty"`
+
+	// MaskedPan First six and last four digits of the PAN, in files that were asked for without it. A card cannot move in by it.
+	MaskedPan *string `json:"maskedPan,omitempty"`
+
+	// MobileNumber Accosa: 8 to 15 digits, with or without a + before them, which is not kept.
+	MobileNumber *string `json:"mobileNumber,omitempty"`
+
+	// Pan The PAN, without which there is no PIN either.
+	Pan *string `json:"pan,omitempty"`
+
+	// Pin The PIN, in one of three ways; without any the card has no PIN. Never in the clear.
+	Pin *PortfolioPin `json:"pin,omitempty"`
+
+	// PinState Where the PIN comes from: `assigned` at random or `chosen` by the cardholder. chosen unless given.
+	PinState *PortfolioCardPinState `json:"pinState,omitempty"`
+
+	// ProgramCode Credit+: program code.
+	ProgramCode *string `json:"programCode,omitempty"`
+
+	// ProgramID The program. In a file it may be left out: the command names it.
+	ProgramID string `json:"programId"`
+
+	// References References by which contracts find the card.
+	References *[]Reference `json:"references,omitempty"`
+
+	// RemainingTries Wrong PINs that the cardholder may still enter; 0 for a blocked card. All that the program allows unless given.
+	RemainingTries *int32 `json:"remainingTries,omitempty"`
+
+	// Sequence PAN sequence number. Cards of a program may share a PAN where it differs; only the first of them may have none.
+	Sequence *string `json:"sequence,omitempty"`
+
+	// Status `upgrade`: a replacement is under way. PIN operations need `normal` or `upgrade`.
+	Status *Status `json:"status,omitempty"`
+
+	// UpgradeStatus With status `upgrade`: 0 pending, 1 done.
+	UpgradeStatus *int32 `json:"upgradeStatus,omitempty"`
+
+	// WalletID Hosted page: the wallet.
+	WalletID *string `json:"walletId,omitempty"`
+}
+
+// PortfolioCardPinState Where the PIN comes from: `assigned` at random or `chosen` by the cardholder. chosen unless given.
+type PortfolioCardPinState string
+
+// PortfolioOffset An IBM 3624 offset, by which the PIN is verified until its holder shows it for the first time.
+type PortfolioOffset struct {
+	// DecimalizationTable What the hexadecimal digits 0 to F become. Eight different digits at least, none more than four times.
+	DecimalizationTable string `json:"decimalizationTable"`
+
+	// KeyID The PIN verification key.
+	KeyID string `json:"keyId"`
+
+	// Offset The offset, as long as the PIN.
+	Offset string `json:"offset"`
+
+	// ValidationDigits Digits of the PAN that are the validation data. 16 unless given.
+	ValidationDigits *int32 `json:"validationDigits,omitempty"`
+
+	// ValidationPad The hexadecimal digit that fills them up to 16. F unless given.
+	ValidationPad *string `json:"validationPad,omitempty"`
+
+	// ValidationStart Digits of the PAN before the validation data. 0 unless given.
+	ValidationStart *int32 `json:"validationStart,omitempty"`
+}
+
+// PortfolioPin The PIN, in one of three ways; without any the card has no PIN. Never in the clear.
+type PortfolioPin struct {
+	// Block A PIN block under a zone PIN key.
+	Block *PinBlock `json:"block,omitempty"`
+
+	// Offset An IBM 3624 offset, by which the PIN is verified until its holder shows it for the first time.
+	Offset *PortfolioOffset `json:"offset,omitempty"`
+
+	// Pvv A Visa PIN verification value, by which the PIN is verified until its holder shows it for the first time.
+	Pvv *PortfolioPvv `json:"pvv,omitempty"`
+}
+
+// PortfolioPvv A Visa PIN verification value, by which the PIN is verified until its holder shows it for the first time.
+type PortfolioPvv struct {
+	// KeyID The PIN verification key.
+	KeyID string `json:"keyId"`
+
+	// PinLength Digits of the PIN, of which a PVV holds the first four. 4 unless given.
+	PinLength *int32 `json:"pinLength,omitempty"`
+
+	// Pvki Its PVKI, the key index.
+	Pvki int32 `json:"pvki"`
+
+	// Pvv The PVV.
+	Pvv string `json:"pvv"`
+}
+
 // Program A tenant and its PIN rules.
 type Program struct {
 	// Accosa What Accosa's contract needs to know of a program. What is left out stays as it is.
@@ -1358,6 +1550,72 @@ type Unblock struct {
 	Reason string `json:"reason"`
 }
 
+// VaultKey A key of the vault's own, without its material.
+type VaultKey struct {
+	// ActiveFrom When it became active, or will; absent where nobody has said.
+	ActiveFrom *time.Time `json:"activeFrom,omitempty"`
+
+	// Algorithm `HMAC-SHA256`, `AES-256-GCM` or `ES256`.
+	Algorithm string `json:"algorithm"`
+
+	// CheckValue Ten hexadecimal digits by which two copies of the key can be compared. It is no secret.
+	CheckValue string `json:"checkValue"`
+
+	// CreatedAt When it was made.
+	CreatedAt time.Time `json:"createdAt"`
+
+	// DestroyedAt When its material was destroyed.
+	DestroyedAt *time.Time `json:"destroyedAt,omitempty"`
+
+	// ID By which outputs name the key: eight hexadecimal digits, of a key that signs its JWK thumbprint.
+	ID string `json:"id"`
+
+	// RetiredAt When it was retired.
+	RetiredAt *time.Time `json:"retiredAt,omitempty"`
+
+	// RetiringSince When another key took over.
+	RetiringSince *time.Time `json:"retiringSince,omitempty"`
+
+	// State `pending`, `active`, `retiring`, `retired` or `destroyed`.
+	State VaultKeyState `json:"state"`
+
+	// Use What the key is for, and nothing else: `pin-verifier`, `pin`, `pan`, `pan-index`, `audit`, `fingerprint`, `secret`, `key-wrap`, `seal`, `replay-key`, `signing` (access tokens) or `checkpoint`.
+	Use string `json:"use"`
+
+	// Version Its number among the keys of the use, from 1.
+	Version int32 `json:"version"`
+}
+
+// VaultKeyState `pending`, `active`, `retiring`, `retired` or `destroyed`.
+type VaultKeyState string
+
+// VaultKeyRotation A new key for a use.
+type VaultKeyRotation struct {
+	// ActiveInSeconds When the key becomes active, in seconds from now: 120 unless given.
+	ActiveInSeconds *int32 `json:"activeInSeconds,omitempty"`
+
+	// Reason For the audit trail.
+	Reason *string `json:"reason,omitempty"`
+}
+
+// VaultKeyStep A step in the life of a key.
+type VaultKeyStep struct {
+	// Reason For the audit trail.
+	Reason *string `json:"reason,omitempty"`
+
+	// Step What the key shall become.
+	Step VaultKeyStepStep `json:"step"`
+}
+
+// VaultKeyStepStep What the key shall become.
+type VaultKeyStepStep string
+
+// VaultKeys Keys of the vault's own.
+type VaultKeys struct {
+	// Items The keys.
+	Items []VaultKey `json:"items"`
+}
+
 // Verification How the PIN fared.
 type Verification struct {
 	// Result `blocked` when no tries were left; the PIN was not looked at.
@@ -1522,6 +1780,9 @@ type Limit = int32
 // ProgramID defines model for ProgramId.
 type ProgramID = string
 
+// VaultKeyUse defines model for VaultKeyUse.
+type VaultKeyUse = string
+
 // WebhookID defines model for WebhookId.
 type WebhookID = string
 
@@ -1566,6 +1827,12 @@ type Unauthorized = externalRef0.Problem
 
 // UnsupportedMediaType What went wrong (RFC 9457).
 type UnsupportedMediaType = externalRef0.Problem
+
+// VaultKeyNotFound What went wrong (RFC 9457).
+type VaultKeyNotFound = externalRef0.Problem
+
+// VaultKeysForbidden What went wrong (RFC 9457).
+type VaultKeysForbidden = externalRef0.Problem
 
 // ListAuditEventsParams defines parameters for ListAuditEvents.
 type ListAuditEventsParams struct {
@@ -1652,6 +1919,18 @@ type ListEventsParams struct {
 
 	// WaitSeconds For how long to wait for the first event, 0 unless given.
 	WaitSeconds *int32 `form:"waitSeconds,omitempty" json:"waitSeconds,omitempty"`
+}
+
+// TakeVaultKeyStepParams defines parameters for TakeVaultKeyStep.
+type TakeVaultKeyStepParams struct {
+	// IdempotencyKey A key of the caller's choice, kept for 24 hours from its first use, and for one minute for a PIN verification.
+	IdempotencyKey *string `json:"Idempotency-Key,omitempty"`
+}
+
+// RotateVaultKeyParams defines parameters for RotateVaultKey.
+type RotateVaultKeyParams struct {
+	// IdempotencyKey A key of the caller's choice, kept for 24 hours from its first use, and for one minute for a PIN verification.
+	IdempotencyKey *string `json:"Idempotency-Key,omitempty"`
 }
 
 // ListProgramsParams defines parameters for ListPrograms.
@@ -1741,6 +2020,12 @@ type CreateClientJSONRequestBody = ClientRequest
 // RotateClientJSONRequestBody defines body for RotateClient for application/json ContentType.
 type RotateClientJSONRequestBody = Rotation
 
+// TakeVaultKeyStepJSONRequestBody defines body for TakeVaultKeyStep for application/json ContentType.
+type TakeVaultKeyStepJSONRequestBody = VaultKeyStep
+
+// RotateVaultKeyJSONRequestBody defines body for RotateVaultKey for application/json ContentType.
+type RotateVaultKeyJSONRequestBody = VaultKeyRotation
+
 // CreateProgramJSONRequestBody defines body for CreateProgram for application/json ContentType.
 type CreateProgramJSONRequestBody = ProgramRequest
 
@@ -1812,6 +2097,18 @@ type ServerInterface interface {
 	// ListEvents Fetch events
 	// (GET /issuer/v1/events)
 	ListEvents(c *gin.Context, params ListEventsParams)
+	// ListVaultKeys List the vault's own keys
+	// (GET /issuer/v1/keys/vault)
+	ListVaultKeys(c *gin.Context)
+	// ListVaultKeysOfUse List the keys of a use
+	// (GET /issuer/v1/keys/vault/{use})
+	ListVaultKeysOfUse(c *gin.Context, use VaultKeyUse)
+	// TakeVaultKeyStep Take a step in the life of a key
+	// (POST /issuer/v1/keys/vault/{use}/keys/{version}/steps)
+	TakeVaultKeyStep(c *gin.Context, use VaultKeyUse, version int32, params TakeVaultKeyStepParams)
+	// RotateVaultKey Replace the active key of a use
+	// (POST /issuer/v1/keys/vault/{use}/rotations)
+	RotateVaultKey(c *gin.Context, use VaultKeyUse, params RotateVaultKeyParams)
 	// GetPinSession Get a PIN session
 	// (GET /issuer/v1/pin-sessions/{sessionId})
 	GetPinSession(c *gin.Context, sessionID string)
@@ -2466,6 +2763,151 @@ func (siw *ServerInterfaceWrapper) ListEvents(c *gin.Context) {
 	siw.Handler.ListEvents(c, params)
 }
 
+// ListVaultKeys operation middleware
+func (siw *ServerInterfaceWrapper) ListVaultKeys(c *gin.Context) {
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		middleware(c)
+		if c.IsAborted() {
+			return
+		}
+	}
+
+	siw.Handler.ListVaultKeys(c)
+}
+
+// ListVaultKeysOfUse operation middleware
+func (siw *ServerInterfaceWrapper) ListVaultKeysOfUse(c *gin.Context) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "use" -------------
+	var use VaultKeyUse
+
+	err = runtime.BindStyledParameterWithOptions("simple", "use", c.Param("use"), &use, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter use: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		middleware(c)
+		if c.IsAborted() {
+			return
+		}
+	}
+
+	siw.Handler.ListVaultKeysOfUse(c, use)
+}
+
+// TakeVaultKeyStep operation middleware
+func (siw *ServerInterfaceWrapper) TakeVaultKeyStep(c *gin.Context) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "use" -------------
+	var use VaultKeyUse
+
+	err = runtime.BindStyledParameterWithOptions("simple", "use", c.Param("use"), &use, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter use: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	// ------------- Path parameter "version" -------------
+	var version int32
+
+	err = runtime.BindStyledParameterWithOptions("simple", "version", c.Param("version"), &version, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "integer", Format: "int32", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter version: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params TakeVaultKeyStepParams
+
+	headers := c.Request.Header
+
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey string
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandler(c, fmt.Errorf("Expected one value for Idempotency-Key, got %d", n), http.StatusBadRequest)
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter Idempotency-Key: %w", err), http.StatusBadRequest)
+			return
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+
+	}
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		middleware(c)
+		if c.IsAborted() {
+			return
+		}
+	}
+
+	siw.Handler.TakeVaultKeyStep(c, use, version, params)
+}
+
+// RotateVaultKey operation middleware
+func (siw *ServerInterfaceWrapper) RotateVaultKey(c *gin.Context) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "use" -------------
+	var use VaultKeyUse
+
+	err = runtime.BindStyledParameterWithOptions("simple", "use", c.Param("use"), &use, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter use: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params RotateVaultKeyParams
+
+	headers := c.Request.Header
+
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey string
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandler(c, fmt.Errorf("Expected one value for Idempotency-Key, got %d", n), http.StatusBadRequest)
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter Idempotency-Key: %w", err), http.StatusBadRequest)
+			return
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+
+	}
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		middleware(c)
+		if c.IsAborted() {
+			return
+		}
+	}
+
+	siw.Handler.RotateVaultKey(c, use, params)
+}
+
 // GetPinSession operation middleware
 func (siw *ServerInterfaceWrapper) GetPinSession(c *gin.Context) {
 
@@ -3034,6 +3476,10 @@ func RegisterHandlersWithOptions(router gin.IRouter, si ServerInterface, options
 	router.GET(options.BaseURL+"/issuer/v1/clients/:clientId", wrapper.GetClient)
 	router.POST(options.BaseURL+"/issuer/v1/clients/:clientId/rotate", wrapper.RotateClient)
 	router.GET(options.BaseURL+"/issuer/v1/events", wrapper.ListEvents)
+	router.GET(options.BaseURL+"/issuer/v1/keys/vault", wrapper.ListVaultKeys)
+	router.GET(options.BaseURL+"/issuer/v1/keys/vault/:use", wrapper.ListVaultKeysOfUse)
+	router.POST(options.BaseURL+"/issuer/v1/keys/vault/:use/keys/:version/steps", wrapper.TakeVaultKeyStep)
+	router.POST(options.BaseURL+"/issuer/v1/keys/vault/:use/rotations", wrapper.RotateVaultKey)
 	router.GET(options.BaseURL+"/issuer/v1/pin-sessions/:sessionId", wrapper.GetPinSession)
 	router.GET(options.BaseURL+"/issuer/v1/programs", wrapper.ListPrograms)
 	router.POST(options.BaseURL+"/issuer/v1/programs", wrapper.CreateProgram)
@@ -3092,6 +3538,10 @@ type UnauthorizedApplicationProblemPlusJSONResponse struct {
 }
 
 type UnsupportedMediaTypeApplicationProblemPlusJSONResponse externalRef0.Problem
+
+type VaultKeyNotFoundApplicationProblemPlusJSONResponse externalRef0.Problem
+
+type VaultKeysForbiddenApplicationProblemPlusJSONResponse externalRef0.Problem
 
 type ListAuditEventsRequestObject struct {
 	Params ListAuditEventsParams
@@ -5846,6 +6296,662 @@ func (response ListEvents503ApplicationProblemPlusJSONResponse) VisitListEventsR
 	return err
 }
 
+type ListVaultKeysRequestObject struct {
+}
+
+type ListVaultKeysResponseObject interface {
+	VisitListVaultKeysResponse(w http.ResponseWriter) error
+}
+
+type ListVaultKeys200JSONResponse VaultKeys
+
+func (response ListVaultKeys200JSONResponse) VisitListVaultKeysResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListVaultKeys401ApplicationProblemPlusJSONResponse struct {
+	UnauthorizedApplicationProblemPlusJSONResponse
+}
+
+func (response ListVaultKeys401ApplicationProblemPlusJSONResponse) VisitListVaultKeysResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListVaultKeys403ApplicationProblemPlusJSONResponse struct {
+	VaultKeysForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response ListVaultKeys403ApplicationProblemPlusJSONResponse) VisitListVaultKeysResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListVaultKeys405ApplicationProblemPlusJSONResponse struct {
+	MethodNotAllowedApplicationProblemPlusJSONResponse
+}
+
+func (response ListVaultKeys405ApplicationProblemPlusJSONResponse) VisitListVaultKeysResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Allow", fmt.Sprint(response.Headers.Allow))
+	w.WriteHeader(405)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListVaultKeys500ApplicationProblemPlusJSONResponse struct {
+	InternalServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response ListVaultKeys500ApplicationProblemPlusJSONResponse) VisitListVaultKeysResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListVaultKeys503ApplicationProblemPlusJSONResponse struct {
+	ServiceUnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response ListVaultKeys503ApplicationProblemPlusJSONResponse) VisitListVaultKeysResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListVaultKeysOfUseRequestObject struct {
+	Use VaultKeyUse `json:"use"`
+}
+
+type ListVaultKeysOfUseResponseObject interface {
+	VisitListVaultKeysOfUseResponse(w http.ResponseWriter) error
+}
+
+type ListVaultKeysOfUse200JSONResponse VaultKeys
+
+func (response ListVaultKeysOfUse200JSONResponse) VisitListVaultKeysOfUseResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListVaultKeysOfUse400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response ListVaultKeysOfUse400ApplicationProblemPlusJSONResponse) VisitListVaultKeysOfUseResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListVaultKeysOfUse401ApplicationProblemPlusJSONResponse struct {
+	UnauthorizedApplicationProblemPlusJSONResponse
+}
+
+func (response ListVaultKeysOfUse401ApplicationProblemPlusJSONResponse) VisitListVaultKeysOfUseResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListVaultKeysOfUse403ApplicationProblemPlusJSONResponse struct {
+	VaultKeysForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response ListVaultKeysOfUse403ApplicationProblemPlusJSONResponse) VisitListVaultKeysOfUseResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListVaultKeysOfUse404ApplicationProblemPlusJSONResponse struct {
+	VaultKeyNotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response ListVaultKeysOfUse404ApplicationProblemPlusJSONResponse) VisitListVaultKeysOfUseResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListVaultKeysOfUse405ApplicationProblemPlusJSONResponse struct {
+	MethodNotAllowedApplicationProblemPlusJSONResponse
+}
+
+func (response ListVaultKeysOfUse405ApplicationProblemPlusJSONResponse) VisitListVaultKeysOfUseResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Allow", fmt.Sprint(response.Headers.Allow))
+	w.WriteHeader(405)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListVaultKeysOfUse500ApplicationProblemPlusJSONResponse struct {
+	InternalServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response ListVaultKeysOfUse500ApplicationProblemPlusJSONResponse) VisitListVaultKeysOfUseResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListVaultKeysOfUse503ApplicationProblemPlusJSONResponse struct {
+	ServiceUnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response ListVaultKeysOfUse503ApplicationProblemPlusJSONResponse) VisitListVaultKeysOfUseResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type TakeVaultKeyStepRequestObject struct {
+	Use     VaultKeyUse `json:"use"`
+	Version int32       `json:"version"`
+	Params  TakeVaultKeyStepParams
+	Body    *TakeVaultKeyStepJSONRequestBody
+}
+
+type TakeVaultKeyStepResponseObject interface {
+	VisitTakeVaultKeyStepResponse(w http.ResponseWriter) error
+}
+
+type TakeVaultKeyStep200ResponseHeaders struct {
+	IdempotentReplayed *string
+}
+
+type TakeVaultKeyStep200JSONResponse struct {
+	Body    VaultKey
+	Headers TakeVaultKeyStep200ResponseHeaders
+}
+
+func (response TakeVaultKeyStep200JSONResponse) VisitTakeVaultKeyStepResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.IdempotentReplayed != nil {
+		w.Header().Set("Idempotent-Replayed", fmt.Sprint(*response.Headers.IdempotentReplayed))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type TakeVaultKeyStep400ApplicationProblemPlusJSONResponse externalRef0.Problem
+
+func (response TakeVaultKeyStep400ApplicationProblemPlusJSONResponse) VisitTakeVaultKeyStepResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type TakeVaultKeyStep401ApplicationProblemPlusJSONResponse struct {
+	UnauthorizedApplicationProblemPlusJSONResponse
+}
+
+func (response TakeVaultKeyStep401ApplicationProblemPlusJSONResponse) VisitTakeVaultKeyStepResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type TakeVaultKeyStep403ApplicationProblemPlusJSONResponse struct {
+	VaultKeysForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response TakeVaultKeyStep403ApplicationProblemPlusJSONResponse) VisitTakeVaultKeyStepResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type TakeVaultKeyStep404ApplicationProblemPlusJSONResponse struct {
+	VaultKeyNotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response TakeVaultKeyStep404ApplicationProblemPlusJSONResponse) VisitTakeVaultKeyStepResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type TakeVaultKeyStep405ApplicationProblemPlusJSONResponse struct {
+	MethodNotAllowedApplicationProblemPlusJSONResponse
+}
+
+func (response TakeVaultKeyStep405ApplicationProblemPlusJSONResponse) VisitTakeVaultKeyStepResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Allow", fmt.Sprint(response.Headers.Allow))
+	w.WriteHeader(405)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type TakeVaultKeyStep409ApplicationProblemPlusJSONResponse externalRef0.Problem
+
+func (response TakeVaultKeyStep409ApplicationProblemPlusJSONResponse) VisitTakeVaultKeyStepResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type TakeVaultKeyStep413ApplicationProblemPlusJSONResponse struct {
+	ContentTooLargeApplicationProblemPlusJSONResponse
+}
+
+func (response TakeVaultKeyStep413ApplicationProblemPlusJSONResponse) VisitTakeVaultKeyStepResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type TakeVaultKeyStep415ApplicationProblemPlusJSONResponse struct {
+	UnsupportedMediaTypeApplicationProblemPlusJSONResponse
+}
+
+func (response TakeVaultKeyStep415ApplicationProblemPlusJSONResponse) VisitTakeVaultKeyStepResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type TakeVaultKeyStep422ApplicationProblemPlusJSONResponse struct {
+	IdempotencyKeyUsedApplicationProblemPlusJSONResponse
+}
+
+func (response TakeVaultKeyStep422ApplicationProblemPlusJSONResponse) VisitTakeVaultKeyStepResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type TakeVaultKeyStep500ApplicationProblemPlusJSONResponse struct {
+	InternalServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response TakeVaultKeyStep500ApplicationProblemPlusJSONResponse) VisitTakeVaultKeyStepResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type TakeVaultKeyStep503ApplicationProblemPlusJSONResponse struct {
+	ServiceUnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response TakeVaultKeyStep503ApplicationProblemPlusJSONResponse) VisitTakeVaultKeyStepResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RotateVaultKeyRequestObject struct {
+	Use    VaultKeyUse `json:"use"`
+	Params RotateVaultKeyParams
+	Body   *RotateVaultKeyJSONRequestBody
+}
+
+type RotateVaultKeyResponseObject interface {
+	VisitRotateVaultKeyResponse(w http.ResponseWriter) error
+}
+
+type RotateVaultKey201ResponseHeaders struct {
+	IdempotentReplayed *string
+}
+
+type RotateVaultKey201JSONResponse struct {
+	Body    VaultKey
+	Headers RotateVaultKey201ResponseHeaders
+}
+
+func (response RotateVaultKey201JSONResponse) VisitRotateVaultKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.IdempotentReplayed != nil {
+		w.Header().Set("Idempotent-Replayed", fmt.Sprint(*response.Headers.IdempotentReplayed))
+	}
+	w.WriteHeader(201)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RotateVaultKey400ApplicationProblemPlusJSONResponse externalRef0.Problem
+
+func (response RotateVaultKey400ApplicationProblemPlusJSONResponse) VisitRotateVaultKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RotateVaultKey401ApplicationProblemPlusJSONResponse struct {
+	UnauthorizedApplicationProblemPlusJSONResponse
+}
+
+func (response RotateVaultKey401ApplicationProblemPlusJSONResponse) VisitRotateVaultKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RotateVaultKey403ApplicationProblemPlusJSONResponse struct {
+	VaultKeysForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response RotateVaultKey403ApplicationProblemPlusJSONResponse) VisitRotateVaultKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RotateVaultKey404ApplicationProblemPlusJSONResponse struct {
+	VaultKeyNotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response RotateVaultKey404ApplicationProblemPlusJSONResponse) VisitRotateVaultKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RotateVaultKey405ApplicationProblemPlusJSONResponse struct {
+	MethodNotAllowedApplicationProblemPlusJSONResponse
+}
+
+func (response RotateVaultKey405ApplicationProblemPlusJSONResponse) VisitRotateVaultKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Allow", fmt.Sprint(response.Headers.Allow))
+	w.WriteHeader(405)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RotateVaultKey409ApplicationProblemPlusJSONResponse externalRef0.Problem
+
+func (response RotateVaultKey409ApplicationProblemPlusJSONResponse) VisitRotateVaultKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RotateVaultKey413ApplicationProblemPlusJSONResponse struct {
+	ContentTooLargeApplicationProblemPlusJSONResponse
+}
+
+func (response RotateVaultKey413ApplicationProblemPlusJSONResponse) VisitRotateVaultKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RotateVaultKey415ApplicationProblemPlusJSONResponse struct {
+	UnsupportedMediaTypeApplicationProblemPlusJSONResponse
+}
+
+func (response RotateVaultKey415ApplicationProblemPlusJSONResponse) VisitRotateVaultKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RotateVaultKey422ApplicationProblemPlusJSONResponse struct {
+	IdempotencyKeyUsedApplicationProblemPlusJSONResponse
+}
+
+func (response RotateVaultKey422ApplicationProblemPlusJSONResponse) VisitRotateVaultKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RotateVaultKey500ApplicationProblemPlusJSONResponse struct {
+	InternalServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response RotateVaultKey500ApplicationProblemPlusJSONResponse) VisitRotateVaultKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RotateVaultKey503ApplicationProblemPlusJSONResponse struct {
+	ServiceUnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response RotateVaultKey503ApplicationProblemPlusJSONResponse) VisitRotateVaultKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type GetPinSessionRequestObject struct {
 	SessionID string `json:"sessionId"`
 }
@@ -8343,6 +9449,18 @@ type StrictServerInterface interface {
 	// ListEvents Fetch events
 	// (GET /issuer/v1/events)
 	ListEvents(ctx context.Context, request ListEventsRequestObject) (ListEventsResponseObject, error)
+	// ListVaultKeys List the vault's own keys
+	// (GET /issuer/v1/keys/vault)
+	ListVaultKeys(ctx context.Context, request ListVaultKeysRequestObject) (ListVaultKeysResponseObject, error)
+	// ListVaultKeysOfUse List the keys of a use
+	// (GET /issuer/v1/keys/vault/{use})
+	ListVaultKeysOfUse(ctx context.Context, request ListVaultKeysOfUseRequestObject) (ListVaultKeysOfUseResponseObject, error)
+	// TakeVaultKeyStep Take a step in the life of a key
+	// (POST /issuer/v1/keys/vault/{use}/keys/{version}/steps)
+	TakeVaultKeyStep(ctx context.Context, request TakeVaultKeyStepRequestObject) (TakeVaultKeyStepResponseObject, error)
+	// RotateVaultKey Replace the active key of a use
+	// (POST /issuer/v1/keys/vault/{use}/rotations)
+	RotateVaultKey(ctx context.Context, request RotateVaultKeyRequestObject) (RotateVaultKeyResponseObject, error)
 	// GetPinSession Get a PIN session
 	// (GET /issuer/v1/pin-sessions/{sessionId})
 	GetPinSession(ctx context.Context, request GetPinSessionRequestObject) (GetPinSessionResponseObject, error)
@@ -8728,6 +9846,86 @@ func (sh *strictHandler) ListEvents(c *gin.Context, params ListEventsParams) {
 	response, err := sh.handlers.ListEvents(c.Request.Context(), request)
 	if err == nil {
 		err = response.VisitListEventsResponse(c.Writer)
+	}
+	if err != nil {
+		sh.fail(c, err)
+	}
+}
+
+// ListVaultKeys binds a request, has it handled and writes the reply.
+func (sh *strictHandler) ListVaultKeys(c *gin.Context) {
+	var request ListVaultKeysRequestObject
+	response, err := sh.handlers.ListVaultKeys(c.Request.Context(), request)
+	if err == nil {
+		err = response.VisitListVaultKeysResponse(c.Writer)
+	}
+	if err != nil {
+		sh.fail(c, err)
+	}
+}
+
+// ListVaultKeysOfUse binds a request, has it handled and writes the reply.
+func (sh *strictHandler) ListVaultKeysOfUse(c *gin.Context, use VaultKeyUse) {
+	var request ListVaultKeysOfUseRequestObject
+	request.Use = use
+	response, err := sh.handlers.ListVaultKeysOfUse(c.Request.Context(), request)
+	if err == nil {
+		err = response.VisitListVaultKeysOfUseResponse(c.Writer)
+	}
+	if err != nil {
+		sh.fail(c, err)
+	}
+}
+
+// TakeVaultKeyStep binds a request, has it handled and writes the reply.
+func (sh *strictHandler) TakeVaultKeyStep(c *gin.Context, use VaultKeyUse, version int32, params TakeVaultKeyStepParams) {
+	var request TakeVaultKeyStepRequestObject
+	request.Use = use
+	request.Version = version
+	request.Params = params
+
+	if checked, ok := c.Request.Body.(interface{ ValidatedValue() any }); ok {
+		var body TakeVaultKeyStepJSONRequestBody
+		if err := runtime.BindJSONValue(checked.ValidatedValue(), &body); err != nil {
+			sh.fail(c, unbound(err))
+			return
+		}
+		request.Body = &body
+	} else {
+		sh.fail(c, unbound(errors.New("nobody has checked the body")))
+		return
+	}
+
+	response, err := sh.handlers.TakeVaultKeyStep(c.Request.Context(), request)
+	if err == nil {
+		err = response.VisitTakeVaultKeyStepResponse(c.Writer)
+	}
+	if err != nil {
+		sh.fail(c, err)
+	}
+}
+
+// RotateVaultKey binds a request, has it handled and writes the reply.
+func (sh *strictHandler) RotateVaultKey(c *gin.Context, use VaultKeyUse, params RotateVaultKeyParams) {
+	var request RotateVaultKeyRequestObject
+	request.Use = use
+	request.Params = params
+
+	if checked, ok := c.Request.Body.(interface{ ValidatedValue() any }); ok {
+		var body RotateVaultKeyJSONRequestBody
+		if err := runtime.BindJSONValue(checked.ValidatedValue(), &body); err != nil {
+			sh.fail(c, unbound(err))
+			return
+		}
+		request.Body = &body
+	} else {
+		sh.fail(c, unbound(errors.New("nobody has checked the body")))
+		return
+	}
+
+	response, err := sh.handlers.RotateVaultKey(c.Request.Context(), request)
+	if err == nil {
+		err = response.VisitRotateVaultKeyResponse(c.Writer)
 	}
 	if err != nil {
 		sh.fail(c, err)

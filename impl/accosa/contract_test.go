@@ -398,7 +398,8 @@ func wholeServer(t testing.TB, h *apptest.Server) client {
 	t.Helper()
 	c, err := h.Vault.Client(apptest.Operating(t), "accosa-sandbox")
 	require.NoError(t, err)
-	c.ID, c.ProgramID = "accosa_everywhere-sandbox", ""
+	c = h.Copied(t, c, "accosa_everywhere-sandbox")
+	c.ProgramID = ""
 	c.Settings = json.RawMessage(`{"clientId":"2000","bankId":"7000","entityId":"100","messageKeyIds":["everybodys-key"],"requestWindowSeconds":0}`)
 	_, _, err = h.Vault.CreateClient(apptest.Operating(t), c, c.ID+"-secret", pin.Memo{})
 	require.NoError(t, err)

@@ -29,6 +29,7 @@ import (
 	"pinvault/impl/hosted"
 	"pinvault/impl/idempotency"
 	"pinvault/impl/issuer"
+	"pinvault/impl/keylife"
 	"pinvault/impl/keyring"
 	"pinvault/impl/networkintl"
 	"pinvault/impl/oauth"
@@ -57,6 +58,7 @@ type Surroundings struct {
 	Sleep    space.Sleep      // how a sandbox waits where it is told to; nil: by the clock
 
 	Documents map[string]*contract.Document // nil: they are loaded
+	Keys      keyring.Engine                // what the vault works with, nil: the keys that the configuration names
 	Seed      *seed.File                    // what a sandbox holds besides the fixtures, nil: nothing
 }
 
@@ -66,6 +68,9 @@ type App struct {
 	Admin  http.Handler // answers operators, where they have a listener of their own
 	Tokens *oauth.Server
 	Vault  *pin.Vault
+	Keyset *keylife.Watcher // of the keyset file, nil in a sandbox
+
+	rehearsal *keylife.Rehearsal // of a sandbox
 
 	Spaces *space.Host // of a sandbox, whose first space the others are of; nil in production
 
@@ -93,25 +98,33 @@ func New(ctx context.Context, c config.Serve, s Surroundings) (*App, error) {
 
 // wire wires one server: that of production, or of a space.
 func wire(ctx context.Context, c config.Serve, s Surroundings, in *inside) (*App, error) {
-	ks, err := Keyset(c.Sandbox, c.Keys)
+	own, err := ownKeys(c.Sandbox, c.Keys, s.Now, s.Log)
 	if err != nil {
 		return nil, err
 	}
+	if s.Keys != nil {
+		own.engine = s.Keys
+	}
 	announcing := outbox.Announce(s.Store)
 	s.Store = announcing
-	ring := keyring.Open(ks, s.Store, s.Now)
+	ring := keyring.Open(own.engine, s.Store, s.Now)
 	vault := pin.NewVault(s.Store, ring, s.Now, s.Rand)
 	vault.GrantBy(issuer.Granted)
 	once := idempotency.New(vault, ring, s.Now)
-	tokens, err := oauth.New(vault, signingKeys(ks), c.PublicURL, s.Now, s.Rand)
+	signing, err := in.signing(signingKeys(own.engine))
+	if err != nil {
+		return nil, err
+	}
+	tokens, err := oauth.New(vault, signing, c.PublicURL, s.Now, s.Rand)
 	if err != nil {
 		return nil, err
 	}
 	vault.OnClientChanged(tokens.Recheck)
 	registry := metrics(s.Database)
+	own.measure(registry, s.Now)
 	vault.OnTampered(tampered(s.Log, registry))
-	own := newBackground(c, s, vault, registry, in)
-	announcing.Wakes(own.sender.Wake)
+	behind := newBackground(c, s, vault, registry, in)
+	announcing.Wakes(behind.sender.Wake)
 	o := server.Options{Tokens: tokens, Refused: vault.AccessRefused, Ready: s.Store.Ping, Log: s.Log, Metrics: registry,
 		PrivateMetrics: c.AdminListen != "", HSTS: c.TLS(), TrustedProxies: c.TrustedProxies, RequestTimeout: c.RequestTimeout, CheckReplies: c.ChecksReplies()}
 	if err := issuer.CheckGrants(s.Documents); err != nil {
@@ -125,9 +138,9 @@ func wire(ctx context.Context, c config.Serve, s Surroundings, in *inside) (*App
 	}
 	known := contracts(vault, ring, c.Sandbox, func() (map[string]*contract.Document, error) { return s.Documents, nil })
 	known.PINSession = sessions.Status
-	known.Outbox = issuer.Outbox{Feed: own.feed, PublicKey: outbox.PublicKey, Admits: own.sender.Networks.Admits}
+	known.Outbox = issuer.Outbox{Feed: behind.feed, PublicKey: outbox.PublicKey, Admits: behind.sender.Networks.Admits}
 	apis := map[string]server.API{
-		"issuer":    issuer.New(vault, known, once),
+		"issuer":    issuer.New(vault, known, once).WithVaultKeys(own.keeper(vault, s)),
 		thredd.Name: thredd.New(vault, once, threddTokens(tokens), s.Now),
 
 		accosa.Name:      accosa.New(vault, ring, s.Documents[accosa.Name], once, s.Now, s.Rand),
@@ -157,7 +170,7 @@ func wire(ctx context.Context, c config.Serve, s Surroundings, in *inside) (*App
 	if err != nil {
 		return nil, err
 	}
-	return &App{Public: public, Admin: server.Admin(public, registry), Tokens: tokens, Vault: vault, background: own}, nil
+	return &App{Public: public, Admin: server.Admin(public, registry), Tokens: tokens, Vault: vault, Keyset: own.watcher, rehearsal: own.rehearsal, background: behind}, nil
 }
 
 // contracts are what the issuer's API asks of the contracts.
@@ -209,12 +222,15 @@ func docsOf(documents map[string]*contract.Document, url string) (*docs.Site, er
 	return docs.New(slices.Collect(maps.Values(documents)), openapi.Documents, url)
 }
 
-func signingKeys(ks *keyring.Keyset) []oauth.SigningKey {
-	var keys []oauth.SigningKey
-	for _, k := range ks.SigningKeys() {
-		keys = append(keys, oauth.SigningKey{KID: k.KID, Key: k.Key})
+// signingKeys are an engine's keys of access tokens, as they are when they are asked for.
+func signingKeys(engine keyring.Engine) func() []oauth.SigningKey {
+	return func() []oauth.SigningKey {
+		var keys []oauth.SigningKey
+		for _, k := range engine.SigningKeys() {
+			keys = append(keys, oauth.SigningKey{KID: k.KID, Key: k.Key})
+		}
+		return keys
 	}
-	return keys
 }
 
 // threddTokens is the token endpoint as Thredd's contract sees it.

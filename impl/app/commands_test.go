@@ -73,15 +73,15 @@ func TestADatabaseSuitsASandboxOrProduction(t *testing.T) {
 func TestAKeysetOpensUnderItsMasterKeyOnly(t *testing.T) {
 	t.Parallel()
 	at := keysOf(t)
-	ks, err := app.Keyset(false, at)
+	ks, err := app.Engine(false, at)
 	require.NoError(t, err)
 	require.NotEmpty(t, ks.SigningKeys())
 	other := at
 	other.MasterKey = "QWxsIHlvdXIgUElOcyBhcmUgYmVsb25nIHRvIHVzISE="
-	_, err = app.Keyset(false, other)
+	_, err = app.Engine(false, other)
 	require.Error(t, err)
 	require.NotContains(t, err.Error(), other.MasterKey)
-	sandboxed, err := app.Keyset(true, config.Keys{})
+	sandboxed, err := app.Engine(true, config.Keys{})
 	require.NoError(t, err)
 	require.Equal(t, keyring.Sandbox().SigningKeys()[0].KID, sandboxed.SigningKeys()[0].KID)
 }

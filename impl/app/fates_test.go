@@ -20,25 +20,31 @@ import (
 	"pinvault/impl/app/apptest"
 	"pinvault/impl/contract/contracttest"
 	"pinvault/impl/keyring"
+	"pinvault/impl/pin"
 	"pinvault/impl/pinblock"
 	"pinvault/impl/rows"
 )
 
-// What a card makes come out by itself is what the sandbox's document says: every contract is called with each card that
-// has a fate, in place of the one that its examples name, and all else is right.
-func TestCardsHaveTheFateThatTheDocumentSays(t *testing.T) {
+// What a card or a PIN makes come out by itself is what the sandbox's document says: every contract is called with each card
+// and PIN that has a fate, in place of the one that its examples name, and all else is right.
+func TestCardsAndPINsHaveTheFateThatTheDocumentSays(t *testing.T) {
 	t.Parallel()
 	fates, err := rows.Fates(apptest.Documents(t)["sandbox"])
 	require.NoError(t, err)
 	require.NotEmpty(t, fates)
 	p := newPartners(t, "")
 	for _, fate := range fates {
-		t.Run(fate.Card, func(t *testing.T) {
+		t.Run(fate.ID(), func(t *testing.T) {
 			p.t = t
-			require.Contains(t, p.cards, fate.Card, "it is a card of the fixtures")
+			find := p.fated
+			if fate.PIN != "" {
+				find = p.offered
+			} else {
+				require.Contains(t, p.cards, fate.Card, "it is a card of the fixtures")
+			}
 			got := map[string][]string{}
-			for _, name := range p.contracts() {
-				if found := p.fated(name, fate); len(found) > 0 {
+			for _, name := range append(p.contracts(), "hosted") {
+				if found := find(name, fate); len(found) > 0 {
 					got[name] = found
 				}
 			}
@@ -72,7 +78,12 @@ type partners struct {
 
 func newPartners(t testing.TB, url string) *partners {
 	t.Helper()
-	p := &partners{Server: apptest.Start(t, url), t: t, tokens: map[string]string{}, usual: map[string]string{}}
+	return partnersOf(t, apptest.Start(t, url))
+}
+
+func partnersOf(t testing.TB, server *apptest.Server) *partners {
+	t.Helper()
+	p := &partners{Server: server, t: t, tokens: map[string]string{}, usual: map[string]string{}}
 	var fixtures struct{ Clients, Cards map[string]map[string]any }
 	reply := p.Client.For(t).Do(http.MethodGet, "/sandbox/fixtures").ExpectStatus(http.StatusOK)
 	require.NoError(t, json.Unmarshal(reply.Body, &fixtures))
@@ -105,12 +116,96 @@ func (p *partners) fated(name string, fate rows.Fate) (found []string) {
 		if !ok {
 			continue
 		}
-		out := p.outcome(name, row, with, all, fate)
-		if out != "" && out != p.usually(name, row, all) && !slices.Contains(found, out) {
-			found = append(found, out)
+		out := p.outcome(name, row, with, all, fate, "")
+		named := p.named()
+		if out != "" && out != p.usually(name, row, all) {
+			require.Contains(p.t, fate.Rows[name], named, "in the journal, of %s", row)
+			if !slices.Contains(found, out) {
+				found = append(found, out)
+			}
 		}
 	}
 	return found
+}
+
+// offered are the rows that come out of the contract's plain calls once they offer a PIN with a fate, in the document's
+// order: as one that was chosen, and as the card's, which it then is.
+func (p *partners) offered(name string, fate rows.Fate) (found []string) {
+	all, err := rows.All(apptest.Documents(p.t)[name])
+	require.NoError(p.t, err)
+	told, err := rows.ErrorReferenceOf(apptest.Documents(p.t)[name])
+	require.NoError(p.t, err)
+	for _, row := range all {
+		if row.Raw || row.Authorization != "" || row.After != nil || len(row.Override) > 0 || row.Sealed && name != "accosa" || !succeeds(row, told) {
+			continue
+		}
+		for _, o := range p.offering(row, fate.PIN) {
+			out := p.outcome(name, row, o.row, all, fate, o.card)
+			if out == "" || out == row.String() {
+				continue
+			}
+			require.Contains(p.t, fate.Rows[name], p.named(), "in the journal, of %s", row)
+			if !slices.Contains(found, out) {
+				found = append(found, out)
+			}
+		}
+	}
+	return found
+}
+
+// succeeds tells whether a row is of what was done.
+func succeeds(r rows.Row, told rows.ErrorReference) bool {
+	reply, _ := r.Reply.Decode(r.Reply.Body) // of no body nothing
+	return r.Reply.Status < 300 && told.Advice[told.CodeOf(reply)] == ""
+}
+
+// named is the row that the journal names of the latest call.
+func (p *partners) named() string {
+	row, _ := p.Client.For(p.t).Do(http.MethodGet, "/sandbox/journal?limit=1").ExpectStatus(http.StatusOK).JSON("/entries/0/row").(string)
+	return row
+}
+
+// offer is a row that offers another PIN than it does in its document: a card's, by its name, or one that was chosen.
+type offer struct {
+	row  rows.Row
+	card string
+}
+
+// offering are the offers that can be made of a row: each of its PINs, one at a time, is another.
+func (p *partners) offering(row rows.Row, digits string) (all []offer) {
+	if row.Session != nil {
+		of, own := row.Session.Message["for"], p.cards["normal"]["pin"]
+		if of == "new" || of == "current" && row.Session.Message["pin"] == own {
+			session := *row.Session
+			session.Message = map[string]any{"for": of, "pin": digits}
+			row.Session = &session
+			all = append(all, offer{row, map[any]string{"current": "normal"}[of]})
+		}
+		return all
+	}
+	for _, healthy := range []string{"normal", "second", "third", "unchosen"} {
+		if card := p.cards[healthy]; names(row, card) {
+			own := card["pin"].(string)
+			for _, known := range []string{own, "4826", "0000", "0042", "48261", "121200", "1212"} {
+				to := map[string]string{known: digits}
+				for _, client := range []string{"issuer", "networkintl"} {
+					to[p.block(client, known, card["pan"].(string))] = p.block(client, digits, card["pan"].(string))
+				}
+				if other, _ := replaced(row, to); string(other.Body) != string(row.Body) {
+					all = append(all, offer{other, map[bool]string{true: healthy}[known == own]})
+				}
+			}
+			return all
+		}
+	}
+	return nil
+}
+
+// give makes a PIN a card's behind the back of its fate.
+func (p *partners) give(card, digits string) {
+	chosen, err := pin.New([]byte(digits))
+	require.NoError(p.t, err)
+	require.NoError(p.t, p.Vault.SetPIN(apptest.Operating(p.t), pin.Query{CardID: p.cards[card]["cardId"].(string)}, pin.Plain(chosen), pin.Memo{}))
 }
 
 // usually is the outcome of the row's call with the card "normal".
@@ -120,41 +215,51 @@ func (p *partners) usually(name string, row rows.Row, all []rows.Row) string {
 		return out
 	}
 	with, _ := p.naming(row, p.cards["normal"])
-	p.usual[key] = p.outcome(name, row, with, all, rows.Fate{Card: "normal"})
+	p.usual[key] = p.outcome(name, row, with, all, rows.Fate{Card: "normal"}, "")
 	return p.usual[key]
 }
 
-// outcome is the row that a call came to, "" for a success that shows what no row does.
-func (p *partners) outcome(name string, row, sent rows.Row, all []rows.Row, fate rows.Fate) string {
+// outcome is the row that a call came to, "" for a success that shows what no row does. A card may have its fate's PIN.
+func (p *partners) outcome(name string, row, sent rows.Row, all []rows.Row, fate rows.Fate, withPIN string) string {
 	p.Reset(p.t)
+	if withPIN != "" {
+		p.give(withPIN, fate.PIN)
+	}
 	slept := p.Clock.Slept()
+	if sent.Session != nil {
+		sent = apptest.Begun(p.t, p.Client, sent)
+	}
 	status, header, body, sealed := p.send(name, sent)
-	require.Equal(p.t, time.Duration(fate.DelayMs)*time.Millisecond, p.Clock.Slept()-slept, "%s with the card %s", row, fate.Card)
+	require.Equal(p.t, time.Duration(fate.DelayMs)*time.Millisecond, p.Clock.Slept()-slept, "%s with %s", row, fate.ID())
 	candidates := map[string]int{}
 	for _, r := range all {
 		exact := len(contracttest.Differences(r, status, header, body)) == 0
-		if r.Operation != row.Operation || r.Authorization != "" || r.After != nil || r.Session != nil || r.Reply.Sealed != sealed ||
+		if r.Operation != row.Operation || r.Authorization != "" || r.After != nil || r.Session != nil && row.Session == nil || r.Reply.Sealed != sealed ||
 			!exact && !p.alike(name, r, status, body) {
 			continue
 		}
 		if r.Step == row.Step {
 			return row.String()
 		}
-		candidates[r.String()] = p.unlikely(r, fate)
+		candidates[r.String()] = p.unlikely(name, r, fate)
 		if !exact {
 			candidates[r.String()]++
 		}
 	}
 	if len(candidates) == 0 {
-		require.Equal(p.t, row.Reply.Status, status, "%s with the card %s is answered with no documented row: %s", row, fate.Card, body)
+		require.Equal(p.t, row.Reply.Status, status, "%s with %s is answered with no documented row: %s", row, fate.ID(), body)
 		return ""
 	}
 	return slices.MinFunc(slices.Sorted(maps.Keys(candidates)), func(a, b string) int { return candidates[a] - candidates[b] })
 }
 
 // unlikely is how far a row is from being about a card with a fate, of several rows with one reply.
-func (p *partners) unlikely(r rows.Row, fate rows.Fate) (n int) {
+func (p *partners) unlikely(name string, r rows.Row, fate rows.Fate) (n int) {
 	switch status := p.cards[fate.Card]["status"]; {
+	case fate.PIN != "": // which many rows are about: the document's word is taken where it can be
+		if !slices.Contains(fate.Rows[name], r.String()) {
+			n += 4
+		}
 	case fate.Fault != "":
 		if strings.TrimSuffix(r.Fault, "-later") != fate.Fault {
 			n += 2

@@ -29,8 +29,13 @@ var rules = map[string]rule{
 	"impl/keyblock":              {"impl/cmac impl/keymaterial", "gin gorm kin"},
 	"impl/pinblock":              {"impl/keymaterial", "gin gorm kin"},
 	"impl/pinverification":       {"impl/keymaterial", "gin gorm kin"},
-	"impl/pin":                   {"impl/pinblock", "gin gorm kin"},
-	"impl/keyring":               {"impl/pin impl/pinblock", "gin gorm kin"},
+	"impl/pin":                   {"impl/pinblock impl/pinverification", "gin gorm kin"},
+	"impl/keyring":               {"impl/pin impl/pinblock impl/pinverification impl/keymaterial", "gin gorm kin"},
+	"impl/keyring/openbao":       {"impl/keyring impl/pin", "gin gorm kin"},
+	"impl/keyring/pkcs11":        {"impl/keyring impl/pin", "gin gorm kin"},
+	"impl/keyring/backend":       {"impl/keyring impl/keyring/openbao impl/keyring/pkcs11 impl/pin", "gin gorm kin"},
+	"impl/keyring/keyringtest":   {"impl/keyring impl/keyring/backend impl/pin", "gin gorm kin"},
+	"impl/keylife":               {"impl/pin impl/keyring", "gin gorm kin"},
 	"impl/checkpoint":            {"impl/pin impl/keyring", "gin gorm kin"},
 	"impl/store":                 {"impl/pin models", "gin kin"},
 	"impl/store/storetest":       {"impl/pin", "gin gorm kin"},
@@ -51,14 +56,16 @@ var rules = map[string]rule{
 	"impl/config":                {"", "gin gorm kin"},
 	"impl/sandbox":               {"impl/pin impl/keyring", "gin gorm kin"},
 	"impl/seed":                  {"impl/contract impl/issuer impl/pin impl/sandbox", "gin gorm kin"},
-	"impl/space":                 {"impl/contract impl/journal impl/ondemand impl/outbox impl/pin impl/problem impl/sandbox impl/store", "gin gorm kin"},
+	"impl/space":                 {"impl/contract impl/journal impl/ondemand impl/outbox impl/pin impl/problem impl/sandbox impl/scratch impl/store", "gin gorm kin"},
+	"impl/scratch":               {"", "gin gorm kin"},
+	"impl/portfolio":             {"impl/contract impl/issuer impl/pin", "gin gorm kin"},
 	"impl/sandboxapi":            {"generated/sandbox impl/contract impl/docs impl/journal impl/ondemand impl/pin impl/problem impl/sandbox impl/space impl/store", "gorm kin"},
 	"generated/sandbox":          {"generated/common", "gorm"},
 	"impl/problem":               {"impl/contract impl/pin generated/common", "gorm"},
 	"impl/server":                {"impl/contract impl/docs impl/oauth impl/pin impl/problem generated/common", "gorm"},
 	"impl/app":                   {"all", "gin gorm kin"},
 	"impl/app/apptest":           {"all", "gin gorm"},
-	"impl/cmd/pinvault":          {"impl/app impl/checkpoint impl/config impl/contract impl/issuer impl/keymaterial impl/keyring impl/pin impl/pinblock impl/store", "gin gorm kin"},
+	"impl/cmd/pinvault":          {"impl/app impl/checkpoint impl/config impl/contract impl/issuer impl/keylife impl/keymaterial impl/keyring impl/pin impl/pinblock impl/pinverification impl/portfolio impl/scratch impl/store", "gin gorm kin"},
 
 	"scripts/bench/floor":      {"", "gin gorm kin"}, // what it is a floor of must not be in it
 	"scripts/bench/load":       {"impl/pin impl/pinblock impl/keyring impl/store", "gin gorm kin"},
@@ -80,7 +87,7 @@ var rules = map[string]rule{
 // contracts are those with a package: impl/NAME may import the same, and generated/NAME.
 var contracts = []string{"accosa", "creditplus", "hashdt", "hosted", "issuer", "networkintl", "thredd"}
 
-const contractMay = "impl/pin impl/pinblock impl/pinsession impl/idempotency impl/keyring impl/contract impl/problem impl/settings impl/timestamps "
+const contractMay = "impl/pin impl/pinblock impl/pinsession impl/idempotency impl/keylife impl/keyring impl/contract impl/problem impl/settings impl/timestamps "
 
 var libraries = map[string]string{"gin": "github.com/gin-gonic/", "gorm": "gorm.io/", "kin": "github.com/getkin/"}
 

@@ -15,12 +15,18 @@ import (
 	"pinvault/impl/app"
 	"pinvault/impl/app/apptest"
 	"pinvault/impl/config"
+	"pinvault/impl/pin"
 	"pinvault/impl/rows"
 	"pinvault/impl/store/storetest"
 )
 
 // production is a server that is no sandbox, over a database that holds nothing yet.
 func production(t *testing.T) http.Handler {
+	t.Helper()
+	return wiredForProduction(t).Public
+}
+
+func wiredForProduction(t *testing.T) *app.App {
 	t.Helper()
 	db := apptest.OpenStore(t, storetest.SQLite(t))
 	require.NoError(t, db.Migrate(t.Context()))
@@ -30,7 +36,34 @@ func production(t *testing.T) http.Handler {
 		app.Surroundings{Database: db, Store: db, Log: slog.New(slog.DiscardHandler), Documents: documents})
 	require.NoError(t, err)
 	require.Nil(t, wired.Spaces)
-	return wired.Public
+	return wired
+}
+
+func TestInProductionNoPINHasAFate(t *testing.T) {
+	t.Parallel()
+	vault, operator := wiredForProduction(t).Vault, apptest.Operating(t)
+	program := pin.NewProgram("Production")
+	program.Policy = pin.PolicyOff
+	program, err := vault.CreateProgram(operator, program, pin.Memo{})
+	require.NoError(t, err)
+	card, err := vault.CreateCard(operator, pin.NewCard{ProgramID: program.ID}, pin.Memo{})
+	require.NoError(t, err)
+	fates, err := rows.Fates(apptest.Documents(t)["sandbox"])
+	require.NoError(t, err)
+	pins := 0
+	for _, f := range fates {
+		if f.PIN == "" {
+			continue
+		}
+		pins++
+		chosen, err := pin.New([]byte(f.PIN))
+		require.NoError(t, err)
+		require.NoError(t, vault.SetPIN(operator, pin.Query{CardID: card.ID}, pin.Plain(chosen), pin.Memo{}), f.Text)
+		v, err := vault.Verify(operator, pin.Query{CardID: card.ID}, pin.Plain(chosen), pin.Memo{})
+		require.NoError(t, err, f.Text)
+		require.Equal(t, pin.Match, v.Result, f.Text)
+	}
+	require.Equal(t, 5, pins)
 }
 
 // asDocumented sends the request of a row, as nobody, with more headers.

@@ -13,6 +13,7 @@ import (
 	"pinvault/impl/keyring"
 	"pinvault/impl/pin"
 	"pinvault/impl/sandbox"
+	"pinvault/impl/scratch"
 	"pinvault/impl/seed"
 	"pinvault/impl/store"
 	"pinvault/openapi"
@@ -46,12 +47,12 @@ func SeedSchema() ([]byte, error) {
 }
 
 func try(ctx context.Context, read *seed.File, documents map[string]*contract.Document) (err error) {
-	folder, err := os.MkdirTemp("", "pinvault-seed-")
+	folder, err := scratch.New()
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, os.RemoveAll(folder)) }()
-	db, err := store.Open(ctx, "sqlite://"+filepath.Join(folder, "try.db"), store.Options{})
+	defer func() { err = errors.Join(err, folder.Remove()) }()
+	db, err := store.Open(ctx, "sqlite://"+filepath.Join(folder.Path, "try.db"), store.Options{})
 	if err != nil {
 		return err
 	}
@@ -79,6 +80,14 @@ func cardNames(s Surroundings) func(id string) string {
 		return sandbox.CardName
 	}
 	return func(id string) string { return cmp.Or(sandbox.CardName(id), s.Seed.CardName(id)) }
+}
+
+// knownPINs are those of the cards of the fixtures and the seed.
+func knownPINs(s Surroundings) []string {
+	if s.Seed == nil {
+		return sandbox.PINs()
+	}
+	return append(sandbox.PINs(), s.Seed.PINs()...)
 }
 
 func groundOf(documents map[string]*contract.Document, vault *pin.Vault, ring *keyring.Ring) seed.Ground {

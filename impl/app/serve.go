@@ -8,9 +8,11 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"os"
 	"time"
 
 	"pinvault/impl/config"
+	"pinvault/impl/keylife"
 	"pinvault/impl/seed"
 	"pinvault/impl/server"
 	"pinvault/impl/space"
@@ -22,6 +24,7 @@ type Serving struct {
 	Version string
 	Seed    string                 // a file with what a sandbox holds besides the fixtures; "": nothing
 	Log     io.Writer              // takes the log, a line of JSON each
+	Reload  <-chan os.Signal       // asks for a look at the keyset file, which is looked at every few seconds anyway
 	Begins  func(publicURL string) // called once all is ready, before the first request is answered
 }
 
@@ -72,7 +75,15 @@ func Serve(ctx context.Context, c config.Serve, s Serving) (err error) {
 	}
 	s.Begins(c.PublicURL)
 	log.Info("serving", told...)
-	return serve(ctx, sides, c.Shutdown, func(ctx context.Context) { purge(ctx, db, app.Spaces, log) }, log)
+	upkeep := []func(context.Context){func(ctx context.Context) { purge(ctx, db, app.Spaces, log) }}
+	if app.Keyset != nil {
+		upkeep = append(upkeep, func(ctx context.Context) {
+			tick := time.NewTicker(keylife.LookEvery)
+			defer tick.Stop()
+			app.Keyset.Watch(ctx, tick.C, s.Reload)
+		})
+	}
+	return serve(ctx, sides, c.Shutdown, upkeep, log)
 }
 
 // How long a reply may take to be written: one to a caller, and a profile.
@@ -133,10 +144,12 @@ func httpServer(log *slog.Logger, write time.Duration) *http.Server {
 }
 
 // serve answers on all sides until ctx ends.
-func serve(ctx context.Context, sides []side, grace time.Duration, purge func(context.Context), log *slog.Logger) error {
-	upkeep, stop := context.WithCancel(ctx)
+func serve(ctx context.Context, sides []side, grace time.Duration, upkeep []func(context.Context), log *slog.Logger) error {
+	serving, stop := context.WithCancel(ctx)
 	defer stop()
-	go purge(upkeep)
+	for _, work := range upkeep {
+		go work(serving)
+	}
 	failed := make(chan error, len(sides))
 	for _, s := range sides {
 		go func() { failed <- s.server.Serve(s.listener) }()

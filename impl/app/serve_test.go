@@ -37,8 +37,10 @@ func keysOf(t *testing.T) config.Keys {
 	require.NoError(t, err)
 	key, err := keyring.ParseMasterKey([]byte(master))
 	require.NoError(t, err)
+	kek, err := keyring.MasterKey(key)
+	require.NoError(t, err)
 	var text bytes.Buffer
-	require.NoError(t, ks.Write(&text, key))
+	require.NoError(t, ks.Write(&text, kek))
 	file := filepath.Join(t.TempDir(), "keyset.json")
 	require.NoError(t, os.WriteFile(file, text.Bytes(), 0o600))
 	return config.Keys{Keyset: file, MasterKey: master}

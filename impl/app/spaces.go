@@ -2,6 +2,9 @@ package app
 
 import (
 	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
 	"log/slog"
 	"time"
 
@@ -20,7 +23,7 @@ import (
 // sandboxed wires a sandbox: its first space over the server's database, and others when they are asked for.
 func sandboxed(ctx context.Context, c config.Serve, s Surroundings) (*App, error) {
 	rows := ondemand.NewCatalogue(s.Documents)
-	reader := journal.NewReader(journal.Reading{Documents: s.Documents, CardName: cardNames(s), Docs: func(contract, row string) string {
+	reader := journal.NewReader(journal.Reading{Documents: s.Documents, CardName: cardNames(s), PINs: knownPINs(s), Docs: func(contract, row string) string {
 		if documented := rows.Row(contract, row); documented != nil && c.Docs {
 			return documented.Docs()
 		}
@@ -42,14 +45,14 @@ func sandboxed(ctx context.Context, c config.Serve, s Surroundings) (*App, error
 			first = app
 		}
 		return &space.Made{Handler: app.Public, Fixtures: in.box.Fixtures, Seed: in.box.Reset, Stop: begin(ctx, app.background.run),
-			Reread: app.Vault.Reread, Forget: func() { app.Vault.Forget(); app.Tokens.Recheck(); app.background.again() }}, nil
+			Reread: app.Vault.Reread, Forget: app.Forget}, nil
 	}
 	host, err := space.NewHost(ctx, space.Options{URL: c.PublicURL, Now: s.Now, Rows: rows,
 		Fates: ondemand.FateRules(rows.Fates(), sandbox.CardID), Reader: reader, Sleep: s.Sleep, Build: build}, s.Database, s.Store)
 	if err != nil {
 		return nil, err
 	}
-	return &App{Public: host, Admin: first.Admin, Tokens: first.Tokens, Vault: first.Vault, Spaces: host}, nil
+	return &App{Public: host, Admin: first.Admin, Tokens: first.Tokens, Vault: first.Vault, Spaces: host, rehearsal: first.rehearsal}, nil
 }
 
 // inside is a space whose server is wired.
@@ -58,6 +61,17 @@ type inside struct {
 	rows   *ondemand.Catalogue
 	seeded bool
 	box    *sandbox.Sandbox
+}
+
+// signing are the keys that tokens are signed by. Each space but the first has one of its own, so that a token of one that
+// was removed is nobody's in another of the same name.
+func (in *inside) signing(usual func() []oauth.SigningKey) (func() []oauth.SigningKey, error) {
+	if in == nil || in.space.ID == "" {
+		return usual, nil
+	}
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	own := []oauth.SigningKey{{KID: rand.Text(), Key: key}}
+	return func() []oauth.SigningKey { return own }, err
 }
 
 // furnish seeds the space, and makes what the server has besides the contracts.
@@ -71,8 +85,9 @@ func (in *inside) furnish(ctx context.Context, s Surroundings, vault *pin.Vault,
 			return nil, err
 		}
 	}
+	vault.OnOffer(in.space.Offered)
 	o.Rehearsal, o.Fixtures = in.space, in.space.Fixtures
 	var err error
 	o.Console, err = sandboxapi.Console()
-	return sandboxapi.New(in.space, in.rows, in.box.Cards), err
+	return sandboxapi.New(in.space, in.rows, in.box), err
 }

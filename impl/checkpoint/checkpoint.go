@@ -135,7 +135,7 @@ func sign(claims Claims, key keyring.SigningKey) (string, error) {
 func PublicKeys(keys []keyring.SigningKey) ([]byte, error) {
 	set := jwk.NewSet()
 	for _, k := range keys {
-		j, err := jwk.Import(&k.Key.PublicKey)
+		j, err := jwk.Import(k.Key.Public())
 		if err != nil {
 			return nil, err
 		}
@@ -259,7 +259,7 @@ func verify(text string, keys []keyring.SigningKey) (Claims, error) {
 			for _, k := range keys {
 				if k.KID == kid {
 					problem = ErrSignature
-					sink.Key(jwa.ES256(), &k.Key.PublicKey)
+					sink.Key(jwa.ES256(), k.Key.Public())
 				}
 			}
 			return nil

@@ -14,6 +14,7 @@ import (
 	"net/netip"
 	"net/url"
 	"os"
+	"path/filepath"
 	"strings"
 	"time"
 )
@@ -36,8 +37,9 @@ func (d Database) Validate() error {
 // Embedded tells whether the database is a file of this process's own.
 func (d Database) Embedded() bool { return strings.HasPrefix(d.DatabaseURL, "sqlite://") }
 
-// Keys says where the keys are and what opens them.
+// Keys says where the keys are and what opens them: by a URL, or spelled out for a file.
 type Keys struct {
+	KeysURL       string `name:"keys" env:"PINVAULT_KEYS" placeholder:"URL" help:"Where the keys are: file:PATH?master-key=…, openbao:MOUNT/KEY?… or pkcs11:token=…?…. What opens them is named in it as env:NAME, file:PATH or credential:NAME. See docs/keys.md."`
 	Keyset        string `name:"keyset" env:"PINVAULT_KEYSET" type:"path" placeholder:"FILE" help:"The keyset file. 'pinvault keys init' makes one."`
 	MasterKey     string `name:"master-key" env:"PINVAULT_MASTER_KEY" hidden:"" secret:"" help:"The master key, 32 bytes in base64. Set it as an environment variable: everybody on the machine can see a flag."`
 	MasterKeyFile string `name:"master-key-file" env:"PINVAULT_MASTER_KEY_FILE" type:"path" placeholder:"FILE" help:"The file that holds the master key (or set PINVAULT_MASTER_KEY)."`
@@ -54,6 +56,9 @@ To try PinVault without keys of your own: pinvault serve --sandbox`
 
 // Missing says what a server without keys must be given, or nil.
 func (k Keys) Missing() error {
+	if k.KeysURL != "" {
+		return k.validateURL()
+	}
 	var missing []string
 	if k.Keyset == "" {
 		missing = append(missing, "PINVAULT_KEYSET (the keyset file)")
@@ -67,27 +72,68 @@ func (k Keys) Missing() error {
 	return fmt.Errorf("no keys: set %s.\n%s", strings.Join(missing, " and "), howToMakeKeys)
 }
 
+// validateURL asks for one way of saying where the keys are.
+func (k Keys) validateURL() error {
+	if k.Keyset != "" || k.MasterKey != "" || k.MasterKeyFile != "" {
+		return errors.New("--keys says where the keys are, and so do --keyset, --master-key-file and PINVAULT_MASTER_KEY: give the one or the others")
+	}
+	for _, scheme := range []string{"file:", "openbao:", "pkcs11:"} {
+		if strings.HasPrefix(k.KeysURL, scheme) {
+			return nil
+		}
+	}
+	return errors.New("--keys must begin with file:, openbao: or pkcs11:")
+}
+
+// Secret is what a URL of keys names: env:NAME, file:PATH, or credential:NAME, which systemd hands over
+// (LoadCredential=). The caller clears it.
+func (k Keys) Secret(source string) ([]byte, error) {
+	kind, name, _ := strings.Cut(source, ":")
+	switch {
+	case kind == "env" && name != "":
+		text, ok := os.LookupEnv(name)
+		if !ok || text == "" {
+			return nil, fmt.Errorf("--keys names the environment variable %s, which is not set", name)
+		}
+		return []byte(text), nil
+	case kind == "file" && name != "":
+		return k.readSecret("secret of --keys", strings.TrimPrefix(name, "//"))
+	case kind == "credential" && name != "" && filepath.Base(name) == name:
+		folder := os.Getenv("CREDENTIALS_DIRECTORY")
+		if folder == "" {
+			return nil, fmt.Errorf("--keys names the credential %s, but systemd has handed over none: add LoadCredential=%s:PATH to the unit", name, name)
+		}
+		return k.readSecret("credential of --keys", filepath.Join(folder, name))
+	}
+	return nil, errors.New("what opens the keys is named in --keys as env:NAME, file:PATH or credential:NAME")
+}
+
 // Master is the master key as it was written down, from the environment or its file.
 func (k Keys) Master() ([]byte, error) {
 	if k.MasterKey != "" {
 		return []byte(k.MasterKey), nil
 	}
-	f, err := k.open("master key", k.MasterKeyFile)
+	return k.readSecret("master key", k.MasterKeyFile)
+}
+
+// readSecret reads a file, unless others can read it.
+func (k Keys) readSecret(what, path string) ([]byte, error) {
+	f, err := k.open(what, path)
 	if err != nil {
 		return nil, err
 	}
-	text, err := io.ReadAll(io.LimitReader(f, maxMasterKey))
+	text, err := io.ReadAll(io.LimitReader(f, maxSecret))
 	if err = errors.Join(err, f.Close()); err != nil {
-		return nil, fmt.Errorf("master key: %w", err)
+		return nil, fmt.Errorf("%s: %w", what, err)
 	}
 	return text, nil
 }
 
-// maxMasterKey is more than a master key takes with all that may stand around it, in bytes.
-const maxMasterKey = 4 << 10
+// maxSecret is more than a secret takes with all that may stand around it, in bytes.
+const maxSecret = 4 << 10
 
-// OpenKeyset opens the keyset file, unless others can read it.
-func (k Keys) OpenKeyset() (*os.File, error) { return k.open("keyset", k.Keyset) }
+// OpenKeyset opens the keyset file at a path, unless others can read it.
+func (k Keys) OpenKeyset(path string) (*os.File, error) { return k.open("keyset", path) }
 
 // open opens a file of keys, unless others can read or change it.
 func (k Keys) open(what, path string) (*os.File, error) {

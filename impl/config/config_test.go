@@ -105,7 +105,7 @@ func TestKeysAreReadFromFilesThatOthersCannotRead(t *testing.T) {
 		k := Keys{Keyset: file, MasterKeyFile: file}
 		_, err := k.Master()
 		require.Equal(t, taken, err == nil, "%o", mode)
-		f, err := k.OpenKeyset()
+		f, err := k.OpenKeyset(k.Keyset)
 		require.Equal(t, taken, err == nil, "%o", mode)
 		if taken {
 			require.NoError(t, f.Close())

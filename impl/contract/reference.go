@@ -2,6 +2,7 @@ package contract
 
 import (
 	"slices"
+	"sync"
 
 	"github.com/getkin/kin-openapi/openapi3"
 )
@@ -41,8 +42,10 @@ func (r References) add(extensions map[string]any, field *openapi3.SchemaRef) {
 	}
 }
 
+// sameFormats are made once: a portfolio has millions of references.
+var sameFormats = sync.OnceValue(Formats)
+
 // Name tells whether a request of one of the documents can name a card by a reference.
 func (r References) Name(kind, value string) bool {
-	formats := openapi3.WithStringFormatValidators(stringFormats())
-	return slices.ContainsFunc(r[kind], func(field *openapi3.Schema) bool { return field.VisitJSON(value, formats) == nil })
+	return slices.ContainsFunc(r[kind], func(field *openapi3.Schema) bool { return field.VisitJSON(value, sameFormats()) == nil })
 }

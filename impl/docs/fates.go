@@ -5,16 +5,16 @@ import (
 	"pinvault/impl/rows"
 )
 
-// fated is a card of the sandbox's fixtures that makes rows of a contract come out by itself.
+// fated is a card of the sandbox's fixtures, or a PIN, that makes rows of a contract come out by itself.
 type fated struct {
-	Card, Text string
-	Rows       []outcome
+	Card, PIN, Text string
+	Rows            []outcome
 }
 
 // outcome is a row of a contract's page.
 type outcome struct{ ID, Name string }
 
-// fatesOf are the cards with a fate in a contract by which cards are reached. Those whose calls only take longer have no
+// fatesOf are the cards and PINs with a fate in a contract by which cards are reached. Those whose calls only take longer have no
 // rows.
 func fatesOf(name string, fates []rows.Fate) (all []fated) {
 	reached := false
@@ -25,7 +25,7 @@ func fatesOf(name string, fates []rows.Fate) (all []fated) {
 		if !reached || len(f.Rows[name]) == 0 && f.DelayMs == 0 {
 			continue
 		}
-		one := fated{Card: f.Card, Text: f.Text}
+		one := fated{Card: f.Card, PIN: f.PIN, Text: f.Text}
 		for _, step := range f.Rows[name] {
 			one.Rows = append(one.Rows, outcome{rows.StepOf(step).ID(), step})
 		}

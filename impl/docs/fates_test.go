@@ -9,7 +9,7 @@ import (
 	"pinvault/impl/rows"
 )
 
-func TestEveryCardWithAFateIsOnThePagesOfItsContracts(t *testing.T) {
+func TestEveryCardAndPINWithAFateIsOnThePagesOfItsContracts(t *testing.T) {
 	t.Parallel()
 	chapters, pages := everyChapter(t)
 	fates, err := allFates(everyDocument(t))
@@ -18,11 +18,11 @@ func TestEveryCardWithAFateIsOnThePagesOfItsContracts(t *testing.T) {
 	for _, fate := range fates {
 		for name, steps := range fate.Rows {
 			require.Contains(t, chapters, name)
-			require.Contains(t, pages[name], `<code>`+fate.Card+`</code>`, name)
+			require.Contains(t, pages[name], `<code>`+fate.Card+fate.PIN+`</code>`, name)
 			for _, step := range steps {
 				id := rows.StepOf(step).ID()
 				require.Contains(t, pages[name], `<a href="#`+id+`">`+step+`</a>`)
-				require.Contains(t, pages[name], `<tr id="`+id+`">`, "%s of the card %s is a row", step, fate.Card)
+				require.Contains(t, pages[name], `<tr id="`+id+`">`, "%s of %s is a row", step, fate.Card+fate.PIN)
 			}
 		}
 	}
@@ -34,4 +34,5 @@ func TestEveryCardWithAFateIsOnThePagesOfItsContracts(t *testing.T) {
 	require.Empty(t, chapters["common"].Fates, "no card is reached by it")
 	require.NotEmpty(t, chapters["thredd"].Fates)
 	require.Contains(t, pages["thredd"], `<code>slow</code>`)
+	require.Contains(t, pages["thredd"], `PIN <code>9903</code>`)
 }

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"net/http"
 	"os"
-	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -59,29 +58,9 @@ func TestEveryDocumentedExampleComesOut(t *testing.T) {
 	env := h.Env("hosted")
 	env.Begin = func(tb testing.TB, c contracttest.Conversation) contracttest.Conversation {
 		tb.Helper()
-		return begun(tb, h.Client, c)
+		return apptest.Begun(tb, h.Client, c)
 	}
 	apptest.Examples(t, "hosted", env, nil)
-}
-
-// begun is a row with the session of a link that was just made.
-func begun(tb testing.TB, client *contracttest.Client, c contracttest.Conversation) contracttest.Conversation {
-	tb.Helper()
-	card := map[string]int{"setpin": unchosen, "resetpin": normal, "changepin": normal}[c.Session.Link]
-	link := apptest.NewLink(tb, client, c.Session.Link, card)
-	c.Path = regexp.MustCompile(`[0-9a-f-]{36}`).ReplaceAllLiteralString(c.Path, strings.TrimPrefix(link.Path, "/hosted/pin/"))
-	if c.Body == nil || c.Raw {
-		return c
-	}
-	body := map[string]string{"secret": link.Secret}
-	if message := c.Session.Message; message != nil {
-		session := link.Exchange(tb, client)
-		body = map[string]string{"token": session.Token, "pin": session.Seal(tb, apptest.PINMessage(message["for"].(string), message["pin"].(string)))}
-	}
-	var err error
-	c.Body, err = json.Marshal(body)
-	require.NoError(tb, err)
-	return c
 }
 
 func TestFlows(t *testing.T) {

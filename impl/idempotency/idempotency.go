@@ -69,7 +69,7 @@ type Request struct {
 //
 // T is the type of the vault's result, or a struct that embeds it with whatever the first answer
 // alone may have as fields tagged json:"-", such as the secret of a fresh client; struct{} where the
-// answer needs nothing. MACs of a client's secrets are not kept.
+// answer needs nothing. What is kept of a client's secrets is not.
 //
 // ReplayOther when the key was used on another endpoint, ReplayChanged when with other content,
 // ReplayUnderway when the record of a request that came first is gone before it could be read, and what
@@ -163,7 +163,7 @@ func keep[T any](result any) ([]byte, error) {
 		result = back
 	}
 	if c, ok := result.(pin.Client); ok {
-		c.SecretMAC, c.OldSecretMAC, c.Secrets = nil, nil, nil
+		c.SecretDigest, c.OldSecretDigest, c.Secrets = nil, nil, nil
 		result = c
 	}
 	kept, err := json.Marshal(result)

@@ -12,6 +12,7 @@ import (
 
 	"pinvault/impl/idempotency"
 	"pinvault/impl/keyring"
+	"pinvault/impl/keyring/keyringtest"
 	"pinvault/impl/pin"
 	"pinvault/impl/store"
 	"pinvault/impl/store/storetest"
@@ -35,7 +36,7 @@ func newHouse(t *testing.T) *house {
 	require.NoError(t, db.Migrate(ctx))
 	h := &house{store: db, now: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)}
 	clock := func() time.Time { return h.now }
-	ring := keyring.Open(keyring.Sandbox(), db, clock)
+	ring := keyring.Open(keyringtest.Shared(t), db, clock)
 	h.vault = pin.NewVault(db, ring, clock, nil)
 	h.vault.GrantBy(func(_, scope string) (string, bool) { return scope, true })
 	h.Guard = idempotency.New(h.vault, ring, clock)
@@ -141,7 +142,7 @@ type created struct {
 func TestSecretOfAFreshClientIsInTheFirstAnswerOnly(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t)
-	draft := pin.Client{Contract: "thredd", Name: "Partner", Scopes: []string{"pins:read"}, OldSecretMAC: []byte("an old MAC"),
+	draft := pin.Client{Contract: "thredd", Name: "Partner", Scopes: []string{"pins:read"}, OldSecretDigest: []byte("an old MAC"),
 		Settings: json.RawMessage(`{"a":1}`), Secrets: map[string][]byte{"code": []byte("a code's MAC")}}
 	create := func() (created, bool) {
 		c, replayed, err := idempotency.Once(by(t), h.Guard, request, pin.Memo{}, func(m pin.Memo) (created, error) {
@@ -161,13 +162,13 @@ func TestSecretOfAFreshClientIsInTheFirstAnswerOnly(t *testing.T) {
 	record, err := h.vault.Replay(by(t), request.Scope, request.Key)
 	require.NoError(t, err)
 	s := &setting{ledger: &ledger{records: map[[2]string]pin.Replay{{}: record}}}
-	s.holdsNothingOf(t, []byte(first.Secret), first.SecretMAC, []byte("an old MAC"), []byte("a code's MAC"))
+	s.holdsNothingOf(t, []byte(first.Secret), first.SecretDigest, []byte("an old MAC"), []byte("a code's MAC"))
 	rows, err := h.store.List(by(t), pin.TableReplays, "", pin.Page{Limit: 10})
 	require.NoError(t, err)
 	require.Len(t, rows, 1)
 	require.NotContains(t, string(rows[0].Body)+rows[0].ID, request.Key, "the key is kept as a hash")
 
-	first.Secret, first.SecretMAC, first.OldSecretMAC, first.Secrets = "", nil, nil, nil
+	first.Secret, first.SecretDigest, first.OldSecretDigest, first.Secrets = "", nil, nil, nil
 	require.Equal(t, first, second)
 	clients, err := h.vault.Clients(by(t), pin.Page{Limit: 10})
 	require.NoError(t, err)

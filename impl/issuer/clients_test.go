@@ -12,8 +12,8 @@ import (
 )
 
 func storedClient() pin.Client {
-	return pin.Client{ID: "client-2", ProgramID: "p-1", Contract: "accosa", Name: "Call centre", SecretMAC: []byte("mac"),
-		OldSecretMAC: []byte("old mac"), Scopes: []string{"pins:read", "pins:write"},
+	return pin.Client{ID: "client-2", ProgramID: "p-1", Contract: "accosa", Name: "Call centre", SecretDigest: []byte("mac"),
+		OldSecretDigest: []byte("old mac"), Scopes: []string{"pins:read", "pins:write"},
 		Settings: json.RawMessage(accosaKept), Secrets: map[string][]byte{"secureCode": []byte("OPEN-SESAME")},
 		Version: 2, CreatedAt: noon()}
 }

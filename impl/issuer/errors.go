@@ -47,6 +47,7 @@ func (*API) Render(r *http.Request, _ *contract.Operation, err error) contract.R
 	if broken, ok := errors.AsType[contract.Broken](err); ok {
 		return breach(broken).Reply(r.Context(), broken)
 	}
+	err = keyProblem(err)
 	row, ok := errors.AsType[problem.Row](err)
 	if !ok {
 		row = problems.Of(err)

@@ -17,6 +17,8 @@ import (
 	"pinvault/impl/contract"
 	"pinvault/impl/contract/contracttest"
 	"pinvault/impl/issuer"
+	"pinvault/impl/keylife"
+	"pinvault/impl/keyring"
 	"pinvault/impl/pin"
 	"pinvault/impl/rows"
 )
@@ -101,6 +103,10 @@ func TestDocumentedProblems(t *testing.T) {
 		{{In: contract.InSize, Rule: contract.RuleSize}}, {{In: contract.InMediaType, Rule: contract.RuleMediaType}},
 	} {
 		problem := failed(broken)
+		replies[problem["code"]] = problem
+	}
+	for _, err := range []error{&keyring.Refusal{Says: planted}, keylife.ErrInUse, keylife.ErrReadOnly} {
+		problem := failed(fmt.Errorf("%w", err))
 		replies[problem["code"]] = problem
 	}
 	seen := map[any]bool{}
@@ -206,7 +212,7 @@ func TestNothingOfARequestIsInAProblem(t *testing.T) {
 	document := load(t, "issuer")
 	var broken []request
 	for _, op := range document.Operations() {
-		path := strings.NewReplacer("{cardId}", cardID, "{programId}", programID, "{clientId}", "client-2").Replace(op.Path)
+		path := strings.NewReplacer("{cardId}", cardID, "{programId}", programID, "{clientId}", "client-2", "{use}", "pan", "{version}", "1").Replace(op.Path)
 		if op.Spec.Parameters.GetByInAndName("query", "limit") != nil || op.Spec.Parameters.GetByInAndName("query", "kind") != nil {
 			broken = append(broken,
 				request{op.Method, path + "?" + planted + "=%00" + planted, ""},
@@ -214,7 +220,7 @@ func TestNothingOfARequestIsInAProblem(t *testing.T) {
 			)
 		}
 		if op.Path != path {
-			bad := strings.NewReplacer("{cardId}", planted+"%20", "{programId}", planted+"%20", "{clientId}", planted+"%20").Replace(op.Path)
+			bad := strings.NewReplacer("{cardId}", planted+"%20", "{programId}", planted+"%20", "{clientId}", planted+"%20", "{use}", planted+"%20", "{version}", "1").Replace(op.Path)
 			broken = append(broken, request{op.Method, bad, "{}"})
 		}
 		if op.Spec.RequestBody == nil {
@@ -253,6 +259,10 @@ func TestNothingOfARequestIsInAProblem(t *testing.T) {
 		{http.MethodGet, "/issuer/v1/clients/" + planted, ""},
 		{http.MethodGet, "/issuer/v1/service-requests/" + planted, ""},
 		{http.MethodGet, "/issuer/v1/pin-sessions/" + planted, ""},
+		{http.MethodGet, "/issuer/v1/keys/vault", ""},
+		{http.MethodGet, "/issuer/v1/keys/vault/moon", ""},
+		{http.MethodPost, "/issuer/v1/keys/vault/moon/rotations", `{"reason":"` + planted + `"}`},
+		{http.MethodPost, "/issuer/v1/keys/vault/moon/keys/1/steps", `{"step":"retire","reason":"` + planted + `"}`},
 		{http.MethodPost, "/issuer/v1/webhooks", `{"url":"https://example.com/` + planted + `","programId":"` + planted + `"}`},
 		{http.MethodGet, "/issuer/v1/webhooks?cursor=" + planted, ""},
 		{http.MethodGet, "/issuer/v1/webhooks/" + planted, ""},

@@ -33,9 +33,12 @@ var grants = map[string]map[string]string{
 		"pins:write":     "pins:write",
 		"pins:reveal":    "pins:reveal",
 		"audit:read":     "audit:read",
-		"webhooks:read":  "webhooks:read",
-		"webhooks:write": "webhooks:write",
-		"events:read":    "events:read",
+
+		"vaultkeys:read":   "vaultkeys:read",
+		"vaultkeys:manage": "vaultkeys:manage",
+		"webhooks:read":    "webhooks:read",
+		"webhooks:write":   "webhooks:write",
+		"events:read":      "events:read",
 	},
 }
 

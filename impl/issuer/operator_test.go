@@ -84,8 +84,8 @@ func TestOperatorMakesClientsAsTheAPIDoes(t *testing.T) {
 	}
 }
 
-// Of what is secret of a client's settings a MAC is kept, however many there are, or there is no client.
-func TestOperatorKeepsAMACOfEachSecret(t *testing.T) {
+// Of what is secret of a client's settings the vault keeps a digest, however many there are, or there is no client.
+func TestOperatorHasADigestOfEachSecretKept(t *testing.T) {
 	t.Parallel()
 	known, v := contracts(), newFakeVault()
 	known.Settings["accosa"] = settings.Owner{Client: settings.Of[accosaClient]{Contract: "accosa", Secrets: []string{"secureCode", "bankId", "entityId"}}}

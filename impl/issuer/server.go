@@ -35,7 +35,7 @@ type Vault interface {
 	RevokeClient(ctx context.Context, id string, m pin.Memo) error
 	Client(ctx context.Context, id string) (pin.Client, error)
 	Clients(ctx context.Context, page pin.Page) ([]pin.Client, error)
-	SettingMAC(name, value string) ([]byte, error)
+	KeepSetting(c *pin.Client, name, value string) error
 
 	CreateCard(ctx context.Context, n pin.NewCard, m pin.Memo) (pin.Card, error)
 	UpdateCard(ctx context.Context, q pin.Query, patch func(*pin.Card) error, m pin.Memo) (pin.Card, error)
@@ -64,6 +64,7 @@ type API struct {
 	vault     Vault
 	contracts Contracts
 	guard     *idempotency.Guard
+	own       VaultKeys
 }
 
 var _ api.StrictServerInterface = (*API)(nil)

@@ -68,7 +68,7 @@ func newServer(t *testing.T) *server {
 	known := contracts()
 	known.ServiceRequest, known.PINSession = s.vault.requested, s.vault.entered
 	known.Outbox = issuer.Outbox{Feed: feed{s.vault}, PublicKey: func(pin.WebhookKeys) string { return "whpk_key" }, Admits: func(url string) bool { return !strings.Contains(url, "private") }}
-	api := issuer.New(s.vault, known, idempotency.New(s.vault.ledger, fingerprints{}, s.vault.ledger.clock))
+	api := issuer.New(s.vault, known, idempotency.New(s.vault.ledger, fingerprints{}, s.vault.ledger.clock)).WithVaultKeys(s.vault)
 	s.engine = engine(&s.caller, &s.failed)
 	fail := exit(api, &s.failed)
 	api.Mount(s.engine.Group("/", document.Middleware(fail, nil)), fail)
@@ -147,6 +147,7 @@ type fakeVault struct {
 	zoneKeyID string
 	format    pinblock.Format
 	block     []byte
+	asked     string // of the keys
 }
 
 // contracts are the contracts as they are, but that what they know of programs and clients is of these tests'
@@ -278,7 +279,7 @@ func (v *fakeVault) CreateClient(_ context.Context, c pin.Client, secret string,
 	if secret != "" {
 		return pin.Client{}, "", &pin.Error{Code: pin.Forbidden}
 	}
-	c.ID, c.SecretMAC, c.Version, c.CreatedAt = "client-2", []byte("mac of the secret"), 1, noon()
+	c.ID, c.SecretDigest, c.Version, c.CreatedAt = "client-2", []byte("digest of the secret"), 1, noon()
 	return c, v.secret, v.change(m, c)
 }
 
@@ -345,9 +346,13 @@ func (v *fakeVault) Find(_ context.Context, q pin.Query, limit int) ([]pin.Recor
 	return v.records, v.err
 }
 
-// SettingMAC is the value in upper case.
-func (v *fakeVault) SettingMAC(_, value string) ([]byte, error) {
-	return []byte(strings.ToUpper(value)), v.err
+// KeepSetting keeps the value in upper case.
+func (v *fakeVault) KeepSetting(c *pin.Client, name, value string) error {
+	if c.Secrets == nil {
+		c.Secrets = map[string][]byte{}
+	}
+	c.Secrets[name] = []byte(strings.ToUpper(value))
+	return v.err
 }
 
 func (v *fakeVault) MaskedPAN(c pin.Card) (string, error) {
@@ -491,7 +496,7 @@ func TestIdempotencyKey(t *testing.T) {
 			s := newServer(t)
 			s.vault.secret, s.vault.pan = "the secret", "9999990000000014"
 			s.vault.clients = []pin.Client{{ID: "client-2", Contract: "thredd", Name: "Call centre", Scopes: []string{"pins:read"},
-				SecretMAC: []byte("mac of the secret"), CreatedAt: noon()}}
+				SecretDigest: []byte("digest of the secret"), CreatedAt: noon()}}
 			s.vault.result = pin.Verification{Result: pin.Mismatch, RemainingTries: 2}
 
 			first := s.Do(http.MethodPost, op.path, body(op.body), key("order-1")).ExpectStatus(op.status)

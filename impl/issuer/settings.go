@@ -71,7 +71,7 @@ func (k Contracts) setProgram(p *pin.Program, request any) error {
 	return err
 }
 
-// setClient puts the settings that a request names into a client to be made, of what is secret a MAC:
+// setClient puts the settings that a request names into a client to be made, of what is secret what the vault keeps:
 // InvalidField for those of another contract than the client's.
 func (a *API) setClient(c *pin.Client, request any) error {
 	named, err := a.contracts.named(request)
@@ -85,10 +85,7 @@ func (a *API) setClient(c *pin.Client, request any) error {
 			return err
 		}
 		for name, secret := range secrets {
-			if c.Secrets == nil {
-				c.Secrets = map[string][]byte{}
-			}
-			if c.Secrets[name], err = a.vault.SettingMAC(name, secret); err != nil {
+			if err := a.vault.KeepSetting(c, name, secret); err != nil {
 				return err
 			}
 		}

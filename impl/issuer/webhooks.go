@@ -171,19 +171,19 @@ func (a *API) webhookWithSecret(f freshWebhook) api.WebhookWithSecret {
 // delivery is a delivery as the document shows it.
 func delivery(d pin.Delivery) api.Delivery {
 	shown := api.Delivery{EventID: d.EventID, Chain: d.Chain, Sequence: d.Seq, State: api.DeliveryState(d.State), Attempts: d.Attempts,
-		Failure: (*api.DeliveryFailure)(text(d.Failure)), CreatedAt: *moment(d.CreatedAt), FirstAttemptAt: moment(d.FirstAt), EndedAt: moment(d.DoneAt)}
+		Failure: (*api.DeliveryFailure)(text(d.Failure)), CreatedAt: *instant(d.CreatedAt), FirstAttemptAt: instant(d.FirstAt), EndedAt: instant(d.DoneAt)}
 	if d.Status > 0 {
 		status := int32(d.Status) //nolint:gosec // HTTP's
 		shown.Status = &status
 	}
 	if d.State == pin.DeliveryPending {
-		shown.NextAttemptAt = moment(d.DueAt)
+		shown.NextAttemptAt = instant(d.DueAt)
 	}
 	return shown
 }
 
 // moment is a time of so many microseconds since 1970, nil for none.
-func moment(micros int64) *time.Time {
+func instant(micros int64) *time.Time {
 	if micros == 0 {
 		return nil
 	}

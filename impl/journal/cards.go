@@ -40,7 +40,7 @@ func stateOf(row pin.CardRow) map[string]state {
 		tries := fmt.Sprint(value.TriesLeft)
 		all["tries"] = state{tries, tries}
 		all["pinState"] = state{string(value.State), pinStates[value.State]}
-		if len(value.Verifier) > 0 {
+		if len(value.Verifier) > 0 || value.Brought != nil {
 			all["pin"] = state{fmt.Sprint(value.Version), masked}
 		}
 	}

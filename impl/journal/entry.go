@@ -40,7 +40,7 @@ type Entry struct {
 
 // noted is what others tell of a call.
 type noted struct {
-	contract, operation, client, rule, row string
+	contract, operation, client, rule, row, fault string
 
 	cut            bool
 	opened, inside []byte
@@ -83,9 +83,11 @@ func (e *Entry) NoteOperation(contract, operation string) {
 // NoteClient tells who called, by the client's id.
 func (e *Entry) NoteClient(id string) { e.note(func(n *noted) { n.client = id }) }
 
-// NoteRule tells which rule was taken, "header" for the call's own wish, and the row that it has come out,
-// operation/name, "" for none.
-func (e *Entry) NoteRule(rule, row string) { e.note(func(n *noted) { n.rule, n.row = rule, row }) }
+// NoteRule tells which rule was taken, "header" for the call's own wish, the row that it has come out, operation/name, and
+// the fault that it names, "" for none.
+func (e *Entry) NoteRule(rule, row, fault string) {
+	e.note(func(n *noted) { n.rule, n.row, n.fault = rule, row, fault })
+}
 
 // NoteCut tells that the connection is cut before the reply.
 func (e *Entry) NoteCut() { e.note(func(n *noted) { n.cut = true }) }

@@ -100,13 +100,14 @@ func (f facts) path(template, target string) {
 type documented struct {
 	exchange
 	name     string
+	fault    string // that it takes, "" for none
 	template string // of the path
 	volatile []string
 }
 
 // documentedOf reads a row.
 func documentedOf(row rows.Row, told rows.ErrorReference) documented {
-	d := documented{name: row.String(), template: row.Of.Path, volatile: row.Reply.Volatile, exchange: exchange{said: facts{}, status: row.Reply.Status, media: rows.MediaType(row.Reply.ContentType)}}
+	d := documented{name: row.String(), fault: row.Fault, template: row.Of.Path, volatile: row.Reply.Volatile, exchange: exchange{said: facts{}, status: row.Reply.Status, media: rows.MediaType(row.Reply.ContentType)}}
 	d.said.path(row.Of.Path, row.Path)
 	for _, headers := range []http.Header{row.Header, row.Override} {
 		d.said.values(headers)
@@ -122,16 +123,45 @@ func documentedOf(row rows.Row, told rows.ErrorReference) documented {
 	return d
 }
 
+// due is what is known of why a call was answered as it was.
+type due struct {
+	rule  []string // the rows that the rule that was taken is there for
+	fault string   // that it named
+	cards []string // the rows that come out of the cards that were found, as they were at first
+}
+
+// byRule is how little a row is due to the rule that was taken.
+func (d due) byRule(row documented) int {
+	switch {
+	case slices.Contains(d.rule, row.name):
+		return 0
+	case d.fault != "" && row.fault == d.fault:
+		return 1
+	case d.fault != "" && strings.TrimSuffix(row.fault, "-later") == strings.TrimSuffix(d.fault, "-later"):
+		return 2
+	}
+	return 3
+}
+
+// byCard is 0 for a row that is due to a card, else 1.
+func (d due) byCard(row documented) int {
+	if slices.Contains(d.cards, row.name) {
+		return 0
+	}
+	return 1
+}
+
 // fit is the name of the row that an exchange fits best, "" where it fits none: of those with its status, media type and
-// code, if they have one, the one whose reply is the most similar, then the one whose request is, then the first.
-func fit(x exchange, all []documented) (name string) {
-	var least [3]int
+// code, if they have one, the one that is due to a rule, then the one whose reply is the most similar, then one that is due
+// to a card, then the one whose request is the most similar, then the first.
+func fit(x exchange, all []documented, why due) (name string) {
+	var least [5]int
 	for _, row := range all {
 		if row.status != x.status || row.media != x.media || row.code != x.code {
 			continue
 		}
 		names, values := unlike(row.said, x.said)
-		rank := [3]int{differ(row, x, row.reply, x.reply, "", ""), names, values}
+		rank := [5]int{why.byRule(row), differ(row, x, row.reply, x.reply, "", ""), why.byCard(row), names, values}
 		if name == "" || slices.Compare(rank[:], least[:]) < 0 {
 			name, least = row.name, rank
 		}

@@ -24,7 +24,7 @@ func TestEveryDocumentedRowIsRecognized(t *testing.T) {
 		require.NoError(t, err)
 		for _, documented := range rowsOf(d, told) {
 			for _, row := range documented {
-				best := fit(row.exchange, documented)
+				best := fit(row.exchange, documented, due{})
 				for _, other := range documented {
 					if other.name == best && best != row.name {
 						require.Zero(t, differ(other, row.exchange, other.reply, row.reply, "", ""), "%s is taken for %s", row.name, best)
@@ -74,8 +74,31 @@ func TestTheRowThatFitsBest(t *testing.T) {
 		"what varies is there in its kind":  {exchange{said: facts{}, status: 409, media: "application/json", reply: object("code", "lost", "traceId", 1.0), code: "lost"}, "lost"},
 		"of no shape, by the request":       {exchange{said: facts{}, status: 200, media: "application/json", reply: "text"}, "listed"},
 	} {
-		require.Equal(t, c.want, fit(c.x, all), name)
+		require.Equal(t, c.want, fit(c.x, all, due{}), name)
 	}
+}
+
+// Of several rows with one reply the one is named that a rule or a card has made.
+func TestARuleAndACardTellRowsApart(t *testing.T) {
+	t.Parallel()
+	row := func(name, fault string, reply any) documented {
+		return documented{name: name, fault: fault, exchange: exchange{said: facts{}, status: 503, code: "gone", reply: reply}}
+	}
+	all := []documented{row("first", "", "x"), row("card", "", "x"), row("later", "database-later", "x"), row("database", "database", "x"), row("told", "", "y")}
+	x := exchange{said: facts{}, status: 503, code: "gone", reply: "x"}
+	for want, why := range map[string]due{
+		"first":    {},
+		"card":     {cards: []string{"card", "told"}},
+		"database": {fault: "database", cards: []string{"card"}},
+		"later":    {fault: "database-later"},
+		"told":     {rule: []string{"told", "nowhere"}, fault: "database"},
+	} {
+		require.Equal(t, want, fit(x, all, why))
+	}
+	require.Equal(t, "later", fit(x, all[:3], due{fault: "database"}), "the nearest fault")
+	require.Equal(t, "first", fit(x, all, due{fault: "internal", rule: []string{"nowhere"}}))
+	x.status = 500
+	require.Empty(t, fit(x, all, due{rule: []string{"told"}}), "what was not answered is no row")
 }
 
 func TestWhatARequestSays(t *testing.T) {

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"net/url"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 
@@ -22,11 +23,40 @@ type names map[string]bool
 
 // everywhere are names that are secret whatever a document says, since callers use them where they are not described too.
 var everywhere = []string{"authorization", "proxyauthorization", "cookie", "setcookie", "xapikey", "apikey", "password", "secret", "clientsecret",
-	"accesstoken", "refreshtoken", "idtoken", "clientassertion", "pin", "newpin", "oldpin", "pinblock", "pan", "cardnumber"}
+	"accesstoken", "refreshtoken", "idtoken", "subjecttoken", "actortoken", "clientassertion", "assertion", "codeverifier", "dpop", "jwt",
+	"passwd", "pwd", "passphrase", "privatekey", "signature", "sig", "sessionid", "authentication", "xauthtoken", "xcsrftoken", "xxsrftoken",
+	"xamzsecuritytoken", "xvaulttoken", "xgoogapikey", "xfunctionskey", "ocpapimsubscriptionkey", "xforwardedclientcert", "xsignature",
+	"pin", "newpin", "oldpin", "pinblock", "pan", "cardnumber", "cvv", "cvv2", "cvc", "pvv", "track2"}
+
+// endings are those of names that are secret besides.
+var endings = []string{"secret", "password", "apikey", "authtoken", "accesstoken", "sessiontoken"}
 
 var separators = strings.NewReplacer("_", "", "-", "", ".", "")
 
 func plain(name string) string { return separators.Replace(strings.ToLower(name)) }
+
+// sentBy are the names under which the security schemes of documents have their keys sent: whoever sends one to another
+// contract has sent it all the same.
+func sentBy(documents ...*contract.Document) (all []string) {
+	for _, d := range documents {
+		if c := d.Spec().Components; c != nil {
+			for _, scheme := range c.SecuritySchemes {
+				if scheme.Value.Type == "apiKey" {
+					all = append(all, plain(scheme.Value.Name))
+				}
+			}
+		}
+	}
+	return all
+}
+
+// with are names and more.
+func (n names) with(more []string) names {
+	for _, name := range more {
+		n[name] = true
+	}
+	return n
+}
 
 // namesOf are the names that documents say x-sensitive of, and those of API keys.
 func namesOf(documents ...*contract.Document) names {
@@ -38,7 +68,7 @@ func namesOf(documents ...*contract.Document) names {
 		s := sensitive{names: all, seen: map[*openapi3.Schema]bool{}}
 		s.document(d)
 	}
-	return all
+	return all.with(sentBy(documents...))
 }
 
 // sensitive collects names from a document.
@@ -53,11 +83,6 @@ func (s *sensitive) document(d *contract.Document) {
 	if c := d.Spec().Components; c != nil {
 		for _, ref := range c.Schemas {
 			s.schema(ref)
-		}
-		for _, scheme := range c.SecuritySchemes {
-			if scheme.Value.Type == "apiKey" {
-				s.names[plain(scheme.Value.Name)] = true
-			}
 		}
 	}
 	for _, item := range d.Spec().Paths.Map() {
@@ -119,7 +144,7 @@ func is(ref *openapi3.SchemaRef) bool {
 // a name that speaks of one.
 func (n names) secret(name, value string) bool {
 	name = plain(name)
-	return n[name] || strings.Contains(name, "pin") && pinLike(value)
+	return n[name] || slices.ContainsFunc(endings, func(end string) bool { return strings.HasSuffix(name, end) }) || strings.Contains(name, "pin") && pinLike(value)
 }
 
 // pinLike tells whether a text could be a PIN.
@@ -217,13 +242,43 @@ func pans(s string) string {
 	return string(out)
 }
 
+// pins are PINs of the sandbox's cards, which stand for nothing else.
+type pins map[string]bool
+
+// aGroup is digits that could be a PIN.
+var aGroup = regexp.MustCompile(`[0-9]{4,12}`)
+
+// hide masks a PIN that is known wherever it stands for itself: not as a part of a number, a time, an id or an address.
+func (p pins) hide(s string) string {
+	if len(p) == 0 {
+		return s
+	}
+	const joins = "-.:_+%"
+	var out strings.Builder
+	done := 0
+	for _, at := range aGroup.FindAllStringIndex(s, -1) {
+		begin, end := at[0], at[1]
+		before, after := begin > 0 && (alphanumeric(s[begin-1]) || strings.IndexByte(joins, s[begin-1]) >= 0), end < len(s) && alphanumeric(s[end])
+		if end+1 < len(s) && strings.IndexByte(joins, s[end]) >= 0 {
+			after = alphanumeric(s[end+1])
+		}
+		if p[s[begin:end]] && !before && !after {
+			out.WriteString(s[done:begin] + masked)
+			done = end
+		}
+	}
+	return out.String() + s[done:]
+}
+
+func alphanumeric(c byte) bool {
+	return c >= '0' && c <= '9' || c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z'
+}
+
 var groups = strings.NewReplacer(" ", "", "-", "")
 
 // partOf tells whether groups of digits are a part of something longer, such as a UUID.
 func partOf(s string, begin, end int) bool {
-	joins := func(c byte) bool {
-		return c == '-' || c >= '0' && c <= '9' || c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z'
-	}
+	joins := func(c byte) bool { return c == '-' || alphanumeric(c) }
 	return begin > 0 && joins(s[begin-1]) || end < len(s) && joins(s[end])
 }
 

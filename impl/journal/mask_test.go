@@ -141,6 +141,44 @@ func TestWhatIsAroundABodyIsMasked(t *testing.T) {
 	}
 }
 
+// What carries a secret is masked whatever document the call is of.
+func TestNamesThatCarrySecretsAreMaskedEverywhere(t *testing.T) {
+	t.Parallel()
+	n := namesOf()
+	for _, name := range []string{"X-Auth-Token", "X-CSRF-Token", "DPoP", "X-Vault-Token", "Ocp-Apim-Subscription-Key", "X-Amz-Security-Token",
+		"client_secret", "x-api-key", "api_key", "Their-Api-Key", "X-Client-Secret", "db_password", "access_token", "session-token", "sig", "CVV2"} {
+		require.Equal(t, "****", n.headerValue(name, "s3cret"), name)
+		require.Equal(t, name+"=****", n.form(name+"=s3cret"), name)
+		require.JSONEq(t, `{"`+name+`":"****"}`, n.json(`{"`+name+`":"s3cret"}`), name)
+	}
+	for _, name := range []string{"X-Request-Id", "publicToken", "signed", "secretary", "passwordless"} {
+		require.Equal(t, "shown", n.headerValue(name, "shown"), name)
+	}
+	foreign := NewReader(Reading{Documents: map[string]*contract.Document{"accosa": document(t, "accosa"), "thredd": document(t, "thredd")}})
+	require.True(t, foreign.secret["thredd"][plain("x-api-key")])
+}
+
+func TestAPINThatIsKnownIsMaskedWhereItStandsForItself(t *testing.T) {
+	t.Parallel()
+	p := pins{"7010": true, "593817": true}
+	for sent, shown := range map[string]string{
+		"/cards/7010/pin?note=7010":            "/cards/****/pin?note=****",
+		"the PIN is 7010.":                     "the PIN is ****.",
+		"7010, 593817":                         "****, ****",
+		`{"note":"7010"}`:                      `{"note":"****"}`,
+		"7011 17010 70100 a7010 7010a":         "7011 17010 70100 a7010 7010a",
+		"2026-01-01T09:00:00.7010Z":            "2026-01-01T09:00:00.7010Z",
+		"00000000-7010-7000-8000-000000000001": "00000000-7010-7000-8000-000000000001",
+		"7010-7000":                            "7010-7000",
+		"http://127.0.0.1:7010/x":              "http://127.0.0.1:7010/x",
+		"7010.5 7010.":                         "7010.5 ****.",
+		"":                                     "",
+	} {
+		require.Equal(t, shown, p.hide(sent), sent)
+	}
+	require.Equal(t, "7010", pins(nil).hide("7010"))
+}
+
 // No object or list that a document describes has a secret's name: it would be masked whole.
 func TestWhatIsMaskedIsATextOrANumber(t *testing.T) {
 	t.Parallel()

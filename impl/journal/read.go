@@ -21,6 +21,8 @@ type Reading struct {
 	Documents map[string]*contract.Document
 	// Docs is a row's place in the documentation, "" where it has none; nil: none has.
 	Docs func(contract, row string) string
+	// PINs are those of the sandbox's cards: they are masked in texts and paths too.
+	PINs []string
 	// CardName is the name of a card in the fixtures, "" where it has none; nil: none has.
 	CardName func(cardID string) string
 }
@@ -31,11 +33,18 @@ type Reader struct {
 	secret  map[string]names // by contract, "" where it is not known
 	rows    map[string]func() map[string][]documented
 	told    map[string]rows.ErrorReference
+	pins    pins
+	fates   map[string]rows.Fate // by their ids
+	cards   map[string]rows.Fate // by the name of a card
 }
 
 // NewReader makes a reader.
 func NewReader(o Reading) *Reader {
-	r := &Reader{reading: o, secret: map[string]names{}, rows: map[string]func() map[string][]documented{}, told: map[string]rows.ErrorReference{}}
+	r := &Reader{reading: o, secret: map[string]names{}, rows: map[string]func() map[string][]documented{}, told: map[string]rows.ErrorReference{},
+		pins: pins{}, fates: map[string]rows.Fate{}, cards: map[string]rows.Fate{}}
+	for _, digits := range o.PINs {
+		r.pins[digits] = digits != ""
+	}
 	if o.Docs == nil {
 		r.reading.Docs = func(string, string) string { return "" }
 	}
@@ -44,9 +53,18 @@ func NewReader(o Reading) *Reader {
 	}
 	r.secret[""] = namesOf(slices.Collect(maps.Values(o.Documents))...)
 	for name, document := range o.Documents {
-		r.secret[name] = namesOf(document)
+		r.secret[name] = namesOf(document).with(sentBy(slices.Collect(maps.Values(o.Documents))...))
 		r.told[name], _ = rows.ErrorReferenceOf(document.Spec()) // a test of the documents says that they can be read
 		r.rows[name] = sync.OnceValue(func() map[string][]documented { return rowsOf(document, r.told[name]) })
+		fates, _ := rows.Fates(document.Spec()) // the same
+		for _, f := range fates {
+			r.fates[f.ID()] = f
+			if f.Card != "" {
+				r.cards[f.Card] = f
+			} else {
+				r.pins[f.PIN] = true
+			}
+		}
 	}
 	return r
 }
@@ -93,11 +111,22 @@ func (r *Reader) row(e *Entry) string {
 	e.fitting.Do(func() {
 		if e.fitted = e.row; e.fitted == "" && e.status != 0 && r.rows[e.contract] != nil {
 			if all := r.rows[e.contract]()[e.operation]; len(all) > 0 {
-				e.fitted = fit(r.exchange(e, all[0].template), all)
+				e.fitted = fit(r.exchange(e, all[0].template), all, r.due(e))
 			}
 		}
 	})
 	return e.fitted
+}
+
+// due is why an entry's call was answered as it was, as far as that is known.
+func (r *Reader) due(e *Entry) due {
+	why := due{rule: r.fates[e.rule].Rows[e.contract], fault: e.fault}
+	for _, c := range e.cards {
+		if name := r.reading.CardName(c.id); name != "" {
+			why.cards = append(why.cards, r.cards[name].Rows[e.contract]...)
+		}
+	}
+	return why
 }
 
 // exchange is what an entry has to be compared with rows by.
@@ -153,12 +182,13 @@ func (r *Reader) Entry(e *Entry) sandbox.Entry {
 	if row := r.row(e); row != "" {
 		shown.Row, shown.Docs = &row, told(r.reading.Docs(e.contract, row))
 	}
-	sent, replied := secret.headers(e.header), secret.headers(e.replied)
-	shown.Request = sandbox.EntryRequest{Method: verb(e.method), Path: secret.path(e.path), Header: joined(sent),
-		Body: told(secret.body(value(e.header, "Content-Type"), e.sent.kept)), Opened: told(secret.json(string(e.opened))), Truncated: marked(e.sent.more)}
+	sent, replied := r.headers(secret, e.header), r.headers(secret, e.replied)
+	hide := r.pins.hide
+	shown.Request = sandbox.EntryRequest{Method: verb(e.method), Path: hide(secret.path(e.path)), Header: joined(sent),
+		Body: told(hide(secret.body(value(e.header, "Content-Type"), e.sent.kept))), Opened: told(hide(secret.json(string(e.opened)))), Truncated: marked(e.sent.more)}
 	shown.Reply = sandbox.EntryReply{Status: statusOf(e.status), Header: joined(replied),
-		Body: told(secret.body(value(e.replied, "Content-Type"), e.answered())), Opened: told(secret.json(string(e.inside))), Truncated: marked(e.answer.more)}
-	shown.Curl = curl(e.origin()+secret.path(e.target), shown.Request, sent)
+		Body: told(hide(secret.body(value(e.replied, "Content-Type"), e.answered()))), Opened: told(hide(secret.json(string(e.inside)))), Truncated: marked(e.answer.more)}
+	shown.Curl = curl(e.origin()+hide(secret.path(e.target)), shown.Request, sent)
 	for _, c := range e.cards {
 		one := sandbox.EntryCard{CardID: c.id, Name: told(r.reading.CardName(c.id)), Changes: []sandbox.EntryChange{}}
 		for _, s := range c.steps {
@@ -186,10 +216,13 @@ func verb(method string) string {
 }
 
 // headers are those that may be shown, by name.
-func (n names) headers(all []field) []field {
+func (r *Reader) headers(n names, all []field) []field {
 	shown := make([]field, len(all))
 	for i, f := range all {
 		shown[i] = field{text(f.name), n.headerValue(f.name, f.value)}
+		if f.name != "Content-Length" {
+			shown[i].value = r.pins.hide(shown[i].value)
+		}
 	}
 	slices.SortStableFunc(shown, func(a, b field) int { return cmp.Compare(a.name, b.name) })
 	return shown

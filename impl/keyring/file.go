@@ -7,37 +7,35 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"strings"
 	"time"
 	"unicode"
 	"unicode/utf8"
 
 	"github.com/tink-crypto/tink-go/v2/aead/subtle"
-	"github.com/tink-crypto/tink-go/v2/keyset"
 	"github.com/tink-crypto/tink-go/v2/tink"
 
 	"pinvault/impl/pin"
 )
 
 const (
-	fileFormat  = "pinvault-keyset/1"
+	fileFormat  = "pinvault-keyset/2"
 	maxFileSize = 1 << 20
 )
 
-// file is a keyset at rest. What is secret in it is encrypted under the master key, each part bound to its name, so
-// that parts cannot change places. The rest, Tink's keysetInfo included, tells an operator about the file and decides
-// nothing.
+// file is a keyset at rest. What it says of keys is there to be read, and nothing of it can be changed without the
+// master key: the material is encrypted together with it.
 type file struct {
-	Format     string                      `json:"format"`
-	CreatedAt  time.Time                   `json:"createdAt"`
-	Keysets    map[pin.Use]json.RawMessage `json:"keysets"`    // Tink's EncryptedKeyset as JSON
-	Signing    []byte                      `json:"signing"`    // encrypted JWK set
-	Checkpoint []byte                      `json:"checkpoint"` // another one
+	Format   string          `json:"format"`
+	Check    []byte          `json:"check"`    // the format, encrypted: it opens under the master key that the file was written with
+	Keyset   json.RawMessage `json:"keyset"`   // a manifest
+	Material []byte          `json:"material"` // the keys' material by their names, encrypted
 }
 
-// signers are the lists of signing keys in the file, by their names.
-func (f *file) signers() map[string]*[]byte {
-	return map[string]*[]byte{tokenSigners: &f.Signing, checkpointSigners: &f.Checkpoint}
+// manifest is what may be known of a keyset, and decides what its keys may do.
+type manifest struct {
+	Revision  int64     `json:"revision"`
+	CreatedAt time.Time `json:"createdAt"`
+	Keys      []Key     `json:"keys"`
 }
 
 // What stands in the way of a keyset file. The texts are for whoever starts the server: they say what to do, and hold
@@ -47,17 +45,13 @@ var (
 	errWeakKey   = errors.New("keyring: the master key was not generated at random: make one with `openssl rand -base64 32`")
 	errNotAFile  = errors.New("keyring: this is not a keyset file, or it is damaged: check the path, or restore the file from a backup")
 	errFormat    = errors.New("keyring: the keyset file is not in the format " + fileFormat + ": run the version of pinvault that wrote it")
-	errWrongKey  = errors.New("keyring: nothing in the keyset file opens under this master key: give the master key that the file was written with")
-	errNewerUse  = errors.New("keyring: the keyset file has keys for a use that is unknown here: run the version of pinvault that wrote it")
+	errWrongKey  = errors.New("keyring: the keyset file does not open under this master key: give the master key that the file was written with")
+	errDamaged   = errors.New("keyring: the keyset file was damaged or changed: restore it from a backup")
+	errNewer     = errors.New("keyring: the keyset file has keys of a kind that is unknown here: run the version of pinvault that wrote it")
 )
 
 func errMissing(name string) error {
 	return fmt.Errorf("keyring: the keyset file has no keys for %s: restore it from a backup", name)
-}
-
-func errDamaged(names []string) error {
-	return fmt.Errorf("keyring: the keys for %s do not open although others in the keyset file do: it was damaged or changed, restore it from a backup",
-		strings.Join(names, ", "))
 }
 
 // ParseMasterKey reads a master key from configuration: 32 bytes in base64 of either alphabet, padded or not, with
@@ -98,36 +92,43 @@ func CheckMasterKey(key []byte) error {
 	return nil
 }
 
-func masterAEAD(master []byte) (tink.AEAD, error) {
+// MasterKey is the key-encryption key that a master key of 32 bytes is: AES-256-GCM. The caller clears master.
+func MasterKey(master []byte) (tink.AEAD, error) {
 	if len(master) != keySize {
 		return nil, errMasterKey
 	}
 	return subtle.NewAESGCM(master)
 }
 
-// associated binds a part of the file to its name.
-func associated(name string) []byte { return []byte(fileFormat + "/" + name) }
+// associated binds a part of the file to its name and to what the file says of keys.
+func associated(name string, manifest []byte) []byte {
+	return append([]byte(fileFormat+"/"+name+"\n"), manifest...)
+}
 
-// Write writes the keyset file, encrypted under the master key of 32 bytes. Losing either is losing every PIN and PAN:
-// keep copies of both, and apart.
-func (ks *Keyset) Write(w io.Writer, master []byte) error {
-	kek, err := masterAEAD(master)
+// Write writes the keyset file, encrypted under a key-encryption key such as [MasterKey]. Losing either is losing every
+// PIN and PAN: keep copies of both, and apart.
+func (ks *Keyset) Write(w io.Writer, kek tink.AEAD) error {
+	about, err := json.Marshal(manifest{Revision: ks.revision, CreatedAt: ks.createdAt, Keys: known(ks.keys)})
 	if err != nil {
-		return err
+		return fmt.Errorf("keyring: keyset file: %w", err)
 	}
-	f := file{Format: fileFormat, CreatedAt: ks.createdAt, Keysets: make(map[pin.Use]json.RawMessage, len(uses))}
-	for _, u := range uses {
-		var text bytes.Buffer
-		err := ks.handles[u.use].WriteWithAssociatedData(keyset.NewJSONWriter(&text), kek, associated(string(u.use)))
-		if err != nil {
-			return fmt.Errorf("keyring: encrypt the keys for %s: %w", u.use, err)
+	material := map[string][]byte{}
+	for _, k := range ks.keys {
+		if k.material != nil {
+			material[k.Name()] = k.material
 		}
-		f.Keysets[u.use] = text.Bytes()
 	}
-	for name, part := range f.signers() {
-		if *part, err = sealSigning(name, ks.signing[name], kek); err != nil {
-			return fmt.Errorf("keyring: encrypt the keys for %s: %w", name, err)
-		}
+	secret, err := json.Marshal(material)
+	if err != nil {
+		return fmt.Errorf("keyring: keyset file: %w", err)
+	}
+	defer clear(secret)
+	f := file{Format: fileFormat, Keyset: about}
+	if f.Check, err = kek.Encrypt([]byte(fileFormat), associated("check", nil)); err == nil {
+		f.Material, err = kek.Encrypt(secret, associated("material", about))
+	}
+	if err != nil {
+		return fmt.Errorf("keyring: encrypt the keyset: %w", err)
 	}
 	text, err := json.MarshalIndent(f, "", "  ")
 	if err != nil {
@@ -139,40 +140,67 @@ func (ks *Keyset) Write(w io.Writer, master []byte) error {
 	return nil
 }
 
-// Read reads what [Keyset.Write] wrote. Whatever is wrong with the file or the master key, the error says what to do
+// Read reads what [Keyset.Write] wrote. Whatever is wrong with the file or the key, the error says what to do
 // about it.
-func Read(r io.Reader, master []byte) (*Keyset, error) {
-	kek, err := masterAEAD(master)
-	if err != nil {
-		return nil, err
-	}
+func Read(r io.Reader, kek tink.AEAD) (*Keyset, error) {
 	f, err := parseFile(r)
 	if err != nil {
 		return nil, err
 	}
-	handles := make(map[pin.Use]*keyset.Handle, len(uses))
-	var closed []string
-	for _, u := range uses {
-		from := keyset.NewJSONReader(bytes.NewReader(f.Keysets[u.use]))
-		h, err := keyset.ReadWithAssociatedData(from, kek, associated(string(u.use)))
-		if err != nil {
-			closed = append(closed, string(u.use))
+	if _, err := kek.Decrypt(f.Check, associated("check", nil)); err != nil {
+		return nil, unless(err, errWrongKey)
+	}
+	var about bytes.Buffer
+	if json.Compact(&about, f.Keyset) != nil {
+		return nil, errDamaged
+	}
+	secret, err := kek.Decrypt(f.Material, associated("material", about.Bytes()))
+	if err != nil {
+		return nil, unless(err, errDamaged)
+	}
+	defer clear(secret)
+	var m manifest
+	material := map[string][]byte{}
+	if json.Unmarshal(about.Bytes(), &m) != nil || json.Unmarshal(secret, &material) != nil {
+		return nil, errNewer
+	}
+	keys, err := joined(m.Keys, material)
+	if err != nil {
+		return nil, err
+	}
+	return newKeyset(m.CreatedAt, m.Revision, keys)
+}
+
+// unless is what the file's not opening says, unless the key-encryption key is Unavailable.
+func unless(err, says error) error {
+	if pin.CodeOf(err) == pin.Unavailable {
+		return err
+	}
+	return says
+}
+
+// joined are the keys of a file with their material: what they are said to be.
+func joined(keys []Key, material map[string][]byte) ([]heldKey, error) {
+	out := make([]heldKey, len(keys))
+	for i, k := range keys {
+		kind, ok := kindOf(k.Use)
+		if !ok || k.Algorithm != kind.algorithm {
+			return nil, errNewer
 		}
-		handles[u.use] = h
-	}
-	parts, signing := f.signers(), make(map[string][]SigningKey, len(signers))
-	for _, name := range signers {
-		if signing[name], err = openSigning(name, *parts[name], kek); err != nil {
-			closed = append(closed, name)
+		if out[i].Key = k; !k.DestroyedAt.IsZero() {
+			continue
 		}
+		own := material[k.Name()]
+		if len(own) != keySize {
+			return nil, errMissing(string(k.Use))
+		}
+		about, err := kind.about(own)
+		if err != nil || about.checkValue != k.CheckValue || about.id != "" && about.id != k.ID {
+			return nil, errDamaged
+		}
+		out[i].material = own
 	}
-	switch len(closed) {
-	case 0:
-		return newKeyset(f.CreatedAt, handles, signing)
-	case len(uses) + len(signers):
-		return nil, errWrongKey
-	}
-	return nil, errDamaged(closed)
+	return out, nil
 }
 
 // parseFile reads a file that is whole as far as that shows without the master key.
@@ -191,36 +219,5 @@ func parseFile(r io.Reader) (file, error) {
 	case json.Unmarshal(text, &f) != nil:
 		return file{}, errNotAFile
 	}
-	for _, u := range uses {
-		if len(f.Keysets[u.use]) == 0 {
-			return file{}, errMissing(string(u.use))
-		}
-	}
-	if len(f.Keysets) > len(uses) {
-		return file{}, errNewerUse
-	}
-	for _, name := range signers {
-		if len(*f.signers()[name]) == 0 {
-			return file{}, errMissing(name)
-		}
-	}
 	return f, nil
-}
-
-func sealSigning(name string, keys []SigningKey, kek tink.AEAD) ([]byte, error) {
-	text, err := marshalSigning(keys)
-	if err != nil {
-		return nil, err
-	}
-	defer clear(text)
-	return kek.Encrypt(text, associated(name))
-}
-
-func openSigning(name string, ciphertext []byte, kek tink.AEAD) ([]SigningKey, error) {
-	text, err := kek.Decrypt(ciphertext, associated(name))
-	if err != nil {
-		return nil, err
-	}
-	defer clear(text)
-	return parseSigning(text)
 }

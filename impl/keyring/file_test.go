@@ -2,6 +2,7 @@ package keyring_test
 
 import (
 	"bytes"
+	"crypto/ecdsa"
 	"crypto/rand"
 	"encoding/base64"
 	"encoding/hex"
@@ -14,6 +15,7 @@ import (
 	"testing/iotest"
 
 	"github.com/stretchr/testify/require"
+	"github.com/tink-crypto/tink-go/v2/tink"
 
 	"pinvault/impl/keyring"
 	"pinvault/impl/pin"
@@ -28,10 +30,18 @@ func masterKey() []byte {
 	return key
 }
 
+// under is the key-encryption key of a master key.
+func under(tb testing.TB, master []byte) tink.AEAD {
+	tb.Helper()
+	kek, err := keyring.MasterKey(master)
+	require.NoError(tb, err)
+	return kek
+}
+
 func write(t *testing.T, ks *keyring.Keyset) []byte {
 	t.Helper()
 	var b bytes.Buffer
-	require.NoError(t, ks.Write(&b, masterKey()))
+	require.NoError(t, ks.Write(&b, under(t, masterKey())))
 	return b.Bytes()
 }
 
@@ -39,7 +49,7 @@ func TestFileIsReadBackWithAllItsKeys(t *testing.T) {
 	ks, err := keyring.Generate(rand.Reader, noon)
 	require.NoError(t, err)
 	text := write(t, ks)
-	again, err := keyring.Read(bytes.NewReader(text), masterKey())
+	again, err := keyring.Read(bytes.NewReader(text), under(t, masterKey()))
 	require.NoError(t, err)
 
 	ring, other := keyring.New(ks, nil, atNoon), keyring.New(again, nil, atNoon)
@@ -63,17 +73,19 @@ func TestFileIsReadBackWithAllItsKeys(t *testing.T) {
 		require.Equal(t, want, got)
 	}
 	require.Equal(t, ks.SigningKeys()[0].KID, again.SigningKeys()[0].KID)
-	require.True(t, ks.SigningKeys()[0].Key.Equal(again.SigningKeys()[0].Key))
+	require.True(t, ks.SigningKeys()[0].Key.(*ecdsa.PrivateKey).Equal(again.SigningKeys()[0].Key))
 	require.Equal(t, ks.CheckpointKeys()[0].KID, again.CheckpointKeys()[0].KID)
-	require.True(t, ks.CheckpointKeys()[0].Key.Equal(again.CheckpointKeys()[0].Key))
+	require.True(t, ks.CheckpointKeys()[0].Key.(*ecdsa.PrivateKey).Equal(again.CheckpointKeys()[0].Key))
 
-	require.JSONEq(t, `"2026-03-01T12:00:00Z"`, string(parts(t, write(t, again))["createdAt"]), "the time of its making stays")
+	require.Equal(t, ks.Keys(noon), again.Keys(noon), "and all that is known of them")
+	require.NoError(t, again.Follows(ks))
+	require.NoError(t, ks.Follows(again), "it is the same one")
 }
 
-func TestFileOfTheFirstVersionStaysReadable(t *testing.T) {
+func TestFileOfThisFormatStaysReadable(t *testing.T) {
 	text, err := os.ReadFile("testdata/keyset.json")
 	require.NoError(t, err)
-	ks, err := keyring.Read(bytes.NewReader(text), masterKey())
+	ks, err := keyring.Read(bytes.NewReader(text), under(t, masterKey()))
 	require.NoError(t, err)
 	requireSandbox(t, ks)
 }
@@ -94,6 +106,10 @@ func TestFileHoldsNoKeyInClear(t *testing.T) {
 			for _, w := range v {
 				walk(w)
 			}
+		case []any:
+			for _, w := range v {
+				walk(w)
+			}
 		case string:
 			held = append(held, v)
 			if b, err := base64.StdEncoding.DecodeString(v); err == nil {
@@ -104,7 +120,7 @@ func TestFileHoldsNoKeyInClear(t *testing.T) {
 	var whole any
 	require.NoError(t, json.Unmarshal(text, &whole))
 	walk(whole)
-	require.Greater(t, len(held), 2*12, "twelve encrypted parts")
+	require.Greater(t, len(held), 12*6, "what is told of twelve keys, and two encrypted parts")
 	secrets := [][]byte{masterKey()}
 	for i := range 10 {
 		secrets = append(secrets, random[i*36:i*36+32])
@@ -120,59 +136,48 @@ func TestFileHoldsNoKeyInClear(t *testing.T) {
 	}
 }
 
-// parts takes a JSON object apart.
-func parts(t *testing.T, text []byte) map[string]json.RawMessage {
+// changed is a keyset file in which each text is replaced once by the one after it.
+func changed(t *testing.T, text []byte, replace ...string) []byte {
+	t.Helper()
+	for i := 0; i < len(replace); i += 2 {
+		require.Contains(t, string(text), replace[i])
+		text = bytes.Replace(text, []byte(replace[i]), []byte(replace[i+1]), 1)
+	}
+	return text
+}
+
+// part is a member of the file.
+func part(t *testing.T, text []byte, name string) json.RawMessage {
 	t.Helper()
 	var out map[string]json.RawMessage
 	require.NoError(t, json.Unmarshal(text, &out))
-	return out
-}
-
-// changed is a keyset file after f has changed its parts and its key sets.
-func changed(t *testing.T, text []byte, f func(parts, keysets map[string]json.RawMessage)) []byte {
-	t.Helper()
-	whole := parts(t, text)
-	keysets := parts(t, whole["keysets"])
-	f(whole, keysets)
-	var err error
-	if whole["keysets"] != nil {
-		whole["keysets"], err = json.Marshal(keysets)
-		require.NoError(t, err)
-	}
-	out, err := json.Marshal(whole)
-	require.NoError(t, err)
-	return out
+	require.NotEmpty(t, out[name])
+	return out[name]
 }
 
 func TestFileThatCannotBeUsedSaysWhatToDo(t *testing.T) {
 	const (
-		badMaster = "keyring: the master key is not 32 bytes in base64: make one with `openssl rand -base64 32`"
-		wrongKey  = "keyring: nothing in the keyset file opens under this master key: give the master key that the file was written with"
-		notAFile  = "keyring: this is not a keyset file, or it is damaged: check the path, or restore the file from a backup"
-		format    = "keyring: the keyset file is not in the format pinvault-keyset/1: run the version of pinvault that wrote it"
-		newerUse  = "keyring: the keyset file has keys for a use that is unknown here: run the version of pinvault that wrote it"
+		wrongKey = "keyring: the keyset file does not open under this master key: give the master key that the file was written with"
+		notAFile = "keyring: this is not a keyset file, or it is damaged: check the path, or restore the file from a backup"
+		format   = "keyring: the keyset file is not in the format pinvault-keyset/2: run the version of pinvault that wrote it"
+		damaged  = "keyring: the keyset file was damaged or changed: restore it from a backup"
 	)
-	missing := func(name string) string {
-		return "keyring: the keyset file has no keys for " + name + ": restore it from a backup"
-	}
-	damaged := func(names string) string {
-		return "keyring: the keys for " + names + " do not open although others in the keyset file do: it was damaged or changed, restore it from a backup"
-	}
-	whole := write(t, keyring.Sandbox())
-	otherKeys, err := keyring.Generate(rand.Reader, noon)
+	ks, err := keyring.Generate(rand.Reader, noon)
 	require.NoError(t, err)
-	var underOther bytes.Buffer
-	require.NoError(t, otherKeys.Write(&underOther, bytes.Repeat([]byte{7}, 32)))
-	type m = map[string]json.RawMessage
+	other, err := keyring.Generate(rand.Reader, noon)
+	require.NoError(t, err)
+	whole, others := write(t, ks), write(t, other)
+	pan, err := ks.Key(pin.UsePAN, 1, noon)
+	require.NoError(t, err)
+	audit, err := ks.Key(pin.UseAudit, 1, noon)
+	require.NoError(t, err)
+	const active = `"activeFrom": "2026-03-01T12:00:00Z"`
 
 	for name, tc := range map[string]struct {
 		text   []byte
 		master []byte
 		want   string
 	}{
-		"no master key":              {whole, nil, badMaster},
-		"master key of 31 bytes":     {whole, masterKey()[:31], badMaster},
-		"master key of 16 bytes":     {whole, masterKey()[:16], badMaster},
 		"another master key":         {whole, bytes.Repeat([]byte{7}, 32), wrongKey},
 		"empty file":                 {nil, masterKey(), notAFile},
 		"file that is no JSON":       {[]byte("c2VjcmV0IG1hc3RlciBrZXk="), masterKey(), notAFile},
@@ -180,39 +185,28 @@ func TestFileThatCannotBeUsedSaysWhatToDo(t *testing.T) {
 		"file with something after":  {append(bytes.Clone(whole), "{}"...), masterKey(), notAFile},
 		"file beyond all measure":    {append(bytes.Repeat([]byte(" "), 1<<20), whole...), masterKey(), notAFile},
 		"JSON that is no keyset":     {[]byte(`{"keys":[]}`), masterKey(), format},
-		"later format":               {[]byte(`{"format":"pinvault-keyset/2","keysets":[]}`), masterKey(), format},
-		"right format, wrong shapes": {[]byte(`{"format":"pinvault-keyset/1","keysets":[]}`), masterKey(), notAFile},
-		"no key sets": {changed(t, whole, func(parts, _ m) { delete(parts, "keysets") }), masterKey(),
-			missing("pin-verifier")},
-		"a use is missing": {changed(t, whole, func(_, k m) { delete(k, "audit") }), masterKey(), missing("audit")},
-		"signing keys are missing": {changed(t, whole, func(parts, _ m) { delete(parts, "signing") }), masterKey(),
-			missing("signing")},
-		"checkpoint keys are missing": {changed(t, whole, func(parts, _ m) { delete(parts, "checkpoint") }), masterKey(),
-			missing("checkpoint")},
-		"the lists of signing keys have changed places": {changed(t, whole, func(parts, _ m) {
-			parts["signing"], parts["checkpoint"] = parts["checkpoint"], parts["signing"]
-		}), masterKey(), damaged("signing, checkpoint")},
-		"a use that nobody knows": {changed(t, whole, func(_, k m) { k["later"] = k["pin"] }), masterKey(), newerUse},
-		"two uses have changed places": {changed(t, whole, func(_, k m) { k["pin"], k["pan"] = k["pan"], k["pin"] }),
-			masterKey(), damaged("pin, pan")},
-		"one use in the place of another": {changed(t, whole, func(_, k m) { k["secret"] = k["audit"] }), masterKey(),
-			damaged("secret")},
-		"a key set is null":      {changed(t, whole, func(_, k m) { k["audit"] = m{}["none"] }), masterKey(), damaged("audit")},
-		"a key set is empty":     {changed(t, whole, func(_, k m) { k["audit"] = json.RawMessage(`{}`) }), masterKey(), damaged("audit")},
-		"a key set is no object": {changed(t, whole, func(_, k m) { k["audit"] = json.RawMessage(`"x"`) }), masterKey(), damaged("audit")},
-		"a key set under another master key": {changed(t, whole, func(_, k m) {
-			k["fingerprint"] = parts(t, parts(t, underOther.Bytes())["keysets"])["fingerprint"]
-		}), masterKey(), damaged("fingerprint")},
-		"signing keys are damaged": {changed(t, whole, func(parts, _ m) { parts["signing"] = json.RawMessage(`"AAAA"`) }),
-			masterKey(), damaged("signing")},
-		"signing keys are a key set's ciphertext": {changed(t, whole, func(parts, k m) {
-			var encrypted struct{ EncryptedKeyset json.RawMessage }
-			require.NoError(t, json.Unmarshal(k["pin"], &encrypted))
-			parts["signing"] = encrypted.EncryptedKeyset
-		}), masterKey(), damaged("signing")},
+		"another format":             {[]byte(`{"format":"pinvault-keyset/1","keysets":[]}`), masterKey(), format},
+		"right format, wrong shapes": {[]byte(`{"format":"pinvault-keyset/2","material":{}}`), masterKey(), notAFile},
+		"nothing but the format":     {[]byte(`{"format":"pinvault-keyset/2"}`), masterKey(), wrongKey},
+
+		"an earlier revision":      {changed(t, whole, `"revision": 1`, `"revision": 0`), masterKey(), damaged},
+		"a use in another's place": {changed(t, whole, `"use": "pan"`, `"use": "pin"`), masterKey(), damaged},
+		"another version":          {changed(t, whole, `"version": 1`, `"version": 2`), masterKey(), damaged},
+		"another id":               {changed(t, whole, pan.ID, "00000000"), masterKey(), damaged},
+		"another check value":      {changed(t, whole, audit.CheckValue, "0000000000"), masterKey(), damaged},
+		"active earlier":           {changed(t, whole, active, `"activeFrom": "2025-03-01T12:00:00Z"`), masterKey(), damaged},
+		"not active":               {changed(t, whole, active+"\n", `"retiredAt": "2026-03-01T12:00:00Z"`+"\n"), masterKey(), damaged},
+		"retired":                  {changed(t, whole, active, active+`, "retiredAt": "2026-03-01T12:00:00Z"`), masterKey(), damaged},
+		"a member more":            {changed(t, whole, active, active+`, "note": ""`), masterKey(), damaged},
+		"another keyset's keys":    {changed(t, whole, string(part(t, whole, "keyset")), string(part(t, others, "keyset"))), masterKey(), damaged},
+		"another keyset's material": {changed(t, whole, string(part(t, whole, "material")), string(part(t, others, "material"))),
+			masterKey(), damaged},
+		"no material":                  {changed(t, whole, string(part(t, whole, "material")), `""`), masterKey(), damaged},
+		"the check in another's place": {changed(t, whole, string(part(t, whole, "material")), string(part(t, whole, "check"))), masterKey(), damaged},
+		"material for a check":         {changed(t, whole, string(part(t, whole, "check")), string(part(t, whole, "material"))), masterKey(), wrongKey},
 	} {
 		t.Run(name, func(t *testing.T) {
-			ks, err := keyring.Read(bytes.NewReader(tc.text), tc.master)
+			ks, err := keyring.Read(bytes.NewReader(tc.text), under(t, tc.master))
 			require.EqualError(t, err, tc.want)
 			require.Nil(t, ks)
 		})
@@ -222,34 +216,51 @@ func TestFileThatCannotBeUsedSaysWhatToDo(t *testing.T) {
 // Every bit of what is encrypted counts.
 func TestFileWithAFlippedBitIsRefused(t *testing.T) {
 	whole := write(t, keyring.Sandbox())
-	var ciphertext []byte
-	require.NoError(t, json.Unmarshal(parts(t, whole)["signing"], &ciphertext))
-	for i := range ciphertext {
-		bad := bytes.Clone(ciphertext)
-		bad[i] ^= 1 << (i % 8)
-		_, err := keyring.Read(bytes.NewReader(changed(t, whole, func(parts, _ map[string]json.RawMessage) {
-			var err error
-			parts["signing"], err = json.Marshal(bad)
+	for _, name := range []string{"check", "material"} {
+		var ciphertext []byte
+		sealed := part(t, whole, name)
+		require.NoError(t, json.Unmarshal(sealed, &ciphertext))
+		for i := range ciphertext {
+			bad := bytes.Clone(ciphertext)
+			bad[i] ^= 1 << (i % 8)
+			text, err := json.Marshal(bad)
 			require.NoError(t, err)
-		})), masterKey())
-		require.ErrorContains(t, err, "the keys for signing do not open", "byte %d", i)
+			_, err = keyring.Read(bytes.NewReader(changed(t, whole, string(sealed), string(text))), under(t, masterKey()))
+			require.Error(t, err, "byte %d of %s", i, name)
+		}
 	}
+}
+
+// unreachable is a key-encryption key that is somewhere else, where nobody answers.
+type unreachable struct{}
+
+func (unreachable) Encrypt([]byte, []byte) ([]byte, error) {
+	return nil, &pin.Error{Code: pin.Unavailable}
+}
+func (unreachable) Decrypt([]byte, []byte) ([]byte, error) {
+	return nil, &pin.Error{Code: pin.Unavailable}
+}
+
+func TestFileUnderAKeyThatIsOutOfReachIsNotSaidToBeDamaged(t *testing.T) {
+	_, err := keyring.Read(bytes.NewReader(write(t, keyring.Sandbox())), unreachable{})
+	require.Equal(t, pin.Unavailable, pin.CodeOf(err))
+	require.Equal(t, pin.Unavailable, pin.CodeOf(keyring.Sandbox().Write(io.Discard, unreachable{})))
 }
 
 func TestFileErrorsOfReaderAndWriterArePassedOn(t *testing.T) {
 	broken := errors.New("broken")
-	_, err := keyring.Read(iotest.ErrReader(broken), masterKey())
+	_, err := keyring.Read(iotest.ErrReader(broken), under(t, masterKey()))
 	require.ErrorIs(t, err, broken)
 	_, w := io.Pipe()
 	require.NoError(t, w.CloseWithError(nil))
-	require.ErrorIs(t, keyring.Sandbox().Write(w, masterKey()), io.ErrClosedPipe)
+	require.ErrorIs(t, keyring.Sandbox().Write(w, under(t, masterKey())), io.ErrClosedPipe)
 }
 
-func TestFileIsNotWrittenUnderAWeakMasterKey(t *testing.T) {
+func TestAMasterKeyHas32Bytes(t *testing.T) {
 	for _, n := range []int{0, 16, 24, 31, 33} {
-		var b bytes.Buffer
-		require.ErrorContains(t, keyring.Sandbox().Write(&b, make([]byte, n)), "not 32 bytes", "%d bytes", n)
-		require.Empty(t, b.Bytes())
+		kek, err := keyring.MasterKey(make([]byte, n))
+		require.EqualError(t, err, "keyring: the master key is not 32 bytes in base64: make one with `openssl rand -base64 32`", "%d bytes", n)
+		require.Nil(t, kek)
 	}
 }
 

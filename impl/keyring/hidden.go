@@ -11,6 +11,9 @@ const redacted = "****"
 // hidden makes the type that embeds it print as **** in every way that Go can print a value.
 type hidden struct{}
 
+// Hidden is that for the engines of other packages.
+type Hidden = hidden
+
 // String is ****.
 func (hidden) String() string { return redacted }
 

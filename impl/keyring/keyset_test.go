@@ -33,8 +33,8 @@ func atNoon() time.Time { return noon }
 
 // The uses by what they may do.
 var (
-	macUses  = []pin.Use{pin.UseVerifier, pin.UseAudit, pin.UseFingerprint, pin.UseSecret, pin.UseSeal}
-	aeadUses = []pin.Use{pin.UsePIN, pin.UsePAN, pin.UseKeyWrap}
+	macUses  = []pin.Use{pin.UseAudit, pin.UseFingerprint, pin.UseSeal}
+	aeadUses = []pin.Use{pin.UseVerifier, pin.UsePIN, pin.UsePAN, pin.UseSecret, pin.UseKeyWrap}
 )
 
 // golden is what sandboxes have made ever since. Their databases hold such outputs, so this file does not change.
@@ -105,14 +105,14 @@ func TestOutputsAreThoseOfTheStandardAlgorithms(t *testing.T) {
 		require.NoError(t, err)
 		return b
 	}
-	sum := func(key []byte) []byte {
+	sum := func(key []byte, text string) []byte {
 		h := hmac.New(sha256.New, key)
-		h.Write([]byte("data"))
+		h.Write([]byte(text))
 		return h.Sum(nil)
 	}
 	for use, want := range g.MAC {
 		b := derive(string(use), 36)
-		require.Equal(t, want, fmt.Sprintf("01%x%x", b[32:], sum(b[:32])), use)
+		require.Equal(t, want, fmt.Sprintf("01%x%x", b[32:], sum(b[:32], "data")), use)
 	}
 	for use, sealed := range g.Seal {
 		b, ciphertext := derive(string(use), 36), unhex(t, sealed)
@@ -125,10 +125,12 @@ func TestOutputsAreThoseOfTheStandardAlgorithms(t *testing.T) {
 		require.NoError(t, err, use)
 		require.Equal(t, "plaintext", string(plain), use)
 	}
-	index := hex.EncodeToString(sum(derive("pan-index", 36)[:32]))
-	require.Equal(t, g.Index[0], index)
-
-	require.Equal(t, g.ReplayIndex[0], hex.EncodeToString(sum(derive("replay-key", 36)[:32])))
+	index := func(name string) string {
+		key := derive(name, 36)[:32]
+		return hex.EncodeToString(sum(key, "pinvault: id of an index key")[:4]) + hex.EncodeToString(sum(key, "data"))
+	}
+	require.Equal(t, g.Index[0], index("pan-index"))
+	require.Equal(t, g.ReplayIndex[0], index("replay-key"))
 
 	checkpoint, err := ecdsa.ParseRawPrivateKey(elliptic.P256(), derive("checkpoint", 32))
 	require.NoError(t, err)
@@ -179,10 +181,10 @@ func TestGenerateFailsWithItsRandomSource(t *testing.T) {
 	}{
 		"nothing at all":                 {nil, "keyring: generate the keys for pin-verifier: EOF"},
 		"too little for the second use":  {make([]byte, perUse+1), "keyring: generate the keys for pin: unexpected EOF"},
-		"too little for the signing key": {make([]byte, perUse*uses), "keyring: generate the signing key: EOF"},
+		"too little for the signing key": {make([]byte, perUse*uses), "keyring: generate the keys for signing: EOF"},
 		"bytes that are no P-256 key": {bytes.Repeat([]byte{0xFF}, perUse*uses+32),
-			"keyring: generate the signing key: "},
-		"too little for the checkpoint key": {bytes.Repeat([]byte{1}, perUse*uses+32), "keyring: generate the checkpoint key: EOF"},
+			"keyring: generate the keys for signing: "},
+		"too little for the checkpoint key": {bytes.Repeat([]byte{1}, perUse*uses+32), "keyring: generate the keys for checkpoint: EOF"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := keyring.Generate(bytes.NewReader(tc.random), noon)
@@ -208,7 +210,7 @@ func TestKeysAreNeverPrinted(t *testing.T) {
 	opener, err := ring.ZoneKey(t.Context(), "program", "zpk")
 	require.NoError(t, err)
 	for name, v := range map[string]any{
-		"keyset": ks, "keyset's value": *ks, "ring": ring, "ring's value": *ring,
+		"keyset": ks, "keyset's value": *ks, "live keyset": keyring.NewLive(ks, nil), "ring": ring, "ring's value": *ring,
 		"signing key": ks.SigningKeys()[0], "pointer to a signing key": &ks.SigningKeys()[0], "zone key": opener,
 	} {
 		t.Run(name, func(t *testing.T) {

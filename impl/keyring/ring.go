@@ -3,9 +3,11 @@ package keyring
 import (
 	"encoding/hex"
 	"errors"
+	"slices"
 	"time"
 
 	lru "github.com/hashicorp/golang-lru/v2"
+	"github.com/tink-crypto/tink-go/v2/core/cryptofmt"
 	"github.com/tink-crypto/tink-go/v2/tink"
 
 	"pinvault/impl/pin"
@@ -17,10 +19,10 @@ var (
 	errUse       = errors.New("keyring: keys of that use are not for this")
 )
 
-// Ring is a keyset at work: [pin.Keys] in software. It is safe for concurrent use and prints as ****.
+// Ring is an engine at work: [pin.Keys]. It is safe for concurrent use and prints as ****.
 type Ring struct {
 	hidden
-	keys   *Keyset
+	keys   Engine
 	zone   ZoneKeys
 	now    func() time.Time
 	opened *lru.Cache[string, *zoneKey] // by id
@@ -28,9 +30,9 @@ type Ring struct {
 
 var _ pin.Keys = (*Ring)(nil)
 
-// New makes a ring of the keyset and the zone keys, whose ciphertexts that keyset opens. now is the clock by which
+// New makes a ring of the engine and the zone keys, whose ciphertexts that engine opens. now is the clock by which
 // zone keys are looked up again; it defaults to time.Now.
-func New(ks *Keyset, zone ZoneKeys, now func() time.Time) *Ring {
+func New(keys Engine, zone ZoneKeys, now func() time.Time) *Ring {
 	if now == nil {
 		now = time.Now
 	}
@@ -38,17 +40,17 @@ func New(ks *Keyset, zone ZoneKeys, now func() time.Time) *Ring {
 	if err != nil {
 		panic(err) // the size is a constant
 	}
-	return &Ring{keys: ks, zone: zone, now: now, opened: opened}
+	return &Ring{keys: keys, zone: zone, now: now, opened: opened}
 }
 
-// Open makes the ring of a keyset and the zone keys of a store, which it believes under their seals only.
-func Open(ks *Keyset, store pin.Rows, now func() time.Time) *Ring {
-	return New(ks, pin.NewZoneKeys(store, New(ks, nil, now)), now)
+// Open makes the ring of an engine and the zone keys of a store, which it believes under their seals only.
+func Open(keys Engine, store pin.Rows, now func() time.Time) *Ring {
+	return New(keys, pin.NewZoneKeys(store, New(keys, nil, now)), now)
 }
 
 // primitive is the use's keys as a P. It is what keeps keys from being used for something else.
 func primitive[P any](r *Ring, use pin.Use) (P, error) {
-	p, ok := r.keys.primitives[use].(P)
+	p, ok := r.keys.Primitive(use).(P)
 	if !ok {
 		return p, internal(errUse)
 	}
@@ -57,7 +59,15 @@ func primitive[P any](r *Ring, use pin.Use) (P, error) {
 
 func internal(cause error) error { return &pin.Error{Code: pin.Internal, Err: cause} }
 
-// MAC is 37 bytes: five that name the key and the 32 of HMAC-SHA256. Uses: pin-verifier, audit, fingerprint, secret, seal;
+// failed is the error of an engine: Unavailable as it is, any other as Internal with this cause.
+func failed(err, cause error) error {
+	if pin.CodeOf(err) == pin.Unavailable {
+		return err
+	}
+	return internal(cause)
+}
+
+// MAC is 37 bytes: five that name the key and the 32 of HMAC-SHA256. Uses: audit, fingerprint, seal;
 // Internal for others.
 func (r *Ring) MAC(use pin.Use, data []byte) ([]byte, error) {
 	m, err := primitive[tink.MAC](r, use)
@@ -66,7 +76,7 @@ func (r *Ring) MAC(use pin.Use, data []byte) ([]byte, error) {
 	}
 	out, err := m.ComputeMAC(data)
 	if err != nil {
-		return nil, internal(err)
+		return nil, failed(err, err)
 	}
 	return out, nil
 }
@@ -79,7 +89,7 @@ func (r *Ring) VerifyMAC(use pin.Use, data, mac []byte) bool {
 }
 
 // Seal encrypts and authenticates plaintext and authenticates associated with it. The ciphertext is 33 bytes longer:
-// five that name the key, a random nonce of 12, a tag of 16. Uses: pin, pan, key-wrap; Internal for others.
+// five that name the key, a random nonce of 12, a tag of 16. Uses: pin-verifier, pin, pan, secret, key-wrap; Internal for others.
 func (r *Ring) Seal(use pin.Use, plaintext, associated []byte) ([]byte, error) {
 	a, err := primitive[tink.AEAD](r, use)
 	if err != nil {
@@ -87,13 +97,13 @@ func (r *Ring) Seal(use pin.Use, plaintext, associated []byte) ([]byte, error) {
 	}
 	out, err := a.Encrypt(plaintext, associated)
 	if err != nil {
-		return nil, internal(err)
+		return nil, failed(err, err)
 	}
 	return out, nil
 }
 
 // Open undoes [Ring.Seal] under any enabled key of the use. Whatever keeps a ciphertext from opening, the error is the
-// same Internal. The caller clears the plaintext.
+// same Internal; Unavailable where the engine does not answer. The caller clears the plaintext.
 func (r *Ring) Open(use pin.Use, ciphertext, associated []byte) ([]byte, error) {
 	a, err := primitive[tink.AEAD](r, use)
 	if err != nil {
@@ -101,15 +111,16 @@ func (r *Ring) Open(use pin.Use, ciphertext, associated []byte) ([]byte, error) 
 	}
 	out, err := a.Decrypt(ciphertext, associated)
 	if err != nil {
-		return nil, internal(errNotOpened)
+		return nil, failed(err, errNotOpened)
 	}
 	return out, nil
 }
 
-// Index is 64 lower-case hex digits, the HMAC-SHA256 of data, under each enabled key, that of the primary key first.
+// Index is 72 lower-case hex digits for each enabled key, that of the primary key first: eight that name the key and the
+// 64 of the HMAC-SHA256 of data.
 // Uses: pan-index, replay-key; Internal for others.
 func (r *Ring) Index(use pin.Use, data []byte) ([]string, error) {
-	keys, err := primitive[index](r, use)
+	keys, err := primitive[Index](r, use)
 	if err != nil {
 		return nil, err
 	}
@@ -117,9 +128,43 @@ func (r *Ring) Index(use pin.Use, data []byte) ([]string, error) {
 	for i, key := range keys {
 		sum, err := key.ComputePRF(data, tagSize)
 		if err != nil {
-			return nil, internal(err)
+			return nil, failed(err, err)
 		}
-		out[i] = hex.EncodeToString(sum)
+		out[i] = key.id + hex.EncodeToString(sum)
 	}
 	return out, nil
+}
+
+// Rewrap is [Ring.Open] and then [Ring.Seal], under the primary key: errors as of both.
+func (r *Ring) Rewrap(use pin.Use, ciphertext, associated []byte) ([]byte, error) {
+	plain, err := r.Open(use, ciphertext, associated)
+	if err != nil {
+		return nil, err
+	}
+	defer clear(plain)
+	return r.Seal(use, plain, associated)
+}
+
+// Stale tells whether an output was made under another key than the use's primary one. No output is stale.
+func (r *Ring) Stale(use pin.Use, output []byte) bool {
+	id := r.named(use, output)
+	return len(output) > 0 && (id == "" || id != r.keys.KeyIDs(use)[0])
+}
+
+// KeyID is the id of the key that made an output, eight hex digits, and whether it is an enabled key of the use.
+func (r *Ring) KeyID(use pin.Use, output []byte) (string, bool) {
+	id := r.named(use, output)
+	return id, id != "" && slices.Contains(r.keys.KeyIDs(use), id)
+}
+
+// named is the id of the key that an output says it was made under, "" where it says nothing or there is no such use.
+func (r *Ring) named(use pin.Use, output []byte) string {
+	switch _, isIndex := r.keys.Primitive(use).(Index); {
+	case len(r.keys.KeyIDs(use)) == 0:
+	case isIndex && len(output) > 2*keyIDSize:
+		return string(output[:2*keyIDSize])
+	case !isIndex && len(output) > 1+keyIDSize && output[0] == cryptofmt.TinkStartByte:
+		return hex.EncodeToString(output[1 : 1+keyIDSize])
+	}
+	return ""
 }

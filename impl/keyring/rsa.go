@@ -31,17 +31,19 @@ var errRSA = errors.New("keyring: not an RSA key of 2048 to 4096 bits in PKCS#8"
 // rsaCipher opens PIN blocks that were encrypted to its public key. It prints as ****.
 type rsaCipher struct {
 	hidden
-	key *rsa.PrivateKey
+	key RSAKey
 }
 
-// newRSA reads a private key, PKCS#8 DER (RFC 5958).
-func newRSA(der []byte) (pinCipher, error) {
+func (c *rsaCipher) public() *rsa.PublicKey { return c.key.Public().(*rsa.PublicKey) }
+
+// parseRSA reads a private key, PKCS#8 DER (RFC 5958).
+func parseRSA(der []byte) (*rsa.PrivateKey, error) {
 	parsed, err := x509.ParsePKCS8PrivateKey(der)
 	key, ok := parsed.(*rsa.PrivateKey)
 	if err != nil || !ok || key.N.BitLen() < MinRSA || key.N.BitLen() > MaxRSA || key.N.BitLen()%8 != 0 {
 		return nil, errRSA
 	}
-	return &rsaCipher{key: key}, nil
+	return key, nil
 }
 
 // Decrypt opens PKCS#1 v1.5 (RFC 8017, 7.2.2) over a clear 8-byte block of format 0.
@@ -53,38 +55,31 @@ func (c *rsaCipher) Decrypt(f pinblock.Format, block []byte, pan string) ([]byte
 	if f != pinblock.ISO0 {
 		return nil, pinblock.ErrKeyFormat
 	}
-	if len(block) != c.key.Size() {
+	if len(block) != c.public().Size() {
 		return nil, pinblock.ErrBlockSize
 	}
-	inside := make([]byte, clearBlock)
+	inside, err := c.key.Decrypt(rand.Reader, block, &rsa.PKCS1v15DecryptOptions{SessionKeyLen: clearBlock})
+	if err != nil {
+		return nil, failed(err, errRange)
+	}
 	defer clear(inside)
-	if _, err := rand.Read(inside); err != nil {
-		return nil, err
-	}
-	//lint:ignore SA1019 deprecated for new designs; the contract has no other padding, and this is its safe form
-	if err := rsa.DecryptPKCS1v15SessionKey(nil, c.key, block, inside); err != nil { //nolint:staticcheck // see above
-		return nil, errRange
-	}
 	return pinblock.Decode(f, inside, pan)
 }
 
 // clearBlock is the length of a clear PIN block of format 0, in bytes.
 const clearBlock = 8
 
-// CheckValue is the first three bytes of the SHA-256 of the public key, upper-case hex: partners can work it out from
+// rsaCheckValue is the first eight bytes of the SHA-256 of the public key, upper-case hex: partners can work it out from
 // the certificate (SubjectPublicKeyInfo, DER).
-func (c *rsaCipher) CheckValue() string { return c.LongCheckValue()[:6] }
-
-// LongCheckValue is eight bytes of it.
-func (c *rsaCipher) LongCheckValue() string {
-	sum := sha256.Sum256(c.publicKey())
+func rsaCheckValue(key *rsa.PublicKey) string {
+	sum := sha256.Sum256(marshalRSA(key))
 	return fmt.Sprintf("%X", sum[:8])
 }
 
-func (c *rsaCipher) takes() (pinblock.Format, int) { return pinblock.ISO0, c.key.Size() }
+func (c *rsaCipher) takes() (pinblock.Format, int) { return pinblock.ISO0, c.public().Size() }
 
-func (c *rsaCipher) publicKey() []byte {
-	der, err := x509.MarshalPKIXPublicKey(&c.key.PublicKey)
+func marshalRSA(key *rsa.PublicKey) []byte {
+	der, err := x509.MarshalPKIXPublicKey(key)
 	if err != nil {
 		panic(err) // of a key that was parsed
 	}
@@ -96,7 +91,7 @@ func (c *rsaCipher) publicKey() []byte {
 //
 // The one signature is all that the key is used for besides opening PIN blocks. It is over bytes of our own making.
 func (c *rsaCipher) certificate(id string, made time.Time) ([]byte, error) {
-	serial := sha256.Sum256(c.publicKey())
+	serial := sha256.Sum256(marshalRSA(c.public()))
 	serial[0] = serial[0]&0x7F | 0x40 // positive and of a fixed length (RFC 5280, 4.1.2.2)
 	made = made.UTC().Truncate(time.Second)
 	template := &x509.Certificate{
@@ -108,5 +103,5 @@ func (c *rsaCipher) certificate(id string, made time.Time) ([]byte, error) {
 		SignatureAlgorithm:    x509.SHA256WithRSA,
 		BasicConstraintsValid: true,
 	}
-	return x509.CreateCertificate(rand.Reader, template, template, &c.key.PublicKey, c.key)
+	return x509.CreateCertificate(rand.Reader, template, template, c.public(), c.key)
 }

@@ -4,47 +4,43 @@ import (
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/elliptic"
+	"crypto/sha256"
+	"crypto/x509"
 	"encoding/base64"
-	"encoding/json"
-	"errors"
+	"fmt"
 
-	"github.com/lestrrat-go/jwx/v3/jwa"
 	"github.com/lestrrat-go/jwx/v3/jwk"
+
+	"pinvault/impl/pin"
 )
 
-// The lists of signing keys, by their names beside the uses, in the file and in derivation. Each signs one kind of
-// thing, so that a signature under one list is worth nothing where the other is asked for.
+// The uses of the keys that sign, beside those of [pin.Keys]. Each signs one kind of thing, so that a signature of one use
+// is worth nothing where the other is asked for.
 const (
-	tokenSigners      = "signing"    // access tokens
-	checkpointSigners = "checkpoint" // checkpoints of the audit trail
+	UseTokens      pin.Use = "signing"    // access tokens
+	UseCheckpoints pin.Use = "checkpoint" // checkpoints of the audit trail
 )
-
-// signers are all of the lists.
-var signers = []string{tokenSigners, checkpointSigners}
 
 // SigningKey signs by ES256, so the curve is P-256. It prints as ****.
 type SigningKey struct {
 	hidden
-	KID string // JWK thumbprint, SHA-256, base64url (RFC 7638)
-	Key *ecdsa.PrivateKey
+	KID string        // JWK thumbprint, SHA-256, base64url (RFC 7638)
+	Key crypto.Signer // its Public is an *ecdsa.PublicKey
 }
 
-func drawSigningKey(name string, draw source) (SigningKey, error) {
-	b, err := draw(name, keySize)
-	if err != nil {
-		return SigningKey{}, err
-	}
-	defer clear(b)
+// parseSigningKey is the signing key of that material.
+func parseSigningKey(material []byte) (SigningKey, error) {
 	// Bytes that are no key are refused and not drawn again: a random source that gives them twice is broken.
-	key, err := ecdsa.ParseRawPrivateKey(elliptic.P256(), b)
+	key, err := ecdsa.ParseRawPrivateKey(elliptic.P256(), material)
 	if err != nil {
 		return SigningKey{}, err
 	}
-	return newSigningKey(key)
+	return NewSigningKey(key)
 }
 
-func newSigningKey(key *ecdsa.PrivateKey) (SigningKey, error) {
-	public, err := jwk.Import(&key.PublicKey)
+// NewSigningKey is the signing key of a signer on P-256.
+func NewSigningKey(key crypto.Signer) (SigningKey, error) {
+	public, err := jwk.Import(key.Public())
 	if err != nil {
 		return SigningKey{}, err
 	}
@@ -55,41 +51,15 @@ func newSigningKey(key *ecdsa.PrivateKey) (SigningKey, error) {
 	return SigningKey{KID: base64.RawURLEncoding.EncodeToString(thumbprint), Key: key}, nil
 }
 
-// marshalSigning is the keys as a JWK set (RFC 7517), private parts included. The caller clears it.
-func marshalSigning(keys []SigningKey) ([]byte, error) {
-	set := jwk.NewSet()
-	for _, k := range keys {
-		j, err := jwk.Import(k.Key)
-		if err != nil {
-			return nil, err
-		}
-		err = errors.Join(
-			j.Set(jwk.KeyIDKey, k.KID), j.Set(jwk.AlgorithmKey, jwa.ES256()), j.Set(jwk.KeyUsageKey, jwk.ForSignature),
-			set.AddKey(j))
-		if err != nil {
-			return nil, err
-		}
-	}
-	return json.Marshal(set)
-}
-
-func parseSigning(text []byte) ([]SigningKey, error) {
-	set, err := jwk.Parse(text)
+// aboutSigning names a key by its thumbprint and checks it by the SHA-256 of its public half (SubjectPublicKeyInfo, DER).
+func aboutSigning(material []byte) (about, error) {
+	k, err := parseSigningKey(material)
 	if err != nil {
-		return nil, err
+		return about{}, err
 	}
-	var keys []SigningKey
-	for i := range set.Len() {
-		j, _ := set.Key(i)
-		var key ecdsa.PrivateKey
-		if err := jwk.Export(j, &key); err != nil {
-			return nil, err
-		}
-		k, err := newSigningKey(&key)
-		if err != nil {
-			return nil, err
-		}
-		keys = append(keys, k)
+	public, err := x509.MarshalPKIXPublicKey(k.Key.Public())
+	if err != nil {
+		return about{}, err
 	}
-	return keys, nil
+	return about{checkValue: fmt.Sprintf("%X", sha256.Sum256(public))[:checkDigits], id: k.KID}, nil
 }

@@ -3,12 +3,14 @@ package keyring
 import (
 	"context"
 	"crypto/aes"
+	"crypto/cipher"
 	"crypto/des"
-	"encoding/binary"
+	"crypto/rand"
 	"errors"
 	"sync"
 	"time"
 
+	"pinvault/impl/keymaterial"
 	"pinvault/impl/pin"
 	"pinvault/impl/pinblock"
 )
@@ -29,18 +31,36 @@ const (
 type pinCipher interface {
 	// Decrypt takes the PIN's digits out of a block. The caller clears them.
 	Decrypt(f pinblock.Format, block []byte, pan string) ([]byte, error)
-	CheckValue() string
-	// LongCheckValue is CheckValue with ten digits more.
-	LongCheckValue() string
 	// takes says which blocks: the format that partners use with such a key, and the length in bytes.
 	takes() (pinblock.Format, int)
 }
 
 // symmetric is a TDES or AES key.
 type symmetric struct {
-	*pinblock.Key
+	key    BlockKey
 	format pinblock.Format
 	size   int
+}
+
+func (s symmetric) Decrypt(f pinblock.Format, block []byte, pan string) (digits []byte, err error) {
+	err = s.key.Use(func(b cipher.Block) (err error) {
+		digits, err = pinblock.Lent(b).Decrypt(f, block, pan)
+		return err
+	})
+	if err != nil {
+		clear(digits)
+		return nil, err
+	}
+	return digits, nil
+}
+
+// encrypt makes a PIN block.
+func (s symmetric) encrypt(f pinblock.Format, p pin.PIN, pan string) (block []byte, err error) {
+	err = s.key.Use(func(b cipher.Block) (err error) {
+		block, err = pinblock.Lent(b).Encrypt(f, p.Digits(), pan, rand.Reader)
+		return err
+	})
+	return block, err
 }
 
 func (s symmetric) takes() (pinblock.Format, int) { return s.format, s.size }
@@ -52,29 +72,40 @@ const (
 	RSA  = "RSA"  // a private key of 2048 to 4096 bits, PKCS#8 DER
 )
 
-var ciphers = map[string]func(key []byte) (pinCipher, error){
-	TDES: func(key []byte) (pinCipher, error) {
-		k, err := pinblock.NewTDES(key)
-		return symmetric{k, pinblock.ISO0, des.BlockSize}, err
+// checkValues are the long check values of keys of each algorithm, which fail for what is no such key.
+var checkValues = map[string]func(key []byte) (string, error){
+	TDES: blockCheckValue(keymaterial.TDES),
+	AES:  blockCheckValue(keymaterial.AES),
+	RSA: func(der []byte) (string, error) {
+		key, err := parseRSA(der)
+		if err != nil {
+			return "", err
+		}
+		return rsaCheckValue(&key.PublicKey), nil
 	},
-	AES: func(key []byte) (pinCipher, error) {
-		k, err := pinblock.NewAES(key)
-		return symmetric{k, pinblock.ISO4, aes.BlockSize}, err
-	},
-	RSA: newRSA,
 }
 
-// newCipher is the key's cipher. InvalidField names algorithm or key.
-func newCipher(algorithm string, key []byte) (pinCipher, error) {
-	of, ok := ciphers[algorithm]
-	if !ok {
-		return nil, &pin.Error{Code: pin.InvalidField, Field: "algorithm"}
+func blockCheckValue(c keymaterial.Cipher) func(key []byte) (string, error) {
+	return func(key []byte) (string, error) {
+		block, err := c.New(key)
+		if err != nil {
+			return "", err
+		}
+		return keymaterial.CheckValue(block), nil
 	}
-	k, err := of(key)
-	if err != nil {
-		return nil, &pin.Error{Code: pin.InvalidField, Field: "key"}
+}
+
+// cipherOf is the key of a row at work in the engine.
+func (r *Ring) cipherOf(row pin.ZoneKey) (pinCipher, error) {
+	if row.Algorithm == RSA {
+		key, err := r.keys.UnwrapRSA(row.Wrapped, row.Bound())
+		return &rsaCipher{key: key}, err
 	}
-	return k, nil
+	key, err := r.keys.UnwrapBlock(row.Algorithm, row.Wrapped, row.Bound())
+	if row.Algorithm == AES {
+		return symmetric{key, pinblock.ISO4, aes.BlockSize}, err
+	}
+	return symmetric{key, pinblock.ISO0, des.BlockSize}, err
 }
 
 // zoneKey is an opened zone PIN key. It prints as ****.
@@ -99,41 +130,46 @@ type PINKey struct {
 // every program. InvalidField names algorithm or key, the latter for a length that the algorithm does not take. A weak
 // key is taken: see [keymaterial.Cipher.Check]. The caller clears key.
 func (r *Ring) WrapZoneKey(id, programID string, usage pin.KeyUsage, algorithm string, key []byte) (pin.ZoneKey, error) {
-	k, err := newCipher(algorithm, key)
+	check, err := LongCheckValue(algorithm, key)
 	if err != nil {
 		return pin.ZoneKey{}, err
 	}
 	row := pin.ZoneKey{ID: id, ProgramID: programID, Usage: usage, Algorithm: algorithm, Version: 1,
-		CheckValue: k.CheckValue(), CreatedAt: r.now().UTC().Truncate(time.Microsecond)} // as exact as every database keeps it
-	if row.Wrapped, err = r.Seal(pin.UseKeyWrap, key, bound(row)); err != nil {
+		CheckValue: check[:6], CreatedAt: r.now().UTC().Truncate(time.Microsecond)} // as exact as every database keeps it
+	if row.Wrapped, err = r.wrap(row, key); err != nil {
 		return pin.ZoneKey{}, err
 	}
 	return row, nil
 }
 
+// wrap makes a key ready to rest: of a message key, which works in this process's memory, by the vault's own keys alone.
+func (r *Ring) wrap(row pin.ZoneKey, key []byte) ([]byte, error) {
+	if row.Usage == pin.UsageMessage {
+		return r.Seal(pin.UseKeyWrap, key, row.Bound())
+	}
+	wrapped, err := r.keys.WrapKey(row.Algorithm, key, row.Bound())
+	if err != nil {
+		return nil, failed(err, err)
+	}
+	return wrapped, nil
+}
+
 // LongCheckValue is the check value of a partner's key in sixteen upper-case hexadecimal digits, of which
 // [pin.ZoneKey].CheckValue is the first six: errors as [Ring.WrapZoneKey].
 func LongCheckValue(algorithm string, key []byte) (string, error) {
-	k, err := newCipher(algorithm, key)
-	if err != nil {
-		return "", err
+	of, ok := checkValues[algorithm]
+	if !ok {
+		return "", &pin.Error{Code: pin.InvalidField, Field: "algorithm"}
 	}
-	return k.LongCheckValue(), nil
+	check, err := of(key)
+	if err != nil {
+		return "", &pin.Error{Code: pin.InvalidField, Field: "key"}
+	}
+	return check, nil
 }
 
 // MessageKeySizes are the lengths of the message keys that a contract can use, in bytes: of tokens, and of JWE.
 func MessageKeySizes() []int { return []int{TokenKeySize, MessageKeySize} }
-
-// bound is what a wrapped key is bound to: the columns that say what it may be used for, each after its length. A row
-// that was changed there, or that got another row's key, does not open.
-func bound(row pin.ZoneKey) []byte {
-	var out []byte
-	for _, part := range []string{row.ID, row.ProgramID, string(row.Usage), row.Algorithm} {
-		out = binary.BigEndian.AppendUint32(out, uint32(len(part)))
-		out = append(out, part...)
-	}
-	return out
-}
 
 // ZoneKey finds a zone PIN key that the program may use. A key that is unknown, of another program, for another usage
 // or retired is UnknownKey, without a word about which; a row that does not open is Internal, and what else the store
@@ -199,14 +235,13 @@ func (k *zoneKey) fresh(now time.Time) bool {
 }
 
 func (r *Ring) readZoneKey(ctx context.Context, id string, now time.Time) (*zoneKey, error) {
-	row, raw, err := r.unwrap(ctx, id, pin.UsageZonePIN)
+	row, err := r.row(ctx, id, pin.UsageZonePIN)
 	if err != nil {
 		return nil, err
 	}
-	defer clear(raw)
-	key, err := newCipher(row.Algorithm, raw)
+	key, err := r.cipherOf(row)
 	if err != nil {
-		return nil, internal(errNotOpened)
+		return nil, err
 	}
 	k := &zoneKey{key: key, about: PINKey{Algorithm: row.Algorithm}, programID: row.ProgramID, read: now}
 	k.about.Format, k.about.BlockSize = key.takes()
@@ -230,25 +265,56 @@ func (r *Ring) Fits(ctx context.Context, programID, id string, usage pin.KeyUsag
 	case size == 0:
 		return true, nil
 	}
-	key, err := r.Open(pin.UseKeyWrap, row.Wrapped, bound(row))
+	key, err := r.Open(pin.UseKeyWrap, row.Wrapped, row.Bound())
 	defer clear(key)
 	return row.Algorithm == AES && len(key) == size, err
 }
 
-// unwrap reads a partner's key: UnknownKey where no key has the id, or it is for another usage or retired. The
-// caller clears the key.
-func (r *Ring) unwrap(ctx context.Context, id string, usage pin.KeyUsage) (row pin.ZoneKey, key []byte, err error) {
-	row, err = r.zone.ZoneKey(ctx, id)
+// row is a partner's key at rest: UnknownKey where no key has the id, or it is for another usage or retired.
+func (r *Ring) row(ctx context.Context, id string, usage pin.KeyUsage) (pin.ZoneKey, error) {
+	row, err := r.zone.ZoneKey(ctx, id)
 	switch {
 	case errors.Is(err, &pin.Error{Code: pin.NotFound}):
-		return row, nil, &pin.Error{Code: pin.UnknownKey}
+		return row, &pin.Error{Code: pin.UnknownKey}
 	case err != nil:
-		return row, nil, err
+		return row, err
 	case row.Usage != usage || !row.RetiredAt.IsZero():
-		return row, nil, &pin.Error{Code: pin.UnknownKey}
+		return row, &pin.Error{Code: pin.UnknownKey}
 	}
-	key, err = r.Open(pin.UseKeyWrap, row.Wrapped, bound(row))
+	return row, nil
+}
+
+// unwrap reads a partner's message key, which works in this process's memory: errors as row. The caller clears the key.
+func (r *Ring) unwrap(ctx context.Context, id string, usage pin.KeyUsage) (row pin.ZoneKey, key []byte, err error) {
+	row, err = r.row(ctx, id, usage)
+	if err != nil {
+		return row, nil, err
+	}
+	key, err = r.Open(pin.UseKeyWrap, row.Wrapped, row.Bound())
 	return row, key, err
+}
+
+// EncryptBlock makes a PIN block under a zone PIN key that the program may use: errors as [Ring.ZoneKey], and UnfitBlock where the key
+// makes no block of the format, an RSA key any, or the PAN is not one for it.
+func (r *Ring) EncryptBlock(ctx context.Context, programID, keyID string, format pinblock.Format, p pin.PIN, pan string) ([]byte, error) {
+	k, err := r.zoneKey(ctx, programID, keyID)
+	if err != nil {
+		return nil, err
+	}
+	of, ok := k.key.(symmetric)
+	if !ok {
+		return nil, &pin.Error{Code: pin.UnfitBlock}
+	}
+	block, err := of.encrypt(format, p, pan)
+	switch {
+	case err == nil:
+		return block, nil
+	case errors.Is(err, pinblock.ErrRandom):
+		return nil, internal(err)
+	case pin.CodeOf(err) == pin.Unavailable:
+		return nil, err
+	}
+	return nil, &pin.Error{Code: pin.UnfitBlock}
 }
 
 // OpenBlock takes the PIN out of a block. A block of another size or format than the key is for is UnfitBlock, which
@@ -260,6 +326,8 @@ func (k *zoneKey) OpenBlock(format pinblock.Format, block []byte, pan string) (p
 	switch {
 	case errors.Is(err, pinblock.ErrFormat), errors.Is(err, pinblock.ErrKeyFormat), errors.Is(err, pinblock.ErrBlockSize):
 		return pin.PIN{}, &pin.Error{Code: pin.UnfitBlock}
+	case pin.CodeOf(err) == pin.Unavailable:
+		return pin.PIN{}, err
 	case err != nil:
 		return pin.PIN{}, &pin.Error{Code: pin.Unopenable}
 	}

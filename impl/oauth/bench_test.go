@@ -69,7 +69,7 @@ func live(b *testing.B) setting {
 	b.Helper()
 	s := newSetting(b)
 	var err error
-	s.Server, err = oauth.New(s.desk, s.keys, issuer, nil, nil)
+	s.Server, err = oauth.New(s.desk, having(s.keys...), issuer, nil, nil)
 	require.NoError(b, err)
 	return s
 }

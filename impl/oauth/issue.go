@@ -85,21 +85,25 @@ func (s *Server) Mint(client pin.Client, ttl time.Duration) (Token, error) {
 	if err != nil {
 		return Token{}, internal(err)
 	}
-	signed, err := s.sign(payload)
+	k, err := s.current(now)
+	if err != nil {
+		return Token{}, err
+	}
+	signed, err := sign(payload, k.list[0])
 	if err != nil {
 		return Token{}, internal(err)
 	}
 	return Token{AccessToken: string(signed), ExpiresIn: ttl, Scopes: client.Scopes}, nil
 }
 
-func (s *Server) sign(payload []byte) ([]byte, error) {
+func sign(payload []byte, key SigningKey) ([]byte, error) {
 	header := jws.NewHeaders()
-	for name, value := range map[string]string{jws.TypeKey: tokenType, jws.KeyIDKey: s.signing.KID} {
+	for name, value := range map[string]string{jws.TypeKey: tokenType, jws.KeyIDKey: key.KID} {
 		if err := header.Set(name, value); err != nil {
 			return nil, err
 		}
 	}
-	return jws.Sign(payload, jws.WithKey(jwa.ES256(), s.signing.Key, jws.WithProtectedHeaders(header)))
+	return jws.Sign(payload, jws.WithKey(jwa.ES256(), key.Key, jws.WithProtectedHeaders(header)))
 }
 
 // common are the scopes that both have, in the order of the first.
@@ -127,5 +131,8 @@ func refused(why string) error {
 }
 
 func internal(err error) error {
+	if pin.CodeOf(err) == pin.Unavailable { // the signing key may be in a token, which may be away
+		return &pin.Error{Code: pin.Unavailable, Err: fmt.Errorf("oauth: %w", err)}
+	}
 	return &pin.Error{Code: pin.Internal, Err: fmt.Errorf("oauth: %w", err)}
 }

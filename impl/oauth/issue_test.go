@@ -2,12 +2,14 @@ package oauth_test
 
 import (
 	"bytes"
+	"crypto"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"strings"
 	"testing"
@@ -41,14 +43,14 @@ func TestNewRefuses(t *testing.T) {
 		"a second key not on P256": {[]oauth.SigningKey{good, {KID: "p384", Key: p384}}, issuer},
 	} {
 		t.Run(name, func(t *testing.T) {
-			_, err := oauth.New(newDesk(), c.keys, c.issuer, nil, nil)
+			_, err := oauth.New(newDesk(), having(c.keys...), c.issuer, nil, nil)
 			require.Error(t, err)
 		})
 	}
 }
 
 func TestDefaultsAreTheClockAndTheRandomSource(t *testing.T) {
-	s, err := oauth.New(newDesk(), []oauth.SigningKey{newKey(t, "k")}, issuer, nil, nil)
+	s, err := oauth.New(newDesk(), having(newKey(t, "k")), issuer, nil, nil)
 	require.NoError(t, err)
 	token, err := s.Mint(partner, time.Hour)
 	require.NoError(t, err)
@@ -149,7 +151,7 @@ func TestTokensOfOneClientDiffer(t *testing.T) {
 }
 
 func TestMintFailsWithTheRandomSource(t *testing.T) {
-	s, err := oauth.New(newDesk(), []oauth.SigningKey{newKey(t, "k")}, issuer, nil, iotest.ErrReader(errors.New("dry")))
+	s, err := oauth.New(newDesk(), having(newKey(t, "k")), issuer, nil, iotest.ErrReader(errors.New("dry")))
 	require.NoError(t, err)
 	_, err = s.Mint(partner, time.Hour)
 	require.ErrorIs(t, err, &pin.Error{Code: pin.Internal})
@@ -188,7 +190,7 @@ func TestSecretsDoNotPrint(t *testing.T) {
 	require.NoError(t, err)
 	request, err := oauth.ParseRequest("", form("client_credentials", partner.ID, secret, ""))
 	require.NoError(t, err)
-	raw, err := key.Key.Bytes()
+	raw, err := key.Key.(*ecdsa.PrivateKey).Bytes()
 	require.NoError(t, err)
 	number := strings.TrimLeft(fmt.Sprintf("%x", raw), "0")
 
@@ -220,4 +222,20 @@ func TestSecretsDoNotPrint(t *testing.T) {
 			require.NotRegexp(t, `[0-9]{60}`, out.String(), "a private key in decimals")
 		})
 	}
+}
+
+// away is a signer that does not answer.
+type away struct{ crypto.Signer }
+
+func (away) Sign(io.Reader, []byte, crypto.SignerOpts) ([]byte, error) {
+	return nil, &pin.Error{Code: pin.Unavailable}
+}
+
+func TestATokenIsNotIssuedWhileItsKeyIsAway(t *testing.T) {
+	key := newKey(t, "k")
+	key.Key = away{key.Key}
+	s, err := oauth.New(newDesk(), func() []oauth.SigningKey { return []oauth.SigningKey{key} }, issuer, nil, nil)
+	require.NoError(t, err)
+	_, err = s.Mint(pin.Client{ID: "client"}, time.Hour)
+	require.Equal(t, pin.Unavailable, pin.CodeOf(err))
 }

@@ -114,6 +114,14 @@ func (c *clock) Add(d time.Duration) {
 	c.now = c.now.Add(d)
 }
 
+// private is the key, which signs in this process.
+func private(k oauth.SigningKey) *ecdsa.PrivateKey { return k.Key.(*ecdsa.PrivateKey) }
+
+// having is a source of always the same keys.
+func having(keys ...oauth.SigningKey) func() []oauth.SigningKey {
+	return func() []oauth.SigningKey { return keys }
+}
+
 func newKey(t testing.TB, kid string) oauth.SigningKey {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -136,7 +144,7 @@ func newSetting(t testing.TB, keys ...oauth.SigningKey) setting {
 	}
 	s := setting{desk: newDesk(), clock: newClock(), keys: keys}
 	var err error
-	s.Server, err = oauth.New(s.desk, keys, issuer, s.clock.Now, nil)
+	s.Server, err = oauth.New(s.desk, having(keys...), issuer, s.clock.Now, nil)
 	require.NoError(t, err)
 	return s
 }

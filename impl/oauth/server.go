@@ -2,8 +2,6 @@ package oauth
 
 import (
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
 	"crypto/rand"
 	"encoding/json"
 	"errors"
@@ -14,8 +12,6 @@ import (
 	"time"
 
 	lru "github.com/hashicorp/golang-lru/v2"
-	"github.com/lestrrat-go/jwx/v3/jwa"
-	"github.com/lestrrat-go/jwx/v3/jwk"
 	"golang.org/x/sync/singleflight"
 
 	"pinvault/impl/pin"
@@ -29,13 +25,6 @@ type Clients interface {
 	Client(ctx context.Context, id string) (pin.Client, error)
 }
 
-// SigningKey is a key on P-256 and the id by which tokens name it. It prints as ****.
-type SigningKey struct {
-	hidden
-	KID string
-	Key *ecdsa.PrivateKey
-}
-
 // Server issues and verifies the tokens of one issuer. It is safe for concurrent use, and any number
 // of processes with the same keys verify each other's tokens.
 type Server struct {
@@ -44,9 +33,8 @@ type Server struct {
 	now     func() time.Time
 	rand    io.Reader
 
-	signing SigningKey
-	public  map[string]*ecdsa.PublicKey // by key id
-	jwks    jwk.Set
+	source func() []SigningKey
+	keys   atomic.Pointer[keysAt]
 
 	// Tokens that passed every check that cannot change, by their SHA-256: whoever reads this memory
 	// must not find tokens in it.
@@ -58,15 +46,13 @@ type Server struct {
 // cacheSize bounds the tokens remembered, at about 1 KB each. Clients hold one or a few.
 const cacheSize = 1 << 14
 
-// New makes a server for issuer, the iss of its tokens. The first key signs; all of them verify, so
-// that a key is rotated by putting the new one first and dropping the old one when the tokens that it
+// New makes a server for issuer, the iss of its tokens. The first of the source's keys signs; all of them verify. The
+// source is asked again and again, so that a key rotates while the server serves: it is added behind the one that
+// signs, put first when every process has had the time to see it, and the old one is dropped when the tokens that it
 // signed are over. now and random default to the clock and to the system's random source.
-func New(clients Clients, keys []SigningKey, issuer string, now func() time.Time, random io.Reader) (*Server, error) {
+func New(clients Clients, source func() []SigningKey, issuer string, now func() time.Time, random io.Reader) (*Server, error) {
 	if issuer == "" {
 		return nil, errors.New("oauth: no issuer")
-	}
-	if len(keys) == 0 {
-		return nil, errors.New("oauth: no signing key")
 	}
 	if now == nil {
 		now = time.Now
@@ -74,46 +60,22 @@ func New(clients Clients, keys []SigningKey, issuer string, now func() time.Time
 	if random == nil {
 		random = rand.Reader
 	}
-	s := &Server{clients: clients, issuer: issuer, now: now, rand: random,
-		signing: keys[0], public: make(map[string]*ecdsa.PublicKey), jwks: jwk.NewSet()}
-	for _, k := range keys {
-		if err := s.publish(k); err != nil {
-			return nil, fmt.Errorf("oauth: signing key %q: %w", k.KID, err)
-		}
+	s := &Server{clients: clients, issuer: issuer, now: now, rand: random, source: source}
+	if _, err := newKeys(source()); err != nil {
+		return nil, err
 	}
 	var err error
 	s.verified, err = lru.New[[32]byte, *verified](cacheSize)
 	return s, err
 }
 
-// publish makes a key one that verifies, here and for readers of the JWKS.
-func (s *Server) publish(k SigningKey) error {
-	switch {
-	case k.KID == "":
-		return errors.New("has no id")
-	case s.public[k.KID] != nil:
-		return errors.New("has the id of another")
-	case k.Key == nil || k.Key.Curve != elliptic.P256():
-		return errors.New("is not on P-256, as ES256 demands")
-	}
-	key, err := jwk.Import(&k.Key.PublicKey)
-	if err != nil {
-		return err
-	}
-	for name, value := range map[string]any{
-		jwk.KeyIDKey: k.KID, jwk.AlgorithmKey: jwa.ES256(), jwk.KeyUsageKey: jwk.ForSignature,
-	} {
-		if err := key.Set(name, value); err != nil {
-			return err
-		}
-	}
-	s.public[k.KID] = &k.Key.PublicKey
-	return s.jwks.AddKey(key)
-}
-
 // JWKS is the JSON Web Key Set (RFC 7517; application/jwk-set+json) with the public half of every key.
 func (s *Server) JWKS() ([]byte, error) {
-	set, err := json.Marshal(s.jwks)
+	k, err := s.current(s.now())
+	if err != nil {
+		return nil, err
+	}
+	set, err := json.Marshal(k.jwks)
 	if err != nil {
 		return nil, &pin.Error{Code: pin.Internal, Err: err}
 	}

@@ -30,9 +30,10 @@ const (
 	lookupTime = 3 * time.Second
 )
 
-// verified is a token whose signature and claims are good, and how its client stood when last asked.
+// verified is a token whose signature and claims are good by those keys, and how its client stood when last asked.
 type verified struct {
 	claims claims
+	by     *keys
 	latest atomic.Pointer[standing]
 }
 
@@ -56,17 +57,21 @@ func (s *Server) Verify(ctx context.Context, bearer string) (pin.Caller, error) 
 		return pin.Caller{}, refused("token too long")
 	}
 	now := s.now()
+	keys, err := s.recent(now)
+	if err != nil {
+		return pin.Caller{}, err
+	}
 	var buffer [1024]byte // keeps the copy of a usual token off the heap
 	digest := sha256.Sum256(append(buffer[:0], bearer...))
 	// Peek, unlike Get, takes no exclusive lock. A token's place among the recently used ones is
 	// renewed with its client's standing, which is exact enough for an eviction.
 	v, known := s.verified.Peek(digest)
-	if !known {
-		c, err := s.read(bearer)
+	if !known || v.by != keys {
+		c, err := s.read(bearer, keys)
 		if err != nil {
 			return pin.Caller{}, err
 		}
-		v = &verified{claims: c}
+		v = &verified{claims: c, by: keys}
 	}
 	if err := v.claims.timely(now); err != nil {
 		return pin.Caller{}, err
@@ -89,8 +94,8 @@ func (s *Server) Verify(ctx context.Context, bearer string) (pin.Caller, error) 
 func (s *Server) Recheck() { s.changes.Add(1) }
 
 // read checks what never changes about a token: its form, its signature and whose it is.
-func (s *Server) read(bearer string) (claims, error) {
-	payload, err := jws.Verify([]byte(bearer), jws.WithCompact(), jws.WithKeyProvider(jws.KeyProviderFunc(s.keyFor)))
+func (s *Server) read(bearer string, by *keys) (claims, error) {
+	payload, err := jws.Verify([]byte(bearer), jws.WithCompact(), jws.WithKeyProvider(jws.KeyProviderFunc(by.keyFor)))
 	if err != nil {
 		return claims{}, refused("token malformed or not signed by a key of ours") // err quotes the token
 	}
@@ -106,7 +111,7 @@ func (s *Server) read(bearer string) (claims, error) {
 
 // keyFor finds the key that a token names. The algorithm is ours to say: the header's may only agree
 // with it (RFC 8725, 3.1), and it takes a key by id only, never one that the token brings along.
-func (s *Server) keyFor(_ context.Context, sink jws.KeySink, sig *jws.Signature, _ *jws.Message) error {
+func (s *keys) keyFor(_ context.Context, sink jws.KeySink, sig *jws.Signature, _ *jws.Message) error {
 	header := sig.ProtectedHeaders()
 	alg, _ := header.Algorithm()
 	typ, _ := header.Type()

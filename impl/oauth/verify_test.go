@@ -71,7 +71,7 @@ func (s setting) good() forgery {
 		header: object{"alg": "ES256", "kid": s.keys[0].KID, "typ": "at+jwt"},
 		claims: object{"iss": issuer, "sub": partner.ID, "aud": "thredd", "client_id": partner.ID, "client_version": 1, "scope": "pins:read",
 			"contract": "thredd", "program": "program-1", "iat": now, "exp": now + 60, "jti": "1"},
-		sign: es256(s.keys[0].Key),
+		sign: es256(private(s.keys[0])),
 	}
 }
 
@@ -93,11 +93,11 @@ func TestVerifyRefusesForgeries(t *testing.T) {
 		require.NoError(t, json.Unmarshal(published, &set))
 		return set.Keys[0]
 	}()
-	der, err := x509.MarshalPKIXPublicKey(&s.keys[0].Key.PublicKey)
+	der, err := x509.MarshalPKIXPublicKey(&private(s.keys[0]).PublicKey)
 	require.NoError(t, err)
 	published, err := s.JWKS()
 	require.NoError(t, err)
-	point, err := s.keys[0].Key.PublicKey.Bytes()
+	point, err := private(s.keys[0]).PublicKey.Bytes()
 	require.NoError(t, err)
 	confused := func(key []byte) func(*forgery) {
 		return func(f *forgery) { f.header["alg"], f.sign = "HS256", hs256(key) }
@@ -123,15 +123,15 @@ func TestVerifyRefusesForgeries(t *testing.T) {
 		"an empty kid":                        header("kid", ""),
 		"an unknown kid":                      header("kid", "key-3"),
 		"the kid of another key of ours":      header("kid", "key-2"),
-		"a stranger's key under our kid":      func(f *forgery) { f.sign = es256(stranger.Key) },
-		"a key that the token brings along":   func(f *forgery) { f.header["jwk"], f.sign = strangerJWK, es256(stranger.Key) },
+		"a stranger's key under our kid":      func(f *forgery) { f.sign = es256(private(stranger)) },
+		"a key that the token brings along":   func(f *forgery) { f.header["jwk"], f.sign = strangerJWK, es256(private(stranger)) },
 		"no type":                             func(f *forgery) { delete(f.header, "typ") },
 		"another type of JWT":                 header("typ", "JWT"),
 		"a critical extension":                func(f *forgery) { f.header["crit"], f.header["x"] = []string{"x"}, 1 },
 		"an unencoded payload":                header("b64", false),
 		"a signature of zeros":                func(f *forgery) { f.sign = func(string) []byte { return make([]byte, 64) } },
 		"a signature cut short":               func(f *forgery) { sign := f.sign; f.sign = func(in string) []byte { return sign(in)[:63] } },
-		"a signature in ASN.1":                func(f *forgery) { f.sign = asn1(s.keys[0].Key) },
+		"a signature in ASN.1":                func(f *forgery) { f.sign = asn1(private(s.keys[0])) },
 		"another issuer":                      claim("iss", issuer+"/"),
 		"no issuer":                           func(f *forgery) { delete(f.claims, "iss") },
 		"no client":                           func(f *forgery) { f.claims["sub"], f.claims["client_id"] = "", "" },
@@ -405,7 +405,7 @@ func TestConcurrentQuestionsAfterOneClientAreOne(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := newDesk()
 		d.gate = make(chan struct{})
-		s, err := oauth.New(d, []oauth.SigningKey{key}, issuer, nil, nil)
+		s, err := oauth.New(d, having(key), issuer, nil, nil)
 		require.NoError(t, err)
 		var all sync.WaitGroup
 		errs := make([]error, 20)
@@ -444,7 +444,7 @@ func TestQuestionEndsAfterThreeSeconds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := newDesk()
 		d.gate = make(chan struct{})
-		s, err := oauth.New(d, []oauth.SigningKey{key}, issuer, nil, nil)
+		s, err := oauth.New(d, having(key), issuer, nil, nil)
 		require.NoError(t, err)
 		token, err := s.Mint(partner, time.Hour)
 		require.NoError(t, err)
@@ -461,7 +461,7 @@ func TestSlowAnswerIsAsOldAsItsQuestion(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := newDesk()
 		d.gate = make(chan struct{})
-		s, err := oauth.New(d, []oauth.SigningKey{key}, issuer, nil, nil)
+		s, err := oauth.New(d, having(key), issuer, nil, nil)
 		require.NoError(t, err)
 		token, err := s.Mint(partner, time.Hour)
 		require.NoError(t, err)

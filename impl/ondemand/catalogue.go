@@ -1,6 +1,7 @@
 package ondemand
 
 import (
+	"cmp"
 	"maps"
 	"slices"
 	"strings"
@@ -23,6 +24,8 @@ type index struct {
 	byStep map[step]*Row
 	of     map[operation][]*Row // in the document's order
 	steps  map[string]bool      // of whatever contract
+
+	operations map[string]bool // the same
 }
 
 type step struct{ contract, row string }
@@ -68,6 +71,45 @@ func (c *Catalogue) Row(contract, row string) *Row { return c.index().byStep[ste
 // Has tells whether some contract has the row.
 func (c *Catalogue) Has(row string) bool { return c.index().steps[row] }
 
+// HasOperation tells whether some contract has the operation.
+func (c *Catalogue) HasOperation(id string) bool { return c.index().operations[id] }
+
+// mostNear is how many names are told in the place of one that there is not.
+const mostNear = 3
+
+// near are operations with a name like this one, the nearest first.
+func (c *Catalogue) near(name string) []string {
+	apart := map[string]int{}
+	for id := range c.index().operations {
+		if d := distance(strings.ToLower(id), strings.ToLower(name)); d <= len(name)/3 {
+			apart[id] = d
+		}
+	}
+	all := slices.SortedFunc(maps.Keys(apart), func(a, b string) int { return cmp.Or(apart[a]-apart[b], strings.Compare(a, b)) })
+	return all[:min(len(all), mostNear)]
+}
+
+// distance is how many letters must be changed, added or removed to make a text another (Levenshtein).
+func distance(a, b string) int {
+	row := make([]int, len(b)+1) // from what there is of a so far to each beginning of b
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		before := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			changed := before
+			if a[i] != b[j] {
+				changed++
+			}
+			before = row[j+1]
+			row[j+1] = min(changed, row[j]+1, row[j+1]+1)
+		}
+	}
+	return row[len(b)]
+}
+
 // Find is the row that a call of an operation asks for.
 func (c *Catalogue) Find(contract, operationID string, ask Ask) (*Row, bool) {
 	if ask.Must {
@@ -84,7 +126,7 @@ func (c *Catalogue) Find(contract, operationID string, ask Ask) (*Row, bool) {
 	return all[at], true
 }
 
-// Fates are what cards make come out by themselves, by the name of the card: see x-fates in openapi/sandbox.yaml.
+// Fates are what cards and PINs make come out by themselves: see x-fates in openapi/sandbox.yaml.
 func (c *Catalogue) Fates() []rows.Fate { return c.fates() }
 
 func (c *Catalogue) readFates() (all []rows.Fate) {
@@ -95,14 +137,18 @@ func (c *Catalogue) readFates() (all []rows.Fate) {
 	return all
 }
 
-// FateRules are the rules by which cards have a fate that is not in their state; id is a card's, "" for none of that name.
+// FateRules are the rules by which PINs have a fate, and cards one that is not in their state; id is a card's, "" for none
+// of that name.
 func FateRules(fates []rows.Fate, id func(card string) string) (all []Rule) {
 	for _, f := range fates {
-		rule := Rule{ID: "card-" + strings.ReplaceAll(f.Card, "_", "-"), Card: id(f.Card), Fault: f.Fault}
+		rule := Rule{ID: f.ID(), PIN: f.PIN, Fault: f.Fault}
+		if f.Card != "" {
+			rule.Card = id(f.Card)
+		}
 		if f.DelayMs > 0 {
 			rule.Delay = &Delay{Distribution: Fixed, MinMs: f.DelayMs}
 		}
-		if rule.Card != "" && (rule.Fault != "" || rule.Delay != nil) {
+		if rule.Card+rule.PIN != "" && (rule.Fault != "" || rule.Delay != nil) {
 			all = append(all, rule)
 		}
 	}
@@ -110,12 +156,12 @@ func FateRules(fates []rows.Fate, id func(card string) string) (all []Rule) {
 }
 
 func (c *Catalogue) make() *index {
-	x := &index{byStep: map[step]*Row{}, of: map[operation][]*Row{}, steps: map[string]bool{}}
+	x := &index{byStep: map[step]*Row{}, of: map[operation][]*Row{}, steps: map[string]bool{}, operations: map[string]bool{}}
 	fated := map[step]bool{}
 	for _, f := range c.Fates() {
 		for name, all := range f.Rows {
 			for _, row := range all {
-				fated[step{name, row}] = true
+				fated[step{name, row}] = fated[step{name, row}] || f.Card != "" // a PIN is in the request
 			}
 		}
 	}
@@ -131,7 +177,7 @@ func (x *index) add(d *contract.Document, fated map[step]bool) {
 	told, _ := rows.ErrorReferenceOf(d.Spec())
 	operations := map[string]*contract.Operation{}
 	for _, op := range d.Operations() {
-		operations[op.ID] = op
+		operations[op.ID], x.operations[op.ID] = op, true
 	}
 	plain := rows.Plain(all)
 	for _, one := range all {

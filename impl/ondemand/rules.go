@@ -36,12 +36,21 @@ var (
 	ErrTooMany      = errors.New("too many rules")
 )
 
+// UnknownOperation is the refusal of a rule with an operation that no contract has.
+type UnknownOperation struct {
+	Near []string // operations with a like name, the nearest first
+}
+
+// Error says so.
+func (UnknownOperation) Error() string { return "a rule with an operation that there is not" }
+
 // Rule says which calls it fits, and what becomes of them. What it leaves out fits any call.
 type Rule struct {
 	ID        string // "": one is drawn
 	Client    string
 	Operation string // "": that of Row
 	Card      string // the card that the call finds, by its id
+	PIN       string // the PIN that the call offers; only of a fate
 
 	Times       int      // after how many calls it is spent, 0 for never
 	Probability *float64 // the part of the calls that it takes, nil for all
@@ -92,6 +101,7 @@ type Rules struct {
 	catalogue *Catalogue
 	dice      Dice
 	fates     map[string]*set // by card: what cards make come out by themselves
+	pins      map[string]*set // by PIN: the same
 
 	mu      sync.Mutex // held to change them
 	current atomic.Pointer[rules]
@@ -111,18 +121,23 @@ type rules struct {
 	deliveries []*set // those of deliveries
 }
 
-// NewRules are no rules. fates are the rules of cards that have one of their own (see [Catalogue.Fates]): they come after
-// those that are set, and are neither listed nor removed.
+// NewRules are no rules. fates are the rules of cards and PINs that have one of their own (see [Catalogue.Fates]): they
+// come after those that are set, and are neither listed nor removed.
 func NewRules(catalogue *Catalogue, fates []Rule, dice Dice) *Rules {
-	r := &Rules{catalogue: catalogue, dice: dice, fates: map[string]*set{}}
+	r := &Rules{catalogue: catalogue, dice: dice, fates: map[string]*set{}, pins: map[string]*set{}}
 	for _, fate := range fates {
-		r.fates[fate.Card] = &set{Rule: fate}
+		if fate.PIN != "" {
+			r.pins[fate.PIN] = &set{Rule: fate}
+		} else {
+			r.fates[fate.Card] = &set{Rule: fate}
+		}
 	}
 	r.current.Store(&rules{})
 	return r
 }
 
-// Add sets a rule after those that there are, and returns it with its id and operation. The error is one of those above.
+// Add sets a rule after those that there are, and returns it with its id and operation. The error is one of those above, or an
+// [UnknownOperation].
 func (r *Rules) Add(rule Rule) (Rule, error) {
 	calls := rule.Row != "" || rule.Fault != "" || rule.Drop != ""
 	switch {
@@ -142,6 +157,9 @@ func (r *Rules) Add(rule Rule) (Rule, error) {
 		if rule.Operation != operation || !r.catalogue.Has(rule.Row) {
 			return rule, ErrRowUnknown
 		}
+	}
+	if rule.Operation != "" && !r.catalogue.HasOperation(rule.Operation) {
+		return rule, UnknownOperation{r.catalogue.near(rule.Operation)}
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -225,6 +243,14 @@ func (r *Rules) Take(c Call) (Effect, bool) {
 		}
 	}
 	if fate := r.fates[c.Card]; fate != nil {
+		return r.take(fate, c)
+	}
+	return Effect{}, false
+}
+
+// TakePIN takes what a PIN makes come out by itself, of a call that offers it.
+func (r *Rules) TakePIN(c Call, digits []byte) (Effect, bool) {
+	if fate := r.pins[string(digits)]; fate != nil {
 		return r.take(fate, c)
 	}
 	return Effect{}, false

@@ -1,6 +1,7 @@
 package ondemand_test
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -147,6 +148,7 @@ func TestACardsFateComesAfterRulesAndStays(t *testing.T) {
 	t.Parallel()
 	ids := map[string]string{"database_gone": "c1", "slow": "c2", "lost": "c3"}
 	fates := ondemand.FateRules(catalogue().Fates(), func(card string) string { return ids[card] })
+	fates = slices.DeleteFunc(fates, func(r ondemand.Rule) bool { return r.PIN != "" })
 	require.Len(t, fates, 2, "a state needs no rule")
 	r := ondemand.NewRules(catalogue(), fates, dice(0, 0))
 	onCard := ondemand.Call{Contract: "thredd", Operation: "setCardPin", Card: "c1"}
@@ -170,6 +172,47 @@ func TestACardsFateComesAfterRulesAndStays(t *testing.T) {
 	r.Clear()
 	_, taken = r.Take(onCard)
 	require.True(t, taken)
+}
+
+func TestAnOperationThatThereIsNotIsRefusedWithThoseOfALikeName(t *testing.T) {
+	t.Parallel()
+	r := rulesOf(t, dice(0, 0))
+	for name, near := range map[string][]string{
+		"setcardpin":       {"setCardPin", "getCardPin"},
+		"setCardPn":        {"setCardPin", "getCardPin", "getCard"},
+		"getCardPinStatuz": {"getCardPinStatus", "getPinStatus"},
+		"moveMountains":    nil,
+		"x":                nil,
+	} {
+		_, err := r.Add(ondemand.Rule{Operation: name, Drop: ondemand.DropAfter})
+		unknown, is := errors.AsType[ondemand.UnknownOperation](err)
+		require.True(t, is, name)
+		require.Equal(t, near, unknown.Near, name)
+	}
+	require.Empty(t, r.List())
+}
+
+func TestAPINsFateIsOfThatPINAlone(t *testing.T) {
+	t.Parallel()
+	fates := ondemand.FateRules(catalogue().Fates(), func(string) string { return "" })
+	require.Len(t, fates, 5, "of no card")
+	r := ondemand.NewRules(catalogue(), fates, dice(0, 0))
+	call := ondemand.Call{Contract: "thredd", Operation: "setCardPin", Card: "c1"}
+	effect, taken := r.TakePIN(call, []byte("9904"))
+	require.True(t, taken)
+	require.Equal(t, ondemand.Effect{Rule: "pin-database-gone", Fault: "database"}, effect, "the id does not say the PIN")
+	effect, _ = r.TakePIN(call, []byte("9903"))
+	require.Equal(t, ondemand.Effect{Rule: "pin-slow", Delay: 3 * time.Second}, effect)
+	for _, other := range []string{"7010", "99040", ""} {
+		_, taken = r.TakePIN(call, []byte(other))
+		require.False(t, taken)
+	}
+	r.Clear()
+	_, taken = r.Take(call)
+	require.False(t, taken, "no card has it")
+	_, taken = r.TakePIN(call, []byte("9901"))
+	require.True(t, taken)
+	require.Empty(t, r.List())
 }
 
 func TestNoRuleCostsNothing(t *testing.T) { //nolint:paralleltest // allocations are counted

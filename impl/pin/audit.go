@@ -1,7 +1,9 @@
 package pin
 
 import (
+	"bytes"
 	"context"
+	"crypto/sha256"
 	"encoding/json"
 	"maps"
 	"slices"
@@ -40,6 +42,7 @@ const (
 	EventClientRotated     EventType = "client.rotated"
 	EventClientRevoked     EventType = "client.revoked"
 	EventKeyImported       EventType = "key.imported"
+	EventPortfolioExported EventType = "portfolio.exported"
 	EventWebhookCreated    EventType = "webhook.created"
 	EventWebhookUpdated    EventType = "webhook.updated"
 	EventWebhookRotated    EventType = "webhook.rotated"
@@ -51,6 +54,7 @@ const (
 	EventVaultInitialized  EventType = "vault.initialized"
 	EventLoginRefused      EventType = "login.refused"
 	EventAccessRefused     EventType = "access.refused"
+	EventAuditRekeyed      EventType = "audit.rekeyed"
 )
 
 // AuditEvent is one line of the append-only audit trail. It never holds a PIN, a PIN block or a PAN.
@@ -58,6 +62,10 @@ const (
 // Events form one chain a card, and one a program for what concerns no card: Seq counts from 1 and
 // MAC covers the event and its predecessor's MAC, so that a changed, removed or inserted event shows.
 // The newest event's place and MAC stand under the seal of the card, or of the chain's own row.
+//
+// Events are never written anew, and yet the key of their MACs may end. So where a chain goes on under another key, it does
+// with an audit.rekeyed, which covers a digest of all events before it: that they are what they were is then held by
+// its MAC.
 type AuditEvent struct {
 	ID          string        `json:"-"` // UUIDv7
 	Chain       string        `json:"-"` // the card's id, or the program's, or "server"
@@ -79,6 +87,7 @@ type AuditEvent struct {
 	TraceID     string        `json:"traceId,omitempty"`
 	Description string        `json:"description,omitempty"`
 	UpdatedBy   string        `json:"updatedBy,omitempty"`
+	Covers      []byte        `json:"covers,omitempty"` // of audit.rekeyed: the digest of all events before it, see Head
 }
 
 // FieldChange is what a field was and is. Values are left out where they are nobody's business: of a
@@ -106,6 +115,25 @@ func (r EventRow) macInput(previous []byte) []byte {
 	return frame(string(previous), r.Chain, strconv.FormatInt(r.Seq, 10), r.ID, r.ProgramID, string(r.Body))
 }
 
+// digest is that of a chain up to this event: SHA-256 over the digest up to the event before and all of the row. Each
+// step takes one event, however long the chain.
+func (r EventRow) digest(before Head) []byte {
+	if before.Seq > 0 && len(before.Digest) == 0 {
+		return nil
+	}
+	sum := sha256.Sum256(frame(string(before.Digest), r.Chain, strconv.FormatInt(r.Seq, 10), r.ID, r.ProgramID, string(r.Body), string(r.MAC)))
+	return sum[:]
+}
+
+// covers is the digest that an audit.rekeyed says it covers.
+func (r EventRow) covers() (digest []byte, is bool) {
+	if !bytes.Contains(r.Body, []byte(EventAuditRekeyed)) {
+		return nil, false
+	}
+	e, err := r.event()
+	return e.Covers, err == nil && e.Type == EventAuditRekeyed
+}
+
 // event is what a row says. Whether it is true its chain tells.
 func (r EventRow) event() (AuditEvent, error) {
 	var e AuditEvent
@@ -128,8 +156,16 @@ func (v *Vault) signed(ctx context.Context, events []AuditEvent, m Memo) {
 	}
 }
 
-// chained appends events to a chain that has come as far as head, and returns how far it comes.
+// chained appends events to a chain that has come as far as head, and returns how far it comes. Where the chain's newest
+// event is under a former key, an audit.rekeyed goes before them, or stands alone.
 func (v *Vault) chained(head Head, chain, programID string, events []AuditEvent) ([]EventRow, Head, error) {
+	if v.keys.Stale(UseAudit, head.MAC) {
+		rekeyed := AuditEvent{Type: EventAuditRekeyed, At: v.clock(), Covers: head.Digest}
+		if chain != chainOf(programID) {
+			rekeyed.CardID = chain
+		}
+		events = append([]AuditEvent{rekeyed}, events...)
+	}
 	rows := make([]EventRow, len(events))
 	for i, e := range events {
 		id, err := uuid.NewV7FromReader(v.rand)
@@ -144,7 +180,7 @@ func (v *Vault) chained(head Head, chain, programID string, events []AuditEvent)
 		if rows[i].MAC, err = v.keys.MAC(UseAudit, rows[i].macInput(head.MAC)); err != nil {
 			return nil, head, err
 		}
-		head = Head{Seq: rows[i].Seq, MAC: rows[i].MAC}
+		head = Head{Seq: rows[i].Seq, MAC: rows[i].MAC, Digest: rows[i].digest(head)}
 	}
 	return rows, head, nil
 }

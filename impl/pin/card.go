@@ -111,13 +111,13 @@ func (r Record) Blocked() bool { return r.RemainingTries() == 0 }
 
 // Client is a partner's credentials for one contract.
 type Client struct {
-	ID           string    `json:"id"`
-	ProgramID    string    `json:"programId,omitempty"` // "" for a client of the whole server
-	Contract     string    `json:"contract"`
-	Name         string    `json:"name"`
-	SecretMAC    []byte    `json:"secretMac,omitempty"`    // keyed MAC of the secret
-	OldSecretMAC []byte    `json:"oldSecretMac,omitempty"` // the secret before the last rotation, while it overlaps
-	OldUntil     time.Time `json:"oldUntil,omitzero"`
+	ID              string    `json:"id"`
+	ProgramID       string    `json:"programId,omitempty"` // "" for a client of the whole server
+	Contract        string    `json:"contract"`
+	Name            string    `json:"name"`
+	SecretDigest    []byte    `json:"secretDigest,omitempty"`    // what the secret is compared with, see [KeepSecret]
+	OldSecretDigest []byte    `json:"oldSecretDigest,omitempty"` // of the secret before the last rotation, while it overlaps
+	OldUntil        time.Time `json:"oldUntil,omitzero"`
 
 	// The client's version since which a secret is its own. Tokens name the version that they were issued to.
 	SecretVersion    int64 `json:"secretVersion"`
@@ -125,7 +125,7 @@ type Client struct {
 
 	Scopes    []string          `json:"scopes,omitempty"`
 	Settings  json.RawMessage   `json:"settings,omitempty"` // of its contract, whose package alone knows what they say
-	Secrets   map[string][]byte `json:"secrets,omitempty"`  // keyed MACs of the settings that are secret, by name, see Vault.SettingMAC; never told or shown
+	Secrets   map[string][]byte `json:"secrets,omitempty"`  // what the settings that are secret are compared with, by name, see Vault.KeepSetting; never told or shown
 	Version   int64             `json:"version"`
 	CreatedAt time.Time         `json:"createdAt"`
 	RevokedAt time.Time         `json:"revokedAt,omitzero"` // zero while the client is active
@@ -153,13 +153,18 @@ type ZoneKey struct {
 	RetiredAt  time.Time `json:"retiredAt,omitzero"` // zero while it may be used
 }
 
+// Bound is what a wrapped key is bound to: the members that say what it may be used for. A row that was changed there, or
+// that got another row's key, does not open.
+func (k ZoneKey) Bound() []byte { return frame(k.ID, k.ProgramID, string(k.Usage), k.Algorithm) }
+
 // KeyUsage binds a key to one job: a zone PIN key opens PIN blocks and nothing else.
 type KeyUsage string
 
 // The usages.
 const (
-	UsageZonePIN KeyUsage = "zone-pin"
-	UsageMessage KeyUsage = "message"
+	UsageZonePIN      KeyUsage = "zone-pin"
+	UsageMessage      KeyUsage = "message"
+	UsageVerification KeyUsage = "pin-verification"
 )
 
 // MaskPAN keeps the first six and last four digits of a PAN (PCI DSS 3.4.1); shorter ones keep the

@@ -21,10 +21,11 @@ type NewCard struct {
 	Attributes
 	References []Reference
 
-	PublicToken bool // draw a public token of nine digits
-	PIN         PIN  // the zero PIN: one is drawn at random
-	NoPIN       bool // the card has none yet
-	PINChosen   bool // the PIN counts as chosen by the cardholder
+	PublicToken bool              // draw a public token of nine digits
+	PIN         PIN               // the zero PIN: one is drawn at random
+	NoPIN       bool              // the card has none yet
+	Brought     VerificationValue // in place of a PIN, unless it is zero
+	PINChosen   bool              // the PIN counts as chosen by the cardholder
 }
 
 // tokenDraws bounds how often a public token is drawn until one is free. At ten million cards a
@@ -53,13 +54,13 @@ func (v *Vault) CreateCard(ctx context.Context, n NewCard, m Memo) (Card, error)
 
 func (v *Vault) createCard(ctx context.Context, program Program, n NewCard, m Memo) (Card, error) {
 	c, err := v.newCard(program, n)
-	if err == nil && n.PAN != "" && n.Sequence == "" {
-		err = v.first(ctx, program.ID, n.PAN)
+	if err == nil && n.PAN != "" {
+		err = v.free(ctx, c, n.PAN)
 	}
 	if err != nil {
 		return Card{}, err
 	}
-	choice, err := v.firstPIN(c.ID, program, n)
+	choice, err := v.firstPIN(c, program, n)
 	if err != nil {
 		return Card{}, err
 	}
@@ -77,20 +78,31 @@ func (v *Vault) createCard(ctx context.Context, program Program, n NewCard, m Me
 	return c, v.commit(own, change, false)
 }
 
-// first is Duplicate where a card of the program has the PAN already: one that comes after it is a renewal, and has
-// a sequence number.
-func (v *Vault) first(ctx context.Context, programID, pan string) error {
-	found, err := v.Find(ctx, Query{ProgramID: programID, References: []Reference{{KindPAN, pan}}}, 1)
-	if err == nil && len(found) > 0 {
+// free is Duplicate where another card of the program stands in the way of one's PAN and sequence number. One that comes
+// after the first is a renewal, and has a number. That no two have one number the store holds, except while the key of
+// the hashes is rotated, by which it knows them.
+func (v *Vault) free(ctx context.Context, c Card, pan string) error {
+	index, err := v.panIndex(pan)
+	if err != nil || c.Sequence != "" && len(index) == 1 {
+		return err
+	}
+	found, err := v.Find(ctx, Query{ProgramID: c.ProgramID, References: []Reference{{KindPAN, pan}}}, candidates)
+	if err == nil && slices.ContainsFunc(found, func(other Record) bool {
+		return other.Card.ID != c.ID && (c.Sequence == "" || other.Card.Sequence == c.Sequence)
+	}) {
 		err = &Error{Code: Duplicate, Field: string(KindPAN)}
 	}
 	return err
 }
 
-// firstPIN is the PIN of a new card at rest: the one that was given, a random one, or none.
-func (v *Vault) firstPIN(cardID string, program Program, n NewCard) (Choice, error) {
-	if n.NoPIN {
+// firstPIN is the PIN of a new card at rest: the one that was given, a random one, none, or what stands in its place.
+func (v *Vault) firstPIN(c Card, program Program, n NewCard) (Choice, error) {
+	switch {
+	case n.NoPIN:
 		return Choice{}, nil
+	case n.Brought != VerificationValue{}:
+		b, err := v.bring(c, n.Brought)
+		return Choice{Brought: b}, err
 	}
 	p := n.PIN
 	if p.Len() == 0 {
@@ -100,11 +112,28 @@ func (v *Vault) firstPIN(cardID string, program Program, n NewCard) (Choice, err
 		}
 		defer p.Clear()
 	}
-	return v.rest(cardID, program, p)
+	return v.rest(c.ID, program, p)
 }
 
 // newCard fills in what the description leaves open, and protects the PAN.
 func (v *Vault) newCard(program Program, n NewCard) (Card, error) {
+	c, err := v.described(program, n)
+	if err != nil {
+		return Card{}, err
+	}
+	return c, v.protect(&c, n.PAN)
+}
+
+// protect gives a card its PAN, as it rests, if it has one.
+func (v *Vault) protect(c *Card, pan string) (err error) {
+	if pan != "" {
+		c.PANCiphertext, err = v.keys.Seal(UsePAN, []byte(pan), c.panBound())
+	}
+	return err
+}
+
+// described is newCard, but that of a PAN there is only what the card is found by.
+func (v *Vault) described(program Program, n NewCard) (Card, error) {
 	now := v.clock()
 	c := Card{ID: n.ID, ProgramID: program.ID, Status: n.Status, UpgradeStatus: n.UpgradeStatus, Expiry: n.Expiry,
 		Sequence: n.Sequence, Attributes: n.Attributes, References: slices.Clone(n.References), Version: 1, CreatedAt: now, UpdatedAt: now}
@@ -134,8 +163,7 @@ func (v *Vault) newCard(program Program, n NewCard) (Card, error) {
 		return Card{}, err
 	}
 	c.PANIndex = index[0]
-	c.PANCiphertext, err = v.keys.Seal(UsePAN, []byte(n.PAN), frame(c.ProgramID, c.ID))
-	return c, err
+	return c, nil
 }
 
 // randomPIN draws PINs of the program's shortest length until its policy is content.
@@ -161,6 +189,9 @@ func (v *Vault) UpdateCard(ctx context.Context, q Query, patch func(*Card) error
 		c.ID, c.ProgramID, c.PANCiphertext, c.PANIndex, c.CreatedAt = before.ID, before.ProgramID, before.PANCiphertext, before.PANIndex, before.CreatedAt
 		c.Version, c.UpdatedAt = before.Version+1, v.clock()
 		SortReferences(c.References)
+		if err := v.resequenced(ctx, before, c); err != nil {
+			return deed{}, err
+		}
 		old, fresh := before.Lookups(), c.Lookups()
 		return deed{Step: rec.PIN.Updated(before, c), card: &c, result: c, add: without(fresh, old), drop: without(old, fresh)}, nil
 	})
@@ -168,6 +199,18 @@ func (v *Vault) UpdateCard(ctx context.Context, q Query, patch func(*Card) error
 		return Card{}, err
 	}
 	return *d.card, nil
+}
+
+// resequenced is Duplicate where another card has a sequence number that a card is to have.
+func (v *Vault) resequenced(ctx context.Context, before, c Card) error {
+	if c.Sequence == before.Sequence || c.Sequence == "" || c.PANIndex == "" {
+		return nil
+	}
+	pan, err := v.pan(c)
+	if err != nil {
+		return err
+	}
+	return v.free(ctx, c, pan)
 }
 
 // without are the look-ups of all that some does not have.

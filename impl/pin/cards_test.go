@@ -254,7 +254,7 @@ func TestANewCardIsWhatItWasAskedToBe(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, pin.KindURN, refs[0].Kind, "what was handed in is not sorted")
 	require.NotEmpty(t, c.PANCiphertext)
-	require.Len(t, c.PANIndex, 64)
+	require.Len(t, c.PANIndex, 72)
 	masked, err := w.MaskedPAN(c)
 	require.NoError(t, err)
 	require.Equal(t, "999999******0022", masked)

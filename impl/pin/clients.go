@@ -12,7 +12,7 @@ import (
 	"github.com/google/uuid"
 )
 
-// CreateClient adds a partner's credentials and returns the secret, which is kept as a MAC only and
+// CreateClient adds a partner's credentials and returns the secret, of which a digest is kept, so that it
 // cannot be shown again: NotFound for the program, Duplicate, InvalidField for a scope that the contract
 // does not have, and Forbidden where the caller may not grant all that the client is to have. A secret that
 // is given ("": one is drawn) is used as it is.
@@ -25,12 +25,8 @@ func (v *Vault) CreateClient(ctx context.Context, c Client, secret string, m Mem
 			return Client{}, "", err
 		}
 	}
-	if c.ID == "" {
-		id, err := uuid.NewV7FromReader(v.rand)
-		if err != nil {
-			return Client{}, "", &Error{Code: Internal, Err: err}
-		}
-		c.ID = id.String()
+	if err := v.identified(&c); err != nil {
+		return Client{}, "", err
 	}
 	secret, err := v.secretFor(&c, secret)
 	if err != nil {
@@ -38,6 +34,19 @@ func (v *Vault) CreateClient(ctx context.Context, c Client, secret string, m Mem
 	}
 	c.Version, c.SecretVersion, c.CreatedAt = 1, 1, v.clock()
 	return c, secret, v.writeClient(ctx, EventClientCreated, Client{}, c, m)
+}
+
+// identified draws a new client's id, unless it has one.
+func (v *Vault) identified(c *Client) error {
+	if c.ID != "" {
+		return nil
+	}
+	id, err := uuid.NewV7FromReader(v.rand)
+	if err != nil {
+		return &Error{Code: Internal, Err: err}
+	}
+	c.ID = id.String()
+	return nil
 }
 
 // UpdateClient changes a client's name, scopes and settings: NotFound, Forbidden, Conflict, and what patch
@@ -66,7 +75,7 @@ func (v *Vault) RotateClient(ctx context.Context, id string, overlap time.Durati
 		return Client{}, "", err
 	}
 	before := c
-	c.OldSecretMAC, c.OldSecretVersion, c.OldUntil = c.SecretMAC, c.SecretVersion, v.clock().Add(overlap)
+	c.OldSecretDigest, c.OldSecretVersion, c.OldUntil = c.SecretDigest, c.SecretVersion, v.clock().Add(overlap)
 	secret, err := v.secretFor(&c, "")
 	if err != nil {
 		return Client{}, "", err
@@ -89,6 +98,9 @@ func (v *Vault) RevokeClient(ctx context.Context, id string, m Memo) error {
 }
 
 func (v *Vault) writeClient(ctx context.Context, t EventType, before, c Client, m Memo) error {
+	if _, err := v.renew(c.outputs()); err != nil {
+		return err
+	}
 	row, err := Sealed(v.keys, Row{Table: TableClients, ID: c.ID, ProgramID: c.ProgramID, Version: c.Version}, c)
 	if err != nil {
 		return err
@@ -220,10 +232,12 @@ func (v *Vault) Authenticate(ctx context.Context, id, secret string) (Client, er
 	if err != nil && !errors.Is(err, &Error{Code: NotFound}) {
 		return Client{}, err
 	}
-	input := frame(id, secret)
-	current := v.keys.VerifyMAC(UseSecret, input, c.SecretMAC)
-	old := v.keys.VerifyMAC(UseSecret, input, c.OldSecretMAC) && v.clock().Before(c.OldUntil)
-	if old { // so that a token of it ends with it
+	current, failed := v.secretMatches(c.SecretDigest, secret, "client", id)
+	old, failedToo := v.secretMatches(c.OldSecretDigest, secret, "client", id)
+	if failed := firstOf(failed, failedToo); failed != nil {
+		return Client{}, failed
+	}
+	if old = old && v.clock().Before(c.OldUntil); old { // so that a token of it ends with it
 		c.Version = c.OldSecretVersion
 	}
 	if err != nil || !c.Active() || !(current || old) {
@@ -244,7 +258,7 @@ func (v *Vault) recentClient(ctx context.Context, id string) (Client, error) {
 	return c, err
 }
 
-// secretFor draws a secret of 256 bits, unless one is given, and keeps its MAC in c.
+// secretFor draws a secret of 256 bits, unless one is given, and keeps in c what it is compared with.
 func (v *Vault) secretFor(c *Client, secret string) (string, error) {
 	if secret == "" {
 		var b [32]byte
@@ -254,6 +268,6 @@ func (v *Vault) secretFor(c *Client, secret string) (string, error) {
 		secret = base64.RawURLEncoding.EncodeToString(b[:])
 	}
 	var err error
-	c.SecretMAC, err = v.keys.MAC(UseSecret, frame(c.ID, secret))
+	c.SecretDigest, err = KeepSecret(v.keys, secret, "client", c.ID)
 	return secret, err
 }

@@ -20,8 +20,8 @@ func TestANewClientIsWhatItWasAskedToBe(t *testing.T) {
 	require.NoError(t, err)
 	require.Len(t, secret, 43, "256 bits")
 	require.Len(t, c.ID, 36)
-	require.NotEmpty(t, c.SecretMAC)
-	draft.ID, draft.SecretMAC, draft.Version, draft.SecretVersion, draft.CreatedAt = c.ID, c.SecretMAC, 1, 1, w.clock()
+	require.NotEmpty(t, c.SecretDigest)
+	draft.ID, draft.SecretDigest, draft.Version, draft.SecretVersion, draft.CreatedAt = c.ID, c.SecretDigest, 1, 1, w.clock()
 	require.Equal(t, draft, c)
 	read, err := w.Client(by(t), c.ID)
 	require.NoError(t, err)
@@ -32,7 +32,7 @@ func TestANewClientIsWhatItWasAskedToBe(t *testing.T) {
 	require.Equal(t, int64(1), last.Version)
 	require.Equal(t, "why", last.Description)
 	require.Equal(t, []pin.FieldChange{{Field: "contract", New: "thredd"}, {Field: "id"}, {Field: "name", New: "Partner"}, {Field: "programId", New: w.program.ID},
-		{Field: "scopes", New: `["a"]`}, {Field: "secretMac"}, {Field: "secretVersion"}, {Field: "secrets"}, {Field: "thredd.bankId", New: "b"}}, last.Changes, "secrets are named only")
+		{Field: "scopes", New: `["a"]`}, {Field: "secretDigest"}, {Field: "secretVersion"}, {Field: "secrets"}, {Field: "thredd.bankId", New: "b"}}, last.Changes, "secrets are named only")
 
 	c, secret, err = w.CreateClient(by(t), pin.Client{ID: "given", Contract: "issuer"}, "given too", pin.Memo{})
 	require.NoError(t, err)
@@ -151,7 +151,7 @@ func TestRotationAndRevocation(t *testing.T) {
 	rotated, second, err := w.RotateClient(by(t), c.ID, 0, pin.Memo{})
 	require.NoError(t, err)
 	require.Equal(t, int64(2), rotated.Version)
-	require.Equal(t, c.SecretMAC, rotated.OldSecretMAC)
+	require.Equal(t, c.SecretDigest, rotated.OldSecretDigest)
 	require.Equal(t, w.clock(), rotated.OldUntil)
 	require.Len(t, second, 43)
 	require.False(t, accepted(first), "an overlap of nothing is over at once")
@@ -328,17 +328,37 @@ func TestRefusalsOfManyNamesAreBounded(t *testing.T) {
 	require.Len(t, w.events(t, "server"), seen+1001)
 }
 
-func TestSettingsThatAreSecretAreKeptAsMACs(t *testing.T) {
+// matches tells whether a value is a client's secret setting.
+func (w *world) matches(t *testing.T, c pin.Client, name, value string) bool {
+	t.Helper()
+	right, err := w.SettingMatches(c, name, value)
+	require.NoError(t, err)
+	return right
+}
+
+func TestOfSettingsThatAreSecretADigestIsKept(t *testing.T) {
 	t.Parallel()
 	w := newMemoryWorld(t)
-	mac, err := w.SettingMAC("code", "1234")
+	c := pin.Client{ID: "client"}
+	require.NoError(t, w.KeepSetting(&c, "code", "1234"))
+	require.NoError(t, w.KeepSetting(&c, "second", "1234"))
+	require.NotEqual(t, c.Secrets["code"], c.Secrets["second"])
+	require.Equal(t, "client", c.ID)
+	require.True(t, w.matches(t, c, "code", "1234"))
+	require.True(t, w.matches(t, c, "second", "1234"))
+	require.False(t, w.matches(t, c, "code", "123"))
+	require.False(t, w.matches(t, c, "none", ""))
+	_, err := w.SettingMatches(pin.Client{ID: "client", Secrets: map[string][]byte{"other": c.Secrets["code"]}}, "other", "1234")
+	require.Equal(t, pin.Internal, pin.CodeOf(err), "of another setting")
+	_, err = w.SettingMatches(pin.Client{ID: "other", Secrets: c.Secrets}, "code", "1234")
+	require.Equal(t, pin.Internal, pin.CodeOf(err), "of another client")
+	secret, err := pin.KeepSecret(w.ring, "1234", "client", "client")
 	require.NoError(t, err)
-	c := pin.Client{Secrets: map[string][]byte{"code": mac, "other": mac}}
-	require.True(t, w.SettingMatches(c, "code", "1234"))
-	require.False(t, w.SettingMatches(c, "code", "123"))
-	require.False(t, w.SettingMatches(c, "other", "1234"), "the MAC of another setting")
-	require.False(t, w.SettingMatches(c, "none", ""))
-	secret, err := w.ring.MAC(pin.UseSecret, pin.Frame("code", "1234"))
-	require.NoError(t, err)
-	require.False(t, w.SettingMatches(pin.Client{Secrets: map[string][]byte{"code": secret}}, "code", "1234"), "a client's secret is no setting")
+	_, err = w.SettingMatches(pin.Client{ID: "client", Secrets: map[string][]byte{"code": secret}}, "code", "1234")
+	require.Equal(t, pin.Internal, pin.CodeOf(err), "a client's secret is no setting")
+
+	fresh := pin.Client{}
+	require.NoError(t, w.KeepSetting(&fresh, "code", "1234"))
+	require.NotEmpty(t, fresh.ID, "an id is drawn for a client that has none")
+	require.True(t, w.matches(t, fresh, "code", "1234"))
 }

@@ -31,7 +31,7 @@ func prepare(t *testing.T) *prepared {
 	var err error
 	w.client, _, err = w.CreateClient(ctx, pin.Client{ID: "client", ProgramID: w.program.ID, Contract: "thredd", Name: "x"}, "a secret", pin.Memo{})
 	require.NoError(t, err)
-	w.session, err = w.OpenSession(ctx, w.q, pin.NewSession{ID: "session", Action: pin.ActionReset, Lifetime: time.Minute, SecretMAC: []byte("m")}, pin.Memo{})
+	w.session, err = w.OpenSession(ctx, w.q, pin.NewSession{ID: "session", Action: pin.ActionReset, Lifetime: time.Minute, SecretDigest: []byte("m")}, pin.Memo{})
 	require.NoError(t, err)
 	w.record, err = recorded(ctx, w.Vault, w.q, `{}`)
 	require.NoError(t, err)
@@ -183,7 +183,10 @@ func operations(t *testing.T) map[string]func(ctx context.Context, w *prepared, 
 		"draw a number": func(ctx context.Context, _ *prepared, v *pin.Vault) error { _, err := v.Number(ctx, "s"); return err },
 		"begin":         func(ctx context.Context, _ *prepared, v *pin.Vault) error { return v.Initialize(ctx) },
 		"keep a code": func(_ context.Context, _ *prepared, v *pin.Vault) error {
-			_, err := v.SettingMAC("code", "1")
+			return v.KeepSetting(&pin.Client{ID: "new"}, "code", "1")
+		},
+		"ask for a code": func(_ context.Context, w *prepared, v *pin.Vault) error {
+			_, err := v.SettingMatches(w.client, "none", "1")
 			return err
 		},
 	}

@@ -1,6 +1,7 @@
 package pin_test
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"maps"
@@ -61,6 +62,28 @@ func (m *memory) Swap(_ context.Context, c pin.Change) error {
 	return m.swap(c)
 }
 
+func (m *memory) SwapAll(ctx context.Context, changes []pin.Change) ([]error, error) {
+	errs := make([]error, len(changes))
+	for i, c := range changes {
+		errs[i] = m.Swap(ctx, c)
+	}
+	return errs, nil
+}
+
+func (m *memory) Holders(_ context.Context, wanted []pin.Lookup) (found []pin.Lookup, _ error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for l, id := range m.lookups {
+		if slices.ContainsFunc(wanted, func(w pin.Lookup) bool {
+			return w.Kind == l.Kind && w.Value == l.Value && w.ProgramID == l.ProgramID
+		}) {
+			l.CardID = id
+			found = append(found, l)
+		}
+	}
+	return found, nil
+}
+
 func (m *memory) swap(c pin.Change) error {
 	before := memoryState{maps.Clone(m.cards), maps.Clone(m.rows), maps.Clone(m.lookups), maps.Clone(m.events), m.last}
 	err := m.write(c)
@@ -118,6 +141,10 @@ func (m *memory) put(r pin.Row, c pin.Change) error {
 	key := [3]string{string(r.Table), r.CardID, r.ID}
 	old, there := m.rows[key]
 	switch {
+	case len(r.Was) > 0 && (old.Version != r.Version || !bytes.Equal(old.Seal, r.Was)):
+		return conflict(string(r.Table))
+	case len(r.Was) > 0:
+		r.Was = nil
 	case r.Table == pin.TableReplays && (r.Version > 1 && old.Version != r.Version-1 || r.Version == 1 && there && old.ExpiresAt > c.Now):
 		return duplicate(string(r.Table))
 	case r.Table == pin.TableReplays:

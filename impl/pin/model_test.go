@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -217,19 +218,16 @@ func (s *script) ChainEvents(context.Context, string, int64, int) ([]pin.EventRo
 	return []pin.EventRow{{ID: "another's"}}, nil
 }
 
-// flatKeys are keys that protect nothing and cost nothing: a verifier is what it was made of, every other MAC
-// the same. So two rows that say the same are the same.
+// flatKeys are keys that protect nothing and cost nothing: a ciphertext is what it was made of, every MAC the same.
+// So two rows that say the same are the same.
 type flatKeys struct{}
 
-func (flatKeys) MAC(use pin.Use, data []byte) ([]byte, error) {
-	if use == pin.UseVerifier {
-		return bytes.Clone(data), nil
-	}
-	return []byte("m"), nil
-}
-
-func (flatKeys) VerifyMAC(use pin.Use, data, mac []byte) bool {
-	return use != pin.UseVerifier || bytes.Equal(data, mac)
+func (flatKeys) MAC(pin.Use, []byte) ([]byte, error)       { return []byte("m"), nil }
+func (flatKeys) VerifyMAC(pin.Use, []byte, []byte) bool    { return true }
+func (flatKeys) Stale(pin.Use, []byte) bool                { return false }
+func (flatKeys) KeyID(pin.Use, []byte) (id string, _ bool) { return "", true }
+func (flatKeys) Rewrap(_ pin.Use, ciphertext, _ []byte) ([]byte, error) {
+	return bytes.Clone(ciphertext), nil
 }
 func (flatKeys) Seal(_ pin.Use, plaintext, _ []byte) ([]byte, error) {
 	return bytes.Clone(plaintext), nil
@@ -240,6 +238,17 @@ func (flatKeys) Open(_ pin.Use, ciphertext, _ []byte) ([]byte, error) {
 func (flatKeys) Index(pin.Use, []byte) ([]string, error) { return []string{"i"}, nil }
 func (flatKeys) ZoneKey(context.Context, string, string) (pin.BlockOpener, error) {
 	return nil, &pin.Error{Code: pin.UnknownKey}
+}
+func (flatKeys) VerificationKey(context.Context, string, string) (pin.VerificationKey, error) {
+	return nil, &pin.Error{Code: pin.UnknownKey}
+}
+
+// zeros are a source of randomness that has none.
+type zeros struct{}
+
+func (zeros) Read(p []byte) (int, error) {
+	clear(p)
+	return len(p), nil
 }
 
 // newAutomaton makes a card with its PIN and a limit of tries, and learns how the programs begin.
@@ -264,12 +273,13 @@ func newAutomaton(t *testing.T, limit int, vault *pin.Vault, store *dispatch, me
 
 // intern is the number of a row.
 func (a *automaton) intern(r pin.CardRow) uint16 {
-	key := fmt.Sprint(r.Revision, string(r.Value))
+	var v pin.Value
+	require.NoError(a.t, json.Unmarshal(r.Value, &v))
+	v.Head.Digest = nil // which tells of ids that were drawn, and decides nothing
+	key := fmt.Sprint(r.Revision, v)
 	if i, ok := a.rowIDs[key]; ok {
 		return i
 	}
-	var v pin.Value
-	require.NoError(a.t, json.Unmarshal(r.Value, &v))
 	if len(a.rows) > 0 { // a change brings no details
 		r.Details, r.ProgramVersion = a.rows[0].Details, a.rows[0].ProgramVersion
 	}
@@ -423,8 +433,16 @@ func (c *checker) rules(d doing, v pin.Value) (left int, refused int64, pinIs, t
 	return left, refused, pinIs, fmt.Sprint("mismatch ", left), events
 }
 
-// pinOf is the PIN of a value whose verifier flatKeys made.
-func pinOf(v pin.Value) string { return string(v.Verifier[len(v.Verifier)-len(right):]) }
+// pinOf is the PIN of a value whose verifier flatKeys made of no salt.
+func pinOf(v pin.Value) string { return pinsByVerifier[string(v.Verifier)] }
+
+var pinsByVerifier = map[string]string{flatVerifier(right): right, flatVerifier(another): another}
+
+func flatVerifier(digits string) string {
+	salt := string(make([]byte, 16))
+	digest := sha256.Sum256(pin.Frame(salt, "card", digits))
+	return salt + string(digest[:])
+}
 
 // explore visits every state that four callers who do these things can come to.
 func (c *checker) explore(kinds [4]doing) {
@@ -706,7 +724,7 @@ func check(t *testing.T, limit, maxDoubts int, whole bool, f faults, of func(*te
 	t.Helper()
 	store := &dispatch{}
 	now := time.Date(2026, 1, 15, 12, 0, 0, 0, time.UTC)
-	vault := newVault(store, flatKeys{}, func() time.Time { return now }, nil)
+	vault := newVault(store, flatKeys{}, func() time.Time { return now }, zeros{}) // so that a PIN has one verifier
 	c := &checker{faults: f, limit: limit, maxDoubts: maxDoubts, whole: whole, outcomes: map[string]int{}}
 	states := 0
 	synctest.Test(t, func(t *testing.T) {

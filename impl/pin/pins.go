@@ -32,21 +32,65 @@ func Encrypted(keyID string, format pinblock.Format, block []byte) Offer {
 	}
 }
 
-// guess holds an offered PIN against the record's.
-func (v *Vault) guess(ctx context.Context, rec Record, o Offer) (Guess, error) {
+// Watch is shown every PIN that is offered to a card that takes one, opened, whether as the card's or as one that was
+// chosen, and may refuse it: the card's with WrongPIN, a chosen one as a policy does, either with what ends the operation,
+// and no try is taken. It must not keep the PIN.
+type Watch func(ctx context.Context, p PIN, chosen bool) error
+
+// OnOffer has offered PINs watched. Only sandboxes do, whose PINs are public.
+func (v *Vault) OnOffer(w Watch) { v.watch = w }
+
+// watched is an offer whose PIN is shown to whoever watches.
+func (v *Vault) watched(o Offer, chosen bool) Offer {
+	if v.watch == nil {
+		return o
+	}
+	return func(ctx context.Context, v *Vault, rec Record) (PIN, error) {
+		p, err := o(ctx, v, rec)
+		if err == nil {
+			if err = v.watch(ctx, p, chosen); err != nil {
+				p.Clear()
+			}
+		}
+		return p, err
+	}
+}
+
+// guess holds an offered PIN against the record's. One that cannot be read is held against it as well, so that it takes the
+// same steps. own is its form at rest where the card brought something along in place of a verifier, see [Value.Learned].
+func (v *Vault) guess(ctx context.Context, rec Record, o Offer) (g Guess, own Choice, err error) {
 	p, err := o(ctx, v, rec)
-	switch CodeOf(err) {
+	offered := CodeOf(err)
+	switch offered {
 	case "":
-	case Unopenable, InvalidPIN:
-		return Unreadable, nil
+		defer p.Clear()
+	case WrongPIN, Unopenable, InvalidPIN:
+		p = nobodys
 	default:
-		return "", err
+		return "", own, err
 	}
-	defer p.Clear()
-	if v.matches(rec.Card.ID, p, rec.PIN.Verifier) {
-		return Right, nil
+	right, own, err := v.compare(ctx, rec, p)
+	switch {
+	case err != nil:
+		return "", own, err
+	case offered == Unopenable || offered == InvalidPIN:
+		return Unreadable, own, nil
+	case offered == "" && right:
+		return Right, own, nil
 	}
-	return Wrong, nil
+	return Wrong, own, nil
+}
+
+// nobodys stands in for a PIN that cannot be read, and must not be cleared.
+var nobodys = PIN{&held{n: MinLength, digits: [MaxLength]byte{'0', '0', '0', '0'}}}
+
+// compare holds a PIN against the record's, or against what the card brought along in place of one.
+func (v *Vault) compare(ctx context.Context, rec Record, p PIN) (right bool, own Choice, err error) {
+	if rec.PIN.Brought != nil {
+		return v.shown(ctx, rec, p)
+	}
+	right, err = v.matches(rec.Card.ID, p, rec.PIN.Verifier)
+	return right, own, err
 }
 
 // choice makes a chosen PIN's form at rest, or says why it is refused. The error is for what is wrong
@@ -55,7 +99,7 @@ func (v *Vault) choice(ctx context.Context, rec Record, o Offer) (Choice, error)
 	p, err := o(ctx, v, rec)
 	switch code := CodeOf(err); code {
 	case "":
-	case Unopenable, InvalidPIN, PINLength:
+	case Unopenable, InvalidPIN, PINLength, WeakPIN, RecentPIN:
 		return Choice{Refusal: code}, nil
 	default:
 		return Choice{}, err
@@ -64,50 +108,54 @@ func (v *Vault) choice(ctx context.Context, rec Record, o Offer) (Choice, error)
 	if err := rec.Program.Check(p); err != nil {
 		return Choice{Refusal: CodeOf(err)}, nil
 	}
-	if rec.Program.Policy == PolicyHistory && v.remembered(rec, p) {
-		return Choice{Refusal: RecentPIN}, nil
+	if rec.Program.Policy == PolicyHistory {
+		if recent, err := v.remembered(ctx, rec, p); err != nil || recent {
+			return Choice{Refusal: RecentPIN}, err
+		}
 	}
 	return v.rest(rec.Card.ID, rec.Program, p)
 }
 
 // remembered tells whether the PIN is the card's or one of its last ones. All are compared, whichever
 // it is.
-func (v *Vault) remembered(rec Record, p PIN) bool {
+func (v *Vault) remembered(ctx context.Context, rec Record, p PIN) (bool, error) {
 	found := false
-	for _, verifier := range append([][]byte{rec.PIN.Verifier}, rec.PIN.Former...) {
-		found = v.matches(rec.Card.ID, p, verifier) || found
+	if rec.PIN.Brought != nil { // without its key nobody can tell, which is no reason to refuse a PIN
+		found, _ = v.fitsBrought(ctx, rec.Card, rec.PIN.Brought, p)
 	}
-	return found
-}
-
-// matches holds a PIN against a verifier, in constant time. None matches no PIN.
-func (v *Vault) matches(cardID string, p PIN, verifier []byte) bool {
-	input := frame(cardID, string(p.Digits()))
-	defer clear(input)
-	return v.keys.VerifyMAC(UseVerifier, input, verifier)
+	for _, verifier := range append([][]byte{rec.PIN.Verifier}, rec.PIN.Former...) {
+		same, err := v.matches(rec.Card.ID, p, verifier)
+		if err != nil {
+			return false, err
+		}
+		found = same || found
+	}
+	return found, nil
 }
 
 // rest makes the PIN's form at rest: a verifier bound to the card and, only where the program allows
 // retrieval, a ciphertext bound to program and card.
-func (v *Vault) rest(cardID string, pr Program, p PIN) (Choice, error) {
-	input := frame(cardID, string(p.Digits()))
-	defer clear(input)
-	var out Choice
-	var err error
-	if out.Verifier, err = v.keys.MAC(UseVerifier, input); err == nil && pr.RetrievalAllowed {
-		out.Ciphertext, err = v.keys.Seal(UsePIN, p.Digits(), frame(pr.ID, cardID))
+func (v *Vault) rest(cardID string, pr Program, p PIN) (out Choice, err error) {
+	if out.Verifier, err = v.verifier(cardID, p); err == nil && pr.RetrievalAllowed {
+		out.Ciphertext, err = v.keys.Seal(UsePIN, p.Digits(), pinBound(pr.ID, cardID))
 	}
 	return out, err
 }
+
+// pinBound is what a card's PIN that may be read back is bound to.
+func pinBound(programID, cardID string) []byte { return frame(programID, cardID) }
 
 // pan opens the card's PAN, "" for a card without.
 func (v *Vault) pan(c Card) (string, error) {
 	if len(c.PANCiphertext) == 0 {
 		return "", nil
 	}
-	pan, err := v.keys.Open(UsePAN, c.PANCiphertext, frame(c.ProgramID, c.ID))
+	pan, err := v.keys.Open(UsePAN, c.PANCiphertext, c.panBound())
 	return string(pan), err
 }
+
+// panBound is what a card's PAN is bound to.
+func (c Card) panBound() []byte { return frame(c.ProgramID, c.ID) }
 
 // MaskedPAN is the card's PAN as it may be shown, see [MaskPAN].
 func (v *Vault) MaskedPAN(c Card) (string, error) {
@@ -141,7 +189,7 @@ func (v *Vault) replace(ctx context.Context, q Query, o Offer, m Memo, step func
 		if err := rec.operable(); err != nil {
 			return deed{}, err
 		}
-		c, err := v.choice(ctx, rec, o)
+		c, err := v.choice(ctx, rec, v.watched(o, true))
 		d := deed{Step: step(rec, c)}
 		return d, err
 	})
@@ -161,7 +209,7 @@ func (v *Vault) RevealPIN(ctx context.Context, q Query) (PIN, error) {
 		if d.Refusal != "" {
 			return d, nil
 		}
-		digits, err := v.keys.Open(UsePIN, rec.PIN.Ciphertext, frame(rec.Program.ID, rec.Card.ID))
+		digits, err := v.keys.Open(UsePIN, rec.PIN.Ciphertext, pinBound(rec.Program.ID, rec.Card.ID))
 		if err != nil {
 			return deed{}, err
 		}
@@ -198,7 +246,7 @@ func (v *Vault) Verify(ctx context.Context, q Query, o Offer, m Memo) (Verificat
 // new PIN that cannot be opened or is refused by policy changes nothing.
 func (v *Vault) ChangePIN(ctx context.Context, q Query, old, chosen Offer, m Memo) (Verification, error) {
 	return v.attempt(ctx, q, m, []Offer{old, chosen}, func(rec Record, g Guess) (Step, error) {
-		c, err := v.choice(ctx, rec, chosen)
+		c, err := v.choice(ctx, rec, v.watched(chosen, true))
 		return rec.PIN.Change(rec.Program, g, c, v.clock()), err
 	})
 }
@@ -219,10 +267,11 @@ func (v *Vault) attempt(ctx context.Context, q Query, m Memo, offers []Offer, st
 			return deed{}, &Error{Code: NoPIN}
 		}
 		guessed = true
-		g, err := v.guess(ctx, rec, offers[0])
+		g, own, err := v.guess(ctx, rec, v.watched(offers[0], false))
 		if err != nil {
 			return deed{}, err
 		}
+		rec.PIN = rec.PIN.Learned(rec.Program, g, own)
 		s, err := step(rec, g)
 		return deed{Step: s, result: s.Verification}, err
 	})
@@ -241,7 +290,7 @@ func (v *Vault) pretend(ctx context.Context, rec Record, offers []Offer) {
 	if rec.Card.ID == "" {
 		rec = v.nobody(ctx)
 	}
-	_, _ = v.guess(ctx, rec, offers[0])
+	_, _, _ = v.guess(ctx, rec, offers[0])
 	for _, o := range offers[1:] {
 		_, _ = v.choice(ctx, rec, o)
 	}
@@ -250,18 +299,30 @@ func (v *Vault) pretend(ctx context.Context, rec Record, offers []Offer) {
 
 // nobody is a card that is not there, read as one that is.
 func (v *Vault) nobody(ctx context.Context) Record {
-	row, err := v.nobodys()
+	var rec Record
+	row, err := v.nobodys.get(func(row CardRow) bool {
+		var err error
+		if rec, err = openCard(v.keys, row); err != nil || v.stale(row, rec) {
+			rec = Record{}
+		}
+		return rec.Card.ID != ""
+	}, v.sealNobody)
 	if err != nil {
 		return Record{}
 	}
-	rec, _ := v.openCard(ctx, row)
+	if rec.Card.ID == "" {
+		rec, _ = openCard(v.keys, row)
+	}
 	rec.Program = Program{ID: CallerFrom(ctx).ProgramID, MinPINLength: MinLength, MaxPINLength: MaxLength}
 	return rec
 }
 
+// nobodyID is the id of a card that is not there.
+const nobodyID = "00000000-0000-0000-0000-000000000000"
+
 // sealNobody makes a card of about a card's size, which is never written.
 func (v *Vault) sealNobody() (CardRow, error) {
-	const id, text = "00000000-0000-0000-0000-000000000000", "0000000000000000"
+	const id, text = nobodyID, "0000000000000000"
 	c := Card{ID: id, ProgramID: id, Status: StatusNormal, Attributes: Attributes{CustomerReference: text, EmbossName: text, CustomerID: text,
 		MobileNumber: text, EmailAddress: text, CardProfileID: text, ProgramCode: text, CardholderID: text, WalletID: text}}
 	for _, kind := range []Kind{KindPublicToken, KindURN, KindIdentifier, KindPackID, KindNumber, KindAlias, KindEXID, KindContractNumber} {
@@ -269,10 +330,10 @@ func (v *Vault) sealNobody() (CardRow, error) {
 	}
 	rec := Record{Card: c, PIN: Value{State: PINChosen}}
 	var err error
-	if rec.Card.PANCiphertext, err = v.keys.Seal(UsePAN, []byte(text), frame(id, id)); err != nil {
+	if rec.Card.PANCiphertext, err = v.keys.Seal(UsePAN, []byte(text), c.panBound()); err != nil {
 		return CardRow{}, err
 	}
-	if rec.PIN.Verifier, err = v.keys.MAC(UseVerifier, frame(id, "")); err != nil {
+	if rec.PIN.Verifier, err = v.verifier(id, PIN{}); err != nil {
 		return CardRow{}, err
 	}
 	return v.sealCard(rec, true)

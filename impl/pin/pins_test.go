@@ -3,6 +3,7 @@ package pin_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -72,6 +73,53 @@ func TestWhatKeepsAPINFromBeingTaken(t *testing.T) {
 	v, err := w.Verify(by(t), w.q, pin.Plain(pin.PIN{}), pin.Memo{})
 	require.NoError(t, err)
 	require.Equal(t, told(pin.Opaque, 2), v, "no PIN at all is a guess too")
+}
+
+// Whoever watches sees each PIN that is offered to a card that takes one, once it is open, and may refuse it.
+func TestOfferedPINsAreWatched(t *testing.T) {
+	t.Parallel()
+	w := newMemoryWorld(t)
+	lost := w.second(t, pin.NewCard{Status: pin.StatusLost})
+	var seen []string
+	answers := map[string]error{}
+	w.OnOffer(func(_ context.Context, p pin.PIN, chosen bool) error {
+		seen = append(seen, fmt.Sprint(string(p.Digits()), chosen))
+		return answers[string(p.Digits())]
+	})
+	v, err := w.ChangePIN(by(t), w.q, block(t, right), plain(t, another), pin.Memo{})
+	require.NoError(t, err)
+	require.Equal(t, pin.Match, v.Result)
+	require.NoError(t, w.ResetPIN(by(t), w.q, plain(t, right), pin.Memo{}))
+	require.Equal(t, []string{right + "false", another + "true", right + "true"}, seen)
+	_, err = w.Verify(by(t), pin.Query{CardID: lost.ID}, plain(t, right), pin.Memo{})
+	require.Equal(t, pin.CardStatus, pin.CodeOf(err))
+	_, err = w.Verify(by(t), w.q, closed(), pin.Memo{})
+	require.NoError(t, err)
+	require.Len(t, seen, 3, "of a card that takes none, and of what does not open, there is nothing to see")
+
+	require.NoError(t, w.ResetPIN(by(t), w.q, plain(t, right), pin.Memo{}))
+	for code, want := range map[pin.Code]struct {
+		guess  pin.Verification
+		failed pin.Code
+		chosen pin.Code
+	}{
+		pin.WrongPIN:    {told(pin.Mismatch, 2), "", pin.WrongPIN},
+		pin.WeakPIN:     {pin.Verification{}, pin.WeakPIN, pin.WeakPIN},
+		pin.RecentPIN:   {pin.Verification{}, pin.RecentPIN, pin.RecentPIN},
+		pin.Unavailable: {pin.Verification{}, pin.Unavailable, pin.Unavailable},
+	} {
+		answers[right] = &pin.Error{Code: code}
+		v, err := w.Verify(by(t), w.q, plain(t, right), pin.Memo{})
+		require.Equal(t, want.failed, pin.CodeOf(err), code)
+		require.Equal(t, want.guess, v, code)
+		require.Equal(t, want.chosen, pin.CodeOf(w.SetPIN(by(t), w.q, plain(t, right), pin.Memo{})), code)
+		delete(answers, right)
+		require.NoError(t, w.ResetPIN(by(t), w.q, plain(t, right), pin.Memo{}))
+	}
+	answers[another] = &pin.Error{Code: pin.WeakPIN}
+	v, err = w.ChangePIN(by(t), w.q, plain(t, right), plain(t, another), pin.Memo{})
+	require.NoError(t, err)
+	require.Equal(t, pin.Verification{Result: pin.Rejected, RemainingTries: 3, Reason: pin.WeakPIN}, v)
 }
 
 // The PIN that an offer hands out is wiped as soon as it was compared, and the offerer's own is not.

@@ -11,7 +11,7 @@ import (
 
 func (w *world) open(t *testing.T, id string, a pin.Action) pin.Session {
 	t.Helper()
-	s, err := w.OpenSession(by(t), w.q, pin.NewSession{ID: id, Action: a, RequestID: "r", SecretMAC: []byte("mac"), Exchanges: 3, Lifetime: time.Minute}, pin.Memo{})
+	s, err := w.OpenSession(by(t), w.q, pin.NewSession{ID: id, Action: a, RequestID: "r", SecretDigest: []byte("mac"), Exchanges: 3, Lifetime: time.Minute}, pin.Memo{})
 	require.NoError(t, err)
 	return s
 }
@@ -21,10 +21,10 @@ func TestASessionIsOpenedReadAndMoved(t *testing.T) {
 	w := newWorld(t)
 	who := pin.Caller{ClientID: "partner", ProgramID: w.program.ID}
 	ctx := pin.WithCaller(by(t), who)
-	s, err := w.OpenSession(ctx, w.q, pin.NewSession{ID: "s", Action: pin.ActionReset, RequestID: "r", SecretMAC: []byte("mac"), Exchanges: 3, Lifetime: time.Minute}, pin.Memo{})
+	s, err := w.OpenSession(ctx, w.q, pin.NewSession{ID: "s", Action: pin.ActionReset, RequestID: "r", SecretDigest: []byte("mac"), Exchanges: 3, Lifetime: time.Minute}, pin.Memo{})
 	require.NoError(t, err)
 	want := pin.Session{ID: "s", ProgramID: w.program.ID, CardID: w.card.ID, ClientID: "partner", Action: pin.ActionReset, RequestID: "r", State: pin.SessionOpen,
-		ExchangesLeft: 3, PINVersion: 1, Version: 1, CreatedAt: w.clock(), ExpiresAt: w.clock().Add(time.Minute), SecretMAC: []byte("mac")}
+		ExchangesLeft: 3, PINVersion: 1, Version: 1, CreatedAt: w.clock(), ExpiresAt: w.clock().Add(time.Minute), SecretDigest: []byte("mac")}
 	require.Equal(t, want, s)
 	read, err := w.Session(by(t), "s")
 	require.NoError(t, err)
@@ -34,7 +34,7 @@ func TestASessionIsOpenedReadAndMoved(t *testing.T) {
 	require.Equal(t, "s", last.Subject)
 
 	moved := s
-	moved.Version, moved.State, moved.TokenMAC, moved.PrivateKey = 2, pin.SessionExchanged, []byte("token"), []byte("key")
+	moved.Version, moved.State, moved.TokenDigest, moved.PrivateKey = 2, pin.SessionExchanged, []byte("token"), []byte("key")
 	require.NoError(t, w.MoveSession(ctx, moved))
 	read, err = w.Session(by(t), "s")
 	require.NoError(t, err)
@@ -71,7 +71,7 @@ func TestAChosenPINEndsItsSession(t *testing.T) {
 			w := newWorld(t, func(p *pin.Program) { p.Policy = pin.PolicyHistory })
 			s := w.open(t, "s", action)
 			moved := s
-			moved.Version, moved.State, moved.BrowserMAC, moved.TokenMAC, moved.PrivateKey = 2, pin.SessionExchanged, []byte("page"), []byte("token"), []byte("key")
+			moved.Version, moved.State, moved.BrowserDigest, moved.TokenDigest, moved.PrivateKey = 2, pin.SessionExchanged, []byte("page"), []byte("token"), []byte("key")
 			require.NoError(t, w.MoveSession(by(t), moved))
 			w.block(t)
 			refused := func(digits string, code pin.Code) {
@@ -93,7 +93,7 @@ func TestAChosenPINEndsItsSession(t *testing.T) {
 			read, err := w.Session(by(t), "s")
 			require.NoError(t, err)
 			used := moved
-			used.Version, used.State, used.BrowserMAC, used.TokenMAC, used.PrivateKey = 3, pin.SessionUsed, nil, nil, nil
+			used.Version, used.State, used.BrowserDigest, used.TokenDigest, used.PrivateKey = 3, pin.SessionUsed, nil, nil, nil
 			used.EndedAt = w.clock()
 			require.Equal(t, used, read)
 			require.Equal(t, 3, w.remaining(t))

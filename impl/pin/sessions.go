@@ -31,7 +31,7 @@ const (
 )
 
 // Session lets a cardholder enter a PIN once, on a page of ours, for one card and one action. Of its
-// secrets it keeps keyed MACs, and its private key wrapped.
+// secrets it keeps digests, sealed, and its private key wrapped.
 type Session struct {
 	ID            string       `json:"id"` // UUIDv7, public
 	ProgramID     string       `json:"programId"`
@@ -48,10 +48,11 @@ type Session struct {
 	ExchangedAt   time.Time    `json:"exchangedAt,omitzero"` // when a browser first exchanged the link's secret
 	EndedAt       time.Time    `json:"endedAt,omitzero"`     // when the PIN was set, or blocked
 
-	SecretMAC  []byte `json:"-"` // of the link's secret
-	BrowserMAC []byte `json:"-"` // of what the browser that exchanged it is known by; nil while open, for one that keeps nothing, and at the end
-	TokenMAC   []byte `json:"-"` // of what the secret was exchanged for; nil while open, and at the end
-	PrivateKey []byte `json:"-"` // opens the PINs that the page sends; nil while open, and at the end
+	// What is compared with, see [KeepSecret], and the key wrapped.
+	SecretDigest  []byte `json:"-"` // the link's secret
+	BrowserDigest []byte `json:"-"` // what the browser that exchanged it is known by; nil while open, for one that keeps nothing, and at the end
+	TokenDigest   []byte `json:"-"` // what the secret was exchanged for; nil while open, and at the end
+	PrivateKey    []byte `json:"-"` // opens the PINs that the page sends; nil while open, and at the end
 }
 
 // restingSession is a session at rest. What it adds belongs into no replay record and no reply.
@@ -67,9 +68,36 @@ type sessionSecrets struct {
 	PrivateKey []byte `json:"privateKey,omitempty"`
 }
 
+// SessionKeyBound is what a session's private key is bound to, so that it serves no other session, and as no other kind of
+// key.
+func SessionKeyBound(id string) []byte { return []byte("pinvault: key of a PIN session: " + id) }
+
+// What a secret of a session is for: it is bound to that, and to the session.
+const (
+	SessionLink    = "link"
+	SessionBrowser = "browser"
+	SessionToken   = "token"
+)
+
+// SessionSecretBound is what is kept of a session's secret is bound to.
+func SessionSecretBound(what, id string) []string { return []string{"session", what, id} }
+
 func (v *Vault) sealSession(s Session) (Row, error) {
+	if _, err := v.renew(s.outputs()); err != nil {
+		return Row{}, err
+	}
 	return Sealed(v.keys, Row{Table: TableSessions, ID: s.ID, ProgramID: s.ProgramID, CardID: s.CardID, Version: s.Version, ExpiresAt: micros(s.ExpiresAt)},
-		restingSession{s, sessionSecrets{s.SecretMAC, s.BrowserMAC, s.TokenMAC, s.PrivateKey}})
+		s.resting())
+}
+
+func (s Session) resting() restingSession {
+	return restingSession{s, sessionSecrets{s.SecretDigest, s.BrowserDigest, s.TokenDigest, s.PrivateKey}}
+}
+
+func (r restingSession) session() Session {
+	s := r.Session
+	s.SecretDigest, s.BrowserDigest, s.TokenDigest, s.PrivateKey = r.Secrets.Secret, r.Secrets.Browser, r.Secrets.Token, r.Secrets.PrivateKey
+	return s
 }
 
 // Session finds a session, in any state, expired or not: NotFound.
@@ -86,11 +114,10 @@ func (v *Vault) openSession(ctx context.Context, row Row) (Session, error) {
 	if err := v.unseal(ctx, row, &r); err != nil {
 		return Session{}, err
 	}
-	s := r.Session
+	s := r.session()
 	if s.ID != row.ID || s.CardID != row.CardID || s.ProgramID != row.ProgramID || s.Version != row.Version || micros(s.ExpiresAt) != row.ExpiresAt {
 		return Session{}, v.broken(ctx, string(TableSessions), row.ID)
 	}
-	s.SecretMAC, s.BrowserMAC, s.TokenMAC, s.PrivateKey = r.Secrets.Secret, r.Secrets.Browser, r.Secrets.Token, r.Secrets.PrivateKey
 	return s, nil
 }
 
@@ -117,7 +144,7 @@ func (s Session) Expired(now time.Time) bool { return !now.Before(s.ExpiresAt) }
 // End is the session in its last state: without what its browser was known by, and without its key, so that whatever
 // was recorded of its traffic cannot be opened any more.
 func (s Session) End(state SessionState, at time.Time) Session {
-	s.State, s.EndedAt, s.BrowserMAC, s.TokenMAC, s.PrivateKey = state, at, nil, nil, nil
+	s.State, s.EndedAt, s.BrowserDigest, s.TokenDigest, s.PrivateKey = state, at, nil, nil, nil
 	s.Version++
 	return s
 }
@@ -150,12 +177,12 @@ func (r Record) allows(a Action) error {
 
 // NewSession describes a session to be made.
 type NewSession struct {
-	ID        string // "": a fresh UUIDv7
-	Action    Action
-	RequestID string
-	SecretMAC []byte
-	Exchanges int
-	Lifetime  time.Duration
+	ID           string // "": a fresh UUIDv7
+	Action       Action
+	RequestID    string
+	SecretDigest []byte
+	Exchanges    int
+	Lifetime     time.Duration
 }
 
 // SessionID draws the id of a session, for callers that must know it before the session is made.
@@ -183,7 +210,7 @@ func (v *Vault) OpenSession(ctx context.Context, q Query, n NewSession, m Memo) 
 		}
 		now := v.clock()
 		s = Session{ID: n.ID, ProgramID: rec.Card.ProgramID, CardID: rec.Card.ID, ClientID: CallerFrom(ctx).ClientID,
-			Action: n.Action, RequestID: n.RequestID, State: SessionOpen, SecretMAC: n.SecretMAC, ExchangesLeft: n.Exchanges,
+			Action: n.Action, RequestID: n.RequestID, State: SessionOpen, SecretDigest: n.SecretDigest, ExchangesLeft: n.Exchanges,
 			PINVersion: rec.PIN.Version, Version: 1, CreatedAt: now, ExpiresAt: now.Add(n.Lifetime)}
 		row, err := v.sealSession(s)
 		return deed{Step: rec.PIN.Noted(Happening{Type: EventSessionOpened, Subject: s.ID}), result: s, rows: []Row{row},
@@ -205,7 +232,7 @@ func (v *Vault) ChoosePIN(ctx context.Context, s Session, p PIN, m Memo) error {
 		if err := rec.operable(); err != nil {
 			return deed{}, err
 		}
-		c, err := v.choice(ctx, rec, Plain(p))
+		c, err := v.choice(ctx, rec, v.watched(Plain(p), true))
 		d := deed{Step: rec.PIN.Choose(rec.Program, s.Action, s.PINVersion, c, v.clock())}
 		if d.Refusal == "" {
 			d.rows = []Row{row}

@@ -41,9 +41,9 @@ func TestASessionIsMadeForACardThatTakesIt(t *testing.T) {
 
 func TestASessionEndsWithoutWhatOpensIt(t *testing.T) {
 	t.Parallel()
-	open := Session{ID: "s", State: SessionVerified, Version: 3, SecretMAC: []byte("s"), BrowserMAC: []byte("p"), TokenMAC: []byte("t"), PrivateKey: []byte("k")}
+	open := Session{ID: "s", State: SessionVerified, Version: 3, SecretDigest: []byte("s"), BrowserDigest: []byte("p"), TokenDigest: []byte("t"), PrivateKey: []byte("k")}
 	at := time.Date(2026, time.March, 1, 9, 30, 0, 0, time.UTC)
-	require.Equal(t, Session{ID: "s", State: SessionUsed, Version: 4, EndedAt: at, SecretMAC: []byte("s")}, open.End(SessionUsed, at))
+	require.Equal(t, Session{ID: "s", State: SessionUsed, Version: 4, EndedAt: at, SecretDigest: []byte("s")}, open.End(SessionUsed, at))
 }
 
 func TestASessionExpiresAtTheMoment(t *testing.T) {

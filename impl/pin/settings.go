@@ -7,19 +7,28 @@ import (
 // A contract's settings of programs and clients are its own: they rest under the seal of the program or
 // client, and nothing in this package reads them.
 
-// SettingMAC is all that is kept of a client's setting that is secret, such as a code that a partner sends
-// beside its credentials.
-func (v *Vault) SettingMAC(name, value string) ([]byte, error) {
-	return v.keys.MAC(UseSecret, settingInput(name, value))
+// KeepSetting keeps in a client what its setting of that name is compared with, which is secret, such as a code that a
+// partner sends beside its credentials. It is bound to the client, whose id is drawn unless it has one.
+func (v *Vault) KeepSetting(c *Client, name, value string) error {
+	if err := v.identified(c); err != nil {
+		return err
+	}
+	kept, err := KeepSecret(v.keys, value, "setting", c.ID, name)
+	if err != nil {
+		return err
+	}
+	if c.Secrets == nil {
+		c.Secrets = map[string][]byte{}
+	}
+	c.Secrets[name] = kept
+	return nil
 }
 
-// SettingMatches tells whether a value is the client's secret setting of that name, in constant time.
-func (v *Vault) SettingMatches(c Client, name, value string) bool {
-	return v.keys.VerifyMAC(UseSecret, settingInput(name, value), c.Secrets[name])
+// SettingMatches tells whether a value is the client's secret setting of that name, in constant time. The error is for
+// what is wrong with us.
+func (v *Vault) SettingMatches(c Client, name, value string) (bool, error) {
+	return v.secretMatches(c.Secrets[name], value, "setting", c.ID, name)
 }
-
-// settingInput has three parts and a client secret's two, so that neither passes for the other.
-func settingInput(name, value string) []byte { return frame("setting", name, value) }
 
 // audited are the members of a program or client as text, and among them those of contracts' settings, as
 // contract.member: the trail tells them one by one.

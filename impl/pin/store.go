@@ -95,6 +95,10 @@ type Row struct {
 	ExpiresAt int64  // microseconds since 1970; of replays and sessions, 0 otherwise
 	Body      []byte
 	Seal      []byte
+
+	// Was is the seal of the row, of the same version, whose place this one takes: what it says stays the same, and
+	// rests under another key. nil: the row says something new.
+	Was []byte
 }
 
 // Change is all that one operation writes, and it is written whole or not at all. It touches one card at
@@ -110,6 +114,8 @@ type Change struct {
 	// is a Duplicate with that name, a session's a Conflict. A row of chains takes the place of From.
 	// A row of replays is made, or takes the place of one that has expired (Row.Version 1, expiry
 	// at or before Now) or of the version before it, or the change is a Duplicate (replay).
+	// A row of any table with a Was takes the place of the row that has it for a seal, or the change is a
+	// Conflict with the table's name as field.
 	Rows []Row
 	// From is the place that the chain of the row of chains has come to before this change.
 	From int64
@@ -153,6 +159,11 @@ type Store interface {
 	// revision there are at once, one succeeds. An Unavailable with [ErrInDoubt] may have been made.
 	Swap(ctx context.Context, c Change) error
 
+	// SwapAll makes many changes, each of a card of its own, its events and new look-ups, each of them durably and whole or not at
+	// all. It is in as few transactions as the database takes, and no other answer is given meanwhile: for each change there is
+	// nil, or the Conflict or Duplicate that it would have been for [Store.Swap]. After an error any of them may have been made.
+	SwapAll(ctx context.Context, changes []Change) ([]error, error)
+
 	// Locked lets decide make a change of the card as it stands, while nobody else can change it, and
 	// makes that change. Callers for one card are served in turn. An error of decide comes back as it is,
 	// and nothing is changed. decide may run several times.
@@ -175,6 +186,8 @@ type Store interface {
 	Lookups(ctx context.Context, after Lookup, limit int) ([]Lookup, error)
 	// LookupsOf returns those of the look-ups that are there.
 	LookupsOf(ctx context.Context, wanted []Lookup) ([]Lookup, error)
+	// Holders returns the look-ups that have kind, value and program of one of the wanted, whatever their slot, in no order.
+	Holders(ctx context.Context, wanted []Lookup) ([]Lookup, error)
 	// Events lists events, see [AuditQuery].
 	Events(ctx context.Context, q AuditQuery) ([]EventRow, error)
 	// ChainEvents lists the events after a place, in the order of chains and of their places.

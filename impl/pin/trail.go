@@ -16,6 +16,7 @@ const serverChain = "server"
 // or of the server, and the row that it is about.
 type entry struct {
 	event  AuditEvent
+	more   []AuditEvent // of the same chain, after it
 	row    *Row
 	result any
 }
@@ -34,6 +35,20 @@ const chainTries = 100
 // enter writes an entry. Within a process one is written at a time, so that those for one chain do not
 // overtake each other over and over.
 func (v *Vault) enter(ctx context.Context, e entry, m Memo) error {
+	return v.lengthen(ctx, chainOf(e.event.ProgramID), append([]AuditEvent{e.event}, e.more...), e, m)
+}
+
+// rekey has a chain that no card carries go on under the current key, if it does not yet.
+func (v *Vault) rekey(ctx context.Context, chain string) error {
+	e := entry{event: AuditEvent{ProgramID: chain}}
+	if chain == serverChain {
+		e.event.ProgramID = ""
+	}
+	return v.lengthen(ctx, chain, nil, e, Memo{})
+}
+
+// lengthen writes an entry with its events.
+func (v *Vault) lengthen(ctx context.Context, chain string, events []AuditEvent, e entry, m Memo) error {
 	own, cancel := ownTime(ctx)
 	defer cancel()
 	select {
@@ -42,9 +57,7 @@ func (v *Vault) enter(ctx context.Context, e entry, m Memo) error {
 	case <-own.Done():
 		return &Error{Code: Unavailable, Err: own.Err()}
 	}
-	events := []AuditEvent{e.event}
 	v.signed(ctx, events, m)
-	chain := chainOf(e.event.ProgramID)
 	for try := 1; ; try++ {
 		change, err := v.entered(own, chain, events, e, m)
 		if err == nil {

@@ -27,8 +27,9 @@ const (
 // compares with the value that the transition is given), InvalidPIN, Unopenable.
 type Choice struct {
 	Verifier   []byte
-	Ciphertext []byte // nil where the program allows no retrieval
-	Refusal    Code   // "": accepted
+	Ciphertext []byte   // nil where the program allows no retrieval
+	Brought    *Brought // of a new card, in place of both
+	Refusal    Code     // "": accepted
 }
 
 // Result is how an offered PIN fared.
@@ -145,11 +146,17 @@ func (v Value) replaced(p Program, c Choice, state PINState, at time.Time) Value
 		former := append([][]byte{v.Verifier}, v.Former...)
 		v.Former = former[:min(len(former), HistoryDepth)]
 	}
-	v.State, v.Verifier, v.Ciphertext, v.KeptUnder, v.ChangedAt = state, c.Verifier, c.Ciphertext, 0, at
+	v.State, v.Verifier, v.Brought, v.ChangedAt = state, c.Verifier, c.Brought, at
+	v.Version++
+	return v.readable(p, c)
+}
+
+// readable is the value with what of its PIN may be read back, if anything.
+func (v Value) readable(p Program, c Choice) Value {
+	v.Ciphertext, v.KeptUnder = c.Ciphertext, 0
 	if len(c.Ciphertext) > 0 {
 		v.KeptUnder = p.RetrievalEpoch
 	}
-	v.Version++
 	return v
 }
 
@@ -199,7 +206,7 @@ func (v Value) Unblock(p Program) Step {
 // Reveal lets the PIN be read back: NoPIN, RetrievalOff.
 func (v Value) Reveal(p Program) Step {
 	switch {
-	case v.State == PINNone && p.RetrievalAllowed:
+	case (v.State == PINNone || v.Brought != nil) && p.RetrievalAllowed: // or none that anybody knows
 		return refuse(v, NoPIN)
 	case !v.Readable(p): // not allowed, or written while it was not
 		return refuse(v, RetrievalOff)
@@ -238,7 +245,7 @@ func (v Value) Noted(h ...Happening) Step { return Step{Next: v, Happenings: h} 
 // Created is the value of a new card: with a PIN, or with none where the choice is empty.
 func Created(p Program, c Choice, state PINState, at time.Time) Step {
 	v := Value{State: PINNone, TriesLeft: p.TryLimit, Version: 1}
-	if len(c.Verifier) > 0 {
+	if len(c.Verifier) > 0 || c.Brought != nil {
 		v.Version = 0
 		v = v.replaced(p, c, state, at)
 	}

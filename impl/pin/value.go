@@ -19,10 +19,11 @@ const (
 // that a transition made of it (see transition.go), and rests under the card's seal.
 type Value struct {
 	State      PINState  `json:"state"`
-	Verifier   []byte    `json:"verifier,omitempty"`   // keyed MAC over card and PIN
+	Verifier   []byte    `json:"verifier,omitempty"`   // what PINs are compared with, see digest.go
 	Ciphertext []byte    `json:"ciphertext,omitempty"` // AEAD over the PIN, only where the program allows retrieval
 	KeptUnder  int64     `json:"keptUnder,omitempty"`  // Program.RetrievalEpoch when Ciphertext was made
 	Former     [][]byte  `json:"former,omitempty"`     // verifiers of the last HistoryDepth PINs, newest first
+	Brought    *Brought  `json:"brought,omitempty"`    // in place of Verifier, until the PIN is first shown
 	Version    int64     `json:"version"`              // counts changes of the PIN
 	TriesLeft  int       `json:"triesLeft"`            // 0..limit
 	Refused    int64     `json:"refused,omitempty"`    // tries refused since the last one was used up
@@ -30,10 +31,11 @@ type Value struct {
 	Head       Head      `json:"head"`
 }
 
-// Head is how far a chain of audit events has come: the newest event's place and MAC.
+// Head is how far a chain of audit events has come: the newest event's place and MAC, and a digest of all rows up to it.
 type Head struct {
-	Seq int64  `json:"seq"`
-	MAC []byte `json:"mac,omitempty"`
+	Seq    int64  `json:"seq"`
+	MAC    []byte `json:"mac,omitempty"`
+	Digest []byte `json:"digest,omitempty"` // see EventRow.digest; nil where it is not known
 }
 
 // Remaining is what the cardholder has left, 0..limit. A limit lowered since counts at once.

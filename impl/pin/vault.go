@@ -7,7 +7,6 @@ import (
 	"errors"
 	"io"
 	"slices"
-	"sync"
 	"time"
 
 	lru "github.com/hashicorp/golang-lru/v2"
@@ -29,15 +28,18 @@ type Vault struct {
 	now   func() time.Time
 	rand  io.Reader
 	alarm func(ctx context.Context, table, id string)
+	watch Watch // nil: nobody's
 
 	programs *lru.Cache[programVersion, Program]
 	grants   Grants
-	changed  func()                  // see OnClientChanged
-	nobodys  func() (CardRow, error) // see nobody
+	changed  func()           // see OnClientChanged
+	nobodys  lasting[CardRow] // see nobody
 	seen     *recent
 	numbers  numbers
 	refusals *expirable.LRU[string, int64] // of logins, by what was presented
 	trail    chan struct{}                 // taken by who appends to a chain that no card carries
+
+	decoyVerifier, decoySecret lasting[[]byte] // what is compared with where there is nothing
 }
 
 // maxPrograms bounds the cache of programs.
@@ -56,11 +58,9 @@ func NewVault(store Store, keys Keys, now func() time.Time, random io.Reader) *V
 	if err != nil {
 		panic(err) // the size is a constant
 	}
-	v := &Vault{store: store, keys: keys, now: now, rand: random, programs: programs, seen: newRecent(now),
+	return &Vault{store: store, keys: keys, now: now, rand: random, programs: programs, seen: newRecent(now),
 		refusals: newRefusals(), trail: make(chan struct{}, 1), grants: func(string, string) (string, bool) { return "", false },
 		changed: func() {}}
-	v.nobodys = sync.OnceValues(v.sealNobody)
-	return v
 }
 
 // clock is the time in UTC, as exact as every row keeps it.

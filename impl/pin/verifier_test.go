@@ -10,6 +10,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"pinvault/impl/keyring/keyringtest"
 	"pinvault/impl/pin"
 )
 
@@ -46,6 +47,7 @@ func expected(failure error, ids ...string) iter.Seq2[pin.ChainHead, error] {
 // A break is looked at three times before it is reported, as long as there are few of them; of a database that is
 // broken all over each one is looked at once.
 func TestABreakIsLookedAtThreeTimesUnlessThereAreMany(t *testing.T) {
+	keyringtest.WithoutNetwork(t)
 	t.Parallel()
 	for _, test := range []struct{ breaks, looks int }{{0, 0}, {1, 3}, {2, 6}, {100, 300}, {101, 301}, {105, 305}} {
 		w := newMemoryWorld(t)
@@ -74,6 +76,7 @@ func TestABreakIsLookedAtThreeTimesUnlessThereAreMany(t *testing.T) {
 
 // Where tables are spread over several servers, a row may show a moment after the events that come with it.
 func TestWhatShowsAMomentLaterIsNoBreak(t *testing.T) {
+	keyringtest.WithoutNetwork(t)
 	t.Parallel()
 	for looks, want := range map[int][]pin.Finding{
 		1: nil, 2: nil, 3: nil,
@@ -103,6 +106,7 @@ func TestWhatShowsAMomentLaterIsNoBreak(t *testing.T) {
 
 // What was read of a chain is not read again.
 func TestVerifyTrailReadsNoEventTwice(t *testing.T) {
+	keyringtest.WithoutNetwork(t)
 	t.Parallel()
 	w := prepareMore(t)
 	db, key := w.store.(*memory), [3]string{string(pin.TableChains), "", "program"}
@@ -331,6 +335,7 @@ func prepareMore(t *testing.T) *prepared {
 
 // Each break is told once, and none hides another one.
 func TestVerifyTrailFindsAllThatIsBrokenOnce(t *testing.T) {
+	keyringtest.WithoutNetwork(t)
 	t.Parallel()
 	for name, test := range tamperings(t) {
 		w := prepareMore(t)
@@ -343,6 +348,7 @@ func TestVerifyTrailFindsAllThatIsBrokenOnce(t *testing.T) {
 
 // Whatever cannot be read, also while a break is looked at again: nothing is said of the rest.
 func TestVerifyTrailThatCannotReadEverythingFails(t *testing.T) {
+	keyringtest.WithoutNetwork(t)
 	t.Parallel()
 	for name, test := range tamperings(t) {
 		w := prepareMore(t)
@@ -370,6 +376,7 @@ func TestVerifyTrailThatCannotReadEverythingFails(t *testing.T) {
 
 // What others write while the trail is verified explains what does not fit.
 func TestVerifyTrailReadsOnWhereOthersWrite(t *testing.T) {
+	keyringtest.WithoutNetwork(t)
 	t.Parallel()
 	guess := func(w *prepared) {
 		_, err := w.other.Verify(by(t), w.q, plain(t, right), pin.Memo{})
@@ -488,6 +495,7 @@ func TestVerifyTrailReadsOnWhereOthersWrite(t *testing.T) {
 
 // A card that gets another reference with every look is neither whole nor broken.
 func TestVerifyTrailTellsHowManyCardsDidNotKeepStill(t *testing.T) {
+	keyringtest.WithoutNetwork(t)
 	t.Parallel()
 	w := prepareMore(t)
 	n := 0
@@ -545,6 +553,7 @@ func TestVerifyTrailCountsWhatItHasLookedAt(t *testing.T) {
 
 // Chains are counted that there is something of in the database: events, or the row that carries their head.
 func TestVerifyTrailCountsTheChainsThatAreThere(t *testing.T) {
+	keyringtest.WithoutNetwork(t)
 	t.Parallel()
 	w := newMemoryWorld(t)
 	counted := func(o pin.VerifyOptions) (chains, heads int64) {

@@ -2,6 +2,7 @@ package pin
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -102,7 +103,7 @@ type VerifyOptions struct {
 // The error is what kept it from looking; what it found is in the summary.
 func (v *Vault) VerifyTrail(ctx context.Context, o VerifyOptions) (Summary, error) {
 	w := &verifier{vault: v, expected: o.Expected, progress: o.Progress, findings: map[Fault]*Finding{},
-		subjects: map[subject]*told{}, reached: map[string]Head{}}
+		subjects: map[subject]*told{}, reached: map[string]walked{}}
 	if w.expected == nil {
 		w.expected = func(func(ChainHead, error) bool) {}
 	}
@@ -132,8 +133,8 @@ type verifier struct {
 	total    int64 // of breaks
 
 	subjects map[subject]*told
-	reached  map[string]Head // of chains that no card carries: how far they were read
-	records  []recorded      // not looked for yet
+	reached  map[string]walked // of chains that no card carries: how far they were read
+	records  []recorded        // not looked for yet
 }
 
 // subject is what events of the control plane are about.
@@ -274,7 +275,7 @@ func firstOf(errs ...error) error {
 // chain walks one chain to its end, and holds that against the rows that carry its head. wanted is what a
 // checkpoint says of it, if anything.
 func (w *verifier) chain(ctx context.Context, events *cursor[EventRow], id string, tips []tip, wanted Head) error {
-	var end Head
+	var end walked
 	kept := wanted.Seq == 0
 	for {
 		e, err := events.peek()
@@ -284,18 +285,16 @@ func (w *verifier) chain(ctx context.Context, events *cursor[EventRow], id strin
 		if e == nil || e.Chain != id {
 			break
 		}
-		switch {
-		case e.Seq != end.Seq+1:
-			w.found(Break{Fault: FaultEventMissing, Table: tableEvents, ID: id, Seq: end.Seq + 1})
-		case !w.follows(end, *e):
-			w.found(Break{Fault: FaultEventChanged, Table: tableEvents, ID: id, Seq: e.Seq})
-		default:
+		broken := w.step(&end, *e)
+		for _, b := range broken {
+			w.found(b)
+		}
+		if len(broken) == 0 {
 			if err := w.note(ctx, *e); err != nil {
 				return err
 			}
 		}
-		end = Head{e.Seq, e.MAC}
-		kept = kept || same(end, wanted)
+		kept = kept || same(end.Head, wanted)
 		events.skip()
 	}
 	if end.Seq > 0 || len(tips) > 0 {
@@ -314,22 +313,71 @@ func (w *verifier) chain(ctx context.Context, events *cursor[EventRow], id strin
 				w.found(Break{Fault: FaultSeal, Table: t.table, ID: id})
 			}
 		}
-		if t.broken || same(t.Head, end) {
+		if t.broken || same(t.Head, end.Head) && end.unheld == 0 {
 			continue
 		}
 		if err := w.settle(ctx, func() (Break, error) { return w.headOf(ctx, t.table, id, &end) }); err != nil {
 			return err
 		}
+		end.unheld = 0
 	}
+	w.found(end.vouched(id)) // of a chain whose head nobody knows
 	return nil
 }
 
-func same(a, b Head) bool { return a.Seq == b.Seq && bytes.Equal(a.MAC, b.MAC) }
+// same tells whether two heads are one, as far as both are known.
+func same(a, b Head) bool {
+	return a.Seq == b.Seq && bytes.Equal(a.MAC, b.MAC) && (len(a.Digest) == 0 || len(b.Digest) == 0 || bytes.Equal(a.Digest, b.Digest))
+}
 
-// follows tells whether an event's MAC follows from its predecessor's.
-func (w *verifier) follows(before Head, e EventRow) bool {
+// walked is how far a chain was read.
+type walked struct {
+	Head         // its digest is not known after a break
+	unheld int64 // the first of the last events whose key is there no more and that no audit.rekeyed covers yet, 0: none
+}
+
+// vouched is no break where nothing is unheld.
+func (end walked) vouched(chain string) Break {
+	if end.unheld == 0 {
+		return Break{}
+	}
+	return Break{Fault: FaultEventChanged, Table: tableEvents, ID: chain, Seq: end.unheld}
+}
+
+// step moves end to the next event, and tells what is wrong with it. One whose key is there no more is held by the
+// audit.rekeyed with which the chain goes on under another key, or that one's by the next.
+func (w *verifier) step(end *walked, e EventRow) (broken []Break) {
+	before := *end
+	*end = walked{Head: Head{e.Seq, e.MAC, e.digest(before.Head)}}
+	fault := Fault("")
+	switch {
+	case e.Seq != before.Seq+1:
+		fault = FaultEventMissing
+	case w.vault.keys.VerifyMAC(UseAudit, e.macInput(before.MAC), e.MAC):
+		if covers, is := e.covers(); is && (len(before.Digest) == 0 || bytes.Equal(covers, before.Digest)) {
+			before.unheld = 0
+		} else if is && before.unheld == 0 {
+			fault = FaultEventChanged
+		}
+	default:
+		if _, there := w.vault.keys.KeyID(UseAudit, e.MAC); !there {
+			end.unheld = cmp.Or(before.unheld, e.Seq)
+			before.unheld = 0
+			break
+		}
+		fault = FaultEventChanged
+	}
 	w.Events++
-	return w.vault.keys.VerifyMAC(UseAudit, e.macInput(before.MAC), e.MAC)
+	if b := before.vouched(e.Chain); b.Fault != "" {
+		broken = append(broken, b)
+	}
+	if fault != "" {
+		broken = append(broken, Break{Fault: fault, Table: tableEvents, ID: e.Chain, Seq: before.Seq + 1})
+	}
+	if len(broken) > 0 {
+		end.Digest = nil
+	}
+	return broken
 }
 
 // subjectTables are those of the rows that events are about, by what their types begin with.
@@ -394,7 +442,7 @@ func (w *verifier) flush(ctx context.Context) error {
 // headOf reads the row that carries a chain's head, which was read up to end, and goes on from there: what
 // was written since must lead to that row's head. A table of "" is either that may carry one. end comes to
 // where it has read.
-func (w *verifier) headOf(ctx context.Context, table, id string, end *Head) (Break, error) {
+func (w *verifier) headOf(ctx context.Context, table, id string, end *walked) (Break, error) {
 	t, err := w.tip(ctx, table, id)
 	switch {
 	case CodeOf(err) == NotFound:
@@ -415,10 +463,10 @@ func (w *verifier) headOf(ctx context.Context, table, id string, end *Head) (Bre
 	switch {
 	case end.Seq < t.Seq:
 		return Break{Fault: FaultTailMissing, Table: tableEvents, ID: id, Seq: end.Seq + 1}, nil
-	case !same(*end, t.Head):
+	case !same(end.Head, t.Head):
 		return Break{Fault: FaultHeadOther, Table: t.table, ID: id, Seq: t.Seq}, nil
 	}
-	return Break{}, nil
+	return end.vouched(id), nil
 }
 
 // tip reads the row that carries a chain's head: NotFound.
@@ -446,25 +494,24 @@ func (w *verifier) tip(ctx context.Context, table, id string) (tip, error) {
 
 // readOn reads the events of a chain that follow end, as far as upTo (0: all), and moves end to the last
 // one that holds.
-func (w *verifier) readOn(ctx context.Context, id string, end *Head, upTo int64) (Break, error) {
+func (w *verifier) readOn(ctx context.Context, id string, end *walked, upTo int64) (Break, error) {
 	for upTo == 0 || end.Seq < upTo {
 		page, err := w.vault.store.ChainEvents(ctx, id, end.Seq, eventPage)
 		if err != nil {
 			return Break{}, err
 		}
 		for _, e := range page {
-			switch {
-			case e.Chain != id || end.Seq == upTo && upTo > 0:
+			if e.Chain != id || end.Seq == upTo && upTo > 0 {
 				return Break{}, nil
-			case e.Seq != end.Seq+1:
-				return Break{Fault: FaultEventMissing, Table: tableEvents, ID: id, Seq: end.Seq + 1}, nil
-			case !w.follows(*end, e):
-				return Break{Fault: FaultEventChanged, Table: tableEvents, ID: id, Seq: e.Seq}, nil
+			}
+			next := *end
+			if broken := w.step(&next, e); len(broken) > 0 {
+				return broken[0], nil
 			}
 			if err := w.note(ctx, e); err != nil {
 				return Break{}, err
 			}
-			*end = Head{e.Seq, e.MAC}
+			*end = next
 		}
 		if len(page) < eventPage {
 			return Break{}, nil
@@ -549,7 +596,7 @@ func (w *verifier) lookupsHold(ctx context.Context, cardID string, seen *Lookup)
 		if err != nil {
 			return err
 		}
-		if before.Version == after.Version { // its look-ups change with its version only
+		if before.Version == after.Version && before.PANIndex == after.PANIndex { // its look-ups change with these only
 			if len(missing) > 0 {
 				w.found(Break{Fault: FaultLookupMissing, Table: tableLookups, ID: cardID, Kind: missing[0].Kind})
 			}

@@ -305,10 +305,10 @@ func (v *Vault) webhookKeys(webhookID string) (k WebhookKeys, secret string, err
 	}
 	defer clear(drawn[:])
 	shared, seed := drawn[:webhookSecretBytes], drawn[webhookSecretBytes:]
-	if k.Secret, err = v.keys.Seal(UseKeyWrap, shared, frame("webhook", webhookID, "secret")); err != nil {
+	if k.Secret, err = v.keys.Seal(UseKeyWrap, shared, webhookBound(webhookID, "secret")); err != nil {
 		return k, "", err
 	}
-	k.Seed, err = v.keys.Seal(UseKeyWrap, seed, frame("webhook", webhookID, "seed"))
+	k.Seed, err = v.keys.Seal(UseKeyWrap, seed, webhookBound(webhookID, "seed"))
 	private := ed25519.NewKeyFromSeed(seed)
 	defer clear(private)
 	k.Public = slices.Clone(private[ed25519.PublicKeySize:])
@@ -322,11 +322,11 @@ func (v *Vault) SigningKeys(w Webhook) ([]SigningKeys, error) {
 		if i > 0 && !v.clock().Before(k.Until) {
 			continue
 		}
-		secret, err := v.keys.Open(UseKeyWrap, k.Secret, frame("webhook", w.ID, "secret"))
+		secret, err := v.keys.Open(UseKeyWrap, k.Secret, webhookBound(w.ID, "secret"))
 		if err != nil {
 			return nil, err
 		}
-		seed, err := v.keys.Open(UseKeyWrap, k.Seed, frame("webhook", w.ID, "seed"))
+		seed, err := v.keys.Open(UseKeyWrap, k.Seed, webhookBound(w.ID, "seed"))
 		if err != nil {
 			return nil, err
 		}
@@ -334,6 +334,9 @@ func (v *Vault) SigningKeys(w Webhook) ([]SigningKeys, error) {
 	}
 	return all, nil
 }
+
+// webhookBound is what a key of a webhook is bound to.
+func webhookBound(id, what string) []byte { return frame("webhook", id, what) }
 
 func (v *Vault) openWebhook(ctx context.Context, row Row) (Webhook, error) {
 	var w Webhook

@@ -10,12 +10,15 @@ import (
 	"io"
 	"os"
 	"strconv"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"pinvault/impl/keyring"
+	"pinvault/impl/keyring/keyringtest"
 	"pinvault/impl/pin"
 	"pinvault/impl/pinblock"
 )
@@ -25,8 +28,9 @@ type world struct {
 	*pin.Vault
 	store   pin.Store // as it is
 	tap     *tap      // as the vault sees it
+	live    *keyring.Live
 	ring    *keyring.Ring
-	now     *time.Time
+	now     *atomic.Pointer[time.Time]
 	program pin.Program
 	card    pin.Card
 	q       pin.Query
@@ -70,8 +74,14 @@ func newWorldOn(t testing.TB, db pin.Store, settings ...func(*pin.Program)) *wor
 	t.Helper()
 	ctx := anybody()
 	now := time.Date(2026, 1, 15, 12, 0, 0, 0, time.UTC)
-	w := &world{store: db, tap: &tap{Store: db}, now: &now}
-	w.ring = keyring.Open(keyring.Sandbox(), db, w.clock)
+	w := &world{store: db, tap: &tap{Store: db}, now: &atomic.Pointer[time.Time]{}}
+	w.now.Store(&now)
+	engine := keyringtest.Shared(t)
+	if ks, inMemory := engine.(*keyring.Keyset); inMemory {
+		w.live = keyring.NewLive(ks, w.clock)
+		engine = w.live
+	}
+	w.ring = keyring.Open(engine, db, w.clock)
 	w.Vault = newVault(w.tap, w.ring, w.clock, nil)
 	require.NoError(t, w.Initialize(ctx))
 	program := pin.NewProgram("test")
@@ -128,9 +138,12 @@ func recorded(ctx context.Context, v *pin.Vault, q pin.Query, body string) (id s
 	return id, err
 }
 
-func (w *world) clock() time.Time { return *w.now }
+func (w *world) clock() time.Time { return *w.now.Load() }
 
-func (w *world) later(d time.Duration) { *w.now = w.now.Add(d) }
+func (w *world) later(d time.Duration) {
+	then := w.clock().Add(d)
+	w.now.Store(&then)
+}
 
 // sibling is the vault of another process over the same store.
 func (w *world) sibling() *pin.Vault { return newVault(w.store, w.ring, w.clock, nil) }
@@ -237,7 +250,7 @@ func (w *world) agree(t require.TestingT) {
 	}
 	require.Equal(t, left, rec.RemainingTries(), "the counter and the trail")
 	last := events[len(events)-1]
-	require.Equal(t, pin.Head{Seq: last.Seq, MAC: last.MAC}, rec.PIN.Head, "the head and the newest event")
+	require.Equal(t, pin.Head{Seq: last.Seq, MAC: last.MAC, Digest: rec.PIN.Head.Digest}, rec.PIN.Head, "the head and the newest event")
 }
 
 // rest is a card's row with another value, under a good seal.
@@ -260,20 +273,32 @@ type tap struct {
 	count         bool       // keep the next two, which only one caller at a time can
 	calls         []string   // by name
 	search        pin.Search // the last one
+
+	serial bool // run one hook at a time, for several callers at once; a hook then calls no store
+	mu     sync.Mutex
+}
+
+func (s *tap) hook(do func(string) error, call string) error {
+	if do == nil {
+		return nil
+	}
+	if s.serial {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+	}
+	return do(call)
 }
 
 func (s *tap) around(call string, do func() error) error {
 	if s.count {
 		s.calls = append(s.calls, call)
 	}
-	if s.before != nil {
-		if err := s.before(call); err != nil {
-			return err
-		}
+	if err := s.hook(s.before, call); err != nil {
+		return err
 	}
 	err := do()
-	if err == nil && s.after != nil {
-		err = s.after(call)
+	if err == nil {
+		err = s.hook(s.after, call)
 	}
 	return err
 }
@@ -391,7 +416,7 @@ func meanwhile(name string, do func()) func(string) error {
 	}
 }
 
-// faultyKeys fail at the n-th call of an operation (MAC, Seal, Open, Index, or "" for any) for a use ("" for any).
+// faultyKeys fail at the n-th call of an operation (MAC, Seal, Open, Rewrap, Index, or "" for any) for a use ("" for any).
 type faultyKeys struct {
 	pin.Keys
 	op   string
@@ -431,6 +456,13 @@ func (k *faultyKeys) Open(use pin.Use, ciphertext, associated []byte) ([]byte, e
 		return nil, err
 	}
 	return k.Keys.Open(use, ciphertext, associated)
+}
+
+func (k *faultyKeys) Rewrap(use pin.Use, ciphertext, associated []byte) ([]byte, error) {
+	if err := k.fails("Rewrap", use); err != nil {
+		return nil, err
+	}
+	return k.Keys.Rewrap(use, ciphertext, associated)
 }
 
 func (k *faultyKeys) Index(use pin.Use, data []byte) ([]string, error) {

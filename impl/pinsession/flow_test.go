@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"pinvault/impl/keyring"
+	"pinvault/impl/keyring/keyringtest"
 	"pinvault/impl/pin"
 	"pinvault/impl/store"
 	"pinvault/impl/store/storetest"
@@ -37,7 +38,7 @@ func newHouse(t *testing.T) *house {
 	require.NoError(t, db.Migrate(ctx))
 	h := &house{now: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)}
 	clock := func() time.Time { return h.now }
-	ring := keyring.Open(keyring.Sandbox(), db, clock)
+	ring := keyring.Open(keyringtest.Shared(t), db, clock)
 	h.vault = pin.NewVault(db, ring, clock, nil)
 	h.Sessions = New(h.vault, ring, 0, clock, nil)
 	program, err := h.vault.CreateProgram(ctx, pin.NewProgram("test"), pin.Memo{})
@@ -381,7 +382,7 @@ func TestAChangeEndsWithTheTries(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, pin.SessionFailed, s.State)
 	require.Empty(t, s.PrivateKey)
-	require.Empty(t, s.TokenMAC)
+	require.Empty(t, s.TokenDigest)
 	_, err = h.Open(by(t), h.q, pin.ActionChange, "request", pin.Memo{})
 	require.Equal(t, pin.Blocked, pin.CodeOf(err))
 }
@@ -482,7 +483,14 @@ func (f failing) Card(context.Context, pin.Query) (pin.Record, error) { return p
 // broken are keys that make nothing.
 type broken struct {
 	unprotected
-	mac, seal bool
+	mac, seal, open bool
+}
+
+func (b broken) Open(use pin.Use, ciphertext, associated []byte) ([]byte, error) {
+	if b.open {
+		return nil, &pin.Error{Code: pin.Unavailable}
+	}
+	return b.unprotected.Open(use, ciphertext, associated)
 }
 
 func (b broken) MAC(use pin.Use, data []byte) ([]byte, error) {
@@ -531,12 +539,12 @@ func TestFailuresAreHandedOn(t *testing.T) {
 	good := New(nil, unprotected{}, 0, now, nil)
 	secret, err := good.Secret("session")
 	require.NoError(t, err)
-	open.SecretMAC, err = good.keep(linkSecret, "session", secret)
+	open.SecretDigest, err = good.keep(pin.SessionLink, "session", secret)
 	require.NoError(t, err)
 	for name, s := range map[string]*Sessions{
 		"no database": New(failing{session: open, err: down}, unprotected{}, 0, now, nil),
 		"no key":      New(failing{session: open}, broken{seal: true}, 0, now, nil),
-		"no MAC":      New(failing{session: open}, broken{mac: true}, 0, now, nil),
+		"no answer":   New(failing{session: open}, broken{open: true}, 0, now, nil),
 	} {
 		g, err := s.Exchange(by(t), "session", secret, "")
 		require.ErrorIs(t, err, down, name)

@@ -42,18 +42,15 @@ func (s *Sessions) newKey(id string) (Key, []byte, error) {
 	}
 	raw := private.Bytes()
 	defer clear(raw)
-	wrapped, err := s.keys.Seal(pin.UseKeyWrap, raw, bound(id))
+	wrapped, err := s.keys.Seal(pin.UseKeyWrap, raw, pin.SessionKeyBound(id))
 	point := private.PublicKey().Bytes()[1:] // uncompressed, without the byte that says so
 	return Key{X: encode(point[:coordinate]), Y: encode(point[coordinate:])}, wrapped, err
 }
 
-// bound keeps a wrapped key from serving another session, or as another kind of key.
-func bound(id string) []byte { return []byte("pinvault: key of a PIN session: " + id) }
-
 // open reads a PIN that the page sealed: Unopenable for whatever is not such a message to this session,
 // and InvalidPIN for one without a PIN in it.
 func (s *Sessions) open(ctx context.Context, session pin.Session, purpose string, sealed []byte) (pin.PIN, error) {
-	raw, err := s.keys.Open(pin.UseKeyWrap, session.PrivateKey, bound(session.ID))
+	raw, err := s.keys.Open(pin.UseKeyWrap, session.PrivateKey, pin.SessionKeyBound(session.ID))
 	if err != nil {
 		return pin.PIN{}, err
 	}

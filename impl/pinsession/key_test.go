@@ -24,7 +24,7 @@ import (
 type unprotected struct{ version byte }
 
 func (u unprotected) MAC(use pin.Use, data []byte) ([]byte, error) {
-	sum := sha256.Sum256(append([]byte(use), data...))
+	sum := sha256.Sum256(append([]byte{u.version}, append([]byte(use), data...)...))
 	return append([]byte{1, 0, 0, 0, u.version}, sum[:]...), nil
 }
 

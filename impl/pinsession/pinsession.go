@@ -5,7 +5,7 @@
 // contracts. Four things keep a session to its holder:
 //
 //   - The link's secret, 256 bits, stands in the URL's fragment, which no server, proxy or Referer ever
-//     gets. It is exchanged by POST, by one browser, and stored as a keyed MAC. Who opens the link elsewhere, later,
+//     gets. It is exchanged by POST, by one browser, and a digest of it is kept, sealed. Who opens the link elsewhere, later,
 //     is refused; the browser is known by 256 bits of its own and goes on after a reload.
 //   - A wrong secret may be tried [Exchanges] times; that it was wrong is told only when the try is taken and
 //     committed.
@@ -56,8 +56,7 @@ type Vault interface {
 // Keys is what sessions need of [pin.Keys].
 type Keys interface {
 	pin.MACs
-	Seal(use pin.Use, plaintext, associated []byte) ([]byte, error)
-	Open(use pin.Use, ciphertext, associated []byte) ([]byte, error)
+	pin.AEADs
 }
 
 // Sessions makes and redeems sessions. It is safe for concurrent use, by several processes on one store
@@ -106,12 +105,12 @@ func (s *Sessions) Open(ctx context.Context, q pin.Query, action pin.Action, req
 	if err != nil {
 		return pin.Session{}, err
 	}
-	kept, err := s.keep(linkSecret, id, secret)
+	kept, err := s.keep(pin.SessionLink, id, secret)
 	if err != nil {
 		return pin.Session{}, err
 	}
 	return s.vault.OpenSession(ctx, q, pin.NewSession{ID: id, Action: action, RequestID: requestID,
-		SecretMAC: kept, Exchanges: Exchanges, Lifetime: s.lifetime}, m)
+		SecretDigest: kept, Exchanges: Exchanges, Lifetime: s.lifetime}, m)
 }
 
 // Serves tells whether a session's link is as good as when it was handed out: nobody has exchanged its secret, it
@@ -129,7 +128,10 @@ func (s *Sessions) Serves(ctx context.Context, id string) (bool, error) {
 	switch pin.CodeOf(err) {
 	case "":
 		secret, err := s.Secret(id)
-		return s.same(linkSecret, id, secret, session.SecretMAC), err
+		if err != nil {
+			return false, err
+		}
+		return s.same(pin.SessionLink, id, secret, session.SecretDigest)
 	case pin.Unavailable, pin.Internal:
 		return false, err
 	}
@@ -204,11 +206,17 @@ func (s *Sessions) Exchange(ctx context.Context, id, secret, browser string) (Gr
 			return Grant{}, err
 		}
 		g := Grant{Session: session}
-		right := s.same(linkSecret, id, secret, session.SecretMAC)
+		right, err := s.same(pin.SessionLink, id, secret, session.SecretDigest)
+		if err != nil {
+			return Grant{}, err
+		}
+		known, err := s.same(pin.SessionBrowser, id, browser, session.BrowserDigest)
 		switch {
+		case err != nil:
+			return Grant{}, err
 		case !right:
 			g.ExchangesLeft--
-		case session.State != pin.SessionOpen && !s.same(browserSecret, id, browser, session.BrowserMAC):
+		case session.State != pin.SessionOpen && !known:
 			return Grant{}, ErrUnusable // another browser has it: nothing was guessed at
 		default:
 			if g, err = s.grant(ctx, session, browser); err != nil {
@@ -244,12 +252,12 @@ func (s *Sessions) grant(ctx context.Context, session pin.Session, browser strin
 	if g.State == pin.SessionOpen {
 		g.State, g.ExchangedAt = pin.SessionExchanged, s.clock()
 		if browser != "" {
-			if g.BrowserMAC, err = s.keep(browserSecret, session.ID, browser); err != nil {
+			if g.BrowserDigest, err = s.keep(pin.SessionBrowser, session.ID, browser); err != nil {
 				return Grant{}, err
 			}
 		}
 	}
-	if g.TokenMAC, err = s.keep(pageToken, session.ID, g.Token); err != nil {
+	if g.TokenDigest, err = s.keep(pin.SessionToken, session.ID, g.Token); err != nil {
 		return Grant{}, err
 	}
 	if g.Key, g.PrivateKey, err = s.newKey(session.ID); err != nil {
@@ -275,8 +283,12 @@ func (s *Sessions) redeem(ctx context.Context, id, token string) (pin.Session, e
 	if err != nil {
 		return pin.Session{}, unknown(err)
 	}
-	if !s.same(pageToken, id, token, session.TokenMAC) {
-		return pin.Session{}, ErrUnusable
+	right, err := s.same(pin.SessionToken, id, token, session.TokenDigest)
+	if err == nil && !right {
+		err = ErrUnusable
+	}
+	if err != nil {
+		return pin.Session{}, err
 	}
 	return session, nil
 }
@@ -392,22 +404,17 @@ func moved(err error) error {
 	return err
 }
 
-// What a secret of a session is for.
-const (
-	linkSecret    = "link"
-	browserSecret = "browser"
-	pageToken     = "token"
-)
-
-// keep is what is kept of a secret: a keyed MAC, so that nobody who can write rows can make one. Its input
-// has four parts and a client secret's two, so that neither passes for the other.
+// keep is what is kept of a session's secret: a digest, sealed, so that nobody who can write rows can make one.
 func (s *Sessions) keep(what, id, secret string) ([]byte, error) {
-	return s.keys.MAC(pin.UseSecret, pin.Frame("session", what, id, secret))
+	return pin.KeepSecret(s.keys, secret, pin.SessionSecretBound(what, id)...)
 }
 
-// same compares in constant time. Nothing is the same as no MAC at all.
-func (s *Sessions) same(what, id, secret string, kept []byte) bool {
-	return len(kept) > 0 && s.keys.VerifyMAC(pin.UseSecret, pin.Frame("session", what, id, secret), kept)
+// same compares in constant time. Nothing is the same as what was never kept.
+func (s *Sessions) same(what, id, secret string, kept []byte) (bool, error) {
+	if len(kept) == 0 {
+		return false, nil
+	}
+	return pin.SecretMatches(s.keys, kept, secret, pin.SessionSecretBound(what, id)...)
 }
 
 func encode(b []byte) string { return base64.RawURLEncoding.EncodeToString(b) }

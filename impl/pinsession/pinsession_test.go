@@ -40,28 +40,31 @@ func TestALinkServesUnlessTheKeysHaveChanged(t *testing.T) {
 	require.NoError(t, err)
 	require.NotEqual(t, secret, other)
 
-	kept, err := s.keep(linkSecret, "session", secret)
+	kept, err := s.keep(pin.SessionLink, "session", secret)
 	require.NoError(t, err)
 	open := shelf{card: pin.Record{Card: pin.Card{Status: pin.StatusNormal}, Program: pin.NewProgram("p"), PIN: pin.Value{State: pin.PINChosen, TriesLeft: 3}},
-		session: pin.Session{ID: "session", State: pin.SessionOpen, Action: pin.ActionReset, ExchangesLeft: 1, SecretMAC: kept, ExpiresAt: time.Now().Add(time.Hour)}}
+		session: pin.Session{ID: "session", State: pin.SessionOpen, Action: pin.ActionReset, ExchangesLeft: 1, SecretDigest: kept, ExpiresAt: time.Now().Add(time.Hour)}}
 	s.vault = open
 	good, err := s.Serves(t.Context(), "session")
 	require.NoError(t, err)
 	require.True(t, good)
 
+	good, err = New(open, unprotected{version: 2}, 0, nil, nil).Serves(t.Context(), "session")
+	require.NoError(t, err)
+	require.False(t, good, "another key makes another secret")
+	open.session.SecretDigest = nil
+	s.vault = open
+	good, err = s.Serves(t.Context(), "session")
+	require.NoError(t, err)
+	require.False(t, good, "none was kept")
 	for name, kept := range map[string][]byte{
-		"made under another key": func() []byte {
-			m, _ := New(nil, unprotected{version: 2}, 0, nil, nil).keep(linkSecret, "session", secret)
-			return m
-		}(),
-		"of another session": func() []byte { m, _ := s.keep(linkSecret, "another", secret); return m }(),
-		"of a token":         func() []byte { m, _ := s.keep(pageToken, "session", secret); return m }(),
-		"none":               nil,
+		"of another session": func() []byte { m, _ := s.keep(pin.SessionLink, "another", secret); return m }(),
+		"of a token":         func() []byte { m, _ := s.keep(pin.SessionToken, "session", secret); return m }(),
 	} {
-		open.session.SecretMAC = kept
+		open.session.SecretDigest = kept
 		s.vault = open
 		good, err = s.Serves(t.Context(), "session")
-		require.NoError(t, err, name)
+		require.Equal(t, pin.Internal, pin.CodeOf(err), name)
 		require.False(t, good, name)
 	}
 	good, err = s.Serves(t.Context(), "another")
@@ -105,12 +108,23 @@ func TestCheck(t *testing.T) {
 func TestSame(t *testing.T) {
 	t.Parallel()
 	s := New(nil, unprotected{}, 0, nil, nil)
-	kept, err := s.keep(pageToken, "session", "secret")
+	kept, err := s.keep(pin.SessionToken, "session", "secret")
 	require.NoError(t, err)
-	require.True(t, s.same(pageToken, "session", "secret", kept))
-	require.False(t, s.same(pageToken, "session", "other", kept))
-	require.False(t, s.same(pageToken, "another", "secret", kept))
-	require.False(t, s.same(linkSecret, "session", "secret", kept))
-	require.False(t, s.same(pageToken, "session", "", nil))
-	require.False(t, s.same(pageToken, "session", "secret", nil))
+	for _, c := range []struct {
+		what, id, secret string
+		kept             []byte
+		right            bool
+		code             pin.Code
+	}{
+		{pin.SessionToken, "session", "secret", kept, true, ""},
+		{pin.SessionToken, "session", "other", kept, false, ""},
+		{pin.SessionToken, "another", "secret", kept, false, pin.Internal},
+		{pin.SessionLink, "session", "secret", kept, false, pin.Internal},
+		{pin.SessionToken, "session", "", nil, false, ""},
+		{pin.SessionToken, "session", "secret", nil, false, ""},
+	} {
+		right, err := s.same(c.what, c.id, c.secret, c.kept)
+		require.Equal(t, c.code, pin.CodeOf(err), c)
+		require.Equal(t, c.right, right, c)
+	}
 }

@@ -64,6 +64,10 @@ func (r Row) Reply(ctx context.Context, fields contract.Broken) contract.Reply {
 // RuleUnique is the rule that a reference of another card breaks. Only the vault can tell.
 const RuleUnique contract.Rule = "unique"
 
+// RuleKnown is the rule that the name of something that there is not breaks. Its limit is what more there is to say, after
+// a blank.
+const RuleKnown contract.Rule = "known"
+
 // details say how a field breaks a rule; {} is the document's side of it. Rules that stand for a whole
 // reply (no route, too large, …) have none.
 var details = map[contract.Rule]string{
@@ -93,6 +97,7 @@ var details = map[contract.Rule]string{
 	contract.RuleRead:                 "could not be read to its end.",
 	contract.RuleValue:                "has an invalid value.",
 	RuleUnique:                        "is taken.",
+	RuleKnown:                         "names nothing that there is.{}",
 }
 
 // parts name what has no label.

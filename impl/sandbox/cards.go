@@ -51,6 +51,12 @@ func (s *Sandbox) Cards(ctx context.Context) (all []State, err error) {
 	}
 }
 
+// Has tells whether there is a card.
+func (s *Sandbox) Has(ctx context.Context, cardID string) (bool, error) {
+	_, err := s.vault.Card(operating(ctx), pin.Query{CardID: cardID})
+	return err == nil, unless(err, pin.NotFound)
+}
+
 // CardName is the name of a card in the fixtures, "" of others.
 func CardName(id string) string {
 	for _, c := range cards {

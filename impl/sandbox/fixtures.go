@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"slices"
 	"time"
 
 	"pinvault/impl/pin"
@@ -77,7 +78,7 @@ const timestampWindow = "timestampWindowSeconds"
 var (
 	threddScopes = []string{"cards:write", "pins:read", "pins:reveal", "pins:write"}
 	issuerScopes = []string{"programs:read", "programs:write", "clients:read", "clients:write", "cards:read", "cards:write",
-		"pins:read", "pins:verify", "pins:write", "pins:reveal", "audit:read", "webhooks:read", "webhooks:write", "events:read"}
+		"pins:read", "pins:verify", "pins:write", "pins:reveal", "audit:read", "vaultkeys:read", "vaultkeys:manage", "webhooks:read", "webhooks:write", "events:read"}
 	creditplusScopes = []string{"tries:reset"}
 	accosaScopes     = []string{"pins:write"}
 	hashdtScopes     = []string{"pins:write"}
@@ -114,6 +115,11 @@ var clients = []client{
 		listed:   map[string]any{"bank_id": "NIC", "rsa_key_id": networkPINKeyRSA.id}},
 	{name: "networkintl_other", contract: "networkintl", program: otherProgram, scopes: networkScopes,
 		settings: members{"bankId": "NIC", "pinKeyIds": []string{zonePINKey.id}}, unlisted: true},
+}
+
+// Lists tells whether the fixtures list a client under a name.
+func Lists(name string) bool {
+	return slices.ContainsFunc(clients, func(c client) bool { return !c.unlisted && c.name == name })
 }
 
 // key is a partner's key. A program of "" means that it serves every program.
@@ -269,6 +275,14 @@ const (
 
 // spoken is the number in the names of the first cards, for the embossed name.
 var spoken = map[int]string{1: "FIRST", 2: "SECOND", 3: "THIRD"}
+
+// PINs are those of the cards of the fixtures.
+func PINs() (all []string) {
+	for _, c := range cards {
+		all = append(all, c.pin)
+	}
+	return all
+}
 
 // CardID is the id of a card of the fixtures, "" where none has the name.
 func CardID(name string) string {

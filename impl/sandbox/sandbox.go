@@ -191,9 +191,8 @@ func (s *Sandbox) seedWebhook(ctx context.Context) error {
 
 func (s *Sandbox) seedClient(ctx context.Context, c client) (err error) {
 	made := c.client()
-	made.Secrets = map[string][]byte{}
 	for name, secret := range c.secrets {
-		if made.Secrets[name], err = s.vault.SettingMAC(name, secret); err != nil {
+		if err := s.vault.KeepSetting(&made, name, secret); err != nil {
 			return err
 		}
 	}

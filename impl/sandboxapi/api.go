@@ -9,6 +9,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/gin-gonic/gin"
@@ -23,20 +24,25 @@ import (
 	"pinvault/impl/store"
 )
 
-// Cards lists a space's cards as they stand.
-type Cards func(ctx context.Context) ([]box.State, error)
+// Sandbox is what a space's database holds.
+type Sandbox interface {
+	// Cards are all cards as they stand.
+	Cards(ctx context.Context) ([]box.State, error)
+	// Has tells whether there is a card.
+	Has(ctx context.Context, cardID string) (bool, error)
+}
 
 // API answers the contract in one space.
 type API struct {
 	host  *space.Host
 	space *space.Space
 	rows  *ondemand.Catalogue
-	cards Cards
+	box   Sandbox
 }
 
 // New makes the API of a space.
-func New(s *space.Space, rows *ondemand.Catalogue, cards Cards) *API {
-	return &API{host: s.Host(), space: s, rows: rows, cards: cards}
+func New(s *space.Space, rows *ondemand.Catalogue, box Sandbox) *API {
+	return &API{host: s.Host(), space: s, rows: rows, box: box}
 }
 
 // Mount registers the operations. Errors go to fail.
@@ -55,7 +61,7 @@ func (a *API) ResetSandbox(ctx context.Context, _ sandbox.ResetSandboxRequestObj
 
 // ListSandboxCards lists the space's cards as they stand.
 func (a *API) ListSandboxCards(ctx context.Context, _ sandbox.ListSandboxCardsRequestObject) (sandbox.ListSandboxCardsResponseObject, error) {
-	cards, err := a.cards(ctx)
+	cards, err := a.box.Cards(ctx)
 	all := make([]sandbox.CardState, len(cards))
 	for i, c := range cards {
 		all[i] = a.cardState(c)
@@ -75,7 +81,7 @@ func (a *API) cardState(c box.State) sandbox.CardState {
 		state.History[i] = sandbox.CardEvent{At: e.At, Type: string(e.Type), Contract: told(e.Contract), Client: told(e.ClientID), Outcome: told(e.Outcome), RemainingTries: &left}
 	}
 	for _, f := range a.rows.Fates() {
-		if f.Card == c.Name {
+		if f.Card != "" && f.Card == c.Name {
 			state.Fate = &sandbox.Fate{Text: f.Text, Rows: f.Rows}
 		}
 	}
@@ -125,9 +131,13 @@ func (a *API) GetSpace(ctx context.Context, r sandbox.GetSpaceRequestObject) (sa
 	return sandbox.GetSpace200JSONResponse(described), err
 }
 
-// DeleteSpace removes a space.
-func (a *API) DeleteSpace(_ context.Context, r sandbox.DeleteSpaceRequestObject) (sandbox.DeleteSpaceResponseObject, error) {
-	return sandbox.DeleteSpace204Response{}, a.host.Remove(r.SpaceID)
+// DeleteSpace removes a space, and says whether calls of it are still under way.
+func (a *API) DeleteSpace(ctx context.Context, r sandbox.DeleteSpaceRequestObject) (sandbox.DeleteSpaceResponseObject, error) {
+	ended, err := a.host.Remove(ctx, r.SpaceID, a.space)
+	if err == nil && !ended {
+		return sandbox.DeleteSpace202Response{}, nil
+	}
+	return sandbox.DeleteSpace204Response{}, err
 }
 
 func spaceOf(s *space.Space) sandbox.Space {
@@ -214,6 +224,7 @@ var problems = []struct {
 	{ondemand.ErrNoEffect, effectMissing},
 	{ondemand.ErrRowUnknown, rowUnknown},
 	{ondemand.ErrDelayCrossed, invalidField},
+	{errNoCard, cardUnknown},
 	{ondemand.ErrMixed, invalidField},
 	{&pin.Error{Code: pin.NotFound}, space.NotFound},
 	{&pin.Error{Code: pin.Unavailable}, problem.Unavailable},
@@ -227,6 +238,13 @@ func (*API) Render(r *http.Request, op *contract.Operation, err error) contract.
 	if broken, ok := errors.AsType[contract.Broken](err); ok {
 		return problem.Breach(broken).Reply(r.Context(), broken)
 	}
+	if unknown, ok := errors.AsType[ondemand.UnknownOperation](err); ok {
+		known := op.Violation("/operation", problem.RuleKnown)
+		if len(unknown.Near) > 0 {
+			known.Limit = " Near: " + strings.Join(unknown.Near, ", ") + "."
+		}
+		return operationUnknown.Reply(r.Context(), contract.Broken{known})
+	}
 	row, broken := problem.Internal, contract.Broken(nil)
 	for _, p := range problems {
 		if errors.Is(err, p.err) {
@@ -239,6 +257,8 @@ func (*API) Render(r *http.Request, op *contract.Operation, err error) contract.
 		broken = contract.Broken{op.Violation("/delivery", contract.RuleValue)}
 	case row == invalidField:
 		broken = contract.Broken{op.Violation("/delay/maxMs", contract.RuleValue)}
+	case row == cardUnknown:
+		broken = contract.Broken{op.Violation("/card", problem.RuleKnown)}
 	}
 	return row.Reply(r.Context(), broken)
 }

@@ -2,6 +2,7 @@ package sandboxapi
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"strings"
 
@@ -22,12 +23,30 @@ func (a *API) ListRules(context.Context, sandbox.ListRulesRequestObject) (sandbo
 }
 
 // CreateRule sets a rule.
-func (a *API) CreateRule(_ context.Context, r sandbox.CreateRuleRequestObject) (sandbox.CreateRuleResponseObject, error) {
+func (a *API) CreateRule(ctx context.Context, r sandbox.CreateRuleRequestObject) (sandbox.CreateRuleResponseObject, error) {
+	if err := a.has(ctx, value(r.Body.Card)); err != nil {
+		return nil, err
+	}
 	made, err := a.space.Rules.Add(a.asked(*r.Body))
 	if err != nil {
 		return nil, err
 	}
 	return sandbox.CreateRule201JSONResponse(ruleOf(ondemand.Listed{Rule: made})), nil
+}
+
+// errNoCard is the refusal of a rule with a card that the space does not have.
+var errNoCard = errors.New("a rule with a card that there is not")
+
+// has is errNoCard for the id of a card that the space does not have.
+func (a *API) has(ctx context.Context, cardID string) error {
+	if cardID == "" {
+		return nil
+	}
+	there, err := a.box.Has(ctx, cardID)
+	if err == nil && !there {
+		err = errNoCard
+	}
+	return err
 }
 
 // DeleteRules removes all rules.
@@ -123,7 +142,9 @@ func rowOf(r *ondemand.Row, url string) sandbox.Row {
 
 // Rows of the error table for what is wrong with a rule.
 var (
-	effectMissing = problem.Row{Status: http.StatusUnprocessableEntity, Code: "effect_missing", Title: "A rule needs a row, a fault, a drop, a delivery or a delay."}
-	rowUnknown    = problem.Row{Status: http.StatusUnprocessableEntity, Code: "row_unknown", Title: "No operation has such a row."}
-	invalidField  = problem.Row{Status: http.StatusUnprocessableEntity, Code: "invalid_field", Title: "A field has an invalid value."}
+	effectMissing    = problem.Row{Status: http.StatusUnprocessableEntity, Code: "effect_missing", Title: "A rule needs a row, a fault, a drop, a delivery or a delay."}
+	operationUnknown = problem.Row{Status: http.StatusUnprocessableEntity, Code: "operation_unknown", Title: "No contract has such an operation."}
+	cardUnknown      = problem.Row{Status: http.StatusUnprocessableEntity, Code: "card_unknown", Title: "The space has no such card."}
+	rowUnknown       = problem.Row{Status: http.StatusUnprocessableEntity, Code: "row_unknown", Title: "No operation has such a row."}
+	invalidField     = problem.Row{Status: http.StatusUnprocessableEntity, Code: "invalid_field", Title: "A field has an invalid value."}
 )

@@ -17,6 +17,7 @@ import (
 
 	"pinvault/impl/contract"
 	"pinvault/impl/issuer"
+	"pinvault/impl/sandbox"
 )
 
 // File is a seed that keeps the schema. Whether it can be sown, a vault will tell.
@@ -69,16 +70,25 @@ func Read(name string, text []byte, schema *Schema) (*File, error) {
 	return f, nil
 }
 
-// nameCards notes the names of the cards. One that two have is a fault: the fixtures could list only one of them.
+// nameCards notes the names of the cards. One that two have, or a card of the fixtures that are there too, is a fault: only
+// one of them could be listed. So is the id of a client that is a name of the fixtures.
 func (f *File) nameCards() (faults []Fault) {
 	f.names = map[string]string{}
 	taken := map[string]bool{}
 	for _, one := range f.items["cards"] {
 		name := one.text("name")
-		if taken[name] {
+		switch {
+		case taken[name]:
 			faults = append(faults, Fault{one.line("name"), one.at.name + ": another one has this name already."})
+		case !f.alone && sandbox.CardID(name) != "":
+			faults = append(faults, Fault{one.line("name"), one.at.name + ": a card of the fixtures has this name."})
 		}
 		taken[name], f.names[f.cardID(one)] = true, name
+	}
+	for _, one := range f.items["clients"] {
+		if !f.alone && sandbox.Lists(one.text("id")) {
+			faults = append(faults, Fault{one.line("id"), one.at.name + ": a client of the fixtures has this name."})
+		}
 	}
 	return faults
 }

@@ -41,6 +41,14 @@ func (s sown) listKeys(known, settings map[string]any) {
 	}
 }
 
+// PINs are those of the file's cards.
+func (f *File) PINs() (all []string) {
+	for _, one := range f.items["cards"] {
+		all = append(all, one.text("pin"))
+	}
+	return all
+}
+
 // Cards are the seed's cards as the fixtures list them.
 func (s sown) Cards() map[string]map[string]any {
 	all := map[string]map[string]any{}

@@ -63,6 +63,8 @@ func TestFileThatBreaksTheSchemaIsToldWhere(t *testing.T) {
 		{"an item of a list inside", "cards:\n  - name: gold\n    references:\n      - {kind: urn, value: '1'}\n      - {kind: nick, value: '1'}",
 			"f:5: cards[0].references[1].kind must be one of: publicToken, urn, identifier, packId, number, alias, hashdtCardId, exid, contractNumber."},
 		{"by an alias", "cards:\n  - &gold {name: gold, pin: '1'}\n  - *gold", "f:2: cards[0].pin does not match the required format.\nf:2: cards[1].pin does not match the required format."},
+		{"the name of a card of the fixtures", "cards:\n  - {name: gold}\n  - programId: a\n    name: lost", "f:4: cards[1]: a card of the fixtures has this name."},
+		{"the name of a client of the fixtures", "clients:\n  - {id: thredd, contract: thredd}", "f:2: clients[0]: a client of the fixtures has this name."},
 		{"a card's name twice", "cards:\n  - {name: gold}\n  - programId: a\n    name: gold", "f:4: cards[1]: another one has this name already."},
 		{"a key that is no hex", "keys:\n  - {id: k, usage: message, algorithm: AES, hex: 4041424344454647484950515253545Z}", "f:2: keys[0].hex does not match the required format."},
 	} {
@@ -167,10 +169,11 @@ cards:
   - {name: worn_out, pin: '7391', blocked: true}
   - {name: unknown, blocked: true}
 `
+	const likeFixtures = "  - {name: lost, pin: '7391'}\n"
 	for _, alone := range []bool{false, true} {
 		whole := text
 		if alone {
-			whole = "fixtures: false\nprograms: [{id: gifts, name: Gifts}]\n" + text
+			whole = "fixtures: false\nprograms: [{id: gifts, name: Gifts}]\n" + text + likeFixtures
 		}
 		box, vault, err := sandboxOf(t, whole, false)
 		require.NoError(t, err)

@@ -28,11 +28,34 @@ func (s script) Rehearse(r *http.Request, d *contract.Document, op *contract.Ope
 	return context.WithValue(r.Context(), scripted{}, true), s.end
 }
 
+func (s script) Admit(r *http.Request) error {
+	if r.Header.Get("Nowhere") != "" {
+		return &contract.Told{Reply: contract.JSON(http.StatusGone, "application/json", "nowhere"), Outside: true}
+	}
+	return nil
+}
+
 func (s script) Called(ctx context.Context, client string) {
 	if ctx.Value(scripted{}) != true {
 		panic("another context than the rehearsal's")
 	}
 	*s.called = append(*s.called, client)
+}
+
+// Who is not admitted gets nowhere: not to an operation, nor to what no document has.
+func TestNobodyPassesARehearsalThatDoesNotAdmit(t *testing.T) {
+	t.Parallel()
+	var asked, called []string
+	app := serverOf(t, &bytes.Buffer{}, func(o *Options) { o.Rehearsal = script{nil, &asked, &called} })
+	for _, path := range []string{"/livez", "/metrics", "/nowhere", "/"} {
+		r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, path, http.NoBody)
+		r.Header.Set("Nowhere", "yes")
+		w := httptest.NewRecorder()
+		app.ServeHTTP(w, r)
+		require.Equal(t, http.StatusGone, w.Code, path)
+		require.JSONEq(t, `"nowhere"`, w.Body.String(), path)
+	}
+	require.Empty(t, asked)
 }
 
 // sealing is the fixture contract, which seals what is inside of replies for callers whom it knows.

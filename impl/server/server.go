@@ -64,6 +64,9 @@ type Tokens interface {
 
 // Rehearsal is how a sandbox has requests come to something else than they would.
 type Rehearsal interface {
+	// Admit is asked about every request, also of what no document has. With an error it ends as if an operation of the
+	// contract that owns its path had.
+	Admit(r *http.Request) error
 	// Rehearse is asked about each request of an operation, before it is known who calls. With an error the request
 	// ends as if the operation had ended so: [contract.Told] and [contract.Cut] are for this. Otherwise it goes on in the
 	// context that is returned.
@@ -126,6 +129,9 @@ func New(o Options) (http.Handler, error) {
 		e.Use(answered(o.Log, m, mounted))
 	}
 	e.Use(headers(o.HSTS), recovered(o.Log, m, mounted), limited(o.RequestTimeout, mounted))
+	if o.Rehearsal != nil {
+		e.Use(admitted(o.Rehearsal, mounted))
+	}
 	for _, c := range mounted {
 		c.mount(e, o)
 	}
@@ -298,6 +304,15 @@ func (ct Contract) mount(e *gin.Engine, o Options) {
 		},
 		ct.Document.Middleware(fail, further),
 	), fail)
+}
+
+// admitted ends the requests that a sandbox does not admit.
+func admitted(to Rehearsal, mounted []Contract) gin.HandlerFunc {
+	return func(c *gin.Context) {
+		if err := to.Admit(c.Request); err != nil {
+			owner(mounted, c.Request.URL.EscapedPath()).fail(c, err)
+		}
+	}
 }
 
 // rehearse asks a sandbox's rehearsal, if there is one, how a request is to end.

@@ -21,6 +21,7 @@ type call struct {
 
 	mu    sync.Mutex
 	fault string
+	fated map[bool]string        // what became of PINs that have a fate, by whether they were chosen
 	rows  map[string]pin.CardRow // the cards that it found, as they were
 }
 
@@ -43,14 +44,29 @@ type arrivalKey struct{}
 
 var rowUnknown = problem.Row{Status: http.StatusBadRequest, Code: "row_unknown", Title: "The operation has no such row."}
 
+// header is that by which a call chooses its space.
+const header = "PinVault-Space"
+
+var twice = contract.Broken{{In: contract.InHeader, Pointer: header, Rule: contract.RuleRepeated, Label: header}}
+
+// Admit is server.Rehearsal's: nobody gets in who names a space that there is not, or several.
+func (s *Space) Admit(r *http.Request) error {
+	ctx := r.Context()
+	came, _ := ctx.Value(arrivalKey{}).(arrival)
+	switch {
+	case len(r.Header.Values(header)) > 1:
+		return &contract.Told{Reply: problem.Breach(twice).Reply(ctx, twice), Outside: true}
+	case came.nowhere:
+		return &contract.Told{Reply: NotFound.Reply(ctx, nil), Outside: true}
+	}
+	return nil
+}
+
 // Rehearse is server.Rehearsal's: the row that the request asks for, or what the first rule that fits it says. Nothing
 // comes between a caller and the sandbox's own operations.
 func (s *Space) Rehearse(r *http.Request, d *contract.Document, op *contract.Operation) (context.Context, error) {
 	ctx := r.Context()
 	came, _ := ctx.Value(arrivalKey{}).(arrival)
-	if came.nowhere {
-		return ctx, &contract.Told{Reply: NotFound.Reply(ctx, nil), Outside: true}
-	}
 	journal.From(ctx).NoteOperation(d.Name(), op.ID)
 	if ask, asked := ondemand.Asked(r.Header); asked {
 		row, ok := s.host.Rows.Find(d.Name(), op.ID, ask)
@@ -60,7 +76,7 @@ func (s *Space) Rehearse(r *http.Request, d *contract.Document, op *contract.Ope
 		case !ok:
 			return ctx, &contract.Told{Reply: rowUnknown.Reply(ctx, nil), Outside: true}
 		}
-		journal.From(ctx).NoteRule("header", row.String())
+		journal.From(ctx).NoteRule("header", row.String(), "")
 		return ctx, told(r, row)
 	}
 	if d.Name() == Name || came.ending == nil {
@@ -87,11 +103,11 @@ func (c *call) take(ctx context.Context, e ondemand.Effect) error {
 	if e.Row != nil {
 		row = e.Row.String()
 	}
-	journal.From(ctx).NoteRule(e.Rule, row)
+	journal.From(ctx).NoteRule(e.Rule, row, e.Fault)
 	switch e.Drop {
 	case ondemand.DropBefore:
 		journal.From(ctx).NoteCut()
-		c.space.host.pause(ctx, e.Delay)
+		c.space.pause(ctx, e.Delay)
 		return contract.Cut
 	case ondemand.DropAfter:
 		journal.From(ctx).NoteCut()
@@ -145,6 +161,42 @@ func (c *call) found(ctx context.Context, row pin.CardRow) error {
 		return err
 	}
 	return failure(c.failing(), false, FaultDevice, FaultAccessPoint, FaultDevicePlan)
+}
+
+// Offered is pin.Watch: what a PIN makes come out by itself. A decision may be made several times, and is then the same.
+func (s *Space) Offered(ctx context.Context, p pin.PIN, chosen bool) error {
+	c := callOf(ctx)
+	if c == nil {
+		return nil
+	}
+	c.mu.Lock()
+	fault, again := c.fated[chosen]
+	c.mu.Unlock()
+	if !again {
+		effect, ok := s.Rules.TakePIN(c.of, p.Digits())
+		if !ok || effect.Fault == FaultWeakPIN && !chosen || effect.Fault == FaultWrongPIN && chosen {
+			return nil
+		}
+		if fault = effect.Fault; fault == FaultWeakPIN || fault == FaultWrongPIN {
+			effect.Fault = "" // of the store
+		}
+		c.mu.Lock()
+		if c.fated == nil {
+			c.fated = map[bool]string{}
+		}
+		c.fated[chosen] = fault
+		c.mu.Unlock()
+		if err := c.take(ctx, effect); err != nil {
+			return err
+		}
+	}
+	switch fault {
+	case FaultWeakPIN:
+		return &pin.Error{Code: pin.WeakPIN}
+	case FaultWrongPIN:
+		return &pin.Error{Code: pin.WrongPIN}
+	}
+	return failure(c.failing(), false)
 }
 
 // changed notes what became of a card.

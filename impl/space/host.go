@@ -18,6 +18,7 @@ import (
 	"pinvault/impl/ondemand"
 	"pinvault/impl/pin"
 	"pinvault/impl/problem"
+	"pinvault/impl/scratch"
 	"pinvault/impl/store"
 )
 
@@ -71,7 +72,7 @@ type Host struct {
 	seeded  string // file of the database that spaces begin with, "" until one is needed
 
 	mu        sync.RWMutex
-	folder    string // of all files, "" until one is needed
+	folder    *scratch.Folder // of all files, nil until one is needed
 	spaces    map[string]*Space
 	snapshots map[string]*Snapshot
 	closed    bool
@@ -102,6 +103,7 @@ func (h *Host) space(id, url string) *Space {
 	clock := NewClock(h.Now)
 	s := &Space{ID: id, URL: url, Created: h.Now(), Clock: clock, Rules: ondemand.NewRules(h.Rows, h.Fates, ondemand.Chance()), host: h,
 		Journal: journal.New(journal.Options{Now: clock.Now, Reader: h.Reader})}
+	s.running, s.quiet = context.WithCancel(h.running)
 	s.journaled = s.Journal.Handler(http.HandlerFunc(s.inner))
 	return s
 }
@@ -114,7 +116,7 @@ func (h *Host) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if h.choosy() {
 		client, of = caller(r)
 	}
-	id = cmp.Or(r.Header.Get("PinVault-Space"), id, of)
+	id = cmp.Or(r.Header.Get(header), id, of)
 	s := h.first
 	if id != "" && id != first {
 		if found, err := h.Space(id); err == nil && found.enter() {
@@ -171,7 +173,7 @@ func (h *Host) Space(id string) (*Space, error) {
 		return nil, ErrNoSuch
 	}
 	if !h.Now().Before(s.Expires) {
-		_ = h.Remove(id)
+		_, _ = h.remove(id, s, 0)
 		return nil, ErrNoSuch
 	}
 	return s, nil
@@ -211,6 +213,7 @@ func (h *Host) Make(ctx context.Context, id, snapshot string) (*Space, error) {
 		return nil, err
 	}
 	if err := h.open(ctx, s, from); err != nil {
+		s.quiet()
 		h.mu.Lock()
 		delete(h.spaces, id)
 		h.mu.Unlock()
@@ -239,7 +242,7 @@ func (h *Host) reserve(s *Space) error {
 // open gives a space its database, a copy, and its server.
 func (h *Host) open(ctx context.Context, s *Space, from string) error {
 	defer s.opening.Unlock()
-	s.file = filepath.Join(h.folder, s.ID+"."+strings.ToLower(rand.Text())+".db")
+	s.file = filepath.Join(h.folder.Path, s.ID+"."+strings.ToLower(rand.Text())+".db")
 	data, err := os.ReadFile(from) //nolint:gosec // a file of our own
 	if err != nil {
 		return failed(err)
@@ -309,14 +312,18 @@ func (h *Host) template(ctx context.Context) (string, error) {
 func (h *Host) files() (string, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if h.folder != "" || h.closed {
-		return h.folder, nil
+	switch {
+	case h.closed:
+		return "", failed(errors.New("the server ends"))
+	case h.folder != nil:
+		return h.folder.Path, nil
 	}
-	var err error
-	if h.folder, err = os.MkdirTemp("", "pinvault-sandbox-"); err != nil {
+	folder, err := scratch.New()
+	if err != nil {
 		return "", failed(err)
 	}
-	return h.folder, nil
+	h.folder = folder
+	return folder.Path, nil
 }
 
 // failed is a failure of the disk.
@@ -332,21 +339,53 @@ func remove(file string) (err error) {
 	return err
 }
 
-// Remove ends a space when its last call has.
-func (h *Host) Remove(id string) error {
+// Remove ends a space, whose calls end first. It is waited for them for a while, but not for one that comes by the space
+// itself to remove it: whether they have ended.
+func (h *Host) Remove(ctx context.Context, id string, by *Space) (ended bool, err error) {
+	spare := 0
+	s, err := h.Space(id)
+	if err != nil {
+		return false, err
+	}
+	if s == by {
+		spare = 1
+	}
+	alone, err := h.remove(id, s, spare)
+	if err != nil || alone == nil {
+		return err == nil, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	select {
+	case <-alone:
+		return true, nil
+	case <-ctx.Done():
+		return false, nil
+	}
+}
+
+// patience is how long it is waited for the calls of a space that is removed: less than a call may take.
+const patience = 5 * time.Second
+
+// remove ends a space that has the id. The channel is closed when all of its calls but so many have ended; nil where there
+// never were any.
+func (h *Host) remove(id string, s *Space, spare int) (<-chan struct{}, error) {
 	h.mu.Lock()
-	s := h.spaces[id]
-	delete(h.spaces, id)
+	known := h.spaces[id] == s
+	if known {
+		delete(h.spaces, id)
+	}
 	h.mu.Unlock()
-	if s == nil {
-		return ErrNoSuch
+	if !known { // somebody else was faster
+		return nil, ErrNoSuch
 	}
 	s.opening.RLock()
 	defer s.opening.RUnlock()
-	if s.made != nil {
-		s.end(func() { _ = s.close() })
+	if s.made == nil {
+		return nil, nil //nolint:nilnil // it could not be made
 	}
-	return nil
+	s.end(spare, func() { _ = s.close() })
+	return s.alone, nil
 }
 
 // close ends a space's database.
@@ -437,14 +476,6 @@ func (h *Host) Discard(id string) error {
 // Sweep removes the spaces whose time is over.
 func (h *Host) Sweep() { h.Spaces() }
 
-// pause waits, unless ctx ends or the server does.
-func (h *Host) pause(ctx context.Context, d time.Duration) {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	defer context.AfterFunc(h.running, cancel)()
-	h.Sleep(ctx, d)
-}
-
 // Quiet ends what would otherwise outlast the server: the streams of all journals, and delays.
 func (h *Host) Quiet() {
 	h.quiet()
@@ -464,11 +495,11 @@ func (h *Host) Close() error {
 	h.first.made.Stop()
 	var err error
 	for _, s := range spaces {
-		s.end(func() {})
+		s.end(0, func() {})
 		err = errors.Join(err, s.close())
 	}
-	if folder != "" {
-		err = errors.Join(err, os.RemoveAll(folder))
+	if folder != nil {
+		err = errors.Join(err, folder.Remove())
 	}
 	return err
 }

@@ -70,6 +70,8 @@ type Space struct {
 	Journal *journal.Journal
 
 	host      *Host
+	running   context.Context //nolint:containedctx // of the space, not of a call: what is waited for ends with it
+	quiet     context.CancelFunc
 	journaled http.Handler
 	db        Database
 	rows      pin.Store // its store, as the vault has it
@@ -82,7 +84,9 @@ type Space struct {
 
 	mu    sync.Mutex
 	calls int
-	idle  func() // called when the last call has ended, once it is being removed
+	idle  func()        // called when the last call has ended, once it is being removed
+	spare int           // as many calls as are not waited for then: the one that removes it
+	alone chan struct{} // closed when there are no others
 }
 
 // Host has it and all others.
@@ -148,23 +152,34 @@ func (s *Space) enter() bool {
 func (s *Space) leave() {
 	s.mu.Lock()
 	s.calls--
-	idle := s.idle
-	last := idle != nil && s.calls == 0
+	calls, idle, spare := s.calls, s.idle, s.spare
 	s.mu.Unlock()
-	if last {
-		idle()
+	if idle != nil {
+		s.left(calls, idle, spare)
 	}
 }
 
-// end has no further call begin, and calls idle when there is none any more.
-func (s *Space) end(idle func()) {
-	s.mu.Lock()
-	s.idle = idle
-	none := s.calls == 0
-	s.mu.Unlock()
-	s.Journal.Close()
-	if none {
+// left does what is to be done when so many calls are left of a space that is being removed.
+func (s *Space) left(calls int, idle func(), spare int) {
+	if calls == 0 {
 		idle()
+	}
+	if calls == spare {
+		close(s.alone)
+	}
+}
+
+// end has no further call begin, ends delays and streams, and calls idle when there is no call any more. All but so many are
+// waited for by those who wait for alone.
+func (s *Space) end(spare int, idle func()) {
+	s.mu.Lock()
+	s.idle, s.spare, s.alone = idle, spare, make(chan struct{})
+	calls := s.calls
+	s.mu.Unlock()
+	s.quiet()
+	s.Journal.Close()
+	if calls <= spare {
+		s.left(calls, idle, calls)
 	}
 }
 
@@ -184,7 +199,15 @@ func (s *Space) serve(w http.ResponseWriter, r *http.Request, client string, now
 	defer release()
 	end := &ending{}
 	r = r.WithContext(context.WithValue(r.Context(), arrivalKey{}, arrival{client: client, nowhere: nowhere, ending: end}))
-	s.journaled.ServeHTTP(&writer{ResponseWriter: w, ending: end, r: r, sleep: s.host.pause, release: release}, r)
+	s.journaled.ServeHTTP(&writer{ResponseWriter: w, ending: end, r: r, sleep: s.pause, release: release}, r)
+}
+
+// pause waits, unless ctx ends, or the space or the server does.
+func (s *Space) pause(ctx context.Context, d time.Duration) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(s.running, cancel)()
+	s.host.Sleep(ctx, d)
 }
 
 // inner is the space's server, which knows its clients by the fixtures' credentials.

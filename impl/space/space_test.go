@@ -143,7 +143,7 @@ func TestASpaceEndsWithAllThatIsInIt(t *testing.T) {
 	s := apptest.Start(t, "")
 	c := newSpace(t, s, "path")
 	files := func() []string {
-		found, err := filepath.Glob(filepath.Join(temporary, "pinvault-sandbox-*", "*.db"))
+		found, err := filepath.Glob(filepath.Join(temporary, "pinvault-scratch-*", "*.db"))
 		require.NoError(t, err)
 		return slices.DeleteFunc(found, func(f string) bool { return strings.HasSuffix(f, "seeded.db") })
 	}
@@ -158,6 +158,97 @@ func TestASpaceEndsWithAllThatIsInIt(t *testing.T) {
 	s.Clock.Forward(time.Second)
 	require.Equal(t, 404, c.do("GET", "/livez", "").status, "after a day")
 	require.Empty(t, files())
+}
+
+// Whoever removes a space is answered when the last of its calls has ended, delays and streams among them.
+func TestASpaceIsGoneWhenItsCallsHaveEnded(t *testing.T) {
+	t.Parallel()
+	s := apptest.Start(t, "")
+	host := &caller{t: t, s: s}
+	for _, by := range []string{"another", "itself"} {
+		c := newSpace(t, s, "path")
+		stream, err := http.NewRequestWithContext(t.Context(), http.MethodGet, s.URL+"/spaces/"+c.id+"/sandbox/journal/live", http.NoBody)
+		require.NoError(t, err)
+		live, err := http.DefaultClient.Do(stream)
+		require.NoError(t, err)
+		remove := host
+		if by == "itself" {
+			remove = c
+		}
+		require.Equal(t, 204, remove.do("DELETE", "/sandbox/spaces/"+c.id, "").status, by)
+		_, err = io.ReadAll(live.Body)
+		require.NoError(t, err, "the stream has ended")
+		require.NoError(t, live.Body.Close())
+		require.Equal(t, 404, c.do("GET", "/livez", "").status, by)
+	}
+	require.Empty(t, host.do("GET", "/sandbox/spaces", "").json(t)["spaces"])
+}
+
+// A call whose body never comes is not waited for without an end.
+func TestASpaceIsRemovedWhileACallIsUnderWay(t *testing.T) {
+	t.Parallel()
+	s := apptest.Start(t, "")
+	c, host := newSpace(t, s, "path"), &caller{t: t, s: s}
+	c.logIn("thredd")
+	body, more := io.Pipe()
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, s.URL+"/spaces/"+c.id+"/api/v1/cards/103169946/pin", body)
+	require.NoError(t, err)
+	r.Header.Set("Content-Type", "application/json")
+	r.Header.Set("Authorization", "Bearer "+c.auth)
+	r.Header.Set("Expect", "100-continue")
+	patient := &http.Client{Transport: &http.Transport{ExpectContinueTimeout: time.Minute}}
+	status := make(chan int)
+	go func() {
+		answer, err := patient.Do(r)
+		if err == nil {
+			_ = answer.Body.Close()
+			status <- answer.StatusCode
+		}
+		close(status)
+	}()
+	_, err = more.Write([]byte(`{"pin":`)) // it is taken when the server has asked for it
+	require.NoError(t, err)
+	require.Equal(t, 202, host.do("DELETE", "/sandbox/spaces/"+c.id, "").status)
+	require.Equal(t, 404, c.do("GET", "/livez", "").status)
+	_, err = more.Write([]byte(`"7193"}`))
+	require.NoError(t, err)
+	require.NoError(t, more.Close())
+	require.Equal(t, 204, <-status, "it ends as it would have")
+}
+
+func TestATokenOfASpaceThatIsGoneIsNobodysInTheNext(t *testing.T) {
+	t.Parallel()
+	s := apptest.Start(t, "")
+	host := &caller{t: t, s: s}
+	c := &caller{t: t, s: s, id: "again", way: "path"}
+	for range 2 {
+		require.Equal(t, 201, host.do("POST", "/sandbox/spaces", `{"id":"again"}`).status)
+		if c.auth != "" {
+			require.Equal(t, 401, c.do("GET", "/api/v1/cards/103169946/pin", "").status)
+		}
+		c.logIn("thredd")
+		require.Equal(t, 200, c.do("GET", "/api/v1/cards/103169946/pin", "").status)
+		require.Equal(t, 204, c.do("POST", "/sandbox/reset", "").status)
+		require.Equal(t, 200, c.do("GET", "/api/v1/cards/103169946/pin", "").status, "a reset ends no token")
+		require.Equal(t, 204, host.do("DELETE", "/sandbox/spaces/again", "").status)
+	}
+}
+
+func TestACallThatNamesTwoSpacesIsRefusedWhateverItAsksFor(t *testing.T) {
+	t.Parallel()
+	s := apptest.Start(t, "")
+	for _, path := range []string{"/livez", "/sandbox/clock", "/api/v1/cards/103169946/pin", "/docs", "/nothing"} {
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, s.URL+path, http.NoBody)
+		require.NoError(t, err)
+		r.Header["Pinvault-Space"] = []string{"first", "first"}
+		answer, err := http.DefaultClient.Do(r)
+		require.NoError(t, err)
+		text, err := io.ReadAll(answer.Body)
+		require.NoError(t, err)
+		require.NoError(t, answer.Body.Close())
+		require.Equal(t, 400, answer.StatusCode, path)
+		require.Contains(t, string(text), "PinVault-Space is sent more than once.", path)
+	}
 }
 
 func TestASpaceIsKeptAndPutBackByItself(t *testing.T) {
@@ -199,7 +290,12 @@ func TestACallIsOfTheSpaceThatItNames(t *testing.T) {
 	require.Equal(t, 401, b.do("GET", "/api/v1/cards/103169946/pin", "").status, "the path's")
 	first.auth = ""
 	require.Equal(t, 404, first.do("GET", "/livez", "", "PinVault-Space", "nowhere").status)
-	require.Equal(t, 404, first.do("GET", "/spaces/nowhere/livez", "").status)
+	for _, path := range []string{"/livez", "/docs", "/docs/thredd", "/openapi/thredd.yaml", "/sandbox", "/sandbox/console.js", "/metrics", "/nothing", "/", ""} {
+		strange := first.do("GET", "/spaces/nowhere"+path, "")
+		require.Equal(t, 404, strange.status, path)
+		require.Equal(t, "not_found", strange.json(t)["code"], path)
+		require.Equal(t, "There is no such thing.", strange.json(t)["title"], path)
+	}
 	require.Equal(t, 200, first.do("GET", "/livez", "").status)
 	require.Equal(t, 401, first.do("GET", "/api/v1/cards/103169946/pin", "", "Authorization", "Bearer e30.e30.e30").status)
 

@@ -17,6 +17,9 @@ const (
 	FaultDevicePlan  = "device-plan"
 	FaultAccessPoint = "access-point"
 
+	FaultWeakPIN  = "weak-pin"  // of a PIN's fate: it is refused where it was chosen
+	FaultWrongPIN = "wrong-pin" // of a PIN's fate: it is no card's
+
 	later = "-later" // spares the calls that find out who is calling
 )
 

@@ -51,8 +51,13 @@ func query[R any](t testing.TB, s *Store, statement string, args ...any) (rows [
 // conform runs the conformance suite on one database, which is emptied between the tests: making one, and
 // connections to it, takes much longer. as may make the store another before each.
 func conform(t *testing.T, database string, as func(t *testing.T, s *Store)) {
+	storetest.Run(t, emptied(t, database, as))
+}
+
+// emptied opens a database for each test.
+func emptied(t *testing.T, database string, as func(t *testing.T, s *Store)) func(*testing.T) storetest.Store {
 	var s *Store
-	storetest.Run(t, func(*testing.T) storetest.Store {
+	return func(*testing.T) storetest.Store {
 		if s == nil || s.closed.Load() {
 			s = open(t, database)
 		}
@@ -62,6 +67,14 @@ func conform(t *testing.T, database string, as func(t *testing.T, s *Store)) {
 		exec(t, s, "DELETE FROM settings")
 		require.NoError(t, s.Wipe(context.Background()))
 		return s
+	}
+}
+
+func TestManyAtOnce(t *testing.T) {
+	t.Run("SQLite", func(t *testing.T) { storetest.RunMany(t, emptied(t, storetest.SQLite(t), nil)) })
+	t.Run("PostgreSQL", func(t *testing.T) { storetest.RunMany(t, emptied(t, storetest.Postgres(t), nil)) })
+	t.Run("PostgreSQL, as if spread", func(t *testing.T) { // one card a transaction
+		storetest.RunMany(t, emptied(t, gate(t, storetest.Postgres(t)), func(_ *testing.T, s *Store) { s.engine.sharded = true }))
 	})
 }
 

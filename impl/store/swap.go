@@ -85,6 +85,8 @@ func (s *Store) calls(c pin.Change) bool {
 	}
 	for _, r := range c.Rows { // and leaves out what it does not know
 		switch {
+		case len(r.Was) > 0:
+			return false
 		case r.Table == pin.TableSessions:
 		case r.Table == pin.TableRecords && r.Version == 1:
 		case r.Table == pin.TableReplays && r.Version == 1 && !s.engine.sharded:
@@ -96,7 +98,9 @@ func (s *Store) calls(c pin.Change) bool {
 }
 
 func replaysAlone(c pin.Change) bool {
-	others := slices.ContainsFunc(c.Rows, func(r pin.Row) bool { return r.Table != pin.TableReplays || r.Version > 1 })
+	others := slices.ContainsFunc(c.Rows, func(r pin.Row) bool {
+		return r.Table != pin.TableReplays || r.Version > 1 || len(r.Was) > 0
+	})
 	return len(c.Rows) > 0 && !others && len(c.Events)+len(c.Add)+len(c.Drop) == 0
 }
 
@@ -230,6 +234,8 @@ func (t *tx) put(r pin.Row, c pin.Change) error {
 	}
 	duplicate := &pin.Error{Code: pin.Duplicate, Field: string(r.Table)}
 	switch {
+	case len(r.Was) > 0:
+		return t.replace(row, []string{"body", "seal"}, string(r.Table), "version = ? AND seal = ?", r.Version, r.Was)
 	case r.Table == pin.TableReplays:
 		return t.takeOver(row, r.Version, c.Now)
 	case r.Table == pin.TableChains && c.From == 0, r.Table == pin.TableSessions && r.Version == 1:

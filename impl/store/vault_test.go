@@ -16,6 +16,7 @@ import (
 
 	"pinvault/impl/idempotency"
 	"pinvault/impl/keyring"
+	"pinvault/impl/keyring/keyringtest"
 	"pinvault/impl/pin"
 	"pinvault/impl/store/storetest"
 )
@@ -33,8 +34,8 @@ type vault struct {
 }
 
 // over is the vault of a store with the keys that all tests share.
-func over(s *Store) (*pin.Vault, pin.Keys) {
-	keys := keyring.Open(keyring.Sandbox(), s, nil)
+func over(t testing.TB, s *Store) (*pin.Vault, pin.Keys) {
+	keys := keyring.Open(keyringtest.Shared(t), s, nil)
 	v := pin.NewVault(s, keys, nil, nil)
 	v.GrantBy(func(_, scope string) (string, bool) { return scope, true })
 	return v, keys
@@ -49,7 +50,7 @@ func newVault(t testing.TB, s *Store) *vault {
 	t.Helper()
 	v := &vault{t: t, pin: "4826"}
 	var keys pin.Keys
-	v.Vault, keys = over(s)
+	v.Vault, keys = over(t, s)
 	v.guard = idempotency.New(v, keys, nil)
 	p := pin.NewProgram("program")
 	p.RetrievalAllowed, p.TryLimit = true, 15
@@ -104,7 +105,7 @@ func (v *vault) operations() []operation {
 		return idempotency.Request{Scope: "client", Key: fmt.Sprint("key ", n), Endpoint: "endpoint", Content: []byte("content"), TTL: time.Hour}
 	}
 	session := func(a pin.Action) error {
-		s, err := v.OpenSession(v.ctx, v.q, pin.NewSession{Action: a, SecretMAC: []byte("mac"), Exchanges: 3, Lifetime: time.Hour}, pin.Memo{})
+		s, err := v.OpenSession(v.ctx, v.q, pin.NewSession{Action: a, SecretDigest: []byte("mac"), Exchanges: 3, Lifetime: time.Hour}, pin.Memo{})
 		if err != nil {
 			return err
 		}
@@ -217,7 +218,7 @@ func TestTheVaultCountsOnceHoweverTheLineBreaks(t *testing.T) {
 	l := lineTo(t, storetest.Postgres(t))
 	served, direct := open(t, l.url), open(t, l.direct)
 	v := newVault(t, direct)
-	behind, _ := over(served)
+	behind, _ := over(t, served)
 
 	cuts := int64(storetest.Times(60, 500))
 	var made atomic.Int64
@@ -370,7 +371,7 @@ func TestWhatIsMovedInDoubtIsMovedOnce(t *testing.T) {
 	v := newVault(t, open(t, l.url))
 	for i, b := range allKindsOfBreaks {
 		t.Run(fmt.Sprintf("%+v", *b), func(t *testing.T) {
-			s, err := v.OpenSession(v.ctx, v.q, pin.NewSession{Action: pin.ActionReset, SecretMAC: []byte("mac"), Exchanges: 3, Lifetime: time.Hour}, pin.Memo{})
+			s, err := v.OpenSession(v.ctx, v.q, pin.NewSession{Action: pin.ActionReset, SecretDigest: []byte("mac"), Exchanges: 3, Lifetime: time.Hour}, pin.Memo{})
 			require.NoError(t, err)
 			moved := s
 			moved.State, moved.Version = pin.SessionExchanged, 2

@@ -1,6 +1,8 @@
 // Chromium and what the tests look for on a page.
 import { createRequire } from "node:module";
 import { join } from "node:path";
+import { setTimeout } from "node:timers/promises";
+import { isDeepStrictEqual } from "node:util";
 import assert from "node:assert/strict";
 import { chromium } from "playwright-core";
 
@@ -82,15 +84,32 @@ export const look = async (page, frame, name) => {
   await audit(page, frame, name);
 };
 
-// seen: as the page lies now the middle of it is on the screen, or of something high its first lines, and nothing lies
-// over it.
+// until asks again until the answer suits, as a page that is about to change needs a moment, for three seconds at most.
+const until = async (ask, suits) => {
+  const end = Date.now() + 3000;
+  let found = await ask();
+  while (!suits(found) && Date.now() < end) {
+    await setTimeout(20);
+    found = await ask();
+  }
+  return found;
+};
+
+// soon: the answer is, or is about to become, what is wanted.
+export const soon = async (ask, wanted, what) => assert.deepEqual(await until(ask, (found) => isDeepStrictEqual(found, wanted)), wanted, what);
+
+// seen: as the page lies the middle of it is on the screen, or of something high its first lines, and nothing lies over
+// it.
 export const seen = async (locator, what) => {
-  const found = await locator.evaluate((e) => {
+  const found = await until(() => locator.evaluate((e) => {
     const { x, y, width, height } = e.getBoundingClientRect();
     const lines = Math.min(height, 60), at = [x + width / 2, y + lines / 2];
     const top = document.elementFromPoint(...at);
     return { there: width > 0 && x >= 0 && x + width <= innerWidth + 0.5 && y >= 0 && y + lines <= innerHeight + 0.5 && e.contains(top),
       box: `${[x, y, width, height].map(Math.round)} of ${innerWidth} × ${innerHeight}, over it ${top?.tagName}#${top?.id}` };
-  });
+  }), ({ there }) => there);
   assert.ok(found.there, `${what} is not on the screen: ${found.box}`);
 };
+
+// focused: what is typed goes there.
+export const focused = (locator, what) => soon(() => locator.evaluate((e) => e === document.activeElement), true, `the focus is on ${what}`);

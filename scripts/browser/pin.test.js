@@ -7,7 +7,7 @@ import { readFile } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
 import { build } from "esbuild";
 import { Sandbox } from "./sandbox.js";
-import { close, launch, look, open, whole } from "./browser.js";
+import { close, launch, look, open, soon, whole } from "./browser.js";
 
 const languages = ["en", "ar", "es", "fr", "hi", "ur"];
 const rightToLeft = ["ar", "ur"];
@@ -57,7 +57,7 @@ describe("flows", () => {
     const frame = await embed(page, url);
     await title(frame, "Choose your PIN");
     await label(frame, "New PIN");
-    assert.equal(await frame.evaluate(() => document.activeElement.id), "pin", "the focus is where the PIN goes");
+    await soon(() => frame.evaluate(() => document.activeElement.id), "pin", "the focus is where the PIN goes");
     assert.equal(await frame.evaluate(() => location.hash), "", "the secret has left the address");
     await look(page, frame, "set new");
     await enter(page, "4826");
@@ -764,9 +764,9 @@ describe("access", () => {
     await label(page, "Confirm new PIN");
     await enter(page, "5937");
     await title(page, "Your PIN is changed");
-    assert.deepEqual(heard, ["Step 2 of 3. New PIN", "Step 3 of 3. Confirm new PIN",
+    await soon(() => heard, ["Step 2 of 3. New PIN", "Step 3 of 3. Confirm new PIN",
       "Your PIN is changed. You can use it with your card right away. You may close this page."]);
-    assert.equal(await page.evaluate(() => document.activeElement.id), "title");
+    await soon(() => page.evaluate(() => document.activeElement.id), "title");
     await close(page);
   });
 

@@ -4,9 +4,12 @@ import (
 	"crypto/ecdh"
 	"crypto/rand"
 	"encoding/base64"
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"net/url"
+	"regexp"
+	"strings"
 	"testing"
 
 	"github.com/lestrrat-go/jwx/v3/jwa"
@@ -104,4 +107,28 @@ func (s Session) Submit(t testing.TB, client *contracttest.Client, purpose, digi
 func (s Session) Send(t testing.TB, client *contracttest.Client, step, sealed string) *contracttest.Reply {
 	t.Helper()
 	return client.For(t).Do(http.MethodPost, s.Path+"/"+step, contracttest.JSON(map[string]string{"token": s.Token, "pin": sealed}))
+}
+
+// The cards of the fixtures, by number, that links in documented rows are for: a first PIN can be chosen only where none was.
+var linked = map[string]int{"setpin": 4, "resetpin": 1, "changepin": 1}
+
+var sessionID = regexp.MustCompile(`[0-9a-f-]{36}`)
+
+// Begun is a row with the session of a link that was just made.
+func Begun(t testing.TB, client *contracttest.Client, c contracttest.Conversation) contracttest.Conversation {
+	t.Helper()
+	link := NewLink(t, client, c.Session.Link, linked[c.Session.Link])
+	c.Path = sessionID.ReplaceAllLiteralString(c.Path, strings.TrimPrefix(link.Path, "/hosted/pin/"))
+	if c.Body == nil || c.Raw {
+		return c
+	}
+	body := map[string]string{"secret": link.Secret}
+	if message := c.Session.Message; message != nil {
+		session := link.Exchange(t, client)
+		body = map[string]string{"token": session.Token, "pin": session.Seal(t, PINMessage(message["for"].(string), message["pin"].(string)))}
+	}
+	var err error
+	c.Body, err = json.Marshal(body)
+	require.NoError(t, err)
+	return c
 }

@@ -27,6 +27,7 @@ import (
 	"pinvault/impl/config"
 	"pinvault/impl/contract/contracttest"
 	"pinvault/impl/keyring"
+	"pinvault/impl/keyring/keyringtest"
 	"pinvault/impl/oauth"
 	"pinvault/impl/pin"
 	"pinvault/impl/server"
@@ -42,18 +43,26 @@ type Server struct {
 	Tokens  *oauth.Server
 	Vault   *pin.Vault
 	Store   *store.Store
+	Keys    keyring.Engine
 	Faults  *Faults // between the vault and the store
 	Clock   *Clock
 	Log     *Buffer
 
 	// A snapshot of the database as it was when it began, "" where that is no SQLite. Putting it back takes a tenth of the
 	// time that making everything anew does, of which the examples of a document take some hundreds.
-	fresh string
+	fresh  string
+	forget func() // what the server knows of the database
 }
 
 // Start runs a sandbox server over the database at url, "" for a fresh SQLite one. The test fails if the server
 // finds a reply of its own that breaks its document.
 func Start(t testing.TB, url string) *Server {
+	t.Helper()
+	return StartOver(t, url, keyringtest.Shared(t))
+}
+
+// StartOver is Start with other keys than a sandbox has.
+func StartOver(t testing.TB, url string, keys keyring.Engine) *Server {
 	t.Helper()
 	if url == "" {
 		url = storetest.SQLite(t)
@@ -62,9 +71,9 @@ func Start(t testing.TB, url string) *Server {
 	require.NoError(t, db.Migrate(t.Context()))
 	loaded, err := Contracts()
 	require.NoError(t, err)
-	s := &Server{Store: db, Faults: newFaults(db), Clock: newClock(), Log: &Buffer{}}
+	s := &Server{Store: db, Keys: keys, Faults: newFaults(db), Clock: newClock(), Log: &Buffer{}}
 	wired, err := app.New(t.Context(), config.Serve{Sandbox: true, PublicURL: "http://sandbox"}, app.Surroundings{
-		Database: db, Store: s.Faults, Log: server.NewLogger(s.Log, slog.LevelDebug), Now: s.Clock.Now, Sleep: s.Clock.sleep, Documents: loaded,
+		Database: db, Store: s.Faults, Log: server.NewLogger(s.Log, slog.LevelDebug), Now: s.Clock.Now, Sleep: s.Clock.sleep, Documents: loaded, Keys: keys,
 	})
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, wired.Spaces.Close()) })
@@ -72,6 +81,7 @@ func Start(t testing.TB, url string) *Server {
 		s.fresh = filepath.Join(t.TempDir(), "fresh.db")
 		require.NoError(t, db.Snapshot(t.Context(), s.fresh))
 	}
+	s.forget = wired.Forget
 	s.Handler, s.Tokens, s.Vault, s.Faults.forget = wired.Public, wired.Tokens, wired.Vault, wired.Vault.Reread
 	listening := httptest.NewServer(wired.Public)
 	t.Cleanup(listening.Close)
@@ -123,7 +133,7 @@ func Operating(t testing.TB) context.Context {
 // Mint is a token of a sandbox client for so long, with its scopes or those given.
 func (s *Server) Mint(t testing.TB, clientID string, ttl time.Duration, scopes ...string) string {
 	t.Helper()
-	c, err := pin.NewVault(s.Store, keyring.New(keyring.Sandbox(), nil, nil), s.Clock.Now, nil).Client(Operating(t), clientID)
+	c, err := pin.NewVault(s.Store, keyring.New(s.Keys, nil, nil), s.Clock.Now, nil).Client(Operating(t), clientID)
 	require.NoError(t, err)
 	if scopes != nil {
 		c.Scopes = scopes
@@ -184,7 +194,8 @@ func (s *Server) APIKey(t testing.TB, name, word string) string {
 	case contracttest.NoScope:
 		c, err := s.Vault.Client(Operating(t), id)
 		require.NoError(t, err)
-		c.ID, c.Scopes = name+"_no_scope-sandbox", nil
+		c = s.Copied(t, c, name+"_no_scope-sandbox")
+		c.Scopes = nil
 		if _, _, err = s.Vault.CreateClient(Operating(t), c, c.ID+"-secret", pin.Memo{}); pin.CodeOf(err) != pin.Duplicate {
 			require.NoError(t, err)
 		}
@@ -195,6 +206,17 @@ func (s *Server) APIKey(t testing.TB, name, word string) string {
 	return id + "." + id + "-secret"
 }
 
+// Copied is a client of the fixtures to be made under another id. Its secret setting, which is Accosa's secureCode, is
+// bound to the id, and so kept anew.
+func (s *Server) Copied(t testing.TB, c pin.Client, id string) pin.Client {
+	t.Helper()
+	c.ID, c.Secrets = id, maps.Clone(c.Secrets)
+	for name := range c.Secrets {
+		require.NoError(t, s.Vault.KeepSetting(&c, name, "accosa-sandbox-code"))
+	}
+	return c
+}
+
 // Reset puts the sandbox back, unless nothing was written since it last was.
 func (s *Server) Reset(t testing.TB) {
 	t.Helper()
@@ -203,8 +225,7 @@ func (s *Server) Reset(t testing.TB) {
 	}
 	if s.fresh != "" {
 		require.NoError(t, s.Store.Restore(context.WithoutCancel(t.Context()), s.fresh))
-		s.Vault.Forget()
-		s.Tokens.Recheck()
+		s.forget()
 	} else {
 		s.Client.For(t).Do(http.MethodPost, "/sandbox/reset").ExpectStatus(http.StatusNoContent)
 	}

@@ -43,7 +43,7 @@ func (o *auditOptions) missing() error {
 }
 
 // within runs fn with the vault in the database, which is left as it is.
-func (o *auditOptions) within(ctx context.Context, ks *keyring.Keyset, fn func(*pin.Vault) error) (err error) {
+func (o *auditOptions) within(ctx context.Context, ks keyring.Engine, fn func(*pin.Vault) error) (err error) {
 	if path, embedded := strings.CutPrefix(o.DatabaseURL, "sqlite://"); embedded {
 		if _, err := os.Stat(path); err != nil { // opening it would make one
 			return fmt.Errorf("database: %w", err)
@@ -70,7 +70,7 @@ func (c *auditVerifyCommand) Validate() error { return c.missing() }
 
 // Run reads everything, and fails where something is not as it should be.
 func (c *auditVerifyCommand) Run(ctx context.Context) error {
-	ks, err := app.Keyset(c.Sandbox, c.Keys)
+	ks, err := app.Engine(c.Sandbox, c.Keys)
 	if err != nil {
 		return err
 	}
@@ -136,7 +136,7 @@ func (c *auditCheckpointCommand) Validate() error { return c.missing() }
 
 // Run signs all heads and prints the signature.
 func (c *auditCheckpointCommand) Run(ctx context.Context) error {
-	ks, err := app.Keyset(c.Sandbox, c.Keys)
+	ks, err := app.Engine(c.Sandbox, c.Keys)
 	if err != nil {
 		return err
 	}

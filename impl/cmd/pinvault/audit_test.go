@@ -42,8 +42,10 @@ func newAuditWorld(t testing.TB) *auditWorld {
 	master := make([]byte, 32)
 	_, err = rand.Read(master)
 	require.NoError(t, err)
+	kek, err := keyring.MasterKey(master)
+	require.NoError(t, err)
 	var text bytes.Buffer
-	require.NoError(t, ks.Write(&text, master))
+	require.NoError(t, ks.Write(&text, kek))
 	file := filepath.Join(t.TempDir(), "keyset.json")
 	require.NoError(t, os.WriteFile(file, text.Bytes(), 0o600))
 

@@ -31,7 +31,7 @@ type keysImportCommand struct {
 	ID            string   `name:"id" required:"" placeholder:"ID" help:"The id by which requests and settings name the key: letters, digits, '.', '_', '-', at most 64."`
 	Program       string   `placeholder:"ID" help:"The program that the key is for."`
 	AllPrograms   bool     `help:"The key is for all programs: whoever holds it can send PIN blocks for any card."`
-	Usage         string   `required:"" enum:"zone-pin,message" help:"The only thing that the key may be used for: zone-pin opens PIN blocks, message opens messages."`
+	Usage         string   `required:"" enum:"zone-pin,message,pin-verification" help:"The only thing that the key may be used for: zone-pin opens PIN blocks, message opens messages, pin-verification makes and compares PVVs and offsets."`
 	Algorithm     string   `required:"" enum:"TDES,AES,RSA" help:"TDES (16 or 24 bytes), AES (16, 24 or 32) or RSA (zone-pin only)."`
 	Components    int      `default:"2" help:"How many components are XORed together to make the key. Default: ${default}."`
 	ComponentFile []string `type:"existingfile" placeholder:"FILE" help:"A file with one component in hexadecimal; repeat the flag for each component. Default: you are asked for them, without echo."`
@@ -56,6 +56,7 @@ func (c *keysImportCommand) Validate() error {
 		{!validKeyID(c.ID), "--id must be 1 to 64 letters, digits, '.', '_' or '-'"},
 		{rsaKey && c.Usage != string(pin.UsageZonePIN), "an RSA key opens PIN blocks: --usage zone-pin"},
 		{c.Algorithm == keyring.TDES && c.Usage == string(pin.UsageMessage), "messages are encrypted under AES keys"},
+		{c.Algorithm != keyring.TDES && c.Usage == string(pin.UsageVerification), "PVVs and offsets are made under TDES keys"},
 		{rsaKey && c.Generate == (c.KeyFile != ""), "an RSA key is generated here (--generate) or, in a sandbox, read from --key-file"},
 		{rsaKey && len(c.ComponentFile) > 0, "an RSA key has no components"},
 		{!rsaKey && (c.Generate || c.KeyFile != ""), "--generate and --key-file are for RSA keys"},

@@ -61,10 +61,12 @@ func vaultOf(t *testing.T, env []string, database string) (*keyring.Ring, *pin.V
 		master, _ := strings.CutPrefix(env[1], "PINVAULT_MASTER_KEY=")
 		key, err := keyring.ParseMasterKey([]byte(master))
 		require.NoError(t, err)
+		kek, err := keyring.MasterKey(key)
+		require.NoError(t, err)
 		f, err := os.Open(file)
 		require.NoError(t, err)
 		t.Cleanup(func() { require.NoError(t, f.Close()) })
-		ks, err = keyring.Read(f, key)
+		ks, err = keyring.Read(f, kek)
 		require.NoError(t, err)
 	}
 	db, err := store.Open(t.Context(), database, store.Options{})

@@ -28,10 +28,13 @@ type commands struct {
 	Sandbox     sandboxCommand     `cmd:"" help:"Run a sandbox for tests: public test data in a database that is gone afterwards."`
 	Healthcheck healthcheckCommand `cmd:"" help:"Ask a running server whether it is ready."`
 	Migrate     migrateCommand     `cmd:"" help:"Bring the database schema up to date."`
-	Keys        keysCommand        `cmd:"" help:"Create and import keys."`
+	Keys        keysCommand        `cmd:"" help:"Create, rotate, retire and import keys."`
+	Rewrap      rewrapCommand      `cmd:"" help:"Put everything in the database under the current keys, after a rotation of the vault's own keys."`
 	Programs    programsCommand    `cmd:"" help:"Create, list and change programs, which are tenants with their PIN rules."`
 	Clients     clientsCommand     `cmd:"" help:"Create, list, rotate and revoke partners' credentials."`
 	Cards       cardsCommand       `cmd:"" help:"Create and show cards."`
+	Import      importCommand      `cmd:"" help:"Move cards in from a file, with PIN blocks, PVVs or offsets."`
+	Export      exportCommand      `cmd:"" help:"Move cards out to a file."`
 	Token       tokenCommand       `cmd:"" help:"Create and read the tokens of Accosa's contract."`
 	Docs        docsCommand        `cmd:"" help:"Write the contracts' documentation as a static site."`
 	Audit       auditCommand       `cmd:"" help:"Check the audit trail."`

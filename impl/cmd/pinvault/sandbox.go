@@ -11,6 +11,7 @@ import (
 
 	"pinvault/impl/app"
 	"pinvault/impl/config"
+	"pinvault/impl/scratch"
 )
 
 type sandboxCommand struct {
@@ -45,12 +46,12 @@ func (c *sandboxCommand) Run(ctx context.Context) error {
 		return err
 	}
 	if c.DatabaseURL == "" {
-		folder, err := os.MkdirTemp("", "pinvault-sandbox-")
+		folder, err := scratch.New()
 		if err != nil {
 			return err
 		}
-		defer func() { _ = os.RemoveAll(folder) }()
-		c.DatabaseURL = "sqlite://" + filepath.Join(folder, "pinvault.db")
+		defer func() { _ = folder.Remove() }()
+		c.DatabaseURL = "sqlite://" + filepath.Join(folder.Path, "pinvault.db")
 	}
 	settings := c.Serve(unless)
 	if err := settings.Validate(); err != nil {

@@ -28,7 +28,12 @@ type suite struct {
 
 func startSuite(t *testing.T, args ...string) suite {
 	t.Helper()
-	s := suite{temp: t.TempDir()}
+	return startSuiteIn(t, t.TempDir(), args...)
+}
+
+func startSuiteIn(t *testing.T, temp string, args ...string) suite {
+	t.Helper()
+	s := suite{temp: temp}
 	c := apptest.Command(t, append([]string{"sandbox", "--port", "0"}, args...)...)
 	c.Env = append(c.Env, "TMPDIR="+s.temp)
 	in, err := c.StdinPipe()
@@ -68,6 +73,28 @@ func pinOf(t *testing.T, base, clientID, publicToken string) any {
 }
 
 const seedOfDocs = "../../../docs/sandbox/seed.yaml"
+
+// What a sandbox leaves behind that is killed, its database and its spaces', is gone when the next one has begun.
+func TestSandboxRemovesWhatAKilledOneHasLeft(t *testing.T) {
+	t.Parallel()
+	temp := t.TempDir()
+	killed := startSuiteIn(t, temp)
+	asked(t, "POST", killed.ready.URL+"/sandbox/spaces", "{}", "Content-Type", "application/json")
+	killed.Kill(t)
+	left, err := os.ReadDir(temp)
+	require.NoError(t, err)
+	require.Len(t, left, 2)
+	next := startSuiteIn(t, temp)
+	now, err := os.ReadDir(temp)
+	require.NoError(t, err)
+	require.Len(t, now, 1)
+	require.NotContains(t, []string{left[0].Name(), left[1].Name()}, now[0].Name())
+	require.NoError(t, next.Process.Process.Signal(syscall.SIGTERM))
+	require.NoError(t, ended(t, next.Process, 20*time.Second), "%s", next.Log)
+	now, err = os.ReadDir(temp)
+	require.NoError(t, err)
+	require.Empty(t, now)
+}
 
 func TestSandboxSaysOnceThatItServes(t *testing.T) {
 	t.Parallel()

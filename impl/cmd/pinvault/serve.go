@@ -5,8 +5,12 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/signal"
 	"runtime/debug"
 	"strings"
+	"syscall"
+
+	"golang.org/x/term"
 
 	"pinvault/impl/app"
 	"pinvault/impl/config"
@@ -25,10 +29,17 @@ func collectLess() {
 	}
 }
 
-// Run serves until the process is told to stop, then lets requests under way end.
+// Run serves until the process is told to stop, then lets requests under way end. SIGHUP asks for a look at the keyset
+// file; where there is a terminal, it says that this was closed and stops the process.
 func (c *serveCommand) Run(ctx context.Context) error {
 	collectLess()
-	return app.Serve(ctx, c.Serve, app.Serving{Version: version, Log: os.Stderr, Begins: func(publicURL string) {
+	reload := make(chan os.Signal, 1)
+	if !c.Sandbox && !term.IsTerminal(int(os.Stdin.Fd())) {
+		signal.Reset(syscall.SIGHUP) // which would end the process, but there is no terminal here that could be closed
+		signal.Notify(reload, syscall.SIGHUP)
+		defer signal.Stop(reload)
+	}
+	return app.Serve(ctx, c.Serve, app.Serving{Version: version, Log: os.Stderr, Reload: reload, Begins: func(publicURL string) {
 		if c.Sandbox {
 			greet(os.Stdout, publicURL, c.Docs)
 		}

@@ -51,7 +51,7 @@ func (k *tokenKeys) find(ctx context.Context) (_ []*keyring.TokenKey, err error)
 	if k.Client == "" {
 		return k.own()
 	}
-	ks, err := app.Keyset(k.Sandbox, k.Keys)
+	ks, err := app.Engine(k.Sandbox, k.Keys)
 	if err != nil {
 		return nil, err
 	}

@@ -51,7 +51,7 @@ func (f *vaultFlags) on(ctx context.Context, command, programID string, work fun
 
 // as runs work on the vault and its keys, called by who.
 func (f *vaultFlags) as(ctx context.Context, who pin.Caller, work func(context.Context, *pin.Vault, *keyring.Ring) error) (err error) {
-	ks, err := app.Keyset(f.Sandbox, f.Keys)
+	ks, err := app.Engine(f.Sandbox, f.Keys)
 	if err != nil {
 		return err
 	}

@@ -20,6 +20,8 @@ export const useJournal = (filter, onHeard) => {
   const [paused, setPaused] = useState(false);
   const [waiting, setWaiting] = useState([]);
   const since = useRef([]); // what was heard while the list was asked for
+  const newest = useRef(0); // of all calls that the page knows, whether they fit or not
+  const pausedAt = useRef(); // the newest when the journal was paused
   const now = useRef();
   now.current = { filter, onHeard, paused, newest: Math.max(0, ...[waiting, state.entries].map((e) => e[0]?.number ?? 0)) };
 
@@ -33,8 +35,11 @@ export const useJournal = (filter, onHeard) => {
     try {
       const { entries } = await list();
       if (asked !== now.current.filter) return;
-      set({ entries: merged(entries, since.current), end: entries.length < page, asked: true });
-      setWaiting([]);
+      const all = merged(entries, since.current);
+      newest.current = Math.max(newest.current, all[0]?.number ?? 0);
+      const waits = (e) => now.current.paused && e.number > pausedAt.current; // a list that comes late shows no more than was there
+      set({ entries: all.filter((e) => !waits(e)), end: entries.length < page, asked: true });
+      setWaiting(all.filter(waits));
     } catch (problem) {
       if (!(problem instanceof Problem)) throw problem;
       set((old) => ({ ...old, problem, asked: true }));
@@ -52,6 +57,7 @@ export const useJournal = (filter, onHeard) => {
       flush = undefined;
       const came = heard.toReversed().filter((e) => fits(e, now.current.filter)).map((e) => ({ ...e, fresh: true }));
       const anew = heard[0].number <= now.current.newest;
+      newest.current = heard.at(-1).number;
       now.current.onHeard(heard);
       heard = [];
       since.current.push(...came);
@@ -73,8 +79,9 @@ export const useJournal = (filter, onHeard) => {
     return () => { source.close(); clearTimeout(timer); clearTimeout(flush); };
   }, []);
 
+  const pause = () => { pausedAt.current = newest.current; setPaused(true); };
   const go = () => { set((old) => ({ ...old, entries: merged(old.entries, waiting) })); setWaiting([]); setPaused(false); };
-  return { ...state, live, load, older, paused, waiting: waiting.length, pause: () => setPaused(true), go };
+  return { ...state, live, load, older, paused, waiting: waiting.length, pause, go };
 };
 
 const lives = { connecting: "Connecting", live: "Live", lost: "Not live: the server is not reached. The page tries again." };

@@ -39,16 +39,28 @@ type Store interface {
 	Close() error
 }
 
+// group are tests of one matter.
+type group struct {
+	name  string
+	tests []test
+}
+
 // Run tests a store. open is called for each test and returns a store on an empty, migrated database.
 func Run(t *testing.T, open func(t *testing.T) Store) {
-	for _, group := range []struct {
-		name  string
-		tests []test
-	}{
+	run(t, open, []group{
 		{"find", findTests}, {"cards", cardTests}, {"rows", rowTests}, {"replays", replayTests}, {"look-ups", lookupTests},
 		{"events", eventTests}, {"whole or not at all", wholeTests}, {"at once", atOnceTests}, {"locked", lockedTests},
 		{"lists", listTests}, {"deliveries", deliveryTests}, {"numbers", numberTests}, {"failures", failureTests}, {"upkeep", upkeepTests},
-	} {
+	})
+}
+
+// RunMany tests what a store does with many cards at once, which on one machine is one transaction.
+func RunMany(t *testing.T, open func(t *testing.T) Store) {
+	run(t, open, []group{{"many at once", manyTests}})
+}
+
+func run(t *testing.T, open func(t *testing.T) Store, groups []group) {
+	for _, group := range groups {
 		t.Run(group.name, func(t *testing.T) {
 			for _, test := range group.tests {
 				t.Run(test.name, func(t *testing.T) { test.run(t, open(t)) })

@@ -594,6 +594,40 @@ var atOnceTests = []test{
 			require.LessOrEqual(t, moved, 1, "round %d: who did not get the key changed nothing", round)
 		}
 	}},
+	{"a row takes the place of the very row that it was", func(t *testing.T, s Store) {
+		withCards(t, s, "card")
+		for _, table := range tables {
+			was := newRow(table, "same")
+			swap(t, s, beside(nil, was))
+			fresh := was
+			fresh.Body, fresh.Seal, fresh.Was = []byte(`{"fresh":true}`), []byte("fresh seal"), was.Seal
+			require.NoError(t, try(s, pin.Change{Rows: []pin.Row{fresh}}), table)
+			err := try(s, pin.Change{Rows: []pin.Row{fresh}})
+			require.Equal(t, pin.Conflict, pin.CodeOf(err), "%s: it has another seal now", table)
+			require.Equal(t, string(table), pin.FieldOf(err))
+			there, err := s.Row(context.Background(), table, was.ProgramID, "same")
+			require.NoError(t, err)
+			fresh.Was = nil
+			require.Equal(t, fresh, there, table)
+			fresh.Was, fresh.Version = fresh.Seal, fresh.Version+1
+			require.Equal(t, pin.Conflict, pin.CodeOf(try(s, pin.Change{Rows: []pin.Row{fresh}})), "%s: its version stays", table)
+			fresh.ID, fresh.Version = "another", 1
+			require.Equal(t, pin.Conflict, pin.CodeOf(try(s, pin.Change{Rows: []pin.Row{fresh}})), "%s: it is not there", table)
+		}
+	}},
+	{"a record that has expired and was taken over is another row", func(t *testing.T, s Store) {
+		was := newRow(pin.TableReplays, "key")
+		was.ExpiresAt = now
+		swap(t, s, beside(nil, was))
+		taken := newRow(pin.TableReplays, "key")
+		taken.Body, taken.Seal = []byte(`{"taken":true}`), []byte("another seal")
+		swap(t, s, beside(nil, taken))
+		was.Was = was.Seal
+		require.Equal(t, pin.Conflict, pin.CodeOf(try(s, pin.Change{Rows: []pin.Row{was}, Now: now})))
+		there, err := s.Row(context.Background(), pin.TableReplays, "", "key")
+		require.NoError(t, err)
+		require.Equal(t, taken, there)
+	}},
 	{"of many who move a session one does", func(t *testing.T, s Store) {
 		withCards(t, s, "card")
 		session := newRow(pin.TableSessions, "session")

@@ -93,12 +93,16 @@ func keyset() (*keyring.Keyset, error) {
 		return nil, err
 	}
 	defer clear(master)
+	kek, err := keyring.MasterKey(master)
+	if err != nil {
+		return nil, err
+	}
 	f, err := os.Open(os.Getenv("PINVAULT_KEYSET")) //nolint:gosec // whoever starts it says where its own file is
 	if err != nil {
 		return nil, err
 	}
 	defer func() { _ = f.Close() }() // read only
-	return keyring.Read(f, master)
+	return keyring.Read(f, kek)
 }
 
 // surroundings makes program, clients and zone PIN key, and returns the program's id.

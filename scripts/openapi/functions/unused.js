@@ -1,5 +1,5 @@
-// Components that nothing names. Besides $ref, x-error-response names a response and x-decrypted-schema a
-// schema. Security schemes are named in another way, and Spectral looks after them itself.
+// Components that nothing names. Besides $ref, x-error-response names a response, and x-decrypted-schema and
+// x-file-schema a schema. Security schemes are named in another way, and Spectral looks after them itself.
 export default function unused(document) {
   const used = new Set();
   const visit = (node) => {
@@ -8,7 +8,7 @@ export default function unused(document) {
       if (typeof value !== 'string') visit(value);
       else if (key === '$ref') used.add(value);
       else if (key === 'x-error-response') used.add(`#/components/responses/${value}`);
-      else if (key === 'x-decrypted-schema') used.add(`#/components/schemas/${value}`);
+      else if (key === 'x-decrypted-schema' || key === 'x-file-schema') used.add(`#/components/schemas/${value}`);
     }
   };
   visit(document);
