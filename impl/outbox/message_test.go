@@ -42,7 +42,7 @@ func everyType(t *testing.T) (all []pin.EventType) {
 
 // quiet are the events that webhooks are not told of.
 var quiet = []pin.EventType{pin.EventCardUpdated, pin.EventPINVerified, pin.EventProgramCreated, pin.EventProgramUpdated, pin.EventVaultInitialized, pin.EventLoginRefused,
-	pin.EventAccessRefused, pin.EventWebhookCreated, pin.EventWebhookUpdated, pin.EventWebhookRotated, pin.EventWebhookResumed, pin.EventWebhookDeleted, pin.EventWebhookReplayed}
+	pin.EventAccessRefused, pin.EventWebhookCreated, pin.EventWebhookUpdated, pin.EventWebhookRotated, pin.EventWebhookResumed, pin.EventWebhookDeleted, pin.EventWebhookReplayed, pin.EventPortfolioExported, pin.EventAuditRekeyed}
 
 // Each event of the trail has a message or is said to have none; each webhook of the document has one; and what is sent is what the
 // document says, whether everything about the event is known or as little as can be.
