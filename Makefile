@@ -15,16 +15,16 @@ export FUZZTIME ?= 3s
 
 VERSION = $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 
-.PHONY: help run test check generate verify lint fuzz cover mutate soak contract clients sdk strangers judges bench bench-go docs clean bin/pinvault
+.PHONY: help run test check generate verify lint fuzz cover mutate soak contract clients sdk strangers judges keys bench bench-go docs clean bin/pinvault bin/pinvault-pkcs11 build-pkcs11
 
 help:
-	@awk -F ' *## ' '/^[a-z-]+:.*## / { sub(/:.*/, "", $$1); printf "make %-9s %s\n", $$1, $$2 }' Makefile
+	@awk -F ' *## ' '/^[a-z0-9-]+:.*## / { sub(/:.*/, "", $$1); printf "make %-12s %s\n", $$1, $$2 }' Makefile
 
 run: bin/pinvault ## build PinVault and serve the sandbox on LISTEN (127.0.0.1:8080), data in DATABASE_URL (.local/pinvault.db)
 	@mkdir -p .local
 	@exec bin/pinvault serve --sandbox --listen '$(LISTEN)' --database-url '$(DATABASE_URL)'
 
-test: ## get what is missing, and test everything that must hold before a commit: verify, lint, proof that both catch slips, all tests with SQLite and PostgreSQL, keys and PIN blocks against psec, a short fuzz, a short contract, the hosted page and the docs in Chromium
+test: ## get what is missing, and test everything that must hold before a commit: verify, lint, proof that both catch slips, all tests with SQLite and PostgreSQL, keys and PIN blocks against psec, the keys in SoftHSM2 and OpenBao, a short fuzz, a short contract, the hosted page and the docs in Chromium
 	@scripts/test
 
 check: ## the same with what the machine has, getting nothing; says at the end what was left out
@@ -53,6 +53,9 @@ soak: ## the long forms of the tests: guesses, hang-ups, kills, times; about 10 
 	@scripts/packages postgresql
 	@scripts/soak
 
+keys: ## the backends of the vault's keys with SoftHSM2 and OpenBao: their suite, keys that go away, every test of the vault and the contracts over each, on both databases; see docs/keys.md
+	@LONG=1 scripts/keys
+
 bench: bin/pinvault ## the server against a bare net/http and pgx program, under load on PostgreSQL; see scripts/bench/README.md
 	@scripts/packages postgresql wrk
 	@DURABLE=1 scripts/with-postgres go run ./scripts/bench/run
@@ -64,11 +67,12 @@ bench-go: ## the Go benchmarks that match BENCH (all), COUNT (1) times each; tar
 docs: bin/pinvault ## write what /docs serves as a static site into .local/docs
 	@bin/pinvault docs --out .local/docs
 
-contract: ## Schemathesis over every document on PostgreSQL, EXAMPLES (1000) an operation and phase, see schemathesis/README.md, and Redocly Respect over the workflows; then clients, and the whole of scripts/browser
+contract: ## Schemathesis over every document on PostgreSQL, EXAMPLES (1000) an operation and phase, see schemathesis/README.md, and Redocly Respect over the workflows; then clients, the whole of scripts/browser, and keys
 	@scripts/packages postgresql
 	@EXAMPLES=$${EXAMPLES:-1000} scripts/with-postgres scripts/contract
 	@scripts/with-postgres scripts/clients/run
 	@WHOLE=1 scripts/browser/run
+	@LONG=1 scripts/keys
 
 clients: ## every contract called as partners call it: requests, fetch, axios, HttpClient, Apache's, Spring's, JOSE and PIN block libraries; see scripts/clients/README.md
 	@scripts/clients/run
@@ -93,3 +97,8 @@ clean: ## remove what the others leave behind: bin/ and .local/ (the sandbox's d
 bin/pinvault:
 	@[ -e $@ ] || echo 'Building bin/pinvault: the first time downloads the modules and takes a minute or two.'
 	@CGO_ENABLED=0 go build -trimpath -ldflags '-X main.version=$(VERSION)' -o $@ ./impl/cmd/pinvault
+
+build-pkcs11: bin/pinvault-pkcs11 ## build bin/pinvault-pkcs11, which keeps keys in a token (PKCS#11): it takes a C compiler, and loads the token's module; see docs/keys.md
+
+bin/pinvault-pkcs11:
+	@CGO_ENABLED=1 go build -trimpath -ldflags '-X main.version=$(VERSION)' -o $@ ./impl/cmd/pinvault

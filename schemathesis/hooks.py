@@ -417,6 +417,8 @@ def known(case):
         return {}  # examples are of the fixtures already, but for a parameter that is good for one operation alone
     if case.path.startswith(OWN) and case.path != "/sandbox/iframe":
         return made_for(case)
+    if case.path.startswith(VAULT_KEYS):
+        return vault_key(case)
     suited = CARDS["unchosen" if step == "setpin" else "normal"]
     card = suited if stateful or turn % 2 == 0 else RANDOM.choice(list(CARDS.values()))
     if "sessionId" in path:
@@ -433,6 +435,30 @@ def known(case):
         others = {name: None for name in CLIENTS if name != case.body["contract"]}
         return facts(card) | others | ({} if stateful else workable(case.body["contract"]))
     return facts(card)
+
+
+# Where the vault's own keys are.
+VAULT_KEYS = "/issuer/v1/keys/vault"
+
+
+def vault_key(case):
+    """Real values for what is asked of the vault's own keys: a use without a rotation under way, or a key that may take the step."""
+    keys, own = f"{URL}{VAULT_KEYS}/pan", {"Authorization": "Bearer " + token("/oauth2/token")}
+
+    def take(step, version):
+        requests.post(f"{keys}/keys/{version}/steps", json={"step": step}, headers=own, timeout=10)
+
+    if step_of(case) not in ("rotations", "steps"):
+        return {"use": "pan"}
+    for key in requests.get(keys, headers=own, timeout=10).json()["items"]:
+        if key["state"] == "pending":
+            take("retire", key["version"])
+    if step_of(case) == "rotations":
+        return {"use": "pan"}
+    made = requests.post(f"{keys}/rotations", json={}, headers=own, timeout=10).json()
+    if isinstance(case.body, dict) and case.body.get("step") in ("restore", "destroy"):
+        take("retire", made["version"])
+    return {"use": "pan", "version": made["version"]}
 
 
 # Of the sandbox's own contract nothing is there that was not made before: what an operation is about is made for it,

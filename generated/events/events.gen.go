@@ -145,6 +145,66 @@ func (e FailedDataOutcome) Valid() bool {
 	}
 }
 
+// Defines values for KeyActivatedType.
+const (
+	KeyActivatedTypeKeyActivated KeyActivatedType = "key.activated"
+)
+
+// Valid indicates whether the value is a known member of the KeyActivatedType enum.
+func (e KeyActivatedType) Valid() bool {
+	switch e {
+	case KeyActivatedTypeKeyActivated:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for KeyDestroyedType.
+const (
+	KeyDestroyedTypeKeyDestroyed KeyDestroyedType = "key.destroyed"
+)
+
+// Valid indicates whether the value is a known member of the KeyDestroyedType enum.
+func (e KeyDestroyedType) Valid() bool {
+	switch e {
+	case KeyDestroyedTypeKeyDestroyed:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for KeyExportedType.
+const (
+	KeyExportedTypeKeyExported KeyExportedType = "key.exported"
+)
+
+// Valid indicates whether the value is a known member of the KeyExportedType enum.
+func (e KeyExportedType) Valid() bool {
+	switch e {
+	case KeyExportedTypeKeyExported:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for KeyGeneratedType.
+const (
+	KeyGeneratedTypeKeyGenerated KeyGeneratedType = "key.generated"
+)
+
+// Valid indicates whether the value is a known member of the KeyGeneratedType enum.
+func (e KeyGeneratedType) Valid() bool {
+	switch e {
+	case KeyGeneratedTypeKeyGenerated:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for KeyImportedType.
 const (
 	KeyImportedTypeKeyImported KeyImportedType = "key.imported"
@@ -154,6 +214,36 @@ const (
 func (e KeyImportedType) Valid() bool {
 	switch e {
 	case KeyImportedTypeKeyImported:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for KeyRequestedType.
+const (
+	KeyRequestedTypeKeyRequested KeyRequestedType = "key.requested"
+)
+
+// Valid indicates whether the value is a known member of the KeyRequestedType enum.
+func (e KeyRequestedType) Valid() bool {
+	switch e {
+	case KeyRequestedTypeKeyRequested:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for KeyRetiredType.
+const (
+	KeyRetiredTypeKeyRetired KeyRetiredType = "key.retired"
+)
+
+// Valid indicates whether the value is a known member of the KeyRetiredType enum.
+func (e KeyRetiredType) Valid() bool {
+	switch e {
+	case KeyRetiredTypeKeyRetired:
 		return true
 	default:
 		return false
@@ -598,6 +688,24 @@ type FailedData struct {
 // FailedDataOutcome `mismatch`: it was wrong; `unopenable`: it could not be read; `blocked`: no try was left.
 type FailedDataOutcome string
 
+// KeyActivated A partner's key was put to use.
+type KeyActivated struct {
+	// Data Which key it is.
+	Data KeyData `json:"data"`
+
+	// ID The event's id, as in webhook-id.
+	ID string `json:"id"`
+
+	// Timestamp When it happened, in UTC.
+	Timestamp time.Time `json:"timestamp"`
+
+	// Type Which event it is: `key.activated`.
+	Type KeyActivatedType `json:"type"`
+}
+
+// KeyActivatedType Which event it is: `key.activated`.
+type KeyActivatedType string
+
 // KeyData Which key it is.
 type KeyData struct {
 	// Actor Who did it, as far as it is known.
@@ -616,6 +724,60 @@ type KeyData struct {
 	TraceID *string `json:"traceId,omitempty"`
 }
 
+// KeyDestroyed A partner's key was destroyed.
+type KeyDestroyed struct {
+	// Data Which key it is.
+	Data KeyData `json:"data"`
+
+	// ID The event's id, as in webhook-id.
+	ID string `json:"id"`
+
+	// Timestamp When it happened, in UTC.
+	Timestamp time.Time `json:"timestamp"`
+
+	// Type Which event it is: `key.destroyed`.
+	Type KeyDestroyedType `json:"type"`
+}
+
+// KeyDestroyedType Which event it is: `key.destroyed`.
+type KeyDestroyedType string
+
+// KeyExported A partner's key left in a key block.
+type KeyExported struct {
+	// Data Which key it is.
+	Data KeyData `json:"data"`
+
+	// ID The event's id, as in webhook-id.
+	ID string `json:"id"`
+
+	// Timestamp When it happened, in UTC.
+	Timestamp time.Time `json:"timestamp"`
+
+	// Type Which event it is: `key.exported`.
+	Type KeyExportedType `json:"type"`
+}
+
+// KeyExportedType Which event it is: `key.exported`.
+type KeyExportedType string
+
+// KeyGenerated A key for a partner was drawn.
+type KeyGenerated struct {
+	// Data Which key it is.
+	Data KeyData `json:"data"`
+
+	// ID The event's id, as in webhook-id.
+	ID string `json:"id"`
+
+	// Timestamp When it happened, in UTC.
+	Timestamp time.Time `json:"timestamp"`
+
+	// Type Which event it is: `key.generated`.
+	Type KeyGeneratedType `json:"type"`
+}
+
+// KeyGeneratedType Which event it is: `key.generated`.
+type KeyGeneratedType string
+
 // KeyImported A partner's key was imported.
 type KeyImported struct {
 	// Data Which key it is.
@@ -633,6 +795,42 @@ type KeyImported struct {
 
 // KeyImportedType Which event it is: `key.imported`.
 type KeyImportedType string
+
+// KeyRequested A ceremony was begun.
+type KeyRequested struct {
+	// Data Which key it is.
+	Data KeyData `json:"data"`
+
+	// ID The event's id, as in webhook-id.
+	ID string `json:"id"`
+
+	// Timestamp When it happened, in UTC.
+	Timestamp time.Time `json:"timestamp"`
+
+	// Type Which event it is: `key.requested`.
+	Type KeyRequestedType `json:"type"`
+}
+
+// KeyRequestedType Which event it is: `key.requested`.
+type KeyRequestedType string
+
+// KeyRetired A partner's key was retired.
+type KeyRetired struct {
+	// Data Which key it is.
+	Data KeyData `json:"data"`
+
+	// ID The event's id, as in webhook-id.
+	ID string `json:"id"`
+
+	// Timestamp When it happened, in UTC.
+	Timestamp time.Time `json:"timestamp"`
+
+	// Type Which event it is: `key.retired`.
+	Type KeyRetiredType `json:"type"`
+}
+
+// KeyRetiredType Which event it is: `key.retired`.
+type KeyRetiredType string
 
 // PausedData Which webhook was paused, and why.
 type PausedData struct {
@@ -1063,8 +1261,80 @@ type ClientUpdatedParams struct {
 	WebhookSignature WebhookSignature `json:"webhook-signature"`
 }
 
+// KeyActivatedParams defines parameters for KeyActivated.
+type KeyActivatedParams struct {
+	// WebhookID The event's id, the same each time it is sent.
+	WebhookID WebhookID `json:"webhook-id"`
+
+	// WebhookTimestamp When this attempt was made, in seconds since 1970.
+	WebhookTimestamp WebhookTimestamp `json:"webhook-timestamp"`
+
+	// WebhookSignature Signatures, see Authorization.
+	WebhookSignature WebhookSignature `json:"webhook-signature"`
+}
+
+// KeyDestroyedParams defines parameters for KeyDestroyed.
+type KeyDestroyedParams struct {
+	// WebhookID The event's id, the same each time it is sent.
+	WebhookID WebhookID `json:"webhook-id"`
+
+	// WebhookTimestamp When this attempt was made, in seconds since 1970.
+	WebhookTimestamp WebhookTimestamp `json:"webhook-timestamp"`
+
+	// WebhookSignature Signatures, see Authorization.
+	WebhookSignature WebhookSignature `json:"webhook-signature"`
+}
+
+// KeyExportedParams defines parameters for KeyExported.
+type KeyExportedParams struct {
+	// WebhookID The event's id, the same each time it is sent.
+	WebhookID WebhookID `json:"webhook-id"`
+
+	// WebhookTimestamp When this attempt was made, in seconds since 1970.
+	WebhookTimestamp WebhookTimestamp `json:"webhook-timestamp"`
+
+	// WebhookSignature Signatures, see Authorization.
+	WebhookSignature WebhookSignature `json:"webhook-signature"`
+}
+
+// KeyGeneratedParams defines parameters for KeyGenerated.
+type KeyGeneratedParams struct {
+	// WebhookID The event's id, the same each time it is sent.
+	WebhookID WebhookID `json:"webhook-id"`
+
+	// WebhookTimestamp When this attempt was made, in seconds since 1970.
+	WebhookTimestamp WebhookTimestamp `json:"webhook-timestamp"`
+
+	// WebhookSignature Signatures, see Authorization.
+	WebhookSignature WebhookSignature `json:"webhook-signature"`
+}
+
 // KeyImportedParams defines parameters for KeyImported.
 type KeyImportedParams struct {
+	// WebhookID The event's id, the same each time it is sent.
+	WebhookID WebhookID `json:"webhook-id"`
+
+	// WebhookTimestamp When this attempt was made, in seconds since 1970.
+	WebhookTimestamp WebhookTimestamp `json:"webhook-timestamp"`
+
+	// WebhookSignature Signatures, see Authorization.
+	WebhookSignature WebhookSignature `json:"webhook-signature"`
+}
+
+// KeyRequestedParams defines parameters for KeyRequested.
+type KeyRequestedParams struct {
+	// WebhookID The event's id, the same each time it is sent.
+	WebhookID WebhookID `json:"webhook-id"`
+
+	// WebhookTimestamp When this attempt was made, in seconds since 1970.
+	WebhookTimestamp WebhookTimestamp `json:"webhook-timestamp"`
+
+	// WebhookSignature Signatures, see Authorization.
+	WebhookSignature WebhookSignature `json:"webhook-signature"`
+}
+
+// KeyRetiredParams defines parameters for KeyRetired.
+type KeyRetiredParams struct {
 	// WebhookID The event's id, the same each time it is sent.
 	WebhookID WebhookID `json:"webhook-id"`
 
@@ -1249,8 +1519,26 @@ type ClientRotatedJSONRequestBody = ClientRotated
 // ClientUpdatedJSONRequestBody defines body for ClientUpdated for application/json ContentType.
 type ClientUpdatedJSONRequestBody = ClientUpdated
 
+// KeyActivatedJSONRequestBody defines body for KeyActivated for application/json ContentType.
+type KeyActivatedJSONRequestBody = KeyActivated
+
+// KeyDestroyedJSONRequestBody defines body for KeyDestroyed for application/json ContentType.
+type KeyDestroyedJSONRequestBody = KeyDestroyed
+
+// KeyExportedJSONRequestBody defines body for KeyExported for application/json ContentType.
+type KeyExportedJSONRequestBody = KeyExported
+
+// KeyGeneratedJSONRequestBody defines body for KeyGenerated for application/json ContentType.
+type KeyGeneratedJSONRequestBody = KeyGenerated
+
 // KeyImportedJSONRequestBody defines body for KeyImported for application/json ContentType.
 type KeyImportedJSONRequestBody = KeyImported
+
+// KeyRequestedJSONRequestBody defines body for KeyRequested for application/json ContentType.
+type KeyRequestedJSONRequestBody = KeyRequested
+
+// KeyRetiredJSONRequestBody defines body for KeyRetired for application/json ContentType.
+type KeyRetiredJSONRequestBody = KeyRetired
 
 // PinBlockedJSONRequestBody defines body for PinBlocked for application/json ContentType.
 type PinBlockedJSONRequestBody = PinBlocked
@@ -1507,10 +1795,40 @@ type WebhookInitiatorInterface interface {
 
 	ClientUpdated(ctx context.Context, targetURL string, params *ClientUpdatedParams, body ClientUpdatedJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// KeyActivatedWithBody fires the key.activated webhook with any body
+	KeyActivatedWithBody(ctx context.Context, targetURL string, params *KeyActivatedParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	KeyActivated(ctx context.Context, targetURL string, params *KeyActivatedParams, body KeyActivatedJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// KeyDestroyedWithBody fires the key.destroyed webhook with any body
+	KeyDestroyedWithBody(ctx context.Context, targetURL string, params *KeyDestroyedParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	KeyDestroyed(ctx context.Context, targetURL string, params *KeyDestroyedParams, body KeyDestroyedJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// KeyExportedWithBody fires the key.exported webhook with any body
+	KeyExportedWithBody(ctx context.Context, targetURL string, params *KeyExportedParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	KeyExported(ctx context.Context, targetURL string, params *KeyExportedParams, body KeyExportedJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// KeyGeneratedWithBody fires the key.generated webhook with any body
+	KeyGeneratedWithBody(ctx context.Context, targetURL string, params *KeyGeneratedParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	KeyGenerated(ctx context.Context, targetURL string, params *KeyGeneratedParams, body KeyGeneratedJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// KeyImportedWithBody fires the key.imported webhook with any body
 	KeyImportedWithBody(ctx context.Context, targetURL string, params *KeyImportedParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	KeyImported(ctx context.Context, targetURL string, params *KeyImportedParams, body KeyImportedJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// KeyRequestedWithBody fires the key.requested webhook with any body
+	KeyRequestedWithBody(ctx context.Context, targetURL string, params *KeyRequestedParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	KeyRequested(ctx context.Context, targetURL string, params *KeyRequestedParams, body KeyRequestedJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// KeyRetiredWithBody fires the key.retired webhook with any body
+	KeyRetiredWithBody(ctx context.Context, targetURL string, params *KeyRetiredParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	KeyRetired(ctx context.Context, targetURL string, params *KeyRetiredParams, body KeyRetiredJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// PinBlockedWithBody fires the pin.blocked webhook with any body
 	PinBlockedWithBody(ctx context.Context, targetURL string, params *PinBlockedParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
@@ -1722,6 +2040,102 @@ func (p *WebhookInitiator) ClientUpdated(ctx context.Context, targetURL string, 
 	return p.Client.Do(req)
 }
 
+func (p *WebhookInitiator) KeyActivatedWithBody(ctx context.Context, targetURL string, params *KeyActivatedParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewKeyActivatedWebhookRequestWithBody(targetURL, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := p.applyWebhookEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return p.Client.Do(req)
+}
+
+func (p *WebhookInitiator) KeyActivated(ctx context.Context, targetURL string, params *KeyActivatedParams, body KeyActivatedJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewKeyActivatedWebhookRequest(targetURL, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := p.applyWebhookEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return p.Client.Do(req)
+}
+
+func (p *WebhookInitiator) KeyDestroyedWithBody(ctx context.Context, targetURL string, params *KeyDestroyedParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewKeyDestroyedWebhookRequestWithBody(targetURL, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := p.applyWebhookEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return p.Client.Do(req)
+}
+
+func (p *WebhookInitiator) KeyDestroyed(ctx context.Context, targetURL string, params *KeyDestroyedParams, body KeyDestroyedJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewKeyDestroyedWebhookRequest(targetURL, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := p.applyWebhookEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return p.Client.Do(req)
+}
+
+func (p *WebhookInitiator) KeyExportedWithBody(ctx context.Context, targetURL string, params *KeyExportedParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewKeyExportedWebhookRequestWithBody(targetURL, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := p.applyWebhookEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return p.Client.Do(req)
+}
+
+func (p *WebhookInitiator) KeyExported(ctx context.Context, targetURL string, params *KeyExportedParams, body KeyExportedJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewKeyExportedWebhookRequest(targetURL, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := p.applyWebhookEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return p.Client.Do(req)
+}
+
+func (p *WebhookInitiator) KeyGeneratedWithBody(ctx context.Context, targetURL string, params *KeyGeneratedParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewKeyGeneratedWebhookRequestWithBody(targetURL, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := p.applyWebhookEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return p.Client.Do(req)
+}
+
+func (p *WebhookInitiator) KeyGenerated(ctx context.Context, targetURL string, params *KeyGeneratedParams, body KeyGeneratedJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewKeyGeneratedWebhookRequest(targetURL, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := p.applyWebhookEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return p.Client.Do(req)
+}
+
 func (p *WebhookInitiator) KeyImportedWithBody(ctx context.Context, targetURL string, params *KeyImportedParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewKeyImportedWebhookRequestWithBody(targetURL, params, contentType, body)
 	if err != nil {
@@ -1736,6 +2150,54 @@ func (p *WebhookInitiator) KeyImportedWithBody(ctx context.Context, targetURL st
 
 func (p *WebhookInitiator) KeyImported(ctx context.Context, targetURL string, params *KeyImportedParams, body KeyImportedJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewKeyImportedWebhookRequest(targetURL, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := p.applyWebhookEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return p.Client.Do(req)
+}
+
+func (p *WebhookInitiator) KeyRequestedWithBody(ctx context.Context, targetURL string, params *KeyRequestedParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewKeyRequestedWebhookRequestWithBody(targetURL, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := p.applyWebhookEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return p.Client.Do(req)
+}
+
+func (p *WebhookInitiator) KeyRequested(ctx context.Context, targetURL string, params *KeyRequestedParams, body KeyRequestedJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewKeyRequestedWebhookRequest(targetURL, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := p.applyWebhookEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return p.Client.Do(req)
+}
+
+func (p *WebhookInitiator) KeyRetiredWithBody(ctx context.Context, targetURL string, params *KeyRetiredParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewKeyRetiredWebhookRequestWithBody(targetURL, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := p.applyWebhookEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return p.Client.Do(req)
+}
+
+func (p *WebhookInitiator) KeyRetired(ctx context.Context, targetURL string, params *KeyRetiredParams, body KeyRetiredJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewKeyRetiredWebhookRequest(targetURL, params, body)
 	if err != nil {
 		return nil, err
 	}
@@ -2424,6 +2886,250 @@ func NewClientUpdatedWebhookRequestWithBody(targetURL string, params *ClientUpda
 	return req, nil
 }
 
+// NewKeyActivatedWebhookRequest builds a application/json POST request for the key.activated webhook
+func NewKeyActivatedWebhookRequest(targetURL string, params *KeyActivatedParams, body KeyActivatedJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewKeyActivatedWebhookRequestWithBody(targetURL, params, "application/json", bodyReader)
+}
+
+// NewKeyActivatedWebhookRequestWithBody builds a POST request for the key.activated webhook with any body
+func NewKeyActivatedWebhookRequestWithBody(targetURL string, params *KeyActivatedParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+	_ = err
+
+	reqURL, err := url.Parse(targetURL)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, reqURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		var headerParam0 string
+
+		headerParam0, err = runtime.StyleParamWithOptions("simple", false, "webhook-id", params.WebhookID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+		if err != nil {
+			return nil, err
+		}
+
+		req.Header.Set("webhook-id", headerParam0)
+
+		var headerParam1 string
+
+		headerParam1, err = runtime.StyleParamWithOptions("simple", false, "webhook-timestamp", params.WebhookTimestamp, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+		if err != nil {
+			return nil, err
+		}
+
+		req.Header.Set("webhook-timestamp", headerParam1)
+
+		var headerParam2 string
+
+		headerParam2, err = runtime.StyleParamWithOptions("simple", false, "webhook-signature", params.WebhookSignature, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+		if err != nil {
+			return nil, err
+		}
+
+		req.Header.Set("webhook-signature", headerParam2)
+
+	}
+	return req, nil
+}
+
+// NewKeyDestroyedWebhookRequest builds a application/json POST request for the key.destroyed webhook
+func NewKeyDestroyedWebhookRequest(targetURL string, params *KeyDestroyedParams, body KeyDestroyedJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewKeyDestroyedWebhookRequestWithBody(targetURL, params, "application/json", bodyReader)
+}
+
+// NewKeyDestroyedWebhookRequestWithBody builds a POST request for the key.destroyed webhook with any body
+func NewKeyDestroyedWebhookRequestWithBody(targetURL string, params *KeyDestroyedParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+	_ = err
+
+	reqURL, err := url.Parse(targetURL)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, reqURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		var headerParam0 string
+
+		headerParam0, err = runtime.StyleParamWithOptions("simple", false, "webhook-id", params.WebhookID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+		if err != nil {
+			return nil, err
+		}
+
+		req.Header.Set("webhook-id", headerParam0)
+
+		var headerParam1 string
+
+		headerParam1, err = runtime.StyleParamWithOptions("simple", false, "webhook-timestamp", params.WebhookTimestamp, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+		if err != nil {
+			return nil, err
+		}
+
+		req.Header.Set("webhook-timestamp", headerParam1)
+
+		var headerParam2 string
+
+		headerParam2, err = runtime.StyleParamWithOptions("simple", false, "webhook-signature", params.WebhookSignature, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+		if err != nil {
+			return nil, err
+		}
+
+		req.Header.Set("webhook-signature", headerParam2)
+
+	}
+	return req, nil
+}
+
+// NewKeyExportedWebhookRequest builds a application/json POST request for the key.exported webhook
+func NewKeyExportedWebhookRequest(targetURL string, params *KeyExportedParams, body KeyExportedJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewKeyExportedWebhookRequestWithBody(targetURL, params, "application/json", bodyReader)
+}
+
+// NewKeyExportedWebhookRequestWithBody builds a POST request for the key.exported webhook with any body
+func NewKeyExportedWebhookRequestWithBody(targetURL string, params *KeyExportedParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+	_ = err
+
+	reqURL, err := url.Parse(targetURL)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, reqURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		var headerParam0 string
+
+		headerParam0, err = runtime.StyleParamWithOptions("simple", false, "webhook-id", params.WebhookID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+		if err != nil {
+			return nil, err
+		}
+
+		req.Header.Set("webhook-id", headerParam0)
+
+		var headerParam1 string
+
+		headerParam1, err = runtime.StyleParamWithOptions("simple", false, "webhook-timestamp", params.WebhookTimestamp, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+		if err != nil {
+			return nil, err
+		}
+
+		req.Header.Set("webhook-timestamp", headerParam1)
+
+		var headerParam2 string
+
+		headerParam2, err = runtime.StyleParamWithOptions("simple", false, "webhook-signature", params.WebhookSignature, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+		if err != nil {
+			return nil, err
+		}
+
+		req.Header.Set("webhook-signature", headerParam2)
+
+	}
+	return req, nil
+}
+
+// NewKeyGeneratedWebhookRequest builds a application/json POST request for the key.generated webhook
+func NewKeyGeneratedWebhookRequest(targetURL string, params *KeyGeneratedParams, body KeyGeneratedJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewKeyGeneratedWebhookRequestWithBody(targetURL, params, "application/json", bodyReader)
+}
+
+// NewKeyGeneratedWebhookRequestWithBody builds a POST request for the key.generated webhook with any body
+func NewKeyGeneratedWebhookRequestWithBody(targetURL string, params *KeyGeneratedParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+	_ = err
+
+	reqURL, err := url.Parse(targetURL)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, reqURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		var headerParam0 string
+
+		headerParam0, err = runtime.StyleParamWithOptions("simple", false, "webhook-id", params.WebhookID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+		if err != nil {
+			return nil, err
+		}
+
+		req.Header.Set("webhook-id", headerParam0)
+
+		var headerParam1 string
+
+		headerParam1, err = runtime.StyleParamWithOptions("simple", false, "webhook-timestamp", params.WebhookTimestamp, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+		if err != nil {
+			return nil, err
+		}
+
+		req.Header.Set("webhook-timestamp", headerParam1)
+
+		var headerParam2 string
+
+		headerParam2, err = runtime.StyleParamWithOptions("simple", false, "webhook-signature", params.WebhookSignature, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+		if err != nil {
+			return nil, err
+		}
+
+		req.Header.Set("webhook-signature", headerParam2)
+
+	}
+	return req, nil
+}
+
 // NewKeyImportedWebhookRequest builds a application/json POST request for the key.imported webhook
 func NewKeyImportedWebhookRequest(targetURL string, params *KeyImportedParams, body KeyImportedJSONRequestBody) (*http.Request, error) {
 	var bodyReader io.Reader
@@ -2437,6 +3143,128 @@ func NewKeyImportedWebhookRequest(targetURL string, params *KeyImportedParams, b
 
 // NewKeyImportedWebhookRequestWithBody builds a POST request for the key.imported webhook with any body
 func NewKeyImportedWebhookRequestWithBody(targetURL string, params *KeyImportedParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+	_ = err
+
+	reqURL, err := url.Parse(targetURL)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, reqURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		var headerParam0 string
+
+		headerParam0, err = runtime.StyleParamWithOptions("simple", false, "webhook-id", params.WebhookID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+		if err != nil {
+			return nil, err
+		}
+
+		req.Header.Set("webhook-id", headerParam0)
+
+		var headerParam1 string
+
+		headerParam1, err = runtime.StyleParamWithOptions("simple", false, "webhook-timestamp", params.WebhookTimestamp, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+		if err != nil {
+			return nil, err
+		}
+
+		req.Header.Set("webhook-timestamp", headerParam1)
+
+		var headerParam2 string
+
+		headerParam2, err = runtime.StyleParamWithOptions("simple", false, "webhook-signature", params.WebhookSignature, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+		if err != nil {
+			return nil, err
+		}
+
+		req.Header.Set("webhook-signature", headerParam2)
+
+	}
+	return req, nil
+}
+
+// NewKeyRequestedWebhookRequest builds a application/json POST request for the key.requested webhook
+func NewKeyRequestedWebhookRequest(targetURL string, params *KeyRequestedParams, body KeyRequestedJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewKeyRequestedWebhookRequestWithBody(targetURL, params, "application/json", bodyReader)
+}
+
+// NewKeyRequestedWebhookRequestWithBody builds a POST request for the key.requested webhook with any body
+func NewKeyRequestedWebhookRequestWithBody(targetURL string, params *KeyRequestedParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+	_ = err
+
+	reqURL, err := url.Parse(targetURL)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, reqURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		var headerParam0 string
+
+		headerParam0, err = runtime.StyleParamWithOptions("simple", false, "webhook-id", params.WebhookID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+		if err != nil {
+			return nil, err
+		}
+
+		req.Header.Set("webhook-id", headerParam0)
+
+		var headerParam1 string
+
+		headerParam1, err = runtime.StyleParamWithOptions("simple", false, "webhook-timestamp", params.WebhookTimestamp, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+		if err != nil {
+			return nil, err
+		}
+
+		req.Header.Set("webhook-timestamp", headerParam1)
+
+		var headerParam2 string
+
+		headerParam2, err = runtime.StyleParamWithOptions("simple", false, "webhook-signature", params.WebhookSignature, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+		if err != nil {
+			return nil, err
+		}
+
+		req.Header.Set("webhook-signature", headerParam2)
+
+	}
+	return req, nil
+}
+
+// NewKeyRetiredWebhookRequest builds a application/json POST request for the key.retired webhook
+func NewKeyRetiredWebhookRequest(targetURL string, params *KeyRetiredParams, body KeyRetiredJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewKeyRetiredWebhookRequestWithBody(targetURL, params, "application/json", bodyReader)
+}
+
+// NewKeyRetiredWebhookRequestWithBody builds a POST request for the key.retired webhook with any body
+func NewKeyRetiredWebhookRequestWithBody(targetURL string, params *KeyRetiredParams, contentType string, body io.Reader) (*http.Request, error) {
 	var err error
 	_ = err
 

@@ -151,6 +151,138 @@ func (e DeliveryState) Valid() bool {
 	}
 }
 
+// Defines values for KeyState.
+const (
+	KeyStateActive    KeyState = "active"
+	KeyStateDestroyed KeyState = "destroyed"
+	KeyStatePending   KeyState = "pending"
+	KeyStateRetired   KeyState = "retired"
+	KeyStateRetiring  KeyState = "retiring"
+)
+
+// Valid indicates whether the value is a known member of the KeyState enum.
+func (e KeyState) Valid() bool {
+	switch e {
+	case KeyStateActive:
+		return true
+	case KeyStateDestroyed:
+		return true
+	case KeyStatePending:
+		return true
+	case KeyStateRetired:
+		return true
+	case KeyStateRetiring:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for KeyBlockRequestUsage.
+const (
+	KeyBlockRequestUsageMessage         KeyBlockRequestUsage = "message"
+	KeyBlockRequestUsagePinMailer       KeyBlockRequestUsage = "pin-mailer"
+	KeyBlockRequestUsagePinVerification KeyBlockRequestUsage = "pin-verification"
+	KeyBlockRequestUsageZoneMaster      KeyBlockRequestUsage = "zone-master"
+	KeyBlockRequestUsageZonePin         KeyBlockRequestUsage = "zone-pin"
+)
+
+// Valid indicates whether the value is a known member of the KeyBlockRequestUsage enum.
+func (e KeyBlockRequestUsage) Valid() bool {
+	switch e {
+	case KeyBlockRequestUsageMessage:
+		return true
+	case KeyBlockRequestUsagePinMailer:
+		return true
+	case KeyBlockRequestUsagePinVerification:
+		return true
+	case KeyBlockRequestUsageZoneMaster:
+		return true
+	case KeyBlockRequestUsageZonePin:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for KeyRequestAlgorithm.
+const (
+	KeyRequestAlgorithmAES  KeyRequestAlgorithm = "AES"
+	KeyRequestAlgorithmRSA  KeyRequestAlgorithm = "RSA"
+	KeyRequestAlgorithmTDES KeyRequestAlgorithm = "TDES"
+)
+
+// Valid indicates whether the value is a known member of the KeyRequestAlgorithm enum.
+func (e KeyRequestAlgorithm) Valid() bool {
+	switch e {
+	case KeyRequestAlgorithmAES:
+		return true
+	case KeyRequestAlgorithmRSA:
+		return true
+	case KeyRequestAlgorithmTDES:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for KeyRequestBits.
+const (
+	KeyRequestBitsN128  KeyRequestBits = 128
+	KeyRequestBitsN192  KeyRequestBits = 192
+	KeyRequestBitsN2048 KeyRequestBits = 2048
+	KeyRequestBitsN256  KeyRequestBits = 256
+	KeyRequestBitsN3072 KeyRequestBits = 3072
+	KeyRequestBitsN4096 KeyRequestBits = 4096
+)
+
+// Valid indicates whether the value is a known member of the KeyRequestBits enum.
+func (e KeyRequestBits) Valid() bool {
+	switch e {
+	case KeyRequestBitsN128:
+		return true
+	case KeyRequestBitsN192:
+		return true
+	case KeyRequestBitsN2048:
+		return true
+	case KeyRequestBitsN256:
+		return true
+	case KeyRequestBitsN3072:
+		return true
+	case KeyRequestBitsN4096:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for KeyRequestUsage.
+const (
+	KeyRequestUsageMessage         KeyRequestUsage = "message"
+	KeyRequestUsagePinMailer       KeyRequestUsage = "pin-mailer"
+	KeyRequestUsagePinVerification KeyRequestUsage = "pin-verification"
+	KeyRequestUsageZoneMaster      KeyRequestUsage = "zone-master"
+	KeyRequestUsageZonePin         KeyRequestUsage = "zone-pin"
+)
+
+// Valid indicates whether the value is a known member of the KeyRequestUsage enum.
+func (e KeyRequestUsage) Valid() bool {
+	switch e {
+	case KeyRequestUsageMessage:
+		return true
+	case KeyRequestUsagePinMailer:
+		return true
+	case KeyRequestUsagePinVerification:
+		return true
+	case KeyRequestUsageZoneMaster:
+		return true
+	case KeyRequestUsageZonePin:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for PinBlockFormat.
 const (
 	PinBlockFormatISO0 PinBlockFormat = "ISO-0"
@@ -169,6 +301,30 @@ func (e PinBlockFormat) Valid() bool {
 	case PinBlockFormatISO3:
 		return true
 	case PinBlockFormatISO4:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for PinCarrierFormat.
+const (
+	PinCarrierFormatISO0 PinCarrierFormat = "ISO-0"
+	PinCarrierFormatISO1 PinCarrierFormat = "ISO-1"
+	PinCarrierFormatISO3 PinCarrierFormat = "ISO-3"
+	PinCarrierFormatISO4 PinCarrierFormat = "ISO-4"
+)
+
+// Valid indicates whether the value is a known member of the PinCarrierFormat enum.
+func (e PinCarrierFormat) Valid() bool {
+	switch e {
+	case PinCarrierFormatISO0:
+		return true
+	case PinCarrierFormatISO1:
+		return true
+	case PinCarrierFormatISO3:
+		return true
+	case PinCarrierFormatISO4:
 		return true
 	default:
 		return false
@@ -397,6 +553,30 @@ func (e Status) Valid() bool {
 	}
 }
 
+// Defines values for TranslationFormat.
+const (
+	TranslationFormatISO0 TranslationFormat = "ISO-0"
+	TranslationFormatISO1 TranslationFormat = "ISO-1"
+	TranslationFormatISO3 TranslationFormat = "ISO-3"
+	TranslationFormatISO4 TranslationFormat = "ISO-4"
+)
+
+// Valid indicates whether the value is a known member of the TranslationFormat enum.
+func (e TranslationFormat) Valid() bool {
+	switch e {
+	case TranslationFormatISO0:
+		return true
+	case TranslationFormatISO1:
+		return true
+	case TranslationFormatISO3:
+		return true
+	case TranslationFormatISO4:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for VaultKeyState.
 const (
 	VaultKeyStateActive    VaultKeyState = "active"
@@ -469,6 +649,27 @@ func (e VerificationResult) Valid() bool {
 	}
 }
 
+// Defines values for VerificationValueRequestMethod.
+const (
+	VerificationValueRequestMethodIbm3624NaturalPin VerificationValueRequestMethod = "ibm-3624-natural-pin"
+	VerificationValueRequestMethodIbm3624Offset     VerificationValueRequestMethod = "ibm-3624-offset"
+	VerificationValueRequestMethodVisaPvv           VerificationValueRequestMethod = "visa-pvv"
+)
+
+// Valid indicates whether the value is a known member of the VerificationValueRequestMethod enum.
+func (e VerificationValueRequestMethod) Valid() bool {
+	switch e {
+	case VerificationValueRequestMethodIbm3624NaturalPin:
+		return true
+	case VerificationValueRequestMethodIbm3624Offset:
+		return true
+	case VerificationValueRequestMethodVisaPvv:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for WebhookPausedFor.
 const (
 	WebhookPausedForAsked   WebhookPausedFor = "asked"
@@ -534,7 +735,13 @@ const (
 	WebhookTypeClientRevoked         WebhookType = "client.revoked"
 	WebhookTypeClientRotated         WebhookType = "client.rotated"
 	WebhookTypeClientUpdated         WebhookType = "client.updated"
+	WebhookTypeKeyActivated          WebhookType = "key.activated"
+	WebhookTypeKeyDestroyed          WebhookType = "key.destroyed"
+	WebhookTypeKeyExported           WebhookType = "key.exported"
+	WebhookTypeKeyGenerated          WebhookType = "key.generated"
 	WebhookTypeKeyImported           WebhookType = "key.imported"
+	WebhookTypeKeyRequested          WebhookType = "key.requested"
+	WebhookTypeKeyRetired            WebhookType = "key.retired"
 	WebhookTypePinBlocked            WebhookType = "pin.blocked"
 	WebhookTypePinChanged            WebhookType = "pin.changed"
 	WebhookTypePinRefused            WebhookType = "pin.refused"
@@ -564,7 +771,19 @@ func (e WebhookType) Valid() bool {
 		return true
 	case WebhookTypeClientUpdated:
 		return true
+	case WebhookTypeKeyActivated:
+		return true
+	case WebhookTypeKeyDestroyed:
+		return true
+	case WebhookTypeKeyExported:
+		return true
+	case WebhookTypeKeyGenerated:
+		return true
 	case WebhookTypeKeyImported:
+		return true
+	case WebhookTypeKeyRequested:
+		return true
+	case WebhookTypeKeyRetired:
 		return true
 	case WebhookTypePinBlocked:
 		return true
@@ -673,6 +892,33 @@ func (e FindCardsParamsKind) Valid() bool {
 	}
 }
 
+// Defines values for ListVaultKeysParamsState.
+const (
+	ListVaultKeysParamsStateActive    ListVaultKeysParamsState = "active"
+	ListVaultKeysParamsStateDestroyed ListVaultKeysParamsState = "destroyed"
+	ListVaultKeysParamsStatePending   ListVaultKeysParamsState = "pending"
+	ListVaultKeysParamsStateRetired   ListVaultKeysParamsState = "retired"
+	ListVaultKeysParamsStateRetiring  ListVaultKeysParamsState = "retiring"
+)
+
+// Valid indicates whether the value is a known member of the ListVaultKeysParamsState enum.
+func (e ListVaultKeysParamsState) Valid() bool {
+	switch e {
+	case ListVaultKeysParamsStateActive:
+		return true
+	case ListVaultKeysParamsStateDestroyed:
+		return true
+	case ListVaultKeysParamsStatePending:
+		return true
+	case ListVaultKeysParamsStateRetired:
+		return true
+	case ListVaultKeysParamsStateRetiring:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for ListDeliveriesParamsState.
 const (
 	ListDeliveriesParamsStateDelivered ListDeliveriesParamsState = "delivered"
@@ -756,7 +1002,7 @@ type AuditEvent struct {
 	// Sequence Its place in the chain, from 1.
 	Sequence int64 `json:"sequence"`
 
-	// Subject To which program or client, or which key of the vault's own, such as `pan/2`.
+	// Subject To which program, client or key, or which key of the vault's own, such as `pan/2`.
 	Subject *string `json:"subject,omitempty"`
 
 	// TraceID The request's trace.
@@ -1117,8 +1363,257 @@ type EventPage struct {
 	NextCursor *string `json:"next_cursor,omitempty"`
 }
 
+// ExportedKey A key in a key block.
+type ExportedKey struct {
+	// CheckValue The key's check value.
+	CheckValue string `json:"checkValue"`
+
+	// KeyBlock The key block.
+	KeyBlock string `json:"keyBlock"`
+}
+
 // HostedProgram What the hosted PIN page needs to know of a program. What is left out stays as it is.
 type HostedProgram = json.RawMessage
+
+// Key A partner's key, without its material.
+type Key struct {
+	// ActivatedAt When it was put to use.
+	ActivatedAt *time.Time `json:"activatedAt,omitempty"`
+
+	// Algorithm TDES, AES or RSA.
+	Algorithm string `json:"algorithm"`
+
+	// Bits Its length, where it is known.
+	Bits *int32 `json:"bits,omitempty"`
+
+	// Block What the key block said that it came in, in the characters of ANSI X9.143.
+	Block *KeyBlockHeader `json:"block,omitempty"`
+
+	// Ceremony How a key comes to be of components.
+	Ceremony *KeyCeremony `json:"ceremony,omitempty"`
+
+	// CheckValue Six hexadecimal digits: of encrypted zeros (TDES), of the CMAC of zeros (AES), of the public key's SHA-256 (RSA). Absent of a key whose components are not all there.
+	CheckValue *string `json:"checkValue,omitempty"`
+
+	// CreatedAt When it was made.
+	CreatedAt time.Time `json:"createdAt"`
+
+	// DestroyedAt When its material was removed.
+	DestroyedAt *time.Time `json:"destroyedAt,omitempty"`
+
+	// Exportable Whether it may leave in a key block.
+	Exportable bool `json:"exportable"`
+
+	// KeyID Its id.
+	KeyID string `json:"keyId"`
+
+	// OverlapSeconds For how long the latest of them opens after its activation.
+	OverlapSeconds *int32 `json:"overlapSeconds,omitempty"`
+
+	// ProgramID The program that it is for; absent for one that is for all.
+	ProgramID *string `json:"programId,omitempty"`
+
+	// RetiredAt When it was retired.
+	RetiredAt *time.Time `json:"retiredAt,omitempty"`
+
+	// RetiresAt Until when it opens.
+	RetiresAt *time.Time `json:"retiresAt,omitempty"`
+
+	// State `pending`: it can do nothing yet; `active`: it opens and seals; `retiring`: it opens until `retiresAt`; `retired`: it can do nothing any more; `destroyed`: its material is gone.
+	State KeyState `json:"state"`
+
+	// Succeeds The keys in whose place it came, the latest first.
+	Succeeds *[]string `json:"succeeds,omitempty"`
+
+	// Successor The key that came in its place.
+	Successor *string `json:"successor,omitempty"`
+
+	// Usage What it may be used for.
+	Usage string `json:"usage"`
+
+	// Version Counts changes.
+	Version int64 `json:"version"`
+}
+
+// KeyState `pending`: it can do nothing yet; `active`: it opens and seals; `retiring`: it opens until `retiresAt`; `retired`: it can do nothing any more; `destroyed`: its material is gone.
+type KeyState string
+
+// KeyBlockHeader What the key block said that it came in, in the characters of ANSI X9.143.
+type KeyBlockHeader struct {
+	// Exportability The exportability.
+	Exportability string `json:"exportability"`
+
+	// Mode The mode of use.
+	Mode string `json:"mode"`
+
+	// Usage The usage.
+	Usage string `json:"usage"`
+}
+
+// KeyBlockRequest A key to be taken out of a key block.
+type KeyBlockRequest struct {
+	// CheckValue The check value that the key must have. It is compared where it is given.
+	CheckValue *string `json:"checkValue,omitempty"`
+
+	// KeyBlock The key block.
+	KeyBlock string `json:"keyBlock"`
+
+	// KeyID Its id. Not `vault`.
+	KeyID string `json:"keyId"`
+
+	// MasterKeyID The zone master key that the block is under.
+	MasterKeyID string `json:"masterKeyId"`
+
+	// OverlapSeconds For how long the key in whose place it comes opens after that. Unless given it ends at once.
+	OverlapSeconds *int32 `json:"overlapSeconds,omitempty"`
+
+	// ProgramID The program that it is for. Unless given it is for all.
+	ProgramID *string `json:"programId,omitempty"`
+
+	// Succeeds The key in whose place it comes once it is activated: one in use, of the same program and usage.
+	Succeeds *string `json:"succeeds,omitempty"`
+
+	// Usage What it may be used for, which must be what its header says: P0 `zone-pin` or `pin-mailer`, D0 `message`, K1 `zone-master`, V0, V1 and V2 `pin-verification`.
+	Usage KeyBlockRequestUsage `json:"usage"`
+}
+
+// KeyBlockRequestUsage What it may be used for, which must be what its header says: P0 `zone-pin` or `pin-mailer`, D0 `message`, K1 `zone-master`, V0, V1 and V2 `pin-verification`.
+type KeyBlockRequestUsage string
+
+// KeyCeremony How a key comes to be of components.
+type KeyCeremony struct {
+	// Components How many there are.
+	Components int32 `json:"components"`
+
+	// Confirmations The custodians that have confirmed the check value, in that order.
+	Confirmations []KeyWitness `json:"confirmations"`
+
+	// ExpiresAt When its time is over.
+	ExpiresAt time.Time `json:"expiresAt"`
+
+	// Initiator The client that asked for it.
+	Initiator *string `json:"initiator,omitempty"`
+
+	// Parts The components that were entered, in that order.
+	Parts []KeyPart `json:"parts"`
+}
+
+// KeyComponent A component of a key.
+type KeyComponent struct {
+	// Component Hexadecimal, as long as the key.
+	Component string `json:"component"`
+
+	// Number Which of them it is, from 1.
+	Number int32 `json:"number"`
+}
+
+// KeyConfirmation What a custodian expects.
+type KeyConfirmation struct {
+	// CheckValue The key's check value, six hexadecimal digits.
+	CheckValue string `json:"checkValue"`
+}
+
+// KeyExport Under what a key leaves.
+type KeyExport struct {
+	// MasterKeyID A zone master key that the key's program may use, as strong as the key.
+	MasterKeyID string `json:"masterKeyId"`
+}
+
+// KeyPage A page of keys.
+type KeyPage struct {
+	// Items The keys.
+	Items []Key `json:"items"`
+
+	// NextCursor For the next page; absent on the last.
+	NextCursor *string `json:"next_cursor,omitempty"`
+}
+
+// KeyPart A component that was entered.
+type KeyPart struct {
+	// CheckValue The component's check value.
+	CheckValue string `json:"checkValue"`
+
+	// Custodian The client that entered it.
+	Custodian string `json:"custodian"`
+
+	// EnteredAt When.
+	EnteredAt time.Time `json:"enteredAt"`
+
+	// Number Which of them it is.
+	Number int32 `json:"number"`
+}
+
+// KeyRequest A key to be made.
+type KeyRequest struct {
+	// Algorithm TDES (not for messages), AES (not for pin-verification) or RSA (for zone-pin).
+	Algorithm KeyRequestAlgorithm `json:"algorithm"`
+
+	// Bits Its length: 128 or 192 for TDES, 128, 192 or 256 for AES, 2048, 3072 or 4096 for RSA. Unless given 192, 256 or 2048, and of a key of components what they have.
+	Bits *KeyRequestBits `json:"bits,omitempty"`
+
+	// Components Of how many components it is to be made, each of another custodian. Unless given it is drawn here.
+	Components *int32 `json:"components,omitempty"`
+
+	// ExpiresInSeconds How long its ceremony may take. A day unless given.
+	ExpiresInSeconds *int32 `json:"expiresInSeconds,omitempty"`
+
+	// Exportable Whether it may leave in a key block. Unless given yes where it is drawn here, and no where it is of components.
+	Exportable *bool `json:"exportable,omitempty"`
+
+	// KeyID Its id, by which requests and settings name it. Not `vault`.
+	KeyID string `json:"keyId"`
+
+	// OverlapSeconds For how long the key in whose place it comes opens after that. Unless given it ends at once.
+	OverlapSeconds *int32 `json:"overlapSeconds,omitempty"`
+
+	// ProgramID The program that it is for. Unless given it is for all, which clients of the whole server alone may make.
+	ProgramID *string `json:"programId,omitempty"`
+
+	// Succeeds The key in whose place it comes once it is activated: one in use, of the same program and usage.
+	Succeeds *string `json:"succeeds,omitempty"`
+
+	// Usage The one thing that it may be used for: `zone-pin` PIN blocks, `message` messages of contracts that encrypt them, `zone-master` other keys in key blocks, `pin-verification` PVVs and offsets, `pin-mailer` PIN blocks to a printer.
+	Usage KeyRequestUsage `json:"usage"`
+}
+
+// KeyRequestAlgorithm TDES (not for messages), AES (not for pin-verification) or RSA (for zone-pin).
+type KeyRequestAlgorithm string
+
+// KeyRequestBits Its length: 128 or 192 for TDES, 128, 192 or 256 for AES, 2048, 3072 or 4096 for RSA. Unless given 192, 256 or 2048, and of a key of components what they have.
+type KeyRequestBits int32
+
+// KeyRequestUsage The one thing that it may be used for: `zone-pin` PIN blocks, `message` messages of contracts that encrypt them, `zone-master` other keys in key blocks, `pin-verification` PVVs and offsets, `pin-mailer` PIN blocks to a printer.
+type KeyRequestUsage string
+
+// KeyRetirement The end of a key's use.
+type KeyRetirement struct {
+	// At Until when it opens. At once unless given.
+	At *time.Time `json:"at,omitempty"`
+}
+
+// KeyRotation A key to come in another's place.
+type KeyRotation struct {
+	// Components Of how many components it is to be made, each of another custodian. Unless given it is drawn here.
+	Components *int32 `json:"components,omitempty"`
+
+	// ExpiresInSeconds How long its ceremony may take. A day unless given.
+	ExpiresInSeconds *int32 `json:"expiresInSeconds,omitempty"`
+
+	// KeyID The new key's id.
+	KeyID string `json:"keyId"`
+
+	// OverlapSeconds For how long the key in whose place it comes opens after that. Unless given it ends at once.
+	OverlapSeconds *int32 `json:"overlapSeconds,omitempty"`
+}
+
+// KeyWitness A confirmation.
+type KeyWitness struct {
+	// ConfirmedAt When.
+	ConfirmedAt time.Time `json:"confirmedAt"`
+
+	// Custodian The client that confirmed.
+	Custodian string `json:"custodian"`
+}
 
 // NetworkintlClient What a Network International client sends and gets. Other contracts' clients have none.
 type NetworkintlClient = json.RawMessage
@@ -1170,6 +1665,18 @@ type PinBlock struct {
 
 // PinBlockFormat ISO 9564-1 format.
 type PinBlockFormat string
+
+// PinCarrier A key under which a PIN leaves, and the format of its block.
+type PinCarrier struct {
+	// Format ISO 9564-1 format: 0, 1 and 3 under TDES, 4 under AES.
+	Format PinCarrierFormat `json:"format"`
+
+	// KeyID The key, which must be in use.
+	KeyID string `json:"keyId"`
+}
+
+// PinCarrierFormat ISO 9564-1 format: 0, 1 and 3 under TDES, 4 under AES.
+type PinCarrierFormat string
 
 // PinSession A session in which a cardholder enters a PIN on the hosted page.
 type PinSession struct {
@@ -1538,16 +2045,64 @@ type Rotation struct {
 	OverlapSeconds *int32 `json:"overlapSeconds,omitempty"`
 }
 
+// SealedPin A PIN block.
+type SealedPin struct {
+	// Format ISO 9564-1 format.
+	Format string `json:"format"`
+
+	// KeyID The key that it is under.
+	KeyID string `json:"keyId"`
+
+	// PinBlock Hexadecimal.
+	PinBlock string `json:"pinBlock"`
+}
+
 // ServiceRequest A service that was done for a cardholder.
 type ServiceRequest = map[string]json.RawMessage
 
 // Status `upgrade`: a replacement is under way. PIN operations need `normal` or `upgrade`.
 type Status string
 
+// Translation A PIN block of one zone, and the other zone.
+type Translation struct {
+	// Format ISO 9564-1 format.
+	Format TranslationFormat `json:"format"`
+
+	// KeyID The zone PIN key.
+	KeyID string `json:"keyId"`
+
+	// Pan The PAN of both blocks.
+	Pan string `json:"pan"`
+
+	// PinBlock Hexadecimal: 16 digits under TDES, 32 under AES.
+	PinBlock string `json:"pinBlock"`
+
+	// ProgramID The program for which it is done and that may use both keys.
+	ProgramID string `json:"programId"`
+
+	// To A key under which a PIN leaves, and the format of its block.
+	To PinCarrier `json:"to"`
+}
+
+// TranslationFormat ISO 9564-1 format.
+type TranslationFormat string
+
 // Unblock Why.
 type Unblock struct {
 	// Reason For the audit trail.
 	Reason string `json:"reason"`
+}
+
+// ValidationData Which digits of the PAN an IBM 3624 natural PIN is made of.
+type ValidationData struct {
+	// Digits How many they are.
+	Digits int32 `json:"digits"`
+
+	// Pad The hexadecimal digit that fills them up to 16 from the right. F unless given.
+	Pad *string `json:"pad,omitempty"`
+
+	// Start How many digits of the PAN come before them.
+	Start int32 `json:"start"`
 }
 
 // VaultKey A key of the vault's own, without its material.
@@ -1627,6 +2182,51 @@ type Verification struct {
 
 // VerificationResult `blocked` when no tries were left; the PIN was not looked at.
 type VerificationResult string
+
+// VerificationValue A value that was made.
+type VerificationValue struct {
+	// Method How it was made.
+	Method string `json:"method"`
+
+	// Offset The offset, as long as the PIN.
+	Offset *string `json:"offset,omitempty"`
+
+	// PinBlock A PIN block.
+	PinBlock *SealedPin `json:"pinBlock,omitempty"`
+
+	// Pvv The PVV, four digits.
+	Pvv *string `json:"pvv,omitempty"`
+}
+
+// VerificationValueRequest A value to be made of a card's PIN or PAN.
+type VerificationValueRequest struct {
+	// DecimalizationTable Of IBM 3624, which takes one: what the hexadecimal digits 0 to F become. Eight different digits at least, and none more than four times.
+	DecimalizationTable *string `json:"decimalizationTable,omitempty"`
+
+	// Digits Of a natural PIN how many digits it has. 4 unless given.
+	Digits *int32 `json:"digits,omitempty"`
+
+	// Entered A PIN block under a zone PIN key.
+	Entered *PinBlock `json:"entered,omitempty"`
+
+	// KeyID A key of the usage `pin-verification`. One that came in a key block with usage V1 is for IBM 3624 alone, with V2 for PVVs alone.
+	KeyID string `json:"keyId"`
+
+	// KeyIndex Of a PVV, which takes one: the key index, from 1 to 6 by Visa.
+	KeyIndex *int32 `json:"keyIndex,omitempty"`
+
+	// Method `visa-pvv`, `ibm-3624-offset` or `ibm-3624-natural-pin`.
+	Method VerificationValueRequestMethod `json:"method"`
+
+	// To A key under which a PIN leaves, and the format of its block.
+	To *PinCarrier `json:"to,omitempty"`
+
+	// ValidationData Which digits of the PAN an IBM 3624 natural PIN is made of.
+	ValidationData *ValidationData `json:"validationData,omitempty"`
+}
+
+// VerificationValueRequestMethod `visa-pvv`, `ibm-3624-offset` or `ibm-3624-natural-pin`.
+type VerificationValueRequestMethod string
 
 // Webhook Where events are sent.
 type Webhook struct {
@@ -1773,6 +2373,9 @@ type CardID = string
 
 // Cursor defines model for Cursor.
 type Cursor = string
+
+// KeyID defines model for KeyId.
+type KeyID = string
 
 // Limit defines model for Limit.
 type Limit = int32
@@ -1921,6 +2524,36 @@ type ListEventsParams struct {
 	WaitSeconds *int32 `form:"waitSeconds,omitempty" json:"waitSeconds,omitempty"`
 }
 
+// ImportKeyParams defines parameters for ImportKey.
+type ImportKeyParams struct {
+	// IdempotencyKey A key of the caller's choice, kept for 24 hours from its first use, and for one minute for a PIN verification.
+	IdempotencyKey *string `json:"Idempotency-Key,omitempty"`
+}
+
+// ListKeysParams defines parameters for ListKeys.
+type ListKeysParams struct {
+	// Limit How many, 50 unless given.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor `next_cursor` of the page before.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+}
+
+// CreateKeyParams defines parameters for CreateKey.
+type CreateKeyParams struct {
+	// IdempotencyKey A key of the caller's choice, kept for 24 hours from its first use, and for one minute for a PIN verification.
+	IdempotencyKey *string `json:"Idempotency-Key,omitempty"`
+}
+
+// ListVaultKeysParams defines parameters for ListVaultKeys.
+type ListVaultKeysParams struct {
+	// State Only the keys in this state.
+	State *ListVaultKeysParamsState `form:"state,omitempty" json:"state,omitempty"`
+}
+
+// ListVaultKeysParamsState defines parameters for ListVaultKeys.
+type ListVaultKeysParamsState string
+
 // TakeVaultKeyStepParams defines parameters for TakeVaultKeyStep.
 type TakeVaultKeyStepParams struct {
 	// IdempotencyKey A key of the caller's choice, kept for 24 hours from its first use, and for one minute for a PIN verification.
@@ -1929,6 +2562,42 @@ type TakeVaultKeyStepParams struct {
 
 // RotateVaultKeyParams defines parameters for RotateVaultKey.
 type RotateVaultKeyParams struct {
+	// IdempotencyKey A key of the caller's choice, kept for 24 hours from its first use, and for one minute for a PIN verification.
+	IdempotencyKey *string `json:"Idempotency-Key,omitempty"`
+}
+
+// ActivateKeyParams defines parameters for ActivateKey.
+type ActivateKeyParams struct {
+	// IdempotencyKey A key of the caller's choice, kept for 24 hours from its first use, and for one minute for a PIN verification.
+	IdempotencyKey *string `json:"Idempotency-Key,omitempty"`
+}
+
+// EnterComponentParams defines parameters for EnterComponent.
+type EnterComponentParams struct {
+	// IdempotencyKey A key of the caller's choice, kept for 24 hours from its first use, and for one minute for a PIN verification.
+	IdempotencyKey *string `json:"Idempotency-Key,omitempty"`
+}
+
+// ConfirmKeyParams defines parameters for ConfirmKey.
+type ConfirmKeyParams struct {
+	// IdempotencyKey A key of the caller's choice, kept for 24 hours from its first use, and for one minute for a PIN verification.
+	IdempotencyKey *string `json:"Idempotency-Key,omitempty"`
+}
+
+// DestroyKeyParams defines parameters for DestroyKey.
+type DestroyKeyParams struct {
+	// IdempotencyKey A key of the caller's choice, kept for 24 hours from its first use, and for one minute for a PIN verification.
+	IdempotencyKey *string `json:"Idempotency-Key,omitempty"`
+}
+
+// RetireKeyParams defines parameters for RetireKey.
+type RetireKeyParams struct {
+	// IdempotencyKey A key of the caller's choice, kept for 24 hours from its first use, and for one minute for a PIN verification.
+	IdempotencyKey *string `json:"Idempotency-Key,omitempty"`
+}
+
+// RotateKeyParams defines parameters for RotateKey.
+type RotateKeyParams struct {
 	// IdempotencyKey A key of the caller's choice, kept for 24 hours from its first use, and for one minute for a PIN verification.
 	IdempotencyKey *string `json:"Idempotency-Key,omitempty"`
 }
@@ -2008,8 +2677,14 @@ type UpdateCardJSONRequestBody = CardChange
 // SetPinJSONRequestBody defines body for SetPin for application/json ContentType.
 type SetPinJSONRequestBody = PinBlock
 
+// MailPinJSONRequestBody defines body for MailPin for application/json ContentType.
+type MailPinJSONRequestBody = PinCarrier
+
 // UnblockPinJSONRequestBody defines body for UnblockPin for application/json ContentType.
 type UnblockPinJSONRequestBody = Unblock
+
+// MakeVerificationValueJSONRequestBody defines body for MakeVerificationValue for application/json ContentType.
+type MakeVerificationValueJSONRequestBody = VerificationValueRequest
 
 // VerifyPinJSONRequestBody defines body for VerifyPin for application/json ContentType.
 type VerifyPinJSONRequestBody = PinBlock
@@ -2020,11 +2695,35 @@ type CreateClientJSONRequestBody = ClientRequest
 // RotateClientJSONRequestBody defines body for RotateClient for application/json ContentType.
 type RotateClientJSONRequestBody = Rotation
 
+// ImportKeyJSONRequestBody defines body for ImportKey for application/json ContentType.
+type ImportKeyJSONRequestBody = KeyBlockRequest
+
+// CreateKeyJSONRequestBody defines body for CreateKey for application/json ContentType.
+type CreateKeyJSONRequestBody = KeyRequest
+
 // TakeVaultKeyStepJSONRequestBody defines body for TakeVaultKeyStep for application/json ContentType.
 type TakeVaultKeyStepJSONRequestBody = VaultKeyStep
 
 // RotateVaultKeyJSONRequestBody defines body for RotateVaultKey for application/json ContentType.
 type RotateVaultKeyJSONRequestBody = VaultKeyRotation
+
+// EnterComponentJSONRequestBody defines body for EnterComponent for application/json ContentType.
+type EnterComponentJSONRequestBody = KeyComponent
+
+// ConfirmKeyJSONRequestBody defines body for ConfirmKey for application/json ContentType.
+type ConfirmKeyJSONRequestBody = KeyConfirmation
+
+// ExportKeyJSONRequestBody defines body for ExportKey for application/json ContentType.
+type ExportKeyJSONRequestBody = KeyExport
+
+// RetireKeyJSONRequestBody defines body for RetireKey for application/json ContentType.
+type RetireKeyJSONRequestBody = KeyRetirement
+
+// RotateKeyJSONRequestBody defines body for RotateKey for application/json ContentType.
+type RotateKeyJSONRequestBody = KeyRotation
+
+// TranslatePinBlockJSONRequestBody defines body for TranslatePinBlock for application/json ContentType.
+type TranslatePinBlockJSONRequestBody = Translation
 
 // CreateProgramJSONRequestBody defines body for CreateProgram for application/json ContentType.
 type CreateProgramJSONRequestBody = ProgramRequest
@@ -2073,9 +2772,15 @@ type ServerInterface interface {
 	// SetPin Set a card's PIN
 	// (PUT /issuer/v1/cards/{cardId}/pin)
 	SetPin(c *gin.Context, cardID CardID)
+	// MailPin Give a PIN to a printer
+	// (POST /issuer/v1/cards/{cardId}/pin/mailer)
+	MailPin(c *gin.Context, cardID CardID)
 	// UnblockPin Unblock a PIN
 	// (POST /issuer/v1/cards/{cardId}/pin/unblock)
 	UnblockPin(c *gin.Context, cardID CardID, params UnblockPinParams)
+	// MakeVerificationValue Make a PVV, an offset or a natural PIN
+	// (POST /issuer/v1/cards/{cardId}/pin/verification-values)
+	MakeVerificationValue(c *gin.Context, cardID CardID)
 	// VerifyPin Verify a PIN
 	// (POST /issuer/v1/cards/{cardId}/pin/verifications)
 	VerifyPin(c *gin.Context, cardID CardID, params VerifyPinParams)
@@ -2097,9 +2802,18 @@ type ServerInterface interface {
 	// ListEvents Fetch events
 	// (GET /issuer/v1/events)
 	ListEvents(c *gin.Context, params ListEventsParams)
+	// ImportKey Import a key from a key block
+	// (POST /issuer/v1/key-blocks)
+	ImportKey(c *gin.Context, params ImportKeyParams)
+	// ListKeys List keys
+	// (GET /issuer/v1/keys)
+	ListKeys(c *gin.Context, params ListKeysParams)
+	// CreateKey Create a key
+	// (POST /issuer/v1/keys)
+	CreateKey(c *gin.Context, params CreateKeyParams)
 	// ListVaultKeys List the vault's own keys
 	// (GET /issuer/v1/keys/vault)
-	ListVaultKeys(c *gin.Context)
+	ListVaultKeys(c *gin.Context, params ListVaultKeysParams)
 	// ListVaultKeysOfUse List the keys of a use
 	// (GET /issuer/v1/keys/vault/{use})
 	ListVaultKeysOfUse(c *gin.Context, use VaultKeyUse)
@@ -2109,6 +2823,33 @@ type ServerInterface interface {
 	// RotateVaultKey Replace the active key of a use
 	// (POST /issuer/v1/keys/vault/{use}/rotations)
 	RotateVaultKey(c *gin.Context, use VaultKeyUse, params RotateVaultKeyParams)
+	// GetKey Get a key
+	// (GET /issuer/v1/keys/{keyId})
+	GetKey(c *gin.Context, keyID KeyID)
+	// ActivateKey Put a key to use
+	// (POST /issuer/v1/keys/{keyId}/activate)
+	ActivateKey(c *gin.Context, keyID KeyID, params ActivateKeyParams)
+	// EnterComponent Enter a component
+	// (POST /issuer/v1/keys/{keyId}/components)
+	EnterComponent(c *gin.Context, keyID KeyID, params EnterComponentParams)
+	// ConfirmKey Confirm a key's check value
+	// (POST /issuer/v1/keys/{keyId}/confirmations)
+	ConfirmKey(c *gin.Context, keyID KeyID, params ConfirmKeyParams)
+	// DestroyKey Remove a key's material
+	// (POST /issuer/v1/keys/{keyId}/destroy)
+	DestroyKey(c *gin.Context, keyID KeyID, params DestroyKeyParams)
+	// ExportKey Export a key in a key block
+	// (POST /issuer/v1/keys/{keyId}/key-blocks)
+	ExportKey(c *gin.Context, keyID KeyID)
+	// RetireKey End the use of a key
+	// (POST /issuer/v1/keys/{keyId}/retire)
+	RetireKey(c *gin.Context, keyID KeyID, params RetireKeyParams)
+	// RotateKey Make a key in another's place
+	// (POST /issuer/v1/keys/{keyId}/rotate)
+	RotateKey(c *gin.Context, keyID KeyID, params RotateKeyParams)
+	// TranslatePinBlock Translate a PIN block
+	// (POST /issuer/v1/pin-blocks/translation)
+	TranslatePinBlock(c *gin.Context)
 	// GetPinSession Get a PIN session
 	// (GET /issuer/v1/pin-sessions/{sessionId})
 	GetPinSession(c *gin.Context, sessionID string)
@@ -2440,6 +3181,31 @@ func (siw *ServerInterfaceWrapper) SetPin(c *gin.Context) {
 	siw.Handler.SetPin(c, cardID)
 }
 
+// MailPin operation middleware
+func (siw *ServerInterfaceWrapper) MailPin(c *gin.Context) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "cardId" -------------
+	var cardID CardID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "cardId", c.Param("cardId"), &cardID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter cardId: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		middleware(c)
+		if c.IsAborted() {
+			return
+		}
+	}
+
+	siw.Handler.MailPin(c, cardID)
+}
+
 // UnblockPin operation middleware
 func (siw *ServerInterfaceWrapper) UnblockPin(c *gin.Context) {
 
@@ -2487,6 +3253,31 @@ func (siw *ServerInterfaceWrapper) UnblockPin(c *gin.Context) {
 	}
 
 	siw.Handler.UnblockPin(c, cardID, params)
+}
+
+// MakeVerificationValue operation middleware
+func (siw *ServerInterfaceWrapper) MakeVerificationValue(c *gin.Context) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "cardId" -------------
+	var cardID CardID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "cardId", c.Param("cardId"), &cardID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter cardId: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		middleware(c)
+		if c.IsAborted() {
+			return
+		}
+	}
+
+	siw.Handler.MakeVerificationValue(c, cardID)
 }
 
 // VerifyPin operation middleware
@@ -2763,8 +3554,35 @@ func (siw *ServerInterfaceWrapper) ListEvents(c *gin.Context) {
 	siw.Handler.ListEvents(c, params)
 }
 
-// ListVaultKeys operation middleware
-func (siw *ServerInterfaceWrapper) ListVaultKeys(c *gin.Context) {
+// ImportKey operation middleware
+func (siw *ServerInterfaceWrapper) ImportKey(c *gin.Context) {
+
+	var err error
+	_ = err
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ImportKeyParams
+
+	headers := c.Request.Header
+
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey string
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandler(c, fmt.Errorf("Expected one value for Idempotency-Key, got %d", n), http.StatusBadRequest)
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter Idempotency-Key: %w", err), http.StatusBadRequest)
+			return
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+
+	}
 
 	for _, middleware := range siw.HandlerMiddlewares {
 		middleware(c)
@@ -2773,7 +3591,109 @@ func (siw *ServerInterfaceWrapper) ListVaultKeys(c *gin.Context) {
 		}
 	}
 
-	siw.Handler.ListVaultKeys(c)
+	siw.Handler.ImportKey(c, params)
+}
+
+// ListKeys operation middleware
+func (siw *ServerInterfaceWrapper) ListKeys(c *gin.Context) {
+
+	var err error
+	_ = err
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListKeysParams
+
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", c.Request.URL.Query(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: "int32"})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter limit: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", c.Request.URL.Query(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter cursor: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		middleware(c)
+		if c.IsAborted() {
+			return
+		}
+	}
+
+	siw.Handler.ListKeys(c, params)
+}
+
+// CreateKey operation middleware
+func (siw *ServerInterfaceWrapper) CreateKey(c *gin.Context) {
+
+	var err error
+	_ = err
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params CreateKeyParams
+
+	headers := c.Request.Header
+
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey string
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandler(c, fmt.Errorf("Expected one value for Idempotency-Key, got %d", n), http.StatusBadRequest)
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter Idempotency-Key: %w", err), http.StatusBadRequest)
+			return
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+
+	}
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		middleware(c)
+		if c.IsAborted() {
+			return
+		}
+	}
+
+	siw.Handler.CreateKey(c, params)
+}
+
+// ListVaultKeys operation middleware
+func (siw *ServerInterfaceWrapper) ListVaultKeys(c *gin.Context) {
+
+	var err error
+	_ = err
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListVaultKeysParams
+
+	// ------------- Optional query parameter "state" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "state", c.Request.URL.Query(), &params.State, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter state: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		middleware(c)
+		if c.IsAborted() {
+			return
+		}
+	}
+
+	siw.Handler.ListVaultKeys(c, params)
 }
 
 // ListVaultKeysOfUse operation middleware
@@ -2906,6 +3826,363 @@ func (siw *ServerInterfaceWrapper) RotateVaultKey(c *gin.Context) {
 	}
 
 	siw.Handler.RotateVaultKey(c, use, params)
+}
+
+// GetKey operation middleware
+func (siw *ServerInterfaceWrapper) GetKey(c *gin.Context) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "keyId" -------------
+	var keyID KeyID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "keyId", c.Param("keyId"), &keyID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter keyId: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		middleware(c)
+		if c.IsAborted() {
+			return
+		}
+	}
+
+	siw.Handler.GetKey(c, keyID)
+}
+
+// ActivateKey operation middleware
+func (siw *ServerInterfaceWrapper) ActivateKey(c *gin.Context) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "keyId" -------------
+	var keyID KeyID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "keyId", c.Param("keyId"), &keyID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter keyId: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ActivateKeyParams
+
+	headers := c.Request.Header
+
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey string
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandler(c, fmt.Errorf("Expected one value for Idempotency-Key, got %d", n), http.StatusBadRequest)
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter Idempotency-Key: %w", err), http.StatusBadRequest)
+			return
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+
+	}
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		middleware(c)
+		if c.IsAborted() {
+			return
+		}
+	}
+
+	siw.Handler.ActivateKey(c, keyID, params)
+}
+
+// EnterComponent operation middleware
+func (siw *ServerInterfaceWrapper) EnterComponent(c *gin.Context) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "keyId" -------------
+	var keyID KeyID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "keyId", c.Param("keyId"), &keyID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter keyId: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params EnterComponentParams
+
+	headers := c.Request.Header
+
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey string
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandler(c, fmt.Errorf("Expected one value for Idempotency-Key, got %d", n), http.StatusBadRequest)
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter Idempotency-Key: %w", err), http.StatusBadRequest)
+			return
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+
+	}
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		middleware(c)
+		if c.IsAborted() {
+			return
+		}
+	}
+
+	siw.Handler.EnterComponent(c, keyID, params)
+}
+
+// ConfirmKey operation middleware
+func (siw *ServerInterfaceWrapper) ConfirmKey(c *gin.Context) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "keyId" -------------
+	var keyID KeyID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "keyId", c.Param("keyId"), &keyID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter keyId: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ConfirmKeyParams
+
+	headers := c.Request.Header
+
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey string
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandler(c, fmt.Errorf("Expected one value for Idempotency-Key, got %d", n), http.StatusBadRequest)
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter Idempotency-Key: %w", err), http.StatusBadRequest)
+			return
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+
+	}
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		middleware(c)
+		if c.IsAborted() {
+			return
+		}
+	}
+
+	siw.Handler.ConfirmKey(c, keyID, params)
+}
+
+// DestroyKey operation middleware
+func (siw *ServerInterfaceWrapper) DestroyKey(c *gin.Context) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "keyId" -------------
+	var keyID KeyID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "keyId", c.Param("keyId"), &keyID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter keyId: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params DestroyKeyParams
+
+	headers := c.Request.Header
+
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey string
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandler(c, fmt.Errorf("Expected one value for Idempotency-Key, got %d", n), http.StatusBadRequest)
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter Idempotency-Key: %w", err), http.StatusBadRequest)
+			return
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+
+	}
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		middleware(c)
+		if c.IsAborted() {
+			return
+		}
+	}
+
+	siw.Handler.DestroyKey(c, keyID, params)
+}
+
+// ExportKey operation middleware
+func (siw *ServerInterfaceWrapper) ExportKey(c *gin.Context) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "keyId" -------------
+	var keyID KeyID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "keyId", c.Param("keyId"), &keyID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter keyId: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		middleware(c)
+		if c.IsAborted() {
+			return
+		}
+	}
+
+	siw.Handler.ExportKey(c, keyID)
+}
+
+// RetireKey operation middleware
+func (siw *ServerInterfaceWrapper) RetireKey(c *gin.Context) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "keyId" -------------
+	var keyID KeyID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "keyId", c.Param("keyId"), &keyID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter keyId: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params RetireKeyParams
+
+	headers := c.Request.Header
+
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey string
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandler(c, fmt.Errorf("Expected one value for Idempotency-Key, got %d", n), http.StatusBadRequest)
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter Idempotency-Key: %w", err), http.StatusBadRequest)
+			return
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+
+	}
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		middleware(c)
+		if c.IsAborted() {
+			return
+		}
+	}
+
+	siw.Handler.RetireKey(c, keyID, params)
+}
+
+// RotateKey operation middleware
+func (siw *ServerInterfaceWrapper) RotateKey(c *gin.Context) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "keyId" -------------
+	var keyID KeyID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "keyId", c.Param("keyId"), &keyID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter keyId: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params RotateKeyParams
+
+	headers := c.Request.Header
+
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey string
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandler(c, fmt.Errorf("Expected one value for Idempotency-Key, got %d", n), http.StatusBadRequest)
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter Idempotency-Key: %w", err), http.StatusBadRequest)
+			return
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+
+	}
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		middleware(c)
+		if c.IsAborted() {
+			return
+		}
+	}
+
+	siw.Handler.RotateKey(c, keyID, params)
+}
+
+// TranslatePinBlock operation middleware
+func (siw *ServerInterfaceWrapper) TranslatePinBlock(c *gin.Context) {
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		middleware(c)
+		if c.IsAborted() {
+			return
+		}
+	}
+
+	siw.Handler.TranslatePinBlock(c)
 }
 
 // GetPinSession operation middleware
@@ -3467,7 +4744,9 @@ func RegisterHandlersWithOptions(router gin.IRouter, si ServerInterface, options
 	router.GET(options.BaseURL+"/issuer/v1/cards/:cardId/audit-events", wrapper.ListCardAuditEvents)
 	router.GET(options.BaseURL+"/issuer/v1/cards/:cardId/pin", wrapper.GetPinStatus)
 	router.PUT(options.BaseURL+"/issuer/v1/cards/:cardId/pin", wrapper.SetPin)
+	router.POST(options.BaseURL+"/issuer/v1/cards/:cardId/pin/mailer", wrapper.MailPin)
 	router.POST(options.BaseURL+"/issuer/v1/cards/:cardId/pin/unblock", wrapper.UnblockPin)
+	router.POST(options.BaseURL+"/issuer/v1/cards/:cardId/pin/verification-values", wrapper.MakeVerificationValue)
 	router.POST(options.BaseURL+"/issuer/v1/cards/:cardId/pin/verifications", wrapper.VerifyPin)
 	router.POST(options.BaseURL+"/issuer/v1/cards/search", wrapper.SearchCards)
 	router.GET(options.BaseURL+"/issuer/v1/clients", wrapper.ListClients)
@@ -3476,10 +4755,22 @@ func RegisterHandlersWithOptions(router gin.IRouter, si ServerInterface, options
 	router.GET(options.BaseURL+"/issuer/v1/clients/:clientId", wrapper.GetClient)
 	router.POST(options.BaseURL+"/issuer/v1/clients/:clientId/rotate", wrapper.RotateClient)
 	router.GET(options.BaseURL+"/issuer/v1/events", wrapper.ListEvents)
+	router.POST(options.BaseURL+"/issuer/v1/key-blocks", wrapper.ImportKey)
+	router.GET(options.BaseURL+"/issuer/v1/keys", wrapper.ListKeys)
+	router.POST(options.BaseURL+"/issuer/v1/keys", wrapper.CreateKey)
+	router.GET(options.BaseURL+"/issuer/v1/keys/:keyId", wrapper.GetKey)
+	router.POST(options.BaseURL+"/issuer/v1/keys/:keyId/activate", wrapper.ActivateKey)
+	router.POST(options.BaseURL+"/issuer/v1/keys/:keyId/components", wrapper.EnterComponent)
+	router.POST(options.BaseURL+"/issuer/v1/keys/:keyId/confirmations", wrapper.ConfirmKey)
+	router.POST(options.BaseURL+"/issuer/v1/keys/:keyId/destroy", wrapper.DestroyKey)
+	router.POST(options.BaseURL+"/issuer/v1/keys/:keyId/key-blocks", wrapper.ExportKey)
+	router.POST(options.BaseURL+"/issuer/v1/keys/:keyId/retire", wrapper.RetireKey)
+	router.POST(options.BaseURL+"/issuer/v1/keys/:keyId/rotate", wrapper.RotateKey)
 	router.GET(options.BaseURL+"/issuer/v1/keys/vault", wrapper.ListVaultKeys)
 	router.GET(options.BaseURL+"/issuer/v1/keys/vault/:use", wrapper.ListVaultKeysOfUse)
 	router.POST(options.BaseURL+"/issuer/v1/keys/vault/:use/keys/:version/steps", wrapper.TakeVaultKeyStep)
 	router.POST(options.BaseURL+"/issuer/v1/keys/vault/:use/rotations", wrapper.RotateVaultKey)
+	router.POST(options.BaseURL+"/issuer/v1/pin-blocks/translation", wrapper.TranslatePinBlock)
 	router.GET(options.BaseURL+"/issuer/v1/pin-sessions/:sessionId", wrapper.GetPinSession)
 	router.GET(options.BaseURL+"/issuer/v1/programs", wrapper.ListPrograms)
 	router.POST(options.BaseURL+"/issuer/v1/programs", wrapper.CreateProgram)
@@ -4919,6 +6210,209 @@ func (response SetPin503ApplicationProblemPlusJSONResponse) VisitSetPinResponse(
 	return err
 }
 
+type MailPinRequestObject struct {
+	CardID CardID `json:"cardId"`
+	Body   *MailPinJSONRequestBody
+}
+
+type MailPinResponseObject interface {
+	VisitMailPinResponse(w http.ResponseWriter) error
+}
+
+type MailPin200ResponseHeaders struct {
+	CacheControl string
+}
+
+type MailPin200JSONResponse struct {
+	Body    SealedPin
+	Headers MailPin200ResponseHeaders
+}
+
+func (response MailPin200JSONResponse) VisitMailPinResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", fmt.Sprint(response.Headers.CacheControl))
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type MailPin400ApplicationProblemPlusJSONResponse externalRef0.Problem
+
+func (response MailPin400ApplicationProblemPlusJSONResponse) VisitMailPinResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type MailPin401ApplicationProblemPlusJSONResponse struct {
+	UnauthorizedApplicationProblemPlusJSONResponse
+}
+
+func (response MailPin401ApplicationProblemPlusJSONResponse) VisitMailPinResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type MailPin403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response MailPin403ApplicationProblemPlusJSONResponse) VisitMailPinResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type MailPin404ApplicationProblemPlusJSONResponse struct {
+	NotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response MailPin404ApplicationProblemPlusJSONResponse) VisitMailPinResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type MailPin405ApplicationProblemPlusJSONResponse struct {
+	MethodNotAllowedApplicationProblemPlusJSONResponse
+}
+
+func (response MailPin405ApplicationProblemPlusJSONResponse) VisitMailPinResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Allow", fmt.Sprint(response.Headers.Allow))
+	w.WriteHeader(405)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type MailPin409ApplicationProblemPlusJSONResponse externalRef0.Problem
+
+func (response MailPin409ApplicationProblemPlusJSONResponse) VisitMailPinResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type MailPin413ApplicationProblemPlusJSONResponse struct {
+	ContentTooLargeApplicationProblemPlusJSONResponse
+}
+
+func (response MailPin413ApplicationProblemPlusJSONResponse) VisitMailPinResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type MailPin415ApplicationProblemPlusJSONResponse struct {
+	UnsupportedMediaTypeApplicationProblemPlusJSONResponse
+}
+
+func (response MailPin415ApplicationProblemPlusJSONResponse) VisitMailPinResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type MailPin422ApplicationProblemPlusJSONResponse externalRef0.Problem
+
+func (response MailPin422ApplicationProblemPlusJSONResponse) VisitMailPinResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type MailPin500ApplicationProblemPlusJSONResponse struct {
+	InternalServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response MailPin500ApplicationProblemPlusJSONResponse) VisitMailPinResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type MailPin503ApplicationProblemPlusJSONResponse struct {
+	ServiceUnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response MailPin503ApplicationProblemPlusJSONResponse) VisitMailPinResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type UnblockPinRequestObject struct {
 	CardID CardID `json:"cardId"`
 	Params UnblockPinParams
@@ -5110,6 +6604,209 @@ type UnblockPin503ApplicationProblemPlusJSONResponse struct {
 }
 
 func (response UnblockPin503ApplicationProblemPlusJSONResponse) VisitUnblockPinResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type MakeVerificationValueRequestObject struct {
+	CardID CardID `json:"cardId"`
+	Body   *MakeVerificationValueJSONRequestBody
+}
+
+type MakeVerificationValueResponseObject interface {
+	VisitMakeVerificationValueResponse(w http.ResponseWriter) error
+}
+
+type MakeVerificationValue200ResponseHeaders struct {
+	CacheControl string
+}
+
+type MakeVerificationValue200JSONResponse struct {
+	Body    VerificationValue
+	Headers MakeVerificationValue200ResponseHeaders
+}
+
+func (response MakeVerificationValue200JSONResponse) VisitMakeVerificationValueResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", fmt.Sprint(response.Headers.CacheControl))
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type MakeVerificationValue400ApplicationProblemPlusJSONResponse externalRef0.Problem
+
+func (response MakeVerificationValue400ApplicationProblemPlusJSONResponse) VisitMakeVerificationValueResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type MakeVerificationValue401ApplicationProblemPlusJSONResponse struct {
+	UnauthorizedApplicationProblemPlusJSONResponse
+}
+
+func (response MakeVerificationValue401ApplicationProblemPlusJSONResponse) VisitMakeVerificationValueResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type MakeVerificationValue403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response MakeVerificationValue403ApplicationProblemPlusJSONResponse) VisitMakeVerificationValueResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type MakeVerificationValue404ApplicationProblemPlusJSONResponse struct {
+	NotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response MakeVerificationValue404ApplicationProblemPlusJSONResponse) VisitMakeVerificationValueResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type MakeVerificationValue405ApplicationProblemPlusJSONResponse struct {
+	MethodNotAllowedApplicationProblemPlusJSONResponse
+}
+
+func (response MakeVerificationValue405ApplicationProblemPlusJSONResponse) VisitMakeVerificationValueResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Allow", fmt.Sprint(response.Headers.Allow))
+	w.WriteHeader(405)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type MakeVerificationValue409ApplicationProblemPlusJSONResponse externalRef0.Problem
+
+func (response MakeVerificationValue409ApplicationProblemPlusJSONResponse) VisitMakeVerificationValueResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type MakeVerificationValue413ApplicationProblemPlusJSONResponse struct {
+	ContentTooLargeApplicationProblemPlusJSONResponse
+}
+
+func (response MakeVerificationValue413ApplicationProblemPlusJSONResponse) VisitMakeVerificationValueResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type MakeVerificationValue415ApplicationProblemPlusJSONResponse struct {
+	UnsupportedMediaTypeApplicationProblemPlusJSONResponse
+}
+
+func (response MakeVerificationValue415ApplicationProblemPlusJSONResponse) VisitMakeVerificationValueResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type MakeVerificationValue422ApplicationProblemPlusJSONResponse externalRef0.Problem
+
+func (response MakeVerificationValue422ApplicationProblemPlusJSONResponse) VisitMakeVerificationValueResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type MakeVerificationValue500ApplicationProblemPlusJSONResponse struct {
+	InternalServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response MakeVerificationValue500ApplicationProblemPlusJSONResponse) VisitMakeVerificationValueResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type MakeVerificationValue503ApplicationProblemPlusJSONResponse struct {
+	ServiceUnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response MakeVerificationValue503ApplicationProblemPlusJSONResponse) VisitMakeVerificationValueResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response); err != nil {
@@ -6296,7 +7993,534 @@ func (response ListEvents503ApplicationProblemPlusJSONResponse) VisitListEventsR
 	return err
 }
 
+type ImportKeyRequestObject struct {
+	Params ImportKeyParams
+	Body   *ImportKeyJSONRequestBody
+}
+
+type ImportKeyResponseObject interface {
+	VisitImportKeyResponse(w http.ResponseWriter) error
+}
+
+type ImportKey201ResponseHeaders struct {
+	IdempotentReplayed *string
+}
+
+type ImportKey201JSONResponse struct {
+	Body    Key
+	Headers ImportKey201ResponseHeaders
+}
+
+func (response ImportKey201JSONResponse) VisitImportKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.IdempotentReplayed != nil {
+		w.Header().Set("Idempotent-Replayed", fmt.Sprint(*response.Headers.IdempotentReplayed))
+	}
+	w.WriteHeader(201)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ImportKey400ApplicationProblemPlusJSONResponse externalRef0.Problem
+
+func (response ImportKey400ApplicationProblemPlusJSONResponse) VisitImportKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ImportKey401ApplicationProblemPlusJSONResponse struct {
+	UnauthorizedApplicationProblemPlusJSONResponse
+}
+
+func (response ImportKey401ApplicationProblemPlusJSONResponse) VisitImportKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ImportKey403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response ImportKey403ApplicationProblemPlusJSONResponse) VisitImportKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ImportKey404ApplicationProblemPlusJSONResponse externalRef0.Problem
+
+func (response ImportKey404ApplicationProblemPlusJSONResponse) VisitImportKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ImportKey405ApplicationProblemPlusJSONResponse struct {
+	MethodNotAllowedApplicationProblemPlusJSONResponse
+}
+
+func (response ImportKey405ApplicationProblemPlusJSONResponse) VisitImportKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Allow", fmt.Sprint(response.Headers.Allow))
+	w.WriteHeader(405)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ImportKey409ApplicationProblemPlusJSONResponse externalRef0.Problem
+
+func (response ImportKey409ApplicationProblemPlusJSONResponse) VisitImportKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ImportKey413ApplicationProblemPlusJSONResponse struct {
+	ContentTooLargeApplicationProblemPlusJSONResponse
+}
+
+func (response ImportKey413ApplicationProblemPlusJSONResponse) VisitImportKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ImportKey415ApplicationProblemPlusJSONResponse struct {
+	UnsupportedMediaTypeApplicationProblemPlusJSONResponse
+}
+
+func (response ImportKey415ApplicationProblemPlusJSONResponse) VisitImportKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ImportKey422ApplicationProblemPlusJSONResponse externalRef0.Problem
+
+func (response ImportKey422ApplicationProblemPlusJSONResponse) VisitImportKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ImportKey500ApplicationProblemPlusJSONResponse struct {
+	InternalServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response ImportKey500ApplicationProblemPlusJSONResponse) VisitImportKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ImportKey503ApplicationProblemPlusJSONResponse struct {
+	ServiceUnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response ImportKey503ApplicationProblemPlusJSONResponse) VisitImportKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListKeysRequestObject struct {
+	Params ListKeysParams
+}
+
+type ListKeysResponseObject interface {
+	VisitListKeysResponse(w http.ResponseWriter) error
+}
+
+type ListKeys200JSONResponse KeyPage
+
+func (response ListKeys200JSONResponse) VisitListKeysResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListKeys400ApplicationProblemPlusJSONResponse struct {
+	BadPageApplicationProblemPlusJSONResponse
+}
+
+func (response ListKeys400ApplicationProblemPlusJSONResponse) VisitListKeysResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListKeys401ApplicationProblemPlusJSONResponse struct {
+	UnauthorizedApplicationProblemPlusJSONResponse
+}
+
+func (response ListKeys401ApplicationProblemPlusJSONResponse) VisitListKeysResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListKeys403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response ListKeys403ApplicationProblemPlusJSONResponse) VisitListKeysResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListKeys405ApplicationProblemPlusJSONResponse struct {
+	MethodNotAllowedApplicationProblemPlusJSONResponse
+}
+
+func (response ListKeys405ApplicationProblemPlusJSONResponse) VisitListKeysResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Allow", fmt.Sprint(response.Headers.Allow))
+	w.WriteHeader(405)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListKeys500ApplicationProblemPlusJSONResponse struct {
+	InternalServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response ListKeys500ApplicationProblemPlusJSONResponse) VisitListKeysResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListKeys503ApplicationProblemPlusJSONResponse struct {
+	ServiceUnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response ListKeys503ApplicationProblemPlusJSONResponse) VisitListKeysResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateKeyRequestObject struct {
+	Params CreateKeyParams
+	Body   *CreateKeyJSONRequestBody
+}
+
+type CreateKeyResponseObject interface {
+	VisitCreateKeyResponse(w http.ResponseWriter) error
+}
+
+type CreateKey201ResponseHeaders struct {
+	IdempotentReplayed *string
+}
+
+type CreateKey201JSONResponse struct {
+	Body    Key
+	Headers CreateKey201ResponseHeaders
+}
+
+func (response CreateKey201JSONResponse) VisitCreateKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.IdempotentReplayed != nil {
+		w.Header().Set("Idempotent-Replayed", fmt.Sprint(*response.Headers.IdempotentReplayed))
+	}
+	w.WriteHeader(201)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateKey400ApplicationProblemPlusJSONResponse externalRef0.Problem
+
+func (response CreateKey400ApplicationProblemPlusJSONResponse) VisitCreateKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateKey401ApplicationProblemPlusJSONResponse struct {
+	UnauthorizedApplicationProblemPlusJSONResponse
+}
+
+func (response CreateKey401ApplicationProblemPlusJSONResponse) VisitCreateKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateKey403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response CreateKey403ApplicationProblemPlusJSONResponse) VisitCreateKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateKey404ApplicationProblemPlusJSONResponse externalRef0.Problem
+
+func (response CreateKey404ApplicationProblemPlusJSONResponse) VisitCreateKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateKey405ApplicationProblemPlusJSONResponse struct {
+	MethodNotAllowedApplicationProblemPlusJSONResponse
+}
+
+func (response CreateKey405ApplicationProblemPlusJSONResponse) VisitCreateKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Allow", fmt.Sprint(response.Headers.Allow))
+	w.WriteHeader(405)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateKey409ApplicationProblemPlusJSONResponse externalRef0.Problem
+
+func (response CreateKey409ApplicationProblemPlusJSONResponse) VisitCreateKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateKey413ApplicationProblemPlusJSONResponse struct {
+	ContentTooLargeApplicationProblemPlusJSONResponse
+}
+
+func (response CreateKey413ApplicationProblemPlusJSONResponse) VisitCreateKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateKey415ApplicationProblemPlusJSONResponse struct {
+	UnsupportedMediaTypeApplicationProblemPlusJSONResponse
+}
+
+func (response CreateKey415ApplicationProblemPlusJSONResponse) VisitCreateKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateKey422ApplicationProblemPlusJSONResponse externalRef0.Problem
+
+func (response CreateKey422ApplicationProblemPlusJSONResponse) VisitCreateKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateKey500ApplicationProblemPlusJSONResponse struct {
+	InternalServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response CreateKey500ApplicationProblemPlusJSONResponse) VisitCreateKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateKey503ApplicationProblemPlusJSONResponse struct {
+	ServiceUnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response CreateKey503ApplicationProblemPlusJSONResponse) VisitCreateKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type ListVaultKeysRequestObject struct {
+	Params ListVaultKeysParams
 }
 
 type ListVaultKeysResponseObject interface {
@@ -6313,6 +8537,20 @@ func (response ListVaultKeys200JSONResponse) VisitListVaultKeysResponse(w http.R
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListVaultKeys400ApplicationProblemPlusJSONResponse externalRef0.Problem
+
+func (response ListVaultKeys400ApplicationProblemPlusJSONResponse) VisitListVaultKeysResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -6941,6 +9179,1711 @@ type RotateVaultKey503ApplicationProblemPlusJSONResponse struct {
 }
 
 func (response RotateVaultKey503ApplicationProblemPlusJSONResponse) VisitRotateVaultKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetKeyRequestObject struct {
+	KeyID KeyID `json:"keyId"`
+}
+
+type GetKeyResponseObject interface {
+	VisitGetKeyResponse(w http.ResponseWriter) error
+}
+
+type GetKey200JSONResponse Key
+
+func (response GetKey200JSONResponse) VisitGetKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetKey400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response GetKey400ApplicationProblemPlusJSONResponse) VisitGetKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetKey401ApplicationProblemPlusJSONResponse struct {
+	UnauthorizedApplicationProblemPlusJSONResponse
+}
+
+func (response GetKey401ApplicationProblemPlusJSONResponse) VisitGetKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetKey403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response GetKey403ApplicationProblemPlusJSONResponse) VisitGetKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetKey404ApplicationProblemPlusJSONResponse struct {
+	NotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response GetKey404ApplicationProblemPlusJSONResponse) VisitGetKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetKey405ApplicationProblemPlusJSONResponse struct {
+	MethodNotAllowedApplicationProblemPlusJSONResponse
+}
+
+func (response GetKey405ApplicationProblemPlusJSONResponse) VisitGetKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Allow", fmt.Sprint(response.Headers.Allow))
+	w.WriteHeader(405)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetKey500ApplicationProblemPlusJSONResponse struct {
+	InternalServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response GetKey500ApplicationProblemPlusJSONResponse) VisitGetKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetKey503ApplicationProblemPlusJSONResponse struct {
+	ServiceUnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response GetKey503ApplicationProblemPlusJSONResponse) VisitGetKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ActivateKeyRequestObject struct {
+	KeyID  KeyID `json:"keyId"`
+	Params ActivateKeyParams
+}
+
+type ActivateKeyResponseObject interface {
+	VisitActivateKeyResponse(w http.ResponseWriter) error
+}
+
+type ActivateKey200ResponseHeaders struct {
+	IdempotentReplayed *string
+}
+
+type ActivateKey200JSONResponse struct {
+	Body    Key
+	Headers ActivateKey200ResponseHeaders
+}
+
+func (response ActivateKey200JSONResponse) VisitActivateKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.IdempotentReplayed != nil {
+		w.Header().Set("Idempotent-Replayed", fmt.Sprint(*response.Headers.IdempotentReplayed))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ActivateKey400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response ActivateKey400ApplicationProblemPlusJSONResponse) VisitActivateKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ActivateKey401ApplicationProblemPlusJSONResponse struct {
+	UnauthorizedApplicationProblemPlusJSONResponse
+}
+
+func (response ActivateKey401ApplicationProblemPlusJSONResponse) VisitActivateKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ActivateKey403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response ActivateKey403ApplicationProblemPlusJSONResponse) VisitActivateKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ActivateKey404ApplicationProblemPlusJSONResponse struct {
+	NotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response ActivateKey404ApplicationProblemPlusJSONResponse) VisitActivateKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ActivateKey405ApplicationProblemPlusJSONResponse struct {
+	MethodNotAllowedApplicationProblemPlusJSONResponse
+}
+
+func (response ActivateKey405ApplicationProblemPlusJSONResponse) VisitActivateKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Allow", fmt.Sprint(response.Headers.Allow))
+	w.WriteHeader(405)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ActivateKey409ApplicationProblemPlusJSONResponse externalRef0.Problem
+
+func (response ActivateKey409ApplicationProblemPlusJSONResponse) VisitActivateKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ActivateKey422ApplicationProblemPlusJSONResponse struct {
+	IdempotencyKeyUsedApplicationProblemPlusJSONResponse
+}
+
+func (response ActivateKey422ApplicationProblemPlusJSONResponse) VisitActivateKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ActivateKey500ApplicationProblemPlusJSONResponse struct {
+	InternalServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response ActivateKey500ApplicationProblemPlusJSONResponse) VisitActivateKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ActivateKey503ApplicationProblemPlusJSONResponse struct {
+	ServiceUnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response ActivateKey503ApplicationProblemPlusJSONResponse) VisitActivateKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type EnterComponentRequestObject struct {
+	KeyID  KeyID `json:"keyId"`
+	Params EnterComponentParams
+	Body   *EnterComponentJSONRequestBody
+}
+
+type EnterComponentResponseObject interface {
+	VisitEnterComponentResponse(w http.ResponseWriter) error
+}
+
+type EnterComponent200ResponseHeaders struct {
+	IdempotentReplayed *string
+}
+
+type EnterComponent200JSONResponse struct {
+	Body    Key
+	Headers EnterComponent200ResponseHeaders
+}
+
+func (response EnterComponent200JSONResponse) VisitEnterComponentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.IdempotentReplayed != nil {
+		w.Header().Set("Idempotent-Replayed", fmt.Sprint(*response.Headers.IdempotentReplayed))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type EnterComponent400ApplicationProblemPlusJSONResponse externalRef0.Problem
+
+func (response EnterComponent400ApplicationProblemPlusJSONResponse) VisitEnterComponentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type EnterComponent401ApplicationProblemPlusJSONResponse struct {
+	UnauthorizedApplicationProblemPlusJSONResponse
+}
+
+func (response EnterComponent401ApplicationProblemPlusJSONResponse) VisitEnterComponentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type EnterComponent403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response EnterComponent403ApplicationProblemPlusJSONResponse) VisitEnterComponentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type EnterComponent404ApplicationProblemPlusJSONResponse struct {
+	NotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response EnterComponent404ApplicationProblemPlusJSONResponse) VisitEnterComponentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type EnterComponent405ApplicationProblemPlusJSONResponse struct {
+	MethodNotAllowedApplicationProblemPlusJSONResponse
+}
+
+func (response EnterComponent405ApplicationProblemPlusJSONResponse) VisitEnterComponentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Allow", fmt.Sprint(response.Headers.Allow))
+	w.WriteHeader(405)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type EnterComponent409ApplicationProblemPlusJSONResponse externalRef0.Problem
+
+func (response EnterComponent409ApplicationProblemPlusJSONResponse) VisitEnterComponentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type EnterComponent413ApplicationProblemPlusJSONResponse struct {
+	ContentTooLargeApplicationProblemPlusJSONResponse
+}
+
+func (response EnterComponent413ApplicationProblemPlusJSONResponse) VisitEnterComponentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type EnterComponent415ApplicationProblemPlusJSONResponse struct {
+	UnsupportedMediaTypeApplicationProblemPlusJSONResponse
+}
+
+func (response EnterComponent415ApplicationProblemPlusJSONResponse) VisitEnterComponentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type EnterComponent422ApplicationProblemPlusJSONResponse externalRef0.Problem
+
+func (response EnterComponent422ApplicationProblemPlusJSONResponse) VisitEnterComponentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type EnterComponent500ApplicationProblemPlusJSONResponse struct {
+	InternalServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response EnterComponent500ApplicationProblemPlusJSONResponse) VisitEnterComponentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type EnterComponent503ApplicationProblemPlusJSONResponse struct {
+	ServiceUnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response EnterComponent503ApplicationProblemPlusJSONResponse) VisitEnterComponentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ConfirmKeyRequestObject struct {
+	KeyID  KeyID `json:"keyId"`
+	Params ConfirmKeyParams
+	Body   *ConfirmKeyJSONRequestBody
+}
+
+type ConfirmKeyResponseObject interface {
+	VisitConfirmKeyResponse(w http.ResponseWriter) error
+}
+
+type ConfirmKey200ResponseHeaders struct {
+	IdempotentReplayed *string
+}
+
+type ConfirmKey200JSONResponse struct {
+	Body    Key
+	Headers ConfirmKey200ResponseHeaders
+}
+
+func (response ConfirmKey200JSONResponse) VisitConfirmKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.IdempotentReplayed != nil {
+		w.Header().Set("Idempotent-Replayed", fmt.Sprint(*response.Headers.IdempotentReplayed))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ConfirmKey400ApplicationProblemPlusJSONResponse externalRef0.Problem
+
+func (response ConfirmKey400ApplicationProblemPlusJSONResponse) VisitConfirmKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ConfirmKey401ApplicationProblemPlusJSONResponse struct {
+	UnauthorizedApplicationProblemPlusJSONResponse
+}
+
+func (response ConfirmKey401ApplicationProblemPlusJSONResponse) VisitConfirmKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ConfirmKey403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response ConfirmKey403ApplicationProblemPlusJSONResponse) VisitConfirmKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ConfirmKey404ApplicationProblemPlusJSONResponse struct {
+	NotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response ConfirmKey404ApplicationProblemPlusJSONResponse) VisitConfirmKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ConfirmKey405ApplicationProblemPlusJSONResponse struct {
+	MethodNotAllowedApplicationProblemPlusJSONResponse
+}
+
+func (response ConfirmKey405ApplicationProblemPlusJSONResponse) VisitConfirmKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Allow", fmt.Sprint(response.Headers.Allow))
+	w.WriteHeader(405)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ConfirmKey409ApplicationProblemPlusJSONResponse externalRef0.Problem
+
+func (response ConfirmKey409ApplicationProblemPlusJSONResponse) VisitConfirmKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ConfirmKey413ApplicationProblemPlusJSONResponse struct {
+	ContentTooLargeApplicationProblemPlusJSONResponse
+}
+
+func (response ConfirmKey413ApplicationProblemPlusJSONResponse) VisitConfirmKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ConfirmKey415ApplicationProblemPlusJSONResponse struct {
+	UnsupportedMediaTypeApplicationProblemPlusJSONResponse
+}
+
+func (response ConfirmKey415ApplicationProblemPlusJSONResponse) VisitConfirmKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ConfirmKey422ApplicationProblemPlusJSONResponse externalRef0.Problem
+
+func (response ConfirmKey422ApplicationProblemPlusJSONResponse) VisitConfirmKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ConfirmKey500ApplicationProblemPlusJSONResponse struct {
+	InternalServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response ConfirmKey500ApplicationProblemPlusJSONResponse) VisitConfirmKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ConfirmKey503ApplicationProblemPlusJSONResponse struct {
+	ServiceUnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response ConfirmKey503ApplicationProblemPlusJSONResponse) VisitConfirmKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DestroyKeyRequestObject struct {
+	KeyID  KeyID `json:"keyId"`
+	Params DestroyKeyParams
+}
+
+type DestroyKeyResponseObject interface {
+	VisitDestroyKeyResponse(w http.ResponseWriter) error
+}
+
+type DestroyKey200ResponseHeaders struct {
+	IdempotentReplayed *string
+}
+
+type DestroyKey200JSONResponse struct {
+	Body    Key
+	Headers DestroyKey200ResponseHeaders
+}
+
+func (response DestroyKey200JSONResponse) VisitDestroyKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.IdempotentReplayed != nil {
+		w.Header().Set("Idempotent-Replayed", fmt.Sprint(*response.Headers.IdempotentReplayed))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DestroyKey400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response DestroyKey400ApplicationProblemPlusJSONResponse) VisitDestroyKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DestroyKey401ApplicationProblemPlusJSONResponse struct {
+	UnauthorizedApplicationProblemPlusJSONResponse
+}
+
+func (response DestroyKey401ApplicationProblemPlusJSONResponse) VisitDestroyKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DestroyKey403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response DestroyKey403ApplicationProblemPlusJSONResponse) VisitDestroyKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DestroyKey404ApplicationProblemPlusJSONResponse struct {
+	NotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response DestroyKey404ApplicationProblemPlusJSONResponse) VisitDestroyKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DestroyKey405ApplicationProblemPlusJSONResponse struct {
+	MethodNotAllowedApplicationProblemPlusJSONResponse
+}
+
+func (response DestroyKey405ApplicationProblemPlusJSONResponse) VisitDestroyKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Allow", fmt.Sprint(response.Headers.Allow))
+	w.WriteHeader(405)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DestroyKey409ApplicationProblemPlusJSONResponse externalRef0.Problem
+
+func (response DestroyKey409ApplicationProblemPlusJSONResponse) VisitDestroyKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DestroyKey422ApplicationProblemPlusJSONResponse struct {
+	IdempotencyKeyUsedApplicationProblemPlusJSONResponse
+}
+
+func (response DestroyKey422ApplicationProblemPlusJSONResponse) VisitDestroyKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DestroyKey500ApplicationProblemPlusJSONResponse struct {
+	InternalServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response DestroyKey500ApplicationProblemPlusJSONResponse) VisitDestroyKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DestroyKey503ApplicationProblemPlusJSONResponse struct {
+	ServiceUnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response DestroyKey503ApplicationProblemPlusJSONResponse) VisitDestroyKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ExportKeyRequestObject struct {
+	KeyID KeyID `json:"keyId"`
+	Body  *ExportKeyJSONRequestBody
+}
+
+type ExportKeyResponseObject interface {
+	VisitExportKeyResponse(w http.ResponseWriter) error
+}
+
+type ExportKey200ResponseHeaders struct {
+	CacheControl string
+}
+
+type ExportKey200JSONResponse struct {
+	Body    ExportedKey
+	Headers ExportKey200ResponseHeaders
+}
+
+func (response ExportKey200JSONResponse) VisitExportKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", fmt.Sprint(response.Headers.CacheControl))
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ExportKey400ApplicationProblemPlusJSONResponse externalRef0.Problem
+
+func (response ExportKey400ApplicationProblemPlusJSONResponse) VisitExportKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ExportKey401ApplicationProblemPlusJSONResponse struct {
+	UnauthorizedApplicationProblemPlusJSONResponse
+}
+
+func (response ExportKey401ApplicationProblemPlusJSONResponse) VisitExportKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ExportKey403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response ExportKey403ApplicationProblemPlusJSONResponse) VisitExportKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ExportKey404ApplicationProblemPlusJSONResponse struct {
+	NotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response ExportKey404ApplicationProblemPlusJSONResponse) VisitExportKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ExportKey405ApplicationProblemPlusJSONResponse struct {
+	MethodNotAllowedApplicationProblemPlusJSONResponse
+}
+
+func (response ExportKey405ApplicationProblemPlusJSONResponse) VisitExportKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Allow", fmt.Sprint(response.Headers.Allow))
+	w.WriteHeader(405)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ExportKey409ApplicationProblemPlusJSONResponse externalRef0.Problem
+
+func (response ExportKey409ApplicationProblemPlusJSONResponse) VisitExportKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ExportKey413ApplicationProblemPlusJSONResponse struct {
+	ContentTooLargeApplicationProblemPlusJSONResponse
+}
+
+func (response ExportKey413ApplicationProblemPlusJSONResponse) VisitExportKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ExportKey415ApplicationProblemPlusJSONResponse struct {
+	UnsupportedMediaTypeApplicationProblemPlusJSONResponse
+}
+
+func (response ExportKey415ApplicationProblemPlusJSONResponse) VisitExportKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ExportKey422ApplicationProblemPlusJSONResponse externalRef0.Problem
+
+func (response ExportKey422ApplicationProblemPlusJSONResponse) VisitExportKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ExportKey500ApplicationProblemPlusJSONResponse struct {
+	InternalServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response ExportKey500ApplicationProblemPlusJSONResponse) VisitExportKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ExportKey503ApplicationProblemPlusJSONResponse struct {
+	ServiceUnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response ExportKey503ApplicationProblemPlusJSONResponse) VisitExportKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetireKeyRequestObject struct {
+	KeyID  KeyID `json:"keyId"`
+	Params RetireKeyParams
+	Body   *RetireKeyJSONRequestBody
+}
+
+type RetireKeyResponseObject interface {
+	VisitRetireKeyResponse(w http.ResponseWriter) error
+}
+
+type RetireKey200ResponseHeaders struct {
+	IdempotentReplayed *string
+}
+
+type RetireKey200JSONResponse struct {
+	Body    Key
+	Headers RetireKey200ResponseHeaders
+}
+
+func (response RetireKey200JSONResponse) VisitRetireKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.IdempotentReplayed != nil {
+		w.Header().Set("Idempotent-Replayed", fmt.Sprint(*response.Headers.IdempotentReplayed))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetireKey400ApplicationProblemPlusJSONResponse externalRef0.Problem
+
+func (response RetireKey400ApplicationProblemPlusJSONResponse) VisitRetireKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetireKey401ApplicationProblemPlusJSONResponse struct {
+	UnauthorizedApplicationProblemPlusJSONResponse
+}
+
+func (response RetireKey401ApplicationProblemPlusJSONResponse) VisitRetireKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetireKey403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response RetireKey403ApplicationProblemPlusJSONResponse) VisitRetireKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetireKey404ApplicationProblemPlusJSONResponse struct {
+	NotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response RetireKey404ApplicationProblemPlusJSONResponse) VisitRetireKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetireKey405ApplicationProblemPlusJSONResponse struct {
+	MethodNotAllowedApplicationProblemPlusJSONResponse
+}
+
+func (response RetireKey405ApplicationProblemPlusJSONResponse) VisitRetireKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Allow", fmt.Sprint(response.Headers.Allow))
+	w.WriteHeader(405)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetireKey409ApplicationProblemPlusJSONResponse externalRef0.Problem
+
+func (response RetireKey409ApplicationProblemPlusJSONResponse) VisitRetireKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetireKey413ApplicationProblemPlusJSONResponse struct {
+	ContentTooLargeApplicationProblemPlusJSONResponse
+}
+
+func (response RetireKey413ApplicationProblemPlusJSONResponse) VisitRetireKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetireKey415ApplicationProblemPlusJSONResponse struct {
+	UnsupportedMediaTypeApplicationProblemPlusJSONResponse
+}
+
+func (response RetireKey415ApplicationProblemPlusJSONResponse) VisitRetireKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetireKey422ApplicationProblemPlusJSONResponse struct {
+	IdempotencyKeyUsedApplicationProblemPlusJSONResponse
+}
+
+func (response RetireKey422ApplicationProblemPlusJSONResponse) VisitRetireKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetireKey500ApplicationProblemPlusJSONResponse struct {
+	InternalServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response RetireKey500ApplicationProblemPlusJSONResponse) VisitRetireKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetireKey503ApplicationProblemPlusJSONResponse struct {
+	ServiceUnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response RetireKey503ApplicationProblemPlusJSONResponse) VisitRetireKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RotateKeyRequestObject struct {
+	KeyID  KeyID `json:"keyId"`
+	Params RotateKeyParams
+	Body   *RotateKeyJSONRequestBody
+}
+
+type RotateKeyResponseObject interface {
+	VisitRotateKeyResponse(w http.ResponseWriter) error
+}
+
+type RotateKey201ResponseHeaders struct {
+	IdempotentReplayed *string
+}
+
+type RotateKey201JSONResponse struct {
+	Body    Key
+	Headers RotateKey201ResponseHeaders
+}
+
+func (response RotateKey201JSONResponse) VisitRotateKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.IdempotentReplayed != nil {
+		w.Header().Set("Idempotent-Replayed", fmt.Sprint(*response.Headers.IdempotentReplayed))
+	}
+	w.WriteHeader(201)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RotateKey400ApplicationProblemPlusJSONResponse externalRef0.Problem
+
+func (response RotateKey400ApplicationProblemPlusJSONResponse) VisitRotateKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RotateKey401ApplicationProblemPlusJSONResponse struct {
+	UnauthorizedApplicationProblemPlusJSONResponse
+}
+
+func (response RotateKey401ApplicationProblemPlusJSONResponse) VisitRotateKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RotateKey403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response RotateKey403ApplicationProblemPlusJSONResponse) VisitRotateKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RotateKey404ApplicationProblemPlusJSONResponse struct {
+	NotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response RotateKey404ApplicationProblemPlusJSONResponse) VisitRotateKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RotateKey405ApplicationProblemPlusJSONResponse struct {
+	MethodNotAllowedApplicationProblemPlusJSONResponse
+}
+
+func (response RotateKey405ApplicationProblemPlusJSONResponse) VisitRotateKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Allow", fmt.Sprint(response.Headers.Allow))
+	w.WriteHeader(405)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RotateKey409ApplicationProblemPlusJSONResponse externalRef0.Problem
+
+func (response RotateKey409ApplicationProblemPlusJSONResponse) VisitRotateKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RotateKey413ApplicationProblemPlusJSONResponse struct {
+	ContentTooLargeApplicationProblemPlusJSONResponse
+}
+
+func (response RotateKey413ApplicationProblemPlusJSONResponse) VisitRotateKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RotateKey415ApplicationProblemPlusJSONResponse struct {
+	UnsupportedMediaTypeApplicationProblemPlusJSONResponse
+}
+
+func (response RotateKey415ApplicationProblemPlusJSONResponse) VisitRotateKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RotateKey422ApplicationProblemPlusJSONResponse externalRef0.Problem
+
+func (response RotateKey422ApplicationProblemPlusJSONResponse) VisitRotateKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RotateKey500ApplicationProblemPlusJSONResponse struct {
+	InternalServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response RotateKey500ApplicationProblemPlusJSONResponse) VisitRotateKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RotateKey503ApplicationProblemPlusJSONResponse struct {
+	ServiceUnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response RotateKey503ApplicationProblemPlusJSONResponse) VisitRotateKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type TranslatePinBlockRequestObject struct {
+	Body *TranslatePinBlockJSONRequestBody
+}
+
+type TranslatePinBlockResponseObject interface {
+	VisitTranslatePinBlockResponse(w http.ResponseWriter) error
+}
+
+type TranslatePinBlock200ResponseHeaders struct {
+	CacheControl string
+}
+
+type TranslatePinBlock200JSONResponse struct {
+	Body    SealedPin
+	Headers TranslatePinBlock200ResponseHeaders
+}
+
+func (response TranslatePinBlock200JSONResponse) VisitTranslatePinBlockResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", fmt.Sprint(response.Headers.CacheControl))
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type TranslatePinBlock400ApplicationProblemPlusJSONResponse externalRef0.Problem
+
+func (response TranslatePinBlock400ApplicationProblemPlusJSONResponse) VisitTranslatePinBlockResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type TranslatePinBlock401ApplicationProblemPlusJSONResponse struct {
+	UnauthorizedApplicationProblemPlusJSONResponse
+}
+
+func (response TranslatePinBlock401ApplicationProblemPlusJSONResponse) VisitTranslatePinBlockResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type TranslatePinBlock403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response TranslatePinBlock403ApplicationProblemPlusJSONResponse) VisitTranslatePinBlockResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type TranslatePinBlock404ApplicationProblemPlusJSONResponse externalRef0.Problem
+
+func (response TranslatePinBlock404ApplicationProblemPlusJSONResponse) VisitTranslatePinBlockResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type TranslatePinBlock405ApplicationProblemPlusJSONResponse struct {
+	MethodNotAllowedApplicationProblemPlusJSONResponse
+}
+
+func (response TranslatePinBlock405ApplicationProblemPlusJSONResponse) VisitTranslatePinBlockResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Allow", fmt.Sprint(response.Headers.Allow))
+	w.WriteHeader(405)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type TranslatePinBlock413ApplicationProblemPlusJSONResponse struct {
+	ContentTooLargeApplicationProblemPlusJSONResponse
+}
+
+func (response TranslatePinBlock413ApplicationProblemPlusJSONResponse) VisitTranslatePinBlockResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type TranslatePinBlock415ApplicationProblemPlusJSONResponse struct {
+	UnsupportedMediaTypeApplicationProblemPlusJSONResponse
+}
+
+func (response TranslatePinBlock415ApplicationProblemPlusJSONResponse) VisitTranslatePinBlockResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type TranslatePinBlock422ApplicationProblemPlusJSONResponse externalRef0.Problem
+
+func (response TranslatePinBlock422ApplicationProblemPlusJSONResponse) VisitTranslatePinBlockResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type TranslatePinBlock500ApplicationProblemPlusJSONResponse struct {
+	InternalServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response TranslatePinBlock500ApplicationProblemPlusJSONResponse) VisitTranslatePinBlockResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type TranslatePinBlock503ApplicationProblemPlusJSONResponse struct {
+	ServiceUnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response TranslatePinBlock503ApplicationProblemPlusJSONResponse) VisitTranslatePinBlockResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response); err != nil {
@@ -9425,9 +13368,15 @@ type StrictServerInterface interface {
 	// SetPin Set a card's PIN
 	// (PUT /issuer/v1/cards/{cardId}/pin)
 	SetPin(ctx context.Context, request SetPinRequestObject) (SetPinResponseObject, error)
+	// MailPin Give a PIN to a printer
+	// (POST /issuer/v1/cards/{cardId}/pin/mailer)
+	MailPin(ctx context.Context, request MailPinRequestObject) (MailPinResponseObject, error)
 	// UnblockPin Unblock a PIN
 	// (POST /issuer/v1/cards/{cardId}/pin/unblock)
 	UnblockPin(ctx context.Context, request UnblockPinRequestObject) (UnblockPinResponseObject, error)
+	// MakeVerificationValue Make a PVV, an offset or a natural PIN
+	// (POST /issuer/v1/cards/{cardId}/pin/verification-values)
+	MakeVerificationValue(ctx context.Context, request MakeVerificationValueRequestObject) (MakeVerificationValueResponseObject, error)
 	// VerifyPin Verify a PIN
 	// (POST /issuer/v1/cards/{cardId}/pin/verifications)
 	VerifyPin(ctx context.Context, request VerifyPinRequestObject) (VerifyPinResponseObject, error)
@@ -9449,6 +13398,15 @@ type StrictServerInterface interface {
 	// ListEvents Fetch events
 	// (GET /issuer/v1/events)
 	ListEvents(ctx context.Context, request ListEventsRequestObject) (ListEventsResponseObject, error)
+	// ImportKey Import a key from a key block
+	// (POST /issuer/v1/key-blocks)
+	ImportKey(ctx context.Context, request ImportKeyRequestObject) (ImportKeyResponseObject, error)
+	// ListKeys List keys
+	// (GET /issuer/v1/keys)
+	ListKeys(ctx context.Context, request ListKeysRequestObject) (ListKeysResponseObject, error)
+	// CreateKey Create a key
+	// (POST /issuer/v1/keys)
+	CreateKey(ctx context.Context, request CreateKeyRequestObject) (CreateKeyResponseObject, error)
 	// ListVaultKeys List the vault's own keys
 	// (GET /issuer/v1/keys/vault)
 	ListVaultKeys(ctx context.Context, request ListVaultKeysRequestObject) (ListVaultKeysResponseObject, error)
@@ -9461,6 +13419,33 @@ type StrictServerInterface interface {
 	// RotateVaultKey Replace the active key of a use
 	// (POST /issuer/v1/keys/vault/{use}/rotations)
 	RotateVaultKey(ctx context.Context, request RotateVaultKeyRequestObject) (RotateVaultKeyResponseObject, error)
+	// GetKey Get a key
+	// (GET /issuer/v1/keys/{keyId})
+	GetKey(ctx context.Context, request GetKeyRequestObject) (GetKeyResponseObject, error)
+	// ActivateKey Put a key to use
+	// (POST /issuer/v1/keys/{keyId}/activate)
+	ActivateKey(ctx context.Context, request ActivateKeyRequestObject) (ActivateKeyResponseObject, error)
+	// EnterComponent Enter a component
+	// (POST /issuer/v1/keys/{keyId}/components)
+	EnterComponent(ctx context.Context, request EnterComponentRequestObject) (EnterComponentResponseObject, error)
+	// ConfirmKey Confirm a key's check value
+	// (POST /issuer/v1/keys/{keyId}/confirmations)
+	ConfirmKey(ctx context.Context, request ConfirmKeyRequestObject) (ConfirmKeyResponseObject, error)
+	// DestroyKey Remove a key's material
+	// (POST /issuer/v1/keys/{keyId}/destroy)
+	DestroyKey(ctx context.Context, request DestroyKeyRequestObject) (DestroyKeyResponseObject, error)
+	// ExportKey Export a key in a key block
+	// (POST /issuer/v1/keys/{keyId}/key-blocks)
+	ExportKey(ctx context.Context, request ExportKeyRequestObject) (ExportKeyResponseObject, error)
+	// RetireKey End the use of a key
+	// (POST /issuer/v1/keys/{keyId}/retire)
+	RetireKey(ctx context.Context, request RetireKeyRequestObject) (RetireKeyResponseObject, error)
+	// RotateKey Make a key in another's place
+	// (POST /issuer/v1/keys/{keyId}/rotate)
+	RotateKey(ctx context.Context, request RotateKeyRequestObject) (RotateKeyResponseObject, error)
+	// TranslatePinBlock Translate a PIN block
+	// (POST /issuer/v1/pin-blocks/translation)
+	TranslatePinBlock(ctx context.Context, request TranslatePinBlockRequestObject) (TranslatePinBlockResponseObject, error)
 	// GetPinSession Get a PIN session
 	// (GET /issuer/v1/pin-sessions/{sessionId})
 	GetPinSession(ctx context.Context, request GetPinSessionRequestObject) (GetPinSessionResponseObject, error)
@@ -9693,6 +13678,32 @@ func (sh *strictHandler) SetPin(c *gin.Context, cardID CardID) {
 	}
 }
 
+// MailPin binds a request, has it handled and writes the reply.
+func (sh *strictHandler) MailPin(c *gin.Context, cardID CardID) {
+	var request MailPinRequestObject
+	request.CardID = cardID
+
+	if checked, ok := c.Request.Body.(interface{ ValidatedValue() any }); ok {
+		var body MailPinJSONRequestBody
+		if err := runtime.BindJSONValue(checked.ValidatedValue(), &body); err != nil {
+			sh.fail(c, unbound(err))
+			return
+		}
+		request.Body = &body
+	} else {
+		sh.fail(c, unbound(errors.New("nobody has checked the body")))
+		return
+	}
+
+	response, err := sh.handlers.MailPin(c.Request.Context(), request)
+	if err == nil {
+		err = response.VisitMailPinResponse(c.Writer)
+	}
+	if err != nil {
+		sh.fail(c, err)
+	}
+}
+
 // UnblockPin binds a request, has it handled and writes the reply.
 func (sh *strictHandler) UnblockPin(c *gin.Context, cardID CardID, params UnblockPinParams) {
 	var request UnblockPinRequestObject
@@ -9714,6 +13725,32 @@ func (sh *strictHandler) UnblockPin(c *gin.Context, cardID CardID, params Unbloc
 	response, err := sh.handlers.UnblockPin(c.Request.Context(), request)
 	if err == nil {
 		err = response.VisitUnblockPinResponse(c.Writer)
+	}
+	if err != nil {
+		sh.fail(c, err)
+	}
+}
+
+// MakeVerificationValue binds a request, has it handled and writes the reply.
+func (sh *strictHandler) MakeVerificationValue(c *gin.Context, cardID CardID) {
+	var request MakeVerificationValueRequestObject
+	request.CardID = cardID
+
+	if checked, ok := c.Request.Body.(interface{ ValidatedValue() any }); ok {
+		var body MakeVerificationValueJSONRequestBody
+		if err := runtime.BindJSONValue(checked.ValidatedValue(), &body); err != nil {
+			sh.fail(c, unbound(err))
+			return
+		}
+		request.Body = &body
+	} else {
+		sh.fail(c, unbound(errors.New("nobody has checked the body")))
+		return
+	}
+
+	response, err := sh.handlers.MakeVerificationValue(c.Request.Context(), request)
+	if err == nil {
+		err = response.VisitMakeVerificationValueResponse(c.Writer)
 	}
 	if err != nil {
 		sh.fail(c, err)
@@ -9852,9 +13889,75 @@ func (sh *strictHandler) ListEvents(c *gin.Context, params ListEventsParams) {
 	}
 }
 
+// ImportKey binds a request, has it handled and writes the reply.
+func (sh *strictHandler) ImportKey(c *gin.Context, params ImportKeyParams) {
+	var request ImportKeyRequestObject
+	request.Params = params
+
+	if checked, ok := c.Request.Body.(interface{ ValidatedValue() any }); ok {
+		var body ImportKeyJSONRequestBody
+		if err := runtime.BindJSONValue(checked.ValidatedValue(), &body); err != nil {
+			sh.fail(c, unbound(err))
+			return
+		}
+		request.Body = &body
+	} else {
+		sh.fail(c, unbound(errors.New("nobody has checked the body")))
+		return
+	}
+
+	response, err := sh.handlers.ImportKey(c.Request.Context(), request)
+	if err == nil {
+		err = response.VisitImportKeyResponse(c.Writer)
+	}
+	if err != nil {
+		sh.fail(c, err)
+	}
+}
+
+// ListKeys binds a request, has it handled and writes the reply.
+func (sh *strictHandler) ListKeys(c *gin.Context, params ListKeysParams) {
+	var request ListKeysRequestObject
+	request.Params = params
+	response, err := sh.handlers.ListKeys(c.Request.Context(), request)
+	if err == nil {
+		err = response.VisitListKeysResponse(c.Writer)
+	}
+	if err != nil {
+		sh.fail(c, err)
+	}
+}
+
+// CreateKey binds a request, has it handled and writes the reply.
+func (sh *strictHandler) CreateKey(c *gin.Context, params CreateKeyParams) {
+	var request CreateKeyRequestObject
+	request.Params = params
+
+	if checked, ok := c.Request.Body.(interface{ ValidatedValue() any }); ok {
+		var body CreateKeyJSONRequestBody
+		if err := runtime.BindJSONValue(checked.ValidatedValue(), &body); err != nil {
+			sh.fail(c, unbound(err))
+			return
+		}
+		request.Body = &body
+	} else {
+		sh.fail(c, unbound(errors.New("nobody has checked the body")))
+		return
+	}
+
+	response, err := sh.handlers.CreateKey(c.Request.Context(), request)
+	if err == nil {
+		err = response.VisitCreateKeyResponse(c.Writer)
+	}
+	if err != nil {
+		sh.fail(c, err)
+	}
+}
+
 // ListVaultKeys binds a request, has it handled and writes the reply.
-func (sh *strictHandler) ListVaultKeys(c *gin.Context) {
+func (sh *strictHandler) ListVaultKeys(c *gin.Context, params ListVaultKeysParams) {
 	var request ListVaultKeysRequestObject
+	request.Params = params
 	response, err := sh.handlers.ListVaultKeys(c.Request.Context(), request)
 	if err == nil {
 		err = response.VisitListVaultKeysResponse(c.Writer)
@@ -9926,6 +14029,206 @@ func (sh *strictHandler) RotateVaultKey(c *gin.Context, use VaultKeyUse, params 
 	response, err := sh.handlers.RotateVaultKey(c.Request.Context(), request)
 	if err == nil {
 		err = response.VisitRotateVaultKeyResponse(c.Writer)
+	}
+	if err != nil {
+		sh.fail(c, err)
+	}
+}
+
+// GetKey binds a request, has it handled and writes the reply.
+func (sh *strictHandler) GetKey(c *gin.Context, keyID KeyID) {
+	var request GetKeyRequestObject
+	request.KeyID = keyID
+	response, err := sh.handlers.GetKey(c.Request.Context(), request)
+	if err == nil {
+		err = response.VisitGetKeyResponse(c.Writer)
+	}
+	if err != nil {
+		sh.fail(c, err)
+	}
+}
+
+// ActivateKey binds a request, has it handled and writes the reply.
+func (sh *strictHandler) ActivateKey(c *gin.Context, keyID KeyID, params ActivateKeyParams) {
+	var request ActivateKeyRequestObject
+	request.KeyID = keyID
+	request.Params = params
+	response, err := sh.handlers.ActivateKey(c.Request.Context(), request)
+	if err == nil {
+		err = response.VisitActivateKeyResponse(c.Writer)
+	}
+	if err != nil {
+		sh.fail(c, err)
+	}
+}
+
+// EnterComponent binds a request, has it handled and writes the reply.
+func (sh *strictHandler) EnterComponent(c *gin.Context, keyID KeyID, params EnterComponentParams) {
+	var request EnterComponentRequestObject
+	request.KeyID = keyID
+	request.Params = params
+
+	if checked, ok := c.Request.Body.(interface{ ValidatedValue() any }); ok {
+		var body EnterComponentJSONRequestBody
+		if err := runtime.BindJSONValue(checked.ValidatedValue(), &body); err != nil {
+			sh.fail(c, unbound(err))
+			return
+		}
+		request.Body = &body
+	} else {
+		sh.fail(c, unbound(errors.New("nobody has checked the body")))
+		return
+	}
+
+	response, err := sh.handlers.EnterComponent(c.Request.Context(), request)
+	if err == nil {
+		err = response.VisitEnterComponentResponse(c.Writer)
+	}
+	if err != nil {
+		sh.fail(c, err)
+	}
+}
+
+// ConfirmKey binds a request, has it handled and writes the reply.
+func (sh *strictHandler) ConfirmKey(c *gin.Context, keyID KeyID, params ConfirmKeyParams) {
+	var request ConfirmKeyRequestObject
+	request.KeyID = keyID
+	request.Params = params
+
+	if checked, ok := c.Request.Body.(interface{ ValidatedValue() any }); ok {
+		var body ConfirmKeyJSONRequestBody
+		if err := runtime.BindJSONValue(checked.ValidatedValue(), &body); err != nil {
+			sh.fail(c, unbound(err))
+			return
+		}
+		request.Body = &body
+	} else {
+		sh.fail(c, unbound(errors.New("nobody has checked the body")))
+		return
+	}
+
+	response, err := sh.handlers.ConfirmKey(c.Request.Context(), request)
+	if err == nil {
+		err = response.VisitConfirmKeyResponse(c.Writer)
+	}
+	if err != nil {
+		sh.fail(c, err)
+	}
+}
+
+// DestroyKey binds a request, has it handled and writes the reply.
+func (sh *strictHandler) DestroyKey(c *gin.Context, keyID KeyID, params DestroyKeyParams) {
+	var request DestroyKeyRequestObject
+	request.KeyID = keyID
+	request.Params = params
+	response, err := sh.handlers.DestroyKey(c.Request.Context(), request)
+	if err == nil {
+		err = response.VisitDestroyKeyResponse(c.Writer)
+	}
+	if err != nil {
+		sh.fail(c, err)
+	}
+}
+
+// ExportKey binds a request, has it handled and writes the reply.
+func (sh *strictHandler) ExportKey(c *gin.Context, keyID KeyID) {
+	var request ExportKeyRequestObject
+	request.KeyID = keyID
+
+	if checked, ok := c.Request.Body.(interface{ ValidatedValue() any }); ok {
+		var body ExportKeyJSONRequestBody
+		if err := runtime.BindJSONValue(checked.ValidatedValue(), &body); err != nil {
+			sh.fail(c, unbound(err))
+			return
+		}
+		request.Body = &body
+	} else {
+		sh.fail(c, unbound(errors.New("nobody has checked the body")))
+		return
+	}
+
+	response, err := sh.handlers.ExportKey(c.Request.Context(), request)
+	if err == nil {
+		err = response.VisitExportKeyResponse(c.Writer)
+	}
+	if err != nil {
+		sh.fail(c, err)
+	}
+}
+
+// RetireKey binds a request, has it handled and writes the reply.
+func (sh *strictHandler) RetireKey(c *gin.Context, keyID KeyID, params RetireKeyParams) {
+	var request RetireKeyRequestObject
+	request.KeyID = keyID
+	request.Params = params
+
+	if checked, ok := c.Request.Body.(interface{ ValidatedValue() any }); ok {
+		var body RetireKeyJSONRequestBody
+		if err := runtime.BindJSONValue(checked.ValidatedValue(), &body); err != nil {
+			sh.fail(c, unbound(err))
+			return
+		}
+		request.Body = &body
+	} else {
+		sh.fail(c, unbound(errors.New("nobody has checked the body")))
+		return
+	}
+
+	response, err := sh.handlers.RetireKey(c.Request.Context(), request)
+	if err == nil {
+		err = response.VisitRetireKeyResponse(c.Writer)
+	}
+	if err != nil {
+		sh.fail(c, err)
+	}
+}
+
+// RotateKey binds a request, has it handled and writes the reply.
+func (sh *strictHandler) RotateKey(c *gin.Context, keyID KeyID, params RotateKeyParams) {
+	var request RotateKeyRequestObject
+	request.KeyID = keyID
+	request.Params = params
+
+	if checked, ok := c.Request.Body.(interface{ ValidatedValue() any }); ok {
+		var body RotateKeyJSONRequestBody
+		if err := runtime.BindJSONValue(checked.ValidatedValue(), &body); err != nil {
+			sh.fail(c, unbound(err))
+			return
+		}
+		request.Body = &body
+	} else {
+		sh.fail(c, unbound(errors.New("nobody has checked the body")))
+		return
+	}
+
+	response, err := sh.handlers.RotateKey(c.Request.Context(), request)
+	if err == nil {
+		err = response.VisitRotateKeyResponse(c.Writer)
+	}
+	if err != nil {
+		sh.fail(c, err)
+	}
+}
+
+// TranslatePinBlock binds a request, has it handled and writes the reply.
+func (sh *strictHandler) TranslatePinBlock(c *gin.Context) {
+	var request TranslatePinBlockRequestObject
+
+	if checked, ok := c.Request.Body.(interface{ ValidatedValue() any }); ok {
+		var body TranslatePinBlockJSONRequestBody
+		if err := runtime.BindJSONValue(checked.ValidatedValue(), &body); err != nil {
+			sh.fail(c, unbound(err))
+			return
+		}
+		request.Body = &body
+	} else {
+		sh.fail(c, unbound(errors.New("nobody has checked the body")))
+		return
+	}
+
+	response, err := sh.handlers.TranslatePinBlock(c.Request.Context(), request)
+	if err == nil {
+		err = response.VisitTranslatePinBlockResponse(c.Writer)
 	}
 	if err != nil {
 		sh.fail(c, err)

@@ -26,7 +26,15 @@ import (
 // ring gives token keys by id: the id's bytes over and over.
 type ring struct{}
 
-func (ring) TokenKey(_ context.Context, _, id string, fixedIV []byte) (*keyring.TokenKey, error) {
+func (r ring) TokenKeys(_ context.Context, _, id string, fixedIV []byte) ([]*keyring.TokenKey, error) {
+	k, err := r.tokenKey(id, fixedIV)
+	if err != nil {
+		return nil, err
+	}
+	return []*keyring.TokenKey{k}, nil
+}
+
+func (ring) tokenKey(id string, fixedIV []byte) (*keyring.TokenKey, error) {
 	if id == "retired" {
 		return nil, &pin.Error{Code: pin.UnknownKey}
 	}
@@ -55,7 +63,7 @@ func opener(t testing.TB, keyIDs ...string) (*API, func() *call) {
 
 func sealed(t testing.TB, keyID, text string) string {
 	t.Helper()
-	k, err := ring{}.TokenKey(t.Context(), "", keyID, nil)
+	k, err := ring{}.tokenKey(keyID, nil)
 	require.NoError(t, err)
 	token, err := k.Seal(bytes.NewReader(make([]byte, 16)), []byte(text))
 	require.NoError(t, err)
@@ -369,7 +377,7 @@ func TestWhoeverListensIsToldWhatWasInsideATokenThatOpens(t *testing.T) {
 // for which nobody is asked when the fault is the server's.
 func TestTheKeyOfAnErrorsToken(t *testing.T) {
 	a, known := opener(t, "one", "two")
-	two, err := ring{}.TokenKey(t.Context(), "", "two", nil)
+	two, err := ring{}.tokenKey("two", nil)
 	require.NoError(t, err)
 	for _, test := range []struct {
 		name   string
@@ -387,7 +395,7 @@ func TestTheKeyOfAnErrorsToken(t *testing.T) {
 		token, ok := a.sealed(context.WithValue(t.Context(), callKey{}, k), row{status: test.status, code: "9999"})
 		require.Equal(t, test.under != "", ok, test.name)
 		if ok {
-			under, err := ring{}.TokenKey(t.Context(), "", test.under, nil)
+			under, err := ring{}.tokenKey(test.under, nil)
 			require.NoError(t, err)
 			_, opens := under.Open(token.Token)
 			require.True(t, opens, test.name)

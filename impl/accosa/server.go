@@ -51,7 +51,7 @@ type Vault interface {
 
 // Keys finds the keys of tokens. [keyring.Ring] is one.
 type Keys interface {
-	TokenKey(ctx context.Context, programID, keyID string, fixedIV []byte) (*keyring.TokenKey, error)
+	TokenKeys(ctx context.Context, programID, keyID string, fixedIV []byte) ([]*keyring.TokenKey, error)
 }
 
 // Messages checks what is inside a token. The contract's own [contract.Document] does.
@@ -217,8 +217,8 @@ func (a *API) fresh(known *call) func(requestDateTime string) bool {
 	return func(at string) bool { return near(at, a.now(), known.zone, known.settings.window()) }
 }
 
-// TokenKeys are a client's message keys that may be used, the current one first: at least one, or
-// UnknownKey.
+// TokenKeys are a client's message keys that may be used, and those that came in their place, the current one first: at
+// least one, or UnknownKey.
 func TokenKeys(ctx context.Context, keys Keys, c pin.Client) ([]*keyring.TokenKey, error) {
 	own, err := ofClients.Read(c.Settings)
 	if err != nil {
@@ -234,13 +234,11 @@ func (s clientSettings) tokenKeys(ctx context.Context, keys Keys, programID stri
 	}
 	var found []*keyring.TokenKey
 	for _, id := range s.MessageKeyIDs[:min(maxKeys, len(s.MessageKeyIDs))] {
-		key, err := keys.TokenKey(ctx, programID, id, iv)
+		usable, err := keys.TokenKeys(ctx, programID, id, iv)
 		if err != nil && pin.CodeOf(err) != pin.UnknownKey {
 			return nil, err
 		}
-		if err == nil {
-			found = append(found, key)
-		}
+		found = append(found, usable...)
 	}
 	if found == nil {
 		return nil, &pin.Error{Code: pin.UnknownKey}

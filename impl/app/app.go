@@ -24,6 +24,7 @@ import (
 	"pinvault/impl/config"
 	"pinvault/impl/contract"
 	"pinvault/impl/creditplus"
+	"pinvault/impl/custody"
 	"pinvault/impl/docs"
 	"pinvault/impl/hashdt"
 	"pinvault/impl/hosted"
@@ -35,6 +36,7 @@ import (
 	"pinvault/impl/oauth"
 	"pinvault/impl/outbox"
 	"pinvault/impl/pin"
+	"pinvault/impl/pinservices"
 	"pinvault/impl/pinsession"
 	"pinvault/impl/sandbox"
 	"pinvault/impl/seed"
@@ -68,6 +70,7 @@ type App struct {
 	Admin  http.Handler // answers operators, where they have a listener of their own
 	Tokens *oauth.Server
 	Vault  *pin.Vault
+	Keys   *custody.Custody
 	Keyset *keylife.Watcher // of the keyset file, nil in a sandbox
 
 	rehearsal *keylife.Rehearsal // of a sandbox
@@ -139,8 +142,9 @@ func wire(ctx context.Context, c config.Serve, s Surroundings, in *inside) (*App
 	known := contracts(vault, ring, c.Sandbox, func() (map[string]*contract.Document, error) { return s.Documents, nil })
 	known.PINSession = sessions.Status
 	known.Outbox = issuer.Outbox{Feed: behind.feed, PublicKey: outbox.PublicKey, Admits: behind.sender.Networks.Admits}
+	keys := custody.New(vault, ring, s.Now, s.Rand)
 	apis := map[string]server.API{
-		"issuer":    issuer.New(vault, known, once).WithVaultKeys(own.keeper(vault, s)),
+		"issuer":    issuer.New(vault, keys, pinservices.New(vault, ring, s.Rand), known, once).WithVaultKeys(own.keeper(vault, s)),
 		thredd.Name: thredd.New(vault, once, threddTokens(tokens), s.Now),
 
 		accosa.Name:      accosa.New(vault, ring, s.Documents[accosa.Name], once, s.Now, s.Rand),
@@ -170,7 +174,7 @@ func wire(ctx context.Context, c config.Serve, s Surroundings, in *inside) (*App
 	if err != nil {
 		return nil, err
 	}
-	return &App{Public: public, Admin: server.Admin(public, registry), Tokens: tokens, Vault: vault, Keyset: own.watcher, rehearsal: own.rehearsal, background: behind}, nil
+	return &App{Public: public, Admin: server.Admin(public, registry), Tokens: tokens, Vault: vault, Keys: keys, Keyset: own.watcher, rehearsal: own.rehearsal, background: behind}, nil
 }
 
 // contracts are what the issuer's API asks of the contracts.

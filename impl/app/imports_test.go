@@ -30,7 +30,9 @@ var rules = map[string]rule{
 	"impl/pinblock":              {"impl/keymaterial", "gin gorm kin"},
 	"impl/pinverification":       {"impl/keymaterial", "gin gorm kin"},
 	"impl/pin":                   {"impl/pinblock impl/pinverification", "gin gorm kin"},
-	"impl/keyring":               {"impl/pin impl/pinblock impl/pinverification impl/keymaterial", "gin gorm kin"},
+	"impl/custody":               {"impl/pin", "gin gorm kin"},
+	"impl/pinservices":           {"impl/pin impl/pinblock impl/pinverification impl/keyring", "gin gorm kin"},
+	"impl/keyring":               {"impl/pin impl/pinblock impl/keyblock impl/keymaterial impl/pinverification", "gin gorm kin"},
 	"impl/keyring/openbao":       {"impl/keyring impl/pin", "gin gorm kin"},
 	"impl/keyring/pkcs11":        {"impl/keyring impl/pin", "gin gorm kin"},
 	"impl/keyring/backend":       {"impl/keyring impl/keyring/openbao impl/keyring/pkcs11 impl/pin", "gin gorm kin"},
@@ -65,7 +67,7 @@ var rules = map[string]rule{
 	"impl/server":                {"impl/contract impl/docs impl/oauth impl/pin impl/problem generated/common", "gorm"},
 	"impl/app":                   {"all", "gin gorm kin"},
 	"impl/app/apptest":           {"all", "gin gorm"},
-	"impl/cmd/pinvault":          {"impl/app impl/checkpoint impl/config impl/contract impl/issuer impl/keylife impl/keymaterial impl/keyring impl/pin impl/pinblock impl/pinverification impl/portfolio impl/scratch impl/store", "gin gorm kin"},
+	"impl/cmd/pinvault":          {"impl/app impl/checkpoint impl/config impl/contract impl/custody impl/issuer impl/keylife impl/keymaterial impl/keyring impl/pin impl/pinblock impl/pinverification impl/portfolio impl/scratch impl/store", "gin gorm kin"},
 
 	"scripts/bench/floor":      {"", "gin gorm kin"}, // what it is a floor of must not be in it
 	"scripts/bench/load":       {"impl/pin impl/pinblock impl/keyring impl/store", "gin gorm kin"},
@@ -87,7 +89,7 @@ var rules = map[string]rule{
 // contracts are those with a package: impl/NAME may import the same, and generated/NAME.
 var contracts = []string{"accosa", "creditplus", "hashdt", "hosted", "issuer", "networkintl", "thredd"}
 
-const contractMay = "impl/pin impl/pinblock impl/pinsession impl/idempotency impl/keylife impl/keyring impl/contract impl/problem impl/settings impl/timestamps "
+const contractMay = "impl/pin impl/pinblock impl/pinsession impl/idempotency impl/keylife impl/keyring impl/contract impl/problem impl/settings impl/timestamps impl/custody impl/pinservices impl/pinverification "
 
 var libraries = map[string]string{"gin": "github.com/gin-gonic/", "gorm": "gorm.io/", "kin": "github.com/getkin/"}
 

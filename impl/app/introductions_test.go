@@ -294,6 +294,10 @@ func TestEncryptedCallsHaveSamplesInEveryLanguage(t *testing.T) {
 						seals = seals || sealed || holdsPINBlock(media.Schema.Value)
 					}
 				}
+				if passedOn[operation.OperationID] != "" {
+					require.True(t, seals, "%s: %s %s: it passes nothing on", name, method, path)
+					continue
+				}
 				if !seals {
 					require.False(t, shown, "%s: %s %s: what does it encrypt?", name, method, path)
 					continue
@@ -309,6 +313,12 @@ func TestEncryptedCallsHaveSamplesInEveryLanguage(t *testing.T) {
 		}
 	}
 	require.NotZero(t, encrypted, "documents that say what they encrypt")
+}
+
+// passedOn are operations that take PIN blocks which their callers do not make, or not of themselves.
+var passedOn = map[string]string{
+	"translatePinBlock":     "a host passes on what it was sent",
+	"makeVerificationValue": "a PIN is in it at will, in the block of a verification",
 }
 
 var pinBlock = regexp.MustCompile(`^(pinBlock|encrypted_.*pin)$`)

@@ -1,7 +1,6 @@
 package app_test
 
 import (
-	"context"
 	"encoding/json"
 	"log/slog"
 	"net/http"
@@ -157,17 +156,17 @@ func TestEveryUseRotatesUnderLoad(t *testing.T) {
 			require.Equal(t, pin.Match, v.Result)
 		}
 	}
-	requireTold(t, operator, one.Vault, map[pin.EventType]int{
+	requireTold(t, one.Vault, map[pin.EventType]int{
 		pin.EventVaultKeyRotated: rotations * len(keyring.Uses()), pin.EventVaultKeyRetired: len(keyring.Uses()) - 1,
 	})
 }
 
 // requireTold counts events of those types.
-func requireTold(t *testing.T, ctx context.Context, vault *pin.Vault, want map[pin.EventType]int) {
+func requireTold(t *testing.T, vault *pin.Vault, want map[pin.EventType]int) {
 	t.Helper()
 	got := map[pin.EventType]int{}
 	for page := (pin.Page{Limit: 200}); ; {
-		events, err := vault.AuditEvents(ctx, pin.AuditQuery{Chain: "server", Page: page})
+		events, err := vault.AuditEvents(apptest.Operating(t), pin.AuditQuery{Chain: "server", Page: page})
 		require.NoError(t, err)
 		for _, e := range events {
 			if page.After = e.ID; want[e.Type] > 0 {

@@ -54,10 +54,12 @@ func plant(t *testing.T, h *apptest.Server) (secrets map[string]string, replies 
 		pan     = "9999991234567893"
 		block   = "C0FFEE00DEADBEEF"
 		key     = "F00DFACECAFEBABEF00DFACECAFED00D"
-		secret  = "planted-client-secret-5b1d"
+
+		component = "BADC0FFEE0DDF00D5EED1E55CAFE0DD5"
+		secret    = "planted-client-secret-5b1d"
 	)
 	threddToken, issuerToken := h.Mint(t, "thredd-sandbox", time.Hour), h.Mint(t, "issuer-sandbox", time.Hour)
-	secrets = map[string]string{"PIN": planted, "wrong PIN": wrong, "PAN": pan, "PIN block": block, "key": key, "client secret": secret,
+	secrets = map[string]string{"PIN": planted, "wrong PIN": wrong, "PAN": pan, "PIN block": block, "key": key, "component": component, "client secret": secret,
 		"Thredd token": threddToken, "issuer token": issuerToken}
 	thredd, issuer := contracttest.Bearer(threddToken), contracttest.Bearer(issuerToken)
 	send := func(method, path string, with ...contracttest.Option) *contracttest.Reply {
@@ -96,6 +98,17 @@ func plant(t *testing.T, h *apptest.Server) (secrets map[string]string, replies 
 	} {
 		send("POST", verifications, issuer, contracttest.Header("Idempotency-Key", "k"+fmt.Sprint(len(replies))), json(body))
 	}
+	// Components, key blocks and values that stand for PINs.
+	send("POST", "/issuer/v1/keys", issuer, json(`{"keyId":"planted","usage":"zone-pin","algorithm":"TDES","components":2}`)).ExpectStatus(http.StatusCreated)
+	for _, body := range []string{
+		`{"number":1,"component":"` + component + `"}`, `{"number":1,"component":"` + component + `"}`, `{"number":` + planted + `,"component":"` + component + `"}`,
+		`{"number":2,"component":"` + component + component + `"}`, `{"number":2,"component":["` + component + `"]}`, `{"` + component + `":1}`,
+	} {
+		send("POST", "/issuer/v1/keys/planted/components", issuer, contracttest.Header("Idempotency-Key", "c"+fmt.Sprint(len(replies))), json(body))
+	}
+	send("POST", "/issuer/v1/key-blocks", issuer, json(`{"keyId":"planted-2","usage":"zone-pin","masterKeyId":"zmk-sandbox","keyBlock":"D0112P0AE00E0000`+component+`"}`))
+	send("POST", "/issuer/v1/pin-blocks/translation", issuer, json(`{"programId":"00000000-0000-7000-8000-00000000a001","pinBlock":"`+block+`","format":"ISO-0","keyId":"zpk-sandbox","pan":"`+pan+`","to":{"keyId":"zpk-sandbox","format":"ISO-3"}}`))
+	send("POST", "/issuer/v1/cards/"+card+"/pin/verification-values", issuer, json(`{"method":"visa-pvv","keyId":"pvk-sandbox","keyIndex":1,"entered":{"pinBlock":"`+block+`","format":"ISO-0","keyId":"zpk-sandbox"}}`))
 	set := "/api/v1/cards/103169946/pin"
 	for _, body := range []string{
 		`{"pin":"` + planted + `"}`, `{"pin":` + planted + `}`, `{"pin":"1234","` + planted + `":"x"}`, `{"pin":"` + pan + `","pin":"` + pan + `"}`,

@@ -13,9 +13,9 @@ import (
 
 	"pinvault/impl/config"
 	"pinvault/impl/keylife"
+	"pinvault/impl/pin"
 	"pinvault/impl/seed"
 	"pinvault/impl/server"
-	"pinvault/impl/space"
 	"pinvault/impl/store"
 )
 
@@ -75,7 +75,7 @@ func Serve(ctx context.Context, c config.Serve, s Serving) (err error) {
 	}
 	s.Begins(c.PublicURL)
 	log.Info("serving", told...)
-	upkeep := []func(context.Context){func(ctx context.Context) { purge(ctx, db, app.Spaces, log) }}
+	upkeep := []func(context.Context){func(ctx context.Context) { purge(ctx, db, app, log) }}
 	if app.Keyset != nil {
 		upkeep = append(upkeep, func(ctx context.Context) {
 			tick := time.NewTicker(keylife.LookEvery)
@@ -184,9 +184,9 @@ const (
 // sessionsAreKept is how long it can be asked how a PIN session that has expired has ended.
 const sessionsAreKept = 24 * time.Hour
 
-// purge removes replay records that have expired, deliveries and PIN sessions that have some time ago, and a sandbox's spaces whose
-// time is over, once an hour.
-func purge(ctx context.Context, db *store.Store, spaces *space.Host, log *slog.Logger) {
+// purge removes replay records that have expired, deliveries and PIN sessions that have some time ago, what was entered for
+// ceremonies of keys whose time is over, and a sandbox's spaces whose time is, once an hour.
+func purge(ctx context.Context, db *store.Store, app *App, log *slog.Logger) {
 	tick := time.NewTicker(time.Hour)
 	defer tick.Stop()
 	for {
@@ -194,8 +194,8 @@ func purge(ctx context.Context, db *store.Store, spaces *space.Host, log *slog.L
 		case <-ctx.Done():
 			return
 		case now := <-tick.C:
-			if spaces != nil {
-				spaces.Sweep()
+			if app.Spaces != nil {
+				app.Spaces.Sweep()
 			}
 			for what, purge := range map[string]func(context.Context, time.Time) (int64, error){
 				"replay records": db.PurgeReplays,
@@ -204,6 +204,9 @@ func purge(ctx context.Context, db *store.Store, spaces *space.Host, log *slog.L
 				},
 				"PIN sessions": func(ctx context.Context, now time.Time) (int64, error) {
 					return db.PurgeSessions(ctx, now.Add(-sessionsAreKept))
+				},
+				"ceremonies of keys": func(ctx context.Context, _ time.Time) (int64, error) {
+					return app.Keys.Sweep(pin.WithCaller(ctx, pin.Operator("pinvault serve")))
 				},
 			} {
 				if n, err := purge(ctx, now); err != nil {

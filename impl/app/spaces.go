@@ -52,7 +52,7 @@ func sandboxed(ctx context.Context, c config.Serve, s Surroundings) (*App, error
 	if err != nil {
 		return nil, err
 	}
-	return &App{Public: host, Admin: first.Admin, Tokens: first.Tokens, Vault: first.Vault, Spaces: host, rehearsal: first.rehearsal, background: first.background}, nil
+	return &App{Public: host, Admin: first.Admin, Tokens: first.Tokens, Vault: first.Vault, Keys: first.Keys, Spaces: host, rehearsal: first.rehearsal, background: first.background}, nil
 }
 
 // inside is a space whose server is wired.

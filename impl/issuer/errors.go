@@ -39,6 +39,15 @@ var problems = pin.MustErrorTable(map[pin.Code]problem.Row{
 	pin.ReplayUnderway: {Status: http.StatusConflict, Code: "replay_underway", Title: "The first request with this idempotency key is still in progress."},
 })
 
+// keyProblems are the replies to what the vault says more precisely.
+var keyProblems = map[pin.KeyReason]problem.Row{
+	pin.KeyStateForbids:  {Status: http.StatusConflict, Code: "key_state", Title: "The key's state does not allow this."},
+	pin.SameCustodian:    {Status: http.StatusConflict, Code: "same_custodian", Title: "This custodian has done this already."},
+	pin.NotExportable:    {Status: http.StatusConflict, Code: "not_exportable", Title: "The key must not leave."},
+	pin.KeyBlockUnopened: {Status: http.StatusUnprocessableEntity, Code: "key_block", Title: "The key block cannot be opened."},
+	pin.WeakerPINBinding: {Status: http.StatusUnprocessableEntity, Code: "weaker_binding", Title: "A PIN that is bound to a PAN must not become one that is not."},
+}
+
 // Render says how an error is answered: [contract.Broken] for what was found before a handler, a row, a
 // [pin.Error] anywhere in the chain, and anything else is a fault of ours.
 //
@@ -49,6 +58,9 @@ func (*API) Render(r *http.Request, _ *contract.Operation, err error) contract.R
 	}
 	err = keyProblem(err)
 	row, ok := errors.AsType[problem.Row](err)
+	if reason, said := errors.AsType[pin.KeyReason](err); said && !ok {
+		row, ok = keyProblems[reason]
+	}
 	if !ok {
 		row = problems.Of(err)
 	}

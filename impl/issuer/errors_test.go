@@ -30,7 +30,7 @@ const planted = "492912345678"
 func failer(t *testing.T) func(error) map[string]any {
 	t.Helper()
 	schema := load(t, "common").Spec().Components.Schemas["Problem"].Value
-	api := issuer.New(nil, issuer.Contracts{}, nil)
+	api := issuer.New(nil, nil, nil, issuer.Contracts{}, nil)
 	return func(err error) map[string]any {
 		t.Helper()
 		reply := api.Render(failing(), nil, err)
@@ -98,6 +98,10 @@ func TestDocumentedProblems(t *testing.T) {
 	for _, code := range pin.Codes() {
 		replies[string(code)] = failed(&pin.Error{Code: code})
 	}
+	for _, reason := range pin.KeyReasons() {
+		replies[string(reason)] = failed(&pin.Error{Code: pin.Conflict, Err: reason})
+		require.Equal(t, string(reason), replies[string(reason)]["code"], "it has a row of its own")
+	}
 	for _, broken := range []contract.Broken{
 		{{In: contract.InBody, Rule: contract.RuleJSON}}, contract.NoMethod,
 		{{In: contract.InSize, Rule: contract.RuleSize}}, {{In: contract.InMediaType, Rule: contract.RuleMediaType}},
@@ -153,7 +157,7 @@ func TestDocumentedViolations(t *testing.T) {
 }
 
 func TestUnroutedRequests(t *testing.T) {
-	api := issuer.New(nil, issuer.Contracts{}, nil)
+	api := issuer.New(nil, nil, nil, issuer.Contracts{}, nil)
 	for broken, want := range map[*contract.Broken]string{
 		&contract.NoRoute:  `{"type":"about:blank","title":"Not found.","status":404,"code":"not_found","traceId":"` + traceID + `"}`,
 		&contract.NoMethod: `{"type":"about:blank","title":"Method not allowed.","status":405,"code":"method_not_allowed","traceId":"` + traceID + `"}`,
@@ -186,7 +190,7 @@ func TestWhatTheExitIsGiven(t *testing.T) {
 func TestUnboundRequests(t *testing.T) {
 	var failed []error
 	e := engine(&pin.Caller{ClientID: "client-1", TraceID: traceID}, &failed)
-	api := issuer.New(nil, issuer.Contracts{}, nil)
+	api := issuer.New(nil, nil, nil, issuer.Contracts{}, nil)
 	api.Mount(e, exit(api, &failed))
 	for _, tc := range []struct{ name, method, path, body string }{
 		{"a parameter of another type", http.MethodGet, "/issuer/v1/programs?limit=" + planted + "x", ""},
@@ -259,6 +263,20 @@ func TestNothingOfARequestIsInAProblem(t *testing.T) {
 		{http.MethodGet, "/issuer/v1/clients/" + planted, ""},
 		{http.MethodGet, "/issuer/v1/service-requests/" + planted, ""},
 		{http.MethodGet, "/issuer/v1/pin-sessions/" + planted, ""},
+		{http.MethodPost, "/issuer/v1/keys", `{"keyId":"` + planted + `","programId":"` + planted + `","usage":"zone-pin","algorithm":"AES"}`},
+		{http.MethodGet, "/issuer/v1/keys?cursor=" + planted, ""},
+		{http.MethodGet, "/issuer/v1/keys/" + planted, ""},
+		{http.MethodPost, "/issuer/v1/keys/" + planted + "/activate", ""},
+		{http.MethodPost, "/issuer/v1/keys/" + planted + "/rotate", `{"keyId":"` + planted + `"}`},
+		{http.MethodPost, "/issuer/v1/keys/" + planted + "/retire", `{}`},
+		{http.MethodPost, "/issuer/v1/keys/" + planted + "/destroy", ""},
+		{http.MethodPost, "/issuer/v1/keys/" + planted + "/components", `{"number":1,"component":"` + strings.Repeat(planted, 4) + `"}`},
+		{http.MethodPost, "/issuer/v1/keys/" + planted + "/confirmations", `{"checkValue":"` + planted[:6] + `"}`},
+		{http.MethodPost, "/issuer/v1/keys/" + planted + "/key-blocks", `{"masterKeyId":"` + planted + `"}`},
+		{http.MethodPost, "/issuer/v1/cards/" + planted + "/pin/verification-values", `{"method":"visa-pvv","keyIndex":1,"keyId":"` + planted + `"}`},
+		{http.MethodPost, "/issuer/v1/cards/" + planted + "/pin/mailer", `{"format":"ISO-0","keyId":"` + planted + `"}`},
+		{http.MethodPost, "/issuer/v1/pin-blocks/translation", `{"programId":"` + planted + `","pinBlock":"` + planted + `0000","format":"ISO-0","keyId":"` + planted + `","pan":"` + planted + `","to":{"keyId":"` + planted + `","format":"ISO-0"}}`},
+		{http.MethodPost, "/issuer/v1/key-blocks", `{"keyId":"` + planted + `","usage":"zone-pin","masterKeyId":"` + planted + `","keyBlock":"` + planted + planted + `"}`},
 		{http.MethodGet, "/issuer/v1/keys/vault", ""},
 		{http.MethodGet, "/issuer/v1/keys/vault/moon", ""},
 		{http.MethodPost, "/issuer/v1/keys/vault/moon/rotations", `{"reason":"` + planted + `"}`},

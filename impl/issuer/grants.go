@@ -32,6 +32,11 @@ var grants = map[string]map[string]string{
 		"pins:verify":    "pins:verify",
 		"pins:write":     "pins:write",
 		"pins:reveal":    "pins:reveal",
+		"pins:translate": "pins:translate",
+		"pins:export":    "pins:export",
+		"keys:read":      "keys:read",
+		"keys:manage":    "keys:manage",
+		"keys:component": "keys:component",
 		"audit:read":     "audit:read",
 
 		"vaultkeys:read":   "vaultkeys:read",

@@ -31,10 +31,10 @@ type Operator struct {
 	document  func() (*contract.Document, error) // the API's own
 }
 
-// NewOperator makes an operator of a vault. documents are the contracts, a file each.
-func NewOperator(v Vault, contracts Contracts, documents fs.FS) *Operator {
+// NewOperator makes an operator of a vault and the custody of its partners' keys. documents are the contracts, a file each.
+func NewOperator(v Vault, keys Keys, contracts Contracts, documents fs.FS) *Operator {
 	own := func() (*contract.Document, error) { return contract.Load(documents, "issuer") }
-	return &Operator{api: New(v, contracts, nil), documents: documents, document: sync.OnceValues(own)}
+	return &Operator{api: New(v, keys, nil, contracts, nil), documents: documents, document: sync.OnceValues(own)}
 }
 
 // OperatorOf is the operator who works through an API of this document. documents are the contracts, a file each.

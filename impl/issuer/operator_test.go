@@ -22,7 +22,7 @@ import (
 func operator() (*issuer.Operator, *fakeVault) {
 	v := newFakeVault()
 	v.secret = "secret"
-	return issuer.NewOperator(v, contracts(), openapi.Documents), v
+	return issuer.NewOperator(v, nil, contracts(), openapi.Documents), v
 }
 
 // accosaWith are the settings that an Accosa client cannot do without, with some changed; "" leaves one out.
@@ -89,7 +89,7 @@ func TestOperatorHasADigestOfEachSecretKept(t *testing.T) {
 	t.Parallel()
 	known, v := contracts(), newFakeVault()
 	known.Settings["accosa"] = settings.Owner{Client: settings.Of[accosaClient]{Contract: "accosa", Secrets: []string{"secureCode", "bankId", "entityId"}}}
-	o := issuer.NewOperator(v, known, openapi.Documents)
+	o := issuer.NewOperator(v, nil, known, openapi.Documents)
 	request := issuer.ClientRequest{Contract: "accosa", Name: "Wallet", AllScopes: true, Settings: accosaWith()}
 	_, err := o.CreateClient(t.Context(), request)
 	require.NoError(t, err)
@@ -231,7 +231,7 @@ func TestOperatorListsPageAfterPage(t *testing.T) {
 		v.ids = append(v.ids, fmt.Sprintf("p-%03d", i))
 	}
 	var found []string
-	for p, err := range issuer.NewOperator(v, contracts(), openapi.Documents).Programs(t.Context()) {
+	for p, err := range issuer.NewOperator(v, nil, contracts(), openapi.Documents).Programs(t.Context()) {
 		require.NoError(t, err)
 		found = append(found, p.ProgramID)
 	}
@@ -240,7 +240,7 @@ func TestOperatorListsPageAfterPage(t *testing.T) {
 	v.fails = true
 	var last error
 	rows := 0
-	for _, err := range issuer.NewOperator(v, contracts(), openapi.Documents).Programs(t.Context()) {
+	for _, err := range issuer.NewOperator(v, nil, contracts(), openapi.Documents).Programs(t.Context()) {
 		last = err
 		rows++
 	}

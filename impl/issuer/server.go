@@ -1,5 +1,5 @@
 // Package issuer is the issuer's own control plane over the vault: programs, partners' clients, cards,
-// PIN verification and the audit trail.
+// PIN verification, partners' keys and the audit trail.
 //
 // Its rules are those of openapi/issuer.yaml. A request that gets here keeps them already; a handler
 // makes one vault call of it and renders what comes back. [API.Render] renders every error, by the one table
@@ -62,6 +62,8 @@ type Vault interface {
 // API answers the operations of openapi/issuer.yaml. It is safe for concurrent use.
 type API struct {
 	vault     Vault
+	keys      Keys
+	services  PINServices
 	contracts Contracts
 	guard     *idempotency.Guard
 	own       VaultKeys
@@ -69,9 +71,9 @@ type API struct {
 
 var _ api.StrictServerInterface = (*API)(nil)
 
-// New makes the API over a vault. guard recognizes repeated requests.
-func New(v Vault, contracts Contracts, guard *idempotency.Guard) *API {
-	return &API{vault: v, contracts: contracts, guard: guard}
+// New makes the API over a vault, the custody of its partners' keys and its PIN services. guard recognizes repeated requests.
+func New(v Vault, keys Keys, services PINServices, contracts Contracts, guard *idempotency.Guard) *API {
+	return &API{vault: v, keys: keys, services: services, contracts: contracts, guard: guard}
 }
 
 // Mount adds the document's paths to r. What comes before them must hold the request against the

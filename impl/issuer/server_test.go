@@ -68,7 +68,7 @@ func newServer(t *testing.T) *server {
 	known := contracts()
 	known.ServiceRequest, known.PINSession = s.vault.requested, s.vault.entered
 	known.Outbox = issuer.Outbox{Feed: feed{s.vault}, PublicKey: func(pin.WebhookKeys) string { return "whpk_key" }, Admits: func(url string) bool { return !strings.Contains(url, "private") }}
-	api := issuer.New(s.vault, known, idempotency.New(s.vault.ledger, fingerprints{}, s.vault.ledger.clock)).WithVaultKeys(s.vault)
+	api := issuer.New(s.vault, fakeKeys{s.vault}, fakeServices{s.vault}, known, idempotency.New(s.vault.ledger, fingerprints{}, s.vault.ledger.clock)).WithVaultKeys(s.vault)
 	s.engine = engine(&s.caller, &s.failed)
 	fail := exit(api, &s.failed)
 	api.Mount(s.engine.Group("/", document.Middleware(fail, nil)), fail)
@@ -557,7 +557,7 @@ func TestIdempotencyKeyOfAnotherOperation(t *testing.T) {
 func TestRequestWithoutCallerReachesNoVault(t *testing.T) {
 	var failed []error
 	e := engine(&pin.Caller{TraceID: traceID}, &failed)
-	api := issuer.New(nil, issuer.Contracts{}, nil) // a vault call would panic
+	api := issuer.New(nil, nil, nil, issuer.Contracts{}, nil) // a vault call would panic
 	api.Mount(e, exit(api, &failed))
 	w := httptest.NewRecorder()
 	e.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/issuer/v1/programs", nil))

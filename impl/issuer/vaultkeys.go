@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strconv"
 	"time"
 
@@ -31,26 +32,28 @@ func (a *API) WithVaultKeys(k VaultKeys) *API {
 // unlessActive is how long a key that was rotated to waits, unless the request says.
 const unlessActive = 2 * time.Minute
 
-// ListVaultKeys shows all of the vault's own keys.
-func (a *API) ListVaultKeys(ctx context.Context, _ api.ListVaultKeysRequestObject) (api.ListVaultKeysResponseObject, error) {
-	all, err := a.own.Keys(ctx)
+// ListVaultKeys shows all of the vault's own keys, or those in a state.
+func (a *API) ListVaultKeys(ctx context.Context, r api.ListVaultKeysRequestObject) (api.ListVaultKeysResponseObject, error) {
+	found, err := a.ownKeys(ctx, func(k keyring.Standing) bool {
+		return r.Params.State == nil || string(*r.Params.State) == string(k.State)
+	})
 	if err != nil {
 		return nil, err
 	}
-	return api.ListVaultKeys200JSONResponse{Items: each(all, vaultKey)}, nil
+	return api.ListVaultKeys200JSONResponse{Items: each(found, vaultKey)}, nil
+}
+
+// ownKeys are those that fit.
+func (a *API) ownKeys(ctx context.Context, fits func(keyring.Standing) bool) ([]keyring.Standing, error) {
+	all, err := a.own.Keys(ctx)
+	return slices.DeleteFunc(all, func(k keyring.Standing) bool { return !fits(k) }), err
 }
 
 // ListVaultKeysOfUse shows those of one use.
 func (a *API) ListVaultKeysOfUse(ctx context.Context, r api.ListVaultKeysOfUseRequestObject) (api.ListVaultKeysOfUseResponseObject, error) {
-	all, err := a.own.Keys(ctx)
+	own, err := a.ownKeys(ctx, func(k keyring.Standing) bool { return string(k.Use) == r.Use })
 	if err != nil {
 		return nil, err
-	}
-	var own []keyring.Standing
-	for _, k := range all {
-		if string(k.Use) == r.Use {
-			own = append(own, k)
-		}
 	}
 	if len(own) == 0 {
 		return nil, &pin.Error{Code: pin.NotFound}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"slices"
 	"testing"
 	"time"
 
@@ -23,16 +24,18 @@ var panKeys = []keyring.Standing{
 		CreatedAt: noon(), ActiveFrom: noon().Add(time.Hour)}, State: keyring.Active},
 }
 
-func (f *fakeVault) Keys(context.Context) ([]keyring.Standing, error) { return panKeys, f.err }
-
-func (f *fakeVault) Rotate(_ context.Context, uses []pin.Use, in time.Duration, hasty bool, m pin.Memo) ([]keyring.Standing, error) {
-	f.asked = fmt.Sprintf("rotate %v in %v, hasty %v, %q", uses, in, hasty, m.Description)
-	return panKeys[1:], f.err
+func (v *fakeVault) Keys(context.Context) ([]keyring.Standing, error) {
+	return slices.Clone(panKeys), v.err
 }
 
-func (f *fakeVault) Take(_ context.Context, w keyring.Wish, force bool, m pin.Memo) (keyring.Standing, error) {
-	f.asked = fmt.Sprintf("%s %s/%d, hasty %v, by force %v, %q", w.Step, w.Use, w.Version, w.Hasty, force, m.Description)
-	return panKeys[0], f.err
+func (v *fakeVault) Rotate(_ context.Context, uses []pin.Use, in time.Duration, hasty bool, m pin.Memo) ([]keyring.Standing, error) {
+	v.asked = fmt.Sprintf("rotate %v in %v, hasty %v, %q", uses, in, hasty, m.Description)
+	return panKeys[1:], v.err
+}
+
+func (v *fakeVault) Take(_ context.Context, w keyring.Wish, force bool, m pin.Memo) (keyring.Standing, error) {
+	v.asked = fmt.Sprintf("%s %s/%d, hasty %v, by force %v, %q", w.Step, w.Use, w.Version, w.Hasty, force, m.Description)
+	return panKeys[0], v.err
 }
 
 func TestTheVaultsOwnKeysAreShownWithTheirDates(t *testing.T) {
@@ -43,6 +46,7 @@ func TestTheVaultsOwnKeysAreShownWithTheirDates(t *testing.T) {
 		reply.JSON("/items/0"))
 	require.Len(t, reply.JSON("/items"), 2)
 	require.Len(t, s.Do(http.MethodGet, "/issuer/v1/keys/vault").ExpectStatus(http.StatusOK).JSON("/items"), 2)
+	require.Len(t, s.Do(http.MethodGet, "/issuer/v1/keys/vault?state=active").ExpectStatus(http.StatusOK).JSON("/items"), 1)
 	s.Do(http.MethodGet, "/issuer/v1/keys/vault/pin").ExpectStatus(http.StatusNotFound)
 }
 

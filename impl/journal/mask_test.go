@@ -2,6 +2,7 @@ package journal
 
 import (
 	"encoding/json"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -188,6 +189,9 @@ func TestWhatIsMaskedIsATextOrANumber(t *testing.T) {
 		d := document(t, name)
 		known := namesOf(d)
 		for schema, ref := range d.Spec().Components.Schemas {
+			if strings.HasPrefix(schema, "Portfolio") { // of files: no call has it
+				continue
+			}
 			for member, property := range ref.Value.Properties {
 				if known[plain(member)] {
 					require.False(t, property.Value.Type.Is("object") || property.Value.Type.Is("array"), "%s: %s.%s", name, schema, member)

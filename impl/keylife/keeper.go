@@ -41,8 +41,10 @@ var (
 	ErrNotCounted = errors.New("what depends on the key was not counted")
 )
 
-// ErrElsewhere: the file has no say in the keys of that use.
-var ErrElsewhere = errors.New("the keys of this use are not in the keyset file but in the token or OpenBao that --keys names: 'pinvault keys rotate' makes a new one there, and what else becomes of them is that one's own")
+// elsewhere is the refusal of a step of keys that the store does not have.
+func elsewhere(use pin.Use, step keyring.Step) error {
+	return &keyring.Refusal{Key: string(use), Step: step, Says: "its keys are in the token or OpenBao that --keys names: 'pinvault keys rotate' makes a new one there, and what else becomes of them is decided there"}
+}
 
 // Elsewhere has the keys of some uses itself.
 type Elsewhere interface {
@@ -54,8 +56,8 @@ type Elsewhere interface {
 // nowhere holds nothing.
 type nowhere struct{}
 
-func (nowhere) Holds(pin.Use) bool   { return false }
-func (nowhere) Rotate(pin.Use) error { return ErrElsewhere }
+func (nowhere) Holds(pin.Use) bool       { return false }
+func (nowhere) Rotate(use pin.Use) error { return elsewhere(use, "") }
 
 // tokensLive is longer than any contract's access tokens are good for.
 const tokensLive = 24 * time.Hour
@@ -106,7 +108,7 @@ func (k *Keeper) Keys(ctx context.Context) ([]keyring.Standing, error) {
 // Generate makes a key that is pending, without a date: Forbidden, [keyring.ErrNoUse], and what the store refuses.
 func (k *Keeper) Generate(ctx context.Context, use pin.Use, m pin.Memo) (made keyring.Standing, err error) {
 	if k.opt.Elsewhere.Holds(use) {
-		return made, ErrElsewhere
+		return made, elsewhere(use, "")
 	}
 	err = k.change(ctx, m, func(ks *keyring.Keyset, now time.Time) (*keyring.Keyset, []event, error) {
 		next, fresh, err := ks.With(use, k.opt.Rand, now)
@@ -179,7 +181,7 @@ var told = map[keyring.Step]pin.EventType{
 // key that was replaced is retired when nothing depends on it: ErrInUse, ErrNotCounted, unless by force.
 func (k *Keeper) Take(ctx context.Context, w keyring.Wish, force bool, m pin.Memo) (after keyring.Standing, err error) {
 	if k.opt.Elsewhere.Holds(w.Use) {
-		return after, ErrElsewhere
+		return after, elsewhere(w.Use, w.Step)
 	}
 	if w.Step == keyring.Retire && !force {
 		if err := k.unused(ctx, w); err != nil {

@@ -26,7 +26,8 @@ const (
 var errHeader = errors.New("keyring: header is not one of ours")
 
 // OpenMessage decrypts a JWE in compact serialization (RFC 7516) with "alg":"dir", "enc":"A256GCM" and the "kid" of one
-// of the allowed message keys, which must be usable by the program and not retired. "zip" and "crit" are refused: the
+// of the allowed message keys, or of one that came in the place of one of them, which must be usable by the program and not
+// retired. "zip" and "crit" are refused: the
 // one lets a small message become a large one, the other asks for what is not understood here.
 //
 // One message has one text, so that a repetition is known by it: base64url that says the same in other letters
@@ -80,10 +81,10 @@ func (s *messageKeys) FetchKeys(ctx context.Context, sink jwe.KeySink, to jwe.Re
 	enc, _ := header.ContentEncryption()
 	kid, _ := header.KeyID()
 	if alg != jwa.DIRECT() || enc != jwa.A256GCM() || len(to.EncryptedKey()) > 0 ||
-		header.Has(jwe.CompressionKey) || header.Has(jwe.CriticalKey) || !slices.Contains(s.allowed, kid) {
+		header.Has(jwe.CompressionKey) || header.Has(jwe.CriticalKey) || len(s.allowed) == 0 {
 		return errHeader
 	}
-	row, key, err := s.ring.unwrap(ctx, kid, pin.UsageMessage)
+	row, key, err := s.ring.unwrap(ctx, kid, []pin.KeyUsage{pin.UsageMessage}, pin.ZoneKey.Opens)
 	s.key = key
 	switch {
 	case errors.Is(err, &pin.Error{Code: pin.UnknownKey}):
@@ -91,7 +92,8 @@ func (s *messageKeys) FetchKeys(ctx context.Context, sink jwe.KeySink, to jwe.Re
 	case err != nil:
 		s.fault = err
 		return errHeader
-	case row.ProgramID != "" && row.ProgramID != s.programID || row.Algorithm != "AES" || len(key) != MessageKeySize:
+	case !slices.ContainsFunc(s.allowed, func(id string) bool { return id == kid || row.Follows(id) }),
+		!serves(row, s.programID), row.Algorithm != AES, len(key) != MessageKeySize:
 		return errHeader
 	}
 	sink.Key(jwa.DIRECT(), key)

@@ -46,7 +46,7 @@ func withMessageKeys(tb testing.TB) (*keyring.Ring, *store) {
 	s.add(tb, ring, "zone PIN key", "program", pin.UsageZonePIN, "AES", messageKey)
 	s.add(tb, ring, "short", "program", pin.UsageMessage, "AES", messageKey[:32])
 	s.add(tb, ring, "retired", "program", pin.UsageMessage, "AES", messageKey)
-	s.change("retired", func(k *pin.ZoneKey) { k.RetiredAt = noon })
+	s.change("retired", func(k *pin.ZoneKey) { k.State = pin.KeyRetired })
 	return ring, s
 }
 

@@ -76,6 +76,8 @@ func rsaCheckValue(key *rsa.PublicKey) string {
 	return fmt.Sprintf("%X", sum[:8])
 }
 
+func (*rsaCipher) lend(func(pinblock.Key) error) error { return pinblock.ErrKeyFormat }
+
 func (c *rsaCipher) takes() (pinblock.Format, int) { return pinblock.ISO0, c.public().Size() }
 
 func marshalRSA(key *rsa.PublicKey) []byte {

@@ -45,23 +45,52 @@ func NewTokenKey(key, fixedIV []byte) (*TokenKey, error) {
 	return &TokenKey{block: block, fixed: fixedIV}, nil
 }
 
-// TokenKey finds a message key that the program may use for tokens. A key that is unknown, of another program, for
-// another usage or algorithm or retired is UnknownKey, without a word about which; a row that does not open is Internal,
-// and what else the store reports is passed on. The row is read each time, so that a retired key is dead at once.
-func (r *Ring) TokenKey(ctx context.Context, programID, keyID string, fixedIV []byte) (*TokenKey, error) {
-	row, raw, err := r.unwrap(ctx, keyID, pin.UsageMessage)
+// TokenKeys are a message key and those that came in its place, as far as the program may use them for tokens, the newest
+// first. Where none is, because they are unknown, of another program, for another usage or algorithm, pending or retired,
+// the error is UnknownKey, without a word about which; a row that does not open is Internal, and what else the store reports
+// is passed on. The rows are read each time, so that a retired key is dead at once.
+func (r *Ring) TokenKeys(ctx context.Context, programID, keyID string, fixedIV []byte) ([]*TokenKey, error) {
+	var found []*TokenKey
+	for range maxSuccessors {
+		row, err := r.zone.ZoneKey(ctx, keyID)
+		if err != nil && pin.CodeOf(err) != pin.NotFound {
+			return nil, err
+		}
+		k, err := r.tokenKey(row, programID, fixedIV)
+		if err != nil {
+			return nil, err
+		}
+		if k != nil {
+			found = append([]*TokenKey{k}, found...)
+		}
+		if keyID = row.Successor; keyID == "" {
+			break
+		}
+	}
+	if found == nil {
+		return nil, &pin.Error{Code: pin.UnknownKey}
+	}
+	return found, nil
+}
+
+// maxSuccessors bounds how many keys are looked at that came in one's place, one after the other.
+const maxSuccessors = 100
+
+// tokenKey is the key of a row, nil where it must not be used.
+func (r *Ring) tokenKey(row pin.ZoneKey, programID string, fixedIV []byte) (*TokenKey, error) {
+	if row.Usage != pin.UsageMessage || row.Algorithm != AES || !row.Opens(r.now()) || !serves(row, programID) {
+		return nil, nil
+	}
+	raw, err := r.Open(pin.UseKeyWrap, row.Wrapped, row.Bound())
 	if err != nil {
 		return nil, err
 	}
 	defer clear(raw)
-	if row.Algorithm != AES || row.ProgramID != "" && row.ProgramID != programID {
-		return nil, &pin.Error{Code: pin.UnknownKey}
-	}
 	k, err := NewTokenKey(raw, fixedIV)
-	if err != nil {
-		return nil, &pin.Error{Code: pin.UnknownKey}
+	if errors.Is(err, ErrTokenKey) {
+		return nil, nil
 	}
-	return k, nil
+	return k, err
 }
 
 // Seal makes the token of a text, with an IV from random unless the key's is fixed.

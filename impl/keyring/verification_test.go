@@ -35,7 +35,7 @@ func TestVerificationKeyIsForItsUsageProgramAndAlgorithm(t *testing.T) {
 	store.add(t, ring, "zpk", "program", pin.UsageZonePIN, "TDES", tdesKey)
 	store.add(t, ring, "aes", "program", pin.UsageVerification, "AES", aesKey)
 	store.add(t, ring, "retired", "program", pin.UsageVerification, "TDES", tdesKey)
-	store.change("retired", func(row *pin.ZoneKey) { row.RetiredAt = noon })
+	store.change("retired", func(row *pin.ZoneKey) { row.State = pin.KeyRetired })
 	for _, test := range []struct {
 		program, key string
 		known        bool

@@ -5,8 +5,8 @@ import (
 	"crypto/aes"
 	"crypto/cipher"
 	"crypto/des"
-	"crypto/rand"
 	"errors"
+	"slices"
 	"sync"
 	"time"
 
@@ -31,6 +31,8 @@ const (
 type pinCipher interface {
 	// Decrypt takes the PIN's digits out of a block. The caller clears them.
 	Decrypt(f pinblock.Format, block []byte, pan string) ([]byte, error)
+	// lend lends the key to work, which packs PINs: pinblock.ErrKeyFormat of a key that only opens blocks.
+	lend(work func(pinblock.Key) error) error
 	// takes says which blocks: the format that partners use with such a key, and the length in bytes.
 	takes() (pinblock.Format, int)
 }
@@ -43,8 +45,8 @@ type symmetric struct {
 }
 
 func (s symmetric) Decrypt(f pinblock.Format, block []byte, pan string) (digits []byte, err error) {
-	err = s.key.Use(func(b cipher.Block) (err error) {
-		digits, err = pinblock.Lent(b).Decrypt(f, block, pan)
+	err = s.lend(func(k pinblock.Key) (err error) {
+		digits, err = k.Decrypt(f, block, pan)
 		return err
 	})
 	if err != nil {
@@ -54,13 +56,8 @@ func (s symmetric) Decrypt(f pinblock.Format, block []byte, pan string) (digits 
 	return digits, nil
 }
 
-// encrypt makes a PIN block.
-func (s symmetric) encrypt(f pinblock.Format, p pin.PIN, pan string) (block []byte, err error) {
-	err = s.key.Use(func(b cipher.Block) (err error) {
-		block, err = pinblock.Lent(b).Encrypt(f, p.Digits(), pan, rand.Reader)
-		return err
-	})
-	return block, err
+func (s symmetric) lend(work func(pinblock.Key) error) error {
+	return s.key.Use(func(b cipher.Block) error { return work(pinblock.Lent(b)) })
 }
 
 func (s symmetric) takes() (pinblock.Format, int) { return s.format, s.size }
@@ -114,8 +111,8 @@ type zoneKey struct {
 	key         pinCipher
 	about       PINKey
 	certificate func() ([]byte, error)
-	programID   string    // "" for a key that serves every program
-	read        time.Time // when its row was
+	row         pin.ZoneKey // without its material
+	read        time.Time   // when its row was
 }
 
 // PINKey is what a partner's request must fit.
@@ -130,21 +127,25 @@ type PINKey struct {
 // every program. InvalidField names algorithm or key, the latter for a length that the algorithm does not take. A weak
 // key is taken: see [keymaterial.Cipher.Check]. The caller clears key.
 func (r *Ring) WrapZoneKey(id, programID string, usage pin.KeyUsage, algorithm string, key []byte) (pin.ZoneKey, error) {
-	check, err := LongCheckValue(algorithm, key)
+	return r.wrap(pin.ZoneKey{ID: id, ProgramID: programID, Usage: usage, Algorithm: algorithm, Version: 1, CreatedAt: r.clock()}, key)
+}
+
+// wrap puts material into a row: errors as [Ring.WrapZoneKey].
+func (r *Ring) wrap(row pin.ZoneKey, key []byte) (pin.ZoneKey, error) {
+	check, err := LongCheckValue(row.Algorithm, key)
 	if err != nil {
 		return pin.ZoneKey{}, err
 	}
-	row := pin.ZoneKey{ID: id, ProgramID: programID, Usage: usage, Algorithm: algorithm, Version: 1,
-		CheckValue: check[:6], CreatedAt: r.now().UTC().Truncate(time.Microsecond)} // as exact as every database keeps it
-	if row.Wrapped, err = r.wrap(row, key); err != nil {
+	row.CheckValue, row.Size = check[:shortCheck], bits(row.Algorithm, key)
+	if row.Wrapped, err = r.wrapped(row, key); err != nil {
 		return pin.ZoneKey{}, err
 	}
 	return row, nil
 }
 
-// wrap makes a key ready to rest: of a message key, which works in this process's memory, by the vault's own keys alone.
-func (r *Ring) wrap(row pin.ZoneKey, key []byte) ([]byte, error) {
-	if row.Usage == pin.UsageMessage {
+// wrapped is a key ready to rest: of one that works in this process's memory (see unwrap) by the vault's own keys alone.
+func (r *Ring) wrapped(row pin.ZoneKey, key []byte) ([]byte, error) {
+	if row.Usage == pin.UsageMessage || row.Usage == pin.UsageZoneMaster {
 		return r.Seal(pin.UseKeyWrap, key, row.Bound())
 	}
 	wrapped, err := r.keys.WrapKey(row.Algorithm, key, row.Bound())
@@ -153,6 +154,24 @@ func (r *Ring) wrap(row pin.ZoneKey, key []byte) ([]byte, error) {
 	}
 	return wrapped, nil
 }
+
+// bits is the length of a key that its algorithm takes.
+func bits(algorithm string, key []byte) int {
+	if algorithm != RSA {
+		return 8 * len(key)
+	}
+	parsed, err := parseRSA(key)
+	if err != nil {
+		return 0
+	}
+	return parsed.N.BitLen()
+}
+
+// shortCheck is the length of a check value, in hexadecimal digits.
+const shortCheck = 6
+
+// clock is the time as exact as every database keeps it.
+func (r *Ring) clock() time.Time { return r.now().UTC().Truncate(time.Microsecond) }
 
 // LongCheckValue is the check value of a partner's key in sixteen upper-case hexadecimal digits, of which
 // [pin.ZoneKey].CheckValue is the first six: errors as [Ring.WrapZoneKey].
@@ -171,14 +190,14 @@ func LongCheckValue(algorithm string, key []byte) (string, error) {
 // MessageKeySizes are the lengths of the message keys that a contract can use, in bytes: of tokens, and of JWE.
 func MessageKeySizes() []int { return []int{TokenKeySize, MessageKeySize} }
 
-// ZoneKey finds a zone PIN key that the program may use. A key that is unknown, of another program, for another usage
-// or retired is UnknownKey, without a word about which; a row that does not open is Internal, and what else the store
+// ZoneKey finds a zone PIN key that the program may use. A key that is unknown, of another program, for another usage,
+// pending or retired is UnknownKey, without a word about which; a row that does not open is Internal, and what else the store
 // reports is passed on.
 //
 // An opened key is kept, and its row read again after 30 seconds: in between there is no way to the database, and a
 // retired key is dead after that time in every process.
 func (r *Ring) ZoneKey(ctx context.Context, programID, keyID string) (pin.BlockOpener, error) {
-	k, err := r.zoneKey(ctx, programID, keyID)
+	k, err := r.zoneKey(ctx, programID, keyID, pin.UsageZonePIN, pin.ZoneKey.Opens)
 	if err != nil {
 		return nil, err
 	}
@@ -187,7 +206,7 @@ func (r *Ring) ZoneKey(ctx context.Context, programID, keyID string) (pin.BlockO
 
 // PINKey describes a zone PIN key that the program may use: errors as [Ring.ZoneKey].
 func (r *Ring) PINKey(ctx context.Context, programID, keyID string) (PINKey, error) {
-	k, err := r.zoneKey(ctx, programID, keyID)
+	k, err := r.zoneKey(ctx, programID, keyID, pin.UsageZonePIN, pin.ZoneKey.Opens)
 	if err != nil {
 		return PINKey{}, err
 	}
@@ -197,7 +216,7 @@ func (r *Ring) PINKey(ctx context.Context, programID, keyID string) (PINKey, err
 // PINCertificate is the X.509 certificate of an RSA key that the program may use, DER and self-signed, the same at
 // every call: errors as [Ring.ZoneKey], UnknownKey for another algorithm too.
 func (r *Ring) PINCertificate(ctx context.Context, programID, keyID string) ([]byte, error) {
-	k, err := r.zoneKey(ctx, programID, keyID)
+	k, err := r.zoneKey(ctx, programID, keyID, pin.UsageZonePIN, pin.ZoneKey.Opens)
 	if err != nil {
 		return nil, err
 	}
@@ -211,7 +230,8 @@ func (r *Ring) PINCertificate(ctx context.Context, programID, keyID string) ([]b
 	return der, nil
 }
 
-func (r *Ring) zoneKey(ctx context.Context, programID, keyID string) (*zoneKey, error) {
+// zoneKey finds a key of a usage that carries PIN blocks. may is what the key must be allowed to do now.
+func (r *Ring) zoneKey(ctx context.Context, programID, keyID string, usage pin.KeyUsage, may func(pin.ZoneKey, time.Time) bool) (*zoneKey, error) {
 	now := r.now()
 	k, ok := r.opened.Get(keyID)
 	if !ok || !k.fresh(now) {
@@ -222,10 +242,15 @@ func (r *Ring) zoneKey(ctx context.Context, programID, keyID string) (*zoneKey, 
 		}
 		r.opened.Add(keyID, k)
 	}
-	if k.programID != "" && k.programID != programID {
+	if k.row.Usage != usage || !may(k.row, now) || !serves(k.row, programID) {
 		return nil, &pin.Error{Code: pin.UnknownKey}
 	}
 	return k, nil
+}
+
+// serves tells whether a program may use a key.
+func serves(row pin.ZoneKey, programID string) bool {
+	return row.ProgramID == "" || row.ProgramID == programID
 }
 
 // fresh tells whether the row was read less than zoneKeyLife ago, and not later than now by a clock put back.
@@ -235,7 +260,7 @@ func (k *zoneKey) fresh(now time.Time) bool {
 }
 
 func (r *Ring) readZoneKey(ctx context.Context, id string, now time.Time) (*zoneKey, error) {
-	row, err := r.row(ctx, id, pin.UsageZonePIN)
+	row, err := r.row(ctx, id, carrying, either)
 	if err != nil {
 		return nil, err
 	}
@@ -243,7 +268,7 @@ func (r *Ring) readZoneKey(ctx context.Context, id string, now time.Time) (*zone
 	if err != nil {
 		return nil, err
 	}
-	k := &zoneKey{key: key, about: PINKey{Algorithm: row.Algorithm}, programID: row.ProgramID, read: now}
+	k := &zoneKey{key: key, about: PINKey{Algorithm: row.Algorithm}, row: row.WithoutMaterial(), read: now}
 	k.about.Format, k.about.BlockSize = key.takes()
 	if c, ok := key.(*rsaCipher); ok {
 		k.certificate = sync.OnceValues(func() ([]byte, error) { return c.certificate(row.ID, row.CreatedAt) })
@@ -252,7 +277,7 @@ func (r *Ring) readZoneKey(ctx context.Context, id string, now time.Time) (*zone
 }
 
 // Fits tells whether a partner's key is for a usage, of so many bytes (0: any), and one that clients of the program,
-// "" for those of the whole server, may use. One that is not there may come.
+// "" for those of the whole server, may use. One that is not there, or not whole, may come.
 func (r *Ring) Fits(ctx context.Context, programID, id string, usage pin.KeyUsage, size int) (bool, error) {
 	row, err := r.zone.ZoneKey(ctx, id)
 	switch {
@@ -260,7 +285,11 @@ func (r *Ring) Fits(ctx context.Context, programID, id string, usage pin.KeyUsag
 		return true, nil
 	case err != nil:
 		return false, err
-	case row.Usage != usage || !row.RetiredAt.IsZero() || row.ProgramID != "" && row.ProgramID != programID:
+	case row.Usage != usage || !serves(row, programID):
+		return false, nil
+	case row.StateAt(r.now()) == pin.KeyPending:
+		return size == 0 || row.Size == 0 || row.Size == 8*size, nil
+	case !row.Opens(r.now()):
 		return false, nil
 	case size == 0:
 		return true, nil
@@ -270,51 +299,36 @@ func (r *Ring) Fits(ctx context.Context, programID, id string, usage pin.KeyUsag
 	return row.Algorithm == AES && len(key) == size, err
 }
 
-// row is a partner's key at rest: UnknownKey where no key has the id, or it is for another usage or retired.
-func (r *Ring) row(ctx context.Context, id string, usage pin.KeyUsage) (pin.ZoneKey, error) {
+// carrying are the usages of keys that carry PIN blocks.
+var carrying = []pin.KeyUsage{pin.UsageZonePIN, pin.UsagePINMailer}
+
+// either is what a key may do that opens or seals.
+func either(row pin.ZoneKey, now time.Time) bool { return row.Opens(now) || row.Seals(now) }
+
+// row is a partner's key at rest: UnknownKey where no key has the id, or it is for another usage, or may not do what is
+// asked of it, such as when it is pending or retired.
+func (r *Ring) row(ctx context.Context, id string, usages []pin.KeyUsage, may func(pin.ZoneKey, time.Time) bool) (pin.ZoneKey, error) {
 	row, err := r.zone.ZoneKey(ctx, id)
 	switch {
 	case errors.Is(err, &pin.Error{Code: pin.NotFound}):
 		return row, &pin.Error{Code: pin.UnknownKey}
 	case err != nil:
 		return row, err
-	case row.Usage != usage || !row.RetiredAt.IsZero():
+	case !slices.Contains(usages, row.Usage) || !may(row, r.now()):
 		return row, &pin.Error{Code: pin.UnknownKey}
 	}
 	return row, nil
 }
 
-// unwrap reads a partner's message key, which works in this process's memory: errors as row. The caller clears the key.
-func (r *Ring) unwrap(ctx context.Context, id string, usage pin.KeyUsage) (row pin.ZoneKey, key []byte, err error) {
-	row, err = r.row(ctx, id, usage)
+// unwrap reads a partner's message or zone master key, which works in this process's memory: errors as row. The caller
+// clears the key.
+func (r *Ring) unwrap(ctx context.Context, id string, usages []pin.KeyUsage, may func(pin.ZoneKey, time.Time) bool) (row pin.ZoneKey, key []byte, err error) {
+	row, err = r.row(ctx, id, usages, may)
 	if err != nil {
 		return row, nil, err
 	}
 	key, err = r.Open(pin.UseKeyWrap, row.Wrapped, row.Bound())
 	return row, key, err
-}
-
-// EncryptBlock makes a PIN block under a zone PIN key that the program may use: errors as [Ring.ZoneKey], and UnfitBlock where the key
-// makes no block of the format, an RSA key any, or the PAN is not one for it.
-func (r *Ring) EncryptBlock(ctx context.Context, programID, keyID string, format pinblock.Format, p pin.PIN, pan string) ([]byte, error) {
-	k, err := r.zoneKey(ctx, programID, keyID)
-	if err != nil {
-		return nil, err
-	}
-	of, ok := k.key.(symmetric)
-	if !ok {
-		return nil, &pin.Error{Code: pin.UnfitBlock}
-	}
-	block, err := of.encrypt(format, p, pan)
-	switch {
-	case err == nil:
-		return block, nil
-	case errors.Is(err, pinblock.ErrRandom):
-		return nil, internal(err)
-	case pin.CodeOf(err) == pin.Unavailable:
-		return nil, err
-	}
-	return nil, &pin.Error{Code: pin.UnfitBlock}
 }
 
 // OpenBlock takes the PIN out of a block. A block of another size or format than the key is for is UnfitBlock, which

@@ -128,7 +128,7 @@ func TestWrappedZoneKeyIsARowToStore(t *testing.T) {
 	require.Equal(t, unhex(t, tdesKey), key, "the caller's key is the caller's to clear")
 	require.NotContains(t, string(row.Wrapped), string(key))
 	row.Wrapped = nil
-	require.Equal(t, pin.ZoneKey{ID: "zpk", ProgramID: "program", Usage: pin.UsageZonePIN, Algorithm: "TDES",
+	require.Equal(t, pin.ZoneKey{ID: "zpk", ProgramID: "program", Usage: pin.UsageZonePIN, Algorithm: "TDES", Size: 128,
 		CheckValue: "08D7B4", Version: 1, CreatedAt: noon.Add(time.Microsecond)}, row)
 }
 
@@ -160,7 +160,7 @@ func TestZoneKeyThatMayNotBeUsedIsUnknown(t *testing.T) {
 	store.add(t, ring, "everybody's", "", pin.UsageZonePIN, "AES", aesKey)
 	store.add(t, ring, "message", "program", pin.UsageMessage, "AES", aesKey)
 	store.add(t, ring, "retired", "program", pin.UsageZonePIN, "AES", aesKey)
-	store.change("retired", func(z *pin.ZoneKey) { z.RetiredAt = noon.Add(-time.Hour) })
+	store.change("retired", func(z *pin.ZoneKey) { z.State = pin.KeyRetired })
 	store.add(t, ring, "no usage", "program", "", "AES", aesKey)
 
 	for _, tc := range []struct {
@@ -262,7 +262,7 @@ func TestZoneKeyIsReadOnceInThirtySeconds(t *testing.T) {
 	require.NoError(t, ask())
 	require.Equal(t, 2, store.asks, "after 30 seconds the row is read again")
 
-	store.change("zpk", func(z *pin.ZoneKey) { z.RetiredAt = clock.now() })
+	store.change("zpk", func(z *pin.ZoneKey) { z.State = pin.KeyRetired })
 	clock.forward(30*time.Second - 1)
 	require.NoError(t, ask(), "a retired key may live until its row is read")
 	clock.forward(1)
@@ -270,7 +270,7 @@ func TestZoneKeyIsReadOnceInThirtySeconds(t *testing.T) {
 	clock.forward(-time.Second)
 	require.Equal(t, unknown, ask(), "nor when the clock is put back")
 
-	store.change("zpk", func(z *pin.ZoneKey) { z.RetiredAt = time.Time{} })
+	store.change("zpk", func(z *pin.ZoneKey) { z.State = pin.KeyActive })
 	require.NoError(t, ask(), "that a key is unknown is not kept")
 	asks := store.asks
 	clock.forward(-time.Hour)
@@ -286,7 +286,7 @@ func TestZoneKeyAgesFromWhenItsRowWasAskedFor(t *testing.T) {
 	inner.add(t, ring, "zpk", "", pin.UsageZonePIN, "AES", aesKey)
 	_, err := ring.ZoneKey(t.Context(), "program", "zpk")
 	require.NoError(t, err)
-	inner.change("zpk", func(z *pin.ZoneKey) { z.RetiredAt = clock.now() })
+	inner.change("zpk", func(z *pin.ZoneKey) { z.State = pin.KeyRetired })
 	clock.forward(10 * time.Second)
 	_, err = ring.ZoneKey(t.Context(), "program", "zpk")
 	require.Equal(t, &pin.Error{Code: pin.UnknownKey}, err)
@@ -385,7 +385,7 @@ func TestAKeyFitsWhomeverItIsFor(t *testing.T) {
 	store.add(t, ring, "everybody's", "", pin.UsageMessage, "AES", aesKey)
 	store.add(t, ring, "of DES", "", pin.UsageMessage, "TDES", tdesKey)
 	store.add(t, ring, "retired", "", pin.UsageMessage, "AES", aesKey)
-	store.change("retired", func(k *pin.ZoneKey) { k.RetiredAt = noon })
+	store.change("retired", func(k *pin.ZoneKey) { k.State = pin.KeyRetired })
 	size := len(unhex(t, aesKey))
 	for _, test := range []struct {
 		name, program, id string

@@ -83,8 +83,26 @@ var kinds = map[string]kind{
 		return events.SessionExpired{ID: e.ID, Type: "session.expired", Timestamp: e.At, Data: session(e)}
 	}, events.NewSessionExpiredWebhookRequestWithBody),
 	"key.imported": of(func(e pin.AuditEvent) events.KeyImported {
-		return events.KeyImported{ID: e.ID, Type: "key.imported", Timestamp: e.At, Data: events.KeyData{Actor: actor(e), ProgramID: text(e.ProgramID), Sequence: e.Seq, TraceID: text(e.TraceID), KeyID: e.Subject}}
+		return events.KeyImported{ID: e.ID, Type: "key.imported", Timestamp: e.At, Data: key(e)}
 	}, events.NewKeyImportedWebhookRequestWithBody),
+	"key.generated": of(func(e pin.AuditEvent) events.KeyGenerated {
+		return events.KeyGenerated{ID: e.ID, Type: "key.generated", Timestamp: e.At, Data: key(e)}
+	}, events.NewKeyGeneratedWebhookRequestWithBody),
+	"key.requested": of(func(e pin.AuditEvent) events.KeyRequested {
+		return events.KeyRequested{ID: e.ID, Type: "key.requested", Timestamp: e.At, Data: key(e)}
+	}, events.NewKeyRequestedWebhookRequestWithBody),
+	"key.activated": of(func(e pin.AuditEvent) events.KeyActivated {
+		return events.KeyActivated{ID: e.ID, Type: "key.activated", Timestamp: e.At, Data: key(e)}
+	}, events.NewKeyActivatedWebhookRequestWithBody),
+	"key.retired": of(func(e pin.AuditEvent) events.KeyRetired {
+		return events.KeyRetired{ID: e.ID, Type: "key.retired", Timestamp: e.At, Data: key(e)}
+	}, events.NewKeyRetiredWebhookRequestWithBody),
+	"key.destroyed": of(func(e pin.AuditEvent) events.KeyDestroyed {
+		return events.KeyDestroyed{ID: e.ID, Type: "key.destroyed", Timestamp: e.At, Data: key(e)}
+	}, events.NewKeyDestroyedWebhookRequestWithBody),
+	"key.exported": of(func(e pin.AuditEvent) events.KeyExported {
+		return events.KeyExported{ID: e.ID, Type: "key.exported", Timestamp: e.At, Data: key(e)}
+	}, events.NewKeyExportedWebhookRequestWithBody),
 	"client.created": of(func(e pin.AuditEvent) events.ClientCreated {
 		return events.ClientCreated{ID: e.ID, Type: "client.created", Timestamp: e.At, Data: client(e)}
 	}, events.NewClientCreatedWebhookRequestWithBody),
@@ -145,6 +163,10 @@ func status(e pin.AuditEvent) events.StatusData {
 		}
 	}
 	return s
+}
+
+func key(e pin.AuditEvent) events.KeyData {
+	return events.KeyData{Actor: actor(e), ProgramID: text(e.ProgramID), Sequence: e.Seq, TraceID: text(e.TraceID), KeyID: e.Subject}
 }
 
 func session(e pin.AuditEvent) events.SessionData {

@@ -110,6 +110,9 @@ func (v *Vault) announce(ctx context.Context, n *newcomer) error {
 		return err
 	}
 	if n.Brought != (VerificationValue{}) {
+		if length := max(n.Brought.Length, len(n.Brought.Offset)); length < n.program.MinPINLength || length > n.program.MaxPINLength {
+			return &Error{Code: PINLength}
+		}
 		if err := v.sound(ctx, n.Brought, n.program.ID, n.PAN); err != nil {
 			return err
 		}

@@ -2,6 +2,7 @@ package pin_test
 
 import (
 	"context"
+	"crypto/rand"
 	"fmt"
 	"testing"
 
@@ -72,7 +73,7 @@ func TestArrivalIsACardAsAnyOther(t *testing.T) {
 func blockBytes(t *testing.T, digits string) *pin.Block {
 	t.Helper()
 	w := newMemoryWorld(t)
-	b, err := w.ring.EncryptBlock(by(t), w.program.ID, "zpk", pinblock.ISO0, of(t, digits), pan)
+	b, err := w.ring.SealPIN(by(t), pin.UsageZonePIN, w.program.ID, "zpk", pinblock.ISO0, of(t, digits), pan, rand.Reader)
 	require.NoError(t, err)
 	return &pin.Block{KeyID: "zpk", Format: pinblock.ISO0, Bytes: b}
 }
@@ -181,6 +182,8 @@ func TestArrivalsThatAreTurnedAway(t *testing.T) {
 		}), pin.Unopenable, ""},
 		{"a block for another key", with(func(a *pin.Arrival) { a.Block = blockBytes(t, right); a.Block.KeyID = "none" }), pin.UnknownKey, ""},
 		{"a PIN too long for the program", with(func(a *pin.Arrival) { a.PAN, a.Sequence, a.Block = pan, "07", blockBytes(t, "12345678") }), pin.PINLength, ""},
+		{"a PVV of a PIN too long for the program", with(func(a *pin.Arrival) { a.Brought = pin.VerificationValue{KeyID: "none", PVV: "1234", Length: 12} }), pin.PINLength, ""},
+		{"an offset of one", with(func(a *pin.Arrival) { a.Brought = pin.VerificationValue{KeyID: "none", Offset: "123456789012"} }), pin.PINLength, ""},
 		{"a PVV under no key", with(func(a *pin.Arrival) { a.Brought = pin.VerificationValue{KeyID: "none", PVV: "1234", Length: 4} }), pin.UnknownKey, ""},
 	} {
 		t.Run(test.name, func(t *testing.T) {

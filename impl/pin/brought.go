@@ -86,17 +86,19 @@ func (v *Vault) fitsBrought(ctx context.Context, c Card, b *Brought, p PIN) (boo
 	if err != nil {
 		return false, err
 	}
+	right := false
 	key, err := v.keys.VerificationKey(ctx, c.ProgramID, value.KeyID)
+	if err == nil {
+		right, err = value.fits(key, pan, p)
+	}
 	if CodeOf(err) == UnknownKey {
 		err = &Error{Code: Internal, Err: errVerificationKey}
 	}
-	if err != nil {
-		return false, err
-	}
-	return value.fits(key, pan, p)
+	return right, err
 }
 
-// fits tells, in constant time, whether a PIN is one that the value stands for: Internal where it is none for this PAN.
+// fits tells, in constant time, whether a PIN is one that the value stands for: Internal where it is none for this PAN, and what
+// the key fails with.
 func (value VerificationValue) fits(key VerificationKey, pan string, p PIN) (bool, error) {
 	var right bool
 	var err error
@@ -106,10 +108,10 @@ func (value VerificationValue) fits(key VerificationKey, pan string, p PIN) (boo
 		right, err = key.VerifyPVV(pan, value.Index, p.Digits(), value.PVV)
 		right = right && p.Len() == value.Length
 	}
-	if err != nil {
-		return false, &Error{Code: Internal, Err: err}
+	if _, ours := errors.AsType[*Error](err); err != nil && !ours {
+		err = &Error{Code: Internal, Err: err}
 	}
-	return right, nil
+	return right && err == nil, err
 }
 
 // shown holds an offered PIN against what the card brought along. own is the PIN's form at rest, which is made whether

@@ -290,7 +290,7 @@ func TestWhatACardBroughtIsComparedInTheSameSteps(t *testing.T) {
 		}
 		wrongly := guess(wrong)
 		require.Contains(t, wrongly, "VerificationKey")
-		require.Contains(t, wrongly, "MAC pin-verifier")
+		require.Contains(t, wrongly, "Seal pin-verifier")
 		w.block(t)
 		require.Equal(t, wrongly, guess(right), "blocked")
 		require.NoError(t, w.Unblock(anybody(), w.q, pin.Memo{}))

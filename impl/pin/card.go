@@ -140,33 +140,6 @@ func (c Client) Honours(version int64, now time.Time) bool {
 // Active tells whether the client has not been revoked.
 func (c Client) Active() bool { return c.RevokedAt.IsZero() }
 
-// ZoneKey is a partner's key at rest, wrapped by a key of ours.
-type ZoneKey struct {
-	ID         string    `json:"id"`
-	ProgramID  string    `json:"programId,omitempty"` // "" for a key that serves every program
-	Usage      KeyUsage  `json:"usage"`
-	Algorithm  string    `json:"algorithm"` // TDES, AES, …
-	Wrapped    []byte    `json:"wrapped"`
-	CheckValue string    `json:"checkValue"` // upper-case hex
-	Version    int       `json:"version"`
-	CreatedAt  time.Time `json:"createdAt"`
-	RetiredAt  time.Time `json:"retiredAt,omitzero"` // zero while it may be used
-}
-
-// Bound is what a wrapped key is bound to: the members that say what it may be used for. A row that was changed there, or
-// that got another row's key, does not open.
-func (k ZoneKey) Bound() []byte { return frame(k.ID, k.ProgramID, string(k.Usage), k.Algorithm) }
-
-// KeyUsage binds a key to one job: a zone PIN key opens PIN blocks and nothing else.
-type KeyUsage string
-
-// The usages.
-const (
-	UsageZonePIN      KeyUsage = "zone-pin"
-	UsageMessage      KeyUsage = "message"
-	UsageVerification KeyUsage = "pin-verification"
-)
-
 // MaskPAN keeps the first six and last four digits of a PAN (PCI DSS 3.4.1); shorter ones keep the
 // last four.
 func MaskPAN(pan string) string {

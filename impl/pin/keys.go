@@ -70,10 +70,11 @@ type BlockOpener interface {
 	OpenBlock(format pinblock.Format, block []byte, pan string) (PIN, error)
 }
 
-// VerificationKey makes and compares PVVs and offsets under one PIN verification key, in constant time. The errors are those
-// of package pinverification.
+// VerificationKey makes and compares PVVs, natural PINs and offsets under one PIN verification key, in constant time. The errors
+// are those of package pinverification, and UnknownKey for what the key may not do.
 type VerificationKey interface {
 	PVV(pan string, index int, pin []byte) (string, error)
+	NaturalPIN(m pinverification.IBM3624, pan string, length int) ([]byte, error)
 	VerifyPVV(pan string, index int, pin []byte, pvv string) (bool, error)
 	Offset(m pinverification.IBM3624, pan string, pin []byte) (string, error)
 	VerifyOffset(m pinverification.IBM3624, pan string, pin []byte, offset string) (bool, error)

@@ -54,7 +54,17 @@ func (c *Client) outputs() []output {
 
 // outputs are those of a partner's key.
 func (k *ZoneKey) outputs() []output {
-	return []output{{UseKeyWrap, k.Wrapped, k.Bound(), func(b []byte) { k.Wrapped = b }}}
+	out := []output{{UseKeyWrap, k.Wrapped, k.Bound(), func(b []byte) { k.Wrapped = b }}}
+	if k.Ceremony == nil {
+		return out
+	}
+	c := *k.Ceremony
+	c.Parts = slices.Clone(c.Parts)
+	k.Ceremony = &c
+	for i, p := range c.Parts {
+		out = append(out, output{UseKeyWrap, p.Wrapped, k.BoundPart(p.Number), func(b []byte) { c.Parts[i].Wrapped = b }})
+	}
+	return out
 }
 
 // outputs are those of a webhook, whose keys become its own.

@@ -2,7 +2,6 @@ package pin
 
 import (
 	"context"
-	"errors"
 
 	"pinvault/impl/pinblock"
 )
@@ -209,14 +208,8 @@ func (v *Vault) RevealPIN(ctx context.Context, q Query) (PIN, error) {
 		if d.Refusal != "" {
 			return d, nil
 		}
-		digits, err := v.keys.Open(UsePIN, rec.PIN.Ciphertext, pinBound(rec.Program.ID, rec.Card.ID))
-		if err != nil {
-			return deed{}, err
-		}
-		defer clear(digits)
-		if p, err = New(digits); err != nil {
-			err = &Error{Code: Internal, Err: errors.New("what was kept is no PIN")}
-		}
+		var err error
+		p, err = v.kept(rec)
 		return d, err
 	})
 	if err != nil {

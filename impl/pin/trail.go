@@ -15,10 +15,11 @@ const serverChain = "server"
 // entry is what an operation on something else than a card writes: an event on the chain of the program
 // or of the server, and the row that it is about.
 type entry struct {
-	event  AuditEvent
-	more   []AuditEvent // of the same chain, after it
-	row    *Row
-	result any
+	event   AuditEvent
+	more    []AuditEvent // of the same chain, after it
+	row     *Row
+	further []Row // written with it
+	result  any
 }
 
 // chainOf is the chain of what concerns a program, or none.
@@ -88,6 +89,7 @@ func (v *Vault) entered(ctx context.Context, chain string, events []AuditEvent, 
 	if e.row != nil {
 		c.Rows = append(c.Rows, *e.row)
 	}
+	c.Rows = append(c.Rows, e.further...)
 	return c, v.accompany(&c, m, e.result)
 }
 

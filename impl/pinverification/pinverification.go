@@ -63,6 +63,9 @@ func NewKey(key []byte) (*Key, error) {
 	return &Key{block}, nil
 }
 
+// Lent is a key that is somewhere else and has lent its cipher, which is TDES.
+func Lent(block cipher.Block) Key { return Key{block} }
+
 // PVV is the Visa PIN verification value of a PIN, 4 digits: those of a block that holds the 11 rightmost digits of the PAN
 // without its check digit, the key index and the first four digits of the PIN, encrypted.
 //

@@ -92,7 +92,8 @@ func Import(ctx context.Context, v Vault, s *Schema, from io.Reader, o ImportOpt
 		}
 		return nil
 	})
-	return total, group.Wait()
+	err = group.Wait()
+	return total, err
 }
 
 // read reads a batch and finds out what its rows are. One without rows is the end.

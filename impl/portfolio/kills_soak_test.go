@@ -28,7 +28,7 @@ func TestImportThatIsKilledEndsWithTheSameCards(t *testing.T) {
 	for name, database := range engines {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			at, many := database(t), times(3500, 20_000)
+			at, many := database(t), times(2500, 20_000)
 			s, err := store.Open(t.Context(), at, store.Options{})
 			require.NoError(t, err)
 			t.Cleanup(func() { require.NoError(t, s.Close()) })
@@ -50,10 +50,10 @@ func TestImportThatIsKilledEndsWithTheSameCards(t *testing.T) {
 				go func() { ended <- c.Wait() }()
 				require.Eventually(t, func() bool { return len(ended) > 0 || h.count() > before }, time.Minute, time.Millisecond)
 				select {
-				case <-ended:
+				case _ = <-ended:
 				case <-time.After(time.Duration(rand.IntN(times(100, 5000))) * time.Millisecond):
 					_ = c.Process.Kill()
-					if <-ended; c.ProcessState.ExitCode() == -1 {
+					if _ = <-ended; c.ProcessState.ExitCode() == -1 {
 						during++
 					}
 				}

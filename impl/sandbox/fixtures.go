@@ -78,7 +78,8 @@ const timestampWindow = "timestampWindowSeconds"
 var (
 	threddScopes = []string{"cards:write", "pins:read", "pins:reveal", "pins:write"}
 	issuerScopes = []string{"programs:read", "programs:write", "clients:read", "clients:write", "cards:read", "cards:write",
-		"pins:read", "pins:verify", "pins:write", "pins:reveal", "audit:read", "vaultkeys:read", "vaultkeys:manage", "webhooks:read", "webhooks:write", "events:read"}
+		"pins:read", "pins:verify", "pins:write", "pins:reveal", "pins:translate", "pins:export", "keys:read", "keys:manage", "keys:component", "audit:read",
+		"vaultkeys:read", "vaultkeys:manage", "webhooks:read", "webhooks:write", "events:read"}
 	creditplusScopes = []string{"tries:reset"}
 	accosaScopes     = []string{"pins:write"}
 	hashdtScopes     = []string{"pins:write"}
@@ -86,8 +87,9 @@ var (
 )
 
 var clients = []client{
-	{name: "issuer", contract: "issuer", scopes: issuerScopes, keys: map[string]key{"zpk": zonePINKey, "zpk_aes": zonePINKeyAES}},
+	{name: "issuer", contract: "issuer", scopes: issuerScopes, keys: map[string]key{"zpk": zonePINKey, "zpk_aes": zonePINKeyAES, "zmk": zoneMasterKey, "pvk": verificationKey, "printer": printerKey}},
 	{name: "issuer_other", contract: "issuer", program: otherProgram, scopes: issuerScopes, unlisted: true},
+	{name: "issuer_custodian", contract: "issuer", scopes: []string{"keys:read", "keys:component"}, unlisted: true},
 	{name: "thredd", contract: "thredd", program: program, scopes: threddScopes},
 	{name: "thredd_other", contract: "thredd", program: otherProgram, scopes: threddScopes, unlisted: true},
 	{name: "creditplus", contract: "creditplus", program: program, scopes: creditplusScopes,
@@ -132,6 +134,13 @@ type key struct {
 var (
 	zonePINKey    = key{"zpk-sandbox", "", pin.UsageZonePIN, "TDES", "E8DD93B8AF13999C7644C0FE11F5D2A7"}
 	zonePINKeyAES = key{"zpk-sandbox-aes", "", pin.UsageZonePIN, "AES", "00112233445566778899AABBCCDDEEFF"}
+)
+
+// Keys of the whole server: the zone master key of TR-31's example, the PIN verification key of Visa's, a printer's.
+var (
+	zoneMasterKey   = key{"zmk-sandbox", "", pin.UsageZoneMaster, "AES", "88E1AB2A2E3DD38C1FA039A536500CC8A87AB9D62DC92C01058FA79F44657DE6"}
+	verificationKey = key{"pvk-sandbox", "", pin.UsageVerification, "TDES", "0123456789ABCDEFFEDCBA9876543210"}
+	printerKey      = key{"printer-sandbox", "", pin.UsagePINMailer, "TDES", "4C3BD5A1F7206E9876AD13E9B05CF482"}
 )
 
 // The keys of Network International's client, of its program alone. encryption_key_id takes twenty characters.
@@ -186,7 +195,7 @@ func fresh(c client) client {
 	return c
 }
 
-var keys = []key{zonePINKey, zonePINKeyAES, networkPINKey, networkPINKeyAES, networkPINKeyRSA,
+var keys = []key{zonePINKey, zonePINKeyAES, zoneMasterKey, verificationKey, printerKey, networkPINKey, networkPINKeyAES, networkPINKeyRSA,
 	accosaKey, accosaNextKey, accosaFixedKey, accosaOtherKey, accosaWindowKey,
 	creditplusKey, creditplusNextKey, creditplusOnlyKey, creditplusNoAliasKey,
 }

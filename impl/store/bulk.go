@@ -64,6 +64,32 @@ func (s *Store) swapTogether(ctx context.Context, changes []pin.Change) error {
 const nextValues = `UPDATE cards c SET revision = w.revision, value = w.value, seal = w.seal
 	FROM unnest($1::text[], $2::bigint[], $3::text[], $4::bytea[]) AS w(id, revision, value, seal) WHERE c.id = w.id AND c.revision = w.revision - 1`
 
+// announceAll is swap_card's part for the topics of many events.
+const announceAll = `INSERT INTO webhook_deliveries (chain, endpoint_id, seq, event_id, state, attempts, due_at, created_at, first_at, done_at, status, failure)
+	SELECT w.chain, e.id, w.seq, w.id, 'pending', 0, w.at, w.at, 0, 0, 0, ''
+	FROM unnest($1::text[], $2::bigint[], $3::text[], $4::text[], $5::text[], $6::bigint[]) AS w(chain, seq, id, program, topic, at)
+	JOIN webhook_endpoints e ON e.program_id IN ('', w.program) AND (e.body LIKE '%"' || w.topic || '"%' OR e.body LIKE '%"on *"%')
+	ON CONFLICT DO NOTHING`
+
+// announce queues what webhooks are told of the events of changes.
+func announce(ctx context.Context, t pgx.Tx, changes []pin.Change) error {
+	var chains, ids, programs, topics []string
+	var seqs, ats []int64
+	for _, c := range changes {
+		for _, e := range c.Events {
+			if e.Topic != "" {
+				chains, ids, programs, topics = append(chains, e.Chain), append(ids, e.ID), append(programs, e.ProgramID), append(topics, e.Topic)
+				seqs, ats = append(seqs, e.Seq), append(ats, c.Now)
+			}
+		}
+	}
+	if len(topics) == 0 {
+		return nil
+	}
+	_, err := t.Exec(ctx, announceAll, chains, seqs, ids, programs, topics, ats)
+	return err
+}
+
 // copyAll is [tx.swap] for many changes.
 func copyAll(ctx context.Context, t pgx.Tx, changes []pin.Change) error {
 	var cards, lookups, events [][]any
@@ -112,7 +138,7 @@ func copyAll(ctx context.Context, t pgx.Tx, changes []pin.Change) error {
 			return err
 		}
 	}
-	return nil
+	return announce(ctx, t, changes)
 }
 
 // heldBy finds look-ups in one statement, whatever their slots.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
@@ -152,7 +153,7 @@ func (c *exportCommand) packing(ctx context.Context, ring *keyring.Ring) (*pin.P
 			if pan == "" { // to which it would be bound
 				return nil, pin.VerificationValue{}, nil
 			}
-			block, err := ring.EncryptBlock(ctx, c.Program, c.BlockKey, format, p, pan)
+			block, err := ring.SealPIN(ctx, pin.UsageZonePIN, c.Program, c.BlockKey, format, p, pan, rand.Reader)
 			return &pin.Block{KeyID: c.BlockKey, Format: format, Bytes: block}, pin.VerificationValue{}, err
 		}}, nil
 	case c.VerificationKey != "":

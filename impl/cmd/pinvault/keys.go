@@ -21,6 +21,8 @@ type keysCommand struct {
 	Destroy         keysDestroyCommand         `cmd:"" help:"Destroy the material of a retired key."`
 	ChangeMasterKey keysChangeMasterKeyCommand `cmd:"" help:"Encrypt the keyset file under another master key."`
 	Import          keysImportCommand          `cmd:"" help:"Import a partner's key, in components that are XORed together."`
+
+	Partner partnerKeysCommand `cmd:"" help:"Partners' keys: list, create, activate, rotate, retire and destroy them, in ceremonies and key blocks."`
 }
 
 type keysInitCommand struct{ config.Keys }
@@ -34,6 +36,10 @@ func (c *keysInitCommand) Run() error {
 	if err != nil {
 		return err
 	}
-	fmt.Println("created", made.Path+". Back it up, and back up what opens it elsewhere: without both, no PIN can be verified again.")
+	opens := "the master key"
+	if c.KeysURL != "" {
+		opens = "what opens it"
+	}
+	fmt.Println("created", made.Path+". Back it up, and back up", opens, "elsewhere: without both, no PIN can be verified again.")
 	return nil
 }

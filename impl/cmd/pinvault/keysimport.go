@@ -19,6 +19,7 @@ import (
 	"golang.org/x/term"
 
 	"pinvault/impl/config"
+	"pinvault/impl/custody"
 	"pinvault/impl/keymaterial"
 	"pinvault/impl/keyring"
 	"pinvault/impl/pin"
@@ -31,7 +32,7 @@ type keysImportCommand struct {
 	ID            string   `name:"id" required:"" placeholder:"ID" help:"The id by which requests and settings name the key: letters, digits, '.', '_', '-', at most 64."`
 	Program       string   `placeholder:"ID" help:"The program that the key is for."`
 	AllPrograms   bool     `help:"The key is for all programs: whoever holds it can send PIN blocks for any card."`
-	Usage         string   `required:"" enum:"zone-pin,message,pin-verification" help:"The only thing that the key may be used for: zone-pin opens PIN blocks, message opens messages, pin-verification makes and compares PVVs and offsets."`
+	Usage         string   `required:"" enum:"zone-pin,message,zone-master,pin-verification,pin-mailer" help:"The only thing that the key may be used for: zone-pin PIN blocks, message messages, zone-master other keys in key blocks, pin-verification PVVs and offsets, pin-mailer PIN blocks to a printer."`
 	Algorithm     string   `required:"" enum:"TDES,AES,RSA" help:"TDES (16 or 24 bytes), AES (16, 24 or 32) or RSA (zone-pin only)."`
 	Components    int      `default:"2" help:"How many components are XORed together to make the key. Default: ${default}."`
 	ComponentFile []string `type:"existingfile" placeholder:"FILE" help:"A file with one component in hexadecimal; repeat the flag for each component. Default: you are asked for them, without echo."`
@@ -55,6 +56,7 @@ func (c *keysImportCommand) Validate() error {
 	}{
 		{!validKeyID(c.ID), "--id must be 1 to 64 letters, digits, '.', '_' or '-'"},
 		{rsaKey && c.Usage != string(pin.UsageZonePIN), "an RSA key opens PIN blocks: --usage zone-pin"},
+		{c.ID == custody.Reserved, "--id must not be " + custody.Reserved + ", under which the vault's own keys are found"},
 		{c.Algorithm == keyring.TDES && c.Usage == string(pin.UsageMessage), "messages are encrypted under AES keys"},
 		{c.Algorithm != keyring.TDES && c.Usage == string(pin.UsageVerification), "PVVs and offsets are made under TDES keys"},
 		{rsaKey && c.Generate == (c.KeyFile != ""), "an RSA key is generated here (--generate) or, in a sandbox, read from --key-file"},
@@ -240,8 +242,8 @@ func (c *keysImportCommand) component(from *console, i int, name string) ([]byte
 	if err != nil {
 		return nil, fmt.Errorf("%s has %d bytes, which no %s key has", name, len(part), c.Algorithm)
 	}
-	if errors.Is(c.cipher().Check(part), keymaterial.ErrZero) {
-		return nil, errors.New(name + " is all zeros: whoever has the others has the key")
+	if err := c.soundPart(from, name, part); err != nil {
+		return nil, err
 	}
 	from.print("check value of " + name + c.kindOfCheckValue() + ": " + long[:6])
 	if c.Algorithm == keyring.TDES && !keymaterial.OddParity(part) {
@@ -258,9 +260,26 @@ func (c *keysImportCommand) kindOfCheckValue() string {
 	return ""
 }
 
+// soundPart refuses a component that is no secret or a weak TDES key; of the latter it warns in a sandbox.
+func (c *keysImportCommand) soundPart(from *console, name string, part []byte) error {
+	switch fault := c.cipher().Check(part); {
+	case fault == nil:
+		return nil
+	case errors.Is(fault, keymaterial.ErrZero):
+		return errors.New(name + " is all zeros: whoever has the others has the key")
+	case !c.Sandbox:
+		return errors.New(name + " is a weak key of DES, or has equal parts: have another one made")
+	}
+	from.print("warning: " + name + " is a weak key of DES, or has equal parts")
+	return nil
+}
+
 func (c *keysImportCommand) text(from *console, i int, name string) ([]byte, error) {
 	if len(c.ComponentFile) > 0 {
-		return os.ReadFile(c.ComponentFile[i])
+		if c.Sandbox {
+			return os.ReadFile(c.ComponentFile[i])
+		}
+		return private(c.ComponentFile[i])
 	}
 	return from.secret(name + ": ")
 }

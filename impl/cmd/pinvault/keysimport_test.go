@@ -32,7 +32,7 @@ const (
 	oneOfTwoCV  = "08D7B4"
 	aesOfTwo    = "00112233445566778899AABBCCDDEEFF"
 	aesOther    = "2B7E151628AED2A6ABF7158809CF4F3C"
-	threeParts  = oneOfTwo + "\n" + otherOfTwo + "\n00000000000000000000000000000002\n"
+	threeParts  = oneOfTwo + "\n" + otherOfTwo + "\n5B3E19C8A6F04D7281DC35E79A40B6F1\n"
 	singleDES   = "0123456789ABCDEF0123456789ABCDEF"
 	parityTwice = "FEFEFEFEFEFEFEFE0101010101010101"
 
@@ -164,7 +164,8 @@ func TestKeysImport(t *testing.T) {
 		{"a component of a wrong length", oneOfTwo[:30] + "\n" + otherOfTwo + "\ny\n", zpk, false, "component 1 has 15 bytes, which no TDES key has"},
 		{"components of two lengths", oneOfTwo + "\n" + oneOfTwo + "0123456789ABCDEF\ny\n", zpk, false, "component 2 is not as long"},
 		{"a component twice", oneOfTwo + "\n" + oneOfTwo + "\ny\n", zpk, false, "cancel each other out"},
-		{"a key that is single DES", singleDES + "\n" + parityTwice[:16] + parityTwice[:16] + "\ny\n", zpk, false, "no better than single DES"},
+		{"a key that is single DES", oneOfTwo + "\n" + "1122334455667788EEDDCCBBAA998877" + "\ny\n", zpk, false, "no better than single DES"},
+		{"a component that is single DES", singleDES + "\n" + oneOfTwo + "\ny\n", zpk, false, "component 1 is a weak key of DES, or has equal parts"},
 		{"a component of even parity is warned of", "0023456789ABCDEFFEDCBA9876543210\n" + otherOfTwo + "\nn\n", zpk, false, "warning: component 1 has bytes of even parity"},
 		{"a clear key", wholeKey + "\ny\n", append(slices.Clone(zpk), "--components", "1"), false, "for a sandbox only"},
 		{"a clear key from a file", "", append(slices.Clone(zpk), "--component-file", one, "--check-value", oneOfTwoCV), false, "for a sandbox only"},

@@ -25,7 +25,7 @@ func open(t *testing.T, change func(*pkcs11.Options)) (*pkcs11.Token, error) {
 	t.Helper()
 	u, err := pkcs11.ParseURI(keyringtest.URL(t, keyringtest.PKCS11, t.Name()))
 	require.NoError(t, err)
-	o := pkcs11.Options{URI: u, PIN: func() ([]byte, error) { return []byte(keyringtest.PIN), nil }}
+	o := pkcs11.Options{URI: u, PIN: func() ([]byte, error) { return []byte(keyringtest.PIN + "\n"), nil }}
 	if change != nil {
 		change(&o)
 	}

@@ -3,6 +3,7 @@
 package pkcs11
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -328,7 +329,7 @@ func (t *Token) login(s p11.SessionHandle, info p11.TokenInfo) error {
 		return err
 	}
 	defer clear(code)
-	err = t.module.Login(s, p11.CKU_USER, string(code))
+	err = t.module.Login(s, p11.CKU_USER, string(bytes.TrimRight(code, "\r\n"))) // a file's end of line is none of it
 	switch {
 	case err == nil || is(err, p11.CKR_USER_ALREADY_LOGGED_IN):
 		return nil

@@ -117,6 +117,23 @@ var manyTests = []test{
 			}
 		}
 	}},
+	{"events are queued for the webhooks that want them", func(t *testing.T, s Store) {
+		withCards(t, s)
+		swap(t, s, pin.Change{Rows: []pin.Row{endpoint("created", "program", `"on card.created"`), endpoint("all", "", `"on *"`), endpoint("other", "other", `"on *"`)}})
+		changes := many(20)
+		for i := range changes {
+			changes[i].Events = told(changes[i].Card.ID, 1, []string{"on card.created", "", "on pin.revealed"}[i%3])
+		}
+		for _, err := range swapAll(t, s, changes) {
+			require.NoError(t, err)
+		}
+		require.Len(t, queued(t, s, "created"), 7)
+		require.Len(t, queued(t, s, "all"), 13)
+		require.Empty(t, queued(t, s, "other"))
+		require.Contains(t, queued(t, s, "created"), "card-000 1")
+		due, _ := claim(t, s, "created", at(0), 1000)
+		require.Len(t, due, 7, "at once")
+	}},
 	{"no change at all", func(t *testing.T, s Store) {
 		before := everything(t, s)
 		require.Empty(t, swapAll(t, s, nil))
