@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"slices"
 	"sync/atomic"
 	"testing"
 
@@ -48,6 +49,26 @@ func BenchmarkSwap(b *testing.B) {
 			require.NoError(b, s.Swap(context.Background(), pin.Change{Card: revision("card-0", i), Events: eventsOf("card-0", i, 1)}))
 		}
 	})
+}
+
+// BenchmarkSwapAnnounced is a swap whose event webhooks are told of: where there is none, one that wants other events, one that
+// wants it, and ten.
+func BenchmarkSwapAnnounced(b *testing.B) {
+	for name, wants := range map[string][]string{"nobody": nil, "other": {`"on other"`}, "one": {`"on x"`}, "ten": slices.Repeat([]string{`"on x"`}, 10)} {
+		b.Run(name, func(b *testing.B) {
+			benchmark(b, 1, func(b *testing.B, s *Store) {
+				for i, want := range wants {
+					require.NoError(b, s.Swap(context.Background(), pin.Change{Rows: []pin.Row{{Table: pin.TableWebhooks, ID: fmt.Sprint(i), ProgramID: "program", Version: 1,
+						Body: []byte(`{"wants":[` + want + `],"more":"` + string(make512("more")) + `"}`), Seal: make([]byte, 37)}}}))
+				}
+				for i := int64(2); b.Loop(); i++ {
+					told := eventsOf("card-0", i, 1)
+					told[0].Topic = "on x"
+					require.NoError(b, s.Swap(context.Background(), pin.Change{Card: revision("card-0", i), Events: told}))
+				}
+			})
+		})
+	}
 }
 
 // BenchmarkSwapWithReplay brings an idempotency record as well.

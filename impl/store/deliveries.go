@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"gorm.io/gorm"
@@ -96,24 +97,33 @@ func (s *Store) ClaimDeliveries(ctx context.Context, webhookID string, now time.
 		})
 		return deliveries(taken), err
 	}
-	// No engine locks rows of many machines so, and SQLite has one writer: each is taken by itself, if nobody else has.
+	// No engine locks rows of many machines so, and SQLite has one writer: each is taken if nobody else has.
 	var candidates []models.WebhookDelivery
-	if err := s.read(ctx, func(db *gorm.DB) error { return db.Raw(claimable, webhookID, due, limit).Find(&candidates).Error }); err != nil {
-		return nil, err
+	err := s.read(ctx, func(db *gorm.DB) error { return db.Raw(claimable, webhookID, due, limit).Find(&candidates).Error })
+	together := max(len(candidates), 1)
+	if s.engine.sharded { // one card a transaction
+		together = 1
 	}
-	for _, c := range candidates {
-		err := s.inTx(ctx, func(t *tx) error {
-			var one []models.WebhookDelivery
-			err := t.db.Raw(take+` WHERE d.chain = ? AND d.endpoint_id = ? AND d.seq = ? AND d.attempts = ? AND d.state = 'pending' AND d.due_at <= ? RETURNING *`,
-				until, due, c.Chain, c.EndpointID, c.Seq, c.Attempts, due).Find(&one).Error
-			taken = append(taken, one...)
-			return t.fail(err, "")
+	for some := range slices.Chunk(candidates, together) {
+		var now []models.WebhookDelivery
+		err = s.inTx(ctx, func(t *tx) error {
+			now = nil
+			for _, c := range some {
+				var one []models.WebhookDelivery
+				err := t.db.Raw(take+` WHERE d.chain = ? AND d.endpoint_id = ? AND d.seq = ? AND d.attempts = ? AND d.state = 'pending' AND d.due_at <= ? RETURNING *`,
+					until, due, c.Chain, c.EndpointID, c.Seq, c.Attempts, due).Find(&one).Error
+				if now = append(now, one...); t.fail(err, "") != nil {
+					return err
+				}
+			}
+			return nil
 		})
 		if err != nil {
-			return deliveries(taken), err
+			break
 		}
+		taken = append(taken, now...)
 	}
-	return deliveries(taken), nil
+	return deliveries(taken), err
 }
 
 // SettleDelivery writes what has become of an attempt, unless its lease has ended and another one was begun.
