@@ -438,7 +438,7 @@ def known(case):
 
 
 # Where the vault's own keys are.
-VAULT_KEYS = "/issuer/v1/keys/vault"
+VAULT_KEYS = "/issuer/v1/vault-keys"
 
 
 def vault_key(case):

@@ -2545,27 +2545,6 @@ type CreateKeyParams struct {
 	IdempotencyKey *string `json:"Idempotency-Key,omitempty"`
 }
 
-// ListVaultKeysParams defines parameters for ListVaultKeys.
-type ListVaultKeysParams struct {
-	// State Only the keys in this state.
-	State *ListVaultKeysParamsState `form:"state,omitempty" json:"state,omitempty"`
-}
-
-// ListVaultKeysParamsState defines parameters for ListVaultKeys.
-type ListVaultKeysParamsState string
-
-// TakeVaultKeyStepParams defines parameters for TakeVaultKeyStep.
-type TakeVaultKeyStepParams struct {
-	// IdempotencyKey A key of the caller's choice, kept for 24 hours from its first use, and for one minute for a PIN verification.
-	IdempotencyKey *string `json:"Idempotency-Key,omitempty"`
-}
-
-// RotateVaultKeyParams defines parameters for RotateVaultKey.
-type RotateVaultKeyParams struct {
-	// IdempotencyKey A key of the caller's choice, kept for 24 hours from its first use, and for one minute for a PIN verification.
-	IdempotencyKey *string `json:"Idempotency-Key,omitempty"`
-}
-
 // ActivateKeyParams defines parameters for ActivateKey.
 type ActivateKeyParams struct {
 	// IdempotencyKey A key of the caller's choice, kept for 24 hours from its first use, and for one minute for a PIN verification.
@@ -2613,6 +2592,27 @@ type ListProgramsParams struct {
 
 // CreateProgramParams defines parameters for CreateProgram.
 type CreateProgramParams struct {
+	// IdempotencyKey A key of the caller's choice, kept for 24 hours from its first use, and for one minute for a PIN verification.
+	IdempotencyKey *string `json:"Idempotency-Key,omitempty"`
+}
+
+// ListVaultKeysParams defines parameters for ListVaultKeys.
+type ListVaultKeysParams struct {
+	// State Only the keys in this state.
+	State *ListVaultKeysParamsState `form:"state,omitempty" json:"state,omitempty"`
+}
+
+// ListVaultKeysParamsState defines parameters for ListVaultKeys.
+type ListVaultKeysParamsState string
+
+// TakeVaultKeyStepParams defines parameters for TakeVaultKeyStep.
+type TakeVaultKeyStepParams struct {
+	// IdempotencyKey A key of the caller's choice, kept for 24 hours from its first use, and for one minute for a PIN verification.
+	IdempotencyKey *string `json:"Idempotency-Key,omitempty"`
+}
+
+// RotateVaultKeyParams defines parameters for RotateVaultKey.
+type RotateVaultKeyParams struct {
 	// IdempotencyKey A key of the caller's choice, kept for 24 hours from its first use, and for one minute for a PIN verification.
 	IdempotencyKey *string `json:"Idempotency-Key,omitempty"`
 }
@@ -2701,12 +2701,6 @@ type ImportKeyJSONRequestBody = KeyBlockRequest
 // CreateKeyJSONRequestBody defines body for CreateKey for application/json ContentType.
 type CreateKeyJSONRequestBody = KeyRequest
 
-// TakeVaultKeyStepJSONRequestBody defines body for TakeVaultKeyStep for application/json ContentType.
-type TakeVaultKeyStepJSONRequestBody = VaultKeyStep
-
-// RotateVaultKeyJSONRequestBody defines body for RotateVaultKey for application/json ContentType.
-type RotateVaultKeyJSONRequestBody = VaultKeyRotation
-
 // EnterComponentJSONRequestBody defines body for EnterComponent for application/json ContentType.
 type EnterComponentJSONRequestBody = KeyComponent
 
@@ -2730,6 +2724,12 @@ type CreateProgramJSONRequestBody = ProgramRequest
 
 // UpdateProgramJSONRequestBody defines body for UpdateProgram for application/json ContentType.
 type UpdateProgramJSONRequestBody = ProgramChange
+
+// TakeVaultKeyStepJSONRequestBody defines body for TakeVaultKeyStep for application/json ContentType.
+type TakeVaultKeyStepJSONRequestBody = VaultKeyStep
+
+// RotateVaultKeyJSONRequestBody defines body for RotateVaultKey for application/json ContentType.
+type RotateVaultKeyJSONRequestBody = VaultKeyRotation
 
 // CreateWebhookJSONRequestBody defines body for CreateWebhook for application/json ContentType.
 type CreateWebhookJSONRequestBody = WebhookRequest
@@ -2811,18 +2811,6 @@ type ServerInterface interface {
 	// CreateKey Create a key
 	// (POST /issuer/v1/keys)
 	CreateKey(c *gin.Context, params CreateKeyParams)
-	// ListVaultKeys List the vault's own keys
-	// (GET /issuer/v1/keys/vault)
-	ListVaultKeys(c *gin.Context, params ListVaultKeysParams)
-	// ListVaultKeysOfUse List the keys of a use
-	// (GET /issuer/v1/keys/vault/{use})
-	ListVaultKeysOfUse(c *gin.Context, use VaultKeyUse)
-	// TakeVaultKeyStep Take a step in the life of a key
-	// (POST /issuer/v1/keys/vault/{use}/keys/{version}/steps)
-	TakeVaultKeyStep(c *gin.Context, use VaultKeyUse, version int32, params TakeVaultKeyStepParams)
-	// RotateVaultKey Replace the active key of a use
-	// (POST /issuer/v1/keys/vault/{use}/rotations)
-	RotateVaultKey(c *gin.Context, use VaultKeyUse, params RotateVaultKeyParams)
 	// GetKey Get a key
 	// (GET /issuer/v1/keys/{keyId})
 	GetKey(c *gin.Context, keyID KeyID)
@@ -2868,6 +2856,18 @@ type ServerInterface interface {
 	// GetServiceRequest Get a service request
 	// (GET /issuer/v1/service-requests/{number})
 	GetServiceRequest(c *gin.Context, number string)
+	// ListVaultKeys List the vault's own keys
+	// (GET /issuer/v1/vault-keys)
+	ListVaultKeys(c *gin.Context, params ListVaultKeysParams)
+	// ListVaultKeysOfUse List the keys of a use
+	// (GET /issuer/v1/vault-keys/{use})
+	ListVaultKeysOfUse(c *gin.Context, use VaultKeyUse)
+	// TakeVaultKeyStep Take a step in the life of a key
+	// (POST /issuer/v1/vault-keys/{use}/keys/{version}/steps)
+	TakeVaultKeyStep(c *gin.Context, use VaultKeyUse, version int32, params TakeVaultKeyStepParams)
+	// RotateVaultKey Replace the active key of a use
+	// (POST /issuer/v1/vault-keys/{use}/rotations)
+	RotateVaultKey(c *gin.Context, use VaultKeyUse, params RotateVaultKeyParams)
 	// ListWebhooks List webhooks
 	// (GET /issuer/v1/webhooks)
 	ListWebhooks(c *gin.Context, params ListWebhooksParams)
@@ -3669,165 +3669,6 @@ func (siw *ServerInterfaceWrapper) CreateKey(c *gin.Context) {
 	siw.Handler.CreateKey(c, params)
 }
 
-// ListVaultKeys operation middleware
-func (siw *ServerInterfaceWrapper) ListVaultKeys(c *gin.Context) {
-
-	var err error
-	_ = err
-
-	// Parameter object where we will unmarshal all parameters from the context
-	var params ListVaultKeysParams
-
-	// ------------- Optional query parameter "state" -------------
-
-	err = runtime.BindQueryParameterWithOptions("form", true, false, "state", c.Request.URL.Query(), &params.State, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
-	if err != nil {
-		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter state: %w", err), http.StatusBadRequest)
-		return
-	}
-
-	for _, middleware := range siw.HandlerMiddlewares {
-		middleware(c)
-		if c.IsAborted() {
-			return
-		}
-	}
-
-	siw.Handler.ListVaultKeys(c, params)
-}
-
-// ListVaultKeysOfUse operation middleware
-func (siw *ServerInterfaceWrapper) ListVaultKeysOfUse(c *gin.Context) {
-
-	var err error
-	_ = err
-
-	// ------------- Path parameter "use" -------------
-	var use VaultKeyUse
-
-	err = runtime.BindStyledParameterWithOptions("simple", "use", c.Param("use"), &use, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: true})
-	if err != nil {
-		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter use: %w", err), http.StatusBadRequest)
-		return
-	}
-
-	for _, middleware := range siw.HandlerMiddlewares {
-		middleware(c)
-		if c.IsAborted() {
-			return
-		}
-	}
-
-	siw.Handler.ListVaultKeysOfUse(c, use)
-}
-
-// TakeVaultKeyStep operation middleware
-func (siw *ServerInterfaceWrapper) TakeVaultKeyStep(c *gin.Context) {
-
-	var err error
-	_ = err
-
-	// ------------- Path parameter "use" -------------
-	var use VaultKeyUse
-
-	err = runtime.BindStyledParameterWithOptions("simple", "use", c.Param("use"), &use, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: true})
-	if err != nil {
-		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter use: %w", err), http.StatusBadRequest)
-		return
-	}
-
-	// ------------- Path parameter "version" -------------
-	var version int32
-
-	err = runtime.BindStyledParameterWithOptions("simple", "version", c.Param("version"), &version, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "integer", Format: "int32", ValueIsUnescaped: true})
-	if err != nil {
-		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter version: %w", err), http.StatusBadRequest)
-		return
-	}
-
-	// Parameter object where we will unmarshal all parameters from the context
-	var params TakeVaultKeyStepParams
-
-	headers := c.Request.Header
-
-	// ------------- Optional header parameter "Idempotency-Key" -------------
-	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
-		var IdempotencyKey string
-		n := len(valueList)
-		if n != 1 {
-			siw.ErrorHandler(c, fmt.Errorf("Expected one value for Idempotency-Key, got %d", n), http.StatusBadRequest)
-			return
-		}
-
-		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
-		if err != nil {
-			siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter Idempotency-Key: %w", err), http.StatusBadRequest)
-			return
-		}
-
-		params.IdempotencyKey = &IdempotencyKey
-
-	}
-
-	for _, middleware := range siw.HandlerMiddlewares {
-		middleware(c)
-		if c.IsAborted() {
-			return
-		}
-	}
-
-	siw.Handler.TakeVaultKeyStep(c, use, version, params)
-}
-
-// RotateVaultKey operation middleware
-func (siw *ServerInterfaceWrapper) RotateVaultKey(c *gin.Context) {
-
-	var err error
-	_ = err
-
-	// ------------- Path parameter "use" -------------
-	var use VaultKeyUse
-
-	err = runtime.BindStyledParameterWithOptions("simple", "use", c.Param("use"), &use, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: true})
-	if err != nil {
-		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter use: %w", err), http.StatusBadRequest)
-		return
-	}
-
-	// Parameter object where we will unmarshal all parameters from the context
-	var params RotateVaultKeyParams
-
-	headers := c.Request.Header
-
-	// ------------- Optional header parameter "Idempotency-Key" -------------
-	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
-		var IdempotencyKey string
-		n := len(valueList)
-		if n != 1 {
-			siw.ErrorHandler(c, fmt.Errorf("Expected one value for Idempotency-Key, got %d", n), http.StatusBadRequest)
-			return
-		}
-
-		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
-		if err != nil {
-			siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter Idempotency-Key: %w", err), http.StatusBadRequest)
-			return
-		}
-
-		params.IdempotencyKey = &IdempotencyKey
-
-	}
-
-	for _, middleware := range siw.HandlerMiddlewares {
-		middleware(c)
-		if c.IsAborted() {
-			return
-		}
-	}
-
-	siw.Handler.RotateVaultKey(c, use, params)
-}
-
 // GetKey operation middleware
 func (siw *ServerInterfaceWrapper) GetKey(c *gin.Context) {
 
@@ -4360,6 +4201,165 @@ func (siw *ServerInterfaceWrapper) GetServiceRequest(c *gin.Context) {
 	siw.Handler.GetServiceRequest(c, number)
 }
 
+// ListVaultKeys operation middleware
+func (siw *ServerInterfaceWrapper) ListVaultKeys(c *gin.Context) {
+
+	var err error
+	_ = err
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListVaultKeysParams
+
+	// ------------- Optional query parameter "state" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "state", c.Request.URL.Query(), &params.State, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter state: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		middleware(c)
+		if c.IsAborted() {
+			return
+		}
+	}
+
+	siw.Handler.ListVaultKeys(c, params)
+}
+
+// ListVaultKeysOfUse operation middleware
+func (siw *ServerInterfaceWrapper) ListVaultKeysOfUse(c *gin.Context) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "use" -------------
+	var use VaultKeyUse
+
+	err = runtime.BindStyledParameterWithOptions("simple", "use", c.Param("use"), &use, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter use: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		middleware(c)
+		if c.IsAborted() {
+			return
+		}
+	}
+
+	siw.Handler.ListVaultKeysOfUse(c, use)
+}
+
+// TakeVaultKeyStep operation middleware
+func (siw *ServerInterfaceWrapper) TakeVaultKeyStep(c *gin.Context) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "use" -------------
+	var use VaultKeyUse
+
+	err = runtime.BindStyledParameterWithOptions("simple", "use", c.Param("use"), &use, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter use: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	// ------------- Path parameter "version" -------------
+	var version int32
+
+	err = runtime.BindStyledParameterWithOptions("simple", "version", c.Param("version"), &version, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "integer", Format: "int32", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter version: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params TakeVaultKeyStepParams
+
+	headers := c.Request.Header
+
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey string
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandler(c, fmt.Errorf("Expected one value for Idempotency-Key, got %d", n), http.StatusBadRequest)
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter Idempotency-Key: %w", err), http.StatusBadRequest)
+			return
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+
+	}
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		middleware(c)
+		if c.IsAborted() {
+			return
+		}
+	}
+
+	siw.Handler.TakeVaultKeyStep(c, use, version, params)
+}
+
+// RotateVaultKey operation middleware
+func (siw *ServerInterfaceWrapper) RotateVaultKey(c *gin.Context) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "use" -------------
+	var use VaultKeyUse
+
+	err = runtime.BindStyledParameterWithOptions("simple", "use", c.Param("use"), &use, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter use: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params RotateVaultKeyParams
+
+	headers := c.Request.Header
+
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey string
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandler(c, fmt.Errorf("Expected one value for Idempotency-Key, got %d", n), http.StatusBadRequest)
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter Idempotency-Key: %w", err), http.StatusBadRequest)
+			return
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+
+	}
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		middleware(c)
+		if c.IsAborted() {
+			return
+		}
+	}
+
+	siw.Handler.RotateVaultKey(c, use, params)
+}
+
 // ListWebhooks operation middleware
 func (siw *ServerInterfaceWrapper) ListWebhooks(c *gin.Context) {
 
@@ -4766,10 +4766,6 @@ func RegisterHandlersWithOptions(router gin.IRouter, si ServerInterface, options
 	router.POST(options.BaseURL+"/issuer/v1/keys/:keyId/key-blocks", wrapper.ExportKey)
 	router.POST(options.BaseURL+"/issuer/v1/keys/:keyId/retire", wrapper.RetireKey)
 	router.POST(options.BaseURL+"/issuer/v1/keys/:keyId/rotate", wrapper.RotateKey)
-	router.GET(options.BaseURL+"/issuer/v1/keys/vault", wrapper.ListVaultKeys)
-	router.GET(options.BaseURL+"/issuer/v1/keys/vault/:use", wrapper.ListVaultKeysOfUse)
-	router.POST(options.BaseURL+"/issuer/v1/keys/vault/:use/keys/:version/steps", wrapper.TakeVaultKeyStep)
-	router.POST(options.BaseURL+"/issuer/v1/keys/vault/:use/rotations", wrapper.RotateVaultKey)
 	router.POST(options.BaseURL+"/issuer/v1/pin-blocks/translation", wrapper.TranslatePinBlock)
 	router.GET(options.BaseURL+"/issuer/v1/pin-sessions/:sessionId", wrapper.GetPinSession)
 	router.GET(options.BaseURL+"/issuer/v1/programs", wrapper.ListPrograms)
@@ -4777,6 +4773,10 @@ func RegisterHandlersWithOptions(router gin.IRouter, si ServerInterface, options
 	router.GET(options.BaseURL+"/issuer/v1/programs/:programId", wrapper.GetProgram)
 	router.PATCH(options.BaseURL+"/issuer/v1/programs/:programId", wrapper.UpdateProgram)
 	router.GET(options.BaseURL+"/issuer/v1/service-requests/:number", wrapper.GetServiceRequest)
+	router.GET(options.BaseURL+"/issuer/v1/vault-keys", wrapper.ListVaultKeys)
+	router.GET(options.BaseURL+"/issuer/v1/vault-keys/:use", wrapper.ListVaultKeysOfUse)
+	router.POST(options.BaseURL+"/issuer/v1/vault-keys/:use/keys/:version/steps", wrapper.TakeVaultKeyStep)
+	router.POST(options.BaseURL+"/issuer/v1/vault-keys/:use/rotations", wrapper.RotateVaultKey)
 	router.GET(options.BaseURL+"/issuer/v1/webhooks", wrapper.ListWebhooks)
 	router.POST(options.BaseURL+"/issuer/v1/webhooks", wrapper.CreateWebhook)
 	router.DELETE(options.BaseURL+"/issuer/v1/webhooks/:webhookId", wrapper.DeleteWebhook)
@@ -8519,677 +8519,6 @@ func (response CreateKey503ApplicationProblemPlusJSONResponse) VisitCreateKeyRes
 	return err
 }
 
-type ListVaultKeysRequestObject struct {
-	Params ListVaultKeysParams
-}
-
-type ListVaultKeysResponseObject interface {
-	VisitListVaultKeysResponse(w http.ResponseWriter) error
-}
-
-type ListVaultKeys200JSONResponse VaultKeys
-
-func (response ListVaultKeys200JSONResponse) VisitListVaultKeysResponse(w http.ResponseWriter) error {
-
-	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response); err != nil {
-		return err
-	}
-	w.Header().Set("Content-Type", "application/json")
-	w.WriteHeader(200)
-	_, err := buf.WriteTo(w)
-	return err
-}
-
-type ListVaultKeys400ApplicationProblemPlusJSONResponse externalRef0.Problem
-
-func (response ListVaultKeys400ApplicationProblemPlusJSONResponse) VisitListVaultKeysResponse(w http.ResponseWriter) error {
-
-	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response); err != nil {
-		return err
-	}
-	w.Header().Set("Content-Type", "application/problem+json")
-	w.WriteHeader(400)
-	_, err := buf.WriteTo(w)
-	return err
-}
-
-type ListVaultKeys401ApplicationProblemPlusJSONResponse struct {
-	UnauthorizedApplicationProblemPlusJSONResponse
-}
-
-func (response ListVaultKeys401ApplicationProblemPlusJSONResponse) VisitListVaultKeysResponse(w http.ResponseWriter) error {
-
-	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
-		return err
-	}
-	w.Header().Set("Content-Type", "application/problem+json")
-	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
-	w.WriteHeader(401)
-	_, err := buf.WriteTo(w)
-	return err
-}
-
-type ListVaultKeys403ApplicationProblemPlusJSONResponse struct {
-	VaultKeysForbiddenApplicationProblemPlusJSONResponse
-}
-
-func (response ListVaultKeys403ApplicationProblemPlusJSONResponse) VisitListVaultKeysResponse(w http.ResponseWriter) error {
-
-	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response); err != nil {
-		return err
-	}
-	w.Header().Set("Content-Type", "application/problem+json")
-	w.WriteHeader(403)
-	_, err := buf.WriteTo(w)
-	return err
-}
-
-type ListVaultKeys405ApplicationProblemPlusJSONResponse struct {
-	MethodNotAllowedApplicationProblemPlusJSONResponse
-}
-
-func (response ListVaultKeys405ApplicationProblemPlusJSONResponse) VisitListVaultKeysResponse(w http.ResponseWriter) error {
-
-	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
-		return err
-	}
-	w.Header().Set("Content-Type", "application/problem+json")
-	w.Header().Set("Allow", fmt.Sprint(response.Headers.Allow))
-	w.WriteHeader(405)
-	_, err := buf.WriteTo(w)
-	return err
-}
-
-type ListVaultKeys500ApplicationProblemPlusJSONResponse struct {
-	InternalServerErrorApplicationProblemPlusJSONResponse
-}
-
-func (response ListVaultKeys500ApplicationProblemPlusJSONResponse) VisitListVaultKeysResponse(w http.ResponseWriter) error {
-
-	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response); err != nil {
-		return err
-	}
-	w.Header().Set("Content-Type", "application/problem+json")
-	w.WriteHeader(500)
-	_, err := buf.WriteTo(w)
-	return err
-}
-
-type ListVaultKeys503ApplicationProblemPlusJSONResponse struct {
-	ServiceUnavailableApplicationProblemPlusJSONResponse
-}
-
-func (response ListVaultKeys503ApplicationProblemPlusJSONResponse) VisitListVaultKeysResponse(w http.ResponseWriter) error {
-
-	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response); err != nil {
-		return err
-	}
-	w.Header().Set("Content-Type", "application/problem+json")
-	w.WriteHeader(503)
-	_, err := buf.WriteTo(w)
-	return err
-}
-
-type ListVaultKeysOfUseRequestObject struct {
-	Use VaultKeyUse `json:"use"`
-}
-
-type ListVaultKeysOfUseResponseObject interface {
-	VisitListVaultKeysOfUseResponse(w http.ResponseWriter) error
-}
-
-type ListVaultKeysOfUse200JSONResponse VaultKeys
-
-func (response ListVaultKeysOfUse200JSONResponse) VisitListVaultKeysOfUseResponse(w http.ResponseWriter) error {
-
-	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response); err != nil {
-		return err
-	}
-	w.Header().Set("Content-Type", "application/json")
-	w.WriteHeader(200)
-	_, err := buf.WriteTo(w)
-	return err
-}
-
-type ListVaultKeysOfUse400ApplicationProblemPlusJSONResponse struct {
-	BadRequestApplicationProblemPlusJSONResponse
-}
-
-func (response ListVaultKeysOfUse400ApplicationProblemPlusJSONResponse) VisitListVaultKeysOfUseResponse(w http.ResponseWriter) error {
-
-	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response); err != nil {
-		return err
-	}
-	w.Header().Set("Content-Type", "application/problem+json")
-	w.WriteHeader(400)
-	_, err := buf.WriteTo(w)
-	return err
-}
-
-type ListVaultKeysOfUse401ApplicationProblemPlusJSONResponse struct {
-	UnauthorizedApplicationProblemPlusJSONResponse
-}
-
-func (response ListVaultKeysOfUse401ApplicationProblemPlusJSONResponse) VisitListVaultKeysOfUseResponse(w http.ResponseWriter) error {
-
-	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
-		return err
-	}
-	w.Header().Set("Content-Type", "application/problem+json")
-	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
-	w.WriteHeader(401)
-	_, err := buf.WriteTo(w)
-	return err
-}
-
-type ListVaultKeysOfUse403ApplicationProblemPlusJSONResponse struct {
-	VaultKeysForbiddenApplicationProblemPlusJSONResponse
-}
-
-func (response ListVaultKeysOfUse403ApplicationProblemPlusJSONResponse) VisitListVaultKeysOfUseResponse(w http.ResponseWriter) error {
-
-	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response); err != nil {
-		return err
-	}
-	w.Header().Set("Content-Type", "application/problem+json")
-	w.WriteHeader(403)
-	_, err := buf.WriteTo(w)
-	return err
-}
-
-type ListVaultKeysOfUse404ApplicationProblemPlusJSONResponse struct {
-	VaultKeyNotFoundApplicationProblemPlusJSONResponse
-}
-
-func (response ListVaultKeysOfUse404ApplicationProblemPlusJSONResponse) VisitListVaultKeysOfUseResponse(w http.ResponseWriter) error {
-
-	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response); err != nil {
-		return err
-	}
-	w.Header().Set("Content-Type", "application/problem+json")
-	w.WriteHeader(404)
-	_, err := buf.WriteTo(w)
-	return err
-}
-
-type ListVaultKeysOfUse405ApplicationProblemPlusJSONResponse struct {
-	MethodNotAllowedApplicationProblemPlusJSONResponse
-}
-
-func (response ListVaultKeysOfUse405ApplicationProblemPlusJSONResponse) VisitListVaultKeysOfUseResponse(w http.ResponseWriter) error {
-
-	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
-		return err
-	}
-	w.Header().Set("Content-Type", "application/problem+json")
-	w.Header().Set("Allow", fmt.Sprint(response.Headers.Allow))
-	w.WriteHeader(405)
-	_, err := buf.WriteTo(w)
-	return err
-}
-
-type ListVaultKeysOfUse500ApplicationProblemPlusJSONResponse struct {
-	InternalServerErrorApplicationProblemPlusJSONResponse
-}
-
-func (response ListVaultKeysOfUse500ApplicationProblemPlusJSONResponse) VisitListVaultKeysOfUseResponse(w http.ResponseWriter) error {
-
-	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response); err != nil {
-		return err
-	}
-	w.Header().Set("Content-Type", "application/problem+json")
-	w.WriteHeader(500)
-	_, err := buf.WriteTo(w)
-	return err
-}
-
-type ListVaultKeysOfUse503ApplicationProblemPlusJSONResponse struct {
-	ServiceUnavailableApplicationProblemPlusJSONResponse
-}
-
-func (response ListVaultKeysOfUse503ApplicationProblemPlusJSONResponse) VisitListVaultKeysOfUseResponse(w http.ResponseWriter) error {
-
-	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response); err != nil {
-		return err
-	}
-	w.Header().Set("Content-Type", "application/problem+json")
-	w.WriteHeader(503)
-	_, err := buf.WriteTo(w)
-	return err
-}
-
-type TakeVaultKeyStepRequestObject struct {
-	Use     VaultKeyUse `json:"use"`
-	Version int32       `json:"version"`
-	Params  TakeVaultKeyStepParams
-	Body    *TakeVaultKeyStepJSONRequestBody
-}
-
-type TakeVaultKeyStepResponseObject interface {
-	VisitTakeVaultKeyStepResponse(w http.ResponseWriter) error
-}
-
-type TakeVaultKeyStep200ResponseHeaders struct {
-	IdempotentReplayed *string
-}
-
-type TakeVaultKeyStep200JSONResponse struct {
-	Body    VaultKey
-	Headers TakeVaultKeyStep200ResponseHeaders
-}
-
-func (response TakeVaultKeyStep200JSONResponse) VisitTakeVaultKeyStepResponse(w http.ResponseWriter) error {
-
-	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
-		return err
-	}
-	w.Header().Set("Content-Type", "application/json")
-	if response.Headers.IdempotentReplayed != nil {
-		w.Header().Set("Idempotent-Replayed", fmt.Sprint(*response.Headers.IdempotentReplayed))
-	}
-	w.WriteHeader(200)
-	_, err := buf.WriteTo(w)
-	return err
-}
-
-type TakeVaultKeyStep400ApplicationProblemPlusJSONResponse externalRef0.Problem
-
-func (response TakeVaultKeyStep400ApplicationProblemPlusJSONResponse) VisitTakeVaultKeyStepResponse(w http.ResponseWriter) error {
-
-	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response); err != nil {
-		return err
-	}
-	w.Header().Set("Content-Type", "application/problem+json")
-	w.WriteHeader(400)
-	_, err := buf.WriteTo(w)
-	return err
-}
-
-type TakeVaultKeyStep401ApplicationProblemPlusJSONResponse struct {
-	UnauthorizedApplicationProblemPlusJSONResponse
-}
-
-func (response TakeVaultKeyStep401ApplicationProblemPlusJSONResponse) VisitTakeVaultKeyStepResponse(w http.ResponseWriter) error {
-
-	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
-		return err
-	}
-	w.Header().Set("Content-Type", "application/problem+json")
-	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
-	w.WriteHeader(401)
-	_, err := buf.WriteTo(w)
-	return err
-}
-
-type TakeVaultKeyStep403ApplicationProblemPlusJSONResponse struct {
-	VaultKeysForbiddenApplicationProblemPlusJSONResponse
-}
-
-func (response TakeVaultKeyStep403ApplicationProblemPlusJSONResponse) VisitTakeVaultKeyStepResponse(w http.ResponseWriter) error {
-
-	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response); err != nil {
-		return err
-	}
-	w.Header().Set("Content-Type", "application/problem+json")
-	w.WriteHeader(403)
-	_, err := buf.WriteTo(w)
-	return err
-}
-
-type TakeVaultKeyStep404ApplicationProblemPlusJSONResponse struct {
-	VaultKeyNotFoundApplicationProblemPlusJSONResponse
-}
-
-func (response TakeVaultKeyStep404ApplicationProblemPlusJSONResponse) VisitTakeVaultKeyStepResponse(w http.ResponseWriter) error {
-
-	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response); err != nil {
-		return err
-	}
-	w.Header().Set("Content-Type", "application/problem+json")
-	w.WriteHeader(404)
-	_, err := buf.WriteTo(w)
-	return err
-}
-
-type TakeVaultKeyStep405ApplicationProblemPlusJSONResponse struct {
-	MethodNotAllowedApplicationProblemPlusJSONResponse
-}
-
-func (response TakeVaultKeyStep405ApplicationProblemPlusJSONResponse) VisitTakeVaultKeyStepResponse(w http.ResponseWriter) error {
-
-	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
-		return err
-	}
-	w.Header().Set("Content-Type", "application/problem+json")
-	w.Header().Set("Allow", fmt.Sprint(response.Headers.Allow))
-	w.WriteHeader(405)
-	_, err := buf.WriteTo(w)
-	return err
-}
-
-type TakeVaultKeyStep409ApplicationProblemPlusJSONResponse externalRef0.Problem
-
-func (response TakeVaultKeyStep409ApplicationProblemPlusJSONResponse) VisitTakeVaultKeyStepResponse(w http.ResponseWriter) error {
-
-	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response); err != nil {
-		return err
-	}
-	w.Header().Set("Content-Type", "application/problem+json")
-	w.WriteHeader(409)
-	_, err := buf.WriteTo(w)
-	return err
-}
-
-type TakeVaultKeyStep413ApplicationProblemPlusJSONResponse struct {
-	ContentTooLargeApplicationProblemPlusJSONResponse
-}
-
-func (response TakeVaultKeyStep413ApplicationProblemPlusJSONResponse) VisitTakeVaultKeyStepResponse(w http.ResponseWriter) error {
-
-	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response); err != nil {
-		return err
-	}
-	w.Header().Set("Content-Type", "application/problem+json")
-	w.WriteHeader(413)
-	_, err := buf.WriteTo(w)
-	return err
-}
-
-type TakeVaultKeyStep415ApplicationProblemPlusJSONResponse struct {
-	UnsupportedMediaTypeApplicationProblemPlusJSONResponse
-}
-
-func (response TakeVaultKeyStep415ApplicationProblemPlusJSONResponse) VisitTakeVaultKeyStepResponse(w http.ResponseWriter) error {
-
-	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response); err != nil {
-		return err
-	}
-	w.Header().Set("Content-Type", "application/problem+json")
-	w.WriteHeader(415)
-	_, err := buf.WriteTo(w)
-	return err
-}
-
-type TakeVaultKeyStep422ApplicationProblemPlusJSONResponse struct {
-	IdempotencyKeyUsedApplicationProblemPlusJSONResponse
-}
-
-func (response TakeVaultKeyStep422ApplicationProblemPlusJSONResponse) VisitTakeVaultKeyStepResponse(w http.ResponseWriter) error {
-
-	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response); err != nil {
-		return err
-	}
-	w.Header().Set("Content-Type", "application/problem+json")
-	w.WriteHeader(422)
-	_, err := buf.WriteTo(w)
-	return err
-}
-
-type TakeVaultKeyStep500ApplicationProblemPlusJSONResponse struct {
-	InternalServerErrorApplicationProblemPlusJSONResponse
-}
-
-func (response TakeVaultKeyStep500ApplicationProblemPlusJSONResponse) VisitTakeVaultKeyStepResponse(w http.ResponseWriter) error {
-
-	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response); err != nil {
-		return err
-	}
-	w.Header().Set("Content-Type", "application/problem+json")
-	w.WriteHeader(500)
-	_, err := buf.WriteTo(w)
-	return err
-}
-
-type TakeVaultKeyStep503ApplicationProblemPlusJSONResponse struct {
-	ServiceUnavailableApplicationProblemPlusJSONResponse
-}
-
-func (response TakeVaultKeyStep503ApplicationProblemPlusJSONResponse) VisitTakeVaultKeyStepResponse(w http.ResponseWriter) error {
-
-	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response); err != nil {
-		return err
-	}
-	w.Header().Set("Content-Type", "application/problem+json")
-	w.WriteHeader(503)
-	_, err := buf.WriteTo(w)
-	return err
-}
-
-type RotateVaultKeyRequestObject struct {
-	Use    VaultKeyUse `json:"use"`
-	Params RotateVaultKeyParams
-	Body   *RotateVaultKeyJSONRequestBody
-}
-
-type RotateVaultKeyResponseObject interface {
-	VisitRotateVaultKeyResponse(w http.ResponseWriter) error
-}
-
-type RotateVaultKey201ResponseHeaders struct {
-	IdempotentReplayed *string
-}
-
-type RotateVaultKey201JSONResponse struct {
-	Body    VaultKey
-	Headers RotateVaultKey201ResponseHeaders
-}
-
-func (response RotateVaultKey201JSONResponse) VisitRotateVaultKeyResponse(w http.ResponseWriter) error {
-
-	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
-		return err
-	}
-	w.Header().Set("Content-Type", "application/json")
-	if response.Headers.IdempotentReplayed != nil {
-		w.Header().Set("Idempotent-Replayed", fmt.Sprint(*response.Headers.IdempotentReplayed))
-	}
-	w.WriteHeader(201)
-	_, err := buf.WriteTo(w)
-	return err
-}
-
-type RotateVaultKey400ApplicationProblemPlusJSONResponse externalRef0.Problem
-
-func (response RotateVaultKey400ApplicationProblemPlusJSONResponse) VisitRotateVaultKeyResponse(w http.ResponseWriter) error {
-
-	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response); err != nil {
-		return err
-	}
-	w.Header().Set("Content-Type", "application/problem+json")
-	w.WriteHeader(400)
-	_, err := buf.WriteTo(w)
-	return err
-}
-
-type RotateVaultKey401ApplicationProblemPlusJSONResponse struct {
-	UnauthorizedApplicationProblemPlusJSONResponse
-}
-
-func (response RotateVaultKey401ApplicationProblemPlusJSONResponse) VisitRotateVaultKeyResponse(w http.ResponseWriter) error {
-
-	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
-		return err
-	}
-	w.Header().Set("Content-Type", "application/problem+json")
-	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
-	w.WriteHeader(401)
-	_, err := buf.WriteTo(w)
-	return err
-}
-
-type RotateVaultKey403ApplicationProblemPlusJSONResponse struct {
-	VaultKeysForbiddenApplicationProblemPlusJSONResponse
-}
-
-func (response RotateVaultKey403ApplicationProblemPlusJSONResponse) VisitRotateVaultKeyResponse(w http.ResponseWriter) error {
-
-	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response); err != nil {
-		return err
-	}
-	w.Header().Set("Content-Type", "application/problem+json")
-	w.WriteHeader(403)
-	_, err := buf.WriteTo(w)
-	return err
-}
-
-type RotateVaultKey404ApplicationProblemPlusJSONResponse struct {
-	VaultKeyNotFoundApplicationProblemPlusJSONResponse
-}
-
-func (response RotateVaultKey404ApplicationProblemPlusJSONResponse) VisitRotateVaultKeyResponse(w http.ResponseWriter) error {
-
-	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response); err != nil {
-		return err
-	}
-	w.Header().Set("Content-Type", "application/problem+json")
-	w.WriteHeader(404)
-	_, err := buf.WriteTo(w)
-	return err
-}
-
-type RotateVaultKey405ApplicationProblemPlusJSONResponse struct {
-	MethodNotAllowedApplicationProblemPlusJSONResponse
-}
-
-func (response RotateVaultKey405ApplicationProblemPlusJSONResponse) VisitRotateVaultKeyResponse(w http.ResponseWriter) error {
-
-	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
-		return err
-	}
-	w.Header().Set("Content-Type", "application/problem+json")
-	w.Header().Set("Allow", fmt.Sprint(response.Headers.Allow))
-	w.WriteHeader(405)
-	_, err := buf.WriteTo(w)
-	return err
-}
-
-type RotateVaultKey409ApplicationProblemPlusJSONResponse externalRef0.Problem
-
-func (response RotateVaultKey409ApplicationProblemPlusJSONResponse) VisitRotateVaultKeyResponse(w http.ResponseWriter) error {
-
-	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response); err != nil {
-		return err
-	}
-	w.Header().Set("Content-Type", "application/problem+json")
-	w.WriteHeader(409)
-	_, err := buf.WriteTo(w)
-	return err
-}
-
-type RotateVaultKey413ApplicationProblemPlusJSONResponse struct {
-	ContentTooLargeApplicationProblemPlusJSONResponse
-}
-
-func (response RotateVaultKey413ApplicationProblemPlusJSONResponse) VisitRotateVaultKeyResponse(w http.ResponseWriter) error {
-
-	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response); err != nil {
-		return err
-	}
-	w.Header().Set("Content-Type", "application/problem+json")
-	w.WriteHeader(413)
-	_, err := buf.WriteTo(w)
-	return err
-}
-
-type RotateVaultKey415ApplicationProblemPlusJSONResponse struct {
-	UnsupportedMediaTypeApplicationProblemPlusJSONResponse
-}
-
-func (response RotateVaultKey415ApplicationProblemPlusJSONResponse) VisitRotateVaultKeyResponse(w http.ResponseWriter) error {
-
-	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response); err != nil {
-		return err
-	}
-	w.Header().Set("Content-Type", "application/problem+json")
-	w.WriteHeader(415)
-	_, err := buf.WriteTo(w)
-	return err
-}
-
-type RotateVaultKey422ApplicationProblemPlusJSONResponse struct {
-	IdempotencyKeyUsedApplicationProblemPlusJSONResponse
-}
-
-func (response RotateVaultKey422ApplicationProblemPlusJSONResponse) VisitRotateVaultKeyResponse(w http.ResponseWriter) error {
-
-	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response); err != nil {
-		return err
-	}
-	w.Header().Set("Content-Type", "application/problem+json")
-	w.WriteHeader(422)
-	_, err := buf.WriteTo(w)
-	return err
-}
-
-type RotateVaultKey500ApplicationProblemPlusJSONResponse struct {
-	InternalServerErrorApplicationProblemPlusJSONResponse
-}
-
-func (response RotateVaultKey500ApplicationProblemPlusJSONResponse) VisitRotateVaultKeyResponse(w http.ResponseWriter) error {
-
-	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response); err != nil {
-		return err
-	}
-	w.Header().Set("Content-Type", "application/problem+json")
-	w.WriteHeader(500)
-	_, err := buf.WriteTo(w)
-	return err
-}
-
-type RotateVaultKey503ApplicationProblemPlusJSONResponse struct {
-	ServiceUnavailableApplicationProblemPlusJSONResponse
-}
-
-func (response RotateVaultKey503ApplicationProblemPlusJSONResponse) VisitRotateVaultKeyResponse(w http.ResponseWriter) error {
-
-	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response); err != nil {
-		return err
-	}
-	w.Header().Set("Content-Type", "application/problem+json")
-	w.WriteHeader(503)
-	_, err := buf.WriteTo(w)
-	return err
-}
-
 type GetKeyRequestObject struct {
 	KeyID KeyID `json:"keyId"`
 }
@@ -11811,6 +11140,677 @@ func (response GetServiceRequest503ApplicationProblemPlusJSONResponse) VisitGetS
 	return err
 }
 
+type ListVaultKeysRequestObject struct {
+	Params ListVaultKeysParams
+}
+
+type ListVaultKeysResponseObject interface {
+	VisitListVaultKeysResponse(w http.ResponseWriter) error
+}
+
+type ListVaultKeys200JSONResponse VaultKeys
+
+func (response ListVaultKeys200JSONResponse) VisitListVaultKeysResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListVaultKeys400ApplicationProblemPlusJSONResponse externalRef0.Problem
+
+func (response ListVaultKeys400ApplicationProblemPlusJSONResponse) VisitListVaultKeysResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListVaultKeys401ApplicationProblemPlusJSONResponse struct {
+	UnauthorizedApplicationProblemPlusJSONResponse
+}
+
+func (response ListVaultKeys401ApplicationProblemPlusJSONResponse) VisitListVaultKeysResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListVaultKeys403ApplicationProblemPlusJSONResponse struct {
+	VaultKeysForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response ListVaultKeys403ApplicationProblemPlusJSONResponse) VisitListVaultKeysResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListVaultKeys405ApplicationProblemPlusJSONResponse struct {
+	MethodNotAllowedApplicationProblemPlusJSONResponse
+}
+
+func (response ListVaultKeys405ApplicationProblemPlusJSONResponse) VisitListVaultKeysResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Allow", fmt.Sprint(response.Headers.Allow))
+	w.WriteHeader(405)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListVaultKeys500ApplicationProblemPlusJSONResponse struct {
+	InternalServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response ListVaultKeys500ApplicationProblemPlusJSONResponse) VisitListVaultKeysResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListVaultKeys503ApplicationProblemPlusJSONResponse struct {
+	ServiceUnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response ListVaultKeys503ApplicationProblemPlusJSONResponse) VisitListVaultKeysResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListVaultKeysOfUseRequestObject struct {
+	Use VaultKeyUse `json:"use"`
+}
+
+type ListVaultKeysOfUseResponseObject interface {
+	VisitListVaultKeysOfUseResponse(w http.ResponseWriter) error
+}
+
+type ListVaultKeysOfUse200JSONResponse VaultKeys
+
+func (response ListVaultKeysOfUse200JSONResponse) VisitListVaultKeysOfUseResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListVaultKeysOfUse400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response ListVaultKeysOfUse400ApplicationProblemPlusJSONResponse) VisitListVaultKeysOfUseResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListVaultKeysOfUse401ApplicationProblemPlusJSONResponse struct {
+	UnauthorizedApplicationProblemPlusJSONResponse
+}
+
+func (response ListVaultKeysOfUse401ApplicationProblemPlusJSONResponse) VisitListVaultKeysOfUseResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListVaultKeysOfUse403ApplicationProblemPlusJSONResponse struct {
+	VaultKeysForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response ListVaultKeysOfUse403ApplicationProblemPlusJSONResponse) VisitListVaultKeysOfUseResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListVaultKeysOfUse404ApplicationProblemPlusJSONResponse struct {
+	VaultKeyNotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response ListVaultKeysOfUse404ApplicationProblemPlusJSONResponse) VisitListVaultKeysOfUseResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListVaultKeysOfUse405ApplicationProblemPlusJSONResponse struct {
+	MethodNotAllowedApplicationProblemPlusJSONResponse
+}
+
+func (response ListVaultKeysOfUse405ApplicationProblemPlusJSONResponse) VisitListVaultKeysOfUseResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Allow", fmt.Sprint(response.Headers.Allow))
+	w.WriteHeader(405)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListVaultKeysOfUse500ApplicationProblemPlusJSONResponse struct {
+	InternalServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response ListVaultKeysOfUse500ApplicationProblemPlusJSONResponse) VisitListVaultKeysOfUseResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListVaultKeysOfUse503ApplicationProblemPlusJSONResponse struct {
+	ServiceUnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response ListVaultKeysOfUse503ApplicationProblemPlusJSONResponse) VisitListVaultKeysOfUseResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type TakeVaultKeyStepRequestObject struct {
+	Use     VaultKeyUse `json:"use"`
+	Version int32       `json:"version"`
+	Params  TakeVaultKeyStepParams
+	Body    *TakeVaultKeyStepJSONRequestBody
+}
+
+type TakeVaultKeyStepResponseObject interface {
+	VisitTakeVaultKeyStepResponse(w http.ResponseWriter) error
+}
+
+type TakeVaultKeyStep200ResponseHeaders struct {
+	IdempotentReplayed *string
+}
+
+type TakeVaultKeyStep200JSONResponse struct {
+	Body    VaultKey
+	Headers TakeVaultKeyStep200ResponseHeaders
+}
+
+func (response TakeVaultKeyStep200JSONResponse) VisitTakeVaultKeyStepResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.IdempotentReplayed != nil {
+		w.Header().Set("Idempotent-Replayed", fmt.Sprint(*response.Headers.IdempotentReplayed))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type TakeVaultKeyStep400ApplicationProblemPlusJSONResponse externalRef0.Problem
+
+func (response TakeVaultKeyStep400ApplicationProblemPlusJSONResponse) VisitTakeVaultKeyStepResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type TakeVaultKeyStep401ApplicationProblemPlusJSONResponse struct {
+	UnauthorizedApplicationProblemPlusJSONResponse
+}
+
+func (response TakeVaultKeyStep401ApplicationProblemPlusJSONResponse) VisitTakeVaultKeyStepResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type TakeVaultKeyStep403ApplicationProblemPlusJSONResponse struct {
+	VaultKeysForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response TakeVaultKeyStep403ApplicationProblemPlusJSONResponse) VisitTakeVaultKeyStepResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type TakeVaultKeyStep404ApplicationProblemPlusJSONResponse struct {
+	VaultKeyNotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response TakeVaultKeyStep404ApplicationProblemPlusJSONResponse) VisitTakeVaultKeyStepResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type TakeVaultKeyStep405ApplicationProblemPlusJSONResponse struct {
+	MethodNotAllowedApplicationProblemPlusJSONResponse
+}
+
+func (response TakeVaultKeyStep405ApplicationProblemPlusJSONResponse) VisitTakeVaultKeyStepResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Allow", fmt.Sprint(response.Headers.Allow))
+	w.WriteHeader(405)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type TakeVaultKeyStep409ApplicationProblemPlusJSONResponse externalRef0.Problem
+
+func (response TakeVaultKeyStep409ApplicationProblemPlusJSONResponse) VisitTakeVaultKeyStepResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type TakeVaultKeyStep413ApplicationProblemPlusJSONResponse struct {
+	ContentTooLargeApplicationProblemPlusJSONResponse
+}
+
+func (response TakeVaultKeyStep413ApplicationProblemPlusJSONResponse) VisitTakeVaultKeyStepResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type TakeVaultKeyStep415ApplicationProblemPlusJSONResponse struct {
+	UnsupportedMediaTypeApplicationProblemPlusJSONResponse
+}
+
+func (response TakeVaultKeyStep415ApplicationProblemPlusJSONResponse) VisitTakeVaultKeyStepResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type TakeVaultKeyStep422ApplicationProblemPlusJSONResponse struct {
+	IdempotencyKeyUsedApplicationProblemPlusJSONResponse
+}
+
+func (response TakeVaultKeyStep422ApplicationProblemPlusJSONResponse) VisitTakeVaultKeyStepResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type TakeVaultKeyStep500ApplicationProblemPlusJSONResponse struct {
+	InternalServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response TakeVaultKeyStep500ApplicationProblemPlusJSONResponse) VisitTakeVaultKeyStepResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type TakeVaultKeyStep503ApplicationProblemPlusJSONResponse struct {
+	ServiceUnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response TakeVaultKeyStep503ApplicationProblemPlusJSONResponse) VisitTakeVaultKeyStepResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RotateVaultKeyRequestObject struct {
+	Use    VaultKeyUse `json:"use"`
+	Params RotateVaultKeyParams
+	Body   *RotateVaultKeyJSONRequestBody
+}
+
+type RotateVaultKeyResponseObject interface {
+	VisitRotateVaultKeyResponse(w http.ResponseWriter) error
+}
+
+type RotateVaultKey201ResponseHeaders struct {
+	IdempotentReplayed *string
+}
+
+type RotateVaultKey201JSONResponse struct {
+	Body    VaultKey
+	Headers RotateVaultKey201ResponseHeaders
+}
+
+func (response RotateVaultKey201JSONResponse) VisitRotateVaultKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.IdempotentReplayed != nil {
+		w.Header().Set("Idempotent-Replayed", fmt.Sprint(*response.Headers.IdempotentReplayed))
+	}
+	w.WriteHeader(201)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RotateVaultKey400ApplicationProblemPlusJSONResponse externalRef0.Problem
+
+func (response RotateVaultKey400ApplicationProblemPlusJSONResponse) VisitRotateVaultKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RotateVaultKey401ApplicationProblemPlusJSONResponse struct {
+	UnauthorizedApplicationProblemPlusJSONResponse
+}
+
+func (response RotateVaultKey401ApplicationProblemPlusJSONResponse) VisitRotateVaultKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RotateVaultKey403ApplicationProblemPlusJSONResponse struct {
+	VaultKeysForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response RotateVaultKey403ApplicationProblemPlusJSONResponse) VisitRotateVaultKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RotateVaultKey404ApplicationProblemPlusJSONResponse struct {
+	VaultKeyNotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response RotateVaultKey404ApplicationProblemPlusJSONResponse) VisitRotateVaultKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RotateVaultKey405ApplicationProblemPlusJSONResponse struct {
+	MethodNotAllowedApplicationProblemPlusJSONResponse
+}
+
+func (response RotateVaultKey405ApplicationProblemPlusJSONResponse) VisitRotateVaultKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Allow", fmt.Sprint(response.Headers.Allow))
+	w.WriteHeader(405)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RotateVaultKey409ApplicationProblemPlusJSONResponse externalRef0.Problem
+
+func (response RotateVaultKey409ApplicationProblemPlusJSONResponse) VisitRotateVaultKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RotateVaultKey413ApplicationProblemPlusJSONResponse struct {
+	ContentTooLargeApplicationProblemPlusJSONResponse
+}
+
+func (response RotateVaultKey413ApplicationProblemPlusJSONResponse) VisitRotateVaultKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RotateVaultKey415ApplicationProblemPlusJSONResponse struct {
+	UnsupportedMediaTypeApplicationProblemPlusJSONResponse
+}
+
+func (response RotateVaultKey415ApplicationProblemPlusJSONResponse) VisitRotateVaultKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RotateVaultKey422ApplicationProblemPlusJSONResponse struct {
+	IdempotencyKeyUsedApplicationProblemPlusJSONResponse
+}
+
+func (response RotateVaultKey422ApplicationProblemPlusJSONResponse) VisitRotateVaultKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RotateVaultKey500ApplicationProblemPlusJSONResponse struct {
+	InternalServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response RotateVaultKey500ApplicationProblemPlusJSONResponse) VisitRotateVaultKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RotateVaultKey503ApplicationProblemPlusJSONResponse struct {
+	ServiceUnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response RotateVaultKey503ApplicationProblemPlusJSONResponse) VisitRotateVaultKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type ListWebhooksRequestObject struct {
 	Params ListWebhooksParams
 }
@@ -13407,18 +13407,6 @@ type StrictServerInterface interface {
 	// CreateKey Create a key
 	// (POST /issuer/v1/keys)
 	CreateKey(ctx context.Context, request CreateKeyRequestObject) (CreateKeyResponseObject, error)
-	// ListVaultKeys List the vault's own keys
-	// (GET /issuer/v1/keys/vault)
-	ListVaultKeys(ctx context.Context, request ListVaultKeysRequestObject) (ListVaultKeysResponseObject, error)
-	// ListVaultKeysOfUse List the keys of a use
-	// (GET /issuer/v1/keys/vault/{use})
-	ListVaultKeysOfUse(ctx context.Context, request ListVaultKeysOfUseRequestObject) (ListVaultKeysOfUseResponseObject, error)
-	// TakeVaultKeyStep Take a step in the life of a key
-	// (POST /issuer/v1/keys/vault/{use}/keys/{version}/steps)
-	TakeVaultKeyStep(ctx context.Context, request TakeVaultKeyStepRequestObject) (TakeVaultKeyStepResponseObject, error)
-	// RotateVaultKey Replace the active key of a use
-	// (POST /issuer/v1/keys/vault/{use}/rotations)
-	RotateVaultKey(ctx context.Context, request RotateVaultKeyRequestObject) (RotateVaultKeyResponseObject, error)
 	// GetKey Get a key
 	// (GET /issuer/v1/keys/{keyId})
 	GetKey(ctx context.Context, request GetKeyRequestObject) (GetKeyResponseObject, error)
@@ -13464,6 +13452,18 @@ type StrictServerInterface interface {
 	// GetServiceRequest Get a service request
 	// (GET /issuer/v1/service-requests/{number})
 	GetServiceRequest(ctx context.Context, request GetServiceRequestRequestObject) (GetServiceRequestResponseObject, error)
+	// ListVaultKeys List the vault's own keys
+	// (GET /issuer/v1/vault-keys)
+	ListVaultKeys(ctx context.Context, request ListVaultKeysRequestObject) (ListVaultKeysResponseObject, error)
+	// ListVaultKeysOfUse List the keys of a use
+	// (GET /issuer/v1/vault-keys/{use})
+	ListVaultKeysOfUse(ctx context.Context, request ListVaultKeysOfUseRequestObject) (ListVaultKeysOfUseResponseObject, error)
+	// TakeVaultKeyStep Take a step in the life of a key
+	// (POST /issuer/v1/vault-keys/{use}/keys/{version}/steps)
+	TakeVaultKeyStep(ctx context.Context, request TakeVaultKeyStepRequestObject) (TakeVaultKeyStepResponseObject, error)
+	// RotateVaultKey Replace the active key of a use
+	// (POST /issuer/v1/vault-keys/{use}/rotations)
+	RotateVaultKey(ctx context.Context, request RotateVaultKeyRequestObject) (RotateVaultKeyResponseObject, error)
 	// ListWebhooks List webhooks
 	// (GET /issuer/v1/webhooks)
 	ListWebhooks(ctx context.Context, request ListWebhooksRequestObject) (ListWebhooksResponseObject, error)
@@ -13954,87 +13954,6 @@ func (sh *strictHandler) CreateKey(c *gin.Context, params CreateKeyParams) {
 	}
 }
 
-// ListVaultKeys binds a request, has it handled and writes the reply.
-func (sh *strictHandler) ListVaultKeys(c *gin.Context, params ListVaultKeysParams) {
-	var request ListVaultKeysRequestObject
-	request.Params = params
-	response, err := sh.handlers.ListVaultKeys(c.Request.Context(), request)
-	if err == nil {
-		err = response.VisitListVaultKeysResponse(c.Writer)
-	}
-	if err != nil {
-		sh.fail(c, err)
-	}
-}
-
-// ListVaultKeysOfUse binds a request, has it handled and writes the reply.
-func (sh *strictHandler) ListVaultKeysOfUse(c *gin.Context, use VaultKeyUse) {
-	var request ListVaultKeysOfUseRequestObject
-	request.Use = use
-	response, err := sh.handlers.ListVaultKeysOfUse(c.Request.Context(), request)
-	if err == nil {
-		err = response.VisitListVaultKeysOfUseResponse(c.Writer)
-	}
-	if err != nil {
-		sh.fail(c, err)
-	}
-}
-
-// TakeVaultKeyStep binds a request, has it handled and writes the reply.
-func (sh *strictHandler) TakeVaultKeyStep(c *gin.Context, use VaultKeyUse, version int32, params TakeVaultKeyStepParams) {
-	var request TakeVaultKeyStepRequestObject
-	request.Use = use
-	request.Version = version
-	request.Params = params
-
-	if checked, ok := c.Request.Body.(interface{ ValidatedValue() any }); ok {
-		var body TakeVaultKeyStepJSONRequestBody
-		if err := runtime.BindJSONValue(checked.ValidatedValue(), &body); err != nil {
-			sh.fail(c, unbound(err))
-			return
-		}
-		request.Body = &body
-	} else {
-		sh.fail(c, unbound(errors.New("nobody has checked the body")))
-		return
-	}
-
-	response, err := sh.handlers.TakeVaultKeyStep(c.Request.Context(), request)
-	if err == nil {
-		err = response.VisitTakeVaultKeyStepResponse(c.Writer)
-	}
-	if err != nil {
-		sh.fail(c, err)
-	}
-}
-
-// RotateVaultKey binds a request, has it handled and writes the reply.
-func (sh *strictHandler) RotateVaultKey(c *gin.Context, use VaultKeyUse, params RotateVaultKeyParams) {
-	var request RotateVaultKeyRequestObject
-	request.Use = use
-	request.Params = params
-
-	if checked, ok := c.Request.Body.(interface{ ValidatedValue() any }); ok {
-		var body RotateVaultKeyJSONRequestBody
-		if err := runtime.BindJSONValue(checked.ValidatedValue(), &body); err != nil {
-			sh.fail(c, unbound(err))
-			return
-		}
-		request.Body = &body
-	} else {
-		sh.fail(c, unbound(errors.New("nobody has checked the body")))
-		return
-	}
-
-	response, err := sh.handlers.RotateVaultKey(c.Request.Context(), request)
-	if err == nil {
-		err = response.VisitRotateVaultKeyResponse(c.Writer)
-	}
-	if err != nil {
-		sh.fail(c, err)
-	}
-}
-
 // GetKey binds a request, has it handled and writes the reply.
 func (sh *strictHandler) GetKey(c *gin.Context, keyID KeyID) {
 	var request GetKeyRequestObject
@@ -14333,6 +14252,87 @@ func (sh *strictHandler) GetServiceRequest(c *gin.Context, number string) {
 	response, err := sh.handlers.GetServiceRequest(c.Request.Context(), request)
 	if err == nil {
 		err = response.VisitGetServiceRequestResponse(c.Writer)
+	}
+	if err != nil {
+		sh.fail(c, err)
+	}
+}
+
+// ListVaultKeys binds a request, has it handled and writes the reply.
+func (sh *strictHandler) ListVaultKeys(c *gin.Context, params ListVaultKeysParams) {
+	var request ListVaultKeysRequestObject
+	request.Params = params
+	response, err := sh.handlers.ListVaultKeys(c.Request.Context(), request)
+	if err == nil {
+		err = response.VisitListVaultKeysResponse(c.Writer)
+	}
+	if err != nil {
+		sh.fail(c, err)
+	}
+}
+
+// ListVaultKeysOfUse binds a request, has it handled and writes the reply.
+func (sh *strictHandler) ListVaultKeysOfUse(c *gin.Context, use VaultKeyUse) {
+	var request ListVaultKeysOfUseRequestObject
+	request.Use = use
+	response, err := sh.handlers.ListVaultKeysOfUse(c.Request.Context(), request)
+	if err == nil {
+		err = response.VisitListVaultKeysOfUseResponse(c.Writer)
+	}
+	if err != nil {
+		sh.fail(c, err)
+	}
+}
+
+// TakeVaultKeyStep binds a request, has it handled and writes the reply.
+func (sh *strictHandler) TakeVaultKeyStep(c *gin.Context, use VaultKeyUse, version int32, params TakeVaultKeyStepParams) {
+	var request TakeVaultKeyStepRequestObject
+	request.Use = use
+	request.Version = version
+	request.Params = params
+
+	if checked, ok := c.Request.Body.(interface{ ValidatedValue() any }); ok {
+		var body TakeVaultKeyStepJSONRequestBody
+		if err := runtime.BindJSONValue(checked.ValidatedValue(), &body); err != nil {
+			sh.fail(c, unbound(err))
+			return
+		}
+		request.Body = &body
+	} else {
+		sh.fail(c, unbound(errors.New("nobody has checked the body")))
+		return
+	}
+
+	response, err := sh.handlers.TakeVaultKeyStep(c.Request.Context(), request)
+	if err == nil {
+		err = response.VisitTakeVaultKeyStepResponse(c.Writer)
+	}
+	if err != nil {
+		sh.fail(c, err)
+	}
+}
+
+// RotateVaultKey binds a request, has it handled and writes the reply.
+func (sh *strictHandler) RotateVaultKey(c *gin.Context, use VaultKeyUse, params RotateVaultKeyParams) {
+	var request RotateVaultKeyRequestObject
+	request.Use = use
+	request.Params = params
+
+	if checked, ok := c.Request.Body.(interface{ ValidatedValue() any }); ok {
+		var body RotateVaultKeyJSONRequestBody
+		if err := runtime.BindJSONValue(checked.ValidatedValue(), &body); err != nil {
+			sh.fail(c, unbound(err))
+			return
+		}
+		request.Body = &body
+	} else {
+		sh.fail(c, unbound(errors.New("nobody has checked the body")))
+		return
+	}
+
+	response, err := sh.handlers.RotateVaultKey(c.Request.Context(), request)
+	if err == nil {
+		err = response.VisitRotateVaultKeyResponse(c.Writer)
 	}
 	if err != nil {
 		sh.fail(c, err)

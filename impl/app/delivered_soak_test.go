@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"log"
 	"math/rand/v2"
 	"net"
 	"net/http"
@@ -38,13 +37,13 @@ type arrival struct {
 func receiveInProcess(address string) {
 	file, err := os.OpenFile(os.Getenv("RECEIVER_FILE"), os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
 	if err != nil {
-		log.Fatal(err)
+		panic(err)
 	}
 	verifier, err := standardwebhooks.NewWebhook(os.Getenv("RECEIVER_SECRET"))
 	if err != nil {
-		log.Fatal(err)
+		panic(err)
 	}
-	log.Fatal(http.ListenAndServe(address, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { //nolint:gosec // a test's
+	panic(http.ListenAndServe(address, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { //nolint:gosec // a test's
 		raw, err := io.ReadAll(r.Body)
 		var message struct {
 			ID   string `json:"id"`

@@ -115,7 +115,7 @@ func TestEveryUseRotatesUnderLoad(t *testing.T) {
 	}
 	for range rotations {
 		for _, use := range keyring.Uses() {
-			status, reply := calling(t, one, token(one), http.MethodPost, "/issuer/v1/keys/vault/"+string(use)+"/rotations", `{"activeInSeconds":60,"reason":"yearly"}`)
+			status, reply := calling(t, one, token(one), http.MethodPost, "/issuer/v1/vault-keys/"+string(use)+"/rotations", `{"activeInSeconds":60,"reason":"yearly"}`)
 			require.Equal(t, http.StatusCreated, status, reply)
 			require.Equal(t, "pending", reply["state"])
 		}
@@ -132,15 +132,15 @@ func TestEveryUseRotatesUnderLoad(t *testing.T) {
 		return
 	}
 
-	_, before := calling(t, two, token(one), http.MethodGet, "/issuer/v1/keys/vault/pin-verifier", "")
+	_, before := calling(t, two, token(one), http.MethodGet, "/issuer/v1/vault-keys/pin-verifier", "")
 	require.Len(t, before["items"], 1+rotations)
-	status, reply := calling(t, two, token(two), http.MethodPost, "/issuer/v1/keys/vault/seal/keys/1/steps", `{"step":"retire"}`)
+	status, reply := calling(t, two, token(two), http.MethodPost, "/issuer/v1/vault-keys/seal/keys/1/steps", `{"step":"retire"}`)
 	require.Equal(t, http.StatusConflict, status)
 	require.Equal(t, "key_in_use", reply["code"])
 	require.NoError(t, one.Vault.Rewrap(operator, pin.RewrapOptions{}))
 	clock.add(25 * time.Hour) // tokens that the first key has signed are over
 	for _, use := range keyring.Uses() {
-		status, reply := calling(t, two, token(two), http.MethodPost, "/issuer/v1/keys/vault/"+string(use)+"/keys/1/steps", `{"step":"retire"}`)
+		status, reply := calling(t, two, token(two), http.MethodPost, "/issuer/v1/vault-keys/"+string(use)+"/keys/1/steps", `{"step":"retire"}`)
 		if use == keyring.UseCheckpoints {
 			require.Equal(t, http.StatusConflict, status, "who keeps checkpoints nobody knows")
 			continue

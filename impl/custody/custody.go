@@ -54,9 +54,6 @@ func New(v Vault, r Ring, now func() time.Time, random io.Reader) *Custody {
 // clock is the time as exact as every row keeps it.
 func (c *Custody) clock() time.Time { return c.now().UTC().Truncate(time.Microsecond) }
 
-// Reserved is the id that no partner's key may have: under it the vault's own keys are found.
-const Reserved = "vault"
-
 // Wanted describes a key that is to be.
 type Wanted struct {
 	ID         string
@@ -121,8 +118,6 @@ func (c *Custody) row(ctx context.Context, w Wanted) (pin.ZoneKey, error) {
 	switch {
 	case !pin.CallerFrom(ctx).Reaches(w.ProgramID):
 		return k, &pin.Error{Code: pin.Forbidden}
-	case w.ID == Reserved:
-		return k, &pin.Error{Code: pin.InvalidField, Field: "keyId"}
 	case w.Algorithm != "" && !w.Usage.Takes(w.Algorithm, 0), w.Algorithm == "RSA" && w.Components > 0:
 		return k, &pin.Error{Code: pin.InvalidField, Field: "algorithm"}
 	case w.Algorithm != "" && !w.Usage.Takes(w.Algorithm, w.Bits):

@@ -165,7 +165,6 @@ func TestKeysThatAreNotMade(t *testing.T) {
 		"for another program":             {pin.Caller{ClientID: "x", ProgramID: "other"}, func(*custody.Wanted) {}, pin.Forbidden, ""},
 		"for all, by one program's":       {w.bound("x"), func(w *custody.Wanted) { w.ProgramID = "" }, pin.Forbidden, ""},
 		"for a program that there is not": {client("x"), func(w *custody.Wanted) { w.ProgramID = "nobody" }, pin.NotFound, ""},
-		"of the reserved id":              {client("x"), func(w *custody.Wanted) { w.ID = custody.Reserved }, pin.InvalidField, "keyId"},
 		"of an id that is taken":          {client("x"), func(w *custody.Wanted) { w.ID = "taken" }, pin.Duplicate, "keyId"},
 		"of an algorithm that it has not": {client("x"), func(w *custody.Wanted) { w.Usage = pin.UsageVerification }, pin.InvalidField, "algorithm"},
 		"RSA of components":               {client("x"), func(w *custody.Wanted) { w.Algorithm, w.Components = "RSA", 2 }, pin.InvalidField, "algorithm"},

@@ -1,6 +1,7 @@
 package issuer_test
 
 import (
+	"maps"
 	"net/http"
 	"strings"
 	"testing"
@@ -113,9 +114,7 @@ func TestTheStandardsValuesComeOutOfTheAPI(t *testing.T) {
 	}
 	ibm := func(method string, more map[string]any) map[string]any {
 		r := map[string]any{"method": method, "decimalizationTable": "1234567890123456", "validationData": map[string]any{"start": 0, "digits": 16}}
-		for name, v := range more {
-			r[name] = v
-		}
+		maps.Copy(r, more)
 		return r
 	}
 	give("4524")

@@ -40,14 +40,14 @@ func (v *fakeVault) Take(_ context.Context, w keyring.Wish, force bool, m pin.Me
 
 func TestTheVaultsOwnKeysAreShownWithTheirDates(t *testing.T) {
 	s := newServer(t)
-	reply := s.Do(http.MethodGet, "/issuer/v1/keys/vault/pan").ExpectStatus(http.StatusOK)
+	reply := s.Do(http.MethodGet, "/issuer/v1/vault-keys/pan").ExpectStatus(http.StatusOK)
 	require.Equal(t, map[string]any{"use": "pan", "version": 1.0, "id": "8bd89205", "algorithm": "AES-256-GCM", "checkValue": "8B4B0CA2AD",
 		"state": "retiring", "createdAt": "2026-03-01T12:00:00Z", "activeFrom": "2026-03-01T12:00:00Z", "retiringSince": "2026-03-01T13:00:00Z"},
 		reply.JSON("/items/0"))
 	require.Len(t, reply.JSON("/items"), 2)
-	require.Len(t, s.Do(http.MethodGet, "/issuer/v1/keys/vault").ExpectStatus(http.StatusOK).JSON("/items"), 2)
-	require.Len(t, s.Do(http.MethodGet, "/issuer/v1/keys/vault?state=active").ExpectStatus(http.StatusOK).JSON("/items"), 1)
-	s.Do(http.MethodGet, "/issuer/v1/keys/vault/pin").ExpectStatus(http.StatusNotFound)
+	require.Len(t, s.Do(http.MethodGet, "/issuer/v1/vault-keys").ExpectStatus(http.StatusOK).JSON("/items"), 2)
+	require.Len(t, s.Do(http.MethodGet, "/issuer/v1/vault-keys?state=active").ExpectStatus(http.StatusOK).JSON("/items"), 1)
+	s.Do(http.MethodGet, "/issuer/v1/vault-keys/pin").ExpectStatus(http.StatusNotFound)
 }
 
 func TestStepsOfKeysAreHandedOnAsTheyAreAskedFor(t *testing.T) {
@@ -56,11 +56,11 @@ func TestStepsOfKeysAreHandedOnAsTheyAreAskedFor(t *testing.T) {
 		`{}`: `rotate [pan] in 2m0s, hasty false, ""`,
 		`{"activeInSeconds":30,"reason":"yearly"}`: `rotate [pan] in 30s, hasty false, "yearly"`,
 	} {
-		reply := s.Do(http.MethodPost, "/issuer/v1/keys/vault/pan/rotations", body(sent)).ExpectStatus(http.StatusCreated)
+		reply := s.Do(http.MethodPost, "/issuer/v1/vault-keys/pan/rotations", body(sent)).ExpectStatus(http.StatusCreated)
 		require.Equal(t, "active", reply.Text("/state"))
 		require.Equal(t, want, s.vault.asked)
 	}
-	s.Do(http.MethodPost, "/issuer/v1/keys/vault/pan/keys/1/steps", body(`{"step":"retire","reason":"nothing left"}`)).ExpectStatus(http.StatusOK)
+	s.Do(http.MethodPost, "/issuer/v1/vault-keys/pan/keys/1/steps", body(`{"step":"retire","reason":"nothing left"}`)).ExpectStatus(http.StatusOK)
 	require.Equal(t, `retire pan/1, hasty false, by force false, "nothing left"`, s.vault.asked, "never by force, never hastily")
 }
 
@@ -83,7 +83,7 @@ func TestWhatKeepsAKeyFromAStepIsToldByItsCode(t *testing.T) {
 	} {
 		s.vault.err = fmt.Errorf("wrapped: %w", tc.err)
 		for path, sent := range map[string]string{"rotations": `{}`, "keys/1/steps": `{"step":"retire"}`} {
-			reply := s.Do(http.MethodPost, "/issuer/v1/keys/vault/pan/"+path, body(sent)).ExpectStatus(tc.status)
+			reply := s.Do(http.MethodPost, "/issuer/v1/vault-keys/pan/"+path, body(sent)).ExpectStatus(tc.status)
 			require.Equal(t, tc.code, reply.Text("/code"), "%s: %v", path, tc.err)
 		}
 	}

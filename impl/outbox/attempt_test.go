@@ -160,7 +160,7 @@ func TestAReceiverIsNotWaitedForAndItsAnswerNotReadForEver(t *testing.T) {
 			}
 		case "/later":
 			w.Header().Set("Retry-After", "90")
-			w.WriteHeader(429)
+			w.WriteHeader(http.StatusTooManyRequests)
 		}
 	}))
 	defer s.Close()

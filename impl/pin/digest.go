@@ -95,13 +95,13 @@ type lasting[T any] struct {
 	value T
 }
 
-func (l *lasting[T]) get(good func(T) bool, make func() (T, error)) (T, error) {
+func (l *lasting[T]) get(good func(T) bool, anew func() (T, error)) (T, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.there && good(l.value) {
 		return l.value, nil
 	}
-	made, err := make()
+	made, err := anew()
 	l.value, l.there = made, err == nil
 	return made, err
 }

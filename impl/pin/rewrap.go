@@ -185,7 +185,7 @@ func (v *Vault) rewrapRow(ctx context.Context, row Row, wait func(context.Contex
 		if CodeOf(err) != Conflict && !isInDoubt(err) {
 			return err == nil, err
 		}
-		there := false
+		var there bool
 		if row, there, err = v.again(ctx, row); err != nil || !there {
 			return false, err
 		}

@@ -87,8 +87,7 @@ func (w *world) whole(t require.TestingT) {
 // furnished is a world with one of everything that rests under a key, and what its holders know.
 type furnished struct {
 	*world
-	secret, old, key string // a client's secret, the one before, and another client's
-	sessionKey       []byte // opens under UseKeyWrap
+	secret, old string // a client's secret, and the one before
 }
 
 // furnish makes one of everything.
@@ -131,10 +130,10 @@ func furnish(t testing.TB, db pin.Store) *furnished {
 // fingerprinted is a memo that leaves the record of an idempotency key for an hour.
 func (w *world) fingerprinted(t testing.TB, key string) pin.Memo {
 	t.Helper()
-	print, err := w.ring.MAC(pin.UseFingerprint, []byte("content"))
+	fingerprint, err := w.ring.MAC(pin.UseFingerprint, []byte("content"))
 	require.NoError(t, err)
 	return pin.Memo{Keep: func(any) (pin.Replay, error) {
-		return pin.Replay{Scope: "client", Key: key, Fingerprint: print, Result: []byte("{}"), CreatedAt: w.clock(), ExpiresAt: w.clock().Add(time.Hour)}, nil
+		return pin.Replay{Scope: "client", Key: key, Fingerprint: fingerprint, Result: []byte("{}"), CreatedAt: w.clock(), ExpiresAt: w.clock().Add(time.Hour)}, nil
 	}}
 }
 

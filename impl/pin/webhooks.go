@@ -185,11 +185,11 @@ func (v *Vault) UpdateWebhook(ctx context.Context, id string, patch func(*Webhoo
 	}
 	w.ID, w.ProgramID, w.Keys, w.Version, w.CreatedAt = before.ID, before.ProgramID, before.Keys, before.Version+1, before.CreatedAt
 	t := EventWebhookUpdated
-	switch {
-	case w.State == before.State:
-	case w.State == WebhookPaused:
+	switch w.State {
+	case before.State:
+	case WebhookPaused:
 		t = EventWebhookPaused
-	case w.State == WebhookActive:
+	case WebhookActive:
 		t, w.PausedFor = EventWebhookResumed, ""
 	}
 	return v.writeWebhook(ctx, t, before, w, m)

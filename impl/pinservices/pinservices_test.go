@@ -46,7 +46,7 @@ func newWorld(t *testing.T) (*world, context.Context) {
 	w.ring = keyring.Open(keyring.Sandbox(), db, nil)
 	w.vault = pin.NewVault(db, w.ring, nil, nil)
 	require.NoError(t, w.vault.Initialize(ctx))
-	w.kept, w.forgotten = w.card(t, ctx, true), w.card(t, ctx, false)
+	w.kept, w.forgotten = w.card(ctx, t, true), w.card(ctx, t, false)
 	w.other, err = w.vault.CreateProgram(ctx, pin.NewProgram("other"), pin.Memo{})
 	require.NoError(t, err)
 	for _, k := range []struct {
@@ -77,7 +77,7 @@ func newWorld(t *testing.T) (*world, context.Context) {
 }
 
 // card is one with the vectors' PAN and PIN, of a program of its own.
-func (w *world) card(t *testing.T, ctx context.Context, retrieval bool) pin.Card {
+func (w *world) card(ctx context.Context, t *testing.T, retrieval bool) pin.Card {
 	t.Helper()
 	p := pin.NewProgram("test")
 	p.RetrievalAllowed, p.Policy = retrieval, pin.PolicyOff
@@ -133,7 +133,7 @@ func (zeros) Read(b []byte) (int, error) {
 var vectors = pinverification.IBM3624{Table: "1234567890123456", Start: 0, Digits: 16}
 
 // told are the types of a card's events since it was made, with subject and outcome.
-func (w *world) told(t *testing.T, ctx context.Context, chain string) (out []string) {
+func (w *world) told(ctx context.Context, t *testing.T, chain string) (out []string) {
 	t.Helper()
 	events, err := w.vault.AuditEvents(ctx, pin.AuditQuery{Chain: chain, Page: pin.Page{Limit: 100}})
 	require.NoError(t, err)
@@ -163,7 +163,7 @@ func TestValuesOfTheStandards(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, sealed(t, "4C3BD5A1F7206E9876AD13E9B05CF482", pinblock.ISO0, "1234"), mail)
 	require.Equal(t, []string{"pin.derived pvk pvv", "pin.derived pvk offset", "pin.derived pvk natural-pin", "pin.set  ", "pin.derived pvk-ibm offset", "pin.mailed printer "},
-		w.told(t, ctx, w.kept.ID))
+		w.told(ctx, t, w.kept.ID))
 }
 
 // Where a program keeps no PIN, whoever has it in a block gets its values, and whoever has not loses a try.
@@ -204,7 +204,7 @@ func TestAValueOfAPINInABlockIsAVerification(t *testing.T) {
 	require.Equal(t, pin.Exhausted, v.Result, "a right PIN and a blocked card")
 	require.Empty(t, pvv)
 	require.Equal(t, []string{"pin.derived pvk pvv", "pin.failed  mismatch", "pin.failed  unopenable", "pin.failed  mismatch", "pin.blocked  mismatch", "pin.failed  blocked"},
-		w.told(t, ctx, w.forgotten.ID))
+		w.told(ctx, t, w.forgotten.ID))
 }
 
 func TestValuesThatAreNotMade(t *testing.T) {
@@ -239,7 +239,7 @@ func TestValuesThatAreNotMade(t *testing.T) {
 		require.Equal(t, test.code, pin.CodeOf(test.err), name)
 		require.Equal(t, test.field, pin.FieldOf(test.err), name)
 	}
-	require.Empty(t, w.told(t, ctx, w.kept.ID), "what was not made is not told")
+	require.Empty(t, w.told(ctx, t, w.kept.ID), "what was not made is not told")
 }
 
 func first(_ []byte, err error) error                      { return err }
@@ -291,7 +291,7 @@ func TestTranslation(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, good, opened)
 	count := map[string]int{}
-	for _, line := range w.told(t, ctx, w.kept.ProgramID) {
+	for _, line := range w.told(ctx, t, w.kept.ProgramID) {
 		count[line]++
 	}
 	require.Equal(t, 2, count["pin.translated zpk unopenable"], "each that did not open is in the trail")

@@ -46,14 +46,15 @@ func TestImportThatIsKilledEndsWithTheSameCards(t *testing.T) {
 				c := again()
 				before := h.count()
 				require.NoError(t, c.Start())
-				ended := make(chan error, 1)
-				go func() { ended <- c.Wait() }()
-				require.Eventually(t, func() bool { return len(ended) > 0 || h.count() > before }, time.Minute, time.Millisecond)
+				ended := make(chan struct{})
+				go func() { defer close(ended); _ = c.Wait() }()
+				require.Eventually(t, func() bool { return over(ended) || h.count() > before }, time.Minute, time.Millisecond)
 				select {
-				case _ = <-ended:
+				case <-ended:
 				case <-time.After(time.Duration(rand.IntN(times(100, 5000))) * time.Millisecond):
 					_ = c.Process.Kill()
-					if _ = <-ended; c.ProcessState.ExitCode() == -1 {
+					<-ended
+					if c.ProcessState.ExitCode() == -1 {
 						during++
 					}
 				}
@@ -109,4 +110,14 @@ func cards(t *testing.T, n int) string {
 func blockNumber(t *testing.T, n int) string {
 	t.Helper()
 	return blockOf(t, pinOf(n), panOf(n))["block"].(map[string]any)["pinBlock"].(string)
+}
+
+// over tells whether a channel is closed.
+func over(ended <-chan struct{}) bool {
+	select {
+	case <-ended:
+		return true
+	default:
+		return false
+	}
 }

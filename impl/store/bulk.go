@@ -65,8 +65,8 @@ const nextValues = `UPDATE cards c SET revision = w.revision, value = w.value, s
 	FROM unnest($1::text[], $2::bigint[], $3::text[], $4::bytea[]) AS w(id, revision, value, seal) WHERE c.id = w.id AND c.revision = w.revision - 1`
 
 // announceAll is swap_card's part for the topics of many events.
-const announceAll = `INSERT INTO webhook_deliveries (chain, endpoint_id, seq, event_id, state, attempts, due_at, created_at, first_at, done_at, status, failure)
-	SELECT w.chain, e.id, w.seq, w.id, 'pending', 0, w.at, w.at, 0, 0, 0, ''
+const announceAll = `INSERT INTO webhook_deliveries (chain, endpoint_id, due_at, seq, event_id, state, attempts, created_at, first_at, done_at, status, failure)
+	SELECT w.chain, e.id, w.at, w.seq, w.id, 'pending', 0, w.at, 0, 0, 0, ''
 	FROM unnest($1::text[], $2::bigint[], $3::text[], $4::text[], $5::text[], $6::bigint[]) AS w(chain, seq, id, program, topic, at)
 	JOIN webhook_endpoints e ON e.program_id IN ('', w.program) AND (e.body LIKE '%"' || w.topic || '"%' OR e.body LIKE '%"on *"%')
 	ON CONFLICT DO NOTHING`

@@ -19,7 +19,6 @@ import (
 	"golang.org/x/term"
 
 	"pinvault/impl/config"
-	"pinvault/impl/custody"
 	"pinvault/impl/keymaterial"
 	"pinvault/impl/keyring"
 	"pinvault/impl/pin"
@@ -56,7 +55,6 @@ func (c *keysImportCommand) Validate() error {
 	}{
 		{!validKeyID(c.ID), "--id must be 1 to 64 letters, digits, '.', '_' or '-'"},
 		{rsaKey && c.Usage != string(pin.UsageZonePIN), "an RSA key opens PIN blocks: --usage zone-pin"},
-		{c.ID == custody.Reserved, "--id must not be " + custody.Reserved + ", under which the vault's own keys are found"},
 		{c.Algorithm == keyring.TDES && c.Usage == string(pin.UsageMessage), "messages are encrypted under AES keys"},
 		{c.Algorithm != keyring.TDES && c.Usage == string(pin.UsageVerification), "PVVs and offsets are made under TDES keys"},
 		{rsaKey && c.Generate == (c.KeyFile != ""), "an RSA key is generated here (--generate) or, in a sandbox, read from --key-file"},

@@ -58,8 +58,9 @@ func (c *rewrapCommand) Run(ctx context.Context) error {
 	return c.as(ctx, pin.Operator("pinvault rewrap"), func(ctx context.Context, vault *pin.Vault, _ *keyring.Ring) error {
 		shown := newProgress(os.Stderr)
 		defer shown.end()
-		left, err := int64(0), error(nil)
+		var left int64
 		if !c.DryRun {
+			var err error
 			if left, err = c.rewrap(ctx, vault, shown); err != nil {
 				return err
 			}
