@@ -211,10 +211,10 @@ func (r *Ring) SealBlock(ctx context.Context, masterID string, row pin.ZoneKey, 
 	}
 	key, err := r.Open(pin.UseKeyWrap, row.Wrapped, row.Bound())
 	switch {
-	case errors.Is(err, errNotOpened): // it is in a token, which it never leaves
-		return "", &pin.Error{Code: pin.Conflict, Err: pin.NotExportable}
 	case err != nil:
 		return "", err
+	case 8*len(key) != row.Size: // a token has wrapped it, which it never leaves
+		return "", &pin.Error{Code: pin.Conflict, Err: pin.NotExportable}
 	}
 	defer clear(key)
 	block, err := master.Wrap(h, key, random)

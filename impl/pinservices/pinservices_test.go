@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"pinvault/impl/keyring"
+	"pinvault/impl/keyring/keyringtest"
 	"pinvault/impl/pin"
 	"pinvault/impl/pinblock"
 	"pinvault/impl/pinservices"
@@ -43,7 +44,7 @@ func newWorld(t *testing.T) (*world, context.Context) {
 	t.Cleanup(func() { require.NoError(t, db.Close()) })
 	require.NoError(t, db.Migrate(ctx))
 	w := &world{}
-	w.ring = keyring.Open(keyring.Sandbox(), db, nil)
+	w.ring = keyring.Open(keyringtest.Shared(t), db, nil)
 	w.vault = pin.NewVault(db, w.ring, nil, nil)
 	require.NoError(t, w.vault.Initialize(ctx))
 	w.kept, w.forgotten = w.card(ctx, t, true), w.card(ctx, t, false)

@@ -38,6 +38,9 @@ func Shared(t testing.TB) keyring.Engine {
 	return Engine(t, name)
 }
 
+// InToken tells whether partners' keys are in a token with [Shared], which they never leave.
+func InToken() bool { return os.Getenv("PINVAULT_TEST_KEYS") == PKCS11 }
+
 // WithoutNetwork skips a test whose time is not the world's where [Shared] is across a network.
 func WithoutNetwork(t testing.TB) {
 	t.Helper()
