@@ -140,6 +140,7 @@ func TestEveryUseRotatesUnderLoad(t *testing.T) {
 	onEachDatabase(t, func(t *testing.T, url string) {
 		quick := store.Options{Passing: !long()} // SQLite waits for no disk in the short form
 		w := newWorldOn(t, openedAs(t, url, quick), func(p *pin.Program) { p.Policy = pin.PolicyOff })
+		w.inMemory(t)
 		processes := []process{{Vault: w.Vault, live: w.live, ring: w.ring}}
 		other := process{live: keyring.NewLive(keyring.Sandbox(), w.clock)}
 		db := openedAs(t, url, quick)
