@@ -443,22 +443,29 @@ VAULT_KEYS = "/issuer/v1/vault-keys"
 
 def vault_key(case):
     """Real values for what is asked of the vault's own keys: a use without a rotation under way, or a key that may take the step."""
-    keys, own = f"{URL}{VAULT_KEYS}/pan", {"Authorization": "Bearer " + token("/oauth2/token")}
-
-    def take(step, version):
-        requests.post(f"{keys}/keys/{version}/steps", json={"step": step}, headers=own, timeout=10)
-
-    if step_of(case) not in ("rotations", "steps"):
+    keys, own = URL + VAULT_KEYS, {"Authorization": "Bearer " + token("/oauth2/token")}
+    step = step_of(case)
+    if step not in ("rotations", "steps"):
         return {"use": "pan"}
-    for key in requests.get(keys, headers=own, timeout=10).json()["items"]:
+
+    def listed():
+        return requests.get(keys, headers=own, timeout=10).json()["items"]
+
+    def take(wish, key):
+        requests.post(f"{keys}/{key['use']}/keys/{key['version']}/steps", json={"step": wish}, headers=own, timeout=10)
+
+    for key in listed():
         if key["state"] == "pending":
-            take("retire", key["version"])
-    if step_of(case) == "rotations":
-        return {"use": "pan"}
-    made = requests.post(f"{keys}/rotations", json={}, headers=own, timeout=10).json()
+            take("retire", key)
+    now = listed()  # a key that is about to become active is not retired
+    waiting = {key["use"] for key in now if key["state"] == "pending"}
+    use = next(key["use"] for key in now if key["use"] not in waiting)
+    if step == "rotations":
+        return {"use": use}
+    made = requests.post(f"{keys}/{use}/rotations", json={}, headers=own, timeout=10).json()
     if isinstance(case.body, dict) and case.body.get("step") in ("restore", "destroy"):
-        take("retire", made["version"])
-    return {"use": "pan", "version": made["version"]}
+        take("retire", made)
+    return {"use": use, "version": made["version"]}
 
 
 # Of the sandbox's own contract nothing is there that was not made before: what an operation is about is made for it,

@@ -11,6 +11,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"pinvault/impl/keyring/keyringtest"
 	"pinvault/impl/pin"
 )
 
@@ -308,6 +309,7 @@ func both(hooks ...func(string) error) func(string) error {
 // A database that breaks off over and over is asked again as long as a change may take, and has a pause in between.
 func TestADatabaseThatBreaksOffHasAPause(t *testing.T) {
 	t.Parallel()
+	keyringtest.WithoutNetwork(t)
 	w := newMemoryWorld(t)
 	swaps := 0
 	w.tap.before = func(call string) error {

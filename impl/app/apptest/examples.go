@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"pinvault/impl/contract/contracttest"
+	"pinvault/impl/keyring/keyringtest"
 	"pinvault/impl/rows"
 	"pinvault/impl/space"
 )
@@ -17,8 +18,13 @@ import (
 // Env is how the examples of the contract named are sent to the server, by a client of its fixtures with a bearer
 // token. Envelopes, and callers who are known by other means, are the contract's own to add.
 func (s *Server) Env(name string) contracttest.Env {
-	return contracttest.Env{Client: s.Client, Reset: s.Reset, Authorize: s.Authorize(name), Fault: s.Faults.Fail,
+	return contracttest.Env{Cannot: cannot, Client: s.Client, Reset: s.Reset, Authorize: s.Authorize(name), Fault: s.Faults.Fail,
 		Foreign: "00000000-0000-7000-8000-00000000a001"}
+}
+
+// cannot tells of what a server whose keys are in a token does not do: no key leaves it.
+func cannot(c contracttest.Conversation) bool {
+	return keyringtest.InToken() && c.Operation == "exportKey" && c.Reply.Status == http.StatusOK
 }
 
 // Examples demands that every named example of a document comes out of a running server as it is written down,

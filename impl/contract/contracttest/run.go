@@ -25,6 +25,9 @@ type Env struct {
 	// Client reaches the server.
 	Client *Client
 
+	// Cannot tells whether the server cannot hold a conversation, because of what it is set up with. Nil: it can hold all.
+	Cannot func(c Conversation) bool
+
 	// Reset puts the sandbox back to its fixtures, before every conversation.
 	Reset func(tb testing.TB)
 
@@ -56,13 +59,23 @@ type Env struct {
 // reply. A document without conversations, or with an example that cannot be one, fails.
 func Run(t *testing.T, doc *openapi3.T, env Env) {
 	t.Helper()
-	conversations, byStep := executable(t, doc)
+	conversations, byStep := env.executable(t, doc)
 	if len(conversations) == 0 {
 		t.Fatal("the document has no named example")
 	}
 	for _, c := range conversations {
 		t.Run(c.String(), func(t *testing.T) { env.converse(t, c, byStep) })
 	}
+}
+
+// executable are the conversations of doc that can be held, and all by their steps.
+func (e Env) executable(tb testing.TB, doc *openapi3.T) ([]Conversation, map[Step]Conversation) {
+	tb.Helper()
+	conversations, byStep := executable(tb, doc)
+	if e.Cannot != nil {
+		conversations = slices.DeleteFunc(slices.Clone(conversations), e.Cannot)
+	}
+	return conversations, byStep
 }
 
 // executable are the conversations of doc, and the same by their steps.

@@ -21,7 +21,7 @@ import (
 // without another word, except for one whose successes the document says it cannot show (x-unexercised).
 func Unsent(t *testing.T, doc *openapi3.T, env Env) {
 	t.Helper()
-	conversations, byStep := executable(t, doc)
+	conversations, byStep := env.executable(t, doc)
 	unexercised := map[string]string{}
 	if err := rows.Extension(doc.Extensions, "x-unexercised", &unexercised); err != nil {
 		t.Fatal(err)
