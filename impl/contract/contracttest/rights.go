@@ -28,7 +28,7 @@ const (
 // refused after all must not be in it.
 func Rights(t *testing.T, doc *openapi3.T, env Env, ofTheirOwn map[string]string) {
 	t.Helper()
-	conversations, byStep := env.executable(t, doc)
+	conversations, byStep := executable(t, doc)
 	successes := map[string]Conversation{}
 	for _, c := range conversations {
 		if _, known := successes[c.Operation]; !known && c.Reply.Status < http.StatusBadRequest && c.Authorization == "" && c.Fault == "" {
