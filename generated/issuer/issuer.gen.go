@@ -94,7 +94,7 @@ func (e ClientRequestContract) Valid() bool {
 // Defines values for DeliveryFailure.
 const (
 	DeliveryFailureConnection DeliveryFailure = "connection"
-	DeliveryFailureName       DeliveryFailure = "name"
+	DeliveryFailureLookup     DeliveryFailure = "lookup"
 	DeliveryFailureRefused    DeliveryFailure = "refused"
 	DeliveryFailureRehearsed  DeliveryFailure = "rehearsed"
 	DeliveryFailureStatus     DeliveryFailure = "status"
@@ -109,7 +109,7 @@ func (e DeliveryFailure) Valid() bool {
 	switch e {
 	case DeliveryFailureConnection:
 		return true
-	case DeliveryFailureName:
+	case DeliveryFailureLookup:
 		return true
 	case DeliveryFailureRefused:
 		return true
@@ -220,36 +220,6 @@ func (e KeyRequestAlgorithm) Valid() bool {
 	case KeyRequestAlgorithmRSA:
 		return true
 	case KeyRequestAlgorithmTDES:
-		return true
-	default:
-		return false
-	}
-}
-
-// Defines values for KeyRequestBits.
-const (
-	KeyRequestBitsN128  KeyRequestBits = 128
-	KeyRequestBitsN192  KeyRequestBits = 192
-	KeyRequestBitsN2048 KeyRequestBits = 2048
-	KeyRequestBitsN256  KeyRequestBits = 256
-	KeyRequestBitsN3072 KeyRequestBits = 3072
-	KeyRequestBitsN4096 KeyRequestBits = 4096
-)
-
-// Valid indicates whether the value is a known member of the KeyRequestBits enum.
-func (e KeyRequestBits) Valid() bool {
-	switch e {
-	case KeyRequestBitsN128:
-		return true
-	case KeyRequestBitsN192:
-		return true
-	case KeyRequestBitsN2048:
-		return true
-	case KeyRequestBitsN256:
-		return true
-	case KeyRequestBitsN3072:
-		return true
-	case KeyRequestBitsN4096:
 		return true
 	default:
 		return false
@@ -1317,7 +1287,7 @@ type Delivery struct {
 	// EventID The event, webhook-id of the message.
 	EventID string `json:"eventId"`
 
-	// Failure Why it was last not taken: `status`, by what was answered; `timeout`; `name`, no address was found; `refused`, the address is not one that is sent to; `connection`; `unwanted`, the webhook does not want it any more; `tampered`, the audit trail does not vouch for it; `unsendable`; `rehearsed`, by a rule of the sandbox.
+	// Failure Why it was last not taken: `status`, by what was answered; `timeout`; `lookup`, no address was found; `refused`, the address is not one that is sent to; `connection`; `unwanted`, the webhook does not want it any more; `tampered`, the audit trail does not vouch for it; `unsendable`; `rehearsed`, by a rule of the sandbox.
 	Failure *DeliveryFailure `json:"failure,omitempty"`
 
 	// FirstAttemptAt When it was first tried; absent before.
@@ -1336,7 +1306,7 @@ type Delivery struct {
 	Status *int32 `json:"status,omitempty"`
 }
 
-// DeliveryFailure Why it was last not taken: `status`, by what was answered; `timeout`; `name`, no address was found; `refused`, the address is not one that is sent to; `connection`; `unwanted`, the webhook does not want it any more; `tampered`, the audit trail does not vouch for it; `unsendable`; `rehearsed`, by a rule of the sandbox.
+// DeliveryFailure Why it was last not taken: `status`, by what was answered; `timeout`; `lookup`, no address was found; `refused`, the address is not one that is sent to; `connection`; `unwanted`, the webhook does not want it any more; `tampered`, the audit trail does not vouch for it; `unsendable`; `rehearsed`, by a rule of the sandbox.
 type DeliveryFailure string
 
 // DeliveryState `pending`: it will be sent, after those before it of the same chain; `delivered`: it was taken; `parked`: it is not tried any more.
@@ -1549,7 +1519,7 @@ type KeyRequest struct {
 	Algorithm KeyRequestAlgorithm `json:"algorithm"`
 
 	// Bits Its length: 128 or 192 for TDES, 128, 192 or 256 for AES, 2048, 3072 or 4096 for RSA. Unless given 192, 256 or 2048, and of a key of components what they have.
-	Bits *KeyRequestBits `json:"bits,omitempty"`
+	Bits *int32 `json:"bits,omitempty"`
 
 	// Components Of how many components it is to be made, each of another custodian. Unless given it is drawn here.
 	Components *int32 `json:"components,omitempty"`
@@ -1578,9 +1548,6 @@ type KeyRequest struct {
 
 // KeyRequestAlgorithm TDES (not for messages), AES (not for pin-verification) or RSA (for zone-pin).
 type KeyRequestAlgorithm string
-
-// KeyRequestBits Its length: 128 or 192 for TDES, 128, 192 or 256 for AES, 2048, 3072 or 4096 for RSA. Unless given 192, 256 or 2048, and of a key of components what they have.
-type KeyRequestBits int32
 
 // KeyRequestUsage The one thing that it may be used for: `zone-pin` PIN blocks, `message` messages of contracts that encrypt them, `zone-master` other keys in key blocks, `pin-verification` PVVs and offsets, `pin-mailer` PIN blocks to a printer.
 type KeyRequestUsage string

@@ -97,7 +97,7 @@ func failureOf(err error) string {
 	case errors.Is(err, errRefused):
 		return "refused"
 	case errors.As(err, &dns):
-		return "name"
+		return "lookup"
 	case errors.Is(err, context.DeadlineExceeded), errors.As(err, &timeout) && timeout.Timeout():
 		return "timeout"
 	}

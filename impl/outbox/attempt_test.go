@@ -121,7 +121,7 @@ func TestWhereANameLeadsIsLookedAtWhenItIsCalled(t *testing.T) {
 	require.NoError(t, err)
 	for _, host := range []string{"127.0.0.1", "localhost", "[::ffff:127.0.0.1]", "127.1", "2130706433", "0x7f.1"} {
 		a := sendTo(t, Networks{}, "http://"+host+":"+u.Port())
-		require.Contains(t, []string{"refused", "name"}, a.failure, "%s", host)
+		require.Contains(t, []string{"refused", "lookup"}, a.failure, "%s", host)
 	}
 	require.Zero(t, asked)
 	require.Equal(t, answer{status: 200}, sendTo(t, Networks{Sandbox: true}, s.URL))
@@ -170,7 +170,7 @@ func TestAReceiverIsNotWaitedForAndItsAnswerNotReadForEver(t *testing.T) {
 	require.Equal(t, answer{status: 429, failure: "status", after: 90 * time.Second}, sendTo(t, Networks{Sandbox: true}, s.URL+"/later"))
 	gone := s.Listener.Addr().String()
 	s.CloseClientConnections()
-	for err, want := range map[error]string{&net.DNSError{}: "name", context.DeadlineExceeded: "timeout", errors.New("https://secret"): "connection", fmt.Errorf("%w", errRefused): "refused"} {
+	for err, want := range map[error]string{&net.DNSError{}: "lookup", context.DeadlineExceeded: "timeout", errors.New("https://secret"): "connection", fmt.Errorf("%w", errRefused): "refused"} {
 		require.Equal(t, want, failureOf(err), gone)
 	}
 }
