@@ -3,6 +3,7 @@ package space
 import (
 	"context"
 	"net/http"
+	"strings"
 	"sync"
 
 	"pinvault/impl/contract"
@@ -54,7 +55,7 @@ func (s *Space) Admit(r *http.Request) error {
 	ctx := r.Context()
 	came, _ := ctx.Value(arrivalKey{}).(arrival)
 	switch {
-	case len(r.Header.Values(header)) > 1:
+	case strings.Contains(strings.Join(r.Header.Values(header), ","), ","): // which a proxy may have made of two lines
 		return &contract.Told{Reply: problem.Breach(twice).Reply(ctx, twice), Outside: true}
 	case came.nowhere:
 		return &contract.Told{Reply: NotFound.Reply(ctx, nil), Outside: true}

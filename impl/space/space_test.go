@@ -237,10 +237,11 @@ func TestATokenOfASpaceThatIsGoneIsNobodysInTheNext(t *testing.T) {
 func TestACallThatNamesTwoSpacesIsRefusedWhateverItAsksFor(t *testing.T) {
 	t.Parallel()
 	s := apptest.Start(t, "")
-	for _, path := range []string{"/livez", "/sandbox/clock", "/api/v1/cards/103169946/pin", "/docs", "/nothing"} {
+	for path, named := range map[string][]string{"/livez": {"first", "first"}, "/sandbox/clock": {"first", "other"}, "/api/v1/cards/103169946/pin": {"first, first"},
+		"/docs": {"first,"}, "/nothing": {"first", "first"}} {
 		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, s.URL+path, http.NoBody)
 		require.NoError(t, err)
-		r.Header["Pinvault-Space"] = []string{"first", "first"}
+		r.Header["Pinvault-Space"] = named
 		answer, err := http.DefaultClient.Do(r)
 		require.NoError(t, err)
 		text, err := io.ReadAll(answer.Body)

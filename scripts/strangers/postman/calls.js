@@ -1,4 +1,4 @@
-// Has newman make every call of a collection once, in its order, and says "ok", or what was answered otherwise than with
+// Has newman make every call of a collection once, in its order but for those that delete, which come last, and says "ok", or what was answered otherwise than with
 // 2xx. An operation whose document shows no success by an example, since nobody could send it (a session's secrets are drawn
 // afresh), may be answered as one of its examples of an error has it, or, where it has none, with a status that it has.
 "use strict";
@@ -15,6 +15,8 @@ const without = (items) => items.filter((item) => !lasts(item)).map((item) => (i
 collection.item = without(collection.item);
 
 const flat = (item) => (item.item ? item.item.flatMap(flat) : [item]);
+const deletes = ({ request }) => request.method === "DELETE";
+collection.item = flat(collection).toSorted((a, b) => deletes(a) - deletes(b));
 const resolved = (value) => (value?.$ref ? value.$ref.split("/").slice(1).reduce((at, step) => at[step], document) : value);
 
 // What somebody sets who was given credentials: the key, or the client to get tokens for, at the URL that was imported.
