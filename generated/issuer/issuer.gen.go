@@ -93,11 +93,11 @@ func (e ClientRequestContract) Valid() bool {
 
 // Defines values for DeliveryFailure.
 const (
+	DeliveryFailureAnswer     DeliveryFailure = "answer"
 	DeliveryFailureConnection DeliveryFailure = "connection"
 	DeliveryFailureLookup     DeliveryFailure = "lookup"
 	DeliveryFailureRefused    DeliveryFailure = "refused"
 	DeliveryFailureRehearsed  DeliveryFailure = "rehearsed"
-	DeliveryFailureStatus     DeliveryFailure = "status"
 	DeliveryFailureTampered   DeliveryFailure = "tampered"
 	DeliveryFailureTimeout    DeliveryFailure = "timeout"
 	DeliveryFailureUnsendable DeliveryFailure = "unsendable"
@@ -107,6 +107,8 @@ const (
 // Valid indicates whether the value is a known member of the DeliveryFailure enum.
 func (e DeliveryFailure) Valid() bool {
 	switch e {
+	case DeliveryFailureAnswer:
+		return true
 	case DeliveryFailureConnection:
 		return true
 	case DeliveryFailureLookup:
@@ -114,8 +116,6 @@ func (e DeliveryFailure) Valid() bool {
 	case DeliveryFailureRefused:
 		return true
 	case DeliveryFailureRehearsed:
-		return true
-	case DeliveryFailureStatus:
 		return true
 	case DeliveryFailureTampered:
 		return true
@@ -1287,7 +1287,7 @@ type Delivery struct {
 	// EventID The event, webhook-id of the message.
 	EventID string `json:"eventId"`
 
-	// Failure Why it was last not taken: `status`, by what was answered; `timeout`; `lookup`, no address was found; `refused`, the address is not one that is sent to; `connection`; `unwanted`, the webhook does not want it any more; `tampered`, the audit trail does not vouch for it; `unsendable`; `rehearsed`, by a rule of the sandbox.
+	// Failure Why it was last not taken: `answer`, by what was answered; `timeout`; `lookup`, no address was found; `refused`, the address is not one that is sent to; `connection`; `unwanted`, the webhook does not want it any more; `tampered`, the audit trail does not vouch for it; `unsendable`; `rehearsed`, by a rule of the sandbox.
 	Failure *DeliveryFailure `json:"failure,omitempty"`
 
 	// FirstAttemptAt When it was first tried; absent before.
@@ -1306,7 +1306,7 @@ type Delivery struct {
 	Status *int32 `json:"status,omitempty"`
 }
 
-// DeliveryFailure Why it was last not taken: `status`, by what was answered; `timeout`; `lookup`, no address was found; `refused`, the address is not one that is sent to; `connection`; `unwanted`, the webhook does not want it any more; `tampered`, the audit trail does not vouch for it; `unsendable`; `rehearsed`, by a rule of the sandbox.
+// DeliveryFailure Why it was last not taken: `answer`, by what was answered; `timeout`; `lookup`, no address was found; `refused`, the address is not one that is sent to; `connection`; `unwanted`, the webhook does not want it any more; `tampered`, the audit trail does not vouch for it; `unsendable`; `rehearsed`, by a rule of the sandbox.
 type DeliveryFailure string
 
 // DeliveryState `pending`: it will be sent, after those before it of the same chain; `delivered`: it was taken; `parked`: it is not tried any more.

@@ -106,11 +106,11 @@ func TestDeliveriesAreShownWithWhatHasBecomeOfThem(t *testing.T) {
 	s := newServer(t)
 	at := noon().UnixMicro()
 	s.vault.deliveries = []pin.Delivery{
-		{Chain: "card", Seq: 2, EventID: "e2", State: pin.DeliveryPending, Attempts: 1, DueAt: at, CreatedAt: at, FirstAt: at, Status: 503, Failure: "status"},
+		{Chain: "card", Seq: 2, EventID: "e2", State: pin.DeliveryPending, Attempts: 1, DueAt: at, CreatedAt: at, FirstAt: at, Status: 503, Failure: "answer"},
 		{Chain: "card", Seq: 1, EventID: "e1", State: pin.DeliveryDelivered, Attempts: 1, DueAt: at, CreatedAt: at, FirstAt: at, DoneAt: at, Status: 204},
 	}
 	shown := s.Do(http.MethodGet, "/issuer/v1/webhooks/w/deliveries?state=pending&cursor=e3&limit=1").ExpectStatus(http.StatusOK)
-	require.JSONEq(t, `{"items":[{"eventId":"e2","chain":"card","sequence":2,"state":"pending","attempts":1,"status":503,"failure":"status","createdAt":"2026-03-01T12:00:00Z",
+	require.JSONEq(t, `{"items":[{"eventId":"e2","chain":"card","sequence":2,"state":"pending","attempts":1,"status":503,"failure":"answer","createdAt":"2026-03-01T12:00:00Z",
 		"firstAttemptAt":"2026-03-01T12:00:00Z","nextAttemptAt":"2026-03-01T12:00:00Z"}],"next_cursor":"e2"}`, string(shown.Body))
 	require.Equal(t, []any{"w", "pending", pin.Page{After: "e3", Limit: 2}}, []any{s.vault.id, s.vault.reason, s.vault.page})
 	s.vault.deliveries = s.vault.deliveries[1:]

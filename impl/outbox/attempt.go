@@ -79,7 +79,7 @@ func (d *Dispatcher) send(ctx context.Context, w pin.Webhook, e pin.AuditEvent, 
 	a := answer{status: reply.StatusCode}
 	switch {
 	case reply.StatusCode/100 != 2:
-		a.failure = "status"
+		a.failure = "answer"
 		if seconds, err := strconv.Atoi(reply.Header.Get("Retry-After")); err == nil && seconds > 0 {
 			a.after = time.Duration(min(seconds, int(maxWait/time.Second))) * time.Second
 		}

@@ -60,9 +60,9 @@ func TestADeliveryIsTakenTriedAgainOrParked(t *testing.T) {
 		want pin.Delivery
 	}{
 		{"taken", answer{status: 204}, at, pin.Delivery{State: pin.DeliveryDelivered, Attempts: 1, FirstAt: at.UnixMicro(), DoneAt: at.UnixMicro(), Status: 204}},
-		{"refused", answer{status: 500, failure: "status"}, at, pin.Delivery{State: pin.DeliveryPending, Attempts: 1, FirstAt: at.UnixMicro(), DueAt: at.Add(5 * time.Second).UnixMicro(), Status: 500, Failure: "status"}},
-		{"refused for a while", answer{status: 429, failure: "status", after: time.Minute}, at, pin.Delivery{State: pin.DeliveryPending, Attempts: 1, FirstAt: at.UnixMicro(), DueAt: at.Add(time.Minute).UnixMicro(), Status: 429, Failure: "status"}},
-		{"refused for longer than is waited", answer{status: 503, failure: "status", after: 100 * time.Hour}, at, pin.Delivery{State: pin.DeliveryPending, Attempts: 1, FirstAt: at.UnixMicro(), DueAt: at.Add(4 * time.Hour).UnixMicro(), Status: 503, Failure: "status"}},
+		{"refused", answer{status: 500, failure: "answer"}, at, pin.Delivery{State: pin.DeliveryPending, Attempts: 1, FirstAt: at.UnixMicro(), DueAt: at.Add(5 * time.Second).UnixMicro(), Status: 500, Failure: "answer"}},
+		{"refused for a while", answer{status: 429, failure: "answer", after: time.Minute}, at, pin.Delivery{State: pin.DeliveryPending, Attempts: 1, FirstAt: at.UnixMicro(), DueAt: at.Add(time.Minute).UnixMicro(), Status: 429, Failure: "answer"}},
+		{"refused for longer than is waited", answer{status: 503, failure: "answer", after: 100 * time.Hour}, at, pin.Delivery{State: pin.DeliveryPending, Attempts: 1, FirstAt: at.UnixMicro(), DueAt: at.Add(4 * time.Hour).UnixMicro(), Status: 503, Failure: "answer"}},
 		{"refused just before three days", answer{failure: "timeout"}, at.Add(72*time.Hour - time.Second), pin.Delivery{State: pin.DeliveryPending, Attempts: 1, FirstAt: at.UnixMicro(), DueAt: at.Add(72*time.Hour + 4*time.Second).UnixMicro(), Failure: "timeout"}},
 		{"refused after three days", answer{failure: "timeout"}, at.Add(72 * time.Hour), pin.Delivery{State: pin.DeliveryParked, Attempts: 1, FirstAt: at.UnixMicro(), DoneAt: at.Add(72 * time.Hour).UnixMicro(), Failure: "timeout"}},
 	} {
@@ -136,7 +136,7 @@ func TestRedirectsAreNotFollowed(t *testing.T) {
 	defer target.Close()
 	for _, status := range []int{301, 302, 303, 307, 308} {
 		s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, target.URL, status) }))
-		require.Equal(t, answer{status: status, failure: "status"}, sendTo(t, Networks{Sandbox: true}, s.URL))
+		require.Equal(t, answer{status: status, failure: "answer"}, sendTo(t, Networks{Sandbox: true}, s.URL))
 		s.Close()
 	}
 	require.Zero(t, private)
@@ -167,7 +167,7 @@ func TestAReceiverIsNotWaitedForAndItsAnswerNotReadForEver(t *testing.T) {
 	defer close(release)
 	require.Equal(t, answer{failure: "timeout"}, sendTo(t, Networks{Sandbox: true}, s.URL+"/slow"))
 	require.Equal(t, answer{status: 200}, sendTo(t, Networks{Sandbox: true}, s.URL+"/endless"))
-	require.Equal(t, answer{status: 429, failure: "status", after: 90 * time.Second}, sendTo(t, Networks{Sandbox: true}, s.URL+"/later"))
+	require.Equal(t, answer{status: 429, failure: "answer", after: 90 * time.Second}, sendTo(t, Networks{Sandbox: true}, s.URL+"/later"))
 	gone := s.Listener.Addr().String()
 	s.CloseClientConnections()
 	for err, want := range map[error]string{&net.DNSError{}: "lookup", context.DeadlineExceeded: "timeout", errors.New("https://secret"): "connection", fmt.Errorf("%w", errRefused): "refused"} {
