@@ -198,7 +198,7 @@ func TestWhatFailedForThreeDaysIsParkedAndItsWebhookPaused(t *testing.T) {
 	require.Equal(t, "paused", o.do("GET", at, "", 200)["state"])
 	parked := o.do("GET", at+"/deliveries?state=parked", "", 200)["items"].([]any)
 	require.Len(t, parked, 1)
-	require.Equal(t, []any{"status", 503.0, 2.0}, []any{parked[0].(map[string]any)["failure"], parked[0].(map[string]any)["status"], parked[0].(map[string]any)["attempts"]})
+	require.Equal(t, []any{"answer", 503.0, 2.0}, []any{parked[0].(map[string]any)["failure"], parked[0].(map[string]any)["status"], parked[0].(map[string]any)["attempts"]})
 
 	r.mu.Lock()
 	r.answers = nil
