@@ -12731,16 +12731,16 @@ type ReplayWebhookResponseObject interface {
 	VisitReplayWebhookResponse(w http.ResponseWriter) error
 }
 
-type ReplayWebhook202ResponseHeaders struct {
+type ReplayWebhook200ResponseHeaders struct {
 	IdempotentReplayed *string
 }
 
-type ReplayWebhook202JSONResponse struct {
+type ReplayWebhook200JSONResponse struct {
 	Body    Replayed
-	Headers ReplayWebhook202ResponseHeaders
+	Headers ReplayWebhook200ResponseHeaders
 }
 
-func (response ReplayWebhook202JSONResponse) VisitReplayWebhookResponse(w http.ResponseWriter) error {
+func (response ReplayWebhook200JSONResponse) VisitReplayWebhookResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -12750,7 +12750,7 @@ func (response ReplayWebhook202JSONResponse) VisitReplayWebhookResponse(w http.R
 	if response.Headers.IdempotentReplayed != nil {
 		w.Header().Set("Idempotent-Replayed", fmt.Sprint(*response.Headers.IdempotentReplayed))
 	}
-	w.WriteHeader(202)
+	w.WriteHeader(200)
 	_, err := buf.WriteTo(w)
 	return err
 }

@@ -3603,11 +3603,11 @@ type DeleteSpaceResponseObject interface {
 	VisitDeleteSpaceResponse(w http.ResponseWriter) error
 }
 
-type DeleteSpace202Response struct {
+type DeleteSpace200Response struct {
 }
 
-func (response DeleteSpace202Response) VisitDeleteSpaceResponse(w http.ResponseWriter) error {
-	w.WriteHeader(202)
+func (response DeleteSpace200Response) VisitDeleteSpaceResponse(w http.ResponseWriter) error {
+	w.WriteHeader(200)
 	return nil
 }
 

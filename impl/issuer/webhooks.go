@@ -119,7 +119,7 @@ func (a *API) ReplayWebhook(ctx context.Context, r api.ReplayWebhookRequestObjec
 			}
 			return queued, err
 		})
-	return api.ReplayWebhook202JSONResponse{Body: queued}, err
+	return api.ReplayWebhook200JSONResponse{Body: queued}, err
 }
 
 // ListEvents hands out events, and may wait for one.

@@ -135,7 +135,7 @@ func (a *API) GetSpace(ctx context.Context, r sandbox.GetSpaceRequestObject) (sa
 func (a *API) DeleteSpace(ctx context.Context, r sandbox.DeleteSpaceRequestObject) (sandbox.DeleteSpaceResponseObject, error) {
 	ended, err := a.host.Remove(ctx, r.SpaceID, a.space)
 	if err == nil && !ended {
-		return sandbox.DeleteSpace202Response{}, nil
+		return sandbox.DeleteSpace200Response{}, nil
 	}
 	return sandbox.DeleteSpace204Response{}, err
 }
