@@ -3603,14 +3603,6 @@ type DeleteSpaceResponseObject interface {
 	VisitDeleteSpaceResponse(w http.ResponseWriter) error
 }
 
-type DeleteSpace200Response struct {
-}
-
-func (response DeleteSpace200Response) VisitDeleteSpaceResponse(w http.ResponseWriter) error {
-	w.WriteHeader(200)
-	return nil
-}
-
 type DeleteSpace204Response struct {
 }
 

@@ -208,7 +208,7 @@ func TestASpaceIsRemovedWhileACallIsUnderWay(t *testing.T) {
 	}()
 	_, err = more.Write([]byte(`{"pin":`)) // it is taken when the server has asked for it
 	require.NoError(t, err)
-	require.Equal(t, 200, host.do("DELETE", "/sandbox/spaces/"+c.id, "").status)
+	require.Equal(t, 204, host.do("DELETE", "/sandbox/spaces/"+c.id, "").status)
 	require.Equal(t, 404, c.do("GET", "/livez", "").status)
 	_, err = more.Write([]byte(`"7193"}`))
 	require.NoError(t, err)
