@@ -133,8 +133,7 @@ func (a *API) GetSpace(ctx context.Context, r sandbox.GetSpaceRequestObject) (sa
 
 // DeleteSpace removes a space, whether or not a call of it is still under way.
 func (a *API) DeleteSpace(ctx context.Context, r sandbox.DeleteSpaceRequestObject) (sandbox.DeleteSpaceResponseObject, error) {
-	_, err := a.host.Remove(ctx, r.SpaceID, a.space)
-	return sandbox.DeleteSpace204Response{}, err
+	return sandbox.DeleteSpace204Response{}, a.host.Remove(ctx, r.SpaceID, a.space)
 }
 
 func spaceOf(s *space.Space) sandbox.Space {

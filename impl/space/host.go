@@ -340,28 +340,27 @@ func remove(file string) (err error) {
 }
 
 // Remove ends a space, whose calls end first. It is waited for them for a while, but not for one that comes by the space
-// itself to remove it: whether they have ended.
-func (h *Host) Remove(ctx context.Context, id string, by *Space) (ended bool, err error) {
+// itself to remove it.
+func (h *Host) Remove(ctx context.Context, id string, by *Space) error {
 	spare := 0
 	s, err := h.Space(id)
 	if err != nil {
-		return false, err
+		return err
 	}
 	if s == by {
 		spare = 1
 	}
 	alone, err := h.remove(id, s, spare)
 	if err != nil || alone == nil {
-		return err == nil, err
+		return err
 	}
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	select {
 	case <-alone:
-		return true, nil
 	case <-ctx.Done():
-		return false, nil
 	}
+	return nil
 }
 
 // patience is how long it is waited for the calls of a space that is removed: less than a call may take.
