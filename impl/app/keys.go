@@ -20,16 +20,6 @@ import (
 	"pinvault/impl/pin"
 )
 
-// MasterKey reads the master key. The caller clears it.
-func MasterKey(k config.Keys) ([]byte, error) {
-	text, err := k.Master()
-	if err != nil {
-		return nil, err
-	}
-	defer clear(text)
-	return keyring.ParseMasterKey(text)
-}
-
 // Backend is what opens the keyset file and may have keys itself, and where that file is. log may be nil.
 func Backend(k config.Keys, log *slog.Logger) (backend.Backend, keylife.File, error) {
 	b, path, err := openBackend(k, log)

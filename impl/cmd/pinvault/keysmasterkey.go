@@ -41,22 +41,17 @@ func (c *keysChangeMasterKeyCommand) Validate() error {
 // Run encrypts the keyset file anew.
 func (c *keysChangeMasterKeyCommand) Run(ctx context.Context) error {
 	fresh := config.Keys{MasterKey: c.NewMasterKey, MasterKeyFile: c.NewMasterKeyFile, InsecureKeyFiles: c.InsecureKeyFiles}
-	master, err := app.MasterKey(fresh)
+	backend, _, err := app.Backend(fresh, nil)
+	if err == nil {
+		err = backend.Init() // which refuses a weak one
+	}
 	if err != nil {
 		return fmt.Errorf("the new master key: %w", err)
-	}
-	defer clear(master)
-	if err := keyring.CheckMasterKey(master); err != nil {
-		return fmt.Errorf("the new master key: %w", err)
-	}
-	kek, err := keyring.MasterKey(master)
-	if err != nil {
-		return err
 	}
 	path := ""
 	err = c.keep(ctx, "change-master-key", func(ctx context.Context, k *keylife.Keeper, f keylife.File) ([]keyring.Standing, error) {
 		path = f.Path
-		return nil, k.Rewrap(ctx, f, kek, pin.Memo{})
+		return nil, k.Rewrap(ctx, f, backend.KEK(), pin.Memo{})
 	})
 	if err == nil {
 		fmt.Println(path, "is encrypted under the new master key. Back up both, apart, and start every server with it.")
