@@ -129,15 +129,7 @@ func keyProblem(err error) error {
 func vaultKey(k keyring.Standing) api.VaultKey {
 	return api.VaultKey{
 		Use: string(k.Use), Version: int32(k.Version), ID: k.ID, Algorithm: k.Algorithm, CheckValue: k.CheckValue, //nolint:gosec // versions count from 1
-		State: api.VaultKeyState(k.State), CreatedAt: k.CreatedAt, ActiveFrom: moment(k.ActiveFrom),
-		RetiringSince: moment(k.RetiringSince), RetiredAt: moment(k.RetiredAt), DestroyedAt: moment(k.DestroyedAt),
+		State: api.VaultKeyState(k.State), CreatedAt: k.CreatedAt, ActiveFrom: when(k.ActiveFrom),
+		RetiringSince: when(k.RetiringSince), RetiredAt: when(k.RetiredAt), DestroyedAt: when(k.DestroyedAt),
 	}
-}
-
-// moment is a time, nil where there is none.
-func moment(t time.Time) *time.Time {
-	if t.IsZero() {
-		return nil
-	}
-	return &t
 }

@@ -182,7 +182,7 @@ func delivery(d pin.Delivery) api.Delivery {
 	return shown
 }
 
-// moment is a time of so many microseconds since 1970, nil for none.
+// instant is a time of so many microseconds since 1970, nil for none.
 func instant(micros int64) *time.Time {
 	if micros == 0 {
 		return nil
