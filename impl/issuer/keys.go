@@ -157,7 +157,7 @@ func wantedKey(n api.KeyRequest) custody.Wanted {
 	set(&w.Exportable, n.Exportable)
 	set(&w.Succeeds, n.Succeeds)
 	setNumber(&w.Components, n.Components)
-	setNumber(&w.Bits, (*int32)(n.Bits))
+	setNumber(&w.Bits, n.Bits)
 	return w
 }
 
