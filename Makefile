@@ -15,7 +15,7 @@ export FUZZTIME ?= 3s
 
 VERSION = $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 
-.PHONY: help run test check generate verify lint fuzz cover mutate soak contract clients sdk strangers judges keys bench bench-go docs clean bin/pinvault bin/pinvault-pkcs11 build-pkcs11
+.PHONY: help run test check generate verify lint fuzz cover mutate soak contract clients sdk strangers judges keys bench bench-peers bench-go docs clean bin/pinvault bin/pinvault-pkcs11 build-pkcs11
 
 help:
 	@awk -F ' *## ' '/^[a-z0-9-]+:.*## / { sub(/:.*/, "", $$1); printf "make %-12s %s\n", $$1, $$2 }' Makefile
@@ -59,6 +59,9 @@ keys: ## the backends of the vault's keys with SoftHSM2 and OpenBao: their suite
 bench: bin/pinvault ## the server against a bare net/http and pgx program, under load on PostgreSQL; see scripts/bench/README.md
 	@scripts/packages postgresql wrk
 	@DURABLE=1 scripts/with-postgres go run ./scripts/bench/run
+
+bench-peers: bin/pinvault ## PinVault beside Prism, Mockoon, Specmatic and WireMock from the same document: start, memory, calls a second; see scripts/bench/README.md
+	@scripts/bench/peers/run
 
 bench-go: ## the Go benchmarks that match BENCH (all), COUNT (1) times each; targets in scripts/bench/README.md
 	@go version

@@ -2,6 +2,8 @@
 // of scripts/bench/floor, on one PostgreSQL with fsync on, driven by wrk in turns. It prints a table and
 // keeps it in scripts/bench/README.md.
 //
+// With the argument `peers` and the folder that scripts/bench/peers/run makes it holds PinVault beside mock servers instead.
+//
 // It stops at the first reply that is no success, and at anything that does not start. scripts/with-postgres
 // gives it the database:
 //
@@ -93,6 +95,9 @@ func run(ctx context.Context) (err error) {
 		return err
 	}
 	about := about{at: time.Now(), processor: processor(), postgres: b.version}
+	if len(os.Args) == 3 && os.Args[1] == "peers" {
+		return b.peers(ctx, about, os.Args[2])
+	}
 	if about.trips, err = b.trial(ctx); err != nil {
 		return err
 	}
@@ -109,6 +114,23 @@ func run(ctx context.Context) (err error) {
 	section := about.section(s, results)
 	_, err = fmt.Fprintf(os.Stdout, "\n%s", section)
 	return errors.Join(err, keep(readme, s.label, section))
+}
+
+// peers is the comparison with mock servers.
+func (b *bench) peers(ctx context.Context, about about, tools string) (err error) {
+	if err := b.settle(ctx); err != nil {
+		return err
+	}
+	if about.others, err = busy(ctx, 5*time.Second); err != nil {
+		return err
+	}
+	results, err := b.comparePeers(ctx, tools)
+	if err != nil {
+		return err
+	}
+	section := about.peersSection(b.settings, results)
+	_, err = fmt.Fprintf(os.Stdout, "\n%s", section)
+	return errors.Join(err, keep(readme, b.label, section))
 }
 
 // bench is all that a measurement needs.
