@@ -2,6 +2,9 @@
 // of scripts/bench/floor, on one PostgreSQL with fsync on, driven by wrk in turns. It prints a table and
 // keeps it in scripts/bench/README.md.
 //
+// With the argument `growth`, sizes and a file it holds databases of more and more cards beside each other, and writes what it
+// measured to the file.
+//
 // With the argument `peers` and the folder that scripts/bench/peers/run makes it holds PinVault beside mock servers instead.
 //
 // It stops at the first reply that is no success, and at anything that does not start. scripts/with-postgres
@@ -90,6 +93,9 @@ func run(ctx context.Context) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	if len(os.Args) == 4 && os.Args[1] == "growth" {
+		return growth(ctx, s, dir, os.Args[2], os.Args[3])
+	}
 	b, err := prepare(ctx, s, dir)
 	if err != nil {
 		return err

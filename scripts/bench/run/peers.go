@@ -182,7 +182,7 @@ func memory(pid int) (mb float64) {
 	}
 	mb = float64(kb) / 1024
 	children, _ := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/children", pid, pid))
-	for _, child := range strings.Fields(string(children)) {
+	for child := range strings.FieldsSeq(string(children)) {
 		if pid, err := strconv.Atoi(child); err == nil {
 			mb += memory(pid)
 		}
