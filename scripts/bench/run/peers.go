@@ -100,8 +100,8 @@ func stubs(document, folder string) error {
 	return nil
 }
 
-// start starts a peer and returns when it answers a call, and how long that took. Its output is nobody's.
-func (p peer) start(ctx context.Context, token string) (r running, pid int, took time.Duration, err error) {
+// start starts a peer and returns when it answers a call, and how long that took. Its output is nobody's, unless it fails.
+func (p peer) start(ctx context.Context, logs, token string) (r running, pid int, took time.Duration, err error) {
 	port, err := free(ctx)
 	if err != nil {
 		return running{}, 0, 0, err
@@ -113,7 +113,7 @@ func (p peer) start(ctx context.Context, token string) (r running, pid int, took
 	ctx, cancel := context.WithCancel(ctx)
 	c := child(ctx, nil, args[0], args[1:]...)
 	c.Dir = p.dir
-	log, err := os.Create(filepath.Join(p.dir, strings.ReplaceAll(p.name, " ", "-")+".log"))
+	log, err := os.Create(filepath.Join(logs, strings.ReplaceAll(p.name, " ", "-")+".log"))
 	if err != nil {
 		cancel()
 		return running{}, 0, 0, err
@@ -242,7 +242,7 @@ func (b *bench) measurePeer(ctx context.Context, p peer) (of beside, err error) 
 			return beside{}, err
 		}
 	}
-	r, pid, took, err := p.start(ctx, b.tokens["thredd"])
+	r, pid, took, err := p.start(ctx, b.dir, b.tokens["thredd"])
 	if err != nil {
 		return beside{}, err
 	}
