@@ -42,4 +42,9 @@ class Receiver(http.server.BaseHTTPRequestHandler):
         pass
 
 
-http.server.ThreadingHTTPServer((host, int(port)), Receiver).serve_forever()
+class Server(http.server.ThreadingHTTPServer):
+    def handle_error(self, *_: object) -> None:
+        """Senders that are killed break connections off."""
+
+
+Server((host, int(port)), Receiver).serve_forever()
