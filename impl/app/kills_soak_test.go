@@ -179,7 +179,7 @@ func (h *holder) errand(t *testing.T) errand {
 	t.Helper()
 	now := h.state
 	keyed := rand.IntN(2) == 0
-	chosen := fmt.Sprintf("%04d", rand.IntN(10_000))
+	chosen := fmt.Sprintf("%04d", rand.IntN(8900)) // from 9901 on PINs have a fate, and 8901 is offered as 9901 where it is to be wrong
 	kind := rand.IntN(6)
 	if now.left == 0 && rand.IntN(2) == 0 {
 		kind = 5

@@ -42,6 +42,10 @@ type commands struct {
 }
 
 func main() {
+	if err := hideMemory(); err != nil {
+		fmt.Fprintln(os.Stderr, "pinvault:", err)
+		os.Exit(1)
+	}
 	ctx, stop := untilTold(context.Background())
 	defer stop()
 	os.Exit(run(ctx, os.Args[1:]))
