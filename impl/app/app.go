@@ -19,6 +19,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
+	"golang.org/x/sync/errgroup"
 
 	"pinvault/impl/accosa"
 	"pinvault/impl/config"
@@ -207,17 +208,26 @@ func embeds(sandbox bool) func(origin string) bool {
 	return config.SecureOrigin
 }
 
-// Documents loads all contracts, by name. It is most of what a start costs.
+// Documents loads all contracts, by name, side by side: it is most of what a start costs.
 func Documents() (map[string]*contract.Document, error) {
 	names, err := contract.Names(openapi.Documents)
 	if err != nil {
 		return nil, err
 	}
+	loaded := make([]*contract.Document, len(names))
+	var loading errgroup.Group
+	for i, name := range names {
+		loading.Go(func() (err error) {
+			loaded[i], err = contract.Load(openapi.Documents, name)
+			return err
+		})
+	}
+	if err := loading.Wait(); err != nil {
+		return nil, err
+	}
 	documents := map[string]*contract.Document{}
-	for _, name := range names {
-		if documents[name], err = contract.Load(openapi.Documents, name); err != nil {
-			return nil, err
-		}
+	for i, name := range names {
+		documents[name] = loaded[i]
 	}
 	return documents, nil
 }
