@@ -15,7 +15,7 @@ export FUZZTIME ?= 3s
 
 VERSION = $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 
-.PHONY: help run test check generate verify lint fuzz cover mutate soak contract clients sdk strangers judges keys bench bench-go docs clean bin/pinvault bin/pinvault-pkcs11 build-pkcs11
+.PHONY: help run test check generate verify lint fuzz cover mutate soak contract clients sdk strangers judges keys bench bench-go cluster chaos docs clean bin/pinvault bin/pinvault-pkcs11 build-pkcs11
 
 help:
 	@awk -F ' *## ' '/^[a-z0-9-]+:.*## / { sub(/:.*/, "", $$1); printf "make %-12s %s\n", $$1, $$2 }' Makefile
@@ -63,6 +63,12 @@ bench: bin/pinvault ## the server against a bare net/http and pgx program, under
 bench-go: ## the Go benchmarks that match BENCH (all), COUNT (1) times each; targets in scripts/bench/README.md
 	@go version
 	@go test -run '^$$' -bench '$(BENCH)' -benchmem -count '$(COUNT)' ./impl/...
+
+cluster: ## a cluster on this machine: Patroni, etcd, HAProxy, PgBouncer, two servers, in network namespaces; see docs/cluster.md
+	@scripts/cluster/run up
+
+chaos: ## break a cluster FAULTS (30) times by SEED while cards are used through every contract, and check what everybody was told; see docs/cluster.md
+	@scripts/cluster/chaos/run
 
 docs: bin/pinvault ## write what /docs serves as a static site into .local/docs
 	@bin/pinvault docs --out .local/docs
