@@ -15,7 +15,7 @@ export FUZZTIME ?= 3s
 
 VERSION = $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 
-.PHONY: help run test check generate verify lint fuzz cover mutate soak contract clients sdk strangers judges keys bench bench-growth bench-peers bench-go docs clean bin/pinvault bin/pinvault-pkcs11 build-pkcs11
+.PHONY: help run test check generate verify lint fuzz cover mutate soak contract clients sdk strangers judges keys bench bench-growth bench-peers bench-go docs clean bin/pinvault bin/pinvault-pkcs11 build-pkcs11 cluster chaos
 
 help:
 	@awk -F ' *## ' '/^[a-z0-9-]+:.*## / { sub(/:.*/, "", $$1); printf "make %-12s %s\n", $$1, $$2 }' Makefile
@@ -70,6 +70,12 @@ bench-peers: bin/pinvault ## PinVault beside Prism, Mockoon, Specmatic and WireM
 bench-go: ## the Go benchmarks that match BENCH (all), COUNT (1) times each; targets in scripts/bench/README.md
 	@go version
 	@go test -run '^$$' -bench '$(BENCH)' -benchmem -count '$(COUNT)' ./impl/...
+
+cluster: ## a cluster on this machine: Patroni, etcd, HAProxy, PgBouncer, two servers, in network namespaces; see docs/cluster.md
+	@scripts/cluster/run up
+
+chaos: ## break a cluster FAULTS (30) times by SEED while cards are used through every contract, and check what everybody was told; see docs/cluster.md
+	@scripts/cluster/chaos/run
 
 docs: bin/pinvault ## write what /docs serves as a static site into .local/docs
 	@bin/pinvault docs --out .local/docs
