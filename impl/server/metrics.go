@@ -1,24 +1,27 @@
 package server
 
 import (
+	"context"
 	"net/http"
 	"strconv"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"pinvault/impl/metrics"
 )
 
-// metrics of the HTTP side. Labels come from the documents, never from a request.
-type metrics struct {
+// requestMetrics are those of the HTTP side. Labels come from the documents, never from a request.
+type requestMetrics struct {
 	requests *prometheus.CounterVec
 	duration *prometheus.HistogramVec
 	panics   prometheus.Counter
 	broken   *prometheus.CounterVec
 }
 
-func newMetrics(r prometheus.Registerer) *metrics {
-	m := &metrics{
+func newMetrics(r prometheus.Registerer) *requestMetrics {
+	m := &requestMetrics{
 		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "pinvault_http_requests_total", Help: "Requests by contract, operation, method and status.",
 		}, []string{"contract", "operation", "method", "status"}),
@@ -37,11 +40,13 @@ func newMetrics(r prometheus.Registerer) *metrics {
 	return m
 }
 
-func (m *metrics) count(o observation, verb string, status int, took time.Duration) {
+// count counts a request. Its trace is the exemplar of how long it took.
+func (m *requestMetrics) count(ctx context.Context, o observation, verb string, status int, took time.Duration) {
 	m.requests.WithLabelValues(o.contract, o.operation, method(verb), strconv.Itoa(status)).Inc()
-	m.duration.WithLabelValues(o.contract, o.operation).Observe(took.Seconds())
+	metrics.Observe(ctx, m.duration.WithLabelValues(o.contract, o.operation), took.Seconds())
 }
 
+// metricsHandler answers in the format that is asked for. Exemplars are in that of OpenMetrics alone.
 func metricsHandler(r *prometheus.Registry) http.Handler {
-	return promhttp.HandlerFor(r, promhttp.HandlerOpts{})
+	return promhttp.HandlerFor(r, promhttp.HandlerOpts{EnableOpenMetrics: true})
 }
