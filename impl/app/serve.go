@@ -56,7 +56,7 @@ func Serve(ctx context.Context, c config.Serve, s Serving) (err error) {
 	if err != nil {
 		return err
 	}
-	app, err := New(ctx, c, Surroundings{Database: db, Store: db, Log: log, Documents: documents, Stopping: ctx.Done(), Seed: seeds})
+	app, err := New(ctx, c, Surroundings{Database: db, Store: db, Log: log, Documents: documents, Stopping: ctx.Done(), Seed: seeds, Version: s.Version})
 	if err != nil {
 		return errors.Join(err, closed(sides))
 	}

@@ -125,6 +125,7 @@ func New(o Options) (http.Handler, error) {
 	own := &system{tokens: o.Tokens, ready: o.Ready, stopping: o.Stopping, fixtures: o.Fixtures, docs: o.Docs}
 	common := Contract{Document: o.Common, API: own}
 	mounted := append([]Contract{common}, o.Contracts...)
+	m.expect(mounted)
 	e.Use(traced(o.TrustedProxies), observed(o.Log, m))
 	if o.CheckReplies {
 		e.Use(answered(o.Log, m, mounted))
