@@ -51,7 +51,7 @@ type Build func(ctx context.Context, s *Space, db Database, rows pin.Store, seed
 type Database interface {
 	sandbox.Store
 	outbox.Queue
-	ExpiredSessions(ctx context.Context, after, until time.Time, limit int) ([]pin.Row, error)
+	Expired(ctx context.Context, t pin.Table, after, until time.Time, limit int) ([]pin.Row, error)
 	WaitingDeliveries(ctx context.Context) ([]pin.Waiting, error)
 	Stats() sql.DBStats
 	Snapshot(ctx context.Context, file string) error
