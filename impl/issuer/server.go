@@ -47,6 +47,12 @@ type Vault interface {
 	Verify(ctx context.Context, q pin.Query, o pin.Offer, m pin.Memo) (pin.Verification, error)
 	Unblock(ctx context.Context, q pin.Query, m pin.Memo) error
 
+	RequestApproval(ctx context.Context, q pin.Query, n pin.NewApproval, m pin.Memo) (pin.Approval, error)
+	DecideApproval(ctx context.Context, id string, grant bool, m pin.Memo) (pin.Approval, error)
+	CancelApproval(ctx context.Context, id string, m pin.Memo) (pin.Approval, error)
+	Approval(ctx context.Context, id string) (pin.Approval, error)
+	Approvals(ctx context.Context, state pin.ApprovalState, page pin.Page) ([]pin.Approval, error)
+
 	AuditEvents(ctx context.Context, q pin.AuditQuery) ([]pin.AuditEvent, error)
 
 	CreateWebhook(ctx context.Context, w pin.Webhook, m pin.Memo) (pin.Webhook, string, error)
