@@ -15,6 +15,8 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"pinvault/impl/accosa"
 	"pinvault/impl/config"
 	"pinvault/impl/contract"
@@ -56,6 +58,7 @@ type Surroundings struct {
 	Sleep    space.Sleep      // how a sandbox waits where it is told to; nil: by the clock
 
 	Documents map[string]*contract.Document // nil: they are loaded
+	Stopping  <-chan struct{}               // closed once the server is told to stop, nil: never
 	Version   string                        // of the program, "": nobody has said
 	Keys      keyring.Engine                // what the vault works with, nil: the keys that the configuration names
 	Seed      *seed.File                    // what a sandbox holds besides the fixtures, nil: nothing
@@ -127,7 +130,7 @@ func wire(ctx context.Context, c config.Serve, s Surroundings, in *inside) (*App
 	vault.OnTampered(tampered(s.Log, counts))
 	behind := newBackground(c, s, vault, registry, in)
 	announcing.Wakes(behind.sender.Wake)
-	o := server.Options{Tokens: tokens, Refused: vault.AccessRefused, Ready: s.Store.Ping, Log: s.Log, Metrics: registry,
+	o := server.Options{Tokens: tokens, Refused: vault.AccessRefused, Ready: s.Store.Ping, Stopping: s.Stopping, Log: s.Log, Metrics: registry,
 		PrivateMetrics: c.AdminListen != "", HSTS: c.TLS(), TrustedProxies: c.TrustedProxies, RequestTimeout: c.RequestTimeout, CheckReplies: c.ChecksReplies()}
 	if err := issuer.CheckGrants(s.Documents); err != nil {
 		return nil, err
@@ -205,17 +208,26 @@ func embeds(sandbox bool) func(origin string) bool {
 	return config.SecureOrigin
 }
 
-// Documents loads all contracts, by name. It is most of what a start costs.
+// Documents loads all contracts, by name, side by side: it is most of what a start costs.
 func Documents() (map[string]*contract.Document, error) {
 	names, err := contract.Names(openapi.Documents)
 	if err != nil {
 		return nil, err
 	}
+	loaded := make([]*contract.Document, len(names))
+	var loading errgroup.Group
+	for i, name := range names {
+		loading.Go(func() (err error) {
+			loaded[i], err = contract.Load(openapi.Documents, name)
+			return err
+		})
+	}
+	if err := loading.Wait(); err != nil {
+		return nil, err
+	}
 	documents := map[string]*contract.Document{}
-	for _, name := range names {
-		if documents[name], err = contract.Load(openapi.Documents, name); err != nil {
-			return nil, err
-		}
+	for i, name := range names {
+		documents[name] = loaded[i]
 	}
 	return documents, nil
 }

@@ -10,7 +10,6 @@ import (
 	"time"
 
 	lru "github.com/hashicorp/golang-lru/v2"
-	"github.com/hashicorp/golang-lru/v2/expirable"
 )
 
 // Vault acts on cards and their PINs. It is safe for concurrent use, by several processes on one
@@ -38,8 +37,8 @@ type Vault struct {
 	nobodys  lasting[CardRow] // see nobody
 	seen     *recent
 	numbers  numbers
-	refusals *expirable.LRU[string, int64] // of logins, by what was presented
-	trail    chan struct{}                 // taken by who appends to a chain that no card carries
+	refusals *refusals     // of logins, by what was presented
+	trail    chan struct{} // taken by who appends to a chain that no card carries
 
 	decoyVerifier, decoySecret lasting[[]byte] // what is compared with where there is nothing
 }
@@ -61,7 +60,7 @@ func NewVault(store Store, keys Keys, now func() time.Time, random io.Reader) *V
 		panic(err) // the size is a constant
 	}
 	return &Vault{store: store, keys: keys, now: now, rand: random, programs: programs, seen: newRecent(now),
-		refusals: newRefusals(), trail: make(chan struct{}, 1), grants: func(string, string) (string, bool) { return "", false },
+		refusals: &refusals{now: now}, trail: make(chan struct{}, 1), grants: func(string, string) (string, bool) { return "", false },
 		changed: func() {}, outcomes: func(context.Context, Outcome) {}}
 }
 

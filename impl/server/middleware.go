@@ -63,6 +63,27 @@ func headers(hsts bool) gin.HandlerFunc {
 	}
 }
 
+// leaving ends connections with the next reply once the server has been told to stop: whoever calls again does so
+// on another one, and a load balancer that has heard of it by /readyz at another server. It ends none that waits, on
+// which a call may be on its way.
+func leaving(stopping <-chan struct{}) gin.HandlerFunc {
+	return func(c *gin.Context) {
+		if over(stopping) {
+			c.Header("Connection", "close")
+		}
+	}
+}
+
+// over tells whether a channel is closed.
+func over(c <-chan struct{}) bool {
+	select {
+	case <-c:
+		return true
+	default:
+		return false
+	}
+}
+
 // streamed is the media type of replies that last as long as their callers want: server-sent events.
 const streamed = "text/event-stream"
 
