@@ -67,8 +67,9 @@ var rules = map[string]rule{
 	"impl/server":                {"impl/contract impl/docs impl/metrics impl/oauth impl/pin impl/problem generated/common", "gorm"},
 	"impl/metrics":               {"impl/pin", "gin gorm kin"},
 	"impl/app":                   {"all", "gin gorm kin"},
+	"impl/doctor":                {"impl/app impl/config impl/keyring impl/keyring/backend impl/metrics impl/pin impl/store", "gin gorm kin"},
 	"impl/app/apptest":           {"all", "gin gorm"},
-	"impl/cmd/pinvault":          {"impl/app impl/checkpoint impl/config impl/contract impl/custody impl/issuer impl/keylife impl/keymaterial impl/keyring impl/metrics impl/pin impl/pinblock impl/pinverification impl/portfolio impl/scratch impl/store", "gin gorm kin"},
+	"impl/cmd/pinvault":          {"impl/app impl/checkpoint impl/config impl/contract impl/custody impl/doctor impl/issuer impl/keylife impl/keymaterial impl/keyring impl/metrics impl/pin impl/pinblock impl/pinverification impl/portfolio impl/scratch impl/store", "gin gorm kin"},
 
 	"scripts/bench/floor":      {"", "gin gorm kin"}, // what it is a floor of must not be in it
 	"scripts/bench/load":       {"impl/pin impl/pinblock impl/keyring impl/store", "gin gorm kin"},
