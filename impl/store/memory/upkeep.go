@@ -94,6 +94,43 @@ func (s *Store) ExpiredSessions(ctx context.Context, after, until time.Time, lim
 	})
 }
 
+// LiveSessions counts the PIN-entry sessions whose time is not over, by state.
+func (s *Store) LiveSessions(ctx context.Context, now time.Time) (map[pin.SessionState]int64, error) {
+	return reading(ctx, s, func() (map[pin.SessionState]int64, error) {
+		live := map[pin.SessionState]int64{}
+		for _, r := range s.all(pin.TableSessions, func(r pin.Row) bool { return r.ExpiresAt > now.UnixMicro() }) {
+			for _, state := range []pin.SessionState{pin.SessionOpen, pin.SessionExchanged, pin.SessionVerified} {
+				if strings.Contains(string(r.Body), `"state":"`+string(state)+`"`) {
+					live[state]++
+				}
+			}
+		}
+		return live, nil
+	})
+}
+
+// marks are the settings that say when something was last done.
+const marks = "last "
+
+// Mark notes when something was last done that is done now and then.
+func (s *Store) Mark(ctx context.Context, what string, at time.Time) error {
+	return s.write(ctx, func() error {
+		s.settings[marks+what] = at.UTC().Format(time.RFC3339)
+		return nil
+	})
+}
+
+// Marked is when something was last done: zero for never.
+func (s *Store) Marked(ctx context.Context, what string) (time.Time, error) {
+	return reading(ctx, s, func() (time.Time, error) {
+		at, err := time.Parse(time.RFC3339, s.settings[marks+what])
+		if err != nil {
+			return time.Time{}, nil //nolint:nilerr // it never was
+		}
+		return at, nil
+	})
+}
+
 // those are the deliveries that fit.
 func (s *Store) those(fits func(pin.Delivery) bool) (found []pin.Delivery) {
 	for _, d := range s.deliveries {
