@@ -15,7 +15,7 @@ export FUZZTIME ?= 3s
 
 VERSION = $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 
-.PHONY: help run test check generate verify lint fuzz cover mutate soak contract clients sdk strangers judges keys bench bench-growth bench-peers bench-go docs clean bin/pinvault bin/pinvault-pkcs11 build-pkcs11 cluster chaos
+.PHONY: help run test check generate verify lint fuzz cover mutate soak simulate contract clients sdk strangers judges keys bench bench-growth bench-peers bench-go docs clean bin/pinvault bin/pinvault-pkcs11 build-pkcs11 cluster chaos
 
 help:
 	@awk -F ' *## ' '/^[a-z0-9-]+:.*## / { sub(/:.*/, "", $$1); printf "make %-12s %s\n", $$1, $$2 }' Makefile
@@ -52,6 +52,9 @@ mutate: ## mutation testing of PACKAGES (where PINs are, the contracts and what 
 soak: ## the long forms of the tests: guesses, hang-ups, kills, times; about 10 minutes
 	@scripts/packages postgresql
 	@scripts/soak
+
+simulate: ## the vault simulated from a SEED (one drawn), crashes and lost replies included, for DURATION (10m) or so many STEPS
+	@SEED='$(SEED)' STEPS='$(STEPS)' DURATION='$(or $(DURATION),$(if $(STEPS),,10m))' scripts/simulate
 
 keys: ## the backends of the vault's keys with SoftHSM2 and OpenBao: their suite, keys that go away, every test of the vault and the contracts over each, on both databases; see docs/keys.md
 	@LONG=1 scripts/keys

@@ -41,6 +41,8 @@ var rules = map[string]rule{
 	"impl/checkpoint":            {"impl/pin impl/keyring", "gin gorm kin"},
 	"impl/store":                 {"impl/pin models", "gin kin"},
 	"impl/store/storetest":       {"impl/pin", "gin gorm kin"},
+	"impl/store/memory":          {"impl/pin", "gin gorm kin"},
+	"impl/simulation":            {"impl/idempotency impl/pin impl/store/memory", "gin gorm kin"},
 	"impl/contract":              {"impl/timestamps", "gorm"},
 	"impl/rows":                  {"", "gin gorm"},
 	"impl/outbox":                {"generated/events impl/pin", "gin gorm kin"},
