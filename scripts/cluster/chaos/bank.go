@@ -432,8 +432,13 @@ func (b *bank) authorize(ctx context.Context, contract, stale string) (string, e
 	return said.Token, nil
 }
 
+// send sends a request to the edge.
 func (b *bank) send(ctx context.Context, method, path string, header map[string]string, body []byte) (int, []byte, error) {
-	r, err := http.NewRequestWithContext(ctx, method, b.edge+path, bytes.NewReader(body))
+	return b.sendTo(ctx, b.edge+path, method, header, body)
+}
+
+func (b *bank) sendTo(ctx context.Context, to, method string, header map[string]string, body []byte) (int, []byte, error) {
+	r, err := http.NewRequestWithContext(ctx, method, to, bytes.NewReader(body))
 	if err != nil {
 		return 0, nil, err
 	}
