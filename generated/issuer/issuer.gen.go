@@ -19,6 +19,48 @@ import (
 	"github.com/oapi-codegen/runtime"
 )
 
+// Defines values for NextStepStep.
+const (
+	NextStepStepAskLetter     NextStepStep = "ask_letter"
+	NextStepStepAskReveal     NextStepStep = "ask_reveal"
+	NextStepStepAskUnblock    NextStepStep = "ask_unblock"
+	NextStepStepAwaitApproval NextStepStep = "await_approval"
+	NextStepStepChangePin     NextStepStep = "change_pin"
+	NextStepStepChooseNewPin  NextStepStep = "choose_new_pin"
+	NextStepStepChoosePin     NextStepStep = "choose_pin"
+	NextStepStepContactIssuer NextStepStep = "contact_issuer"
+	NextStepStepEnterPin      NextStepStep = "enter_pin"
+	NextStepStepPinBlocked    NextStepStep = "pin_blocked"
+)
+
+// Valid indicates whether the value is a known member of the NextStepStep enum.
+func (e NextStepStep) Valid() bool {
+	switch e {
+	case NextStepStepAskLetter:
+		return true
+	case NextStepStepAskReveal:
+		return true
+	case NextStepStepAskUnblock:
+		return true
+	case NextStepStepAwaitApproval:
+		return true
+	case NextStepStepChangePin:
+		return true
+	case NextStepStepChooseNewPin:
+		return true
+	case NextStepStepChoosePin:
+		return true
+	case NextStepStepContactIssuer:
+		return true
+	case NextStepStepEnterPin:
+		return true
+	case NextStepStepPinBlocked:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for ApprovalAction.
 const (
 	ApprovalActionReveal  ApprovalAction = "reveal"
@@ -355,6 +397,75 @@ func (e PinBlockFormat) Valid() bool {
 	case PinBlockFormatISO3:
 		return true
 	case PinBlockFormatISO4:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for PinCapabilityOperation.
+const (
+	PinCapabilityOperationChange  PinCapabilityOperation = "change"
+	PinCapabilityOperationMail    PinCapabilityOperation = "mail"
+	PinCapabilityOperationReset   PinCapabilityOperation = "reset"
+	PinCapabilityOperationReveal  PinCapabilityOperation = "reveal"
+	PinCapabilityOperationSet     PinCapabilityOperation = "set"
+	PinCapabilityOperationUnblock PinCapabilityOperation = "unblock"
+	PinCapabilityOperationVerify  PinCapabilityOperation = "verify"
+)
+
+// Valid indicates whether the value is a known member of the PinCapabilityOperation enum.
+func (e PinCapabilityOperation) Valid() bool {
+	switch e {
+	case PinCapabilityOperationChange:
+		return true
+	case PinCapabilityOperationMail:
+		return true
+	case PinCapabilityOperationReset:
+		return true
+	case PinCapabilityOperationReveal:
+		return true
+	case PinCapabilityOperationSet:
+		return true
+	case PinCapabilityOperationUnblock:
+		return true
+	case PinCapabilityOperationVerify:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for PinCapabilityThroughReasons.
+const (
+	PinCapabilityThroughReasonsApprovalNeeded PinCapabilityThroughReasons = "approval_needed"
+	PinCapabilityThroughReasonsBlocked        PinCapabilityThroughReasons = "blocked"
+	PinCapabilityThroughReasonsCardStatus     PinCapabilityThroughReasons = "card_status"
+	PinCapabilityThroughReasonsNoClient       PinCapabilityThroughReasons = "no_client"
+	PinCapabilityThroughReasonsNoPin          PinCapabilityThroughReasons = "no_pin"
+	PinCapabilityThroughReasonsNoReference    PinCapabilityThroughReasons = "no_reference"
+	PinCapabilityThroughReasonsPinChosen      PinCapabilityThroughReasons = "pin_chosen"
+	PinCapabilityThroughReasonsRetrievalOff   PinCapabilityThroughReasons = "retrieval_off"
+)
+
+// Valid indicates whether the value is a known member of the PinCapabilityThroughReasons enum.
+func (e PinCapabilityThroughReasons) Valid() bool {
+	switch e {
+	case PinCapabilityThroughReasonsApprovalNeeded:
+		return true
+	case PinCapabilityThroughReasonsBlocked:
+		return true
+	case PinCapabilityThroughReasonsCardStatus:
+		return true
+	case PinCapabilityThroughReasonsNoClient:
+		return true
+	case PinCapabilityThroughReasonsNoPin:
+		return true
+	case PinCapabilityThroughReasonsNoReference:
+		return true
+	case PinCapabilityThroughReasonsPinChosen:
+		return true
+	case PinCapabilityThroughReasonsRetrievalOff:
 		return true
 	default:
 		return false
@@ -1041,6 +1152,18 @@ func (e ListDeliveriesParamsState) Valid() bool {
 		return false
 	}
 }
+
+// NextStep What the cardholder must do next to have it done.
+type NextStep struct {
+	// Step The step.
+	Step NextStepStep `json:"step"`
+
+	// Text The step in words, as the hosted page has them.
+	Text string `json:"text"`
+}
+
+// NextStepStep The step.
+type NextStepStep string
 
 // AccosaClient What Accosa's contract knows of a client, except for the secure code.
 type AccosaClient = json.RawMessage
@@ -1848,6 +1971,54 @@ type PinBlock struct {
 
 // PinBlockFormat ISO 9564-1 format.
 type PinBlockFormat string
+
+// PinCapabilities What can be done with a card's PIN.
+type PinCapabilities struct {
+	// Capabilities One for each thing that is done with PINs, always in this order.
+	Capabilities []PinCapability `json:"capabilities"`
+
+	// CardID The card.
+	CardID string `json:"cardId"`
+
+	// Language The language of each `text`, a BCP 47 tag.
+	Language string `json:"language"`
+}
+
+// PinCapability Something that is done with PINs.
+type PinCapability struct {
+	// Operation `set` chooses a PIN, `change` does with the current one, `reset` in the place of a forgotten one; `verify`, `unblock`, `reveal`, and `mail` for a printer.
+	Operation PinCapabilityOperation `json:"operation"`
+
+	// Possible Whether it can be done now through any contract.
+	Possible bool `json:"possible"`
+
+	// Through The contracts that have it.
+	Through []PinCapabilityThrough `json:"through"`
+
+	// Next What the cardholder must do next to have it done.
+	Next NextStep `json:"next"`
+}
+
+// PinCapabilityOperation `set` chooses a PIN, `change` does with the current one, `reset` in the place of a forgotten one; `verify`, `unblock`, `reveal`, and `mail` for a printer.
+type PinCapabilityOperation string
+
+// PinCapabilityThrough A contract through which it is done.
+type PinCapabilityThrough struct {
+	// Contract The contract.
+	Contract string `json:"contract"`
+
+	// Possible Whether it can be done now through this one.
+	Possible bool `json:"possible"`
+
+	// Reasons Why not; empty where it can. `no_client`: no client of the contract reaches the card and has the scope; `no_reference`: the card has
+	// nothing that a request could name it by; `card_status`; `pin_chosen`: a first PIN cannot be set any more; `no_pin`; `blocked`: no tries are
+	// left; `retrieval_off`: the program, or what is kept of this PIN, does not let it be read back; `approval_needed`: the program asks for an
+	// approval, and no client of the contract has one.
+	Reasons []PinCapabilityThroughReasons `json:"reasons"`
+}
+
+// PinCapabilityThroughReasons A reason.
+type PinCapabilityThroughReasons string
 
 // PinCarrier A key under which a PIN leaves, and the format of its block.
 type PinCarrier struct {
@@ -2722,6 +2893,12 @@ type ListCardAuditEventsParams struct {
 	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
 }
 
+// GetPinCapabilitiesParams defines parameters for GetPinCapabilities.
+type GetPinCapabilitiesParams struct {
+	// AcceptLanguage Languages of `text`, in order of preference; weights are not looked at. One that the hosted page speaks, else English.
+	AcceptLanguage *string `json:"Accept-Language,omitempty"`
+}
+
 // UnblockPinParams defines parameters for UnblockPin.
 type UnblockPinParams struct {
 	// IdempotencyKey A key of the caller's choice, kept for 24 hours from its first use, and for one minute for a PIN verification.
@@ -3039,6 +3216,9 @@ type ServerInterface interface {
 	// SetPin Set a card's PIN
 	// (PUT /issuer/v1/cards/{cardId}/pin)
 	SetPin(c *gin.Context, cardID CardID)
+	// GetPinCapabilities Get what can be done with a card's PIN
+	// (GET /issuer/v1/cards/{cardId}/pin/capabilities)
+	GetPinCapabilities(c *gin.Context, cardID CardID, params GetPinCapabilitiesParams)
 	// MailPin Give a PIN to a printer
 	// (POST /issuer/v1/cards/{cardId}/pin/mailer)
 	MailPin(c *gin.Context, cardID CardID)
@@ -3661,6 +3841,55 @@ func (siw *ServerInterfaceWrapper) SetPin(c *gin.Context) {
 	}
 
 	siw.Handler.SetPin(c, cardID)
+}
+
+// GetPinCapabilities operation middleware
+func (siw *ServerInterfaceWrapper) GetPinCapabilities(c *gin.Context) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "cardId" -------------
+	var cardID CardID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "cardId", c.Param("cardId"), &cardID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter cardId: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params GetPinCapabilitiesParams
+
+	headers := c.Request.Header
+
+	// ------------- Optional header parameter "Accept-Language" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Accept-Language")]; found {
+		var AcceptLanguage string
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandler(c, fmt.Errorf("Expected one value for Accept-Language, got %d", n), http.StatusBadRequest)
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Accept-Language", valueList[0], &AcceptLanguage, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter Accept-Language: %w", err), http.StatusBadRequest)
+			return
+		}
+
+		params.AcceptLanguage = &AcceptLanguage
+
+	}
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		middleware(c)
+		if c.IsAborted() {
+			return
+		}
+	}
+
+	siw.Handler.GetPinCapabilities(c, cardID, params)
 }
 
 // MailPin operation middleware
@@ -5231,6 +5460,7 @@ func RegisterHandlersWithOptions(router gin.IRouter, si ServerInterface, options
 	router.GET(options.BaseURL+"/issuer/v1/cards/:cardId/audit-events", wrapper.ListCardAuditEvents)
 	router.GET(options.BaseURL+"/issuer/v1/cards/:cardId/pin", wrapper.GetPinStatus)
 	router.PUT(options.BaseURL+"/issuer/v1/cards/:cardId/pin", wrapper.SetPin)
+	router.GET(options.BaseURL+"/issuer/v1/cards/:cardId/pin/capabilities", wrapper.GetPinCapabilities)
 	router.POST(options.BaseURL+"/issuer/v1/cards/:cardId/pin/mailer", wrapper.MailPin)
 	router.POST(options.BaseURL+"/issuer/v1/cards/:cardId/pin/unblock", wrapper.UnblockPin)
 	router.POST(options.BaseURL+"/issuer/v1/cards/:cardId/pin/verification-values", wrapper.MakeVerificationValue)
@@ -7531,6 +7761,143 @@ type SetPin503ApplicationProblemPlusJSONResponse struct {
 }
 
 func (response SetPin503ApplicationProblemPlusJSONResponse) VisitSetPinResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetPinCapabilitiesRequestObject struct {
+	CardID CardID `json:"cardId"`
+	Params GetPinCapabilitiesParams
+}
+
+type GetPinCapabilitiesResponseObject interface {
+	VisitGetPinCapabilitiesResponse(w http.ResponseWriter) error
+}
+
+type GetPinCapabilities200JSONResponse PinCapabilities
+
+func (response GetPinCapabilities200JSONResponse) VisitGetPinCapabilitiesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetPinCapabilities400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response GetPinCapabilities400ApplicationProblemPlusJSONResponse) VisitGetPinCapabilitiesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetPinCapabilities401ApplicationProblemPlusJSONResponse struct {
+	UnauthorizedApplicationProblemPlusJSONResponse
+}
+
+func (response GetPinCapabilities401ApplicationProblemPlusJSONResponse) VisitGetPinCapabilitiesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetPinCapabilities403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response GetPinCapabilities403ApplicationProblemPlusJSONResponse) VisitGetPinCapabilitiesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetPinCapabilities404ApplicationProblemPlusJSONResponse struct {
+	NotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response GetPinCapabilities404ApplicationProblemPlusJSONResponse) VisitGetPinCapabilitiesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetPinCapabilities405ApplicationProblemPlusJSONResponse struct {
+	MethodNotAllowedApplicationProblemPlusJSONResponse
+}
+
+func (response GetPinCapabilities405ApplicationProblemPlusJSONResponse) VisitGetPinCapabilitiesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Allow", fmt.Sprint(response.Headers.Allow))
+	w.WriteHeader(405)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetPinCapabilities500ApplicationProblemPlusJSONResponse struct {
+	InternalServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response GetPinCapabilities500ApplicationProblemPlusJSONResponse) VisitGetPinCapabilitiesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetPinCapabilities503ApplicationProblemPlusJSONResponse struct {
+	ServiceUnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response GetPinCapabilities503ApplicationProblemPlusJSONResponse) VisitGetPinCapabilitiesResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response); err != nil {
@@ -14713,6 +15080,9 @@ type StrictServerInterface interface {
 	// SetPin Set a card's PIN
 	// (PUT /issuer/v1/cards/{cardId}/pin)
 	SetPin(ctx context.Context, request SetPinRequestObject) (SetPinResponseObject, error)
+	// GetPinCapabilities Get what can be done with a card's PIN
+	// (GET /issuer/v1/cards/{cardId}/pin/capabilities)
+	GetPinCapabilities(ctx context.Context, request GetPinCapabilitiesRequestObject) (GetPinCapabilitiesResponseObject, error)
 	// MailPin Give a PIN to a printer
 	// (POST /issuer/v1/cards/{cardId}/pin/mailer)
 	MailPin(ctx context.Context, request MailPinRequestObject) (MailPinResponseObject, error)
@@ -15111,6 +15481,20 @@ func (sh *strictHandler) SetPin(c *gin.Context, cardID CardID) {
 	response, err := sh.handlers.SetPin(c.Request.Context(), request)
 	if err == nil {
 		err = response.VisitSetPinResponse(c.Writer)
+	}
+	if err != nil {
+		sh.fail(c, err)
+	}
+}
+
+// GetPinCapabilities binds a request, has it handled and writes the reply.
+func (sh *strictHandler) GetPinCapabilities(c *gin.Context, cardID CardID, params GetPinCapabilitiesParams) {
+	var request GetPinCapabilitiesRequestObject
+	request.CardID = cardID
+	request.Params = params
+	response, err := sh.handlers.GetPinCapabilities(c.Request.Context(), request)
+	if err == nil {
+		err = response.VisitGetPinCapabilitiesResponse(c.Writer)
 	}
 	if err != nil {
 		sh.fail(c, err)

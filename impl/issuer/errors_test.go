@@ -256,6 +256,7 @@ func TestNothingOfARequestIsInAProblem(t *testing.T) {
 		{http.MethodPatch, "/issuer/v1/cards/" + planted, `{"references":[{"kind":"number","value":"` + planted + `"}]}`},
 		{http.MethodGet, "/issuer/v1/cards/" + planted, ""},
 		{http.MethodGet, "/issuer/v1/cards/" + planted + "/pin", ""},
+		{http.MethodGet, "/issuer/v1/cards/" + planted + "/pin/capabilities", ""},
 		{http.MethodPut, "/issuer/v1/cards/" + planted + "/pin", `{"pinBlock":"` + planted + `0000","format":"ISO-0","keyId":"` + planted + `"}`},
 		{http.MethodPost, "/issuer/v1/cards/" + planted + "/pin/verifications", `{"pinBlock":"` + planted + `0000","format":"ISO-0","keyId":"` + planted + `"}`},
 		{http.MethodPost, "/issuer/v1/cards/" + planted + "/pin/unblock", `{"reason":"` + planted + `"}`},

@@ -40,6 +40,7 @@ type Vault interface {
 	CreateCard(ctx context.Context, n pin.NewCard, m pin.Memo) (pin.Card, error)
 	UpdateCard(ctx context.Context, q pin.Query, patch func(*pin.Card) error, m pin.Memo) (pin.Card, error)
 	Card(ctx context.Context, q pin.Query) (pin.Record, error)
+	ClientsReaching(ctx context.Context, programID string) ([]pin.Client, error)
 	Find(ctx context.Context, q pin.Query, limit int) ([]pin.Record, error)
 	MaskedPAN(c pin.Card) (string, error)
 
