@@ -49,7 +49,7 @@ cover: ## how much of each package its own tests cover, which is to be 80 % or m
 mutate: ## mutation testing of PACKAGES (where PINs are, the contracts and what carries them): which changes of their code their own tests miss; see scripts/mutate/run
 	@scripts/mutate/run $(PACKAGES)
 
-soak: ## the long forms of the tests: guesses, hang-ups, kills, times; about 10 minutes
+soak: ## the long forms of the tests: guesses, hang-ups, kills, crashes, times; about half an hour
 	@scripts/packages postgresql
 	@scripts/soak
 
