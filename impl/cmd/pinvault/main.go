@@ -28,6 +28,7 @@ type commands struct {
 	Sandbox     sandboxCommand     `cmd:"" help:"Run a sandbox for tests: public test data in a database that is gone afterwards."`
 	Healthcheck healthcheckCommand `cmd:"" help:"Ask a running server whether it is ready."`
 	Migrate     migrateCommand     `cmd:"" help:"Bring the database schema up to date."`
+	Backup      backupCommand      `cmd:"" help:"Copy a SQLite database to a file, while servers serve."`
 	Keys        keysCommand        `cmd:"" help:"Create, rotate, retire and import keys."`
 	Rewrap      rewrapCommand      `cmd:"" help:"Put everything in the database under the current keys, after a rotation of the vault's own keys."`
 	Programs    programsCommand    `cmd:"" help:"Create, list and change programs, which are tenants with their PIN rules."`
