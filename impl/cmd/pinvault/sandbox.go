@@ -62,6 +62,7 @@ func (c *sandboxCommand) Run(ctx context.Context) error {
 	}
 	collectLess()
 	return app.Serve(ctx, settings, app.Serving{Version: version, Seed: c.Seed, Log: os.Stderr, Begins: func(publicURL string) {
+		giveBack()
 		_ = show(readyLine(publicURL))
 	}})
 }
