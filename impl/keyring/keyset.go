@@ -48,9 +48,10 @@ var uses = []struct {
 	{pin.UseReplayKey, indexKind},
 	{UseTokens, signKind},
 	{UseCheckpoints, signKind},
+	{UseAuditLog, noteKind},
 }
 
-// Uses are the uses of the vault's own keys, the two that sign included.
+// Uses are the uses of the vault's own keys, those that sign included.
 func Uses() []pin.Use {
 	names := make([]pin.Use, len(uses))
 	for i, u := range uses {
@@ -205,8 +206,11 @@ func (ks *Keyset) With(use pin.Use, random io.Reader, now time.Time) (*Keyset, S
 	if !ok {
 		return nil, Standing{}, ErrNoUse
 	}
-	all := ks.of(use)
-	fresh, err := draftKey(use, k, all[len(all)-1].Version+1, drawing(random), now)
+	all, version := ks.of(use), 1
+	if len(all) > 0 {
+		version = all[len(all)-1].Version + 1
+	}
+	fresh, err := draftKey(use, k, version, drawing(random), now)
 	if err != nil {
 		return nil, Standing{}, err
 	}

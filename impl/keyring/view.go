@@ -47,12 +47,15 @@ func viewAt(keys []heldKey, now time.Time) (*view, error) {
 		own := held(keys, u.use)
 		active := activeAt(known(own), now)
 		own = slices.DeleteFunc(own, func(k heldKey) bool { return !k.opens() })
+		if active == 0 && u.use == UseAuditLog {
+			continue // of a keyset from before there was this use: With makes the first key
+		}
 		if active == 0 {
 			return nil, errMissing(string(u.use))
 		}
 		var err error
 		if u.kind.key == nil {
-			v.signing[u.use], err = signingKeys(own, active)
+			v.signing[u.use], err = signingKeys(u.kind.sign, own, active)
 		} else {
 			v.ids[u.use] = idsOf(own, active)
 			v.primitives[u.use], err = u.kind.work(own, active)
@@ -102,10 +105,10 @@ func idsOf(keys []heldKey, active int) (ids []string) {
 }
 
 // signingKeys are the keys that sign and verify, the active one first and the newest of the others next.
-func signingKeys(keys []heldKey, active int) ([]SigningKey, error) {
+func signingKeys(parse func(material []byte) (SigningKey, error), keys []heldKey, active int) ([]SigningKey, error) {
 	var out []SigningKey
 	for _, k := range slices.Backward(keys) {
-		s, err := parseSigningKey(k.material)
+		s, err := parse(k.material)
 		if err != nil {
 			return nil, err
 		}
