@@ -5,12 +5,9 @@ package auditlog
 import (
 	"context"
 	"errors"
-	"time"
 
 	"pinvault/impl/checkpoint"
 )
-
-const witnessTime = 10 * time.Second
 
 var errPOSIX = errors.New("the audit log takes a POSIX file system")
 

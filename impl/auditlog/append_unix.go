@@ -18,9 +18,6 @@ import (
 	"pinvault/impl/checkpoint"
 )
 
-// witnessTime is how long witnesses may take to cosign.
-const witnessTime = 10 * time.Second
-
 // How the log is at work: it is opened for one entry, so there is nothing to wait for.
 const (
 	soon  = 10 * time.Millisecond
@@ -41,7 +38,7 @@ func (l *Log) writing(ctx context.Context, work func(*tessera.Appender, tessera.
 	o := tessera.NewAppendOptions().WithCheckpointSigner(signers[0], signers[1:]...).WithBatching(1, soon).
 		WithCheckpointInterval(notes).WithGarbageCollectionInterval(tidy)
 	if l.witnesses != nil {
-		o.WithWitnesses(*l.witnesses, &tessera.WitnessOptions{Timeout: witnessTime})
+		o.WithWitnesses(*l.witnesses, &tessera.WitnessOptions{Timeout: l.Patience})
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -60,14 +57,14 @@ func (l *Log) add(ctx context.Context, data []byte) (n uint64, err error) {
 			return err
 		}
 		n = at.Index
-		return published(ctx, r, at.Index+1)
+		return l.published(ctx, r, at.Index+1)
 	})
 	return n, err
 }
 
 // published waits until a note covers so many entries: ErrUnpublished.
-func published(ctx context.Context, r tessera.LogReader, size uint64) error {
-	for until := time.Now().Add(witnessTime + 2*time.Second); time.Now().Before(until) && ctx.Err() == nil; time.Sleep(soon) {
+func (l *Log) published(ctx context.Context, r tessera.LogReader, size uint64) error {
+	for until := time.Now().Add(l.Patience + time.Second); time.Now().Before(until) && ctx.Err() == nil; time.Sleep(soon) {
 		text, err := r.ReadCheckpoint(ctx)
 		if err != nil {
 			continue
@@ -95,7 +92,7 @@ func (l *Log) publish(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		return published(ctx, r, size)
+		return l.published(ctx, r, size)
 	})
 }
 

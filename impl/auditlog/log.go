@@ -49,7 +49,8 @@ type Options struct {
 	Every     time.Duration // how old the newest entry is at least when another one is made
 	Witnesses []byte        // a policy (Tessera's, after Sigsum's): who must cosign a note before it is published; nil: nobody
 	Now       func() time.Time
-	Client    *http.Client // calls witnesses
+	Client    *http.Client  // calls witnesses
+	Patience  time.Duration // for witnesses to cosign; 0: 10 seconds
 }
 
 // Log appends checkpoints. Several processes may have one folder: the one that finds an entry due appends it, one at a time.
@@ -58,6 +59,9 @@ type Log struct {
 	keys      Keys
 	witnesses *tessera.WitnessGroup
 }
+
+// patience is how long witnesses may take to cosign.
+const patience = 10 * time.Second
 
 // CheckOrigin refuses what is no name for a log: it is a line of a note, and a part of its verifier's name.
 func CheckOrigin(origin string) error {
@@ -72,8 +76,11 @@ func Open(o Options, keys Keys) (*Log, error) {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
+	if o.Patience == 0 {
+		o.Patience = patience
+	}
 	if o.Client == nil {
-		o.Client = &http.Client{Timeout: witnessTime}
+		o.Client = &http.Client{Timeout: o.Patience}
 	}
 	if err := CheckOrigin(o.Origin); err != nil {
 		return nil, err
