@@ -39,6 +39,8 @@ var rules = map[string]rule{
 	"impl/keyring/keyringtest":   {"impl/keyring impl/keyring/backend impl/pin", "gin gorm kin"},
 	"impl/keylife":               {"impl/pin impl/keyring", "gin gorm kin"},
 	"impl/checkpoint":            {"impl/pin impl/keyring", "gin gorm kin"},
+	"impl/auditlog":              {"impl/checkpoint impl/keyring impl/pin", "gin gorm kin"},
+	"impl/siem":                  {"impl/pin", "gin gorm kin"},
 	"impl/store":                 {"impl/pin models", "gin kin"},
 	"impl/store/storetest":       {"impl/pin", "gin gorm kin"},
 	"impl/contract":              {"impl/timestamps", "gorm"},
@@ -67,7 +69,7 @@ var rules = map[string]rule{
 	"impl/server":                {"impl/contract impl/docs impl/oauth impl/pin impl/problem generated/common", "gorm"},
 	"impl/app":                   {"all", "gin gorm kin"},
 	"impl/app/apptest":           {"all", "gin gorm"},
-	"impl/cmd/pinvault":          {"impl/app impl/checkpoint impl/config impl/contract impl/custody impl/issuer impl/keylife impl/keymaterial impl/keyring impl/pin impl/pinblock impl/pinverification impl/portfolio impl/scratch impl/store", "gin gorm kin"},
+	"impl/cmd/pinvault":          {"impl/app impl/auditlog impl/checkpoint impl/config impl/contract impl/custody impl/issuer impl/keylife impl/keymaterial impl/keyring impl/pin impl/pinblock impl/pinverification impl/portfolio impl/scratch impl/siem impl/store", "gin gorm kin"},
 
 	"scripts/bench/floor":      {"", "gin gorm kin"}, // what it is a floor of must not be in it
 	"scripts/bench/load":       {"impl/pin impl/pinblock impl/keyring impl/store", "gin gorm kin"},

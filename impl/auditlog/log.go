@@ -30,7 +30,8 @@ type Trail interface {
 	ChainRows(ctx context.Context, chain string, after, upTo int64) iter.Seq2[pin.EventRow, error]
 }
 
-// Settings keep which folder has the log of a database, so that no second one is begun beside it: a store's.
+// Settings keep which folder has the log of a database, so that no second one is begun beside it: a store's. One that was not put
+// is NotFound.
 type Settings interface {
 	Setting(ctx context.Context, key string) (string, error)
 	PutSetting(ctx context.Context, key, value string) error
@@ -147,7 +148,7 @@ func (l *Log) own(ctx context.Context, in Settings) error {
 		return err
 	}
 	known, err := in.Setting(ctx, key)
-	if err == nil && known == "" {
+	if pin.CodeOf(err) == pin.NotFound {
 		if err = in.PutSetting(ctx, key, string(id)); err == nil {
 			known, err = in.Setting(ctx, key) // what another process has put at the same time counts, if it was later
 		}

@@ -103,7 +103,12 @@ func (w *world) Events(_ context.Context, q pin.AuditQuery) ([]pin.EventRow, err
 	return nil, nil
 }
 
-func (w *world) Setting(_ context.Context, key string) (string, error) { return w.settings[key], nil }
+func (w *world) Setting(_ context.Context, key string) (string, error) {
+	if value, ok := w.settings[key]; ok {
+		return value, nil
+	}
+	return "", &pin.Error{Code: pin.NotFound}
+}
 
 func (w *world) PutSetting(_ context.Context, key, value string) error {
 	w.settings[key] = value
