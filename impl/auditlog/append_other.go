@@ -11,7 +11,7 @@ import (
 
 var errPOSIX = errors.New("the audit log takes a POSIX file system")
 
-func (l *Log) add(context.Context, []byte) (uint64, error) { return 0, errPOSIX }
+func (l *Log) add(context.Context, []byte, func(uint64) error) error { return errPOSIX }
 
 func (l *Log) publish(context.Context) error { return errPOSIX }
 

@@ -49,17 +49,18 @@ func (l *Log) writing(ctx context.Context, work func(*tessera.Appender, tessera.
 	return work(appender, reader)
 }
 
-// add appends an entry and publishes it: the place that it got, and ErrUnpublished.
-func (l *Log) add(ctx context.Context, data []byte) (n uint64, err error) {
-	err = l.writing(ctx, func(a *tessera.Appender, r tessera.LogReader) error {
+// add appends an entry, tells the place that it got, and publishes it: ErrUnpublished.
+func (l *Log) add(ctx context.Context, data []byte, added func(n uint64) error) error {
+	return l.writing(ctx, func(a *tessera.Appender, r tessera.LogReader) error {
 		at, err := a.Add(ctx, tessera.NewEntry(data))()
+		if err == nil {
+			err = added(at.Index)
+		}
 		if err != nil {
 			return err
 		}
-		n = at.Index
 		return l.published(ctx, r, at.Index+1)
 	})
-	return n, err
 }
 
 // published waits until a note covers so many entries: ErrUnpublished.

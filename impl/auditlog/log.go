@@ -191,14 +191,14 @@ func (l *Log) append(ctx context.Context, trail Trail) (appended bool, err error
 	if last, err := l.last(ctx); err != nil || last != nil && claims.Events < last.Events {
 		return false, errors.Join(err, ErrRolledBack)
 	}
-	n, published := l.add(ctx, []byte(signed))
-	if published != nil && !errors.Is(published, ErrUnpublished) {
-		return false, published
-	}
-	if err := keep(l.Folder.moved(n), signed, further); err != nil {
-		return true, err
-	}
-	return true, errors.Join(keep(l.Folder.path("newest"), signed, lines), published)
+	err = l.add(ctx, []byte(signed), func(n uint64) error {
+		appended = true
+		if err := keep(l.Folder.moved(n), signed, further); err != nil {
+			return err
+		}
+		return keep(l.Folder.path("newest"), signed, lines)
+	})
+	return appended, err
 }
 
 // before are the heads that the newest checkpoint has, none where there is none.

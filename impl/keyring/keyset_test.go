@@ -189,7 +189,7 @@ func TestGenerateFailsWithItsRandomSource(t *testing.T) {
 		"too little for the signing key": {make([]byte, perUse*uses), "keyring: generate the keys for signing: EOF"},
 		"bytes that are no P-256 key": {bytes.Repeat([]byte{0xFF}, perUse*uses+32),
 			"keyring: generate the keys for signing: "},
-		"too little for the checkpoint key": {bytes.Repeat([]byte{1}, perUse*uses+32), "keyring: generate the keys for checkpoint: EOF"},
+		"too little for the checkpoint key":  {bytes.Repeat([]byte{1}, perUse*uses+32), "keyring: generate the keys for checkpoint: EOF"},
 		"too little for the audit log's key": {bytes.Repeat([]byte{1}, perUse*uses+64), "keyring: generate the keys for audit-log: EOF"},
 	} {
 		t.Run(name, func(t *testing.T) {
