@@ -2491,7 +2491,7 @@ type VaultKey struct {
 	// ActiveFrom When it became active, or will; absent where nobody has said.
 	ActiveFrom *time.Time `json:"activeFrom,omitempty"`
 
-	// Algorithm `HMAC-SHA256`, `AES-256-GCM` or `ES256`.
+	// Algorithm `HMAC-SHA256`, `AES-256-GCM`, `ES256` or `Ed25519`.
 	Algorithm string `json:"algorithm"`
 
 	// CheckValue Ten hexadecimal digits by which two copies of the key can be compared. It is no secret.
@@ -2515,7 +2515,7 @@ type VaultKey struct {
 	// State `pending`, `active`, `retiring`, `retired` or `destroyed`.
 	State VaultKeyState `json:"state"`
 
-	// Use What the key is for, and nothing else: `pin-verifier`, `pin`, `pan`, `pan-index`, `audit`, `fingerprint`, `secret`, `key-wrap`, `seal`, `replay-key`, `signing` (access tokens) or `checkpoint`.
+	// Use What the key is for, and nothing else: `pin-verifier`, `pin`, `pan`, `pan-index`, `audit`, `fingerprint`, `secret`, `key-wrap`, `seal`, `replay-key`, `signing` (access tokens), `checkpoint` or `audit-log`.
 	Use string `json:"use"`
 
 	// Version Its number among the keys of the use, from 1.

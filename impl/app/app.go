@@ -131,8 +131,14 @@ func wire(ctx context.Context, c config.Serve, s Surroundings, in *inside) (*App
 	vault.OnTampered(tampered(s.Log, counts))
 	behind := newBackground(c, s, vault, registry, in)
 	announcing.Wakes(behind.sender.Wake)
+	if behind.log, err = newCheckpoints(c, s, vault, own.engine, registry); err != nil {
+		return nil, err
+	}
 	o := server.Options{Tokens: tokens, Refused: vault.AccessRefused, Ready: readiness(s.Store, own), Stopping: s.Stopping, Log: s.Log, Metrics: registry,
 		PrivateMetrics: c.AdminListen != "", HSTS: c.TLS(), TrustedProxies: c.TrustedProxies, RequestTimeout: c.RequestTimeout, CheckReplies: c.ChecksReplies()}
+	if behind.log != nil {
+		o.Tile = behind.log.Folder.Tile
+	}
 	if err := issuer.CheckGrants(s.Documents); err != nil {
 		return nil, err
 	}

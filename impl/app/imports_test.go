@@ -39,6 +39,8 @@ var rules = map[string]rule{
 	"impl/keyring/keyringtest":   {"impl/keyring impl/keyring/backend impl/pin", "gin gorm kin"},
 	"impl/keylife":               {"impl/pin impl/keyring", "gin gorm kin"},
 	"impl/checkpoint":            {"impl/pin impl/keyring", "gin gorm kin"},
+	"impl/auditlog":              {"impl/checkpoint impl/keyring impl/pin", "gin gorm kin"},
+	"impl/siem":                  {"impl/pin", "gin gorm kin"},
 	"impl/store":                 {"impl/pin models", "gin kin"},
 	"impl/store/storetest":       {"impl/pin", "gin gorm kin"},
 	"impl/store/memory":          {"impl/pin", "gin gorm kin"},
@@ -72,7 +74,7 @@ var rules = map[string]rule{
 	"impl/app":                   {"all", "gin gorm kin"},
 	"impl/doctor":                {"impl/app impl/config impl/keyring impl/keyring/backend impl/metrics impl/pin impl/store", "gin gorm kin"},
 	"impl/app/apptest":           {"all", "gin gorm"},
-	"impl/cmd/pinvault":          {"impl/app impl/checkpoint impl/config impl/contract impl/custody impl/doctor impl/issuer impl/keylife impl/keymaterial impl/keyring impl/metrics impl/pin impl/pinblock impl/pinverification impl/portfolio impl/scratch impl/store", "gin gorm kin"},
+	"impl/cmd/pinvault":          {"impl/app impl/auditlog impl/checkpoint impl/config impl/contract impl/custody impl/doctor impl/issuer impl/keylife impl/keymaterial impl/keyring impl/metrics impl/pin impl/pinblock impl/pinverification impl/portfolio impl/scratch impl/siem impl/store", "gin gorm kin"},
 
 	"scripts/bench/floor":      {"", "gin gorm kin"}, // what it is a floor of must not be in it
 	"scripts/bench/load":       {"impl/pin impl/pinblock impl/keyring impl/store", "gin gorm kin"},

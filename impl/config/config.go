@@ -170,6 +170,10 @@ type Serve struct {
 	Shutdown           time.Duration  `name:"shutdown-timeout" env:"PINVAULT_SHUTDOWN_TIMEOUT" default:"20s" help:"How long running requests may take to finish once the server has stopped taking new ones. Default: ${default}."`
 	WebhookNetworks    []netip.Prefix `name:"webhook-networks" env:"PINVAULT_WEBHOOK_NETWORKS" placeholder:"CIDR,…" help:"Private networks in which webhooks may be, as CIDR. Default: none."`
 	WebhookTimeout     time.Duration  `name:"webhook-timeout" env:"PINVAULT_WEBHOOK_TIMEOUT" default:"10s" help:"How long a webhook may take to accept an event. Default: ${default}."`
+	AuditLog           string         `name:"audit-log" env:"PINVAULT_AUDIT_LOG" type:"path" placeholder:"DIR" help:"The folder of a log of checkpoints of the audit trail, which outsiders follow at /audit/tiles. See docs/audit. Default: none."`
+	AuditLogOrigin     string         `name:"audit-log-origin" env:"PINVAULT_AUDIT_LOG_ORIGIN" placeholder:"NAME" help:"The name of that log, for ever, such as pin.example.com/audit."`
+	AuditLogEvery      time.Duration  `name:"audit-log-every" env:"PINVAULT_AUDIT_LOG_EVERY" default:"1h" help:"How often a checkpoint goes to the log. Each reads every card once. Default: ${default}."`
+	AuditLogWitnesses  string         `name:"audit-log-witnesses" env:"PINVAULT_AUDIT_LOG_WITNESSES" type:"path" placeholder:"FILE" help:"A policy of witnesses, who must cosign the log before it is published. Default: none."`
 	InsecureHTTP       bool           `name:"insecure-http" env:"PINVAULT_INSECURE_HTTP" help:"Accept a public URL that begins with http:// and is not this machine's: PINs and tokens travel in the clear."`
 	CheckReplies       *bool          `name:"check-replies" env:"PINVAULT_CHECK_REPLIES" negatable:"" help:"Check every reply against its document; one that does not match is logged as an error and counted. Default: only in a sandbox."`
 	LogLevel           slog.Level     `name:"log-level" env:"PINVAULT_LOG_LEVEL" default:"INFO" placeholder:"LEVEL" help:"DEBUG, INFO, WARN or ERROR. Default: ${default}."`
@@ -204,6 +208,9 @@ func (s *Serve) Validate() error {
 	if s.Drain < 0 {
 		return errors.New("--drain must not be less than 0")
 	}
+	if err := s.validateAuditLog(); err != nil {
+		return err
+	}
 	if s.Shutdown < 0 {
 		return errors.New("--shutdown-timeout must not be less than 0")
 	}
@@ -211,6 +218,23 @@ func (s *Serve) Validate() error {
 		return nil
 	}
 	return s.Missing()
+}
+
+// validateAuditLog asks for the log's name, and refuses one of a trail that is put back on purpose.
+func (s *Serve) validateAuditLog() error {
+	switch {
+	case s.AuditLog == "" && (s.AuditLogOrigin != "" || s.AuditLogWitnesses != ""):
+		return errors.New("--audit-log-origin and --audit-log-witnesses need --audit-log")
+	case s.AuditLog == "":
+		return nil
+	case s.AuditLogOrigin == "":
+		return errors.New("--audit-log needs --audit-log-origin, the log's name for ever, such as pin.example.com/audit")
+	case s.Sandbox:
+		return errors.New("--audit-log is not for a sandbox, whose trail is put back by every reset")
+	case s.AuditLogEvery < time.Second || s.AuditLogEvery > 24*time.Hour:
+		return errors.New("--audit-log-every must be between 1s and 24h")
+	}
+	return nil
 }
 
 // validatePublicURL refuses a public URL that no link could begin with, and in production one that

@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	"os"
 	"slices"
 	"strings"
 	"time"
@@ -88,6 +89,7 @@ type Options struct {
 	Rehearsal Rehearsal                                    // nil but in a sandbox
 	Fixtures  Fixtures                                     // nil but in a sandbox
 	Docs      *docs.Site                                   // nil: /docs and /openapi are not served
+	Tile      func(name string) (*os.File, error)          // opens a file of the audit log as it is served: fs.ErrNotExist; nil: there is none
 	Console   []*docs.File                                 // the page /sandbox and what it loads, none but in a sandbox
 
 	// Refused, if any, hears of every caller that was forbidden an operation: for want of a scope, or because it
@@ -142,6 +144,9 @@ func New(o Options) (http.Handler, error) {
 	}
 	if o.Docs != nil {
 		mountDocs(e, o.Docs, own, common.fail)
+	}
+	if o.Tile != nil {
+		mountTiles(e, o.Tile, common.fail)
 	}
 	if o.Console != nil {
 		mountConsole(e, o.Console, common.fail)

@@ -117,6 +117,9 @@ func (s *Store) Events(ctx context.Context, q pin.AuditQuery) ([]pin.EventRow, e
 		if q.ProgramID != "" {
 			db = db.Where("program_id = ?", q.ProgramID)
 		}
+		if q.ID != "" {
+			db = db.Where("id = ?", q.ID)
+		}
 		if q.Chain == "" {
 			return db.Where("id > ?", q.After).Order("id").Limit(q.Limit)
 		}
