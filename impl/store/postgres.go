@@ -128,7 +128,7 @@ func begin(ctx context.Context, conn *pgconn.PgConn, timeout time.Duration) (poo
 }
 
 // oneByOne opens sessions in which each transaction waits for those of other processes to end, as
-// SQLite's writers do. The lock is the transaction's, not the session's: a pooler may hand the session
+// SQLite's writers do, and for nobody's tables for long. The lock is the transaction's, not the session's: a pooler may hand the session
 // on. It has goose's number, for whose lock of a session it waits too.
 type oneByOne struct{ driver.Connector }
 
@@ -153,8 +153,11 @@ func (c waitingConn) BeginTx(ctx context.Context, options driver.TxOptions) (dri
 	if err != nil {
 		return nil, err
 	}
-	if _, err := c.ExecContext(ctx, fmt.Sprintf("SELECT pg_advisory_xact_lock(%d)", lock.DefaultLockID), nil); err != nil {
-		return nil, errors.Join(err, tx.Rollback())
+	for _, statement := range []string{fmt.Sprintf("SELECT pg_advisory_xact_lock(%d)", lock.DefaultLockID),
+		fmt.Sprintf("SET LOCAL lock_timeout = %d", lockWait.Milliseconds())} {
+		if _, err := c.ExecContext(ctx, statement, nil); err != nil {
+			return nil, errors.Join(err, tx.Rollback())
+		}
 	}
 	return tx, nil
 }

@@ -39,6 +39,7 @@ type commands struct {
 	Docs        docsCommand        `cmd:"" help:"Write the contracts' documentation as a static site."`
 	Audit       auditCommand       `cmd:"" help:"Check the audit trail."`
 	Version     versionCommand     `cmd:"" help:"Print the version."`
+	Reference   referenceCommand   `cmd:"" hidden:"" help:"Print what the flags say of themselves."`
 }
 
 func main() {
@@ -86,6 +87,18 @@ func run(ctx context.Context, args []string) int {
 
 // parse fills the commands from flags, environment and configuration file, and checks them.
 func parse(ctx context.Context, args []string, c *commands) (*kong.Context, error) {
+	parser, err := newParser(ctx, c)
+	if err != nil {
+		return nil, err
+	}
+	command, err := parser.Parse(args)
+	if err == nil {
+		err = secretsInTheOpen(command, string(c.Config))
+	}
+	return command, err
+}
+
+func newParser(ctx context.Context, c *commands) (*kong.Kong, error) {
 	var parser *kong.Kong
 	parser, err := kong.New(c,
 		kong.Name("pinvault"),
@@ -95,14 +108,7 @@ func parse(ctx context.Context, args []string, c *commands) (*kong.Context, erro
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
 		kong.BindTo(ctx, (*context.Context)(nil)),
 	)
-	if err != nil {
-		return nil, err
-	}
-	command, err := parser.Parse(args)
-	if err == nil {
-		err = secretsInTheOpen(command, string(c.Config))
-	}
-	return command, err
+	return parser, err
 }
 
 type versionCommand struct{}
