@@ -24,7 +24,7 @@ run: bin/pinvault ## build PinVault and serve the sandbox on LISTEN (127.0.0.1:8
 	@mkdir -p .local
 	@exec bin/pinvault serve --sandbox --listen '$(LISTEN)' --database-url '$(DATABASE_URL)'
 
-test: ## get what is missing, and test everything that must hold before a commit: verify, lint, proof that both catch slips, all tests with SQLite and PostgreSQL, keys and PIN blocks against psec, the keys in SoftHSM2 and OpenBao, a short fuzz, a short contract, the hosted page and the docs in Chromium
+test: ## get what is missing, and test everything that must hold before a commit: verify, lint, proof that both catch slips, all tests with SQLite and PostgreSQL, a cluster's configuration files, keys and PIN blocks against psec, the keys in SoftHSM2 and OpenBao, a short fuzz, a short contract, the hosted page and the docs in Chromium
 	@scripts/test
 
 check: ## the same with what the machine has, getting nothing; says at the end what was left out

@@ -164,7 +164,7 @@ func TestOpenFindsOutWhetherTheTablesAreSpread(t *testing.T) {
 
 // spreadByCard are the tables of which a transaction may touch the rows of one card only, and their column
 // that has it. Chains that are no card's are left out.
-var spreadByCard = map[string]string{"cards": "id", "audit_events": "chain", "pin_sessions": "card_id", "contract_records": "card_id"}
+var spreadByCard = map[string]string{"cards": "id", "audit_events": "chain", "pin_sessions": "card_id", "approvals": "card_id", "contract_records": "card_id"}
 
 // oneCard notes in the transaction which card it touches. Only Wipe, which is no request's, deletes whole tables.
 const oneCard = `CREATE FUNCTION one_card() RETURNS trigger LANGUAGE plpgsql AS $$

@@ -307,7 +307,8 @@ func (w *writing) card(c pin.Change) error {
 
 // known are the tables that hold a [pin.Row], and what a row of version 1 is that is there already.
 var known = map[pin.Table]func(string) error{pin.TablePrograms: duplicate, pin.TableClients: duplicate, pin.TableZoneKeys: duplicate,
-	pin.TableWebhooks: duplicate, pin.TableChains: conflict, pin.TableReplays: duplicate, pin.TableSessions: conflict, pin.TableRecords: duplicate}
+	pin.TableWebhooks: duplicate, pin.TableChains: conflict, pin.TableReplays: duplicate, pin.TableSessions: conflict,
+	pin.TableApprovals: duplicate, pin.TableRecords: duplicate}
 
 func (w *writing) row(r pin.Row, c pin.Change) error {
 	taken, ok := known[r.Table]
