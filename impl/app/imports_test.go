@@ -76,6 +76,7 @@ var rules = map[string]rule{
 	"impl/app/apptest":           {"all", "gin gorm"},
 	"impl/cmd/pinvault":          {"impl/app impl/auditlog impl/checkpoint impl/config impl/contract impl/custody impl/doctor impl/issuer impl/keylife impl/keymaterial impl/keyring impl/metrics impl/pin impl/pinblock impl/pinverification impl/portfolio impl/scratch impl/siem impl/store", "gin gorm kin"},
 
+	"scripts/bench/footprint":  {"", "gin gorm kin"},
 	"scripts/bench/floor":      {"", "gin gorm kin"}, // what it is a floor of must not be in it
 	"scripts/bench/load":       {"impl/pin impl/pinblock impl/keyring impl/store", "gin gorm kin"},
 	"scripts/bench/run":        {"", "gin gorm kin"},
