@@ -28,7 +28,7 @@ func Spread() map[string]string {
 	}
 }
 
-// Setting is a fact about the installation, written once.
+// Setting is a fact about the installation, written once, never back, or when something was last done.
 type Setting struct {
 	Key   string `gorm:"primaryKey"`
 	Value string `gorm:"not null"`

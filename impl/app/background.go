@@ -10,6 +10,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"pinvault/impl/config"
+	"pinvault/impl/metrics"
 	"pinvault/impl/ondemand"
 	"pinvault/impl/outbox"
 	"pinvault/impl/pin"
@@ -36,20 +37,14 @@ func newBackground(c config.Serve, s Surroundings, vault *pin.Vault, registry pr
 		s.Now = time.Now
 	}
 	b := &background{Surroundings: s, vault: vault, steady: func(f func()) { f() }}
-	outcomes := prometheus.NewCounterVec(prometheus.CounterOpts{
-		Name: "pinvault_webhook_attempts_total", Help: "Attempts to deliver an event to a webhook, by outcome: delivered, failed, parked.",
-	}, []string{"outcome"})
-	for _, outcome := range []string{"delivered", "failed", "parked"} {
-		outcomes.WithLabelValues(outcome)
-	}
 	o := outbox.Options{Now: s.Now, Networks: outbox.Networks{Allowed: c.WebhookNetworks, Sandbox: c.Sandbox}, Timeout: c.WebhookTimeout, Log: s.Log,
-		Outcome: func(outcome string) { outcomes.WithLabelValues(outcome).Inc() }}
+		Outcome: metrics.NewDeliveries(registry).Attempt}
 	most := min(longestPoll, c.RequestTimeout*4/5)
 	if in != nil {
 		b.steady, most = in.space.Steady, longestSandboxPoll
 		o.Alone, o.Steady, o.Rehearse = in.space.ID != "", b.steady, in.rehearse // the first space may have several processes
 	}
-	registry.MustRegister(outcomes, &waiting{s.Database, s.Now})
+	metrics.ReadDatabase(registry, s.Database, s.Now)
 	b.sender = outbox.New(vault, s.Database, o)
 	b.feed = outbox.NewFeed(vault, s.Database, s.Now, b.sender.Wake, most)
 	return b
@@ -148,37 +143,4 @@ func (b *background) expireOf(ctx context.Context, t pin.Table, after, until tim
 		}
 		after = time.UnixMicro(rows[len(rows)-1].ExpiresAt)
 	}
-}
-
-// waiting tells what waits for webhooks, when it is asked.
-type waiting struct {
-	db  Database
-	now func() time.Time
-}
-
-var (
-	waitingCount = prometheus.NewDesc("pinvault_webhook_waiting", "Events that wait to be delivered to webhooks that are not paused.", nil, nil)
-	waitingLag   = prometheus.NewDesc("pinvault_webhook_lag_seconds", "How long the oldest of them has waited.", nil, nil)
-)
-
-// Describe is prometheus.Collector's.
-func (*waiting) Describe(out chan<- *prometheus.Desc) {
-	out <- waitingCount
-	out <- waitingLag
-}
-
-// Collect is prometheus.Collector's.
-func (w *waiting) Collect(out chan<- prometheus.Metric) {
-	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
-	defer cancel()
-	all, err := w.db.WaitingDeliveries(ctx)
-	if err != nil {
-		return
-	}
-	count, lag := int64(0), time.Duration(0)
-	for _, one := range all {
-		count, lag = count+one.Count, max(lag, w.now().Sub(time.UnixMicro(one.Oldest)))
-	}
-	out <- prometheus.MustNewConstMetric(waitingCount, prometheus.GaugeValue, float64(count))
-	out <- prometheus.MustNewConstMetric(waitingLag, prometheus.GaugeValue, lag.Seconds())
 }

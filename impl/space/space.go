@@ -6,7 +6,6 @@ package space
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"net/http"
 	"strings"
@@ -14,6 +13,7 @@ import (
 	"time"
 
 	"pinvault/impl/journal"
+	"pinvault/impl/metrics"
 	"pinvault/impl/ondemand"
 	"pinvault/impl/outbox"
 	"pinvault/impl/pin"
@@ -52,8 +52,7 @@ type Database interface {
 	sandbox.Store
 	outbox.Queue
 	Expired(ctx context.Context, t pin.Table, after, until time.Time, limit int) ([]pin.Row, error)
-	WaitingDeliveries(ctx context.Context) ([]pin.Waiting, error)
-	Stats() sql.DBStats
+	metrics.Database
 	Snapshot(ctx context.Context, file string) error
 	Restore(ctx context.Context, file string) error
 }

@@ -37,6 +37,9 @@ type Store interface {
 	PurgeDeliveries(ctx context.Context, done, made time.Time) (int64, error)
 	DropDeliveries(ctx context.Context, webhookID string) error
 	Expired(ctx context.Context, t pin.Table, after, until time.Time, limit int) ([]pin.Row, error)
+	LiveSessions(ctx context.Context, now time.Time) (map[pin.SessionState]int64, error)
+	Mark(ctx context.Context, what string, at time.Time) error
+	Marked(ctx context.Context, what string) (time.Time, error)
 	Close() error
 }
 

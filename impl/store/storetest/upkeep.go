@@ -22,6 +22,31 @@ var upkeepTests = []test{
 		require.NoError(t, err)
 		require.Equal(t, "yes", value)
 	}},
+	{"what is done now and then is marked with when", func(t *testing.T, s Store) {
+		at, err := s.Marked(context.Background(), "tidying")
+		require.NoError(t, err)
+		require.Zero(t, at)
+		for _, when := range []time.Time{time.Unix(100, 0).UTC(), time.Unix(200, 0).UTC()} {
+			require.NoError(t, s.Mark(context.Background(), "tidying", when))
+			at, err = s.Marked(context.Background(), "tidying")
+			require.NoError(t, err)
+			require.Equal(t, when, at)
+		}
+	}},
+	{"sessions whose time is not over are counted by state", func(t *testing.T, s Store) {
+		withCards(t, s, "card")
+		for i, state := range []pin.SessionState{pin.SessionOpen, pin.SessionOpen, pin.SessionVerified, pin.SessionUsed} {
+			row := newRow(pin.TableSessions, fmt.Sprint("session ", i))
+			row.Body = []byte(`{"state":"` + string(state) + `"}`)
+			swap(t, s, beside(nil, row))
+		}
+		live, err := s.LiveSessions(context.Background(), at(0))
+		require.NoError(t, err)
+		require.Equal(t, map[pin.SessionState]int64{pin.SessionOpen: 2, pin.SessionVerified: 1}, live)
+		live, err = s.LiveSessions(context.Background(), at(time.Hour))
+		require.NoError(t, err)
+		require.Empty(t, live)
+	}},
 	{"programs, clients and keys make a store full, settings and events do not", func(t *testing.T, s Store) {
 		requireEmpty := func(want bool) {
 			t.Helper()
