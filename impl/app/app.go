@@ -131,7 +131,7 @@ func wire(ctx context.Context, c config.Serve, s Surroundings, in *inside) (*App
 	vault.OnTampered(tampered(s.Log, counts))
 	behind := newBackground(c, s, vault, registry, in)
 	announcing.Wakes(behind.sender.Wake)
-	o := server.Options{Tokens: tokens, Refused: vault.AccessRefused, Ready: s.Store.Ping, Stopping: s.Stopping, Log: s.Log, Metrics: registry,
+	o := server.Options{Tokens: tokens, Refused: vault.AccessRefused, Ready: readiness(s.Store, own), Stopping: s.Stopping, Log: s.Log, Metrics: registry,
 		PrivateMetrics: c.AdminListen != "", HSTS: c.TLS(), TrustedProxies: c.TrustedProxies, RequestTimeout: c.RequestTimeout, CheckReplies: c.ChecksReplies()}
 	if err := issuer.CheckGrants(s.Documents); err != nil {
 		return nil, err

@@ -282,12 +282,12 @@ func (e *examination) schema(ctx context.Context) {
 		return
 	}
 	e.facts = &facts
-	have, _, err := e.db.SchemaVersion(ctx)
+	schema, err := e.db.Schema(ctx)
 	if err != nil {
 		e.failed(err, "")
 		return
 	}
-	e.fine("version %d, as this program needs it; %s, %s", have, facts.Engine, size(facts.Size))
+	e.fine("version %d, which serves this program; %s, %s", schema.Have, facts.Engine, size(facts.Size))
 }
 
 func (e *examination) durability(context.Context) {

@@ -43,12 +43,8 @@ func (s *Store) write(ctx context.Context, do func() error) error {
 // Empty tells whether there is no program, client or key.
 func (s *Store) Empty(ctx context.Context) (bool, error) {
 	return reading(ctx, s, func() (bool, error) {
-		for key, rows := range s.rows {
-			if len(rows) > 0 && (key.table == pin.TablePrograms || key.table == pin.TableClients || key.table == pin.TableZoneKeys) {
-				return false, nil
-			}
-		}
-		return true, nil
+		all := func(pin.Row) bool { return true }
+		return len(s.all(pin.TablePrograms, all))+len(s.all(pin.TableClients, all))+len(s.all(pin.TableZoneKeys, all)) == 0, nil
 	})
 }
 
@@ -63,9 +59,8 @@ func (s *Store) Wipe(ctx context.Context) error {
 // purge deletes the rows of a table that expired before a time.
 func (s *Store) purge(t pin.Table, before time.Time) (gone []pin.Row) {
 	for _, r := range s.all(t, func(r pin.Row) bool { return r.ExpiresAt < before.UnixMicro() }) {
-		key := rowKey{t, r.ID}
-		if delete(s.rows[key], r.CardID); len(s.rows[key]) == 0 {
-			delete(s.rows, key)
+		if delete(s.rows[t][r.ID], r.CardID); len(s.rows[t][r.ID]) == 0 {
+			delete(s.rows[t], r.ID)
 		}
 		gone = append(gone, r)
 	}
@@ -231,7 +226,7 @@ func (s *Store) Deliveries(ctx context.Context, webhookID string, state pin.Deli
 func (s *Store) DueWebhooks(ctx context.Context, now time.Time) ([]string, error) {
 	return reading(ctx, s, func() (ids []string, _ error) {
 		for _, d := range s.those(func(d pin.Delivery) bool { return d.State == pin.DeliveryPending && d.DueAt <= now.UnixMicro() }) {
-			if _, there := s.rows[rowKey{pin.TableWebhooks, d.WebhookID}]; there {
+			if _, there := s.rows[pin.TableWebhooks][d.WebhookID]; there {
 				ids = append(ids, d.WebhookID)
 			}
 		}
