@@ -62,7 +62,7 @@ func BenchmarkPINStatusOverAStubVault(b *testing.B) {
 	}
 	app, err := server.New(server.Options{
 		Common: common, Tokens: tokens, Log: server.NewLogger(io.Discard, slog.LevelInfo), Metrics: prometheus.NewRegistry(),
-		Ready:     func(context.Context) error { return nil },
+		Ready:     func(context.Context) []string { return nil },
 		Contracts: []server.Contract{{Document: document, API: thredd.New(vault, nil, noTokens, nil)}},
 	})
 	require.NoError(b, err)

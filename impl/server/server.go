@@ -83,12 +83,12 @@ type Options struct {
 	Common    *contract.Document // the document of what all contracts share
 	Contracts []Contract
 	Tokens    Tokens
-	Ready     func(ctx context.Context) error // asks what the server cannot do without
-	Stopping  <-chan struct{}                 // closed once it is told to stop: /readyz says so, and connections end; nil: never
-	Rehearsal Rehearsal                       // nil but in a sandbox
-	Fixtures  Fixtures                        // nil but in a sandbox
-	Docs      *docs.Site                      // nil: /docs and /openapi are not served
-	Console   []*docs.File                    // the page /sandbox and what it loads, none but in a sandbox
+	Ready     func(ctx context.Context) (failing []string) // asks what the server cannot do without, and names what does not answer
+	Stopping  <-chan struct{}                              // closed once it is told to stop: /readyz says so, and connections end; nil: never
+	Rehearsal Rehearsal                                    // nil but in a sandbox
+	Fixtures  Fixtures                                     // nil but in a sandbox
+	Docs      *docs.Site                                   // nil: /docs and /openapi are not served
+	Console   []*docs.File                                 // the page /sandbox and what it loads, none but in a sandbox
 
 	// Refused, if any, hears of every caller that was forbidden an operation: for want of a scope, or because it
 	// would grant or dispose of more than it holds.
@@ -125,6 +125,7 @@ func New(o Options) (http.Handler, error) {
 	own := &system{tokens: o.Tokens, ready: o.Ready, stopping: o.Stopping, fixtures: o.Fixtures, docs: o.Docs}
 	common := Contract{Document: o.Common, API: own}
 	mounted := append([]Contract{common}, o.Contracts...)
+	m.expect(mounted)
 	e.Use(traced(o.TrustedProxies), observed(o.Log, m))
 	if o.CheckReplies {
 		e.Use(answered(o.Log, m, mounted))

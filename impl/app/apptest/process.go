@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"sync"
+	"syscall"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -29,6 +30,9 @@ func run(m *testing.M) (code int) {
 		panic(err)
 	}
 	defer func() { _ = os.RemoveAll(folder) }()
+	if err = os.Chmod(folder, 0o711); err != nil { //nolint:gosec // tests run the program as another user, too
+		panic(err)
+	}
 	return m.Run()
 }
 
@@ -103,6 +107,8 @@ type Process struct {
 	Admin string // the URL for operators, where they have a listener
 	Log   *Buffer
 	Out   *Buffer
+
+	said chan struct{} // closed when all that it had to say was read
 }
 
 // Serve starts a server on a free port and returns when it serves, which it logs at level INFO. All of a
@@ -123,7 +129,7 @@ func ServeAs(t testing.TB, env []string, args ...string) *Process {
 // ServeBy is Serve by any command.
 func ServeBy(t testing.TB, c *exec.Cmd) *Process {
 	t.Helper()
-	p := &Process{Cmd: c, Log: &Buffer{}, Out: &Buffer{}}
+	p := &Process{Cmd: c, Log: &Buffer{}, Out: &Buffer{}, said: make(chan struct{})}
 	p.Stdout = p.Out
 	stderr, err := p.StderrPipe()
 	require.NoError(t, err)
@@ -139,7 +145,10 @@ func ServeBy(t testing.TB, c *exec.Cmd) *Process {
 			p.URL, p.Admin = "http://"+entry.Listen, "http://"+entry.Admin
 		}
 	}
-	go func() { _, _ = io.Copy(p.Log, lines) }()
+	go func() {
+		defer close(p.said)
+		_, _ = io.Copy(p.Log, lines)
+	}()
 	return p
 }
 
@@ -147,5 +156,13 @@ func ServeBy(t testing.TB, c *exec.Cmd) *Process {
 func (p *Process) Kill(t testing.TB) {
 	t.Helper()
 	require.NoError(t, p.Process.Kill())
+	_ = p.Wait()
+}
+
+// Crash has the process end as one does that has found something it cannot go on with (abort(3)), and hears it out.
+func (p *Process) Crash(t testing.TB) {
+	t.Helper()
+	require.NoError(t, p.Process.Signal(syscall.SIGABRT))
+	<-p.said
 	_ = p.Wait()
 }
