@@ -7,6 +7,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"maps"
@@ -32,6 +33,7 @@ import (
 	"pinvault/impl/issuer"
 	"pinvault/impl/keylife"
 	"pinvault/impl/keyring"
+	"pinvault/impl/limits"
 	"pinvault/impl/networkintl"
 	"pinvault/impl/oauth"
 	"pinvault/impl/outbox"
@@ -126,9 +128,12 @@ func wire(ctx context.Context, c config.Serve, s Surroundings, in *inside) (*App
 	registry := metrics(s.Database)
 	own.measure(registry, s.Now)
 	vault.OnTampered(tampered(s.Log, registry))
+	if err := limit(vault, c, s, registry); err != nil {
+		return nil, err
+	}
 	behind := newBackground(c, s, vault, registry, in)
 	announcing.Wakes(behind.sender.Wake)
-	o := server.Options{Tokens: tokens, Refused: vault.AccessRefused, Ready: s.Store.Ping, Log: s.Log, Metrics: registry,
+	o := server.Options{Tokens: tokens, Refused: vault.AccessRefused, Limit: vault.AdmitRequest, Ready: s.Store.Ping, Log: s.Log, Metrics: registry,
 		PrivateMetrics: c.AdminListen != "", HSTS: c.TLS(), TrustedProxies: c.TrustedProxies, RequestTimeout: c.RequestTimeout, CheckReplies: c.ChecksReplies()}
 	if err := issuer.CheckGrants(s.Documents); err != nil {
 		return nil, err
@@ -273,6 +278,28 @@ func tampered(log *slog.Logger, registry *prometheus.Registry) func(ctx context.
 		count.WithLabelValues(table).Inc()
 		log.ErrorContext(ctx, "tampered", "table", table, "id", id, "trace", pin.CallerFrom(ctx).TraceID)
 	}
+}
+
+// limit has clients limited, in production by default.
+func limit(vault *pin.Vault, c config.Serve, s Surroundings, registry *prometheus.Registry) error {
+	server, asked := pin.DefaultLimits(), pin.Limits{}
+	if c.Sandbox {
+		server = pin.Limits{}
+	}
+	for name, n := range c.Limits {
+		asked[pin.Limit(name)] = n
+	}
+	if err := asked.Check(); err != nil {
+		return fmt.Errorf("--limits: %w", err)
+	}
+	refused := prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "pinvault_limit_refusals_total", Help: "What was refused because a limit of a client was used up, by limit and contract.",
+	}, []string{"limit", "contract"})
+	registry.MustRegister(refused)
+	vault.LimitBy(limits.New(s.Database, s.Now), asked.Over(server), func(kind pin.Limit, contract string) {
+		refused.WithLabelValues(string(kind), contract).Inc()
+	})
+	return nil
 }
 
 // metrics starts a registry with what is known of the process and its database connections.

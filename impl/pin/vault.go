@@ -30,6 +30,10 @@ type Vault struct {
 	alarm func(ctx context.Context, table, id string)
 	watch Watch // nil: nobody's
 
+	limiter   Limiter // nil: clients are not limited
+	limits    Limits  // the server's
+	overLimit func(kind Limit, contract string)
+
 	programs *lru.Cache[programVersion, Program]
 	grants   Grants
 	changed  func()           // see OnClientChanged
@@ -274,7 +278,7 @@ func (v *Vault) act(ctx context.Context, q Query, m Memo, decide func(Record) (d
 // refusal is err, or what the step refuses.
 func (d deed) refusal(err error) error {
 	if err == nil && d.Refusal != "" {
-		err = &Error{Code: d.Refusal}
+		err = &Error{Code: d.Refusal, Wait: d.Wait}
 	}
 	return err
 }
@@ -478,6 +482,9 @@ func (v *Vault) settleRows(ctx context.Context, c Change, err error) error {
 func (v *Vault) Reread() {
 	v.programs.Purge()
 	v.seen.purge()
+	if v.limiter != nil {
+		v.limiter.Forget()
+	}
 }
 
 // Forget is Reread for a store that was emptied: numbers begin again too.

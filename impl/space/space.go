@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"pinvault/impl/journal"
+	"pinvault/impl/limits"
 	"pinvault/impl/ondemand"
 	"pinvault/impl/outbox"
 	"pinvault/impl/pin"
@@ -52,6 +53,7 @@ type Database interface {
 	sandbox.Store
 	outbox.Queue
 	ExpiredSessions(ctx context.Context, after, until time.Time, limit int) ([]pin.Row, error)
+	limits.Store
 	WaitingDeliveries(ctx context.Context) ([]pin.Waiting, error)
 	Stats() sql.DBStats
 	Snapshot(ctx context.Context, file string) error

@@ -36,6 +36,9 @@ type Store interface {
 	PurgeDeliveries(ctx context.Context, done, made time.Time) (int64, error)
 	DropDeliveries(ctx context.Context, webhookID string) error
 	ExpiredSessions(ctx context.Context, after, until time.Time, limit int) ([]pin.Row, error)
+	Lease(ctx context.Context, id string, limit, block int64, window time.Duration, at time.Time) (granted int64, remains time.Duration, err error)
+	CountVerifications(ctx context.Context, n pin.MismatchCount, clientID string, cardIDs []string, window time.Duration, at time.Time) (pin.MismatchCount, error)
+	PurgeVerifications(ctx context.Context, before time.Time) (int64, error)
 	Close() error
 }
 
@@ -50,7 +53,7 @@ func Run(t *testing.T, open func(t *testing.T) Store) {
 	run(t, open, []group{
 		{"find", findTests}, {"cards", cardTests}, {"rows", rowTests}, {"replays", replayTests}, {"look-ups", lookupTests},
 		{"events", eventTests}, {"whole or not at all", wholeTests}, {"at once", atOnceTests}, {"locked", lockedTests},
-		{"lists", listTests}, {"deliveries", deliveryTests}, {"numbers", numberTests}, {"failures", failureTests}, {"upkeep", upkeepTests},
+		{"lists", listTests}, {"deliveries", deliveryTests}, {"limits", limitTests}, {"numbers", numberTests}, {"failures", failureTests}, {"upkeep", upkeepTests},
 	})
 }
 
