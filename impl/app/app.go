@@ -6,8 +6,8 @@ package app
 import (
 	"context"
 	"database/sql"
+	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
 	"log/slog"
 	"maps"
@@ -289,8 +289,12 @@ func limit(vault *pin.Vault, c config.Serve, s Surroundings, registry *prometheu
 	for name, n := range c.Limits {
 		asked[pin.Limit(name)] = n
 	}
-	if err := asked.Check(); err != nil {
-		return fmt.Errorf("--limits: %w", err)
+	text, err := json.Marshal(asked)
+	if err != nil {
+		return err
+	}
+	if _, broken := s.Documents["issuer"].CheckMessage("ClientLimits", text); len(broken) > 0 {
+		return errors.New(issuer.Sentence(broken[0], strings.TrimSpace("--limits "+broken[0].Label)))
 	}
 	refused := prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "pinvault_limit_refusals_total", Help: "What was refused because a limit of a client was used up, by limit and contract.",

@@ -21,6 +21,7 @@ package limits
 
 import (
 	"context"
+	"fmt"
 	"maps"
 	"slices"
 	"sync"
@@ -108,10 +109,15 @@ func (l *Limiter) Take(ctx context.Context, kind pin.Limit, whom string, limit i
 		r := rules[kind]
 		granted, remains, err := l.store.Lease(ctx, string(kind)+" "+whom, limit, block(limit, r.singly), r.window, l.given())
 		if err != nil {
-			return 0, err
+			return 0, uncounted(err)
 		}
 		held.renew(now, limit, granted, remains)
 	}
+}
+
+// uncounted is the error of what could not be counted, whatever the reason: Unavailable. It is not done.
+func uncounted(err error) error {
+	return &pin.Error{Code: pin.Unavailable, Err: fmt.Errorf("limits: %w", err)}
 }
 
 // Spent is how long a limit that this process knows to be used up stays so.
@@ -170,7 +176,7 @@ func (l *Limiter) Mismatches(ctx context.Context, clientID string, cards int64) 
 		total, err := l.store.CountVerifications(ctx, pin.MismatchCount{BIN: bin, Verifications: n.verifications, Mismatches: n.mismatches}, clientID,
 			slices.Sorted(maps.Keys(n.cards)), alarmWindow, l.given())
 		if err != nil {
-			return nil, err
+			return nil, uncounted(err)
 		}
 		c.bins[bin] = &count{minute: n.minute, told: now, cards: map[string]bool{}}
 		totals = append(totals, total)
