@@ -214,6 +214,9 @@ func purge(ctx context.Context, db *store.Store, app *App, log *slog.Logger) {
 				"deliveries": func(ctx context.Context, now time.Time) (int64, error) {
 					return db.PurgeDeliveries(ctx, now.Add(-deliveriesAreKept), now.Add(-deliveriesWait))
 				},
+				"counts of verifications": func(ctx context.Context, now time.Time) (int64, error) {
+					return db.PurgeVerifications(ctx, now.Add(-time.Hour))
+				},
 				"PIN sessions": func(ctx context.Context, now time.Time) (int64, error) {
 					return db.PurgeSessions(ctx, now.Add(-sessionsAreKept))
 				},

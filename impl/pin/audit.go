@@ -47,6 +47,8 @@ const (
 	EventClientUpdated     EventType = "client.updated"
 	EventClientRotated     EventType = "client.rotated"
 	EventClientRevoked     EventType = "client.revoked"
+	EventClientHalted      EventType = "client.halted" // its PIN verifications, by the alarm
+	EventClientReleased    EventType = "client.released"
 	EventKeyImported       EventType = "key.imported"
 	EventKeyGenerated      EventType = "key.generated"
 	EventKeyRequested      EventType = "key.requested" // by components

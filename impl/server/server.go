@@ -96,6 +96,9 @@ type Options struct {
 	// would grant or dispose of more than it holds.
 	Refused func(ctx context.Context, operation string)
 
+	// Limit, if any, is asked about every request of an operation whose caller is known. With an error it ends so.
+	Limit func(ctx context.Context) error
+
 	CheckReplies bool // hold every reply against its document
 
 	Log            *slog.Logger
@@ -285,6 +288,9 @@ func (ct Contract) mount(e *gin.Engine, o Options) {
 				rehearsed = rehearse()
 			}
 			caller, err := authorize(c, op)
+			if err == nil && o.Limit != nil {
+				err = o.Limit(pin.WithCaller(c.Request.Context(), caller))
+			}
 			if err == nil && !caller.May(op.Scopes...) {
 				lacking(c, ct.Document.Name(), op)
 				err = &pin.Error{Code: pin.Forbidden}

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"pinvault/impl/journal"
+	"pinvault/impl/limits"
 	"pinvault/impl/metrics"
 	"pinvault/impl/ondemand"
 	"pinvault/impl/outbox"
@@ -53,6 +54,7 @@ type Database interface {
 	outbox.Queue
 	Expired(ctx context.Context, t pin.Table, after, until time.Time, limit int) ([]pin.Row, error)
 	metrics.Database
+	limits.Store
 	Snapshot(ctx context.Context, file string) error
 	Restore(ctx context.Context, file string) error
 }
