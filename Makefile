@@ -15,7 +15,7 @@ export FUZZTIME ?= 3s
 
 VERSION = $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 
-.PHONY: help run test check generate verify lint fuzz cover mutate soak contract clients sdk strangers judges keys bench bench-go docs clean bin/pinvault bin/pinvault-pkcs11 build-pkcs11
+.PHONY: help run test check generate verify lint fuzz cover mutate soak simulate contract clients sdk strangers judges keys bench bench-growth bench-peers bench-go docs clean bin/pinvault bin/pinvault-pkcs11 build-pkcs11 cluster chaos
 
 help:
 	@awk -F ' *## ' '/^[a-z0-9-]+:.*## / { sub(/:.*/, "", $$1); printf "make %-12s %s\n", $$1, $$2 }' Makefile
@@ -24,7 +24,7 @@ run: bin/pinvault ## build PinVault and serve the sandbox on LISTEN (127.0.0.1:8
 	@mkdir -p .local
 	@exec bin/pinvault serve --sandbox --listen '$(LISTEN)' --database-url '$(DATABASE_URL)'
 
-test: ## get what is missing, and test everything that must hold before a commit: verify, lint, proof that both catch slips, all tests with SQLite and PostgreSQL, keys and PIN blocks against psec, the keys in SoftHSM2 and OpenBao, a short fuzz, a short contract, the hosted page and the docs in Chromium
+test: ## get what is missing, and test everything that must hold before a commit: verify, lint, proof that both catch slips, all tests with SQLite and PostgreSQL, a cluster's configuration files, keys and PIN blocks against psec, the keys in SoftHSM2 and OpenBao, a short fuzz, a short contract, the hosted page and the docs in Chromium
 	@scripts/test
 
 check: ## the same with what the machine has, getting nothing; says at the end what was left out
@@ -53,16 +53,32 @@ soak: ## the long forms of the tests: guesses, hang-ups, kills, times; about 10 
 	@scripts/packages postgresql
 	@scripts/soak
 
+simulate: ## the vault simulated from a SEED (one drawn), crashes and lost replies included, for DURATION (10m) or so many STEPS
+	@SEED='$(SEED)' STEPS='$(STEPS)' DURATION='$(or $(DURATION),$(if $(STEPS),,10m))' scripts/simulate
+
 keys: ## the backends of the vault's keys with SoftHSM2 and OpenBao: their suite, keys that go away, every test of the vault and the contracts over each, on both databases; see docs/keys.md
 	@LONG=1 scripts/keys
 
-bench: bin/pinvault ## the server against a bare net/http and pgx program, under load on PostgreSQL; see scripts/bench/README.md
+bench: bin/pinvault ## the server against a bare net/http and pgx program, under load on PostgreSQL, and as its database grows; see scripts/bench/README.md
 	@scripts/packages postgresql wrk
 	@DURABLE=1 scripts/with-postgres go run ./scripts/bench/run
+	@scripts/bench/growth/run
+
+bench-growth: bin/pinvault ## the same calls on databases of 10 thousand, 1 million and 10 million cards (SIZES), made by `pinvault import`, and a picture of it; an hour
+	@scripts/bench/growth/run
+
+bench-peers: bin/pinvault ## PinVault beside Prism, Mockoon, Specmatic and WireMock from the same document: start, memory, calls a second; see scripts/bench/README.md
+	@scripts/bench/peers/run
 
 bench-go: ## the Go benchmarks that match BENCH (all), COUNT (1) times each; targets in scripts/bench/README.md
 	@go version
 	@go test -run '^$$' -bench '$(BENCH)' -benchmem -count '$(COUNT)' ./impl/...
+
+cluster: ## a cluster on this machine: Patroni, etcd, HAProxy, PgBouncer, two servers, in network namespaces; see docs/cluster.md
+	@scripts/cluster/run up
+
+chaos: ## break a cluster FAULTS (30) times by SEED while cards are used through every contract, and check what everybody was told; see docs/cluster.md
+	@scripts/cluster/chaos/run
 
 docs: bin/pinvault ## write what /docs serves as a static site into .local/docs
 	@bin/pinvault docs --out .local/docs

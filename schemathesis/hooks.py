@@ -413,6 +413,8 @@ def known(case):
         spared = {card[name] for card in CARDS.values() for name in CHANGED}
         made_up = not stateful and turn % 5 == 4 and spared.isdisjoint(path.values())
         return {} if made_up else {name: CARDS["alias_disabled"][name] for name in CHANGED}
+    if case.path.startswith((PARTNER_KEYS, BLOCKS)):
+        return partner_key(case, not stateful and (turn + 1) % MADE_UP[phase] == 0)
     if not stateful and (turn + 1) % MADE_UP[phase] == 0 and (phase != "examples" or step != "setpin"):
         return {}  # examples are of the fixtures already, but for a parameter that is good for one operation alone
     if case.path.startswith(OWN) and case.path != "/sandbox/iframe":
@@ -468,6 +470,32 @@ def vault_key(case):
     return {"use": use, "version": made["version"]}
 
 
+# Where the partners' keys are, and where one comes in by a key block.
+PARTNER_KEYS = "/issuer/v1/keys"
+BLOCKS = "/issuer/v1/key-blocks"
+
+
+def partner_key(case, made_up):
+    """Real values for what is asked of a partner's key: one that was made for it and may take the step. The fixtures'
+    keys take none, whatever else is made up: what is retired opens no PIN block any more."""
+    if made_up and phase_of(case) != "examples":
+        return {"keyId": fresh()}
+    keys, own = URL + PARTNER_KEYS, {"Authorization": "Bearer " + token("/oauth2/token")}
+    step = step_of(case)
+    drawn = {"programId": CARDS["normal"]["programId"], "usage": "zone-pin", "algorithm": "AES"}
+    real = drawn | {"keyId": fresh(), "masterKeyId": CLIENT["zmk_id"], "bits": None, "succeeds": None, "components": None, "expiresInSeconds": None, "at": None}
+    if "keyId" not in (case.path_parameters or {}):
+        return real
+    of_components = step in ("components", "confirmations")
+    body = drawn | {"keyId": real["keyId"]} | ({"components": 2} if of_components else {})
+    requests.post(keys, json=body, headers=own, timeout=10).raise_for_status()
+    if step in ("rotate", "retire"):
+        requests.post(f"{keys}/{real['keyId']}/activate", headers=own, timeout=10).raise_for_status()
+    if step == "components":
+        real |= {"number": 1, "component": secrets.token_hex(32)}
+    return real
+
+
 # Of the sandbox's own contract nothing is there that was not made before: what an operation is about is made for it,
 # and what it makes anew is removed, since there may be so many.
 OWN = "/sandbox/"
@@ -478,6 +506,14 @@ MAKES = {
 }
 
 
+def keeping(kind):
+    """The header of a space that can be kept, whatever the sandbox's database is: only the first one may not be SQLite."""
+    if kind != "snapshots":
+        return {}
+    requests.post(URL + OWN + "spaces", json={"id": "kept"}, timeout=10)  # it may be there
+    return {"PinVault-Space": "kept"}
+
+
 def made_for(case):
     """Real values for an operation of the sandbox's own contract."""
     real = {
@@ -485,6 +521,10 @@ def made_for(case):
         "contract": "common",
         "operation": "getLiveness",
         "row": "getLiveness/alive",
+        "event": None,  # a rule is about calls or about deliveries
+        "delivery": None,
+        "fault": None,
+        "delay": None,  # which may end before it begins
         "client": "thredd-sandbox",
         "card": CARDS["normal"]["cardId"],
         "snapshot": "made",
@@ -493,11 +533,17 @@ def made_for(case):
     if case.method.upper() == "POST" and kind in ("spaces", "rules", "snapshots"):
         for one in requests.get(URL + OWN + kind, timeout=10).json()[kind]:
             requests.delete(f"{URL}{OWN}{kind}/{one['id']}", timeout=10).raise_for_status()
+    if kind == "rules" and isinstance(case.body, dict):
+        case.body = {"row": "", **case.body}  # without an effect it is refused
+    if "/snapshots" in case.path and case.method.upper() == "POST":
+        kept = keeping("snapshots")
+        real |= kept
+        case.headers = {**(case.headers or {}), **kept}
     needed = [*(case.path_parameters or {}), *(["snapshotId"] if kind == "spaces" else [])]
     for parameter in needed:
         if parameter in MAKES:
             kind, body = MAKES[parameter]
-            requests.post(URL + OWN + kind, json=body, timeout=10)  # it may be there
+            requests.post(URL + OWN + kind, json=body, headers=keeping(kind), timeout=10)  # it may be there
             real[parameter] = body["id"]
         if parameter == "number":
             requests.get(URL + "/livez", timeout=10).raise_for_status()
@@ -582,6 +628,8 @@ def before_call(context, case, kwargs):
             return value if linked(case, value) else real.get(name, value)
 
         rewrite(case, replaced)
+        if real and step_of(case) == "rotate" and isinstance(case.body, dict):
+            case.body = {**case.body, "keyId": fresh()}  # the successor's
         if isinstance(case.body, dict) and real.get(contract := case.body.get("contract")):
             case.body = {**case.body, contract: real[contract]}
         if phase_of(case) == "stateful":

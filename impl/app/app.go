@@ -5,7 +5,6 @@ package app
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"io"
 	"log/slog"
@@ -13,14 +12,13 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/collectors"
+	"golang.org/x/sync/errgroup"
 
 	"pinvault/impl/accosa"
+	"pinvault/impl/capability"
 	"pinvault/impl/config"
 	"pinvault/impl/contract"
 	"pinvault/impl/creditplus"
@@ -32,6 +30,7 @@ import (
 	"pinvault/impl/issuer"
 	"pinvault/impl/keylife"
 	"pinvault/impl/keyring"
+	"pinvault/impl/metrics"
 	"pinvault/impl/networkintl"
 	"pinvault/impl/oauth"
 	"pinvault/impl/outbox"
@@ -60,6 +59,8 @@ type Surroundings struct {
 	Sleep    space.Sleep      // how a sandbox waits where it is told to; nil: by the clock
 
 	Documents map[string]*contract.Document // nil: they are loaded
+	Stopping  <-chan struct{}               // closed once the server is told to stop, nil: never
+	Version   string                        // of the program, "": nobody has said
 	Keys      keyring.Engine                // what the vault works with, nil: the keys that the configuration names
 	Seed      *seed.File                    // what a sandbox holds besides the fixtures, nil: nothing
 }
@@ -101,7 +102,8 @@ func New(ctx context.Context, c config.Serve, s Surroundings) (*App, error) {
 
 // wire wires one server: that of production, or of a space.
 func wire(ctx context.Context, c config.Serve, s Surroundings, in *inside) (*App, error) {
-	own, err := ownKeys(c.Sandbox, c.Keys, s.Now, s.Log)
+	registry := metrics.New(s.Version)
+	own, err := ownKeys(c.Sandbox, c.Keys, s.Now, s.Log, metrics.NewBackend(registry))
 	if err != nil {
 		return nil, err
 	}
@@ -123,20 +125,24 @@ func wire(ctx context.Context, c config.Serve, s Surroundings, in *inside) (*App
 		return nil, err
 	}
 	vault.OnClientChanged(tokens.Recheck)
-	registry := metrics(s.Database)
 	own.measure(registry, s.Now)
-	vault.OnTampered(tampered(s.Log, registry))
+	counts := metrics.NewDomain(registry, slices.Sorted(maps.Keys(s.Documents)))
+	vault.OnOutcome(counts.Outcome)
+	vault.OnTampered(tampered(s.Log, counts))
 	behind := newBackground(c, s, vault, registry, in)
 	announcing.Wakes(behind.sender.Wake)
 	if behind.log, err = newCheckpoints(c, s, vault, own.engine, registry); err != nil {
 		return nil, err
 	}
-	o := server.Options{Tokens: tokens, Refused: vault.AccessRefused, Ready: s.Store.Ping, Log: s.Log, Metrics: registry,
+	o := server.Options{Tokens: tokens, Refused: vault.AccessRefused, Ready: s.Store.Ping, Stopping: s.Stopping, Log: s.Log, Metrics: registry,
 		PrivateMetrics: c.AdminListen != "", HSTS: c.TLS(), TrustedProxies: c.TrustedProxies, RequestTimeout: c.RequestTimeout, CheckReplies: c.ChecksReplies()}
 	if behind.log != nil {
 		o.Tile = behind.log.Folder.Tile
 	}
 	if err := issuer.CheckGrants(s.Documents); err != nil {
+		return nil, err
+	}
+	if _, err := capability.Ways(s.Documents); err != nil {
 		return nil, err
 	}
 	sessions := pinsession.New(vault, ring, c.PINSessionLifetime, s.Now, s.Rand)
@@ -145,7 +151,7 @@ func wire(ctx context.Context, c config.Serve, s Surroundings, in *inside) (*App
 	if err != nil {
 		return nil, err
 	}
-	known := contracts(vault, ring, c.Sandbox, func() (map[string]*contract.Document, error) { return s.Documents, nil })
+	known := contracts(vault, ring, c.Sandbox, s.Now, func() (map[string]*contract.Document, error) { return s.Documents, nil })
 	known.PINSession = sessions.Status
 	known.Outbox = issuer.Outbox{Feed: behind.feed, PublicKey: outbox.PublicKey, Admits: behind.sender.Networks.Admits}
 	keys := custody.New(vault, ring, s.Now, s.Rand)
@@ -184,7 +190,17 @@ func wire(ctx context.Context, c config.Serve, s Surroundings, in *inside) (*App
 }
 
 // contracts are what the issuer's API asks of the contracts.
-func contracts(vault *pin.Vault, ring *keyring.Ring, sandbox bool, documents func() (map[string]*contract.Document, error)) issuer.Contracts {
+func contracts(vault *pin.Vault, ring *keyring.Ring, sandbox bool, now func() time.Time, documents func() (map[string]*contract.Document, error)) issuer.Contracts {
+	if now == nil {
+		now = time.Now
+	}
+	ways := sync.OnceValues(func() ([]capability.Way, error) {
+		all, err := documents()
+		if err != nil {
+			return nil, err
+		}
+		return capability.Ways(all)
+	})
 	return issuer.Contracts{
 		Settings: issuer.Settings{
 			thredd.Name:      thredd.Settings(),
@@ -197,6 +213,11 @@ func contracts(vault *pin.Vault, ring *keyring.Ring, sandbox bool, documents fun
 			return ring.Fits(ctx, programID, k.ID, k.Usage, k.Size)
 		},
 		ServiceRequest: creditplus.ServiceRequests(vault),
+		Capabilities: func(rec pin.Record, clients []pin.Client) ([]capability.Capability, error) {
+			all, err := ways()
+			return capability.Of(rec, clients, all, now()), err
+		},
+		Steps: hosted.Steps,
 		References: sync.OnceValues(func() (contract.References, error) {
 			all, err := documents()
 			return contract.ReferencesOf(slices.Collect(maps.Values(all))...), err
@@ -212,17 +233,26 @@ func embeds(sandbox bool) func(origin string) bool {
 	return config.SecureOrigin
 }
 
-// Documents loads all contracts, by name. It is most of what a start costs.
+// Documents loads all contracts, by name, side by side: it is most of what a start costs.
 func Documents() (map[string]*contract.Document, error) {
 	names, err := contract.Names(openapi.Documents)
 	if err != nil {
 		return nil, err
 	}
+	loaded := make([]*contract.Document, len(names))
+	var loading errgroup.Group
+	for i, name := range names {
+		loading.Go(func() (err error) {
+			loaded[i], err = contract.Load(openapi.Documents, name)
+			return err
+		})
+	}
+	if err := loading.Wait(); err != nil {
+		return nil, err
+	}
 	documents := map[string]*contract.Document{}
-	for _, name := range names {
-		if documents[name], err = contract.Load(openapi.Documents, name); err != nil {
-			return nil, err
-		}
+	for i, name := range names {
+		documents[name] = loaded[i]
 	}
 	return documents, nil
 }
@@ -270,29 +300,9 @@ func hashdtBearer(tokens *oauth.Server) hashdt.Bearer {
 }
 
 // tampered is the alarm for a broken seal: a log line and a metric, neither with what the row holds.
-func tampered(log *slog.Logger, registry *prometheus.Registry) func(ctx context.Context, table, id string) {
-	count := prometheus.NewCounterVec(prometheus.CounterOpts{
-		Name: "pinvault_tampered_total", Help: "Rows met whose seal is broken, by table.",
-	}, []string{"table"})
-	registry.MustRegister(count)
+func tampered(log *slog.Logger, counts *metrics.Domain) func(ctx context.Context, table, id string) {
 	return func(ctx context.Context, table, id string) {
-		count.WithLabelValues(table).Inc()
+		counts.Tampered(table)
 		log.ErrorContext(ctx, "tampered", "table", table, "id", id, "trace", pin.CallerFrom(ctx).TraceID)
 	}
-}
-
-// metrics starts a registry with what is known of the process and its database connections.
-func metrics(db Database) *prometheus.Registry {
-	r := prometheus.NewRegistry()
-	r.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	for name, value := range map[string]func(sql.DBStats) int{
-		"open":   func(s sql.DBStats) int { return s.OpenConnections },
-		"in_use": func(s sql.DBStats) int { return s.InUse },
-		"idle":   func(s sql.DBStats) int { return s.Idle },
-	} {
-		r.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-			Name: "pinvault_database_connections_" + name, Help: "Database connections: " + strings.ReplaceAll(name, "_", " ") + ".",
-		}, func() float64 { return float64(value(db.Stats())) }))
-	}
-	return r
 }

@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -9,13 +10,14 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"pinvault/impl/config"
+	"pinvault/impl/metrics"
 	"pinvault/impl/ondemand"
 	"pinvault/impl/outbox"
 	"pinvault/impl/pin"
 )
 
-// background is what a server does by itself: it sends events, tells of sessions whose time is over, and has checkpoints of the
-// trail go to the audit log.
+// background is what a server does by itself: it sends events, tells of sessions and approvals whose time is over, and has
+// checkpoints of the trail go to the audit log.
 type background struct {
 	Surroundings
 	vault  *pin.Vault
@@ -23,7 +25,7 @@ type background struct {
 	feed   *outbox.Feed
 	steady func(func())
 	log    *checkpoints // nil: the server has none
-	swept  atomic.Int64 // microseconds since 1970 until when sessions were looked at, 0: not yet
+	swept  atomic.Int64 // microseconds since 1970 until when they were looked at, 0: not yet
 }
 
 // How long somebody may wait for an event: shorter in a sandbox, where a call that is waiting keeps the database from being put back.
@@ -37,20 +39,14 @@ func newBackground(c config.Serve, s Surroundings, vault *pin.Vault, registry pr
 		s.Now = time.Now
 	}
 	b := &background{Surroundings: s, vault: vault, steady: func(f func()) { f() }}
-	outcomes := prometheus.NewCounterVec(prometheus.CounterOpts{
-		Name: "pinvault_webhook_attempts_total", Help: "Attempts to deliver an event to a webhook, by outcome: delivered, failed, parked.",
-	}, []string{"outcome"})
-	for _, outcome := range []string{"delivered", "failed", "parked"} {
-		outcomes.WithLabelValues(outcome)
-	}
 	o := outbox.Options{Now: s.Now, Networks: outbox.Networks{Allowed: c.WebhookNetworks, Sandbox: c.Sandbox}, Timeout: c.WebhookTimeout, Log: s.Log,
-		Outcome: func(outcome string) { outcomes.WithLabelValues(outcome).Inc() }}
+		Outcome: metrics.NewDeliveries(registry).Attempt}
 	most := min(longestPoll, c.RequestTimeout*4/5)
 	if in != nil {
 		b.steady, most = in.space.Steady, longestSandboxPoll
 		o.Alone, o.Steady, o.Rehearse = in.space.ID != "", b.steady, in.rehearse // the first space may have several processes
 	}
-	registry.MustRegister(outcomes, &waiting{s.Database, s.Now})
+	metrics.ReadDatabase(registry, s.Database, s.Now)
 	b.sender = outbox.New(vault, s.Database, o)
 	b.feed = outbox.NewFeed(vault, s.Database, s.Now, b.sender.Wake, most)
 	return b
@@ -93,14 +89,15 @@ func (b *background) again() {
 	b.sender.Wake()
 }
 
-// How often is looked for sessions whose time is over; at first for all that are still there.
+// How often is looked for those whose time is over; at first for all that are still there.
 const (
 	sweepEvery = 2 * time.Second
 	sweepSlack = 10 * time.Second // for processes whose clocks differ
 	sweepBatch = 5000
 )
 
-// sweep tells the trail of sessions whose time is over. Any number of processes may: the session's next version is written once.
+// sweep tells the trail of sessions and approvals whose time is over. Any number of processes may: the next version of each is written
+// once.
 func (b *background) sweep(ctx context.Context) {
 	tick := time.NewTicker(sweepEvery)
 	defer tick.Stop()
@@ -111,12 +108,12 @@ func (b *background) sweep(ctx context.Context) {
 			return
 		}
 		if err := b.expire(ctx); err != nil && ctx.Err() == nil {
-			b.Log.WarnContext(ctx, "ending sessions", "error", err)
+			b.Log.WarnContext(ctx, "ending sessions and approvals", "error", err)
 		}
 	}
 }
 
-// expire ends the sessions whose time is over.
+// expire ends the sessions and approvals whose time is over.
 func (b *background) expire(ctx context.Context) (err error) {
 	b.steady(func() {
 		now := b.Now()
@@ -124,56 +121,31 @@ func (b *background) expire(ctx context.Context) (err error) {
 		if swept := time.UnixMicro(b.swept.Load()).Add(-sweepSlack); swept.After(after) && swept.Before(now) {
 			after = swept
 		}
-		for {
-			var rows []pin.Row
-			if rows, err = b.Database.ExpiredSessions(ctx, after, now, sweepBatch); err != nil {
-				return
-			}
-			for _, r := range rows {
-				if failed := b.vault.ExpireSession(ctx, r); failed != nil && !pin.Tampered(failed) { // which is told of
-					err = failed
-					return
-				}
-			}
-			if len(rows) < sweepBatch {
-				b.swept.Store(now.UnixMicro())
-				return
-			}
-			after = time.UnixMicro(rows[len(rows)-1].ExpiresAt)
+		err = errors.Join(
+			b.expireOf(ctx, pin.TableSessions, after, now, b.vault.ExpireSession),
+			b.expireOf(ctx, pin.TableApprovals, after, now, b.vault.ExpireApproval))
+		if err == nil {
+			b.swept.Store(now.UnixMicro())
 		}
 	})
 	return err
 }
 
-// waiting tells what waits for webhooks, when it is asked.
-type waiting struct {
-	db  Database
-	now func() time.Time
-}
-
-var (
-	waitingCount = prometheus.NewDesc("pinvault_webhook_waiting", "Events that wait to be delivered to webhooks that are not paused.", nil, nil)
-	waitingLag   = prometheus.NewDesc("pinvault_webhook_lag_seconds", "How long the oldest of them has waited.", nil, nil)
-)
-
-// Describe is prometheus.Collector's.
-func (*waiting) Describe(out chan<- *prometheus.Desc) {
-	out <- waitingCount
-	out <- waitingLag
-}
-
-// Collect is prometheus.Collector's.
-func (w *waiting) Collect(out chan<- prometheus.Metric) {
-	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
-	defer cancel()
-	all, err := w.db.WaitingDeliveries(ctx)
-	if err != nil {
-		return
+// expireOf ends the rows of a table whose time ended in (after, until].
+func (b *background) expireOf(ctx context.Context, t pin.Table, after, until time.Time, end func(context.Context, pin.Row) error) error {
+	for {
+		rows, err := b.Database.Expired(ctx, t, after, until, sweepBatch)
+		if err != nil {
+			return err
+		}
+		for _, r := range rows {
+			if err := end(ctx, r); err != nil && !pin.Tampered(err) { // which is told of
+				return err
+			}
+		}
+		if len(rows) < sweepBatch {
+			return nil
+		}
+		after = time.UnixMicro(rows[len(rows)-1].ExpiresAt)
 	}
-	count, lag := int64(0), time.Duration(0)
-	for _, one := range all {
-		count, lag = count+one.Count, max(lag, w.now().Sub(time.UnixMicro(one.Oldest)))
-	}
-	out <- prometheus.MustNewConstMetric(waitingCount, prometheus.GaugeValue, float64(count))
-	out <- prometheus.MustNewConstMetric(waitingLag, prometheus.GaugeValue, lag.Seconds())
 }

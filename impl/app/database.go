@@ -9,22 +9,23 @@ import (
 	"pinvault/impl/store"
 )
 
-// ReadySchema makes sure that the schema is the one this program knows. It changes an embedded
+// ReadySchema makes sure that the schema is one that this program works with. It changes an embedded
 // database or a sandbox's; any other is the operator's to change.
 func ReadySchema(ctx context.Context, db *store.Store, own bool) error {
 	if own {
 		return db.Migrate(ctx)
 	}
-	have, want, err := db.SchemaVersion(ctx)
+	at, err := db.Schema(ctx)
 	switch {
 	case err != nil:
 		return err
-	case have < want:
-		return fmt.Errorf("the database schema is at version %d and this program needs %d: run 'pinvault migrate'", have, want)
-	case have > want:
-		return fmt.Errorf("the database schema is at version %d, newer than the %d that this program knows: run a newer pinvault", have, want)
+	case at.Serves():
+		return nil
+	case at.Have < at.Want:
+		return fmt.Errorf("the database schema is at version %d and this program needs %d: run 'pinvault migrate'", at.Have, at.Want)
 	}
-	return nil
+	return fmt.Errorf("the database schema is at version %d, newer than the %d that this program knows, and serves programs that know %d: run a newer pinvault",
+		at.Have, at.Want, at.Oldest)
 }
 
 // Suits refuses a sandbox's database in production and any other in a sandbox, whose keys are public.

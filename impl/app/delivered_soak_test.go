@@ -29,7 +29,8 @@ type arrival struct {
 	ID       string `json:"id"`
 	Card     string `json:"card"`
 	Sequence int64  `json:"sequence"`
-	Verified bool   `json:"verified"`
+	Verified bool   `json:"verified"` // by Standard Webhooks' reference library
+	By       string `json:"by"`       // the language that this is written in
 }
 
 // receiveInProcess is the receiver as a process of its own, which TestMain runs where it is told an address: it notes what it gets in a file and
@@ -56,17 +57,30 @@ func receiveInProcess(address string) {
 			w.WriteHeader(http.StatusBadRequest)
 			return
 		}
-		line, _ := json.Marshal(arrival{message.ID, message.Data.CardID, message.Data.Sequence, verifier.Verify(raw, r.Header) == nil && r.Header.Get("webhook-id") == message.ID})
+		line, _ := json.Marshal(arrival{message.ID, message.Data.CardID, message.Data.Sequence,
+			verifier.Verify(raw, r.Header) == nil && r.Header.Get("webhook-id") == message.ID, "Go"})
 		if _, err := file.Write(append(line, '\n')); err != nil {
 			w.WriteHeader(http.StatusInternalServerError)
 		}
 	})))
 }
 
-// receiverProcess starts the receiver at an address that it keeps, and waits until it answers.
-func receiverProcess(t *testing.T, address, file, secret string) *exec.Cmd {
+// receivers are the commands that receive, by turns: this test, and those in other languages that PINVAULT_TEST_RECEIVERS names, a line
+// each.
+func receivers() [][]string {
+	all := [][]string{{os.Args[0]}}
+	for line := range strings.Lines(os.Getenv("PINVAULT_TEST_RECEIVERS")) {
+		all = append(all, strings.Fields(line))
+	}
+	return all
+}
+
+// receiverProcess starts the n-th receiver at an address that all have, and waits until it answers.
+func receiverProcess(t *testing.T, n int, address, file, secret string) *exec.Cmd {
 	t.Helper()
-	c := exec.CommandContext(t.Context(), os.Args[0]) //nolint:gosec // the test itself
+	command := receivers()[n%len(receivers())]
+	c := exec.CommandContext(t.Context(), command[0], command[1:]...) //nolint:gosec // the test's own
+	c.Stderr = os.Stderr
 	c.Env = append(os.Environ(), "RECEIVER_ADDRESS="+address, "RECEIVER_FILE="+file, "RECEIVER_SECRET="+secret)
 	require.NoError(t, c.Start())
 	t.Cleanup(func() { _ = c.Process.Kill(); _ = c.Wait() })
@@ -103,17 +117,28 @@ func TestKilledAtAnyMomentNoEventIsLostAndNoneComesBeforeItsPredecessor(t *testi
 			o := &operator{t, servers[0].URL, newCrowd(t, servers[0].URL).issuer}
 			hook := o.do("POST", "/issuer/v1/webhooks", fmt.Sprintf(`{"url":"http://%s/"}`, address), 201)
 			id, secret := hook["webhookId"].(string), hook["secret"].(string)
-			receiver := receiverProcess(t, address, file, secret)
-
-			for round := range repetitions(3, 200) {
+			cards := make([]string, 40) // of which four change at a time: an event whose receiver is gone holds up those of its card for seconds
+			for i := range cards {
+				cards[i] = o.do("POST", "/issuer/v1/cards", fmt.Sprintf(`{"programId":"00000000-0000-7000-8000-00000000a001","pan":"99999900001%05d"}`, i), 201)["cardId"].(string)
+			}
+			receiver, received, met := receiverProcess(t, 0, address, file, secret), 1, 0
+			began, kills := time.Now(), repetitions(3, 200)
+			for round := range kills {
+				before := size(file)
 				busy := make(chan struct{})
 				var all sync.WaitGroup
 				for i, s := range servers {
-					for card := 1 + i; card <= 4; card++ {
-						all.Go(func() { change(s.URL, o.token, card, busy) })
+					for n := i; n < 4; n++ {
+						all.Go(func() { change(s.URL, o.token, cards[(4*round+n)%len(cards)], busy) })
 					}
 				}
-				<-time.NewTimer(50*time.Millisecond + rand.N(200*time.Millisecond)).C
+				for waits := 0; size(file) == before && waits < 1000; waits++ {
+					<-time.NewTimer(time.Millisecond).C
+				}
+				<-time.NewTimer(rand.N(150 * time.Millisecond)).C
+				if size(file) > before {
+					met++
+				}
 				victim := round % (len(servers) + 1)
 				if victim < len(servers) {
 					servers[victim].Kill(t)
@@ -126,23 +151,25 @@ func TestKilledAtAnyMomentNoEventIsLostAndNoneComesBeforeItsPredecessor(t *testi
 				if victim < len(servers) {
 					servers[victim] = serve()
 				} else {
-					receiver = receiverProcess(t, address, file, secret)
+					receiver = receiverProcess(t, received, address, file, secret)
+					received++
 				}
 			}
+			t.Logf("killed at %d moments in %s, the receiver at %d of them; messages came before %d", kills, time.Since(began).Round(time.Second), received-1, met)
 			o.url = servers[0].URL
 			require.Eventually(t, func() bool {
 				return len(o.do("GET", "/issuer/v1/webhooks/"+id+"/deliveries?state=pending", "", 200)["items"].([]any)) == 0
-			}, 3*time.Minute, 100*time.Millisecond, "everything is delivered")
+			}, 10*time.Minute, 100*time.Millisecond, "everything is delivered")
 			for _, s := range servers {
 				s.Kill(t)
 			}
 			noted := arrivals(t, file)
-			t.Logf("%d messages arrived", len(noted))
 			committed := announced(t, at, id)
 			require.NotEmpty(t, committed)
-			first, last := map[string]bool{}, map[string]int64{}
+			first, last, by := map[string]bool{}, map[string]int64{}, map[string]int{}
 			for _, a := range noted {
 				require.True(t, a.Verified, "%v", a)
+				by[a.By]++
 				if first[a.ID] {
 					continue
 				}
@@ -156,12 +183,23 @@ func TestKilledAtAnyMomentNoEventIsLostAndNoneComesBeforeItsPredecessor(t *testi
 				require.True(t, first[e.ID], "lost: %s %s %d", e.Type, e.CardID, e.Seq)
 			}
 			auditContent(t, at)
+			t.Logf("%d events were committed, and %d messages arrived, verified in %v", len(committed), len(noted), by)
+			require.Len(t, by, min(received, len(receivers())), "every language has received")
 		})
 	}
 }
 
+// size is how much a file holds, 0 where there is none.
+func size(file string) int64 {
+	about, err := os.Stat(file)
+	if err != nil {
+		return 0
+	}
+	return about.Size()
+}
+
 // change guesses at a card's PIN and unblocks it until it is told to stop or is not answered.
-func change(server, token string, card int, stop <-chan struct{}) {
+func change(server, token, card string, stop <-chan struct{}) {
 	for i := 0; ; i++ {
 		select {
 		case <-stop:
@@ -172,7 +210,7 @@ func change(server, token string, card int, stop <-chan struct{}) {
 		if i%3 == 1 {
 			path, body = "/pin/verifications", `{"pinBlock":"0000000000000000","format":"ISO-0","keyId":"zpk-sandbox"}`
 		}
-		r, err := http.NewRequest(http.MethodPost, fmt.Sprintf("%s/issuer/v1/cards/00000000-0000-7000-8000-%012d%s", server, card, path), strings.NewReader(body)) //nolint:noctx // it ends with the server
+		r, err := http.NewRequest(http.MethodPost, server+"/issuer/v1/cards/"+card+path, strings.NewReader(body)) //nolint:noctx // it ends with the server
 		if err != nil {
 			return
 		}
@@ -184,6 +222,7 @@ func change(server, token string, card int, stop <-chan struct{}) {
 		}
 		_, _ = io.Copy(io.Discard, reply.Body)
 		_ = reply.Body.Close()
+		<-time.NewTimer(5 * time.Millisecond).C // no faster than it is told
 	}
 }
 

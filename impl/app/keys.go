@@ -17,12 +17,19 @@ import (
 	"pinvault/impl/keylife"
 	"pinvault/impl/keyring"
 	"pinvault/impl/keyring/backend"
+	"pinvault/impl/metrics"
 	"pinvault/impl/pin"
 )
 
-// Backend is what opens the keyset file and may have keys itself, and where that file is. log may be nil.
-func Backend(k config.Keys, log *slog.Logger) (backend.Backend, keylife.File, error) {
-	b, path, err := openBackend(k, log)
+// Backend is what opens the keyset file and may have keys itself, and where that file is.
+func Backend(k config.Keys) (backend.Backend, keylife.File, error) {
+	return backendIn(k, backend.Surroundings{})
+}
+
+// backendIn is Backend for who has a log, or counts.
+func backendIn(k config.Keys, s backend.Surroundings) (backend.Backend, keylife.File, error) {
+	s.Secret = k.Secret
+	b, path, err := openBackend(k, s)
 	if err != nil {
 		return nil, keylife.File{}, err
 	}
@@ -36,9 +43,9 @@ func Backend(k config.Keys, log *slog.Logger) (backend.Backend, keylife.File, er
 	return b, keylife.File{Path: path, Open: open, KEK: b.KEK()}, nil
 }
 
-func openBackend(k config.Keys, log *slog.Logger) (backend.Backend, string, error) {
+func openBackend(k config.Keys, s backend.Surroundings) (backend.Backend, string, error) {
 	if k.KeysURL != "" {
-		return backend.Open(k.KeysURL, backend.Surroundings{Secret: k.Secret, Log: log})
+		return backend.Open(k.KeysURL, s)
 	}
 	written, err := k.Master()
 	if err != nil {
@@ -54,7 +61,7 @@ func Engine(sandbox bool, k config.Keys) (keyring.Engine, error) {
 	if sandbox {
 		return keyring.Sandbox(), nil
 	}
-	b, f, err := Backend(k, nil)
+	b, f, err := Backend(k)
 	if err != nil {
 		return nil, err
 	}
@@ -68,7 +75,7 @@ func Engine(sandbox bool, k config.Keys) (keyring.Engine, error) {
 // InitKeys makes the keys of a vault: in the backend those that belong there, and the keyset file, which it returns. It
 // never overwrites a file: what was sealed under its keys would be lost.
 func InitKeys(k config.Keys, random io.Reader, now time.Time) (made keylife.File, err error) {
-	b, made, err := Backend(k, nil)
+	b, made, err := Backend(k)
 	if err != nil {
 		return made, err
 	}
@@ -114,14 +121,14 @@ type keys struct {
 }
 
 // ownKeys reads them.
-func ownKeys(sandbox bool, k config.Keys, now func() time.Time, log *slog.Logger) (keys, error) {
+func ownKeys(sandbox bool, k config.Keys, now func() time.Time, log *slog.Logger, counts *metrics.Backend) (keys, error) {
 	if sandbox {
 		ks := keyring.Sandbox()
 		r := keylife.NewRehearsal(ks)
 		live := keyring.NewLive(ks, now)
 		return keys{engine: live, live: live, store: r, rehearsal: r}, nil
 	}
-	b, f, err := Backend(k, log)
+	b, f, err := backendIn(k, backend.Surroundings{Log: log, Observe: counts.Call})
 	if err != nil {
 		return keys{}, err
 	}

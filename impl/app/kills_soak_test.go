@@ -179,7 +179,7 @@ func (h *holder) errand(t *testing.T) errand {
 	t.Helper()
 	now := h.state
 	keyed := rand.IntN(2) == 0
-	chosen := fmt.Sprintf("%04d", rand.IntN(10_000))
+	chosen := choice()
 	kind := rand.IntN(6)
 	if now.left == 0 && rand.IntN(2) == 0 {
 		kind = 5
@@ -208,6 +208,9 @@ func (h *holder) errand(t *testing.T) errand {
 	}
 	return e
 }
+
+// choice draws a PIN that no policy finds weak, and by which no row of the sandbox comes out.
+func choice() string { return fmt.Sprintf("6%d%02d", rand.IntN(5), rand.IntN(60)) }
 
 // offered is the PIN, or one that is not.
 func offered(right string, honest bool) string {

@@ -26,13 +26,17 @@ func production(t *testing.T) http.Handler {
 	return wiredForProduction(t).Public
 }
 
-func wiredForProduction(t *testing.T) *app.App {
+func wiredForProduction(t *testing.T, change ...func(*config.Serve)) *app.App {
 	t.Helper()
 	db := apptest.OpenStore(t, storetest.SQLite(t))
 	require.NoError(t, db.Migrate(t.Context()))
 	documents, err := apptest.Contracts()
 	require.NoError(t, err)
-	wired, err := app.New(t.Context(), config.Serve{PublicURL: "http://production", Docs: true, Keys: keysOf(t)},
+	c := config.Serve{PublicURL: "http://production", Docs: true, Keys: keysOf(t)}
+	for _, change := range change {
+		change(&c)
+	}
+	wired, err := app.New(t.Context(), c,
 		app.Surroundings{Database: db, Store: db, Log: slog.New(slog.DiscardHandler), Documents: documents})
 	require.NoError(t, err)
 	require.Nil(t, wired.Spaces)

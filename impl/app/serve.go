@@ -28,7 +28,7 @@ type Serving struct {
 	Begins  func(publicURL string) // called once all is ready, before the first request is answered
 }
 
-// Serve serves until ctx ends, then lets requests under way end.
+// Serve serves until ctx ends and for as long as it drains, then lets requests under way end.
 func Serve(ctx context.Context, c config.Serve, s Serving) (err error) {
 	log := server.NewLogger(s.Log, c.LogLevel)
 	documents, err := Documents()
@@ -56,7 +56,7 @@ func Serve(ctx context.Context, c config.Serve, s Serving) (err error) {
 	if err != nil {
 		return err
 	}
-	app, err := New(ctx, c, Surroundings{Database: db, Store: db, Log: log, Documents: documents, Seed: seeds})
+	app, err := New(ctx, c, Surroundings{Database: db, Store: db, Log: log, Documents: documents, Stopping: ctx.Done(), Seed: seeds, Version: s.Version})
 	if err != nil {
 		return errors.Join(err, closed(sides))
 	}
@@ -83,7 +83,7 @@ func Serve(ctx context.Context, c config.Serve, s Serving) (err error) {
 			app.Keyset.Watch(ctx, tick.C, s.Reload)
 		})
 	}
-	return serve(ctx, sides, c.Shutdown, upkeep, log)
+	return serve(ctx, sides, stopping{c.Drain, c.Shutdown}, upkeep, log)
 }
 
 // How long a reply may take to be written: one to a caller, and a profile.
@@ -143,8 +143,11 @@ func httpServer(log *slog.Logger, write time.Duration) *http.Server {
 	}
 }
 
-// serve answers on all sides until ctx ends.
-func serve(ctx context.Context, sides []side, grace time.Duration, upkeep []func(context.Context), log *slog.Logger) error {
+// stopping is how a server stops: it goes on answering while load balancers find another, then waits for what is under way.
+type stopping struct{ drain, grace time.Duration }
+
+// serve answers on all sides until ctx ends, and a little longer.
+func serve(ctx context.Context, sides []side, stops stopping, upkeep []func(context.Context), log *slog.Logger) error {
 	serving, stop := context.WithCancel(ctx)
 	defer stop()
 	for _, work := range upkeep {
@@ -154,20 +157,26 @@ func serve(ctx context.Context, sides []side, grace time.Duration, upkeep []func
 	for _, s := range sides {
 		go func() { failed <- s.server.Serve(s.listener) }()
 	}
-	select {
-	case err := <-failed:
-		for _, s := range sides {
-			err = errors.Join(err, s.server.Close())
+	told, drained := ctx.Done(), (<-chan time.Time)(nil)
+	for draining := true; draining; {
+		select {
+		case err := <-failed:
+			for _, s := range sides {
+				err = errors.Join(err, s.server.Close())
+			}
+			return err
+		case <-told:
+			log.Info("stopping", "drain", stops.drain.String())
+			told, drained = nil, time.After(stops.drain)
+		case <-drained:
+			draining = false
 		}
-		return err
-	case <-ctx.Done():
 	}
-	log.Info("stopping")
-	ending, cancel := context.WithTimeout(context.WithoutCancel(ctx), grace)
+	ending, cancel := context.WithTimeout(context.WithoutCancel(ctx), stops.grace)
 	defer cancel()
 	for _, s := range sides { // the operators' last
 		if err := s.server.Shutdown(ending); err != nil {
-			return errors.Join(fmt.Errorf("requests still running after %s were cut off: %w", grace, err), s.server.Close())
+			return errors.Join(fmt.Errorf("requests still running after %s were cut off: %w", stops.grace, err), s.server.Close())
 		}
 	}
 	log.Info("stopped")
@@ -184,7 +193,10 @@ const (
 // sessionsAreKept is how long it can be asked how a PIN session that has expired has ended.
 const sessionsAreKept = 24 * time.Hour
 
-// purge removes replay records that have expired, deliveries and PIN sessions that have some time ago, what was entered for
+// approvalsAreKept is how long an approval can be seen after it has expired. The trail tells of it for ever.
+const approvalsAreKept = 30 * 24 * time.Hour
+
+// purge removes replay records that have expired, deliveries, PIN sessions and approvals that have some time ago, what was entered for
 // ceremonies of keys whose time is over, and a sandbox's spaces whose time is, once an hour.
 func purge(ctx context.Context, db *store.Store, app *App, log *slog.Logger) {
 	tick := time.NewTicker(time.Hour)
@@ -204,6 +216,9 @@ func purge(ctx context.Context, db *store.Store, app *App, log *slog.Logger) {
 				},
 				"PIN sessions": func(ctx context.Context, now time.Time) (int64, error) {
 					return db.PurgeSessions(ctx, now.Add(-sessionsAreKept))
+				},
+				"approvals": func(ctx context.Context, now time.Time) (int64, error) {
+					return db.PurgeApprovals(ctx, now.Add(-approvalsAreKept))
 				},
 				"ceremonies of keys": func(ctx context.Context, _ time.Time) (int64, error) {
 					return app.Keys.Sweep(pin.WithCaller(ctx, pin.Operator("pinvault serve")))

@@ -166,7 +166,8 @@ type Serve struct {
 	TrustedProxies     []netip.Prefix `name:"trusted-proxies" env:"PINVAULT_TRUSTED_PROXIES" placeholder:"CIDR,…" help:"Proxies whose X-Forwarded-For is trusted, as CIDR. Default: none."`
 	PINSessionLifetime time.Duration  `name:"pin-session-lifetime" env:"PINVAULT_PIN_SESSION_LIFETIME" default:"5m" help:"How long a link to the hosted PIN page is valid. Default: ${default}."`
 	RequestTimeout     time.Duration  `name:"request-timeout" env:"PINVAULT_REQUEST_TIMEOUT" default:"10s" help:"How long a request may take. Default: ${default}."`
-	Shutdown           time.Duration  `name:"shutdown-timeout" env:"PINVAULT_SHUTDOWN_TIMEOUT" default:"20s" help:"How long running requests may take to finish once the server is told to stop. Default: ${default}."`
+	Drain              time.Duration  `name:"drain" env:"PINVAULT_DRAIN" default:"0s" help:"How long the server goes on answering once it is told to stop, while /readyz answers 503: as long as a load balancer needs to notice. Default: ${default}."`
+	Shutdown           time.Duration  `name:"shutdown-timeout" env:"PINVAULT_SHUTDOWN_TIMEOUT" default:"20s" help:"How long running requests may take to finish once the server has stopped taking new ones. Default: ${default}."`
 	WebhookNetworks    []netip.Prefix `name:"webhook-networks" env:"PINVAULT_WEBHOOK_NETWORKS" placeholder:"CIDR,…" help:"Private networks in which webhooks may be, as CIDR. Default: none."`
 	WebhookTimeout     time.Duration  `name:"webhook-timeout" env:"PINVAULT_WEBHOOK_TIMEOUT" default:"10s" help:"How long a webhook may take to accept an event. Default: ${default}."`
 	AuditLog           string         `name:"audit-log" env:"PINVAULT_AUDIT_LOG" type:"path" placeholder:"DIR" help:"The folder of a log of checkpoints of the audit trail, which outsiders follow at /audit/tiles. See docs/audit. Default: none."`
@@ -206,6 +207,9 @@ func (s *Serve) Validate() error {
 	}
 	if err := s.validateAuditLog(); err != nil {
 		return err
+	}
+	if s.Drain < 0 {
+		return errors.New("--drain must not be less than 0")
 	}
 	if s.Shutdown < 0 {
 		return errors.New("--shutdown-timeout must not be less than 0")

@@ -49,6 +49,7 @@ func TestServeRefusesSettingsThatCannotWork(t *testing.T) {
 		"a public URL that is a name":            {func(s *Serve) { s.PublicURL = "pin.example.com" }, "must be a URL"},
 		"a request timeout before the request":   {func(s *Serve) { s.RequestTimeout = -time.Second }, "--request-timeout"},
 		"no time for a request":                  {func(s *Serve) { s.RequestTimeout = 0 }, "--request-timeout"},
+		"a drain that ends before it begins":     {func(s *Serve) { s.Drain = -time.Second }, "--drain"},
 		"a shutdown that ends before it begins":  {func(s *Serve) { s.Shutdown = -time.Second }, "--shutdown-timeout"},
 		"room for less than no connection":       {func(s *Serve) { s.MaxConnections = -1 }, "--max-connections"},
 		"an operators' listener without a port":  {func(s *Serve) { s.AdminListen = "127.0.0.1" }, "--admin-listen"},

@@ -380,13 +380,14 @@ func TestMetricsTellOfEveryUseAndState(t *testing.T) {
 	now.forward(time.Minute)
 	values := gathered(t, p, now)
 	for _, use := range keyring.Uses() {
-		require.Equal(t, 60.0, values["pinvault_key_age_seconds "+string(use)], use)
+		require.Equal(t, 60.0, values["pinvault_key_age_seconds active "+string(use)], use)
 		require.Equal(t, 1.0, values["pinvault_keys active "+string(use)], use)
 	}
 	require.Equal(t, 1.0, values["pinvault_keys pending pan"])
 	now.forward(time.Hour)
 	values = gathered(t, p, now)
-	require.Equal(t, 60.0, values["pinvault_key_age_seconds pan"])
+	require.Equal(t, 60.0, values["pinvault_key_age_seconds active pan"])
+	require.Equal(t, 3660.0, values["pinvault_key_age_seconds retiring pan"])
 	require.Equal(t, 1.0, values["pinvault_keys retiring pan"])
 }
 

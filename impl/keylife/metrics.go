@@ -10,7 +10,7 @@ import (
 
 var (
 	keyAge = prometheus.NewDesc("pinvault_key_age_seconds",
-		"For how long the active key of each use has been active.", []string{"use"}, nil)
+		"How old the oldest key of each use and state is: since it was made, and of an active one since it is active.", []string{"use", "state"}, nil)
 	keyCount = prometheus.NewDesc("pinvault_keys",
 		"Keys of the vault's own, by use and state.", []string{"use", "state"}, nil)
 	keysetStale = prometheus.NewDesc("pinvault_keyset_stale",
@@ -38,16 +38,20 @@ func (m Metrics) Collect(to chan<- prometheus.Metric) {
 	gauge := func(d *prometheus.Desc, value float64, labels ...string) {
 		to <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, value, labels...)
 	}
-	count := map[[2]string]int{}
+	count, oldest := map[[2]string]int{}, map[[2]string]time.Duration{}
 	now := m.Now()
 	for _, k := range m.Live.Keyset().Keys(now) {
-		count[[2]string{string(k.Use), string(k.State)}]++
+		of := [2]string{string(k.Use), string(k.State)}
+		since := k.CreatedAt
 		if k.State == keyring.Active {
-			gauge(keyAge, now.Sub(k.ActiveFrom).Seconds(), string(k.Use))
+			since = k.ActiveFrom
 		}
+		count[of]++
+		oldest[of] = max(oldest[of], now.Sub(since))
 	}
 	for of, n := range count {
 		gauge(keyCount, float64(n), of[0], of[1])
+		gauge(keyAge, oldest[of].Seconds(), of[0], of[1])
 	}
 	if m.Watcher == nil {
 		return

@@ -202,39 +202,52 @@ func (ks *Keyset) Revision() int64 { return ks.revision }
 
 // With is the keyset with a fresh key for the use, pending and without a date: ErrNoUse.
 func (ks *Keyset) With(use pin.Use, random io.Reader, now time.Time) (*Keyset, Standing, error) {
+	keys, version, err := enlarged(ks.keys, use, random, now)
+	if err != nil {
+		return nil, Standing{}, err
+	}
+	return ks.becomes(keys, use, version, now)
+}
+
+// enlarged are keys and a fresh one for the use, which has that version.
+func enlarged(keys []heldKey, use pin.Use, random io.Reader, now time.Time) ([]heldKey, int, error) {
 	k, ok := kindOf(use)
 	if !ok {
-		return nil, Standing{}, ErrNoUse
+		return nil, 0, ErrNoUse
 	}
-	all, version := ks.of(use), 1
+	all, version := held(keys, use), 1
 	if len(all) > 0 {
 		version = all[len(all)-1].Version + 1
 	}
 	fresh, err := draftKey(use, k, version, drawing(random), now)
 	if err != nil {
-		return nil, Standing{}, err
+		return nil, 0, err
 	}
-	if slices.ContainsFunc(all, func(k Key) bool { return k.ID == fresh.ID }) { // once in 2^32 times
-		return ks.With(use, random, now)
+	if slices.ContainsFunc(all, func(k heldKey) bool { return k.ID == fresh.ID }) { // once in 2^32 times
+		return enlarged(keys, use, random, now)
 	}
-	next, err := newKeyset(ks.createdAt, ks.revision+1, append(slices.Clone(ks.keys), fresh))
-	if err != nil {
-		return nil, Standing{}, err
-	}
-	made, err := next.Key(use, fresh.Version, now)
-	return next, made, err
+	return append(slices.Clone(keys), fresh), fresh.Version, nil
 }
 
 // After is the keyset after a step of one key: a [Refusal], ErrNoUse, ErrNoKey. The material of a destroyed key is gone.
 func (ks *Keyset) After(w Wish, now time.Time) (*Keyset, Standing, error) {
-	if _, ok := kindOf(w.Use); !ok {
-		return nil, Standing{}, ErrNoUse
-	}
-	changed, err := stepped(ks.of(w.Use), w, now)
+	keys, err := after(ks.keys, w, now)
 	if err != nil {
 		return nil, Standing{}, err
 	}
-	keys := slices.Clone(ks.keys)
+	return ks.becomes(keys, w.Use, w.Version, now)
+}
+
+// after are keys after a step of one of them.
+func after(keys []heldKey, w Wish, now time.Time) ([]heldKey, error) {
+	if _, ok := kindOf(w.Use); !ok {
+		return nil, ErrNoUse
+	}
+	changed, err := stepped(known(held(keys, w.Use)), w, now)
+	if err != nil {
+		return nil, err
+	}
+	keys = slices.Clone(keys)
 	for i, k := range keys {
 		if k.Use != w.Use {
 			continue
@@ -244,32 +257,44 @@ func (ks *Keyset) After(w Wish, now time.Time) (*Keyset, Standing, error) {
 			keys[i].material = nil // not cleared: keysets share it, and the one before may be at work
 		}
 	}
+	return keys, nil
+}
+
+// becomes is the next keyset, and a key of it.
+func (ks *Keyset) becomes(keys []heldKey, use pin.Use, version int, now time.Time) (*Keyset, Standing, error) {
 	next, err := newKeyset(ks.createdAt, ks.revision+1, keys)
 	if err != nil {
 		return nil, Standing{}, err
 	}
-	after, err := next.Key(w.Use, w.Version, now)
-	return next, after, err
+	k, err := next.Key(use, version, now)
+	return next, k, err
 }
 
 // Rotated is the keyset with a fresh key for each of the uses, which becomes active at that time: a [Refusal] where
 // another key of one is about to already, or the time is before every process has had the time to read of it and the
 // rotation is not hasty.
 func (ks *Keyset) Rotated(of []pin.Use, at time.Time, hasty bool, random io.Reader, now time.Time) (*Keyset, []Standing, error) {
-	next, made := ks, []Standing(nil)
-	for _, use := range of {
-		drawn, k, err := next.With(use, random, now)
-		if err == nil {
-			drawn, k, err = drawn.After(Wish{Use: use, Version: k.Version, Step: Activate, At: at, Hasty: hasty}, now)
-		}
-		if err != nil {
+	keys, versions := ks.keys, make([]int, len(of))
+	var err error
+	for i, use := range of {
+		if keys, versions[i], err = enlarged(keys, use, random, now); err != nil {
 			return nil, nil, err
 		}
-		next, made = drawn, append(made, k)
+		if keys, err = after(keys, Wish{Use: use, Version: versions[i], Step: Activate, At: at, Hasty: hasty}, now); err != nil {
+			return nil, nil, err
+		}
 	}
-	other := *next
-	other.revision = ks.revision + 1
-	return &other, made, nil
+	next, err := newKeyset(ks.createdAt, ks.revision+1, keys)
+	if err != nil {
+		return nil, nil, err
+	}
+	made := make([]Standing, len(of))
+	for i, use := range of {
+		if made[i], err = next.Key(use, versions[i], now); err != nil {
+			return nil, nil, err
+		}
+	}
+	return next, made, nil
 }
 
 // ErrForeign is the refusal of a keyset in the place of another one.

@@ -30,9 +30,13 @@ func views(keys []heldKey) (*view, error) {
 	}
 	slices.SortFunc(times, time.Time.Compare)
 	times = slices.CompactFunc(times, time.Time.Equal)
+	signers, err := signersOf(keys)
+	if err != nil {
+		return nil, err
+	}
 	var next *view
 	for _, from := range slices.Backward(times) {
-		v, err := viewAt(keys, from)
+		v, err := viewAt(keys, signers, from)
 		if err != nil {
 			return nil, err
 		}
@@ -41,7 +45,7 @@ func views(keys []heldKey) (*view, error) {
 	return next, nil
 }
 
-func viewAt(keys []heldKey, now time.Time) (*view, error) {
+func viewAt(keys []heldKey, signers map[string]SigningKey, now time.Time) (*view, error) {
 	v := &view{from: now, primitives: map[pin.Use]any{}, ids: map[pin.Use][]string{}, signing: map[pin.Use][]SigningKey{}}
 	for _, u := range uses {
 		own := held(keys, u.use)
@@ -53,16 +57,15 @@ func viewAt(keys []heldKey, now time.Time) (*view, error) {
 		if active == 0 {
 			return nil, errMissing(string(u.use))
 		}
-		var err error
 		if u.kind.key == nil {
-			v.signing[u.use], err = signingKeys(u.kind.sign, own, active)
-		} else {
-			v.ids[u.use] = idsOf(own, active)
-			v.primitives[u.use], err = u.kind.work(own, active)
+			v.signing[u.use] = signing(own, signers, active)
+			continue
 		}
-		if err != nil {
+		var err error
+		if v.primitives[u.use], err = u.kind.work(own, active); err != nil {
 			return nil, fmt.Errorf("keyring: keys for %s: %w", u.use, err)
 		}
+		v.ids[u.use] = idsOf(own, active)
 	}
 	return v, nil
 }
@@ -104,21 +107,34 @@ func idsOf(keys []heldKey, active int) (ids []string) {
 	return ids
 }
 
-// signingKeys are the keys that sign and verify, the active one first and the newest of the others next.
-func signingKeys(parse func(material []byte) (SigningKey, error), keys []heldKey, active int) ([]SigningKey, error) {
-	var out []SigningKey
-	for _, k := range slices.Backward(keys) {
-		s, err := parse(k.material)
+// signersOf are the keys that sign and verify, by name. They cost more than all others to make ready, so the views share them.
+func signersOf(keys []heldKey) (map[string]SigningKey, error) {
+	out := map[string]SigningKey{}
+	for _, k := range keys {
+		of, _ := kindOf(k.Use)
+		if of.key != nil || !k.opens() {
+			continue
+		}
+		s, err := of.sign(k.material)
 		if err != nil {
-			return nil, err
+			return nil, fmt.Errorf("keyring: keys for %s: %w", k.Use, err)
 		}
-		if k.Version == active {
-			out = slices.Insert(out, 0, s)
-		} else {
-			out = append(out, s)
-		}
+		out[k.Name()] = s
 	}
 	return out, nil
+}
+
+// signing are the signers of a use, the active one first and the newest of the others next.
+func signing(keys []heldKey, signers map[string]SigningKey, active int) []SigningKey {
+	var out []SigningKey
+	for _, k := range slices.Backward(keys) {
+		if k.Version == active {
+			out = slices.Insert(out, 0, signers[k.Name()])
+		} else {
+			out = append(out, signers[k.Name()])
+		}
+	}
+	return out
 }
 
 // view is the one whose time has come. It never goes back to one before, whatever the clock does.

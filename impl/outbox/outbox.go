@@ -51,8 +51,8 @@ type Options struct {
 	Alone    bool             // nobody else writes to the database, so that while there are no webhooks nobody need look
 	Rehearse Rehearse         // nil: every delivery is made once
 	Log      *slog.Logger
-	Steady   func(func())         // does what no sandbox is to be put back during; nil: just does it
-	Outcome  func(outcome string) // hears of every attempt: delivered, failed, parked
+	Steady   func(func())                              // does what no sandbox is to be put back during; nil: just does it
+	Outcome  func(outcome string, since time.Duration) // hears of every attempt: delivered, failed, parked; and how long ago its event was
 }
 
 // Rehearse says what a sandbox does with a delivery.
@@ -113,7 +113,7 @@ func New(v Vault, q Queue, o Options) *Dispatcher {
 		o.Steady = func(f func()) { f() }
 	}
 	if o.Outcome == nil {
-		o.Outcome = func(string) {}
+		o.Outcome = func(string, time.Duration) {}
 	}
 	return &Dispatcher{Options: o, vault: v, queue: q, client: o.Networks.client(o.Timeout), woken: make(chan struct{}, 1), hooks: map[string]*receiver{}}
 }
@@ -292,8 +292,9 @@ func (d *Dispatcher) attempt(ctx context.Context, w pin.Webhook, c pin.Delivery)
 		return c, nil
 	}
 	d.answered(w.ID, a.taken())
-	settled := settle(c, a, d.Now(), d.Uniform())
-	d.Outcome(outcomeOf(settled))
+	now := d.Now()
+	settled := settle(c, a, now, d.Uniform())
+	d.Outcome(outcomeOf(settled), now.Sub(time.UnixMicro(c.CreatedAt)))
 	return settled, nil
 }
 

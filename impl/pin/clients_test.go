@@ -305,6 +305,12 @@ func TestRefusedLoginsAreToldNowAndThen(t *testing.T) {
 	require.Equal(t, []string{"login.refused true unauthorized [{refusals  1}]", "login.refused true unauthorized [{refusals  10}]",
 		"login.refused false unauthorized [{refusals  1}]", "access.refused true forbidden [{refusals  1}]", "access.refused true forbidden [{refusals  1}]"}, got)
 
+	w.later(time.Hour)
+	_, err = w.Authenticate(by(t), c.ID, "wrong")
+	require.Equal(t, pin.Unauthorized, pin.CodeOf(err))
+	all := w.events(t, "server")
+	require.Equal(t, []pin.FieldChange{{Field: "refusals", New: "1"}}, all[len(all)-1].Changes, "an hour later it is the first again")
+
 	w.tap.before = always("Swap", errDown)
 	_, err = w.Authenticate(by(t), "another nobody", "wrong")
 	require.Equal(t, pin.Unauthorized, pin.CodeOf(err), "a trail that cannot be written changes nothing about a refusal")

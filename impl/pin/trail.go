@@ -4,9 +4,8 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"sync"
 	"time"
-
-	"github.com/hashicorp/golang-lru/v2/expirable"
 )
 
 // serverChain is the audit chain of what concerns no program.
@@ -140,8 +139,30 @@ const (
 	refusalsHour = 1000 // kinds whose first refusal is told within an hour
 )
 
-func newRefusals() *expirable.LRU[string, int64] {
-	return expirable.NewLRU[string, int64](maxRefusals, nil, refusalsFor)
+// refusals are those of an hour, by the vault's clock. They keep no goroutine busy, so that a vault leaves nothing behind.
+type refusals struct {
+	now   func() time.Time
+	mu    sync.Mutex
+	since time.Time
+	kinds map[string]int64
+}
+
+// count is how often a kind was refused within the hour, this time too, and 0 for one kind too many.
+func (r *refusals) count(kind string) int64 {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if age := r.now().Sub(r.since); age < 0 || age >= refusalsFor {
+		r.since, r.kinds = r.now(), map[string]int64{}
+	}
+	n := r.kinds[kind] + 1
+	if n == 1 && len(r.kinds) >= maxRefusals {
+		return 0
+	}
+	r.kinds[kind] = n
+	if n == 1 && len(r.kinds) > refusalsHour {
+		return 0
+	}
+	return n
 }
 
 // refused tells the server's trail of a refusal, if it is time. What was presented, hashed, tells one
@@ -151,12 +172,11 @@ func (v *Vault) refused(ctx context.Context, t EventType, presented, subject str
 	if err != nil {
 		return
 	}
-	n, _ := v.refusals.Get(string(kind))
-	v.refusals.Add(string(kind), n+1)
-	if !round(n+1) || n == 0 && v.refusals.Len() > refusalsHour {
+	n := v.refusals.count(string(kind))
+	if n == 0 || !round(n) {
 		return
 	}
-	count, _ := json.Marshal(n + 1)
+	count, _ := json.Marshal(n)
 	// That the trail could not be written changes nothing about the refusal.
 	_ = v.enter(ctx, entry{event: AuditEvent{Type: t, Subject: subject, Outcome: string(reason),
 		Changes: []FieldChange{{Field: "refusals", New: string(count)}}}}, Memo{})

@@ -10,7 +10,6 @@ import (
 	"time"
 
 	lru "github.com/hashicorp/golang-lru/v2"
-	"github.com/hashicorp/golang-lru/v2/expirable"
 )
 
 // Vault acts on cards and their PINs. It is safe for concurrent use, by several processes on one
@@ -30,14 +29,16 @@ type Vault struct {
 	alarm func(ctx context.Context, table, id string)
 	watch Watch // nil: nobody's
 
+	outcomes func(ctx context.Context, o Outcome) // see OnOutcome
+
 	programs *lru.Cache[programVersion, Program]
 	grants   Grants
 	changed  func()           // see OnClientChanged
 	nobodys  lasting[CardRow] // see nobody
 	seen     *recent
 	numbers  numbers
-	refusals *expirable.LRU[string, int64] // of logins, by what was presented
-	trail    chan struct{}                 // taken by who appends to a chain that no card carries
+	refusals *refusals     // of logins, by what was presented
+	trail    chan struct{} // taken by who appends to a chain that no card carries
 
 	decoyVerifier, decoySecret lasting[[]byte] // what is compared with where there is nothing
 }
@@ -59,8 +60,8 @@ func NewVault(store Store, keys Keys, now func() time.Time, random io.Reader) *V
 		panic(err) // the size is a constant
 	}
 	return &Vault{store: store, keys: keys, now: now, rand: random, programs: programs, seen: newRecent(now),
-		refusals: newRefusals(), trail: make(chan struct{}, 1), grants: func(string, string) (string, bool) { return "", false },
-		changed: func() {}}
+		refusals: &refusals{now: now}, trail: make(chan struct{}, 1), grants: func(string, string) (string, bool) { return "", false },
+		changed: func() {}, outcomes: func(context.Context, Outcome) {}}
 }
 
 // clock is the time in UTC, as exact as every row keeps it.
@@ -250,15 +251,23 @@ func ownTime(ctx context.Context) (context.Context, context.CancelFunc) {
 	return context.WithDeadline(context.WithoutCancel(ctx), end)
 }
 
-// act finds a card, decides and swaps, until nobody else came between.
+// act finds a card, decides and swaps, until nobody else came between, and tells what that came to.
 func (v *Vault) act(ctx context.Context, q Query, m Memo, decide func(Record) (deed, error)) (deed, error) {
+	d, lost, err := v.done(ctx, q, m, decide)
+	err = d.refusal(err)
+	v.count(ctx, d, lost, err)
+	return d, err
+}
+
+// done is act without a word. lost is how often somebody else came between.
+func (v *Vault) done(ctx context.Context, q Query, m Memo, decide func(Record) (deed, error)) (d deed, lost int, err error) {
 	rec, err := v.Card(ctx, q)
 	if err != nil {
-		return deed{}, err
+		return deed{}, 0, err
 	}
 	d, change, err := v.decide(ctx, rec, m, decide)
 	if err != nil || d.Idle() {
-		return d, d.refusal(err)
+		return d, 0, err
 	}
 	own, cancel := ownTime(ctx)
 	defer cancel()
@@ -266,9 +275,10 @@ func (v *Vault) act(ctx context.Context, q Query, m Memo, decide func(Record) (d
 	// Again only where the lock was lost with the connection: the change was not made, and somebody else's
 	// was. When time is up the store says so.
 	for overtaken(err) {
+		lost++
 		d, err = v.queue(own, rec.Card.ID, q, m, decide)
 	}
-	return d, d.refusal(err)
+	return d, lost, err
 }
 
 // refusal is err, or what the step refuses.
@@ -439,7 +449,7 @@ func pause(ctx context.Context) bool {
 }
 
 // settle finds out whether what stands in a change's way is the change itself: whether its first event
-// is where it was to be, or its rows are as it leaves them. A change of a card without events moves nothing
+// is where it was to be, or its rows are as it leaves them. A change of a card without either moves nothing
 // that anybody is told of twice.
 func (v *Vault) settle(ctx context.Context, c Change, err error) error {
 	if len(c.Events) == 0 {
@@ -457,7 +467,7 @@ func (v *Vault) settle(ctx context.Context, c Change, err error) error {
 }
 
 func (v *Vault) settleRows(ctx context.Context, c Change, err error) error {
-	if c.Card != nil {
+	if c.Card != nil && len(c.Rows) == 0 {
 		return nil
 	}
 	for _, r := range c.Rows {

@@ -14,7 +14,7 @@ import (
 // answered holds every reply against its own document: one that breaks it goes out all the same, and is
 // logged as an error and counted. It keeps a copy of each reply until it is checked, which costs time, but
 // none of what no document describes, such as the files of /docs.
-func answered(log *slog.Logger, m *metrics, all []Contract) gin.HandlerFunc {
+func answered(log *slog.Logger, m *requestMetrics, all []Contract) gin.HandlerFunc {
 	for _, ct := range all {
 		m.broken.WithLabelValues(ct.Document.Name()) // 0 is told too
 	}

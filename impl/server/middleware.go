@@ -63,6 +63,27 @@ func headers(hsts bool) gin.HandlerFunc {
 	}
 }
 
+// leaving ends connections with the next reply once the server has been told to stop: whoever calls again does so
+// on another one, and a load balancer that has heard of it by /readyz at another server. It ends none that waits, on
+// which a call may be on its way.
+func leaving(stopping <-chan struct{}) gin.HandlerFunc {
+	return func(c *gin.Context) {
+		if over(stopping) {
+			c.Header("Connection", "close")
+		}
+	}
+}
+
+// over tells whether a channel is closed.
+func over(c <-chan struct{}) bool {
+	select {
+	case <-c:
+		return true
+	default:
+		return false
+	}
+}
+
 // streamed is the media type of replies that last as long as their callers want: server-sent events.
 const streamed = "text/event-stream"
 
@@ -98,7 +119,7 @@ func streams(all []Contract) map[string]bool {
 
 // recovered turns a panic into the contract's own 500. The panic's text may hold what the request
 // held, so only that of the runtime's own errors is logged, and the places it came through.
-func recovered(log *slog.Logger, m *metrics, all []Contract) gin.HandlerFunc {
+func recovered(log *slog.Logger, m *requestMetrics, all []Contract) gin.HandlerFunc {
 	return func(c *gin.Context) {
 		defer func() {
 			p := recover()
@@ -170,7 +191,7 @@ func observationOf(c *gin.Context) *observation {
 }
 
 // observed logs and counts each request: never its path, which may hold a reference, but its route.
-func observed(log *slog.Logger, m *metrics) gin.HandlerFunc {
+func observed(log *slog.Logger, m *requestMetrics) gin.HandlerFunc {
 	return func(c *gin.Context) {
 		began := time.Now()
 		c.Next()
@@ -178,7 +199,7 @@ func observed(log *slog.Logger, m *metrics) gin.HandlerFunc {
 		o := observationOf(c)
 		status := c.Writer.Status()
 		verb := verbOf(c.Request)
-		m.count(*o, verb, status, took)
+		m.count(c.Request.Context(), *o, verb, status, took)
 
 		level := slog.LevelInfo
 		who := pin.CallerFrom(c.Request.Context())

@@ -85,6 +85,7 @@ type Options struct {
 	Contracts []Contract
 	Tokens    Tokens
 	Ready     func(ctx context.Context) error // asks what the server cannot do without
+	Stopping  <-chan struct{}                 // closed once it is told to stop: /readyz says so, and connections end; nil: never
 	Rehearsal Rehearsal                       // nil but in a sandbox
 	Fixtures  Fixtures                        // nil but in a sandbox
 	Docs      *docs.Site                      // nil: /docs and /openapi are not served
@@ -124,14 +125,15 @@ func New(o Options) (http.Handler, error) {
 	}
 
 	m := newMetrics(o.Metrics)
-	own := &system{tokens: o.Tokens, ready: o.Ready, fixtures: o.Fixtures, docs: o.Docs}
+	own := &system{tokens: o.Tokens, ready: o.Ready, stopping: o.Stopping, fixtures: o.Fixtures, docs: o.Docs}
 	common := Contract{Document: o.Common, API: own}
 	mounted := append([]Contract{common}, o.Contracts...)
+	m.expect(mounted)
 	e.Use(traced(o.TrustedProxies), observed(o.Log, m))
 	if o.CheckReplies {
 		e.Use(answered(o.Log, m, mounted))
 	}
-	e.Use(headers(o.HSTS), recovered(o.Log, m, mounted), limited(o.RequestTimeout, mounted))
+	e.Use(headers(o.HSTS), leaving(o.Stopping), recovered(o.Log, m, mounted), limited(o.RequestTimeout, mounted))
 	if o.Rehearsal != nil {
 		e.Use(admitted(o.Rehearsal, mounted))
 	}

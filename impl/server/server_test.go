@@ -18,6 +18,7 @@ import (
 
 	"github.com/gin-gonic/gin"
 	"github.com/prometheus/client_golang/prometheus"
+	dto "github.com/prometheus/client_model/go"
 	"github.com/stretchr/testify/require"
 
 	"pinvault/impl/contract"
@@ -249,9 +250,48 @@ func TestPanicsAreAnsweredAndTellNoSecrets(t *testing.T) {
 			require.Contains(t, log.String(), "TestPanicsAreAnsweredAndTellNoSecrets.func", "the place is named")
 			metrics := send(t, app, "GET", "/metrics", nil).Body.String()
 			require.Contains(t, metrics, "pinvault_panics_total 1")
+			require.Contains(t, metrics, `pinvault_http_faults_total{code="internal",contract="fixture",operation="shout"} 1`)
 			require.Contains(t, metrics, `pinvault_http_requests_total{contract="fixture",method="POST",operation="shout",status="500"} 1`)
 		})
 	}
+}
+
+// What is the server's own fault is counted whatever status the contract has for it, from zero on.
+func TestFaultsAreCountedApartFromStatuses(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		name string
+		err  error
+		want map[pin.Code]int
+	}{
+		{"a fault of ours", &pin.Error{Code: pin.Internal}, map[pin.Code]int{pin.Internal: 1}},
+		{"a database that is gone", &pin.Error{Code: pin.Unavailable, Err: context.DeadlineExceeded}, map[pin.Code]int{pin.Unavailable: 1}},
+		{"a caller who has hung up", &pin.Error{Code: pin.Unavailable, Err: context.Canceled}, nil},
+		{"a caller's mistake", &pin.Error{Code: pin.NotFound}, nil},
+		{"a row of the contract's own", errors.New("documented"), nil},
+	} {
+		m := newMetrics(prometheus.NewRegistry())
+		m.count(t.Context(), observation{contract: "fixture", operation: "shout", failed: test.err, answer: http.StatusInternalServerError}, http.MethodPost, http.StatusOK, time.Millisecond)
+		for _, code := range faults {
+			var got dto.Metric
+			require.NoError(t, m.faults.WithLabelValues("fixture", "shout", string(code)).Write(&got))
+			require.Equal(t, float64(test.want[code]), got.GetCounter().GetValue(), "%s: %s", test.name, code)
+		}
+	}
+	app, _ := newServer(t, nil)
+	require.Contains(t, send(t, app, "GET", "/metrics", nil).Body.String(), `pinvault_http_faults_total{code="unavailable",contract="fixture",operation="shout"} 0`)
+}
+
+// The trace of a request is the exemplar of how long it took, for who asks for OpenMetrics.
+func TestTracesAreExemplars(t *testing.T) {
+	t.Parallel()
+	app, _ := newServer(t, nil)
+	send(t, app, http.MethodPost, "/fixture/x", map[string]string{"traceparent": "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"})
+	const exemplar = `# {trace_id="4bf92f3577b34da6a3ce929d0e0e4736"}`
+	w := send(t, app, http.MethodGet, "/metrics", map[string]string{"Accept": "application/openmetrics-text; version=1.0.0"})
+	require.Contains(t, w.Header().Get("Content-Type"), "application/openmetrics-text")
+	require.Contains(t, w.Body.String(), exemplar)
+	require.NotContains(t, send(t, app, http.MethodGet, "/metrics", nil).Body.String(), exemplar)
 }
 
 func TestWhoAnswersForPathsThatNobodyHas(t *testing.T) {

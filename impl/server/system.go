@@ -22,6 +22,7 @@ import (
 type system struct {
 	tokens   Tokens
 	ready    func(ctx context.Context) error
+	stopping <-chan struct{}
 	fixtures Fixtures   // nil but in a sandbox
 	docs     *docs.Site // nil: none are served
 }
@@ -39,8 +40,11 @@ func (*system) GetLiveness(context.Context, common.GetLivenessRequestObject) (co
 	return common.GetLiveness200JSONResponse{Status: common.HealthStatusOk}, nil
 }
 
-// GetReadiness asks what the server cannot do without.
+// GetReadiness asks what the server cannot do without. Who has been told to stop is to be sent nothing more.
 func (s *system) GetReadiness(ctx context.Context, _ common.GetReadinessRequestObject) (common.GetReadinessResponseObject, error) {
+	if over(s.stopping) {
+		return common.GetReadiness503JSONResponse{Status: common.HealthStatusUnavailable, Failing: &[]string{"stopping"}}, nil
+	}
 	ctx, cancel := context.WithTimeout(ctx, readyTimeout)
 	defer cancel()
 	if err := s.ready(ctx); err != nil {

@@ -39,6 +39,25 @@ func TestReadinessIsAskedForInTime(t *testing.T) {
 	}
 }
 
+// A server that has been told to stop says so to load balancers, goes on answering, and has callers find another one.
+func TestAServerThatWasToldToStopIsNotReadyAndAnswers(t *testing.T) {
+	t.Parallel()
+	stopping := make(chan struct{})
+	app := serverOf(t, &bytes.Buffer{}, func(o *Options) { o.Stopping = stopping })
+	for path, want := range map[string]int{"/readyz": http.StatusOK, "/livez": http.StatusOK} {
+		w := send(t, app, "GET", path, nil)
+		require.Equal(t, want, w.Code, path)
+		require.Empty(t, w.Header().Get("Connection"), path)
+	}
+	close(stopping)
+	for path, want := range map[string]int{"/readyz": http.StatusServiceUnavailable, "/livez": http.StatusOK, "/nowhere": http.StatusNotFound} {
+		w := send(t, app, "GET", path, nil)
+		require.Equal(t, want, w.Code, path)
+		require.Equal(t, "close", w.Header().Get("Connection"), path)
+	}
+	require.JSONEq(t, `{"status":"unavailable","failing":["stopping"]}`, send(t, app, "GET", "/readyz", nil).Body.String())
+}
+
 // issuing are tokens that come, or do not.
 type issuing struct {
 	Tokens

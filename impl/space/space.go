@@ -6,7 +6,6 @@ package space
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"net/http"
 	"strings"
@@ -14,6 +13,7 @@ import (
 	"time"
 
 	"pinvault/impl/journal"
+	"pinvault/impl/metrics"
 	"pinvault/impl/ondemand"
 	"pinvault/impl/outbox"
 	"pinvault/impl/pin"
@@ -51,9 +51,9 @@ type Build func(ctx context.Context, s *Space, db Database, rows pin.Store, seed
 type Database interface {
 	sandbox.Store
 	outbox.Queue
-	ExpiredSessions(ctx context.Context, after, until time.Time, limit int) ([]pin.Row, error)
-	WaitingDeliveries(ctx context.Context) ([]pin.Waiting, error)
-	Stats() sql.DBStats
+	Mark(ctx context.Context, what string, at time.Time) error
+	Expired(ctx context.Context, t pin.Table, after, until time.Time, limit int) ([]pin.Row, error)
+	metrics.Database
 	Snapshot(ctx context.Context, file string) error
 	Restore(ctx context.Context, file string) error
 }

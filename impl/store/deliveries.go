@@ -170,12 +170,20 @@ func (s *Store) DeliveredSince(ctx context.Context, webhookID string, since time
 	return n > 0, err
 }
 
-// WaitingDeliveries are the webhooks, but for those that are paused, that something waits for.
+// MostWaiting is how many deliveries of a webhook are counted, so that it stays cheap to ask when most of them wait.
+const MostWaiting = 10000
+
+// WaitingDeliveries are the webhooks, but for those that are paused, that something waits for. Of each the [MostWaiting] that are
+// due first are looked at.
 func (s *Store) WaitingDeliveries(ctx context.Context) (all []pin.Waiting, err error) {
-	err = s.read(ctx, func(db *gorm.DB) error {
-		return db.Raw(`SELECT endpoint_id AS webhook_id, count(*) AS count, min(created_at) AS oldest FROM webhook_deliveries
-			WHERE state = 'pending' AND endpoint_id IN (SELECT id FROM webhook_endpoints WHERE body LIKE '%"state":"active"%') GROUP BY endpoint_id`).Find(&all).Error
-	})
+	const these = ` FROM (SELECT d.created_at FROM webhook_deliveries d WHERE d.endpoint_id = e.id AND d.state = 'pending' ORDER BY d.due_at LIMIT ?) w`
+	statement, args := `SELECT * FROM (SELECT e.id AS webhook_id, (SELECT count(*)`+these+`) AS count, (SELECT coalesce(min(w.created_at), 0)`+these+`) AS oldest
+		FROM webhook_endpoints e WHERE e.body LIKE '%"state":"active"%') a WHERE count > 0`, []any{MostWaiting, MostWaiting}
+	if s.engine.sharded { // each machine counts its own
+		statement, args = `SELECT endpoint_id AS webhook_id, count(*) AS count, min(created_at) AS oldest FROM webhook_deliveries
+			WHERE state = 'pending' AND endpoint_id IN (SELECT id FROM webhook_endpoints WHERE body LIKE '%"state":"active"%') GROUP BY endpoint_id`, nil
+	}
+	err = s.read(ctx, func(db *gorm.DB) error { return db.Raw(statement, args...).Find(&all).Error })
 	return all, err
 }
 
@@ -204,9 +212,9 @@ func (s *Store) DropDeliveries(ctx context.Context, webhookID string) error {
 	})
 }
 
-// ExpiredSessions are rows of PIN sessions whose time ended in (after, until], in that order.
-func (s *Store) ExpiredSessions(ctx context.Context, after, until time.Time, limit int) ([]pin.Row, error) {
-	return s.rows(ctx, pin.TableSessions, "SELECT "+columns[pin.TableSessions]+" FROM pin_sessions WHERE expires_at > ? AND expires_at <= ? ORDER BY expires_at LIMIT ?",
+// Expired are rows of a table, PIN sessions or approvals, whose time ended in (after, until], in that order.
+func (s *Store) Expired(ctx context.Context, t pin.Table, after, until time.Time, limit int) ([]pin.Row, error) {
+	return s.rows(ctx, t, "SELECT "+columns[t]+" FROM "+string(t)+" WHERE expires_at > ? AND expires_at <= ? ORDER BY expires_at LIMIT ?",
 		after.UnixMicro(), until.UnixMicro(), limit)
 }
 

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"net"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -66,6 +67,9 @@ func newSessions(databaseURL string) (*sessions, error) {
 // errPooled is a session through a pooler that was opened as one without.
 var errPooled = errors.New("session through a pooler")
 
+// errCancel is where pgx would cancel what it does not wait for any longer.
+var errCancel = errors.New("statements are not cancelled")
+
 // Connect is driver.Connector's.
 func (s *sessions) Connect(ctx context.Context) (driver.Conn, error) {
 	conn, err := s.open(ctx, s.pooled.Load())
@@ -83,11 +87,22 @@ func (s *sessions) open(ctx context.Context, pooled bool) (driver.Conn, error) {
 	if pooled && !s.chosen {
 		config.DefaultQueryExecMode = pgx.QueryExecModeCacheDescribe // types stay known, so that results stay binary
 	}
+	// No statement is cancelled. A commit that waits for its standbys, and is cancelled, is seen by everybody on the
+	// primary and is nowhere else: whoever reads it would be told of what is lost with that machine.
+	var begun atomic.Bool
+	dial := config.DialFunc
+	config.DialFunc = func(ctx context.Context, network, address string) (net.Conn, error) {
+		if begun.Load() {
+			return nil, errCancel
+		}
+		return dial(ctx, network, address)
+	}
 	config.AfterConnect = func(ctx context.Context, conn *pgconn.PgConn) error {
 		pooled, output, err := begin(ctx, conn, s.config.ConnectTimeout)
 		if err != nil {
 			return err
 		}
+		begun.Store(true) // what is dialled from here on is to cancel
 		s.pooled.Store(pooled)
 		switch mode := config.DefaultQueryExecMode; {
 		case !pooled:
@@ -128,7 +143,7 @@ func begin(ctx context.Context, conn *pgconn.PgConn, timeout time.Duration) (poo
 }
 
 // oneByOne opens sessions in which each transaction waits for those of other processes to end, as
-// SQLite's writers do. The lock is the transaction's, not the session's: a pooler may hand the session
+// SQLite's writers do, and for nobody's tables for long. The lock is the transaction's, not the session's: a pooler may hand the session
 // on. It has goose's number, for whose lock of a session it waits too.
 type oneByOne struct{ driver.Connector }
 
@@ -153,8 +168,11 @@ func (c waitingConn) BeginTx(ctx context.Context, options driver.TxOptions) (dri
 	if err != nil {
 		return nil, err
 	}
-	if _, err := c.ExecContext(ctx, fmt.Sprintf("SELECT pg_advisory_xact_lock(%d)", lock.DefaultLockID), nil); err != nil {
-		return nil, errors.Join(err, tx.Rollback())
+	for _, statement := range []string{fmt.Sprintf("SELECT pg_advisory_xact_lock(%d)", lock.DefaultLockID),
+		fmt.Sprintf("SET LOCAL lock_timeout = %d", lockWait.Milliseconds())} {
+		if _, err := c.ExecContext(ctx, statement, nil); err != nil {
+			return nil, errors.Join(err, tx.Rollback())
+		}
 	}
 	return tx, nil
 }

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/fstest"
+	"time"
 
 	"github.com/stretchr/testify/require"
 	"gorm.io/gorm/schema"
@@ -128,10 +130,13 @@ func TestMigrate(t *testing.T) {
 				stores[i] = s
 			}
 			first := stores[0]
-			have, want, err := first.SchemaVersion(context.Background())
+			fresh, err := first.Schema(context.Background())
 			require.NoError(t, err)
-			require.Zero(t, have)
-			require.Positive(t, want)
+			require.Zero(t, fresh.Have)
+			require.Positive(t, fresh.Want)
+			require.False(t, fresh.Serves())
+			require.False(t, fresh.Breaks(), "there is no server yet")
+			want := fresh.Want
 
 			t.Run("many processes may do it at once", func(t *testing.T) {
 				errs := make([]error, len(stores))
@@ -146,22 +151,113 @@ func TestMigrate(t *testing.T) {
 				all, err := fs.Glob(files, "*.sql")
 				require.NoError(t, err)
 				require.Len(t, query[int](t, first, "SELECT version_id FROM goose_db_version WHERE version_id > 0"), len(all))
-				have, _, err := first.SchemaVersion(context.Background())
+				at, err := first.Schema(context.Background())
 				require.NoError(t, err)
-				require.Equal(t, want, have)
+				require.Equal(t, Schema{Have: want, Want: want, Oldest: models.Oldest, Keeps: models.Oldest}, at)
 			})
 			t.Run("a version is recorded once", func(t *testing.T) {
 				require.Error(t, first.db.Exec("INSERT INTO goose_db_version (version_id, is_applied) VALUES (?, ?)", want, true).Error)
 			})
-			t.Run("a schema newer than the program is left alone", func(t *testing.T) {
+			t.Run("a schema newer than the program is left alone, and serves it until it says otherwise", func(t *testing.T) {
 				exec(t, first, "INSERT INTO goose_db_version (version_id, is_applied) VALUES (?, ?)", want+1, true)
-				have, _, err := first.SchemaVersion(context.Background())
+				require.NoError(t, first.Migrate(context.Background()))
+				at, err := first.Schema(context.Background())
 				require.NoError(t, err)
-				require.Equal(t, want+1, have)
-				require.ErrorContains(t, first.Migrate(context.Background()), "newer")
+				require.Equal(t, Schema{Have: want + 1, Want: want, Oldest: models.Oldest, Keeps: models.Oldest}, at)
+				require.True(t, at.Serves())
+				for _, says := range []string{"UPDATE settings SET value = '1000' WHERE key = 'oldest-program'", "DELETE FROM settings WHERE key = 'oldest-program'"} {
+					exec(t, first, says)
+					require.ErrorContains(t, first.Migrate(context.Background()), "newer")
+					at, err := first.Schema(context.Background())
+					require.NoError(t, err)
+					require.False(t, at.Serves(), says)
+				}
 			})
 		})
 	}
+}
+
+// released are the migrations of a program as it is, and of a later one that has one more.
+func released(t *testing.T, s *Store, more string) (now, later fs.FS) {
+	t.Helper()
+	now, err := models.Migrations(s.engine.migrations)
+	require.NoError(t, err)
+	files := fstest.MapFS{"90001_more.sql": {Data: []byte("-- +goose Up\n" + more)}}
+	names, err := fs.Glob(now, "*.sql")
+	require.NoError(t, err)
+	for _, name := range names {
+		text, err := fs.ReadFile(now, name)
+		require.NoError(t, err)
+		files[name] = &fstest.MapFile{Data: text}
+	}
+	return now, files
+}
+
+// What a program is told by the schema that a later one has made: it goes on where nothing was taken away, and nobody who is
+// older can make it serve again what it does not.
+func TestASchemaSaysWhichProgramsItServes(t *testing.T) {
+	for _, database := range databases {
+		t.Run(database.name, func(t *testing.T) {
+			ctx := context.Background()
+			s := open(t, database.url(t))
+			now, later := released(t, s, "CREATE TABLE later (id text PRIMARY KEY);")
+			own, err := s.Schema(ctx)
+			require.NoError(t, err)
+
+			added, err := s.schema(ctx, later, models.Oldest)
+			require.NoError(t, err)
+			require.False(t, added.Breaks())
+			require.NoError(t, s.migrate(ctx, later, models.Oldest))
+			told, err := s.schema(ctx, now, models.Oldest)
+			require.NoError(t, err)
+			require.Equal(t, Schema{Have: 90001, Want: own.Want, Oldest: models.Oldest, Keeps: models.Oldest}, told)
+			require.True(t, told.Serves())
+			require.NoError(t, s.migrate(ctx, now, models.Oldest), "there is nothing to do for it")
+
+			require.NoError(t, s.migrate(ctx, later, 90001), "of another release, which makes no use of what the first still needs")
+			require.NoError(t, s.migrate(ctx, later, models.Oldest), "the first one's successor is there still")
+			told, err = s.schema(ctx, now, models.Oldest)
+			require.NoError(t, err)
+			require.EqualValues(t, 90001, told.Oldest)
+			require.False(t, told.Serves())
+			require.ErrorContains(t, s.migrate(ctx, now, models.Oldest), "newer")
+		})
+	}
+}
+
+// A migration that takes away what servers need says so before it does.
+func TestAMigrationThatBreaksServersIsKnownBefore(t *testing.T) {
+	s := open(t, storetest.SQLite(t))
+	_, later := released(t, s, "DROP TABLE replays;")
+	at, err := s.schema(context.Background(), later, 90001)
+	require.NoError(t, err)
+	require.True(t, at.Breaks())
+}
+
+// Somebody reads a table, as a backup does for as long as it takes. A migration that changes the table waits for that, but
+// keeps nobody waiting meanwhile.
+func TestAMigrationThatWaitsKeepsNobodyWaiting(t *testing.T) {
+	url := storetest.Postgres(t)
+	s := open(t, url)
+	seed(t, s, 1)
+	_, later := released(t, s, "ALTER TABLE cards ADD COLUMN later text NOT NULL DEFAULT '';")
+	backup := s.db.Begin()
+	require.NoError(t, backup.Exec("LOCK TABLE cards IN ACCESS SHARE MODE").Error)
+	done := make(chan error, 1)
+	go func() { done <- s.migrate(context.Background(), later, models.Oldest) }()
+	waiting := func() bool {
+		return len(query[int](t, s, "SELECT 1 FROM pg_locks WHERE NOT granted AND mode = 'AccessExclusiveLock' AND relation = 'cards'::regclass")) == 1
+	}
+	require.Eventually(t, waiting, 20*time.Second, time.Millisecond)
+	began := time.Now()
+	found, err := s.CardsOf(context.Background(), []string{"card-0"})
+	require.NoError(t, err)
+	require.Len(t, found, 1)
+	require.Less(t, time.Since(began), 4*lockWait, "who reads waits no longer than the migration does")
+	require.Empty(t, done)
+	require.NoError(t, backup.Rollback().Error)
+	require.NoError(t, <-done)
+	require.Len(t, query[string](t, s, "SELECT column_name FROM information_schema.columns WHERE table_name = 'cards' AND column_name = 'later'"), 1)
 }
 
 func TestAMigrationThatFailsIsNamedAndUndone(t *testing.T) {

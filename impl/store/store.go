@@ -39,6 +39,7 @@ type Store struct {
 	writing chan struct{} // SQLite: taken by the one writer; nil where writers run side by side
 	locking chan struct{} // taken by who holds, or waits for, a card's lock: see [Store.Locked]
 	closed  atomic.Bool
+	retries atomic.Int64
 }
 
 var _ pin.Store = (*Store)(nil)
@@ -138,6 +139,7 @@ func (s *Store) retry(ctx context.Context, op func() error) error {
 		Multiplier: 1.5, RandomizationFactor: 0.9}
 	var err error
 	_, _ = backoff.Retry(ctx, func() (struct{}, error) {
+		s.retries.Add(1)
 		if err = op(); err == nil {
 			return struct{}{}, nil
 		}

@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"sync"
+	"syscall"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -29,6 +30,9 @@ func run(m *testing.M) (code int) {
 		panic(err)
 	}
 	defer func() { _ = os.RemoveAll(folder) }()
+	if err = os.Chmod(folder, 0o711); err != nil { //nolint:gosec // tests run the program as another user, too
+		panic(err)
+	}
 	return m.Run()
 }
 
@@ -39,13 +43,39 @@ var built = sync.OnceValues(func() (path string, err error) {
 		return "", errors.New("tests that start processes need apptest.Main in TestMain")
 	}
 	path = filepath.Join(folder, "pinvault")
-	build := exec.Command("go", "build", "-trimpath", "-o", path, "pinvault/impl/cmd/pinvault") //nolint:gosec // nothing of it comes from outside
+	return path, build(path)
+})
+
+// build makes pinvault, with what else the go command is told.
+func build(path string, more ...string) error {
+	build := exec.Command("go", append(append([]string{"build", "-trimpath", "-o", path}, more...), "pinvault/impl/cmd/pinvault")...) //nolint:gosec // nothing of it comes from outside
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := build.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("%w\n%s", err, out)
+		return fmt.Errorf("%w\n%s", err, out)
 	}
-	return path, nil
-})
+	return nil
+}
+
+// Changed is the path of pinvault built with other texts in some of its files, by their paths in the tree: another release.
+func Changed(t testing.TB, name string, files map[string]string) string {
+	t.Helper()
+	mod, err := exec.CommandContext(t.Context(), "go", "env", "GOMOD").Output()
+	require.NoError(t, err)
+	root := filepath.Dir(string(mod))
+	replace := map[string]string{}
+	for file, text := range files {
+		at := filepath.Join(t.TempDir(), filepath.Base(file))
+		require.NoError(t, os.WriteFile(at, []byte(text), 0o600))
+		replace[filepath.Join(root, file)] = at
+	}
+	overlay, err := json.Marshal(map[string]any{"Replace": replace})
+	require.NoError(t, err)
+	at := filepath.Join(t.TempDir(), "overlay.json")
+	require.NoError(t, os.WriteFile(at, overlay, 0o600))
+	path := filepath.Join(folder, name)
+	require.NoError(t, build(path, "-overlay", at))
+	return path
+}
 
 // Released is the path of pinvault as it is released.
 func Released(t testing.TB) string {
@@ -58,7 +88,13 @@ func Released(t testing.TB) string {
 // Command is pinvault with its arguments, in a surrounding without settings of the developer's.
 func Command(t testing.TB, args ...string) *exec.Cmd {
 	t.Helper()
-	c := exec.CommandContext(t.Context(), Released(t), args...) //nolint:gosec // the test's own
+	return CommandOf(t, Released(t), args...)
+}
+
+// CommandOf is Command of another release.
+func CommandOf(t testing.TB, program string, args ...string) *exec.Cmd {
+	t.Helper()
+	c := exec.CommandContext(t.Context(), program, args...) //nolint:gosec // the test's own
 	c.Env = []string{"HOME=" + t.TempDir(), "PATH=" + os.Getenv("PATH")}
 	c.Dir = t.TempDir()
 	return c
@@ -71,6 +107,8 @@ type Process struct {
 	Admin string // the URL for operators, where they have a listener
 	Log   *Buffer
 	Out   *Buffer
+
+	said chan struct{} // closed when all that it had to say was read
 }
 
 // Serve starts a server on a free port and returns when it serves, which it logs at level INFO. All of a
@@ -91,7 +129,7 @@ func ServeAs(t testing.TB, env []string, args ...string) *Process {
 // ServeBy is Serve by any command.
 func ServeBy(t testing.TB, c *exec.Cmd) *Process {
 	t.Helper()
-	p := &Process{Cmd: c, Log: &Buffer{}, Out: &Buffer{}}
+	p := &Process{Cmd: c, Log: &Buffer{}, Out: &Buffer{}, said: make(chan struct{})}
 	p.Stdout = p.Out
 	stderr, err := p.StderrPipe()
 	require.NoError(t, err)
@@ -107,7 +145,10 @@ func ServeBy(t testing.TB, c *exec.Cmd) *Process {
 			p.URL, p.Admin = "http://"+entry.Listen, "http://"+entry.Admin
 		}
 	}
-	go func() { _, _ = io.Copy(p.Log, lines) }()
+	go func() {
+		defer close(p.said)
+		_, _ = io.Copy(p.Log, lines)
+	}()
 	return p
 }
 
@@ -115,5 +156,13 @@ func ServeBy(t testing.TB, c *exec.Cmd) *Process {
 func (p *Process) Kill(t testing.TB) {
 	t.Helper()
 	require.NoError(t, p.Process.Kill())
+	_ = p.Wait()
+}
+
+// Crash has the process end as one does that has found something it cannot go on with (abort(3)), and hears it out.
+func (p *Process) Crash(t testing.TB) {
+	t.Helper()
+	require.NoError(t, p.Process.Signal(syscall.SIGABRT))
+	<-p.said
 	_ = p.Wait()
 }

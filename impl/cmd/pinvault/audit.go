@@ -18,6 +18,7 @@ import (
 	"pinvault/impl/checkpoint"
 	"pinvault/impl/config"
 	"pinvault/impl/keyring"
+	"pinvault/impl/metrics"
 	"pinvault/impl/pin"
 	"pinvault/impl/store"
 )
@@ -47,7 +48,7 @@ func (o *auditOptions) missing() error {
 }
 
 // within runs fn with the vault in the database, which is left as it is.
-func (o *auditOptions) within(ctx context.Context, ks keyring.Engine, fn func(*pin.Vault) error) (err error) {
+func (o *auditOptions) within(ctx context.Context, ks keyring.Engine, fn func(*pin.Vault, *store.Store) error) (err error) {
 	if path, embedded := strings.CutPrefix(o.DatabaseURL, "sqlite://"); embedded {
 		if _, err := os.Stat(path); err != nil { // opening it would make one
 			return fmt.Errorf("database: %w", err)
@@ -61,7 +62,7 @@ func (o *auditOptions) within(ctx context.Context, ks keyring.Engine, fn func(*p
 	if err := app.ReadySchema(ctx, db, false); err != nil {
 		return err
 	}
-	return fn(pin.NewVault(db, keyring.Open(ks, db, nil), nil, nil))
+	return fn(pin.NewVault(db, keyring.Open(ks, db, nil), nil, nil), db)
 }
 
 type auditVerifyCommand struct {
@@ -92,7 +93,7 @@ func (c *auditVerifyCommand) Run(ctx context.Context) error {
 		}
 		o.Expected = against.Heads()
 	}
-	return c.within(ctx, ks, func(v *pin.Vault) error {
+	return c.within(ctx, ks, func(v *pin.Vault, _ *store.Store) error {
 		found, err := v.VerifyTrail(ctx, o)
 		shown.end()
 		if err != nil {
@@ -151,7 +152,7 @@ func (c *auditCheckpointCommand) Run(ctx context.Context) error {
 		}
 		return err
 	}
-	return c.within(ctx, ks, func(v *pin.Vault) error {
+	return c.within(ctx, ks, func(v *pin.Vault, db *store.Store) error {
 		signed, err := c.write(func(lines io.Writer) (string, error) {
 			signed, _, err := checkpoint.Write(lines, v.Heads(ctx), ks.CheckpointKeys()[0], time.Now)
 			return signed, err
@@ -161,6 +162,9 @@ func (c *auditCheckpointCommand) Run(ctx context.Context) error {
 			return errors.New("a card or chain was changed by something other than PinVault, so no checkpoint was made: run 'pinvault audit verify'")
 		case err == nil:
 			say(os.Stdout, "%s", signed)
+			if unnoted := db.Mark(ctx, metrics.CheckpointMade, time.Now()); unnoted != nil { // the checkpoint is good all the same
+				say(os.Stderr, "that it was made could not be noted, so metrics and 'pinvault status' do not know: %v", unnoted)
+			}
 		}
 		return err
 	})

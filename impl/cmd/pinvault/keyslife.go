@@ -37,7 +37,7 @@ func (f *keeperFlags) Validate() error {
 
 // keep has a step taken by an operator whom the audit trail knows by the command's name, and prints what became of keys.
 func (f *keeperFlags) keep(ctx context.Context, command string, step func(context.Context, *keylife.Keeper, keylife.File) ([]keyring.Standing, error)) error {
-	backend, file, err := app.Backend(f.Keys, nil)
+	backend, file, err := app.Backend(f.Keys)
 	if err != nil {
 		return err
 	}

@@ -42,7 +42,7 @@ func (c *keysListCommand) Run() error {
 
 // standings are all keys of the file as they stand now, but for uses whose keys are somewhere else.
 func standings(k config.Keys) ([]keyring.Standing, error) {
-	b, file, err := app.Backend(k, nil)
+	b, file, err := app.Backend(k)
 	if err != nil {
 		return nil, err
 	}

@@ -41,7 +41,7 @@ func (c *keysChangeMasterKeyCommand) Validate() error {
 // Run encrypts the keyset file anew.
 func (c *keysChangeMasterKeyCommand) Run(ctx context.Context) error {
 	fresh := config.Keys{MasterKey: c.NewMasterKey, MasterKeyFile: c.NewMasterKeyFile, InsecureKeyFiles: c.InsecureKeyFiles}
-	backend, _, err := app.Backend(fresh, nil)
+	backend, _, err := app.Backend(fresh)
 	if err == nil {
 		err = backend.Init() // which refuses a weak one
 	}

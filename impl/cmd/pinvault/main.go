@@ -27,6 +27,8 @@ type commands struct {
 	Serve       serveCommand       `cmd:"" help:"Run the server."`
 	Sandbox     sandboxCommand     `cmd:"" help:"Run a sandbox for tests: public test data in a database that is gone afterwards."`
 	Healthcheck healthcheckCommand `cmd:"" help:"Ask a running server whether it is ready."`
+	Status      statusCommand      `cmd:"" help:"Show what there is: version, database, keys, counts, what waits."`
+	Doctor      doctorCommand      `cmd:"" help:"Find out what is wrong with settings, keys, database and machine, and what to do."`
 	Migrate     migrateCommand     `cmd:"" help:"Bring the database schema up to date."`
 	Keys        keysCommand        `cmd:"" help:"Create, rotate, retire and import keys."`
 	Rewrap      rewrapCommand      `cmd:"" help:"Put everything in the database under the current keys, after a rotation of the vault's own keys."`
@@ -39,9 +41,14 @@ type commands struct {
 	Docs        docsCommand        `cmd:"" help:"Write the contracts' documentation as a static site."`
 	Audit       auditCommand       `cmd:"" help:"Check the audit trail."`
 	Version     versionCommand     `cmd:"" help:"Print the version."`
+	Reference   referenceCommand   `cmd:"" hidden:"" help:"Print what the flags say of themselves."`
 }
 
 func main() {
+	if err := hideMemory(); err != nil {
+		fmt.Fprintln(os.Stderr, "pinvault:", err)
+		os.Exit(1)
+	}
 	ctx, stop := untilTold(context.Background())
 	defer stop()
 	os.Exit(run(ctx, os.Args[1:]))
@@ -82,15 +89,7 @@ func run(ctx context.Context, args []string) int {
 
 // parse fills the commands from flags, environment and configuration file, and checks them.
 func parse(ctx context.Context, args []string, c *commands) (*kong.Context, error) {
-	var parser *kong.Kong
-	parser, err := kong.New(c,
-		kong.Name("pinvault"),
-		kong.Description("One PIN server for every processor's contract. Every flag has an environment variable."),
-		kong.Configuration(func(r io.Reader) (kong.Resolver, error) { return readConfigFile(r, parser.Model) }),
-		kong.UsageOnError(),
-		kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
-		kong.BindTo(ctx, (*context.Context)(nil)),
-	)
+	parser, err := newParser(ctx, c)
 	if err != nil {
 		return nil, err
 	}
@@ -101,23 +100,40 @@ func parse(ctx context.Context, args []string, c *commands) (*kong.Context, erro
 	return command, err
 }
 
+func newParser(ctx context.Context, c *commands) (*kong.Kong, error) {
+	var parser *kong.Kong
+	parser, err := kong.New(c,
+		kong.Name("pinvault"),
+		kong.Description("One PIN server for every processor's contract. Every flag has an environment variable."),
+		kong.Configuration(func(r io.Reader) (kong.Resolver, error) { return readConfigFile(r, parser.Model) }),
+		kong.UsageOnError(),
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
+		kong.BindTo(ctx, (*context.Context)(nil)),
+	)
+	return parser, err
+}
+
 type versionCommand struct{}
 
 // Run prints the version and the commit it was built from, as far as they are known.
 func (versionCommand) Run() error {
-	v, commit := version, ""
-	if info, ok := debug.ReadBuildInfo(); ok {
-		if v == "" {
-			v = info.Main.Version
-		}
-		for _, s := range info.Settings {
-			if s.Key == "vcs.revision" {
-				commit = " " + s.Value
-			}
-		}
-		fmt.Printf("pinvault %s%s %s\n", v, commit, info.GoVersion)
-		return nil
-	}
-	fmt.Println("pinvault", v)
+	fmt.Println("pinvault", versionText())
 	return nil
+}
+
+func versionText() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return version
+	}
+	v, commit := version, ""
+	if v == "" {
+		v = info.Main.Version
+	}
+	for _, s := range info.Settings {
+		if s.Key == "vcs.revision" {
+			commit = " " + s.Value
+		}
+	}
+	return v + commit + " " + info.GoVersion
 }

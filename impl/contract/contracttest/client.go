@@ -49,6 +49,13 @@ func (c *Client) For(tb testing.TB) *Client {
 	return &other
 }
 
+// Over returns the same client, whose requests transport carries: one that knows a certificate, for instance.
+func (c *Client) Over(transport http.RoundTripper) *Client {
+	other := *c
+	other.transport = transport
+	return &other
+}
+
 // RoundTrip carries r and checks the reply. A broken contract is reported to the test, not returned: the caller sees
 // the reply as it came.
 func (c *Client) RoundTrip(r *http.Request) (*http.Response, error) {

@@ -13,6 +13,7 @@ import (
 	"log/slog"
 	"net/url"
 	"strings"
+	"time"
 
 	"github.com/tink-crypto/tink-go/v2/tink"
 
@@ -42,6 +43,16 @@ type Backend interface {
 type Surroundings struct {
 	Secret func(source string) ([]byte, error) // what opens a backend; who asks clears it
 	Log    *slog.Logger                        // nil: nothing is said
+	// Observe hears of every call that leaves this process, by the backend's scheme. nil: nobody does.
+	Observe func(backend, operation string, took time.Duration, err error)
+}
+
+// observe is Observe of one backend.
+func (s Surroundings) observe(backend string) func(operation string, took time.Duration, err error) {
+	if s.Observe == nil {
+		return nil
+	}
+	return func(operation string, took time.Duration, err error) { s.Observe(backend, operation, took, err) }
 }
 
 // Open opens the backend of a URL and says where its keyset file is.
@@ -55,7 +66,7 @@ func Open(text string, s Surroundings) (b Backend, keyset string, err error) {
 		if err != nil {
 			return nil, "", err
 		}
-		t, err := openbao.Open(openbao.Options{Location: at, Token: read(s, at.TokenSource), Log: s.Log})
+		t, err := openbao.Open(openbao.Options{Location: at, Token: read(s, at.TokenSource), Log: s.Log, Observe: s.observe(scheme)})
 		if err != nil {
 			return nil, "", err
 		}
@@ -65,7 +76,7 @@ func Open(text string, s Surroundings) (b Backend, keyset string, err error) {
 		if err != nil {
 			return nil, "", err
 		}
-		t, err := pkcs11.Open(pkcs11.Options{URI: at, PIN: read(s, at.PINSource), Log: s.Log})
+		t, err := pkcs11.Open(pkcs11.Options{URI: at, PIN: read(s, at.PINSource), Log: s.Log, Observe: s.observe(scheme)})
 		if err != nil {
 			return nil, "", err
 		}

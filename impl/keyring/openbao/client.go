@@ -23,6 +23,8 @@ type Options struct {
 	Token    func() ([]byte, error) // reads the token; who asks clears it
 	Log      *slog.Logger           // nil: nothing is said
 	Wait     time.Duration          // how long a call may take; 0: two seconds
+	// Observe hears of every call: encrypt, decrypt, hmac, keys, create, rotate, token. nil: nobody does.
+	Observe func(operation string, took time.Duration, err error)
 }
 
 // Transit is a transit engine. It is safe for concurrent use and prints as ****.
@@ -32,6 +34,7 @@ type Transit struct {
 	token func() ([]byte, error)
 	log   *slog.Logger
 	wait  time.Duration
+	seen  func(operation string, took time.Duration, err error)
 	api   *api.Client
 	stop  context.CancelFunc
 
@@ -48,15 +51,18 @@ func Open(o Options) (*Transit, error) {
 	if o.Wait == 0 {
 		o.Wait = 2 * time.Second
 	}
+	if o.Observe == nil {
+		o.Observe = func(string, time.Duration, error) {}
+	}
 	client, err := connect(o)
 	if err != nil {
 		return nil, err
 	}
-	t := &Transit{at: o.Location, token: o.Token, log: o.Log, wait: o.Wait, api: client, keys: map[pin.Use]*key{}}
+	t := &Transit{at: o.Location, token: o.Token, log: o.Log, wait: o.Wait, seen: o.Observe, api: client, keys: map[pin.Use]*key{}}
 	if err := t.authenticate(); err != nil {
 		return nil, err
 	}
-	if _, err := t.do(http.MethodGet, "auth/token/lookup-self", nil); err != nil {
+	if _, err := t.do("token", http.MethodGet, "auth/token/lookup-self", nil); err != nil {
 		return nil, t.words(err)
 	}
 	ctx, stop := context.WithCancel(context.Background())
@@ -133,7 +139,9 @@ func (t *Transit) reauthenticate() bool {
 }
 
 // do asks the API. The error is one of [pin.Unavailable] or [errRefused].
-func (t *Transit) do(method, path string, body map[string]any) (map[string]any, error) {
+func (t *Transit) do(operation, method, path string, body map[string]any) (_ map[string]any, err error) {
+	began := time.Now()
+	defer func() { t.seen(operation, time.Since(began), err) }()
 	out, err := t.ask(method, path, body)
 	if status(err) == http.StatusForbidden && t.reauthenticate() {
 		out, err = t.ask(method, path, body)

@@ -46,7 +46,7 @@ const (
 )
 
 func (a aead) Encrypt(plaintext, associated []byte) ([]byte, error) {
-	out, err := a.t.do(http.MethodPut, a.t.at.Mount+"/encrypt/"+a.name, map[string]any{
+	out, err := a.t.do("encrypt", http.MethodPut, a.t.at.Mount+"/encrypt/"+a.name, map[string]any{
 		"plaintext": base64.StdEncoding.EncodeToString(plaintext), "associated_data": base64.StdEncoding.EncodeToString(associated)})
 	if err != nil {
 		return nil, err
@@ -63,7 +63,7 @@ func (a aead) Decrypt(ciphertext, associated []byte) ([]byte, error) {
 		return nil, errNotOpened
 	}
 	version := binary.BigEndian.Uint32(ciphertext[1:])
-	out, err := a.t.do(http.MethodPut, a.t.at.Mount+"/decrypt/"+a.name, map[string]any{
+	out, err := a.t.do("decrypt", http.MethodPut, a.t.at.Mount+"/decrypt/"+a.name, map[string]any{
 		"ciphertext":      beginning + strconv.FormatUint(uint64(version), 10) + ":" + base64.StdEncoding.EncodeToString(ciphertext[prefixSize:]),
 		"associated_data": base64.StdEncoding.EncodeToString(associated)})
 	if errors.Is(err, errRefused) {
@@ -108,7 +108,7 @@ func (t *Transit) Init() error {
 		if keys[name] == "hmac" {
 			body["key_size"] = indexKeySize
 		}
-		if _, err := t.do(http.MethodPut, t.at.Mount+"/keys/"+name, body); err != nil {
+		if _, err := t.do("create", http.MethodPut, t.at.Mount+"/keys/"+name, body); err != nil {
 			return fmt.Errorf("the key %s in OpenBao: %w", name, t.words(err))
 		}
 	}
@@ -250,7 +250,7 @@ func (k *key) refresh() ([]uint32, error) {
 
 // versions are those of a key that may be used, the newest first.
 func (t *Transit) versions(name string) ([]uint32, error) {
-	about, err := t.do(http.MethodGet, t.at.Mount+"/keys/"+name, nil)
+	about, err := t.do("keys", http.MethodGet, t.at.Mount+"/keys/"+name, nil)
 	if err != nil {
 		return nil, t.words(err)
 	}
@@ -279,7 +279,7 @@ type indexKey struct {
 
 // ComputePRF is prf.PRF's.
 func (k indexKey) ComputePRF(data []byte, size uint32) ([]byte, error) {
-	out, err := k.t.do(http.MethodPut, k.t.at.Mount+"/hmac/"+k.name+"/sha2-256", map[string]any{
+	out, err := k.t.do("hmac", http.MethodPut, k.t.at.Mount+"/hmac/"+k.name+"/sha2-256", map[string]any{
 		"input": base64.StdEncoding.EncodeToString(data), "key_version": k.version})
 	if err != nil {
 		return nil, err
@@ -306,7 +306,7 @@ func (t *Transit) Rotate(use pin.Use) error {
 		return fmt.Errorf("the key for %s in OpenBao cannot be replaced while servers serve: until each has heard of it, they would not find what others keep", use)
 	}
 	k := t.key(use)
-	if _, err := t.do(http.MethodPut, t.at.Mount+"/keys/"+k.name+"/rotate", nil); err != nil {
+	if _, err := t.do("rotate", http.MethodPut, t.at.Mount+"/keys/"+k.name+"/rotate", nil); err != nil {
 		return t.words(err)
 	}
 	_, err := k.refresh()

@@ -178,7 +178,7 @@ func (c *connection) version(s p11.SessionHandle, name string, version uint32) (
 // Init makes the keys that a vault needs and that the token does not have.
 func (t *Token) Init() error {
 	for _, name := range names() {
-		_, err := t.do(func(c *connection, s p11.SessionHandle) ([]byte, error) {
+		_, err := t.do("create", func(c *connection, s p11.SessionHandle) ([]byte, error) {
 			if _, _, err := c.primary(name); err == nil {
 				return nil, nil
 			}
@@ -203,7 +203,7 @@ func (t *Token) Rotate(use pin.Use) error {
 	if !t.Holds(use) {
 		return fmt.Errorf("the token has no keys for %s", use)
 	}
-	_, err := t.do(func(c *connection, s p11.SessionHandle) ([]byte, error) {
+	_, err := t.do("rotate", func(c *connection, s p11.SessionHandle) ([]byte, error) {
 		if err := c.scan(s); err != nil {
 			return nil, err
 		}
@@ -276,7 +276,7 @@ func (a aead) Encrypt(plaintext, associated []byte) ([]byte, error) {
 	if _, err := rand.Read(nonce); err != nil {
 		return nil, err
 	}
-	return a.t.do(func(c *connection, s p11.SessionHandle) ([]byte, error) {
+	return a.t.do("encrypt", func(c *connection, s p11.SessionHandle) ([]byte, error) {
 		return c.seal(s, a.name, nonce, plaintext, associated)
 	})
 }
@@ -301,7 +301,7 @@ func (c *connection) seal(s p11.SessionHandle, name string, nonce, plaintext, as
 }
 
 func (a aead) Decrypt(ciphertext, associated []byte) ([]byte, error) {
-	return a.t.do(func(c *connection, s p11.SessionHandle) ([]byte, error) {
+	return a.t.do("decrypt", func(c *connection, s p11.SessionHandle) ([]byte, error) {
 		return c.open(s, a.name, ciphertext, associated)
 	})
 }

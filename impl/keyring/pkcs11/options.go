@@ -11,6 +11,8 @@ type Options struct {
 	PIN  func() ([]byte, error) // reads the user PIN; who asks clears it
 	Log  *slog.Logger           // nil: nothing is said
 	Wait time.Duration          // how long a call may take; 0: two seconds
+	// Observe hears of every call: encrypt, decrypt, sign, wrap, unwrap, block, rsa, create, rotate. nil: nobody does.
+	Observe func(operation string, took time.Duration, err error)
 }
 
 // defaults fills in what was left out.
@@ -20,5 +22,8 @@ func (o *Options) defaults() {
 	}
 	if o.Wait == 0 {
 		o.Wait = 2 * time.Second
+	}
+	if o.Observe == nil {
+		o.Observe = func(string, time.Duration, error) {}
 	}
 }

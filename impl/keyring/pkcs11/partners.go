@@ -55,7 +55,7 @@ func (e *Engine) WrapKey(name string, key, associated []byte) ([]byte, error) {
 	if _, err := rand.Read(nonce); err != nil {
 		return nil, err
 	}
-	return e.do(func(c *connection, s p11.SessionHandle) ([]byte, error) {
+	return e.do("wrap", func(c *connection, s p11.SessionHandle) ([]byte, error) {
 		version, wrapping, err := c.primary(partnersKey)
 		if err != nil {
 			return nil, err
@@ -105,7 +105,7 @@ type partnerKey struct {
 
 func (e *Engine) unwrap(name string, wrapped, associated []byte) (partnerKey, error) {
 	k := partnerKey{t: e.Token, algorithm: algorithms[name], wrapped: wrapped, associated: associated}
-	_, err := k.do(func(*connection, p11.SessionHandle, p11.ObjectHandle) ([]byte, error) { return nil, nil })
+	_, err := k.do("unwrap", func(*connection, p11.SessionHandle, p11.ObjectHandle) ([]byte, error) { return nil, nil })
 	if err != nil && pin.CodeOf(err) != pin.Unavailable {
 		err = &pin.Error{Code: pin.Internal, Err: err}
 	}
@@ -113,8 +113,8 @@ func (e *Engine) unwrap(name string, wrapped, associated []byte) (partnerKey, er
 }
 
 // do has a session do work with the key, which is unwrapped if it is not there.
-func (k partnerKey) do(work func(c *connection, s p11.SessionHandle, key p11.ObjectHandle) ([]byte, error)) ([]byte, error) {
-	return k.t.do(func(c *connection, s p11.SessionHandle) ([]byte, error) {
+func (k partnerKey) do(operation string, work func(c *connection, s p11.SessionHandle, key p11.ObjectHandle) ([]byte, error)) ([]byte, error) {
+	return k.t.do(operation, func(c *connection, s p11.SessionHandle) ([]byte, error) {
 		handle, err := c.partners.handle(s, k)
 		if err != nil {
 			return nil, err
@@ -236,7 +236,7 @@ func (b *block) crypt(dst, src []byte, begin func(*p11.Ctx, p11.SessionHandle, [
 		return
 	}
 	in := append(make([]byte, 0, size), src[:size]...)
-	out, err := b.key.do(func(c *connection, s p11.SessionHandle, key p11.ObjectHandle) ([]byte, error) {
+	out, err := b.key.do("block", func(c *connection, s p11.SessionHandle, key p11.ObjectHandle) ([]byte, error) {
 		if err := begin(c.t.module, s, mechanism(b.key.algorithm.ecb, nil), key); err != nil {
 			return nil, err
 		}
@@ -269,7 +269,7 @@ func (e *Engine) UnwrapRSA(wrapped, associated []byte) (keyring.RSAKey, error) {
 		p11.CKA_MODULUS:         func(v []byte) { public.N.SetBytes(v) },
 		p11.CKA_PUBLIC_EXPONENT: func(v []byte) { public.E = int(new(big.Int).SetBytes(v).Int64()) },
 	} {
-		value, err := k.do(func(c *connection, s p11.SessionHandle, key p11.ObjectHandle) ([]byte, error) {
+		value, err := k.do("unwrap", func(c *connection, s p11.SessionHandle, key p11.ObjectHandle) ([]byte, error) {
 			a, err := c.t.module.GetAttributeValue(s, key, []*p11.Attribute{p11.NewAttribute(attribute, nil)})
 			if err != nil {
 				return nil, err
@@ -300,7 +300,7 @@ func (k rsaKey) Sign(_ io.Reader, digest []byte, opts crypto.SignerOpts) ([]byte
 		return nil, errors.New("pkcs11: an RSA key signs SHA-256 only")
 	}
 	input := append(append(make([]byte, 0, len(sha256Info)+sha256.Size), sha256Info...), digest...)
-	return k.do(func(c *connection, s p11.SessionHandle, key p11.ObjectHandle) ([]byte, error) {
+	return k.do("rsa", func(c *connection, s p11.SessionHandle, key p11.ObjectHandle) ([]byte, error) {
 		if err := c.t.module.SignInit(s, mechanism(p11.CKM_RSA_PKCS, nil), key); err != nil {
 			return nil, err
 		}
@@ -322,7 +322,7 @@ func (k rsaKey) Decrypt(random io.Reader, ciphertext []byte, opts crypto.Decrypt
 	if _, err := io.ReadFull(random, inside); err != nil {
 		return nil, err
 	}
-	padded, err := k.do(func(c *connection, s p11.SessionHandle, key p11.ObjectHandle) ([]byte, error) {
+	padded, err := k.do("rsa", func(c *connection, s p11.SessionHandle, key p11.ObjectHandle) ([]byte, error) {
 		if err := c.t.module.DecryptInit(s, mechanism(p11.CKM_RSA_X_509, nil), key); err != nil {
 			return nil, err
 		}

@@ -64,7 +64,7 @@ func (s signer) Public() crypto.PublicKey { return s.public }
 
 // Sign is ECDSA of a digest of 32 bytes, ASN.1 as crypto.Signer has it.
 func (s signer) Sign(_ io.Reader, digest []byte, _ crypto.SignerOpts) ([]byte, error) {
-	signature, err := s.t.do(func(c *connection, h p11.SessionHandle) ([]byte, error) {
+	signature, err := s.t.do("sign", func(c *connection, h p11.SessionHandle) ([]byte, error) {
 		key, ok, err := c.version(h, s.name, s.version)
 		if err != nil || !ok {
 			return nil, errors.Join(err, errMissing(s.t.label(s.name)))

@@ -28,6 +28,7 @@ type Token struct {
 	pin  func() ([]byte, error)
 	log  *slog.Logger
 	wait time.Duration
+	seen func(operation string, took time.Duration, err error)
 
 	module     *p11.Ctx
 	connecting singleflight.Group
@@ -44,7 +45,7 @@ type Token struct {
 // the server.
 func Open(o Options) (*Token, error) {
 	o.defaults()
-	t := &Token{uri: o.URI, pin: o.PIN, log: o.Log, wait: o.Wait, module: p11.New(o.URI.Module)}
+	t := &Token{uri: o.URI, pin: o.PIN, log: o.Log, wait: o.Wait, seen: o.Observe, module: p11.New(o.URI.Module)}
 	if t.module == nil {
 		return nil, fmt.Errorf("the PKCS#11 module %s cannot be loaded: check module-path in --keys", o.URI.Module)
 	}
@@ -88,7 +89,9 @@ type connection struct {
 
 // do has a session do work. It is done again with a new connection where the old one turns out to be lost. Unavailable:
 // there is no token, or it does not answer in time. work is left alone then, and must share nothing.
-func (t *Token) do(work func(c *connection, s p11.SessionHandle) ([]byte, error)) ([]byte, error) {
+func (t *Token) do(operation string, work func(c *connection, s p11.SessionHandle) ([]byte, error)) (_ []byte, err error) {
+	began := time.Now()
+	defer func() { t.seen(operation, time.Since(began), err) }()
 	for again := true; ; again = false {
 		c, err := t.connection()
 		if err != nil {

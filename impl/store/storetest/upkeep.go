@@ -22,6 +22,31 @@ var upkeepTests = []test{
 		require.NoError(t, err)
 		require.Equal(t, "yes", value)
 	}},
+	{"what is done now and then is marked with when", func(t *testing.T, s Store) {
+		at, err := s.Marked(context.Background(), "tidying")
+		require.NoError(t, err)
+		require.Zero(t, at)
+		for _, when := range []time.Time{time.Unix(100, 0).UTC(), time.Unix(200, 0).UTC()} {
+			require.NoError(t, s.Mark(context.Background(), "tidying", when))
+			at, err = s.Marked(context.Background(), "tidying")
+			require.NoError(t, err)
+			require.Equal(t, when, at)
+		}
+	}},
+	{"sessions whose time is not over are counted by state", func(t *testing.T, s Store) {
+		withCards(t, s, "card")
+		for i, state := range []pin.SessionState{pin.SessionOpen, pin.SessionOpen, pin.SessionVerified, pin.SessionUsed} {
+			row := newRow(pin.TableSessions, fmt.Sprint("session ", i))
+			row.Body = []byte(`{"state":"` + string(state) + `"}`)
+			swap(t, s, beside(nil, row))
+		}
+		live, err := s.LiveSessions(context.Background(), at(0))
+		require.NoError(t, err)
+		require.Equal(t, map[pin.SessionState]int64{pin.SessionOpen: 2, pin.SessionVerified: 1}, live)
+		live, err = s.LiveSessions(context.Background(), at(time.Hour))
+		require.NoError(t, err)
+		require.Empty(t, live)
+	}},
 	{"programs, clients and keys make a store full, settings and events do not", func(t *testing.T, s Store) {
 		requireEmpty := func(want bool) {
 			t.Helper()
@@ -106,6 +131,22 @@ var upkeepTests = []test{
 		require.Equal(t, before.Cards, after.Cards)
 		require.Len(t, after.Lookups, len(before.Lookups)-expired+1)
 		require.Len(t, after.Rows, 2, "the program and the session")
+	}},
+	{"approvals are purged when they have expired, and can be looked up no more", func(t *testing.T, s Store) {
+		withCards(t, s, "card")
+		fresh := newRow(pin.TableApprovals, "fresh")
+		fresh.ExpiresAt = now + 2*anHour
+		swap(t, s, beside(nil, newRow(pin.TableApprovals, "old"), newRow(pin.TableSessions, "old"), fresh))
+		n, err := s.PurgeApprovals(context.Background(), time.UnixMicro(now+anHour+1))
+		require.NoError(t, err)
+		require.EqualValues(t, 1, n)
+		require.Equal(t, fresh, row(t, s, pin.TableApprovals, "fresh"))
+		require.Equal(t, newRow(pin.TableSessions, "old"), row(t, s, pin.TableSessions, "old"))
+		_, err = s.Row(context.Background(), pin.TableApprovals, "", "old")
+		requireCode(t, err, pin.NotFound)
+		kept, err := s.LookupsOf(context.Background(), []pin.Lookup{{Kind: pin.KindApproval, Value: "old", ProgramID: "program"}})
+		require.NoError(t, err)
+		require.Empty(t, kept)
 	}},
 	{"two who purge at once purge everything once", func(t *testing.T, s Store) {
 		withCards(t, s, "card")

@@ -7,6 +7,12 @@
 // format 0 under the zone PIN key. Clients' secrets and the key are fixed, and good for nothing else.
 //
 //	go run ./scripts/bench/load --database-url postgres://… --cards 100000 --out cards.txt
+//
+// With --cards 0 it makes everything but cards, and prints the program's id. Cards that `pinvault import` is to make come from
+// --rows, as CSV on standard output; with --sample it writes down so many of them for the callers instead:
+//
+//	go run ./scripts/bench/load --rows 1-10000 --program ID | pinvault import --format csv -
+//	go run ./scripts/bench/load --rows 1-10000 --sample 5000 --out cards.txt
 package main
 
 import (
@@ -16,6 +22,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"os"
 	"os/signal"
 	"sync/atomic"
@@ -35,9 +42,17 @@ func main() {
 	cards := flag.Int("cards", 100_000, "how many cards to make; their public tokens follow 100000000")
 	workers := flag.Int("workers", 16, "how many cards are made at once")
 	out := flag.String("out", "cards.txt", "where the cards are written down")
+	rows := flag.String("rows", "", "write the rows of these cards for an import, such as 1-10000, and make none")
+	program := flag.String("program", "", "the program of --rows")
+	sample := flag.Int("sample", 0, "write down so many cards of --rows in place of rows")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	err := run(ctx, *url, *cards, *workers, *out)
+	var err error
+	if *rows == "" {
+		err = run(ctx, *url, *cards, *workers, *out)
+	} else {
+		err = portfolio(*rows, *program, *sample, *out)
+	}
 	stop()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "load:", err)
@@ -72,6 +87,10 @@ func run(ctx context.Context, url string, cards, workers int, out string) (err e
 
 	program, err := surroundings(ctx, vault, ring)
 	if err != nil {
+		return err
+	}
+	if cards == 0 {
+		_, err = fmt.Fprintln(os.Stdout, program)
 		return err
 	}
 	made := make([]card, cards)
@@ -183,21 +202,72 @@ func progress(done *atomic.Int64, of int, ended <-chan struct{}) {
 // create makes the n-th card, from 1. Its PIN follows from its number, so that setting the PIN once more
 // leaves the block right.
 func create(ctx context.Context, vault *pin.Vault, key *pinblock.Key, program string, n int) (card, error) {
-	digits, number := fmt.Sprintf("%04d", n%10_000), withCheckDigit(fmt.Sprintf("999999%09d", n))
-	chosen, err := pin.New([]byte(digits))
+	is, number, err := numbered(key, n)
 	if err != nil {
 		return card{}, err
 	}
-	block, err := key.Encrypt(pinblock.ISO0, []byte(digits), number, nil)
+	chosen, err := pin.New([]byte(is.pin))
 	if err != nil {
 		return card{}, err
 	}
-	token := fmt.Sprint(100_000_000 + n)
 	c, err := vault.CreateCard(ctx, pin.NewCard{
 		ProgramID: program, PAN: number, Expiry: "3112", Sequence: "01", PIN: chosen, PINChosen: true,
-		References: []pin.Reference{{Kind: pin.KindPublicToken, Value: token}},
+		References: []pin.Reference{{Kind: pin.KindPublicToken, Value: is.token}},
 	}, pin.Memo{})
-	return card{token: token, id: c.ID, pin: digits, block: block}, err
+	is.id = c.ID
+	return is, err
+}
+
+// numbered is the n-th card without its id, and its PAN.
+func numbered(key *pinblock.Key, n int) (c card, pan string, err error) {
+	c = card{token: fmt.Sprint(100_000_000 + n), pin: fmt.Sprintf("%04d", n%10_000)}
+	pan = withCheckDigit(fmt.Sprintf("999999%09d", n))
+	c.block, err = key.Encrypt(pinblock.ISO0, []byte(c.pin), pan, nil)
+	return c, pan, err
+}
+
+// portfolio writes rows for an import of the cards with the numbers, or writes some of them down. Their ids follow from their
+// numbers, one after the other, as the ids that are drawn follow the time.
+func portfolio(numbers, program string, sample int, out string) (err error) {
+	var from, to int
+	if _, err := fmt.Sscanf(numbers, "%d-%d", &from, &to); err != nil || from < 1 || to < from {
+		return errors.New("--rows takes two numbers, such as 1-10000")
+	}
+	key, err := pinblock.NewTDES(zoneKeyBytes)
+	if err != nil {
+		return err
+	}
+	one := func(n int) (card, string, error) {
+		c, pan, err := numbered(key, n)
+		c.id = fmt.Sprintf("00000000-0000-7000-8000-%012d", n)
+		return c, pan, err
+	}
+	if sample > 0 {
+		f, err := os.Create(out) //nolint:gosec // whoever starts it says where
+		if err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, f.Close()) }()
+		made := make([]card, min(sample, to-from+1))
+		for i := range made {
+			if made[i], _, err = one(from + rand.N(to-from+1)); err != nil { //nolint:gosec // which cards are called is no secret
+				return err
+			}
+		}
+		return write(f, made)
+	}
+	b := bufio.NewWriterSize(os.Stdout, 1<<16)
+	_, _ = fmt.Fprintln(b, "cardId,programId,pan,sequence,expiry,references.publicToken,pin.block.keyId,pin.block.format,pin.block.pinBlock") // Flush tells
+	for n := from; n <= to; n++ {
+		c, pan, err := one(n)
+		if err != nil {
+			return err
+		}
+		if _, err := fmt.Fprintf(b, "%s,%s,%s,01,3112,%s,%s,ISO-0,%X\n", c.id, program, pan, c.token, zoneKey, c.block); err != nil {
+			return err
+		}
+	}
+	return b.Flush()
 }
 
 // withCheckDigit adds the check digit of a PAN (ISO/IEC 7812-1, annex B).

@@ -2,6 +2,11 @@
 // of scripts/bench/floor, on one PostgreSQL with fsync on, driven by wrk in turns. It prints a table and
 // keeps it in scripts/bench/README.md.
 //
+// With the argument `growth`, sizes and a file it holds databases of more and more cards beside each other, and writes what it
+// measured to the file.
+//
+// With the argument `peers` and the folder that scripts/bench/peers/run makes it holds PinVault beside mock servers instead.
+//
 // It stops at the first reply that is no success, and at anything that does not start. scripts/with-postgres
 // gives it the database:
 //
@@ -88,11 +93,17 @@ func run(ctx context.Context) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	if len(os.Args) == 4 && os.Args[1] == "growth" {
+		return growth(ctx, s, dir, os.Args[2], os.Args[3])
+	}
 	b, err := prepare(ctx, s, dir)
 	if err != nil {
 		return err
 	}
 	about := about{at: time.Now(), processor: processor(), postgres: b.version}
+	if len(os.Args) == 3 && os.Args[1] == "peers" {
+		return b.peers(ctx, about, os.Args[2])
+	}
 	if about.trips, err = b.trial(ctx); err != nil {
 		return err
 	}
@@ -109,6 +120,23 @@ func run(ctx context.Context) (err error) {
 	section := about.section(s, results)
 	_, err = fmt.Fprintf(os.Stdout, "\n%s", section)
 	return errors.Join(err, keep(readme, s.label, section))
+}
+
+// peers is the comparison with mock servers.
+func (b *bench) peers(ctx context.Context, about about, tools string) (err error) {
+	if err := b.settle(ctx); err != nil {
+		return err
+	}
+	if about.others, err = busy(ctx, 5*time.Second); err != nil {
+		return err
+	}
+	results, err := b.comparePeers(ctx, tools)
+	if err != nil {
+		return err
+	}
+	section := about.peersSection(b.settings, results)
+	_, err = fmt.Fprintf(os.Stdout, "\n%s", section)
+	return errors.Join(err, keep(readme, b.label, section))
 }
 
 // bench is all that a measurement needs.

@@ -1,0 +1,338 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// cluster is what scripts/cluster/run has started. This program runs on its host "bank".
+type cluster struct {
+	name, dir string
+	script    string // scripts/cluster/run
+}
+
+// run runs a program and shows what it says when it fails.
+func run(ctx context.Context, name string, args ...string) (string, error) {
+	out, err := exec.CommandContext(ctx, name, args...).CombinedOutput() //nolint:gosec // the programs are named here
+	if err != nil {
+		err = fmt.Errorf("%s %s: %w: %s", filepath.Base(name), strings.Join(args, " "), err, bytes.TrimSpace(out))
+	}
+	return string(out), err
+}
+
+// pids are the processes of a host.
+func (c cluster) pids(ctx context.Context, host string) ([]int, error) {
+	out, err := run(ctx, "ip", "netns", "pids", c.name+"-"+host)
+	var all []int
+	for _, field := range strings.Fields(out) {
+		if pid, err := strconv.Atoi(field); err == nil {
+			all = append(all, pid)
+		}
+	}
+	return all, err
+}
+
+// pid is the process of a service.
+func (c cluster) pid(host, service string) (int, error) {
+	return firstNumber(filepath.Join(c.dir, host, service+".pid"))
+}
+
+// postmaster is PostgreSQL's first process on a host.
+func (c cluster) postmaster(host string) (int, error) {
+	return firstNumber(filepath.Join(c.disk(host), "data", "postmaster.pid"))
+}
+
+func (c cluster) disk(host string) string { return filepath.Join(c.dir, host, "disk") }
+
+func firstNumber(path string) (int, error) {
+	text, err := os.ReadFile(path) //nolint:gosec // of the cluster
+	if err != nil {
+		return 0, err
+	}
+	line, _, _ := strings.Cut(string(text), "\n")
+	return strconv.Atoi(strings.TrimSpace(line))
+}
+
+// roles are which host is what, in the words of Patroni.
+func (c cluster) roles(ctx context.Context) (map[string]string, error) {
+	is := map[string]string{}
+	for _, host := range databases {
+		role, err := run(ctx, "curl", "-s", "-m", "2", "-o", os.DevNull, "-w", "%{http_code}", "http://"+address[host]+":8008/primary")
+		if err == nil && role == "200" {
+			is[primary] = host
+		}
+	}
+	if is[primary] == "" {
+		return nil, errors.New("there is no primary")
+	}
+	for _, host := range databases {
+		switch {
+		case host == is[primary]:
+		case is[follower] == "":
+			is[follower] = host
+		default:
+			is[other] = host
+		}
+	}
+	return is, nil
+}
+
+// address is that of a host, as scripts/cluster/run gives them out.
+var address = map[string]string{"edge": "10.83.0.5", "db1": "10.83.0.11", "db2": "10.83.0.12", "db3": "10.83.0.13",
+	"app1": "10.83.0.21", "app2": "10.83.0.22", "bank": "10.83.0.31", "keys": "10.83.0.41"}
+
+// whole waits until every part is there: a primary, two whose acknowledgement counts, two servers that are ready.
+func (c cluster) whole(ctx context.Context) error {
+	var missing []string
+	for end := time.Now().Add(3 * time.Minute); time.Now().Before(end); {
+		missing = nil
+		ask := func(what, url string, more ...string) {
+			code, err := run(ctx, "curl", append([]string{"-s", "-m", "2", "-o", os.DevNull, "-w", "%{http_code}", url}, more...)...)
+			if err != nil || code != "200" {
+				missing = append(missing, what)
+			}
+		}
+		is, err := c.roles(ctx)
+		if err != nil {
+			missing = append(missing, primary)
+		}
+		for _, role := range []string{follower, other} {
+			if host := is[role]; host != "" {
+				ask(host, "http://"+address[host]+":8008/quorum")
+			}
+		}
+		for _, host := range databases {
+			ask("etcd on "+host, "http://"+address[host]+":2379/health")
+		}
+		for _, host := range servers {
+			ask(host, "https://"+address[host]+":8443/readyz", "--cacert", filepath.Join(c.dir, "tls", "chain.pem"))
+		}
+		if missing == nil {
+			return nil
+		}
+		select {
+		case <-time.After(500 * time.Millisecond):
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	return fmt.Errorf("after three minutes the cluster is not whole: %s missing", strings.Join(missing, ", "))
+}
+
+// inject makes a fault, and gives back what mends it.
+func (c cluster) inject(ctx context.Context, f fault, r *receiver) (at []string, mend func() error, err error) {
+	is, err := c.roles(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	for _, place := range f.At {
+		if host := is[place]; host != "" {
+			place = host
+		}
+		at = append(at, place)
+	}
+	mend, err = c.make(ctx, f, at, r)
+	return at, mend, err
+}
+
+func nothing() error { return nil }
+
+func (c cluster) make(ctx context.Context, f fault, at []string, r *receiver) (mend func() error, err error) {
+	host := at[0]
+	switch f.Kind {
+	case "kill server":
+		return nothing, c.kill(host, "pinvault")
+	case "kill pooler":
+		return nothing, c.kill(host, "pgbouncer")
+	case "kill proxy":
+		return nothing, c.kill(host, "haproxy")
+	case "kill etcd":
+		return nothing, c.kill(host, "etcd")
+	case "kill Patroni":
+		return nothing, c.kill(host, "patroni")
+	case "kill PostgreSQL, primary", "kill PostgreSQL, follower":
+		pid, err := c.postmaster(host)
+		if err != nil {
+			return nil, err
+		}
+		return nothing, syscall.Kill(pid, syscall.SIGKILL)
+	case "kill the primary's host", "kill a follower's host":
+		return c.killHost(ctx, host)
+	case "cut between two":
+		return c.cut(ctx, at[0], at[1])
+	case "cut the primary from all":
+		return c.cut(ctx, host, hosts...)
+	case "cut the primary from the followers":
+		return c.cut(ctx, host, at[1:]...)
+	case "slow network":
+		return c.slowNetwork(ctx, host)
+	case "slow disk":
+		return c.slowDisk(ctx, host)
+	case "full disk, primary", "full disk, follower":
+		return c.fillDisk(host)
+	case "slow database":
+		return c.grouped(ctx, host, "cpu", map[string]string{"cpu.cfs_period_us": "100000", "cpu.cfs_quota_us": "4000"})
+	case "pool exhausted":
+		return c.exhaust(ctx, host)
+	case "clock":
+		pid, err := c.pid(host, "pinvault")
+		if err != nil {
+			return nil, err
+		}
+		return skew(pid, f.Skew)
+	case "receiver gone":
+		r.stop()
+		return r.start, nil
+	case "keys gone":
+		pid, err := c.pid(host, "openbao")
+		if err != nil {
+			return nil, err
+		}
+		return func() error { return syscall.Kill(pid, syscall.SIGCONT) }, syscall.Kill(pid, syscall.SIGSTOP)
+	}
+	return nil, fmt.Errorf("no fault is called %q", f.Kind)
+}
+
+func (c cluster) kill(host, service string) error {
+	pid, err := c.pid(host, service)
+	if err != nil {
+		return err
+	}
+	return syscall.Kill(pid, syscall.SIGKILL)
+}
+
+// killHost kills all that runs on a host at once, as if its power were gone. What PostgreSQL and etcd had written is
+// with the kernel, which does not fall; what survives a fall of power is asked of fsync, and not here.
+func (c cluster) killHost(ctx context.Context, host string) (func() error, error) {
+	pids, err := c.pids(ctx, host)
+	if err != nil {
+		return nil, err
+	}
+	for _, signal := range []syscall.Signal{syscall.SIGSTOP, syscall.SIGKILL} { // nobody starts another one meanwhile
+		for _, pid := range pids {
+			_ = syscall.Kill(pid, signal) // it may have ended with another one
+		}
+	}
+	return func() error {
+		_, err := run(ctx, c.script, "start", host)
+		return err
+	}, nil
+}
+
+// onSwitch runs a program on the switch between the hosts.
+func (c cluster) onSwitch(ctx context.Context, args ...string) error {
+	_, err := run(ctx, "nsenter", append([]string{"--net=/run/netns/" + c.name + "-switch", "--"}, args...)...)
+	return err
+}
+
+// cut lets nothing pass between a host and others, without a word to either.
+func (c cluster) cut(ctx context.Context, host string, from ...string) (func() error, error) {
+	rules := "table bridge cuts { chain forward { type filter hook forward priority 0; policy accept;\n"
+	for _, peer := range from {
+		if peer != host {
+			rules += fmt.Sprintf("iifname %q oifname %q drop\niifname %q oifname %q drop\n", host, peer, peer, host)
+		}
+	}
+	return func() error { return c.onSwitch(ctx, "nft", "delete", "table", "bridge", "cuts") },
+		c.onSwitch(ctx, "nft", rules+"}\n}\n")
+}
+
+// slowNetwork lets 400 kbit a second pass to a host.
+func (c cluster) slowNetwork(ctx context.Context, host string) (func() error, error) {
+	return func() error { return c.onSwitch(ctx, "tc", "qdisc", "del", "dev", host, "root") },
+		c.onSwitch(ctx, "tc", "qdisc", "add", "dev", host, "root", "tbf", "rate", "400kbit", "burst", "16kbit", "latency", "1s")
+}
+
+// grouped puts all processes of a host into a control group (version 1) of a controller, with limits.
+func (c cluster) grouped(ctx context.Context, host, controller string, limits map[string]string) (func() error, error) {
+	pids, err := c.pids(ctx, host)
+	if err != nil {
+		return nil, err
+	}
+	return c.limited(host, controller, limits, pids)
+}
+
+func (c cluster) limited(host, controller string, limits map[string]string, pids []int) (_ func() error, err error) {
+	root := "/sys/fs/cgroup/" + controller
+	group := filepath.Join(root, c.name+"-"+host)
+	if err := os.Mkdir(group, 0o755); err != nil && !os.IsExist(err) { //nolint:gosec // as all of them are
+		return nil, err
+	}
+	set := func(path, value string) error { return os.WriteFile(path, []byte(value), 0) }
+	for name, value := range limits {
+		err = errors.Join(err, set(filepath.Join(group, name), value))
+	}
+	for _, pid := range pids {
+		_ = set(filepath.Join(group, "cgroup.procs"), strconv.Itoa(pid)) // it may have ended
+	}
+	return func() error {
+		for range 100 {
+			inside, err := os.ReadFile(filepath.Join(group, "cgroup.procs"))
+			if err != nil {
+				return err
+			}
+			for _, pid := range strings.Fields(string(inside)) {
+				_ = set(filepath.Join(root, "cgroup.procs"), pid)
+			}
+			if os.Remove(group) == nil {
+				return nil
+			}
+			time.Sleep(20 * time.Millisecond)
+		}
+		return fmt.Errorf("%s is still in use", group)
+	}, err
+}
+
+// slowDisk lets a host write 128 KiB a second to its disk, in 20 steps.
+func (c cluster) slowDisk(ctx context.Context, host string) (func() error, error) {
+	var stat syscall.Stat_t
+	if err := syscall.Stat(c.disk(host), &stat); err != nil {
+		return nil, err
+	}
+	device := fmt.Sprintf("%d:%d ", stat.Dev>>8&0xfff, stat.Dev&0xff)
+	return c.grouped(ctx, host, "blkio", map[string]string{
+		"blkio.throttle.write_bps_device": device + "131072", "blkio.throttle.write_iops_device": device + "20"})
+}
+
+// fillDisk leaves no room on a host's disk.
+func (c cluster) fillDisk(host string) (func() error, error) {
+	filler := filepath.Join(c.disk(host), "filler")
+	f, err := os.Create(filler) //nolint:gosec // of the cluster
+	if err != nil {
+		return nil, err
+	}
+	for step := int64(64 << 20); step >= 4<<10; {
+		at, _ := f.Seek(0, 2)
+		if syscall.Fallocate(int(f.Fd()), 0, at, step) != nil { //nolint:gosec // a descriptor
+			step /= 2
+		}
+	}
+	return func() error { return os.Remove(filler) }, f.Close()
+}
+
+// exhaust takes all connections that a pooler has, for transactions that do nothing.
+func (c cluster) exhaust(ctx context.Context, host string) (func() error, error) {
+	self, err := os.Executable()
+	if err != nil {
+		return nil, err
+	}
+	holder := exec.CommandContext(ctx, "nsenter", "--net=/run/netns/"+c.name+"-"+host, "--", self, "--dir", c.dir, "--hold", "12") //nolint:gosec // this program
+	held, err := holder.StdinPipe()
+	if err != nil {
+		return nil, err
+	}
+	return func() error {
+		err := held.Close()
+		_ = holder.Wait() // with whatever became of its connections
+		return err
+	}, holder.Start()
+}
