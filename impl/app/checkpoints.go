@@ -14,6 +14,7 @@ import (
 	"pinvault/impl/auditlog"
 	"pinvault/impl/config"
 	"pinvault/impl/keyring"
+	"pinvault/impl/metrics"
 	"pinvault/impl/pin"
 )
 
@@ -21,7 +22,7 @@ import (
 type checkpoints struct {
 	*auditlog.Log
 	vault    *pin.Vault
-	settings auditlog.Settings
+	db       Database
 	outcomes *prometheus.CounterVec
 	log      *slog.Logger
 }
@@ -43,22 +44,14 @@ func newCheckpoints(c config.Serve, s Surroundings, vault *pin.Vault, keys keyri
 		return nil, fmt.Errorf("--audit-log: %w", err)
 	}
 	klog.SetSlogLogger(s.Log) // Tessera's, which would write lines of its own
-	out := &checkpoints{Log: l, vault: vault, settings: s.Database, log: s.Log,
+	out := &checkpoints{Log: l, vault: vault, db: s.Database, log: s.Log,
 		outcomes: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "pinvault_audit_log_rounds_total", Help: "Looks at whether the audit log needs a checkpoint, by outcome: appended, idle, failed.",
 		}, []string{"outcome"})}
 	for _, outcome := range []string{"appended", "idle", "failed"} {
 		out.outcomes.WithLabelValues(outcome)
 	}
-	registry.MustRegister(out.outcomes, prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-		Name: "pinvault_audit_log_checkpoint_time_seconds", Help: "When the newest checkpoint of the audit log was made, in seconds since 1970; 0: there is none.",
-	}, func() float64 {
-		at, err := o.Folder.Newest()
-		if err != nil {
-			return 0
-		}
-		return float64(at.Unix())
-	}))
+	registry.MustRegister(out.outcomes)
 	return out, nil
 }
 
@@ -81,10 +74,11 @@ func (c *checkpoints) run(ctx context.Context) {
 
 // round tells of what it did, and why it did nothing. A trail that was put back is the alarm that a broken seal is.
 func (c *checkpoints) round(ctx context.Context) {
-	appended, err := c.Round(ctx, c.vault, c.settings)
+	appended, err := c.Round(ctx, c.vault, c.db)
 	outcome := "idle"
 	if appended {
 		outcome = "appended"
+		err = errors.Join(err, c.db.Mark(ctx, metrics.CheckpointMade, time.Now()))
 	}
 	if err != nil && ctx.Err() == nil {
 		outcome = "failed"

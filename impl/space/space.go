@@ -52,6 +52,7 @@ type Build func(ctx context.Context, s *Space, db Database, rows pin.Store, seed
 type Database interface {
 	sandbox.Store
 	outbox.Queue
+	Mark(ctx context.Context, what string, at time.Time) error
 	Expired(ctx context.Context, t pin.Table, after, until time.Time, limit int) ([]pin.Row, error)
 	metrics.Database
 	limits.Store

@@ -265,7 +265,7 @@ func TestDatabasePutBackToYesterdayIsFound(t *testing.T) {
 	require.NoError(t, err)
 	require.NoError(t, reply.Body.Close())
 	require.Regexp(t, `pinvault_audit_log_rounds_total\{outcome="failed"\} [1-9]`, string(metrics))
-	require.Regexp(t, `pinvault_audit_log_checkpoint_time_seconds 1\.[0-9]+e\+09`, string(metrics))
+	require.Regexp(t, `pinvault_checkpoint_timestamp_seconds [1-9]`, string(metrics))
 	p.Kill(t)
 
 	require.NoError(t, os.RemoveAll(w.log))

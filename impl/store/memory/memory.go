@@ -525,7 +525,7 @@ func (s *Store) Events(ctx context.Context, q pin.AuditQuery) ([]pin.EventRow, e
 		var all []pin.EventRow
 		for chain, some := range s.events {
 			for _, e := range some {
-				if (q.Chain == "" || q.Chain == chain) && (q.ProgramID == "" || q.ProgramID == e.ProgramID) {
+				if (q.Chain == "" || q.Chain == chain) && (q.ID == "" || q.ID == e.ID) && (q.ProgramID == "" || q.ProgramID == e.ProgramID) {
 					all = append(all, e)
 				}
 			}
