@@ -18,6 +18,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"pinvault/impl/accosa"
+	"pinvault/impl/capability"
 	"pinvault/impl/config"
 	"pinvault/impl/contract"
 	"pinvault/impl/creditplus"
@@ -130,9 +131,12 @@ func wire(ctx context.Context, c config.Serve, s Surroundings, in *inside) (*App
 	vault.OnTampered(tampered(s.Log, counts))
 	behind := newBackground(c, s, vault, registry, in)
 	announcing.Wakes(behind.sender.Wake)
-	o := server.Options{Tokens: tokens, Refused: vault.AccessRefused, Ready: s.Store.Ping, Stopping: s.Stopping, Log: s.Log, Metrics: registry,
+	o := server.Options{Tokens: tokens, Refused: vault.AccessRefused, Ready: readiness(s.Store, own), Stopping: s.Stopping, Log: s.Log, Metrics: registry,
 		PrivateMetrics: c.AdminListen != "", HSTS: c.TLS(), TrustedProxies: c.TrustedProxies, RequestTimeout: c.RequestTimeout, CheckReplies: c.ChecksReplies()}
 	if err := issuer.CheckGrants(s.Documents); err != nil {
+		return nil, err
+	}
+	if _, err := capability.Ways(s.Documents); err != nil {
 		return nil, err
 	}
 	sessions := pinsession.New(vault, ring, c.PINSessionLifetime, s.Now, s.Rand)
@@ -141,7 +145,7 @@ func wire(ctx context.Context, c config.Serve, s Surroundings, in *inside) (*App
 	if err != nil {
 		return nil, err
 	}
-	known := contracts(vault, ring, c.Sandbox, func() (map[string]*contract.Document, error) { return s.Documents, nil })
+	known := contracts(vault, ring, c.Sandbox, s.Now, func() (map[string]*contract.Document, error) { return s.Documents, nil })
 	known.PINSession = sessions.Status
 	known.Outbox = issuer.Outbox{Feed: behind.feed, PublicKey: outbox.PublicKey, Admits: behind.sender.Networks.Admits}
 	keys := custody.New(vault, ring, s.Now, s.Rand)
@@ -180,7 +184,17 @@ func wire(ctx context.Context, c config.Serve, s Surroundings, in *inside) (*App
 }
 
 // contracts are what the issuer's API asks of the contracts.
-func contracts(vault *pin.Vault, ring *keyring.Ring, sandbox bool, documents func() (map[string]*contract.Document, error)) issuer.Contracts {
+func contracts(vault *pin.Vault, ring *keyring.Ring, sandbox bool, now func() time.Time, documents func() (map[string]*contract.Document, error)) issuer.Contracts {
+	if now == nil {
+		now = time.Now
+	}
+	ways := sync.OnceValues(func() ([]capability.Way, error) {
+		all, err := documents()
+		if err != nil {
+			return nil, err
+		}
+		return capability.Ways(all)
+	})
 	return issuer.Contracts{
 		Settings: issuer.Settings{
 			thredd.Name:      thredd.Settings(),
@@ -193,6 +207,11 @@ func contracts(vault *pin.Vault, ring *keyring.Ring, sandbox bool, documents fun
 			return ring.Fits(ctx, programID, k.ID, k.Usage, k.Size)
 		},
 		ServiceRequest: creditplus.ServiceRequests(vault),
+		Capabilities: func(rec pin.Record, clients []pin.Client) ([]capability.Capability, error) {
+			all, err := ways()
+			return capability.Of(rec, clients, all, now()), err
+		},
+		Steps: hosted.Steps,
 		References: sync.OnceValues(func() (contract.References, error) {
 			all, err := documents()
 			return contract.ReferencesOf(slices.Collect(maps.Values(all))...), err

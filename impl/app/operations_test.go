@@ -158,7 +158,8 @@ func read(t *testing.T, expr string) (all []asked) {
 		for _, m := range matcher.FindAllStringSubmatch(s[2], -1) {
 			one.matchers = append(one.matchers, [3]string{m[1], m[2], m[3]})
 		}
-		require.Equal(t, strings.Count(inQuotes.ReplaceAllString(s[2], ""), "=")+strings.Count(inQuotes.ReplaceAllString(s[2], ""), "!~"), len(one.matchers), "matchers of %s", text)
+		outside := inQuotes.ReplaceAllString(s[2], "")
+		require.Len(t, one.matchers, strings.Count(outside, "=")+strings.Count(outside, "!~"), "matchers of %s", text)
 		all = append(all, one)
 		return " "
 	})
@@ -190,7 +191,7 @@ var scraped = []string{"job", "instance"}
 // enumerated are values that not every server has series of.
 var enumerated = map[string][]string{"state": {"active", "pending", "retiring", "retired", "destroyed"}}
 
-// holds holds what an expression asks against what there is.
+// holds compares what an expression asks against what there is.
 func holds(t *testing.T, expr string, families map[string]*dto.MetricFamily, recorded []string, operations []string) {
 	t.Helper()
 	var labels []string
@@ -211,7 +212,7 @@ func holds(t *testing.T, expr string, families map[string]*dto.MetricFamily, rec
 			require.Contains(t, own, m[0], "%s: %s has no label %s", expr, one.metric, m[0])
 			value := strings.Trim(m[2], `"`)
 			if m[0] == "operation" {
-				for _, name := range strings.Split(value, "|") {
+				for name := range strings.SplitSeq(value, "|") {
 					require.Contains(t, operations, name, "no document has the operation")
 				}
 				continue

@@ -63,3 +63,55 @@ func (s *Store) Marked(ctx context.Context, what string) (time.Time, error) {
 	}
 	return at, nil
 }
+
+// Facts are what a database says of itself.
+type Facts struct {
+	Engine string    // PostgreSQL or SQLite, and its version
+	Size   int64     // bytes
+	Now    time.Time // by its own clock, zero of one that is in this process
+
+	// How PostgreSQL keeps what it has committed, "" of another.
+	Fsync, SynchronousCommit, FullPageWrites string
+	ReadOnly                                 bool // it takes no changes: a replica
+
+	// Guarded tells whether triggers keep audit events from being changed; Spread that the engine takes none, see
+	// scripts/cluster.
+	Guarded, Spread bool
+	// Superuser and Owner tell that the role may switch these triggers off.
+	Superuser, Owner bool
+}
+
+// Facts asks the database about itself. Its schema must be there.
+func (s *Store) Facts(ctx context.Context) (f Facts, err error) {
+	statement := `SELECT 'SQLite ' || sqlite_version() AS engine, (SELECT page_count * page_size FROM pragma_page_count(), pragma_page_size()) AS size,
+		(SELECT count(*) = 2 FROM sqlite_schema WHERE type = 'trigger' AND tbl_name = 'audit_events') AS guarded`
+	if s.engine.function {
+		statement = `SELECT 'PostgreSQL ' || current_setting('server_version') AS engine, pg_database_size(current_database()) AS size, clock_timestamp() AS now,
+			current_setting('fsync') AS fsync, current_setting('synchronous_commit') AS synchronous_commit, current_setting('full_page_writes') AS full_page_writes,
+			pg_is_in_recovery() AS read_only, (SELECT rolsuper FROM pg_roles WHERE rolname = current_user) AS superuser,
+			(SELECT count(*) = 2 FROM pg_trigger WHERE tgrelid = CAST('audit_events' AS regclass) AND NOT tgisinternal AND tgenabled = 'O') AS guarded,
+			(SELECT pg_has_role(current_user, relowner, 'USAGE') FROM pg_class WHERE oid = CAST('audit_events' AS regclass)) AS owner`
+	}
+	err = s.read(ctx, func(db *gorm.DB) error { return db.Raw(statement).Scan(&f).Error })
+	f.Spread = s.engine.sharded
+	return f, err
+}
+
+// MostCounted is how many rows of a table are counted.
+const MostCounted = 1000000
+
+// Counts are how many programs, clients, cards and partners' keys there are, at most [MostCounted] of each.
+func (s *Store) Counts(ctx context.Context) (map[string]int64, error) {
+	counts := map[string]int64{}
+	for name, table := range map[string]string{"programs": "programs", "clients": "clients", "cards": "cards", "partnerKeys": "zone_keys"} {
+		var n int64
+		err := s.read(ctx, func(db *gorm.DB) error {
+			return db.Raw(`SELECT count(*) FROM (SELECT 1 AS one FROM `+table+` LIMIT ?) AS counted`, MostCounted).Scan(&n).Error
+		})
+		if err != nil {
+			return nil, err
+		}
+		counts[name] = n
+	}
+	return counts, nil
+}

@@ -27,7 +27,10 @@ type commands struct {
 	Serve       serveCommand       `cmd:"" help:"Run the server."`
 	Sandbox     sandboxCommand     `cmd:"" help:"Run a sandbox for tests: public test data in a database that is gone afterwards."`
 	Healthcheck healthcheckCommand `cmd:"" help:"Ask a running server whether it is ready."`
+	Status      statusCommand      `cmd:"" help:"Show what there is: version, database, keys, counts, what waits."`
+	Doctor      doctorCommand      `cmd:"" help:"Find out what is wrong with settings, keys, database and machine, and what to do."`
 	Migrate     migrateCommand     `cmd:"" help:"Bring the database schema up to date."`
+	Backup      backupCommand      `cmd:"" help:"Copy a SQLite database to a file, while servers serve."`
 	Keys        keysCommand        `cmd:"" help:"Create, rotate, retire and import keys."`
 	Rewrap      rewrapCommand      `cmd:"" help:"Put everything in the database under the current keys, after a rotation of the vault's own keys."`
 	Programs    programsCommand    `cmd:"" help:"Create, list and change programs, which are tenants with their PIN rules."`
@@ -115,19 +118,23 @@ type versionCommand struct{}
 
 // Run prints the version and the commit it was built from, as far as they are known.
 func (versionCommand) Run() error {
-	v, commit := version, ""
-	if info, ok := debug.ReadBuildInfo(); ok {
-		if v == "" {
-			v = info.Main.Version
-		}
-		for _, s := range info.Settings {
-			if s.Key == "vcs.revision" {
-				commit = " " + s.Value
-			}
-		}
-		fmt.Printf("pinvault %s%s %s\n", v, commit, info.GoVersion)
-		return nil
-	}
-	fmt.Println("pinvault", v)
+	fmt.Println("pinvault", versionText())
 	return nil
+}
+
+func versionText() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return version
+	}
+	v, commit := version, ""
+	if v == "" {
+		v = info.Main.Version
+	}
+	for _, s := range info.Settings {
+		if s.Key == "vcs.revision" {
+			commit = " " + s.Value
+		}
+	}
+	return v + commit + " " + info.GoVersion
 }
