@@ -49,6 +49,10 @@ func Serve(ctx context.Context, c config.Serve, s Serving) (err error) {
 	if err := ReadySchema(ctx, db, c.Sandbox || c.Embedded()); err != nil {
 		return err
 	}
+	clock, err := db.Clock(ctx)
+	if err != nil {
+		return err
+	}
 	for _, weak := range c.WeakSettings() {
 		log.Warn("weak setting", "setting", weak.Setting, "why", weak.Why)
 	}
@@ -56,7 +60,7 @@ func Serve(ctx context.Context, c config.Serve, s Serving) (err error) {
 	if err != nil {
 		return err
 	}
-	app, err := New(ctx, c, Surroundings{Database: db, Store: db, Log: log, Documents: documents, Stopping: ctx.Done(), Seed: seeds, Version: s.Version})
+	app, err := New(ctx, c, Surroundings{Database: db, Store: db, Log: log, Now: clock.Now, Documents: documents, Stopping: ctx.Done(), Seed: seeds, Version: s.Version})
 	if err != nil {
 		return errors.Join(err, closed(sides))
 	}
@@ -75,7 +79,10 @@ func Serve(ctx context.Context, c config.Serve, s Serving) (err error) {
 	}
 	s.Begins(c.PublicURL)
 	log.Info("serving", told...)
-	upkeep := []func(context.Context){func(ctx context.Context) { purge(ctx, db, app, log) }}
+	upkeep := []func(context.Context){
+		func(ctx context.Context) { purge(ctx, db, app, log) },
+		func(ctx context.Context) { clock.Follow(ctx, log) },
+	}
 	if app.Keyset != nil {
 		upkeep = append(upkeep, func(ctx context.Context) {
 			tick := time.NewTicker(keylife.LookEvery)
