@@ -58,9 +58,11 @@ func Look(ctx context.Context, version string, db *store.Store, vault *pin.Vault
 		return s, err
 	}
 	s.Database.Engine, s.Database.Size = facts.Engine, facts.Size
-	if s.Database.SchemaVersion, s.Database.SchemaNeeded, err = db.SchemaVersion(ctx); err != nil {
+	schema, err := db.Schema(ctx)
+	if err != nil {
 		return s, err
 	}
+	s.Database.SchemaVersion, s.Database.SchemaNeeded = schema.Have, schema.Want
 	if s.Counts, err = db.Counts(ctx); err != nil {
 		return s, err
 	}
