@@ -20,6 +20,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/sync/errgroup"
 
+	"go.opentelemetry.io/otel/trace"
+
 	"pinvault/impl/accosa"
 	"pinvault/impl/capability"
 	"pinvault/impl/config"
@@ -64,6 +66,7 @@ type Surroundings struct {
 
 	Documents map[string]*contract.Document // nil: they are loaded
 	Stopping  <-chan struct{}               // closed once the server is told to stop, nil: never
+	Traces    trace.TracerProvider          // makes spans, nil: nobody does
 	Version   string                        // of the program, "": nobody has said
 	Keys      keyring.Engine                // what the vault works with, nil: the keys that the configuration names
 	Seed      *seed.File                    // what a sandbox holds besides the fixtures, nil: nothing
@@ -107,7 +110,7 @@ func New(ctx context.Context, c config.Serve, s Surroundings) (*App, error) {
 // wire wires one server: that of production, or of a space.
 func wire(ctx context.Context, c config.Serve, s Surroundings, in *inside) (*App, error) {
 	registry := metrics.New(s.Version)
-	own, err := ownKeys(c.Sandbox, c.Keys, s.Now, s.Log, metrics.NewBackend(registry))
+	own, err := ownKeys(c.Sandbox, c.Keys, s.Now, s.Log, observing(metrics.NewBackend(registry), s.Traces))
 	if err != nil {
 		return nil, err
 	}
@@ -141,7 +144,7 @@ func wire(ctx context.Context, c config.Serve, s Surroundings, in *inside) (*App
 	if behind.log, err = newCheckpoints(c, s, vault, own.engine, registry); err != nil {
 		return nil, err
 	}
-	o := server.Options{Tokens: tokens, Refused: vault.AccessRefused, Limit: vault.AdmitRequest, Ready: readiness(s.Store, own), Stopping: s.Stopping, Log: s.Log, Metrics: registry,
+	o := server.Options{Tokens: tokens, Refused: vault.AccessRefused, Limit: vault.AdmitRequest, Ready: readiness(s.Store, own), Stopping: s.Stopping, Log: s.Log, Metrics: registry, Traces: s.Traces,
 		PrivateMetrics: c.AdminListen != "", HSTS: c.TLS(), TrustedProxies: c.TrustedProxies, RequestTimeout: c.RequestTimeout, CheckReplies: c.ChecksReplies()}
 	if behind.log != nil {
 		o.Tile = behind.log.Folder.Tile

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"go.opentelemetry.io/otel/trace"
 
 	"pinvault/impl/config"
 	"pinvault/impl/metrics"
@@ -40,7 +41,7 @@ func newBackground(c config.Serve, s Surroundings, vault *pin.Vault, registry pr
 	}
 	b := &background{Surroundings: s, vault: vault, steady: func(f func()) { f() }}
 	o := outbox.Options{Now: s.Now, Networks: outbox.Networks{Allowed: c.WebhookNetworks, Sandbox: c.Sandbox}, Timeout: c.WebhookTimeout, Log: s.Log,
-		Outcome: metrics.NewDeliveries(registry).Attempt}
+		Tracer: tracerOf(s.Traces, "pinvault/webhooks"), Outcome: metrics.NewDeliveries(registry).Attempt}
 	most := min(longestPoll, c.RequestTimeout*4/5)
 	if in != nil {
 		b.steady, most = in.space.Steady, longestSandboxPoll
@@ -148,4 +149,12 @@ func (b *background) expireOf(ctx context.Context, t pin.Table, after, until tim
 		}
 		after = time.UnixMicro(rows[len(rows)-1].ExpiresAt)
 	}
+}
+
+// tracerOf is nil where there are no traces.
+func tracerOf(traces trace.TracerProvider, name string) trace.Tracer {
+	if traces == nil {
+		return nil
+	}
+	return traces.Tracer(name)
 }

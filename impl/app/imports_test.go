@@ -71,6 +71,7 @@ var rules = map[string]rule{
 	"generated/sandbox":          {"generated/common", "gorm"},
 	"impl/problem":               {"impl/contract impl/pin generated/common", "gorm"},
 	"impl/server":                {"impl/contract impl/docs impl/metrics impl/oauth impl/pin impl/problem generated/common", "gorm"},
+	"impl/tracing":               {"impl/pin", "gin gorm kin"},
 	"impl/metrics":               {"impl/pin", "gin gorm kin"},
 	"impl/app":                   {"all", "gin gorm kin"},
 	"impl/doctor":                {"impl/app impl/config impl/keyring impl/keyring/backend impl/metrics impl/pin impl/store", "gin gorm kin"},

@@ -12,6 +12,9 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/codes"
+	"go.opentelemetry.io/otel/trace"
 
 	"pinvault/impl/config"
 	"pinvault/impl/keylife"
@@ -121,14 +124,14 @@ type keys struct {
 }
 
 // ownKeys reads them.
-func ownKeys(sandbox bool, k config.Keys, now func() time.Time, log *slog.Logger, counts *metrics.Backend) (keys, error) {
+func ownKeys(sandbox bool, k config.Keys, now func() time.Time, log *slog.Logger, observe func(backend, operation string, took time.Duration, err error)) (keys, error) {
 	if sandbox {
 		ks := keyring.Sandbox()
 		r := keylife.NewRehearsal(ks)
 		live := keyring.NewLive(ks, now)
 		return keys{engine: live, live: live, store: r, rehearsal: r}, nil
 	}
-	b, f, err := backendIn(k, backend.Surroundings{Log: log, Observe: counts.Call})
+	b, f, err := backendIn(k, backend.Surroundings{Log: log, Observe: observe})
 	if err != nil {
 		return keys{}, err
 	}
@@ -175,4 +178,23 @@ func (k keys) measure(registry *prometheus.Registry, now func() time.Time) {
 		now = time.Now
 	}
 	registry.MustRegister(keylife.Metrics{Live: k.live, Watcher: k.watcher, Now: now})
+}
+
+// observing counts calls of a key backend and makes a span of each. They are traces of their own: keys are worked with without a context.
+func observing(counts *metrics.Backend, traces trace.TracerProvider) func(backend, operation string, took time.Duration, err error) {
+	if traces == nil {
+		return counts.Call
+	}
+	tracer := traces.Tracer("pinvault/keys")
+	return func(backend, operation string, took time.Duration, err error) {
+		counts.Call(backend, operation, took, err)
+		ended := time.Now()
+		_, span := tracer.Start(context.Background(), "key backend "+operation, trace.WithSpanKind(trace.SpanKindClient), trace.WithTimestamp(ended.Add(-took)),
+			trace.WithAttributes(attribute.String("pinvault.backend", backend), attribute.String("pinvault.operation", operation)))
+		if err != nil {
+			span.SetStatus(codes.Error, "")
+			span.SetAttributes(attribute.String("error.type", string(pin.CodeOf(err))))
+		}
+		span.End(trace.WithTimestamp(ended))
+	}
 }

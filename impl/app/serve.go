@@ -17,6 +17,7 @@ import (
 	"pinvault/impl/seed"
 	"pinvault/impl/server"
 	"pinvault/impl/store"
+	"pinvault/impl/tracing"
 )
 
 // Serving is what Serve needs besides its configuration.
@@ -41,7 +42,12 @@ func Serve(ctx context.Context, c config.Serve, s Serving) (err error) {
 			return err
 		}
 	}
-	db, err := store.Open(ctx, c.DatabaseURL, store.Options{LockWait: min(maxLockWait, c.RequestTimeout/2)})
+	traces, err := tracing.Start(ctx, tracing.Options{Endpoint: c.OTLPEndpoint, Version: s.Version, Log: log})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, traces.Stop()) }()
+	db, err := store.Open(ctx, c.DatabaseURL, store.Options{LockWait: min(maxLockWait, c.RequestTimeout/2), Tracer: tracerOf(traces.Provider(), "pinvault/store")})
 	if err != nil {
 		return err
 	}
@@ -60,7 +66,7 @@ func Serve(ctx context.Context, c config.Serve, s Serving) (err error) {
 	if err != nil {
 		return err
 	}
-	app, err := New(ctx, c, Surroundings{Database: db, Store: db, Log: log, Now: clock.Now, Documents: documents, Stopping: ctx.Done(), Seed: seeds, Version: s.Version})
+	app, err := New(ctx, c, Surroundings{Database: db, Store: db, Log: log, Now: clock.Now, Documents: documents, Stopping: ctx.Done(), Seed: seeds, Version: s.Version, Traces: traces.Provider()})
 	if err != nil {
 		return errors.Join(err, closed(sides))
 	}

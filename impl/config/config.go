@@ -177,6 +177,7 @@ type Serve struct {
 	Limits             map[string]int64 `name:"limits" env:"PINVAULT_LIMITS" mapsep:"," placeholder:"NAME=N,…" help:"How often clients may do what, where their own limits do not say: requestsPerMinute, failedAuthenticationsPerMinute, wrongSecureCodesPerHour, refusedPinsPerMinute, verificationsPerMinute, verificationsPerHour, unblocksPerCardAndDay, mismatchCardsPerMinute, mismatchSharePercent; 0 for no limit. See docs/limits.md for the defaults; in a sandbox there are none."`
 	InsecureHTTP       bool             `name:"insecure-http" env:"PINVAULT_INSECURE_HTTP" help:"Accept a public URL that begins with http:// and is not this machine's: PINs and tokens travel in the clear."`
 	CheckReplies       *bool            `name:"check-replies" env:"PINVAULT_CHECK_REPLIES" negatable:"" help:"Check every reply against its document; one that does not match is logged as an error and counted. Default: only in a sandbox."`
+	OTLPEndpoint       string           `name:"otlp-endpoint" env:"PINVAULT_OTLP_ENDPOINT" placeholder:"URL" help:"Collector of OpenTelemetry traces, by OTLP over HTTP, such as http://127.0.0.1:4318. OpenTelemetry's own variables are read too (OTEL_EXPORTER_OTLP_ENDPOINT, OTEL_TRACES_SAMPLER). Default: none, no traces."`
 	LogLevel           slog.Level       `name:"log-level" env:"PINVAULT_LOG_LEVEL" default:"INFO" placeholder:"LEVEL" help:"DEBUG, INFO, WARN or ERROR. Default: ${default}."`
 }
 
@@ -199,6 +200,9 @@ func (s *Serve) Validate() error {
 	}
 	if s.WebhookTimeout < 0 || s.WebhookTimeout > time.Minute {
 		return errors.New("--webhook-timeout must be at most 1m")
+	}
+	if u, err := url.Parse(s.OTLPEndpoint); s.OTLPEndpoint != "" && (err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https") {
+		return errors.New("--otlp-endpoint must be a URL such as http://127.0.0.1:4318")
 	}
 	if s.MaxConnections < 0 {
 		return errors.New("--max-connections must not be less than 0")

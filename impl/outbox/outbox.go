@@ -18,6 +18,8 @@ import (
 	"sync"
 	"time"
 
+	"go.opentelemetry.io/otel/trace"
+
 	"pinvault/impl/pin"
 )
 
@@ -51,6 +53,7 @@ type Options struct {
 	Alone    bool             // nobody else writes to the database, so that while there are no webhooks nobody need look
 	Rehearse Rehearse         // nil: every delivery is made once
 	Log      *slog.Logger
+	Tracer   trace.Tracer                              // makes a span of every attempt, nil: nobody does
 	Steady   func(func())                              // does what no sandbox is to be put back during; nil: just does it
 	Outcome  func(outcome string, since time.Duration) // hears of every attempt: delivered, failed, parked; and how long ago its event was
 }
@@ -280,6 +283,7 @@ func (d *Dispatcher) attempt(ctx context.Context, w pin.Webhook, c pin.Delivery)
 	if err != nil {
 		return c, err
 	}
+	ctx, end := d.span(ctx, w, e)
 	a := answer{failure: "rehearsed"}
 	effect := d.rehearsed(ctx, e)
 	for range map[bool]int{true: 2, false: 1}[effect.Twice] {
@@ -287,6 +291,7 @@ func (d *Dispatcher) attempt(ctx context.Context, w pin.Webhook, c pin.Delivery)
 			a = d.send(ctx, w, e, keys)
 		}
 	}
+	end(a)
 	if ctx.Err() != nil && !a.taken() { // given up: somebody else may try at once
 		c.DueAt = d.Now().UnixMicro()
 		return c, nil

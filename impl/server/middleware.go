@@ -16,6 +16,10 @@ import (
 	"time"
 
 	"github.com/gin-gonic/gin"
+	"go.opentelemetry.io/contrib/instrumentation/github.com/gin-gonic/gin/otelgin"
+	"go.opentelemetry.io/otel/metric/noop"
+	"go.opentelemetry.io/otel/propagation"
+	"go.opentelemetry.io/otel/trace"
 
 	"pinvault/impl/contract"
 	"pinvault/impl/pin"
@@ -25,25 +29,49 @@ import (
 var traceParent = regexp.MustCompile(`^00-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})$`)
 
 // traced gives every request a trace id: that of its traceparent header, otherwise a fresh one, with
-// a span id of its own.
+// a span id of its own. By that id whoever has sent it finds the request in log, trail and spans. That its spans are below
+// the sender's, and are recorded because the sender says so, is for trusted proxies alone.
 func traced(p proxies) gin.HandlerFunc {
-	return func(c *gin.Context) { trace(c, p.caller(c.Request)) }
+	return func(c *gin.Context) {
+		traceRequest(c, p.caller(c.Request))
+		if from, ok := address(c.Request.RemoteAddr); !ok || !p.trust(from) {
+			return
+		}
+		sent := propagation.TraceContext{}.Extract(context.Background(), propagation.HeaderCarrier(c.Request.Header))
+		if above := trace.SpanContextFromContext(sent); above.IsValid() {
+			c.Request = c.Request.WithContext(trace.ContextWithRemoteSpanContext(c.Request.Context(), above))
+		}
+	}
 }
 
-func trace(c *gin.Context, remote string) {
+// spans makes a span of every request of an operation. Whose child it is the context says, no header; what it holds besides, such
+// as the path, does not leave the process, see package tracing.
+func spans(to trace.TracerProvider) gin.HandlerFunc {
+	return otelgin.Middleware("", otelgin.WithTracerProvider(to), otelgin.WithMeterProvider(noop.NewMeterProvider()),
+		otelgin.WithPropagators(propagation.NewCompositeTextMapPropagator()),
+		otelgin.WithGinFilter(func(c *gin.Context) bool {
+			switch c.FullPath() {
+			case "/livez", "/readyz", "/metrics":
+				return false
+			}
+			return true
+		}))
+}
+
+func traceRequest(c *gin.Context, remote string) {
 	var b [24]byte // of no secret, so that it need not come from the system's source
 	for i := 0; i < len(b); i += 8 {
 		binary.NativeEndian.PutUint64(b[i:], rand.Uint64()) //nolint:gosec // see above
 	}
 	var digits [2 * len(b)]byte
 	hex.Encode(digits[:], b[:])
-	trace, flags := string(digits[:32]), "01"
+	id, flags := string(digits[:32]), "01"
 	if sent := c.GetHeader("traceparent"); sent != "" {
 		if m := traceParent.FindStringSubmatch(sent); m != nil && m[1] != zeros[:32] && m[2] != zeros[:16] {
-			trace, flags = m[1], m[3]
+			id, flags = m[1], m[3]
 		}
 	}
-	id := "00-" + trace + "-" + string(digits[32:]) + "-" + flags
+	id = "00-" + id + "-" + string(digits[32:]) + "-" + flags
 	c.Request = c.Request.WithContext(pin.WithCaller(c.Request.Context(), pin.Caller{TraceID: id, RemoteAddr: remote}))
 }
 

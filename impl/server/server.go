@@ -18,6 +18,7 @@ import (
 
 	"github.com/gin-gonic/gin"
 	"github.com/prometheus/client_golang/prometheus"
+	"go.opentelemetry.io/otel/trace"
 
 	"pinvault/impl/contract"
 	"pinvault/impl/docs"
@@ -103,10 +104,11 @@ type Options struct {
 
 	Log            *slog.Logger
 	Metrics        *prometheus.Registry
-	PrivateMetrics bool           // not at /metrics: [Admin] has them
-	HSTS           bool           // clients reach the server by TLS, and are told to
-	TrustedProxies []netip.Prefix // whose X-Forwarded-For is believed
-	RequestTimeout time.Duration  // 0: DefaultRequestTimeout
+	Traces         trace.TracerProvider // makes the spans of requests; nil: there are none
+	PrivateMetrics bool                 // not at /metrics: [Admin] has them
+	HSTS           bool                 // clients reach the server by TLS, and are told to
+	TrustedProxies []netip.Prefix       // whose X-Forwarded-For is believed
+	RequestTimeout time.Duration        // 0: DefaultRequestTimeout
 }
 
 // DefaultRequestTimeout ends a request's work, such as waiting for a database that is gone.
@@ -131,7 +133,11 @@ func New(o Options) (http.Handler, error) {
 	common := Contract{Document: o.Common, API: own}
 	mounted := append([]Contract{common}, o.Contracts...)
 	m.expect(mounted)
-	e.Use(traced(o.TrustedProxies), observed(o.Log, m))
+	e.Use(traced(o.TrustedProxies))
+	if o.Traces != nil {
+		e.Use(spans(o.Traces))
+	}
+	e.Use(observed(o.Log, m))
 	if o.CheckReplies {
 		e.Use(answered(o.Log, m, mounted))
 	}

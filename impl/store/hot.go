@@ -63,6 +63,8 @@ func (s *Store) onConn(ctx context.Context, query func(*pgx.Conn) error) error {
 
 // findHot finds cards by one of the hot statements.
 func (s *Store) findHot(ctx context.Context, statement string, args []any) (found []pin.CardRow, err error) {
+	ctx, end := s.span(ctx, statement)
+	defer func() { end(err) }()
 	err = s.retry(ctx, func() error {
 		found = nil
 		err := s.onConn(ctx, func(conn *pgx.Conn) error {
@@ -86,7 +88,9 @@ func (s *Store) findHot(ctx context.Context, statement string, args []any) (foun
 }
 
 // callHot is call on a connection of the pool.
-func (s *Store) callHot(ctx context.Context, c pin.Change) error {
+func (s *Store) callHot(ctx context.Context, c pin.Change) (err error) {
+	ctx, end := s.span(ctx, callSwap)
+	defer func() { end(err) }()
 	args, err := swapArgs(c)
 	if err != nil {
 		return err

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/cenkalti/backoff/v5"
+	"go.opentelemetry.io/otel/trace"
 	"gorm.io/gorm"
 	"gorm.io/gorm/logger"
 
@@ -29,6 +30,9 @@ type Options struct {
 	// Passing is of SQLite's files that end with the process: nothing waits until the disk has a change, and what is
 	// deleted is not overwritten.
 	Passing bool
+
+	// Tracer makes spans of the statements of requests that are traced, nil: nobody does.
+	Tracer trace.Tracer
 }
 
 // Store is pin.Store on a database. It is safe for concurrent use.
@@ -38,6 +42,7 @@ type Store struct {
 	engine  engine
 	writing chan struct{} // SQLite: taken by the one writer; nil where writers run side by side
 	locking chan struct{} // taken by who holds, or waits for, a card's lock: see [Store.Locked]
+	tracer  trace.Tracer  // nil: none
 	closed  atomic.Bool
 	retries atomic.Int64
 }
@@ -60,7 +65,7 @@ func Open(ctx context.Context, url string, o Options) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Store{engine: engine}
+	s := &Store{engine: engine, tracer: o.Tracer}
 	if engine.oneWriter {
 		s.writing = make(chan struct{}, 1)
 	}
@@ -79,6 +84,11 @@ func Open(ctx context.Context, url string, o Options) (*Store, error) {
 	}
 	if s.pool, err = s.db.DB(); err != nil {
 		return nil, s.fail(ctx, err, "")
+	}
+	if s.tracer != nil {
+		if err := s.traceStatements(); err != nil {
+			return nil, err
+		}
 	}
 	conns := o.MaxConns
 	if conns == 0 {
@@ -184,7 +194,9 @@ func (s *Store) write(ctx context.Context, change func(db *gorm.DB) error) error
 // inTx runs fn in one transaction, which is committed durably before inTx returns nil. Where the database
 // reports a serialization failure, fn is run again. An error of the database that fn keeps to itself ends
 // the transaction all the same: PostgreSQL leaves no choice, and the others follow.
-func (s *Store) inTx(ctx context.Context, fn func(*tx) error) error {
+func (s *Store) inTx(ctx context.Context, fn func(*tx) error) (err error) {
+	ctx, end := s.span(ctx, "TRANSACTION")
+	defer func() { end(err) }()
 	return s.write(ctx, func(db *gorm.DB) error {
 		begun, committing := false, false
 		err := db.Transaction(func(db *gorm.DB) error {

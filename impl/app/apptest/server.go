@@ -22,6 +22,7 @@ import (
 
 	"github.com/getkin/kin-openapi/openapi3"
 	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/otel/trace"
 
 	"pinvault/impl/app"
 	"pinvault/impl/config"
@@ -64,16 +65,33 @@ func Start(t testing.TB, url string) *Server {
 // StartOver is Start with other keys than a sandbox has.
 func StartOver(t testing.TB, url string, keys keyring.Engine) *Server {
 	t.Helper()
+	return start(t, url, keys, nil)
+}
+
+// StartTraced is Start with spans.
+func StartTraced(t testing.TB, url string, traces trace.TracerProvider) *Server {
+	t.Helper()
+	return start(t, url, keyringtest.Shared(t), traces)
+}
+
+func start(t testing.TB, url string, keys keyring.Engine, traces trace.TracerProvider) *Server {
+	t.Helper()
 	if url == "" {
 		url = storetest.SQLite(t)
 	}
-	db := OpenStore(t, url)
+	var o store.Options
+	if traces != nil {
+		o.Tracer = traces.Tracer("pinvault/store")
+	}
+	db, err := store.Open(t.Context(), url, o)
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, db.Close()) })
 	require.NoError(t, db.Migrate(t.Context()))
 	loaded, err := Contracts()
 	require.NoError(t, err)
 	s := &Server{Store: db, Keys: keys, Faults: newFaults(db), Clock: newClock(), Log: &Buffer{}}
 	wired, err := app.New(t.Context(), config.Serve{Sandbox: true, PublicURL: "http://sandbox"}, app.Surroundings{
-		Database: db, Store: s.Faults, Log: server.NewLogger(s.Log, slog.LevelDebug), Now: s.Clock.Now, Sleep: s.Clock.sleep, Documents: loaded, Keys: keys,
+		Database: db, Store: s.Faults, Log: server.NewLogger(s.Log, slog.LevelDebug), Now: s.Clock.Now, Sleep: s.Clock.sleep, Documents: loaded, Keys: keys, Traces: traces,
 	})
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, wired.Spaces.Close()) })
