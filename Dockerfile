@@ -11,7 +11,7 @@ COPY go.mod go.sum ./
 RUN go mod download
 COPY . .
 # Without cgo, so that it needs nothing of the image that it is put into.
-RUN CGO_ENABLED=0 go build -trimpath -ldflags "-s -w -X main.version=${VERSION}" -o bin/pinvault ./impl/cmd/pinvault
+RUN CGO_ENABLED=0 go build -trimpath -tags nomsgpack -ldflags "-s -w -X main.version=${VERSION}" -o bin/pinvault ./impl/cmd/pinvault
 
 FROM gcr.io/distroless/static-debian12:nonroot
 ARG VERSION=dev

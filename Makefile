@@ -15,7 +15,7 @@ export FUZZTIME ?= 3s
 
 VERSION = $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 
-.PHONY: help run test check generate verify lint fuzz cover mutate soak contract clients sdk strangers judges keys bench bench-growth bench-peers bench-go docs clean bin/pinvault bin/pinvault-pkcs11 build-pkcs11 cluster chaos
+.PHONY: help run test check generate verify lint fuzz cover mutate soak simulate contract clients sdk strangers judges keys bench bench-growth bench-peers bench-go docs clean bin/pinvault bin/pinvault-pkcs11 build-pkcs11 cluster chaos release
 
 help:
 	@awk -F ' *## ' '/^[a-z0-9-]+:.*## / { sub(/:.*/, "", $$1); printf "make %-12s %s\n", $$1, $$2 }' Makefile
@@ -24,7 +24,7 @@ run: bin/pinvault ## build PinVault and serve the sandbox on LISTEN (127.0.0.1:8
 	@mkdir -p .local
 	@exec bin/pinvault serve --sandbox --listen '$(LISTEN)' --database-url '$(DATABASE_URL)'
 
-test: ## get what is missing, and test everything that must hold before a commit: verify, lint, proof that both catch slips, all tests with SQLite and PostgreSQL, keys and PIN blocks against psec, the keys in SoftHSM2 and OpenBao, a short fuzz, a short contract, the hosted page and the docs in Chromium
+test: ## get what is missing, and test everything that must hold before a commit: verify, lint, proof that both catch slips, all tests with SQLite and PostgreSQL, a cluster's configuration files, keys and PIN blocks against psec, the keys in SoftHSM2 and OpenBao, a short fuzz, a short contract, the hosted page and the docs in Chromium
 	@scripts/test
 
 check: ## the same with what the machine has, getting nothing; says at the end what was left out
@@ -49,9 +49,12 @@ cover: ## how much of each package its own tests cover, which is to be 80 % or m
 mutate: ## mutation testing of PACKAGES (where PINs are, the contracts and what carries them): which changes of their code their own tests miss; see scripts/mutate/run
 	@scripts/mutate/run $(PACKAGES)
 
-soak: ## the long forms of the tests: guesses, hang-ups, kills, times; about 10 minutes
+soak: ## the long forms of the tests: guesses, hang-ups, kills, crashes, times; about half an hour
 	@scripts/packages postgresql
 	@scripts/soak
+
+simulate: ## the vault simulated from a SEED (one drawn), crashes and lost replies included, for DURATION (10m) or so many STEPS
+	@SEED='$(SEED)' STEPS='$(STEPS)' DURATION='$(or $(DURATION),$(if $(STEPS),,10m))' scripts/simulate
 
 keys: ## the backends of the vault's keys with SoftHSM2 and OpenBao: their suite, keys that go away, every test of the vault and the contracts over each, on both databases; see docs/keys.md
 	@LONG=1 scripts/keys
@@ -59,6 +62,8 @@ keys: ## the backends of the vault's keys with SoftHSM2 and OpenBao: their suite
 bench: bin/pinvault ## the server against a bare net/http and pgx program, under load on PostgreSQL, and as its database grows; see scripts/bench/README.md
 	@scripts/packages postgresql wrk
 	@DURABLE=1 scripts/with-postgres go run ./scripts/bench/run
+	@mkdir -p .local && scripts/dist/compile "$$(go env GOARCH)" .local/pinvault-released
+	@go run ./scripts/bench/footprint .local/pinvault-released
 	@scripts/bench/growth/run
 
 bench-growth: bin/pinvault ## the same calls on databases of 10 thousand, 1 million and 10 million cards (SIZES), made by `pinvault import`, and a picture of it; an hour
@@ -76,6 +81,10 @@ cluster: ## a cluster on this machine: Patroni, etcd, HAProxy, PgBouncer, two se
 
 chaos: ## break a cluster FAULTS (30) times by SEED while cards are used through every contract, and check what everybody was told; see docs/cluster.md
 	@scripts/cluster/chaos/run
+
+release: ## programs for linux amd64 and arm64, Debian packages, lists of what is in them, chart and unit into .local/dist, made twice and compared, each tried; see docs/running.md
+	@scripts/packages systemd
+	@scripts/dist/run
 
 docs: bin/pinvault ## write what /docs serves as a static site into .local/docs
 	@bin/pinvault docs --out .local/docs
@@ -109,7 +118,7 @@ clean: ## remove what the others leave behind: bin/ and .local/ (the sandbox's d
 # cgo, so that Go is all it takes, and the binary runs on any Linux.
 bin/pinvault:
 	@[ -e $@ ] || echo 'Building bin/pinvault: the first time downloads the modules and takes a minute or two.'
-	@CGO_ENABLED=0 go build -trimpath -ldflags '-X main.version=$(VERSION)' -o $@ ./impl/cmd/pinvault
+	@CGO_ENABLED=0 go build -trimpath -tags nomsgpack -ldflags '-X main.version=$(VERSION)' -o $@ ./impl/cmd/pinvault
 
 build-pkcs11: bin/pinvault-pkcs11 ## build bin/pinvault-pkcs11, which keeps keys in a token (PKCS#11): it takes a C compiler, and loads the token's module; see docs/keys.md
 

@@ -12,7 +12,7 @@ package models
 func All() []any {
 	return []any{
 		&Setting{}, &Program{}, &Client{}, &ZoneKey{}, &Chain{}, &Sequence{}, &Card{}, &CardLookup{}, &AuditEvent{},
-		&PINSession{}, &ContractRecord{}, &Replay{}, &WebhookEndpoint{}, &WebhookDelivery{},
+		&PINSession{}, &Approval{}, &ContractRecord{}, &Replay{}, &WebhookEndpoint{}, &WebhookDelivery{},
 	}
 }
 
@@ -22,8 +22,9 @@ func All() []any {
 // scripts/cluster/citus.sql spreads them; tests hold it, and the migrated schema, against this list.
 func Spread() map[string]string {
 	return map[string]string{
-		"cards": "id", "audit_events": "chain", "pin_sessions": "card_id", "contract_records": "card_id",
-		"card_lookup": "value", "replays": "id", "webhook_deliveries": "chain",
+		"cards": "id", "audit_events": "chain", "pin_sessions": "card_id", "approvals": "card_id",
+		"contract_records": "card_id",
+		"card_lookup":      "value", "replays": "id", "webhook_deliveries": "chain",
 	}
 }
 
@@ -117,6 +118,15 @@ type PINSession struct {
 
 // TableName is pin_sessions.
 func (PINSession) TableName() string { return "pin_sessions" }
+
+// Approval is a second client's word on something that is done with a card's PIN. ExpiresAt is in microseconds since 1970.
+type Approval struct {
+	CardID    string `gorm:"primaryKey"`
+	ID        string `gorm:"primaryKey"`
+	ProgramID string `gorm:"not null"`
+	ExpiresAt int64  `gorm:"not null"`
+	Sealed
+}
 
 // ContractRecord is what a contract keeps of an operation on a card; ID begins with the contract's name.
 type ContractRecord struct {

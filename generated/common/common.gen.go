@@ -128,7 +128,7 @@ type FieldPlace string
 
 // Health State of the server.
 type Health struct {
-	// Failing What does not answer; `stopping` where the server was told to stop.
+	// Failing What does not answer: `database`, `keys`; `stopping` where the server was told to stop.
 	Failing *[]string `json:"failing,omitempty"`
 
 	// Status `ok`, or `unavailable` when the server is not ready.

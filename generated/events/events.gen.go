@@ -16,6 +16,96 @@ import (
 	"github.com/oapi-codegen/runtime"
 )
 
+// Defines values for ApprovalCancelledType.
+const (
+	ApprovalCancelledTypeApprovalCancelled ApprovalCancelledType = "approval.cancelled"
+)
+
+// Valid indicates whether the value is a known member of the ApprovalCancelledType enum.
+func (e ApprovalCancelledType) Valid() bool {
+	switch e {
+	case ApprovalCancelledTypeApprovalCancelled:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ApprovalExpiredType.
+const (
+	ApprovalExpiredTypeApprovalExpired ApprovalExpiredType = "approval.expired"
+)
+
+// Valid indicates whether the value is a known member of the ApprovalExpiredType enum.
+func (e ApprovalExpiredType) Valid() bool {
+	switch e {
+	case ApprovalExpiredTypeApprovalExpired:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ApprovalGrantedType.
+const (
+	ApprovalGrantedTypeApprovalGranted ApprovalGrantedType = "approval.granted"
+)
+
+// Valid indicates whether the value is a known member of the ApprovalGrantedType enum.
+func (e ApprovalGrantedType) Valid() bool {
+	switch e {
+	case ApprovalGrantedTypeApprovalGranted:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ApprovalRejectedType.
+const (
+	ApprovalRejectedTypeApprovalRejected ApprovalRejectedType = "approval.rejected"
+)
+
+// Valid indicates whether the value is a known member of the ApprovalRejectedType enum.
+func (e ApprovalRejectedType) Valid() bool {
+	switch e {
+	case ApprovalRejectedTypeApprovalRejected:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ApprovalRequestedType.
+const (
+	ApprovalRequestedTypeApprovalRequested ApprovalRequestedType = "approval.requested"
+)
+
+// Valid indicates whether the value is a known member of the ApprovalRequestedType enum.
+func (e ApprovalRequestedType) Valid() bool {
+	switch e {
+	case ApprovalRequestedTypeApprovalRequested:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ApprovalUsedType.
+const (
+	ApprovalUsedTypeApprovalUsed ApprovalUsedType = "approval.used"
+)
+
+// Valid indicates whether the value is a known member of the ApprovalUsedType enum.
+func (e ApprovalUsedType) Valid() bool {
+	switch e {
+	case ApprovalUsedTypeApprovalUsed:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for BlockedDataOutcome.
 const (
 	BlockedDataOutcomeMismatch   BlockedDataOutcome = "mismatch"
@@ -492,6 +582,141 @@ type Actor struct {
 	// Contract Through which contract.
 	Contract *string `json:"contract,omitempty"`
 }
+
+// ApprovalCancelled An approval was cancelled.
+type ApprovalCancelled struct {
+	// Data Which approval it is.
+	Data ApprovalData `json:"data"`
+
+	// ID The event's id, as in webhook-id.
+	ID string `json:"id"`
+
+	// Timestamp When it happened, in UTC.
+	Timestamp time.Time `json:"timestamp"`
+
+	// Type Which event it is: `approval.cancelled`.
+	Type ApprovalCancelledType `json:"type"`
+}
+
+// ApprovalCancelledType Which event it is: `approval.cancelled`.
+type ApprovalCancelledType string
+
+// ApprovalData Which approval it is.
+type ApprovalData struct {
+	// Action What it is for, `unblock` or `reveal`.
+	Action string `json:"action"`
+
+	// Actor Who did it, as far as it is known.
+	Actor Actor `json:"actor"`
+
+	// ApprovalID The approval.
+	ApprovalID string `json:"approvalId"`
+
+	// CardID The card.
+	CardID string `json:"cardId"`
+
+	// ClientID The client that may do it.
+	ClientID string `json:"clientId"`
+
+	// ProgramID The card's program.
+	ProgramID string `json:"programId"`
+
+	// Sequence Its place among the events of the card, or of the program where it is about no card. There are places of events that are not sent.
+	Sequence int64 `json:"sequence"`
+
+	// TraceID The trace of the call that led to it; absent where there was none.
+	TraceID *string `json:"traceId,omitempty"`
+}
+
+// ApprovalExpired An approval has expired.
+type ApprovalExpired struct {
+	// Data Which approval it is.
+	Data ApprovalData `json:"data"`
+
+	// ID The event's id, as in webhook-id.
+	ID string `json:"id"`
+
+	// Timestamp When it happened, in UTC.
+	Timestamp time.Time `json:"timestamp"`
+
+	// Type Which event it is: `approval.expired`.
+	Type ApprovalExpiredType `json:"type"`
+}
+
+// ApprovalExpiredType Which event it is: `approval.expired`.
+type ApprovalExpiredType string
+
+// ApprovalGranted An approval was granted.
+type ApprovalGranted struct {
+	// Data Which approval it is.
+	Data ApprovalData `json:"data"`
+
+	// ID The event's id, as in webhook-id.
+	ID string `json:"id"`
+
+	// Timestamp When it happened, in UTC.
+	Timestamp time.Time `json:"timestamp"`
+
+	// Type Which event it is: `approval.granted`.
+	Type ApprovalGrantedType `json:"type"`
+}
+
+// ApprovalGrantedType Which event it is: `approval.granted`.
+type ApprovalGrantedType string
+
+// ApprovalRejected An approval was rejected.
+type ApprovalRejected struct {
+	// Data Which approval it is.
+	Data ApprovalData `json:"data"`
+
+	// ID The event's id, as in webhook-id.
+	ID string `json:"id"`
+
+	// Timestamp When it happened, in UTC.
+	Timestamp time.Time `json:"timestamp"`
+
+	// Type Which event it is: `approval.rejected`.
+	Type ApprovalRejectedType `json:"type"`
+}
+
+// ApprovalRejectedType Which event it is: `approval.rejected`.
+type ApprovalRejectedType string
+
+// ApprovalRequested An approval was requested.
+type ApprovalRequested struct {
+	// Data Which approval it is.
+	Data ApprovalData `json:"data"`
+
+	// ID The event's id, as in webhook-id.
+	ID string `json:"id"`
+
+	// Timestamp When it happened, in UTC.
+	Timestamp time.Time `json:"timestamp"`
+
+	// Type Which event it is: `approval.requested`.
+	Type ApprovalRequestedType `json:"type"`
+}
+
+// ApprovalRequestedType Which event it is: `approval.requested`.
+type ApprovalRequestedType string
+
+// ApprovalUsed An approval was used.
+type ApprovalUsed struct {
+	// Data Which approval it is.
+	Data ApprovalData `json:"data"`
+
+	// ID The event's id, as in webhook-id.
+	ID string `json:"id"`
+
+	// Timestamp When it happened, in UTC.
+	Timestamp time.Time `json:"timestamp"`
+
+	// Type Which event it is: `approval.used`.
+	Type ApprovalUsedType `json:"type"`
+}
+
+// ApprovalUsedType Which event it is: `approval.used`.
+type ApprovalUsedType string
 
 // BlockedData What used up the last try.
 type BlockedData struct {
@@ -1189,6 +1414,78 @@ type WebhookSignature = string
 // WebhookTimestamp defines model for WebhookTimestamp.
 type WebhookTimestamp = string
 
+// ApprovalCancelledParams defines parameters for ApprovalCancelled.
+type ApprovalCancelledParams struct {
+	// WebhookID The event's id, the same each time it is sent.
+	WebhookID WebhookID `json:"webhook-id"`
+
+	// WebhookTimestamp When this attempt was made, in seconds since 1970.
+	WebhookTimestamp WebhookTimestamp `json:"webhook-timestamp"`
+
+	// WebhookSignature Signatures, see Authorization.
+	WebhookSignature WebhookSignature `json:"webhook-signature"`
+}
+
+// ApprovalExpiredParams defines parameters for ApprovalExpired.
+type ApprovalExpiredParams struct {
+	// WebhookID The event's id, the same each time it is sent.
+	WebhookID WebhookID `json:"webhook-id"`
+
+	// WebhookTimestamp When this attempt was made, in seconds since 1970.
+	WebhookTimestamp WebhookTimestamp `json:"webhook-timestamp"`
+
+	// WebhookSignature Signatures, see Authorization.
+	WebhookSignature WebhookSignature `json:"webhook-signature"`
+}
+
+// ApprovalGrantedParams defines parameters for ApprovalGranted.
+type ApprovalGrantedParams struct {
+	// WebhookID The event's id, the same each time it is sent.
+	WebhookID WebhookID `json:"webhook-id"`
+
+	// WebhookTimestamp When this attempt was made, in seconds since 1970.
+	WebhookTimestamp WebhookTimestamp `json:"webhook-timestamp"`
+
+	// WebhookSignature Signatures, see Authorization.
+	WebhookSignature WebhookSignature `json:"webhook-signature"`
+}
+
+// ApprovalRejectedParams defines parameters for ApprovalRejected.
+type ApprovalRejectedParams struct {
+	// WebhookID The event's id, the same each time it is sent.
+	WebhookID WebhookID `json:"webhook-id"`
+
+	// WebhookTimestamp When this attempt was made, in seconds since 1970.
+	WebhookTimestamp WebhookTimestamp `json:"webhook-timestamp"`
+
+	// WebhookSignature Signatures, see Authorization.
+	WebhookSignature WebhookSignature `json:"webhook-signature"`
+}
+
+// ApprovalRequestedParams defines parameters for ApprovalRequested.
+type ApprovalRequestedParams struct {
+	// WebhookID The event's id, the same each time it is sent.
+	WebhookID WebhookID `json:"webhook-id"`
+
+	// WebhookTimestamp When this attempt was made, in seconds since 1970.
+	WebhookTimestamp WebhookTimestamp `json:"webhook-timestamp"`
+
+	// WebhookSignature Signatures, see Authorization.
+	WebhookSignature WebhookSignature `json:"webhook-signature"`
+}
+
+// ApprovalUsedParams defines parameters for ApprovalUsed.
+type ApprovalUsedParams struct {
+	// WebhookID The event's id, the same each time it is sent.
+	WebhookID WebhookID `json:"webhook-id"`
+
+	// WebhookTimestamp When this attempt was made, in seconds since 1970.
+	WebhookTimestamp WebhookTimestamp `json:"webhook-timestamp"`
+
+	// WebhookSignature Signatures, see Authorization.
+	WebhookSignature WebhookSignature `json:"webhook-signature"`
+}
+
 // CardCreatedParams defines parameters for CardCreated.
 type CardCreatedParams struct {
 	// WebhookID The event's id, the same each time it is sent.
@@ -1501,6 +1798,24 @@ type WebhookTestParams struct {
 	WebhookSignature WebhookSignature `json:"webhook-signature"`
 }
 
+// ApprovalCancelledJSONRequestBody defines body for ApprovalCancelled for application/json ContentType.
+type ApprovalCancelledJSONRequestBody = ApprovalCancelled
+
+// ApprovalExpiredJSONRequestBody defines body for ApprovalExpired for application/json ContentType.
+type ApprovalExpiredJSONRequestBody = ApprovalExpired
+
+// ApprovalGrantedJSONRequestBody defines body for ApprovalGranted for application/json ContentType.
+type ApprovalGrantedJSONRequestBody = ApprovalGranted
+
+// ApprovalRejectedJSONRequestBody defines body for ApprovalRejected for application/json ContentType.
+type ApprovalRejectedJSONRequestBody = ApprovalRejected
+
+// ApprovalRequestedJSONRequestBody defines body for ApprovalRequested for application/json ContentType.
+type ApprovalRequestedJSONRequestBody = ApprovalRequested
+
+// ApprovalUsedJSONRequestBody defines body for ApprovalUsed for application/json ContentType.
+type ApprovalUsedJSONRequestBody = ApprovalUsed
+
 // CardCreatedJSONRequestBody defines body for CardCreated for application/json ContentType.
 type CardCreatedJSONRequestBody = CardCreated
 
@@ -1765,6 +2080,36 @@ func (p *WebhookInitiator) applyWebhookEditors(ctx context.Context, req *http.Re
 
 // WebhookInitiatorInterface is the interface specification for the webhook initiator.
 type WebhookInitiatorInterface interface {
+	// ApprovalCancelledWithBody fires the approval.cancelled webhook with any body
+	ApprovalCancelledWithBody(ctx context.Context, targetURL string, params *ApprovalCancelledParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	ApprovalCancelled(ctx context.Context, targetURL string, params *ApprovalCancelledParams, body ApprovalCancelledJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ApprovalExpiredWithBody fires the approval.expired webhook with any body
+	ApprovalExpiredWithBody(ctx context.Context, targetURL string, params *ApprovalExpiredParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	ApprovalExpired(ctx context.Context, targetURL string, params *ApprovalExpiredParams, body ApprovalExpiredJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ApprovalGrantedWithBody fires the approval.granted webhook with any body
+	ApprovalGrantedWithBody(ctx context.Context, targetURL string, params *ApprovalGrantedParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	ApprovalGranted(ctx context.Context, targetURL string, params *ApprovalGrantedParams, body ApprovalGrantedJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ApprovalRejectedWithBody fires the approval.rejected webhook with any body
+	ApprovalRejectedWithBody(ctx context.Context, targetURL string, params *ApprovalRejectedParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	ApprovalRejected(ctx context.Context, targetURL string, params *ApprovalRejectedParams, body ApprovalRejectedJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ApprovalRequestedWithBody fires the approval.requested webhook with any body
+	ApprovalRequestedWithBody(ctx context.Context, targetURL string, params *ApprovalRequestedParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	ApprovalRequested(ctx context.Context, targetURL string, params *ApprovalRequestedParams, body ApprovalRequestedJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ApprovalUsedWithBody fires the approval.used webhook with any body
+	ApprovalUsedWithBody(ctx context.Context, targetURL string, params *ApprovalUsedParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	ApprovalUsed(ctx context.Context, targetURL string, params *ApprovalUsedParams, body ApprovalUsedJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// CardCreatedWithBody fires the card.created webhook with any body
 	CardCreatedWithBody(ctx context.Context, targetURL string, params *CardCreatedParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
 
@@ -1894,6 +2239,150 @@ type WebhookInitiatorInterface interface {
 	WebhookTestWithBody(ctx context.Context, targetURL string, params *WebhookTestParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	WebhookTest(ctx context.Context, targetURL string, params *WebhookTestParams, body WebhookTestJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+}
+
+func (p *WebhookInitiator) ApprovalCancelledWithBody(ctx context.Context, targetURL string, params *ApprovalCancelledParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewApprovalCancelledWebhookRequestWithBody(targetURL, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := p.applyWebhookEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return p.Client.Do(req)
+}
+
+func (p *WebhookInitiator) ApprovalCancelled(ctx context.Context, targetURL string, params *ApprovalCancelledParams, body ApprovalCancelledJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewApprovalCancelledWebhookRequest(targetURL, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := p.applyWebhookEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return p.Client.Do(req)
+}
+
+func (p *WebhookInitiator) ApprovalExpiredWithBody(ctx context.Context, targetURL string, params *ApprovalExpiredParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewApprovalExpiredWebhookRequestWithBody(targetURL, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := p.applyWebhookEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return p.Client.Do(req)
+}
+
+func (p *WebhookInitiator) ApprovalExpired(ctx context.Context, targetURL string, params *ApprovalExpiredParams, body ApprovalExpiredJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewApprovalExpiredWebhookRequest(targetURL, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := p.applyWebhookEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return p.Client.Do(req)
+}
+
+func (p *WebhookInitiator) ApprovalGrantedWithBody(ctx context.Context, targetURL string, params *ApprovalGrantedParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewApprovalGrantedWebhookRequestWithBody(targetURL, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := p.applyWebhookEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return p.Client.Do(req)
+}
+
+func (p *WebhookInitiator) ApprovalGranted(ctx context.Context, targetURL string, params *ApprovalGrantedParams, body ApprovalGrantedJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewApprovalGrantedWebhookRequest(targetURL, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := p.applyWebhookEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return p.Client.Do(req)
+}
+
+func (p *WebhookInitiator) ApprovalRejectedWithBody(ctx context.Context, targetURL string, params *ApprovalRejectedParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewApprovalRejectedWebhookRequestWithBody(targetURL, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := p.applyWebhookEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return p.Client.Do(req)
+}
+
+func (p *WebhookInitiator) ApprovalRejected(ctx context.Context, targetURL string, params *ApprovalRejectedParams, body ApprovalRejectedJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewApprovalRejectedWebhookRequest(targetURL, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := p.applyWebhookEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return p.Client.Do(req)
+}
+
+func (p *WebhookInitiator) ApprovalRequestedWithBody(ctx context.Context, targetURL string, params *ApprovalRequestedParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewApprovalRequestedWebhookRequestWithBody(targetURL, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := p.applyWebhookEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return p.Client.Do(req)
+}
+
+func (p *WebhookInitiator) ApprovalRequested(ctx context.Context, targetURL string, params *ApprovalRequestedParams, body ApprovalRequestedJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewApprovalRequestedWebhookRequest(targetURL, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := p.applyWebhookEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return p.Client.Do(req)
+}
+
+func (p *WebhookInitiator) ApprovalUsedWithBody(ctx context.Context, targetURL string, params *ApprovalUsedParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewApprovalUsedWebhookRequestWithBody(targetURL, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := p.applyWebhookEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return p.Client.Do(req)
+}
+
+func (p *WebhookInitiator) ApprovalUsed(ctx context.Context, targetURL string, params *ApprovalUsedParams, body ApprovalUsedJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewApprovalUsedWebhookRequest(targetURL, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := p.applyWebhookEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return p.Client.Do(req)
 }
 
 func (p *WebhookInitiator) CardCreatedWithBody(ctx context.Context, targetURL string, params *CardCreatedParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -2518,6 +3007,372 @@ func (p *WebhookInitiator) WebhookTest(ctx context.Context, targetURL string, pa
 		return nil, err
 	}
 	return p.Client.Do(req)
+}
+
+// NewApprovalCancelledWebhookRequest builds a application/json POST request for the approval.cancelled webhook
+func NewApprovalCancelledWebhookRequest(targetURL string, params *ApprovalCancelledParams, body ApprovalCancelledJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewApprovalCancelledWebhookRequestWithBody(targetURL, params, "application/json", bodyReader)
+}
+
+// NewApprovalCancelledWebhookRequestWithBody builds a POST request for the approval.cancelled webhook with any body
+func NewApprovalCancelledWebhookRequestWithBody(targetURL string, params *ApprovalCancelledParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+	_ = err
+
+	reqURL, err := url.Parse(targetURL)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, reqURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		var headerParam0 string
+
+		headerParam0, err = runtime.StyleParamWithOptions("simple", false, "webhook-id", params.WebhookID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+		if err != nil {
+			return nil, err
+		}
+
+		req.Header.Set("webhook-id", headerParam0)
+
+		var headerParam1 string
+
+		headerParam1, err = runtime.StyleParamWithOptions("simple", false, "webhook-timestamp", params.WebhookTimestamp, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+		if err != nil {
+			return nil, err
+		}
+
+		req.Header.Set("webhook-timestamp", headerParam1)
+
+		var headerParam2 string
+
+		headerParam2, err = runtime.StyleParamWithOptions("simple", false, "webhook-signature", params.WebhookSignature, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+		if err != nil {
+			return nil, err
+		}
+
+		req.Header.Set("webhook-signature", headerParam2)
+
+	}
+	return req, nil
+}
+
+// NewApprovalExpiredWebhookRequest builds a application/json POST request for the approval.expired webhook
+func NewApprovalExpiredWebhookRequest(targetURL string, params *ApprovalExpiredParams, body ApprovalExpiredJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewApprovalExpiredWebhookRequestWithBody(targetURL, params, "application/json", bodyReader)
+}
+
+// NewApprovalExpiredWebhookRequestWithBody builds a POST request for the approval.expired webhook with any body
+func NewApprovalExpiredWebhookRequestWithBody(targetURL string, params *ApprovalExpiredParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+	_ = err
+
+	reqURL, err := url.Parse(targetURL)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, reqURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		var headerParam0 string
+
+		headerParam0, err = runtime.StyleParamWithOptions("simple", false, "webhook-id", params.WebhookID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+		if err != nil {
+			return nil, err
+		}
+
+		req.Header.Set("webhook-id", headerParam0)
+
+		var headerParam1 string
+
+		headerParam1, err = runtime.StyleParamWithOptions("simple", false, "webhook-timestamp", params.WebhookTimestamp, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+		if err != nil {
+			return nil, err
+		}
+
+		req.Header.Set("webhook-timestamp", headerParam1)
+
+		var headerParam2 string
+
+		headerParam2, err = runtime.StyleParamWithOptions("simple", false, "webhook-signature", params.WebhookSignature, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+		if err != nil {
+			return nil, err
+		}
+
+		req.Header.Set("webhook-signature", headerParam2)
+
+	}
+	return req, nil
+}
+
+// NewApprovalGrantedWebhookRequest builds a application/json POST request for the approval.granted webhook
+func NewApprovalGrantedWebhookRequest(targetURL string, params *ApprovalGrantedParams, body ApprovalGrantedJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewApprovalGrantedWebhookRequestWithBody(targetURL, params, "application/json", bodyReader)
+}
+
+// NewApprovalGrantedWebhookRequestWithBody builds a POST request for the approval.granted webhook with any body
+func NewApprovalGrantedWebhookRequestWithBody(targetURL string, params *ApprovalGrantedParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+	_ = err
+
+	reqURL, err := url.Parse(targetURL)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, reqURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		var headerParam0 string
+
+		headerParam0, err = runtime.StyleParamWithOptions("simple", false, "webhook-id", params.WebhookID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+		if err != nil {
+			return nil, err
+		}
+
+		req.Header.Set("webhook-id", headerParam0)
+
+		var headerParam1 string
+
+		headerParam1, err = runtime.StyleParamWithOptions("simple", false, "webhook-timestamp", params.WebhookTimestamp, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+		if err != nil {
+			return nil, err
+		}
+
+		req.Header.Set("webhook-timestamp", headerParam1)
+
+		var headerParam2 string
+
+		headerParam2, err = runtime.StyleParamWithOptions("simple", false, "webhook-signature", params.WebhookSignature, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+		if err != nil {
+			return nil, err
+		}
+
+		req.Header.Set("webhook-signature", headerParam2)
+
+	}
+	return req, nil
+}
+
+// NewApprovalRejectedWebhookRequest builds a application/json POST request for the approval.rejected webhook
+func NewApprovalRejectedWebhookRequest(targetURL string, params *ApprovalRejectedParams, body ApprovalRejectedJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewApprovalRejectedWebhookRequestWithBody(targetURL, params, "application/json", bodyReader)
+}
+
+// NewApprovalRejectedWebhookRequestWithBody builds a POST request for the approval.rejected webhook with any body
+func NewApprovalRejectedWebhookRequestWithBody(targetURL string, params *ApprovalRejectedParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+	_ = err
+
+	reqURL, err := url.Parse(targetURL)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, reqURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		var headerParam0 string
+
+		headerParam0, err = runtime.StyleParamWithOptions("simple", false, "webhook-id", params.WebhookID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+		if err != nil {
+			return nil, err
+		}
+
+		req.Header.Set("webhook-id", headerParam0)
+
+		var headerParam1 string
+
+		headerParam1, err = runtime.StyleParamWithOptions("simple", false, "webhook-timestamp", params.WebhookTimestamp, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+		if err != nil {
+			return nil, err
+		}
+
+		req.Header.Set("webhook-timestamp", headerParam1)
+
+		var headerParam2 string
+
+		headerParam2, err = runtime.StyleParamWithOptions("simple", false, "webhook-signature", params.WebhookSignature, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+		if err != nil {
+			return nil, err
+		}
+
+		req.Header.Set("webhook-signature", headerParam2)
+
+	}
+	return req, nil
+}
+
+// NewApprovalRequestedWebhookRequest builds a application/json POST request for the approval.requested webhook
+func NewApprovalRequestedWebhookRequest(targetURL string, params *ApprovalRequestedParams, body ApprovalRequestedJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewApprovalRequestedWebhookRequestWithBody(targetURL, params, "application/json", bodyReader)
+}
+
+// NewApprovalRequestedWebhookRequestWithBody builds a POST request for the approval.requested webhook with any body
+func NewApprovalRequestedWebhookRequestWithBody(targetURL string, params *ApprovalRequestedParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+	_ = err
+
+	reqURL, err := url.Parse(targetURL)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, reqURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		var headerParam0 string
+
+		headerParam0, err = runtime.StyleParamWithOptions("simple", false, "webhook-id", params.WebhookID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+		if err != nil {
+			return nil, err
+		}
+
+		req.Header.Set("webhook-id", headerParam0)
+
+		var headerParam1 string
+
+		headerParam1, err = runtime.StyleParamWithOptions("simple", false, "webhook-timestamp", params.WebhookTimestamp, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+		if err != nil {
+			return nil, err
+		}
+
+		req.Header.Set("webhook-timestamp", headerParam1)
+
+		var headerParam2 string
+
+		headerParam2, err = runtime.StyleParamWithOptions("simple", false, "webhook-signature", params.WebhookSignature, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+		if err != nil {
+			return nil, err
+		}
+
+		req.Header.Set("webhook-signature", headerParam2)
+
+	}
+	return req, nil
+}
+
+// NewApprovalUsedWebhookRequest builds a application/json POST request for the approval.used webhook
+func NewApprovalUsedWebhookRequest(targetURL string, params *ApprovalUsedParams, body ApprovalUsedJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewApprovalUsedWebhookRequestWithBody(targetURL, params, "application/json", bodyReader)
+}
+
+// NewApprovalUsedWebhookRequestWithBody builds a POST request for the approval.used webhook with any body
+func NewApprovalUsedWebhookRequestWithBody(targetURL string, params *ApprovalUsedParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+	_ = err
+
+	reqURL, err := url.Parse(targetURL)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, reqURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		var headerParam0 string
+
+		headerParam0, err = runtime.StyleParamWithOptions("simple", false, "webhook-id", params.WebhookID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+		if err != nil {
+			return nil, err
+		}
+
+		req.Header.Set("webhook-id", headerParam0)
+
+		var headerParam1 string
+
+		headerParam1, err = runtime.StyleParamWithOptions("simple", false, "webhook-timestamp", params.WebhookTimestamp, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+		if err != nil {
+			return nil, err
+		}
+
+		req.Header.Set("webhook-timestamp", headerParam1)
+
+		var headerParam2 string
+
+		headerParam2, err = runtime.StyleParamWithOptions("simple", false, "webhook-signature", params.WebhookSignature, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+		if err != nil {
+			return nil, err
+		}
+
+		req.Header.Set("webhook-signature", headerParam2)
+
+	}
+	return req, nil
 }
 
 // NewCardCreatedWebhookRequest builds a application/json POST request for the card.created webhook

@@ -19,6 +19,132 @@ import (
 	"github.com/oapi-codegen/runtime"
 )
 
+// Defines values for NextStepStep.
+const (
+	NextStepStepAskLetter     NextStepStep = "ask_letter"
+	NextStepStepAskReveal     NextStepStep = "ask_reveal"
+	NextStepStepAskUnblock    NextStepStep = "ask_unblock"
+	NextStepStepAwaitApproval NextStepStep = "await_approval"
+	NextStepStepChangePin     NextStepStep = "change_pin"
+	NextStepStepChooseNewPin  NextStepStep = "choose_new_pin"
+	NextStepStepChoosePin     NextStepStep = "choose_pin"
+	NextStepStepContactIssuer NextStepStep = "contact_issuer"
+	NextStepStepEnterPin      NextStepStep = "enter_pin"
+	NextStepStepPinBlocked    NextStepStep = "pin_blocked"
+)
+
+// Valid indicates whether the value is a known member of the NextStepStep enum.
+func (e NextStepStep) Valid() bool {
+	switch e {
+	case NextStepStepAskLetter:
+		return true
+	case NextStepStepAskReveal:
+		return true
+	case NextStepStepAskUnblock:
+		return true
+	case NextStepStepAwaitApproval:
+		return true
+	case NextStepStepChangePin:
+		return true
+	case NextStepStepChooseNewPin:
+		return true
+	case NextStepStepChoosePin:
+		return true
+	case NextStepStepContactIssuer:
+		return true
+	case NextStepStepEnterPin:
+		return true
+	case NextStepStepPinBlocked:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ApprovalAction.
+const (
+	ApprovalActionReveal  ApprovalAction = "reveal"
+	ApprovalActionUnblock ApprovalAction = "unblock"
+)
+
+// Valid indicates whether the value is a known member of the ApprovalAction enum.
+func (e ApprovalAction) Valid() bool {
+	switch e {
+	case ApprovalActionReveal:
+		return true
+	case ApprovalActionUnblock:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ApprovalState.
+const (
+	ApprovalStateCancelled ApprovalState = "cancelled"
+	ApprovalStateExpired   ApprovalState = "expired"
+	ApprovalStateGranted   ApprovalState = "granted"
+	ApprovalStatePending   ApprovalState = "pending"
+	ApprovalStateRejected  ApprovalState = "rejected"
+	ApprovalStateUsed      ApprovalState = "used"
+)
+
+// Valid indicates whether the value is a known member of the ApprovalState enum.
+func (e ApprovalState) Valid() bool {
+	switch e {
+	case ApprovalStateCancelled:
+		return true
+	case ApprovalStateExpired:
+		return true
+	case ApprovalStateGranted:
+		return true
+	case ApprovalStatePending:
+		return true
+	case ApprovalStateRejected:
+		return true
+	case ApprovalStateUsed:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ApprovalDecisionDecision.
+const (
+	ApprovalDecisionDecisionGrant  ApprovalDecisionDecision = "grant"
+	ApprovalDecisionDecisionReject ApprovalDecisionDecision = "reject"
+)
+
+// Valid indicates whether the value is a known member of the ApprovalDecisionDecision enum.
+func (e ApprovalDecisionDecision) Valid() bool {
+	switch e {
+	case ApprovalDecisionDecisionGrant:
+		return true
+	case ApprovalDecisionDecisionReject:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ApprovalRequestAction.
+const (
+	ApprovalRequestActionReveal  ApprovalRequestAction = "reveal"
+	ApprovalRequestActionUnblock ApprovalRequestAction = "unblock"
+)
+
+// Valid indicates whether the value is a known member of the ApprovalRequestAction enum.
+func (e ApprovalRequestAction) Valid() bool {
+	switch e {
+	case ApprovalRequestActionReveal:
+		return true
+	case ApprovalRequestActionUnblock:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for CardSearchKind.
 const (
 	CardSearchKindAlias          CardSearchKind = "alias"
@@ -271,6 +397,75 @@ func (e PinBlockFormat) Valid() bool {
 	case PinBlockFormatISO3:
 		return true
 	case PinBlockFormatISO4:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for PinCapabilityOperation.
+const (
+	PinCapabilityOperationChange  PinCapabilityOperation = "change"
+	PinCapabilityOperationMail    PinCapabilityOperation = "mail"
+	PinCapabilityOperationReset   PinCapabilityOperation = "reset"
+	PinCapabilityOperationReveal  PinCapabilityOperation = "reveal"
+	PinCapabilityOperationSet     PinCapabilityOperation = "set"
+	PinCapabilityOperationUnblock PinCapabilityOperation = "unblock"
+	PinCapabilityOperationVerify  PinCapabilityOperation = "verify"
+)
+
+// Valid indicates whether the value is a known member of the PinCapabilityOperation enum.
+func (e PinCapabilityOperation) Valid() bool {
+	switch e {
+	case PinCapabilityOperationChange:
+		return true
+	case PinCapabilityOperationMail:
+		return true
+	case PinCapabilityOperationReset:
+		return true
+	case PinCapabilityOperationReveal:
+		return true
+	case PinCapabilityOperationSet:
+		return true
+	case PinCapabilityOperationUnblock:
+		return true
+	case PinCapabilityOperationVerify:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for PinCapabilityThroughReasons.
+const (
+	PinCapabilityThroughReasonsApprovalNeeded PinCapabilityThroughReasons = "approval_needed"
+	PinCapabilityThroughReasonsBlocked        PinCapabilityThroughReasons = "blocked"
+	PinCapabilityThroughReasonsCardStatus     PinCapabilityThroughReasons = "card_status"
+	PinCapabilityThroughReasonsNoClient       PinCapabilityThroughReasons = "no_client"
+	PinCapabilityThroughReasonsNoPin          PinCapabilityThroughReasons = "no_pin"
+	PinCapabilityThroughReasonsNoReference    PinCapabilityThroughReasons = "no_reference"
+	PinCapabilityThroughReasonsPinChosen      PinCapabilityThroughReasons = "pin_chosen"
+	PinCapabilityThroughReasonsRetrievalOff   PinCapabilityThroughReasons = "retrieval_off"
+)
+
+// Valid indicates whether the value is a known member of the PinCapabilityThroughReasons enum.
+func (e PinCapabilityThroughReasons) Valid() bool {
+	switch e {
+	case PinCapabilityThroughReasonsApprovalNeeded:
+		return true
+	case PinCapabilityThroughReasonsBlocked:
+		return true
+	case PinCapabilityThroughReasonsCardStatus:
+		return true
+	case PinCapabilityThroughReasonsNoClient:
+		return true
+	case PinCapabilityThroughReasonsNoPin:
+		return true
+	case PinCapabilityThroughReasonsNoReference:
+		return true
+	case PinCapabilityThroughReasonsPinChosen:
+		return true
+	case PinCapabilityThroughReasonsRetrievalOff:
 		return true
 	default:
 		return false
@@ -699,6 +894,12 @@ func (e WebhookChangeState) Valid() bool {
 
 // Defines values for WebhookType.
 const (
+	WebhookTypeApprovalCancelled     WebhookType = "approval.cancelled"
+	WebhookTypeApprovalExpired       WebhookType = "approval.expired"
+	WebhookTypeApprovalGranted       WebhookType = "approval.granted"
+	WebhookTypeApprovalRejected      WebhookType = "approval.rejected"
+	WebhookTypeApprovalRequested     WebhookType = "approval.requested"
+	WebhookTypeApprovalUsed          WebhookType = "approval.used"
 	WebhookTypeCardCreated           WebhookType = "card.created"
 	WebhookTypeCardStatusChanged     WebhookType = "card.status_changed"
 	WebhookTypeClientCreated         WebhookType = "client.created"
@@ -729,6 +930,18 @@ const (
 // Valid indicates whether the value is a known member of the WebhookType enum.
 func (e WebhookType) Valid() bool {
 	switch e {
+	case WebhookTypeApprovalCancelled:
+		return true
+	case WebhookTypeApprovalExpired:
+		return true
+	case WebhookTypeApprovalGranted:
+		return true
+	case WebhookTypeApprovalRejected:
+		return true
+	case WebhookTypeApprovalRequested:
+		return true
+	case WebhookTypeApprovalUsed:
+		return true
 	case WebhookTypeCardCreated:
 		return true
 	case WebhookTypeCardStatusChanged:
@@ -823,6 +1036,36 @@ func (e WebhookWithSecretState) Valid() bool {
 	}
 }
 
+// Defines values for ListApprovalsParamsState.
+const (
+	ListApprovalsParamsStateCancelled ListApprovalsParamsState = "cancelled"
+	ListApprovalsParamsStateExpired   ListApprovalsParamsState = "expired"
+	ListApprovalsParamsStateGranted   ListApprovalsParamsState = "granted"
+	ListApprovalsParamsStatePending   ListApprovalsParamsState = "pending"
+	ListApprovalsParamsStateRejected  ListApprovalsParamsState = "rejected"
+	ListApprovalsParamsStateUsed      ListApprovalsParamsState = "used"
+)
+
+// Valid indicates whether the value is a known member of the ListApprovalsParamsState enum.
+func (e ListApprovalsParamsState) Valid() bool {
+	switch e {
+	case ListApprovalsParamsStateCancelled:
+		return true
+	case ListApprovalsParamsStateExpired:
+		return true
+	case ListApprovalsParamsStateGranted:
+		return true
+	case ListApprovalsParamsStatePending:
+		return true
+	case ListApprovalsParamsStateRejected:
+		return true
+	case ListApprovalsParamsStateUsed:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for FindCardsParamsKind.
 const (
 	FindCardsParamsKindAlias          FindCardsParamsKind = "alias"
@@ -910,6 +1153,18 @@ func (e ListDeliveriesParamsState) Valid() bool {
 	}
 }
 
+// NextStep What the cardholder must do next to have it done.
+type NextStep struct {
+	// Step The step.
+	Step NextStepStep `json:"step"`
+
+	// Text The step in words, as the hosted page has them.
+	Text string `json:"text"`
+}
+
+// NextStepStep The step.
+type NextStepStep string
+
 // AccosaClient What Accosa's contract knows of a client, except for the secure code.
 type AccosaClient = json.RawMessage
 
@@ -918,6 +1173,90 @@ type AccosaClientRequest = json.RawMessage
 
 // AccosaProgram What Accosa's contract needs to know of a program. What is left out stays as it is.
 type AccosaProgram = json.RawMessage
+
+// Approval A second client's word on something that is done with a card's PIN, once.
+type Approval struct {
+	// Action What it is for.
+	Action ApprovalAction `json:"action"`
+
+	// ApprovalID Its id.
+	ApprovalID string `json:"approvalId"`
+
+	// CardID The card.
+	CardID string `json:"cardId"`
+
+	// ClientID The client that may do it.
+	ClientID string `json:"clientId"`
+
+	// CreatedAt When it was asked for.
+	CreatedAt time.Time `json:"createdAt"`
+
+	// DecidedAt When it was decided.
+	DecidedAt *time.Time `json:"decidedAt,omitempty"`
+
+	// DecidedBy The client that has decided.
+	DecidedBy *string `json:"decidedBy,omitempty"`
+
+	// EndedAt When it was rejected, cancelled or used, or its time was over.
+	EndedAt *time.Time `json:"endedAt,omitempty"`
+
+	// ExpiresAt Until when it can be decided and used.
+	ExpiresAt time.Time `json:"expiresAt"`
+
+	// ProgramID The program.
+	ProgramID string `json:"programId"`
+
+	// Reason Why.
+	Reason *string `json:"reason,omitempty"`
+
+	// RequestedBy The client that asked for it.
+	RequestedBy string `json:"requestedBy"`
+
+	// State `pending` until it is decided, `granted` until it is used; `rejected`, `cancelled` by who asked, `used`, or `expired`.
+	State ApprovalState `json:"state"`
+}
+
+// ApprovalAction What it is for.
+type ApprovalAction string
+
+// ApprovalState `pending` until it is decided, `granted` until it is used; `rejected`, `cancelled` by who asked, `used`, or `expired`.
+type ApprovalState string
+
+// ApprovalDecision A decision on an approval.
+type ApprovalDecision struct {
+	// Decision Whether it may be done: `grant` or `reject`.
+	Decision ApprovalDecisionDecision `json:"decision"`
+
+	// Reason For the audit trail.
+	Reason *string `json:"reason,omitempty"`
+}
+
+// ApprovalDecisionDecision Whether it may be done: `grant` or `reject`.
+type ApprovalDecisionDecision string
+
+// ApprovalPage A page of approvals.
+type ApprovalPage struct {
+	// Items The approvals.
+	Items []Approval `json:"items"`
+
+	// NextCursor For the next page; absent on the last.
+	NextCursor *string `json:"next_cursor,omitempty"`
+}
+
+// ApprovalRequest What is to be approved.
+type ApprovalRequest struct {
+	// Action What is to be done: `unblock` the PIN, or `reveal` it, which is whatever it leaves by.
+	Action ApprovalRequestAction `json:"action"`
+
+	// ClientID The client that is to do it, of any contract. Unless given the client that asks.
+	ClientID *string `json:"clientId,omitempty"`
+
+	// Reason For the audit trail.
+	Reason string `json:"reason"`
+}
+
+// ApprovalRequestAction What is to be done: `unblock` the PIN, or `reveal` it, which is whatever it leaves by.
+type ApprovalRequestAction string
 
 // AuditChange What a field was and is.
 type AuditChange struct {
@@ -1633,6 +1972,54 @@ type PinBlock struct {
 // PinBlockFormat ISO 9564-1 format.
 type PinBlockFormat string
 
+// PinCapabilities What can be done with a card's PIN.
+type PinCapabilities struct {
+	// Capabilities One for each thing that is done with PINs, always in this order.
+	Capabilities []PinCapability `json:"capabilities"`
+
+	// CardID The card.
+	CardID string `json:"cardId"`
+
+	// Language The language of each `text`, a BCP 47 tag.
+	Language string `json:"language"`
+}
+
+// PinCapability Something that is done with PINs.
+type PinCapability struct {
+	// Operation `set` chooses a PIN, `change` does with the current one, `reset` in the place of a forgotten one; `verify`, `unblock`, `reveal`, and `mail` for a printer.
+	Operation PinCapabilityOperation `json:"operation"`
+
+	// Possible Whether it can be done now through any contract.
+	Possible bool `json:"possible"`
+
+	// Through The contracts that have it.
+	Through []PinCapabilityThrough `json:"through"`
+
+	// Next What the cardholder must do next to have it done.
+	Next NextStep `json:"next"`
+}
+
+// PinCapabilityOperation `set` chooses a PIN, `change` does with the current one, `reset` in the place of a forgotten one; `verify`, `unblock`, `reveal`, and `mail` for a printer.
+type PinCapabilityOperation string
+
+// PinCapabilityThrough A contract through which it is done.
+type PinCapabilityThrough struct {
+	// Contract The contract.
+	Contract string `json:"contract"`
+
+	// Possible Whether it can be done now through this one.
+	Possible bool `json:"possible"`
+
+	// Reasons Why not; empty where it can. `no_client`: no client of the contract reaches the card and has the scope; `no_reference`: the card has
+	// nothing that a request could name it by; `card_status`; `pin_chosen`: a first PIN cannot be set any more; `no_pin`; `blocked`: no tries are
+	// left; `retrieval_off`: the program, or what is kept of this PIN, does not let it be read back; `approval_needed`: the program asks for an
+	// approval, and no client of the contract has one.
+	Reasons []PinCapabilityThroughReasons `json:"reasons"`
+}
+
+// PinCapabilityThroughReasons A reason.
+type PinCapabilityThroughReasons string
+
 // PinCarrier A key under which a PIN leaves, and the format of its block.
 type PinCarrier struct {
 	// Format ISO 9564-1 format: 0, 1 and 3 under TDES, 4 under AES.
@@ -1839,11 +2226,20 @@ type Program struct {
 	// Accosa What Accosa's contract needs to know of a program. What is left out stays as it is.
 	Accosa AccosaProgram `json:"accosa"`
 
+	// ApprovalSeconds How long an approval is good, from its request on.
+	ApprovalSeconds int32 `json:"approvalSeconds"`
+
 	// CreatedAt When it was made.
 	CreatedAt time.Time `json:"createdAt"`
 
 	// Creditplus What Credit+ needs to know of a program. What is left out stays as it is.
 	Creditplus CreditplusProgram `json:"creditplus"`
+
+	// DualReveal Whether a PIN leaves, read back or for a printer, only with another client's approval.
+	DualReveal bool `json:"dualReveal"`
+
+	// DualUnblock Whether a PIN is unblocked only with another client's approval.
+	DualUnblock bool `json:"dualUnblock"`
 
 	// Hosted What the hosted PIN page needs to know of a program. What is left out stays as it is.
 	Hosted HostedProgram `json:"hosted"`
@@ -1887,8 +2283,17 @@ type ProgramChange struct {
 	// Accosa What Accosa's contract needs to know of a program. What is left out stays as it is.
 	Accosa *AccosaProgram `json:"accosa,omitempty"`
 
+	// ApprovalSeconds How long an approval is good, from its request on. 900 unless given.
+	ApprovalSeconds *int32 `json:"approvalSeconds,omitempty"`
+
 	// Creditplus What Credit+ needs to know of a program. What is left out stays as it is.
 	Creditplus *CreditplusProgram `json:"creditplus,omitempty"`
+
+	// DualReveal Whether a PIN leaves, read back or for a printer, only with another client's approval. Not unless given.
+	DualReveal *bool `json:"dualReveal,omitempty"`
+
+	// DualUnblock Whether a PIN is unblocked only with another client's approval. Not unless given.
+	DualUnblock *bool `json:"dualUnblock,omitempty"`
 
 	// Hosted What the hosted PIN page needs to know of a program. What is left out stays as it is.
 	Hosted *HostedProgram `json:"hosted,omitempty"`
@@ -1935,8 +2340,17 @@ type ProgramRequest struct {
 	// Accosa What Accosa's contract needs to know of a program. What is left out stays as it is.
 	Accosa *AccosaProgram `json:"accosa,omitempty"`
 
+	// ApprovalSeconds How long an approval is good, from its request on. 900 unless given.
+	ApprovalSeconds *int32 `json:"approvalSeconds,omitempty"`
+
 	// Creditplus What Credit+ needs to know of a program. What is left out stays as it is.
 	Creditplus *CreditplusProgram `json:"creditplus,omitempty"`
+
+	// DualReveal Whether a PIN leaves, read back or for a printer, only with another client's approval. Not unless given.
+	DualReveal *bool `json:"dualReveal,omitempty"`
+
+	// DualUnblock Whether a PIN is unblocked only with another client's approval. Not unless given.
+	DualUnblock *bool `json:"dualUnblock,omitempty"`
 
 	// Hosted What the hosted PIN page needs to know of a program. What is left out stays as it is.
 	Hosted *HostedProgram `json:"hosted,omitempty"`
@@ -2335,6 +2749,9 @@ type WebhookWithSecretPausedFor string
 // WebhookWithSecretState Whether events are sent, or wait.
 type WebhookWithSecretState string
 
+// ApprovalID defines model for ApprovalId.
+type ApprovalID = string
+
 // CardID defines model for CardId.
 type CardID = string
 
@@ -2404,6 +2821,33 @@ type VaultKeyNotFound = externalRef0.Problem
 // VaultKeysForbidden What went wrong (RFC 9457).
 type VaultKeysForbidden = externalRef0.Problem
 
+// ListApprovalsParams defines parameters for ListApprovals.
+type ListApprovalsParams struct {
+	// Limit How many, 50 unless given.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor `next_cursor` of the page before.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+
+	// State Those in this state alone.
+	State *ListApprovalsParamsState `form:"state,omitempty" json:"state,omitempty"`
+}
+
+// ListApprovalsParamsState defines parameters for ListApprovals.
+type ListApprovalsParamsState string
+
+// CancelApprovalParams defines parameters for CancelApproval.
+type CancelApprovalParams struct {
+	// IdempotencyKey A key of the caller's choice, kept for 24 hours from its first use, and for one minute for a PIN verification.
+	IdempotencyKey *string `json:"Idempotency-Key,omitempty"`
+}
+
+// DecideApprovalParams defines parameters for DecideApproval.
+type DecideApprovalParams struct {
+	// IdempotencyKey A key of the caller's choice, kept for 24 hours from its first use, and for one minute for a PIN verification.
+	IdempotencyKey *string `json:"Idempotency-Key,omitempty"`
+}
+
 // ListAuditEventsParams defines parameters for ListAuditEvents.
 type ListAuditEventsParams struct {
 	// Limit How many, 50 unless given.
@@ -2434,6 +2878,12 @@ type CreateCardParams struct {
 	IdempotencyKey *string `json:"Idempotency-Key,omitempty"`
 }
 
+// RequestApprovalParams defines parameters for RequestApproval.
+type RequestApprovalParams struct {
+	// IdempotencyKey A key of the caller's choice, kept for 24 hours from its first use, and for one minute for a PIN verification.
+	IdempotencyKey *string `json:"Idempotency-Key,omitempty"`
+}
+
 // ListCardAuditEventsParams defines parameters for ListCardAuditEvents.
 type ListCardAuditEventsParams struct {
 	// Limit How many, 50 unless given.
@@ -2441,6 +2891,12 @@ type ListCardAuditEventsParams struct {
 
 	// Cursor `next_cursor` of the page before.
 	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+}
+
+// GetPinCapabilitiesParams defines parameters for GetPinCapabilities.
+type GetPinCapabilitiesParams struct {
+	// AcceptLanguage Languages of `text`, in order of preference; weights are not looked at. One that the hosted page speaks, else English.
+	AcceptLanguage *string `json:"Accept-Language,omitempty"`
 }
 
 // UnblockPinParams defines parameters for UnblockPin.
@@ -2632,6 +3088,9 @@ type TestWebhookParams struct {
 	IdempotencyKey *string `json:"Idempotency-Key,omitempty"`
 }
 
+// DecideApprovalJSONRequestBody defines body for DecideApproval for application/json ContentType.
+type DecideApprovalJSONRequestBody = ApprovalDecision
+
 // CreateCardJSONRequestBody defines body for CreateCard for application/json ContentType.
 type CreateCardJSONRequestBody = CardRequest
 
@@ -2640,6 +3099,9 @@ type SearchCardsJSONRequestBody = CardSearch
 
 // UpdateCardJSONRequestBody defines body for UpdateCard for application/json ContentType.
 type UpdateCardJSONRequestBody = CardChange
+
+// RequestApprovalJSONRequestBody defines body for RequestApproval for application/json ContentType.
+type RequestApprovalJSONRequestBody = ApprovalRequest
 
 // SetPinJSONRequestBody defines body for SetPin for application/json ContentType.
 type SetPinJSONRequestBody = PinBlock
@@ -2712,6 +3174,18 @@ type RotateWebhookJSONRequestBody = Rotation
 
 // ServerInterface represents all server handlers.
 type ServerInterface interface {
+	// ListApprovals List approvals
+	// (GET /issuer/v1/approvals)
+	ListApprovals(c *gin.Context, params ListApprovalsParams)
+	// GetApproval Get an approval
+	// (GET /issuer/v1/approvals/{approvalId})
+	GetApproval(c *gin.Context, approvalID ApprovalID)
+	// CancelApproval Take a request for an approval back
+	// (POST /issuer/v1/approvals/{approvalId}/cancel)
+	CancelApproval(c *gin.Context, approvalID string, params CancelApprovalParams)
+	// DecideApproval Grant or reject an approval
+	// (POST /issuer/v1/approvals/{approvalId}/decision)
+	DecideApproval(c *gin.Context, approvalID ApprovalID, params DecideApprovalParams)
 	// ListAuditEvents List audit events
 	// (GET /issuer/v1/audit-events)
 	ListAuditEvents(c *gin.Context, params ListAuditEventsParams)
@@ -2730,6 +3204,9 @@ type ServerInterface interface {
 	// UpdateCard Change a card
 	// (PATCH /issuer/v1/cards/{cardId})
 	UpdateCard(c *gin.Context, cardID CardID)
+	// RequestApproval Request an approval
+	// (POST /issuer/v1/cards/{cardId}/approvals)
+	RequestApproval(c *gin.Context, cardID CardID, params RequestApprovalParams)
 	// ListCardAuditEvents List a card's audit events
 	// (GET /issuer/v1/cards/{cardId}/audit-events)
 	ListCardAuditEvents(c *gin.Context, cardID CardID, params ListCardAuditEventsParams)
@@ -2739,6 +3216,9 @@ type ServerInterface interface {
 	// SetPin Set a card's PIN
 	// (PUT /issuer/v1/cards/{cardId}/pin)
 	SetPin(c *gin.Context, cardID CardID)
+	// GetPinCapabilities Get what can be done with a card's PIN
+	// (GET /issuer/v1/cards/{cardId}/pin/capabilities)
+	GetPinCapabilities(c *gin.Context, cardID CardID, params GetPinCapabilitiesParams)
 	// MailPin Give a PIN to a printer
 	// (POST /issuer/v1/cards/{cardId}/pin/mailer)
 	MailPin(c *gin.Context, cardID CardID)
@@ -2872,6 +3352,172 @@ type ServerInterfaceWrapper struct {
 }
 
 type MiddlewareFunc func(c *gin.Context)
+
+// ListApprovals operation middleware
+func (siw *ServerInterfaceWrapper) ListApprovals(c *gin.Context) {
+
+	var err error
+	_ = err
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListApprovalsParams
+
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", c.Request.URL.Query(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: "int32"})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter limit: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", c.Request.URL.Query(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter cursor: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	// ------------- Optional query parameter "state" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "state", c.Request.URL.Query(), &params.State, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter state: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		middleware(c)
+		if c.IsAborted() {
+			return
+		}
+	}
+
+	siw.Handler.ListApprovals(c, params)
+}
+
+// GetApproval operation middleware
+func (siw *ServerInterfaceWrapper) GetApproval(c *gin.Context) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "approvalId" -------------
+	var approvalID ApprovalID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "approvalId", c.Param("approvalId"), &approvalID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter approvalId: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		middleware(c)
+		if c.IsAborted() {
+			return
+		}
+	}
+
+	siw.Handler.GetApproval(c, approvalID)
+}
+
+// CancelApproval operation middleware
+func (siw *ServerInterfaceWrapper) CancelApproval(c *gin.Context) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "approvalId" -------------
+	var approvalID string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "approvalId", c.Param("approvalId"), &approvalID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter approvalId: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params CancelApprovalParams
+
+	headers := c.Request.Header
+
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey string
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandler(c, fmt.Errorf("Expected one value for Idempotency-Key, got %d", n), http.StatusBadRequest)
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter Idempotency-Key: %w", err), http.StatusBadRequest)
+			return
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+
+	}
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		middleware(c)
+		if c.IsAborted() {
+			return
+		}
+	}
+
+	siw.Handler.CancelApproval(c, approvalID, params)
+}
+
+// DecideApproval operation middleware
+func (siw *ServerInterfaceWrapper) DecideApproval(c *gin.Context) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "approvalId" -------------
+	var approvalID ApprovalID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "approvalId", c.Param("approvalId"), &approvalID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter approvalId: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params DecideApprovalParams
+
+	headers := c.Request.Header
+
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey string
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandler(c, fmt.Errorf("Expected one value for Idempotency-Key, got %d", n), http.StatusBadRequest)
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter Idempotency-Key: %w", err), http.StatusBadRequest)
+			return
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+
+	}
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		middleware(c)
+		if c.IsAborted() {
+			return
+		}
+	}
+
+	siw.Handler.DecideApproval(c, approvalID, params)
+}
 
 // ListAuditEvents operation middleware
 func (siw *ServerInterfaceWrapper) ListAuditEvents(c *gin.Context) {
@@ -3054,6 +3700,55 @@ func (siw *ServerInterfaceWrapper) UpdateCard(c *gin.Context) {
 	siw.Handler.UpdateCard(c, cardID)
 }
 
+// RequestApproval operation middleware
+func (siw *ServerInterfaceWrapper) RequestApproval(c *gin.Context) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "cardId" -------------
+	var cardID CardID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "cardId", c.Param("cardId"), &cardID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter cardId: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params RequestApprovalParams
+
+	headers := c.Request.Header
+
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey string
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandler(c, fmt.Errorf("Expected one value for Idempotency-Key, got %d", n), http.StatusBadRequest)
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter Idempotency-Key: %w", err), http.StatusBadRequest)
+			return
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+
+	}
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		middleware(c)
+		if c.IsAborted() {
+			return
+		}
+	}
+
+	siw.Handler.RequestApproval(c, cardID, params)
+}
+
 // ListCardAuditEvents operation middleware
 func (siw *ServerInterfaceWrapper) ListCardAuditEvents(c *gin.Context) {
 
@@ -3146,6 +3841,55 @@ func (siw *ServerInterfaceWrapper) SetPin(c *gin.Context) {
 	}
 
 	siw.Handler.SetPin(c, cardID)
+}
+
+// GetPinCapabilities operation middleware
+func (siw *ServerInterfaceWrapper) GetPinCapabilities(c *gin.Context) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "cardId" -------------
+	var cardID CardID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "cardId", c.Param("cardId"), &cardID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter cardId: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params GetPinCapabilitiesParams
+
+	headers := c.Request.Header
+
+	// ------------- Optional header parameter "Accept-Language" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Accept-Language")]; found {
+		var AcceptLanguage string
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandler(c, fmt.Errorf("Expected one value for Accept-Language, got %d", n), http.StatusBadRequest)
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Accept-Language", valueList[0], &AcceptLanguage, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter Accept-Language: %w", err), http.StatusBadRequest)
+			return
+		}
+
+		params.AcceptLanguage = &AcceptLanguage
+
+	}
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		middleware(c)
+		if c.IsAborted() {
+			return
+		}
+	}
+
+	siw.Handler.GetPinCapabilities(c, cardID, params)
 }
 
 // MailPin operation middleware
@@ -4703,14 +5447,20 @@ func RegisterHandlersWithOptions(router gin.IRouter, si ServerInterface, options
 		ErrorHandler:       errorHandler,
 	}
 
+	router.GET(options.BaseURL+"/issuer/v1/approvals", wrapper.ListApprovals)
+	router.GET(options.BaseURL+"/issuer/v1/approvals/:approvalId", wrapper.GetApproval)
+	router.POST(options.BaseURL+"/issuer/v1/approvals/:approvalId/cancel", wrapper.CancelApproval)
+	router.POST(options.BaseURL+"/issuer/v1/approvals/:approvalId/decision", wrapper.DecideApproval)
 	router.GET(options.BaseURL+"/issuer/v1/audit-events", wrapper.ListAuditEvents)
 	router.GET(options.BaseURL+"/issuer/v1/cards", wrapper.FindCards)
 	router.POST(options.BaseURL+"/issuer/v1/cards", wrapper.CreateCard)
 	router.GET(options.BaseURL+"/issuer/v1/cards/:cardId", wrapper.GetCard)
 	router.PATCH(options.BaseURL+"/issuer/v1/cards/:cardId", wrapper.UpdateCard)
+	router.POST(options.BaseURL+"/issuer/v1/cards/:cardId/approvals", wrapper.RequestApproval)
 	router.GET(options.BaseURL+"/issuer/v1/cards/:cardId/audit-events", wrapper.ListCardAuditEvents)
 	router.GET(options.BaseURL+"/issuer/v1/cards/:cardId/pin", wrapper.GetPinStatus)
 	router.PUT(options.BaseURL+"/issuer/v1/cards/:cardId/pin", wrapper.SetPin)
+	router.GET(options.BaseURL+"/issuer/v1/cards/:cardId/pin/capabilities", wrapper.GetPinCapabilities)
 	router.POST(options.BaseURL+"/issuer/v1/cards/:cardId/pin/mailer", wrapper.MailPin)
 	router.POST(options.BaseURL+"/issuer/v1/cards/:cardId/pin/unblock", wrapper.UnblockPin)
 	router.POST(options.BaseURL+"/issuer/v1/cards/:cardId/pin/verification-values", wrapper.MakeVerificationValue)
@@ -4800,6 +5550,645 @@ type UnsupportedMediaTypeApplicationProblemPlusJSONResponse externalRef0.Problem
 type VaultKeyNotFoundApplicationProblemPlusJSONResponse externalRef0.Problem
 
 type VaultKeysForbiddenApplicationProblemPlusJSONResponse externalRef0.Problem
+
+type ListApprovalsRequestObject struct {
+	Params ListApprovalsParams
+}
+
+type ListApprovalsResponseObject interface {
+	VisitListApprovalsResponse(w http.ResponseWriter) error
+}
+
+type ListApprovals200JSONResponse ApprovalPage
+
+func (response ListApprovals200JSONResponse) VisitListApprovalsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListApprovals400ApplicationProblemPlusJSONResponse struct {
+	BadPageApplicationProblemPlusJSONResponse
+}
+
+func (response ListApprovals400ApplicationProblemPlusJSONResponse) VisitListApprovalsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListApprovals401ApplicationProblemPlusJSONResponse struct {
+	UnauthorizedApplicationProblemPlusJSONResponse
+}
+
+func (response ListApprovals401ApplicationProblemPlusJSONResponse) VisitListApprovalsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListApprovals403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response ListApprovals403ApplicationProblemPlusJSONResponse) VisitListApprovalsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListApprovals405ApplicationProblemPlusJSONResponse struct {
+	MethodNotAllowedApplicationProblemPlusJSONResponse
+}
+
+func (response ListApprovals405ApplicationProblemPlusJSONResponse) VisitListApprovalsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Allow", fmt.Sprint(response.Headers.Allow))
+	w.WriteHeader(405)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListApprovals500ApplicationProblemPlusJSONResponse struct {
+	InternalServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response ListApprovals500ApplicationProblemPlusJSONResponse) VisitListApprovalsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListApprovals503ApplicationProblemPlusJSONResponse struct {
+	ServiceUnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response ListApprovals503ApplicationProblemPlusJSONResponse) VisitListApprovalsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetApprovalRequestObject struct {
+	ApprovalID ApprovalID `json:"approvalId"`
+}
+
+type GetApprovalResponseObject interface {
+	VisitGetApprovalResponse(w http.ResponseWriter) error
+}
+
+type GetApproval200JSONResponse Approval
+
+func (response GetApproval200JSONResponse) VisitGetApprovalResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetApproval400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response GetApproval400ApplicationProblemPlusJSONResponse) VisitGetApprovalResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetApproval401ApplicationProblemPlusJSONResponse struct {
+	UnauthorizedApplicationProblemPlusJSONResponse
+}
+
+func (response GetApproval401ApplicationProblemPlusJSONResponse) VisitGetApprovalResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetApproval403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response GetApproval403ApplicationProblemPlusJSONResponse) VisitGetApprovalResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetApproval404ApplicationProblemPlusJSONResponse struct {
+	NotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response GetApproval404ApplicationProblemPlusJSONResponse) VisitGetApprovalResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetApproval405ApplicationProblemPlusJSONResponse struct {
+	MethodNotAllowedApplicationProblemPlusJSONResponse
+}
+
+func (response GetApproval405ApplicationProblemPlusJSONResponse) VisitGetApprovalResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Allow", fmt.Sprint(response.Headers.Allow))
+	w.WriteHeader(405)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetApproval500ApplicationProblemPlusJSONResponse struct {
+	InternalServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response GetApproval500ApplicationProblemPlusJSONResponse) VisitGetApprovalResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetApproval503ApplicationProblemPlusJSONResponse struct {
+	ServiceUnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response GetApproval503ApplicationProblemPlusJSONResponse) VisitGetApprovalResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CancelApprovalRequestObject struct {
+	ApprovalID string `json:"approvalId"`
+	Params     CancelApprovalParams
+}
+
+type CancelApprovalResponseObject interface {
+	VisitCancelApprovalResponse(w http.ResponseWriter) error
+}
+
+type CancelApproval200ResponseHeaders struct {
+	IdempotentReplayed *string
+}
+
+type CancelApproval200JSONResponse struct {
+	Body    Approval
+	Headers CancelApproval200ResponseHeaders
+}
+
+func (response CancelApproval200JSONResponse) VisitCancelApprovalResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.IdempotentReplayed != nil {
+		w.Header().Set("Idempotent-Replayed", fmt.Sprint(*response.Headers.IdempotentReplayed))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CancelApproval400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response CancelApproval400ApplicationProblemPlusJSONResponse) VisitCancelApprovalResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CancelApproval401ApplicationProblemPlusJSONResponse struct {
+	UnauthorizedApplicationProblemPlusJSONResponse
+}
+
+func (response CancelApproval401ApplicationProblemPlusJSONResponse) VisitCancelApprovalResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CancelApproval403ApplicationProblemPlusJSONResponse externalRef0.Problem
+
+func (response CancelApproval403ApplicationProblemPlusJSONResponse) VisitCancelApprovalResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CancelApproval404ApplicationProblemPlusJSONResponse struct {
+	NotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response CancelApproval404ApplicationProblemPlusJSONResponse) VisitCancelApprovalResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CancelApproval405ApplicationProblemPlusJSONResponse struct {
+	MethodNotAllowedApplicationProblemPlusJSONResponse
+}
+
+func (response CancelApproval405ApplicationProblemPlusJSONResponse) VisitCancelApprovalResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Allow", fmt.Sprint(response.Headers.Allow))
+	w.WriteHeader(405)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CancelApproval409ApplicationProblemPlusJSONResponse externalRef0.Problem
+
+func (response CancelApproval409ApplicationProblemPlusJSONResponse) VisitCancelApprovalResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CancelApproval422ApplicationProblemPlusJSONResponse struct {
+	IdempotencyKeyUsedApplicationProblemPlusJSONResponse
+}
+
+func (response CancelApproval422ApplicationProblemPlusJSONResponse) VisitCancelApprovalResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CancelApproval500ApplicationProblemPlusJSONResponse struct {
+	InternalServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response CancelApproval500ApplicationProblemPlusJSONResponse) VisitCancelApprovalResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CancelApproval503ApplicationProblemPlusJSONResponse struct {
+	ServiceUnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response CancelApproval503ApplicationProblemPlusJSONResponse) VisitCancelApprovalResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DecideApprovalRequestObject struct {
+	ApprovalID ApprovalID `json:"approvalId"`
+	Params     DecideApprovalParams
+	Body       *DecideApprovalJSONRequestBody
+}
+
+type DecideApprovalResponseObject interface {
+	VisitDecideApprovalResponse(w http.ResponseWriter) error
+}
+
+type DecideApproval200ResponseHeaders struct {
+	IdempotentReplayed *string
+}
+
+type DecideApproval200JSONResponse struct {
+	Body    Approval
+	Headers DecideApproval200ResponseHeaders
+}
+
+func (response DecideApproval200JSONResponse) VisitDecideApprovalResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.IdempotentReplayed != nil {
+		w.Header().Set("Idempotent-Replayed", fmt.Sprint(*response.Headers.IdempotentReplayed))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DecideApproval400ApplicationProblemPlusJSONResponse externalRef0.Problem
+
+func (response DecideApproval400ApplicationProblemPlusJSONResponse) VisitDecideApprovalResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DecideApproval401ApplicationProblemPlusJSONResponse struct {
+	UnauthorizedApplicationProblemPlusJSONResponse
+}
+
+func (response DecideApproval401ApplicationProblemPlusJSONResponse) VisitDecideApprovalResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DecideApproval403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response DecideApproval403ApplicationProblemPlusJSONResponse) VisitDecideApprovalResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DecideApproval404ApplicationProblemPlusJSONResponse struct {
+	NotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response DecideApproval404ApplicationProblemPlusJSONResponse) VisitDecideApprovalResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DecideApproval405ApplicationProblemPlusJSONResponse struct {
+	MethodNotAllowedApplicationProblemPlusJSONResponse
+}
+
+func (response DecideApproval405ApplicationProblemPlusJSONResponse) VisitDecideApprovalResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Allow", fmt.Sprint(response.Headers.Allow))
+	w.WriteHeader(405)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DecideApproval409ApplicationProblemPlusJSONResponse externalRef0.Problem
+
+func (response DecideApproval409ApplicationProblemPlusJSONResponse) VisitDecideApprovalResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DecideApproval413ApplicationProblemPlusJSONResponse struct {
+	ContentTooLargeApplicationProblemPlusJSONResponse
+}
+
+func (response DecideApproval413ApplicationProblemPlusJSONResponse) VisitDecideApprovalResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DecideApproval415ApplicationProblemPlusJSONResponse struct {
+	UnsupportedMediaTypeApplicationProblemPlusJSONResponse
+}
+
+func (response DecideApproval415ApplicationProblemPlusJSONResponse) VisitDecideApprovalResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DecideApproval422ApplicationProblemPlusJSONResponse struct {
+	IdempotencyKeyUsedApplicationProblemPlusJSONResponse
+}
+
+func (response DecideApproval422ApplicationProblemPlusJSONResponse) VisitDecideApprovalResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DecideApproval500ApplicationProblemPlusJSONResponse struct {
+	InternalServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response DecideApproval500ApplicationProblemPlusJSONResponse) VisitDecideApprovalResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DecideApproval503ApplicationProblemPlusJSONResponse struct {
+	ServiceUnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response DecideApproval503ApplicationProblemPlusJSONResponse) VisitDecideApprovalResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
 
 type ListAuditEventsRequestObject struct {
 	Params ListAuditEventsParams
@@ -5711,6 +7100,212 @@ func (response UpdateCard503ApplicationProblemPlusJSONResponse) VisitUpdateCardR
 	return err
 }
 
+type RequestApprovalRequestObject struct {
+	CardID CardID `json:"cardId"`
+	Params RequestApprovalParams
+	Body   *RequestApprovalJSONRequestBody
+}
+
+type RequestApprovalResponseObject interface {
+	VisitRequestApprovalResponse(w http.ResponseWriter) error
+}
+
+type RequestApproval201ResponseHeaders struct {
+	IdempotentReplayed *string
+}
+
+type RequestApproval201JSONResponse struct {
+	Body    Approval
+	Headers RequestApproval201ResponseHeaders
+}
+
+func (response RequestApproval201JSONResponse) VisitRequestApprovalResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.IdempotentReplayed != nil {
+		w.Header().Set("Idempotent-Replayed", fmt.Sprint(*response.Headers.IdempotentReplayed))
+	}
+	w.WriteHeader(201)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RequestApproval400ApplicationProblemPlusJSONResponse externalRef0.Problem
+
+func (response RequestApproval400ApplicationProblemPlusJSONResponse) VisitRequestApprovalResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RequestApproval401ApplicationProblemPlusJSONResponse struct {
+	UnauthorizedApplicationProblemPlusJSONResponse
+}
+
+func (response RequestApproval401ApplicationProblemPlusJSONResponse) VisitRequestApprovalResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RequestApproval403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response RequestApproval403ApplicationProblemPlusJSONResponse) VisitRequestApprovalResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RequestApproval404ApplicationProblemPlusJSONResponse struct {
+	NotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response RequestApproval404ApplicationProblemPlusJSONResponse) VisitRequestApprovalResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RequestApproval405ApplicationProblemPlusJSONResponse struct {
+	MethodNotAllowedApplicationProblemPlusJSONResponse
+}
+
+func (response RequestApproval405ApplicationProblemPlusJSONResponse) VisitRequestApprovalResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Allow", fmt.Sprint(response.Headers.Allow))
+	w.WriteHeader(405)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RequestApproval409ApplicationProblemPlusJSONResponse externalRef0.Problem
+
+func (response RequestApproval409ApplicationProblemPlusJSONResponse) VisitRequestApprovalResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RequestApproval413ApplicationProblemPlusJSONResponse struct {
+	ContentTooLargeApplicationProblemPlusJSONResponse
+}
+
+func (response RequestApproval413ApplicationProblemPlusJSONResponse) VisitRequestApprovalResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RequestApproval415ApplicationProblemPlusJSONResponse struct {
+	UnsupportedMediaTypeApplicationProblemPlusJSONResponse
+}
+
+func (response RequestApproval415ApplicationProblemPlusJSONResponse) VisitRequestApprovalResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RequestApproval422ApplicationProblemPlusJSONResponse externalRef0.Problem
+
+func (response RequestApproval422ApplicationProblemPlusJSONResponse) VisitRequestApprovalResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RequestApproval500ApplicationProblemPlusJSONResponse struct {
+	InternalServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response RequestApproval500ApplicationProblemPlusJSONResponse) VisitRequestApprovalResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RequestApproval503ApplicationProblemPlusJSONResponse struct {
+	ServiceUnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response RequestApproval503ApplicationProblemPlusJSONResponse) VisitRequestApprovalResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type ListCardAuditEventsRequestObject struct {
 	CardID CardID `json:"cardId"`
 	Params ListCardAuditEventsParams
@@ -6177,6 +7772,143 @@ func (response SetPin503ApplicationProblemPlusJSONResponse) VisitSetPinResponse(
 	return err
 }
 
+type GetPinCapabilitiesRequestObject struct {
+	CardID CardID `json:"cardId"`
+	Params GetPinCapabilitiesParams
+}
+
+type GetPinCapabilitiesResponseObject interface {
+	VisitGetPinCapabilitiesResponse(w http.ResponseWriter) error
+}
+
+type GetPinCapabilities200JSONResponse PinCapabilities
+
+func (response GetPinCapabilities200JSONResponse) VisitGetPinCapabilitiesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetPinCapabilities400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response GetPinCapabilities400ApplicationProblemPlusJSONResponse) VisitGetPinCapabilitiesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetPinCapabilities401ApplicationProblemPlusJSONResponse struct {
+	UnauthorizedApplicationProblemPlusJSONResponse
+}
+
+func (response GetPinCapabilities401ApplicationProblemPlusJSONResponse) VisitGetPinCapabilitiesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetPinCapabilities403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response GetPinCapabilities403ApplicationProblemPlusJSONResponse) VisitGetPinCapabilitiesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetPinCapabilities404ApplicationProblemPlusJSONResponse struct {
+	NotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response GetPinCapabilities404ApplicationProblemPlusJSONResponse) VisitGetPinCapabilitiesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetPinCapabilities405ApplicationProblemPlusJSONResponse struct {
+	MethodNotAllowedApplicationProblemPlusJSONResponse
+}
+
+func (response GetPinCapabilities405ApplicationProblemPlusJSONResponse) VisitGetPinCapabilitiesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Allow", fmt.Sprint(response.Headers.Allow))
+	w.WriteHeader(405)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetPinCapabilities500ApplicationProblemPlusJSONResponse struct {
+	InternalServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response GetPinCapabilities500ApplicationProblemPlusJSONResponse) VisitGetPinCapabilitiesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetPinCapabilities503ApplicationProblemPlusJSONResponse struct {
+	ServiceUnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response GetPinCapabilities503ApplicationProblemPlusJSONResponse) VisitGetPinCapabilitiesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type MailPinRequestObject struct {
 	CardID CardID `json:"cardId"`
 	Body   *MailPinJSONRequestBody
@@ -6486,9 +8218,7 @@ func (response UnblockPin405ApplicationProblemPlusJSONResponse) VisitUnblockPinR
 	return err
 }
 
-type UnblockPin409ApplicationProblemPlusJSONResponse struct {
-	CardStatusApplicationProblemPlusJSONResponse
-}
+type UnblockPin409ApplicationProblemPlusJSONResponse externalRef0.Problem
 
 func (response UnblockPin409ApplicationProblemPlusJSONResponse) VisitUnblockPinResponse(w http.ResponseWriter) error {
 
@@ -13308,6 +15038,18 @@ func (response TestWebhook503ApplicationProblemPlusJSONResponse) VisitTestWebhoo
 
 // StrictServerInterface represents all server handlers.
 type StrictServerInterface interface {
+	// ListApprovals List approvals
+	// (GET /issuer/v1/approvals)
+	ListApprovals(ctx context.Context, request ListApprovalsRequestObject) (ListApprovalsResponseObject, error)
+	// GetApproval Get an approval
+	// (GET /issuer/v1/approvals/{approvalId})
+	GetApproval(ctx context.Context, request GetApprovalRequestObject) (GetApprovalResponseObject, error)
+	// CancelApproval Take a request for an approval back
+	// (POST /issuer/v1/approvals/{approvalId}/cancel)
+	CancelApproval(ctx context.Context, request CancelApprovalRequestObject) (CancelApprovalResponseObject, error)
+	// DecideApproval Grant or reject an approval
+	// (POST /issuer/v1/approvals/{approvalId}/decision)
+	DecideApproval(ctx context.Context, request DecideApprovalRequestObject) (DecideApprovalResponseObject, error)
 	// ListAuditEvents List audit events
 	// (GET /issuer/v1/audit-events)
 	ListAuditEvents(ctx context.Context, request ListAuditEventsRequestObject) (ListAuditEventsResponseObject, error)
@@ -13326,6 +15068,9 @@ type StrictServerInterface interface {
 	// UpdateCard Change a card
 	// (PATCH /issuer/v1/cards/{cardId})
 	UpdateCard(ctx context.Context, request UpdateCardRequestObject) (UpdateCardResponseObject, error)
+	// RequestApproval Request an approval
+	// (POST /issuer/v1/cards/{cardId}/approvals)
+	RequestApproval(ctx context.Context, request RequestApprovalRequestObject) (RequestApprovalResponseObject, error)
 	// ListCardAuditEvents List a card's audit events
 	// (GET /issuer/v1/cards/{cardId}/audit-events)
 	ListCardAuditEvents(ctx context.Context, request ListCardAuditEventsRequestObject) (ListCardAuditEventsResponseObject, error)
@@ -13335,6 +15080,9 @@ type StrictServerInterface interface {
 	// SetPin Set a card's PIN
 	// (PUT /issuer/v1/cards/{cardId}/pin)
 	SetPin(ctx context.Context, request SetPinRequestObject) (SetPinResponseObject, error)
+	// GetPinCapabilities Get what can be done with a card's PIN
+	// (GET /issuer/v1/cards/{cardId}/pin/capabilities)
+	GetPinCapabilities(ctx context.Context, request GetPinCapabilitiesRequestObject) (GetPinCapabilitiesResponseObject, error)
 	// MailPin Give a PIN to a printer
 	// (POST /issuer/v1/cards/{cardId}/pin/mailer)
 	MailPin(ctx context.Context, request MailPinRequestObject) (MailPinResponseObject, error)
@@ -13476,6 +15224,73 @@ type strictHandler struct {
 	fail     func(c *gin.Context, err error)
 }
 
+// ListApprovals binds a request, has it handled and writes the reply.
+func (sh *strictHandler) ListApprovals(c *gin.Context, params ListApprovalsParams) {
+	var request ListApprovalsRequestObject
+	request.Params = params
+	response, err := sh.handlers.ListApprovals(c.Request.Context(), request)
+	if err == nil {
+		err = response.VisitListApprovalsResponse(c.Writer)
+	}
+	if err != nil {
+		sh.fail(c, err)
+	}
+}
+
+// GetApproval binds a request, has it handled and writes the reply.
+func (sh *strictHandler) GetApproval(c *gin.Context, approvalID ApprovalID) {
+	var request GetApprovalRequestObject
+	request.ApprovalID = approvalID
+	response, err := sh.handlers.GetApproval(c.Request.Context(), request)
+	if err == nil {
+		err = response.VisitGetApprovalResponse(c.Writer)
+	}
+	if err != nil {
+		sh.fail(c, err)
+	}
+}
+
+// CancelApproval binds a request, has it handled and writes the reply.
+func (sh *strictHandler) CancelApproval(c *gin.Context, approvalID string, params CancelApprovalParams) {
+	var request CancelApprovalRequestObject
+	request.ApprovalID = approvalID
+	request.Params = params
+	response, err := sh.handlers.CancelApproval(c.Request.Context(), request)
+	if err == nil {
+		err = response.VisitCancelApprovalResponse(c.Writer)
+	}
+	if err != nil {
+		sh.fail(c, err)
+	}
+}
+
+// DecideApproval binds a request, has it handled and writes the reply.
+func (sh *strictHandler) DecideApproval(c *gin.Context, approvalID ApprovalID, params DecideApprovalParams) {
+	var request DecideApprovalRequestObject
+	request.ApprovalID = approvalID
+	request.Params = params
+
+	if checked, ok := c.Request.Body.(interface{ ValidatedValue() any }); ok {
+		var body DecideApprovalJSONRequestBody
+		if err := runtime.BindJSONValue(checked.ValidatedValue(), &body); err != nil {
+			sh.fail(c, unbound(err))
+			return
+		}
+		request.Body = &body
+	} else {
+		sh.fail(c, unbound(errors.New("nobody has checked the body")))
+		return
+	}
+
+	response, err := sh.handlers.DecideApproval(c.Request.Context(), request)
+	if err == nil {
+		err = response.VisitDecideApprovalResponse(c.Writer)
+	}
+	if err != nil {
+		sh.fail(c, err)
+	}
+}
+
 // ListAuditEvents binds a request, has it handled and writes the reply.
 func (sh *strictHandler) ListAuditEvents(c *gin.Context, params ListAuditEventsParams) {
 	var request ListAuditEventsRequestObject
@@ -13592,6 +15407,33 @@ func (sh *strictHandler) UpdateCard(c *gin.Context, cardID CardID) {
 	}
 }
 
+// RequestApproval binds a request, has it handled and writes the reply.
+func (sh *strictHandler) RequestApproval(c *gin.Context, cardID CardID, params RequestApprovalParams) {
+	var request RequestApprovalRequestObject
+	request.CardID = cardID
+	request.Params = params
+
+	if checked, ok := c.Request.Body.(interface{ ValidatedValue() any }); ok {
+		var body RequestApprovalJSONRequestBody
+		if err := runtime.BindJSONValue(checked.ValidatedValue(), &body); err != nil {
+			sh.fail(c, unbound(err))
+			return
+		}
+		request.Body = &body
+	} else {
+		sh.fail(c, unbound(errors.New("nobody has checked the body")))
+		return
+	}
+
+	response, err := sh.handlers.RequestApproval(c.Request.Context(), request)
+	if err == nil {
+		err = response.VisitRequestApprovalResponse(c.Writer)
+	}
+	if err != nil {
+		sh.fail(c, err)
+	}
+}
+
 // ListCardAuditEvents binds a request, has it handled and writes the reply.
 func (sh *strictHandler) ListCardAuditEvents(c *gin.Context, cardID CardID, params ListCardAuditEventsParams) {
 	var request ListCardAuditEventsRequestObject
@@ -13639,6 +15481,20 @@ func (sh *strictHandler) SetPin(c *gin.Context, cardID CardID) {
 	response, err := sh.handlers.SetPin(c.Request.Context(), request)
 	if err == nil {
 		err = response.VisitSetPinResponse(c.Writer)
+	}
+	if err != nil {
+		sh.fail(c, err)
+	}
+}
+
+// GetPinCapabilities binds a request, has it handled and writes the reply.
+func (sh *strictHandler) GetPinCapabilities(c *gin.Context, cardID CardID, params GetPinCapabilitiesParams) {
+	var request GetPinCapabilitiesRequestObject
+	request.CardID = cardID
+	request.Params = params
+	response, err := sh.handlers.GetPinCapabilities(c.Request.Context(), request)
+	if err == nil {
+		err = response.VisitGetPinCapabilitiesResponse(c.Writer)
 	}
 	if err != nil {
 		sh.fail(c, err)

@@ -81,6 +81,7 @@ var rows = pin.MustErrorTable(map[pin.Code]row{
 	pin.Unavailable:    unavailable,
 	pin.Unauthorized:   unauthorized,
 	pin.Forbidden:      unauthorized, // an API key that may not do this
+	pin.ApprovalNeeded: unauthorized,
 	pin.NotFound:       dataNotFound,
 	pin.Ambiguous:      dataNotFound,
 	pin.Conflict:       unavailable, // trying again helps

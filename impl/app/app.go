@@ -20,6 +20,7 @@ import (
 	"go.opentelemetry.io/otel/trace"
 
 	"pinvault/impl/accosa"
+	"pinvault/impl/capability"
 	"pinvault/impl/config"
 	"pinvault/impl/contract"
 	"pinvault/impl/creditplus"
@@ -133,9 +134,12 @@ func wire(ctx context.Context, c config.Serve, s Surroundings, in *inside) (*App
 	vault.OnTampered(tampered(s.Log, counts))
 	behind := newBackground(c, s, vault, registry, in)
 	announcing.Wakes(behind.sender.Wake)
-	o := server.Options{Tokens: tokens, Refused: vault.AccessRefused, Ready: s.Store.Ping, Stopping: s.Stopping, Log: s.Log, Metrics: registry, Traces: s.Traces,
+	o := server.Options{Tokens: tokens, Refused: vault.AccessRefused, Ready: readiness(s.Store, own), Stopping: s.Stopping, Log: s.Log, Metrics: registry, Traces: s.Traces,
 		PrivateMetrics: c.AdminListen != "", HSTS: c.TLS(), TrustedProxies: c.TrustedProxies, RequestTimeout: c.RequestTimeout, CheckReplies: c.ChecksReplies()}
 	if err := issuer.CheckGrants(s.Documents); err != nil {
+		return nil, err
+	}
+	if _, err := capability.Ways(s.Documents); err != nil {
 		return nil, err
 	}
 	sessions := pinsession.New(vault, ring, c.PINSessionLifetime, s.Now, s.Rand)
@@ -144,7 +148,7 @@ func wire(ctx context.Context, c config.Serve, s Surroundings, in *inside) (*App
 	if err != nil {
 		return nil, err
 	}
-	known := contracts(vault, ring, c.Sandbox, func() (map[string]*contract.Document, error) { return s.Documents, nil })
+	known := contracts(vault, ring, c.Sandbox, s.Now, func() (map[string]*contract.Document, error) { return s.Documents, nil })
 	known.PINSession = sessions.Status
 	known.Outbox = issuer.Outbox{Feed: behind.feed, PublicKey: outbox.PublicKey, Admits: behind.sender.Networks.Admits}
 	keys := custody.New(vault, ring, s.Now, s.Rand)
@@ -183,7 +187,17 @@ func wire(ctx context.Context, c config.Serve, s Surroundings, in *inside) (*App
 }
 
 // contracts are what the issuer's API asks of the contracts.
-func contracts(vault *pin.Vault, ring *keyring.Ring, sandbox bool, documents func() (map[string]*contract.Document, error)) issuer.Contracts {
+func contracts(vault *pin.Vault, ring *keyring.Ring, sandbox bool, now func() time.Time, documents func() (map[string]*contract.Document, error)) issuer.Contracts {
+	if now == nil {
+		now = time.Now
+	}
+	ways := sync.OnceValues(func() ([]capability.Way, error) {
+		all, err := documents()
+		if err != nil {
+			return nil, err
+		}
+		return capability.Ways(all)
+	})
 	return issuer.Contracts{
 		Settings: issuer.Settings{
 			thredd.Name:      thredd.Settings(),
@@ -196,6 +210,11 @@ func contracts(vault *pin.Vault, ring *keyring.Ring, sandbox bool, documents fun
 			return ring.Fits(ctx, programID, k.ID, k.Usage, k.Size)
 		},
 		ServiceRequest: creditplus.ServiceRequests(vault),
+		Capabilities: func(rec pin.Record, clients []pin.Client) ([]capability.Capability, error) {
+			all, err := ways()
+			return capability.Of(rec, clients, all, now()), err
+		},
+		Steps: hosted.Steps,
 		References: sync.OnceValues(func() (contract.References, error) {
 			all, err := documents()
 			return contract.ReferencesOf(slices.Collect(maps.Values(all))...), err

@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -16,14 +17,14 @@ import (
 	"pinvault/impl/pin"
 )
 
-// background is what a server does by itself: it sends events, and tells of sessions whose time is over.
+// background is what a server does by itself: it sends events, and tells of sessions and approvals whose time is over.
 type background struct {
 	Surroundings
 	vault  *pin.Vault
 	sender *outbox.Dispatcher
 	feed   *outbox.Feed
 	steady func(func())
-	swept  atomic.Int64 // microseconds since 1970 until when sessions were looked at, 0: not yet
+	swept  atomic.Int64 // microseconds since 1970 until when they were looked at, 0: not yet
 }
 
 // How long somebody may wait for an event: shorter in a sandbox, where a call that is waiting keeps the database from being put back.
@@ -84,14 +85,15 @@ func (b *background) again() {
 	b.sender.Wake()
 }
 
-// How often is looked for sessions whose time is over; at first for all that are still there.
+// How often is looked for those whose time is over; at first for all that are still there.
 const (
 	sweepEvery = 2 * time.Second
 	sweepSlack = 10 * time.Second // for processes whose clocks differ
 	sweepBatch = 5000
 )
 
-// sweep tells the trail of sessions whose time is over. Any number of processes may: the session's next version is written once.
+// sweep tells the trail of sessions and approvals whose time is over. Any number of processes may: the next version of each is written
+// once.
 func (b *background) sweep(ctx context.Context) {
 	tick := time.NewTicker(sweepEvery)
 	defer tick.Stop()
@@ -102,12 +104,12 @@ func (b *background) sweep(ctx context.Context) {
 			return
 		}
 		if err := b.expire(ctx); err != nil && ctx.Err() == nil {
-			b.Log.WarnContext(ctx, "ending sessions", "error", err)
+			b.Log.WarnContext(ctx, "ending sessions and approvals", "error", err)
 		}
 	}
 }
 
-// expire ends the sessions whose time is over.
+// expire ends the sessions and approvals whose time is over.
 func (b *background) expire(ctx context.Context) (err error) {
 	b.steady(func() {
 		now := b.Now()
@@ -115,22 +117,11 @@ func (b *background) expire(ctx context.Context) (err error) {
 		if swept := time.UnixMicro(b.swept.Load()).Add(-sweepSlack); swept.After(after) && swept.Before(now) {
 			after = swept
 		}
-		for {
-			var rows []pin.Row
-			if rows, err = b.Database.ExpiredSessions(ctx, after, now, sweepBatch); err != nil {
-				return
-			}
-			for _, r := range rows {
-				if failed := b.vault.ExpireSession(ctx, r); failed != nil && !pin.Tampered(failed) { // which is told of
-					err = failed
-					return
-				}
-			}
-			if len(rows) < sweepBatch {
-				b.swept.Store(now.UnixMicro())
-				return
-			}
-			after = time.UnixMicro(rows[len(rows)-1].ExpiresAt)
+		err = errors.Join(
+			b.expireOf(ctx, pin.TableSessions, after, now, b.vault.ExpireSession),
+			b.expireOf(ctx, pin.TableApprovals, after, now, b.vault.ExpireApproval))
+		if err == nil {
+			b.swept.Store(now.UnixMicro())
 		}
 	})
 	return err
@@ -142,4 +133,23 @@ func tracerOf(traces trace.TracerProvider, name string) trace.Tracer {
 		return nil
 	}
 	return traces.Tracer(name)
+}
+
+// expireOf ends the rows of a table whose time ended in (after, until].
+func (b *background) expireOf(ctx context.Context, t pin.Table, after, until time.Time, end func(context.Context, pin.Row) error) error {
+	for {
+		rows, err := b.Database.Expired(ctx, t, after, until, sweepBatch)
+		if err != nil {
+			return err
+		}
+		for _, r := range rows {
+			if err := end(ctx, r); err != nil && !pin.Tampered(err) { // which is told of
+				return err
+			}
+		}
+		if len(rows) < sweepBatch {
+			return nil
+		}
+		after = time.UnixMicro(rows[len(rows)-1].ExpiresAt)
+	}
 }

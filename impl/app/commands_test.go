@@ -21,7 +21,7 @@ func TestAnOperatorSeesWhatTheVaultHolds(t *testing.T) {
 		require.NoError(t, err)
 		names = append(names, p.Name)
 	}
-	require.ElementsMatch(t, []string{"Sandbox", "Sandbox without aliases"}, names)
+	require.ElementsMatch(t, []string{"Sandbox", "Sandbox without aliases", "Sandbox with approvals"}, names)
 }
 
 func TestTokenKeysAreThoseOfAClientOfAccosasContract(t *testing.T) {

@@ -132,7 +132,7 @@ func TestKilledAtAnyMomentNoEventIsLostAndNoneComesBeforeItsPredecessor(t *testi
 						all.Go(func() { change(s.URL, o.token, cards[(4*round+n)%len(cards)], busy) })
 					}
 				}
-				for waits := 0; size(file) == before && waits < 1000; waits++ {
+				for waits := 0; size(file) == before && waits < 300; waits++ {
 					<-time.NewTimer(time.Millisecond).C
 				}
 				<-time.NewTimer(rand.N(150 * time.Millisecond)).C
@@ -222,7 +222,7 @@ func change(server, token, card string, stop <-chan struct{}) {
 		}
 		_, _ = io.Copy(io.Discard, reply.Body)
 		_ = reply.Body.Close()
-		<-time.NewTimer(5 * time.Millisecond).C // no faster than it is told
+		<-time.NewTimer(40 * time.Millisecond).C // what waits behind others is to be told of in time, too
 	}
 }
 

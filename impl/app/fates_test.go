@@ -73,6 +73,7 @@ type partners struct {
 	clients map[string]map[string]any
 	cards   map[string]map[string]any
 	tokens  map[string]string
+	calls   int               // so far, where a call must differ from those before
 	usual   map[string]string // the outcomes of calls with the card "normal", by contract and row
 }
 

@@ -41,6 +41,8 @@ var rules = map[string]rule{
 	"impl/checkpoint":            {"impl/pin impl/keyring", "gin gorm kin"},
 	"impl/store":                 {"impl/pin models", "gin kin"},
 	"impl/store/storetest":       {"impl/pin", "gin gorm kin"},
+	"impl/store/memory":          {"impl/pin", "gin gorm kin"},
+	"impl/simulation":            {"impl/idempotency impl/pin impl/store/memory", "gin gorm kin"},
 	"impl/contract":              {"impl/timestamps", "gorm"},
 	"impl/rows":                  {"", "gin gorm"},
 	"impl/outbox":                {"generated/events impl/pin", "gin gorm kin"},
@@ -57,6 +59,7 @@ var rules = map[string]rule{
 	"impl/oauth":                 {"impl/pin", "gorm kin"},
 	"impl/config":                {"", "gin gorm kin"},
 	"impl/sandbox":               {"impl/pin impl/keyring", "gin gorm kin"},
+	"impl/capability":            {"impl/contract impl/pin", "gin gorm kin"},
 	"impl/seed":                  {"impl/contract impl/issuer impl/pin impl/sandbox", "gin gorm kin"},
 	"impl/space":                 {"impl/contract impl/journal impl/metrics impl/ondemand impl/outbox impl/pin impl/problem impl/sandbox impl/scratch impl/store", "gin gorm kin"},
 	"impl/scratch":               {"", "gin gorm kin"},
@@ -93,7 +96,7 @@ var rules = map[string]rule{
 // contracts are those with a package: impl/NAME may import the same, and generated/NAME.
 var contracts = []string{"accosa", "creditplus", "hashdt", "hosted", "issuer", "networkintl", "thredd"}
 
-const contractMay = "impl/pin impl/pinblock impl/pinsession impl/idempotency impl/keylife impl/keyring impl/contract impl/problem impl/settings impl/timestamps impl/custody impl/pinservices impl/pinverification "
+const contractMay = "impl/pin impl/pinblock impl/pinsession impl/idempotency impl/keylife impl/keyring impl/contract impl/problem impl/settings impl/timestamps impl/capability impl/custody impl/pinservices impl/pinverification "
 
 var libraries = map[string]string{"gin": "github.com/gin-gonic/", "gorm": "gorm.io/", "kin": "github.com/getkin/"}
 

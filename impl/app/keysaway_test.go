@@ -7,6 +7,7 @@ import (
 	"slices"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 	"github.com/tink-crypto/tink-go/v2/tink"
@@ -67,6 +68,17 @@ func TestKeysGoneAndBack(t *testing.T) {
 
 func goneAndBack(t *testing.T, p *partners, keys keyringtest.Away, every bool) {
 	t.Helper()
+	ready := func(status int, body string) {
+		require.Eventually(t, func() bool {
+			told := p.Client.For(t).Do(http.MethodGet, "/readyz")
+			return told.Status == status && string(told.Body) == body+"\n"
+		}, 20*time.Second, 50*time.Millisecond, body)
+	}
+	ready(http.StatusOK, `{"status":"ok"}`)
+	keys.Take()
+	ready(http.StatusServiceUnavailable, `{"failing":["keys"],"status":"unavailable"}`)
+	keys.Give(t)
+	ready(http.StatusOK, `{"status":"ok"}`)
 	for _, name := range append(p.contracts(), "hosted") {
 		all, err := rows.All(apptest.Documents(t)[name])
 		require.NoError(t, err)

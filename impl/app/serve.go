@@ -199,7 +199,10 @@ const (
 // sessionsAreKept is how long it can be asked how a PIN session that has expired has ended.
 const sessionsAreKept = 24 * time.Hour
 
-// purge removes replay records that have expired, deliveries and PIN sessions that have some time ago, what was entered for
+// approvalsAreKept is how long an approval can be seen after it has expired. The trail tells of it for ever.
+const approvalsAreKept = 30 * 24 * time.Hour
+
+// purge removes replay records that have expired, deliveries, PIN sessions and approvals that have some time ago, what was entered for
 // ceremonies of keys whose time is over, and a sandbox's spaces whose time is, once an hour.
 func purge(ctx context.Context, db *store.Store, app *App, log *slog.Logger) {
 	tick := time.NewTicker(time.Hour)
@@ -219,6 +222,9 @@ func purge(ctx context.Context, db *store.Store, app *App, log *slog.Logger) {
 				},
 				"PIN sessions": func(ctx context.Context, now time.Time) (int64, error) {
 					return db.PurgeSessions(ctx, now.Add(-sessionsAreKept))
+				},
+				"approvals": func(ctx context.Context, now time.Time) (int64, error) {
+					return db.PurgeApprovals(ctx, now.Add(-approvalsAreKept))
 				},
 				"ceremonies of keys": func(ctx context.Context, _ time.Time) (int64, error) {
 					return app.Keys.Sweep(pin.WithCaller(ctx, pin.Operator("pinvault serve")))

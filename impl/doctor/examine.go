@@ -282,12 +282,12 @@ func (e *examination) schema(ctx context.Context) {
 		return
 	}
 	e.facts = &facts
-	at, err := e.db.Schema(ctx)
+	schema, err := e.db.Schema(ctx)
 	if err != nil {
 		e.failed(err, "")
 		return
 	}
-	e.fine("version %d, with which this program works; %s, %s", at.Have, facts.Engine, size(facts.Size))
+	e.fine("version %d, which serves this program; %s, %s", schema.Have, facts.Engine, size(facts.Size))
 }
 
 func (e *examination) durability(context.Context) {

@@ -53,6 +53,7 @@ var rows = pin.MustErrorTable(map[pin.Code]row{
 	pin.UnfitBlock:     {status: http.StatusBadRequest, message: refused},
 	pin.UnknownKey:     {status: http.StatusBadRequest, message: refused},
 	pin.RetrievalOff:   {status: http.StatusForbidden, message: refused},
+	pin.ApprovalNeeded: {status: http.StatusForbidden, message: refused},
 })
 
 // Rows that a code alone does not tell apart.

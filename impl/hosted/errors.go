@@ -43,6 +43,7 @@ var problems = pin.MustErrorTable(map[pin.Code]row{
 	pin.InvalidField:   unusable,
 	pin.WrongPIN:       unusable,
 	pin.RetrievalOff:   unusable,
+	pin.ApprovalNeeded: unusable,
 	pin.UnfitBlock:     unusable,
 	pin.UnknownKey:     unusable,
 	pin.ReplayOther:    unusable,

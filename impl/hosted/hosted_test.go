@@ -17,6 +17,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"pinvault/impl/capability"
 	"pinvault/impl/contract"
 	"pinvault/impl/pin"
 	"pinvault/impl/pinsession"
@@ -241,4 +242,21 @@ func TestAFaultIsAPageToo(t *testing.T) {
 	}
 	a.options.Rand = strings.NewReader("") // there is no page without a nonce
 	require.Equal(t, "application/problem+json", a.Render(r, &contract.Operation{ID: "getPinPage"}, pinsession.ErrUnusable).Header.Get("Content-Type"))
+}
+
+// What a cardholder must do next is said in every language, and each step is one of capability's.
+func TestStepsAreSaidInEveryLanguage(t *testing.T) {
+	t.Parallel()
+	for _, lang := range spoken() {
+		said, steps := Steps(lang)
+		require.Equal(t, lang, said)
+		for _, step := range capability.Steps {
+			require.NotEmpty(t, steps[string(step)], "%s: %s", lang, step)
+		}
+		require.Len(t, steps, len(capability.Steps))
+	}
+	said, _ := Steps("de, fr;q=0.5")
+	require.Equal(t, "fr", said)
+	said, _ = Steps("")
+	require.Equal(t, "en", said)
 }

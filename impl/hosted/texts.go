@@ -13,10 +13,11 @@ import (
 // pack is a language of the page: a file of languages/, named after its BCP 47 primary language subtag. Another
 // language is another file.
 type pack struct {
-	Name     string `json:"name"` // of the language, in it
-	Dir      string `json:"dir"`  // ltr or rtl
-	NoScript string `json:"noScript"`
-	Page     text   `json:"page"`
+	Name     string            `json:"name"` // of the language, in it
+	Next     map[string]string `json:"next"` // what a cardholder must do next, beyond what the page says, see [Steps]
+	Dir      string            `json:"dir"`  // ltr or rtl
+	NoScript string            `json:"noScript"`
+	Page     text              `json:"page"`
 }
 
 // text is all that the page says in one language. {n}, {m}, {min} and {max} stand for numbers, which the page writes as
@@ -96,6 +97,17 @@ func readPacks() map[string]pack {
 		all[strings.TrimSuffix(f.Name(), path.Ext(f.Name()))] = p
 	}
 	return all
+}
+
+// Steps are what a cardholder must do next, as the page says it, by impl/capability's words for the steps, in the language that
+// a request accepts (Accept-Language) and the page speaks, else in English.
+func Steps(accept string) (lang string, steps map[string]string) {
+	lang = language(spoken(), "", accept)
+	p := packs[lang]
+	steps = maps.Clone(p.Next)
+	steps["choose_pin"], steps["choose_new_pin"], steps["change_pin"] = p.Page.Title["set"], p.Page.Title["reset"], p.Page.Title["change"]
+	steps["pin_blocked"], steps["contact_issuer"] = p.Page.Notices["blocked"].Text, p.Page.Notices["card_status"].Text
+	return lang, steps
 }
 
 // spoken are the languages that the page speaks, English first.

@@ -95,14 +95,20 @@ func OnceWhile[T any](ctx context.Context, g *Guard, r Request, m pin.Memo, effe
 		return result, false, err
 	}
 	result, err = effect(m)
-	if pin.CodeOf(err) != pin.Duplicate || pin.FieldOf(err) != string(pin.TableReplays) {
+	code := pin.CodeOf(err)
+	if code == "" || code == pin.Unavailable || code == pin.Internal {
 		return result, false, err
 	}
-	// Another request had the effect since, and left its answer.
-	if first, err = recall(ctx, g, r, input, serves); !first.found && err == nil {
+	// Another request may have had the effect since, and left its answer: then this one was refused because of its own effect, a PIN
+	// for being the card's already. Where nobody knows, none is told of a refusal.
+	first, failed := recall(ctx, g, r, input, serves)
+	if first.found || failed != nil {
+		return first.result, first.found, failed
+	}
+	if code == pin.Duplicate && pin.FieldOf(err) == string(pin.TableReplays) {
 		err = &pin.Error{Code: pin.ReplayUnderway}
 	}
-	return first.result, first.found, err
+	return result, false, err
 }
 
 // answer is that of the first request with a key, where there is one to be given again.

@@ -312,6 +312,31 @@ func TestOvertakenRequest(t *testing.T) {
 	}
 }
 
+// Of two at once the second may be refused because of what the first has had for an effect, a PIN for being the card's already.
+func TestARequestThatItsOwnEffectRefusesGetsTheFirstAnswer(t *testing.T) {
+	for name, c := range map[string]struct {
+		rival    func(*setting)
+		replayed bool
+		code     pin.Code
+	}{
+		"after its own effect":         {func(s *setting) { _, _, _ = s.ask(request) }, true, ""},
+		"after nobody's":               {func(*setting) {}, false, pin.RecentPIN},
+		"after that of other content":  {func(s *setting) { r := request; r.Content = nil; _, _, _ = s.ask(r) }, false, pin.ReplayChanged},
+		"and nobody knows after which": {func(s *setting) { s.lookups = []error{&pin.Error{Code: pin.Unavailable}} }, false, pin.Unavailable},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newSetting()
+			got, replayed, err := idempotency.Once(t.Context(), s.Guard, request, pin.Memo{}, func(pin.Memo) (pin.Verification, error) {
+				c.rival(s)
+				return pin.Verification{}, &pin.Error{Code: pin.RecentPIN}
+			})
+			require.Equal(t, c.code, pin.CodeOf(err))
+			require.Equal(t, c.replayed, replayed)
+			require.Equal(t, c.replayed, got == pin.Verification{Result: pin.Mismatch, RemainingTries: 2})
+		})
+	}
+}
+
 // A handler may wipe what it has read as soon as the vault has it.
 func TestOvertakenRequestMayHaveWipedItsContent(t *testing.T) {
 	s := newSetting()

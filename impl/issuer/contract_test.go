@@ -17,6 +17,7 @@ func TestEveryDocumentedExampleComesOut(t *testing.T) {
 	apptest.Examples(t, "issuer", apptest.Start(t, "").Env("issuer"), map[string]string{
 		"listPrograms":    "it lists the caller's own program",
 		"listClients":     "it lists the clients of the caller's own program",
+		"listApprovals":   "it lists the approvals of the caller's own program",
 		"listKeys":        "it lists the keys of the caller's own program",
 		"listAuditEvents": "it lists the events of the caller's own program",
 		"listWebhooks":    "it lists the webhooks of the caller's own program",

@@ -29,6 +29,7 @@ var problems = pin.MustErrorTable(map[pin.Code]problem.Row{
 	pin.CardStatus:     {Status: http.StatusConflict, Code: "card_status", Title: "The card's status does not allow this."},
 	pin.NoPIN:          {Status: http.StatusConflict, Code: "no_pin", Title: "The card has no PIN."},
 	pin.RetrievalOff:   {Status: http.StatusConflict, Code: "retrieval_off", Title: "The program does not allow PINs to be read back."},
+	pin.ApprovalNeeded: {Status: http.StatusConflict, Code: "approval_needed", Title: "The program asks for another client's approval."},
 	pin.WrongPIN:       {Status: http.StatusUnprocessableEntity, Code: "wrong_pin", Title: "The PIN is wrong."},
 	pin.Blocked:        {Status: http.StatusConflict, Code: "blocked", Title: "No attempts left."},
 	pin.Unopenable:     {Status: http.StatusUnprocessableEntity, Code: "unopenable", Title: "The PIN block cannot be opened."},
@@ -48,6 +49,14 @@ var keyProblems = map[pin.KeyReason]problem.Row{
 	pin.WeakerPINBinding: {Status: http.StatusUnprocessableEntity, Code: "weaker_binding", Title: "A PIN that is bound to a PAN must not become one that is not."},
 }
 
+// approvalProblems are the replies to what the vault says more precisely of approvals.
+var approvalProblems = map[pin.ApprovalReason]problem.Row{
+	pin.ApprovalNotAsked: {Status: http.StatusConflict, Code: "approval_not_asked", Title: "The program asks for no approval of this."},
+	pin.ApprovalThere:    {Status: http.StatusConflict, Code: "approval_there", Title: "There is an approval for this already."},
+	pin.ApprovalOver:     {Status: http.StatusConflict, Code: "approval_over", Title: "It was decided or used already, or its time is over."},
+	pin.SameClient:       {Status: http.StatusConflict, Code: "same_client", Title: "Who asks for an approval, and who uses it, cannot decide on it."},
+}
+
 // Render says how an error is answered: [contract.Broken] for what was found before a handler, a row, a
 // [pin.Error] anywhere in the chain, and anything else is a fault of ours.
 //
@@ -60,6 +69,9 @@ func (*API) Render(r *http.Request, _ *contract.Operation, err error) contract.R
 	row, ok := errors.AsType[problem.Row](err)
 	if reason, said := errors.AsType[pin.KeyReason](err); said && !ok {
 		row, ok = keyProblems[reason]
+	}
+	if reason, said := errors.AsType[pin.ApprovalReason](err); said && !ok {
+		row, ok = approvalProblems[reason]
 	}
 	if !ok {
 		row = problems.Of(err)

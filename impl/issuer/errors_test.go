@@ -102,6 +102,10 @@ func TestDocumentedProblems(t *testing.T) {
 		replies[string(reason)] = failed(&pin.Error{Code: pin.Conflict, Err: reason})
 		require.Equal(t, string(reason), replies[string(reason)]["code"], "it has a row of its own")
 	}
+	for _, reason := range pin.ApprovalReasons() {
+		replies[string(reason)] = failed(&pin.Error{Code: pin.Conflict, Err: reason})
+		require.Equal(t, string(reason), replies[string(reason)]["code"], "it has a row of its own")
+	}
 	for _, broken := range []contract.Broken{
 		{{In: contract.InBody, Rule: contract.RuleJSON}}, contract.NoMethod,
 		{{In: contract.InSize, Rule: contract.RuleSize}}, {{In: contract.InMediaType, Rule: contract.RuleMediaType}},
@@ -252,9 +256,15 @@ func TestNothingOfARequestIsInAProblem(t *testing.T) {
 		{http.MethodPatch, "/issuer/v1/cards/" + planted, `{"references":[{"kind":"number","value":"` + planted + `"}]}`},
 		{http.MethodGet, "/issuer/v1/cards/" + planted, ""},
 		{http.MethodGet, "/issuer/v1/cards/" + planted + "/pin", ""},
+		{http.MethodGet, "/issuer/v1/cards/" + planted + "/pin/capabilities", ""},
 		{http.MethodPut, "/issuer/v1/cards/" + planted + "/pin", `{"pinBlock":"` + planted + `0000","format":"ISO-0","keyId":"` + planted + `"}`},
 		{http.MethodPost, "/issuer/v1/cards/" + planted + "/pin/verifications", `{"pinBlock":"` + planted + `0000","format":"ISO-0","keyId":"` + planted + `"}`},
 		{http.MethodPost, "/issuer/v1/cards/" + planted + "/pin/unblock", `{"reason":"` + planted + `"}`},
+		{http.MethodPost, "/issuer/v1/cards/" + planted + "/approvals", `{"action":"unblock","clientId":"` + planted + `","reason":"` + planted + `"}`},
+		{http.MethodGet, "/issuer/v1/approvals?cursor=" + planted, ""},
+		{http.MethodGet, "/issuer/v1/approvals/" + planted, ""},
+		{http.MethodPost, "/issuer/v1/approvals/" + planted + "/decision", `{"decision":"grant","reason":"` + planted + `"}`},
+		{http.MethodPost, "/issuer/v1/approvals/" + planted + "/cancel", ""},
 		{http.MethodGet, "/issuer/v1/audit-events?cursor=" + planted, ""},
 		{http.MethodGet, "/issuer/v1/cards/" + planted + "/audit-events", ""},
 		{http.MethodGet, "/issuer/v1/programs?cursor=" + planted, ""},

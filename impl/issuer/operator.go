@@ -206,6 +206,11 @@ func (o *Operator) Card(ctx context.Context, id string) (api.Card, error) {
 	return o.api.card(found.Card)
 }
 
+// Capabilities are what can be done with the PIN of a card in the caller's reach. language is a BCP 47 tag.
+func (o *Operator) Capabilities(ctx context.Context, id, language string) (api.PinCapabilities, error) {
+	return o.api.capabilities(ctx, id, language)
+}
+
 // Credentials are what a client proves itself by: its id and secret, or the API key that is both.
 type Credentials struct {
 	ClientID     string `json:"client_id"`

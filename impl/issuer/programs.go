@@ -2,6 +2,7 @@ package issuer
 
 import (
 	"context"
+	"time"
 
 	"github.com/oapi-codegen/nullable"
 
@@ -89,6 +90,9 @@ func programSettings(n api.ProgramRequest) api.ProgramChange {
 		TryLimit:         n.TryLimit,
 		PinPolicy:        (*api.ProgramChangePinPolicy)(n.PinPolicy),
 		RetrievalAllowed: n.RetrievalAllowed,
+		DualUnblock:      n.DualUnblock,
+		DualReveal:       n.DualReveal,
+		ApprovalSeconds:  n.ApprovalSeconds,
 		TimeZone:         n.TimeZone,
 	}
 }
@@ -101,6 +105,9 @@ func changeProgram(p *pin.Program, named api.ProgramChange) {
 	setNumber(&p.TryLimit, named.TryLimit)
 	setText(&p.Policy, named.PinPolicy)
 	set(&p.RetrievalAllowed, named.RetrievalAllowed)
+	set(&p.DualUnblock, named.DualUnblock)
+	set(&p.DualReveal, named.DualReveal)
+	setNumber(&p.ApprovalSeconds, named.ApprovalSeconds)
 	set(&p.TimeZone, named.TimeZone)
 }
 
@@ -122,6 +129,9 @@ func (a *API) program(p pin.Program) (api.Program, error) {
 		TryLimit:         int32(p.TryLimit),
 		PinPolicy:        api.Policy(p.Policy),
 		RetrievalAllowed: p.RetrievalAllowed,
+		DualUnblock:      p.DualUnblock,
+		DualReveal:       p.DualReveal,
+		ApprovalSeconds:  int32(p.ApprovalLifetime() / time.Second), //nolint:gosec // a day at most
 		TimeZone:         zone,
 		Version:          p.Version,
 		CreatedAt:        p.CreatedAt,

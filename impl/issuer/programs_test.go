@@ -13,12 +13,12 @@ import (
 
 // everySetting names each setting of a program; everyProgram is the program that has them.
 const everySetting = `"name":"Gift cards","minPinLength":5,"maxPinLength":7,"tryLimit":4,"pinPolicy":"history",
-	"retrievalAllowed":true,"timeZone":"Asia/Dubai","creditplus":{"aliasCapability":true},"accosa":{"cardProfileMandatory":true},"networkintl":{"cPlus":true},
+	"retrievalAllowed":true,"dualUnblock":true,"dualReveal":true,"approvalSeconds":60,"timeZone":"Asia/Dubai","creditplus":{"aliasCapability":true},"accosa":{"cardProfileMandatory":true},"networkintl":{"cPlus":true},
 	"hosted":{"frameAncestors":["https://bank.example"],"parentOrigin":"https://bank.example","branding":{"ink":"#102030"},"languages":["ar","en"]}`
 
 func everyProgram() pin.Program {
 	return pin.Program{Name: "Gift cards", MinPINLength: 5, MaxPINLength: 7, TryLimit: 4, Policy: pin.PolicyHistory,
-		RetrievalAllowed: true, TimeZone: "Asia/Dubai", Settings: map[string]json.RawMessage{
+		RetrievalAllowed: true, DualUnblock: true, DualReveal: true, ApprovalSeconds: 60, TimeZone: "Asia/Dubai", Settings: map[string]json.RawMessage{
 			"creditplus": json.RawMessage(`{"aliasCapability":true}`), "accosa": json.RawMessage(`{"cardProfileMandatory":true}`),
 			"networkintl": json.RawMessage(`{"cPlus":true}`), "hosted": json.RawMessage(`{"branding":{"ink":"#102030"},` +
 				`"frameAncestors":["https://bank.example"],"languages":["ar","en"],"parentOrigin":"https://bank.example"}`)}}
@@ -32,7 +32,7 @@ func storedProgram() pin.Program {
 }
 
 const storedProgramJSON = `{"programId":"` + programID + `","name":"Sandbox","minPinLength":4,"maxPinLength":6,"tryLimit":3,
-	"pinPolicy":"weak-list","retrievalAllowed":false,"timeZone":null,"creditplus":{"aliasCapability":false},"accosa":{"cardProfileMandatory":false},
+	"pinPolicy":"weak-list","retrievalAllowed":false,"dualUnblock":false,"dualReveal":false,"approvalSeconds":900,"timeZone":null,"creditplus":{"aliasCapability":false},"accosa":{"cardProfileMandatory":false},
 	"networkintl":{"cPlus":false},"hosted":{"frameAncestors":[],"parentOrigin":"","branding":{},"languages":["en"]},"version":3,
 	"createdAt":"2026-03-01T12:00:00Z","updatedAt":"2026-03-01T12:00:00Z"}`
 
@@ -61,7 +61,7 @@ func TestUpdateProgram(t *testing.T) {
 	fiveTries := storedProgram()
 	fiveTries.TryLimit = 5
 	cleared := storedProgram()
-	cleared.TimeZone = "UTC"
+	cleared.TimeZone, cleared.ApprovalSeconds = "UTC", 900
 	cleared.Settings = map[string]json.RawMessage{
 		"creditplus": json.RawMessage(`{"aliasCapability":false}`), "accosa": json.RawMessage(`{"cardProfileMandatory":true}`),
 		"networkintl": json.RawMessage(`{"cPlus":true}`), "hosted": json.RawMessage(`{"branding":{},"frameAncestors":[],"languages":["ar","en"],"parentOrigin":""}`)}
@@ -76,7 +76,7 @@ func TestUpdateProgram(t *testing.T) {
 		{"one setting", `{"tryLimit":5}`, storedProgram(), fiveTries},
 		{"all settings", "{" + everySetting + "}", storedProgram(), named},
 		{"empty values clear, and what is not named of a contract's settings stays", `{"name":"Sandbox","minPinLength":4,"maxPinLength":6,"tryLimit":3,
-			"pinPolicy":"weak-list","retrievalAllowed":false,"timeZone":"UTC","creditplus":{"aliasCapability":false},
+			"pinPolicy":"weak-list","retrievalAllowed":false,"dualUnblock":false,"dualReveal":false,"approvalSeconds":900,"timeZone":"UTC","creditplus":{"aliasCapability":false},
 			"hosted":{"frameAncestors":[],"parentOrigin":"","branding":{}}}`, named, cleared},
 	} {
 		t.Run(tc.name, func(t *testing.T) {

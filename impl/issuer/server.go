@@ -40,12 +40,19 @@ type Vault interface {
 	CreateCard(ctx context.Context, n pin.NewCard, m pin.Memo) (pin.Card, error)
 	UpdateCard(ctx context.Context, q pin.Query, patch func(*pin.Card) error, m pin.Memo) (pin.Card, error)
 	Card(ctx context.Context, q pin.Query) (pin.Record, error)
+	ClientsReaching(ctx context.Context, programID string) ([]pin.Client, error)
 	Find(ctx context.Context, q pin.Query, limit int) ([]pin.Record, error)
 	MaskedPAN(c pin.Card) (string, error)
 
 	SetPIN(ctx context.Context, q pin.Query, o pin.Offer, m pin.Memo) error
 	Verify(ctx context.Context, q pin.Query, o pin.Offer, m pin.Memo) (pin.Verification, error)
 	Unblock(ctx context.Context, q pin.Query, m pin.Memo) error
+
+	RequestApproval(ctx context.Context, q pin.Query, n pin.NewApproval, m pin.Memo) (pin.Approval, error)
+	DecideApproval(ctx context.Context, id string, grant bool, m pin.Memo) (pin.Approval, error)
+	CancelApproval(ctx context.Context, id string, m pin.Memo) (pin.Approval, error)
+	Approval(ctx context.Context, id string) (pin.Approval, error)
+	Approvals(ctx context.Context, state pin.ApprovalState, page pin.Page) ([]pin.Approval, error)
 
 	AuditEvents(ctx context.Context, q pin.AuditQuery) ([]pin.AuditEvent, error)
 

@@ -238,6 +238,26 @@ func (v *fakeVault) change(m pin.Memo, result any) error {
 	return v.ledger.keep(m, result)
 }
 
+func (v *fakeVault) RequestApproval(context.Context, pin.Query, pin.NewApproval, pin.Memo) (pin.Approval, error) {
+	return pin.Approval{}, v.err
+}
+
+func (v *fakeVault) DecideApproval(context.Context, string, bool, pin.Memo) (pin.Approval, error) {
+	return pin.Approval{}, v.err
+}
+
+func (v *fakeVault) CancelApproval(context.Context, string, pin.Memo) (pin.Approval, error) {
+	return pin.Approval{}, v.err
+}
+
+func (v *fakeVault) Approval(context.Context, string) (pin.Approval, error) {
+	return pin.Approval{}, v.err
+}
+
+func (v *fakeVault) Approvals(context.Context, pin.ApprovalState, pin.Page) ([]pin.Approval, error) {
+	return nil, v.err
+}
+
 func (v *fakeVault) CreateProgram(_ context.Context, p pin.Program, m pin.Memo) (pin.Program, error) {
 	v.program = p
 	p.ID, p.Version, p.CreatedAt, p.UpdatedAt = programID, 1, noon(), noon()

@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	api "pinvault/generated/issuer"
+	"pinvault/impl/capability"
 	"pinvault/impl/contract"
 	"pinvault/impl/pin"
 	"pinvault/impl/pinsession"
@@ -31,6 +32,10 @@ type Contracts struct {
 	PINSession func(ctx context.Context, id string) (pin.Session, pinsession.Status, error)
 	// References are those by which requests of the contracts can name a card.
 	References func() (contract.References, error)
+	// Capabilities foretell what can be done with a card's PIN now. clients are those that reach its program.
+	Capabilities func(rec pin.Record, clients []pin.Client) ([]capability.Capability, error)
+	// Steps are what a cardholder must do next, by capability's words for it, in a language that is accepted.
+	Steps func(acceptLanguage string) (language string, steps map[string]string)
 	// Outbox is what sends events to webhooks.
 	Outbox Outbox
 }

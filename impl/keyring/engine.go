@@ -36,6 +36,22 @@ type Engine interface {
 	UnwrapRSA(wrapped, associated []byte) (RSAKey, error)
 }
 
+// Answers has the keys of a use make something that nobody needs: an error where they cannot.
+func Answers(e Engine, use pin.Use) (err error) {
+	switch p := e.Primitive(use).(type) {
+	case tink.AEAD:
+		_, err = p.Encrypt([]byte("ready"), nil)
+	case tink.MAC:
+		_, err = p.ComputeMAC([]byte("ready"))
+	case Index:
+		if len(p) == 0 { // it has not answered yet
+			return &pin.Error{Code: pin.Unavailable}
+		}
+		_, err = p[0].ComputePRF([]byte("ready"), tagSize)
+	}
+	return err
+}
+
 // BlockKey is a partner's TDES or AES key at work, wherever it is.
 type BlockKey interface {
 	// Use lends the key to work, which may not keep it. What the engine fails with is returned, Unavailable, and what

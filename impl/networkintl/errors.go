@@ -43,6 +43,7 @@ var rows = pin.MustErrorTable(map[pin.Code]row{
 	pin.RetrievalOff:   fault,
 	pin.Unauthorized:   {http.StatusUnauthorized, "401", "Unauthorized"},
 	pin.Forbidden:      {http.StatusForbidden, "403", "Forbidden"},
+	pin.ApprovalNeeded: {http.StatusForbidden, "403", "Forbidden"},
 	pin.NotFound:       cardIssue,
 	pin.Ambiguous:      cardIssue,
 	pin.CardStatus:     cardIssue,

@@ -82,6 +82,24 @@ var kinds = map[string]kind{
 	"session.expired": of(func(e pin.AuditEvent) events.SessionExpired {
 		return events.SessionExpired{ID: e.ID, Type: "session.expired", Timestamp: e.At, Data: session(e)}
 	}, events.NewSessionExpiredWebhookRequestWithBody),
+	"approval.requested": of(func(e pin.AuditEvent) events.ApprovalRequested {
+		return events.ApprovalRequested{ID: e.ID, Type: "approval.requested", Timestamp: e.At, Data: approval(e)}
+	}, events.NewApprovalRequestedWebhookRequestWithBody),
+	"approval.granted": of(func(e pin.AuditEvent) events.ApprovalGranted {
+		return events.ApprovalGranted{ID: e.ID, Type: "approval.granted", Timestamp: e.At, Data: approval(e)}
+	}, events.NewApprovalGrantedWebhookRequestWithBody),
+	"approval.rejected": of(func(e pin.AuditEvent) events.ApprovalRejected {
+		return events.ApprovalRejected{ID: e.ID, Type: "approval.rejected", Timestamp: e.At, Data: approval(e)}
+	}, events.NewApprovalRejectedWebhookRequestWithBody),
+	"approval.cancelled": of(func(e pin.AuditEvent) events.ApprovalCancelled {
+		return events.ApprovalCancelled{ID: e.ID, Type: "approval.cancelled", Timestamp: e.At, Data: approval(e)}
+	}, events.NewApprovalCancelledWebhookRequestWithBody),
+	"approval.used": of(func(e pin.AuditEvent) events.ApprovalUsed {
+		return events.ApprovalUsed{ID: e.ID, Type: "approval.used", Timestamp: e.At, Data: approval(e)}
+	}, events.NewApprovalUsedWebhookRequestWithBody),
+	"approval.expired": of(func(e pin.AuditEvent) events.ApprovalExpired {
+		return events.ApprovalExpired{ID: e.ID, Type: "approval.expired", Timestamp: e.At, Data: approval(e)}
+	}, events.NewApprovalExpiredWebhookRequestWithBody),
 	"key.imported": of(func(e pin.AuditEvent) events.KeyImported {
 		return events.KeyImported{ID: e.ID, Type: "key.imported", Timestamp: e.At, Data: key(e)}
 	}, events.NewKeyImportedWebhookRequestWithBody),
@@ -172,6 +190,20 @@ func key(e pin.AuditEvent) events.KeyData {
 func session(e pin.AuditEvent) events.SessionData {
 	c := card(e)
 	return events.SessionData{Actor: c.Actor, CardID: c.CardID, ProgramID: c.ProgramID, Sequence: c.Sequence, TraceID: c.TraceID, SessionID: e.Subject}
+}
+
+func approval(e pin.AuditEvent) events.ApprovalData {
+	c := card(e)
+	a := events.ApprovalData{Actor: c.Actor, CardID: c.CardID, ProgramID: c.ProgramID, Sequence: c.Sequence, TraceID: c.TraceID, ApprovalID: e.Subject}
+	for _, change := range e.Changes {
+		switch change.Field {
+		case "action":
+			a.Action = change.New
+		case "clientId":
+			a.ClientID = change.New
+		}
+	}
+	return a
 }
 
 func client(e pin.AuditEvent) events.ClientData {

@@ -35,6 +35,12 @@ const (
 	EventSessionOpened     EventType = "pin.session_opened"
 	EventSessionCompleted  EventType = "pin.session_completed"
 	EventSessionExpired    EventType = "pin.session_expired"
+	EventApprovalRequested EventType = "approval.requested"
+	EventApprovalGranted   EventType = "approval.granted"
+	EventApprovalRejected  EventType = "approval.rejected"
+	EventApprovalCancelled EventType = "approval.cancelled"
+	EventApprovalUsed      EventType = "approval.used"
+	EventApprovalExpired   EventType = "approval.expired"
 	EventProgramCreated    EventType = "program.created"
 	EventProgramUpdated    EventType = "program.updated"
 	EventClientCreated     EventType = "client.created"
@@ -86,7 +92,7 @@ type AuditEvent struct {
 	MAC         []byte        `json:"-"`
 	Type        EventType     `json:"type"`
 	CardID      string        `json:"cardId,omitempty"`   // "" where no card is concerned
-	Subject     string        `json:"subject,omitempty"`  // id of the program, client, session, key or record concerned, "" otherwise
+	Subject     string        `json:"subject,omitempty"`  // id of the program, client, session, approval, key or record concerned, "" otherwise
 	Recorded    bool          `json:"recorded,omitempty"` // Subject is a record of Contract, written with the event
 	Outcome     string        `json:"outcome,omitempty"`  // of pin.verified, pin.failed and pin.blocked a Result, of a refusal its Code, "" otherwise
 	Left        *int          `json:"left,omitempty"`     // of pin.failed the tries that are left, 0..limit, nil otherwise

@@ -18,6 +18,9 @@ type Program struct {
 	Policy           Policy                     `json:"pinPolicy"`
 	RetrievalAllowed bool                       `json:"retrievalAllowed"`         // keep PINs so that they can be read back
 	RetrievalEpoch   int64                      `json:"retrievalEpoch,omitempty"` // counts how often that was switched; what was kept before is not read back
+	DualUnblock      bool                       `json:"dualUnblock,omitzero"`     // an unblock needs a second client's approval
+	DualReveal       bool                       `json:"dualReveal,omitzero"`      // so does whatever a PIN leaves by
+	ApprovalSeconds  int                        `json:"approvalSeconds,omitzero"` // how long one is good; 0: DefaultApprovalSeconds
 	TimeZone         string                     `json:"timeZone,omitempty"`       // IANA; of times without an offset; "" for UTC or what a contract has in its place
 	Settings         map[string]json.RawMessage `json:"settings,omitempty"`       // of contracts, by name; their packages alone know what they say
 	Version          int64                      `json:"version"`                  // counts changes

@@ -37,7 +37,7 @@ func TestCheckpointShowsWhatWasRolledBackWhole(t *testing.T) {
 			w.age(t)
 			w.keepCopy(t, "now")
 			late := w.checkpoint(t)
-			require.EqualValues(t, 6, early.Chains)
+			require.EqualValues(t, 8, early.Chains)
 			require.Greater(t, late.Events, early.Events)
 			for _, test := range []struct {
 				name    string
@@ -64,15 +64,15 @@ func TestCheckpointShowsWhatWasRolledBackWhole(t *testing.T) {
 					}
 				}, late, []string{"card-1"}},
 				{"a card was removed with all that is its", func() {
-					for table, column := range map[string]string{"cards": "id", "audit_events": "chain", "card_lookup": "card_id", "pin_sessions": "card_id", "contract_records": "card_id"} {
+					for table, column := range map[string]string{"cards": "id", "audit_events": "chain", "card_lookup": "card_id", "pin_sessions": "card_id", "approvals": "card_id", "contract_records": "card_id"} {
 						w.exec(t, "DELETE FROM "+table+" WHERE "+column+" = 'card-2'")
 					}
 				}, late, []string{"card-2"}},
 				{"the whole database was put back", func() { w.putBack(t, "old", everything, trailTables...) }, late,
-					[]string{"card-0", "card-1", "card-2", "program-a", "program-b", "server"}},
+					[]string{"card-0", "card-1", "card-2", "dual-1", "program-a", "program-b", "server"}},
 				{"a program was removed with all that is its", func() {
 					for table, column := range map[string]string{"programs": "id", "chains": "id", "clients": "program_id", "zone_keys": "program_id", "webhook_endpoints": "program_id", "cards": "program_id",
-						"card_lookup": "program_id", "audit_events": "program_id", "pin_sessions": "program_id", "contract_records": "program_id"} {
+						"card_lookup": "program_id", "audit_events": "program_id", "pin_sessions": "program_id", "approvals": "program_id", "contract_records": "program_id"} {
 						w.exec(t, "DELETE FROM "+table+" WHERE "+column+" = 'program-a'")
 					}
 				}, late, []string{"card-0", "card-1", "card-2", "program-a"}},

@@ -217,6 +217,35 @@ func (v *Vault) Clients(ctx context.Context, page Page) ([]Client, error) {
 	return out, nil
 }
 
+// ClientsReaching are the active clients that act for a program, those of the whole server among them, whoever asks: what they are must
+// not be told.
+func (v *Vault) ClientsReaching(ctx context.Context, programID string) ([]Client, error) {
+	const batch = 500
+	var out []Client
+	for page := (Page{Limit: batch}); ; {
+		rows, err := v.store.List(ctx, TableClients, "", page)
+		if err != nil {
+			return nil, err
+		}
+		for _, row := range rows {
+			page.After = row.ID
+			if row.ProgramID != "" && row.ProgramID != programID {
+				continue
+			}
+			c, err := v.openClient(ctx, row)
+			if err != nil {
+				return nil, err
+			}
+			if c.Active() {
+				out = append(out, c)
+			}
+		}
+		if len(rows) < batch {
+			return out, nil
+		}
+	}
+}
+
 // SplitAPIKey is the client's id and its secret of an API key, which has them in this order with a full
 // stop between. Ids may have full stops, secrets have none.
 func SplitAPIKey(key string) (id, secret string) {

@@ -24,6 +24,7 @@ const (
 	CardStatus     Code = "card_status"     // the card's status allows no PIN operation
 	NoPIN          Code = "no_pin"          // the card has no PIN
 	RetrievalOff   Code = "retrieval_off"   // the program keeps no PIN that could be read back
+	ApprovalNeeded Code = "approval_needed" // the program asks for a second client's approval, and there is none
 	WrongPIN       Code = "wrong_pin"       // the old PIN does not match
 	Blocked        Code = "blocked"         // no tries left
 	Unopenable     Code = "unopenable"      // the PIN block cannot be opened, for whatever reason

@@ -10,7 +10,7 @@ import (
 func Codes() []Code {
 	return []Code{
 		Internal, Unavailable, Unauthorized, Forbidden, NotFound, Ambiguous, Conflict, Duplicate, InvalidField, InvalidPIN,
-		PINLength, WeakPIN, RecentPIN, CardStatus, NoPIN, RetrievalOff, WrongPIN, Blocked, Unopenable, UnfitBlock, UnknownKey,
+		PINLength, WeakPIN, RecentPIN, CardStatus, NoPIN, RetrievalOff, ApprovalNeeded, WrongPIN, Blocked, Unopenable, UnfitBlock, UnknownKey,
 		ReplayOther, ReplayChanged, ReplayUnderway,
 	}
 }

@@ -342,6 +342,25 @@ func TestALostReplyBeforeADecisionIsAFailure(t *testing.T) {
 	require.Equal(t, 3, w.remaining(t))
 }
 
+// What a blocked card is asked moves nothing that the trail tells of, and yet its answer is kept with it.
+func TestARefusedTryAfterALostReplyIsRemembered(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.block(t)
+	w.try(t, wrong) // of which the trail tells
+	rival := func() {
+		_, err := w.sibling().Verify(by(t), w.q, plain(t, wrong), pin.Memo{})
+		require.NoError(t, err)
+	}
+	w.tap.before = both(meanwhile("Swap", rival), once("Swap", errDoubt))
+	done, err := w.Verify(by(t), w.q, plain(t, wrong), w.keeping("key"))
+	require.NoError(t, err)
+	require.Equal(t, pin.Exhausted, done.Result)
+	_, err = w.Replay(by(t), "client", "key")
+	require.NoError(t, err, "whoever repeats the request gets the same answer")
+	require.EqualValues(t, 3, w.record(t).PIN.Refused)
+}
+
 // What stands in the way of a change whose outcome is not known, and is not the change itself, is told.
 func TestADuplicateAfterALostReplyIsTold(t *testing.T) {
 	t.Parallel()

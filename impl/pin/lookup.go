@@ -34,6 +34,7 @@ const (
 	kindProfile     Kind = "cardProfileId"
 	kindPANSequence Kind = "panSequence"
 	KindSession     Kind = "pinSession"
+	KindApproval    Kind = "approval"
 	KindRecord      Kind = "record"
 )
 

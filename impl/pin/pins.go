@@ -195,7 +195,7 @@ func (v *Vault) replace(ctx context.Context, q Query, o Offer, m Memo, step func
 	return err
 }
 
-// RevealPIN reads the PIN back: NotFound, CardStatus, NoPIN, RetrievalOff. That it was read is in the
+// RevealPIN reads the PIN back: NotFound, CardStatus, NoPIN, RetrievalOff, ApprovalNeeded. That it was read is in the
 // audit trail before it leaves. The caller clears the PIN.
 func (v *Vault) RevealPIN(ctx context.Context, q Query) (PIN, error) {
 	var p PIN
@@ -208,24 +208,30 @@ func (v *Vault) RevealPIN(ctx context.Context, q Query) (PIN, error) {
 		if d.Refusal != "" {
 			return d, nil
 		}
-		var err error
-		p, err = v.kept(rec)
+		err := v.approved(ctx, rec, ApproveReveal, &d)
+		if err == nil {
+			p, err = v.kept(rec)
+		}
 		return d, err
 	})
 	if err != nil {
 		p.Clear()
-		return PIN{}, err
+		return PIN{}, v.unapproved(ctx, ApproveReveal, err)
 	}
 	return p, nil
 }
 
 // Unblock puts the try counter back to its limit, however many are left: NotFound, Ambiguous,
-// CardStatus.
+// CardStatus, ApprovalNeeded.
 func (v *Vault) Unblock(ctx context.Context, q Query, m Memo) error {
 	_, err := v.act(ctx, q, m, func(rec Record) (deed, error) {
-		return deed{Step: rec.PIN.Unblock(rec.Program)}, rec.operable()
+		if err := rec.operable(); err != nil {
+			return deed{}, err
+		}
+		d := deed{Step: rec.PIN.Unblock(rec.Program)}
+		return d, v.approved(ctx, rec, ApproveUnblock, &d)
 	})
-	return err
+	return v.unapproved(ctx, ApproveUnblock, err)
 }
 
 // Verify compares an offered PIN with the card's: NotFound, Ambiguous, CardStatus, NoPIN, UnknownKey.

@@ -30,6 +30,7 @@ func (p Program) validate() error {
 		{"maxPinLength", p.MaxPINLength >= p.MinPINLength && p.MaxPINLength <= MaxLength},
 		{"tryLimit", p.TryLimit >= 1 && p.TryLimit <= maxTryLimit},
 		{"pinPolicy", p.Policy == PolicyOff || p.Policy == PolicyWeakList || p.Policy == PolicyHistory},
+		{"approvalSeconds", p.ApprovalSeconds == 0 || p.ApprovalSeconds >= minApprovalSeconds && p.ApprovalSeconds <= maxApprovalSeconds},
 		{"timeZone", zoneErr == nil && p.TimeZone != "Local"},
 	} {
 		if !rule.ok {

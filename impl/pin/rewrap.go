@@ -256,6 +256,10 @@ func (v *Vault) contents(ctx context.Context, row Row) (contents, error) {
 			return contents{}, err
 		}
 		h = contents{outputs: s.outputs(), body: func() any { return s.resting() }}
+	case TableApprovals:
+		if _, err := v.openApproval(ctx, row); err != nil {
+			return contents{}, err
+		}
 	case TableChains:
 		head, err := openHead(v.keys, row)
 		if err != nil {
@@ -272,7 +276,7 @@ func (v *Vault) contents(ctx context.Context, row Row) (contents, error) {
 }
 
 // restingTables are those whose rows are under a seal, besides cards.
-var restingTables = []Table{TablePrograms, TableClients, TableZoneKeys, TableWebhooks, TableChains, TableSessions, TableRecords, TableReplays}
+var restingTables = []Table{TablePrograms, TableClients, TableZoneKeys, TableWebhooks, TableChains, TableSessions, TableApprovals, TableRecords, TableReplays}
 
 // walk goes over everything that is under a seal, a page at a time.
 type walk struct {

@@ -121,6 +121,7 @@ func furnish(t testing.TB, db pin.Store) *furnished {
 	require.NoError(t, w.MoveSession(ctx, s))
 	_, err = recorded(ctx, w.Vault, w.q, `{}`)
 	require.NoError(t, err)
+	w.approval(t, pin.ApproveUnblock)
 	require.NoError(t, w.Remember(ctx, nil, w.fingerprinted(t, "old")))
 	_, err = w.CreateCard(ctx, pin.NewCard{ProgramID: w.program.ID, PAN: "9999990000000022", NoPIN: true, Sequence: "01"}, pin.Memo{})
 	require.NoError(t, err)
@@ -198,7 +199,7 @@ func (w *world) holdsNothingOf(t testing.TB, ids []string) {
 	ctx := by(t)
 	var texts []string
 	var seals [][]byte
-	for _, table := range []pin.Table{pin.TablePrograms, pin.TableClients, pin.TableZoneKeys, pin.TableWebhooks, pin.TableChains, pin.TableReplays, pin.TableSessions, pin.TableRecords} {
+	for _, table := range []pin.Table{pin.TablePrograms, pin.TableClients, pin.TableZoneKeys, pin.TableWebhooks, pin.TableChains, pin.TableReplays, pin.TableSessions, pin.TableApprovals, pin.TableRecords} {
 		rows, err := w.store.Rows(ctx, table, pin.Row{}, 1000)
 		require.NoError(t, err)
 		for _, r := range rows {

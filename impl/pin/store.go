@@ -73,16 +73,17 @@ type CardRow struct {
 // Table names the kinds of rows besides cards, look-ups and events.
 type Table string
 
-// The tables. Rows of pin_sessions and contract_records belong to a card.
+// The tables. Rows of pin_sessions, approvals and contract_records belong to a card.
 const (
-	TablePrograms Table = "programs"
-	TableClients  Table = "clients"
-	TableZoneKeys Table = "zone_keys"
-	TableWebhooks Table = "webhook_endpoints"
-	TableChains   Table = "chains" // heads of the audit chains that are no card's
-	TableReplays  Table = "replays"
-	TableSessions Table = "pin_sessions"
-	TableRecords  Table = "contract_records" // see ContractRecord
+	TablePrograms  Table = "programs"
+	TableClients   Table = "clients"
+	TableZoneKeys  Table = "zone_keys"
+	TableWebhooks  Table = "webhook_endpoints"
+	TableChains    Table = "chains" // heads of the audit chains that are no card's
+	TableReplays   Table = "replays"
+	TableSessions  Table = "pin_sessions"
+	TableApprovals Table = "approvals"
+	TableRecords   Table = "contract_records" // see ContractRecord
 )
 
 // Row is anything else at rest: Body is what it says, in JSON, and Seal a MAC over all of the row.
@@ -92,7 +93,7 @@ type Row struct {
 	ProgramID string
 	CardID    string // of rows that belong to a card
 	Version   int64  // counts changes, from 1; of a chain the place of its newest event
-	ExpiresAt int64  // microseconds since 1970; of replays and sessions, 0 otherwise
+	ExpiresAt int64  // microseconds since 1970; of replays, sessions and approvals, 0 otherwise
 	Body      []byte
 	Seal      []byte
 

@@ -30,6 +30,7 @@ var unguarded = map[string]string{
 	"sequences older":      "as its name",
 	"replays deleted":      "as one that has expired",
 	"replays older":        "what was there before had expired, or nothing could have taken its place",
+	"approvals older":      "an approval counts in the version that its card's value names, under the card's seal, or not at all",
 	"pin_sessions older":   "a session counts for the version of the PIN that it was made for, which stands under the card's seal, and so do the tries",
 }
 
@@ -272,6 +273,8 @@ func (w *trailWorld) refuses(t *testing.T, table, label string, row record, chan
 		_, err = v.RevealPIN(ctx, pin.Query{CardID: text("id")})
 	case "pin_sessions":
 		_, err = v.Session(ctx, text("id"))
+	case "approvals":
+		_, err = v.Approval(ctx, text("id"))
 	case "contract_records":
 		contract, id, _ := strings.Cut(text("id"), ":")
 		_, err = v.ContractRecord(pin.WithCaller(ctx, pin.Caller{ProgramID: "program-a"}), contract, id)

@@ -28,6 +28,7 @@ type Value struct {
 	TriesLeft  int       `json:"triesLeft"`            // 0..limit
 	Refused    int64     `json:"refused,omitempty"`    // tries refused since the last one was used up
 	ChangedAt  time.Time `json:"changedAt,omitzero"`
+	Pledges    []Pledge  `json:"pledges,omitempty"` // the approvals that are open, see approvals.go
 	Head       Head      `json:"head"`
 }
 

@@ -449,7 +449,7 @@ func pause(ctx context.Context) bool {
 }
 
 // settle finds out whether what stands in a change's way is the change itself: whether its first event
-// is where it was to be, or its rows are as it leaves them. A change of a card without events moves nothing
+// is where it was to be, or its rows are as it leaves them. A change of a card without either moves nothing
 // that anybody is told of twice.
 func (v *Vault) settle(ctx context.Context, c Change, err error) error {
 	if len(c.Events) == 0 {
@@ -467,7 +467,7 @@ func (v *Vault) settle(ctx context.Context, c Change, err error) error {
 }
 
 func (v *Vault) settleRows(ctx context.Context, c Change, err error) error {
-	if c.Card != nil {
+	if c.Card != nil && len(c.Rows) == 0 {
 		return nil
 	}
 	for _, r := range c.Rows {

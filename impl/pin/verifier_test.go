@@ -533,7 +533,7 @@ func TestVerifyTrailCountsWhatItHasLookedAt(t *testing.T) {
 		calls[call]++
 	}
 	require.Equal(t, map[string]int{"ChainEvents": 1, "Cards": 1, "Rows chains": 1, "LookupsOf": 3, "Rows programs": 1, "Rows clients": 1, "Rows zone_keys": 1, "Rows webhook_endpoints": 1,
-		"Rows pin_sessions": 1, "Rows contract_records": 1, "Rows replays": 1, "Lookups": 1, "RowsOf pin_sessions": 1, "RowsOf contract_records": 2, "CardsOf": 1, "Row chains": 1},
+		"Rows pin_sessions": 1, "Rows approvals": 1, "Rows contract_records": 1, "Rows replays": 1, "Lookups": 1, "RowsOf pin_sessions": 1, "RowsOf approvals": 1, "RowsOf contract_records": 2, "CardsOf": 1, "Row chains": 1},
 		calls, "what is whole is read once")
 
 	db := w.store.(*memory)

@@ -729,11 +729,11 @@ func (w *verifier) version(ctx context.Context, t Table, id string) (int64, erro
 }
 
 // belongingKinds are the kinds of look-ups by which rows are found that belong to a card.
-var belongingKinds = map[Kind]Table{KindSession: TableSessions, KindRecord: TableRecords}
+var belongingKinds = map[Kind]Table{KindSession: TableSessions, KindApproval: TableApprovals, KindRecord: TableRecords}
 
 // belongings looks at what belongs to cards: seals, and whether it is found.
 func (w *verifier) belongings(ctx context.Context) error {
-	for _, kind := range []Kind{KindSession, KindRecord} {
+	for _, kind := range []Kind{KindSession, KindApproval, KindRecord} {
 		if err := w.rows(ctx, belongingKinds[kind], func(sound []Row) error {
 			expected := make([]Lookup, len(sound))
 			for i, r := range sound {

@@ -12,19 +12,22 @@ import (
 )
 
 // The programs. One allows everything that a partner may want to try, the other lacks the alias
-// capability and is somebody else's as far as the first one's clients are concerned.
+// capability and is somebody else's as far as the first one's clients are concerned. The last one asks for
+// approvals.
 const (
 	program      = "00000000-0000-7000-8000-00000000a001"
 	otherProgram = "00000000-0000-7000-8000-00000000a002"
+	dualProgram  = "00000000-0000-7000-8000-00000000a004"
 )
 
 // Program is the one that allows everything.
 const Program = program
 
 func programs() []pin.Program {
-	main, other := pin.NewProgram("Sandbox"), pin.NewProgram("Sandbox without aliases")
-	main.ID, other.ID = program, otherProgram
-	for _, p := range []*pin.Program{&main, &other} {
+	main, other, dual := pin.NewProgram("Sandbox"), pin.NewProgram("Sandbox without aliases"), pin.NewProgram("Sandbox with approvals")
+	main.ID, other.ID, dual.ID = program, otherProgram, dualProgram
+	dual.DualUnblock, dual.DualReveal = true, true
+	for _, p := range []*pin.Program{&main, &other, &dual} {
 		p.MaxPINLength = pin.MaxLength
 		p.Policy = pin.PolicyOff // the contracts' own examples use 0000
 		p.RetrievalAllowed = true
@@ -32,7 +35,7 @@ func programs() []pin.Program {
 	}
 	main.Settings = map[string]json.RawMessage{"creditplus": object(members{"aliasCapability": true})}
 	other.Settings = map[string]json.RawMessage{"accosa": object(members{"cardProfileMandatory": true})}
-	return []pin.Program{main, other}
+	return []pin.Program{main, other, dual}
 }
 
 // members are settings of a contract, as openapi/issuer.yaml names them.
@@ -79,7 +82,7 @@ var (
 	threddScopes = []string{"cards:write", "pins:read", "pins:reveal", "pins:write"}
 	issuerScopes = []string{"programs:read", "programs:write", "clients:read", "clients:write", "cards:read", "cards:write",
 		"pins:read", "pins:verify", "pins:write", "pins:reveal", "pins:translate", "pins:export", "keys:read", "keys:manage", "keys:component", "audit:read",
-		"vaultkeys:read", "vaultkeys:manage", "webhooks:read", "webhooks:write", "events:read"}
+		"approvals:read", "approvals:request", "approvals:decide", "vaultkeys:read", "vaultkeys:manage", "webhooks:read", "webhooks:write", "events:read"}
 	creditplusScopes = []string{"tries:reset"}
 	accosaScopes     = []string{"pins:write"}
 	hashdtScopes     = []string{"pins:write"}
@@ -89,9 +92,13 @@ var (
 var clients = []client{
 	{name: "issuer", contract: "issuer", scopes: issuerScopes, keys: map[string]key{"zpk": zonePINKey, "zpk_aes": zonePINKeyAES, "zmk": zoneMasterKey, "pvk": verificationKey, "printer": printerKey}},
 	{name: "issuer_other", contract: "issuer", program: otherProgram, scopes: issuerScopes, unlisted: true},
+	{name: "issuer_approver", contract: "issuer", scopes: []string{"approvals:read", "approvals:request", "approvals:decide", "pins:read", "pins:write"}},
 	{name: "issuer_custodian", contract: "issuer", scopes: []string{"keys:read", "keys:component"}, unlisted: true},
 	{name: "thredd", contract: "thredd", program: program, scopes: threddScopes},
 	{name: "thredd_other", contract: "thredd", program: otherProgram, scopes: threddScopes, unlisted: true},
+	{name: "thredd_dual", contract: "thredd", program: dualProgram, scopes: threddScopes, unlisted: true},
+	{name: "creditplus_dual", contract: "creditplus", program: dualProgram, scopes: creditplusScopes,
+		settings: members{"encryptionRequired": false, "messageKeyIds": []string{}, timestampWindow: 0}, unlisted: true},
 	{name: "creditplus", contract: "creditplus", program: program, scopes: creditplusScopes,
 		settings: members{"encryptionRequired": false, "messageKeyIds": []string{creditplusKey.id, creditplusNextKey.id}, timestampWindow: 0},
 		keys:     map[string]key{"key": creditplusKey, "next_key": creditplusNextKey}},
@@ -253,6 +260,7 @@ var cards = []card{
 	{name: "no_plan", number: 15, token: "103169914", pan: "9999990000000154", pin: "3947", plan: none, holder: 14},
 	{name: "no_pin", number: 16, token: "103169915", pan: "9999990000000162"},
 	{name: "blocked_unchosen", number: 17, token: "103169916", pan: "9999990000000170", pin: "6042", random: true, blocked: true},
+	{name: "dual", number: 25, token: "103169925", pan: "9999990000000253", pin: "6274", program: dualProgram},
 	// Cards with a fate that is not in their state: see x-fates in openapi/sandbox.yaml.
 	{name: "slow", number: 22, token: "103169922", pan: "9999990000000220", pin: "3852"},
 	{name: "database_gone", number: 23, token: "103169923", pan: "9999990000000238", pin: "7169"},
@@ -277,10 +285,19 @@ var serviceRequest = members{
 const webhook = "00000000-0000-7000-8000-00000000f001"
 
 // pinSession is a session of the hosted page that is there to be asked for, for as long as a sandbox lives.
-const (
-	pinSession         = "00000000-0000-7000-8000-00000000e001"
-	pinSessionLifetime = 10 * 365 * 24 * time.Hour
-)
+const pinSession = "00000000-0000-7000-8000-00000000e001"
+
+// approvals are some that wait for a decision, for as long as a sandbox lives: what the one client asks for the other one decides.
+var approvals = []struct {
+	id, client string
+	action     pin.ApprovalAction
+}{
+	{"00000000-0000-7000-8000-00000000d001", "issuer_approver-sandbox", pin.ApproveUnblock},
+	{"00000000-0000-7000-8000-00000000d002", "issuer-sandbox", pin.ApproveReveal},
+}
+
+// lasting is how long something is good that ends in production, and in a sandbox does not.
+const lasting = 10 * 365 * 24 * time.Hour
 
 // spoken is the number in the names of the first cards, for the embossed name.
 var spoken = map[int]string{1: "FIRST", 2: "SECOND", 3: "THIRD"}

@@ -180,7 +180,22 @@ func (s *Sandbox) seedFixtures(ctx context.Context) error {
 	if err := s.seedPINSession(ctx); err != nil {
 		return err
 	}
+	if err := s.seedApprovals(ctx); err != nil {
+		return err
+	}
 	return s.seedWebhook(ctx)
+}
+
+func (s *Sandbox) seedApprovals(ctx context.Context) error {
+	for _, a := range approvals {
+		ctx := pin.WithCaller(ctx, pin.Caller{ClientID: a.client, Contract: "issuer", Everywhere: true})
+		_, err := s.vault.RequestApproval(ctx, pin.Query{CardID: card{number: 25}.id()},
+			pin.NewApproval{ID: a.id, Action: a.action, Lifetime: lasting}, pin.Memo{Description: "Cardholder identified at the branch"})
+		if err := unless(err, pin.Duplicate); err != nil && !errors.Is(err, pin.ApprovalThere) {
+			return err
+		}
+	}
+	return nil
 }
 
 func (s *Sandbox) seedWebhook(ctx context.Context) error {
@@ -231,7 +246,7 @@ func (s *Sandbox) seedServiceRequest(ctx context.Context) error {
 func (s *Sandbox) seedPINSession(ctx context.Context) error {
 	ctx = pin.WithCaller(ctx, pin.Caller{ClientID: "hashdt-sandbox", Contract: "hashdt", ProgramID: program})
 	_, err := s.vault.OpenSession(ctx, pin.Query{CardID: card{number: 17}.id()}, pin.NewSession{ID: pinSession, Action: pin.ActionReset,
-		RequestID: "sandbox-session", Exchanges: 3, Lifetime: pinSessionLifetime}, pin.Memo{})
+		RequestID: "sandbox-session", Exchanges: 3, Lifetime: lasting}, pin.Memo{})
 	if pin.FieldOf(err) == string(pin.TableSessions) {
 		return nil // it is there
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"maps"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -132,7 +133,7 @@ func TestClientsOfTheFixturesCanLogIn(t *testing.T) {
 		known, err := w.vault.Authenticate(by(t), c["client_id"].(string), c["client_secret"].(string))
 		require.NoError(t, err, name)
 		require.Equal(t, c["client_id"], known.ID)
-		require.Equal(t, name == "issuer", c["token"] != nil, "%s: who has a token ready made", name)
+		require.Equal(t, strings.HasPrefix(name, "issuer"), c["token"] != nil, "%s: who has a token ready made", name)
 	}
 	require.Equal(t, "token of issuer-sandbox for 24h0m0s", clients["issuer"]["token"])
 	for _, of := range []struct{ client, field string }{{"issuer", "zpk"}, {"networkintl", "zpk"}, {"creditplus", "key"}, {"accosa", "key"}} {

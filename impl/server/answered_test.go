@@ -76,7 +76,7 @@ x-error-response: Problem
 `)}}, "fixture")
 	require.NoError(t, err)
 	app, err := New(Options{Common: common, Contracts: []Contract{{Document: own, API: fixture{shout: shout}}}, Tokens: tokens{}, CheckReplies: true,
-		Ready: func(context.Context) error { return nil }, Log: NewLogger(log, slog.LevelInfo), Metrics: prometheus.NewRegistry()})
+		Ready: func(context.Context) []string { return nil }, Log: NewLogger(log, slog.LevelInfo), Metrics: prometheus.NewRegistry()})
 	require.NoError(t, err)
 	return app
 }

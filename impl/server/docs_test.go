@@ -58,7 +58,7 @@ func docsServer(t *testing.T, site *docs.Site, sandbox Fixtures) http.Handler {
 	common, err := contract.Load(openapi.Documents, "common")
 	require.NoError(t, err)
 	app, err := New(Options{Common: common, Tokens: namedTokens{}, Fixtures: sandbox, Docs: site,
-		Ready: func(context.Context) error { return nil }, Log: slog.New(slog.DiscardHandler), Metrics: prometheus.NewRegistry()})
+		Ready: func(context.Context) []string { return nil }, Log: slog.New(slog.DiscardHandler), Metrics: prometheus.NewRegistry()})
 	require.NoError(t, err)
 	return app
 }

@@ -84,12 +84,12 @@ type Options struct {
 	Common    *contract.Document // the document of what all contracts share
 	Contracts []Contract
 	Tokens    Tokens
-	Ready     func(ctx context.Context) error // asks what the server cannot do without
-	Stopping  <-chan struct{}                 // closed once it is told to stop: /readyz says so, and connections end; nil: never
-	Rehearsal Rehearsal                       // nil but in a sandbox
-	Fixtures  Fixtures                        // nil but in a sandbox
-	Docs      *docs.Site                      // nil: /docs and /openapi are not served
-	Console   []*docs.File                    // the page /sandbox and what it loads, none but in a sandbox
+	Ready     func(ctx context.Context) (failing []string) // asks what the server cannot do without, and names what does not answer
+	Stopping  <-chan struct{}                              // closed once it is told to stop: /readyz says so, and connections end; nil: never
+	Rehearsal Rehearsal                                    // nil but in a sandbox
+	Fixtures  Fixtures                                     // nil but in a sandbox
+	Docs      *docs.Site                                   // nil: /docs and /openapi are not served
+	Console   []*docs.File                                 // the page /sandbox and what it loads, none but in a sandbox
 
 	// Refused, if any, hears of every caller that was forbidden an operation: for want of a scope, or because it
 	// would grant or dispose of more than it holds.

@@ -123,7 +123,7 @@ func serverOf(t *testing.T, log *bytes.Buffer, change func(*Options)) http.Handl
 	own, err := contract.Load(fstest.MapFS{"fixture.yaml": {Data: []byte(document)}}, "fixture")
 	require.NoError(t, err)
 	o := Options{Common: common, Contracts: []Contract{{Document: own, API: fixture{}}}, Tokens: tokens{},
-		Ready: func(context.Context) error { return nil }, Log: NewLogger(log, slog.LevelInfo), Metrics: prometheus.NewRegistry(), RequestTimeout: time.Minute}
+		Ready: func(context.Context) []string { return nil }, Log: NewLogger(log, slog.LevelInfo), Metrics: prometheus.NewRegistry(), RequestTimeout: time.Minute}
 	change(&o)
 	app, err := New(o)
 	require.NoError(t, err)

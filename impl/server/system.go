@@ -21,7 +21,7 @@ import (
 // system answers openapi/common.yaml: health and tokens.
 type system struct {
 	tokens   Tokens
-	ready    func(ctx context.Context) error
+	ready    func(ctx context.Context) (failing []string)
 	stopping <-chan struct{}
 	fixtures Fixtures   // nil but in a sandbox
 	docs     *docs.Site // nil: none are served
@@ -47,8 +47,8 @@ func (s *system) GetReadiness(ctx context.Context, _ common.GetReadinessRequestO
 	}
 	ctx, cancel := context.WithTimeout(ctx, readyTimeout)
 	defer cancel()
-	if err := s.ready(ctx); err != nil {
-		return common.GetReadiness503JSONResponse{Status: common.HealthStatusUnavailable, Failing: &[]string{"database"}}, nil
+	if failing := s.ready(ctx); len(failing) > 0 {
+		return common.GetReadiness503JSONResponse{Status: common.HealthStatusUnavailable, Failing: &failing}, nil
 	}
 	return common.GetReadiness200JSONResponse{Status: common.HealthStatusOk}, nil
 }

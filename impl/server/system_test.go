@@ -20,16 +20,16 @@ import (
 func TestReadinessIsAskedForInTime(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {
-		err    error
-		status int
-		body   string
+		failing []string
+		status  int
+		body    string
 	}{
 		{nil, http.StatusOK, `{"status":"ok"}`},
-		{errors.New("connection refused"), http.StatusServiceUnavailable, `{"status":"unavailable","failing":["database"]}`},
+		{[]string{"database"}, http.StatusServiceUnavailable, `{"status":"unavailable","failing":["database"]}`},
 	} {
 		var deadline time.Time
 		app := serverOf(t, &bytes.Buffer{}, func(o *Options) {
-			o.Ready = func(ctx context.Context) error { deadline, _ = ctx.Deadline(); return test.err }
+			o.Ready = func(ctx context.Context) []string { deadline, _ = ctx.Deadline(); return test.failing }
 		})
 		began := time.Now()
 		w := send(t, app, "GET", "/readyz", nil)

@@ -51,7 +51,7 @@ type Build func(ctx context.Context, s *Space, db Database, rows pin.Store, seed
 type Database interface {
 	sandbox.Store
 	outbox.Queue
-	ExpiredSessions(ctx context.Context, after, until time.Time, limit int) ([]pin.Row, error)
+	Expired(ctx context.Context, t pin.Table, after, until time.Time, limit int) ([]pin.Row, error)
 	metrics.Database
 	Snapshot(ctx context.Context, file string) error
 	Restore(ctx context.Context, file string) error

@@ -212,9 +212,9 @@ func (s *Store) DropDeliveries(ctx context.Context, webhookID string) error {
 	})
 }
 
-// ExpiredSessions are rows of PIN sessions whose time ended in (after, until], in that order.
-func (s *Store) ExpiredSessions(ctx context.Context, after, until time.Time, limit int) ([]pin.Row, error) {
-	return s.rows(ctx, pin.TableSessions, "SELECT "+columns[pin.TableSessions]+" FROM pin_sessions WHERE expires_at > ? AND expires_at <= ? ORDER BY expires_at LIMIT ?",
+// Expired are rows of a table, PIN sessions or approvals, whose time ended in (after, until], in that order.
+func (s *Store) Expired(ctx context.Context, t pin.Table, after, until time.Time, limit int) ([]pin.Row, error) {
+	return s.rows(ctx, t, "SELECT "+columns[t]+" FROM "+string(t)+" WHERE expires_at > ? AND expires_at <= ? ORDER BY expires_at LIMIT ?",
 		after.UnixMicro(), until.UnixMicro(), limit)
 }
 

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"net"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -66,6 +67,9 @@ func newSessions(databaseURL string) (*sessions, error) {
 // errPooled is a session through a pooler that was opened as one without.
 var errPooled = errors.New("session through a pooler")
 
+// errCancel is where pgx would cancel what it does not wait for any longer.
+var errCancel = errors.New("statements are not cancelled")
+
 // Connect is driver.Connector's.
 func (s *sessions) Connect(ctx context.Context) (driver.Conn, error) {
 	conn, err := s.open(ctx, s.pooled.Load())
@@ -83,11 +87,22 @@ func (s *sessions) open(ctx context.Context, pooled bool) (driver.Conn, error) {
 	if pooled && !s.chosen {
 		config.DefaultQueryExecMode = pgx.QueryExecModeCacheDescribe // types stay known, so that results stay binary
 	}
+	// No statement is cancelled. A commit that waits for its standbys, and is cancelled, is seen by everybody on the
+	// primary and is nowhere else: whoever reads it would be told of what is lost with that machine.
+	var begun atomic.Bool
+	dial := config.DialFunc
+	config.DialFunc = func(ctx context.Context, network, address string) (net.Conn, error) {
+		if begun.Load() {
+			return nil, errCancel
+		}
+		return dial(ctx, network, address)
+	}
 	config.AfterConnect = func(ctx context.Context, conn *pgconn.PgConn) error {
 		pooled, output, err := begin(ctx, conn, s.config.ConnectTimeout)
 		if err != nil {
 			return err
 		}
+		begun.Store(true) // what is dialled from here on is to cancel
 		s.pooled.Store(pooled)
 		switch mode := config.DefaultQueryExecMode; {
 		case !pooled:

@@ -311,3 +311,30 @@ func TestSwapCardRefusesWhatIsNoText(t *testing.T) {
 	require.NoError(t, s.Swap(context.Background(), pin.Change{Card: revision("card-0", 3), Events: []pin.EventRow{}}))
 	require.Equal(t, []int64{3}, query[int64](t, s, "SELECT count(*) FROM audit_events"))
 }
+
+// A commit that waits, for a standby most of all, must not be cancelled when nobody waits for it any longer: PostgreSQL would show it to
+// everybody before it is anywhere but on the primary.
+func TestACommitThatNobodyWaitsForIsNotCancelled(t *testing.T) {
+	s := open(t, storetest.Postgres(t))
+	seed(t, s, 1)
+	exec(t, s, `CREATE FUNCTION dawdle() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(0.5); RETURN NULL; END $$`)
+	exec(t, s, `CREATE CONSTRAINT TRIGGER dawdle AFTER UPDATE ON cards DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION dawdle()`)
+	for i, way := range swaps {
+		next := int64(i + 2)
+		ctx, cancel := context.WithTimeout(context.Background(), 100*time.Millisecond)
+		c := pin.Change{Card: revision("card-0", next), Events: eventsOf("card-0", next, 1)}
+		err := map[string]func() error{
+			"swap_card": func() error { return s.Swap(ctx, c) },
+			"statements": func() error {
+				c.DetailsToo, c.Add = true, []pin.Lookup{{Kind: pin.KindURN, Value: "another", ProgramID: "program", CardID: "card-0"}}
+				return s.Swap(ctx, c)
+			},
+			"under the lock": func() error {
+				return s.Locked(ctx, "card-0", func(pin.CardRow) (pin.Change, error) { return c, nil })
+			},
+		}[way.name]()
+		cancel()
+		require.ErrorIs(t, err, pin.ErrInDoubt, way.name)
+		require.Eventually(t, func() bool { return card(t, s, "card-0").Revision == next }, 10*time.Second, 20*time.Millisecond, way.name)
+	}
+}

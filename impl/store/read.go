@@ -12,14 +12,15 @@ import (
 
 // columns are what a table's rows have for a [pin.Row].
 var columns = map[pin.Table]string{
-	pin.TablePrograms: `id, '' AS program_id, '' AS card_id, version, 0 AS expires_at, body, seal`,
-	pin.TableClients:  `id, program_id, '' AS card_id, version, 0 AS expires_at, body, seal`,
-	pin.TableZoneKeys: `id, program_id, '' AS card_id, version, 0 AS expires_at, body, seal`,
-	pin.TableWebhooks: `id, program_id, '' AS card_id, version, 0 AS expires_at, body, seal`,
-	pin.TableChains:   `id, '' AS program_id, '' AS card_id, version, 0 AS expires_at, body, seal`,
-	pin.TableReplays:  `id, '' AS program_id, '' AS card_id, version, expires_at, body, seal`,
-	pin.TableSessions: `id, program_id, card_id, version, expires_at, body, seal`,
-	pin.TableRecords:  `id, program_id, card_id, version, 0 AS expires_at, body, seal`,
+	pin.TablePrograms:  `id, '' AS program_id, '' AS card_id, version, 0 AS expires_at, body, seal`,
+	pin.TableClients:   `id, program_id, '' AS card_id, version, 0 AS expires_at, body, seal`,
+	pin.TableZoneKeys:  `id, program_id, '' AS card_id, version, 0 AS expires_at, body, seal`,
+	pin.TableWebhooks:  `id, program_id, '' AS card_id, version, 0 AS expires_at, body, seal`,
+	pin.TableChains:    `id, '' AS program_id, '' AS card_id, version, 0 AS expires_at, body, seal`,
+	pin.TableReplays:   `id, '' AS program_id, '' AS card_id, version, expires_at, body, seal`,
+	pin.TableSessions:  `id, program_id, card_id, version, expires_at, body, seal`,
+	pin.TableApprovals: `id, program_id, card_id, version, expires_at, body, seal`,
+	pin.TableRecords:   `id, program_id, card_id, version, 0 AS expires_at, body, seal`,
 }
 
 // found is a row of any table.
@@ -36,7 +37,7 @@ func (r found) row(t pin.Table) pin.Row {
 }
 
 // lookups find the card of a row that belongs to one.
-var lookups = map[pin.Table]pin.Kind{pin.TableSessions: pin.KindSession, pin.TableRecords: pin.KindRecord}
+var lookups = map[pin.Table]pin.Kind{pin.TableSessions: pin.KindSession, pin.TableApprovals: pin.KindApproval, pin.TableRecords: pin.KindRecord}
 
 // Row is pin.Store's.
 func (s *Store) Row(ctx context.Context, t pin.Table, programID, id string) (pin.Row, error) {

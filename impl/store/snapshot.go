@@ -12,7 +12,7 @@ import (
 // ErrNoSnapshots is the refusal of a database that keeps no snapshots: only SQLite's, which is a file, does.
 var ErrNoSnapshots = errors.New("only a database that is a file can be copied")
 
-// Snapshot copies the database, as it is at one moment, to a file that must not be there yet. It is for sandboxes.
+// Snapshot copies the database, as it is at one moment, to a file that must not be there yet, or be empty.
 func (s *Store) Snapshot(ctx context.Context, file string) error {
 	if !s.engine.oneWriter {
 		return ErrNoSnapshots

@@ -82,17 +82,33 @@ func TestTheSchemaCanBeSpreadOverMachines(t *testing.T) {
 	}
 }
 
-func TestTheScriptForCitusSpreadsWhatTheModelsSay(t *testing.T) {
-	script, err := os.ReadFile(citusSQL)
-	require.NoError(t, err)
-	want := map[string]string{} // how each table is spread
+// spreadAs is how each table is spread: by which column, or "" where it is copied.
+func spreadAs(t *testing.T) map[string]string {
+	t.Helper()
+	want := map[string]string{}
 	for _, model := range models.All() {
 		m, err := schema.Parse(model, &sync.Map{}, schema.NamingStrategy{})
 		require.NoError(t, err)
 		want[m.Table] = models.Spread()[m.Table]
 	}
 	require.Subset(t, want, models.Spread(), "no table that is none")
+	return want
+}
 
+func TestThePageOnScaleSpreadsWhatTheModelsSay(t *testing.T) {
+	page, err := os.ReadFile("../../docs/scale.md")
+	require.NoError(t, err)
+	got := map[string]string{}
+	for _, m := range regexp.MustCompile("(?m)^\\| `(\\w+)` \\| (?:`(\\w+)`|copied) \\|").FindAllStringSubmatch(string(page), -1) {
+		require.NotContains(t, got, m[1])
+		got[m[1]] = m[2]
+	}
+	require.Equal(t, spreadAs(t), got)
+}
+
+func TestTheScriptForCitusSpreadsWhatTheModelsSay(t *testing.T) {
+	script, err := os.ReadFile(citusSQL)
+	require.NoError(t, err)
 	got := map[string]string{}
 	for _, m := range regexp.MustCompile(`(?m)^SELECT create_(?:distributed|reference)_table\('(\w+)'(?:, '(\w+)', colocate_with => '(\w+)')?\);$`).FindAllStringSubmatch(string(script), -1) {
 		require.NotContains(t, got, m[1])
@@ -105,7 +121,7 @@ func TestTheScriptForCitusSpreadsWhatTheModelsSay(t *testing.T) {
 			require.Equal(t, stands, m[3], "%s stands with the cards if it is spread by them", m[1])
 		}
 	}
-	require.Equal(t, want, got)
+	require.Equal(t, spreadAs(t), got)
 
 	s := open(t, storetest.Postgres(t))
 	arguments := query[string](t, s, `SELECT oidvectortypes(proargtypes) FROM pg_proc WHERE proname = 'swap_card'`)
@@ -148,7 +164,7 @@ func TestOpenFindsOutWhetherTheTablesAreSpread(t *testing.T) {
 
 // spreadByCard are the tables of which a transaction may touch the rows of one card only, and their column
 // that has it. Chains that are no card's are left out.
-var spreadByCard = map[string]string{"cards": "id", "audit_events": "chain", "pin_sessions": "card_id", "contract_records": "card_id"}
+var spreadByCard = map[string]string{"cards": "id", "audit_events": "chain", "pin_sessions": "card_id", "approvals": "card_id", "contract_records": "card_id"}
 
 // oneCard notes in the transaction which card it touches. Only Wipe, which is no request's, deletes whole tables.
 const oneCard = `CREATE FUNCTION one_card() RETURNS trigger LANGUAGE plpgsql AS $$

@@ -291,6 +291,8 @@ func resting(r pin.Row) (any, error) {
 		return &models.Replay{ID: r.ID, ExpiresAt: r.ExpiresAt, Sealed: sealed}, nil
 	case pin.TableSessions:
 		return &models.PINSession{CardID: r.CardID, ID: r.ID, ProgramID: r.ProgramID, ExpiresAt: r.ExpiresAt, Sealed: sealed}, nil
+	case pin.TableApprovals:
+		return &models.Approval{CardID: r.CardID, ID: r.ID, ProgramID: r.ProgramID, ExpiresAt: r.ExpiresAt, Sealed: sealed}, nil
 	case pin.TableRecords:
 		return &models.ContractRecord{CardID: r.CardID, ID: r.ID, ProgramID: r.ProgramID, Sealed: sealed}, nil
 	}

@@ -83,17 +83,27 @@ func (s *Store) PurgeReplays(ctx context.Context, before time.Time) (int64, erro
 	})
 }
 
-// PurgeSessions deletes the sessions that expired before a time, and their look-ups, and returns how many:
-// with PostgreSQL one at a time, so that no transaction touches two cards.
-func (s *Store) PurgeSessions(ctx context.Context, before time.Time) (total int64, err error) {
+// PurgeSessions deletes the sessions that expired before a time, and their look-ups, and returns how many.
+func (s *Store) PurgeSessions(ctx context.Context, before time.Time) (int64, error) {
+	return s.purgeOfCards(ctx, pin.TableSessions, before)
+}
+
+// PurgeApprovals is PurgeSessions for approvals.
+func (s *Store) PurgeApprovals(ctx context.Context, before time.Time) (int64, error) {
+	return s.purgeOfCards(ctx, pin.TableApprovals, before)
+}
+
+// purgeOfCards deletes rows that belong to cards and expired before a time, and their look-ups: with PostgreSQL one at a
+// time, so that no transaction touches two cards.
+func (s *Store) purgeOfCards(ctx context.Context, table pin.Table, before time.Time) (total int64, err error) {
 	together := 1
 	if s.engine.oneWriter {
 		together = purgeBatch
 	}
 	for {
-		var old []models.PINSession
+		var old []found
 		err := s.read(ctx, func(db *gorm.DB) error {
-			return db.Select("card_id", "id", "program_id").Where("expires_at < ?", before.UnixMicro()).Order("expires_at").Limit(purgeBatch).Find(&old).Error
+			return db.Raw("SELECT card_id, id, program_id FROM "+string(table)+" WHERE expires_at < ? ORDER BY expires_at LIMIT ?", before.UnixMicro(), purgeBatch).Find(&old).Error
 		})
 		if err != nil {
 			return total, err
@@ -101,7 +111,7 @@ func (s *Store) PurgeSessions(ctx context.Context, before time.Time) (total int6
 		for some := range slices.Chunk(old, together) {
 			var n int64
 			err := s.inTx(ctx, func(t *tx) (err error) {
-				n, err = purgeSessions(t.db, some)
+				n, err = purgeOfCards(t.db, table, some)
 				return t.fail(err, "")
 			})
 			if err != nil {
@@ -115,13 +125,13 @@ func (s *Store) PurgeSessions(ctx context.Context, before time.Time) (total int6
 	}
 }
 
-func purgeSessions(db *gorm.DB, old []models.PINSession) (total int64, err error) {
+func purgeOfCards(db *gorm.DB, table pin.Table, old []found) (total int64, err error) {
 	for _, r := range old {
-		l := models.CardLookup{Kind: string(pin.KindSession), Value: r.ID, ProgramID: r.ProgramID}
+		l := models.CardLookup{Kind: string(lookups[table]), Value: r.ID, ProgramID: r.ProgramID}
 		if err := db.Where("card_id = ?", r.CardID).Delete(&l).Error; err != nil {
 			return 0, err
 		}
-		result := db.Where("card_id = ? AND id = ?", r.CardID, r.ID).Delete(&models.PINSession{})
+		result := db.Exec("DELETE FROM "+string(table)+" WHERE card_id = ? AND id = ?", r.CardID, r.ID)
 		if result.Error != nil {
 			return 0, result.Error
 		}

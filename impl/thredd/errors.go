@@ -31,6 +31,7 @@ var rows = pin.MustErrorTable(map[pin.Code]row{
 	pin.Unauthorized:   {status: http.StatusUnauthorized},
 	pin.Forbidden:      {status: http.StatusForbidden},
 	pin.RetrievalOff:   {status: http.StatusForbidden, title: "The program does not allow PINs to be read back."},
+	pin.ApprovalNeeded: {status: http.StatusForbidden, title: "The program asks for a second person's approval."},
 	pin.NotFound:       {status: http.StatusNotFound},
 	pin.Ambiguous:      {status: http.StatusNotFound},
 	pin.NoPIN:          {status: http.StatusNotFound, title: "The card has no PIN."},

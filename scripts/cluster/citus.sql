@@ -12,6 +12,7 @@ SELECT create_distributed_table('cards', 'id', colocate_with => 'none');
 -- A card's chain of events has the card's id; those of programs and of the server stand somewhere among them.
 SELECT create_distributed_table('audit_events', 'chain', colocate_with => 'cards');
 SELECT create_distributed_table('pin_sessions', 'card_id', colocate_with => 'cards');
+SELECT create_distributed_table('approvals', 'card_id', colocate_with => 'cards');
 SELECT create_distributed_table('contract_records', 'card_id', colocate_with => 'cards');
 -- What is to be sent of a card's events, so that it is written where the events are.
 SELECT create_distributed_table('webhook_deliveries', 'chain', colocate_with => 'cards');

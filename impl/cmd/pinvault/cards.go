@@ -13,6 +13,8 @@ import (
 type cardsCommand struct {
 	Create cardsCreateCommand `cmd:"" help:"Create a card with a random PIN. Prints it as a line of JSON, with its PAN masked."`
 	Show   cardsShowCommand   `cmd:"" help:"Print a card as a line of JSON, with its PAN masked."`
+
+	Capabilities cardsCapabilitiesCommand `cmd:"" help:"Print what can be done with a card's PIN now, through which contract, and why not, as a line of JSON."`
 }
 
 type cardsCreateCommand struct {
@@ -88,5 +90,27 @@ func (c *cardsShowCommand) Run(ctx context.Context) error {
 			return told(err, words{pin.NotFound: "there is no card " + c.ID})
 		}
 		return show(card)
+	})
+}
+
+type cardsCapabilitiesCommand struct {
+	vaultFlags
+	ID       string `arg:"" help:"The card's id."`
+	Language string `default:"en" placeholder:"TAG" help:"Language of what the cardholder must do next: one of the hosted page's. Default: en."`
+}
+
+// Help shows one call.
+func (cardsCapabilitiesCommand) Help() string {
+	return "For example:\n\n    pinvault cards capabilities 0190a5c0-7d2e-7c3a-9a57-3f1f2f3c4d5e | jq '.capabilities[] | select(.possible | not)'"
+}
+
+// Run prints what can be done.
+func (c *cardsCapabilitiesCommand) Run(ctx context.Context) error {
+	return c.on(ctx, "cards capabilities", "", func(ctx context.Context, o *issuer.Operator) error {
+		all, err := o.Capabilities(ctx, c.ID, c.Language)
+		if err != nil {
+			return told(err, words{pin.NotFound: "there is no card " + c.ID})
+		}
+		return show(all)
 	})
 }

@@ -66,10 +66,11 @@ func TestKeysPage(t *testing.T) {
 		need            func(t *testing.T)
 		wrong           string // what the secret is replaced by
 		says            string
+		lists           string // a line of 'keys list'
 	}{
-		{"A file", "master-key", func(*testing.T) {}, "d3JvbmcgbWFzdGVyIGtleSBvZiB0aGlydHktdHdvIGI=", "does not open under this master key"},
-		{"OpenBao", "bao-token", func(t *testing.T) { keyringtest.URL(t, keyringtest.OpenBao, "none") }, "s.wrong-token", "OpenBao does not take the token of --keys"},
-		{"A token", "pin", func(t *testing.T) { keyringtest.SoftHSM(t) }, "wrong-pin", `the token "pinvault" refuses the PIN`},
+		{"A file", "master-key", func(*testing.T) {}, "d3JvbmcgbWFzdGVyIGtleSBvZiB0aGlydHktdHdvIGI=", "does not open under this master key", "(?m)^pin/1 +active "},
+		{"OpenBao", "bao-token", func(t *testing.T) { keyringtest.URL(t, keyringtest.OpenBao, "none") }, "s.wrong-token", "OpenBao does not take the token of --keys", "(?m)^pin/1 +active "},
+		{"A token", "pin", func(t *testing.T) { keyringtest.SoftHSM(t) }, "wrong-pin", `the token "pinvault" refuses the PIN`, "(?m)^pin +[0-9a-f]{8} +active +pkcs11$"},
 	} {
 		t.Run(test.heading, func(t *testing.T) {
 			test.need(t)
@@ -88,6 +89,13 @@ pinvault clients create --contract issuer --name Desk --scope cards:read >client
 			require.NoError(t, err)
 			secret := regexp.MustCompile(`"client_id":"([^"]+)","client_secret":"([^"]+)"`).FindSubmatch(client)
 			require.NotNil(t, secret, string(client))
+
+			listed := exec.CommandContext(t.Context(), filepath.Join(binaries, "pinvault"), "keys", "list") //nolint:gosec // the test's own
+			listed.Dir, listed.Env = folder, env
+			keys, err := listed.CombinedOutput()
+			require.NoError(t, err, string(keys))
+			require.Contains(t, string(keys), "seal/1 ")
+			require.Regexp(t, test.lists, string(keys))
 
 			serve := func() *exec.Cmd {
 				c := exec.CommandContext(t.Context(), filepath.Join(binaries, "pinvault"), "serve", "--listen", "127.0.0.1:0") //nolint:gosec // the test's own

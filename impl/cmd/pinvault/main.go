@@ -30,6 +30,7 @@ type commands struct {
 	Status      statusCommand      `cmd:"" help:"Show what there is: version, database, keys, counts, what waits."`
 	Doctor      doctorCommand      `cmd:"" help:"Find out what is wrong with settings, keys, database and machine, and what to do."`
 	Migrate     migrateCommand     `cmd:"" help:"Bring the database schema up to date."`
+	Backup      backupCommand      `cmd:"" help:"Copy a SQLite database to a file, while servers serve."`
 	Keys        keysCommand        `cmd:"" help:"Create, rotate, retire and import keys."`
 	Rewrap      rewrapCommand      `cmd:"" help:"Put everything in the database under the current keys, after a rotation of the vault's own keys."`
 	Programs    programsCommand    `cmd:"" help:"Create, list and change programs, which are tenants with their PIN rules."`

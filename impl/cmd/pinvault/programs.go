@@ -23,6 +23,9 @@ type programSettings struct {
 	TryLimit         *int32   `json:"tryLimit,omitempty" placeholder:"N" help:"How many wrong PINs block the PIN. Default for a new program: 3."`
 	PINPolicy        *string  `json:"pinPolicy,omitempty" name:"pin-policy" placeholder:"POLICY" help:"off, weak-list (refuses PINs that a thief tries first) or history (also the card's current PIN and its last four). Default for a new program: weak-list."`
 	RetrievalAllowed *bool    `json:"retrievalAllowed,omitempty" negatable:"" help:"Keep PINs so that they can be read back. Switching it off deletes those that were kept."`
+	DualUnblock      *bool    `json:"dualUnblock,omitempty" negatable:"" help:"Unblock PINs only with another client's approval."`
+	DualReveal       *bool    `json:"dualReveal,omitempty" negatable:"" help:"Read PINs back, and give them to printers, only with another client's approval."`
+	ApprovalSeconds  *int32   `json:"approvalSeconds,omitempty" placeholder:"N" help:"How long an approval is good. Default for a new program: 900."`
 	TimeZone         *string  `json:"timeZone,omitempty" placeholder:"ZONE" help:"IANA time zone of times without an offset. Unless given UTC, and +04:00 in Network International's contract."`
 	Setting          []string `json:"-" sep:"none" placeholder:"CONTRACT.NAME=VALUE" help:"A setting of a contract, such as creditplus.aliasCapability=true; repeat the flag for more, and separate the items of a list by commas, names and values as name=value with semicolons between. An unknown name is answered with all that there are."`
 }

@@ -60,8 +60,8 @@ func (c *sandboxCommand) Run(ctx context.Context) error {
 	if c.UntilStdinCloses {
 		ctx = untilClosed(ctx, os.Stdin)
 	}
-	collectLess()
 	return app.Serve(ctx, settings, app.Serving{Version: version, Seed: c.Seed, Log: os.Stderr, Begins: func(publicURL string) {
+		giveBack()
 		_ = show(readyLine(publicURL))
 	}})
 }

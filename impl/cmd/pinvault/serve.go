@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"runtime"
 	"runtime/debug"
 	"strings"
 	"syscall"
@@ -29,10 +30,20 @@ func collectLess() {
 	}
 }
 
+// giveBack gives the memory back that starting took and serving does not: reading the documents leaves several times of
+// what is kept of them. What is in a pool outlives one collection. Only then are collections fewer: a heap that grew large while it
+// was filled keeps what is left all over it, and so cannot be given back.
+func giveBack() {
+	go func() {
+		runtime.GC()
+		debug.FreeOSMemory()
+		collectLess()
+	}()
+}
+
 // Run serves until the process is told to stop, then lets requests under way end. SIGHUP asks for a look at the keyset
 // file; where there is a terminal, it says that this was closed and stops the process.
 func (c *serveCommand) Run(ctx context.Context) error {
-	collectLess()
 	reload := make(chan os.Signal, 1)
 	if !c.Sandbox && !term.IsTerminal(int(os.Stdin.Fd())) {
 		signal.Reset(syscall.SIGHUP) // which would end the process, but there is no terminal here that could be closed
@@ -40,6 +51,7 @@ func (c *serveCommand) Run(ctx context.Context) error {
 		defer signal.Stop(reload)
 	}
 	return app.Serve(ctx, c.Serve, app.Serving{Version: version, Log: os.Stderr, Reload: reload, Begins: func(publicURL string) {
+		giveBack()
 		if c.Sandbox {
 			greet(os.Stdout, publicURL, c.Docs)
 		}

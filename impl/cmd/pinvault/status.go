@@ -40,7 +40,7 @@ func (c *statusCommand) Run(ctx context.Context) error {
 	}
 	keys := keyring.Sandbox().Keys(time.Now())
 	if !c.Sandbox {
-		if keys, err = standings(c.Keys); err != nil {
+		if keys, _, err = standings(c.Keys); err != nil {
 			return err
 		}
 	}

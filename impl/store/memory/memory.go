@@ -26,16 +26,11 @@ type Store struct {
 // contents are what Wipe empties.
 type contents struct {
 	cards      map[string]pin.CardRow
-	rows       map[rowKey]map[string]pin.Row // by the card that they belong to, "" for none
-	lookups    map[lookupKey][]pin.Lookup    // of one value
-	events     map[string][]pin.EventRow     // of a chain, by their places
-	last       map[[2]string]int64           // numbers reserved, by sequence and program
+	rows       map[pin.Table]map[string]map[string]pin.Row // by id and the card that they belong to, "" for none
+	lookups    map[lookupKey][]pin.Lookup                  // of one value
+	events     map[string][]pin.EventRow                   // of a chain, by their places
+	last       map[[2]string]int64                         // numbers reserved, by sequence and program
 	deliveries map[deliveryKey]pin.Delivery
-}
-
-type rowKey struct {
-	table pin.Table
-	id    string
 }
 
 type lookupKey struct {
@@ -54,7 +49,11 @@ func New() *Store {
 }
 
 func empty() contents {
-	return contents{map[string]pin.CardRow{}, map[rowKey]map[string]pin.Row{}, map[lookupKey][]pin.Lookup{}, map[string][]pin.EventRow{},
+	rows := map[pin.Table]map[string]map[string]pin.Row{}
+	for t := range known {
+		rows[t] = map[string]map[string]pin.Row{}
+	}
+	return contents{map[string]pin.CardRow{}, rows, map[lookupKey][]pin.Lookup{}, map[string][]pin.EventRow{},
 		map[[2]string]int64{}, map[deliveryKey]pin.Delivery{}}
 }
 
@@ -108,7 +107,7 @@ func (s *Store) Ping(ctx context.Context) error {
 // row is a card with its program's version now.
 func (s *Store) row(id string) (pin.CardRow, bool) {
 	c, there := s.cards[id]
-	c.ProgramVersion = s.rows[rowKey{pin.TablePrograms, c.ProgramID}][""].Version
+	c.ProgramVersion = s.rows[pin.TablePrograms][c.ProgramID][""].Version
 	return c, there
 }
 
@@ -308,15 +307,16 @@ func (w *writing) card(c pin.Change) error {
 
 // known are the tables that hold a [pin.Row], and what a row of version 1 is that is there already.
 var known = map[pin.Table]func(string) error{pin.TablePrograms: duplicate, pin.TableClients: duplicate, pin.TableZoneKeys: duplicate,
-	pin.TableWebhooks: duplicate, pin.TableChains: conflict, pin.TableReplays: duplicate, pin.TableSessions: conflict, pin.TableRecords: duplicate}
+	pin.TableWebhooks: duplicate, pin.TableChains: conflict, pin.TableReplays: duplicate, pin.TableSessions: conflict,
+	pin.TableApprovals: duplicate, pin.TableRecords: duplicate}
 
 func (w *writing) row(r pin.Row, c pin.Change) error {
 	taken, ok := known[r.Table]
 	if !ok {
 		return &pin.Error{Code: pin.Internal, Err: errUnknown}
 	}
-	key := rowKey{r.Table, r.ID}
-	old, there := w.rows[key][r.CardID]
+	table := w.rows[r.Table]
+	old, there := table[r.ID][r.CardID]
 	switch was := r.Was; {
 	case len(was) > 0:
 		if r.Was = nil; old.Version != r.Version || !bytes.Equal(old.Seal, was) {
@@ -338,10 +338,10 @@ func (w *writing) row(r pin.Row, c pin.Change) error {
 	if there {
 		r.ProgramID = old.ProgramID
 	}
-	if w.rows[key] == nil {
-		w.rows[key] = map[string]pin.Row{}
+	if table[r.ID] == nil {
+		table[r.ID] = map[string]pin.Row{}
 	}
-	put(w, w.rows[key], r.CardID, r, true)
+	put(w, table[r.ID], r.CardID, r, true)
 	return nil
 }
 
@@ -370,15 +370,15 @@ func (w *writing) event(e pin.EventRow, now int64) error {
 
 // announce queues an event for the webhooks that want it.
 func (w *writing) announce(e pin.EventRow, topic string, now int64) {
-	for key, rows := range w.rows {
+	for id, rows := range w.rows[pin.TableWebhooks] {
 		hook := rows[""]
 		wants := bytes.Contains(hook.Body, []byte(`"`+topic+`"`)) || bytes.Contains(hook.Body, []byte(`"on *"`))
-		if key.table != pin.TableWebhooks || hook.ProgramID != "" && hook.ProgramID != e.ProgramID || !wants {
+		if hook.ProgramID != "" && hook.ProgramID != e.ProgramID || !wants {
 			continue
 		}
-		d := deliveryKey{e.Chain, key.id, e.Seq}
+		d := deliveryKey{e.Chain, id, e.Seq}
 		if _, there := w.deliveries[d]; !there {
-			put(w, w.deliveries, d, pin.Delivery{Chain: e.Chain, WebhookID: key.id, Seq: e.Seq, EventID: e.ID, State: pin.DeliveryPending, DueAt: now, CreatedAt: now}, true)
+			put(w, w.deliveries, d, pin.Delivery{Chain: e.Chain, WebhookID: id, Seq: e.Seq, EventID: e.ID, State: pin.DeliveryPending, DueAt: now, CreatedAt: now}, true)
 		}
 	}
 }
@@ -387,7 +387,7 @@ func (w *writing) announce(e pin.EventRow, topic string, now int64) {
 func (s *Store) Row(ctx context.Context, t pin.Table, programID, id string) (pin.Row, error) {
 	return reading(ctx, s, func() (pin.Row, error) {
 		var found []pin.Row
-		for _, r := range s.rows[rowKey{t, id}] {
+		for _, r := range s.rows[t][id] {
 			if programID == "" || r.ProgramID == programID {
 				found = append(found, r)
 			}
@@ -411,9 +411,9 @@ func paged[T any](all []T, key func(T) string, p pin.Page) []T {
 
 // all are the rows of a table that fit.
 func (s *Store) all(t pin.Table, fits func(pin.Row) bool) (found []pin.Row) {
-	for key, rows := range s.rows {
+	for _, rows := range s.rows[t] {
 		for _, r := range rows {
-			if key.table == t && fits(r) {
+			if fits(r) {
 				found = append(found, r)
 			}
 		}
@@ -441,7 +441,7 @@ func (s *Store) Rows(ctx context.Context, t pin.Table, after pin.Row, limit int)
 func (s *Store) RowsOf(ctx context.Context, t pin.Table, cardIDs, ids []string) ([]pin.Row, error) {
 	return reading(ctx, s, func() (found []pin.Row, _ error) {
 		for _, id := range ids {
-			for cardID, r := range s.rows[rowKey{t, id}] {
+			for cardID, r := range s.rows[t][id] {
 				if slices.Contains(cardIDs, cardID) {
 					found = append(found, r)
 				}

@@ -3,6 +3,7 @@ package memory
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"slices"
 	"strings"
 	"time"
@@ -42,12 +43,8 @@ func (s *Store) write(ctx context.Context, do func() error) error {
 // Empty tells whether there is no program, client or key.
 func (s *Store) Empty(ctx context.Context) (bool, error) {
 	return reading(ctx, s, func() (bool, error) {
-		for key, rows := range s.rows {
-			if len(rows) > 0 && (key.table == pin.TablePrograms || key.table == pin.TableClients || key.table == pin.TableZoneKeys) {
-				return false, nil
-			}
-		}
-		return true, nil
+		all := func(pin.Row) bool { return true }
+		return len(s.all(pin.TablePrograms, all))+len(s.all(pin.TableClients, all))+len(s.all(pin.TableZoneKeys, all)) == 0, nil
 	})
 }
 
@@ -62,9 +59,8 @@ func (s *Store) Wipe(ctx context.Context) error {
 // purge deletes the rows of a table that expired before a time.
 func (s *Store) purge(t pin.Table, before time.Time) (gone []pin.Row) {
 	for _, r := range s.all(t, func(r pin.Row) bool { return r.ExpiresAt < before.UnixMicro() }) {
-		key := rowKey{t, r.ID}
-		if delete(s.rows[key], r.CardID); len(s.rows[key]) == 0 {
-			delete(s.rows, key)
+		if delete(s.rows[t][r.ID], r.CardID); len(s.rows[t][r.ID]) == 0 {
+			delete(s.rows[t], r.ID)
 		}
 		gone = append(gone, r)
 	}
@@ -78,24 +74,74 @@ func (s *Store) PurgeReplays(ctx context.Context, before time.Time) (int64, erro
 
 // PurgeSessions deletes the sessions that expired before a time, and their look-ups, and returns how many.
 func (s *Store) PurgeSessions(ctx context.Context, before time.Time) (int64, error) {
+	return s.purgeOfCards(ctx, pin.TableSessions, pin.KindSession, before)
+}
+
+// PurgeApprovals is PurgeSessions for approvals.
+func (s *Store) PurgeApprovals(ctx context.Context, before time.Time) (int64, error) {
+	return s.purgeOfCards(ctx, pin.TableApprovals, pin.KindApproval, before)
+}
+
+func (s *Store) purgeOfCards(ctx context.Context, t pin.Table, kind pin.Kind, before time.Time) (int64, error) {
 	return reading(ctx, s, func() (int64, error) {
-		gone := s.purge(pin.TableSessions, before)
+		gone := s.purge(t, before)
 		for _, r := range gone {
-			key := lookupKey{pin.KindSession, r.ID}
+			key := lookupKey{kind, r.ID}
 			s.lookups[key] = slices.DeleteFunc(slices.Clone(s.lookups[key]), func(l pin.Lookup) bool { return l.ProgramID == r.ProgramID && l.CardID == r.CardID })
 		}
 		return int64(len(gone)), nil
 	})
 }
 
-// ExpiredSessions are rows of PIN sessions whose time ended in (after, until], in that order.
-func (s *Store) ExpiredSessions(ctx context.Context, after, until time.Time, limit int) ([]pin.Row, error) {
+// Expired are rows of a table whose time ended in (after, until], in that order.
+func (s *Store) Expired(ctx context.Context, t pin.Table, after, until time.Time, limit int) ([]pin.Row, error) {
 	return reading(ctx, s, func() ([]pin.Row, error) {
-		all := s.all(pin.TableSessions, func(r pin.Row) bool { return r.ExpiresAt > after.UnixMicro() && r.ExpiresAt <= until.UnixMicro() })
+		all := s.all(t, func(r pin.Row) bool { return r.ExpiresAt > after.UnixMicro() && r.ExpiresAt <= until.UnixMicro() })
 		slices.SortFunc(all, func(a, b pin.Row) int {
 			return cmp.Or(cmp.Compare(a.ExpiresAt, b.ExpiresAt), strings.Compare(a.ID, b.ID))
 		})
 		return all[:min(limit, len(all))], nil
+	})
+}
+
+// living are the states of sessions that go on.
+var living = []pin.SessionState{pin.SessionOpen, pin.SessionExchanged, pin.SessionVerified}
+
+// LiveSessions counts the PIN sessions whose time has not ended, by state.
+func (s *Store) LiveSessions(ctx context.Context, now time.Time) (map[pin.SessionState]int64, error) {
+	return reading(ctx, s, func() (map[pin.SessionState]int64, error) {
+		live := map[pin.SessionState]int64{}
+		for _, r := range s.all(pin.TableSessions, func(r pin.Row) bool { return r.ExpiresAt > now.UnixMicro() }) {
+			var is struct {
+				State pin.SessionState `json:"state"`
+			}
+			if err := json.Unmarshal(r.Body, &is); err == nil && slices.Contains(living, is.State) {
+				live[is.State]++
+			}
+		}
+		return live, nil
+	})
+}
+
+// marks are the settings that say when something was last done.
+const marks = "last "
+
+// Mark notes when something was last done that is done now and then.
+func (s *Store) Mark(ctx context.Context, what string, at time.Time) error {
+	return s.write(ctx, func() error {
+		s.settings[marks+what] = at.UTC().Format(time.RFC3339)
+		return nil
+	})
+}
+
+// Marked is when something was last done: zero for never.
+func (s *Store) Marked(ctx context.Context, what string) (time.Time, error) {
+	return reading(ctx, s, func() (time.Time, error) {
+		at, err := time.Parse(time.RFC3339, s.settings[marks+what])
+		if err != nil { // never, or somebody has written something else there
+			return time.Time{}, nil //nolint:nilerr // which is as good as never
+		}
+		return at, nil
 	})
 }
 
@@ -180,7 +226,7 @@ func (s *Store) Deliveries(ctx context.Context, webhookID string, state pin.Deli
 func (s *Store) DueWebhooks(ctx context.Context, now time.Time) ([]string, error) {
 	return reading(ctx, s, func() (ids []string, _ error) {
 		for _, d := range s.those(func(d pin.Delivery) bool { return d.State == pin.DeliveryPending && d.DueAt <= now.UnixMicro() }) {
-			if _, there := s.rows[rowKey{pin.TableWebhooks, d.WebhookID}]; there {
+			if _, there := s.rows[pin.TableWebhooks][d.WebhookID]; there {
 				ids = append(ids, d.WebhookID)
 			}
 		}

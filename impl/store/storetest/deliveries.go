@@ -211,16 +211,18 @@ var deliveryTests = []test{
 		require.NoError(t, err)
 		require.Empty(t, page)
 	}},
-	{"sessions are found when their time is over", func(t *testing.T, s Store) {
+	{"sessions and approvals are found when their time is over", func(t *testing.T, s Store) {
 		withCards(t, s, "card")
-		swap(t, s, beside(nil, newRow(pin.TableSessions, "session")))
+		swap(t, s, beside(nil, newRow(pin.TableSessions, "session"), newRow(pin.TableApprovals, "approval")))
 		for _, asked := range []struct {
 			after, until time.Time
 			want         int
 		}{{at(0), at(time.Hour), 1}, {at(0), at(time.Hour - time.Microsecond), 0}, {at(time.Hour), at(2 * time.Hour), 0}} {
-			found, err := s.ExpiredSessions(context.Background(), asked.after, asked.until, 10)
-			require.NoError(t, err)
-			require.Len(t, found, asked.want)
+			for _, table := range []pin.Table{pin.TableSessions, pin.TableApprovals} {
+				found, err := s.Expired(context.Background(), table, asked.after, asked.until, 10)
+				require.NoError(t, err)
+				require.Len(t, found, asked.want)
+			}
 		}
 	}},
 }

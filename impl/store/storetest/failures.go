@@ -45,6 +45,7 @@ func calls(ctx context.Context, s Store) map[string]func() error {
 		"Empty":             func() error { _, err := s.Empty(ctx); return err },
 		"Wipe":              func() error { return s.Wipe(ctx) },
 		"PurgeReplays":      func() error { _, err := s.PurgeReplays(ctx, time.UnixMicro(now)); return err },
+		"PurgeApprovals":    func() error { _, err := s.PurgeApprovals(ctx, time.UnixMicro(now)); return err },
 		"PurgeSessions":     func() error { _, err := s.PurgeSessions(ctx, time.UnixMicro(now)); return err },
 	}
 }

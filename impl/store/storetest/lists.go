@@ -30,7 +30,7 @@ var listTests = []test{
 		}
 	}},
 	{"a program narrows a list to its own", func(t *testing.T, s Store) {
-		for _, table := range []pin.Table{pin.TableClients, pin.TableZoneKeys, pin.TableWebhooks, pin.TableSessions, pin.TableRecords} {
+		for _, table := range []pin.Table{pin.TableClients, pin.TableZoneKeys, pin.TableWebhooks, pin.TableSessions, pin.TableApprovals, pin.TableRecords} {
 			for i, id := range bytewise {
 				r := newRow(table, id)
 				r.ProgramID = []string{"even", "odd"}[i%2]

@@ -25,6 +25,7 @@ type Store interface {
 	Wipe(ctx context.Context) error
 	PurgeReplays(ctx context.Context, before time.Time) (int64, error)
 	PurgeSessions(ctx context.Context, before time.Time) (int64, error)
+	PurgeApprovals(ctx context.Context, before time.Time) (int64, error)
 
 	QueueDeliveries(ctx context.Context, all []pin.Delivery) error
 	ClaimDeliveries(ctx context.Context, webhookID string, now time.Time, lease time.Duration, limit int) ([]pin.Delivery, error)
@@ -35,7 +36,7 @@ type Store interface {
 	WaitingDeliveries(ctx context.Context) ([]pin.Waiting, error)
 	PurgeDeliveries(ctx context.Context, done, made time.Time) (int64, error)
 	DropDeliveries(ctx context.Context, webhookID string) error
-	ExpiredSessions(ctx context.Context, after, until time.Time, limit int) ([]pin.Row, error)
+	Expired(ctx context.Context, t pin.Table, after, until time.Time, limit int) ([]pin.Row, error)
 	LiveSessions(ctx context.Context, now time.Time) (map[pin.SessionState]int64, error)
 	Mark(ctx context.Context, what string, at time.Time) error
 	Marked(ctx context.Context, what string) (time.Time, error)
@@ -154,7 +155,7 @@ func newRow(t pin.Table, id string) pin.Row {
 	switch t {
 	case pin.TableClients, pin.TableZoneKeys, pin.TableWebhooks:
 		r.ProgramID = "program"
-	case pin.TableSessions:
+	case pin.TableSessions, pin.TableApprovals:
 		r.ProgramID, r.CardID, r.ExpiresAt = "program", "card", now+anHour
 	case pin.TableRecords:
 		r.ProgramID, r.CardID = "program", "card"
@@ -239,7 +240,7 @@ func row(t require.TestingT, s Store, table pin.Table, id string) pin.Row {
 }
 
 // tables are those that hold a [pin.Row].
-var tables = []pin.Table{pin.TablePrograms, pin.TableClients, pin.TableZoneKeys, pin.TableWebhooks, pin.TableChains, pin.TableReplays, pin.TableSessions, pin.TableRecords}
+var tables = []pin.Table{pin.TablePrograms, pin.TableClients, pin.TableZoneKeys, pin.TableWebhooks, pin.TableChains, pin.TableReplays, pin.TableSessions, pin.TableApprovals, pin.TableRecords}
 
 // contents is all that a store holds, as far as it can be asked.
 type contents struct {

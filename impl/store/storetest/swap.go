@@ -111,12 +111,12 @@ func beside(c *pin.CardRow, rows ...pin.Row) pin.Change {
 }
 
 // kinds are the look-ups of rows that belong to a card.
-var kinds = map[pin.Table]pin.Kind{pin.TableSessions: pin.KindSession, pin.TableRecords: pin.KindRecord}
+var kinds = map[pin.Table]pin.Kind{pin.TableSessions: pin.KindSession, pin.TableApprovals: pin.KindApproval, pin.TableRecords: pin.KindRecord}
 
 // versioned are the tables whose rows are made once and then replaced, version by version, and how a row that
 // is there already is refused.
 var versioned = map[pin.Table]pin.Code{pin.TablePrograms: pin.Duplicate, pin.TableClients: pin.Duplicate, pin.TableZoneKeys: pin.Duplicate, pin.TableWebhooks: pin.Duplicate,
-	pin.TableSessions: pin.Conflict, pin.TableRecords: pin.Duplicate}
+	pin.TableSessions: pin.Conflict, pin.TableApprovals: pin.Duplicate, pin.TableRecords: pin.Duplicate}
 
 // alongside runs a test of rows twice: for rows by themselves, and for rows that come with a card.
 func alongside(run func(t *testing.T, s Store, card *pin.CardRow)) func(t *testing.T, s Store) {

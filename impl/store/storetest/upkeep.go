@@ -132,6 +132,22 @@ var upkeepTests = []test{
 		require.Len(t, after.Lookups, len(before.Lookups)-expired+1)
 		require.Len(t, after.Rows, 2, "the program and the session")
 	}},
+	{"approvals are purged when they have expired, and can be looked up no more", func(t *testing.T, s Store) {
+		withCards(t, s, "card")
+		fresh := newRow(pin.TableApprovals, "fresh")
+		fresh.ExpiresAt = now + 2*anHour
+		swap(t, s, beside(nil, newRow(pin.TableApprovals, "old"), newRow(pin.TableSessions, "old"), fresh))
+		n, err := s.PurgeApprovals(context.Background(), time.UnixMicro(now+anHour+1))
+		require.NoError(t, err)
+		require.EqualValues(t, 1, n)
+		require.Equal(t, fresh, row(t, s, pin.TableApprovals, "fresh"))
+		require.Equal(t, newRow(pin.TableSessions, "old"), row(t, s, pin.TableSessions, "old"))
+		_, err = s.Row(context.Background(), pin.TableApprovals, "", "old")
+		requireCode(t, err, pin.NotFound)
+		kept, err := s.LookupsOf(context.Background(), []pin.Lookup{{Kind: pin.KindApproval, Value: "old", ProgramID: "program"}})
+		require.NoError(t, err)
+		require.Empty(t, kept)
+	}},
 	{"two who purge at once purge everything once", func(t *testing.T, s Store) {
 		withCards(t, s, "card")
 		var rows []pin.Row

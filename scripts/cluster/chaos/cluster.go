@@ -258,6 +258,10 @@ func (c cluster) grouped(ctx context.Context, host, controller string, limits ma
 	if err != nil {
 		return nil, err
 	}
+	return c.limited(host, controller, limits, pids)
+}
+
+func (c cluster) limited(host, controller string, limits map[string]string, pids []int) (_ func() error, err error) {
 	root := "/sys/fs/cgroup/" + controller
 	group := filepath.Join(root, c.name+"-"+host)
 	if err := os.Mkdir(group, 0o755); err != nil && !os.IsExist(err) { //nolint:gosec // as all of them are

@@ -30,7 +30,7 @@ type settings struct {
 	callers          int
 	pause            time.Duration
 	only             string
-	holding          int
+	scale, holding   int
 }
 
 func main() {
@@ -45,6 +45,7 @@ func main() {
 	flag.IntVar(&s.callers, "callers", 12, "how many use them at once")
 	flag.DurationVar(&s.pause, "pause", 400*time.Millisecond, "how long a caller waits between calls, on average")
 	flag.StringVar(&s.only, "only", "", "faults of this kind alone")
+	flag.IntVar(&s.scale, "scale", 0, "instead of faults: measure in so many rounds what a second server adds")
 	flag.IntVar(&s.holding, "hold", 0, "instead of all that: keep so many transactions open until standard input ends")
 	flag.Parse()
 	if s.holding > 0 {
@@ -80,6 +81,9 @@ func chaos(ctx context.Context, s settings) error {
 	crowd := newCrowd(b, s.first, s.cards, time.Now())
 	if err := c.bring(ctx, b, crowd.cards); err != nil {
 		return err
+	}
+	if s.scale > 0 {
+		return scale(ctx, c, crowd, s.scale)
 	}
 	r := &receiver{at: address["bank"] + ":8000", certificate: filepath.Join(s.dir, "tls", "chain.pem"), key: filepath.Join(s.dir, "tls", "key.pem")}
 	hook, err := b.subscribe(ctx, r)

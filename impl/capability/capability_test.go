@@ -1,0 +1,99 @@
+package capability
+
+import (
+	"testing"
+	"testing/fstest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"pinvault/impl/contract"
+	"pinvault/impl/pin"
+)
+
+var now = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+
+// ways are two contracts that unblock, one of them in two ways, and one that verifies.
+var ways = []Way{
+	{Contract: "fax", Operation: Unblock, Scopes: []string{"pins:write"}, Needs: []string{"usable"}, By: [][]string{{"number", "institutionCode"}}},
+	{Contract: "fax", Operation: Unblock, Scopes: []string{"pins:write"}, Needs: []string{"usable"}, By: [][]string{{"identifier"}, {"pan"}}},
+	{Contract: "own", Operation: Unblock, Scopes: []string{"pins:write"}, Needs: []string{"operable"}},
+	{Contract: "own", Operation: Verify, Scopes: []string{"pins:verify"}, Needs: []string{"operable", "pin", "tries"}},
+}
+
+func TestWhatCanBeDone(t *testing.T) {
+	t.Parallel()
+	fax := pin.Client{ID: "f", ProgramID: "p", Contract: "fax", Scopes: []string{"pins:write"}}
+	own := pin.Client{ID: "o", Contract: "own", Scopes: []string{"pins:write", "pins:verify"}}
+	for name, c := range map[string]struct {
+		change  func(r *pin.Record)
+		clients []pin.Client
+		want    map[string][]Reason // of unblock, by contract
+		verify  []Reason
+		step    Step // of unblock
+	}{
+		"a healthy card": {func(*pin.Record) {}, []pin.Client{fax, own}, map[string][]Reason{"fax": nil, "own": nil}, nil, AskUnblock},
+		"a card that only the one contract can name": {func(r *pin.Record) { r.Card.PANIndex = "" }, []pin.Client{fax, own},
+			map[string][]Reason{"fax": {NoReference}, "own": nil}, nil, AskUnblock},
+		"one that both of several references name": {func(r *pin.Record) {
+			r.Card.PANIndex, r.Card.InstitutionCode, r.Card.References = "", "i", []pin.Reference{{Kind: pin.KindNumber, Value: "1"}}
+		}, []pin.Client{fax, own}, map[string][]Reason{"fax": nil, "own": nil}, nil, AskUnblock},
+		"nobody's":                        {func(*pin.Record) {}, nil, map[string][]Reason{"fax": {NoClient}, "own": {NoClient}}, []Reason{NoClient}, ContactIssuer},
+		"another program's client's":      {func(r *pin.Record) { r.Card.ProgramID = "q" }, []pin.Client{fax, own}, map[string][]Reason{"fax": {NoClient}, "own": nil}, nil, AskUnblock},
+		"a revoked client's":              {func(*pin.Record) {}, []pin.Client{{ID: "f", ProgramID: "p", Contract: "fax", Scopes: fax.Scopes, RevokedAt: now}, own}, map[string][]Reason{"fax": {NoClient}, "own": nil}, nil, AskUnblock},
+		"a client's without the scope":    {func(*pin.Record) {}, []pin.Client{fax, {ID: "o", Contract: "own", Scopes: []string{"pins:write"}}}, map[string][]Reason{"fax": nil, "own": nil}, []Reason{NoClient}, AskUnblock},
+		"a lost card":                     {func(r *pin.Record) { r.Card.Status = pin.StatusLost }, []pin.Client{fax, own}, map[string][]Reason{"fax": {CardStatus}, "own": {CardStatus}}, []Reason{CardStatus}, ContactIssuer},
+		"one that waits for another card": {func(r *pin.Record) { r.Card.Status = pin.StatusUpgrade }, []pin.Client{fax, own}, map[string][]Reason{"fax": {CardStatus}, "own": nil}, nil, AskUnblock},
+		"a blocked PIN":                   {func(r *pin.Record) { r.PIN.TriesLeft = 0 }, []pin.Client{fax, own}, map[string][]Reason{"fax": nil, "own": nil}, []Reason{Blocked}, AskUnblock},
+		"no PIN":                          {func(r *pin.Record) { r.PIN.State = pin.PINNone }, []pin.Client{fax, own}, map[string][]Reason{"fax": nil, "own": nil}, []Reason{NoPIN}, AskUnblock},
+		"a program that asks": {func(r *pin.Record) { r.Program.DualUnblock = true }, []pin.Client{fax, own},
+			map[string][]Reason{"fax": {ApprovalNeeded}, "own": {ApprovalNeeded}}, nil, AwaitApproval},
+		"one that has approved": {func(r *pin.Record) {
+			r.Program.DualUnblock = true
+			r.PIN.Pledges = []pin.Pledge{{Action: pin.ApproveUnblock, ClientID: "f", Granted: true, ExpiresAt: now.Add(1)}}
+		}, []pin.Client{fax, own}, map[string][]Reason{"fax": nil, "own": {ApprovalNeeded}}, nil, AskUnblock},
+		"one that has approved too long ago": {func(r *pin.Record) {
+			r.Program.DualUnblock = true
+			r.PIN.Pledges = []pin.Pledge{{Action: pin.ApproveUnblock, ClientID: "f", Granted: true, ExpiresAt: now}}
+		}, []pin.Client{fax, own}, map[string][]Reason{"fax": {ApprovalNeeded}, "own": {ApprovalNeeded}}, nil, AwaitApproval},
+	} {
+		rec := pin.Record{Card: pin.Card{ID: "c", ProgramID: "p", Status: pin.StatusNormal, PANIndex: "x"}, Program: pin.Program{ID: "p", TryLimit: 3},
+			PIN: pin.Value{State: pin.PINChosen, TriesLeft: 3}}
+		c.change(&rec)
+		got := map[Operation]Capability{}
+		for i, one := range Of(rec, c.clients, ways, now) {
+			require.Equal(t, Operations[i], one.Operation)
+			got[one.Operation] = one
+		}
+		reasons := map[string][]Reason{}
+		for _, through := range got[Unblock].Through {
+			reasons[through.Contract] = through.Reasons
+		}
+		require.Equal(t, c.want, reasons, name)
+		require.Equal(t, c.step, got[Unblock].Step, name)
+		require.Equal(t, []Through{{"own", c.verify}}, got[Verify].Through, name)
+		require.Equal(t, c.verify == nil, got[Verify].Possible(), name)
+		require.Empty(t, got[Reveal].Through)
+		require.Equal(t, ContactIssuer, got[Reveal].Step, "no contract does it")
+	}
+}
+
+func TestWaysAreRefusedThatNobodyUnderstands(t *testing.T) {
+	t.Parallel()
+	for said, want := range map[string]string{
+		"{operation: unblock, needs: [operable], by: [[urn]]}": "",
+		"{operation: destroy}":                                 "there is no operation",
+		"{operation: unblock, needs: [luck]}":                  "there is no need",
+	} {
+		document := `{openapi: 3.0.3, info: {title: x, version: '1'}, x-prefixes: [/x], paths: {/x: {get: {operationId: x, x-capability: ` + said + `, security: [], x-public: x, responses: {'204': {description: x}}}}}}`
+		d, err := contract.Load(fstest.MapFS{"x.yaml": {Data: []byte(document)}}, "x")
+		require.NoError(t, err)
+		found, err := Ways(map[string]*contract.Document{"x": d})
+		if want != "" {
+			require.ErrorContains(t, err, want)
+			continue
+		}
+		require.NoError(t, err)
+		require.Equal(t, []Way{{Contract: "x", Operation: Unblock, Needs: []string{"operable"}, By: [][]string{{"urn"}}}}, found)
+	}
+}
