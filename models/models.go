@@ -13,6 +13,7 @@ func All() []any {
 	return []any{
 		&Setting{}, &Program{}, &Client{}, &ZoneKey{}, &Chain{}, &Sequence{}, &Card{}, &CardLookup{}, &AuditEvent{},
 		&PINSession{}, &Approval{}, &ContractRecord{}, &Replay{}, &WebhookEndpoint{}, &WebhookDelivery{},
+		&LimitLease{}, &LimitVerification{}, &LimitMismatch{},
 	}
 }
 
@@ -25,6 +26,7 @@ func Spread() map[string]string {
 		"cards": "id", "audit_events": "chain", "pin_sessions": "card_id", "approvals": "card_id",
 		"contract_records": "card_id",
 		"card_lookup":      "value", "replays": "id", "webhook_deliveries": "chain",
+		"limit_leases": "id", "limit_verifications": "client_id", "limit_mismatches": "client_id",
 	}
 }
 
@@ -164,4 +166,29 @@ type WebhookDelivery struct {
 	DoneAt     int64  `gorm:"not null"`
 	Status     int64  `gorm:"not null"`
 	Failure    string `gorm:"not null"`
+}
+
+// LimitLease is the window of a limit that is under way: how much of it processes have taken. Times are in microseconds since 1970.
+type LimitLease struct {
+	ID       string `gorm:"primaryKey"`
+	StartsAt int64  `gorm:"not null"`
+	Taken    int64  `gorm:"not null"`
+	Granted  int64  `gorm:"not null"`
+}
+
+// LimitVerification counts PIN verifications of a client and BIN in a minute.
+type LimitVerification struct {
+	ClientID      string `gorm:"primaryKey"`
+	BIN           string `gorm:"primaryKey"`
+	StartsAt      int64  `gorm:"primaryKey;autoIncrement:false"`
+	Verifications int64  `gorm:"not null"`
+	Mismatches    int64  `gorm:"not null"`
+}
+
+// LimitMismatch is a card that had a mismatch in it.
+type LimitMismatch struct {
+	ClientID string `gorm:"primaryKey"`
+	BIN      string `gorm:"primaryKey"`
+	StartsAt int64  `gorm:"primaryKey;autoIncrement:false"`
+	CardID   string `gorm:"primaryKey"`
 }

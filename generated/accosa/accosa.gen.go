@@ -824,6 +824,28 @@ func (response ResetPin415JSONResponse) VisitResetPinResponse(w http.ResponseWri
 	return err
 }
 
+type ResetPin429ResponseHeaders struct {
+	RetryAfter int32
+}
+
+type ResetPin429JSONResponse struct {
+	Body    PlainError
+	Headers ResetPin429ResponseHeaders
+}
+
+func (response ResetPin429JSONResponse) VisitResetPinResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type ResetPin500JSONResponse TokenOrError
 
 func (t ResetPin500JSONResponse) MarshalJSON() ([]byte, error) {

@@ -504,6 +504,28 @@ func (response IssueToken405ApplicationProblemPlusJSONResponse) VisitIssueTokenR
 	return err
 }
 
+type IssueToken429ResponseHeaders struct {
+	RetryAfter int32
+}
+
+type IssueToken429JSONResponse struct {
+	Body    TokenError
+	Headers IssueToken429ResponseHeaders
+}
+
+func (response IssueToken429JSONResponse) VisitIssueTokenResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type IssueToken500JSONResponse TokenError
 
 func (response IssueToken500JSONResponse) VisitIssueTokenResponse(w http.ResponseWriter) error {

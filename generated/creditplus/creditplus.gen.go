@@ -490,6 +490,28 @@ func (response ResetPinRetryCounterV1413JSONResponse) VisitResetPinRetryCounterV
 	return err
 }
 
+type ResetPinRetryCounterV1429ResponseHeaders struct {
+	RetryAfter int32
+}
+
+type ResetPinRetryCounterV1429JSONResponse struct {
+	Body    ErrorV1
+	Headers ResetPinRetryCounterV1429ResponseHeaders
+}
+
+func (response ResetPinRetryCounterV1429JSONResponse) VisitResetPinRetryCounterV1Response(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type ResetPinRetryCounterV1500JSONResponse ErrorV1
 
 func (response ResetPinRetryCounterV1500JSONResponse) VisitResetPinRetryCounterV1Response(w http.ResponseWriter) error {
@@ -602,6 +624,28 @@ func (response ResetPinRetryCounterV2415JSONResponse) VisitResetPinRetryCounterV
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ResetPinRetryCounterV2429ResponseHeaders struct {
+	RetryAfter int32
+}
+
+type ResetPinRetryCounterV2429JSONResponse struct {
+	Body    Error
+	Headers ResetPinRetryCounterV2429ResponseHeaders
+}
+
+func (response ResetPinRetryCounterV2429JSONResponse) VisitResetPinRetryCounterV2Response(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(429)
 	_, err := buf.WriteTo(w)
 	return err
 }

@@ -169,6 +169,36 @@ func (e ClientCreatedType) Valid() bool {
 	}
 }
 
+// Defines values for ClientHaltedType.
+const (
+	ClientHaltedTypeClientHalted ClientHaltedType = "client.halted"
+)
+
+// Valid indicates whether the value is a known member of the ClientHaltedType enum.
+func (e ClientHaltedType) Valid() bool {
+	switch e {
+	case ClientHaltedTypeClientHalted:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ClientReleasedType.
+const (
+	ClientReleasedTypeClientReleased ClientReleasedType = "client.released"
+)
+
+// Valid indicates whether the value is a known member of the ClientReleasedType enum.
+func (e ClientReleasedType) Valid() bool {
+	switch e {
+	case ClientReleasedTypeClientReleased:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for ClientRevokedType.
 const (
 	ClientRevokedTypeClientRevoked ClientRevokedType = "client.revoked"
@@ -831,6 +861,42 @@ type ClientData struct {
 	// TraceID The trace of the call that led to it; absent where there was none.
 	TraceID *string `json:"traceId,omitempty"`
 }
+
+// ClientHalted A client's PIN verifications were halted.
+type ClientHalted struct {
+	// Data Which client it is.
+	Data ClientData `json:"data"`
+
+	// ID The event's id, as in webhook-id.
+	ID string `json:"id"`
+
+	// Timestamp When it happened, in UTC.
+	Timestamp time.Time `json:"timestamp"`
+
+	// Type Which event it is: `client.halted`.
+	Type ClientHaltedType `json:"type"`
+}
+
+// ClientHaltedType Which event it is: `client.halted`.
+type ClientHaltedType string
+
+// ClientReleased A client's PIN verifications are served again.
+type ClientReleased struct {
+	// Data Which client it is.
+	Data ClientData `json:"data"`
+
+	// ID The event's id, as in webhook-id.
+	ID string `json:"id"`
+
+	// Timestamp When it happened, in UTC.
+	Timestamp time.Time `json:"timestamp"`
+
+	// Type Which event it is: `client.released`.
+	Type ClientReleasedType `json:"type"`
+}
+
+// ClientReleasedType Which event it is: `client.released`.
+type ClientReleasedType string
 
 // ClientRevoked A client was revoked.
 type ClientRevoked struct {
@@ -1522,6 +1588,30 @@ type ClientCreatedParams struct {
 	WebhookSignature WebhookSignature `json:"webhook-signature"`
 }
 
+// ClientHaltedParams defines parameters for ClientHalted.
+type ClientHaltedParams struct {
+	// WebhookID The event's id, the same each time it is sent.
+	WebhookID WebhookID `json:"webhook-id"`
+
+	// WebhookTimestamp When this attempt was made, in seconds since 1970.
+	WebhookTimestamp WebhookTimestamp `json:"webhook-timestamp"`
+
+	// WebhookSignature Signatures, see Authorization.
+	WebhookSignature WebhookSignature `json:"webhook-signature"`
+}
+
+// ClientReleasedParams defines parameters for ClientReleased.
+type ClientReleasedParams struct {
+	// WebhookID The event's id, the same each time it is sent.
+	WebhookID WebhookID `json:"webhook-id"`
+
+	// WebhookTimestamp When this attempt was made, in seconds since 1970.
+	WebhookTimestamp WebhookTimestamp `json:"webhook-timestamp"`
+
+	// WebhookSignature Signatures, see Authorization.
+	WebhookSignature WebhookSignature `json:"webhook-signature"`
+}
+
 // ClientRevokedParams defines parameters for ClientRevoked.
 type ClientRevokedParams struct {
 	// WebhookID The event's id, the same each time it is sent.
@@ -1825,6 +1915,12 @@ type CardStatusChangedJSONRequestBody = CardStatusChanged
 // ClientCreatedJSONRequestBody defines body for ClientCreated for application/json ContentType.
 type ClientCreatedJSONRequestBody = ClientCreated
 
+// ClientHaltedJSONRequestBody defines body for ClientHalted for application/json ContentType.
+type ClientHaltedJSONRequestBody = ClientHalted
+
+// ClientReleasedJSONRequestBody defines body for ClientReleased for application/json ContentType.
+type ClientReleasedJSONRequestBody = ClientReleased
+
 // ClientRevokedJSONRequestBody defines body for ClientRevoked for application/json ContentType.
 type ClientRevokedJSONRequestBody = ClientRevoked
 
@@ -2124,6 +2220,16 @@ type WebhookInitiatorInterface interface {
 	ClientCreatedWithBody(ctx context.Context, targetURL string, params *ClientCreatedParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	ClientCreated(ctx context.Context, targetURL string, params *ClientCreatedParams, body ClientCreatedJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ClientHaltedWithBody fires the client.halted webhook with any body
+	ClientHaltedWithBody(ctx context.Context, targetURL string, params *ClientHaltedParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	ClientHalted(ctx context.Context, targetURL string, params *ClientHaltedParams, body ClientHaltedJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ClientReleasedWithBody fires the client.released webhook with any body
+	ClientReleasedWithBody(ctx context.Context, targetURL string, params *ClientReleasedParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	ClientReleased(ctx context.Context, targetURL string, params *ClientReleasedParams, body ClientReleasedJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// ClientRevokedWithBody fires the client.revoked webhook with any body
 	ClientRevokedWithBody(ctx context.Context, targetURL string, params *ClientRevokedParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
@@ -2447,6 +2553,54 @@ func (p *WebhookInitiator) ClientCreatedWithBody(ctx context.Context, targetURL 
 
 func (p *WebhookInitiator) ClientCreated(ctx context.Context, targetURL string, params *ClientCreatedParams, body ClientCreatedJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewClientCreatedWebhookRequest(targetURL, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := p.applyWebhookEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return p.Client.Do(req)
+}
+
+func (p *WebhookInitiator) ClientHaltedWithBody(ctx context.Context, targetURL string, params *ClientHaltedParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewClientHaltedWebhookRequestWithBody(targetURL, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := p.applyWebhookEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return p.Client.Do(req)
+}
+
+func (p *WebhookInitiator) ClientHalted(ctx context.Context, targetURL string, params *ClientHaltedParams, body ClientHaltedJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewClientHaltedWebhookRequest(targetURL, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := p.applyWebhookEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return p.Client.Do(req)
+}
+
+func (p *WebhookInitiator) ClientReleasedWithBody(ctx context.Context, targetURL string, params *ClientReleasedParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewClientReleasedWebhookRequestWithBody(targetURL, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := p.applyWebhookEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return p.Client.Do(req)
+}
+
+func (p *WebhookInitiator) ClientReleased(ctx context.Context, targetURL string, params *ClientReleasedParams, body ClientReleasedJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewClientReleasedWebhookRequest(targetURL, params, body)
 	if err != nil {
 		return nil, err
 	}
@@ -3510,6 +3664,128 @@ func NewClientCreatedWebhookRequest(targetURL string, params *ClientCreatedParam
 
 // NewClientCreatedWebhookRequestWithBody builds a POST request for the client.created webhook with any body
 func NewClientCreatedWebhookRequestWithBody(targetURL string, params *ClientCreatedParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+	_ = err
+
+	reqURL, err := url.Parse(targetURL)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, reqURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		var headerParam0 string
+
+		headerParam0, err = runtime.StyleParamWithOptions("simple", false, "webhook-id", params.WebhookID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+		if err != nil {
+			return nil, err
+		}
+
+		req.Header.Set("webhook-id", headerParam0)
+
+		var headerParam1 string
+
+		headerParam1, err = runtime.StyleParamWithOptions("simple", false, "webhook-timestamp", params.WebhookTimestamp, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+		if err != nil {
+			return nil, err
+		}
+
+		req.Header.Set("webhook-timestamp", headerParam1)
+
+		var headerParam2 string
+
+		headerParam2, err = runtime.StyleParamWithOptions("simple", false, "webhook-signature", params.WebhookSignature, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+		if err != nil {
+			return nil, err
+		}
+
+		req.Header.Set("webhook-signature", headerParam2)
+
+	}
+	return req, nil
+}
+
+// NewClientHaltedWebhookRequest builds a application/json POST request for the client.halted webhook
+func NewClientHaltedWebhookRequest(targetURL string, params *ClientHaltedParams, body ClientHaltedJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewClientHaltedWebhookRequestWithBody(targetURL, params, "application/json", bodyReader)
+}
+
+// NewClientHaltedWebhookRequestWithBody builds a POST request for the client.halted webhook with any body
+func NewClientHaltedWebhookRequestWithBody(targetURL string, params *ClientHaltedParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+	_ = err
+
+	reqURL, err := url.Parse(targetURL)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, reqURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		var headerParam0 string
+
+		headerParam0, err = runtime.StyleParamWithOptions("simple", false, "webhook-id", params.WebhookID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+		if err != nil {
+			return nil, err
+		}
+
+		req.Header.Set("webhook-id", headerParam0)
+
+		var headerParam1 string
+
+		headerParam1, err = runtime.StyleParamWithOptions("simple", false, "webhook-timestamp", params.WebhookTimestamp, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+		if err != nil {
+			return nil, err
+		}
+
+		req.Header.Set("webhook-timestamp", headerParam1)
+
+		var headerParam2 string
+
+		headerParam2, err = runtime.StyleParamWithOptions("simple", false, "webhook-signature", params.WebhookSignature, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+		if err != nil {
+			return nil, err
+		}
+
+		req.Header.Set("webhook-signature", headerParam2)
+
+	}
+	return req, nil
+}
+
+// NewClientReleasedWebhookRequest builds a application/json POST request for the client.released webhook
+func NewClientReleasedWebhookRequest(targetURL string, params *ClientReleasedParams, body ClientReleasedJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewClientReleasedWebhookRequestWithBody(targetURL, params, "application/json", bodyReader)
+}
+
+// NewClientReleasedWebhookRequestWithBody builds a POST request for the client.released webhook with any body
+func NewClientReleasedWebhookRequestWithBody(targetURL string, params *ClientReleasedParams, contentType string, body io.Reader) (*http.Request, error) {
 	var err error
 	_ = err
 

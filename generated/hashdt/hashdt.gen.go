@@ -161,6 +161,9 @@ type NotFound = Error
 // ServiceUnavailable What went wrong.
 type ServiceUnavailable = Error
 
+// TooManyRequests What went wrong.
+type TooManyRequests = Error
+
 // Unauthorized What went wrong.
 type Unauthorized = Error
 
@@ -852,6 +855,15 @@ type NotFoundJSONResponse Error
 
 type ServiceUnavailableJSONResponse Error
 
+type TooManyRequestsResponseHeaders struct {
+	RetryAfter int32
+}
+type TooManyRequestsJSONResponse struct {
+	Body Error
+
+	Headers TooManyRequestsResponseHeaders
+}
+
 type UnauthorizedResponseHeaders struct {
 	WWWAuthenticate string
 }
@@ -966,6 +978,21 @@ func (response ChangePin409JSONResponse) VisitChangePinResponse(w http.ResponseW
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ChangePin429JSONResponse struct{ TooManyRequestsJSONResponse }
+
+func (response ChangePin429JSONResponse) VisitChangePinResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(429)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -1109,6 +1136,21 @@ func (response ResetPin409JSONResponse) VisitResetPinResponse(w http.ResponseWri
 	return err
 }
 
+type ResetPin429JSONResponse struct{ TooManyRequestsJSONResponse }
+
+func (response ResetPin429JSONResponse) VisitResetPinResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type ResetPin500JSONResponse struct {
 	InternalServerErrorJSONResponse
 }
@@ -1244,6 +1286,21 @@ func (response SetPin409JSONResponse) VisitSetPinResponse(w http.ResponseWriter)
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SetPin429JSONResponse struct{ TooManyRequestsJSONResponse }
+
+func (response SetPin429JSONResponse) VisitSetPinResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(429)
 	_, err := buf.WriteTo(w)
 	return err
 }

@@ -192,6 +192,9 @@ type NotFound = externalRef0.Problem
 // ServiceUnavailable What went wrong (RFC 9457).
 type ServiceUnavailable = externalRef0.Problem
 
+// TooManyRequests What went wrong (RFC 9457).
+type TooManyRequests = externalRef0.Problem
+
 // UnsupportedMediaType What went wrong (RFC 9457).
 type UnsupportedMediaType = externalRef0.Problem
 
@@ -476,6 +479,15 @@ type PageTextHTMLResponse struct {
 }
 
 type ServiceUnavailableApplicationProblemPlusJSONResponse externalRef0.Problem
+
+type TooManyRequestsResponseHeaders struct {
+	RetryAfter int32
+}
+type TooManyRequestsApplicationProblemPlusJSONResponse struct {
+	Body externalRef0.Problem
+
+	Headers TooManyRequestsResponseHeaders
+}
 
 type UnsupportedMediaTypeApplicationProblemPlusJSONResponse externalRef0.Problem
 
@@ -885,6 +897,23 @@ func (response CheckCurrentPin422ApplicationProblemPlusJSONResponse) VisitCheckC
 	return err
 }
 
+type CheckCurrentPin429ApplicationProblemPlusJSONResponse struct {
+	TooManyRequestsApplicationProblemPlusJSONResponse
+}
+
+func (response CheckCurrentPin429ApplicationProblemPlusJSONResponse) VisitCheckCurrentPinResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type CheckCurrentPin500ApplicationProblemPlusJSONResponse struct {
 	InternalServerErrorApplicationProblemPlusJSONResponse
 }
@@ -1195,6 +1224,23 @@ func (response ChooseNewPin422ApplicationProblemPlusJSONResponse) VisitChooseNew
 	}
 	w.Header().Set("Content-Type", "application/problem+json")
 	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ChooseNewPin429ApplicationProblemPlusJSONResponse struct {
+	TooManyRequestsApplicationProblemPlusJSONResponse
+}
+
+func (response ChooseNewPin429ApplicationProblemPlusJSONResponse) VisitChooseNewPinResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(429)
 	_, err := buf.WriteTo(w)
 	return err
 }

@@ -903,6 +903,8 @@ const (
 	WebhookTypeCardCreated           WebhookType = "card.created"
 	WebhookTypeCardStatusChanged     WebhookType = "card.status_changed"
 	WebhookTypeClientCreated         WebhookType = "client.created"
+	WebhookTypeClientHalted          WebhookType = "client.halted"
+	WebhookTypeClientReleased        WebhookType = "client.released"
 	WebhookTypeClientRevoked         WebhookType = "client.revoked"
 	WebhookTypeClientRotated         WebhookType = "client.rotated"
 	WebhookTypeClientUpdated         WebhookType = "client.updated"
@@ -947,6 +949,10 @@ func (e WebhookType) Valid() bool {
 	case WebhookTypeCardStatusChanged:
 		return true
 	case WebhookTypeClientCreated:
+		return true
+	case WebhookTypeClientHalted:
+		return true
+	case WebhookTypeClientReleased:
 		return true
 	case WebhookTypeClientRevoked:
 		return true
@@ -1534,6 +1540,28 @@ type CardSearch struct {
 // CardSearchKind The kind of reference.
 type CardSearchKind string
 
+// ClientHalt Why the client's PIN verifications are refused, what the alarm has counted in a minute; absent while they are not.
+type ClientHalt struct {
+	// At Since when.
+	At time.Time `json:"at"`
+
+	// Bin The first six digits of the cards' PANs.
+	Bin string `json:"bin"`
+
+	// Cards Cards with a mismatch.
+	Cards int64 `json:"cards"`
+
+	// Mismatches Mismatches.
+	Mismatches int64 `json:"mismatches"`
+
+	// Verifications Verifications.
+	Verifications int64 `json:"verifications"`
+}
+
+// ClientLimits How often a client may do what. What is left out, or null, is as the server's settings have it, and 0 is no limit. See Limits
+// in the introduction.
+type ClientLimits = map[string]*int64
+
 // ClientPage A page of clients.
 type ClientPage struct {
 	// Items The clients.
@@ -1553,6 +1581,10 @@ type ClientRequest struct {
 
 	// Creditplus What Credit+ needs to know of a client. Other contracts' clients have none.
 	Creditplus *CreditplusClient `json:"creditplus,omitempty"`
+
+	// Limits How often a client may do what. What is left out, or null, is as the server's settings have it, and 0 is no limit. See Limits
+	// in the introduction.
+	Limits *ClientLimits `json:"limits,omitempty"`
 
 	// Name A name for people.
 	Name string `json:"name"`
@@ -1589,6 +1621,13 @@ type ClientWithSecret struct {
 
 	// Creditplus What Credit+ needs to know of a client. Other contracts' clients have none.
 	Creditplus *CreditplusClient `json:"creditplus,omitempty"`
+
+	// Halted Why the client's PIN verifications are refused, what the alarm has counted in a minute; absent while they are not.
+	Halted *ClientHalt `json:"halted,omitempty"`
+
+	// Limits How often a client may do what. What is left out, or null, is as the server's settings have it, and 0 is no limit. See Limits
+	// in the introduction.
+	Limits *ClientLimits `json:"limits,omitempty"`
 
 	// Name A name for people.
 	Name string `json:"name"`
@@ -1943,6 +1982,13 @@ type PartnerClient struct {
 
 	// Creditplus What Credit+ needs to know of a client. Other contracts' clients have none.
 	Creditplus *CreditplusClient `json:"creditplus,omitempty"`
+
+	// Halted Why the client's PIN verifications are refused, what the alarm has counted in a minute; absent while they are not.
+	Halted *ClientHalt `json:"halted,omitempty"`
+
+	// Limits How often a client may do what. What is left out, or null, is as the server's settings have it, and 0 is no limit. See Limits
+	// in the introduction.
+	Limits *ClientLimits `json:"limits,omitempty"`
 
 	// Name A name for people.
 	Name string `json:"name"`
@@ -2398,6 +2444,12 @@ type Reference struct {
 // ReferenceKind The kind.
 type ReferenceKind string
 
+// Release Why.
+type Release struct {
+	// Reason For the audit trail.
+	Reason string `json:"reason"`
+}
+
 // Replay From where on events are sent once more.
 type Replay struct {
 	// After What comes after the event with this id.
@@ -2491,7 +2543,7 @@ type VaultKey struct {
 	// ActiveFrom When it became active, or will; absent where nobody has said.
 	ActiveFrom *time.Time `json:"activeFrom,omitempty"`
 
-	// Algorithm `HMAC-SHA256`, `AES-256-GCM` or `ES256`.
+	// Algorithm `HMAC-SHA256`, `AES-256-GCM`, `ES256` or `Ed25519`.
 	Algorithm string `json:"algorithm"`
 
 	// CheckValue Ten hexadecimal digits by which two copies of the key can be compared. It is no secret.
@@ -2515,7 +2567,7 @@ type VaultKey struct {
 	// State `pending`, `active`, `retiring`, `retired` or `destroyed`.
 	State VaultKeyState `json:"state"`
 
-	// Use What the key is for, and nothing else: `pin-verifier`, `pin`, `pan`, `pan-index`, `audit`, `fingerprint`, `secret`, `key-wrap`, `seal`, `replay-key`, `signing` (access tokens) or `checkpoint`.
+	// Use What the key is for, and nothing else: `pin-verifier`, `pin`, `pan`, `pan-index`, `audit`, `fingerprint`, `secret`, `key-wrap`, `seal`, `replay-key`, `signing` (access tokens), `checkpoint` or `audit-log`.
 	Use string `json:"use"`
 
 	// Version Its number among the keys of the use, from 1.
@@ -2809,6 +2861,9 @@ type NotFound = externalRef0.Problem
 // ServiceUnavailable What went wrong (RFC 9457).
 type ServiceUnavailable = externalRef0.Problem
 
+// TooManyRequests What went wrong (RFC 9457).
+type TooManyRequests = externalRef0.Problem
+
 // Unauthorized What went wrong (RFC 9457).
 type Unauthorized = externalRef0.Problem
 
@@ -2922,6 +2977,12 @@ type ListClientsParams struct {
 
 // CreateClientParams defines parameters for CreateClient.
 type CreateClientParams struct {
+	// IdempotencyKey A key of the caller's choice, kept for 24 hours from its first use, and for one minute for a PIN verification.
+	IdempotencyKey *string `json:"Idempotency-Key,omitempty"`
+}
+
+// ReleaseClientParams defines parameters for ReleaseClient.
+type ReleaseClientParams struct {
 	// IdempotencyKey A key of the caller's choice, kept for 24 hours from its first use, and for one minute for a PIN verification.
 	IdempotencyKey *string `json:"Idempotency-Key,omitempty"`
 }
@@ -3121,6 +3182,12 @@ type VerifyPinJSONRequestBody = PinBlock
 // CreateClientJSONRequestBody defines body for CreateClient for application/json ContentType.
 type CreateClientJSONRequestBody = ClientRequest
 
+// SetClientLimitsJSONRequestBody defines body for SetClientLimits for application/json ContentType.
+type SetClientLimitsJSONRequestBody = ClientLimits
+
+// ReleaseClientJSONRequestBody defines body for ReleaseClient for application/json ContentType.
+type ReleaseClientJSONRequestBody = Release
+
 // RotateClientJSONRequestBody defines body for RotateClient for application/json ContentType.
 type RotateClientJSONRequestBody = Rotation
 
@@ -3243,6 +3310,12 @@ type ServerInterface interface {
 	// GetClient Get a client
 	// (GET /issuer/v1/clients/{clientId})
 	GetClient(c *gin.Context, clientID string)
+	// SetClientLimits Limit a client
+	// (PUT /issuer/v1/clients/{clientId}/limits)
+	SetClientLimits(c *gin.Context, clientID string)
+	// ReleaseClient Let a client verify PINs again
+	// (POST /issuer/v1/clients/{clientId}/release)
+	ReleaseClient(c *gin.Context, clientID string, params ReleaseClientParams)
 	// RotateClient Give a client a new secret
 	// (POST /issuer/v1/clients/{clientId}/rotate)
 	RotateClient(c *gin.Context, clientID string, params RotateClientParams)
@@ -4163,6 +4236,80 @@ func (siw *ServerInterfaceWrapper) GetClient(c *gin.Context) {
 	}
 
 	siw.Handler.GetClient(c, clientID)
+}
+
+// SetClientLimits operation middleware
+func (siw *ServerInterfaceWrapper) SetClientLimits(c *gin.Context) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "clientId" -------------
+	var clientID string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "clientId", c.Param("clientId"), &clientID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter clientId: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		middleware(c)
+		if c.IsAborted() {
+			return
+		}
+	}
+
+	siw.Handler.SetClientLimits(c, clientID)
+}
+
+// ReleaseClient operation middleware
+func (siw *ServerInterfaceWrapper) ReleaseClient(c *gin.Context) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "clientId" -------------
+	var clientID string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "clientId", c.Param("clientId"), &clientID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter clientId: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ReleaseClientParams
+
+	headers := c.Request.Header
+
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey string
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandler(c, fmt.Errorf("Expected one value for Idempotency-Key, got %d", n), http.StatusBadRequest)
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter Idempotency-Key: %w", err), http.StatusBadRequest)
+			return
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+
+	}
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		middleware(c)
+		if c.IsAborted() {
+			return
+		}
+	}
+
+	siw.Handler.ReleaseClient(c, clientID, params)
 }
 
 // RotateClient operation middleware
@@ -5470,6 +5617,8 @@ func RegisterHandlersWithOptions(router gin.IRouter, si ServerInterface, options
 	router.POST(options.BaseURL+"/issuer/v1/clients", wrapper.CreateClient)
 	router.DELETE(options.BaseURL+"/issuer/v1/clients/:clientId", wrapper.RevokeClient)
 	router.GET(options.BaseURL+"/issuer/v1/clients/:clientId", wrapper.GetClient)
+	router.PUT(options.BaseURL+"/issuer/v1/clients/:clientId/limits", wrapper.SetClientLimits)
+	router.POST(options.BaseURL+"/issuer/v1/clients/:clientId/release", wrapper.ReleaseClient)
 	router.POST(options.BaseURL+"/issuer/v1/clients/:clientId/rotate", wrapper.RotateClient)
 	router.GET(options.BaseURL+"/issuer/v1/events", wrapper.ListEvents)
 	router.POST(options.BaseURL+"/issuer/v1/key-blocks", wrapper.ImportKey)
@@ -5535,6 +5684,15 @@ type MethodNotAllowedApplicationProblemPlusJSONResponse struct {
 type NotFoundApplicationProblemPlusJSONResponse externalRef0.Problem
 
 type ServiceUnavailableApplicationProblemPlusJSONResponse externalRef0.Problem
+
+type TooManyRequestsResponseHeaders struct {
+	RetryAfter int32
+}
+type TooManyRequestsApplicationProblemPlusJSONResponse struct {
+	Body externalRef0.Problem
+
+	Headers TooManyRequestsResponseHeaders
+}
 
 type UnauthorizedResponseHeaders struct {
 	WWWAuthenticate string
@@ -6278,6 +6436,23 @@ func (response ListAuditEvents405ApplicationProblemPlusJSONResponse) VisitListAu
 	return err
 }
 
+type ListAuditEvents429ApplicationProblemPlusJSONResponse struct {
+	TooManyRequestsApplicationProblemPlusJSONResponse
+}
+
+func (response ListAuditEvents429ApplicationProblemPlusJSONResponse) VisitListAuditEventsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type ListAuditEvents500ApplicationProblemPlusJSONResponse struct {
 	InternalServerErrorApplicationProblemPlusJSONResponse
 }
@@ -6392,6 +6567,23 @@ func (response FindCards405ApplicationProblemPlusJSONResponse) VisitFindCardsRes
 	w.Header().Set("Content-Type", "application/problem+json")
 	w.Header().Set("Allow", fmt.Sprint(response.Headers.Allow))
 	w.WriteHeader(405)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type FindCards429ApplicationProblemPlusJSONResponse struct {
+	TooManyRequestsApplicationProblemPlusJSONResponse
+}
+
+func (response FindCards429ApplicationProblemPlusJSONResponse) VisitFindCardsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(429)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -6601,6 +6793,23 @@ func (response CreateCard422ApplicationProblemPlusJSONResponse) VisitCreateCardR
 	return err
 }
 
+type CreateCard429ApplicationProblemPlusJSONResponse struct {
+	TooManyRequestsApplicationProblemPlusJSONResponse
+}
+
+func (response CreateCard429ApplicationProblemPlusJSONResponse) VisitCreateCardResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type CreateCard500ApplicationProblemPlusJSONResponse struct {
 	InternalServerErrorApplicationProblemPlusJSONResponse
 }
@@ -6751,6 +6960,23 @@ func (response SearchCards415ApplicationProblemPlusJSONResponse) VisitSearchCard
 	return err
 }
 
+type SearchCards429ApplicationProblemPlusJSONResponse struct {
+	TooManyRequestsApplicationProblemPlusJSONResponse
+}
+
+func (response SearchCards429ApplicationProblemPlusJSONResponse) VisitSearchCardsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type SearchCards500ApplicationProblemPlusJSONResponse struct {
 	InternalServerErrorApplicationProblemPlusJSONResponse
 }
@@ -6883,6 +7109,23 @@ func (response GetCard405ApplicationProblemPlusJSONResponse) VisitGetCardRespons
 	w.Header().Set("Content-Type", "application/problem+json")
 	w.Header().Set("Allow", fmt.Sprint(response.Headers.Allow))
 	w.WriteHeader(405)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetCard429ApplicationProblemPlusJSONResponse struct {
+	TooManyRequestsApplicationProblemPlusJSONResponse
+}
+
+func (response GetCard429ApplicationProblemPlusJSONResponse) VisitGetCardResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(429)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -7064,6 +7307,23 @@ func (response UpdateCard415ApplicationProblemPlusJSONResponse) VisitUpdateCardR
 	}
 	w.Header().Set("Content-Type", "application/problem+json")
 	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateCard429ApplicationProblemPlusJSONResponse struct {
+	TooManyRequestsApplicationProblemPlusJSONResponse
+}
+
+func (response UpdateCard429ApplicationProblemPlusJSONResponse) VisitUpdateCardResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(429)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -7411,6 +7671,23 @@ func (response ListCardAuditEvents405ApplicationProblemPlusJSONResponse) VisitLi
 	return err
 }
 
+type ListCardAuditEvents429ApplicationProblemPlusJSONResponse struct {
+	TooManyRequestsApplicationProblemPlusJSONResponse
+}
+
+func (response ListCardAuditEvents429ApplicationProblemPlusJSONResponse) VisitListCardAuditEventsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type ListCardAuditEvents500ApplicationProblemPlusJSONResponse struct {
 	InternalServerErrorApplicationProblemPlusJSONResponse
 }
@@ -7543,6 +7820,23 @@ func (response GetPinStatus405ApplicationProblemPlusJSONResponse) VisitGetPinSta
 	w.Header().Set("Content-Type", "application/problem+json")
 	w.Header().Set("Allow", fmt.Sprint(response.Headers.Allow))
 	w.WriteHeader(405)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetPinStatus429ApplicationProblemPlusJSONResponse struct {
+	TooManyRequestsApplicationProblemPlusJSONResponse
+}
+
+func (response GetPinStatus429ApplicationProblemPlusJSONResponse) VisitGetPinStatusResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(429)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -7736,6 +8030,23 @@ func (response SetPin422ApplicationProblemPlusJSONResponse) VisitSetPinResponse(
 	}
 	w.Header().Set("Content-Type", "application/problem+json")
 	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SetPin429ApplicationProblemPlusJSONResponse struct {
+	TooManyRequestsApplicationProblemPlusJSONResponse
+}
+
+func (response SetPin429ApplicationProblemPlusJSONResponse) VisitSetPinResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(429)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -8080,6 +8391,23 @@ func (response MailPin422ApplicationProblemPlusJSONResponse) VisitMailPinRespons
 	return err
 }
 
+type MailPin429ApplicationProblemPlusJSONResponse struct {
+	TooManyRequestsApplicationProblemPlusJSONResponse
+}
+
+func (response MailPin429ApplicationProblemPlusJSONResponse) VisitMailPinResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type MailPin500ApplicationProblemPlusJSONResponse struct {
 	InternalServerErrorApplicationProblemPlusJSONResponse
 }
@@ -8276,6 +8604,23 @@ func (response UnblockPin422ApplicationProblemPlusJSONResponse) VisitUnblockPinR
 	}
 	w.Header().Set("Content-Type", "application/problem+json")
 	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UnblockPin429ApplicationProblemPlusJSONResponse struct {
+	TooManyRequestsApplicationProblemPlusJSONResponse
+}
+
+func (response UnblockPin429ApplicationProblemPlusJSONResponse) VisitUnblockPinResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(429)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -8479,6 +8824,23 @@ func (response MakeVerificationValue422ApplicationProblemPlusJSONResponse) Visit
 	}
 	w.Header().Set("Content-Type", "application/problem+json")
 	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type MakeVerificationValue429ApplicationProblemPlusJSONResponse struct {
+	TooManyRequestsApplicationProblemPlusJSONResponse
+}
+
+func (response MakeVerificationValue429ApplicationProblemPlusJSONResponse) VisitMakeVerificationValueResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(429)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -8703,6 +9065,23 @@ func (response VerifyPin422ApplicationProblemPlusJSONResponse) VisitVerifyPinRes
 	return err
 }
 
+type VerifyPin429ApplicationProblemPlusJSONResponse struct {
+	TooManyRequestsApplicationProblemPlusJSONResponse
+}
+
+func (response VerifyPin429ApplicationProblemPlusJSONResponse) VisitVerifyPinResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type VerifyPin500ApplicationProblemPlusJSONResponse struct {
 	InternalServerErrorApplicationProblemPlusJSONResponse
 }
@@ -8819,6 +9198,23 @@ func (response ListClients405ApplicationProblemPlusJSONResponse) VisitListClient
 	w.Header().Set("Content-Type", "application/problem+json")
 	w.Header().Set("Allow", fmt.Sprint(response.Headers.Allow))
 	w.WriteHeader(405)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListClients429ApplicationProblemPlusJSONResponse struct {
+	TooManyRequestsApplicationProblemPlusJSONResponse
+}
+
+func (response ListClients429ApplicationProblemPlusJSONResponse) VisitListClientsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(429)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -9030,6 +9426,23 @@ func (response CreateClient422ApplicationProblemPlusJSONResponse) VisitCreateCli
 	return err
 }
 
+type CreateClient429ApplicationProblemPlusJSONResponse struct {
+	TooManyRequestsApplicationProblemPlusJSONResponse
+}
+
+func (response CreateClient429ApplicationProblemPlusJSONResponse) VisitCreateClientResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type CreateClient500ApplicationProblemPlusJSONResponse struct {
 	InternalServerErrorApplicationProblemPlusJSONResponse
 }
@@ -9176,6 +9589,23 @@ func (response RevokeClient409ApplicationProblemPlusJSONResponse) VisitRevokeCli
 	return err
 }
 
+type RevokeClient429ApplicationProblemPlusJSONResponse struct {
+	TooManyRequestsApplicationProblemPlusJSONResponse
+}
+
+func (response RevokeClient429ApplicationProblemPlusJSONResponse) VisitRevokeClientResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type RevokeClient500ApplicationProblemPlusJSONResponse struct {
 	InternalServerErrorApplicationProblemPlusJSONResponse
 }
@@ -9312,6 +9742,23 @@ func (response GetClient405ApplicationProblemPlusJSONResponse) VisitGetClientRes
 	return err
 }
 
+type GetClient429ApplicationProblemPlusJSONResponse struct {
+	TooManyRequestsApplicationProblemPlusJSONResponse
+}
+
+func (response GetClient429ApplicationProblemPlusJSONResponse) VisitGetClientResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type GetClient500ApplicationProblemPlusJSONResponse struct {
 	InternalServerErrorApplicationProblemPlusJSONResponse
 }
@@ -9333,6 +9780,433 @@ type GetClient503ApplicationProblemPlusJSONResponse struct {
 }
 
 func (response GetClient503ApplicationProblemPlusJSONResponse) VisitGetClientResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SetClientLimitsRequestObject struct {
+	ClientID string `json:"clientId"`
+	Body     *SetClientLimitsJSONRequestBody
+}
+
+type SetClientLimitsResponseObject interface {
+	VisitSetClientLimitsResponse(w http.ResponseWriter) error
+}
+
+type SetClientLimits200JSONResponse PartnerClient
+
+func (response SetClientLimits200JSONResponse) VisitSetClientLimitsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SetClientLimits400ApplicationProblemPlusJSONResponse externalRef0.Problem
+
+func (response SetClientLimits400ApplicationProblemPlusJSONResponse) VisitSetClientLimitsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SetClientLimits401ApplicationProblemPlusJSONResponse struct {
+	UnauthorizedApplicationProblemPlusJSONResponse
+}
+
+func (response SetClientLimits401ApplicationProblemPlusJSONResponse) VisitSetClientLimitsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SetClientLimits403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response SetClientLimits403ApplicationProblemPlusJSONResponse) VisitSetClientLimitsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SetClientLimits404ApplicationProblemPlusJSONResponse struct {
+	NotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response SetClientLimits404ApplicationProblemPlusJSONResponse) VisitSetClientLimitsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SetClientLimits405ApplicationProblemPlusJSONResponse struct {
+	MethodNotAllowedApplicationProblemPlusJSONResponse
+}
+
+func (response SetClientLimits405ApplicationProblemPlusJSONResponse) VisitSetClientLimitsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Allow", fmt.Sprint(response.Headers.Allow))
+	w.WriteHeader(405)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SetClientLimits409ApplicationProblemPlusJSONResponse struct {
+	ConflictApplicationProblemPlusJSONResponse
+}
+
+func (response SetClientLimits409ApplicationProblemPlusJSONResponse) VisitSetClientLimitsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SetClientLimits413ApplicationProblemPlusJSONResponse struct {
+	ContentTooLargeApplicationProblemPlusJSONResponse
+}
+
+func (response SetClientLimits413ApplicationProblemPlusJSONResponse) VisitSetClientLimitsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SetClientLimits415ApplicationProblemPlusJSONResponse struct {
+	UnsupportedMediaTypeApplicationProblemPlusJSONResponse
+}
+
+func (response SetClientLimits415ApplicationProblemPlusJSONResponse) VisitSetClientLimitsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SetClientLimits429ApplicationProblemPlusJSONResponse struct {
+	TooManyRequestsApplicationProblemPlusJSONResponse
+}
+
+func (response SetClientLimits429ApplicationProblemPlusJSONResponse) VisitSetClientLimitsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SetClientLimits500ApplicationProblemPlusJSONResponse struct {
+	InternalServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response SetClientLimits500ApplicationProblemPlusJSONResponse) VisitSetClientLimitsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type SetClientLimits503ApplicationProblemPlusJSONResponse struct {
+	ServiceUnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response SetClientLimits503ApplicationProblemPlusJSONResponse) VisitSetClientLimitsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReleaseClientRequestObject struct {
+	ClientID string `json:"clientId"`
+	Params   ReleaseClientParams
+	Body     *ReleaseClientJSONRequestBody
+}
+
+type ReleaseClientResponseObject interface {
+	VisitReleaseClientResponse(w http.ResponseWriter) error
+}
+
+type ReleaseClient200ResponseHeaders struct {
+	IdempotentReplayed *string
+}
+
+type ReleaseClient200JSONResponse struct {
+	Body    PartnerClient
+	Headers ReleaseClient200ResponseHeaders
+}
+
+func (response ReleaseClient200JSONResponse) VisitReleaseClientResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.IdempotentReplayed != nil {
+		w.Header().Set("Idempotent-Replayed", fmt.Sprint(*response.Headers.IdempotentReplayed))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReleaseClient400ApplicationProblemPlusJSONResponse externalRef0.Problem
+
+func (response ReleaseClient400ApplicationProblemPlusJSONResponse) VisitReleaseClientResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReleaseClient401ApplicationProblemPlusJSONResponse struct {
+	UnauthorizedApplicationProblemPlusJSONResponse
+}
+
+func (response ReleaseClient401ApplicationProblemPlusJSONResponse) VisitReleaseClientResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReleaseClient403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response ReleaseClient403ApplicationProblemPlusJSONResponse) VisitReleaseClientResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReleaseClient404ApplicationProblemPlusJSONResponse struct {
+	NotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response ReleaseClient404ApplicationProblemPlusJSONResponse) VisitReleaseClientResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReleaseClient405ApplicationProblemPlusJSONResponse struct {
+	MethodNotAllowedApplicationProblemPlusJSONResponse
+}
+
+func (response ReleaseClient405ApplicationProblemPlusJSONResponse) VisitReleaseClientResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Allow", fmt.Sprint(response.Headers.Allow))
+	w.WriteHeader(405)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReleaseClient409ApplicationProblemPlusJSONResponse struct {
+	ConflictApplicationProblemPlusJSONResponse
+}
+
+func (response ReleaseClient409ApplicationProblemPlusJSONResponse) VisitReleaseClientResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReleaseClient413ApplicationProblemPlusJSONResponse struct {
+	ContentTooLargeApplicationProblemPlusJSONResponse
+}
+
+func (response ReleaseClient413ApplicationProblemPlusJSONResponse) VisitReleaseClientResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReleaseClient415ApplicationProblemPlusJSONResponse struct {
+	UnsupportedMediaTypeApplicationProblemPlusJSONResponse
+}
+
+func (response ReleaseClient415ApplicationProblemPlusJSONResponse) VisitReleaseClientResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReleaseClient422ApplicationProblemPlusJSONResponse struct {
+	IdempotencyKeyUsedApplicationProblemPlusJSONResponse
+}
+
+func (response ReleaseClient422ApplicationProblemPlusJSONResponse) VisitReleaseClientResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReleaseClient429ApplicationProblemPlusJSONResponse struct {
+	TooManyRequestsApplicationProblemPlusJSONResponse
+}
+
+func (response ReleaseClient429ApplicationProblemPlusJSONResponse) VisitReleaseClientResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReleaseClient500ApplicationProblemPlusJSONResponse struct {
+	InternalServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response ReleaseClient500ApplicationProblemPlusJSONResponse) VisitReleaseClientResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReleaseClient503ApplicationProblemPlusJSONResponse struct {
+	ServiceUnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response ReleaseClient503ApplicationProblemPlusJSONResponse) VisitReleaseClientResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response); err != nil {
@@ -9524,6 +10398,23 @@ func (response RotateClient422ApplicationProblemPlusJSONResponse) VisitRotateCli
 	return err
 }
 
+type RotateClient429ApplicationProblemPlusJSONResponse struct {
+	TooManyRequestsApplicationProblemPlusJSONResponse
+}
+
+func (response RotateClient429ApplicationProblemPlusJSONResponse) VisitRotateClientResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type RotateClient500ApplicationProblemPlusJSONResponse struct {
 	InternalServerErrorApplicationProblemPlusJSONResponse
 }
@@ -9654,6 +10545,23 @@ func (response ListEvents405ApplicationProblemPlusJSONResponse) VisitListEventsR
 	w.Header().Set("Content-Type", "application/problem+json")
 	w.Header().Set("Allow", fmt.Sprint(response.Headers.Allow))
 	w.WriteHeader(405)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListEvents429ApplicationProblemPlusJSONResponse struct {
+	TooManyRequestsApplicationProblemPlusJSONResponse
+}
+
+func (response ListEvents429ApplicationProblemPlusJSONResponse) VisitListEventsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(429)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -9861,6 +10769,23 @@ func (response ImportKey422ApplicationProblemPlusJSONResponse) VisitImportKeyRes
 	return err
 }
 
+type ImportKey429ApplicationProblemPlusJSONResponse struct {
+	TooManyRequestsApplicationProblemPlusJSONResponse
+}
+
+func (response ImportKey429ApplicationProblemPlusJSONResponse) VisitImportKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type ImportKey500ApplicationProblemPlusJSONResponse struct {
 	InternalServerErrorApplicationProblemPlusJSONResponse
 }
@@ -9977,6 +10902,23 @@ func (response ListKeys405ApplicationProblemPlusJSONResponse) VisitListKeysRespo
 	w.Header().Set("Content-Type", "application/problem+json")
 	w.Header().Set("Allow", fmt.Sprint(response.Headers.Allow))
 	w.WriteHeader(405)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListKeys429ApplicationProblemPlusJSONResponse struct {
+	TooManyRequestsApplicationProblemPlusJSONResponse
+}
+
+func (response ListKeys429ApplicationProblemPlusJSONResponse) VisitListKeysResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(429)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -10184,6 +11126,23 @@ func (response CreateKey422ApplicationProblemPlusJSONResponse) VisitCreateKeyRes
 	return err
 }
 
+type CreateKey429ApplicationProblemPlusJSONResponse struct {
+	TooManyRequestsApplicationProblemPlusJSONResponse
+}
+
+func (response CreateKey429ApplicationProblemPlusJSONResponse) VisitCreateKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type CreateKey500ApplicationProblemPlusJSONResponse struct {
 	InternalServerErrorApplicationProblemPlusJSONResponse
 }
@@ -10316,6 +11275,23 @@ func (response GetKey405ApplicationProblemPlusJSONResponse) VisitGetKeyResponse(
 	w.Header().Set("Content-Type", "application/problem+json")
 	w.Header().Set("Allow", fmt.Sprint(response.Headers.Allow))
 	w.WriteHeader(405)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetKey429ApplicationProblemPlusJSONResponse struct {
+	TooManyRequestsApplicationProblemPlusJSONResponse
+}
+
+func (response GetKey429ApplicationProblemPlusJSONResponse) VisitGetKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(429)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -10493,6 +11469,23 @@ func (response ActivateKey422ApplicationProblemPlusJSONResponse) VisitActivateKe
 	}
 	w.Header().Set("Content-Type", "application/problem+json")
 	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ActivateKey429ApplicationProblemPlusJSONResponse struct {
+	TooManyRequestsApplicationProblemPlusJSONResponse
+}
+
+func (response ActivateKey429ApplicationProblemPlusJSONResponse) VisitActivateKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(429)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -10703,6 +11696,23 @@ func (response EnterComponent422ApplicationProblemPlusJSONResponse) VisitEnterCo
 	return err
 }
 
+type EnterComponent429ApplicationProblemPlusJSONResponse struct {
+	TooManyRequestsApplicationProblemPlusJSONResponse
+}
+
+func (response EnterComponent429ApplicationProblemPlusJSONResponse) VisitEnterComponentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type EnterComponent500ApplicationProblemPlusJSONResponse struct {
 	InternalServerErrorApplicationProblemPlusJSONResponse
 }
@@ -10909,6 +11919,23 @@ func (response ConfirmKey422ApplicationProblemPlusJSONResponse) VisitConfirmKeyR
 	return err
 }
 
+type ConfirmKey429ApplicationProblemPlusJSONResponse struct {
+	TooManyRequestsApplicationProblemPlusJSONResponse
+}
+
+func (response ConfirmKey429ApplicationProblemPlusJSONResponse) VisitConfirmKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type ConfirmKey500ApplicationProblemPlusJSONResponse struct {
 	InternalServerErrorApplicationProblemPlusJSONResponse
 }
@@ -11082,6 +12109,23 @@ func (response DestroyKey422ApplicationProblemPlusJSONResponse) VisitDestroyKeyR
 	}
 	w.Header().Set("Content-Type", "application/problem+json")
 	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DestroyKey429ApplicationProblemPlusJSONResponse struct {
+	TooManyRequestsApplicationProblemPlusJSONResponse
+}
+
+func (response DestroyKey429ApplicationProblemPlusJSONResponse) VisitDestroyKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(429)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -11285,6 +12329,23 @@ func (response ExportKey422ApplicationProblemPlusJSONResponse) VisitExportKeyRes
 	}
 	w.Header().Set("Content-Type", "application/problem+json")
 	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ExportKey429ApplicationProblemPlusJSONResponse struct {
+	TooManyRequestsApplicationProblemPlusJSONResponse
+}
+
+func (response ExportKey429ApplicationProblemPlusJSONResponse) VisitExportKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(429)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -11497,6 +12558,23 @@ func (response RetireKey422ApplicationProblemPlusJSONResponse) VisitRetireKeyRes
 	return err
 }
 
+type RetireKey429ApplicationProblemPlusJSONResponse struct {
+	TooManyRequestsApplicationProblemPlusJSONResponse
+}
+
+func (response RetireKey429ApplicationProblemPlusJSONResponse) VisitRetireKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type RetireKey500ApplicationProblemPlusJSONResponse struct {
 	InternalServerErrorApplicationProblemPlusJSONResponse
 }
@@ -11703,6 +12781,23 @@ func (response RotateKey422ApplicationProblemPlusJSONResponse) VisitRotateKeyRes
 	return err
 }
 
+type RotateKey429ApplicationProblemPlusJSONResponse struct {
+	TooManyRequestsApplicationProblemPlusJSONResponse
+}
+
+func (response RotateKey429ApplicationProblemPlusJSONResponse) VisitRotateKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type RotateKey500ApplicationProblemPlusJSONResponse struct {
 	InternalServerErrorApplicationProblemPlusJSONResponse
 }
@@ -11889,6 +12984,23 @@ func (response TranslatePinBlock422ApplicationProblemPlusJSONResponse) VisitTran
 	return err
 }
 
+type TranslatePinBlock429ApplicationProblemPlusJSONResponse struct {
+	TooManyRequestsApplicationProblemPlusJSONResponse
+}
+
+func (response TranslatePinBlock429ApplicationProblemPlusJSONResponse) VisitTranslatePinBlockResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type TranslatePinBlock500ApplicationProblemPlusJSONResponse struct {
 	InternalServerErrorApplicationProblemPlusJSONResponse
 }
@@ -12025,6 +13137,23 @@ func (response GetPinSession405ApplicationProblemPlusJSONResponse) VisitGetPinSe
 	return err
 }
 
+type GetPinSession429ApplicationProblemPlusJSONResponse struct {
+	TooManyRequestsApplicationProblemPlusJSONResponse
+}
+
+func (response GetPinSession429ApplicationProblemPlusJSONResponse) VisitGetPinSessionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type GetPinSession500ApplicationProblemPlusJSONResponse struct {
 	InternalServerErrorApplicationProblemPlusJSONResponse
 }
@@ -12141,6 +13270,23 @@ func (response ListPrograms405ApplicationProblemPlusJSONResponse) VisitListProgr
 	w.Header().Set("Content-Type", "application/problem+json")
 	w.Header().Set("Allow", fmt.Sprint(response.Headers.Allow))
 	w.WriteHeader(405)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListPrograms429ApplicationProblemPlusJSONResponse struct {
+	TooManyRequestsApplicationProblemPlusJSONResponse
+}
+
+func (response ListPrograms429ApplicationProblemPlusJSONResponse) VisitListProgramsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(429)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -12336,6 +13482,23 @@ func (response CreateProgram422ApplicationProblemPlusJSONResponse) VisitCreatePr
 	return err
 }
 
+type CreateProgram429ApplicationProblemPlusJSONResponse struct {
+	TooManyRequestsApplicationProblemPlusJSONResponse
+}
+
+func (response CreateProgram429ApplicationProblemPlusJSONResponse) VisitCreateProgramResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type CreateProgram500ApplicationProblemPlusJSONResponse struct {
 	InternalServerErrorApplicationProblemPlusJSONResponse
 }
@@ -12468,6 +13631,23 @@ func (response GetProgram405ApplicationProblemPlusJSONResponse) VisitGetProgramR
 	w.Header().Set("Content-Type", "application/problem+json")
 	w.Header().Set("Allow", fmt.Sprint(response.Headers.Allow))
 	w.WriteHeader(405)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetProgram429ApplicationProblemPlusJSONResponse struct {
+	TooManyRequestsApplicationProblemPlusJSONResponse
+}
+
+func (response GetProgram429ApplicationProblemPlusJSONResponse) VisitGetProgramResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(429)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -12669,6 +13849,23 @@ func (response UpdateProgram422ApplicationProblemPlusJSONResponse) VisitUpdatePr
 	return err
 }
 
+type UpdateProgram429ApplicationProblemPlusJSONResponse struct {
+	TooManyRequestsApplicationProblemPlusJSONResponse
+}
+
+func (response UpdateProgram429ApplicationProblemPlusJSONResponse) VisitUpdateProgramResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type UpdateProgram500ApplicationProblemPlusJSONResponse struct {
 	InternalServerErrorApplicationProblemPlusJSONResponse
 }
@@ -12805,6 +14002,23 @@ func (response GetServiceRequest405ApplicationProblemPlusJSONResponse) VisitGetS
 	return err
 }
 
+type GetServiceRequest429ApplicationProblemPlusJSONResponse struct {
+	TooManyRequestsApplicationProblemPlusJSONResponse
+}
+
+func (response GetServiceRequest429ApplicationProblemPlusJSONResponse) VisitGetServiceRequestResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type GetServiceRequest500ApplicationProblemPlusJSONResponse struct {
 	InternalServerErrorApplicationProblemPlusJSONResponse
 }
@@ -12919,6 +14133,23 @@ func (response ListVaultKeys405ApplicationProblemPlusJSONResponse) VisitListVaul
 	w.Header().Set("Content-Type", "application/problem+json")
 	w.Header().Set("Allow", fmt.Sprint(response.Headers.Allow))
 	w.WriteHeader(405)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListVaultKeys429ApplicationProblemPlusJSONResponse struct {
+	TooManyRequestsApplicationProblemPlusJSONResponse
+}
+
+func (response ListVaultKeys429ApplicationProblemPlusJSONResponse) VisitListVaultKeysResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(429)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -13055,6 +14286,23 @@ func (response ListVaultKeysOfUse405ApplicationProblemPlusJSONResponse) VisitLis
 	w.Header().Set("Content-Type", "application/problem+json")
 	w.Header().Set("Allow", fmt.Sprint(response.Headers.Allow))
 	w.WriteHeader(405)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListVaultKeysOfUse429ApplicationProblemPlusJSONResponse struct {
+	TooManyRequestsApplicationProblemPlusJSONResponse
+}
+
+func (response ListVaultKeysOfUse429ApplicationProblemPlusJSONResponse) VisitListVaultKeysOfUseResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(429)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -13268,6 +14516,23 @@ func (response TakeVaultKeyStep422ApplicationProblemPlusJSONResponse) VisitTakeV
 	return err
 }
 
+type TakeVaultKeyStep429ApplicationProblemPlusJSONResponse struct {
+	TooManyRequestsApplicationProblemPlusJSONResponse
+}
+
+func (response TakeVaultKeyStep429ApplicationProblemPlusJSONResponse) VisitTakeVaultKeyStepResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type TakeVaultKeyStep500ApplicationProblemPlusJSONResponse struct {
 	InternalServerErrorApplicationProblemPlusJSONResponse
 }
@@ -13476,6 +14741,23 @@ func (response RotateVaultKey422ApplicationProblemPlusJSONResponse) VisitRotateV
 	return err
 }
 
+type RotateVaultKey429ApplicationProblemPlusJSONResponse struct {
+	TooManyRequestsApplicationProblemPlusJSONResponse
+}
+
+func (response RotateVaultKey429ApplicationProblemPlusJSONResponse) VisitRotateVaultKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type RotateVaultKey500ApplicationProblemPlusJSONResponse struct {
 	InternalServerErrorApplicationProblemPlusJSONResponse
 }
@@ -13592,6 +14874,23 @@ func (response ListWebhooks405ApplicationProblemPlusJSONResponse) VisitListWebho
 	w.Header().Set("Content-Type", "application/problem+json")
 	w.Header().Set("Allow", fmt.Sprint(response.Headers.Allow))
 	w.WriteHeader(405)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListWebhooks429ApplicationProblemPlusJSONResponse struct {
+	TooManyRequestsApplicationProblemPlusJSONResponse
+}
+
+func (response ListWebhooks429ApplicationProblemPlusJSONResponse) VisitListWebhooksResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(429)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -13803,6 +15102,23 @@ func (response CreateWebhook422ApplicationProblemPlusJSONResponse) VisitCreateWe
 	return err
 }
 
+type CreateWebhook429ApplicationProblemPlusJSONResponse struct {
+	TooManyRequestsApplicationProblemPlusJSONResponse
+}
+
+func (response CreateWebhook429ApplicationProblemPlusJSONResponse) VisitCreateWebhookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type CreateWebhook500ApplicationProblemPlusJSONResponse struct {
 	InternalServerErrorApplicationProblemPlusJSONResponse
 }
@@ -13949,6 +15265,23 @@ func (response DeleteWebhook409ApplicationProblemPlusJSONResponse) VisitDeleteWe
 	return err
 }
 
+type DeleteWebhook429ApplicationProblemPlusJSONResponse struct {
+	TooManyRequestsApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteWebhook429ApplicationProblemPlusJSONResponse) VisitDeleteWebhookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type DeleteWebhook500ApplicationProblemPlusJSONResponse struct {
 	InternalServerErrorApplicationProblemPlusJSONResponse
 }
@@ -14081,6 +15414,23 @@ func (response GetWebhook405ApplicationProblemPlusJSONResponse) VisitGetWebhookR
 	w.Header().Set("Content-Type", "application/problem+json")
 	w.Header().Set("Allow", fmt.Sprint(response.Headers.Allow))
 	w.WriteHeader(405)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetWebhook429ApplicationProblemPlusJSONResponse struct {
+	TooManyRequestsApplicationProblemPlusJSONResponse
+}
+
+func (response GetWebhook429ApplicationProblemPlusJSONResponse) VisitGetWebhookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(429)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -14282,6 +15632,23 @@ func (response UpdateWebhook422ApplicationProblemPlusJSONResponse) VisitUpdateWe
 	return err
 }
 
+type UpdateWebhook429ApplicationProblemPlusJSONResponse struct {
+	TooManyRequestsApplicationProblemPlusJSONResponse
+}
+
+func (response UpdateWebhook429ApplicationProblemPlusJSONResponse) VisitUpdateWebhookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type UpdateWebhook500ApplicationProblemPlusJSONResponse struct {
 	InternalServerErrorApplicationProblemPlusJSONResponse
 }
@@ -14415,6 +15782,23 @@ func (response ListDeliveries405ApplicationProblemPlusJSONResponse) VisitListDel
 	w.Header().Set("Content-Type", "application/problem+json")
 	w.Header().Set("Allow", fmt.Sprint(response.Headers.Allow))
 	w.WriteHeader(405)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListDeliveries429ApplicationProblemPlusJSONResponse struct {
+	TooManyRequestsApplicationProblemPlusJSONResponse
+}
+
+func (response ListDeliveries429ApplicationProblemPlusJSONResponse) VisitListDeliveriesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(429)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -14625,6 +16009,23 @@ func (response ReplayWebhook422ApplicationProblemPlusJSONResponse) VisitReplayWe
 	}
 	w.Header().Set("Content-Type", "application/problem+json")
 	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReplayWebhook429ApplicationProblemPlusJSONResponse struct {
+	TooManyRequestsApplicationProblemPlusJSONResponse
+}
+
+func (response ReplayWebhook429ApplicationProblemPlusJSONResponse) VisitReplayWebhookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(429)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -14841,6 +16242,23 @@ func (response RotateWebhook422ApplicationProblemPlusJSONResponse) VisitRotateWe
 	return err
 }
 
+type RotateWebhook429ApplicationProblemPlusJSONResponse struct {
+	TooManyRequestsApplicationProblemPlusJSONResponse
+}
+
+func (response RotateWebhook429ApplicationProblemPlusJSONResponse) VisitRotateWebhookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type RotateWebhook500ApplicationProblemPlusJSONResponse struct {
 	InternalServerErrorApplicationProblemPlusJSONResponse
 }
@@ -15004,6 +16422,23 @@ func (response TestWebhook422ApplicationProblemPlusJSONResponse) VisitTestWebhoo
 	return err
 }
 
+type TestWebhook429ApplicationProblemPlusJSONResponse struct {
+	TooManyRequestsApplicationProblemPlusJSONResponse
+}
+
+func (response TestWebhook429ApplicationProblemPlusJSONResponse) VisitTestWebhookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type TestWebhook500ApplicationProblemPlusJSONResponse struct {
 	InternalServerErrorApplicationProblemPlusJSONResponse
 }
@@ -15107,6 +16542,12 @@ type StrictServerInterface interface {
 	// GetClient Get a client
 	// (GET /issuer/v1/clients/{clientId})
 	GetClient(ctx context.Context, request GetClientRequestObject) (GetClientResponseObject, error)
+	// SetClientLimits Limit a client
+	// (PUT /issuer/v1/clients/{clientId}/limits)
+	SetClientLimits(ctx context.Context, request SetClientLimitsRequestObject) (SetClientLimitsResponseObject, error)
+	// ReleaseClient Let a client verify PINs again
+	// (POST /issuer/v1/clients/{clientId}/release)
+	ReleaseClient(ctx context.Context, request ReleaseClientRequestObject) (ReleaseClientResponseObject, error)
 	// RotateClient Give a client a new secret
 	// (POST /issuer/v1/clients/{clientId}/rotate)
 	RotateClient(ctx context.Context, request RotateClientRequestObject) (RotateClientResponseObject, error)
@@ -15666,6 +17107,59 @@ func (sh *strictHandler) GetClient(c *gin.Context, clientID string) {
 	response, err := sh.handlers.GetClient(c.Request.Context(), request)
 	if err == nil {
 		err = response.VisitGetClientResponse(c.Writer)
+	}
+	if err != nil {
+		sh.fail(c, err)
+	}
+}
+
+// SetClientLimits binds a request, has it handled and writes the reply.
+func (sh *strictHandler) SetClientLimits(c *gin.Context, clientID string) {
+	var request SetClientLimitsRequestObject
+	request.ClientID = clientID
+
+	if checked, ok := c.Request.Body.(interface{ ValidatedValue() any }); ok {
+		var body SetClientLimitsJSONRequestBody
+		if err := runtime.BindJSONValue(checked.ValidatedValue(), &body); err != nil {
+			sh.fail(c, unbound(err))
+			return
+		}
+		request.Body = &body
+	} else {
+		sh.fail(c, unbound(errors.New("nobody has checked the body")))
+		return
+	}
+
+	response, err := sh.handlers.SetClientLimits(c.Request.Context(), request)
+	if err == nil {
+		err = response.VisitSetClientLimitsResponse(c.Writer)
+	}
+	if err != nil {
+		sh.fail(c, err)
+	}
+}
+
+// ReleaseClient binds a request, has it handled and writes the reply.
+func (sh *strictHandler) ReleaseClient(c *gin.Context, clientID string, params ReleaseClientParams) {
+	var request ReleaseClientRequestObject
+	request.ClientID = clientID
+	request.Params = params
+
+	if checked, ok := c.Request.Body.(interface{ ValidatedValue() any }); ok {
+		var body ReleaseClientJSONRequestBody
+		if err := runtime.BindJSONValue(checked.ValidatedValue(), &body); err != nil {
+			sh.fail(c, unbound(err))
+			return
+		}
+		request.Body = &body
+	} else {
+		sh.fail(c, unbound(errors.New("nobody has checked the body")))
+		return
+	}
+
+	response, err := sh.handlers.ReleaseClient(c.Request.Context(), request)
+	if err == nil {
+		err = response.VisitReleaseClientResponse(c.Writer)
 	}
 	if err != nil {
 		sh.fail(c, err)

@@ -379,6 +379,9 @@ type NotFound = CardPinChangeResponse
 // ServiceUnavailable The envelope of every reply.
 type ServiceUnavailable = CardPinChangeResponse
 
+// TooManyRequests The envelope of every reply.
+type TooManyRequests = CardPinChangeResponse
+
 // Unauthorized The envelope of every reply.
 type Unauthorized = CardPinChangeResponse
 
@@ -530,6 +533,15 @@ type NotFoundJSONResponse CardPinChangeResponse
 
 type ServiceUnavailableJSONResponse CardPinChangeResponse
 
+type TooManyRequestsResponseHeaders struct {
+	RetryAfter int32
+}
+type TooManyRequestsJSONResponse struct {
+	Body CardPinChangeResponse
+
+	Headers TooManyRequestsResponseHeaders
+}
+
 type UnauthorizedResponseHeaders struct {
 	WWWAuthenticate string
 }
@@ -632,6 +644,21 @@ func (response GetPinCertificate405JSONResponse) VisitGetPinCertificateResponse(
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Allow", fmt.Sprint(response.Headers.Allow))
 	w.WriteHeader(405)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetPinCertificate429JSONResponse struct{ TooManyRequestsJSONResponse }
+
+func (response GetPinCertificate429JSONResponse) VisitGetPinCertificateResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(429)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -791,6 +818,21 @@ func (response ChangeCardPinV1415JSONResponse) VisitChangeCardPinV1Response(w ht
 	return err
 }
 
+type ChangeCardPinV1429JSONResponse struct{ TooManyRequestsJSONResponse }
+
+func (response ChangeCardPinV1429JSONResponse) VisitChangeCardPinV1Response(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type ChangeCardPinV1500JSONResponse struct {
 	InternalServerErrorJSONResponse
 }
@@ -942,6 +984,21 @@ func (response ChangeCardPinV2415JSONResponse) VisitChangeCardPinV2Response(w ht
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ChangeCardPinV2429JSONResponse struct{ TooManyRequestsJSONResponse }
+
+func (response ChangeCardPinV2429JSONResponse) VisitChangeCardPinV2Response(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(429)
 	_, err := buf.WriteTo(w)
 	return err
 }

@@ -130,6 +130,7 @@ const (
 	RuleFaultDevicePlan    RuleFault = "device-plan"
 	RuleFaultInternal      RuleFault = "internal"
 	RuleFaultInternalLater RuleFault = "internal-later"
+	RuleFaultLimit         RuleFault = "limit"
 )
 
 // Valid indicates whether the value is a known member of the RuleFault enum.
@@ -148,6 +149,8 @@ func (e RuleFault) Valid() bool {
 	case RuleFaultInternal:
 		return true
 	case RuleFaultInternalLater:
+		return true
+	case RuleFaultLimit:
 		return true
 	default:
 		return false
@@ -491,7 +494,7 @@ type Rule struct {
 	Event *RuleEvent `json:"event,omitempty"`
 
 	// Fault What fails: `database`, all of it is unreachable; `internal`, an unexpected error; `-later`, only once it is known who calls;
-	// Credit+'s `device`, `device-plan` and `access-point`, that part alone.
+	// Credit+'s `device`, `device-plan` and `access-point`, that part alone; `limit`, nothing: the caller's limit is used up.
 	//
 	//
 	// Example: database
@@ -528,7 +531,7 @@ type RuleDelivery string
 type RuleEvent = string
 
 // RuleFault What fails: `database`, all of it is unreachable; `internal`, an unexpected error; `-later`, only once it is known who calls;
-// Credit+'s `device`, `device-plan` and `access-point`, that part alone.
+// Credit+'s `device`, `device-plan` and `access-point`, that part alone; `limit`, nothing: the caller's limit is used up.
 //
 // Example: database
 type RuleFault string
@@ -573,7 +576,7 @@ type RuleRequest struct {
 	Event *RuleEvent `json:"event,omitempty"`
 
 	// Fault What fails: `database`, all of it is unreachable; `internal`, an unexpected error; `-later`, only once it is known who calls;
-	// Credit+'s `device`, `device-plan` and `access-point`, that part alone.
+	// Credit+'s `device`, `device-plan` and `access-point`, that part alone; `limit`, nothing: the caller's limit is used up.
 	//
 	//
 	// Example: database

@@ -42,6 +42,7 @@ var (
 	noAPIKey        = row{status: http.StatusUnauthorized, message: string(accosa.UnauthorizedMessageNoAPIKeyFoundInRequest)}
 	wrongBank       = row{status: http.StatusForbidden, code: "1031", message: "INVALID BANK ID", clear: true}
 	wrongSecureCode = row{status: http.StatusForbidden, code: "1049", message: "INVALID SECURE CODE", clear: true}
+	tooMany         = row{status: http.StatusTooManyRequests, code: "1052", message: "SYSTEM ERROR", clear: true}
 	requestNotFound = row{status: http.StatusBadRequest, code: "1053", message: "REQUEST NOT FOUND", clear: true}
 )
 
@@ -102,6 +103,8 @@ var rows = pin.MustErrorTable(map[pin.Code]row{
 	pin.ReplayOther:    duplicateTxn,
 	pin.ReplayChanged:  duplicateTxn,
 	pin.ReplayUnderway: unavailable,
+	pin.TooMany:        tooMany,
+	pin.Halted:         unauthorized, // no operation of this contract verifies PINs
 })
 
 // field is a field of a message and its rows: wrong where it is there, absent where it is not or null.

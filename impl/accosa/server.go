@@ -41,7 +41,7 @@ const (
 // Vault is what this contract needs of [pin.Vault].
 type Vault interface {
 	Authenticate(ctx context.Context, id, secret string) (pin.Client, error)
-	SettingMatches(c pin.Client, name, value string) (bool, error)
+	SecondFactor(ctx context.Context, c pin.Client, name, value string) (bool, error)
 	Program(ctx context.Context, id string) (pin.Program, error)
 	Find(ctx context.Context, q pin.Query, limit int) ([]pin.Record, error)
 	MaskedPAN(c pin.Card) (string, error)
@@ -150,7 +150,7 @@ func (a *API) admit(c *gin.Context, known *call) error {
 			return h.absent
 		}
 	}
-	right, err := a.vault.SettingMatches(known.client, secureCode, c.GetHeader(secureCode))
+	right, err := a.vault.SecondFactor(c.Request.Context(), known.client, secureCode, c.GetHeader(secureCode))
 	switch {
 	case err != nil:
 		return err

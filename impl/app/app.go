@@ -5,6 +5,7 @@ package app
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"io"
 	"log/slog"
@@ -12,9 +13,11 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/sync/errgroup"
 
 	"go.opentelemetry.io/otel/trace"
@@ -32,6 +35,7 @@ import (
 	"pinvault/impl/issuer"
 	"pinvault/impl/keylife"
 	"pinvault/impl/keyring"
+	"pinvault/impl/limits"
 	"pinvault/impl/metrics"
 	"pinvault/impl/networkintl"
 	"pinvault/impl/oauth"
@@ -132,10 +136,19 @@ func wire(ctx context.Context, c config.Serve, s Surroundings, in *inside) (*App
 	counts := metrics.NewDomain(registry, slices.Sorted(maps.Keys(s.Documents)))
 	vault.OnOutcome(counts.Outcome)
 	vault.OnTampered(tampered(s.Log, counts))
+	if err := limit(vault, c, s, registry); err != nil {
+		return nil, err
+	}
 	behind := newBackground(c, s, vault, registry, in)
 	announcing.Wakes(behind.sender.Wake)
-	o := server.Options{Tokens: tokens, Refused: vault.AccessRefused, Ready: readiness(s.Store, own), Stopping: s.Stopping, Log: s.Log, Metrics: registry, Traces: s.Traces,
+	if behind.log, err = newCheckpoints(c, s, vault, own.engine, registry); err != nil {
+		return nil, err
+	}
+	o := server.Options{Tokens: tokens, Refused: vault.AccessRefused, Limit: vault.AdmitRequest, Ready: readiness(s.Store, own), Stopping: s.Stopping, Log: s.Log, Metrics: registry, Traces: s.Traces,
 		PrivateMetrics: c.AdminListen != "", HSTS: c.TLS(), TrustedProxies: c.TrustedProxies, RequestTimeout: c.RequestTimeout, CheckReplies: c.ChecksReplies()}
+	if behind.log != nil {
+		o.Tile = behind.log.Folder.Tile
+	}
 	if err := issuer.CheckGrants(s.Documents); err != nil {
 		return nil, err
 	}
@@ -302,4 +315,30 @@ func tampered(log *slog.Logger, counts *metrics.Domain) func(ctx context.Context
 		counts.Tampered(table)
 		log.ErrorContext(ctx, "tampered", "table", table, "id", id, "trace", pin.CallerFrom(ctx).TraceID)
 	}
+}
+
+// limit has clients limited, in production by default.
+func limit(vault *pin.Vault, c config.Serve, s Surroundings, registry *prometheus.Registry) error {
+	server, asked := pin.DefaultLimits(), pin.Limits{}
+	if c.Sandbox {
+		server = pin.Limits{}
+	}
+	for name, n := range c.Limits {
+		asked[pin.Limit(name)] = n
+	}
+	text, err := json.Marshal(asked)
+	if err != nil {
+		return err
+	}
+	if _, broken := s.Documents["issuer"].CheckMessage("ClientLimits", text); len(broken) > 0 {
+		return errors.New(issuer.Sentence(broken[0], strings.TrimSpace("--limits "+broken[0].Label)))
+	}
+	refused := prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "pinvault_limit_refusals_total", Help: "What was refused because a limit of a client was used up, by limit and contract.",
+	}, []string{"limit", "contract"})
+	registry.MustRegister(refused)
+	vault.LimitBy(limits.New(s.Database, s.Now), asked.Over(server), func(kind pin.Limit, contract string) {
+		refused.WithLabelValues(string(kind), contract).Inc()
+	})
+	return nil
 }

@@ -17,13 +17,15 @@ import (
 	"pinvault/impl/pin"
 )
 
-// background is what a server does by itself: it sends events, and tells of sessions and approvals whose time is over.
+// background is what a server does by itself: it sends events, tells of sessions and approvals whose time is over, and has checkpoints
+// of the trail go to the audit log.
 type background struct {
 	Surroundings
 	vault  *pin.Vault
 	sender *outbox.Dispatcher
 	feed   *outbox.Feed
 	steady func(func())
+	log    *checkpoints // nil: the server has none
 	swept  atomic.Int64 // microseconds since 1970 until when they were looked at, 0: not yet
 }
 
@@ -73,10 +75,13 @@ func begin(ctx context.Context, run func(ctx context.Context)) (stop func()) {
 
 // run runs it until ctx ends.
 func (b *background) run(ctx context.Context) {
-	var both sync.WaitGroup
-	both.Go(func() { b.sender.Run(ctx) })
-	both.Go(func() { b.sweep(ctx) })
-	both.Wait()
+	var all sync.WaitGroup
+	all.Go(func() { b.sender.Run(ctx) })
+	all.Go(func() { b.sweep(ctx) })
+	if b.log != nil {
+		all.Go(func() { b.log.run(ctx) })
+	}
+	all.Wait()
 }
 
 // again has it look at everything anew, since the database was put back.

@@ -66,9 +66,13 @@ func TestCapabilitiesAreWhatTheContractsDo(t *testing.T) {
 		return p.cards[name]["programId"] != p.cards["normal"]["programId"] || // fates aside, and the PIN that a contract's are too short for
 			slices.Contains([]string{"slow", "database_gone", "internal_fault", "number_like_pan", "third", "shared_alias_a", "shared_alias_b", "restricted", "no_plan"}, name)
 	})
-	order := slices.SortedFunc(maps.Keys(deeds), func(a, b string) int { // what gives a card a PIN comes last
-		return cmp.Or(cmp.Compare(strings.Count(a, "set"), strings.Count(b, "set")), cmp.Compare(a, b))
-	})
+	last := func(deed string) int { // what gives a card tries, and then what gives it a PIN; links alone change nothing
+		if strings.HasPrefix(deed, "hashdt") {
+			return 0
+		}
+		return strings.Count(deed, "unblock") + 2*strings.Count(deed, "set")
+	}
+	order := slices.SortedFunc(maps.Keys(deeds), func(a, b string) int { return cmp.Or(cmp.Compare(last(a), last(b)), cmp.Compare(a, b)) })
 	random := rand.New(rand.NewPCG(1, 2)) //nolint:gosec // a walk that can be walked again
 	met := map[string]int{}
 	for round, settings := range []string{`{}`, `{"dualUnblock":true,"dualReveal":true}`, `{"retrievalAllowed":false}`, `{"dualUnblock":false,"retrievalAllowed":true}`} {

@@ -76,7 +76,7 @@ func TestACrashLeavesNoSecretBehind(t *testing.T) {
 func TestNobodyReadsTheMemoryOfAServer(t *testing.T) {
 	t.Parallel()
 	onLinux(t)
-	home, err := os.MkdirTemp("", "pinvault-nobody")
+	home, err := os.MkdirTemp("", "pinvault-nobody") //nolint:usetesting // that of the test is its user's alone
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = os.RemoveAll(home) })
 	as := &syscall.SysProcAttr{}
@@ -206,7 +206,7 @@ func (w *witness) bytes(name string, secret []byte) {
 	}
 	for how, text := range map[string]string{
 		"": string(secret), "in digits": hex.EncodeToString(secret), "in upper case": fmt.Sprintf("%X", secret),
-		"in base64": base64.RawStdEncoding.EncodeToString(secret[:len(secret)/3*3]), "as an array": strings.Join(one, ", "), "decimal": strings.Trim(fmt.Sprint(secret), "[]"),
+		"in base64": base64.RawStdEncoding.EncodeToString(secret[:len(secret)/3*3]), "as an array": strings.Join(one, ", "), "decimal": strings.Trim(fmt.Sprintf("%d", secret), "[]"),
 		"as a number": fmt.Sprintf("0x%x", binary.BigEndian.Uint64(secret)), "as a word": fmt.Sprintf("0x%x", binary.LittleEndian.Uint64(secret)),
 	} {
 		w.secrets[name+" "+how] = text

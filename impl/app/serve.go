@@ -55,6 +55,10 @@ func Serve(ctx context.Context, c config.Serve, s Serving) (err error) {
 	if err := ReadySchema(ctx, db, c.Sandbox || c.Embedded()); err != nil {
 		return err
 	}
+	clock, err := db.Clock(ctx)
+	if err != nil {
+		return err
+	}
 	for _, weak := range c.WeakSettings() {
 		log.Warn("weak setting", "setting", weak.Setting, "why", weak.Why)
 	}
@@ -62,7 +66,7 @@ func Serve(ctx context.Context, c config.Serve, s Serving) (err error) {
 	if err != nil {
 		return err
 	}
-	app, err := New(ctx, c, Surroundings{Database: db, Store: db, Log: log, Documents: documents, Stopping: ctx.Done(), Seed: seeds, Version: s.Version, Traces: traces.Provider()})
+	app, err := New(ctx, c, Surroundings{Database: db, Store: db, Log: log, Now: clock.Now, Documents: documents, Stopping: ctx.Done(), Seed: seeds, Version: s.Version, Traces: traces.Provider()})
 	if err != nil {
 		return errors.Join(err, closed(sides))
 	}
@@ -81,7 +85,10 @@ func Serve(ctx context.Context, c config.Serve, s Serving) (err error) {
 	}
 	s.Begins(c.PublicURL)
 	log.Info("serving", told...)
-	upkeep := []func(context.Context){func(ctx context.Context) { purge(ctx, db, app, log) }}
+	upkeep := []func(context.Context){
+		func(ctx context.Context) { purge(ctx, db, app, log) },
+		func(ctx context.Context) { clock.Follow(ctx, log) },
+	}
 	if app.Keyset != nil {
 		upkeep = append(upkeep, func(ctx context.Context) {
 			tick := time.NewTicker(keylife.LookEvery)
@@ -219,6 +226,9 @@ func purge(ctx context.Context, db *store.Store, app *App, log *slog.Logger) {
 				"replay records": db.PurgeReplays,
 				"deliveries": func(ctx context.Context, now time.Time) (int64, error) {
 					return db.PurgeDeliveries(ctx, now.Add(-deliveriesAreKept), now.Add(-deliveriesWait))
+				},
+				"counts of verifications": func(ctx context.Context, now time.Time) (int64, error) {
+					return db.PurgeVerifications(ctx, now.Add(-time.Hour))
 				},
 				"PIN sessions": func(ctx context.Context, now time.Time) (int64, error) {
 					return db.PurgeSessions(ctx, now.Add(-sessionsAreKept))

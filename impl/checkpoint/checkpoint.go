@@ -4,10 +4,13 @@
 //
 // A checkpoint is a file of lines. The first is a compact JWS (RFC 7515, 7.1), ES256, whose payload has the
 // time, how many chains and events there are, and the root of a Merkle tree (RFC 6962, 2.1). Each other
-// line is a leaf of that tree, without the line's end: a chain's id, the place of its newest event and that
-// event's MAC in base64 (RFC 4648, 4), separated by single blanks, in the order of the ids' bytes. Ids are
+// line is a leaf of that tree, without the line's end: a chain's id, the place of its newest event, that
+// event's MAC and the chain's digest, in base64 (RFC 4648, 4), separated by single blanks, in the order of the ids' bytes. Ids are
 // escaped as in a URL's path, which leaves those that the vault makes as they are. The public key is all
-// it takes to verify one.
+// it takes to verify one. The MAC takes a key to check, the digest (see pin.Extended) takes none.
+//
+// One that follows another has the root of a second tree, over the lines of the chains that have come further since: see
+// impl/auditlog.
 //
 // It reads and writes streams, knows keys and heads, and neither cards nor a database.
 package checkpoint
@@ -46,6 +49,14 @@ type Claims struct {
 	Chains uint64    `json:"chains"` // how many there are, so many leaves
 	Events uint64    `json:"events"` // in all of them
 	Root   []byte    `json:"root"`   // SHA-256, base64
+
+	Moved *Tree `json:"moved,omitempty"` // of the chains that have come further since the checkpoint before it in a log
+}
+
+// Tree is a Merkle tree of lines.
+type Tree struct {
+	Chains uint64 `json:"chains"`
+	Root   []byte `json:"root"`
 }
 
 // tree is the Merkle tree of the lines that it has seen.
@@ -72,27 +83,40 @@ func (t *tree) claims() (Claims, error) {
 	return Claims{Chains: t.leaves.End(), Events: t.events, Root: root}, err
 }
 
-// line is a head as its line, without the end.
-func line(h pin.ChainHead) []byte {
-	return fmt.Appendf(nil, "%s %d %s", url.PathEscape(h.Chain), h.Seq, base64.StdEncoding.EncodeToString(h.MAC))
+// Line is a head as its line, without the end.
+func Line(h pin.ChainHead) []byte {
+	encode := base64.StdEncoding.EncodeToString
+	return fmt.Appendf(nil, "%s %d %s %s", url.PathEscape(h.Chain), h.Seq, encode(h.MAC), encode(h.Digest))
 }
 
-// parseLine is line backwards. It takes nothing that line would not have written.
-func parseLine(text []byte) (pin.ChainHead, bool) {
+// ParseLine is [Line] backwards. It takes nothing that Line would not have written.
+func ParseLine(text []byte) (pin.ChainHead, bool) {
 	parts := strings.Split(string(text), " ")
-	if len(parts) != 3 {
+	if len(parts) != 4 {
 		return pin.ChainHead{}, false
 	}
+	decode := base64.StdEncoding.Strict().DecodeString
 	chain, err1 := url.PathUnescape(parts[0])
 	seq, err2 := strconv.ParseInt(parts[1], 10, 64)
-	mac, err3 := base64.StdEncoding.Strict().DecodeString(parts[2])
-	h := pin.ChainHead{Chain: chain, Head: pin.Head{Seq: seq, MAC: mac}}
-	return h, errors.Join(err1, err2, err3) == nil && seq >= 1 && bytes.Equal(line(h), text)
+	mac, err3 := decode(parts[2])
+	digest, err4 := decode(parts[3])
+	h := pin.ChainHead{Chain: chain, Head: pin.Head{Seq: seq, MAC: mac, Digest: digest}}
+	return h, errors.Join(err1, err2, err3, err4) == nil && seq >= 1 && bytes.Equal(Line(h), text)
 }
 
 // Write writes the lines of heads, see [pin.Vault.Heads], and returns the JWS that goes before them.
 func Write(lines io.Writer, heads iter.Seq2[pin.ChainHead, error], key keyring.SigningKey, now func() time.Time) (string, Claims, error) {
-	t, last := newTree(), ""
+	return write(lines, nil, heads, nil, key, now)
+}
+
+// WriteSince is [Write] of a checkpoint that follows another. moved is asked of each head in turn whether its chain has come
+// further since; the lines of those that have are written to further, too.
+func WriteSince(lines, further io.Writer, heads iter.Seq2[pin.ChainHead, error], moved func(pin.ChainHead) (bool, error), key keyring.SigningKey, now func() time.Time) (string, Claims, error) {
+	return write(lines, further, heads, moved, key, now)
+}
+
+func write(lines, further io.Writer, heads iter.Seq2[pin.ChainHead, error], moved func(pin.ChainHead) (bool, error), key keyring.SigningKey, now func() time.Time) (string, Claims, error) {
+	t, since, last := newTree(), newTree(), ""
 	for h, err := range heads {
 		if err != nil {
 			return "", Claims{}, err
@@ -100,18 +124,43 @@ func Write(lines io.Writer, heads iter.Seq2[pin.ChainHead, error], key keyring.S
 		if h.Chain <= last {
 			return "", Claims{}, fmt.Errorf("checkpoint: chains %q and %q are out of order", last, h.Chain)
 		}
+		if len(h.Digest) == 0 {
+			return "", Claims{}, fmt.Errorf("checkpoint: chain %q has no digest", h.Chain)
+		}
 		last = h.Chain
-		text := line(h)
+		text := Line(h)
 		if err := t.add(text, h); err != nil {
 			return "", Claims{}, err
 		}
 		if _, err := lines.Write(append(text, '\n')); err != nil {
 			return "", Claims{}, err
 		}
+		if moved == nil {
+			continue
+		}
+		if goes, err := moved(h); err != nil || !goes {
+			if err != nil {
+				return "", Claims{}, err
+			}
+			continue
+		}
+		if err := since.add(text, h); err != nil {
+			return "", Claims{}, err
+		}
+		if _, err := further.Write(append(text, '\n')); err != nil {
+			return "", Claims{}, err
+		}
 	}
 	claims, err := t.claims()
 	if err != nil {
 		return "", Claims{}, err
+	}
+	if moved != nil {
+		of, err := since.claims()
+		if err != nil {
+			return "", Claims{}, err
+		}
+		claims.Moved = &Tree{Chains: of.Chains, Root: of.Root}
 	}
 	claims.Time = now().UTC().Truncate(time.Second)
 	signed, err := sign(claims, key)
@@ -173,8 +222,8 @@ func Open(from io.ReadSeeker, keys []keyring.SigningKey) (*File, error) {
 		return nil, err
 	}
 	t, last := newTree(), ""
-	for n := 2; lines.Scan(); n++ {
-		h, ok := parseLine(lines.Bytes())
+	for n := 2; lines.Scan() && lines.Err() == nil; n++ { // the last line before an error is cut off
+		h, ok := ParseLine(lines.Bytes())
 		if !ok || h.Chain <= last {
 			if t.leaves.End() >= f.Chains {
 				return nil, ErrLines
@@ -228,7 +277,7 @@ func (f *File) Heads() iter.Seq2[pin.ChainHead, error] {
 		}
 		t := newTree()
 		for lines.Scan() {
-			h, ok := parseLine(lines.Bytes())
+			h, ok := ParseLine(lines.Bytes())
 			if !ok || t.add(lines.Bytes(), h) != nil {
 				yield(pin.ChainHead{}, ErrLines)
 				return
@@ -241,6 +290,23 @@ func (f *File) Heads() iter.Seq2[pin.ChainHead, error] {
 			yield(pin.ChainHead{}, errors.Join(ErrLines, lines.Err()))
 		}
 	}
+}
+
+// Peek is what a first line says, its signature unverified, for whoever knows by other means that it is genuine. The text may
+// have been anything: ErrNotOurs.
+func Peek(text string) (Claims, error) {
+	m, err := jws.Parse([]byte(text), jws.WithCompact())
+	if err != nil || len(m.Signatures()) != 1 {
+		return Claims{}, ErrNotOurs
+	}
+	if typ, _ := m.Signatures()[0].ProtectedHeaders().Type(); typ != Type {
+		return Claims{}, ErrNotOurs
+	}
+	var c Claims
+	if json.Unmarshal(m.Payload(), &c) != nil {
+		return Claims{}, ErrNotOurs
+	}
+	return c, nil
 }
 
 // verify reads the first line.

@@ -31,7 +31,8 @@ var keys = keyring.Sandbox().CheckpointKeys()
 
 func head(chain string, seq int64) pin.ChainHead {
 	mac := sha256.Sum256(binary.BigEndian.AppendUint64([]byte(chain), uint64(seq)))
-	return pin.ChainHead{Chain: chain, Head: pin.Head{Seq: seq, MAC: mac[:]}}
+	digest := sha256.Sum256(mac[:])
+	return pin.ChainHead{Chain: chain, Head: pin.Head{Seq: seq, MAC: mac[:], Digest: digest[:]}}
 }
 
 // some are the heads of the tests' checkpoint, ids that must be escaped among them.
@@ -227,6 +228,37 @@ func TestNoCheckpointIsMadeOfHeadsThatFailOrAreOutOfOrder(t *testing.T) {
 	_, err = checkpoint.Open(struct {
 		io.Reader
 		io.Seeker
-	}{io.MultiReader(strings.NewReader(write(t, some)[:600]), iotest.ErrReader(broken)), strings.NewReader("")}, keys)
+	}{io.MultiReader(strings.NewReader(write(t, some)), iotest.ErrReader(broken)), strings.NewReader("")}, keys)
 	require.ErrorIs(t, err, broken)
+}
+
+// A checkpoint that follows another says which chains have come further, in a tree of their own.
+func TestCheckpointTellsWhichChainsHaveMoved(t *testing.T) {
+	t.Parallel()
+	var lines, further bytes.Buffer
+	signed, claims, err := checkpoint.WriteSince(&lines, &further, all(some), func(h pin.ChainHead) (bool, error) {
+		return h.Seq > 2 && h.Seq < 5, nil
+	}, keys[0], noon)
+	require.NoError(t, err)
+	require.Equal(t, string(checkpoint.Line(some[3]))+"\n", further.String())
+	leaf := sha256.Sum256(append([]byte{0}, checkpoint.Line(some[3])...))
+	require.Equal(t, &checkpoint.Tree{Chains: 1, Root: leaf[:]}, claims.Moved)
+	said, err := checkpoint.Peek(signed)
+	require.NoError(t, err)
+	require.Equal(t, claims, said)
+	f, err := checkpoint.Open(strings.NewReader(signed+"\n"+lines.String()), keys)
+	require.NoError(t, err, "otherwise it is like any")
+	require.Equal(t, claims, f.Claims)
+
+	broken := errors.New("broken")
+	_, _, err = checkpoint.WriteSince(&lines, &further, all(some), func(pin.ChainHead) (bool, error) { return false, broken }, keys[0], noon)
+	require.ErrorIs(t, err, broken)
+	for _, text := range []string{"", "x", "a.b.c", strings.Replace(signed, ".", "x", 1)} {
+		_, err = checkpoint.Peek(text)
+		require.ErrorIs(t, err, checkpoint.ErrNotOurs)
+	}
+	bare := some[0]
+	bare.Digest = nil
+	_, _, err = checkpoint.Write(io.Discard, all([]pin.ChainHead{bare}), keys[0], noon)
+	require.ErrorContains(t, err, "has no digest")
 }

@@ -155,25 +155,30 @@ func (k Keys) open(what, path string) (*os.File, error) {
 type Serve struct {
 	Database
 	Keys
-	Sandbox            bool           `name:"sandbox" env:"PINVAULT_SANDBOX" help:"Serve public test data with public keys. Never with a production database."`
-	Docs               bool           `name:"docs" env:"PINVAULT_DOCS" default:"true" negatable:"" help:"Serve the documentation at /docs and /openapi. Default: on."`
-	Listen             string         `name:"listen" env:"PINVAULT_LISTEN" default:"127.0.0.1:8080" placeholder:"HOST:PORT" help:"Where to listen. Default: ${default}."`
-	PublicURL          string         `name:"public-url" env:"PINVAULT_PUBLIC_URL" placeholder:"URL" help:"The URL under which clients reach this server; the issuer of its tokens. Default: http://HOST:PORT."`
-	AdminListen        string         `name:"admin-listen" env:"PINVAULT_ADMIN_LISTEN" placeholder:"HOST:PORT" help:"A second listener, for operators: /metrics, which is then not on the public one, /livez, /readyz and profiles at /debug/pprof/. It has no authentication: keep it on an internal network. Default: none."`
-	MaxConnections     int            `name:"max-connections" env:"PINVAULT_MAX_CONNECTIONS" default:"1000" placeholder:"N" help:"Maximum number of simultaneous connections; further ones wait. Default: ${default}. 0: no limit."`
-	TLSCertificate     string         `name:"tls-certificate" env:"PINVAULT_TLS_CERTIFICATE" type:"path" placeholder:"FILE" help:"Certificate chain in PEM, to serve HTTPS. It and its key are reloaded when their files change."`
-	TLSKey             string         `name:"tls-key" env:"PINVAULT_TLS_KEY" type:"path" placeholder:"FILE" help:"The certificate's key in PEM."`
-	TrustedProxies     []netip.Prefix `name:"trusted-proxies" env:"PINVAULT_TRUSTED_PROXIES" placeholder:"CIDR,…" help:"Proxies whose X-Forwarded-For is trusted, as CIDR. Default: none."`
-	PINSessionLifetime time.Duration  `name:"pin-session-lifetime" env:"PINVAULT_PIN_SESSION_LIFETIME" default:"5m" help:"How long a link to the hosted PIN page is valid. Default: ${default}."`
-	RequestTimeout     time.Duration  `name:"request-timeout" env:"PINVAULT_REQUEST_TIMEOUT" default:"10s" help:"How long a request may take. Default: ${default}."`
-	Drain              time.Duration  `name:"drain" env:"PINVAULT_DRAIN" default:"0s" help:"How long the server goes on answering once it is told to stop, while /readyz answers 503: as long as a load balancer needs to notice. Default: ${default}."`
-	Shutdown           time.Duration  `name:"shutdown-timeout" env:"PINVAULT_SHUTDOWN_TIMEOUT" default:"20s" help:"How long running requests may take to finish once the server has stopped taking new ones. Default: ${default}."`
-	WebhookNetworks    []netip.Prefix `name:"webhook-networks" env:"PINVAULT_WEBHOOK_NETWORKS" placeholder:"CIDR,…" help:"Private networks in which webhooks may be, as CIDR. Default: none."`
-	WebhookTimeout     time.Duration  `name:"webhook-timeout" env:"PINVAULT_WEBHOOK_TIMEOUT" default:"10s" help:"How long a webhook may take to accept an event. Default: ${default}."`
-	InsecureHTTP       bool           `name:"insecure-http" env:"PINVAULT_INSECURE_HTTP" help:"Accept a public URL that begins with http:// and is not this machine's: PINs and tokens travel in the clear."`
-	CheckReplies       *bool          `name:"check-replies" env:"PINVAULT_CHECK_REPLIES" negatable:"" help:"Check every reply against its document; one that does not match is logged as an error and counted. Default: only in a sandbox."`
-	OTLPEndpoint       string         `name:"otlp-endpoint" env:"PINVAULT_OTLP_ENDPOINT" placeholder:"URL" help:"Collector of OpenTelemetry traces, by OTLP over HTTP, such as http://127.0.0.1:4318. OpenTelemetry's own variables are read too (OTEL_EXPORTER_OTLP_ENDPOINT, OTEL_TRACES_SAMPLER). Default: none, no traces."`
-	LogLevel           slog.Level     `name:"log-level" env:"PINVAULT_LOG_LEVEL" default:"INFO" placeholder:"LEVEL" help:"DEBUG, INFO, WARN or ERROR. Default: ${default}."`
+	Sandbox            bool             `name:"sandbox" env:"PINVAULT_SANDBOX" help:"Serve public test data with public keys. Never with a production database."`
+	Docs               bool             `name:"docs" env:"PINVAULT_DOCS" default:"true" negatable:"" help:"Serve the documentation at /docs and /openapi. Default: on."`
+	Listen             string           `name:"listen" env:"PINVAULT_LISTEN" default:"127.0.0.1:8080" placeholder:"HOST:PORT" help:"Where to listen. Default: ${default}."`
+	PublicURL          string           `name:"public-url" env:"PINVAULT_PUBLIC_URL" placeholder:"URL" help:"The URL under which clients reach this server; the issuer of its tokens. Default: http://HOST:PORT."`
+	AdminListen        string           `name:"admin-listen" env:"PINVAULT_ADMIN_LISTEN" placeholder:"HOST:PORT" help:"A second listener, for operators: /metrics, which is then not on the public one, /livez, /readyz and profiles at /debug/pprof/. It has no authentication: keep it on an internal network. Default: none."`
+	MaxConnections     int              `name:"max-connections" env:"PINVAULT_MAX_CONNECTIONS" default:"1000" placeholder:"N" help:"Maximum number of simultaneous connections; further ones wait. Default: ${default}. 0: no limit."`
+	TLSCertificate     string           `name:"tls-certificate" env:"PINVAULT_TLS_CERTIFICATE" type:"path" placeholder:"FILE" help:"Certificate chain in PEM, to serve HTTPS. It and its key are reloaded when their files change."`
+	TLSKey             string           `name:"tls-key" env:"PINVAULT_TLS_KEY" type:"path" placeholder:"FILE" help:"The certificate's key in PEM."`
+	TrustedProxies     []netip.Prefix   `name:"trusted-proxies" env:"PINVAULT_TRUSTED_PROXIES" placeholder:"CIDR,…" help:"Proxies whose X-Forwarded-For is trusted, as CIDR. Default: none."`
+	PINSessionLifetime time.Duration    `name:"pin-session-lifetime" env:"PINVAULT_PIN_SESSION_LIFETIME" default:"5m" help:"How long a link to the hosted PIN page is valid. Default: ${default}."`
+	RequestTimeout     time.Duration    `name:"request-timeout" env:"PINVAULT_REQUEST_TIMEOUT" default:"10s" help:"How long a request may take. Default: ${default}."`
+	Drain              time.Duration    `name:"drain" env:"PINVAULT_DRAIN" default:"0s" help:"How long the server goes on answering once it is told to stop, while /readyz answers 503: as long as a load balancer needs to notice. Default: ${default}."`
+	Shutdown           time.Duration    `name:"shutdown-timeout" env:"PINVAULT_SHUTDOWN_TIMEOUT" default:"20s" help:"How long running requests may take to finish once the server has stopped taking new ones. Default: ${default}."`
+	WebhookNetworks    []netip.Prefix   `name:"webhook-networks" env:"PINVAULT_WEBHOOK_NETWORKS" placeholder:"CIDR,…" help:"Private networks in which webhooks may be, as CIDR. Default: none."`
+	WebhookTimeout     time.Duration    `name:"webhook-timeout" env:"PINVAULT_WEBHOOK_TIMEOUT" default:"10s" help:"How long a webhook may take to accept an event. Default: ${default}."`
+	AuditLog           string           `name:"audit-log" env:"PINVAULT_AUDIT_LOG" type:"path" placeholder:"DIR" help:"The folder of a log of checkpoints of the audit trail, which outsiders follow at /audit/tiles. See docs/audit. Default: none."`
+	AuditLogOrigin     string           `name:"audit-log-origin" env:"PINVAULT_AUDIT_LOG_ORIGIN" placeholder:"NAME" help:"The name of that log, for ever, such as pin.example.com/audit."`
+	AuditLogEvery      time.Duration    `name:"audit-log-every" env:"PINVAULT_AUDIT_LOG_EVERY" default:"1h" help:"How often a checkpoint goes to the log. Each reads every card once. Default: ${default}."`
+	AuditLogWitnesses  string           `name:"audit-log-witnesses" env:"PINVAULT_AUDIT_LOG_WITNESSES" type:"path" placeholder:"FILE" help:"A policy of witnesses, who must cosign the log before it is published. Default: none."`
+	Limits             map[string]int64 `name:"limits" env:"PINVAULT_LIMITS" mapsep:"," placeholder:"NAME=N,…" help:"How often clients may do what, where their own limits do not say: requestsPerMinute, failedAuthenticationsPerMinute, wrongSecureCodesPerHour, refusedPinsPerMinute, verificationsPerMinute, verificationsPerHour, unblocksPerCardAndDay, mismatchCardsPerMinute, mismatchSharePercent; 0 for no limit. See docs/limits.md for the defaults; in a sandbox there are none."`
+	InsecureHTTP       bool             `name:"insecure-http" env:"PINVAULT_INSECURE_HTTP" help:"Accept a public URL that begins with http:// and is not this machine's: PINs and tokens travel in the clear."`
+	CheckReplies       *bool            `name:"check-replies" env:"PINVAULT_CHECK_REPLIES" negatable:"" help:"Check every reply against its document; one that does not match is logged as an error and counted. Default: only in a sandbox."`
+	OTLPEndpoint       string           `name:"otlp-endpoint" env:"PINVAULT_OTLP_ENDPOINT" placeholder:"URL" help:"Collector of OpenTelemetry traces, by OTLP over HTTP, such as http://127.0.0.1:4318. OpenTelemetry's own variables are read too (OTEL_EXPORTER_OTLP_ENDPOINT, OTEL_TRACES_SAMPLER). Default: none, no traces."`
+	LogLevel           slog.Level       `name:"log-level" env:"PINVAULT_LOG_LEVEL" default:"INFO" placeholder:"LEVEL" help:"DEBUG, INFO, WARN or ERROR. Default: ${default}."`
 }
 
 // Validate checks what contradicts what.
@@ -208,6 +213,9 @@ func (s *Serve) Validate() error {
 	if s.Drain < 0 {
 		return errors.New("--drain must not be less than 0")
 	}
+	if err := s.validateAuditLog(); err != nil {
+		return err
+	}
 	if s.Shutdown < 0 {
 		return errors.New("--shutdown-timeout must not be less than 0")
 	}
@@ -215,6 +223,23 @@ func (s *Serve) Validate() error {
 		return nil
 	}
 	return s.Missing()
+}
+
+// validateAuditLog asks for the log's name, and refuses one of a trail that is put back on purpose.
+func (s *Serve) validateAuditLog() error {
+	switch {
+	case s.AuditLog == "" && (s.AuditLogOrigin != "" || s.AuditLogWitnesses != ""):
+		return errors.New("--audit-log-origin and --audit-log-witnesses need --audit-log")
+	case s.AuditLog == "":
+		return nil
+	case s.AuditLogOrigin == "":
+		return errors.New("--audit-log needs --audit-log-origin, the log's name for ever, such as pin.example.com/audit")
+	case s.Sandbox:
+		return errors.New("--audit-log is not for a sandbox, whose trail is put back by every reset")
+	case s.AuditLogEvery < time.Second || s.AuditLogEvery > 24*time.Hour:
+		return errors.New("--audit-log-every must be between 1s and 24h")
+	}
+	return nil
 }
 
 // validatePublicURL refuses a public URL that no link could begin with, and in production one that

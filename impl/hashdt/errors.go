@@ -43,6 +43,8 @@ var rows = pin.MustErrorTable(map[pin.Code]row{
 	pin.ReplayUnderway: {status: http.StatusConflict, message: "The first request with this x-request-id is still in progress."},
 	pin.Conflict:       {status: http.StatusConflict, message: "The card was changed by another request. Please try again."},
 	pin.Duplicate:      {status: http.StatusConflict, message: reused},
+	pin.TooMany:        {status: http.StatusTooManyRequests, message: "The client's limit is used up. Please try again later."},
+	pin.Halted:         {status: http.StatusForbidden, message: "The client's PIN verifications are halted."},
 	pin.InvalidField:   {status: http.StatusBadRequest, message: refused},
 	pin.InvalidPIN:     {status: http.StatusBadRequest, message: refused},
 	pin.PINLength:      {status: http.StatusBadRequest, message: refused},

@@ -33,6 +33,8 @@ var problems = pin.MustErrorTable(map[pin.Code]row{
 	pin.Unopenable:     {problem.Row{Status: http.StatusUnprocessableEntity, Code: "unopenable", Title: "The PIN is not encrypted to this session."}, "unusable"},
 	pin.CardStatus:     {problem.Row{Status: http.StatusConflict, Code: "card_status", Title: "The card's status does not allow this."}, "card_status"},
 	pin.Blocked:        {problem.Row{Status: http.StatusConflict, Code: "blocked", Title: "The PIN is blocked."}, "blocked"},
+	pin.TooMany:        {problem.TooMany, "unavailable"},
+	pin.Halted:         {problem.Unavailable, "unavailable"}, // which client's it is, is nothing to its cardholders
 	pin.NoPIN:          unusable,
 	pin.NotFound:       unusable,
 	pin.Ambiguous:      unusable,

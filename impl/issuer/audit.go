@@ -3,6 +3,7 @@ package issuer
 import (
 	"context"
 	"encoding/hex"
+	"encoding/json"
 
 	api "pinvault/generated/issuer"
 	"pinvault/impl/pin"
@@ -69,3 +70,6 @@ func changes(of []pin.FieldChange) *[]api.AuditChange {
 	})
 	return &shown
 }
+
+// AuditLine is an audit event as the document shows it, a line of JSON without its end.
+func AuditLine(e pin.AuditEvent) ([]byte, error) { return json.Marshal(event(e)) }

@@ -82,11 +82,67 @@ func (a *API) RevokeClient(ctx context.Context, r api.RevokeClientRequestObject)
 	return api.RevokeClient204Response{}, nil
 }
 
+// SetClientLimits gives a client other limits.
+func (a *API) SetClientLimits(ctx context.Context, r api.SetClientLimitsRequestObject) (api.SetClientLimitsResponseObject, error) {
+	limited, err := a.vault.LimitClient(ctx, r.ClientID, limits(*r.Body), pin.Memo{})
+	if err != nil {
+		return nil, err
+	}
+	shown, err := a.client(limited)
+	return api.SetClientLimits200JSONResponse(shown), err
+}
+
+// ReleaseClient has a client's PIN verifications served again.
+func (a *API) ReleaseClient(ctx context.Context, r api.ReleaseClientRequestObject) (api.ReleaseClientResponseObject, error) {
+	released, err := once(ctx, a, call{key: r.Params.IdempotencyKey, endpoint: "releaseClient " + r.ClientID, body: r.Body}, pin.Memo{Description: r.Body.Reason},
+		func(m pin.Memo) (pin.Client, error) { return a.vault.ReleaseClient(ctx, r.ClientID, m) })
+	if err != nil {
+		return nil, err
+	}
+	shown, err := a.client(released)
+	return api.ReleaseClient200JSONResponse{Body: shown}, err
+}
+
+// limits are those that a request names.
+func limits(named api.ClientLimits) pin.Limits {
+	all := pin.Limits{}
+	for name, n := range named {
+		if n != nil {
+			all[pin.Limit(name)] = *n
+		}
+	}
+	return all
+}
+
+// limitsOf are a client's limits as the document shows them, nil for none.
+func limitsOf(c pin.Client) *api.ClientLimits {
+	if len(c.Limits) == 0 {
+		return nil
+	}
+	all := api.ClientLimits{}
+	for name, n := range c.Limits {
+		all[string(name)] = &n
+	}
+	return &all
+}
+
+// haltOf is why a client is halted, nil where it is not.
+func haltOf(c pin.Client) *api.ClientHalt {
+	if c.Halted == nil {
+		return nil
+	}
+	h := api.ClientHalt{At: c.Halted.At, Bin: c.Halted.BIN, Cards: c.Halted.Cards, Mismatches: c.Halted.Mismatches, Verifications: c.Halted.Verifications}
+	return &h
+}
+
 // newClient is the client that a request describes: InvalidField for settings of another contract than the
 // client's, and what could never work is refused.
 func (a *API) newClient(ctx context.Context, n api.ClientRequest) (pin.Client, error) {
 	c := pin.Client{Contract: string(n.Contract), Name: n.Name, Scopes: n.Scopes}
 	set(&c.ProgramID, n.ProgramID)
+	if n.Limits != nil {
+		c.Limits = limits(*n.Limits)
+	}
 	if err := a.setClient(&c, n); err != nil {
 		return pin.Client{}, err
 	}
@@ -105,6 +161,8 @@ func (a *API) client(c pin.Client) (api.PartnerClient, error) {
 		ProgramID: text(c.ProgramID),
 		Name:      c.Name,
 		Scopes:    list(c.Scopes),
+		Limits:    limitsOf(c),
+		Halted:    haltOf(c),
 		CreatedAt: c.CreatedAt,
 	}, settings)
 }
@@ -122,6 +180,8 @@ func (a *API) clientWithSecret(f freshClient) (api.ClientWithSecret, error) {
 		ProgramID:    text(f.ProgramID),
 		Name:         f.Name,
 		Scopes:       list(f.Scopes),
+		Limits:       limitsOf(f.Client),
+		Halted:       haltOf(f.Client),
 		CreatedAt:    f.CreatedAt,
 	}, settings)
 }

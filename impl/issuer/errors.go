@@ -38,6 +38,8 @@ var problems = pin.MustErrorTable(map[pin.Code]problem.Row{
 	pin.ReplayOther:    {Status: http.StatusUnprocessableEntity, Code: "replay_other", Title: "This idempotency key was used with another operation."},
 	pin.ReplayChanged:  {Status: http.StatusUnprocessableEntity, Code: "replay_changed", Title: "This idempotency key was used with another request."},
 	pin.ReplayUnderway: {Status: http.StatusConflict, Code: "replay_underway", Title: "The first request with this idempotency key is still in progress."},
+	pin.TooMany:        problem.TooMany,
+	pin.Halted:         {Status: http.StatusForbidden, Code: "halted", Title: "The client's PIN verifications are halted."},
 })
 
 // keyProblems are the replies to what the vault says more precisely.

@@ -249,6 +249,8 @@ func TestNothingOfARequestIsInAProblem(t *testing.T) {
 		{http.MethodPatch, "/issuer/v1/programs/" + planted, `{"timeZone":"` + planted + `"}`},
 		{http.MethodPost, "/issuer/v1/clients", `{"contract":"thredd","programId":"` + planted + `","name":"` + planted + `","scopes":["pins:read"]}`},
 		{http.MethodPost, "/issuer/v1/clients/" + planted + "/rotate", `{}`},
+		{http.MethodPut, "/issuer/v1/clients/" + planted + "/limits", `{"requestsPerMinute":5}`},
+		{http.MethodPost, "/issuer/v1/clients/" + planted + "/release", `{"reason":"` + planted + `"}`},
 		{http.MethodDelete, "/issuer/v1/clients/" + planted, ""},
 		{http.MethodPost, "/issuer/v1/cards", `{"programId":"` + planted + `","pan":"` + planted + `","references":[{"kind":"number","value":"` + planted + `"}]}`},
 		{http.MethodGet, "/issuer/v1/cards?kind=urn&value=" + planted, ""},

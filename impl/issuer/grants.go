@@ -26,6 +26,7 @@ var grants = map[string]map[string]string{
 		"programs:write":    "programs:write",
 		"clients:read":      "clients:read",
 		"clients:write":     "clients:write",
+		"clients:release":   "clients:release",
 		"cards:read":        "cards:read",
 		"cards:write":       "cards:write",
 		"pins:read":         "pins:read",

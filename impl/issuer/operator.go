@@ -238,6 +238,7 @@ type ClientRequest struct {
 	Scopes    []string
 	AllScopes bool              // all that the contract has
 	Settings  map[string]string // by name, see [Operator.ClientSettings]
+	Limits    map[string]int64  // by name, see ClientLimits
 }
 
 // CreateClient makes a client. Scopes and settings that its contract does not have are refused, and so is
@@ -250,6 +251,9 @@ func (o *Operator) CreateClient(ctx context.Context, r ClientRequest) (Credentia
 	request := map[string]any{"contract": r.Contract, "name": r.Name}
 	if r.ProgramID != "" {
 		request["programId"] = r.ProgramID
+	}
+	if len(r.Limits) > 0 {
+		request["limits"] = r.Limits
 	}
 	if request["scopes"], err = scopes(r); err != nil {
 		return Credentials{}, err
@@ -273,6 +277,35 @@ func (o *Operator) CreateClient(ctx context.Context, r ClientRequest) (Credentia
 		return Credentials{}, err
 	}
 	return o.credentials(made, secret)
+}
+
+// LimitClient gives a client other limits.
+func (o *Operator) LimitClient(ctx context.Context, id string, named map[string]int64) (api.PartnerClient, error) {
+	if named == nil {
+		named = map[string]int64{}
+	}
+	var request api.ClientLimits
+	if err := o.read("ClientLimits", named, &request); err != nil {
+		return api.PartnerClient{}, err
+	}
+	limited, err := o.api.vault.LimitClient(ctx, id, limits(request), pin.Memo{})
+	if err != nil {
+		return api.PartnerClient{}, err
+	}
+	return o.api.client(limited)
+}
+
+// ReleaseClient has a client's PIN verifications served again.
+func (o *Operator) ReleaseClient(ctx context.Context, id, reason string) (api.PartnerClient, error) {
+	var request api.Release
+	if err := o.read("Release", map[string]string{"reason": reason}, &request); err != nil {
+		return api.PartnerClient{}, err
+	}
+	released, err := o.api.vault.ReleaseClient(ctx, id, pin.Memo{Description: request.Reason})
+	if err != nil {
+		return api.PartnerClient{}, err
+	}
+	return o.api.client(released)
 }
 
 // RotateClient gives a client another secret; the old one stays valid for that long.

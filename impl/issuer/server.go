@@ -33,6 +33,8 @@ type Vault interface {
 	CreateClient(ctx context.Context, c pin.Client, secret string, m pin.Memo) (pin.Client, string, error)
 	RotateClient(ctx context.Context, id string, overlap time.Duration, m pin.Memo) (pin.Client, string, error)
 	RevokeClient(ctx context.Context, id string, m pin.Memo) error
+	LimitClient(ctx context.Context, id string, limits pin.Limits, m pin.Memo) (pin.Client, error)
+	ReleaseClient(ctx context.Context, id string, m pin.Memo) (pin.Client, error)
 	Client(ctx context.Context, id string) (pin.Client, error)
 	Clients(ctx context.Context, page pin.Page) ([]pin.Client, error)
 	KeepSetting(c *pin.Client, name, value string) error

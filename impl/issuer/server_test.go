@@ -311,6 +311,24 @@ func (v *fakeVault) RotateClient(_ context.Context, id string, overlap time.Dura
 	return v.clients[0], v.secret, v.change(m, v.clients[0])
 }
 
+func (v *fakeVault) LimitClient(_ context.Context, id string, limits pin.Limits, m pin.Memo) (pin.Client, error) {
+	v.id = id
+	if v.err != nil {
+		return pin.Client{}, v.err
+	}
+	v.clients[0].Limits = limits
+	return v.clients[0], v.change(m, v.clients[0])
+}
+
+func (v *fakeVault) ReleaseClient(_ context.Context, id string, m pin.Memo) (pin.Client, error) {
+	v.id = id
+	if v.err != nil {
+		return pin.Client{}, v.err
+	}
+	v.clients[0].Halted = nil
+	return v.clients[0], v.change(m, v.clients[0])
+}
+
 func (v *fakeVault) RevokeClient(_ context.Context, id string, m pin.Memo) error {
 	v.id = id
 	return v.change(m, pin.Client{})

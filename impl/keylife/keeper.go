@@ -229,6 +229,8 @@ func (k *Keeper) unused(ctx context.Context, w keyring.Wish) error {
 		return nil
 	case keyring.UseCheckpoints:
 		return fmt.Errorf("%w: checkpoints that it has signed are kept by others, and nobody could verify them any more", ErrNotCounted)
+	case keyring.UseAuditLog:
+		return fmt.Errorf("%w: outsiders who verify the audit log by it must know the next key first", ErrNotCounted)
 	}
 	if k.opt.Counts == nil {
 		return fmt.Errorf("%w: that takes the database", ErrNotCounted)

@@ -249,6 +249,7 @@ func TestAKeyIsRetiredWhenNothingDependsOnIt(t *testing.T) {
 		"tokens may be good":              {keyring.UseTokens, counts{}, 23 * time.Hour, keylife.ErrInUse},
 		"tokens are over":                 {keyring.UseTokens, counts{}, 24 * time.Hour, nil},
 		"checkpoints are kept by others":  {keyring.UseCheckpoints, counts{}, 10000 * time.Hour, keylife.ErrNotCounted},
+		"outsiders know the log's key":    {keyring.UseAuditLog, counts{}, 10000 * time.Hour, keylife.ErrNotCounted},
 		"somebody may be at work with it": {pin.UsePAN, counts{}, time.Second, &keyring.Refusal{}},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -26,6 +26,8 @@ type Engine interface {
 	SigningKeys() []SigningKey
 	// CheckpointKeys are those of checkpoints of the audit trail, the one to sign with first.
 	CheckpointKeys() []SigningKey
+	// LogKeys are those of the log of checkpoints, Ed25519, the one to sign with first; none in a keyset that is older than this use.
+	LogKeys() []SigningKey
 
 	// WrapKey makes of a partner's key what UnwrapBlock or UnwrapRSA takes for the same associated data, to be kept
 	// anywhere: what the keys of [pin.UseKeyWrap] seal. The caller clears key.
@@ -83,6 +85,10 @@ func (ks *Keyset) SigningKeys() []SigningKey { return slices.Clone(ks.view().sig
 func (ks *Keyset) CheckpointKeys() []SigningKey {
 	return slices.Clone(ks.view().signing[UseCheckpoints])
 }
+
+// LogKeys are the keys of the log of checkpoints, the one to sign with first. The others sign beside it: who knows a former
+// key or one to come verifies by that.
+func (ks *Keyset) LogKeys() []SigningKey { return slices.Clone(ks.view().signing[UseAuditLog]) }
 
 // KeyIDs are those of the keys that are pending, active or retiring.
 func (ks *Keyset) KeyIDs(use pin.Use) []string { return ks.view().ids[use] }

@@ -88,10 +88,17 @@ func TestFileOfThisFormatStaysReadable(t *testing.T) {
 	ks, err := keyring.Read(bytes.NewReader(text), under(t, masterKey()))
 	require.NoError(t, err)
 	requireSandbox(t, ks)
+
+	require.Empty(t, ks.LogKeys(), "it is older than this use")
+	later, made, err := ks.Rotated([]pin.Use{keyring.UseAuditLog}, noon, true, rand.Reader, noon)
+	require.NoError(t, err)
+	require.Equal(t, "audit-log/1", made[0].Name())
+	require.Equal(t, made[0].ID, later.LogKeys()[0].KID)
+	require.NoError(t, later.Follows(ks))
 }
 
 func TestFileHoldsNoKeyInClear(t *testing.T) {
-	random := make([]byte, 10*36+2*32)
+	random := make([]byte, 10*36+3*32)
 	_, err := rand.Read(random)
 	require.NoError(t, err)
 	ks, err := keyring.Generate(bytes.NewReader(random), noon)
@@ -120,12 +127,14 @@ func TestFileHoldsNoKeyInClear(t *testing.T) {
 	var whole any
 	require.NoError(t, json.Unmarshal(text, &whole))
 	walk(whole)
-	require.Greater(t, len(held), 12*6, "what is told of twelve keys, and two encrypted parts")
+	require.Greater(t, len(held), 13*6, "what is told of thirteen keys, and two encrypted parts")
 	secrets := [][]byte{masterKey()}
 	for i := range 10 {
 		secrets = append(secrets, random[i*36:i*36+32])
 	}
-	secrets = append(secrets, random[10*36:10*36+32], random[10*36+32:])
+	for i := range 3 {
+		secrets = append(secrets, random[10*36+i*32:][:32])
+	}
 	for _, secret := range secrets {
 		for _, s := range held {
 			for _, form := range []string{string(secret), hex.EncodeToString(secret),

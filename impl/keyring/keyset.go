@@ -48,9 +48,10 @@ var uses = []struct {
 	{pin.UseReplayKey, indexKind},
 	{UseTokens, signKind},
 	{UseCheckpoints, signKind},
+	{UseAuditLog, noteKind},
 }
 
-// Uses are the uses of the vault's own keys, the two that sign included.
+// Uses are the uses of the vault's own keys, those that sign included.
 func Uses() []pin.Use {
 	names := make([]pin.Use, len(uses))
 	for i, u := range uses {
@@ -214,8 +215,11 @@ func enlarged(keys []heldKey, use pin.Use, random io.Reader, now time.Time) ([]h
 	if !ok {
 		return nil, 0, ErrNoUse
 	}
-	all := held(keys, use)
-	fresh, err := draftKey(use, k, all[len(all)-1].Version+1, drawing(random), now)
+	all, version := held(keys, use), 1
+	if len(all) > 0 {
+		version = all[len(all)-1].Version + 1
+	}
+	fresh, err := draftKey(use, k, version, drawing(random), now)
 	if err != nil {
 		return nil, 0, err
 	}

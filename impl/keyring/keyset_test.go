@@ -5,6 +5,7 @@ import (
 	"crypto/aes"
 	"crypto/cipher"
 	"crypto/ecdsa"
+	"crypto/ed25519"
 	"crypto/elliptic"
 	"crypto/hkdf"
 	"crypto/hmac"
@@ -95,6 +96,8 @@ func unhex(tb testing.TB, s string) []byte {
 
 func TestSandboxKeysNeverChange(t *testing.T) {
 	requireSandbox(t, keyring.Sandbox())
+	require.Len(t, keyring.Sandbox().LogKeys(), 1)
+	require.Equal(t, "JUsYKyEBG0unAk0BTPowXhcwM1_qWEf5iH4e8dRoXQ8", keyring.Sandbox().LogKeys()[0].KID)
 }
 
 // The standard library makes the same of the same keys, so that another engine can take over what this one made.
@@ -135,6 +138,7 @@ func TestOutputsAreThoseOfTheStandardAlgorithms(t *testing.T) {
 	checkpoint, err := ecdsa.ParseRawPrivateKey(elliptic.P256(), derive("checkpoint", 32))
 	require.NoError(t, err)
 	require.True(t, checkpoint.Equal(keyring.Sandbox().CheckpointKeys()[0].Key))
+	require.Equal(t, ed25519.NewKeyFromSeed(derive("audit-log", 32)), keyring.Sandbox().LogKeys()[0].Key)
 	key, err := ecdsa.ParseRawPrivateKey(elliptic.P256(), derive("signing", 32))
 	require.NoError(t, err)
 	require.True(t, key.Equal(keyring.Sandbox().SigningKeys()[0].Key))
@@ -153,6 +157,7 @@ func TestGeneratedKeysetsHaveNothingInCommon(t *testing.T) {
 	require.NotEqual(t, one.SigningKeys()[0].KID, two.SigningKeys()[0].KID)
 	require.NotEqual(t, one.CheckpointKeys()[0].KID, two.CheckpointKeys()[0].KID)
 	require.NotEqual(t, one.SigningKeys()[0].KID, one.CheckpointKeys()[0].KID)
+	require.NotEqual(t, one.LogKeys()[0].KID, two.LogKeys()[0].KID)
 	ring, other := keyring.New(one, nil, atNoon), keyring.New(two, nil, atNoon)
 	for _, use := range macUses {
 		mac, err := ring.MAC(use, []byte("data"))
@@ -184,7 +189,8 @@ func TestGenerateFailsWithItsRandomSource(t *testing.T) {
 		"too little for the signing key": {make([]byte, perUse*uses), "keyring: generate the keys for signing: EOF"},
 		"bytes that are no P-256 key": {bytes.Repeat([]byte{0xFF}, perUse*uses+32),
 			"keyring: generate the keys for signing: "},
-		"too little for the checkpoint key": {bytes.Repeat([]byte{1}, perUse*uses+32), "keyring: generate the keys for checkpoint: EOF"},
+		"too little for the checkpoint key":  {bytes.Repeat([]byte{1}, perUse*uses+32), "keyring: generate the keys for checkpoint: EOF"},
+		"too little for the audit log's key": {bytes.Repeat([]byte{1}, perUse*uses+64), "keyring: generate the keys for audit-log: EOF"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := keyring.Generate(bytes.NewReader(tc.random), noon)

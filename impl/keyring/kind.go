@@ -32,9 +32,10 @@ const (
 
 // The algorithms of the vault's own keys.
 const (
-	HMAC  = "HMAC-SHA256"
-	GCM   = "AES-256-GCM"
-	ECDSA = "ES256"
+	HMAC    = "HMAC-SHA256"
+	GCM     = "AES-256-GCM"
+	ECDSA   = "ES256"
+	Ed25519 = "Ed25519"
 )
 
 // kind is what the keys of a use can do.
@@ -48,6 +49,8 @@ type kind struct {
 	key func(material secretdata.Bytes, id uint32) (key.Key, error)
 	// primitive is a tink.MAC, a tink.AEAD or an [Index], over all keys of the handle, whose ids these are.
 	primitive func(h *keyset.Handle, ids []string) (any, error)
+	// sign is a signing key of that material, nil for all others.
+	sign func(material []byte) (SigningKey, error)
 }
 
 // about is what may be told of a key. The id is "" where it is drawn.
@@ -108,7 +111,8 @@ var (
 		},
 		primitive: func(h *keyset.Handle, ids []string) (any, error) { return newIndex(h, ids) },
 	}
-	signKind = kind{algorithm: ECDSA, drawn: keySize, about: aboutSigning}
+	signKind = kind{algorithm: ECDSA, drawn: keySize, about: aboutSigning(parseSigningKey), sign: parseSigningKey}
+	noteKind = kind{algorithm: Ed25519, drawn: keySize, about: aboutSigning(parseNoteKey), sign: parseNoteKey}
 )
 
 var errKeyID = errors.New("the id of a key is not eight hex digits")

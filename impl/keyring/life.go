@@ -79,7 +79,7 @@ type Key struct {
 	Use         pin.Use   `json:"use"`
 	Version     int       `json:"version"`    // 1, 2, …
 	ID          string    `json:"id"`         // by which outputs name it: eight hex digits, of a signing key its JWK thumbprint
-	Algorithm   string    `json:"algorithm"`  // HMAC-SHA256, AES-256-GCM or ES256
+	Algorithm   string    `json:"algorithm"`  // HMAC-SHA256, AES-256-GCM, ES256 or Ed25519
 	CheckValue  string    `json:"checkValue"` // ten upper-case hex digits, which are no secret
 	CreatedAt   time.Time `json:"createdAt"`
 	ActiveFrom  time.Time `json:"activeFrom,omitzero"` // zero: nobody has said

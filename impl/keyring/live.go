@@ -58,6 +58,9 @@ func (l *Live) SigningKeys() []SigningKey { return l.Keyset().SigningKeys() }
 // CheckpointKeys are [Keyset.CheckpointKeys] of the current keyset.
 func (l *Live) CheckpointKeys() []SigningKey { return l.Keyset().CheckpointKeys() }
 
+// LogKeys are [Keyset.LogKeys] of the current keyset.
+func (l *Live) LogKeys() []SigningKey { return l.Keyset().LogKeys() }
+
 // WrapKey is [Keyset.WrapKey] of the current keyset.
 func (l *Live) WrapKey(algorithm string, key, associated []byte) ([]byte, error) {
 	return l.Keyset().WrapKey(algorithm, key, associated)

@@ -3,7 +3,6 @@ package keyring
 import (
 	"bytes"
 	"context"
-	"crypto/ecdsa"
 	"crypto/rand"
 	"encoding/hex"
 	"encoding/json"
@@ -135,11 +134,12 @@ func TestRotationKeepsWhatOlderKeysMade(t *testing.T) {
 		for name, keys := range map[pin.Use][2][]SigningKey{
 			UseTokens:      {ks.SigningKeys(), first.SigningKeys()},
 			UseCheckpoints: {ks.CheckpointKeys(), first.CheckpointKeys()},
+			UseAuditLog:    {ks.LogKeys(), first.LogKeys()},
 		} {
 			require.Len(t, keys[0], 3)
 			require.Equal(t, newest[name].ID, keys[0][0].KID)
 			require.Equal(t, keys[1][0].KID, keys[0][2].KID, "the oldest comes last")
-			require.True(t, keys[1][0].Key.(*ecdsa.PrivateKey).Equal(keys[0][2].Key))
+			require.Equal(t, keys[1][0].Key, keys[0][2].Key)
 		}
 	})
 }
@@ -237,7 +237,7 @@ func TestRetiredKeysOpenNothingAndRestoredOnesOpenAgain(t *testing.T) {
 			require.NoError(t, err)
 			opened += len(index) - 1
 		}
-		return opened + len(ks.SigningKeys()) - 1 + len(ks.CheckpointKeys()) - 1
+		return opened + len(ks.SigningKeys()) - 1 + len(ks.CheckpointKeys()) - 1 + len(ks.LogKeys()) - 1
 	}
 	require.Zero(t, opens(ks))
 	require.Equal(t, len(uses), opens(step(t, ks, Restore, morning)))

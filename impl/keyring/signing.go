@@ -3,6 +3,7 @@ package keyring
 import (
 	"crypto"
 	"crypto/ecdsa"
+	"crypto/ed25519"
 	"crypto/elliptic"
 	"crypto/sha256"
 	"crypto/x509"
@@ -19,13 +20,14 @@ import (
 const (
 	UseTokens      pin.Use = "signing"    // access tokens
 	UseCheckpoints pin.Use = "checkpoint" // checkpoints of the audit trail
+	UseAuditLog    pin.Use = "audit-log"  // the log that these checkpoints go to
 )
 
-// SigningKey signs by ES256, so the curve is P-256. It prints as ****.
+// SigningKey signs by ES256, so the curve is P-256, or, for [UseAuditLog], by Ed25519. It prints as ****.
 type SigningKey struct {
 	hidden
 	KID string        // JWK thumbprint, SHA-256, base64url (RFC 7638)
-	Key crypto.Signer // its Public is an *ecdsa.PublicKey
+	Key crypto.Signer // its Public is an *ecdsa.PublicKey, or an ed25519.PublicKey
 }
 
 // parseSigningKey is the signing key of that material.
@@ -38,7 +40,12 @@ func parseSigningKey(material []byte) (SigningKey, error) {
 	return NewSigningKey(key)
 }
 
-// NewSigningKey is the signing key of a signer on P-256.
+// parseNoteKey is the key of the audit log of that material, which is a seed (RFC 8032, 5.1.5).
+func parseNoteKey(material []byte) (SigningKey, error) {
+	return NewSigningKey(ed25519.NewKeyFromSeed(material))
+}
+
+// NewSigningKey is the signing key of a signer on P-256, or of Ed25519.
 func NewSigningKey(key crypto.Signer) (SigningKey, error) {
 	public, err := jwk.Import(key.Public())
 	if err != nil {
@@ -52,14 +59,16 @@ func NewSigningKey(key crypto.Signer) (SigningKey, error) {
 }
 
 // aboutSigning names a key by its thumbprint and checks it by the SHA-256 of its public half (SubjectPublicKeyInfo, DER).
-func aboutSigning(material []byte) (about, error) {
-	k, err := parseSigningKey(material)
-	if err != nil {
-		return about{}, err
+func aboutSigning(parse func(material []byte) (SigningKey, error)) func(material []byte) (about, error) {
+	return func(material []byte) (about, error) {
+		k, err := parse(material)
+		if err != nil {
+			return about{}, err
+		}
+		public, err := x509.MarshalPKIXPublicKey(k.Key.Public())
+		if err != nil {
+			return about{}, err
+		}
+		return about{checkValue: fmt.Sprintf("%X", sha256.Sum256(public))[:checkDigits], id: k.KID}, nil
 	}
-	public, err := x509.MarshalPKIXPublicKey(k.Key.Public())
-	if err != nil {
-		return about{}, err
-	}
-	return about{checkValue: fmt.Sprintf("%X", sha256.Sum256(public))[:checkDigits], id: k.KID}, nil
 }

@@ -51,6 +51,9 @@ func viewAt(keys []heldKey, signers map[string]SigningKey, now time.Time) (*view
 		own := held(keys, u.use)
 		active := activeAt(known(own), now)
 		own = slices.DeleteFunc(own, func(k heldKey) bool { return !k.opens() })
+		if active == 0 && u.use == UseAuditLog {
+			continue // of a keyset from before there was this use: With makes the first key
+		}
 		if active == 0 {
 			return nil, errMissing(string(u.use))
 		}
@@ -108,10 +111,11 @@ func idsOf(keys []heldKey, active int) (ids []string) {
 func signersOf(keys []heldKey) (map[string]SigningKey, error) {
 	out := map[string]SigningKey{}
 	for _, k := range keys {
-		if of, _ := kindOf(k.Use); of.key != nil || !k.opens() {
+		of, _ := kindOf(k.Use)
+		if of.sign == nil || !k.opens() {
 			continue
 		}
-		s, err := parseSigningKey(k.material)
+		s, err := of.sign(k.material)
 		if err != nil {
 			return nil, fmt.Errorf("keyring: keys for %s: %w", k.Use, err)
 		}

@@ -59,6 +59,8 @@ var rows = pin.MustErrorTable(map[pin.Code]row{
 	pin.ReplayOther:    duplicate,
 	pin.ReplayChanged:  duplicate,
 	pin.ReplayUnderway: duplicate,
+	pin.TooMany:        {http.StatusTooManyRequests, "429", titles[http.StatusTooManyRequests]},
+	pin.Halted:         {http.StatusServiceUnavailable, fault.code, "PIN verifications are halted"},
 	pin.InvalidField:   {format.status, format.code, format.description + "body"},
 	pin.UnfitBlock:     fault, // the sizes are held against the key before
 	pin.UnknownKey:     {value.status, value.code, value.description + "encryption_key_id"},
@@ -144,6 +146,7 @@ var titles = map[int]string{
 	http.StatusMethodNotAllowed:      "Method Not Allowed",
 	http.StatusRequestEntityTooLarge: "Content Too Large",
 	http.StatusUnsupportedMediaType:  "Unsupported Media Type",
+	http.StatusTooManyRequests:       "Too Many Requests",
 }
 
 // stampForm is ISO 8601 with milliseconds and offset.

@@ -133,6 +133,12 @@ var kinds = map[string]kind{
 	"client.revoked": of(func(e pin.AuditEvent) events.ClientRevoked {
 		return events.ClientRevoked{ID: e.ID, Type: "client.revoked", Timestamp: e.At, Data: client(e)}
 	}, events.NewClientRevokedWebhookRequestWithBody),
+	"client.halted": of(func(e pin.AuditEvent) events.ClientHalted {
+		return events.ClientHalted{ID: e.ID, Type: "client.halted", Timestamp: e.At, Data: client(e)}
+	}, events.NewClientHaltedWebhookRequestWithBody),
+	"client.released": of(func(e pin.AuditEvent) events.ClientReleased {
+		return events.ClientReleased{ID: e.ID, Type: "client.released", Timestamp: e.At, Data: client(e)}
+	}, events.NewClientReleasedWebhookRequestWithBody),
 	"webhook.paused": of(func(e pin.AuditEvent) events.WebhookPaused {
 		w := webhook(e)
 		return events.WebhookPaused{ID: e.ID, Type: "webhook.paused", Timestamp: e.At, Data: events.PausedData{Actor: w.Actor, ProgramID: w.ProgramID, Sequence: w.Sequence,

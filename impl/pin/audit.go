@@ -47,6 +47,8 @@ const (
 	EventClientUpdated     EventType = "client.updated"
 	EventClientRotated     EventType = "client.rotated"
 	EventClientRevoked     EventType = "client.revoked"
+	EventClientHalted      EventType = "client.halted" // its PIN verifications, by the alarm
+	EventClientReleased    EventType = "client.released"
 	EventKeyImported       EventType = "key.imported"
 	EventKeyGenerated      EventType = "key.generated"
 	EventKeyRequested      EventType = "key.requested" // by components
@@ -133,14 +135,25 @@ func (r EventRow) macInput(previous []byte) []byte {
 	return frame(string(previous), r.Chain, strconv.FormatInt(r.Seq, 10), r.ID, r.ProgramID, string(r.Body))
 }
 
-// digest is that of a chain up to this event: SHA-256 over the digest up to the event before and all of the row. Each
-// step takes one event, however long the chain.
+// Hash is SHA-256 over all of the row, the MAC included, so that nobody who has not seen it can guess what the hash is of.
+func (r EventRow) Hash() []byte {
+	sum := sha256.Sum256(frame(r.Chain, strconv.FormatInt(r.Seq, 10), r.ID, r.ProgramID, string(r.Body), string(r.MAC)))
+	return sum[:]
+}
+
+// Extended is the digest of a chain with one event more: SHA-256 over the digest up to the event before, nil where there is
+// none, and the event's [EventRow.Hash]. It takes no key, and of the events before and after nothing but hashes.
+func Extended(digest, hash []byte) []byte {
+	sum := sha256.Sum256(frame(string(digest), string(hash)))
+	return sum[:]
+}
+
+// digest is that of a chain up to this event. Each step takes one event, however long the chain.
 func (r EventRow) digest(before Head) []byte {
 	if before.Seq > 0 && len(before.Digest) == 0 {
 		return nil
 	}
-	sum := sha256.Sum256(frame(string(before.Digest), r.Chain, strconv.FormatInt(r.Seq, 10), r.ID, r.ProgramID, string(r.Body), string(r.MAC)))
-	return sum[:]
+	return Extended(before.Digest, r.Hash())
 }
 
 // covers is the digest that an audit.rekeyed says it covers.
@@ -152,7 +165,9 @@ func (r EventRow) covers() (digest []byte, is bool) {
 	return e.Covers, err == nil && e.Type == EventAuditRekeyed
 }
 
-// event is what a row says. Whether it is true its chain tells.
+// Event is what a row says. Whether it is true its chain tells.
+func (r EventRow) Event() (AuditEvent, error) { return r.event() }
+
 func (r EventRow) event() (AuditEvent, error) {
 	var e AuditEvent
 	if !decode(r.Body, &e) {

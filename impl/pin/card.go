@@ -129,6 +129,8 @@ type Client struct {
 	Scopes    []string          `json:"scopes,omitempty"`
 	Settings  json.RawMessage   `json:"settings,omitempty"` // of its contract, whose package alone knows what they say
 	Secrets   map[string][]byte `json:"secrets,omitempty"`  // what the settings that are secret are compared with, by name, see Vault.KeepSetting; never told or shown
+	Limits    Limits            `json:"limits,omitempty"`   // what it may do how often; what it does not name is as the server's are
+	Halted    *Halt             `json:"halted,omitempty"`   // since the alarm went off, until somebody releases it
 	Version   int64             `json:"version"`
 	CreatedAt time.Time         `json:"createdAt"`
 	RevokedAt time.Time         `json:"revokedAt,omitzero"` // zero while the client is active

@@ -98,6 +98,13 @@ func (v *Vault) RevokeClient(ctx context.Context, id string, m Memo) error {
 }
 
 func (v *Vault) writeClient(ctx context.Context, t EventType, before, c Client, m Memo) error {
+	changed := changes(audited(before, map[string]json.RawMessage{c.Contract: before.Settings}), audited(c, map[string]json.RawMessage{c.Contract: c.Settings}),
+		"contract", "name", "programId", "scopes", "limits", "oldUntil", "revokedAt")
+	return v.writeClientAs(ctx, t, c, changed, m)
+}
+
+// writeClientAs writes a client with what its event tells.
+func (v *Vault) writeClientAs(ctx context.Context, t EventType, c Client, told []FieldChange, m Memo) error {
 	if _, err := v.renew(c.outputs()); err != nil {
 		return err
 	}
@@ -105,9 +112,7 @@ func (v *Vault) writeClient(ctx context.Context, t EventType, before, c Client, 
 	if err != nil {
 		return err
 	}
-	e := AuditEvent{Type: t, ProgramID: c.ProgramID, Subject: c.ID, Version: c.Version,
-		Changes: changes(audited(before, map[string]json.RawMessage{c.Contract: before.Settings}), audited(c, map[string]json.RawMessage{c.Contract: c.Settings}),
-			"contract", "name", "programId", "scopes", "oldUntil", "revokedAt")}
+	e := AuditEvent{Type: t, ProgramID: c.ProgramID, Subject: c.ID, Version: c.Version, Changes: told}
 	err = v.enter(ctx, entry{event: e, row: &row, result: c}, m)
 	v.seen.drop(TableClients, c.ID)
 	v.changed()
@@ -253,7 +258,7 @@ func SplitAPIKey(key string) (id, secret string) {
 	return key[:at], strings.TrimPrefix(key[at:], ".")
 }
 
-// Authenticate finds the client whose secret this is, as of the version that had it: Unauthorized,
+// Authenticate finds the client whose secret this is, as of the version that had it: Unauthorized, TooMany,
 // Unavailable. An unknown client and a wrong secret take the same steps. A client that another process has
 // changed counts as it was for a second at most.
 func (v *Vault) Authenticate(ctx context.Context, id, secret string) (Client, error) {
@@ -271,7 +276,7 @@ func (v *Vault) Authenticate(ctx context.Context, id, secret string) (Client, er
 	}
 	if err != nil || !c.Active() || !(current || old) {
 		v.refused(ctx, EventLoginRefused, id, c.ID, Unauthorized)
-		return Client{}, &Error{Code: Unauthorized, Client: c.ID}
+		return Client{}, v.loginFailed(ctx, id, c)
 	}
 	return c, nil
 }

@@ -1,6 +1,9 @@
 package pin
 
-import "errors"
+import (
+	"errors"
+	"time"
+)
 
 // Code says what went wrong in the vault's own terms. Every contract has one [ErrorTable] from Code to
 // its documented reply; [Codes] lists them.
@@ -33,6 +36,8 @@ const (
 	ReplayOther    Code = "replay_other"    // idempotency key was used on another endpoint
 	ReplayChanged  Code = "replay_changed"  // idempotency key was used with other content
 	ReplayUnderway Code = "replay_underway" // the first request with this idempotency key has not ended
+	TooMany        Code = "too_many"        // Field: the limit that is used up; Wait: until it has room again
+	Halted         Code = "halted"          // the client's verifications, by the alarm, until somebody releases it
 )
 
 // Error is what the vault, the store and the keys report. Its text never holds a value that came
@@ -44,6 +49,8 @@ type Error struct {
 
 	// Client is, for the log, the id of a client that is known and was not let in: Unauthorized.
 	Client string
+
+	Wait time.Duration // of TooMany, more than 0
 }
 
 // Error is the code, the field and the cause.
@@ -84,6 +91,14 @@ func FieldOf(err error) string {
 		return e.Field
 	}
 	return ""
+}
+
+// WaitOf is how long the first [Error] in err's chain says to wait, or 0.
+func WaitOf(err error) time.Duration {
+	if e, ok := errors.AsType[*Error](err); ok {
+		return e.Wait
+	}
+	return 0
 }
 
 // ClientOf is the client of the first [Error] in err's chain, or "".

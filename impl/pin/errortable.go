@@ -11,7 +11,7 @@ func Codes() []Code {
 	return []Code{
 		Internal, Unavailable, Unauthorized, Forbidden, NotFound, Ambiguous, Conflict, Duplicate, InvalidField, InvalidPIN,
 		PINLength, WeakPIN, RecentPIN, CardStatus, NoPIN, RetrievalOff, ApprovalNeeded, WrongPIN, Blocked, Unopenable, UnfitBlock, UnknownKey,
-		ReplayOther, ReplayChanged, ReplayUnderway,
+		ReplayOther, ReplayChanged, ReplayUnderway, TooMany, Halted,
 	}
 }
 

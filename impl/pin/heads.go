@@ -80,6 +80,36 @@ func (v *Vault) chainTips(ctx context.Context) *cursor[tip] {
 	}}
 }
 
+// ChainRows are the events of a chain after a place, up to another, in their order. Where one is missing there is a gap.
+func (v *Vault) ChainRows(ctx context.Context, chain string, after, upTo int64) iter.Seq2[EventRow, error] {
+	return ChainRows(ctx, v.store, chain, after, upTo)
+}
+
+// ChainRows is [Vault.ChainRows] of a store, which takes no key: whether they are true their chain tells.
+func ChainRows(ctx context.Context, from interface {
+	ChainEvents(ctx context.Context, chain string, seq int64, limit int) ([]EventRow, error)
+}, chain string, after, upTo int64) iter.Seq2[EventRow, error] {
+	return func(yield func(EventRow, error) bool) {
+		for after < upTo {
+			limit := int(min(upTo-after, eventPage))
+			page, err := from.ChainEvents(ctx, chain, after, limit)
+			if err != nil {
+				yield(EventRow{}, err)
+				return
+			}
+			for _, row := range page {
+				if row.Chain != chain || row.Seq > upTo || !yield(row, nil) {
+					return
+				}
+				after = row.Seq
+			}
+			if len(page) < limit {
+				return
+			}
+		}
+	}
+}
+
 // Heads are the heads of all chains, cards' and others', in the order of their ids. Where a seal is broken
 // they end with an Internal, see [Tampered]: what somebody else wrote must not be vouched for.
 func (v *Vault) Heads(ctx context.Context) iter.Seq2[ChainHead, error] {

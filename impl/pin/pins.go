@@ -93,8 +93,19 @@ func (v *Vault) compare(ctx context.Context, rec Record, p PIN) (right bool, own
 }
 
 // choice makes a chosen PIN's form at rest, or says why it is refused. The error is for what is wrong
-// with us, and for an unknown key.
+// with us, for an unknown key, and TooMany where too many were refused.
 func (v *Vault) choice(ctx context.Context, rec Record, o Offer) (Choice, error) {
+	if err := v.mayChoose(ctx); err != nil {
+		return Choice{}, err
+	}
+	c, err := v.chosen(ctx, rec, o)
+	if err == nil {
+		err = v.declinedFor(ctx, c.Refusal)
+	}
+	return c, err
+}
+
+func (v *Vault) chosen(ctx context.Context, rec Record, o Offer) (Choice, error) {
 	p, err := o(ctx, v, rec)
 	switch code := CodeOf(err); code {
 	case "":
@@ -222,19 +233,29 @@ func (v *Vault) RevealPIN(ctx context.Context, q Query) (PIN, error) {
 }
 
 // Unblock puts the try counter back to its limit, however many are left: NotFound, Ambiguous,
-// CardStatus, ApprovalNeeded.
+// CardStatus, ApprovalNeeded, TooMany.
 func (v *Vault) Unblock(ctx context.Context, q Query, m Memo) error {
-	_, err := v.act(ctx, q, m, func(rec Record) (deed, error) {
+	limit, err := v.unblocks(ctx)
+	if err != nil {
+		return err
+	}
+	d, err := v.act(ctx, q, m, func(rec Record) (deed, error) {
 		if err := rec.operable(); err != nil {
 			return deed{}, err
 		}
-		d := deed{Step: rec.PIN.Unblock(rec.Program)}
+		d := deed{Step: rec.PIN.Unblock(rec.Program, limit, v.clock())}
+		if d.Refusal != "" { // it uses no approval up
+			return d, nil
+		}
 		return d, v.approved(ctx, rec, ApproveUnblock, &d)
 	})
+	if d.Refusal == TooMany {
+		return v.tooMany(ctx, LimitUnblocks, d.Wait)
+	}
 	return v.unapproved(ctx, ApproveUnblock, err)
 }
 
-// Verify compares an offered PIN with the card's: NotFound, Ambiguous, CardStatus, NoPIN, UnknownKey.
+// Verify compares an offered PIN with the card's: NotFound, Ambiguous, CardStatus, NoPIN, UnknownKey, TooMany, Halted.
 func (v *Vault) Verify(ctx context.Context, q Query, o Offer, m Memo) (Verification, error) {
 	return v.attempt(ctx, q, m, []Offer{o}, func(rec Record, g Guess) (Step, error) {
 		return rec.PIN.Verify(rec.Program, g), nil
@@ -252,6 +273,9 @@ func (v *Vault) ChangePIN(ctx context.Context, q Query, old, chosen Offer, m Mem
 
 // attempt decides with a guess at the PIN, which is the first of the offers.
 func (v *Vault) attempt(ctx context.Context, q Query, m Memo, offers []Offer, step func(Record, Guess) (Step, error)) (Verification, error) {
+	if err := v.admitVerification(ctx); err != nil {
+		return Verification{}, err
+	}
 	var found Record
 	check, guessed := q.check, false
 	q.Check = func(rec Record) error {
@@ -280,6 +304,7 @@ func (v *Vault) attempt(ctx context.Context, q Query, m Memo, offers []Offer, st
 		}
 		return Verification{}, err
 	}
+	v.verified(ctx, found, d.Result)
 	return d.Verification, nil
 }
 

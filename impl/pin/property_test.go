@@ -196,9 +196,23 @@ func TestAnySequenceOfStepsKeepsTheRules(t *testing.T) {
 				}
 				c.take(s)
 			},
-			"unblock": func(*rapid.T) {
+			"unblock": func(t *rapid.T) {
+				limit := rapid.Int64Range(0, pin.MaxUnblocks).Draw(t, "unblocks")
+				s := c.value.Unblock(c.program, limit, c.at)
+				lately := int64(0)
+				for _, was := range c.value.Unblocked {
+					if was > c.at.Add(-24*time.Hour).UnixMicro() {
+						lately++
+					}
+				}
+				require.Equal(c.t, limit > 0 && lately >= limit, s.Refusal == pin.TooMany)
+				require.Equal(c.t, s.Refusal != "", s.Wait > 0)
+				if s.Refusal != "" {
+					return
+				}
 				c.restored()
-				c.take(c.value.Unblock(c.program))
+				c.take(s)
+				require.LessOrEqual(c.t, len(c.value.Unblocked), pin.MaxUnblocks)
 				require.Equal(c.t, c.program.TryLimit, c.value.TriesLeft)
 				require.Zero(c.t, c.value.Refused)
 			},

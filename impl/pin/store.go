@@ -137,8 +137,9 @@ type Page struct {
 
 // AuditQuery selects audit events; empty fields select all. Those of one chain come in the order of
 // their places in it, which may not be that of their ids: an id is drawn before the place is known.
-// After is an id in either case.
+// After is an id in either case. ID is that of the one event that is wanted.
 type AuditQuery struct {
+	ID        string
 	ProgramID string
 	Chain     string
 	Page

@@ -45,8 +45,11 @@ var unchanging = map[string]string{
 
 // foreign are the tables that are not the vault's.
 var foreign = map[string]string{
-	"goose_db_version":   "the schema's version: no server starts on another one",
-	"webhook_deliveries": "what is to be sent: who changes it keeps a webhook from hearing of an event, or has it hear twice; what it hears is the event's, under its MAC",
+	"goose_db_version":    "the schema's version: no server starts on another one",
+	"limit_leases":        "what clients have done in a minute or an hour: who changes it may write to the database, and needs no limit raised; what a limit is stands under the client's seal",
+	"limit_verifications": "what the alarm counts in a minute, as limit_leases: that it went off stands under the client's seal",
+	"limit_mismatches":    "as limit_verifications",
+	"webhook_deliveries":  "what is to be sent: who changes it keeps a webhook from hearing of an event, or has it hear twice; what it hears is the event's, under its MAC",
 }
 
 // column is a column of the migrated schema.

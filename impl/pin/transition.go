@@ -67,7 +67,8 @@ type Step struct {
 	Next       Value
 	Happenings []Happening
 	Verification
-	Refusal Code // what the caller is told instead of success, after the step was written
+	Refusal Code          // what the caller is told instead of success, after the step was written
+	Wait    time.Duration // of TooMany
 }
 
 // Idle tells whether there is nothing to write.
@@ -196,12 +197,31 @@ func (v Value) Reset(p Program, c Choice, at time.Time) Step {
 	return s
 }
 
-// Unblock restores the tries, however many are left.
-func (v Value) Unblock(p Program) Step {
+// Unblock restores the tries, however many are left. With a limit of 1..MaxUnblocks it is TooMany where the card was
+// unblocked that often in the day before, by whomever: each unblock is worth as many guesses as there are tries.
+func (v Value) Unblock(p Program, limit int64, at time.Time) Step {
+	day := at.Add(-unblocksCount).UnixMicro()
+	if n := int64(len(v.Unblocked)); limit > 0 && n >= limit {
+		if oldest := v.Unblocked[n-limit]; oldest > day {
+			s := refuse(v, TooMany)
+			s.Wait = time.Duration(oldest-day) * time.Microsecond
+			return s
+		}
+	}
 	s := Step{Next: v, Happenings: []Happening{{Type: EventPINUnblocked}}}
 	s.Next.TriesLeft, s.Next.Refused = p.TryLimit, 0
+	s.Next.Unblocked = nil
+	for _, was := range v.Unblocked[max(0, len(v.Unblocked)-MaxUnblocks+1):] {
+		if was > day {
+			s.Next.Unblocked = append(s.Next.Unblocked, was)
+		}
+	}
+	s.Next.Unblocked = append(s.Next.Unblocked, at.UnixMicro())
 	return s
 }
+
+// unblocksCount is for how long an unblock counts.
+const unblocksCount = 24 * time.Hour
 
 // Reveal lets the PIN be read back: NoPIN, RetrievalOff.
 func (v Value) Reveal(p Program) Step {

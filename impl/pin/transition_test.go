@@ -292,17 +292,50 @@ func TestChange(t *testing.T) {
 
 func TestUnblock(t *testing.T) {
 	t.Parallel()
-	unblock := func(v pin.Value, p pin.Program, _ pin.Choice) pin.Step { return v.Unblock(p) }
+	at := later
+	unblock := func(v pin.Value, p pin.Program, _ pin.Choice) pin.Step { return v.Unblock(p, 3, at) }
 	unblocked := happening(pin.EventPINUnblocked, "")
+	since := func(ago ...time.Duration) func(*pin.Value) {
+		return func(v *pin.Value) {
+			for _, a := range ago {
+				v.Unblocked = append(v.Unblocked, at.Add(-a).UnixMicro())
+			}
+		}
+	}
+	now := since(0)
+	const day = 24 * time.Hour
+	unlimited := func(v pin.Value, p pin.Program, _ pin.Choice) pin.Step { return v.Unblock(p, 0, at) }
+	lower := func(v pin.Value, p pin.Program, _ pin.Choice) pin.Step { return v.Unblock(p, 1, at) }
+	refused := func(v pin.Value, wait time.Duration) pin.Step {
+		s := step(v, pin.Verification{}, pin.TooMany)
+		s.Wait = wait
+		return s
+	}
+	many := make([]time.Duration, pin.MaxUnblocks)
+	for i := range many {
+		many[i] = time.Duration(len(many)-i) * time.Second
+	}
 	for _, tr := range []transition{
 		{name: "a blocked card has its tries again, and refused ones count anew", value: aValue(knocked(40)), program: aProgram(), act: unblock,
-			want: step(aValue(), pin.Verification{}, "", unblocked)},
+			want: step(aValue(now), pin.Verification{}, "", unblocked)},
 		{name: "a card that is not blocked is told of too", value: aValue(), program: aProgram(), act: unblock,
-			want: step(aValue(), pin.Verification{}, "", unblocked)},
+			want: step(aValue(now), pin.Verification{}, "", unblocked)},
 		{name: "a raised limit counts", value: aValue(tries(1)), program: aProgram(limit(15)), act: unblock,
-			want: step(aValue(tries(15)), pin.Verification{}, "", unblocked)},
+			want: step(aValue(tries(15), now), pin.Verification{}, "", unblocked)},
 		{name: "a lowered limit counts", value: aValue(tries(3)), program: aProgram(limit(1)), act: unblock,
-			want: step(aValue(tries(1)), pin.Verification{}, "", unblocked)},
+			want: step(aValue(tries(1), now), pin.Verification{}, "", unblocked)},
+		{name: "as often as the limit says in a day", value: aValue(knocked(1), since(23*time.Hour, time.Hour)), program: aProgram(), act: unblock,
+			want: step(aValue(since(23*time.Hour, time.Hour), now), pin.Verification{}, "", unblocked)},
+		{name: "not more often, until the oldest is a day ago", value: aValue(knocked(1), since(23*time.Hour, 2*time.Hour, time.Hour)), program: aProgram(), act: unblock,
+			want: refused(aValue(knocked(1), since(23*time.Hour, 2*time.Hour, time.Hour)), time.Hour)},
+		{name: "a microsecond less than a day ago still counts", value: aValue(since(day-time.Microsecond, 2, 1)), program: aProgram(), act: unblock,
+			want: refused(aValue(since(day-time.Microsecond, 2, 1)), time.Microsecond)},
+		{name: "a day ago is over, and forgotten", value: aValue(since(day, 2*time.Hour, time.Hour)), program: aProgram(), act: unblock,
+			want: step(aValue(since(2*time.Hour, time.Hour), now), pin.Verification{}, "", unblocked)},
+		{name: "a lower limit looks at the newest", value: aValue(since(3*time.Hour, 2*time.Hour, time.Hour)), program: aProgram(), act: lower,
+			want: refused(aValue(since(3*time.Hour, 2*time.Hour, time.Hour)), 23*time.Hour)},
+		{name: "without a limit as often as asked, of which the last times are kept", value: aValue(since(many...)), program: aProgram(), act: unlimited,
+			want: step(aValue(since(many[1:]...), now), pin.Verification{}, "", unblocked)},
 	} {
 		tr.run(t)
 	}

@@ -28,7 +28,8 @@ type Value struct {
 	TriesLeft  int       `json:"triesLeft"`            // 0..limit
 	Refused    int64     `json:"refused,omitempty"`    // tries refused since the last one was used up
 	ChangedAt  time.Time `json:"changedAt,omitzero"`
-	Pledges    []Pledge  `json:"pledges,omitempty"` // the approvals that are open, see approvals.go
+	Pledges    []Pledge  `json:"pledges,omitempty"`   // the approvals that are open, see approvals.go
+	Unblocked  []int64   `json:"unblocked,omitempty"` // when it was unblocked, microseconds since 1970: the last MaxUnblocks times of the day before the newest one
 	Head       Head      `json:"head"`
 }
 

@@ -29,7 +29,10 @@ type Vault struct {
 	alarm func(ctx context.Context, table, id string)
 	watch Watch // nil: nobody's
 
-	outcomes func(ctx context.Context, o Outcome) // see OnOutcome
+	outcomes  func(ctx context.Context, o Outcome) // see OnOutcome
+	limiter   Limiter                              // nil: clients are not limited
+	limits    Limits                               // the server's
+	overLimit func(kind Limit, contract string)
 
 	programs *lru.Cache[programVersion, Program]
 	grants   Grants
@@ -284,7 +287,7 @@ func (v *Vault) done(ctx context.Context, q Query, m Memo, decide func(Record) (
 // refusal is err, or what the step refuses.
 func (d deed) refusal(err error) error {
 	if err == nil && d.Refusal != "" {
-		err = &Error{Code: d.Refusal}
+		err = &Error{Code: d.Refusal, Wait: d.Wait}
 	}
 	return err
 }
@@ -488,6 +491,9 @@ func (v *Vault) settleRows(ctx context.Context, c Change, err error) error {
 func (v *Vault) Reread() {
 	v.programs.Purge()
 	v.seen.purge()
+	if v.limiter != nil {
+		v.limiter.Forget()
+	}
 }
 
 // Forget is Reread for a store that was emptied: numbers begin again too.

@@ -96,6 +96,8 @@ var announced = map[EventType]string{
 	EventClientUpdated:     "client.updated",
 	EventClientRotated:     "client.rotated",
 	EventClientRevoked:     "client.revoked",
+	EventClientHalted:      "client.halted",
+	EventClientReleased:    "client.released",
 	EventWebhookPaused:     "webhook.paused",
 	EventWebhookTested:     "webhook.test",
 }

@@ -31,6 +31,7 @@ func (r Row) Error() string { return r.Code }
 // Rows that every table has.
 var (
 	Internal    = Row{Status: http.StatusInternalServerError, Code: "internal", Title: "Internal server error."}
+	TooMany     = Row{Status: http.StatusTooManyRequests, Code: "too_many", Title: "The client's limit is used up. Please try again later."}
 	Unavailable = Row{Status: http.StatusServiceUnavailable, Code: "unavailable", Title: "The service is temporarily unavailable. Please try again."}
 )
 

@@ -58,7 +58,8 @@ type client struct {
 	keys                    map[string]key    // what the fixtures list as <name>_id and <name>_hex
 	secrets                 map[string]string // settings that are secret
 	listed                  map[string]any    // what else the fixtures list
-	unlisted                bool              // serves tests of what one program must not see of another
+	halted                  *pin.Halt
+	unlisted                bool // serves tests of what one program must not see of another
 }
 
 func (c client) id() string     { return c.name + "-sandbox" }
@@ -80,7 +81,7 @@ const timestampWindow = "timestampWindowSeconds"
 
 var (
 	threddScopes = []string{"cards:write", "pins:read", "pins:reveal", "pins:write"}
-	issuerScopes = []string{"programs:read", "programs:write", "clients:read", "clients:write", "cards:read", "cards:write",
+	issuerScopes = []string{"programs:read", "programs:write", "clients:read", "clients:write", "clients:release", "cards:read", "cards:write",
 		"pins:read", "pins:verify", "pins:write", "pins:reveal", "pins:translate", "pins:export", "keys:read", "keys:manage", "keys:component", "audit:read",
 		"approvals:read", "approvals:request", "approvals:decide", "vaultkeys:read", "vaultkeys:manage", "webhooks:read", "webhooks:write", "events:read"}
 	creditplusScopes = []string{"tries:reset"}
@@ -94,6 +95,7 @@ var clients = []client{
 	{name: "issuer_other", contract: "issuer", program: otherProgram, scopes: issuerScopes, unlisted: true},
 	{name: "issuer_approver", contract: "issuer", scopes: []string{"approvals:read", "approvals:request", "approvals:decide", "pins:read", "pins:write"}},
 	{name: "issuer_custodian", contract: "issuer", scopes: []string{"keys:read", "keys:component"}, unlisted: true},
+	{name: "issuer_halted", contract: "issuer", scopes: []string{"pins:verify"}, halted: alarmed, unlisted: true},
 	{name: "thredd", contract: "thredd", program: program, scopes: threddScopes},
 	{name: "thredd_other", contract: "thredd", program: otherProgram, scopes: threddScopes, unlisted: true},
 	{name: "thredd_dual", contract: "thredd", program: dualProgram, scopes: threddScopes, unlisted: true},
@@ -124,7 +126,12 @@ var clients = []client{
 		listed:   map[string]any{"bank_id": "NIC", "rsa_key_id": networkPINKeyRSA.id}},
 	{name: "networkintl_other", contract: "networkintl", program: otherProgram, scopes: networkScopes,
 		settings: members{"bankId": "NIC", "pinKeyIds": []string{zonePINKey.id}}, unlisted: true},
+	{name: "networkintl_halted", contract: "networkintl", program: program, scopes: networkScopes,
+		settings: members{"bankId": "NIC", "pinKeyIds": []string{networkPINKey.id}}, halted: alarmed, unlisted: true},
 }
+
+// alarmed is what halts the clients that are to be seen halted.
+var alarmed = &pin.Halt{At: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC), BIN: "999999", Cards: 101, Mismatches: 120, Verifications: 130}
 
 // Lists tells whether the fixtures list a client under a name.
 func Lists(name string) bool {

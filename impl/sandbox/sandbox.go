@@ -296,7 +296,7 @@ func unless(err error, code pin.Code) error {
 }
 
 func (c client) client() pin.Client {
-	made := pin.Client{ID: c.id(), ProgramID: c.program, Contract: c.contract, Name: "Sandbox " + c.name, Scopes: c.scopes}
+	made := pin.Client{ID: c.id(), ProgramID: c.program, Contract: c.contract, Name: "Sandbox " + c.name, Scopes: c.scopes, Halted: c.halted}
 	if c.settings != nil {
 		made.Settings = object(c.settings)
 	}

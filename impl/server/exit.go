@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strconv"
+	"time"
 
 	"github.com/gin-gonic/gin"
 
@@ -35,7 +37,15 @@ func (ct Contract) fail(c *gin.Context, err error) {
 		o.failed = err
 	}
 	if !c.Writer.Written() {
+		retryAfter(c.Writer.Header(), err)
 		_ = reply.Send(c.Writer) // who has hung up is told nothing
+	}
+}
+
+// retryAfter tells callers who must wait for how long, in whole seconds (RFC 9110, 10.2.3).
+func retryAfter(h http.Header, err error) {
+	if wait := pin.WaitOf(err); wait > 0 {
+		h.Set("Retry-After", strconv.FormatInt(int64((wait+time.Second-1)/time.Second), 10))
 	}
 }
 

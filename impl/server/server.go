@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	"os"
 	"slices"
 	"strings"
 	"time"
@@ -89,11 +90,15 @@ type Options struct {
 	Rehearsal Rehearsal                                    // nil but in a sandbox
 	Fixtures  Fixtures                                     // nil but in a sandbox
 	Docs      *docs.Site                                   // nil: /docs and /openapi are not served
+	Tile      func(name string) (*os.File, error)          // opens a file of the audit log as it is served: fs.ErrNotExist; nil: there is none
 	Console   []*docs.File                                 // the page /sandbox and what it loads, none but in a sandbox
 
 	// Refused, if any, hears of every caller that was forbidden an operation: for want of a scope, or because it
 	// would grant or dispose of more than it holds.
 	Refused func(ctx context.Context, operation string)
+
+	// Limit, if any, is asked about every request of an operation whose caller is known. With an error it ends so.
+	Limit func(ctx context.Context) error
 
 	CheckReplies bool // hold every reply against its document
 
@@ -148,6 +153,9 @@ func New(o Options) (http.Handler, error) {
 	}
 	if o.Docs != nil {
 		mountDocs(e, o.Docs, own, common.fail)
+	}
+	if o.Tile != nil {
+		mountTiles(e, o.Tile, common.fail)
 	}
 	if o.Console != nil {
 		mountConsole(e, o.Console, common.fail)
@@ -286,6 +294,9 @@ func (ct Contract) mount(e *gin.Engine, o Options) {
 				rehearsed = rehearse()
 			}
 			caller, err := authorize(c, op)
+			if err == nil && o.Limit != nil {
+				err = o.Limit(pin.WithCaller(c.Request.Context(), caller))
+			}
 			if err == nil && !caller.May(op.Scopes...) {
 				lacking(c, ct.Document.Name(), op)
 				err = &pin.Error{Code: pin.Forbidden}

@@ -94,6 +94,8 @@ func (s *system) Render(r *http.Request, op *contract.Operation, err error) cont
 		row = problem.Breach(broken)
 	case pin.CodeOf(err) == pin.Unavailable:
 		row = problem.Unavailable
+	case pin.CodeOf(err) == pin.TooMany:
+		row = problem.TooMany
 	}
 	if op == nil && row.Status == http.StatusNotFound && s.docs != nil && contract.TakesPages(r.Header) {
 		if page, err := s.docs.Missing(r.URL.EscapedPath()); err == nil {
@@ -111,6 +113,8 @@ func tokenReply(err error) contract.Reply {
 		status, code, challenge = refused.Status, string(refused.Code), refused.Challenge()
 	} else if _, ok := errors.AsType[contract.Broken](err); ok {
 		status, code = http.StatusBadRequest, string(common.TokenErrorErrorInvalidRequest)
+	} else if pin.CodeOf(err) == pin.TooMany {
+		status, code = http.StatusTooManyRequests, string(common.TokenErrorErrorTemporarilyUnavailable)
 	} else if pin.CodeOf(err) == pin.Unavailable {
 		status, code = http.StatusServiceUnavailable, string(common.TokenErrorErrorTemporarilyUnavailable)
 	}

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"time"
 
 	"pinvault/impl/contract"
 	"pinvault/impl/journal"
@@ -114,6 +115,9 @@ func (c *call) take(ctx context.Context, e ondemand.Effect) error {
 		journal.From(ctx).NoteCut()
 	}
 	c.ending.set(e.Drop == ondemand.DropAfter, e.Delay)
+	if e.Fault == FaultLimit {
+		return &pin.Error{Code: pin.TooMany, Wait: limitLasts}
+	}
 	if e.Fault != "" {
 		c.mu.Lock()
 		c.fault = e.Fault
@@ -125,6 +129,9 @@ func (c *call) take(ctx context.Context, e ondemand.Effect) error {
 	}
 	return nil
 }
+
+// limitLasts is how long a rule says that a limit stays used up.
+const limitLasts = time.Minute
 
 // failing is the fault that a rule has named for this call, "" for none.
 func (c *call) failing() string {

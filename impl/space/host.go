@@ -164,6 +164,9 @@ func within(r *http.Request, path, raw string) *http.Request {
 	return inside
 }
 
+// First is the space of the server's database.
+func (h *Host) First() *Space { return h.first }
+
 // Space finds a space.
 func (h *Host) Space(id string) (*Space, error) {
 	h.mu.RLock()

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"pinvault/impl/journal"
+	"pinvault/impl/limits"
 	"pinvault/impl/metrics"
 	"pinvault/impl/ondemand"
 	"pinvault/impl/outbox"
@@ -51,8 +52,10 @@ type Build func(ctx context.Context, s *Space, db Database, rows pin.Store, seed
 type Database interface {
 	sandbox.Store
 	outbox.Queue
+	Mark(ctx context.Context, what string, at time.Time) error
 	Expired(ctx context.Context, t pin.Table, after, until time.Time, limit int) ([]pin.Row, error)
 	metrics.Database
+	limits.Store
 	Snapshot(ctx context.Context, file string) error
 	Restore(ctx context.Context, file string) error
 }

@@ -17,6 +17,8 @@ const (
 	FaultDevicePlan  = "device-plan"
 	FaultAccessPoint = "access-point"
 
+	FaultLimit = "limit" // no part of the store: the caller's limit is used up
+
 	FaultWeakPIN  = "weak-pin"  // of a PIN's fate: it is refused where it was chosen
 	FaultWrongPIN = "wrong-pin" // of a PIN's fate: it is no card's
 

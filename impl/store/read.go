@@ -41,7 +41,7 @@ var lookups = map[pin.Table]pin.Kind{pin.TableSessions: pin.KindSession, pin.Tab
 
 // Row is pin.Store's.
 func (s *Store) Row(ctx context.Context, t pin.Table, programID, id string) (pin.Row, error) {
-	statement, args := "SELECT "+columns[t]+" FROM "+string(t)+" WHERE id = ?", []any{id}
+	statement, args := "SELECT "+columns[t]+s.settled(t)+" FROM "+string(t)+" WHERE id = ?", []any{id}
 	if kind, ofCard := lookups[t]; ofCard {
 		cards, err := s.cardsOf(ctx, kind, programID, id)
 		switch {
@@ -63,6 +63,17 @@ func (s *Store) Row(ctx context.Context, t pin.Table, programID, id string) (pin
 		return pin.Row{}, &pin.Error{Code: pin.NotFound}
 	}
 	return rows[0].row(t), nil
+}
+
+// settled has whoever finds a replay record wait until it stands wherever an acknowledged change has to. What was committed
+// while no standby could take it is seen on the primary, even after that has stepped down, and may be lost with it: to repeat its
+// answer would acknowledge it. Something is written for that, since it is commits that wait, and one waits for all before it; who
+// cannot write is no primary.
+func (s *Store) settled(t pin.Table) string {
+	if t == pin.TableReplays && s.engine.function {
+		return ", pg_logical_emit_message(true, 'pinvault', '') AS settled"
+	}
+	return ""
 }
 
 // cardsOf are the cards, two at the most, that a look-up leads to.
@@ -116,6 +127,9 @@ func (s *Store) Events(ctx context.Context, q pin.AuditQuery) ([]pin.EventRow, e
 	return s.events(ctx, func(db *gorm.DB) *gorm.DB {
 		if q.ProgramID != "" {
 			db = db.Where("program_id = ?", q.ProgramID)
+		}
+		if q.ID != "" {
+			db = db.Where("id = ?", q.ID)
 		}
 		if q.Chain == "" {
 			return db.Where("id > ?", q.After).Order("id").Limit(q.Limit)

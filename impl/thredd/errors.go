@@ -40,6 +40,8 @@ var rows = pin.MustErrorTable(map[pin.Code]row{
 	pin.Duplicate:      {status: http.StatusConflict, title: "A card with this PAN exists already."},
 	pin.Blocked:        {status: http.StatusConflict, title: "The PIN is blocked."},
 	pin.ReplayUnderway: {status: http.StatusConflict, title: "The first request with this idempotency key is still in progress."},
+	pin.TooMany:        {status: http.StatusTooManyRequests, title: "The client's limit is used up. Please try again later."},
+	pin.Halted:         {status: http.StatusForbidden, title: "The client's PIN verifications are halted."},
 	pin.InvalidField:   {status: http.StatusBadRequest, field: "body", title: "The request body has an invalid value."},
 	pin.InvalidPIN:     {status: http.StatusBadRequest, field: "pin", title: "The pin field must be a PIN."},
 	pin.PINLength:      {status: http.StatusBadRequest, field: "pin", title: "The program does not allow a PIN of this length."},
@@ -59,12 +61,12 @@ var expiryOutside = row{status: http.StatusBadRequest, field: "expiryDate", titl
 // keyField is the header of a replay, whose rows quote it.
 const keyField = "IdempotencyKey"
 
-// types are the problem types: the sections of RFC 9110 that define the statuses.
+// types are the problem types: the sections of RFCs that define the statuses.
 var types = map[int]string{
-	http.StatusBadRequest: "15.5.1", http.StatusUnauthorized: "15.5.2", http.StatusForbidden: "15.5.4",
-	http.StatusNotFound: "15.5.5", http.StatusMethodNotAllowed: "15.5.6", http.StatusConflict: "15.5.10",
-	http.StatusRequestEntityTooLarge: "15.5.14", http.StatusUnsupportedMediaType: "15.5.16",
-	http.StatusInternalServerError: "15.6.1", http.StatusServiceUnavailable: "15.6.4",
+	http.StatusBadRequest: "rfc9110#section-15.5.1", http.StatusUnauthorized: "rfc9110#section-15.5.2", http.StatusForbidden: "rfc9110#section-15.5.4",
+	http.StatusNotFound: "rfc9110#section-15.5.5", http.StatusMethodNotAllowed: "rfc9110#section-15.5.6", http.StatusConflict: "rfc9110#section-15.5.10",
+	http.StatusRequestEntityTooLarge: "rfc9110#section-15.5.14", http.StatusUnsupportedMediaType: "rfc9110#section-15.5.16", http.StatusTooManyRequests: "rfc6585#section-4",
+	http.StatusInternalServerError: "rfc9110#section-15.6.1", http.StatusServiceUnavailable: "rfc9110#section-15.6.4",
 }
 
 // titles are those of statuses whose name in net/http is an older one.
@@ -115,7 +117,7 @@ func (*API) Render(r *http.Request, op *contract.Operation, err error) contract.
 			p.Title, p.Errors = "", &map[string][]string{found.field: {found.title}}
 		}
 	}
-	p.Type = "https://tools.ietf.org/html/rfc9110#section-" + types[int(p.Status)]
+	p.Type = "https://tools.ietf.org/html/" + types[int(p.Status)]
 	p.Title = cmp.Or(p.Title, titles[int(p.Status)], http.StatusText(int(p.Status)))
 	return contract.JSON(int(p.Status), "application/problem+json", p)
 }
@@ -182,6 +184,8 @@ func tokenReply(err error) contract.Reply {
 		out = *refused
 	} else if _, ok := errors.AsType[contract.Broken](err); ok {
 		out = TokenError{Code: string(thredd.TokenErrorErrorInvalidRequest), Status: http.StatusBadRequest}
+	} else if pin.CodeOf(err) == pin.TooMany {
+		out = TokenError{Code: string(thredd.TokenErrorErrorTemporarilyUnavailable), Status: http.StatusTooManyRequests}
 	} else if pin.CodeOf(err) == pin.Unavailable {
 		out = TokenError{Code: string(thredd.TokenErrorErrorTemporarilyUnavailable), Status: http.StatusServiceUnavailable}
 	}

@@ -22,6 +22,11 @@ SELECT create_distributed_table('webhook_deliveries', 'chain', colocate_with => 
 SELECT create_distributed_table('card_lookup', 'value', colocate_with => 'none');
 SELECT create_distributed_table('replays', 'id', colocate_with => 'none');
 
+-- What clients do, counted: each statement is about one limit, or one client.
+SELECT create_distributed_table('limit_leases', 'id', colocate_with => 'none');
+SELECT create_distributed_table('limit_verifications', 'client_id', colocate_with => 'none');
+SELECT create_distributed_table('limit_mismatches', 'client_id', colocate_with => 'none');
+
 -- Small tables that seldom change are on every machine, so that a card meets its program there.
 SELECT create_reference_table('programs');
 SELECT create_reference_table('clients');

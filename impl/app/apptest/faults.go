@@ -9,6 +9,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"pinvault/impl/ondemand"
 	"pinvault/impl/pin"
 	"pinvault/impl/space"
 )
@@ -21,6 +22,7 @@ type Faults struct {
 	written atomic.Bool
 
 	forget func() // has the vault forget what it has read
+	rules  *ondemand.Rules
 }
 
 func newFaults(store pin.Store) *Faults {
@@ -34,6 +36,11 @@ func newFaults(store pin.Store) *Faults {
 // ends in -later spares the calls that find out who is calling.
 func (f *Faults) Fail(t testing.TB, word string) (restore func()) {
 	t.Helper()
+	if word == space.FaultLimit { // of no store
+		rule, err := f.rules.Add(ondemand.Rule{Fault: word})
+		require.NoError(t, err)
+		return func() { f.rules.Remove(rule.ID) }
+	}
 	whole := slices.Contains([]string{"", space.FaultDatabase, space.FaultInternal}, strings.TrimSuffix(word, "-later"))
 	require.True(t, whole || slices.Contains([]string{space.FaultDevice, space.FaultDevicePlan, space.FaultAccessPoint}, word), "fault %q means nothing", word)
 	if whole {

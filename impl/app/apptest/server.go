@@ -100,6 +100,7 @@ func start(t testing.TB, url string, keys keyring.Engine, traces trace.TracerPro
 		require.NoError(t, db.Snapshot(t.Context(), s.fresh))
 	}
 	s.forget = wired.Forget
+	s.Faults.rules = wired.Spaces.First().Rules
 	s.Handler, s.Tokens, s.Vault, s.Faults.forget = wired.Public, wired.Tokens, wired.Vault, wired.Vault.Reread
 	listening := httptest.NewServer(wired.Public)
 	t.Cleanup(listening.Close)

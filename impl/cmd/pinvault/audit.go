@@ -26,6 +26,10 @@ import (
 type auditCommand struct {
 	Verify     auditVerifyCommand     `cmd:"" help:"Check that nothing in the database was changed, removed, inserted or rolled back except by PinVault itself."`
 	Checkpoint auditCheckpointCommand `cmd:"" help:"Sign the current state of the audit trail, to be kept elsewhere."`
+	LogKey     auditLogKeyCommand     `cmd:"" help:"Print the public key of the audit log, for outsiders."`
+	Prove      auditProveCommand      `cmd:"" help:"Prove to outsiders that an event is in the audit log."`
+	Check      auditCheckCommand      `cmd:"" help:"Check a proof, or that the audit log goes on from a checkpoint: as an outsider, without database and keys."`
+	Export     auditExportCommand     `cmd:"" help:"Hand the events to a SIEM: as NDJSON or CEF, to a file or by syslog over TLS."`
 }
 
 // auditOptions are what both commands need.

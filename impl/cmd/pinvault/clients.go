@@ -12,20 +12,23 @@ import (
 )
 
 type clientsCommand struct {
-	Create clientsCreateCommand `cmd:"" help:"Create a partner's credentials. Prints id and secret as a line of JSON; the secret cannot be shown again."`
-	List   clientsListCommand   `cmd:"" help:"Print the active clients without their secrets, one line of JSON each."`
-	Rotate clientsRotateCommand `cmd:"" help:"Give a client a new secret. Prints it as a line of JSON; it cannot be shown again."`
-	Revoke clientsRevokeCommand `cmd:"" help:"Revoke a client and its tokens for good."`
+	Create  clientsCreateCommand  `cmd:"" help:"Create a partner's credentials. Prints id and secret as a line of JSON; the secret cannot be shown again."`
+	List    clientsListCommand    `cmd:"" help:"Print the active clients without their secrets, one line of JSON each."`
+	Limit   clientsLimitCommand   `cmd:"" help:"Give a client other limits, in the place of all that it had. Prints the client as a line of JSON."`
+	Release clientsReleaseCommand `cmd:"" help:"Let a client verify PINs again that the alarm about mismatches has halted."`
+	Rotate  clientsRotateCommand  `cmd:"" help:"Give a client a new secret. Prints it as a line of JSON; it cannot be shown again."`
+	Revoke  clientsRevokeCommand  `cmd:"" help:"Revoke a client and its tokens for good."`
 }
 
 type clientsCreateCommand struct {
 	vaultFlags
-	Contract  string   `required:"" placeholder:"NAME" help:"The contract that the partner speaks: thredd, creditplus, accosa, networkintl, hashdt or issuer."`
-	Program   string   `placeholder:"ID" help:"The program that the client belongs to. Default: the whole server."`
-	Name      string   `required:"" placeholder:"TEXT" help:"A name for humans to read."`
-	Scope     []string `placeholder:"SCOPE" xor:"scopes" help:"A scope that the client gets; repeat the flag or separate scopes by commas."`
-	AllScopes bool     `xor:"scopes" help:"All scopes of the contract."`
-	Setting   []string `sep:"none" placeholder:"NAME=VALUE" help:"A setting that the contract needs; repeat the flag for more, and separate the items of a list by commas. For a secret, write NAME=- and give it on standard input."`
+	Contract  string           `required:"" placeholder:"NAME" help:"The contract that the partner speaks: thredd, creditplus, accosa, networkintl, hashdt or issuer."`
+	Program   string           `placeholder:"ID" help:"The program that the client belongs to. Default: the whole server."`
+	Name      string           `required:"" placeholder:"TEXT" help:"A name for humans to read."`
+	Scope     []string         `placeholder:"SCOPE" xor:"scopes" help:"A scope that the client gets; repeat the flag or separate scopes by commas."`
+	AllScopes bool             `xor:"scopes" help:"All scopes of the contract."`
+	Limit     map[string]int64 `mapsep:"," placeholder:"NAME=N" help:"How often the client may do what, in the place of the server's --limits; 0 for no limit. Repeat the flag or separate limits by commas."`
+	Setting   []string         `sep:"none" placeholder:"NAME=VALUE" help:"A setting that the contract needs; repeat the flag for more, and separate the items of a list by commas. For a secret, write NAME=- and give it on standard input."`
 }
 
 // Help shows one call.
@@ -45,7 +48,7 @@ func (c *clientsCreateCommand) Run(ctx context.Context) error {
 			return err
 		}
 		made, err := o.CreateClient(ctx, issuer.ClientRequest{Contract: c.Contract, ProgramID: c.Program, Name: c.Name,
-			Scopes: c.Scope, AllScopes: c.AllScopes, Settings: settings})
+			Scopes: c.Scope, AllScopes: c.AllScopes, Settings: settings, Limits: c.Limit})
 		if err != nil {
 			return told(err, words{pin.NotFound: "there is no program " + c.Program})
 		}
@@ -104,6 +107,50 @@ func (c *clientsListCommand) Run(ctx context.Context) error {
 			}
 		}
 		return nil
+	})
+}
+
+type clientsLimitCommand struct {
+	vaultFlags
+	ID    string           `arg:"" help:"The client's id."`
+	Limit map[string]int64 `mapsep:"," placeholder:"NAME=N" help:"How often the client may do what; 0 for no limit. What is not named is as the server's --limits say. Repeat the flag or separate limits by commas."`
+}
+
+// Help shows one call.
+func (clientsLimitCommand) Help() string {
+	return "For example:\n\n    pinvault clients limit 0190a5c0-7d2e-7c3a-9a57-3f1f2f3c4d5e --limit requestsPerMinute=600,verificationsPerMinute=300"
+}
+
+// Run gives the client other limits and prints it.
+func (c *clientsLimitCommand) Run(ctx context.Context) error {
+	return c.on(ctx, "clients limit", "", func(ctx context.Context, o *issuer.Operator) error {
+		limited, err := o.LimitClient(ctx, c.ID, c.Limit)
+		if err != nil {
+			return told(err, words{pin.NotFound: "there is no active client " + c.ID})
+		}
+		return show(limited)
+	})
+}
+
+type clientsReleaseCommand struct {
+	vaultFlags
+	ID     string `arg:"" help:"The client's id."`
+	Reason string `required:"" placeholder:"TEXT" help:"Why, for the audit trail."`
+}
+
+// Help shows one call.
+func (clientsReleaseCommand) Help() string {
+	return "For example:\n\n    pinvault clients release 0190a5c0-7d2e-7c3a-9a57-3f1f2f3c4d5e --reason 'A batch of cards was sent with another key'"
+}
+
+// Run releases the client and prints it.
+func (c *clientsReleaseCommand) Run(ctx context.Context) error {
+	return c.on(ctx, "clients release", "", func(ctx context.Context, o *issuer.Operator) error {
+		released, err := o.ReleaseClient(ctx, c.ID, c.Reason)
+		if err != nil {
+			return told(err, words{pin.NotFound: "there is no active client " + c.ID})
+		}
+		return show(released)
 	})
 }
 

@@ -34,7 +34,7 @@ type commands struct {
 	Keys        keysCommand        `cmd:"" help:"Create, rotate, retire and import keys."`
 	Rewrap      rewrapCommand      `cmd:"" help:"Put everything in the database under the current keys, after a rotation of the vault's own keys."`
 	Programs    programsCommand    `cmd:"" help:"Create, list and change programs, which are tenants with their PIN rules."`
-	Clients     clientsCommand     `cmd:"" help:"Create, list, rotate and revoke partners' credentials."`
+	Clients     clientsCommand     `cmd:"" help:"Create, list, limit, rotate and revoke partners' credentials."`
 	Cards       cardsCommand       `cmd:"" help:"Create and show cards."`
 	Import      importCommand      `cmd:"" help:"Move cards in from a file, with PIN blocks, PVVs or offsets."`
 	Export      exportCommand      `cmd:"" help:"Move cards out to a file."`

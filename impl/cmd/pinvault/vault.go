@@ -121,7 +121,12 @@ func flagNamed(member string) string {
 	if _, setting, inner := strings.Cut(member, "."); inner {
 		return "--setting " + setting
 	}
+	if _, limit := pin.DefaultLimits()[pin.Limit(member)]; limit {
+		return "--limit " + member
+	}
 	switch member {
+	case "", "limits":
+		return "--limit"
 	case "pan":
 		return "the PAN on standard input"
 	case "kind", "value", "references":

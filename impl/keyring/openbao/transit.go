@@ -172,6 +172,9 @@ func (e *Engine) SigningKeys() []keyring.SigningKey { return e.below.SigningKeys
 // CheckpointKeys are the keyset's.
 func (e *Engine) CheckpointKeys() []keyring.SigningKey { return e.below.CheckpointKeys() }
 
+// LogKeys are the keyset's.
+func (e *Engine) LogKeys() []keyring.SigningKey { return e.below.LogKeys() }
+
 // partners are partners' keys, which work in this process's memory wherever they were sealed.
 func (e *Engine) partners() keyring.InMemory {
 	return keyring.InMemory{AEAD: e.Primitive(pin.UseKeyWrap).(tink.AEAD)}

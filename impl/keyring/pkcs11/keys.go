@@ -390,3 +390,6 @@ func (e *Engine) SigningKeys() []keyring.SigningKey { return slices.Clone(e.sign
 
 // CheckpointKeys sign in the token.
 func (e *Engine) CheckpointKeys() []keyring.SigningKey { return slices.Clone(e.checkpoint) }
+
+// LogKeys are the keyset's: not every token has Ed25519.
+func (e *Engine) LogKeys() []keyring.SigningKey { return e.below.LogKeys() }

@@ -31,6 +31,8 @@ type contents struct {
 	events     map[string][]pin.EventRow                   // of a chain, by their places
 	last       map[[2]string]int64                         // numbers reserved, by sequence and program
 	deliveries map[deliveryKey]pin.Delivery
+	leases     map[string]leased
+	verified   map[counted]counts
 }
 
 type lookupKey struct {
@@ -54,7 +56,7 @@ func empty() contents {
 		rows[t] = map[string]map[string]pin.Row{}
 	}
 	return contents{map[string]pin.CardRow{}, rows, map[lookupKey][]pin.Lookup{}, map[string][]pin.EventRow{},
-		map[[2]string]int64{}, map[deliveryKey]pin.Delivery{}}
+		map[[2]string]int64{}, map[deliveryKey]pin.Delivery{}, map[string]leased{}, map[counted]counts{}}
 }
 
 var (
@@ -523,7 +525,7 @@ func (s *Store) Events(ctx context.Context, q pin.AuditQuery) ([]pin.EventRow, e
 		var all []pin.EventRow
 		for chain, some := range s.events {
 			for _, e := range some {
-				if (q.Chain == "" || q.Chain == chain) && (q.ProgramID == "" || q.ProgramID == e.ProgramID) {
+				if (q.Chain == "" || q.Chain == chain) && (q.ID == "" || q.ID == e.ID) && (q.ProgramID == "" || q.ProgramID == e.ProgramID) {
 					all = append(all, e)
 				}
 			}

@@ -119,6 +119,8 @@ var listTests = []test{
 		}{
 			{pin.AuditQuery{}, []string{"1", "2", "3", "4", "5"}},
 			{pin.AuditQuery{ProgramID: "p"}, []string{"1", "2", "5"}},
+			{pin.AuditQuery{ID: "3"}, []string{"3"}},
+			{pin.AuditQuery{ID: "3", ProgramID: "p"}, []string{}},
 			{pin.AuditQuery{Chain: "x"}, []string{"5", "3", "1"}},
 			{pin.AuditQuery{Chain: "y", ProgramID: "p"}, []string{"2"}},
 			{pin.AuditQuery{Chain: "z"}, []string{}},

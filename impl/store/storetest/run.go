@@ -40,6 +40,9 @@ type Store interface {
 	LiveSessions(ctx context.Context, now time.Time) (map[pin.SessionState]int64, error)
 	Mark(ctx context.Context, what string, at time.Time) error
 	Marked(ctx context.Context, what string) (time.Time, error)
+	Lease(ctx context.Context, id string, limit, block int64, window time.Duration, at time.Time) (granted int64, remains time.Duration, err error)
+	CountVerifications(ctx context.Context, n pin.MismatchCount, clientID string, cardIDs []string, window time.Duration, at time.Time) (pin.MismatchCount, error)
+	PurgeVerifications(ctx context.Context, before time.Time) (int64, error)
 	Close() error
 }
 
@@ -54,7 +57,7 @@ func Run(t *testing.T, open func(t *testing.T) Store) {
 	run(t, open, []group{
 		{"find", findTests}, {"cards", cardTests}, {"rows", rowTests}, {"replays", replayTests}, {"look-ups", lookupTests},
 		{"events", eventTests}, {"whole or not at all", wholeTests}, {"at once", atOnceTests}, {"locked", lockedTests},
-		{"lists", listTests}, {"deliveries", deliveryTests}, {"numbers", numberTests}, {"failures", failureTests}, {"upkeep", upkeepTests},
+		{"lists", listTests}, {"deliveries", deliveryTests}, {"limits", limitTests}, {"numbers", numberTests}, {"failures", failureTests}, {"upkeep", upkeepTests},
 	})
 }
 

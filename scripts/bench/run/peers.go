@@ -192,10 +192,10 @@ func memory(pid int) (mb float64) {
 
 // beside is what was measured of a server.
 type beside struct {
-	name, does     string
-	start          time.Duration
-	idle, busy     float64 // MB
-	status, set    []float64
+	name, does  string
+	start       time.Duration
+	idle, busy  float64 // MB
+	status, set []float64
 }
 
 // comparePeers measures PinVault and its peers, one after the other: each alone has the machine, but for wrk and PinVault's database.

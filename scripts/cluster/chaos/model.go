@@ -46,7 +46,7 @@ func after(h held, e errand, a answer) []held {
 	case set:
 		s = v.Set(p, chosen, time.Time{})
 	case unblock:
-		s = v.Unblock(p)
+		s = v.Unblock(p, 0, time.Time{}) // however often
 	case reset:
 		s = v.Reset(p, chosen, time.Time{})
 		if a.Told && a.Result == "refused" { // a link that is over
