@@ -99,7 +99,7 @@ func TestABackupIsRestoredAsTheMomentThatItWasMade(t *testing.T) {
 
 			p = apptest.Serve(t, nil, "--sandbox", "--database-url", restored)
 			require.Equal(t, 2, c.left(t, p.URL, card), "the tries of then")
-			require.True(t, c.reveal(t, p.URL, card) == "6021", "the PIN of then")
+			require.Equal(t, "6021", c.reveal(t, p.URL, card), "the PIN of then")
 			require.Equal(t, heard{http.StatusOK, "match", 3}, c.must(t, p.URL, c.verify(t, card, "6021"), http.StatusOK))
 		})
 	}

@@ -188,7 +188,7 @@ func (p *partners) links(card map[string]any, action string) bool {
 		contracttest.Header("x-card-id", card["hashdtCardId"].(string)), contracttest.Header("x-request-id", fmt.Sprint("call-", p.calls))).Status < 300
 }
 
-// changes changes the card's PIN to itself.
+// changes has the card's PIN changed to itself.
 func (p *partners) changes(card map[string]any) bool {
 	p.calls++
 	block := p.block("networkintl", card["pin"].(string), card["pan"].(string))

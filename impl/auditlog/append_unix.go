@@ -65,7 +65,9 @@ func (l *Log) add(ctx context.Context, data []byte, added func(n uint64) error) 
 
 // published waits until a note covers so many entries: ErrUnpublished.
 func (l *Log) published(ctx context.Context, r tessera.LogReader, size uint64) error {
-	for until := time.Now().Add(l.Patience + time.Second); time.Now().Before(until) && ctx.Err() == nil; time.Sleep(soon) {
+	again := time.NewTicker(soon)
+	defer again.Stop()
+	for until := time.Now().Add(l.Patience + time.Second); time.Now().Before(until) && ctx.Err() == nil; <-again.C {
 		text, err := r.ReadCheckpoint(ctx)
 		if err != nil {
 			continue

@@ -33,7 +33,7 @@ func At(place string, c *http.Client) (Tiles, error) {
 	return client.NewHTTPFetcher(u, c)
 }
 
-// ErrShrunk: an entry of the log says of less than the one before it, which no trail does that only grows.
+// ErrShrunk says that an entry of the log says of less than the one before it, which no trail does that only grows.
 var ErrShrunk = errors.New("an entry of the log tells of fewer events, or of an earlier time, than the one before it")
 
 // Follow fetches the log's newest note and verifies that the log goes on from the one that is held, entry by entry: ErrFork,

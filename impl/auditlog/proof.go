@@ -67,7 +67,7 @@ func (p Proof) Marshal() ([]byte, error) {
 	return out.Bytes(), err
 }
 
-// ErrNoProof: the file is not one, or was written in another way than proofs are.
+// ErrNoProof says that the file is not one, or was written in another way than proofs are.
 var ErrNoProof = errors.New("this is not a proof of an event, or it was changed")
 
 // Unmarshal reads a file that [Proof.Marshal] has written, to the byte.

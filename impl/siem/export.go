@@ -68,7 +68,7 @@ type Options struct {
 	Now      func() time.Time           // the machine's clock, by which ids are drawn; nil: it is
 }
 
-// ErrBusy: another process exports by this cursor.
+// ErrBusy says that another process exports by this cursor.
 var ErrBusy = errors.New("another process works with this cursor")
 
 // Export hands over what comes after the cursor's event, and moves the cursor. It returns how many events that were.

@@ -62,7 +62,7 @@ func TestExportThatIsKilledHasEveryEventOnce(t *testing.T) {
 			for time.Now().Before(until.Add(3 * time.Second)) {
 				c := export("--follow")
 				require.NoError(t, c.Start())
-				time.Sleep(time.Duration(100+rand.IntN(1500)) * time.Millisecond) // a process at work, and any moment of it
+				<-time.After(time.Duration(100+rand.IntN(1500)) * time.Millisecond) // a process at work, and any moment of it
 				require.NoError(t, c.Process.Kill())
 				_ = c.Wait()
 				killed++
@@ -85,7 +85,7 @@ func write(t *testing.T, s *store.Store, chain string, until time.Time) {
 	for n := int64(1); time.Now().Before(until); n++ {
 		id := uuid.Must(uuid.NewV7()).String()
 		if n%10 == 0 {
-			time.Sleep(time.Duration(rand.IntN(2000)) * time.Millisecond) // a change that takes its time
+			<-time.After(time.Duration(rand.IntN(2000)) * time.Millisecond) // a change that takes its time
 		}
 		body, err := json.Marshal(pin.AuditEvent{Type: pin.EventPINVerified, CardID: chain, At: time.Now()})
 		if err != nil {

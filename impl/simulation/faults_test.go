@@ -28,9 +28,9 @@ type over struct {
 func (o over) Swap(ctx context.Context, c pin.Change) error { return o.swap(ctx, c) }
 
 // swapping is a fault of Swap.
-func swapping(fault func(s pin.Store, ctx context.Context, c pin.Change) error) func(pin.Store) pin.Store {
+func swapping(fault func(ctx context.Context, s pin.Store, c pin.Change) error) func(pin.Store) pin.Store {
 	return func(s pin.Store) pin.Store {
-		return over{s, func(ctx context.Context, c pin.Change) error { return fault(s, ctx, c) }}
+		return over{s, func(ctx context.Context, c pin.Change) error { return fault(ctx, s, c) }}
 	}
 }
 
@@ -67,7 +67,7 @@ func rebased(ctx context.Context, s pin.Store, c pin.Change) (pin.Change, error)
 }
 
 // blindly swaps a card whatever its revision.
-func blindly(s pin.Store, ctx context.Context, c pin.Change) error {
+func blindly(ctx context.Context, s pin.Store, c pin.Change) error {
 	if c.Card == nil || c.Card.Revision == 1 {
 		return s.Swap(ctx, c)
 	}
@@ -95,7 +95,7 @@ func (l lockless) Locked(ctx context.Context, cardID string, decide func(pin.Car
 	if err != nil || c.Card == nil {
 		return err
 	}
-	return blindly(l.Store, ctx, c)
+	return blindly(ctx, l.Store, c)
 }
 
 // stale answers from what it has read some time ago.
@@ -166,7 +166,7 @@ func (r repeating) Locked(ctx context.Context, id string, decide func(pin.CardRo
 }
 
 // beside keeps idempotency records by themselves, after what they are of.
-func beside(s pin.Store, ctx context.Context, c pin.Change) error {
+func beside(ctx context.Context, s pin.Store, c pin.Change) error {
 	var records []pin.Row
 	rows := slices.Clone(c.Rows)
 	c.Rows = nil
@@ -203,7 +203,7 @@ var planted = []struct {
 }{
 	{Fault{Name: "a counter that is read, and then written", Server: swapping(blindly)}, []string{"makes"}},
 	{Fault{Name: "a lock that does not lock", Server: func(s pin.Store) pin.Store { return lockless{s} }}, []string{"makes"}},
-	{Fault{Name: "a swap that is decided again after an unknown outcome", Server: swapping(func(s pin.Store, ctx context.Context, c pin.Change) error {
+	{Fault{Name: "a swap that is decided again after an unknown outcome", Server: swapping(func(ctx context.Context, s pin.Store, c pin.Change) error {
 		err := s.Swap(ctx, c)
 		if errors.Is(err, pin.ErrInDoubt) && c.Card != nil {
 			err = conflict()
@@ -212,7 +212,7 @@ var planted = []struct {
 	})}, []string{"twice"}},
 	{Fault{Name: "a write under the lock that is decided again after an unknown outcome", Server: func(s pin.Store) pin.Store { return repeating{s} }}, []string{"twice"}},
 	{Fault{Name: "a vault that does not look whether a change was its own", Server: func(s pin.Store) pin.Store { return deaf{s} }}, []string{"twice", "was committed", "conflict"}},
-	{Fault{Name: "a lost reply that is taken for a good one", Server: swapping(func(s pin.Store, ctx context.Context, c pin.Change) error {
+	{Fault{Name: "a lost reply that is taken for a good one", Server: swapping(func(ctx context.Context, s pin.Store, c pin.Change) error {
 		err := s.Swap(ctx, c)
 		if errors.Is(err, pin.ErrInDoubt) {
 			err = nil
@@ -280,7 +280,7 @@ func TestPlantedFaultsAreFound(t *testing.T) {
 // What stands between and does nothing is not found, so that whatever is found above is the fault.
 func TestAStoreThatOnlyPassesOnIsNoFault(t *testing.T) {
 	t.Parallel()
-	pass := swapping(func(s pin.Store, ctx context.Context, c pin.Change) error { return s.Swap(ctx, c) })
+	pass := swapping(func(ctx context.Context, s pin.Store, c pin.Change) error { return s.Swap(ctx, c) })
 	for seed := uint64(1); seed < 4; seed++ {
 		synctest.Test(t, func(t *testing.T) {
 			require.Empty(t, Live(Options{Seed: seed, Steps: 10_000, Fault: Fault{Server: pass, Database: pass}}).Broken)

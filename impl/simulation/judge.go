@@ -68,7 +68,7 @@ func (l *life) committed(k *ask) {
 		l.breaks("what a card says cannot be read: %v", err)
 		return
 	}
-	var events string
+	var events strings.Builder
 	rekeyed := 0
 	for i, row := range k.change.Events {
 		var e told
@@ -87,15 +87,15 @@ func (l *life) committed(k *ask) {
 		if k.from != nil && e.TraceID != strconv.Itoa(k.from.number) {
 			l.breaks("an event of call %s comes with call %d", e.TraceID, k.from.number)
 		}
-		events += e.String()
+		events.WriteString(e.String())
 	}
 	if rekeyed > 1 {
 		l.breaks("%d events of one change tell of another key", rekeyed)
 	}
 	if c.there {
-		l.moves(k, c, v, events)
+		l.moves(k, c, v, events.String())
 	} else {
-		l.comes(k, c, v, events)
+		l.comes(k, c, v, events.String())
 	}
 	c.seq += int64(len(k.change.Events))
 	if v.Head.Seq != c.seq {
@@ -252,7 +252,7 @@ func (l *life) judge(a *attempt) {
 	if word == "error" {
 		word = a.answer
 	}
-	l.counts[a.operation.String()+": "+word]++
+	l.counts[a.String()+": "+word]++
 	l.noteCall("the server answers", a.call, a.answer)
 	definite := !strings.HasPrefix(a.answer, "error ")
 	switch {

@@ -95,7 +95,7 @@ func TestForAsLongAsOneLikes(t *testing.T) {
 		t.Skip("make simulate says for how long")
 	}
 	seed := number(t, "PINVAULT_SEED", rand.Uint64()>>16)
-	fmt.Printf("PINVAULT_SEED=%d\n", seed)
+	_, _ = fmt.Fprintf(os.Stdout, "PINVAULT_SEED=%d\n", seed)
 	var mu sync.Mutex
 	var next, steps, commits, said uint64
 	began := time.Now()
@@ -112,7 +112,7 @@ func TestForAsLongAsOneLikes(t *testing.T) {
 		steps, commits = steps+uint64(r.Steps), commits+uint64(r.Commits)
 		if passed := time.Since(began); uint64(passed/(10*time.Second)) > said {
 			said = uint64(passed / (10 * time.Second))
-			fmt.Printf("%s: %d steps, %d commits, %.0f steps a second, no rule broken\n", passed.Round(time.Second), steps, commits, float64(steps)/passed.Seconds())
+			_, _ = fmt.Fprintf(os.Stdout, "%s: %d steps, %d commits, %.0f steps a second, no rule broken\n", passed.Round(time.Second), steps, commits, float64(steps)/passed.Seconds())
 		}
 	}
 	t.Run("lives", func(t *testing.T) {
@@ -125,5 +125,5 @@ func TestForAsLongAsOneLikes(t *testing.T) {
 			})
 		}
 	})
-	fmt.Printf("%d steps, %d commits in %s\n", steps, commits, time.Since(began).Round(time.Second))
+	_, _ = fmt.Fprintf(os.Stdout, "%d steps, %d commits in %s\n", steps, commits, time.Since(began).Round(time.Second))
 }

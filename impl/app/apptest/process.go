@@ -2,6 +2,7 @@ package apptest
 
 import (
 	"bufio"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -48,7 +49,7 @@ var built = sync.OnceValues(func() (path string, err error) {
 
 // build makes pinvault, with what else the go command is told.
 func build(path string, more ...string) error {
-	build := exec.Command("go", append(append([]string{"build", "-trimpath", "-o", path}, more...), "pinvault/impl/cmd/pinvault")...) //nolint:gosec // nothing of it comes from outside
+	build := exec.CommandContext(context.Background(), "go", append(append([]string{"build", "-trimpath", "-o", path}, more...), "pinvault/impl/cmd/pinvault")...) //nolint:gosec // nothing of it comes from outside
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := build.CombinedOutput(); err != nil {
 		return fmt.Errorf("%w\n%s", err, out)

@@ -57,5 +57,5 @@ func TestTheManualPageIsOne(t *testing.T) {
 	shown, err := c.Output()
 	require.NoError(t, err)
 	require.Empty(t, said.String())
-	require.True(t, strings.Contains(string(shown), "PINVAULT_DATABASE_URL"))
+	require.Contains(t, string(shown), "PINVAULT_DATABASE_URL")
 }

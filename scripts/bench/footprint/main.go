@@ -251,7 +251,7 @@ func (s *server) busy(ctx context.Context, v *vault) (most int, calls int64, err
 		<-tick.C
 	}
 	all.Wait()
-	return most, done.Load(), errors.Join(append(failures, err)...)
+	return most, done.Load(), errors.Join(errors.Join(failures...), err)
 }
 
 func call(ctx context.Context, client *http.Client, method, at, token, kind, body string) (status int, text []byte, err error) {

@@ -399,7 +399,8 @@ func (b *bank) ivr(p plastic, old, chosen string) request {
 }
 
 // tokensAt is where a contract has its tokens from; one that is not named has API keys.
-var tokensAt = map[string]string{"thredd": "/connect/token", "issuer": "/oauth2/token", "creditplus": "/oauth2/token", "networkintl": "/oauth2/token"}
+var tokensAt = map[string]string{ //nolint:gosec // paths, and no tokens
+	"thredd": "/connect/token", "issuer": "/oauth2/token", "creditplus": "/oauth2/token", "networkintl": "/oauth2/token"}
 
 // authorize is the bearer token of a contract's client, a new one where stale is the last.
 func (b *bank) authorize(ctx context.Context, contract, stale string) (string, error) {

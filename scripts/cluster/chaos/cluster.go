@@ -33,7 +33,7 @@ func run(ctx context.Context, name string, args ...string) (string, error) {
 func (c cluster) pids(ctx context.Context, host string) ([]int, error) {
 	out, err := run(ctx, "ip", "netns", "pids", c.name+"-"+host)
 	var all []int
-	for _, field := range strings.Fields(out) {
+	for field := range strings.FieldsSeq(out) {
 		if pid, err := strconv.Atoi(field); err == nil {
 			all = append(all, pid)
 		}
@@ -236,14 +236,15 @@ func (c cluster) onSwitch(ctx context.Context, args ...string) error {
 
 // cut lets nothing pass between a host and others, without a word to either.
 func (c cluster) cut(ctx context.Context, host string, from ...string) (func() error, error) {
-	rules := "table bridge cuts { chain forward { type filter hook forward priority 0; policy accept;\n"
+	var rules strings.Builder
+	rules.WriteString("table bridge cuts { chain forward { type filter hook forward priority 0; policy accept;\n")
 	for _, peer := range from {
 		if peer != host {
-			rules += fmt.Sprintf("iifname %q oifname %q drop\niifname %q oifname %q drop\n", host, peer, peer, host)
+			fmt.Fprintf(&rules, "iifname %q oifname %q drop\niifname %q oifname %q drop\n", host, peer, peer, host)
 		}
 	}
 	return func() error { return c.onSwitch(ctx, "nft", "delete", "table", "bridge", "cuts") },
-		c.onSwitch(ctx, "nft", rules+"}\n}\n")
+		c.onSwitch(ctx, "nft", rules.String()+"}\n}\n")
 }
 
 // slowNetwork lets 400 kbit a second pass to a host.
@@ -267,7 +268,7 @@ func (c cluster) limited(host, controller string, limits map[string]string, pids
 	if err := os.Mkdir(group, 0o755); err != nil && !os.IsExist(err) { //nolint:gosec // as all of them are
 		return nil, err
 	}
-	set := func(path, value string) error { return os.WriteFile(path, []byte(value), 0) }
+	set := func(path, value string) error { return os.WriteFile(path, []byte(value), 0) } //nolint:gosec // of the control group's own files
 	for name, value := range limits {
 		err = errors.Join(err, set(filepath.Join(group, name), value))
 	}
@@ -280,7 +281,7 @@ func (c cluster) limited(host, controller string, limits map[string]string, pids
 			if err != nil {
 				return err
 			}
-			for _, pid := range strings.Fields(string(inside)) {
+			for pid := range strings.FieldsSeq(string(inside)) {
 				_ = set(filepath.Join(root, "cgroup.procs"), pid)
 			}
 			if os.Remove(group) == nil {
