@@ -39,8 +39,7 @@ func (b *bench) grow(ctx context.Context, sizes []int) (stages []*stage, err err
 		return nil, err
 	}
 	b.version = version
-	b.vault = program{name: "PinVault", path: "bin/pinvault", env: keys(b.dir),
-		args: []string{"serve", "--listen", "127.0.0.1:0", "--public-url", "http://pinvault.localhost"}}
+	b.vault = pinvault("", b.dir)
 	for _, args := range [][]string{{"bin/pinvault", "keys", "init"}, {"bin/pinvault", "migrate", "--database-url", url[0]}} {
 		if err := command(ctx, b.vault.env, args[0], args[1:]...); err != nil {
 			return nil, err

@@ -163,10 +163,7 @@ func prepare(ctx context.Context, s settings, dir string) (*bench, error) {
 	}
 	b.version = version
 	b.floor = program{name: "bare", url: urls[0], path: dir + "/floor", args: []string{"--cards", strconv.Itoa(s.cards)}}
-	// One public URL for the two servers that are started one after the other: it is the issuer of the tokens.
-	b.vault = program{name: "PinVault", url: urls[1], path: "bin/pinvault", env: keys(dir),
-		args: []string{"serve", "--listen", "127.0.0.1:0", "--public-url", "http://pinvault.localhost",
-			"--limits", "requestsPerMinute=1000000000,verificationsPerMinute=1000000000,verificationsPerHour=1000000000"}} // counted, and never met
+	b.vault = pinvault(urls[1], dir)
 	for _, args := range [][]string{{"bin/pinvault", "keys", "init"}, {"bin/pinvault", "migrate", "--database-url", urls[1]}} {
 		if err := command(ctx, b.vault.env, args[0], args[1:]...); err != nil {
 			return nil, err

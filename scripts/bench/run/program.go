@@ -109,6 +109,14 @@ func servesAt(log string) string {
 	return ""
 }
 
+// pinvault is the server in production mode. One public URL for those that are started one after the other, or beside each other: it
+// is the issuer of the tokens. Clients are limited, as in production, by limits that they never meet.
+func pinvault(url, dir string) program {
+	return program{name: "PinVault", url: url, path: "bin/pinvault", env: keys(dir),
+		args: []string{"serve", "--listen", "127.0.0.1:0", "--public-url", "http://pinvault.localhost",
+			"--limits", "requestsPerMinute=1000000000,verificationsPerMinute=1000000000,verificationsPerHour=1000000000"}}
+}
+
 // keys are the settings of a fresh keyset.
 func keys(dir string) []string {
 	var master [32]byte
