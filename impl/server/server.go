@@ -14,6 +14,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/gin-gonic/gin"
@@ -114,12 +115,15 @@ type Options struct {
 // DefaultRequestTimeout ends a request's work, such as waiting for a database that is gone.
 const DefaultRequestTimeout = 10 * time.Second
 
+// quietly keeps gin from printing. Its mode is the process's, where servers may be made side by side.
+var quietly = sync.OnceFunc(func() { gin.SetMode(gin.ReleaseMode) })
+
 // New builds the handler of all contracts.
 func New(o Options) (http.Handler, error) {
 	if o.RequestTimeout == 0 {
 		o.RequestTimeout = DefaultRequestTimeout
 	}
-	gin.SetMode(gin.ReleaseMode)
+	quietly()
 	e := gin.New()
 	e.HandleMethodNotAllowed = true
 	e.RedirectTrailingSlash = false

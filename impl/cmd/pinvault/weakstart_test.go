@@ -147,7 +147,7 @@ func TestConfigurationFile(t *testing.T) { //nolint:paralleltest // its cases se
 		{"what the environment sets otherwise", `{"log-level": "DEBUG"}`, "WARN", "", slog.LevelWarn, ""},
 		{"what a flag sets otherwise", `{"log-level": "DEBUG"}`, "WARN", "ERROR", slog.LevelError, ""},
 		{"an unknown name", `{"log-lvel": "DEBUG"}`, "", "", 0, `"log-lvel"`},
-		{"an unknown name with others inside", `{"log": {"level": "DEBUG"}}`, "", "", 0, `"log"`},
+		{"an unknown name with others inside", `{"logging": {"level": "DEBUG"}}`, "", "", 0, `"logging"`},
 		{"another configuration file", `{"config": "other.json"}`, "", "", 0, `"config"`},
 		{"a name twice", `{"log-level": "DEBUG", "logLevel": "INFO"}`, "", "", 0, `"logLevel" twice`},
 		{"an invalid value", `{"log-level": "LOUD"}`, "", "", 0, "log-level"},
