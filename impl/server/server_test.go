@@ -320,7 +320,6 @@ func TestWhoAnswersForPathsThatNobodyHas(t *testing.T) {
 // A path without parameters is not one of a template's: it has its own methods and no others.
 func TestAConcretePathHasItsOwnMethods(t *testing.T) {
 	t.Parallel()
-	gin.SetMode(gin.ReleaseMode)
 	e := gin.New()
 	e.HandleMethodNotAllowed = true
 	done := func(c *gin.Context) { c.String(http.StatusOK, c.FullPath()) }
