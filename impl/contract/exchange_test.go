@@ -16,7 +16,6 @@ import (
 // A handler has the request's own context, by which it reaches the request as it was checked and the headers
 // of its reply. gin's context, which another request is given next, is not behind it.
 func TestAHandlersContextLeadsToItsRequest(t *testing.T) {
-	gin.SetMode(gin.TestMode)
 	e := gin.New()
 	e.Use(load(t).Middleware(func(_ *gin.Context, err error) { t.Error(err) }, nil))
 	var kept []context.Context

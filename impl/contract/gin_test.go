@@ -3,6 +3,7 @@ package contract_test
 import (
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"strings"
 	"testing"
 
@@ -11,11 +12,16 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
+// gin's mode is the process's, and tests make engines side by side.
+func TestMain(m *testing.M) {
+	gin.SetMode(gin.ReleaseMode)
+	os.Exit(m.Run())
+}
+
 // engine serves the routes of cards.yaml as a partner package does. reached takes the operations
 // whose handlers ran.
 func engine(t testing.TB, configure func(*gin.Engine)) (*gin.Engine, *[]string) {
 	t.Helper()
-	gin.SetMode(gin.TestMode)
 	reached := &[]string{}
 	e := gin.New()
 	if configure != nil {

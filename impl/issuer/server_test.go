@@ -9,6 +9,7 @@ import (
 	"maps"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -78,9 +79,14 @@ func newServer(t *testing.T) *server {
 	return s
 }
 
+// gin's mode is the process's, and tests make engines side by side.
+func TestMain(m *testing.M) {
+	gin.SetMode(gin.ReleaseMode)
+	os.Exit(m.Run())
+}
+
 // engine hands the caller down, and forgets what the requests before failed with.
 func engine(caller *pin.Caller, failed *[]error) *gin.Engine {
-	gin.SetMode(gin.TestMode)
 	e := gin.New()
 	e.Use(func(c *gin.Context) {
 		c.Request = c.Request.WithContext(pin.WithCaller(c.Request.Context(), *caller))

@@ -116,7 +116,11 @@ type Options struct {
 const DefaultRequestTimeout = 10 * time.Second
 
 // quietly keeps gin from printing. Its mode is the process's, where servers may be made side by side.
-var quietly = sync.OnceFunc(func() { gin.SetMode(gin.ReleaseMode) })
+var quietly = sync.OnceFunc(func() {
+	if gin.Mode() != gin.ReleaseMode {
+		gin.SetMode(gin.ReleaseMode)
+	}
+})
 
 // New builds the handler of all contracts.
 func New(o Options) (http.Handler, error) {

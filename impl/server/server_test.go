@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"os"
 	"strings"
 	"sync"
 	"testing"
@@ -26,6 +27,12 @@ import (
 	"pinvault/impl/pin"
 	"pinvault/openapi"
 )
+
+// gin's mode is the process's, and tests make engines side by side.
+func TestMain(m *testing.M) {
+	gin.SetMode(gin.ReleaseMode)
+	os.Exit(m.Run())
+}
 
 const document = `
 openapi: 3.0.3
