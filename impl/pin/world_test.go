@@ -323,7 +323,7 @@ func (s *tap) Locked(ctx context.Context, cardID string, decide func(pin.CardRow
 	return s.around("Locked", func() error {
 		return s.Store.Locked(ctx, cardID, func(row pin.CardRow) (pin.Change, error) {
 			c, err := decide(row)
-			if err == nil {
+			if err == nil && s.undo != nil {
 				err, s.undo = s.undo, nil
 			}
 			return c, err
