@@ -117,8 +117,8 @@ describe("console", { concurrency: 2 }, () => {
     const { normal } = space.fixtures.cards;
     const page = await visit(space.page, screen);
     await page.getByRole("searchbox", { name: "Find a card" }).fill(normal.pan);
-    assert.equal(await page.locator("tbody tr").count(), 1);
     await row(page, "normal").getByText(normal.pin).waitFor();
+    await page.waitForFunction(() => document.querySelectorAll("tbody tr").length === 1);
     await page.getByRole("img", { name: "3 of 3 tries left" }).waitFor();
     await space.mistake("normal");
     await page.getByRole("img", { name: "2 of 3 tries left" }).waitFor(); // nobody asked for it
