@@ -17,7 +17,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/sync/errgroup"
 
 	"go.opentelemetry.io/otel/trace"
@@ -136,7 +135,7 @@ func wire(ctx context.Context, c config.Serve, s Surroundings, in *inside) (*App
 	counts := metrics.NewDomain(registry, slices.Sorted(maps.Keys(s.Documents)))
 	vault.OnOutcome(counts.Outcome)
 	vault.OnTampered(tampered(s.Log, counts))
-	if err := limit(vault, c, s, registry); err != nil {
+	if err := limit(vault, c, s, counts); err != nil {
 		return nil, err
 	}
 	behind := newBackground(c, s, vault, registry, in)
@@ -318,7 +317,7 @@ func tampered(log *slog.Logger, counts *metrics.Domain) func(ctx context.Context
 }
 
 // limit has clients limited, in production by default.
-func limit(vault *pin.Vault, c config.Serve, s Surroundings, registry *prometheus.Registry) error {
+func limit(vault *pin.Vault, c config.Serve, s Surroundings, counts *metrics.Domain) error {
 	server, asked := pin.DefaultLimits(), pin.Limits{}
 	if c.Sandbox {
 		server = pin.Limits{}
@@ -333,12 +332,6 @@ func limit(vault *pin.Vault, c config.Serve, s Surroundings, registry *prometheu
 	if _, broken := s.Documents["issuer"].CheckMessage("ClientLimits", text); len(broken) > 0 {
 		return errors.New(issuer.Sentence(broken[0], strings.TrimSpace("--limits "+broken[0].Label)))
 	}
-	refused := prometheus.NewCounterVec(prometheus.CounterOpts{
-		Name: "pinvault_limit_refusals_total", Help: "What was refused because a limit of a client was used up, by limit and contract.",
-	}, []string{"limit", "contract"})
-	registry.MustRegister(refused)
-	vault.LimitBy(limits.New(s.Database, s.Now), asked.Over(server), func(kind pin.Limit, contract string) {
-		refused.WithLabelValues(string(kind), contract).Inc()
-	})
+	vault.LimitBy(limits.New(s.Database, s.Now), asked.Over(server), counts.OverLimit)
 	return nil
 }

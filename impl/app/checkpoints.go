@@ -78,7 +78,7 @@ func (c *checkpoints) round(ctx context.Context) {
 	outcome := "idle"
 	if appended {
 		outcome = "appended"
-		err = errors.Join(err, c.db.Mark(ctx, metrics.CheckpointMade, time.Now()))
+		err = errors.Join(err, c.db.Mark(ctx, metrics.CheckpointMade, c.Now()))
 	}
 	if err != nil && ctx.Err() == nil {
 		outcome = "failed"

@@ -5,7 +5,6 @@ import (
 	"io"
 	"net/http"
 	"net/url"
-	"os"
 	"testing"
 	"time"
 
@@ -19,7 +18,7 @@ import (
 // The long form of TestTwoProcessesAdmitOneLimit: two processes, 100,000 calls. A run that the hour's end falls into begins anew, with
 // another client.
 func TestSoakTwoProcessesAdmitOneLimit(t *testing.T) {
-	if os.Getenv("PINVAULT_TEST_LONG") == "" {
+	if !long() {
 		t.Skip("PINVAULT_TEST_LONG=1 runs it")
 	}
 	const limit, calls, workers = 50_000, 100_000, 8

@@ -21,14 +21,14 @@ var (
 
 // tables are those whose rows have seals.
 var tables = []string{"cards", "card_lookup", "audit_events", string(pin.TablePrograms), string(pin.TableClients), string(pin.TableZoneKeys),
-	string(pin.TableWebhooks), string(pin.TableChains), string(pin.TableReplays), string(pin.TableSessions), string(pin.TableRecords)}
+	string(pin.TableWebhooks), string(pin.TableChains), string(pin.TableReplays), string(pin.TableSessions), string(pin.TableApprovals), string(pin.TableRecords)}
 
 // Domain counts outcomes of the vault's operations.
 type Domain struct {
 	contracts                                                         map[string]bool
 	verifications, blocks, unblocks, reveals, choices, refused, moved *prometheus.CounterVec
 	overtaken                                                         prometheus.Counter
-	tampered                                                          *prometheus.CounterVec
+	tampered, overLimit                                               *prometheus.CounterVec
 }
 
 // NewDomain registers them. contracts are the names of all there are; what calls itself otherwise counts as nobody's.
@@ -47,6 +47,7 @@ func NewDomain(r prometheus.Registerer, contracts []string) *Domain {
 		choices:       counter("pinvault_pin_changes_total", "PINs given to cards, by contract and how: set, changed, reset.", "contract", "kind"),
 		refused:       counter("pinvault_pin_refusals_total", "Chosen PINs that a program's policy refused, by contract and rule: length, weak, recent.", "contract", "rule"),
 		moved:         counter("pinvault_pin_sessions_total", "PIN-entry sessions, by what became of them: opened, completed, expired.", "state"),
+		overLimit:     counter("pinvault_limit_refusals_total", "What was refused because a limit of a client was used up, by limit and contract.", "limit", "contract"),
 		tampered:      counter("pinvault_tampered_total", "Rows met whose seal is broken, by table.", "table"),
 		overtaken: prometheus.NewCounter(prometheus.CounterOpts{Name: "pinvault_card_conflicts_total",
 			Help: "Changes of a card that were decided anew, because another request had changed it first."}),
@@ -107,6 +108,11 @@ func (d *Domain) Outcome(ctx context.Context, o pin.Outcome) {
 			d.moved.WithLabelValues(step).Inc()
 		}
 	}
+}
+
+// OverLimit counts what was refused because a limit of a client was used up.
+func (d *Domain) OverLimit(kind pin.Limit, contract string) {
+	d.overLimit.WithLabelValues(string(kind), contract).Inc()
 }
 
 // Tampered counts a row whose seal is broken.
