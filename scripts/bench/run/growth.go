@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"runtime"
 	"slices"
@@ -42,8 +43,15 @@ type stage struct {
 	Settings string               `json:"postgreSQLSettings"`  // its version, and what a large database is run with
 }
 
-// share is what a call reaches of the smallest size's.
-func (s *stage) share(name string) float64 { return median(s.Rates[name]) / median(s.Beside[name]) }
+// share is what a call reaches of the smallest size's: of single rounds, since each holds both in the same seconds, the median, the
+// lowest and the highest.
+func (s *stage) share(name string) (middle, low, high float64) {
+	rounds := make([]float64, len(s.Rates[name]))
+	for i, rate := range s.Rates[name] {
+		rounds[i] = rate / s.Beside[name][i]
+	}
+	return median(rounds), slices.Min(rounds), slices.Max(rounds)
+}
 
 // growth is the comparison under way, as far as it is kept in a folder: it can be continued, and calls be made again, as long as folder
 // and databases are there.
@@ -273,7 +281,7 @@ func (g *growth) callBoth(ctx context.Context) (err error) {
 		slices.Reverse(sides) // none comes always after the other
 	}
 	for _, s := range sides {
-		g.bench.cards = s.sample
+		g.cards = s.sample
 		if err := g.unharmed(ctx, s.running); err != nil {
 			return fmt.Errorf("%d cards: %w", s.cards, err)
 		}
@@ -289,7 +297,7 @@ func (g *growth) callRound(ctx context.Context, sides []*side, round int) error 
 	for _, c := range grown {
 		fmt.Fprintf(&text, " %s", c.name)
 		for _, s := range sides {
-			g.bench.cards = s.sample
+			g.cards = s.sample
 			rate, err := g.drive(ctx, s.base, c, targetAt, round+warming, g.settings.round)
 			if err != nil {
 				return fmt.Errorf("%d cards, %s: %w", s.cards, c.what, err)
@@ -339,7 +347,7 @@ func (g *growth) prepare(ctx context.Context, s *side) error {
 }
 
 func (g *growth) try(ctx context.Context, s *side) error {
-	g.bench.cards = s.sample
+	g.cards = s.sample
 	cards, err := g.readCards()
 	if err != nil {
 		return err
@@ -363,7 +371,10 @@ func (g *growth) report() error {
 
 func (g *growth) section(a about) string {
 	var b strings.Builder
-	last := g.Stages[len(g.Stages)-1]
+	last, rounds := g.Stages[len(g.Stages)-1], math.MaxInt
+	for _, s := range g.Stages[1:] {
+		rounds = min(rounds, len(s.Rates[grown[0].name]))
+	}
 	fmt.Fprintf(&b, "### %s\n\n", g.label)
 	fmt.Fprintf(&b, "%s, %d cores, %s, PostgreSQL %s, %s; other work took", a.processor, runtime.NumCPU(),
 		strings.Replace(runtime.Version(), "go", "Go ", 1), last.Settings, a.at.Format("2 January 2006"))
@@ -374,9 +385,9 @@ func (g *growth) section(a about) string {
 		fmt.Fprintf(&b, " %.0f %%", 100*s.Others)
 	}
 	b.WriteString(" of the cores just before the calls.\n")
-	fmt.Fprintf(&b, "%d connections, %d cards of each size by chance, medians of %d rounds of %s. One database grows, and one stays at the smallest size: at each size both\n"+
-		"are called in turns. In brackets the share of the smallest size's calls in the same rounds; its own are those beside the largest.\n\n",
-		targetAt, sampled, len(last.Rates["status"]), g.settings.round)
+	fmt.Fprintf(&b, "%d connections, %d cards of each size by chance, medians of at least %d rounds of %s. One database grows, and one stays at the smallest size: at each size both\n"+
+		"are called in turns. After the colon the share of the smallest size's calls in the same round, median, lowest and highest; its own are those beside the largest.\n\n",
+		targetAt, sampled, rounds, g.settings.round)
 	b.WriteString("| cards | import | rows/s | most memory | database | a card |")
 	for _, c := range grown {
 		fmt.Fprintf(&b, " %s, calls/s |", c.what)
@@ -389,7 +400,8 @@ func (g *growth) section(a about) string {
 			if i == 0 {
 				fmt.Fprintf(&b, " %.0f |", median(last.Beside[c.name]))
 			} else {
-				fmt.Fprintf(&b, " %.0f (%.2f) |", median(s.Rates[c.name]), s.share(c.name))
+				middle, low, high := s.share(c.name)
+				fmt.Fprintf(&b, " %.0f: %.2f (%.2f to %.2f) |", median(s.Rates[c.name]), middle, low, high)
 			}
 		}
 		b.WriteString("\n")
