@@ -312,10 +312,22 @@ func TestSyslogIsTakenByAReceiver(t *testing.T) {
 	require.NoError(t, err)
 	require.EqualValues(t, 1, n, "what was not confirmed is sent again")
 
+	r.mu.Lock()
+	r.breaks = []func(*net.TCPConn) error{(*net.TCPConn).Close}
+	r.mu.Unlock()
+	believing := to
+	believing.Unconfirmed = true
+	o.Open = believing.Open
+	more = append(more, more[1200])
+	more[1201].ID = idAt(noon.Add(2*time.Second), 1)
+	n, err = siem.Export(t.Context(), more, cursor, o)
+	require.NoError(t, err)
+	require.EqualValues(t, 1, n, "who says so believes a receiver that confirms nothing")
+
 	to.TLS = &tls.Config{MinVersion: tls.VersionTLS12}
 	o.Open = to.Open
 	more = append(more, more[1200])
-	more[1201].ID = idAt(noon.Add(2*time.Second), 1)
+	more[1202].ID = idAt(noon.Add(3*time.Second), 1)
 	_, err = siem.Export(t.Context(), more, cursor, o)
 	require.Error(t, err, "a receiver that nobody vouches for is told nothing")
 }

@@ -97,6 +97,9 @@ type Syslog struct {
 	TLS      *tls.Config
 	Hostname string        // of this machine
 	Patience time.Duration // for a batch, and for the receiver to confirm its end
+	// Unconfirmed takes the end of a connection for a confirmation where nothing was confirmed. A receiver that is killed while it
+	// reads may then lack what it was sent.
+	Unconfirmed bool
 }
 
 // Open is an Options.Open.
@@ -133,7 +136,7 @@ func (s Syslog) Put(ctx context.Context, batch []Record) (err error) {
 	if err := c.CloseWrite(); err != nil {
 		return fmt.Errorf("syslog: %w", err)
 	}
-	if _, err := io.Copy(io.Discard, c); err != nil {
+	if _, err := io.Copy(io.Discard, c); err != nil && !(s.Unconfirmed && errors.Is(err, ErrCut)) {
 		return fmt.Errorf("syslog: the receiver has not confirmed what was sent: %w", err)
 	}
 	return nil
@@ -157,16 +160,16 @@ func (s Syslog) dial(ctx context.Context) (*tls.Conn, error) {
 	return c, nil
 }
 
-// errCut is a connection that ends without its receiver's close_notify: so does that of one that was killed.
-var errCut = errors.New("the connection was cut")
+// ErrCut is a connection that ends without its receiver's close_notify: so does that of one that was killed.
+var ErrCut = errors.New("the connection has ended without close_notify")
 
-// closing is a connection whose end is errCut. Where it were io.EOF, crypto/tls would take it for a close_notify.
+// closing is a connection whose end is ErrCut. Where it were io.EOF, crypto/tls would take it for a close_notify.
 type closing struct{ net.Conn }
 
 func (c closing) Read(p []byte) (int, error) {
 	n, err := c.Conn.Read(p)
 	if errors.Is(err, io.EOF) {
-		err = errCut
+		err = ErrCut
 	}
 	return n, err
 }
