@@ -56,7 +56,7 @@ func TestAFaultIsFeltUntilRequestsAreServedAsBefore(t *testing.T) {
 	good := func(from float64) attempt { return attempt{second(from), second(from + 0.1), 200} }
 	bad := func(from float64) attempt { return attempt{second(from), second(from + 0.1), 503} }
 	slow := func(from float64) attempt { return attempt{second(from), second(from + 5), 200} }
-	f := happened{Began: second(10), Mended: second(12)}
+	w := wave{Faults: []happened{{fault: fault{Kind: "kill Patroni"}, Began: second(10), Mended: second(12)}, {fault: fault{Kind: "clock"}, Began: second(10.5), Mended: second(11)}}}
 	for _, test := range []struct {
 		name     string
 		attempts []attempt
@@ -71,9 +71,29 @@ func TestAFaultIsFeltUntilRequestsAreServedAsBefore(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
-			felt, failed := recovered(f, second(40), test.attempts)
-			require.Equal(t, test.felt, felt)
-			require.Equal(t, test.failed, failed)
+			w := w
+			w.Over, w.Failed = recovered(w, second(40), test.attempts)
+			require.Equal(t, test.felt, w.felt())
+			require.Equal(t, test.failed, w.Failed)
 		})
 	}
+}
+
+func TestWhatIsFeltExcusesWhatIsSlowNoLongerThanItMay(t *testing.T) {
+	t.Parallel()
+	w := wave{Faults: []happened{{fault: fault{Kind: "kill Patroni"}, Began: 10 * time.Second, Mended: 12 * time.Second}}, Over: 60 * time.Second}
+	attempts := []attempt{{From: 5 * time.Second, To: 6 * time.Second, Status: 200}, {From: 30 * time.Second, To: 31 * time.Second, Status: 503}, {From: 50 * time.Second, To: 51 * time.Second, Status: 503}}
+	part, of := inTime([]wave{w}, attempts, 30*time.Second)
+	require.Equal(t, 2, of, "the one at 30 s")
+	require.InDelta(t, 0.5, part, 0)
+	_, of = inTime(nil, attempts, 30*time.Second)
+	require.Equal(t, 3, of)
+}
+
+func TestALeaderIsReplacedInTimeHoweverLongTheFaultLasts(t *testing.T) {
+	t.Parallel()
+	w := wave{Faults: []happened{{fault: fault{Kind: "cut the primary from all"}, Began: 10 * time.Second, Mended: 50 * time.Second}}, Over: 45 * time.Second}
+	require.Empty(t, (&report{Waves: []wave{w}}).tooLong(), "the same leader")
+	w.Failover = true
+	require.Len(t, (&report{Waves: []wave{w}}).tooLong(), 1)
 }
