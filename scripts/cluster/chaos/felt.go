@@ -22,9 +22,10 @@ type wave struct {
 	Failover bool          `json:"failover"` // another host was the primary then
 	Over     time.Duration `json:"over"`     // when calls were served as before; 0: nobody felt it
 	Failed   int           `json:"failed"`   // requests that were not answered well until then
+	Worst    string        `json:"worst"`    // the kind of the fault that is felt: what the wave does to callers is put down to it alone
+	Felt     time.Duration `json:"felt"`     // for how long, since that began
 }
 
-// worst is the fault that is felt: what a wave does to callers is put down to it alone.
 func (w wave) worst() happened {
 	return w.Faults[worst(w.Faults, func(h happened) fault { return h.fault })]
 }
@@ -36,9 +37,6 @@ func (w wave) began() time.Duration {
 func (w wave) mended() time.Duration {
 	return slices.MaxFunc(w.Faults, func(a, b happened) int { return int(a.Mended - b.Mended) }).Mended
 }
-
-// felt is for how long, since its worst fault began.
-func (w wave) felt() time.Duration { return max(0, w.Over-w.worst().Began) }
 
 // String is the wave on a line.
 func (w wave) String() string {
@@ -59,10 +57,10 @@ func (w wave) String() string {
 // calm is for how long all requests are served well before it is over.
 const calm = 3 * time.Second
 
-// recovered says until when a wave was felt: until from some moment on all requests that begin within three seconds are served well.
-// 0: nobody felt it.
-func recovered(w wave, until time.Duration, attempts []attempt) (over time.Duration, failed int) {
-	at := w.began()
+// judged is a wave with what it did to callers. It was felt until from some moment on all requests that begin within three seconds
+// are served well.
+func (w wave) judged(until time.Duration, attempts []attempt) wave {
+	at, failed := w.began(), 0
 	for _, a := range attempts { // by when they began
 		if a.From < w.began() || a.From >= until || a.good() {
 			continue
@@ -75,10 +73,11 @@ func recovered(w wave, until time.Duration, attempts []attempt) (over time.Durat
 		}
 		at, failed = max(at, a.To), failed+1 // who waits for nothing begins no other
 	}
-	if failed == 0 {
-		return 0, 0
+	w.Worst, w.Failed = w.worst().Kind, failed
+	if failed > 0 {
+		w.Over, w.Felt = at, max(0, at-w.worst().Began)
 	}
-	return at, failed
+	return w
 }
 
 // inTime is the share of requests that were served well, of those that did not meet a wave while it was felt. It excuses nothing

@@ -71,10 +71,10 @@ func TestAFaultIsFeltUntilRequestsAreServedAsBefore(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
-			w := w
-			w.Over, w.Failed = recovered(w, second(40), test.attempts)
-			require.Equal(t, test.felt, w.felt())
+			w := w.judged(second(40), test.attempts)
+			require.Equal(t, test.felt, w.Felt)
 			require.Equal(t, test.failed, w.Failed)
+			require.Equal(t, "kill Patroni", w.Worst)
 		})
 	}
 }
@@ -92,7 +92,7 @@ func TestWhatIsFeltExcusesWhatIsSlowNoLongerThanItMay(t *testing.T) {
 
 func TestALeaderIsReplacedInTimeHoweverLongTheFaultLasts(t *testing.T) {
 	t.Parallel()
-	w := wave{Faults: []happened{{fault: fault{Kind: "cut the primary from all"}, Began: 10 * time.Second, Mended: 50 * time.Second}}, Over: 45 * time.Second}
+	w := wave{Faults: []happened{{fault: fault{Kind: "cut the primary from all"}, Began: 10 * time.Second, Mended: 50 * time.Second}}, Felt: 35 * time.Second}
 	require.Empty(t, (&report{Waves: []wave{w}}).tooLong(), "the same leader")
 	w.Failover = true
 	require.Len(t, (&report{Waves: []wave{w}}).tooLong(), 1)

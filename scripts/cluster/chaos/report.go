@@ -72,7 +72,7 @@ func judge(ctx context.Context, c cluster, crowd *crowd, waves []wave, r *receiv
 		if i+1 < len(waves) {
 			until = waves[i+1].began()
 		}
-		waves[i].Over, waves[i].Failed = recovered(waves[i], until, crowd.attempts)
+		waves[i] = waves[i].judged(until, crowd.attempts)
 	}
 	p := &report{Waves: waves, Calls: len(crowd.calls), Attempts: len(crowd.attempts), Arrivals: len(r.arrivals), Broken: crowd.broken, Forged: r.forged,
 		Strange: crowd.strange, Trail: said}
@@ -106,8 +106,8 @@ func (p *report) tooLong() (found []string) {
 		if !w.Failover {
 			allowed = max(allowed, w.mended()-w.worst().Began)
 		}
-		if w.felt() > allowed {
-			found = append(found, fmt.Sprintf("wave %d was felt for %.1f s: %s", w.worst().Wave, w.felt().Seconds(), w))
+		if w.Felt > allowed {
+			found = append(found, fmt.Sprintf("wave %d was felt for %.1f s: %s", w.worst().Wave, w.Felt.Seconds(), w))
 		}
 	}
 	return found
@@ -123,7 +123,7 @@ func (p *report) print() error {
 	unmade := 0
 	for _, w := range p.Waves {
 		if w.Failover {
-			failovers = append(failovers, w.felt())
+			failovers = append(failovers, w.Felt)
 		}
 		for _, h := range w.Faults {
 			if h.Error != "" {
@@ -181,8 +181,8 @@ func (p *report) printKind(k kind) {
 				times++
 			}
 		}
-		if w.worst().Kind == k.name {
-			felt, failed = append(felt, w.felt()), failed+w.Failed
+		if w.Worst == k.name {
+			felt, failed = append(felt, w.Felt), failed+w.Failed
 		}
 	}
 	slices.Sort(felt)
