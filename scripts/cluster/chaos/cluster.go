@@ -254,9 +254,9 @@ func (c cluster) kill(host, service string) error {
 	return killed(func() (int, error) { return c.pid(host, service) })
 }
 
-// killed kills a process as soon as it runs: another fault may just have ended it.
+// killed kills a process as soon as it runs: another fault may have ended it, such as a disk that is full.
 func killed(which func() (int, error)) error {
-	for end := time.Now().Add(5 * time.Second); ; time.Sleep(100 * time.Millisecond) {
+	for end := time.Now().Add(30 * time.Second); ; time.Sleep(100 * time.Millisecond) {
 		pid, err := which()
 		if err == nil {
 			err = syscall.Kill(pid, syscall.SIGKILL)

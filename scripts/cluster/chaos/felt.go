@@ -20,10 +20,16 @@ type wave struct {
 	Faults   []happened    `json:"faults"`
 	Whole    time.Duration `json:"whole"`    // when every part was back
 	Failover bool          `json:"failover"` // another host was the primary then
-	Over     time.Duration `json:"over"`     // when calls were served as before; 0: nobody felt it
-	Failed   int           `json:"failed"`   // requests that were not answered well until then
+	Spells   []spell       `json:"spells"`   // in which it was felt
+	Failed   int           `json:"failed"`   // requests that were not answered well in them
 	Worst    string        `json:"worst"`    // the kind of the fault that is felt: what the wave does to callers is put down to it alone
 	Felt     time.Duration `json:"felt"`     // for how long, since that began
+}
+
+// spell is a time in which requests were not served as before.
+type spell struct {
+	From time.Duration `json:"from"`
+	To   time.Duration `json:"to"`
 }
 
 func (w wave) worst() happened {
@@ -57,37 +63,43 @@ func (w wave) String() string {
 // calm is for how long all requests are served well before it is over.
 const calm = 3 * time.Second
 
-// judged is a wave with what it did to callers. It was felt until from some moment on all requests that begin within three seconds
-// are served well.
+// judged is a wave with what it did to callers. A spell ends when from some moment on all requests that begin within three seconds are
+// served well, and begins while a fault lasts, or soon after.
 func (w wave) judged(until time.Duration, attempts []attempt) wave {
-	at, failed := w.began(), 0
+	w.Worst = w.worst().Kind
 	for _, a := range attempts { // by when they began
 		if a.From < w.began() || a.From >= until || a.good() {
 			continue
 		}
-		if failed > 0 && a.From > at+calm {
-			break
+		last := len(w.Spells) - 1
+		switch {
+		case last >= 0 && a.From <= w.Spells[last].To+calm: // who waits for nothing begins no other
+			w.Spells[last].To = max(w.Spells[last].To, a.To)
+		case a.From <= w.mended()+calm:
+			w.Spells = append(w.Spells, spell{a.From, a.To})
+		default:
+			return w // another thing
 		}
-		if failed == 0 && a.From > w.mended()+calm {
-			break // another thing
+		w.Failed++
+		if last = len(w.Spells) - 1; w.Spells[last].From <= w.worst().Mended+calm {
+			w.Felt = max(0, w.Spells[last].To-w.worst().Began)
 		}
-		at, failed = max(at, a.To), failed+1 // who waits for nothing begins no other
-	}
-	w.Worst, w.Failed = w.worst().Kind, failed
-	if failed > 0 {
-		w.Over, w.Felt = at, max(0, at-w.worst().Began)
 	}
 	return w
 }
 
 // inTime is the share of requests that were served well, of those that did not meet a wave while it was felt. It excuses nothing
-// for longer than it lasts, or than the longest failover may take.
+// for longer than the wave lasts, or than the longest failover may take.
 func inTime(excused []wave, attempts []attempt, longest time.Duration) (share float64, of int) {
+	var spells []spell
+	for _, w := range excused {
+		for _, s := range w.Spells {
+			spells = append(spells, spell{s.From, min(s.To, max(s.From+longest, w.mended()))})
+		}
+	}
 	good := 0
 	for _, a := range attempts {
-		if slices.ContainsFunc(excused, func(w wave) bool {
-			return w.Over > 0 && a.To >= w.began() && a.From <= min(w.Over, max(w.worst().Began+longest, w.mended()))
-		}) {
+		if slices.ContainsFunc(spells, func(s spell) bool { return a.To >= s.From && a.From <= s.To }) {
 			continue
 		}
 		if of++; a.good() {

@@ -67,6 +67,7 @@ func TestAFaultIsFeltUntilRequestsAreServedAsBefore(t *testing.T) {
 		{"while it lasted", []attempt{good(9), bad(11), good(11.5), bad(13), good(13.5), good(17)}, second(3.1), 2},
 		{"what fails long afterwards is another thing", []attempt{bad(11), good(12), good(13), good(14), bad(20)}, second(1.1), 1},
 		{"while nobody begins, since all wait", []attempt{slow(11), slow(16.1), good(22)}, second(11.1), 2},
+		{"again, soon after it was mended", []attempt{bad(10.1), good(11), bad(14)}, second(4.1), 2},
 		{"slow is not served", []attempt{slow(11), good(17)}, second(6), 1},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -81,7 +82,7 @@ func TestAFaultIsFeltUntilRequestsAreServedAsBefore(t *testing.T) {
 
 func TestWhatIsFeltExcusesWhatIsSlowNoLongerThanItMay(t *testing.T) {
 	t.Parallel()
-	w := wave{Faults: []happened{{fault: fault{Kind: "kill Patroni"}, Began: 10 * time.Second, Mended: 12 * time.Second}}, Over: 60 * time.Second}
+	w := wave{Faults: []happened{{fault: fault{Kind: "kill Patroni"}, Began: 10 * time.Second, Mended: 12 * time.Second}}, Spells: []spell{{10 * time.Second, 60 * time.Second}}}
 	attempts := []attempt{{From: 5 * time.Second, To: 6 * time.Second, Status: 200}, {From: 30 * time.Second, To: 31 * time.Second, Status: 503}, {From: 50 * time.Second, To: 51 * time.Second, Status: 503}}
 	part, of := inTime([]wave{w}, attempts, 30*time.Second)
 	require.Equal(t, 2, of, "the one at 30 s")

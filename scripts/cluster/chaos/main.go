@@ -36,7 +36,7 @@ func main() {
 	var s settings
 	flag.StringVar(&s.dir, "dir", "", "where scripts/cluster/run keeps the cluster")
 	flag.StringVar(&s.script, "script", "scripts/cluster/run", "scripts/cluster/run")
-	flag.StringVar(&s.out, "out", ".", "the folder for report.json and calls.json")
+	flag.StringVar(&s.out, "out", ".", "the folder for report.json, calls.json and attempts.json")
 	flag.Uint64Var(&s.seed, "seed", 1, "which schedule of faults")
 	flag.IntVar(&s.faults, "faults", 30, "how many")
 	flag.IntVar(&s.together, "together", 3, "how many of them at once, at most")
@@ -101,7 +101,7 @@ func chaos(ctx context.Context, s settings) error {
 		return errors.Join(unfinished, err)
 	}
 	report.Seed = s.seed
-	return errors.Join(unfinished, keep(filepath.Join(s.out, "calls.json"), crowd.calls), keep(filepath.Join(s.out, "report.json"), report), report.print())
+	return errors.Join(unfinished, keep(filepath.Join(s.out, "calls.json"), crowd.calls), keep(filepath.Join(s.out, "attempts.json"), crowd.attempts), keep(filepath.Join(s.out, "report.json"), report), report.print())
 }
 
 // clusterName is what the cluster in a folder is called.
