@@ -36,6 +36,11 @@ func (w wave) worst() happened {
 	return w.Faults[worst(w.Faults, func(h happened) fault { return h.fault })]
 }
 
+// leaderless tells whether it took the leader away, for however long.
+func (w wave) leaderless() bool {
+	return w.Failover || slices.ContainsFunc(w.Faults, func(h happened) bool { return slices.Contains(leaderless, h.Kind) })
+}
+
 func (w wave) began() time.Duration {
 	return slices.MinFunc(w.Faults, func(a, b happened) int { return int(a.Began - b.Began) }).Began
 }
@@ -88,7 +93,7 @@ func (w wave) judged(until time.Duration, attempts []attempt) wave {
 	return w
 }
 
-// inTime is the share of requests that were served well, of those that did not meet a wave while it was felt. It excuses nothing
+// inTime is the share of requests, or calls, that were served well, of those that did not meet a wave while it was felt. It excuses nothing
 // for longer than the wave lasts, or than the longest failover may take.
 func inTime(excused []wave, attempts []attempt, longest time.Duration) (share float64, of int) {
 	var spells []spell

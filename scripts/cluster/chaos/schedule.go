@@ -32,6 +32,9 @@ type kind struct {
 	least, most time.Duration
 }
 
+// leaderless are the kinds that leave the databases without a leader, until it is back or replaced.
+var leaderless = []string{"kill Patroni", "kill PostgreSQL, primary", "cut the primary from the followers", "cut the primary from all", "kill the primary's host"}
+
 // part is what of a host a fault takes: two that take the same are one.
 type part string
 
