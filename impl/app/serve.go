@@ -32,7 +32,7 @@ type Serving struct {
 // Serve serves until ctx ends and for as long as it drains, then lets requests under way end.
 func Serve(ctx context.Context, c config.Serve, s Serving) (err error) {
 	log := server.NewLogger(s.Log, c.LogLevel)
-	documents, err := Documents()
+	documents, err := documentsFor(c.Sandbox)
 	if err != nil {
 		return err
 	}
