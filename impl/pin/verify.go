@@ -348,7 +348,7 @@ func (end walked) vouched(chain string) Break {
 // audit.rekeyed with which the chain goes on under another key, or that one's by the next.
 func (w *verifier) step(end *walked, e EventRow) (broken []Break) {
 	before := *end
-	*end = walked{Head: Head{e.Seq, e.MAC, e.digest(before.Head)}}
+	*end = walked{Head: Head{Seq: e.Seq, MAC: e.MAC, Digest: e.digest(before.Head)}}
 	fault := Fault("")
 	switch {
 	case e.Seq != before.Seq+1:
