@@ -55,10 +55,7 @@ func Serve(ctx context.Context, c config.Serve, s Serving) (err error) {
 	if err := ReadySchema(ctx, db, c.Sandbox || c.Embedded()); err != nil {
 		return err
 	}
-	clock, err := db.Clock(ctx)
-	if err != nil {
-		return err
-	}
+	clock := db.Clock()
 	for _, weak := range c.WeakSettings() {
 		log.Warn("weak setting", "setting", weak.Setting, "why", weak.Why)
 	}

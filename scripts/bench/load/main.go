@@ -32,6 +32,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"pinvault/impl/app/apptest"
 	"pinvault/impl/keyring"
 	"pinvault/impl/pin"
 	"pinvault/impl/pinblock"
@@ -224,7 +225,7 @@ func create(ctx context.Context, vault *pin.Vault, key *pinblock.Key, program st
 
 // numbered is the n-th card without its id.
 func numbered(key *pinblock.Key, n int) (c card, err error) {
-	c = card{token: fmt.Sprint(100_000_000 + n), pin: fmt.Sprintf("%04d", n%10_000), pan: withCheckDigit(fmt.Sprintf("999999%09d", n))}
+	c = card{token: fmt.Sprint(100_000_000 + n), pin: fmt.Sprintf("%04d", n%10_000), pan: apptest.PAN(n)}
 	c.block, err = key.Encrypt(pinblock.ISO0, []byte(c.pin), c.pan, nil)
 	return c, err
 }
@@ -271,21 +272,6 @@ func portfolio(numbers, program string, sample int, out string) (err error) {
 		}
 	}
 	return b.Flush()
-}
-
-// withCheckDigit adds the check digit of a PAN (ISO/IEC 7812-1, annex B).
-func withCheckDigit(digits string) string {
-	sum := 0
-	for i := range len(digits) {
-		d := int(digits[len(digits)-1-i] - '0')
-		if i%2 == 0 {
-			if d *= 2; d > 9 {
-				d -= 9
-			}
-		}
-		sum += d
-	}
-	return digits + string(rune('0'+(10-sum%10)%10))
 }
 
 func write(w io.Writer, cards []card) error {
