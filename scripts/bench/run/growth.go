@@ -142,7 +142,7 @@ func (b *bench) callAll(ctx context.Context, stages []*stage) (err error) {
 		for _, c := range calls {
 			for i, s := range stages {
 				b.cards = s.cards
-				rate, err := b.drive(ctx, servers[i].base, c, targetAt, round, b.settings.round)
+				rate, err := b.drive(ctx, servers[i].base, c, b.cards, targetAt, round, b.settings.round)
 				if err != nil {
 					return fmt.Errorf("%d cards, %s: %w", s.Cards, c.what, err)
 				}
@@ -212,5 +212,5 @@ func growth(ctx context.Context, s settings, dir, sizes, out string) error {
 	}
 	section := about.growthSection(s, stages)
 	_, err = fmt.Fprintf(os.Stdout, "\n%s", section)
-	return errors.Join(err, os.WriteFile(out, figures, 0o600), keep(readme, s.label, section)) //nolint:gosec // whoever starts it says where
+	return errors.Join(err, os.WriteFile(out, figures, 0o600), keep(readme, section)) //nolint:gosec // whoever starts it says where
 }
