@@ -218,7 +218,7 @@ type receiver struct {
 	mu      sync.Mutex
 	got     []*rfc5424.SyslogMessage
 	faults  []error
-	breaks  int // connections that are cut before their end is confirmed
+	breaks  []func(*net.TCPConn) error // how connections end before their end is confirmed
 	serving sync.WaitGroup
 }
 
@@ -263,10 +263,9 @@ func (r *receiver) take(c net.Conn) {
 	if err != nil {
 		r.faults = append(r.faults, err)
 	}
-	if r.breaks > 0 {
-		r.breaks--
-		_ = c.(*tls.Conn).NetConn().(*net.TCPConn).SetLinger(0)
-		_ = c.(*tls.Conn).NetConn().Close()
+	if len(r.breaks) > 0 {
+		_ = r.breaks[0](c.(*tls.Conn).NetConn().(*net.TCPConn))
+		r.breaks = r.breaks[1:]
 		return
 	}
 	_ = c.Close()
@@ -297,21 +296,38 @@ func TestSyslogIsTakenByAReceiver(t *testing.T) {
 	require.EqualValues(t, 6, *r.got[4].Severity)
 	require.True(t, r.got[3].Timestamp.Equal(noon))
 	require.Contains(t, *r.got[3].Message, "Größe 10, 𝛑")
-	r.got, r.breaks = nil, 1
+	r.got, r.breaks = nil, []func(*net.TCPConn) error{
+		func(c *net.TCPConn) error { return errors.Join(c.SetLinger(0), c.Close()) }, // reset
+		(*net.TCPConn).Close, // the end of a process that was killed
+	}
 	r.mu.Unlock()
 
 	more := append(tr, some(1)...)
 	more[1200].ID = idAt(noon.Add(time.Second), 1)
-	_, err = siem.Export(t.Context(), more, cursor, o)
-	require.ErrorContains(t, err, "has not confirmed")
+	for range 2 {
+		_, err = siem.Export(t.Context(), more, cursor, o)
+		require.ErrorContains(t, err, "has not confirmed")
+	}
 	n, err = siem.Export(t.Context(), more, cursor, o)
 	require.NoError(t, err)
 	require.EqualValues(t, 1, n, "what was not confirmed is sent again")
 
+	r.mu.Lock()
+	r.breaks = []func(*net.TCPConn) error{(*net.TCPConn).Close}
+	r.mu.Unlock()
+	believing := to
+	believing.Unconfirmed = true
+	o.Open = believing.Open
+	more = append(more, more[1200])
+	more[1201].ID = idAt(noon.Add(2*time.Second), 1)
+	n, err = siem.Export(t.Context(), more, cursor, o)
+	require.NoError(t, err)
+	require.EqualValues(t, 1, n, "who says so believes a receiver that confirms nothing")
+
 	to.TLS = &tls.Config{MinVersion: tls.VersionTLS12}
 	o.Open = to.Open
 	more = append(more, more[1200])
-	more[1201].ID = idAt(noon.Add(2*time.Second), 1)
+	more[1202].ID = idAt(noon.Add(3*time.Second), 1)
 	_, err = siem.Export(t.Context(), more, cursor, o)
 	require.Error(t, err, "a receiver that nobody vouches for is told nothing")
 }

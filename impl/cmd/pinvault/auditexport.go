@@ -29,6 +29,7 @@ type auditExportCommand struct {
 	SyslogCA          string `name:"syslog-ca" type:"path" placeholder:"FILE" help:"Certificates in PEM that the syslog server's must be signed by. Default: the system's."`
 	SyslogCertificate string `name:"syslog-certificate" type:"path" placeholder:"FILE" help:"A certificate of your own to show to the syslog server, in PEM."`
 	SyslogKey         string `name:"syslog-key" type:"path" placeholder:"FILE" help:"Its key in PEM."`
+	SyslogUnconfirmed bool   `name:"syslog-unconfirmed" help:"Believe a receiver that never confirms what it has read, as rsyslog with its gtls driver: one that is killed while it reads may lack events."`
 }
 
 // Help says what is promised.
@@ -49,8 +50,8 @@ func (c *auditExportCommand) Validate() error {
 		return fmt.Errorf("--settled must be at least %s, which a change may take", siem.LeastSettled)
 	}
 	if c.Syslog == "" {
-		if c.SyslogCA != "" || c.SyslogCertificate != "" || c.SyslogKey != "" {
-			return errors.New("--syslog-ca, --syslog-certificate and --syslog-key need --syslog")
+		if c.SyslogCA != "" || c.SyslogCertificate != "" || c.SyslogKey != "" || c.SyslogUnconfirmed {
+			return errors.New("--syslog-ca, --syslog-certificate, --syslog-key and --syslog-unconfirmed need --syslog")
 		}
 		return nil
 	}
@@ -103,6 +104,9 @@ func (c *auditExportCommand) Run(ctx context.Context) error {
 	return reading(ctx, c.Database, func(db *store.Store) error {
 		handed, err := siem.Export(ctx, db, c.Cursor, o)
 		shown.end()
+		if errors.Is(err, siem.ErrCut) {
+			err = fmt.Errorf("%w\nrsyslog with its gtls driver never confirms: give it its ossl driver, or --syslog-unconfirmed here", err)
+		}
 		if err == nil {
 			say(os.Stderr, "%d events exported", handed)
 		}
@@ -140,5 +144,5 @@ func (c *auditExportCommand) syslog() (siem.Syslog, error) {
 	if err != nil {
 		return siem.Syslog{}, err
 	}
-	return siem.Syslog{Address: address, TLS: by, Hostname: host, Patience: syslogPatience}, nil
+	return siem.Syslog{Address: address, TLS: by, Hostname: host, Patience: syslogPatience, Unconfirmed: c.SyslogUnconfirmed}, nil
 }

@@ -1,10 +1,10 @@
 // Command load fills a migrated database of a production server with what the load comparison needs: a
-// program that refuses no PIN and lets them be read back, a client of Thredd's contract, one of the issuer
-// API, a zone PIN key, and cards. A production server has no first client, so these come through the vault.
+// program that refuses no PIN and lets them be read back, a client of Thredd's contract, one of Network International's, one of the
+// issuer API, a zone PIN key, and cards. A production server has no first client, so these come through the vault.
 //
 // The keyset is that of the server, PINVAULT_KEYSET under PINVAULT_MASTER_KEY. What the callers need to
 // know of the cards goes to a file, a card a line: public token, card id, PIN, and the PIN as a block of
-// format 0 under the zone PIN key. Clients' secrets and the key are fixed, and good for nothing else.
+// format 0 under the zone PIN key, and PAN. Clients' secrets and the key are fixed, and good for nothing else.
 //
 //	go run ./scripts/bench/load --database-url postgres://… --cards 100000 --out cards.txt
 //
@@ -181,8 +181,8 @@ func (v vault) surroundings(ctx context.Context) (string, error) {
 
 // card is what callers know of one.
 type card struct {
-	token, id, pin string
-	block          []byte
+	token, id, pin, pan string
+	block               []byte
 }
 
 // fill makes the cards, many at once, and tells how far it is.
@@ -231,7 +231,7 @@ func progress(done *atomic.Int64, of int, ended <-chan struct{}) {
 // create makes the n-th card, from 1. Its PIN follows from its number, so that setting the PIN once more
 // leaves the block right.
 func (v vault) create(ctx context.Context, key *pinblock.Key, program string, k kind, n int) (card, error) {
-	is, number, err := numbered(key, n)
+	is, err := numbered(key, n)
 	if err != nil {
 		return card{}, err
 	}
@@ -244,7 +244,7 @@ func (v vault) create(ctx context.Context, key *pinblock.Key, program string, k 
 		references = append(references, k.references(n)...)
 	}
 	c, err := v.CreateCard(ctx, pin.NewCard{
-		ProgramID: program, PAN: number, Expiry: expiry, Sequence: "01", PIN: chosen, PINChosen: true, References: references,
+		ProgramID: program, PAN: is.pan, Expiry: expiry, Sequence: "01", PIN: chosen, PINChosen: true, References: references,
 	}, pin.Memo{})
 	is.id = c.ID
 	return is, err
@@ -253,14 +253,11 @@ func (v vault) create(ctx context.Context, key *pinblock.Key, program string, k 
 // firstToken is the public token before that of the first card.
 const firstToken = 100_000_000
 
-func panOf(n int) string { return withCheckDigit(fmt.Sprintf("999999%09d", n)) }
-
-// numbered is the n-th card without its id, and its PAN.
-func numbered(key *pinblock.Key, n int) (c card, pan string, err error) {
-	c = card{token: fmt.Sprint(firstToken + n), pin: fmt.Sprintf("%04d", n%10_000)}
-	pan = panOf(n)
-	c.block, err = key.Encrypt(pinblock.ISO0, []byte(c.pin), pan, nil)
-	return c, pan, err
+// numbered is the n-th card without its id.
+func numbered(key *pinblock.Key, n int) (c card, err error) {
+	c = card{token: fmt.Sprint(firstToken + n), pin: fmt.Sprintf("%04d", n%10_000), pan: withCheckDigit(fmt.Sprintf("999999%09d", n))}
+	c.block, err = key.Encrypt(pinblock.ISO0, []byte(c.pin), c.pan, nil)
+	return c, err
 }
 
 // portfolio writes rows for an import of the cards with the numbers, or writes some of them down. Their ids follow from their
@@ -274,15 +271,15 @@ func portfolio(numbers, program string, sample int, out string) error {
 	if err != nil {
 		return err
 	}
-	one := func(n int) (card, string, error) {
-		c, pan, err := numbered(key, n)
+	one := func(n int) (card, error) {
+		c, err := numbered(key, n)
 		c.id = fmt.Sprintf("00000000-0000-7000-8000-%012d", n)
-		return c, pan, err
+		return c, err
 	}
 	if sample > 0 {
 		made := make([]card, min(sample, to-from+1))
 		for i := range made {
-			if made[i], _, err = one(from + rand.N(to-from+1)); err != nil { //nolint:gosec // which cards are called is no secret
+			if made[i], err = one(from + rand.N(to-from+1)); err != nil { //nolint:gosec // which cards are called is no secret
 				return err
 			}
 		}
@@ -291,11 +288,11 @@ func portfolio(numbers, program string, sample int, out string) error {
 	b := bufio.NewWriterSize(os.Stdout, 1<<16)
 	_, _ = fmt.Fprintln(b, "cardId,programId,pan,sequence,expiry,references.publicToken,pin.block.keyId,pin.block.format,pin.block.pinBlock") // Flush tells
 	for n := from; n <= to; n++ {
-		c, pan, err := one(n)
+		c, err := one(n)
 		if err != nil {
 			return err
 		}
-		if _, err := fmt.Fprintf(b, "%s,%s,%s,01,%s,%s,%s,ISO-0,%X\n", c.id, program, pan, expiry, c.token, zoneKey, c.block); err != nil {
+		if _, err := fmt.Fprintf(b, "%s,%s,%s,01,%s,%s,%s,ISO-0,%X\n", c.id, program, c.pan, expiry, c.token, zoneKey, c.block); err != nil {
 			return err
 		}
 	}
@@ -320,7 +317,7 @@ func withCheckDigit(digits string) string {
 // writeTo writes cards down, a line each.
 func writeTo(path string, cards []card) (err error) {
 	return writeLines(path, len(cards), func(i int) string {
-		return fmt.Sprintf("%s %s %s %X", cards[i].token, cards[i].id, cards[i].pin, cards[i].block)
+		return fmt.Sprintf("%s %s %s %X %s", cards[i].token, cards[i].id, cards[i].pin, cards[i].block, cards[i].pan)
 	})
 }
 

@@ -15,11 +15,12 @@ import (
 
 // What callers know of the clients and of their keys. The keys are those of the sandbox.
 const (
-	secret     = "bench-secret"
-	secureCode = "bench-code"
-	bankID     = "7000"
-	clientID   = "2000"
-	entityID   = "100"
+	secret        = "bench-secret"
+	secureCode    = "bench-code"
+	bankID        = "7000"
+	networkBankID = "NIC"
+	clientID      = "2000"
+	entityID      = "100"
 
 	zoneKey       = "zpk-bench"
 	rsaKey        = "rsa-bench"
@@ -84,7 +85,7 @@ var clients = []client{
 	{"accosa-bench", "accosa", "pins:write",
 		members{"clientId": clientID, "bankId": bankID, "entityId": entityID, "messageKeyIds": []string{accosaKey}}, map[string]string{"secureCode": secureCode}},
 	{"creditplus-bench", "creditplus", "tries:reset", members{"messageKeyIds": []string{creditplusKey}}, nil},
-	{"networkintl-bench", "networkintl", "pins:change", members{"bankId": bankID, "pinKeyIds": []string{zoneKey, rsaKey}}, nil},
+	{"networkintl-bench", "networkintl", "pins:change", members{"bankId": networkBankID, "pinKeyIds": []string{zoneKey, rsaKey}}, nil},
 }
 
 func (v vault) makeClient(ctx context.Context, program string, c client) (err error) {

@@ -97,10 +97,10 @@ func readCards(path string) (all []card, err error) {
 	lines := bufio.NewScanner(f)
 	for lines.Scan() {
 		fields := strings.Fields(lines.Text())
-		if len(fields) != 4 {
+		if len(fields) != 5 {
 			return nil, fmt.Errorf("%s is no list of cards", path)
 		}
-		all = append(all, card{token: fields[0], id: fields[1], pin: fields[2], block: fromHex(fields[3])})
+		all = append(all, card{token: fields[0], id: fields[1], pin: fields[2], block: fromHex(fields[3]), pan: fields[4]})
 	}
 	if len(all) == 0 {
 		return nil, fmt.Errorf("%s has no cards", path)
@@ -126,10 +126,9 @@ func text(v any) string {
 func (vault) accosa(context.Context, string) (sealer, error) {
 	key, err := keyring.NewTokenKey(accosaKeyBytes, nil)
 	return func(_ context.Context, n int, c card) (request, error) {
-		pan := panOf(c.number())
 		token, err := key.Seal(rand.Reader, []byte(text(members{
 			"messageCode": "1120", "requestDateTime": time.Now().UTC().Format("20060102150405"), "clientTxnId": fmt.Sprint("BENCH", n),
-			"newPIN": c.pin, "urn": urnOf(c.number()), "last4Digits": pan[len(pan)-4:],
+			"newPIN": c.pin, "urn": urnOf(c.number()), "last4Digits": c.pan[len(c.pan)-4:],
 		})))
 		return request{"/mob1/api/onboarding/v1/resetPin", text(members{"token": token})}, err
 	}, err
@@ -173,7 +172,7 @@ func (v vault) networkRSA(ctx context.Context, program string) (sealer, error) {
 		return nil, errors.New("the certificate has no RSA key")
 	}
 	return func(_ context.Context, n int, c card) (request, error) {
-		clearBlock, err := pinblock.Encode(pinblock.ISO0, []byte(c.pin), panOf(c.number()), nil)
+		clearBlock, err := pinblock.Encode(pinblock.ISO0, []byte(c.pin), c.pan, nil)
 		if err != nil {
 			return request{}, err
 		}
@@ -191,8 +190,8 @@ func (v vault) networkRSA(ctx context.Context, program string) (sealer, error) {
 func networkChange(n int, c card, method string, old, chosen []byte) request {
 	return request{"/CardServices/Transaction/V1/CardPinChange", text(members{"NISrvRequest": members{"request_card_pin_change": members{
 		"header": members{"msg_id": fmt.Sprintf("B%010d", n), "msg_type": "TRANSACTION", "msg_function": "REQ_CARD_PIN_CHANGE", "src_application": "IVR",
-			"target_application": "PCMS", "timestamp": time.Now().Format("2006-01-02T15:04:05.000Z07:00"), "tracking_id": fmt.Sprint("T", n), "bank_id": bankID},
-		"body": members{"card_number": panOf(c.number()), "card_sequence_number": "01", "card_expiry_date": expiry,
+			"target_application": "PCMS", "timestamp": time.Now().Format("2006-01-02T15:04:05.000Z07:00"), "tracking_id": fmt.Sprint("T", n), "bank_id": networkBankID},
+		"body": members{"card_number": c.pan, "card_sequence_number": "01", "card_expiry_date": expiry,
 			"encrypted_old_pin": fmt.Sprintf("%X", old), "encrypted_new_pin": fmt.Sprintf("%X", chosen), "encryption_method": method},
 	}}})}
 }
