@@ -132,6 +132,7 @@ func wire(ctx context.Context, c config.Serve, s Surroundings, in *inside) (*App
 		return nil, err
 	}
 	vault.OnClientChanged(tokens.Recheck)
+	vault.OnKeysChanged(ring.Recheck)
 	own.measure(registry, s.Now)
 	counts := metrics.NewDomain(registry, slices.Sorted(maps.Keys(s.Documents)))
 	vault.OnOutcome(counts.Outcome)

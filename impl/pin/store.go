@@ -23,9 +23,14 @@ type Query struct {
 	// is their PAN sequence number, "" that of a card without one. It is not held against a card that is the only one.
 	Sequence *string
 
+	// Choose, if any, says which of the cards found is meant, none among them, where NotFound and Ambiguous are not the answers.
+	Choose func([]Record) (Record, error)
+
 	// Check, if any, holds what else a contract knows of the card against it; an error ends the operation.
 	// It runs inside the operation's one look-up, and again when the card was changed meanwhile.
 	Check func(Record) error
+
+	unless []string // see [Search]
 }
 
 // Holder narrows a search by attributes whose values several cards may share, where they are not
@@ -57,6 +62,9 @@ type Search struct {
 	OrValues  []string // any of these values of it
 	ProgramID string   // "": of any program
 	Limit     int
+
+	Unless []string // ids of replay records: where one is there that expires after Now, nothing is found
+	Now    int64    // microseconds since 1970
 }
 
 // CardRow is a card at rest.
@@ -162,7 +170,8 @@ var ErrInDoubt = errors.New("outcome unknown")
 //
 // impl/store/storetest holds what an implementation must do.
 type Store interface {
-	// Find returns at most s.Limit cards, in the order of their ids, in one round trip. None is no error.
+	// Find returns at most s.Limit cards, in the order of their ids, in one round trip. None is no error. Where one of the
+	// replays of s.Unless is there it is a Duplicate (replays), whether there are cards or not: the time that it takes does not tell.
 	Find(ctx context.Context, s Search) ([]CardRow, error)
 
 	// Swap makes a change durably, in one round trip where it is one card's. However many swaps of one

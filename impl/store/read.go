@@ -41,6 +41,9 @@ var lookups = map[pin.Table]pin.Kind{pin.TableSessions: pin.KindSession, pin.Tab
 
 // Row is pin.Store's.
 func (s *Store) Row(ctx context.Context, t pin.Table, programID, id string) (pin.Row, error) {
+	if s.engine.function && !s.engine.sharded {
+		return s.rowHot(ctx, t, programID, id)
+	}
 	statement, args := "SELECT "+columns[t]+s.settled(t)+" FROM "+string(t)+" WHERE id = ?", []any{id}
 	if kind, ofCard := lookups[t]; ofCard {
 		cards, err := s.cardsOf(ctx, kind, programID, id)

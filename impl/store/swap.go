@@ -275,7 +275,7 @@ func (t *tx) takeOver(row any, version, now int64) error {
 		}).Create(row)
 	}
 	if result.Error == nil && result.RowsAffected == 0 {
-		t.failed = &pin.Error{Code: pin.Duplicate, Field: string(pin.TableReplays)}
+		t.failed = repeated()
 		return t.failed
 	}
 	return t.fail(result.Error, "")

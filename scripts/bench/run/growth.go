@@ -282,7 +282,7 @@ func (g *growth) callBoth(ctx context.Context) (err error) {
 	}
 	for _, s := range sides {
 		g.cards = s.sample
-		if err := g.unharmed(ctx, s.running); err != nil {
+		if err := g.unharmed(ctx, s.running, g.cards); err != nil {
 			return fmt.Errorf("%d cards: %w", s.cards, err)
 		}
 	}
@@ -298,7 +298,7 @@ func (g *growth) callRound(ctx context.Context, sides []*side, round int) error 
 		fmt.Fprintf(&text, " %s", c.name)
 		for _, s := range sides {
 			g.cards = s.sample
-			rate, err := g.drive(ctx, s.base, c, targetAt, round+warming, g.settings.round)
+			rate, err := g.drive(ctx, s.base, c, g.cards, targetAt, round+warming, g.settings.round)
 			if err != nil {
 				return fmt.Errorf("%d cards, %s: %w", s.cards, c.what, err)
 			}
@@ -348,7 +348,7 @@ func (g *growth) prepare(ctx context.Context, s *side) error {
 
 func (g *growth) try(ctx context.Context, s *side) error {
 	g.cards = s.sample
-	cards, err := g.readCards()
+	cards, err := readCards(g.cards)
 	if err != nil {
 		return err
 	}
@@ -366,7 +366,7 @@ func (g *growth) try(ctx context.Context, s *side) error {
 func (g *growth) report() error {
 	section := g.section(about{at: time.Now(), processor: processor()})
 	_, err := fmt.Fprintf(os.Stdout, "\n%s", section)
-	return errors.Join(err, keep(readme, g.label, section))
+	return errors.Join(err, keep(readme, section))
 }
 
 func (g *growth) section(a about) string {
