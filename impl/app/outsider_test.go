@@ -2,7 +2,6 @@ package app_test
 
 import (
 	"bytes"
-	"context"
 	"os"
 	"path/filepath"
 	"slices"
@@ -26,7 +25,7 @@ import (
 
 const logOrigin = "pin.example.com/audit"
 
-// outsider follows the audit log of a server's: somebody who has its public key and every note that it ever published, and neither
+// outsider follows the audit log of servers: somebody who has its public key and every note that it ever published, and neither
 // the database nor a secret. What is published is verified by the libraries of those who made the log's format.
 type outsider struct {
 	folder   string // the log's, which the operator has
@@ -220,7 +219,7 @@ func (o *outsider) refuses(t *testing.T, text []byte, held string) {
 // chains.
 func sample(t *testing.T, at string, kills []time.Time) (ids []string) {
 	t.Helper()
-	rows, err := apptest.OpenStore(t, at).Events(context.WithoutCancel(t.Context()), pin.AuditQuery{Page: pin.Page{Limit: 1_000_000}})
+	rows, err := apptest.OpenStore(t, at).Events(t.Context(), pin.AuditQuery{Page: pin.Page{Limit: 1_000_000}})
 	require.NoError(t, err)
 	type moment struct {
 		id string
