@@ -99,7 +99,7 @@ func (p process) cards(t *testing.T, n int) (ids []string) {
 	for i := range n {
 		right, err := pin.New([]byte("7010"))
 		require.NoError(t, err)
-		c, err := p.Vault.CreateCard(apptest.Operating(t), pin.NewCard{ProgramID: program.ID, PAN: luhn(fmt.Sprintf("999999%09d", i)), PIN: right}, pin.Memo{})
+		c, err := p.Vault.CreateCard(apptest.Operating(t), pin.NewCard{ProgramID: program.ID, PAN: apptest.PAN(i), PIN: right}, pin.Memo{})
 		require.NoError(t, err)
 		ids = append(ids, c.ID)
 	}
@@ -121,21 +121,6 @@ func (l *limiting) key(p process) {
 func block(t *testing.T, digits string) string {
 	t.Helper()
 	return apptest.PINBlock(t, pinblock.NewTDES, zpk, pinblock.ISO1, digits, "")
-}
-
-// luhn is digits and their check digit (ISO/IEC 7812-1, annex B).
-func luhn(digits string) string {
-	sum := 0
-	for i, d := range []byte(digits) {
-		n := int(d - '0')
-		if (len(digits)-i)%2 == 1 {
-			if n *= 2; n > 9 {
-				n -= 9
-			}
-		}
-		sum += n
-	}
-	return digits + strconv.Itoa((10-sum%10)%10)
 }
 
 const listed = "/issuer/v1/programs?limit=1"

@@ -292,8 +292,13 @@ func (d deed) refusal(err error) error {
 	return err
 }
 
-// overtaken tells whether somebody else has changed the card.
-func overtaken(err error) bool { return CodeOf(err) == Conflict && FieldOf(err) == "card" }
+// overtaken tells whether somebody else has changed the card, or the change took so long that it has to be made anew.
+func overtaken(err error) bool {
+	return CodeOf(err) == Conflict && FieldOf(err) == "card" || late(err)
+}
+
+// late tells whether an event's id was drawn so long ago that others of later ones may have been read: it is drawn anew.
+func late(err error) bool { return CodeOf(err) == Conflict && FieldOf(err) == tableEvents }
 
 // queue decides and swaps under the card's lock, so that many callers for one card are served in turn
 // and do not spin.

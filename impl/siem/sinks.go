@@ -97,6 +97,9 @@ type Syslog struct {
 	TLS      *tls.Config
 	Hostname string        // of this machine
 	Patience time.Duration // for a batch, and for the receiver to confirm its end
+	// Unconfirmed takes the end of a connection for a confirmation where nothing was confirmed. A receiver that is killed while it
+	// reads may then lack what it was sent.
+	Unconfirmed bool
 }
 
 // Open is an Options.Open.
@@ -114,15 +117,11 @@ const (
 func (s Syslog) Put(ctx context.Context, batch []Record) (err error) {
 	ctx, cancel := context.WithTimeout(ctx, s.Patience)
 	defer cancel()
-	c, err := (&tls.Dialer{Config: s.TLS}).DialContext(ctx, "tcp", s.Address)
+	c, err := s.dial(ctx)
 	if err != nil {
 		return fmt.Errorf("syslog: %w", err)
 	}
 	defer func() { _ = c.Close() }() // its end was confirmed, or there is another error
-	until, _ := ctx.Deadline()
-	if err := c.SetDeadline(until); err != nil {
-		return err
-	}
 	var out bytes.Buffer
 	for _, r := range batch {
 		m, err := s.message(r)
@@ -134,13 +133,45 @@ func (s Syslog) Put(ctx context.Context, batch []Record) (err error) {
 	if _, err := c.Write(out.Bytes()); err != nil {
 		return fmt.Errorf("syslog: %w", err)
 	}
-	if err := c.(*tls.Conn).CloseWrite(); err != nil {
+	if err := c.CloseWrite(); err != nil {
 		return fmt.Errorf("syslog: %w", err)
 	}
-	if _, err := io.Copy(io.Discard, c); err != nil && !errors.Is(err, io.ErrUnexpectedEOF) && !errors.Is(err, net.ErrClosed) {
+	if _, err := io.Copy(io.Discard, c); err != nil && !(s.Unconfirmed && errors.Is(err, ErrCut)) {
 		return fmt.Errorf("syslog: the receiver has not confirmed what was sent: %w", err)
 	}
 	return nil
+}
+
+// dial connects. The connection ends with the context's time.
+func (s Syslog) dial(ctx context.Context) (*tls.Conn, error) {
+	raw, err := (&net.Dialer{}).DialContext(ctx, "tcp", s.Address)
+	if err != nil {
+		return nil, err
+	}
+	config := s.TLS.Clone()
+	if config.ServerName == "" {
+		config.ServerName, _, _ = net.SplitHostPort(s.Address) // which was dialled
+	}
+	c := tls.Client(closing{raw}, config)
+	until, _ := ctx.Deadline()
+	if err := errors.Join(c.SetDeadline(until), c.HandshakeContext(ctx)); err != nil {
+		return nil, errors.Join(err, raw.Close())
+	}
+	return c, nil
+}
+
+// ErrCut is a connection that ends without its receiver's close_notify: so does that of one that was killed.
+var ErrCut = errors.New("the connection has ended without close_notify")
+
+// closing is a connection whose end is ErrCut. Where it were io.EOF, crypto/tls would take it for a close_notify.
+type closing struct{ net.Conn }
+
+func (c closing) Read(p []byte) (int, error) {
+	n, err := c.Conn.Read(p)
+	if errors.Is(err, io.EOF) {
+		err = ErrCut
+	}
+	return n, err
 }
 
 // message is a record as RFC 5424 has it.

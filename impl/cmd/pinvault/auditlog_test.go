@@ -329,7 +329,7 @@ export PINVAULT_LISTEN=127.0.0.1:PORT PINVAULT_AUDIT_LOG_EVERY=1s
 bin/pinvault keys init
 bin/pinvault migrate
 bin/pinvault programs create --name 'Gift cards'
-bin/pinvault audit export --cursor first --settled 6s > /dev/null
+bin/pinvault audit export --cursor first > /dev/null
 `)
 	blocks := regexp.MustCompile("(?s)```sh\n(.*?)```").FindAllStringSubmatch(string(page), -1)
 	require.Len(t, blocks, 7)
@@ -339,7 +339,7 @@ bin/pinvault audit export --cursor first --settled 6s > /dev/null
 			script.WriteString(`
 until curl -sf http://127.0.0.1:PORT/audit/tiles/checkpoint | sed -n 2p | grep -q '[1-9]'; do sleep 0.1; done
 sleep 7
-bin/pinvault audit export --cursor second --settled 6s > events
+bin/pinvault audit export --cursor second > events
 EVENT=$(tail -n 1 events | jq -r .id)
 `)
 		}

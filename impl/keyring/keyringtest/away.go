@@ -104,7 +104,8 @@ func NewWay(t testing.TB, backend string) Way {
 	t.Helper()
 	folder := t.TempDir()
 	w := Way{Secret: filepath.Join(folder, "secret")}
-	secret, url := os.Getenv("PINVAULT_TEST_OPENBAO_TOKEN"), ""
+	secret := os.Getenv("PINVAULT_TEST_OPENBAO_TOKEN")
+	var url string
 	if backend == PKCS11 {
 		secret, url = PIN, URL(t, PKCS11, t.Name())
 		elsewhere := Tokens() + "-away"
@@ -115,7 +116,7 @@ func NewWay(t testing.TB, backend string) Way {
 		url = At(p.URL, backend, URLName(t.Name()))
 		w.Take, w.Give = func() { p.Down.Store(true) }, func() { p.Down.Store(false) }
 	}
-	require.NoError(t, os.WriteFile(w.Secret, []byte(secret), 0o600))
+	require.NoError(t, os.WriteFile(w.Secret, []byte(secret), 0o600)) //nolint:gosec // a test's own
 	w.URL = strings.NewReplacer("test:pin", "file:"+w.Secret, "test:token", "file:"+w.Secret, "keyset=none", "keyset="+filepath.Join(folder, "keyset.json")).Replace(url)
 	return w
 }

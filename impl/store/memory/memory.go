@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"pinvault/impl/pin"
 )
@@ -255,7 +256,15 @@ func put[K comparable, V any](w *writing, m map[K]V, key K, value V, keep bool) 
 	}
 }
 
+// Now is that of pin.Store: the machine's.
+func (s *Store) Now() time.Time { return time.Now() }
+
 func (w *writing) change(c pin.Change) error {
+	for _, e := range c.Events {
+		if drawn, says := pin.EventDrawn(e.ID); says && time.Since(drawn) > pin.EventLate {
+			return conflict("audit_events")
+		}
+	}
 	if err := w.card(c); err != nil {
 		return err
 	}
@@ -529,6 +538,10 @@ func (s *Store) Events(ctx context.Context, q pin.AuditQuery) ([]pin.EventRow, e
 					all = append(all, e)
 				}
 			}
+		}
+		if q.Settled { // nothing is half written, and what is late does not come in
+			until := pin.EventsFrom(time.Now().Add(-pin.EventSettled))
+			all = slices.DeleteFunc(all, func(e pin.EventRow) bool { return e.ID >= until })
 		}
 		if q.Chain == "" {
 			return paged(all, func(e pin.EventRow) string { return e.ID }, q.Page), nil

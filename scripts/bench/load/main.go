@@ -1,10 +1,10 @@
 // Command load fills a migrated database of a production server with what the load comparison needs: a
-// program that refuses no PIN and lets them be read back, a client of Thredd's contract, one of the issuer
-// API, a zone PIN key, and cards. A production server has no first client, so these come through the vault.
+// program that refuses no PIN and lets them be read back, a client of Thredd's contract, one of Network International's, one of the
+// issuer API, a zone PIN key, and cards. A production server has no first client, so these come through the vault.
 //
 // The keyset is that of the server, PINVAULT_KEYSET under PINVAULT_MASTER_KEY. What the callers need to
 // know of the cards goes to a file, a card a line: public token, card id, PIN, and the PIN as a block of
-// format 0 under the zone PIN key. Clients' secrets and the key are fixed, and good for nothing else.
+// format 0 under the zone PIN key, and PAN. Clients' secrets and the key are fixed, and good for nothing else.
 //
 //	go run ./scripts/bench/load --database-url postgres://… --cards 100000 --out cards.txt
 //
@@ -18,6 +18,7 @@ package main
 import (
 	"bufio"
 	"context"
+	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
@@ -31,6 +32,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"pinvault/impl/app/apptest"
 	"pinvault/impl/keyring"
 	"pinvault/impl/pin"
 	"pinvault/impl/pinblock"
@@ -62,10 +64,11 @@ func main() {
 
 // What the callers know of the clients and of the zone PIN key. The key is that of the sandbox.
 const (
-	threddClient = "thredd-bench"
-	issuerClient = "issuer-bench"
-	secret       = "bench-secret"
-	zoneKey      = "zpk-bench"
+	threddClient  = "thredd-bench"
+	issuerClient  = "issuer-bench"
+	networkClient = "networkintl-bench"
+	secret        = "bench-secret"
+	zoneKey       = "zpk-bench"
 )
 
 var zoneKeyBytes = []byte{0xE8, 0xDD, 0x93, 0xB8, 0xAF, 0x13, 0x99, 0x9C, 0x76, 0x44, 0xC0, 0xFE, 0x11, 0xF5, 0xD2, 0xA7}
@@ -135,6 +138,8 @@ func surroundings(ctx context.Context, vault *pin.Vault, ring *keyring.Ring) (st
 	for _, c := range []pin.Client{
 		{ID: threddClient, ProgramID: p.ID, Contract: "thredd", Name: "Load", Scopes: []string{"pins:read", "pins:write"}},
 		{ID: issuerClient, ProgramID: p.ID, Contract: "issuer", Name: "Load", Scopes: []string{"pins:verify"}},
+		{ID: networkClient, ProgramID: p.ID, Contract: "networkintl", Name: "Load", Scopes: []string{"pins:change"},
+			Settings: json.RawMessage(`{"bankId":"NIC","pinKeyIds":[],"asymmetricAlias":false}`)},
 	} {
 		if _, _, err := vault.CreateClient(ctx, c, secret, pin.Memo{}); err != nil {
 			return "", fmt.Errorf("client %s: %w", c.ID, err)
@@ -152,8 +157,8 @@ func surroundings(ctx context.Context, vault *pin.Vault, ring *keyring.Ring) (st
 
 // card is what callers know of one.
 type card struct {
-	token, id, pin string
-	block          []byte
+	token, id, pin, pan string
+	block               []byte
 }
 
 // fill makes the cards, many at once, and tells how far it is.
@@ -202,7 +207,7 @@ func progress(done *atomic.Int64, of int, ended <-chan struct{}) {
 // create makes the n-th card, from 1. Its PIN follows from its number, so that setting the PIN once more
 // leaves the block right.
 func create(ctx context.Context, vault *pin.Vault, key *pinblock.Key, program string, n int) (card, error) {
-	is, number, err := numbered(key, n)
+	is, err := numbered(key, n)
 	if err != nil {
 		return card{}, err
 	}
@@ -211,19 +216,18 @@ func create(ctx context.Context, vault *pin.Vault, key *pinblock.Key, program st
 		return card{}, err
 	}
 	c, err := vault.CreateCard(ctx, pin.NewCard{
-		ProgramID: program, PAN: number, Expiry: "3112", Sequence: "01", PIN: chosen, PINChosen: true,
+		ProgramID: program, PAN: is.pan, Expiry: "3112", Sequence: "01", PIN: chosen, PINChosen: true,
 		References: []pin.Reference{{Kind: pin.KindPublicToken, Value: is.token}},
 	}, pin.Memo{})
 	is.id = c.ID
 	return is, err
 }
 
-// numbered is the n-th card without its id, and its PAN.
-func numbered(key *pinblock.Key, n int) (c card, pan string, err error) {
-	c = card{token: fmt.Sprint(100_000_000 + n), pin: fmt.Sprintf("%04d", n%10_000)}
-	pan = withCheckDigit(fmt.Sprintf("999999%09d", n))
-	c.block, err = key.Encrypt(pinblock.ISO0, []byte(c.pin), pan, nil)
-	return c, pan, err
+// numbered is the n-th card without its id.
+func numbered(key *pinblock.Key, n int) (c card, err error) {
+	c = card{token: fmt.Sprint(100_000_000 + n), pin: fmt.Sprintf("%04d", n%10_000), pan: apptest.PAN(n)}
+	c.block, err = key.Encrypt(pinblock.ISO0, []byte(c.pin), c.pan, nil)
+	return c, err
 }
 
 // portfolio writes rows for an import of the cards with the numbers, or writes some of them down. Their ids follow from their
@@ -237,10 +241,10 @@ func portfolio(numbers, program string, sample int, out string) (err error) {
 	if err != nil {
 		return err
 	}
-	one := func(n int) (card, string, error) {
-		c, pan, err := numbered(key, n)
+	one := func(n int) (card, error) {
+		c, err := numbered(key, n)
 		c.id = fmt.Sprintf("00000000-0000-7000-8000-%012d", n)
-		return c, pan, err
+		return c, err
 	}
 	if sample > 0 {
 		f, err := os.Create(out) //nolint:gosec // whoever starts it says where
@@ -250,7 +254,7 @@ func portfolio(numbers, program string, sample int, out string) (err error) {
 		defer func() { err = errors.Join(err, f.Close()) }()
 		made := make([]card, min(sample, to-from+1))
 		for i := range made {
-			if made[i], _, err = one(from + rand.N(to-from+1)); err != nil { //nolint:gosec // which cards are called is no secret
+			if made[i], err = one(from + rand.N(to-from+1)); err != nil { //nolint:gosec // which cards are called is no secret
 				return err
 			}
 		}
@@ -259,36 +263,21 @@ func portfolio(numbers, program string, sample int, out string) (err error) {
 	b := bufio.NewWriterSize(os.Stdout, 1<<16)
 	_, _ = fmt.Fprintln(b, "cardId,programId,pan,sequence,expiry,references.publicToken,pin.block.keyId,pin.block.format,pin.block.pinBlock") // Flush tells
 	for n := from; n <= to; n++ {
-		c, pan, err := one(n)
+		c, err := one(n)
 		if err != nil {
 			return err
 		}
-		if _, err := fmt.Fprintf(b, "%s,%s,%s,01,3112,%s,%s,ISO-0,%X\n", c.id, program, pan, c.token, zoneKey, c.block); err != nil {
+		if _, err := fmt.Fprintf(b, "%s,%s,%s,01,3112,%s,%s,ISO-0,%X\n", c.id, program, c.pan, c.token, zoneKey, c.block); err != nil {
 			return err
 		}
 	}
 	return b.Flush()
 }
 
-// withCheckDigit adds the check digit of a PAN (ISO/IEC 7812-1, annex B).
-func withCheckDigit(digits string) string {
-	sum := 0
-	for i := range len(digits) {
-		d := int(digits[len(digits)-1-i] - '0')
-		if i%2 == 0 {
-			if d *= 2; d > 9 {
-				d -= 9
-			}
-		}
-		sum += d
-	}
-	return digits + string(rune('0'+(10-sum%10)%10))
-}
-
 func write(w io.Writer, cards []card) error {
 	b := bufio.NewWriter(w)
 	for _, c := range cards {
-		if _, err := fmt.Fprintf(b, "%s %s %s %X\n", c.token, c.id, c.pin, c.block); err != nil {
+		if _, err := fmt.Fprintf(b, "%s %s %s %X %s\n", c.token, c.id, c.pin, c.block, c.pan); err != nil {
 			return err
 		}
 	}

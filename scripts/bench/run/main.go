@@ -2,8 +2,8 @@
 // of scripts/bench/floor, on one PostgreSQL with fsync on, driven by wrk in turns. It prints a table and
 // keeps it in scripts/bench/README.md.
 //
-// With the argument `growth`, sizes and a file it holds databases of more and more cards beside each other, and writes what it
-// measured to the file.
+// With the argument `growth`, sizes and a folder it holds a database that grows beside one that does not; what it measures is kept in
+// the folder. `growth fill SIZE FOLDER`, `growth call FOLDER` and `growth report FOLDER` are the steps of that.
 //
 // With the argument `peers` and the folder that scripts/bench/peers/run makes it holds PinVault beside mock servers instead.
 //
@@ -88,14 +88,14 @@ func run(ctx context.Context) (err error) {
 	if _, err := exec.LookPath("wrk"); err != nil {
 		return errors.New("wrk is not installed (Debian: apt-get install wrk)")
 	}
+	if len(os.Args) > 3 && os.Args[1] == "growth" {
+		return compareSizes(ctx, s, os.Args[2:])
+	}
 	dir, err := os.MkdirTemp("", "pinvault-bench.")
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	if len(os.Args) == 4 && os.Args[1] == "growth" {
-		return growth(ctx, s, dir, os.Args[2], os.Args[3])
-	}
 	b, err := prepare(ctx, s, dir)
 	if err != nil {
 		return err

@@ -83,3 +83,34 @@ func TestRatiosAreThoseOfMedians(t *testing.T) {
 	require.Equal(t, []float64{0.5, 0.25, 0.75}, []float64{middle, low, high})
 	require.Equal(t, 2.5, median([]float64{4, 1, 3, 2}))
 }
+
+func TestSizesGrow(t *testing.T) {
+	t.Parallel()
+	got, err := sizes("10000 1000000")
+	require.NoError(t, err)
+	require.Equal(t, []int{10_000, 1_000_000}, got)
+	for _, wrong := range []string{"", "10000 10000", "10000 many", "0"} {
+		_, err := sizes(wrong)
+		require.Error(t, err, wrong)
+	}
+}
+
+func TestASizeIsHeldAgainstTheSmallestInTheSameRounds(t *testing.T) {
+	t.Parallel()
+	of := func(rounds ...float64) map[string][]float64 {
+		rates := map[string][]float64{}
+		for _, c := range grown {
+			rates[c.name] = rounds
+		}
+		return rates
+	}
+	g := &growth{bench: &bench{settings: settings{label: "growth"}}, Stages: []*stage{
+		{Cards: 10, Import: 1, Database: 50},
+		{Cards: 100, Import: 10, Database: 400, Rates: of(450, 90, 500), Beside: of(500, 100, 400)},
+		{Cards: 1000, Import: 100, Database: 4000, Rates: of(800), Beside: of(1000)},
+	}}
+	section := g.section(about{})
+	require.Regexp(t, `\| 10 \|.* 5 bytes \|( 1000 \|){4}\n`, section, "beside the largest")
+	require.Regexp(t, `\| 100 \|.* 4 bytes \|( 450: 0.90 \(0.90 to 1.25\) \|){4}\n`, section)
+	require.Regexp(t, `\| 1000 \|.* 4 bytes \|( 800: 0.80 \(0.80 to 0.80\) \|){4}\n`, section)
+}
