@@ -7,6 +7,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 	"log/slog"
@@ -332,20 +333,40 @@ func tampered(log *slog.Logger, counts *metrics.Domain) func(ctx context.Context
 
 // limit has clients limited, in production by default.
 func limit(vault *pin.Vault, c config.Serve, s Surroundings, counts *metrics.Domain) error {
-	server, asked := pin.DefaultLimits(), pin.Limits{}
-	if c.Sandbox {
-		server = pin.Limits{}
-	}
-	for name, n := range c.Limits {
-		asked[pin.Limit(name)] = n
-	}
-	text, err := json.Marshal(asked)
+	asked, err := limitsAsked(c, s.Documents["issuer"])
 	if err != nil {
 		return err
 	}
-	if _, broken := s.Documents["issuer"].CheckMessage("ClientLimits", text); len(broken) > 0 {
-		return errors.New(issuer.Sentence(broken[0], strings.TrimSpace("--limits "+broken[0].Label)))
+	server := pin.DefaultLimits()
+	if c.Sandbox {
+		server = pin.Limits{}
 	}
 	vault.LimitBy(limits.New(s.Database, s.Now), asked.Over(server), counts.OverLimit)
 	return nil
+}
+
+// limitsAsked are those of --limits, if the document has them so.
+func limitsAsked(c config.Serve, doc *contract.Document) (pin.Limits, error) {
+	asked, err := pin.NamedLimits(c.Limits)
+	if err != nil {
+		return nil, fmt.Errorf("--limits: %w", err)
+	}
+	text, err := json.Marshal(asked)
+	if err != nil {
+		return nil, err
+	}
+	if _, broken := doc.CheckMessage("ClientLimits", text); len(broken) > 0 {
+		return nil, errors.New(issuer.Sentence(broken[0], strings.TrimSpace("--limits "+broken[0].Label)))
+	}
+	return asked, nil
+}
+
+// CheckSettings refuses what a server would not start with, and only a document tells.
+func CheckSettings(c config.Serve) error {
+	documents, err := Documents()
+	if err != nil {
+		return err
+	}
+	_, err = limitsAsked(c, documents["issuer"])
+	return err
 }

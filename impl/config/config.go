@@ -189,6 +189,9 @@ func (s *Serve) Validate() error {
 	if (s.TLSCertificate == "") != (s.TLSKey == "") {
 		return errors.New("--tls-certificate and --tls-key go together")
 	}
+	if _, _, err := net.SplitHostPort(s.Listen); s.Listen != "" && err != nil {
+		return errors.New("--listen must be an address such as 127.0.0.1:8080")
+	}
 	if err := s.validatePublicURL(); err != nil {
 		return err
 	}

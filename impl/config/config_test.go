@@ -52,6 +52,7 @@ func TestServeRefusesSettingsThatCannotWork(t *testing.T) {
 		"a drain that ends before it begins":     {func(s *Serve) { s.Drain = -time.Second }, "--drain"},
 		"a shutdown that ends before it begins":  {func(s *Serve) { s.Shutdown = -time.Second }, "--shutdown-timeout"},
 		"room for less than no connection":       {func(s *Serve) { s.MaxConnections = -1 }, "--max-connections"},
+		"a listener without a port":              {func(s *Serve) { s.Listen = "pin.example.com" }, "--listen"},
 		"an operators' listener without a port":  {func(s *Serve) { s.AdminListen = "127.0.0.1" }, "--admin-listen"},
 		"an operators' listener":                 {func(s *Serve) { s.AdminListen = ":9090" }, ""},
 		"an audit log": {func(s *Serve) {

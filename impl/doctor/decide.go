@@ -101,14 +101,15 @@ func pace(took time.Duration) Finding {
 
 // durability is whether what was acknowledged is there after a crash: a try that was lost is a try more for somebody who guesses.
 func durability(f store.Facts) (found []Finding) {
-	for _, setting := range []struct{ name, value, does string }{
-		{"fsync", f.Fsync, "a crash of the machine may lose or damage anything"},
-		{"full_page_writes", f.FullPageWrites, "a crash of the machine may damage pages"},
-		{"synchronous_commit", f.SynchronousCommit, "a crash may undo tries that were told to callers"},
+	const ofServer, ofRole = "set it to on in postgresql.conf, and reload", "set it to on, for the server or for the role of --database-url, and reload"
+	for _, setting := range []struct{ name, value, does, do string }{
+		{"fsync", f.Fsync, "a crash of the machine may lose or damage anything", ofServer},
+		{"full_page_writes", f.FullPageWrites, "a crash of the machine may damage pages", ofServer},
+		{"synchronous_commit", f.SynchronousCommit, "a crash may undo tries that were told to callers", ofRole},
 	} {
 		if setting.value == "off" {
 			found = append(found, Finding{Level: Fail, Says: "PostgreSQL runs with " + setting.name + " = off: " + setting.does,
-				Do: "set it to on, for the server or for the role of --database-url, and reload"})
+				Do: setting.do})
 		}
 	}
 	if f.ReadOnly {

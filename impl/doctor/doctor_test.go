@@ -224,6 +224,12 @@ func TestExaminationsFindWhatIsWrong(t *testing.T) {
 		"a folder in which everybody writes": {"files", func(t *testing.T, p *Patient) {
 			require.NoError(t, os.Chmod(filepath.Dir(p.Keyset), 0o777)) //nolint:gosec // is what is to be found
 		}, Fail, "can put another file in the place of"},
+		"a limit that there is not": {"settings", func(_ *testing.T, p *Patient) {
+			p.Limits = map[string]int64{"pinsPerDay": 1}
+		}, Fail, `there is no limit "pinsPerDay"; there are failedAuthenticationsPerMinute, `},
+		"a limit that the document does not have so": {"settings", func(_ *testing.T, p *Patient) {
+			p.Limits = map[string]int64{"mismatchSharePercent": 100}
+		}, Fail, "--limits mismatchSharePercent must be at most 99"},
 		"triggers that are gone": {"append-only", func(t *testing.T, p *Patient) { withoutTriggers(t, p.DatabaseURL) }, Fail, "are gone"},
 		"a schema that is not there": {"schema", func(t *testing.T, p *Patient) {
 			p.DatabaseURL = storetest.SQLite(t)

@@ -126,7 +126,11 @@ func (e *examination) close() {
 func (e *examination) version(context.Context) { e.fine("%s", e.Version) }
 
 func (e *examination) settings(context.Context) {
-	if err := e.Validate(); err != nil {
+	err := e.Validate()
+	if err == nil {
+		err = app.CheckSettings(e.Serve)
+	}
+	if err != nil {
 		e.failed(err, "a server does not start with these settings: 'pinvault serve --help' has them")
 		return
 	}

@@ -241,10 +241,18 @@ func (k *Keeper) unused(ctx context.Context, w keyring.Wish) error {
 	}
 	for _, of := range counted {
 		if of.Use == s.Use && of.KeyID == s.ID && of.Rows > 0 {
-			return fmt.Errorf("%w: %d rows of the database are still under it; re-encrypt them first", ErrInUse, of.Rows)
+			return fmt.Errorf("%w: %d rows of the database are still under it; %s", ErrInUse, of.Rows, untilNone(s.Use))
 		}
 	}
 	return nil
+}
+
+// untilNone says how a key comes to be needed by no row any more.
+func untilNone(use pin.Use) string {
+	if use == pin.UseFingerprint || use == pin.UseReplayKey {
+		return "they are records of idempotency keys, which end by themselves when they expire"
+	}
+	return "put them under the active one first (rewrap)"
 }
 
 // event is a step as the trail is told of it.

@@ -1,6 +1,7 @@
 package metrics
 
 import (
+	"cmp"
 	"context"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -112,7 +113,7 @@ func (d *Domain) Outcome(ctx context.Context, o pin.Outcome) {
 
 // OverLimit counts what was refused because a limit of a client was used up.
 func (d *Domain) OverLimit(kind pin.Limit, contract string) {
-	d.overLimit.WithLabelValues(string(kind), contract).Inc()
+	d.overLimit.WithLabelValues(string(kind), cmp.Or(contract, nobody)).Inc()
 }
 
 // Tampered counts a row whose seal is broken.

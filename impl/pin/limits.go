@@ -2,8 +2,11 @@ package pin
 
 import (
 	"context"
+	"fmt"
 	"maps"
+	"slices"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -45,6 +48,23 @@ var defaults = Limits{
 
 // DefaultLimits are the limits of production.
 func DefaultLimits() Limits { return maps.Clone(defaults) }
+
+// NamedLimits are limits as operators name them: one that there is not is an error that names all.
+func NamedLimits(named map[string]int64) (Limits, error) {
+	l := Limits{}
+	for _, name := range slices.Sorted(maps.Keys(named)) {
+		if _, there := defaults[Limit(name)]; !there {
+			all := make([]string, 0, len(defaults))
+			for known := range defaults {
+				all = append(all, string(known))
+			}
+			slices.Sort(all)
+			return nil, fmt.Errorf("there is no limit %q; there are %s", name, strings.Join(all, ", "))
+		}
+		l[Limit(name)] = named[name]
+	}
+	return l, nil
+}
 
 // Over are these limits, and those of others that these do not name.
 func (l Limits) Over(others Limits) Limits {

@@ -2,6 +2,7 @@ package pin_test
 
 import (
 	"bytes"
+	"context"
 	"slices"
 	"strings"
 	"testing"
@@ -65,6 +66,28 @@ func TestAChainGoesOnUnderAnotherKey(t *testing.T) {
 	w.whole(t)
 	w.retire(t)
 	w.whole(t)
+}
+
+// Who is told of a single event is told of one whose key is retired, too, if what covers it is under a key that is there.
+func TestAnEventOfARetiredKeyIsVouchedFor(t *testing.T) {
+	t.Parallel()
+	w, db := aged(t)
+	alarms := 0
+	w.OnTampered(func(context.Context, string, string) { alarms++ })
+	for _, row := range db.events[w.card.ID] {
+		e, err := w.EventAt(anybody(), w.card.ID, row.Seq)
+		require.NoError(t, err)
+		require.Equal(t, row.ID, e.ID)
+	}
+	require.Zero(t, alarms)
+	db.events[w.card.ID][1].Body = bytes.Replace(db.events[w.card.ID][1].Body, []byte("match"), []byte("mutch"), 1)
+	_, err := w.EventAt(anybody(), w.card.ID, 2)
+	require.True(t, pin.Tampered(err), err)
+	_, err = w.EventAt(anybody(), w.card.ID, 1)
+	require.True(t, pin.Tampered(err), "what covers it covers the other too")
+	require.Equal(t, 2, alarms)
+	_, err = w.EventAt(anybody(), w.card.ID, 10)
+	require.NoError(t, err, "its key is there")
 }
 
 // suddenly are keys of which one becomes the current one at the n-th call of MAC for the trail.

@@ -1,10 +1,12 @@
 package pin
 
 import (
+	"bytes"
 	"context"
 	"crypto/ed25519"
 	"encoding/base64"
 	"io"
+	"math"
 	"net/url"
 	"slices"
 	"strings"
@@ -401,8 +403,8 @@ func (v *Vault) Webhooks(ctx context.Context, page Page) ([]Webhook, error) {
 	return out, nil
 }
 
-// EventAt reads the event at a place of a chain, and holds it against its MAC and so against the event before it: NotFound, and
-// Internal where it was tampered with.
+// EventAt reads the event at a place of a chain, and holds it against its MAC and so against the event before it, or against what
+// covers it where its key is retired: NotFound, and Internal where it was tampered with.
 func (v *Vault) EventAt(ctx context.Context, chain string, seq int64) (AuditEvent, error) {
 	rows, err := v.store.ChainEvents(ctx, chain, max(seq-2, 0), 2)
 	if err != nil {
@@ -414,11 +416,37 @@ func (v *Vault) EventAt(ctx context.Context, chain string, seq int64) (AuditEven
 		case r.Chain != chain || r.Seq > seq:
 		case r.Seq < seq:
 			before = r.MAC
-		case !v.keys.VerifyMAC(UseAudit, r.macInput(before), r.MAC):
-			return AuditEvent{}, v.broken(ctx, tableEvents, chain)
-		default:
+		case v.keys.VerifyMAC(UseAudit, r.macInput(before), r.MAC):
 			return r.event()
+		default:
+			if _, there := v.keys.KeyID(UseAudit, r.MAC); !there {
+				return v.coveredEvent(ctx, chain, seq)
+			}
+			return AuditEvent{}, v.broken(ctx, tableEvents, chain)
 		}
 	}
 	return AuditEvent{}, &Error{Code: NotFound}
+}
+
+// coveredEvent reads an event whose key is retired: an audit.rekeyed after it, under a key that is there, covers a digest of all
+// before. So it takes the whole chain up to that one.
+func (v *Vault) coveredEvent(ctx context.Context, chain string, seq int64) (AuditEvent, error) {
+	var wanted EventRow
+	var before Head
+	for r, err := range v.ChainRows(ctx, chain, 0, math.MaxInt64) {
+		if err != nil {
+			return AuditEvent{}, err
+		}
+		if r.Seq != before.Seq+1 {
+			break
+		}
+		if r.Seq == seq {
+			wanted = r
+		}
+		if covers, is := r.covers(); is && r.Seq > seq && bytes.Equal(covers, before.Digest) && v.keys.VerifyMAC(UseAudit, r.macInput(before.MAC), r.MAC) {
+			return wanted.event()
+		}
+		before = Head{Seq: r.Seq, MAC: r.MAC, Digest: r.digest(before)}
+	}
+	return AuditEvent{}, v.broken(ctx, tableEvents, chain)
 }

@@ -35,8 +35,11 @@ func (auditLogKeyCommand) Help() string {
 
 // Validate asks for keys where they are needed.
 func (c *auditLogKeyCommand) Validate() error {
-	if err := auditlog.CheckOrigin(c.Origin); err != nil || c.Sandbox {
-		return err
+	if err := auditlog.CheckOrigin(c.Origin); err != nil {
+		return fmt.Errorf("--audit-log-origin: %w", err)
+	}
+	if c.Sandbox {
+		return nil
 	}
 	return c.Missing()
 }

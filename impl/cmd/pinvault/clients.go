@@ -47,6 +47,9 @@ func (c *clientsCreateCommand) Run(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
+		if err := limitsThere(c.Limit); err != nil {
+			return err
+		}
 		made, err := o.CreateClient(ctx, issuer.ClientRequest{Contract: c.Contract, ProgramID: c.Program, Name: c.Name,
 			Scopes: c.Scope, AllScopes: c.AllScopes, Settings: settings, Limits: c.Limit})
 		if err != nil {
@@ -54,6 +57,14 @@ func (c *clientsCreateCommand) Run(ctx context.Context) error {
 		}
 		return show(made)
 	})
+}
+
+// limitsThere refuses what is no limit's name.
+func limitsThere(named map[string]int64) error {
+	if _, err := pin.NamedLimits(named); err != nil {
+		return fmt.Errorf("--limit: %w", err)
+	}
+	return nil
 }
 
 // given are the settings of --setting flags, a secret one from standard input.
@@ -124,6 +135,9 @@ func (clientsLimitCommand) Help() string {
 // Run gives the client other limits and prints it.
 func (c *clientsLimitCommand) Run(ctx context.Context) error {
 	return c.on(ctx, "clients limit", "", func(ctx context.Context, o *issuer.Operator) error {
+		if err := limitsThere(c.Limit); err != nil {
+			return err
+		}
 		limited, err := o.LimitClient(ctx, c.ID, c.Limit)
 		if err != nil {
 			return told(err, words{pin.NotFound: "there is no active client " + c.ID})

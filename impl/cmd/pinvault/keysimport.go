@@ -338,8 +338,10 @@ func (c *console) secret(prompt string) ([]byte, error) {
 	}
 	line, err := c.lines.ReadBytes('\n')
 	c.print("")
-	if errors.Is(err, io.EOF) && len(line) > 0 {
-		err = nil
+	if errors.Is(err, io.EOF) {
+		if err = nil; len(line) == 0 {
+			err = errors.New("there is none on standard input: type it on a terminal, or name a file with --component-file")
+		}
 	}
 	return line, err
 }

@@ -37,7 +37,7 @@ func partnerKeyWords(id string) words {
 var keyReasons = map[pin.KeyReason]string{
 	pin.KeyStateForbids:  "the key's state does not allow this: look at 'pinvault keys partner show'",
 	pin.SameCustodian:    "this custodian has done this already",
-	pin.NotExportable:    "the key is not exportable",
+	pin.NotExportable:    "the key is not exportable: it was made of components, or is to stay here. Rotate it with --components, so that custodians bring the next one",
 	pin.KeyBlockUnopened: "the key block does not open: check the zone master key, and that the block is whole",
 }
 
