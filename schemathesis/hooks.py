@@ -38,6 +38,7 @@ CLIENT = {}  # the one of the document under test, set when it is loaded
 CARDS = {}  # the fixtures' cards
 ISSUED = set()  # every longer text that the server has given out or taken, which links hand on
 SCOPES = {}  # of contracts, by name
+BEARERS = {}  # of clients, by their id: the headers that authorize what is made ready for a request
 KEYS = {}  # of sessions of the hosted page, by the token that came with them
 
 
@@ -69,14 +70,14 @@ def load_fixtures(document):
 # --- authorization ---
 
 
-def token(path):
+def token(path, client=CLIENT):
     """An access token from the token endpoint that the document names."""
     response = requests.post(
         urljoin(URL, path),
         data={
             "grant_type": "client_credentials",
-            "client_id": CLIENT["client_id"],
-            "client_secret": CLIENT["client_secret"],
+            "client_id": client["client_id"],
+            "client_secret": client["client_secret"],
         },
         timeout=10,
     )
@@ -413,9 +414,12 @@ def known(case):
         spared = {card[name] for card in CARDS.values() for name in CHANGED}
         made_up = not stateful and turn % 5 == 4 and spared.isdisjoint(path.values())
         return {} if made_up else {name: CARDS["alias_disabled"][name] for name in CHANGED}
+    made_up = not stateful and (turn + 1) % MADE_UP[phase] == 0
     if case.path.startswith((PARTNER_KEYS, BLOCKS)):
-        return partner_key(case, not stateful and (turn + 1) % MADE_UP[phase] == 0)
-    if not stateful and (turn + 1) % MADE_UP[phase] == 0 and (phase != "examples" or step != "setpin"):
+        return partner_key(case, made_up)
+    if "approvalId" in path or step == "approvals" and "cardId" in path:
+        return {} if made_up and phase != "examples" else approval(case)
+    if made_up and (phase != "examples" or step != "setpin"):
         return {}  # examples are of the fixtures already, but for a parameter that is good for one operation alone
     if case.path.startswith(OWN) and case.path != "/sandbox/iframe":
         return made_for(case)
@@ -439,13 +443,53 @@ def known(case):
     return facts(card)
 
 
+def waiting(client):
+    """A client's request for an approval, the only one of its own that waits for a decision or was granted."""
+    withdrawn(client)
+    asked = requests.post(
+        f"{URL}/issuer/v1/cards/{CARDS['dual']['cardId']}/approvals",
+        json={"action": "unblock", "reason": "Cardholder identified at the branch"},
+        headers=bearer(client),
+        timeout=10,
+    )
+    asked.raise_for_status()
+    return asked.json()["approvalId"]
+
+
+def withdrawn(client):
+    """Has a client take back what it has asked for: there is one approval at a time for a card, action and client."""
+    approvals = URL + "/issuer/v1/approvals"
+    for state in ("pending", "granted"):
+        listed = requests.get(approvals, {"state": state, "limit": 100}, headers=bearer(client), timeout=10).json()
+        for one in listed["items"]:
+            if one["requestedBy"] == client["client_id"]:
+                requests.post(f"{approvals}/{one['approvalId']}/cancel", headers=bearer(client), timeout=10).raise_for_status()
+
+
+def bearer(client):
+    if client["client_id"] not in BEARERS:
+        BEARERS[client["client_id"]] = {"Authorization": "Bearer " + token("/oauth2/token", client)}
+    return BEARERS[client["client_id"]]
+
+
+def approval(case):
+    """Real values for an approval: a card whose program asks for one, and nothing that was asked for already; or a request
+    that waits, the other client's where this one is to decide."""
+    if "cardId" in case.path_parameters:
+        withdrawn(CLIENT)
+        return {"cardId": CARDS["dual"]["cardId"], "clientId": None}
+    if linked(case, case.path_parameters["approvalId"]):
+        return {}
+    return {"approvalId": waiting(CLIENTS["issuer_approver"] if step_of(case) == "decision" else CLIENT)}
+
+
 # Where the vault's own keys are.
 VAULT_KEYS = "/issuer/v1/vault-keys"
 
 
 def vault_key(case):
     """Real values for what is asked of the vault's own keys: a use without a rotation under way, or a key that may take the step."""
-    keys, own = URL + VAULT_KEYS, {"Authorization": "Bearer " + token("/oauth2/token")}
+    keys, own = URL + VAULT_KEYS, bearer(CLIENT)
     step = step_of(case)
     if step not in ("rotations", "steps"):
         return {"use": "pan"}
@@ -480,7 +524,7 @@ def partner_key(case, made_up):
     keys take none, whatever else is made up: what is retired opens no PIN block any more."""
     if made_up and phase_of(case) != "examples":
         return {"keyId": fresh()}
-    keys, own = URL + PARTNER_KEYS, {"Authorization": "Bearer " + token("/oauth2/token")}
+    keys, own = URL + PARTNER_KEYS, bearer(CLIENT)
     step = step_of(case)
     drawn = {"programId": CARDS["normal"]["programId"], "usage": "zone-pin", "algorithm": "AES"}
     real = drawn | {"keyId": fresh(), "masterKeyId": CLIENT["zmk_id"], "bits": None, "succeeds": None, "components": None, "expiresInSeconds": None, "at": None}

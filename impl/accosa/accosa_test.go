@@ -416,15 +416,8 @@ func TestAClientTxnIDIsKeptForLongerThanItsMessageMayBeSent(t *testing.T) {
 	require.Equal(t, 50*time.Hour, clientSettings{RequestWindowSeconds: 3600}.remembered())
 }
 
-// holding finds one card, whose number ends in 0001.
-type holding struct {
-	Vault
-	card pin.Card
-}
-
-func (h holding) Find(context.Context, pin.Query, int) ([]pin.Record, error) {
-	return []pin.Record{{Card: h.card}}, nil
-}
+// holding has cards whose number ends in 0001.
+type holding struct{ Vault }
 
 func (holding) MaskedPAN(pin.Card) (string, error) { return "************0001", nil }
 
@@ -432,10 +425,19 @@ func (holding) MaskedPAN(pin.Card) (string, error) { return "************0001", 
 func TestACardThatNoLongerAgreesIsRefused(t *testing.T) {
 	was := pin.Card{ID: "card"}
 	was.CustomerID = "A"
-	a := New(holding{card: was}, nil, nil, nil, nil, nil)
-	_, q, err := a.find(t.Context(), message{customerID: "A", last4Digits: "0001"})
+	a := New(holding{}, nil, nil, nil, nil, nil)
+	var told []string
+	q := a.query(message{customerID: "A", last4Digits: "0001"}, func(c pin.Card) error {
+		told = append(told, c.ID)
+		return nil
+	})
+	_, err := q.Choose(nil)
+	require.Equal(t, unknownCustomer, err)
+	require.Empty(t, told)
+	chosen, err := q.Choose([]pin.Record{{Card: was}})
 	require.NoError(t, err)
-	require.Equal(t, "card", q.CardID)
+	require.Equal(t, "card", chosen.Card.ID)
+	require.Equal(t, []string{"card"}, told)
 	require.NoError(t, q.Check(pin.Record{Card: was}))
 	is := was
 	is.CustomerID = "B"

@@ -3,6 +3,7 @@ package accosa
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 
 	"pinvault/impl/pin"
@@ -90,27 +91,16 @@ func selected(m message) (pin.Query, row) {
 	return pin.Query{Holder: pin.Holder{MobileNumber: m.mobileNumber}}, dataNotFound
 }
 
-// find finds the card that a message names. The query is for that card, as long as it is the one.
-func (a *API) find(ctx context.Context, m message) (pin.Card, pin.Query, error) {
+// query asks for the card that a message names. told hears which one it is, before anything is decided.
+func (a *API) query(m message, told func(pin.Card) error) pin.Query {
 	q, unknown := selected(m)
-	records, err := a.vault.Find(ctx, q, mostLookedAt)
-	if err == nil && len(records) == 0 {
-		err = unknown
-	}
-	if err != nil {
-		return pin.Card{}, q, err
-	}
-	all := make([]candidate, len(records))
-	for i, rec := range records {
-		if all[i], err = a.candidate(rec); err != nil {
-			return pin.Card{}, q, err
+	q.Choose = func(found []pin.Record) (pin.Record, error) {
+		chosen, err := a.chosen(found, m, unknown)
+		if err == nil {
+			err = told(chosen.Card)
 		}
+		return chosen, err
 	}
-	chosen, err := choose(all, m)
-	if err != nil {
-		return pin.Card{}, q, a.whose(ctx, err)
-	}
-	q.CardID, q.ProgramID = chosen.ID, chosen.ProgramID
 	q.Check = func(rec pin.Record) error {
 		c, err := a.candidate(rec)
 		if err == nil {
@@ -118,7 +108,26 @@ func (a *API) find(ctx context.Context, m message) (pin.Card, pin.Query, error) 
 		}
 		return err
 	}
-	return chosen.Card, q, nil
+	return q
+}
+
+// chosen is the one record that agrees with a message; of none the error is unknown.
+func (a *API) chosen(found []pin.Record, m message, unknown row) (pin.Record, error) {
+	if len(found) == 0 {
+		return pin.Record{}, unknown
+	}
+	all := make([]candidate, len(found))
+	for i, rec := range found {
+		var err error
+		if all[i], err = a.candidate(rec); err != nil {
+			return pin.Record{}, err
+		}
+	}
+	one, err := choose(all, m)
+	if err != nil {
+		return pin.Record{}, err
+	}
+	return found[slices.IndexFunc(found, func(rec pin.Record) bool { return rec.Card.ID == one.ID })], nil
 }
 
 // candidate is a record as messages are held against it.

@@ -6,6 +6,7 @@
 package accosa
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/json"
@@ -45,7 +46,7 @@ type Vault interface {
 	Program(ctx context.Context, id string) (pin.Program, error)
 	Find(ctx context.Context, q pin.Query, limit int) ([]pin.Record, error)
 	MaskedPAN(c pin.Card) (string, error)
-	Number(ctx context.Context, sequence string) (int64, error)
+	Promise(ctx context.Context, sequence string) (draw func() int64, release func(), err error)
 	ResetPIN(ctx context.Context, q pin.Query, o pin.Offer, m pin.Memo) error
 }
 
@@ -179,7 +180,7 @@ func (a *API) ResetPin(ctx context.Context, r accosa.ResetPinRequestObject) (acc
 		return nil, err
 	}
 	reply, _, err := idempotency.Once(ctx, a.once, idempotency.Request{
-		Scope: known.client.ID, Key: known.message.clientTxnID, Endpoint: "resetPin", Content: known.message.content, TTL: known.settings.remembered(),
+		Scope: known.client.ID, Key: known.message.clientTxnID, Endpoint: "resetPin", Content: known.message.content, TTL: known.settings.remembered(), OnCard: true,
 	}, pin.Memo{}, func(m pin.Memo) (accosa.ResetPinReply, error) { return a.reset(ctx, known, m) })
 	if err != nil {
 		return nil, err
@@ -265,25 +266,37 @@ func (a *API) reset(ctx context.Context, known *call, m pin.Memo) (reply accosa.
 		return reply, err
 	}
 	defer p.Clear()
-	card, q, err := a.find(ctx, known.message)
-	if err != nil {
-		return reply, err
-	}
-	within := pin.WithCaller(ctx, pin.CallerFrom(ctx).In(card.ProgramID))
-	transaction, err := a.vault.Number(within, transactions)
-	if err != nil {
-		return reply, err
-	}
-	reference, err := a.vault.Number(within, references)
-	if err != nil {
-		return reply, err
-	}
+	var card pin.Card
+	var transaction, reference number
+	defer func() { transaction.release(); reference.release() }()
+	q := a.query(known.message, func(found pin.Card) error {
+		card = found
+		within := pin.WithCaller(ctx, pin.CallerFrom(ctx).In(card.ProgramID))
+		return cmp.Or(transaction.promise(within, a.vault, transactions), reference.promise(within, a.vault, references))
+	})
 	keep := m.Keep
 	m.Keep = func(any) (pin.Replay, error) {
-		reply = a.success(known, card, transaction, firstReference+reference-1)
+		reply = a.success(known, card, transaction.draw(), firstReference+reference.draw()-1)
 		return keep(reply)
 	}
 	return reply, a.whose(ctx, a.vault.ResetPIN(ctx, q, pin.Plain(p), m))
+}
+
+// number is one of a reply, promised before the write that it goes with.
+type number struct {
+	draw func() int64
+	done func()
+}
+
+func (n *number) promise(ctx context.Context, v Vault, sequence string) (err error) {
+	n.draw, n.done, err = v.Promise(ctx, sequence)
+	return err
+}
+
+func (n *number) release() {
+	if n.done != nil {
+		n.done()
+	}
 }
 
 // success is the reply to a reset.

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
 	"maps"
 	"net/http"
@@ -92,7 +93,7 @@ type App struct {
 func New(ctx context.Context, c config.Serve, s Surroundings) (*App, error) {
 	if s.Documents == nil {
 		var err error
-		if s.Documents, err = Documents(); err != nil {
+		if s.Documents, err = documentsFor(c.Sandbox); err != nil {
 			return nil, err
 		}
 	}
@@ -132,6 +133,7 @@ func wire(ctx context.Context, c config.Serve, s Surroundings, in *inside) (*App
 		return nil, err
 	}
 	vault.OnClientChanged(tokens.Recheck)
+	vault.OnKeysChanged(ring.Recheck)
 	own.measure(registry, s.Now)
 	counts := metrics.NewDomain(registry, slices.Sorted(maps.Keys(s.Documents)))
 	vault.OnOutcome(counts.Outcome)
@@ -243,8 +245,20 @@ func embeds(sandbox bool) func(origin string) bool {
 	return config.SecureOrigin
 }
 
-// Documents loads all contracts, by name, side by side: it is most of what a start costs.
-func Documents() (map[string]*contract.Document, error) {
+// Documents loads all contracts, by name, with prose and examples.
+func Documents() (map[string]*contract.Document, error) { return documents(contract.Load) }
+
+// documentsFor loads what a server needs of the contracts. A sandbox tells all that is in them and makes it come out; in production they are
+// what requests are held against.
+func documentsFor(sandbox bool) (map[string]*contract.Document, error) {
+	if sandbox {
+		return Documents()
+	}
+	return documents(contract.Serving)
+}
+
+// documents loads all contracts side by side: it is most of what a start costs.
+func documents(load func(fs.FS, string, ...contract.Option) (*contract.Document, error)) (map[string]*contract.Document, error) {
 	names, err := contract.Names(openapi.Documents)
 	if err != nil {
 		return nil, err
@@ -253,18 +267,18 @@ func Documents() (map[string]*contract.Document, error) {
 	var loading errgroup.Group
 	for i, name := range names {
 		loading.Go(func() (err error) {
-			loaded[i], err = contract.Load(openapi.Documents, name)
+			loaded[i], err = load(openapi.Documents, name)
 			return err
 		})
 	}
 	if err := loading.Wait(); err != nil {
 		return nil, err
 	}
-	documents := map[string]*contract.Document{}
+	all := map[string]*contract.Document{}
 	for i, name := range names {
-		documents[name] = loaded[i]
+		all[name] = loaded[i]
 	}
-	return documents, nil
+	return all, nil
 }
 
 // docsOf are the documents as the server at this URL shows them.

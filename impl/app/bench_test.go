@@ -148,7 +148,7 @@ func BenchmarkVerifyWithoutDatabase(b *testing.B) {
 func BenchmarkDocuments(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, err := Documents(); err != nil {
+		if _, err := documentsFor(false); err != nil {
 			b.Fatal(err)
 		}
 	}

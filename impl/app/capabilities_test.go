@@ -202,15 +202,20 @@ func (p *partners) changes(card map[string]any) bool {
 
 // resets puts the card's PIN in the place of itself.
 func (p *partners) resets(card map[string]any) bool {
+	return p.reset("accosa", card, p.clients["accosa"]["secureCode"].(string)).Status < 300
+}
+
+// reset does so as a client of Accosa's contract, with a secure code.
+func (p *partners) reset(client string, card map[string]any, secureCode string) *contracttest.Reply {
 	p.calls++
 	message, err := json.Marshal(map[string]any{"messageCode": "1120", "requestDateTime": "20160715025837", "clientTxnId": fmt.Sprint("TXN-", p.calls),
 		"newPIN": card["pin"], "urn": card["urn"], "last4Digits": card["last4Digits"]})
 	require.NoError(p.t, err)
-	var more []contracttest.Option
-	for _, name := range []string{"clientId", "bankId", "entityId", "secureCode"} {
-		more = append(more, contracttest.Header(name, p.clients["accosa"][name].(string)))
+	more := []contracttest.Option{contracttest.Header("secureCode", secureCode)}
+	for _, name := range []string{"clientId", "bankId", "entityId"} {
+		more = append(more, contracttest.Header(name, p.clients[client][name].(string)))
 	}
-	return p.do("accosa", http.MethodPost, "/mob1/api/onboarding/v1/resetPin", json.RawMessage(p.sealed("accosa", string(message))), more...).Status < 300
+	return p.do(client, http.MethodPost, "/mob1/api/onboarding/v1/resetPin", json.RawMessage(p.sealed(client, string(message))), more...)
 }
 
 // What a document says of itself is read whole, or not at all.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"pinvault/impl/accosa"
+	"pinvault/impl/contract"
 	"pinvault/impl/custody"
 	"pinvault/impl/issuer"
 	"pinvault/impl/keyring"
@@ -15,7 +16,8 @@ import (
 // Operator is whoever works on a vault, a sandbox's or one in production, from the command line, by the rules
 // of the issuer's document.
 func Operator(vault *pin.Vault, ring *keyring.Ring, sandbox bool) *issuer.Operator {
-	return issuer.NewOperator(vault, custody.New(vault, ring, nil, nil), contracts(vault, ring, sandbox, nil, Documents), openapi.Documents)
+	documents := func() (map[string]*contract.Document, error) { return documentsFor(false) }
+	return issuer.NewOperator(vault, custody.New(vault, ring, nil, nil), contracts(vault, ring, sandbox, nil, documents), openapi.Documents)
 }
 
 // TokenKeys are the keys under which the tokens of a client of Accosa's contract are made, the current one

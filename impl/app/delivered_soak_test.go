@@ -94,35 +94,38 @@ func receiverProcess(t *testing.T, n int, address, file, secret string) *exec.Cm
 	return c
 }
 
-// However often a server or the receiver is killed while cards change, every event that was committed arrives, those of a card in their order,
-// and every signature is right.
+// However often a server or the receiver is killed while cards change and checkpoints are made, every event that was committed arrives, those
+// of a card in their order, and every signature is right; and whoever follows the audit log sees one log, in which each of the events is proven.
 func TestKilledAtAnyMomentNoEventIsLostAndNoneComesBeforeItsPredecessor(t *testing.T) {
 	t.Parallel()
 	for name, processes := range map[string]int{"SQLite": 1, "PostgreSQL": 2} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			at := databases[name](t)
+			free, err := net.Listen("tcp", "127.0.0.1:0")
+			require.NoError(t, err)
+			address := free.Addr().String()
+			require.NoError(t, free.Close())
+			home := newPremises(t, at)
+			outside := home.newOutsider(t)
+			front := home.front(t, address)
 			serve := func() *apptest.Process {
-				return apptest.Serve(t, nil, "--sandbox", "--webhook-timeout", "1s", "--database-url", at)
+				return home.serve(t, append(outside.log(), "--limits", "unblocksPerCardAndDay=0", "--webhook-timeout", "1s", "--webhook-networks", "127.0.0.0/8")...)
 			}
 			servers := make([]*apptest.Process, processes)
 			for i := range servers {
 				servers[i] = serve()
 			}
-			free, err := net.Listen("tcp", "127.0.0.1:0")
-			require.NoError(t, err)
-			address := free.Addr().String()
-			require.NoError(t, free.Close())
 			file := filepath.Join(t.TempDir(), "arrivals")
-			o := &operator{t, servers[0].URL, newCrowd(t, servers[0].URL).issuer}
-			hook := o.do("POST", "/issuer/v1/webhooks", fmt.Sprintf(`{"url":"http://%s/"}`, address), 201)
+			o := home.operator(t, servers[0])
+			hook := o.do("POST", "/issuer/v1/webhooks", fmt.Sprintf(`{"url":%q}`, front), 201)
 			id, secret := hook["webhookId"].(string), hook["secret"].(string)
 			cards := make([]string, 40) // of which four change at a time: an event whose receiver is gone holds up those of its card for seconds
 			for i := range cards {
-				cards[i] = o.do("POST", "/issuer/v1/cards", fmt.Sprintf(`{"programId":"00000000-0000-7000-8000-00000000a001","pan":"99999900001%05d"}`, i), 201)["cardId"].(string)
+				cards[i] = home.card(o, fmt.Sprintf("99999900001%05d", i))
 			}
-			receiver, received, met := receiverProcess(t, 0, address, file, secret), 1, 0
-			began, kills := time.Now(), repetitions(3, 200)
+			receiver, received, met, cut := receiverProcess(t, 0, address, file, secret), 1, 0, 0
+			began, kills := time.Now(), make([]time.Time, repetitions(3, 200))
 			for round := range kills {
 				before := size(file)
 				busy := make(chan struct{})
@@ -135,13 +138,20 @@ func TestKilledAtAnyMomentNoEventIsLostAndNoneComesBeforeItsPredecessor(t *testi
 				for waits := 0; size(file) == before && waits < 300; waits++ {
 					<-time.NewTimer(time.Millisecond).C
 				}
+				victim := round % (len(servers) + 1)
+				if victim < len(servers) && round%4 == 0 {
+					require.Eventually(t, outside.appending, time.Minute, time.Millisecond, "a checkpoint is made each second")
+				}
 				<-time.NewTimer(rand.N(150 * time.Millisecond)).C
 				if size(file) > before {
 					met++
 				}
-				victim := round % (len(servers) + 1)
+				kills[round] = time.Now()
 				if victim < len(servers) {
 					servers[victim].Kill(t)
+					if outside.cutOff(t) {
+						cut++
+					}
 				} else {
 					require.NoError(t, receiver.Process.Kill())
 					_ = receiver.Wait()
@@ -155,11 +165,13 @@ func TestKilledAtAnyMomentNoEventIsLostAndNoneComesBeforeItsPredecessor(t *testi
 					received++
 				}
 			}
-			t.Logf("killed at %d moments in %s, the receiver at %d of them; messages came before %d", kills, time.Since(began).Round(time.Second), received-1, met)
+			t.Logf("killed at %d moments in %s, the receiver at %d of them, while a checkpoint was made at %d; messages came before %d",
+				len(kills), time.Since(began).Round(time.Second), received-1, cut, met)
 			o.url = servers[0].URL
 			require.Eventually(t, func() bool {
 				return len(o.do("GET", "/issuer/v1/webhooks/"+id+"/deliveries?state=pending", "", 200)["items"].([]any)) == 0
 			}, 10*time.Minute, 100*time.Millisecond, "everything is delivered")
+			outside.followsOneLog(t, servers[0].URL)
 			for _, s := range servers {
 				s.Kill(t)
 			}
@@ -182,7 +194,8 @@ func TestKilledAtAnyMomentNoEventIsLostAndNoneComesBeforeItsPredecessor(t *testi
 			for _, e := range committed {
 				require.True(t, first[e.ID], "lost: %s %s %d", e.Type, e.CardID, e.Seq)
 			}
-			auditContent(t, at)
+			require.Contains(t, home.run(t, "audit", "verify", "--checkpoint", filepath.Join(outside.folder, "newest")), "all whole")
+			outside.checksProofs(t, at, kills)
 			t.Logf("%d events were committed, and %d messages arrived, verified in %v", len(committed), len(noted), by)
 			require.Len(t, by, min(received, len(receivers())), "every language has received")
 		})
@@ -208,7 +221,7 @@ func change(server, token, card string, stop <-chan struct{}) {
 		}
 		path, body := "/pin/unblock", unblock
 		if i%3 == 1 {
-			path, body = "/pin/verifications", `{"pinBlock":"0000000000000000","format":"ISO-0","keyId":"zpk-sandbox"}`
+			path, body = "/pin/verifications", `{"pinBlock":"0000000000000000","format":"ISO-0","keyId":"zpk"}`
 		}
 		r, err := http.NewRequest(http.MethodPost, server+"/issuer/v1/cards/"+card+path, strings.NewReader(body)) //nolint:noctx // it ends with the server
 		if err != nil {

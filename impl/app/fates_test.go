@@ -431,7 +431,12 @@ func (p *partners) credentials(name string, row rows.Row) []contracttest.Option 
 func (p *partners) tokenKey(name string) *keyring.TokenKey {
 	raw, err := hex.DecodeString(p.clients[name]["key_hex"].(string))
 	require.NoError(p.t, err)
-	key, err := keyring.NewTokenKey(raw, nil)
+	var iv []byte
+	if fixed, ok := p.clients[name]["iv_hex"].(string); ok {
+		iv, err = hex.DecodeString(fixed)
+		require.NoError(p.t, err)
+	}
+	key, err := keyring.NewTokenKey(raw, iv)
 	require.NoError(p.t, err)
 	return key
 }

@@ -24,6 +24,7 @@ import (
 	"pinvault/impl/keyring/keyringtest"
 	"pinvault/impl/pin"
 	"pinvault/impl/pinblock"
+	"pinvault/impl/rows"
 	"pinvault/impl/sandbox"
 	"pinvault/impl/store"
 	"pinvault/impl/store/storetest"
@@ -98,7 +99,7 @@ func (p process) cards(t *testing.T, n int) (ids []string) {
 	for i := range n {
 		right, err := pin.New([]byte("7010"))
 		require.NoError(t, err)
-		c, err := p.Vault.CreateCard(apptest.Operating(t), pin.NewCard{ProgramID: program.ID, PAN: luhn(fmt.Sprintf("999999%09d", i)), PIN: right}, pin.Memo{})
+		c, err := p.Vault.CreateCard(apptest.Operating(t), pin.NewCard{ProgramID: program.ID, PAN: apptest.PAN(i), PIN: right}, pin.Memo{})
 		require.NoError(t, err)
 		ids = append(ids, c.ID)
 	}
@@ -120,21 +121,6 @@ func (l *limiting) key(p process) {
 func block(t *testing.T, digits string) string {
 	t.Helper()
 	return apptest.PINBlock(t, pinblock.NewTDES, zpk, pinblock.ISO1, digits, "")
-}
-
-// luhn is digits and their check digit (ISO/IEC 7812-1, annex B).
-func luhn(digits string) string {
-	sum := 0
-	for i, d := range []byte(digits) {
-		n := int(d - '0')
-		if (len(digits)-i)%2 == 1 {
-			if n *= 2; n > 9 {
-				n -= 9
-			}
-		}
-		sum += n
-	}
-	return digits + strconv.Itoa((10-sum%10)%10)
 }
 
 const listed = "/issuer/v1/programs?limit=1"
@@ -326,4 +312,67 @@ func TestEveryKindOfLimit(t *testing.T) {
 		ask("nobody", "guessed").ExpectStatus(http.StatusUnauthorized)
 	}
 	ask("nobody", "guessed").ExpectStatus(http.StatusTooManyRequests)
+}
+
+// The limit on wrong secure codes of a client of Accosa's contract, as --limits says, holds over two processes: above it, a code is not looked at,
+// right or wrong, which the documented row says. No other client is limited with it.
+func TestWrongSecureCodesAreLimitedOverTwoProcesses(t *testing.T) {
+	t.Parallel()
+	all, err := rows.All(apptest.Documents(t)["accosa"])
+	require.NoError(t, err)
+	documented := map[string]rows.Row{}
+	for _, r := range all {
+		documented[r.Example] = r
+	}
+	const wrong, right, limit = "another-code", "accosa-sandbox-code", 3
+	for name, database := range databases {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			at := database(t)
+			var doors [2]*partners
+			for i := range doors {
+				server := apptest.Serve(t, nil, "--sandbox", "--limits", fmt.Sprintf("wrongSecureCodesPerHour=%d", limit), "--database-url", at)
+				doors[i] = partnersOf(t, &apptest.Server{Client: apptest.Client(t, server.URL)})
+				doors[i].calls = i * 1000
+			}
+			card := doors[0].cards["normal"]
+			clients := [][2]string{{"accosa", "accosa_fixed_iv"}, {"accosa_fixed_iv", "accosa"}} // in another hour the other way round
+			for i, client := range clients {
+				end := time.Now().Truncate(time.Hour).Add(time.Hour)
+				longest := time.Until(end)
+				var told []*contracttest.Reply
+				for _, call := range []struct {
+					door         int
+					client, code string
+				}{
+					{0, client[0], wrong}, {1, client[0], wrong}, {0, client[0], right}, {1, client[0], wrong}, // the limit is used up
+					{0, client[0], wrong}, {1, client[0], wrong}, {0, client[0], right}, {1, client[0], right},
+					{0, client[1], right}, {1, client[1], right},
+				} {
+					told = append(told, doors[call.door].reset(call.client, card, call.code))
+				}
+				if !time.Now().Before(end) && i == 0 {
+					continue
+				}
+				for n, want := range []string{"secure-code-wrong", "secure-code-wrong", "", "secure-code-wrong",
+					"limit-used-up", "limit-used-up", "limit-used-up", "limit-used-up", "", ""} {
+					if want == "" {
+						require.Equal(t, http.StatusOK, told[n].Status, "call %d: %s", n, told[n].Body)
+						continue
+					}
+					row, found := documented[want]
+					require.True(t, found, want)
+					require.Equal(t, row.Reply.Status, told[n].Status, "call %d", n)
+					require.JSONEq(t, string(row.Reply.Body), string(told[n].Body), "call %d", n)
+					if want == "limit-used-up" {
+						seconds, err := strconv.Atoi(told[n].Header.Get("Retry-After"))
+						require.NoError(t, err)
+						require.GreaterOrEqual(t, time.Duration(seconds)*time.Second, time.Until(end).Truncate(time.Second))
+						require.LessOrEqual(t, time.Duration(seconds-1)*time.Second, longest)
+					}
+				}
+				return
+			}
+		})
+	}
 }

@@ -32,7 +32,7 @@ type Serving struct {
 // Serve serves until ctx ends and for as long as it drains, then lets requests under way end.
 func Serve(ctx context.Context, c config.Serve, s Serving) (err error) {
 	log := server.NewLogger(s.Log, c.LogLevel)
-	documents, err := Documents()
+	documents, err := documentsFor(c.Sandbox)
 	if err != nil {
 		return err
 	}
@@ -55,10 +55,7 @@ func Serve(ctx context.Context, c config.Serve, s Serving) (err error) {
 	if err := ReadySchema(ctx, db, c.Sandbox || c.Embedded()); err != nil {
 		return err
 	}
-	clock, err := db.Clock(ctx)
-	if err != nil {
-		return err
-	}
+	clock := db.Clock()
 	for _, weak := range c.WeakSettings() {
 		log.Warn("weak setting", "setting", weak.Setting, "why", weak.Why)
 	}

@@ -304,6 +304,27 @@ func TestEntryIsMadeWhenItIsDueAndByOneProcessAtATime(t *testing.T) {
 	require.True(t, appended)
 }
 
+// What a process leaves behind that is killed while it makes an entry is gone with the next look, and does not keep the log from growing.
+func TestWhatAKilledProcessLeftIsRemoved(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.happen(t, "card-1", 1)
+	require.NoError(t, os.MkdirAll(string(w.folder)+"/moved", 0o700))
+	require.NoError(t, os.WriteFile(string(w.folder)+"/id", nil, 0o600))
+	for _, left := range []string{"/.making-1", "/.making-2", "/moved/.making-3"} {
+		require.NoError(t, os.WriteFile(string(w.folder)+left, []byte("half of a checkpoint"), 0o600))
+	}
+	require.EqualValues(t, 1, w.hour(t).Size)
+	for _, place := range []string{"/.making-*", "/moved/.making-*"} {
+		left, err := filepath.Glob(string(w.folder) + place)
+		require.NoError(t, err)
+		require.Empty(t, left)
+	}
+	second := auditlog.Folder(t.TempDir())
+	_, err := w.log(t, func(o *auditlog.Options) { o.Folder = second }).Round(t.Context(), w, w)
+	require.ErrorIs(t, err, auditlog.ErrElsewhere, "a folder whose name was not written is given one")
+}
+
 // Wherever the process ended, the next entry covers what the one before did not keep.
 func TestWhatWasNotKeptOfAnEntryIsInTheNext(t *testing.T) {
 	t.Parallel()

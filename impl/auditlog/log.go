@@ -123,6 +123,9 @@ func (l *Log) Round(ctx context.Context, trail Trail, in Settings) (bool, error)
 		return false, err
 	}
 	defer func() { _ = lock.Unlock() }()
+	if err := l.tidy(); err != nil {
+		return false, err
+	}
 	newest, err := l.Folder.Newest()
 	switch {
 	case err == nil && l.Now().Sub(newest) < l.Every:
@@ -136,11 +139,31 @@ func (l *Log) Round(ctx context.Context, trail Trail, in Settings) (bool, error)
 	return l.append(ctx, trail)
 }
 
+// making is how files are called that are not whole yet.
+const making = ".making-*"
+
+// tidy removes what processes left behind that were killed at work: each might be as large as a checkpoint. Who has the folder's lock
+// is the only one that makes any.
+func (l *Log) tidy() error {
+	for _, dir := range []string{string(l.Folder), l.Folder.path("moved")} {
+		left, err := filepath.Glob(filepath.Join(dir, making))
+		if err != nil {
+			return err
+		}
+		for _, file := range left {
+			if err := os.Remove(file); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
 // own makes sure that no other folder has the log.
 func (l *Log) own(ctx context.Context, in Settings) error {
 	key := "audit-log " + l.Origin
 	id, err := os.ReadFile(l.Folder.path("id"))
-	if errors.Is(err, fs.ErrNotExist) {
+	if errors.Is(err, fs.ErrNotExist) || err == nil && len(id) == 0 { // empty: who began it was killed
 		id = []byte(uuid.NewString())
 		err = os.WriteFile(l.Folder.path("id"), id, 0o600)
 	}
@@ -219,13 +242,13 @@ func (l *Log) before(keys []keyring.SigningKey) (iter.Seq2[pin.ChainHead, error]
 	return f.Heads(), end, nil
 }
 
-func (l *Log) scratch() (*os.File, error) { return os.CreateTemp(string(l.Folder), ".making-*") }
+func (l *Log) scratch() (*os.File, error) { return os.CreateTemp(string(l.Folder), making) }
 
 func discard(f *os.File) { _ = errors.Join(f.Close(), os.Remove(f.Name())) }
 
 // keep makes a file of a first line and lines. It is there whole or not at all.
 func keep(path, first string, lines *os.File) error {
-	out, err := os.CreateTemp(filepath.Dir(path), ".making-*")
+	out, err := os.CreateTemp(filepath.Dir(path), making)
 	if err != nil {
 		return err
 	}

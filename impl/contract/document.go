@@ -32,6 +32,7 @@ type Document struct {
 	messages   map[string]*shape                // component schemas by name
 	replies    *openapi3filter.Options          // as options, for replies
 	unrouted   *reply                           // x-error-response; nil where the document has none
+	whole      func() (*Document, error)        // with what is for readers; nil where this one has it
 }
 
 // Option changes how a document is used.
@@ -46,11 +47,16 @@ func MaxBody(bytes int64) Option { return func(d *Document) { d.maxBody = bytes 
 // error is a list with a line for each finding, with file and line, for whoever mends the document.
 // Our own rules are those of which a breach would show only when a partner runs into it: see rules.go.
 func Load(fsys fs.FS, name string, options ...Option) (*Document, error) {
+	return load(fsys, name, true, options)
+}
+
+// load is Load, of a document that has its examples or of one that has not.
+func load(fsys fs.FS, name string, examples bool, options []Option) (*Document, error) {
 	spec, err := open(fsys, name+".yaml")
 	if err != nil {
 		return nil, fmt.Errorf("contract %s: %w", name, err)
 	}
-	if findings := inspect(spec); len(findings) > 0 {
+	if findings := inspect(spec, examples); len(findings) > 0 {
 		return nil, fmt.Errorf("contract %s is refused; findings: %d\n  %s", name, len(findings), strings.Join(findings, "\n  "))
 	}
 	d := &Document{

@@ -18,8 +18,9 @@ import (
 // database, an example that nothing executes, a document that checks less than it seems to.
 
 // inspect lists what is wrong with a document, a line for each finding. Our own rules are looked
-// at only when OpenAPI's own are kept: they are read from the structure that those guarantee.
-func inspect(spec *openapi3.T) []string {
+// at only when OpenAPI's own are kept: they are read from the structure that those guarantee. Those of
+// examples are left out where there are none.
+func inspect(spec *openapi3.T, examples bool) []string {
 	if !strings.HasPrefix(spec.OpenAPI, "3.0.") {
 		return []string{fmt.Sprintf("openapi is %q: write 3.0.3, later versions are checked by another engine that prints values", spec.OpenAPI)}
 	}
@@ -32,6 +33,9 @@ func inspect(spec *openapi3.T) []string {
 	}
 	for _, l := range operations(spec) {
 		i.operation(l)
+		if examples {
+			i.examples(l, cmp.Or(l.spec.OperationID, l.method+" "+l.path))
+		}
 	}
 	return i.findings
 }
@@ -98,7 +102,6 @@ func (i *inspector) operation(l listed) {
 	if _, ok := maxBody(l.spec); !ok && l.spec.Extensions["x-max-body"] != nil {
 		i.note(l.spec.Origin, where, fmt.Sprintf("x-max-body must be a whole number of bytes, 1 to %d", maxMaxBody))
 	}
-	i.examples(l, where)
 }
 
 // authorization sees that nothing is public by a slip, and that every other operation demands a scope that

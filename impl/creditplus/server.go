@@ -77,7 +77,7 @@ func (a *API) ResetPinRetryCounterV2(ctx context.Context, r creditplus.ResetPinR
 		return nil, err
 	}
 	done, _, err := idempotency.Once(ctx, a.once, idempotency.Request{
-		Scope: pin.CallerFrom(ctx).ClientID, Key: sealed, Endpoint: "resetPinRetryCounterV2", TTL: t.left(a.now()),
+		Scope: pin.CallerFrom(ctx).ClientID, Key: sealed, Endpoint: "resetPinRetryCounterV2", TTL: t.left(a.now()), OnCard: true,
 	}, pin.Memo{}, func(memo pin.Memo) (serviceRequest, error) { return a.resetV2(ctx, m, t, memo) })
 	if err != nil {
 		return nil, err

@@ -10,6 +10,7 @@ import (
 	"embed"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"html/template"
 	"io/fs"
@@ -85,16 +86,18 @@ func New(documents []*contract.Document, written fs.FS, url string) (*Site, erro
 		if _, err := fs.Stat(written, d.Name()+".yaml"); err != nil {
 			return nil, err
 		}
-		whole := inOnePiece(written, d.Name(), url)
-		all := sync.OnceValues(func() ([]rows.Row, error) { return rows.All(d.Spec()) })
+		name, whole := d.Name(), inOnePiece(written, d.Name(), url)
+		all := then(d.Whole, func(d *contract.Document) ([]rows.Row, error) { return rows.All(d.Spec()) })
 		c := then(whole, func(document *bundle.Document) (*chapter, error) {
 			all, err := all()
+			d, err2 := d.Whole()
+			err = errors.Join(err, err2)
 			var c *chapter
 			if err == nil {
 				c, err = chapterOf(d, document, all, fates)
 			}
 			if err != nil {
-				return nil, fmt.Errorf("document %s: %w", d.Name(), err)
+				return nil, fmt.Errorf("document %s: %w", name, err)
 			}
 			return c, nil
 		})
@@ -109,7 +112,7 @@ func New(documents []*contract.Document, written fs.FS, url string) (*Site, erro
 		}
 		plain, examples := tools(false), tools(true)
 		s.chapters = append(s.chapters, c)
-		s.leads = append(s.leads, sync.OnceValues(func() (template.HTML, error) {
+		s.leads = append(s.leads, then(d.Whole, func(d *contract.Document) (template.HTML, error) {
 			return leadOf(strings.ReplaceAll(d.Spec().Info.Description, bundle.ExampleServer, strings.TrimRight(url, "/")))
 		}))
 		s.Files = append(s.Files,
@@ -136,7 +139,11 @@ func (s *Site) workflowsOf(written fs.FS, url string) (err error) {
 	for _, name := range s.workflowNames {
 		whole := inOnePiece(written, "workflows/"+name+".arazzo", url)
 		s.workflows = append(s.workflows, then(whole, func(document *bundle.Document) (*workflow, error) {
-			w, err := workflowOf(name, document, s.documents)
+			documents, err := wholes(s.documents)
+			var w *workflow
+			if err == nil {
+				w, err = workflowOf(name, document, documents)
+			}
 			if err != nil {
 				return nil, fmt.Errorf("workflow %s: %w", name, err)
 			}
@@ -145,6 +152,18 @@ func (s *Site) workflowsOf(written fs.FS, url string) (err error) {
 		s.Files = append(s.Files, made("openapi/workflows/"+name+workflowExt, yamlType, then(whole, (*bundle.Document).YAML)))
 	}
 	return err
+}
+
+// wholes are documents with all that is for readers.
+func wholes(documents []*contract.Document) ([]*contract.Document, error) {
+	all := make([]*contract.Document, len(documents))
+	var errs error
+	for i, d := range documents {
+		var err error
+		all[i], err = d.Whole()
+		errs = errors.Join(errs, err)
+	}
+	return all, errs
 }
 
 // inOnePiece is a document as the server at the URL has it. It is made when somebody asks: to make all of them would be

@@ -17,8 +17,10 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"pinvault/impl/app"
 	"pinvault/impl/config"
 	"pinvault/impl/keyring"
+	"pinvault/impl/keyring/keyringtest"
 	"pinvault/impl/pin"
 	"pinvault/impl/store"
 	"pinvault/impl/store/storetest"
@@ -245,5 +247,48 @@ func TestExaminationsFindWhatIsWrong(t *testing.T) {
 		require.Equal(t, test.want, f.Level, name)
 		require.Contains(t, f.Says, test.says, name)
 		require.NotEmpty(t, f.Do, name)
+	}
+}
+
+// Of keys in a token or in OpenBao that is away, or does not take what opens it, the doctor says so and where to read on, and tells no secret.
+func TestKeysElsewhereAreExamined(t *testing.T) {
+	for _, backend := range keyringtest.All {
+		t.Run(backend, func(t *testing.T) {
+			way := keyringtest.NewWay(t, backend)
+			p := patient(t)
+			p.Keys = config.Keys{KeysURL: way.URL}
+			_, err := app.InitKeys(p.Keys, rand.Reader, time.Now())
+			require.NoError(t, err)
+			for _, check := range []string{"keys", "key backend", "files"} {
+				f := found(t, p, check)
+				require.Equal(t, OK, f.Level, "%s: %s", check, f.Says)
+			}
+
+			gone := func(says string) {
+				var failed []Finding
+				for _, f := range Examine(t.Context(), p) {
+					if f.Level == Fail {
+						failed = append(failed, f)
+					}
+					require.NotContains(t, f.Says+f.Do, keyringtest.PIN)
+				}
+				require.Len(t, failed, 1, "what cannot be looked at is left out")
+				require.Equal(t, "keys", failed[0].Check)
+				require.Contains(t, failed[0].Says, says)
+				require.Contains(t, failed[0].Do, "docs/keys.md")
+			}
+			way.Take()
+			if backend == keyringtest.PKCS11 {
+				gone("the PKCS#11 module ")
+			} else {
+				gone("OpenBao")
+			}
+			way.Give()
+			require.Equal(t, OK, found(t, p, "key backend").Level, "it is back")
+			if backend != keyringtest.PKCS11 { // a token counts wrong PINs
+				require.NoError(t, os.WriteFile(way.Secret, []byte("s.another"), 0o600))
+				gone("OpenBao does not take the token of --keys")
+			}
+		})
 	}
 }

@@ -61,6 +61,10 @@ type Request struct {
 	Endpoint string        // operation and its subject; kept in clear, so never with a PAN
 	Content  []byte        // what a repetition must repeat, a PIN or PIN block included; not kept
 	TTL      time.Duration // how long the answer is kept, from the first use of the key
+
+	// OnCard says that the effect is one operation of the vault on a card, which looks for the answer as it looks for the card: a
+	// request that is no repetition, as most are, then costs no look-up of its own.
+	OnCard bool
 }
 
 // Once has the effect of a request, or returns the answer of the first request with its key, which
@@ -87,8 +91,10 @@ func OnceWhile[T any](ctx context.Context, g *Guard, r Request, m pin.Memo, effe
 	}
 	input := r.frame()
 	defer clear(input)
-	first, err := recall(ctx, g, r, input, serves)
-	if first.found || err != nil {
+	var first answer[T]
+	if r.OnCard && serves == nil {
+		m.Unless = &pin.ReplayKey{Scope: r.Scope, Key: r.Key}
+	} else if first, err = recall(ctx, g, r, input, serves); first.found || err != nil {
 		return first.result, first.found, err
 	}
 	if m.Keep, err = g.keep(r, input, first.version+1, keep[T]); err != nil {
@@ -96,16 +102,16 @@ func OnceWhile[T any](ctx context.Context, g *Guard, r Request, m pin.Memo, effe
 	}
 	result, err = effect(m)
 	code := pin.CodeOf(err)
-	if code == "" || code == pin.Unavailable || code == pin.Internal {
+	if err == nil || code == "" && m.Unless == nil || code == pin.Unavailable || code == pin.Internal { // a contract's own refusals have no code
 		return result, false, err
 	}
-	// Another request may have had the effect since, and left its answer: then this one was refused because of its own effect, a PIN
-	// for being the card's already. Where nobody knows, none is told of a refusal.
+	// Another request may have had the effect, and left its answer: then this one was refused because of its own effect, a PIN for
+	// being the card's already. Where nobody knows, none is told of a refusal.
 	first, failed := recall(ctx, g, r, input, serves)
 	if first.found || failed != nil {
 		return first.result, first.found, failed
 	}
-	if code == pin.Duplicate && pin.FieldOf(err) == string(pin.TableReplays) {
+	if pin.Repeated(err) {
 		err = &pin.Error{Code: pin.ReplayUnderway}
 	}
 	return result, false, err

@@ -84,16 +84,28 @@ func (h *house) told(t *testing.T) (out []string) {
 
 func TestARepeatedSetHasOneEffect(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
-	for i := range 3 {
-		replayed, err := h.set(t, request, "9173")
-		require.NoError(t, err, "and is not refused as a PIN that the card has already")
-		require.Equal(t, i > 0, replayed)
+	for _, onCard := range []bool{false, true} {
+		h, r := newHouse(t), request
+		r.OnCard = onCard
+		for i := range 3 {
+			replayed, err := h.set(t, r, "9173")
+			require.NoError(t, err, "and is not refused as a PIN that the card has already")
+			require.Equal(t, i > 0, replayed)
+		}
+		require.Equal(t, []string{"card.created", "pin.set"}, h.told(t))
+		other := r
+		other.Content = []byte("other")
+		_, err := h.set(t, other, "8264")
+		require.Equal(t, pin.ReplayChanged, pin.CodeOf(err))
+		other = r
+		other.Endpoint = "other"
+		_, err = h.set(t, other, "8264")
+		require.Equal(t, pin.ReplayOther, pin.CodeOf(err))
+		require.Equal(t, []string{"card.created", "pin.set"}, h.told(t))
+		h.now = h.now.Add(time.Hour)
+		_, err = h.set(t, r, "9173")
+		require.Equal(t, pin.RecentPIN, pin.CodeOf(err), "the key is free again")
 	}
-	require.Equal(t, []string{"card.created", "pin.set"}, h.told(t))
-	h.now = h.now.Add(time.Hour)
-	_, err := h.set(t, request, "9173")
-	require.Equal(t, pin.RecentPIN, pin.CodeOf(err), "the key is free again")
 }
 
 // A refusal that is in the trail is none the less no answer to repeat, least of all as a success.

@@ -33,7 +33,7 @@ type Operator struct {
 
 // NewOperator makes an operator of a vault and the custody of its partners' keys. documents are the contracts, a file each.
 func NewOperator(v Vault, keys Keys, contracts Contracts, documents fs.FS) *Operator {
-	own := func() (*contract.Document, error) { return contract.Load(documents, "issuer") }
+	own := func() (*contract.Document, error) { return contract.Serving(documents, "issuer") }
 	return &Operator{api: New(v, keys, nil, contracts, nil), documents: documents, document: sync.OnceValues(own)}
 }
 
@@ -220,7 +220,7 @@ type Credentials struct {
 
 // credentials are those of a client as its contract wants them.
 func (o *Operator) credentials(c pin.Client, secret string) (Credentials, error) {
-	document, err := contract.Load(o.documents, c.Contract)
+	document, err := contract.Serving(o.documents, c.Contract)
 	if err != nil {
 		return Credentials{}, err
 	}

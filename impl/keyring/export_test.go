@@ -4,4 +4,6 @@ package keyring
 const (
 	ZoneKeyLife = zoneKeyLife
 	MaxZoneKeys = maxZoneKeys
+
+	MessageKeyLife = messageKeyLife
 )

@@ -84,7 +84,7 @@ func (s *messageKeys) FetchKeys(ctx context.Context, sink jwe.KeySink, to jwe.Re
 		header.Has(jwe.CompressionKey) || header.Has(jwe.CriticalKey) || len(s.allowed) == 0 {
 		return errHeader
 	}
-	row, key, err := s.ring.unwrap(ctx, kid, []pin.KeyUsage{pin.UsageMessage}, pin.ZoneKey.Opens)
+	row, key, err := s.ring.unwrap(ctx, s.ring.recent, kid, []pin.KeyUsage{pin.UsageMessage}, pin.ZoneKey.Opens)
 	s.key = key
 	switch {
 	case errors.Is(err, &pin.Error{Code: pin.UnknownKey}):

@@ -2,8 +2,10 @@ package keyring_test
 
 import (
 	"encoding/base64"
+	"errors"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/lestrrat-go/jwx/v3/jwa"
 	"github.com/lestrrat-go/jwx/v3/jwe"
@@ -51,6 +53,39 @@ func withMessageKeys(tb testing.TB) (*keyring.Ring, *store) {
 }
 
 var allowed = []string{"mine", "next", "anybody's", "other program's", "zone PIN key", "short", "retired"}
+
+// A row of a message key is read once in a moment, and again when this process has changed a key.
+func TestAMessageKeyIsReadOnceInAMoment(t *testing.T) {
+	clock, store := newClock(), newStore()
+	ring := keyring.New(keyring.Sandbox(), store, clock.now)
+	store.add(t, ring, "mine", "program", pin.UsageMessage, "AES", messageKey)
+	store.add(t, ring, "tokens", "program", pin.UsageMessage, "AES", messageKey[:48])
+	message := []byte(sealed(t, messageKey, "text", named("mine")))
+	ask := func() error {
+		_, err := ring.OpenMessage(t.Context(), "program", allowed, message)
+		_, failed := ring.TokenKeys(t.Context(), "program", "tokens", nil)
+		return errors.Join(err, failed)
+	}
+	require.NoError(t, ask())
+	clock.forward(keyring.MessageKeyLife - 1)
+	require.NoError(t, ask())
+	require.Equal(t, 2, store.asks, "each once")
+	for _, id := range []string{"mine", "tokens"} {
+		store.change(id, func(k *pin.ZoneKey) { k.State = pin.KeyRetired })
+	}
+	require.NoError(t, ask(), "another process has retired them a moment ago")
+	clock.forward(1)
+	require.Error(t, ask())
+	require.Equal(t, 4, store.asks)
+	for _, id := range []string{"mine", "tokens"} {
+		store.change(id, func(k *pin.ZoneKey) { k.State = pin.KeyActive })
+	}
+	ring.Recheck()
+	require.NoError(t, ask())
+	clock.forward(-time.Second)
+	require.NoError(t, ask())
+	require.Equal(t, 8, store.asks, "nor is a clock that was put back believed")
+}
 
 func TestOpenMessage(t *testing.T) {
 	ring, _ := withMessageKeys(t)
@@ -197,6 +232,7 @@ func TestOpenMessagePassesOnWhatIsNoFaultOfTheMessage(t *testing.T) {
 	require.Equal(t, pin.Internal, pin.CodeOf(err), "a row that was changed")
 
 	s.err = &pin.Error{Code: pin.Unavailable}
+	ring.Recheck()
 	_, err = ring.OpenMessage(t.Context(), "program", allowed, message)
 	require.Equal(t, pin.Unavailable, pin.CodeOf(err))
 }

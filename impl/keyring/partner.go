@@ -131,7 +131,7 @@ func errBlock() error {
 
 // masterKey finds a zone master key that the keys of a program may rest under: UnknownKey.
 func (r *Ring) masterKey(ctx context.Context, programID, id string, may func(pin.ZoneKey) bool) (*keyblock.Key, pin.ZoneKey, error) {
-	row, raw, err := r.unwrap(ctx, id, []pin.KeyUsage{pin.UsageZoneMaster}, either)
+	row, raw, err := r.unwrap(ctx, r.zone, id, []pin.KeyUsage{pin.UsageZoneMaster}, either)
 	if err != nil {
 		return nil, row, err
 	}

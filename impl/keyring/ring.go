@@ -26,6 +26,7 @@ type Ring struct {
 	zone   ZoneKeys
 	now    func() time.Time
 	opened *lru.Cache[string, *zoneKey] // by id
+	recent *recentRows                  // of message keys
 }
 
 var _ pin.Keys = (*Ring)(nil)
@@ -40,7 +41,7 @@ func New(keys Engine, zone ZoneKeys, now func() time.Time) *Ring {
 	if err != nil {
 		panic(err) // the size is a constant
 	}
-	return &Ring{keys: keys, zone: zone, now: now, opened: opened}
+	return &Ring{keys: keys, zone: zone, now: now, opened: opened, recent: &recentRows{zone: zone, now: now, kept: map[string]recentRow{}}}
 }
 
 // Open makes the ring of an engine and the zone keys of a store, which it believes under their seals only.

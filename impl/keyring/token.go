@@ -48,11 +48,11 @@ func NewTokenKey(key, fixedIV []byte) (*TokenKey, error) {
 // TokenKeys are a message key and those that came in its place, as far as the program may use them for tokens, the newest
 // first. Where none is, because they are unknown, of another program, for another usage or algorithm, pending or retired,
 // the error is UnknownKey, without a word about which; a row that does not open is Internal, and what else the store reports
-// is passed on. The rows are read each time, so that a retired key is dead at once.
+// is passed on. A retired key is dead within a second, see messageKeyLife.
 func (r *Ring) TokenKeys(ctx context.Context, programID, keyID string, fixedIV []byte) ([]*TokenKey, error) {
 	var found []*TokenKey
 	for range maxSuccessors {
-		row, err := r.zone.ZoneKey(ctx, keyID)
+		row, err := r.recent.ZoneKey(ctx, keyID)
 		if err != nil && pin.CodeOf(err) != pin.NotFound {
 			return nil, err
 		}

@@ -14,7 +14,7 @@ import (
 // What the key's state, or its key block, does not let it do is UnknownKey: a retiring key compares and makes nothing, and
 // one whose usage is V1 (IBM 3624) or V2 (Visa PVV) is for that method alone.
 func (r *Ring) VerificationKey(ctx context.Context, programID, keyID string) (pin.VerificationKey, error) {
-	row, err := r.row(ctx, keyID, []pin.KeyUsage{pin.UsageVerification}, either)
+	row, err := r.row(ctx, r.zone, keyID, []pin.KeyUsage{pin.UsageVerification}, either)
 	switch {
 	case err != nil:
 		return nil, err

@@ -260,7 +260,7 @@ func (k *zoneKey) fresh(now time.Time) bool {
 }
 
 func (r *Ring) readZoneKey(ctx context.Context, id string, now time.Time) (*zoneKey, error) {
-	row, err := r.row(ctx, id, carrying, either)
+	row, err := r.row(ctx, r.zone, id, carrying, either)
 	if err != nil {
 		return nil, err
 	}
@@ -307,8 +307,8 @@ func either(row pin.ZoneKey, now time.Time) bool { return row.Opens(now) || row.
 
 // row is a partner's key at rest: UnknownKey where no key has the id, or it is for another usage, or may not do what is
 // asked of it, such as when it is pending or retired.
-func (r *Ring) row(ctx context.Context, id string, usages []pin.KeyUsage, may func(pin.ZoneKey, time.Time) bool) (pin.ZoneKey, error) {
-	row, err := r.zone.ZoneKey(ctx, id)
+func (r *Ring) row(ctx context.Context, from ZoneKeys, id string, usages []pin.KeyUsage, may func(pin.ZoneKey, time.Time) bool) (pin.ZoneKey, error) {
+	row, err := from.ZoneKey(ctx, id)
 	switch {
 	case errors.Is(err, &pin.Error{Code: pin.NotFound}):
 		return row, &pin.Error{Code: pin.UnknownKey}
@@ -322,8 +322,8 @@ func (r *Ring) row(ctx context.Context, id string, usages []pin.KeyUsage, may fu
 
 // unwrap reads a partner's message or zone master key, which works in this process's memory: errors as row. The caller
 // clears the key.
-func (r *Ring) unwrap(ctx context.Context, id string, usages []pin.KeyUsage, may func(pin.ZoneKey, time.Time) bool) (row pin.ZoneKey, key []byte, err error) {
-	row, err = r.row(ctx, id, usages, may)
+func (r *Ring) unwrap(ctx context.Context, from ZoneKeys, id string, usages []pin.KeyUsage, may func(pin.ZoneKey, time.Time) bool) (row pin.ZoneKey, key []byte, err error) {
+	row, err = r.row(ctx, from, id, usages, may)
 	if err != nil {
 		return row, nil, err
 	}

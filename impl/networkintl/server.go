@@ -126,7 +126,7 @@ func (a *API) once(ctx context.Context, known checked, r change) (answer, error)
 	}
 	content, _ := contract.Sent(contract.Request(ctx))
 	kept, _, err := idempotency.Once(ctx, a.guard, idempotency.Request{
-		Scope: pin.CallerFrom(ctx).ClientID, Key: r.messageID(), Endpoint: r.operation, Content: content, TTL: replayTTL,
+		Scope: pin.CallerFrom(ctx).ClientID, Key: r.messageID(), Endpoint: r.operation, Content: content, TTL: replayTTL, OnCard: true,
 	}, pin.Memo{}, func(m pin.Memo) (answer, error) {
 		return a.effect(ctx, r.query(known.tenant), old, chosen, m)
 	})

@@ -5,8 +5,6 @@ import (
 	"encoding/json"
 	"time"
 
-	"github.com/google/uuid"
-
 	"pinvault/impl/pin"
 )
 
@@ -28,11 +26,6 @@ func NewFeed(v Vault, q Queue, now func() time.Time, wake func(), most time.Dura
 	return &Feed{vault: v, queue: q, now: now, wake: wake, most: most}
 }
 
-// Settled is how old an event is at least that is handed out where events of several cards are asked for. They come in the order of their
-// ids, which are drawn before the change is made: it may take pin's commitTime until one can be seen, and nobody is to go past one that
-// cannot be seen yet. Of one card they come in the order of their places, and at once.
-const Settled = 6 * time.Second
-
 // How events are read: so many at once, and so many for one answer whether they are told of or not.
 const (
 	batch   = 200
@@ -40,9 +33,10 @@ const (
 )
 
 // Events are messages as webhooks get them, of one card or, "", of all, at most limit of those after an event; and after which event to go on:
-// the newest that was looked at, or where it was begun. It waits that long for the first one.
+// the newest that was looked at, or where it was begun. It waits that long for the first one. Those of one card come at once, and of
+// several once no other can come before them any more.
 func (f *Feed) Events(ctx context.Context, cardID string, page pin.Page, wait time.Duration) (found []json.RawMessage, next string, err error) {
-	q := pin.AuditQuery{Page: pin.Page{After: page.After, Limit: batch}}
+	q := pin.AuditQuery{Settled: cardID == "", Page: pin.Page{After: page.After, Limit: batch}}
 	if cardID != "" {
 		card, err := f.vault.Card(ctx, pin.Query{CardID: cardID})
 		if err != nil {
@@ -72,9 +66,6 @@ func (f *Feed) read(ctx context.Context, q pin.AuditQuery, limit int) (found []j
 			return nil, "", err
 		}
 		for _, e := range page {
-			if q.Chain == "" && !settled(e.ID, time.Now()) { // ids are drawn by the machine's clock
-				return found, q.After, nil
-			}
 			message, err := Message(e)
 			if err != nil {
 				return nil, "", err
@@ -91,16 +82,6 @@ func (f *Feed) read(ctx context.Context, q pin.AuditQuery, limit int) (found []j
 		}
 	}
 	return found, q.After, nil
-}
-
-// settled tells whether every event before one of this id can be seen.
-func settled(id string, now time.Time) bool {
-	parsed, err := uuid.Parse(id)
-	if err != nil {
-		return true
-	}
-	seconds, nanos := parsed.Time().UnixTime()
-	return now.Sub(time.Unix(seconds, nanos)) >= Settled
 }
 
 // Deliveries are those of a webhook in the caller's reach, the newest events first: NotFound.
@@ -122,7 +103,7 @@ func (f *Feed) Replay(ctx context.Context, webhookID, after string, from time.Ti
 		return 0, "", err
 	}
 	if after == "" {
-		after = before(f.drawn(from))
+		after = pin.EventsFrom(f.drawn(from))
 	}
 	q := pin.AuditQuery{ProgramID: w.ProgramID, Page: pin.Page{After: after, Limit: batch}}
 	defer f.wake()
@@ -151,21 +132,11 @@ func (f *Feed) Replay(ctx context.Context, webhookID, after string, from time.Ti
 	}
 }
 
-// drawn is a time of the machine's clock, by which ids are drawn, before which no event of a time or later was. In a sandbox the
-// clock of events may be another.
+// drawn is a time before which no id of an event of a time or later was drawn. In a sandbox the clock of events may be another than
+// that of ids, which is never put.
 func (f *Feed) drawn(from time.Time) time.Time {
 	if shifted := from.Add(time.Since(f.now())); shifted.Before(from) {
-		return shifted
+		from = shifted
 	}
-	return from
-}
-
-// before is an id that comes before those of a time and later.
-func before(at time.Time) string {
-	ms := max(at.UnixMilli(), 0)
-	var id uuid.UUID
-	for i := range 6 {
-		id[i] = byte(ms >> (8 * (5 - i)))
-	}
-	return id.String()
+	return from.Add(-pin.EventLate)
 }

@@ -52,17 +52,25 @@ func (v *Vault) Import(ctx context.Context, all []Arrival, dry bool) ([]Fate, er
 		rest[i] = &newcomer{Arrival: &all[i], fate: &fates[i]}
 	}
 	err := sideBySide(rest, func(n *newcomer) error { return n.turnedAway(v.announce(ctx, n)) })
+	atOnce := len(all)
 	for err == nil {
 		var now []*newcomer
 		if now, rest = apart(rest); len(now) == 0 {
 			return fates, nil
 		}
+		now, rest = now[:min(atOnce, len(now))], slices.Concat(now[min(atOnce, len(now)):], rest)
 		var again []*newcomer
-		again, err = v.admit(ctx, now, dry)
+		var slow bool
+		if again, slow, err = v.admit(ctx, now, dry); slow {
+			atOnce = fewer(now)
+		}
 		rest = append(again, rest...)
 	}
 	return nil, err
 }
+
+// fewer is how many are seen to at once after so many took so long, with slow keys, that their events came late.
+func fewer[T any](all []T) int { return max(1, len(all)/2) }
 
 // newcomer is an arrival on its way.
 type newcomer struct {
@@ -191,11 +199,11 @@ func apart(all []*newcomer) (now, later []*newcomer) {
 	return now, later
 }
 
-// admit makes the cards of newcomers who have nothing to do with each other. Of those again somebody was faster.
-func (v *Vault) admit(ctx context.Context, all []*newcomer, dry bool) (again []*newcomer, err error) {
+// admit makes the cards of newcomers who have nothing to do with each other. Of those again somebody was faster, or it was slow.
+func (v *Vault) admit(ctx context.Context, all []*newcomer, dry bool) (again []*newcomer, slow bool, err error) {
 	there, err := v.around(ctx, all)
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
 	if err := sideBySide(all, func(n *newcomer) error {
 		known, err := v.recognized(ctx, n, there)
@@ -204,11 +212,11 @@ func (v *Vault) admit(ctx context.Context, all []*newcomer, dry bool) (again []*
 		}
 		return n.turnedAway(err)
 	}); err != nil {
-		return nil, err
+		return nil, false, err
 	}
 	fresh := slices.DeleteFunc(slices.Clone(all), func(n *newcomer) bool { return n.fate.Err != nil || n.fate.There })
 	if dry || len(fresh) == 0 {
-		return nil, nil
+		return nil, false, nil
 	}
 	changes := make([]Change, len(fresh))
 	for i, n := range fresh {
@@ -216,13 +224,17 @@ func (v *Vault) admit(ctx context.Context, all []*newcomer, dry bool) (again []*
 	}
 	errs, err := v.store.SwapAll(ctx, changes)
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
 	for i, n := range fresh {
+		if late(errs[i]) && len(fresh) > 1 {
+			again, slow = append(again, n), true
+			continue
+		}
 		switch n.tried++; {
 		case errs[i] == nil:
 			n.fate.CardID = n.card.ID
-		case FieldOf(errs[i]) == tableEvents: // its id is that of another chain
+		case CodeOf(errs[i]) == Duplicate && FieldOf(errs[i]) == tableEvents: // its id is that of another chain
 			n.fate.Err = &Error{Code: Duplicate, Field: "cardId"}
 		case n.tried == admissions:
 			n.fate.Err = &Error{Code: Conflict}
@@ -230,7 +242,7 @@ func (v *Vault) admit(ctx context.Context, all []*newcomer, dry bool) (again []*
 			again = append(again, n)
 		}
 	}
-	return again, nil
+	return again, slow, nil
 }
 
 // admissions is how often a newcomer is let in whom somebody else was faster than.

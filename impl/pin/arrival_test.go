@@ -272,3 +272,59 @@ func TestWhatACardBroughtMovesOutWithIt(t *testing.T) {
 		require.Equal(t, told(pin.Match, 3), w.try(t, right))
 	})
 }
+
+// late has writes of more than so many cards come late, as they do where keys are slow.
+func (b *bulk) late(most int) {
+	b.Store = lateStore{b.Store, most}
+}
+
+type lateStore struct {
+	pin.Store
+	most int
+}
+
+func (s lateStore) SwapAll(ctx context.Context, changes []pin.Change) ([]error, error) {
+	if len(changes) <= s.most {
+		return s.Store.SwapAll(ctx, changes)
+	}
+	errs := make([]error, len(changes))
+	for i := range errs {
+		errs[i] = &pin.Error{Code: pin.Conflict, Field: "audit_events"}
+	}
+	return errs, nil
+}
+
+func TestWhereKeysAreSlowFewerCardsMoveAtOnce(t *testing.T) {
+	t.Parallel()
+	w, b, v := bulky(t)
+	b.late(3)
+	all := make([]pin.Arrival, 20)
+	for i := range all {
+		all[i] = arriving(w, i)
+		all[i].PAN, all[i].Block = pan, blockBytes(t, right)
+		all[i].Sequence = fmt.Sprintf("%02d", i)
+	}
+	fates, err := v.Import(by(t), all, false)
+	require.NoError(t, err)
+	for _, f := range fates {
+		require.NoError(t, f.Err)
+		require.NotEmpty(t, f.CardID)
+		require.False(t, f.There)
+	}
+	var got []string
+	left, err := v.Export(by(t), w.program.ID, pin.Page{Limit: 100}, packed(&got))
+	require.NoError(t, err)
+	require.Len(t, left, len(all)+1)
+	require.GreaterOrEqual(t, len(got), len(all))
+	for _, d := range left {
+		require.NotEmpty(t, d.Card.ID)
+		if d.Card.ID != w.card.ID {
+			require.NotNil(t, d.Block, d.Card.ID)
+			require.Len(t, w.events(t, d.Card.ID), 2)
+		}
+	}
+	b.late(0)
+	fates, err = v.Import(by(t), []pin.Arrival{arriving(w, 100)}, false)
+	require.NoError(t, err)
+	require.ErrorIs(t, fates[0].Err, &pin.Error{Code: pin.Conflict})
+}

@@ -87,7 +87,7 @@ const (
 // with an audit.rekeyed, which covers a digest of all events before it: that they are what they were is then held by
 // its MAC.
 type AuditEvent struct {
-	ID          string        `json:"-"` // UUIDv7
+	ID          string        `json:"-"` // UUIDv7, see eventid.go
 	Chain       string        `json:"-"` // the card's id, or the program's, or "server"
 	Seq         int64         `json:"-"`
 	ProgramID   string        `json:"-"`
@@ -212,7 +212,7 @@ func (v *Vault) chained(head Head, chain, programID string, events []AuditEvent)
 			}
 		}
 		rows, events = append(rows, row), events[1:]
-		head = Head{Seq: row.Seq, MAC: row.MAC, Digest: row.digest(head)}
+		head = Head{Seq: row.Seq, MAC: row.MAC, Digest: row.digest(head), Drawn: tickOf(row.ID)}
 	}
 	return rows, head, nil
 }
@@ -228,7 +228,7 @@ func (v *Vault) rekeyed(head Head, chain, programID string) AuditEvent {
 
 // link is an event as it follows a chain's newest one.
 func (v *Vault) link(head Head, chain, programID string, e AuditEvent) (EventRow, error) {
-	id, err := uuid.NewV7FromReader(v.rand)
+	id, err := eventID(v.store.Now(), head.Drawn, v.rand)
 	if err != nil {
 		return EventRow{}, &Error{Code: Internal, Err: err}
 	}
@@ -236,7 +236,7 @@ func (v *Vault) link(head Head, chain, programID string, e AuditEvent) (EventRow
 	if err != nil {
 		return EventRow{}, err
 	}
-	row := EventRow{Chain: chain, Seq: head.Seq + 1, ID: id.String(), ProgramID: programID, Body: body, Topic: e.topic()}
+	row := EventRow{Chain: chain, Seq: head.Seq + 1, ID: id, ProgramID: programID, Body: body, Topic: e.topic()}
 	row.MAC, err = v.keys.MAC(UseAudit, row.macInput(head.MAC))
 	return row, err
 }

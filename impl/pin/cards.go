@@ -46,7 +46,7 @@ func (v *Vault) CreateCard(ctx context.Context, n NewCard, m Memo) (Card, error)
 	for draw := 1; ; draw++ {
 		c, err := v.createCard(ctx, program, n, m)
 		taken := errors.Is(err, &Error{Code: Duplicate}) && FieldOf(err) == string(KindPublicToken)
-		if !taken || !n.PublicToken || draw == tokenDraws {
+		if again := taken && n.PublicToken || late(err); !again || draw == tokenDraws {
 			return c, err
 		}
 	}

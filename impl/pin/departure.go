@@ -47,13 +47,15 @@ func (v *Vault) Export(ctx context.Context, programID string, page Page, packing
 	}
 	out := make([]Departure, 0, len(rows))
 	at := map[string]int{}
-	for len(rows) > 0 {
-		leaving, changes, err := v.leave(ctx, rows, packing)
+	for atOnce := len(rows); len(rows) > 0; {
+		now := rows[:min(atOnce, len(rows))]
+		rows = rows[len(now):]
+		leaving, changes, err := v.leave(ctx, now, packing)
 		if err != nil {
 			return nil, err
 		}
-		var late []string
-		if late, err = v.tell(ctx, changes); err != nil {
+		again, err := v.tell(ctx, changes)
+		if err != nil {
 			return nil, err
 		}
 		for _, d := range leaving {
@@ -64,10 +66,13 @@ func (v *Vault) Export(ctx context.Context, programID string, page Page, packing
 			}
 			out[i] = d
 		}
-		if rows = nil; len(late) > 0 { // somebody changed them meanwhile
-			if rows, err = v.store.CardsOf(ctx, late); err != nil {
+		if len(again) > 0 { // somebody changed them meanwhile, or the keys are slow
+			atOnce = fewer(now)
+			changed, err := v.store.CardsOf(ctx, again)
+			if err != nil {
 				return nil, err
 			}
+			rows = append(changed, rows...)
 		}
 	}
 	return out, nil
@@ -143,9 +148,9 @@ func (v *Vault) pack(rec Record, pan string, packing *Packing) (*Block, Verifica
 	return packing.Pack(p, pan)
 }
 
-// tell writes what the trail is to know before anything leaves, and returns the cards that somebody else has changed
-// meanwhile.
-func (v *Vault) tell(ctx context.Context, changes []Change) (late []string, err error) {
+// tell writes what the trail is to know before anything leaves, and returns the cards of which that has to be decided
+// once more.
+func (v *Vault) tell(ctx context.Context, changes []Change) (again []string, err error) {
 	if len(changes) == 0 {
 		return nil, nil
 	}
@@ -157,10 +162,10 @@ func (v *Vault) tell(ctx context.Context, changes []Change) (late []string, err 
 		switch {
 		case err == nil:
 		case overtaken(err):
-			late = append(late, changes[i].Card.ID)
+			again = append(again, changes[i].Card.ID)
 		default:
 			return nil, err
 		}
 	}
-	return late, nil
+	return again, nil
 }

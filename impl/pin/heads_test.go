@@ -33,7 +33,7 @@ func TestHeadsComeInTheOrderOfTheirIDs(t *testing.T) {
 			ids = append(ids, head.Chain)
 			events := w.events(t, head.Chain)
 			last := events[len(events)-1]
-			require.Equal(t, pin.Head{Seq: last.Seq, MAC: last.MAC, Digest: head.Digest}, head.Head, head.Chain)
+			require.Equal(t, pin.Head{Seq: last.Seq, MAC: last.MAC, Digest: head.Digest, Drawn: head.Drawn}, head.Head, head.Chain)
 		}
 		require.Equal(t, want, ids)
 	}

@@ -7,6 +7,7 @@ import (
 	"maps"
 	"slices"
 	"sync"
+	"time"
 
 	"pinvault/impl/pin"
 )
@@ -333,3 +334,5 @@ func (m *memory) Numbers(_ context.Context, sequence, programID string, n int64)
 }
 
 func (m *memory) Ping(context.Context) error { return nil }
+
+func (m *memory) Now() time.Time { return time.Now() }

@@ -5,8 +5,12 @@ import (
 	"sync"
 )
 
-// blockSize is how many numbers are reserved at once.
-const blockSize = 100
+// How many numbers are reserved at once: at first few, since what is not drawn before the process ends is lost, and each time twice as
+// many as before, since whoever draws many would wait for the database over and over.
+const (
+	blockSize = 100
+	mostAhead = 3200
+)
 
 // numbers are those that partners see. A process draws them from blocks that it has reserved, so they only
 // grow, and some are never drawn.
@@ -18,6 +22,7 @@ type numbers struct {
 // series is what is reserved of one sequence.
 type series struct {
 	blocks   [][2]int64 // the next number and the first that is not ours
+	size     int64      // of the newest block
 	promised int64
 }
 
@@ -39,11 +44,12 @@ func (n *numbers) promise(ctx context.Context, store Store, sequence, programID 
 		s = &series{}
 	}
 	for s.left() <= s.promised {
-		first, err := store.Numbers(ctx, sequence, programID, blockSize)
+		size := min(max(blockSize, 2*s.size), mostAhead)
+		first, err := store.Numbers(ctx, sequence, programID, size)
 		if err != nil {
 			return nil, nil, err
 		}
-		s.blocks = append(s.blocks, [2]int64{first, first + blockSize})
+		s.blocks, s.size = append(s.blocks, [2]int64{first, first + size}), size
 	}
 	if n.series == nil {
 		n.series = map[[2]string]*series{}

@@ -299,7 +299,7 @@ func (v *Vault) attempt(ctx context.Context, q Query, m Memo, offers []Offer, st
 		return deed{Step: s, result: s.Verification}, err
 	})
 	if err != nil {
-		if !guessed {
+		if !guessed && !Repeated(err) {
 			v.pretend(ctx, found, offers)
 		}
 		return Verification{}, err

@@ -23,6 +23,14 @@ type Replay struct {
 	Version int64 `json:"-"`
 }
 
+// ReplayKey is an idempotency key, and whose it is.
+type ReplayKey struct{ Scope, Key string }
+
+// Repeated tells whether an operation had no effect because the answer of an earlier one is kept under its key.
+func Repeated(err error) bool {
+	return CodeOf(err) == Duplicate && FieldOf(err) == string(TableReplays)
+}
+
 // replayIDs are the ids that a record may have: keyed hashes, the current one first.
 func (v *Vault) replayIDs(scope, key string) ([]string, error) {
 	return v.keys.Index(UseReplayKey, frame(scope, key))

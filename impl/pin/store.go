@@ -3,6 +3,7 @@ package pin
 import (
 	"context"
 	"errors"
+	"time"
 )
 
 // Query finds cards: by id, or by references or attributes, all of which must hold. ProgramID "" means
@@ -22,9 +23,14 @@ type Query struct {
 	// is their PAN sequence number, "" that of a card without one. It is not held against a card that is the only one.
 	Sequence *string
 
+	// Choose, if any, says which of the cards found is meant, none among them, where NotFound and Ambiguous are not the answers.
+	Choose func([]Record) (Record, error)
+
 	// Check, if any, holds what else a contract knows of the card against it; an error ends the operation.
 	// It runs inside the operation's one look-up, and again when the card was changed meanwhile.
 	Check func(Record) error
+
+	unless []string // see [Search]
 }
 
 // Holder narrows a search by attributes whose values several cards may share, where they are not
@@ -56,6 +62,9 @@ type Search struct {
 	OrValues  []string // any of these values of it
 	ProgramID string   // "": of any program
 	Limit     int
+
+	Unless []string // ids of replay records: where one is there that expires after Now, nothing is found
+	Now    int64    // microseconds since 1970
 }
 
 // CardRow is a card at rest.
@@ -124,6 +133,9 @@ type Change struct {
 	Now int64
 	// Events are appended: all of one chain, in order. With each that has a topic, what is to be sent of it is written for every
 	// webhook of its program, or of the whole server, that wants the topic as it stands in the database at that moment.
+	//
+	// An event whose id says that it was drawn more than [EventLate] ago is a Conflict (audit_events), so that who reads events in the
+	// order of ids has not gone past it.
 	Events []EventRow
 	// Add and Drop are look-ups. One that another card has is a Duplicate with the kind as field.
 	Add, Drop []Lookup
@@ -138,10 +150,14 @@ type Page struct {
 // AuditQuery selects audit events; empty fields select all. Those of one chain come in the order of
 // their places in it, which may not be that of their ids: an id is drawn before the place is known.
 // After is an id in either case. ID is that of the one event that is wanted.
+//
+// Settled leaves out those before which another one may come yet that cannot be seen now: who goes on after the last one, again
+// and again, sees each event once. It is for events of all chains: those of one follow each other anyway.
 type AuditQuery struct {
 	ID        string
 	ProgramID string
 	Chain     string
+	Settled   bool
 	Page
 }
 
@@ -154,7 +170,8 @@ var ErrInDoubt = errors.New("outcome unknown")
 //
 // impl/store/storetest holds what an implementation must do.
 type Store interface {
-	// Find returns at most s.Limit cards, in the order of their ids, in one round trip. None is no error.
+	// Find returns at most s.Limit cards, in the order of their ids, in one round trip. None is no error. Where one of the
+	// replays of s.Unless is there it is a Duplicate (replays), whether there are cards or not: the time that it takes does not tell.
 	Find(ctx context.Context, s Search) ([]CardRow, error)
 
 	// Swap makes a change durably, in one round trip where it is one card's. However many swaps of one
@@ -198,6 +215,9 @@ type Store interface {
 	// Numbers reserves n numbers of a program's sequence and returns the first of them. No number is
 	// reserved twice, and later ones are greater.
 	Numbers(ctx context.Context, sequence, programID string, n int64) (first int64, err error)
+
+	// Now is the time by which ids of events are drawn: the database's, as far as this process knows it. It asks nobody.
+	Now() time.Time
 
 	// Ping asks the database.
 	Ping(ctx context.Context) error

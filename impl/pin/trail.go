@@ -63,7 +63,8 @@ func (v *Vault) lengthen(ctx context.Context, chain string, events []AuditEvent,
 		if err == nil {
 			err = v.commit(own, change, false)
 		}
-		if CodeOf(err) != Conflict || FieldOf(err) != string(TableChains) || try == chainTries {
+		behind := CodeOf(err) == Conflict && FieldOf(err) == string(TableChains)
+		if !behind && !late(err) || try == chainTries {
 			return err
 		}
 	}

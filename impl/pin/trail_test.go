@@ -364,7 +364,7 @@ func TestNumbersGrowInBlocks(t *testing.T) {
 	require.Equal(t, int64(102), number(other, a, "s"))
 	require.Equal(t, int64(202), number(w.Vault, a, "s"))
 	w.Forget()
-	require.Equal(t, int64(301), number(w.Vault, a, "s"), "what is left of a block is forgotten with it")
+	require.Equal(t, int64(401), number(w.Vault, a, "s"), "the second block was twice as large, and what is left of a block is forgotten with it")
 
 	w.tap.before = always("Row programs", errDown)
 	_, err := w.Program(by(t), w.program.ID)
@@ -393,7 +393,7 @@ func TestAPromisedNumberIsReserved(t *testing.T) {
 	require.Len(t, w.tap.calls, 1, "the hundredth")
 	promise()
 	require.Len(t, w.tap.calls, 2)
-	for len(draws) < 101 {
+	for len(draws) < 201 {
 		promise()
 	}
 	require.Len(t, w.tap.calls, 2, "what is left of both blocks")

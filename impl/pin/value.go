@@ -38,6 +38,7 @@ type Head struct {
 	Seq    int64  `json:"seq"`
 	MAC    []byte `json:"mac,omitempty"`
 	Digest []byte `json:"digest,omitempty"` // see EventRow.digest; nil where it is not known
+	Drawn  int64  `json:"drawn,omitempty"`  // the tick at which the newest event's id was, 0 where it is not known; see eventid.go
 }
 
 // Remaining is what the cardholder has left, 0..limit. A limit lowered since counts at once.

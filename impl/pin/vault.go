@@ -37,6 +37,7 @@ type Vault struct {
 	programs *lru.Cache[programVersion, Program]
 	grants   Grants
 	changed  func()           // see OnClientChanged
+	newKeys  func()           // see OnKeysChanged
 	nobodys  lasting[CardRow] // see nobody
 	seen     *recent
 	numbers  numbers
@@ -64,7 +65,7 @@ func NewVault(store Store, keys Keys, now func() time.Time, random io.Reader) *V
 	}
 	return &Vault{store: store, keys: keys, now: now, rand: random, programs: programs, seen: newRecent(now),
 		refusals: &refusals{now: now}, trail: make(chan struct{}, 1), grants: func(string, string) (string, bool) { return "", false },
-		changed: func() {}, outcomes: func(context.Context, Outcome) {}}
+		changed: func() {}, newKeys: func() {}, outcomes: func(context.Context, Outcome) {}}
 }
 
 // clock is the time in UTC, as exact as every row keeps it.
@@ -75,6 +76,9 @@ type Memo struct {
 	Description string // free text; numbers that could be PANs are masked before it is kept
 	UpdatedBy   string
 
+	// Unless, if any, is the key of the replay record that Keep makes: where it was kept before, the operation ends as a
+	// Duplicate (replays) before it decides anything.
+	Unless *ReplayKey
 	// Keep, if any, makes the replay record of the operation's result, which is written with its change; a
 	// refusal has none. It may run several times.
 	Keep func(result any) (Replay, error)
@@ -128,6 +132,9 @@ func (v *Vault) Find(ctx context.Context, q Query, limit int) ([]Record, error) 
 // are held against what is found.
 func (v *Vault) search(q Query) (Search, error) {
 	s := Search{ProgramID: q.ProgramID, Limit: candidates}
+	if q.unless != nil {
+		s.Unless, s.Now = q.unless, micros(v.clock())
+	}
 	if q.CardID != "" {
 		s.CardID = q.CardID
 		return s, nil
@@ -201,6 +208,13 @@ func (v *Vault) Card(ctx context.Context, q Query) (Record, error) {
 	if len(found) > 1 && q.Sequence != nil {
 		found = slices.DeleteFunc(found, func(r Record) bool { return r.Card.Sequence != *q.Sequence })
 	}
+	if q.Choose != nil {
+		chosen, err := q.Choose(found)
+		if err == nil {
+			err = q.check(chosen)
+		}
+		return chosen, err
+	}
 	switch len(found) {
 	case 0:
 		return Record{}, &Error{Code: NotFound}
@@ -264,6 +278,11 @@ func (v *Vault) act(ctx context.Context, q Query, m Memo, decide func(Record) (d
 
 // done is act without a word. lost is how often somebody else came between.
 func (v *Vault) done(ctx context.Context, q Query, m Memo, decide func(Record) (deed, error)) (d deed, lost int, err error) {
+	if m.Unless != nil {
+		if q.unless, err = v.replayIDs(m.Unless.Scope, m.Unless.Key); err != nil {
+			return deed{}, 0, err
+		}
+	}
 	rec, err := v.Card(ctx, q)
 	if err != nil {
 		return deed{}, 0, err
@@ -292,8 +311,13 @@ func (d deed) refusal(err error) error {
 	return err
 }
 
-// overtaken tells whether somebody else has changed the card.
-func overtaken(err error) bool { return CodeOf(err) == Conflict && FieldOf(err) == "card" }
+// overtaken tells whether somebody else has changed the card, or the change took so long that it has to be made anew.
+func overtaken(err error) bool {
+	return CodeOf(err) == Conflict && FieldOf(err) == "card" || late(err)
+}
+
+// late tells whether an event's id was drawn so long ago that others of later ones may have been read: it is drawn anew.
+func late(err error) bool { return CodeOf(err) == Conflict && FieldOf(err) == tableEvents }
 
 // queue decides and swaps under the card's lock, so that many callers for one card are served in turn
 // and do not spin.
@@ -491,6 +515,7 @@ func (v *Vault) settleRows(ctx context.Context, c Change, err error) error {
 func (v *Vault) Reread() {
 	v.programs.Purge()
 	v.seen.purge()
+	v.newKeys()
 	if v.limiter != nil {
 		v.limiter.Forget()
 	}

@@ -250,7 +250,7 @@ func (w *world) agree(t require.TestingT) {
 	}
 	require.Equal(t, left, rec.RemainingTries(), "the counter and the trail")
 	last := events[len(events)-1]
-	require.Equal(t, pin.Head{Seq: last.Seq, MAC: last.MAC, Digest: rec.PIN.Head.Digest}, rec.PIN.Head, "the head and the newest event")
+	require.Equal(t, pin.Head{Seq: last.Seq, MAC: last.MAC, Digest: rec.PIN.Head.Digest, Drawn: rec.PIN.Head.Drawn}, rec.PIN.Head, "the head and the newest event")
 }
 
 // rest is a card's row with another value, under a good seal.

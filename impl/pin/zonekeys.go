@@ -48,8 +48,13 @@ func (v *Vault) WriteKeys(ctx context.Context, all []KeyChange, m Memo) error {
 		}
 		e.more, e.further = append(e.more, one.event), append(e.further, *one.row)
 	}
-	return v.enter(ctx, e, m)
+	err := v.enter(ctx, e, m)
+	v.newKeys()
+	return err
 }
+
+// OnKeysChanged has changed called whenever this process has changed partners' keys.
+func (v *Vault) OnKeysChanged(changed func()) { v.newKeys = changed }
 
 func (v *Vault) keyEntry(c KeyChange) (entry, error) {
 	k := c.After

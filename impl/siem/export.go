@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"github.com/gofrs/flock"
-	"github.com/google/uuid"
 
 	"pinvault/impl/pin"
 )
@@ -39,13 +38,6 @@ type Sink interface {
 	Close() error
 }
 
-// Settled is how old an event is at least that is handed out: an id is drawn before the change is made, which takes seconds at the
-// most, and servers' clocks may differ. LeastSettled is enough where all servers have one clock.
-const (
-	Settled      = 30 * time.Second
-	LeastSettled = 6 * time.Second
-)
-
 // batch bounds how many events are read, and handed over, at once.
 const batch = 1000
 
@@ -62,10 +54,8 @@ type Options struct {
 	Open     func(Cursor) (Sink, error) // the output, as it was left
 	Output   string                     // its name: a cursor is good for one
 	Render   Render
-	Settled  time.Duration
 	Follow   time.Duration              // goes on until the context ends, and looks so often; 0: ends with the last event
 	Progress func(what string, n int64) // hears how many were handed over, nil: nobody does
-	Now      func() time.Time           // the machine's clock, by which ids are drawn; nil: it is
 }
 
 // ErrBusy says that another process exports by this cursor.
@@ -73,9 +63,6 @@ var ErrBusy = errors.New("another process works with this cursor")
 
 // Export hands over what comes after the cursor's event, and moves the cursor. It returns how many events that were.
 func Export(ctx context.Context, from Source, cursor string, o Options) (handed int64, err error) {
-	if o.Now == nil {
-		o.Now = time.Now
-	}
 	if o.Progress == nil {
 		o.Progress = func(string, int64) {}
 	}
@@ -134,15 +121,11 @@ func Export(ctx context.Context, from Source, cursor string, o Options) (handed 
 
 // next reads the events after one that none can come before any more, and tells whether there may be more of these.
 func next(ctx context.Context, from Source, after string, o Options) (out []Record, more bool, err error) {
-	rows, err := from.Events(ctx, pin.AuditQuery{Page: pin.Page{After: after, Limit: batch}})
+	rows, err := from.Events(ctx, pin.AuditQuery{Settled: true, Page: pin.Page{After: after, Limit: batch}})
 	if err != nil {
 		return nil, false, err
 	}
-	until := o.Now().Add(-o.Settled)
 	for _, row := range rows {
-		if drawn(row.ID).After(until) {
-			return out, false, nil
-		}
 		e, err := row.Event()
 		if err != nil {
 			return nil, false, fmt.Errorf("event %q: %w", row.ID, err)
@@ -154,15 +137,6 @@ func next(ctx context.Context, from Source, after string, o Options) (out []Reco
 		out = append(out, Record{e, line})
 	}
 	return out, len(rows) == batch, nil
-}
-
-// drawn is when an id was, as it says itself (UUIDv7).
-func drawn(id string) time.Time {
-	parsed, err := uuid.Parse(id)
-	if err != nil {
-		return time.Time{}
-	}
-	return time.Unix(parsed.Time().UnixTime())
 }
 
 func readCursor(path string) (c Cursor, err error) {

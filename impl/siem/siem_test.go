@@ -46,10 +46,13 @@ func idAt(at time.Time, n int) string {
 
 var noon = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 
-// trail is a trail in memory, in the order of ids.
+// trail is a trail in memory, in the order of ids, all of it settled.
 type trail []pin.EventRow
 
 func (tr trail) Events(_ context.Context, q pin.AuditQuery) (out []pin.EventRow, err error) {
+	if !q.Settled {
+		return nil, errors.New("events before which others may come are not asked for")
+	}
 	for _, r := range tr {
 		if r.ID > q.After && len(out) < q.Limit {
 			out = append(out, r)
@@ -72,19 +75,18 @@ func some(n int) (tr trail) {
 func ids(e pin.AuditEvent) ([]byte, error) { return []byte(e.ID), nil }
 
 func options(out string) siem.Options {
-	return siem.Options{Open: siem.File(out), Output: out, Render: ids, Settled: 30 * time.Second, Now: func() time.Time { return noon }}
+	return siem.Options{Open: siem.File(out), Output: out, Render: ids}
 }
 
-func TestEventsAreHandedOverOnceTheyAreSettled(t *testing.T) {
+func TestEventsAreHandedOverAsTheyAreSettled(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	out, cursor := filepath.Join(dir, "out"), filepath.Join(dir, "cursor")
 	tr := some(2500)
 	o := options(out)
-	n, err := siem.Export(t.Context(), tr, cursor, o)
+	n, err := siem.Export(t.Context(), tr[:2500-30], cursor, o)
 	require.NoError(t, err)
 	require.EqualValues(t, 2500-30, n)
-	o.Now = func() time.Time { return noon.Add(time.Minute) }
 	n, err = siem.Export(t.Context(), tr, cursor, o)
 	require.NoError(t, err)
 	require.EqualValues(t, 30, n)
@@ -115,10 +117,8 @@ func TestWhatWasWrittenAndNotNotedIsWrittenAnew(t *testing.T) {
 	out, cursor := filepath.Join(dir, "out"), filepath.Join(dir, "cursor")
 	tr := some(100)
 	o := options(out)
-	o.Now = func() time.Time { return noon.Add(-50 * time.Second) }
-	_, err := siem.Export(t.Context(), tr, cursor, o)
+	_, err := siem.Export(t.Context(), tr[:50], cursor, o)
 	require.NoError(t, err)
-	o.Now = func() time.Time { return noon.Add(time.Minute) }
 	o.Open = func(at siem.Cursor) (siem.Sink, error) {
 		s, err := siem.File(out)(at)
 		return dying{s}, err
@@ -166,20 +166,28 @@ func TestCursorIsGoodForOneOutputAndOneProcess(t *testing.T) {
 	require.ErrorContains(t, err, "is no cursor")
 }
 
+// growing is a trail of which more is settled each time somebody looks, and that tells when all was seen.
+type growing struct {
+	trail
+	by, settled int
+	end         func()
+}
+
+func (g *growing) Events(ctx context.Context, q pin.AuditQuery) ([]pin.EventRow, error) {
+	if g.settled == len(g.trail) {
+		g.end()
+	}
+	g.settled = min(g.settled+g.by, len(g.trail))
+	return g.trail[:g.settled].Events(ctx, q)
+}
+
 func TestFollowingGoesOnUntilItIsToldToEnd(t *testing.T) {
 	t.Parallel()
 	ctx, end := context.WithCancel(t.Context())
 	defer end()
 	var out bytes.Buffer
-	o := siem.Options{Open: siem.Stream(&out), Output: "stream", Render: ids, Follow: time.Millisecond, Settled: 30 * time.Second}
-	looks := 0
-	o.Now = func() time.Time {
-		if looks++; looks == 3 {
-			end()
-		}
-		return noon.Add(time.Duration(looks-2) * 30 * time.Second)
-	}
-	n, err := siem.Export(ctx, some(40), filepath.Join(t.TempDir(), "cursor"), o)
+	o := siem.Options{Open: siem.Stream(&out), Output: "stream", Render: ids, Follow: time.Millisecond}
+	n, err := siem.Export(ctx, &growing{trail: some(40), by: 20, end: end}, filepath.Join(t.TempDir(), "cursor"), o)
 	require.NoError(t, err)
 	require.EqualValues(t, 40, n)
 	require.Equal(t, 40, strings.Count(out.String(), "\n"))
@@ -276,7 +284,7 @@ func TestSyslogIsTakenByAReceiver(t *testing.T) {
 	r := newReceiver(t)
 	cursor := filepath.Join(t.TempDir(), "cursor")
 	to := siem.Syslog{Address: r.Addr().String(), TLS: &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: r.roots}, Hostname: "pin.example.com", Patience: 10 * time.Second}
-	o := siem.Options{Open: to.Open, Output: "syslog", Render: siem.CEF("1.0"), Settled: 30 * time.Second, Now: func() time.Time { return noon.Add(time.Hour) }}
+	o := siem.Options{Open: to.Open, Output: "syslog", Render: siem.CEF("1.0")}
 	tr := some(1200)
 	tr[3].Body, _ = json.Marshal(pin.AuditEvent{Type: pin.EventPINBlocked, CardID: "card", At: noon, Description: "Größe 10, 𝛑"})
 	n, err := siem.Export(t.Context(), tr, cursor, o)

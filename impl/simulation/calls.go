@@ -168,7 +168,7 @@ func (a *attempt) run(l *life) string {
 
 // once has an effect under the call's idempotency key, if it has one.
 func once[T any](ctx context.Context, a *attempt, effect func(pin.Memo) (T, error)) (T, error) {
-	r := idempotency.Request{Scope: "client", Key: a.key, Endpoint: a.String(), Content: []byte(a.guess + " " + a.chosen), TTL: 24 * time.Hour}
+	r := idempotency.Request{Scope: "client", Key: a.key, Endpoint: a.String(), Content: []byte(a.guess + " " + a.chosen), TTL: 24 * time.Hour, OnCard: true}
 	result, _, err := idempotency.Once(ctx, a.server.guard, r, pin.Memo{}, effect)
 	return result, err
 }

@@ -19,7 +19,7 @@ import (
 func (s *Store) SwapAll(ctx context.Context, changes []pin.Change) ([]error, error) {
 	errs := make([]error, len(changes))
 	if !s.engine.sharded {
-		err := s.swapTogether(ctx, changes)
+		err := s.late(ctx, s.swapTogether(ctx, changes))
 		if code := pin.CodeOf(err); code != pin.Conflict && code != pin.Duplicate {
 			return errs, err
 		}
@@ -36,8 +36,11 @@ func (s *Store) SwapAll(ctx context.Context, changes []pin.Change) ([]error, err
 func (s *Store) swapTogether(ctx context.Context, changes []pin.Change) error {
 	if !s.engine.function {
 		return s.inTx(ctx, func(t *tx) error {
+			if err := t.admit(changes...); err != nil {
+				return err
+			}
 			for _, c := range changes {
-				if err := t.swap(c); err != nil {
+				if err := t.admitted(c); err != nil {
 					return err
 				}
 			}
@@ -111,6 +114,11 @@ func copyAll(ctx context.Context, t pgx.Tx, changes []pin.Change) error {
 		}
 		for _, e := range c.Events {
 			events = append(events, []any{e.Chain, e.Seq, e.ID, e.ProgramID, string(e.Body), e.MAC})
+		}
+	}
+	if len(events) > 0 {
+		if _, err := t.Exec(ctx, admitEvent, oldest(changes)); err != nil {
+			return err
 		}
 	}
 	if len(ids) > 0 {

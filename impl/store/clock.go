@@ -24,15 +24,11 @@ type reading struct {
 	at   time.Time // with its monotonic reading
 }
 
-// Clock looks at the database's clock: Unavailable.
-func (s *Store) Clock(ctx context.Context) (*Clock, error) {
-	c := &Clock{}
-	if s.engine.function {
-		c.read = s.time
-	}
-	_, err := c.look(ctx)
-	return c, err
-}
+// Clock is the database's, as it was looked at when the store was opened, and is again wherever it is followed.
+func (s *Store) Clock() *Clock { return s.clock }
+
+// Now is pin.Store's.
+func (s *Store) Now() time.Time { return s.clock.Now() }
 
 // time is the database's.
 func (s *Store) time(ctx context.Context) (time.Time, error) {

@@ -37,9 +37,33 @@ const (
 // look-up and the cards do not stand on one, and it is two.
 func (s *Store) Find(ctx context.Context, q pin.Search) ([]pin.CardRow, error) {
 	if statement, args := s.hot(q); statement != "" {
-		found, err := s.findHot(ctx, statement, args)
+		find := s.findHot
+		if len(q.Unless) > 0 {
+			find = s.findUnless
+		}
+		found, err := find(ctx, statement, args)
 		return distinct(found, q.Limit), err
 	}
+	if len(q.Unless) > 0 {
+		var kept []int64
+		err := s.read(ctx, func(db *gorm.DB) error {
+			return db.Raw("SELECT version FROM replays WHERE id IN ? AND expires_at > ? LIMIT 1", q.Unless, q.Now).Find(&kept).Error
+		})
+		if err == nil && len(kept) > 0 {
+			err = repeated()
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	return s.find(ctx, q)
+}
+
+// repeated is the Duplicate of a replay that is there.
+func repeated() error { return &pin.Error{Code: pin.Duplicate, Field: string(pin.TableReplays)} }
+
+// find is Find without a look at replays.
+func (s *Store) find(ctx context.Context, q pin.Search) ([]pin.CardRow, error) {
 	if q.CardID != "" {
 		return s.cards(ctx, findByID, q.CardID)
 	}

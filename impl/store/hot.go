@@ -4,6 +4,9 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"fmt"
+	"slices"
+	"strings"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/stdlib"
@@ -28,6 +31,19 @@ const (
 
 // hot is the search as one of these statements, "" where it is none.
 func (s *Store) hot(q pin.Search) (statement string, args []any) {
+	statement, args = s.hotFind(q)
+	if statement == "" || len(q.Unless) == 0 {
+		return statement, args
+	}
+	if s.engine.sharded { // where replays do not stand with the cards
+		return "", nil
+	}
+	n := len(args)
+	kept := fmt.Sprintf(`EXISTS (SELECT FROM replays WHERE id = ANY($%d) AND expires_at > $%d) AS kept`, n+1, n+2)
+	return `SELECT ` + kept + `, found.* FROM (SELECT) one LEFT JOIN (` + statement + `) found ON true`, append(args, q.Unless, q.Now)
+}
+
+func (s *Store) hotFind(q pin.Search) (statement string, args []any) {
 	switch {
 	case !s.engine.function:
 	case q.CardID != "":
@@ -61,12 +77,12 @@ func (s *Store) onConn(ctx context.Context, query func(*pgx.Conn) error) error {
 	return c.Raw(func(driver any) error { return query(driver.(*stdlib.Conn).Conn()) })
 }
 
-// findHot finds cards by one of the hot statements.
-func (s *Store) findHot(ctx context.Context, statement string, args []any) (found []pin.CardRow, err error) {
+// queryHot reads what a hot statement returns, again where that may help.
+func (s *Store) queryHot(ctx context.Context, statement string, args []any, again func(), read func(pgx.Rows) error) (err error) {
 	ctx, end := s.span(ctx, statement)
 	defer func() { end(err) }()
-	err = s.retry(ctx, func() error {
-		found = nil
+	return s.retry(ctx, func() error {
+		again()
 		err := s.onConn(ctx, func(conn *pgx.Conn) error {
 			rows, err := conn.Query(ctx, statement, args...)
 			if err != nil {
@@ -74,17 +90,79 @@ func (s *Store) findHot(ctx context.Context, statement string, args []any) (foun
 			}
 			defer rows.Close()
 			for rows.Next() {
-				var r pin.CardRow
-				if err := rows.Scan(&r.ID, &r.ProgramID, &r.Revision, &r.Details, &r.Value, &r.Seal, &r.ProgramVersion); err != nil {
+				if err := read(rows); err != nil {
 					return err
 				}
-				found = append(found, r)
 			}
 			return rows.Err()
 		})
 		return s.fail(ctx, err, "")
 	})
+}
+
+// findHot finds cards by one of the hot statements.
+func (s *Store) findHot(ctx context.Context, statement string, args []any) (found []pin.CardRow, err error) {
+	err = s.queryHot(ctx, statement, args, func() { found = nil }, func(rows pgx.Rows) error {
+		var r pin.CardRow
+		err := rows.Scan(&r.ID, &r.ProgramID, &r.Revision, &r.Details, &r.Value, &r.Seal, &r.ProgramVersion)
+		found = append(found, r)
+		return err
+	})
 	return found, err
+}
+
+// findUnless is findHot by a statement that tells of replays too, in each row: in one without a card where there is none.
+func (s *Store) findUnless(ctx context.Context, statement string, args []any) (found []pin.CardRow, err error) {
+	var kept bool
+	err = s.queryHot(ctx, statement, args, func() { found, kept = nil, false }, func(rows pgx.Rows) error {
+		var r pin.CardRow
+		var id, programID *string
+		var revision, version *int64
+		err := rows.Scan(&kept, &id, &programID, &revision, &r.Details, &r.Value, &r.Seal, &version)
+		if err == nil && id != nil {
+			r.ID, r.ProgramID, r.Revision, r.ProgramVersion = *id, *programID, *revision, *version
+			found = append(found, r)
+		}
+		return err
+	})
+	if err == nil && kept {
+		return nil, repeated()
+	}
+	slices.SortFunc(found, func(a, b pin.CardRow) int { return strings.Compare(a.ID, b.ID) }) // which no join promises
+	return found, err
+}
+
+// rowHot is Row in one round trip, that of a card's row too.
+func (s *Store) rowHot(ctx context.Context, t pin.Table, programID, id string) (pin.Row, error) {
+	settled := s.settled(t)
+	statement, args := "SELECT "+columns[t]+settled+" FROM "+string(t)+" WHERE id = $1", []any{id}
+	if kind, ofCard := lookups[t]; ofCard {
+		statement, args = statement+" AND card_id = ANY (ARRAY(SELECT card_id FROM card_lookup WHERE kind = $2 AND value = $1", append(args, string(kind))
+		if programID != "" {
+			statement, args = statement+" AND program_id = $3", append(args, programID)
+		}
+		statement += " LIMIT 2))"
+	}
+	var all []pin.Row
+	err := s.queryHot(ctx, statement, args, func() { all = nil }, func(rows pgx.Rows) error {
+		r := pin.Row{Table: t}
+		into := []any{&r.ID, &r.ProgramID, &r.CardID, &r.Version, &r.ExpiresAt, &r.Body, &r.Seal}
+		if settled != "" {
+			into = append(into, nil)
+		}
+		err := rows.Scan(into...)
+		all = append(all, r)
+		return err
+	})
+	switch {
+	case err != nil:
+		return pin.Row{}, err
+	case len(all) == 0:
+		return pin.Row{}, &pin.Error{Code: pin.NotFound}
+	case len(all) > 1:
+		return pin.Row{}, &pin.Error{Code: pin.Ambiguous}
+	}
+	return all[0], nil
 }
 
 // callHot is call on a connection of the pool.

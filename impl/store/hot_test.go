@@ -22,8 +22,8 @@ var update = flag.Bool("update", false, "write the golden files anew")
 // roundTrips are how many round trips to the database an operation may take.
 var roundTrips = map[string]int{
 	"status": 1, "set": 2, "verify": 2, "verify a wrong PIN": 2, "change": 2, "reset": 2, "reveal": 2, "unblock": 2,
-	"unblock by device number or PAN": 2, "set with an idempotency key": 3, "verify with an idempotency key": 3,
-	"refuse a card that is not there, under an idempotency key": 3, // as many as for one that is
+	"unblock by device number or PAN": 2, "set with an idempotency key": 2, "verify with an idempotency key": 2,
+	"refuse a card that is not there, under an idempotency key": 2, // as many as for one that is
 }
 
 // recorded is what the hot operations send when all that they know beforehand is known: programs are in

@@ -41,6 +41,9 @@ var lookups = map[pin.Table]pin.Kind{pin.TableSessions: pin.KindSession, pin.Tab
 
 // Row is pin.Store's.
 func (s *Store) Row(ctx context.Context, t pin.Table, programID, id string) (pin.Row, error) {
+	if s.engine.function && !s.engine.sharded {
+		return s.rowHot(ctx, t, programID, id)
+	}
 	statement, args := "SELECT "+columns[t]+s.settled(t)+" FROM "+string(t)+" WHERE id = ?", []any{id}
 	if kind, ofCard := lookups[t]; ofCard {
 		cards, err := s.cardsOf(ctx, kind, programID, id)
@@ -124,7 +127,15 @@ func (s *Store) rows(ctx context.Context, t pin.Table, statement string, args ..
 
 // Events is pin.Store's.
 func (s *Store) Events(ctx context.Context, q pin.AuditQuery) ([]pin.EventRow, error) {
-	return s.events(ctx, func(db *gorm.DB) *gorm.DB {
+	if q.Settled {
+		return s.settledEvents(ctx, q)
+	}
+	return s.events(ctx, selected(q))
+}
+
+// selected narrows a query of events.
+func selected(q pin.AuditQuery) func(db *gorm.DB) *gorm.DB {
+	return func(db *gorm.DB) *gorm.DB {
 		if q.ProgramID != "" {
 			db = db.Where("program_id = ?", q.ProgramID)
 		}
@@ -138,7 +149,7 @@ func (s *Store) Events(ctx context.Context, q pin.AuditQuery) ([]pin.EventRow, e
 			db = db.Where("seq > (SELECT seq FROM audit_events WHERE chain = ? AND id = ?)", q.Chain, q.After)
 		}
 		return db.Order("seq").Limit(q.Limit)
-	})
+	}
 }
 
 // ChainEvents is pin.Store's.
@@ -151,11 +162,15 @@ func (s *Store) ChainEvents(ctx context.Context, chain string, seq int64, limit 
 func (s *Store) events(ctx context.Context, where func(db *gorm.DB) *gorm.DB) ([]pin.EventRow, error) {
 	var rows []models.AuditEvent
 	err := s.read(ctx, func(db *gorm.DB) error { return where(db).Find(&rows).Error })
+	return eventRows(rows), err
+}
+
+func eventRows(rows []models.AuditEvent) []pin.EventRow {
 	out := make([]pin.EventRow, len(rows))
 	for i, r := range rows {
 		out[i] = pin.EventRow{Chain: r.Chain, Seq: r.Seq, ID: r.ID, ProgramID: r.ProgramID, Body: []byte(r.Body), MAC: r.MAC}
 	}
-	return out, err
+	return out
 }
 
 // Lookups is pin.Store's.

@@ -43,6 +43,7 @@ type Store struct {
 	writing chan struct{} // SQLite: taken by the one writer; nil where writers run side by side
 	locking chan struct{} // taken by who holds, or waits for, a card's lock: see [Store.Locked]
 	tracer  trace.Tracer  // nil: none
+	clock   *Clock
 	closed  atomic.Bool
 	retries atomic.Int64
 }
@@ -65,7 +66,10 @@ func Open(ctx context.Context, url string, o Options) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Store{engine: engine, tracer: o.Tracer}
+	s := &Store{engine: engine, tracer: o.Tracer, clock: &Clock{}}
+	if engine.function {
+		s.clock.read = s.time
+	}
 	if engine.oneWriter {
 		s.writing = make(chan struct{}, 1)
 	}
@@ -103,7 +107,10 @@ func Open(ctx context.Context, url string, o Options) (*Store, error) {
 		_ = s.Close()
 		return nil, err
 	}
-	if s.engine.sharded, err = s.spread(ctx); err != nil {
+	if s.engine.sharded, err = s.spread(ctx); err == nil {
+		_, err = s.clock.look(ctx)
+	}
+	if err != nil {
 		_ = s.Close()
 		return nil, err
 	}

@@ -20,9 +20,9 @@ import (
 // a transaction of the same statements.
 func (s *Store) Swap(ctx context.Context, c pin.Change) error {
 	if s.calls(c) {
-		return s.retry(ctx, func() error { return s.callHot(ctx, c) })
+		return s.late(ctx, s.retry(ctx, func() error { return s.callHot(ctx, c) }))
 	}
-	return s.inTx(ctx, func(t *tx) error { return t.swap(c) })
+	return s.late(ctx, s.inTx(ctx, func(t *tx) error { return t.swap(c) }))
 }
 
 // Locked is pin.Store's. Who waits for a card's lock does so on a connection: half of them are left to
@@ -35,7 +35,7 @@ func (s *Store) Locked(ctx context.Context, cardID string, decide func(pin.CardR
 	case <-ctx.Done():
 		return s.fail(ctx, ctx.Err(), "")
 	}
-	return s.inTx(ctx, func(t *tx) error {
+	return s.late(ctx, s.inTx(ctx, func(t *tx) error {
 		row, err := t.lock(cardID)
 		if err != nil {
 			return err
@@ -48,7 +48,7 @@ func (s *Store) Locked(ctx context.Context, cardID string, decide func(pin.CardR
 			return t.fail(call(ctx, t.db.Statement.ConnPool, c), "")
 		}
 		return t.swap(c)
-	})
+	}))
 }
 
 // lock reads a card that nobody else can change before the transaction ends. SQLite has one writer, who
@@ -160,6 +160,14 @@ func overtaken(what string) error { return &pin.Error{Code: pin.Conflict, Field:
 
 // swap is swap_card for every database and every change.
 func (t *tx) swap(c pin.Change) error {
+	if err := t.admit(c); err != nil {
+		return err
+	}
+	return t.admitted(c)
+}
+
+// admitted is swap for a change whose events were let in.
+func (t *tx) admitted(c pin.Change) error {
 	if c.Card != nil {
 		if err := t.swapCard(c); err != nil {
 			return err
@@ -267,7 +275,7 @@ func (t *tx) takeOver(row any, version, now int64) error {
 		}).Create(row)
 	}
 	if result.Error == nil && result.RowsAffected == 0 {
-		t.failed = &pin.Error{Code: pin.Duplicate, Field: string(pin.TableReplays)}
+		t.failed = repeated()
 		return t.failed
 	}
 	return t.fail(result.Error, "")

@@ -102,7 +102,7 @@ func (v *vault) operations() []operation {
 		return result, err
 	}
 	request := func(n int) idempotency.Request {
-		return idempotency.Request{Scope: "client", Key: fmt.Sprint("key ", n), Endpoint: "endpoint", Content: []byte("content"), TTL: time.Hour}
+		return idempotency.Request{Scope: "client", Key: fmt.Sprint("key ", n), Endpoint: "endpoint", Content: []byte("content"), TTL: time.Hour, OnCard: true}
 	}
 	session := func(a pin.Action) error {
 		s, err := v.OpenSession(v.ctx, v.q, pin.NewSession{Action: a, SecretDigest: []byte("mac"), Exchanges: 3, Lifetime: time.Hour}, pin.Memo{})

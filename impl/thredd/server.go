@@ -78,7 +78,7 @@ func once[T any](ctx context.Context, a *API, key *string, operation, subject st
 	}
 	content, _ := contract.Sent(contract.Request(ctx))
 	result, _, err := idempotency.Once(ctx, a.once, idempotency.Request{
-		Scope: pin.CallerFrom(ctx).ClientID, Key: strings.ToLower(*key), Endpoint: operation + " " + subject, Content: content, TTL: replayTTL,
+		Scope: pin.CallerFrom(ctx).ClientID, Key: strings.ToLower(*key), Endpoint: operation + " " + subject, Content: content, TTL: replayTTL, OnCard: subject != "",
 	}, m, effect)
 	return result, quoted(err, *key)
 }

@@ -22,7 +22,7 @@ import (
 	"time"
 
 	"go.opentelemetry.io/otel/attribute"
-	"go.opentelemetry.io/otel/exporters/otlp/otlptrace/otlptracehttp"
+	"go.opentelemetry.io/otel/exporters/otlp/otlptrace"
 	"go.opentelemetry.io/otel/sdk/resource"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	"go.opentelemetry.io/otel/trace"
@@ -38,7 +38,10 @@ type Options struct {
 }
 
 // Traces are spans on their way.
-type Traces struct{ *sdktrace.TracerProvider }
+type Traces struct {
+	to *collector
+	*sdktrace.TracerProvider
+}
 
 // variables are those that name an endpoint in OpenTelemetry's own words.
 var variables = []string{"OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"}
@@ -61,19 +64,19 @@ func Start(ctx context.Context, o Options) (*Traces, error) {
 	if !o.wanted() {
 		return nil, nil
 	}
-	var to []otlptracehttp.Option
-	if o.Endpoint != "" {
-		to = append(to, otlptracehttp.WithEndpointURL(strings.TrimSuffix(o.Endpoint, "/")+"/v1/traces"))
-	}
-	exporter, err := otlptracehttp.New(ctx, to...)
+	to, err := newCollector(o)
 	if err != nil {
-		return nil, fmt.Errorf("--otlp-endpoint: %w", err)
+		return nil, err
+	}
+	exporter, err := otlptrace.New(ctx, to)
+	if err != nil {
+		return nil, err
 	}
 	about, err := resource.New(ctx, resource.WithAttributes(attribute.String("service.name", "pinvault"), attribute.String("service.version", o.Version)), resource.WithFromEnv())
 	if err != nil {
 		return nil, fmt.Errorf("OTEL_RESOURCE_ATTRIBUTES: %w", err)
 	}
-	return &Traces{sdktrace.NewTracerProvider(sdktrace.WithBatcher(&narrow{to: exporter, log: o.Log}), sdktrace.WithResource(about), sdktrace.WithIDGenerator(ids{}))}, nil
+	return &Traces{to, sdktrace.NewTracerProvider(sdktrace.WithBatcher(&narrow{to: exporter, log: o.Log}), sdktrace.WithResource(about), sdktrace.WithIDGenerator(ids{}))}, nil
 }
 
 // Provider makes tracers, nil where there are none.
@@ -87,11 +90,12 @@ func (t *Traces) Provider() trace.TracerProvider {
 // lastly is how long the last spans may take to be sent.
 const lastly = 5 * time.Second
 
-// Stop sends what is left.
+// Stop sends what is left, once.
 func (t *Traces) Stop() error {
 	if t == nil {
 		return nil
 	}
+	t.to.hurry()
 	ctx, cancel := context.WithTimeout(context.Background(), lastly)
 	defer cancel()
 	return t.Shutdown(ctx)

@@ -39,5 +39,8 @@ SELECT create_reference_table('settings');
 -- The swap of a card runs whole on the card's machine: its first argument is the card. Within a transaction of
 -- several statements (pin.Store's Locked) Citus runs it on the coordinator, and its statements where the
 -- card is: the same, only slower.
+-- It calls this one there, and readers of events ask the other of every machine.
+SELECT create_distributed_function('admit_event(text)');
+SELECT create_distributed_function('events_settled()');
 SELECT create_distributed_function('swap_card(text,text,bigint,text,text,bytea,bigint,text[],text[],bytea[],jsonb,bigint)',
     'card', colocate_with => 'cards');

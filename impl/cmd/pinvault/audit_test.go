@@ -2,11 +2,14 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"crypto/rand"
 	"database/sql"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
+	"fmt"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -30,11 +33,16 @@ type auditWorld struct {
 	url string
 	env []string
 	sql *sql.DB
-	old string // a file: a copy of the database before one more event
+	old string // a copy of the database before one more event: in SQLite a file, in PostgreSQL a database
 }
 
 // newAuditWorld makes a vault in SQLite with one card, whose events can be changed.
 func newAuditWorld(t testing.TB) *auditWorld {
+	t.Helper()
+	return newAuditWorldIn(t, storetest.SQLite(t))
+}
+
+func newAuditWorldIn(t testing.TB, url string) *auditWorld {
 	t.Helper()
 	ctx := apptest.Operating(t)
 	ks, err := keyring.Generate(rand.Reader, time.Now())
@@ -49,26 +57,86 @@ func newAuditWorld(t testing.TB) *auditWorld {
 	file := filepath.Join(t.TempDir(), "keyset.json")
 	require.NoError(t, os.WriteFile(file, text.Bytes(), 0o600))
 
-	w := &auditWorld{url: storetest.SQLite(t)}
+	w := &auditWorld{url: url}
 	w.env = []string{"PINVAULT_KEYSET=" + file, "PINVAULT_MASTER_KEY=" + base64.StdEncoding.EncodeToString(master), "PINVAULT_DATABASE_URL=" + w.url}
-	db, err := store.Open(ctx, w.url, store.Options{})
-	require.NoError(t, err)
-	require.NoError(t, db.Migrate(ctx))
-	v := pin.NewVault(db, keyring.Open(ks, db, nil), nil, nil)
-	require.NoError(t, v.Initialize(ctx))
-	program, err := v.CreateProgram(ctx, pin.NewProgram("test"), pin.Memo{})
-	require.NoError(t, err)
-	_, err = v.CreateCard(ctx, pin.NewCard{ID: "card", ProgramID: program.ID, PAN: "9999990000000014", References: []pin.Reference{{Kind: pin.KindURN, Value: "71"}}}, pin.Memo{})
-	require.NoError(t, err)
-
-	w.sql, err = sql.Open("sqlite", strings.TrimPrefix(w.url, "sqlite://"))
-	require.NoError(t, err)
-	t.Cleanup(func() { require.NoError(t, w.sql.Close()) })
-	w.old = filepath.Join(t.TempDir(), "old.db")
-	w.exec(t, `DROP TRIGGER audit_events_no_update`, `DROP TRIGGER audit_events_no_delete`, `VACUUM INTO '`+w.old+`'`)
-	require.NoError(t, v.Unblock(ctx, pin.Query{CardID: "card"}, pin.Memo{}))
-	require.NoError(t, db.Close())
+	with := func(work func(v *pin.Vault)) {
+		db, err := store.Open(ctx, w.url, store.Options{})
+		require.NoError(t, err)
+		require.NoError(t, db.Migrate(ctx))
+		work(pin.NewVault(db, keyring.Open(ks, db, nil), nil, nil))
+		require.NoError(t, db.Close())
+	}
+	with(func(v *pin.Vault) {
+		require.NoError(t, v.Initialize(ctx))
+		program, err := v.CreateProgram(ctx, pin.NewProgram("test"), pin.Memo{})
+		require.NoError(t, err)
+		_, err = v.CreateCard(ctx, pin.NewCard{ID: "card", ProgramID: program.ID, PAN: "9999990000000014", References: []pin.Reference{{Kind: pin.KindURN, Value: "71"}}}, pin.Memo{})
+		require.NoError(t, err)
+	})
+	w.copy(t)
+	with(func(v *pin.Vault) { require.NoError(t, v.Unblock(ctx, pin.Query{CardID: "card"}, pin.Memo{})) })
 	return w
+}
+
+// copy lets the trail be changed, as who owns it can, and keeps the database as it is.
+func (w *auditWorld) copy(t testing.TB) {
+	t.Helper()
+	var err error
+	if path, embedded := strings.CutPrefix(w.url, "sqlite://"); embedded {
+		w.sql, err = sql.Open("sqlite", path)
+		require.NoError(t, err)
+		w.old = filepath.Join(t.TempDir(), "old.db")
+		w.exec(t, `DROP TRIGGER audit_events_no_update`, `DROP TRIGGER audit_events_no_delete`, `VACUUM INTO '`+w.old+`'`)
+	} else {
+		w.sql, err = sql.Open("pgx", w.url)
+		require.NoError(t, err)
+		w.sql.SetMaxIdleConns(0) // a database that somebody is connected to is not copied
+		w.old = w.name(t) + "_old"
+		w.exec(t, `DROP TRIGGER audit_events_append_only ON audit_events`)
+		w.server(t, fmt.Sprintf(`CREATE DATABASE %q TEMPLATE %q`, w.old, w.name(t)))
+		t.Cleanup(func() { w.server(t, fmt.Sprintf(`DROP DATABASE %q`, w.old)) })
+	}
+	t.Cleanup(func() { require.NoError(t, w.sql.Close()) })
+}
+
+// putBack puts the whole database back to what it was before the newest event.
+func (w *auditWorld) putBack(t testing.TB) {
+	t.Helper()
+	require.NoError(t, w.sql.Close())
+	path, embedded := strings.CutPrefix(w.url, "sqlite://")
+	if !embedded {
+		w.server(t, fmt.Sprintf(`DROP DATABASE %q WITH (FORCE)`, w.name(t)), fmt.Sprintf(`CREATE DATABASE %q TEMPLATE %q`, w.name(t), w.old))
+		return
+	}
+	old, err := os.ReadFile(w.old)
+	require.NoError(t, err)
+	for _, file := range []string{path + "-wal", path + "-shm"} {
+		require.NoError(t, os.RemoveAll(file))
+	}
+	require.NoError(t, os.WriteFile(path, old, 0o600))
+}
+
+// name is the database's on a PostgreSQL server.
+func (w *auditWorld) name(t testing.TB) string {
+	t.Helper()
+	u, err := url.Parse(w.url)
+	require.NoError(t, err)
+	return strings.TrimPrefix(u.Path, "/")
+}
+
+// server runs statements on the PostgreSQL server, outside of the database.
+func (w *auditWorld) server(t testing.TB, statements ...string) {
+	t.Helper()
+	u, err := url.Parse(w.url)
+	require.NoError(t, err)
+	u.Path = "/postgres"
+	db, err := sql.Open("pgx", u.String())
+	require.NoError(t, err)
+	for _, s := range statements {
+		_, err = db.ExecContext(context.WithoutCancel(t.Context()), s)
+		require.NoError(t, err, s)
+	}
+	require.NoError(t, db.Close())
 }
 
 func (w *auditWorld) exec(t testing.TB, statements ...string) {

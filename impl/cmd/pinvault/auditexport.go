@@ -19,12 +19,11 @@ import (
 
 type auditExportCommand struct {
 	config.Database
-	Format  string        `enum:"ndjson,cef" default:"ndjson" help:"ndjson, as the issuer API shows events, or cef. Default: ${default}."`
-	Cursor  string        `required:"" type:"path" placeholder:"FILE" help:"How far the export has come: it goes on from there. Made if it is not there."`
-	Out     string        `type:"path" placeholder:"FILE" xor:"to" help:"Append to this file. Default: standard output."`
-	Syslog  string        `placeholder:"URL" xor:"to" help:"Send to a syslog server over TLS, such as tls://siem.example.com:6514."`
-	Follow  bool          `help:"Go on when all is exported, until told to end."`
-	Settled time.Duration `default:"30s" help:"How old an event is at least that is exported: longer than a change takes, 6s, and servers' clocks differ. Default: ${default}."`
+	Format string `enum:"ndjson,cef" default:"ndjson" help:"ndjson, as the issuer API shows events, or cef. Default: ${default}."`
+	Cursor string `required:"" type:"path" placeholder:"FILE" help:"How far the export has come: it goes on from there. Made if it is not there."`
+	Out    string `type:"path" placeholder:"FILE" xor:"to" help:"Append to this file. Default: standard output."`
+	Syslog string `placeholder:"URL" xor:"to" help:"Send to a syslog server over TLS, such as tls://siem.example.com:6514."`
+	Follow bool   `help:"Go on when all is exported, until told to end."`
 
 	SyslogCA          string `name:"syslog-ca" type:"path" placeholder:"FILE" help:"Certificates in PEM that the syslog server's must be signed by. Default: the system's."`
 	SyslogCertificate string `name:"syslog-certificate" type:"path" placeholder:"FILE" help:"A certificate of your own to show to the syslog server, in PEM."`
@@ -45,9 +44,6 @@ every event exactly once. To a syslog server a batch may be sent once more, if i
 func (c *auditExportCommand) Validate() error {
 	if err := c.Database.Validate(); err != nil {
 		return err
-	}
-	if c.Settled < siem.LeastSettled {
-		return fmt.Errorf("--settled must be at least %s, which a change may take", siem.LeastSettled)
 	}
 	if c.Syslog == "" {
 		if c.SyslogCA != "" || c.SyslogCertificate != "" || c.SyslogKey != "" || c.SyslogUnconfirmed {
@@ -78,7 +74,7 @@ func (c *auditExportCommand) address() (string, error) {
 
 // Run exports until there is no more, or for ever.
 func (c *auditExportCommand) Run(ctx context.Context) error {
-	o := siem.Options{Settled: c.Settled, Render: issuer.AuditLine}
+	o := siem.Options{Render: issuer.AuditLine}
 	if c.Format == "cef" {
 		o.Render = siem.CEF(version)
 	}

@@ -22,6 +22,7 @@ import (
 
 	"pinvault/impl/app/apptest"
 	"pinvault/impl/checkpoint"
+	"pinvault/impl/store/storetest"
 )
 
 const logOrigin = "pin.example.com/audit"
@@ -35,7 +36,12 @@ type logged struct {
 
 func newLogged(t testing.TB) *logged {
 	t.Helper()
-	w := &logged{auditWorld: newAuditWorld(t), log: filepath.Join(t.TempDir(), "log"), outside: t.TempDir()}
+	return newLoggedIn(t, storetest.SQLite(t))
+}
+
+func newLoggedIn(t testing.TB, database string) *logged {
+	t.Helper()
+	w := &logged{auditWorld: newAuditWorldIn(t, database), log: filepath.Join(t.TempDir(), "log"), outside: t.TempDir()}
 	code, out, complaint := w.run(t, "log-key", "--audit-log-origin", logOrigin)
 	require.Zero(t, code, complaint)
 	w.key = filepath.Join(w.outside, "log.key")
@@ -97,7 +103,19 @@ func alone(t testing.TB, args ...string) (code int, out, complaint string) {
 // event is the id of an event of a chain.
 func (w *logged) event(t testing.TB, chain string, seq int) (id string) {
 	t.Helper()
-	require.NoError(t, w.sql.QueryRow(`SELECT id FROM audit_events WHERE chain = ? AND seq = ?`, chain, seq).Scan(&id))
+	rows, err := w.sql.QueryContext(t.Context(), `SELECT id, chain, seq FROM audit_events`)
+	require.NoError(t, err)
+	defer func() { require.NoError(t, rows.Close()) }()
+	for rows.Next() {
+		var one, of string
+		var at int
+		require.NoError(t, rows.Scan(&one, &of, &at))
+		if of == chain && at == seq {
+			id = one
+		}
+	}
+	require.NoError(t, rows.Err())
+	require.NotEmpty(t, id)
 	return id
 }
 
@@ -200,7 +218,11 @@ func TestProofIsCheckedWithoutADatabase(t *testing.T) {
 	}
 }
 
-// What somebody does to a database who has every right there and no key is found.
+// databases are those that a trail may be in, by name.
+var databases = map[string]func(testing.TB) string{"SQLite": storetest.SQLite, "PostgreSQL": storetest.Postgres}
+
+// What somebody does to a database who has every right there and no key is found by 'audit verify', with a checkpoint and without; no proof is
+// made of it any more, and the one that an outsider has goes on saying what there was.
 func TestTamperedTrailIsFound(t *testing.T) {
 	t.Parallel()
 	for name, statements := range map[string][]string{
@@ -209,21 +231,33 @@ func TestTamperedTrailIsFound(t *testing.T) {
 		"inserted": {`UPDATE audit_events SET seq = 3 WHERE chain = 'card' AND seq = 2`, `INSERT INTO audit_events SELECT chain, 2, id || 'x', program_id, body, mac FROM audit_events WHERE chain = 'card' AND seq = 1`},
 		"moved":    {`UPDATE audit_events SET seq = 9 WHERE chain = 'card' AND seq = 1`, `UPDATE audit_events SET seq = 1 WHERE chain = 'card' AND seq = 2`, `UPDATE audit_events SET seq = 2 WHERE chain = 'card' AND seq = 9`},
 	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			w := newLogged(t)
-			p := w.serve(t)
-			w.hold(t, p, 1)
-			event := w.event(t, "card", 2)
-			p.Kill(t)
-			w.exec(t, statements...)
-			code, out, complaint := w.run(t, "verify", "--checkpoint", filepath.Join(w.log, "newest"))
-			require.Equal(t, 1, code, complaint)
-			require.Contains(t, out, "BROKEN")
-			code, _, complaint = w.run(t, "prove", "--audit-log", w.log, "--key", w.key, "--event", event)
-			require.Equal(t, 1, code)
-			require.Regexp(t, "not what the log says of it|no entry of the log covers the event", complaint)
-		})
+		for database, in := range databases {
+			t.Run(name+" in "+database, func(t *testing.T) {
+				t.Parallel()
+				w := newLoggedIn(t, in(t))
+				p := w.serve(t)
+				held := w.hold(t, p, 1)
+				event := w.event(t, "card", 2)
+				p.Kill(t)
+				prove := []string{"prove", "--audit-log", w.log, "--key", w.key, "--event", event, "--checkpoint", held}
+				file := filepath.Join(w.outside, "event.proof")
+				code, out, complaint := w.run(t, append(prove, "--out", file)...)
+				require.Zero(t, code, "%s%s", out, complaint)
+
+				w.exec(t, statements...)
+				for _, with := range [][]string{nil, {"--checkpoint", filepath.Join(w.log, "newest")}} {
+					code, out, complaint = w.run(t, append([]string{"verify"}, with...)...)
+					require.Equal(t, 1, code, complaint)
+					require.Contains(t, out, "BROKEN")
+				}
+				code, _, complaint = w.run(t, prove...)
+				require.Equal(t, 1, code)
+				require.Regexp(t, "not what the log says of it|no entry of the log covers the event", complaint)
+				code, out, complaint = alone(t, "check", file, "--checkpoint", held, "--key", w.key)
+				require.Zero(t, code, complaint)
+				require.Contains(t, out, `"type": "pin.unblocked"`)
+			})
+		}
 	}
 }
 
@@ -231,7 +265,16 @@ func TestTamperedTrailIsFound(t *testing.T) {
 // holds a note of it.
 func TestDatabasePutBackToYesterdayIsFound(t *testing.T) {
 	t.Parallel()
-	w := newLogged(t)
+	for name, in := range databases {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			yesterdayIsFound(t, newLoggedIn(t, in(t)))
+		})
+	}
+}
+
+func yesterdayIsFound(t *testing.T, w *logged) {
+	t.Helper()
 	p := w.serve(t)
 	first := w.hold(t, p, 1)
 	p.Kill(t)
@@ -240,16 +283,9 @@ func TestDatabasePutBackToYesterdayIsFound(t *testing.T) {
 	p = w.serve(t)
 	held := w.hold(t, p, size(t, first)+2)
 	p.Kill(t)
-	database := strings.TrimPrefix(w.url, "sqlite://")
-	old, err := os.ReadFile(w.old) // before the card's second event
-	require.NoError(t, err)
 	var made string
 	require.NoError(t, w.sql.QueryRow("SELECT value FROM settings WHERE key = 'last checkpoint'").Scan(&made), "what the metric shows")
-	require.NoError(t, w.sql.Close())
-	for _, file := range []string{database + "-wal", database + "-shm"} {
-		require.NoError(t, os.RemoveAll(file))
-	}
-	require.NoError(t, os.WriteFile(database, old, 0o600))
+	w.putBack(t)
 
 	code, out, complaint := w.run(t, "verify")
 	require.Zero(t, code, "nothing in it shows it: %s%s", out, complaint)
@@ -293,7 +329,7 @@ export PINVAULT_LISTEN=127.0.0.1:PORT PINVAULT_AUDIT_LOG_EVERY=1s
 bin/pinvault keys init
 bin/pinvault migrate
 bin/pinvault programs create --name 'Gift cards'
-bin/pinvault audit export --cursor first --settled 6s > /dev/null
+bin/pinvault audit export --cursor first > /dev/null
 `)
 	blocks := regexp.MustCompile("(?s)```sh\n(.*?)```").FindAllStringSubmatch(string(page), -1)
 	require.Len(t, blocks, 7)
@@ -303,7 +339,7 @@ bin/pinvault audit export --cursor first --settled 6s > /dev/null
 			script.WriteString(`
 until curl -sf http://127.0.0.1:PORT/audit/tiles/checkpoint | sed -n 2p | grep -q '[1-9]'; do sleep 0.1; done
 sleep 7
-bin/pinvault audit export --cursor second --settled 6s > events
+bin/pinvault audit export --cursor second > events
 EVENT=$(tail -n 1 events | jq -r .id)
 `)
 		}

@@ -7,6 +7,8 @@ import (
 	"net/http/httputil"
 	"net/url"
 	"os"
+	"path/filepath"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -87,4 +89,34 @@ func NewProxy(t testing.TB) *Proxy {
 	}))
 	t.Cleanup(p.Close)
 	return p
+}
+
+// Way is the URL of a backend as operators write it: what opens it is in a file, its keyset file has yet to be made. The backend can be
+// taken away, and given back.
+type Way struct {
+	URL        string
+	Secret     string // the file that opens it
+	Take, Give func()
+}
+
+// NewWay is a way to a backend whose keys are the test's own.
+func NewWay(t testing.TB, backend string) Way {
+	t.Helper()
+	folder := t.TempDir()
+	w := Way{Secret: filepath.Join(folder, "secret")}
+	secret := os.Getenv("PINVAULT_TEST_OPENBAO_TOKEN")
+	var url string
+	if backend == PKCS11 {
+		secret, url = PIN, URL(t, PKCS11, t.Name())
+		elsewhere := Tokens() + "-away"
+		w.Take = func() { require.NoError(t, os.Rename(Tokens(), elsewhere)) }
+		w.Give = func() { require.NoError(t, os.Rename(elsewhere, Tokens())) }
+	} else {
+		p := NewProxy(t)
+		url = At(p.URL, backend, URLName(t.Name()))
+		w.Take, w.Give = func() { p.Down.Store(true) }, func() { p.Down.Store(false) }
+	}
+	require.NoError(t, os.WriteFile(w.Secret, []byte(secret), 0o600)) //nolint:gosec // a test's own
+	w.URL = strings.NewReplacer("test:pin", "file:"+w.Secret, "test:token", "file:"+w.Secret, "keyset=none", "keyset="+filepath.Join(folder, "keyset.json")).Replace(url)
+	return w
 }

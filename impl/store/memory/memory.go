@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"pinvault/impl/pin"
 )
@@ -116,35 +117,44 @@ func (s *Store) row(id string) (pin.CardRow, bool) {
 // Find is that of pin.Store.
 func (s *Store) Find(ctx context.Context, q pin.Search) ([]pin.CardRow, error) {
 	return reading(ctx, s, func() ([]pin.CardRow, error) {
-		if q.CardID != "" {
-			if row, there := s.row(q.CardID); there && (q.ProgramID == "" || q.ProgramID == row.ProgramID) {
-				return []pin.CardRow{row}, nil
+		for _, id := range q.Unless {
+			if r, there := s.rows[pin.TableReplays][id][""]; there && r.ExpiresAt > q.Now {
+				return nil, &pin.Error{Code: pin.Duplicate, Field: string(pin.TableReplays)}
 			}
-			return nil, nil
 		}
-		var ids []string
-		for _, wanted := range []struct {
-			kind   pin.Kind
-			values []string
-		}{{q.Kind, q.Values}, {q.OrKind, q.OrValues}} {
-			for _, value := range wanted.values {
-				for _, l := range s.lookups[lookupKey{wanted.kind, value}] {
-					if q.ProgramID == "" || q.ProgramID == l.ProgramID {
-						ids = append(ids, l.CardID)
-					}
+		return s.find(q), nil
+	})
+}
+
+func (s *Store) find(q pin.Search) []pin.CardRow {
+	if q.CardID != "" {
+		if row, there := s.row(q.CardID); there && (q.ProgramID == "" || q.ProgramID == row.ProgramID) {
+			return []pin.CardRow{row}
+		}
+		return nil
+	}
+	var ids []string
+	for _, wanted := range []struct {
+		kind   pin.Kind
+		values []string
+	}{{q.Kind, q.Values}, {q.OrKind, q.OrValues}} {
+		for _, value := range wanted.values {
+			for _, l := range s.lookups[lookupKey{wanted.kind, value}] {
+				if q.ProgramID == "" || q.ProgramID == l.ProgramID {
+					ids = append(ids, l.CardID)
 				}
 			}
 		}
-		slices.Sort(ids)
-		ids = slices.Compact(ids)
-		var found []pin.CardRow
-		for _, id := range ids[:min(len(ids), q.Limit)] {
-			if row, there := s.row(id); there {
-				found = append(found, row)
-			}
+	}
+	slices.Sort(ids)
+	ids = slices.Compact(ids)
+	var found []pin.CardRow
+	for _, id := range ids[:min(len(ids), q.Limit)] {
+		if row, there := s.row(id); there {
+			found = append(found, row)
 		}
-		return found, nil
-	})
+	}
+	return found
 }
 
 // Swap is that of pin.Store.
@@ -255,7 +265,15 @@ func put[K comparable, V any](w *writing, m map[K]V, key K, value V, keep bool) 
 	}
 }
 
+// Now is that of pin.Store: the machine's.
+func (s *Store) Now() time.Time { return time.Now() }
+
 func (w *writing) change(c pin.Change) error {
+	for _, e := range c.Events {
+		if drawn, says := pin.EventDrawn(e.ID); says && time.Since(drawn) > pin.EventLate {
+			return conflict("audit_events")
+		}
+	}
 	if err := w.card(c); err != nil {
 		return err
 	}
@@ -529,6 +547,10 @@ func (s *Store) Events(ctx context.Context, q pin.AuditQuery) ([]pin.EventRow, e
 					all = append(all, e)
 				}
 			}
+		}
+		if q.Settled { // nothing is half written, and what is late does not come in
+			until := pin.EventsFrom(time.Now().Add(-pin.EventSettled))
+			all = slices.DeleteFunc(all, func(e pin.EventRow) bool { return e.ID >= until })
 		}
 		if q.Chain == "" {
 			return paged(all, func(e pin.EventRow) string { return e.ID }, q.Page), nil

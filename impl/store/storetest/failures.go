@@ -37,6 +37,7 @@ func calls(ctx context.Context, s Store) map[string]func() error {
 		"Lookups":           func() error { _, err := s.Lookups(ctx, pin.Lookup{}, 1); return err },
 		"LookupsOf":         func() error { _, err := s.LookupsOf(ctx, []pin.Lookup{l}); return err },
 		"Events":            func() error { _, err := s.Events(ctx, pin.AuditQuery{Page: page}); return err },
+		"Settled events":    func() error { _, err := s.Events(ctx, pin.AuditQuery{Settled: true, Page: page}); return err },
 		"Events of a chain": func() error { _, err := s.ChainEvents(ctx, "card", 0, 1); return err },
 		"Numbers":           func() error { _, err := s.Numbers(ctx, "sequence", "program", 1); return err },
 		"Ping":              func() error { return s.Ping(ctx) },

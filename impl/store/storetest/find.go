@@ -35,6 +35,37 @@ func twins(t *testing.T, s Store) {
 }
 
 var findTests = []test{
+	{"a card whose change was answered before is not found", func(t *testing.T, s Store) {
+		withCards(t, s, "card", "other")
+		swap(t, s, pin.Change{Now: now, Rows: []pin.Row{newRow(pin.TableReplays, "kept")}})
+		for name, q := range map[string]pin.Search{
+			"by id":                     {CardID: "card", Limit: 9},
+			"by a value":                {Kind: pin.KindURN, Values: []string{"urn card"}, ProgramID: "program", Limit: 9},
+			"by a value of any program": {Kind: pin.KindURN, Values: []string{"urn card"}, Limit: 9},
+			"by a shared value":         {Kind: pin.KindAlias, Values: []string{"alias"}, ProgramID: "program", Limit: 9},
+			"by one of two values":      {Kind: pin.KindURN, Values: []string{"urn card", "urn x"}, ProgramID: "program", Limit: 9},
+			"by either of two kinds":    {Kind: pin.KindNumber, Values: []string{"x"}, OrKind: pin.KindURN, OrValues: []string{"urn card"}, ProgramID: "program", Limit: 9},
+		} {
+			want := find(t, s, q)
+			require.NotEmpty(t, want, name)
+			for _, c := range []struct {
+				unless []string
+				now    int64
+				kept   bool
+			}{{[]string{"kept"}, now, true}, {[]string{"fresh", "kept"}, now, true}, {[]string{"kept"}, now + anHour - 1, true}, {[]string{"kept"}, now + anHour, false}, {[]string{"fresh"}, now, false}} {
+				q.Unless, q.Now = c.unless, c.now
+				if !c.kept {
+					require.Equal(t, want, find(t, s, q), name)
+					continue
+				}
+				_, err := s.Find(context.Background(), q)
+				requireCode(t, err, pin.Duplicate, "replays")
+			}
+		}
+		_, err := s.Find(context.Background(), pin.Search{CardID: "nobody", Unless: []string{"kept"}, Now: now, Limit: 9})
+		requireCode(t, err, pin.Duplicate, "replays")
+		require.Empty(t, find(t, s, pin.Search{CardID: "nobody", Unless: []string{"fresh"}, Now: now, Limit: 9}))
+	}},
 	{"a card comes back as it was written, with its program's version now", func(t *testing.T, s Store) {
 		withCards(t, s, "card")
 		want := newCard("card")

@@ -56,7 +56,7 @@ type group struct {
 func Run(t *testing.T, open func(t *testing.T) Store) {
 	run(t, open, []group{
 		{"find", findTests}, {"cards", cardTests}, {"rows", rowTests}, {"replays", replayTests}, {"look-ups", lookupTests},
-		{"events", eventTests}, {"whole or not at all", wholeTests}, {"at once", atOnceTests}, {"locked", lockedTests},
+		{"events", eventTests}, {"settled", settledTests}, {"whole or not at all", wholeTests}, {"at once", atOnceTests}, {"locked", lockedTests},
 		{"lists", listTests}, {"deliveries", deliveryTests}, {"limits", limitTests}, {"numbers", numberTests}, {"failures", failureTests}, {"upkeep", upkeepTests},
 	})
 }

@@ -1,10 +1,10 @@
 // Command load fills a migrated database of a production server with what the load comparison needs: a
-// program that refuses no PIN and lets them be read back, a client of Thredd's contract, one of the issuer
-// API, a zone PIN key, and cards. A production server has no first client, so these come through the vault.
+// program that refuses no PIN and lets them be read back, a client of Thredd's contract, one of Network International's, one of the
+// issuer API, a zone PIN key, and cards. A production server has no first client, so these come through the vault.
 //
 // The keyset is that of the server, PINVAULT_KEYSET under PINVAULT_MASTER_KEY. What the callers need to
 // know of the cards goes to a file, a card a line: public token, card id, PIN, and the PIN as a block of
-// format 0 under the zone PIN key. Clients' secrets and the key are fixed, and good for nothing else.
+// format 0 under the zone PIN key, and PAN. Clients' secrets and the key are fixed, and good for nothing else.
 //
 //	go run ./scripts/bench/load --database-url postgres://… --cards 100000 --out cards.txt
 //
@@ -13,6 +13,13 @@
 //
 //	go run ./scripts/bench/load --rows 1-10000 --program ID | pinvault import --format csv -
 //	go run ./scripts/bench/load --rows 1-10000 --sample 5000 --out cards.txt
+//
+// With --partners it makes so many cards more that every partner's contract finds, a client of each and its keys. What is
+// sent for them is sealed beforehand, by another call: requests of a contract with ids of their own, one a line, the path and
+// the body. Of the hosted page it makes the sessions too, as far as a browser gets before the PIN is sent.
+//
+//	go run ./scripts/bench/load --database-url postgres://… --partners 20000 --partners-out partners.txt
+//	go run ./scripts/bench/load --database-url postgres://… --requests accosa --from 1 --count 5000 --partners-out partners.txt --out requests.txt
 package main
 
 import (
@@ -21,16 +28,19 @@ import (
 	"errors"
 	"flag"
 	"fmt"
-	"io"
+	"maps"
 	"math/rand/v2"
 	"os"
 	"os/signal"
+	"slices"
+	"strings"
 	"sync/atomic"
 	"syscall"
 	"time"
 
 	"golang.org/x/sync/errgroup"
 
+	"pinvault/impl/app/apptest"
 	"pinvault/impl/keyring"
 	"pinvault/impl/pin"
 	"pinvault/impl/pinblock"
@@ -45,13 +55,21 @@ func main() {
 	rows := flag.String("rows", "", "write the rows of these cards for an import, such as 1-10000, and make none")
 	program := flag.String("program", "", "the program of --rows")
 	sample := flag.Int("sample", 0, "write down so many cards of --rows in place of rows")
+	partners := flag.Int("partners", 0, "how many cards to make that every contract finds")
+	partnersOut := flag.String("partners-out", "partners.txt", "where these are written down")
+	requests := flag.String("requests", "", "seal requests in place of all that: "+strings.Join(slices.Sorted(maps.Keys(writes)), ", "))
+	from := flag.Int("from", 1, "the number of the first request; each number is one request's, ever")
+	count := flag.Int("count", 1000, "how many requests")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	var err error
-	if *rows == "" {
-		err = run(ctx, *url, *cards, *workers, *out)
-	} else {
+	switch {
+	case *requests != "":
+		err = seal(ctx, *url, *requests, *partnersOut, *from, *count, *workers, *out)
+	case *rows != "":
 		err = portfolio(*rows, *program, *sample, *out)
+	default:
+		err = run(ctx, *url, *workers, []kind{{*cards, *out, 0, nil}, {*partners, *partnersOut, *cards, referencesOf}})
 	}
 	stop()
 	if err != nil {
@@ -60,49 +78,65 @@ func main() {
 	}
 }
 
-// What the callers know of the clients and of the zone PIN key. The key is that of the sandbox.
-const (
-	threddClient = "thredd-bench"
-	issuerClient = "issuer-bench"
-	secret       = "bench-secret"
-	zoneKey      = "zpk-bench"
-)
+// kind is how many cards to make, and where they are written down.
+type kind struct {
+	cards      int
+	out        string
+	after      int                         // the number of the card before the first one
+	references func(n int) []pin.Reference // besides the public token
+}
 
-var zoneKeyBytes = []byte{0xE8, 0xDD, 0x93, 0xB8, 0xAF, 0x13, 0x99, 0x9C, 0x76, 0x44, 0xC0, 0xFE, 0x11, 0xF5, 0xD2, 0xA7}
-
-func run(ctx context.Context, url string, cards, workers int, out string) (err error) {
-	ks, err := keyset()
+func run(ctx context.Context, url string, workers int, kinds []kind) (err error) {
+	v, err := open(ctx, url, workers)
 	if err != nil {
 		return err
 	}
-	db, err := store.Open(ctx, url, store.Options{MaxConns: workers})
+	defer func() { err = errors.Join(err, v.store.Close()) }()
+	program, err := v.surroundings(ctx)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, db.Close()) }()
-	ring := keyring.Open(ks, db, nil)
-	vault := pin.NewVault(db, ring, nil, nil)
-	vault.GrantBy(func(_, scope string) (string, bool) { return scope, true }) // to an operator, who needs none
-	ctx = pin.WithCaller(ctx, pin.Operator("bench"))
-
-	program, err := surroundings(ctx, vault, ring)
-	if err != nil {
-		return err
-	}
-	if cards == 0 {
+	if kinds[0].cards == 0 {
 		_, err = fmt.Fprintln(os.Stdout, program)
 		return err
 	}
-	made := make([]card, cards)
-	if err := fill(ctx, vault, program, made, workers); err != nil {
-		return err
+	for _, k := range kinds {
+		made := make([]card, k.cards)
+		if err := v.fill(v.operator(ctx), program, k, made, workers); err != nil {
+			return err
+		}
+		if err := writeTo(k.out, made); err != nil {
+			return err
+		}
 	}
-	f, err := os.Create(out)
+	return nil
+}
+
+// vault is the server's, opened beside it.
+type vault struct {
+	*pin.Vault
+	ring  *keyring.Ring
+	store *store.Store
+}
+
+func open(ctx context.Context, url string, conns int) (vault, error) {
+	ks, err := keyset()
 	if err != nil {
-		return err
+		return vault{}, err
 	}
-	defer func() { err = errors.Join(err, f.Close()) }()
-	return write(f, made)
+	db, err := store.Open(ctx, url, store.Options{MaxConns: conns})
+	if err != nil {
+		return vault{}, err
+	}
+	ring := keyring.Open(ks, db, nil)
+	v := pin.NewVault(db, ring, nil, nil)
+	v.GrantBy(func(_, scope string) (string, bool) { return scope, true }) // to an operator, who needs none
+	return vault{v, ring, db}, nil
+}
+
+// operator is the context of who may do everything.
+func (vault) operator(ctx context.Context) context.Context {
+	return pin.WithCaller(ctx, pin.Operator("bench"))
 }
 
 // keyset is the server's.
@@ -124,40 +158,36 @@ func keyset() (*keyring.Keyset, error) {
 	return keyring.Read(f, kek)
 }
 
-// surroundings makes program, clients and zone PIN key, and returns the program's id.
-func surroundings(ctx context.Context, vault *pin.Vault, ring *keyring.Ring) (string, error) {
+// surroundings makes program, clients and their keys, and returns the program's id.
+func (v vault) surroundings(ctx context.Context) (string, error) {
+	ctx = v.operator(ctx)
 	p := pin.NewProgram("Load comparison")
 	p.Policy, p.RetrievalAllowed = pin.PolicyOff, true
-	p, err := vault.CreateProgram(ctx, p, pin.Memo{})
+	p, err := v.CreateProgram(ctx, p, pin.Memo{})
 	if err != nil {
 		return "", fmt.Errorf("program: %w", err)
 	}
-	for _, c := range []pin.Client{
-		{ID: threddClient, ProgramID: p.ID, Contract: "thredd", Name: "Load", Scopes: []string{"pins:read", "pins:write"}},
-		{ID: issuerClient, ProgramID: p.ID, Contract: "issuer", Name: "Load", Scopes: []string{"pins:verify"}},
-	} {
-		if _, _, err := vault.CreateClient(ctx, c, secret, pin.Memo{}); err != nil {
-			return "", fmt.Errorf("client %s: %w", c.ID, err)
+	for _, k := range keys {
+		if err := v.makeKey(ctx, p.ID, k); err != nil {
+			return "", fmt.Errorf("key %s: %w", k.id, err)
 		}
 	}
-	key, err := ring.WrapZoneKey(zoneKey, p.ID, pin.UsageZonePIN, keyring.TDES, zoneKeyBytes)
-	if err != nil {
-		return "", fmt.Errorf("zone PIN key: %w", err)
-	}
-	if err := vault.ImportZoneKey(ctx, key, pin.Memo{}); err != nil {
-		return "", fmt.Errorf("zone PIN key: %w", err)
+	for _, c := range clients {
+		if err := v.makeClient(ctx, p.ID, c); err != nil {
+			return "", fmt.Errorf("client %s: %w", c.id, err)
+		}
 	}
 	return p.ID, nil
 }
 
 // card is what callers know of one.
 type card struct {
-	token, id, pin string
-	block          []byte
+	token, id, pin, pan string
+	block               []byte
 }
 
 // fill makes the cards, many at once, and tells how far it is.
-func fill(ctx context.Context, vault *pin.Vault, program string, made []card, workers int) error {
+func (v vault) fill(ctx context.Context, program string, k kind, made []card, workers int) error {
 	key, err := pinblock.NewTDES(zoneKeyBytes)
 	if err != nil {
 		return err
@@ -174,7 +204,7 @@ func fill(ctx context.Context, vault *pin.Vault, program string, made []card, wo
 				if n > len(made) {
 					return nil
 				}
-				c, err := create(ctx, vault, key, program, n)
+				c, err := v.create(ctx, key, program, k, k.after+n)
 				if err != nil {
 					return fmt.Errorf("card %d: %w", n, err)
 				}
@@ -201,8 +231,8 @@ func progress(done *atomic.Int64, of int, ended <-chan struct{}) {
 
 // create makes the n-th card, from 1. Its PIN follows from its number, so that setting the PIN once more
 // leaves the block right.
-func create(ctx context.Context, vault *pin.Vault, key *pinblock.Key, program string, n int) (card, error) {
-	is, number, err := numbered(key, n)
+func (v vault) create(ctx context.Context, key *pinblock.Key, program string, k kind, n int) (card, error) {
+	is, err := numbered(key, n)
 	if err != nil {
 		return card{}, err
 	}
@@ -210,25 +240,30 @@ func create(ctx context.Context, vault *pin.Vault, key *pinblock.Key, program st
 	if err != nil {
 		return card{}, err
 	}
-	c, err := vault.CreateCard(ctx, pin.NewCard{
-		ProgramID: program, PAN: number, Expiry: "3112", Sequence: "01", PIN: chosen, PINChosen: true,
-		References: []pin.Reference{{Kind: pin.KindPublicToken, Value: is.token}},
+	references := []pin.Reference{{Kind: pin.KindPublicToken, Value: is.token}}
+	if k.references != nil {
+		references = append(references, k.references(n)...)
+	}
+	c, err := v.CreateCard(ctx, pin.NewCard{
+		ProgramID: program, PAN: is.pan, Expiry: expiry, Sequence: "01", PIN: chosen, PINChosen: true, References: references,
 	}, pin.Memo{})
 	is.id = c.ID
 	return is, err
 }
 
-// numbered is the n-th card without its id, and its PAN.
-func numbered(key *pinblock.Key, n int) (c card, pan string, err error) {
-	c = card{token: fmt.Sprint(100_000_000 + n), pin: fmt.Sprintf("%04d", n%10_000)}
-	pan = withCheckDigit(fmt.Sprintf("999999%09d", n))
-	c.block, err = key.Encrypt(pinblock.ISO0, []byte(c.pin), pan, nil)
-	return c, pan, err
+// firstToken is the public token before that of the first card.
+const firstToken = 100_000_000
+
+// numbered is the n-th card without its id.
+func numbered(key *pinblock.Key, n int) (c card, err error) {
+	c = card{token: fmt.Sprint(firstToken + n), pin: fmt.Sprintf("%04d", n%10_000), pan: apptest.PAN(n)}
+	c.block, err = key.Encrypt(pinblock.ISO0, []byte(c.pin), c.pan, nil)
+	return c, err
 }
 
 // portfolio writes rows for an import of the cards with the numbers, or writes some of them down. Their ids follow from their
 // numbers, one after the other, as the ids that are drawn follow the time.
-func portfolio(numbers, program string, sample int, out string) (err error) {
+func portfolio(numbers, program string, sample int, out string) error {
 	var from, to int
 	if _, err := fmt.Sscanf(numbers, "%d-%d", &from, &to); err != nil || from < 1 || to < from {
 		return errors.New("--rows takes two numbers, such as 1-10000")
@@ -237,58 +272,50 @@ func portfolio(numbers, program string, sample int, out string) (err error) {
 	if err != nil {
 		return err
 	}
-	one := func(n int) (card, string, error) {
-		c, pan, err := numbered(key, n)
+	one := func(n int) (card, error) {
+		c, err := numbered(key, n)
 		c.id = fmt.Sprintf("00000000-0000-7000-8000-%012d", n)
-		return c, pan, err
+		return c, err
 	}
 	if sample > 0 {
-		f, err := os.Create(out) //nolint:gosec // whoever starts it says where
-		if err != nil {
-			return err
-		}
-		defer func() { err = errors.Join(err, f.Close()) }()
 		made := make([]card, min(sample, to-from+1))
 		for i := range made {
-			if made[i], _, err = one(from + rand.N(to-from+1)); err != nil { //nolint:gosec // which cards are called is no secret
+			if made[i], err = one(from + rand.N(to-from+1)); err != nil { //nolint:gosec // which cards are called is no secret
 				return err
 			}
 		}
-		return write(f, made)
+		return writeTo(out, made)
 	}
 	b := bufio.NewWriterSize(os.Stdout, 1<<16)
 	_, _ = fmt.Fprintln(b, "cardId,programId,pan,sequence,expiry,references.publicToken,pin.block.keyId,pin.block.format,pin.block.pinBlock") // Flush tells
 	for n := from; n <= to; n++ {
-		c, pan, err := one(n)
+		c, err := one(n)
 		if err != nil {
 			return err
 		}
-		if _, err := fmt.Fprintf(b, "%s,%s,%s,01,3112,%s,%s,ISO-0,%X\n", c.id, program, pan, c.token, zoneKey, c.block); err != nil {
+		if _, err := fmt.Fprintf(b, "%s,%s,%s,01,%s,%s,%s,ISO-0,%X\n", c.id, program, c.pan, expiry, c.token, zoneKey, c.block); err != nil {
 			return err
 		}
 	}
 	return b.Flush()
 }
 
-// withCheckDigit adds the check digit of a PAN (ISO/IEC 7812-1, annex B).
-func withCheckDigit(digits string) string {
-	sum := 0
-	for i := range len(digits) {
-		d := int(digits[len(digits)-1-i] - '0')
-		if i%2 == 0 {
-			if d *= 2; d > 9 {
-				d -= 9
-			}
-		}
-		sum += d
-	}
-	return digits + string(rune('0'+(10-sum%10)%10))
+// writeTo writes cards down, a line each.
+func writeTo(path string, cards []card) (err error) {
+	return writeLines(path, len(cards), func(i int) string {
+		return fmt.Sprintf("%s %s %s %X %s", cards[i].token, cards[i].id, cards[i].pin, cards[i].block, cards[i].pan)
+	})
 }
 
-func write(w io.Writer, cards []card) error {
-	b := bufio.NewWriter(w)
-	for _, c := range cards {
-		if _, err := fmt.Fprintf(b, "%s %s %s %X\n", c.token, c.id, c.pin, c.block); err != nil {
+func writeLines(path string, n int, line func(i int) string) (err error) {
+	f, err := os.Create(path) //nolint:gosec // whoever starts it says where
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, f.Close()) }()
+	b := bufio.NewWriter(f)
+	for i := range n {
+		if _, err := fmt.Fprintln(b, line(i)); err != nil {
 			return err
 		}
 	}

@@ -2,8 +2,10 @@
 // of scripts/bench/floor, on one PostgreSQL with fsync on, driven by wrk in turns. It prints a table and
 // keeps it in scripts/bench/README.md.
 //
-// With the argument `growth`, sizes and a file it holds databases of more and more cards beside each other, and writes what it
-// measured to the file.
+// With the argument `growth`, sizes and a folder it holds a database that grows beside one that does not; what it measures is kept in
+// the folder. `growth fill SIZE FOLDER`, `growth call FOLDER` and `growth report FOLDER` are the steps of that.
+//
+// With the argument `writes` it measures every contract's write alone.
 //
 // With the argument `peers` and the folder that scripts/bench/peers/run makes it holds PinVault beside mock servers instead.
 //
@@ -88,14 +90,14 @@ func run(ctx context.Context) (err error) {
 	if _, err := exec.LookPath("wrk"); err != nil {
 		return errors.New("wrk is not installed (Debian: apt-get install wrk)")
 	}
+	if len(os.Args) > 3 && os.Args[1] == "growth" {
+		return compareSizes(ctx, s, os.Args[2:])
+	}
 	dir, err := os.MkdirTemp("", "pinvault-bench.")
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	if len(os.Args) == 4 && os.Args[1] == "growth" {
-		return growth(ctx, s, dir, os.Args[2], os.Args[3])
-	}
 	b, err := prepare(ctx, s, dir)
 	if err != nil {
 		return err
@@ -104,6 +106,16 @@ func run(ctx context.Context) (err error) {
 	if len(os.Args) == 3 && os.Args[1] == "peers" {
 		return b.peers(ctx, about, os.Args[2])
 	}
+	if len(os.Args) != 2 || os.Args[1] != "writes" {
+		if err := b.compare(ctx, about); err != nil {
+			return err
+		}
+	}
+	return b.compareWrites(ctx, about)
+}
+
+// compare is the comparison with the bare program.
+func (b *bench) compare(ctx context.Context, about about) (err error) {
 	if about.trips, err = b.trial(ctx); err != nil {
 		return err
 	}
@@ -117,9 +129,25 @@ func run(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	section := about.section(s, results)
-	_, err = fmt.Fprintf(os.Stdout, "\n%s", section)
-	return errors.Join(err, keep(readme, s.label, section))
+	return publish(about.section(b.settings, results))
+}
+
+// compareWrites is the comparison of the contracts.
+func (b *bench) compareWrites(ctx context.Context, about about) (err error) {
+	if about.others, err = busy(ctx, 5*time.Second); err != nil {
+		return err
+	}
+	all, err := b.measureWrites(ctx)
+	if err != nil {
+		return err
+	}
+	return publish(about.writesSection(b.settings, all))
+}
+
+// publish prints a section and keeps it in the README.
+func publish(section string) error {
+	_, err := fmt.Fprintf(os.Stdout, "\n%s", section)
+	return errors.Join(err, keep(readme, section))
 }
 
 // peers is the comparison with mock servers.
@@ -134,9 +162,7 @@ func (b *bench) peers(ctx context.Context, about about, tools string) (err error
 	if err != nil {
 		return err
 	}
-	section := about.peersSection(b.settings, results)
-	_, err = fmt.Fprintf(os.Stdout, "\n%s", section)
-	return errors.Join(err, keep(readme, b.label, section))
+	return publish(about.peersSection(b.settings, results))
 }
 
 // bench is all that a measurement needs.
@@ -148,11 +174,14 @@ type bench struct {
 	vault   program
 	cards   string // the file that says what there is
 	tokens  map[string]string
+
+	partnerCards string // the same of those that every contract finds
+	sealed       int    // how many requests have been sealed for them
 }
 
 // prepare builds the programs and fills a database for each.
 func prepare(ctx context.Context, s settings, dir string) (*bench, error) {
-	b := &bench{settings: s, dir: dir, cards: dir + "/cards.txt"}
+	b := &bench{settings: s, dir: dir, cards: dir + "/cards.txt", partnerCards: dir + "/partners.txt"}
 	say("building")
 	if err := command(ctx, nil, "go", "build", "-o", dir, "./scripts/bench/floor", "./scripts/bench/load"); err != nil {
 		return nil, err
@@ -169,9 +198,9 @@ func prepare(ctx context.Context, s settings, dir string) (*bench, error) {
 			return nil, err
 		}
 	}
-	say("loading %d cards", s.cards)
+	say("loading %d cards, and %d that every contract finds", s.cards, s.partners())
 	err = command(ctx, b.vault.env, dir+"/load", "--database-url", with(urls[1], "synchronous_commit", "off"),
-		"--cards", strconv.Itoa(s.cards), "--out", b.cards)
+		"--cards", strconv.Itoa(s.cards), "--out", b.cards, "--partners", strconv.Itoa(s.partners()), "--partners-out", b.partnerCards)
 	if err != nil {
 		return nil, err
 	}

@@ -70,7 +70,7 @@ func (b *bench) measure(ctx context.Context) (results []result, err error) {
 		}
 		results = append(results, of...)
 	}
-	return results, b.unharmed(ctx, vault)
+	return results, b.unharmed(ctx, vault, b.cards)
 }
 
 // round measures every call once, the bare program's and PinVault's in turns, and returns calls a second.
@@ -80,11 +80,11 @@ func (b *bench) round(ctx context.Context, floor, vault running, connections, se
 	for _, c := range calls {
 		var err error
 		if c.against == c.name {
-			if rates["bare "+c.name], err = b.drive(ctx, floor.base, c, connections, seed, length); err != nil {
+			if rates["bare "+c.name], err = b.drive(ctx, floor.base, c, b.cards, connections, seed, length); err != nil {
 				return nil, fmt.Errorf("bare program, %s: %w", c.what, err)
 			}
 		}
-		if rates[c.name], err = b.drive(ctx, vault.base, c, connections, seed, length); err != nil {
+		if rates[c.name], err = b.drive(ctx, vault.base, c, b.cards, connections, seed, length); err != nil {
 			return nil, fmt.Errorf("PinVault, %s: %w", c.what, err)
 		}
 	}
@@ -92,11 +92,11 @@ func (b *bench) round(ctx context.Context, floor, vault running, connections, se
 }
 
 // drive runs wrk and returns calls a second.
-func (b *bench) drive(ctx context.Context, base string, c call, connections, seed int, length time.Duration) (float64, error) {
+func (b *bench) drive(ctx context.Context, base string, c call, cards string, connections, seed int, length time.Duration) (float64, error) {
 	var out bytes.Buffer
 	w := child(ctx, []string{"TOKEN=" + b.tokens[c.contract]}, "wrk", "--threads", "1", "--connections", strconv.Itoa(connections),
 		"--duration", strconv.Itoa(int(length.Seconds()))+"s", "--timeout", "10s", "--script", "scripts/bench/call.lua", base,
-		"--", c.name, b.cards, strconv.Itoa(seed))
+		"--", c.name, cards, strconv.Itoa(seed))
 	w.Stdout, w.Stderr = &out, os.Stderr
 	if err := w.Run(); err != nil {
 		return 0, fmt.Errorf("wrk: %w\n%s", err, out.Bytes())
@@ -125,8 +125,8 @@ func rate(out []byte) (float64, error) {
 // unharmed looks at some of the cards: had verifications not matched, tries would be missing, and had they
 // been too many, what was measured would be the refusals of blocked cards. wrk hangs up in the middle of
 // calls when its time is over, so that a few cards may have lost a try.
-func (b *bench) unharmed(ctx context.Context, vault running) error {
-	cards, err := b.readCards()
+func (b *bench) unharmed(ctx context.Context, vault running, file string) error {
+	cards, err := readCards(file)
 	if err != nil {
 		return err
 	}

@@ -10,7 +10,6 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
-	"runtime"
 	"strconv"
 	"strings"
 	"time"
@@ -254,7 +253,7 @@ func (b *bench) measurePeer(ctx context.Context, p peer) (of beside, err error) 
 				continue
 			}
 			length := b.settings.round
-			rate, err := b.drive(ctx, r.base, c, targetAt, round, length)
+			rate, err := b.drive(ctx, r.base, c, b.cards, targetAt, round, length)
 			if err != nil {
 				return beside{}, fmt.Errorf("%s, %s: %w", p.name, c.what, err)
 			}
@@ -275,8 +274,7 @@ func (b *bench) measurePeer(ctx context.Context, p peer) (of beside, err error) 
 func (a about) peersSection(s settings, all []beside) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "### %s\n\n", s.label)
-	fmt.Fprintf(&b, "%s, %d cores, %s, PostgreSQL %s with fsync on, %s; other work took %.0f %% of the cores just before.\n", a.processor, runtime.NumCPU(),
-		strings.Replace(runtime.Version(), "go", "Go ", 1), a.postgres, a.at.Format("2 January 2006"), 100*a.others)
+	b.WriteString(a.where())
 	fmt.Fprintf(&b, "Thredd's document, %d connections, medians of %d rounds of %s after one to warm up. PinVault does the work, on %d cards; the others make up\n"+
 		"an answer and keep nothing. Memory of PostgreSQL is not counted.\n\n", targetAt, s.rounds, s.round, s.cards)
 	b.WriteString("| server | its answers are | start to first answer | memory idle | under load | PIN status, calls/s | PIN set, calls/s |\n|---|---|---|---|---|---|---|\n")

@@ -76,12 +76,17 @@ func ticks() (working, all int64, err error) {
 	return working, all, nil
 }
 
+// where is a line of it.
+func (a about) where() string {
+	return fmt.Sprintf("%s, %d cores, %s, PostgreSQL %s with fsync on, %s; other work took %.0f %% of the cores just before.\n", a.processor, runtime.NumCPU(),
+		strings.Replace(runtime.Version(), "go", "Go ", 1), a.postgres, a.at.Format("2 January 2006"), 100*a.others)
+}
+
 // section is what is kept of a run, in Markdown.
 func (a about) section(s settings, results []result) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "### %s\n\n", s.label)
-	fmt.Fprintf(&b, "%s, %d cores, %s, PostgreSQL %s with fsync on, %s; other work took %.0f %% of the cores just before.\n", a.processor, runtime.NumCPU(),
-		strings.Replace(runtime.Version(), "go", "Go ", 1), a.postgres, a.at.Format("2 January 2006"), 100*a.others)
+	b.WriteString(a.where())
 	fmt.Fprintf(&b, "%d cards, medians of %d rounds of %s; in brackets the ratios of single rounds.\n\n", s.cards, s.rounds, s.round)
 	b.WriteString("| what | connections | bare, calls/s | PinVault, calls/s | ratio | target |\n|---|---|---|---|---|---|\n")
 	for _, c := range calls {
@@ -92,12 +97,7 @@ func (a about) section(s settings, results []result) string {
 			middle, low, high := r.ratio()
 			target := ""
 			if r.connections == targetAt {
-				target = fmt.Sprintf("≥ %.2f, ", c.target)
-				if middle >= c.target {
-					target += "met"
-				} else {
-					target += "missed"
-				}
+				target = verdict(middle, c.target)
 			}
 			fmt.Fprintf(&b, "| %s | %d | %.0f | %.0f | %.2f (%.2f to %.2f) | %s |\n", c.what, r.connections, median(r.bare), median(r.vault), middle, low, high, target)
 		}
@@ -131,13 +131,14 @@ const (
 	closing = "<!-- to here -->\n"
 )
 
-// keep puts a section into the file in place of the one with its label, or after the last one.
-func keep(path, label, section string) error {
+// keep puts a section into the file in place of the one with its heading, or after the last one.
+func keep(path, section string) error {
 	text, err := os.ReadFile(path)
 	if err != nil {
 		return err
 	}
-	out, err := place(string(text), label, section)
+	heading, _, _ := strings.Cut(section, "\n")
+	out, err := place(string(text), strings.TrimPrefix(heading, "### "), section)
 	if err != nil {
 		return fmt.Errorf("%s: %w", path, err)
 	}

@@ -83,3 +83,69 @@ func TestRatiosAreThoseOfMedians(t *testing.T) {
 	require.Equal(t, []float64{0.5, 0.25, 0.75}, []float64{middle, low, high})
 	require.Equal(t, 2.5, median([]float64{4, 1, 3, 2}))
 }
+
+func TestWhatPrivateKeysLeave(t *testing.T) {
+	t.Parallel()
+	require.InDelta(t, 2000, bound(2000, 0, 2), 1e-9, "nothing is in the way")
+	require.InDelta(t, 500, bound(1000, time.Millisecond, 2), 1e-9, "a millisecond of two cores is as long as all the rest")
+}
+
+func TestRepliesOfWritesAreSuccesses(t *testing.T) {
+	t.Parallel()
+	require.NoError(t, says("code", "OK")([]byte(`{"code":"OK","more":1}`)))
+	require.NoError(t, networkDone([]byte(`{"NISrvResponse":{"response_card_pin_change":{"exception_details":{"status":"S"}}}}`)))
+	require.NoError(t, empty(nil))
+	for name, err := range map[string]error{
+		"another code":  says("code", "OK")([]byte(`{"code":"INVALID"}`)),
+		"no JSON":       says("code", "OK")([]byte(`OK`)),
+		"a failure":     networkDone([]byte(`{"NISrvResponse":{"response_card_pin_change":{"exception_details":{"status":"F"}}}}`)),
+		"a body":        empty([]byte(`{}`)),
+		"no token":      accosaDone([]byte(`{}`)),
+		"a token of us": accosaDone([]byte(`{"token":"AAAA"}`)),
+	} {
+		require.Error(t, err, name)
+	}
+}
+
+func TestTheWritesAreATable(t *testing.T) {
+	t.Parallel()
+	all := written{bare: []float64{2000}, set: []float64{1000}, operation: time.Millisecond}
+	for range writes {
+		all.writes, all.trips = append(all.writes, []float64{800}), append(all.trips, 2)
+	}
+	text := about{}.writesSection(settings{round: time.Second, rounds: 1, label: "latest"}, all)
+	require.Contains(t, text, "### latest, every contract's write\n")
+	require.Contains(t, text, "| 800 | 0.80 (0.80 to 0.80) | 0.40 | 2 | ≥ 0.80, met |\n")
+	require.Contains(t, text, "| 2 | by its arithmetic |\n")
+}
+
+func TestSizesGrow(t *testing.T) {
+	t.Parallel()
+	got, err := sizes("10000 1000000")
+	require.NoError(t, err)
+	require.Equal(t, []int{10_000, 1_000_000}, got)
+	for _, wrong := range []string{"", "10000 10000", "10000 many", "0"} {
+		_, err := sizes(wrong)
+		require.Error(t, err, wrong)
+	}
+}
+
+func TestASizeIsHeldAgainstTheSmallestInTheSameRounds(t *testing.T) {
+	t.Parallel()
+	of := func(rounds ...float64) map[string][]float64 {
+		rates := map[string][]float64{}
+		for _, c := range grown {
+			rates[c.name] = rounds
+		}
+		return rates
+	}
+	g := &growth{bench: &bench{settings: settings{label: "growth"}}, Stages: []*stage{
+		{Cards: 10, Import: 1, Database: 50},
+		{Cards: 100, Import: 10, Database: 400, Rates: of(450, 90, 500), Beside: of(500, 100, 400)},
+		{Cards: 1000, Import: 100, Database: 4000, Rates: of(800), Beside: of(1000)},
+	}}
+	section := g.section(about{})
+	require.Regexp(t, `\| 10 \|.* 5 bytes \|( 1000 \|){4}\n`, section, "beside the largest")
+	require.Regexp(t, `\| 100 \|.* 4 bytes \|( 450: 0.90 \(0.90 to 1.25\) \|){4}\n`, section)
+	require.Regexp(t, `\| 1000 \|.* 4 bytes \|( 800: 0.80 \(0.80 to 0.80\) \|){4}\n`, section)
+}

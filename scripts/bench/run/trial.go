@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"crypto/rand"
 	"encoding/binary"
 	"encoding/json"
 	"errors"
@@ -48,7 +49,7 @@ type trips map[string]float64
 // counts the round trips to the database, for which it stands between. Both programs are ended again.
 func (b *bench) trial(ctx context.Context) (counted trips, err error) {
 	counted = trips{}
-	cards, err := b.readCards()
+	cards, err := readCards(b.cards)
 	if err != nil {
 		return nil, err
 	}
@@ -98,7 +99,7 @@ func (b *bench) try(ctx context.Context, p program, cards []card, counted trips)
 // tokens are bearer tokens by contract.
 func tokens(ctx context.Context, base string) (map[string]string, error) {
 	all := map[string]string{}
-	for contract, path := range map[string]string{"thredd": "/connect/token", "issuer": "/oauth2/token"} {
+	for contract, path := range map[string]string{"thredd": "/connect/token", "issuer": "/oauth2/token", "creditplus": "/oauth2/token", "networkintl": "/oauth2/token"} {
 		form := url.Values{"grant_type": {"client_credentials"}, "client_id": {contract + "-bench"}, "client_secret": {"bench-secret"}}
 		reply, err := do(ctx, http.MethodPost, base+path, "application/x-www-form-urlencoded", form.Encode(), "")
 		if err != nil {
@@ -115,6 +116,12 @@ func tokens(ctx context.Context, base string) (map[string]string, error) {
 	return all, nil
 }
 
+// changeBody is a change of a PIN to itself. What tells a request from others, its msg_id, is put in.
+const changeBody = `{"NISrvRequest":{"request_card_pin_change":{"header":{"msg_id":"%s","msg_type":"TRANSACTION","msg_function":"REQ_CARD_PIN_CHANGE",` +
+	`"src_application":"BENCH","target_application":"PCMS","timestamp":"2026-11-26T12:00:00Z","bank_id":"NIC"},` +
+	`"body":{"card_number":"%s","card_sequence_number":"01","card_expiry_date":"3112","encrypted_old_pin":"%[3]s","encrypted_new_pin":"%[3]s",` +
+	`"encryption_method":"SYMMETRIC_ENC","encryption_key_id":"zpk-bench"}}}}`
+
 // send makes one call for one card, and refuses a reply that is not what a card with all its tries gets.
 func (b *bench) send(ctx context.Context, base string, c call, of card) error {
 	method, path, body, want := http.MethodGet, "/api/v1/cards/"+of.token+"/pin/status", "", `{"remainingTries":"3","status":"Unblocked"}`
@@ -124,12 +131,20 @@ func (b *bench) send(ctx context.Context, base string, c call, of card) error {
 	case "verify":
 		method, path = http.MethodPost, "/issuer/v1/cards/"+of.id+"/pin/verifications"
 		body, want = `{"pinBlock":"`+of.block+`","format":"ISO-0","keyId":"zpk-bench"}`, `{"remainingTries":3,"result":"match"}`
+	case "change":
+		method, path = http.MethodPost, "/CardServices/Transaction/V1/CardPinChange"
+		body, want = fmt.Sprintf(changeBody, rand.Text()[:12], of.pan, of.block), "000"
 	}
 	reply, err := do(ctx, method, base+path, "application/json", body, b.tokens[c.contract])
 	if err != nil {
 		return err
 	}
-	if got := sorted(reply); got != want {
+	got := sorted(reply)
+	if c.name == "change" { // the rest of it is the request's, and times
+		_, code, _ := strings.Cut(got, `"error_code":"`)
+		got, _, _ = strings.Cut(code, `"`)
+	}
+	if got != want {
 		return &otherReplyError{got, want}
 	}
 	return nil
@@ -167,6 +182,11 @@ func do(ctx context.Context, method, url, contentType, body, token string) (repl
 	if token != "" {
 		r.Header.Set("Authorization", "Bearer "+token)
 	}
+	return success(r)
+}
+
+// success sends a request and returns the body of a reply that is one.
+func success(r *http.Request) (reply []byte, err error) {
 	got, err := http.DefaultClient.Do(r)
 	if err != nil {
 		return nil, err
@@ -180,10 +200,10 @@ func do(ctx context.Context, method, url, contentType, body, token string) (repl
 }
 
 // card is a line of the file that scripts/bench/load writes.
-type card struct{ token, id, pin, block string }
+type card struct{ token, id, pin, block, pan string }
 
-func (b *bench) readCards() (cards []card, err error) {
-	f, err := os.Open(b.cards)
+func readCards(path string) (cards []card, err error) {
+	f, err := os.Open(path) //nolint:gosec // a file that scripts/bench/load has written
 	if err != nil {
 		return nil, err
 	}
@@ -191,15 +211,15 @@ func (b *bench) readCards() (cards []card, err error) {
 	lines := bufio.NewScanner(f)
 	for lines.Scan() {
 		fields := strings.Fields(lines.Text())
-		if len(fields) != 4 {
-			return nil, fmt.Errorf("%s has a line of %d fields", b.cards, len(fields))
+		if len(fields) != 5 {
+			return nil, fmt.Errorf("%s has a line of %d fields", path, len(fields))
 		}
-		cards = append(cards, card{fields[0], fields[1], fields[2], fields[3]})
+		cards = append(cards, card{fields[0], fields[1], fields[2], fields[3], fields[4]})
 	}
-	if err := lines.Err(); err != nil || len(cards) == b.settings.cards {
+	if err := lines.Err(); err != nil || len(cards) > 0 {
 		return cards, err
 	}
-	return nil, fmt.Errorf("%s has %d cards", b.cards, len(cards))
+	return nil, fmt.Errorf("%s has no cards", path)
 }
 
 // between stands between a program and its database and counts how often the database has said that it is

@@ -14,7 +14,7 @@ async function walk(client) {
   await client.nothing(`${URL}/sandbox/reset`, {});
   const { body: fixtures } = await client.get(`${URL}/sandbox/fixtures`, {});
   const { clients } = fixtures;
-  const { normal, second, unchosen } = fixtures.cards;
+  const { normal, second, unchosen, dual } = fixtures.cards;
   expect('common: health', await client.get(`${URL}/readyz`, {}), 200);
 
   // Tokens.
@@ -29,6 +29,7 @@ async function walk(client) {
     return secret(expect(`${name}: token, credentials in the form`, given, 200, { token_type: 'Bearer' }).access_token);
   }
   const issuer = bearer(await token('issuer'));
+  const approver = bearer(await token('issuer_approver'));
   const thredd = bearer(await token('thredd', '/connect/token'));
   const networkintl = bearer(await token('networkintl'));
   const creditplus = bearer(await token('creditplus'));
@@ -207,6 +208,23 @@ async function walk(client) {
   expect('issuer: unblock', await client.json(`${at}/pin/unblock`, issuer, { reason: 'asked for' }), 204);
   expect('issuer: status', await client.get(`${at}/pin`, issuer), 200, { state: 'chosen', remainingTries: 3 });
   expect('issuer: an unknown card', await client.get(`${URL}/issuer/v1/cards/00000000-0000-7000-8000-0000ffffffff`, issuer), 404, { code: 'not_found' });
+  const capabilities = await client.get(`${at}/pin/capabilities`, issuer);
+  expect('issuer: what can be done with the PIN', capabilities, 200, { language: 'en', 'capabilities.0.possible': true });
+  const guarded = `${URL}/issuer/v1/cards/${dual.cardId}`;
+  const asked = await client.json(`${guarded}/approvals`, issuer, { action: 'unblock', clientId: null, reason: 'asked for' });
+  const { approvalId } = expect('issuer: request an approval, clientId null', asked, 201, { state: 'pending' });
+  const grant = (headers) => client.json(`${URL}/issuer/v1/approvals/${approvalId}/decision`, headers, { decision: 'grant', reason: null });
+  expect('issuer: a grant by the client that asks', await grant(issuer), 409, { code: 'same_client' });
+  expect('issuer: a grant by another client', await grant(approver), 200, { state: 'granted' });
+  expect('issuer: unblock, approved', await client.json(`${guarded}/pin/unblock`, issuer, { reason: 'asked for' }), 204);
+  expect('issuer: unblock, approved no more', await client.json(`${guarded}/pin/unblock`, issuer, { reason: 'asked for' }), 409, { code: 'approval_needed' });
+  const halted = `${URL}/issuer/v1/clients/issuer_halted-sandbox`;
+  expect('issuer: a client that is halted', await client.get(halted, issuer), 200, { 'halted.bin': '999999' });
+  expect('issuer: release it', await client.json(`${halted}/release`, issuer, { reason: 'another key' }), 200, { halted: undefined });
+  const limits = { requestsPerMinute: null, unblocksPerCardAndDay: 1 };
+  const limited = await client.json(`${URL}/issuer/v1/clients/thredd-sandbox/limits`, issuer, limits, 'PUT');
+  expect('issuer: limit thredd', limited, 200, { 'limits.unblocksPerCardAndDay': 1 });
+  expect('thredd: one unblock too many', await client.json(`${pin}/unblock`, thredd, {}), 429, { status: 429 });
   return { issuer, thredd };
 }
 

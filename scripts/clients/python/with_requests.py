@@ -284,6 +284,25 @@ expect("issuer: an unknown card", requests.get(nowhere, headers=header(issuer), 
 found = requests.get(f"{URL}/issuer/v1/cards", params={"kind": "publicToken", "value": normal["publicToken"], "programId": None}, headers=header(issuer), timeout=10)
 expect("issuer: a card by reference", found, 200, {"items.0.cardId": normal["cardId"]})
 
+capabilities = requests.get(f"{at}/pin/capabilities", headers=header(issuer), json={}, timeout=10)
+expect("issuer: what can be done with the PIN, with json={}", capabilities, 200, {"language": "en", "capabilities.0.possible": True})
+dual = f"{URL}/issuer/v1/cards/{cards['dual']['cardId']}"
+wish = {"action": "unblock", "clientId": None, "reason": "asked for"}
+asked = expect("issuer: request an approval, clientId None", requests.post(f"{dual}/approvals", json=wish, headers=header(issuer), timeout=10), 201, {"state": "pending"})
+decision = f"{URL}/issuer/v1/approvals/{asked.json()['approvalId']}/decision"
+grant = {"decision": "grant", "reason": None}
+expect("issuer: a grant by the client that asks", requests.post(decision, json=grant, headers=header(issuer), timeout=10), 409, {"code": "same_client"})
+expect("issuer: a grant by another client", requests.post(decision, json=grant, headers=header(token("issuer_approver")), timeout=10), 200, {"state": "granted"})
+expect("issuer: unblock, approved", requests.post(f"{dual}/pin/unblock", json={"reason": "asked for"}, headers=header(issuer), timeout=10), 204)
+expect("issuer: unblock, approved no more", requests.post(f"{dual}/pin/unblock", json={"reason": "asked for"}, headers=header(issuer), timeout=10), 409, {"code": "approval_needed"})
+halted = f"{URL}/issuer/v1/clients/issuer_halted-sandbox"
+expect("issuer: a client that is halted", requests.get(halted, headers=header(issuer), timeout=10), 200, {"halted.bin": "999999"})
+expect("issuer: release it", requests.post(f"{halted}/release", json={"reason": "another key"}, headers=header(issuer), timeout=10), 200, {"halted": None})
+limits = {"requestsPerMinute": None, "unblocksPerCardAndDay": 1}
+expect("issuer: limit thredd", requests.put(f"{URL}/issuer/v1/clients/thredd-sandbox/limits", json=limits, headers=header(issuer), timeout=10), 200, {"limits": {"unblocksPerCardAndDay": 1}})
+limited = expect("thredd: one unblock too many", requests.post(f"{pin}/unblock", headers=header(thredd), json={}, timeout=10), 429, {"status": 429})
+report.told(CLIENT, "thredd: after how many seconds to try again", 3600 < int(limited.headers["Retry-After"]) <= 86400, True)
+
 # What is signed is read with jwcrypto.
 
 CLIENT = "jwcrypto"

@@ -30,6 +30,7 @@ import (
 	"github.com/lestrrat-go/jwx/v3/jwe"
 
 	"pinvault/impl/app"
+	"pinvault/impl/app/apptest"
 	"pinvault/impl/contract/contracttest"
 	"pinvault/impl/keyring"
 	"pinvault/impl/pinblock"
@@ -158,7 +159,7 @@ type plastic struct {
 	id     string
 }
 
-func (p plastic) pan() string         { return withCheckDigit(fmt.Sprintf("999999%09d", 1000+p.number)) }
+func (p plastic) pan() string         { return apptest.PAN(1000 + p.number) }
 func (p plastic) publicToken() string { return strconv.Itoa(200_000_000 + p.number) }
 func (p plastic) urn() string         { return strconv.Itoa(80_000_000_000 + p.number) }
 func (p plastic) device() string      { return fmt.Sprintf("CHAOS%011d", p.number) }
@@ -167,21 +168,6 @@ func (p plastic) holder() string      { return fmt.Sprintf("CH%08d", 1_000_000+p
 func (p plastic) wallet() string      { return fmt.Sprintf("WL%08d", 1_000_000+p.number) }
 func (p plastic) hashdt() string      { return fmt.Sprintf("CD%08d", 1_000_000+p.number) }
 func (p plastic) firstPIN() string    { return fmt.Sprintf("%04d", p.number%10_000) }
-
-// withCheckDigit adds the check digit of a PAN (ISO/IEC 7812-1, annex B).
-func withCheckDigit(digits string) string {
-	sum := 0
-	for i := range len(digits) {
-		d := int(digits[len(digits)-1-i] - '0')
-		if i%2 == 0 {
-			if d *= 2; d > 9 {
-				d -= 9
-			}
-		}
-		sum += d
-	}
-	return digits + string(rune('0'+(10-sum%10)%10))
-}
 
 func (b *bank) block(p plastic, digits string) string {
 	block, err := b.zone.Encrypt(pinblock.ISO0, []byte(digits), p.pan(), nil)

@@ -3,11 +3,13 @@ package main
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -93,7 +95,7 @@ var address = map[string]string{"edge": "10.83.0.5", "db1": "10.83.0.11", "db2":
 // whole waits until every part is there: a primary, two whose acknowledgement counts, two servers that are ready.
 func (c cluster) whole(ctx context.Context) error {
 	var missing []string
-	for end := time.Now().Add(3 * time.Minute); time.Now().Before(end); {
+	for end := time.Now().Add(5 * time.Minute); time.Now().Before(end); {
 		missing = nil
 		ask := func(what, url string, more ...string) {
 			code, err := run(ctx, "curl", append([]string{"-s", "-m", "2", "-o", os.DevNull, "-w", "%{http_code}", url}, more...)...)
@@ -105,9 +107,11 @@ func (c cluster) whole(ctx context.Context) error {
 		if err != nil {
 			missing = append(missing, primary)
 		}
-		for _, role := range []string{follower, other} {
-			if host := is[role]; host != "" {
-				ask(host, "http://"+address[host]+":8008/quorum")
+		if err == nil {
+			for _, role := range []string{follower, other} {
+				if !c.counts(ctx, is[primary], is[role]) {
+					missing = append(missing, is[role])
+				}
 			}
 		}
 		for _, host := range databases {
@@ -125,29 +129,77 @@ func (c cluster) whole(ctx context.Context) error {
 			return ctx.Err()
 		}
 	}
-	return fmt.Errorf("after three minutes the cluster is not whole: %s missing", strings.Join(missing, ", "))
+	return fmt.Errorf("after five minutes the cluster is not whole: %s missing", strings.Join(missing, ", "))
 }
 
-// inject makes a fault, and gives back what mends it.
-func (c cluster) inject(ctx context.Context, f fault, r *receiver) (at []string, mend func() error, err error) {
-	is, err := c.roles(ctx)
-	if err != nil {
-		return nil, nil, err
+// counts tells whether a follower's acknowledgement counts, and it can become primary: it is fed, and etcd has it among those that may. Patroni's own
+// answers are as old as its last look at etcd: after a primary came back it has none that may for some seconds.
+func (c cluster) counts(ctx context.Context, leader, follows string) bool {
+	var fed struct {
+		Replication []struct {
+			Name  string `json:"application_name"`
+			State string
+		}
 	}
+	said, err := run(ctx, "curl", "-s", "-m", "2", "http://"+address[leader]+":8008/patroni")
+	if err != nil || json.Unmarshal([]byte(said), &fed) != nil {
+		return false
+	}
+	var found struct{ KVs []struct{ Value []byte } }
+	said, err = run(ctx, "curl", "-s", "-m", "2", "http://"+address[leader]+":2379/v3/kv/range", "-d", string(marshal(map[string][]byte{"key": []byte("/service/pinvault/sync")})))
+	if err != nil || json.Unmarshal([]byte(said), &found) != nil || len(found.KVs) == 0 {
+		return false
+	}
+	var may struct {
+		Leader  string
+		Standby string `json:"sync_standby"`
+	}
+	if json.Unmarshal(found.KVs[0].Value, &may) != nil {
+		return false
+	}
+	streams := false
+	for _, r := range fed.Replication {
+		streams = streams || r.Name == follows && r.State == "streaming"
+	}
+	return streams && may.Leader == leader && slices.Contains(strings.Split(may.Standby, ","), follows)
+}
+
+// suffer makes a fault when it is due, and mends it.
+func (c cluster) suffer(ctx context.Context, f fault, is map[string]string, r *receiver, began time.Time) happened {
+	h := happened{fault: f}
+	h.At = nil
 	for _, place := range f.At {
 		if host := is[place]; host != "" {
 			place = host
 		}
-		at = append(at, place)
+		h.At = append(h.At, place)
 	}
-	mend, err = c.make(ctx, f, at, r)
-	return at, mend, err
+	pause(ctx, f.After)
+	h.Began = time.Since(began)
+	mend, err := c.make(context.WithoutCancel(ctx), h.fault, r)
+	if err == nil {
+		pause(ctx, f.For)
+		err = mend()
+	}
+	h.Mended = time.Since(began)
+	if err != nil {
+		h.Error = err.Error()
+	}
+	return h
+}
+
+func pause(ctx context.Context, d time.Duration) {
+	select {
+	case <-time.After(d):
+	case <-ctx.Done():
+	}
 }
 
 func nothing() error { return nil }
 
-func (c cluster) make(ctx context.Context, f fault, at []string, r *receiver) (mend func() error, err error) {
-	host := at[0]
+// make makes a fault at the hosts that it names, and gives back what mends it.
+func (c cluster) make(ctx context.Context, f fault, r *receiver) (mend func() error, err error) {
+	host := f.At[0]
 	switch f.Kind {
 	case "kill server":
 		return nothing, c.kill(host, "pinvault")
@@ -160,19 +212,15 @@ func (c cluster) make(ctx context.Context, f fault, at []string, r *receiver) (m
 	case "kill Patroni":
 		return nothing, c.kill(host, "patroni")
 	case "kill PostgreSQL, primary", "kill PostgreSQL, follower":
-		pid, err := c.postmaster(host)
-		if err != nil {
-			return nil, err
-		}
-		return nothing, syscall.Kill(pid, syscall.SIGKILL)
+		return nothing, killed(func() (int, error) { return c.postmaster(host) })
 	case "kill the primary's host", "kill a follower's host":
 		return c.killHost(ctx, host)
 	case "cut between two":
-		return c.cut(ctx, at[0], at[1])
+		return c.cut(ctx, f.Number, host, f.At[1])
 	case "cut the primary from all":
-		return c.cut(ctx, host, hosts...)
+		return c.cut(ctx, f.Number, host, hosts...)
 	case "cut the primary from the followers":
-		return c.cut(ctx, host, at[1:]...)
+		return c.cut(ctx, f.Number, host, f.At[1:]...)
 	case "slow network":
 		return c.slowNetwork(ctx, host)
 	case "slow disk":
@@ -203,11 +251,20 @@ func (c cluster) make(ctx context.Context, f fault, at []string, r *receiver) (m
 }
 
 func (c cluster) kill(host, service string) error {
-	pid, err := c.pid(host, service)
-	if err != nil {
-		return err
+	return killed(func() (int, error) { return c.pid(host, service) })
+}
+
+// killed kills a process as soon as it runs: another fault may have ended it, such as a disk that is full.
+func killed(which func() (int, error)) error {
+	for end := time.Now().Add(30 * time.Second); ; time.Sleep(100 * time.Millisecond) {
+		pid, err := which()
+		if err == nil {
+			err = syscall.Kill(pid, syscall.SIGKILL)
+		}
+		if err == nil || time.Now().After(end) {
+			return err
+		}
 	}
-	return syscall.Kill(pid, syscall.SIGKILL)
 }
 
 // killHost kills all that runs on a host at once, as if its power were gone. What PostgreSQL and etcd had written is
@@ -235,15 +292,16 @@ func (c cluster) onSwitch(ctx context.Context, args ...string) error {
 }
 
 // cut lets nothing pass between a host and others, without a word to either.
-func (c cluster) cut(ctx context.Context, host string, from ...string) (func() error, error) {
+func (c cluster) cut(ctx context.Context, number int, host string, from ...string) (func() error, error) {
+	table := fmt.Sprintf("cut%d", number)
 	var rules strings.Builder
-	rules.WriteString("table bridge cuts { chain forward { type filter hook forward priority 0; policy accept;\n")
+	rules.WriteString("table bridge " + table + " { chain forward { type filter hook forward priority 0; policy accept;\n")
 	for _, peer := range from {
 		if peer != host {
 			fmt.Fprintf(&rules, "iifname %q oifname %q drop\niifname %q oifname %q drop\n", host, peer, peer, host)
 		}
 	}
-	return func() error { return c.onSwitch(ctx, "nft", "delete", "table", "bridge", "cuts") },
+	return func() error { return c.onSwitch(ctx, "nft", "delete", "table", "bridge", table) },
 		c.onSwitch(ctx, "nft", rules.String()+"}\n}\n")
 }
 

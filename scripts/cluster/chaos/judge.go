@@ -12,6 +12,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/anishathalye/porcupine"
+
 	"pinvault/impl/pin"
 )
 
@@ -168,7 +170,7 @@ func undelivered(due []string, arrivals []arrival) (found []string) {
 	return found
 }
 
-// disordered are the cards whose answers no order of the calls explains.
+// disordered are the cards whose answers no order of the calls explains, or none that was found in time.
 func disordered(calls []call, cards []plastic) (found []string) {
 	byCard := map[int][]call{}
 	for _, c := range calls {
@@ -181,67 +183,13 @@ func disordered(calls []call, cards []plastic) (found []string) {
 		turns <- struct{}{}
 		all.Go(func() {
 			defer func() { <-turns }()
-			if !linearizable(cards[number].firstPIN(), byCard[number], time.Minute) {
+			if verdict := linearizable(cards[number].firstPIN(), byCard[number], 5*time.Minute); verdict != porcupine.Ok {
 				mu.Lock()
-				found = append(found, fmt.Sprintf("card %s, of %d calls", cards[number].id, len(byCard[number])))
+				found = append(found, fmt.Sprintf("card %s, of %d calls: %s", cards[number].id, len(byCard[number]), verdict))
 				mu.Unlock()
 			}
 		})
 	}
 	all.Wait()
 	return found
-}
-
-// happened is a fault as it was, in times since the run began.
-type happened struct {
-	fault
-	Began  time.Duration `json:"began"`
-	Mended time.Duration `json:"mended"`
-	Whole  time.Duration `json:"whole"` // when every part was back
-	Error  string        `json:"error,omitempty"`
-
-	Recovery time.Duration `json:"recovery"` // from when it began until calls were served as before
-	Failed   int           `json:"failed"`   // attempts that were not answered well meanwhile
-}
-
-// calm is for how long all requests are served well before it is over.
-const calm = 3 * time.Second
-
-// recovered says how long a fault was felt: until from some moment on all requests that begin within three seconds are served well.
-// 0: nobody felt it.
-func recovered(f happened, until time.Duration, attempts []attempt) (time.Duration, int) {
-	at, failed, felt := f.Began, 0, false
-	for _, a := range attempts { // by when they began
-		if a.From < f.Began || a.From >= until || a.good() {
-			continue
-		}
-		if felt && a.From > at+calm {
-			break
-		}
-		if !felt && a.From > f.Mended+calm {
-			break // another thing
-		}
-		felt, at, failed = true, max(at, a.To), failed+1 // who waits for nothing begins no other
-	}
-	if !felt {
-		return 0, 0
-	}
-	return at - f.Began, failed
-}
-
-// inTime is the share of requests that were served well, of those that did not meet a fault while it was felt. A fault excuses nothing
-// for longer than it lasts, or than the longest failover may take.
-func inTime(faults []happened, attempts []attempt, longest time.Duration) (share float64, of int) {
-	good := 0
-	for _, a := range attempts {
-		if slices.ContainsFunc(faults, func(f happened) bool {
-			return f.Recovery > 0 && a.To >= f.Began && a.From <= f.Began+min(f.Recovery, max(longest, f.Mended-f.Began))
-		}) {
-			continue
-		}
-		if of++; a.good() {
-			good++
-		}
-	}
-	return float64(good) / float64(max(1, of)), of
 }

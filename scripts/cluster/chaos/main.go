@@ -7,7 +7,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
@@ -15,7 +14,6 @@ import (
 	"os/signal"
 	"path/filepath"
 	"slices"
-	"sort"
 	"sync"
 	"syscall"
 	"time"
@@ -25,7 +23,8 @@ import (
 type settings struct {
 	dir, script, out string
 	seed             uint64
-	faults, cards    int
+	faults, together int
+	cards            int
 	first            int
 	callers          int
 	pause            time.Duration
@@ -37,9 +36,10 @@ func main() {
 	var s settings
 	flag.StringVar(&s.dir, "dir", "", "where scripts/cluster/run keeps the cluster")
 	flag.StringVar(&s.script, "script", "scripts/cluster/run", "scripts/cluster/run")
-	flag.StringVar(&s.out, "out", ".", "the folder for report.json and calls.json")
+	flag.StringVar(&s.out, "out", ".", "the folder for report.json, calls.json and attempts.json")
 	flag.Uint64Var(&s.seed, "seed", 1, "which schedule of faults")
 	flag.IntVar(&s.faults, "faults", 30, "how many")
+	flag.IntVar(&s.together, "together", 3, "how many of them at once, at most")
 	flag.IntVar(&s.cards, "cards", 2000, "how many cards are used")
 	flag.IntVar(&s.first, "first", 0, "the first card's number, for another run on the same cluster")
 	flag.IntVar(&s.callers, "callers", 12, "how many use them at once")
@@ -71,7 +71,7 @@ func chaos(ctx context.Context, s settings) error {
 			return fmt.Errorf("no fault is called %q", s.only)
 		}
 	}
-	plan := schedule(s.seed, s.faults, chosen)
+	plan := schedule(s.seed, s.faults, s.together, chosen)
 	fmt.Printf("seed %d, %d faults\n", s.seed, s.faults)
 	c := cluster{name: clusterName(s.dir), dir: s.dir, script: s.script}
 	b, err := newBank(s.dir, filepath.Join(filepath.Dir(s.script), "sample-keys"))
@@ -93,17 +93,15 @@ func chaos(ctx context.Context, s settings) error {
 	if err := r.start(); err != nil {
 		return err
 	}
-	faults, err := disturb(ctx, c, crowd, plan, s, r)
-	if err != nil {
-		return err
-	}
+	waves, unfinished := disturb(ctx, c, crowd, plan, s, r)
+	ctx = context.WithoutCancel(ctx) // what was done until then is judged
 	crowd.lookOnce(ctx)
-	report, err := judge(ctx, c, crowd, faults, r, hook)
+	report, err := judge(ctx, c, crowd, waves, r, hook)
 	if err != nil {
-		return err
+		return errors.Join(unfinished, err)
 	}
 	report.Seed = s.seed
-	return errors.Join(keep(filepath.Join(s.out, "calls.json"), crowd.calls), keep(filepath.Join(s.out, "report.json"), report), report.print())
+	return errors.Join(unfinished, keep(filepath.Join(s.out, "calls.json"), crowd.calls), keep(filepath.Join(s.out, "attempts.json"), crowd.attempts), keep(filepath.Join(s.out, "report.json"), report), report.print())
 }
 
 // clusterName is what the cluster in a folder is called.
@@ -125,45 +123,44 @@ func (c cluster) bring(ctx context.Context, b *bank, cards []plastic) error {
 	return err
 }
 
-// disturb makes one fault after the other while callers call. Each is mended, and the cluster whole again, before the next.
-func disturb(ctx context.Context, c cluster, crowd *crowd, plan []fault, s settings, r *receiver) ([]happened, error) {
-	working, enough := context.WithCancel(ctx)
-	defer enough()
+// disturb makes one wave of faults after the other while callers call. Each is mended, and the cluster whole again, before the next.
+// Where it does not become whole, or ctx ends, there are no more.
+func disturb(ctx context.Context, c cluster, crowd *crowd, plan [][]fault, s settings, r *receiver) (waves []wave, err error) {
+	working, enough := context.WithCancel(context.WithoutCancel(ctx))
 	var all sync.WaitGroup
 	for range s.callers {
 		all.Go(func() { crowd.work(working, s.pause) })
 	}
 	defer all.Wait()
 	defer enough()
-	wait := func(d time.Duration) {
-		select {
-		case <-time.After(d):
-		case <-ctx.Done():
-		}
-	}
-	wait(5 * time.Second)
-	var faults []happened
-	for _, f := range plan {
-		h := happened{fault: f, Began: time.Since(crowd.began)}
-		at, mend, err := c.inject(ctx, f, r)
-		h.At = at
-		if err == nil {
-			wait(f.For)
-			err = mend()
-		}
-		h.Mended = time.Since(crowd.began)
+	pause(ctx, 5*time.Second)
+	began, count := time.Now(), 0
+	for _, faults := range plan {
+		was, err := c.roles(ctx)
 		if err != nil {
-			h.Error = err.Error()
+			return waves, err
 		}
+		w := wave{Faults: make([]happened, len(faults))}
+		var together sync.WaitGroup
+		for i, f := range faults {
+			together.Go(func() { w.Faults[i] = c.suffer(ctx, f, was, r, crowd.began) })
+		}
+		together.Wait()
 		if err := c.whole(ctx); err != nil {
-			return nil, fmt.Errorf("fault %d, %s at %v: %w", f.Number, f.Kind, at, err)
+			return append(waves, w), fmt.Errorf("wave %d: %w", len(waves)+1, err)
 		}
-		h.Whole = time.Since(crowd.began)
-		wait(calm + time.Second)
-		faults = append(faults, h)
-		fmt.Printf("%3d %-36s %-24s %5.1f s, whole after %5.1f s %s\n", f.Number, f.Kind, fmt.Sprint(at), (h.Mended - h.Began).Seconds(), (h.Whole - h.Began).Seconds(), h.Error)
+		w.Whole = time.Since(crowd.began)
+		is, err := c.roles(ctx)
+		if err != nil {
+			return append(waves, w), err
+		}
+		w.Failover = is[primary] != was[primary]
+		waves, count = append(waves, w), count+len(faults)
+		each := time.Since(began) / time.Duration(count)
+		fmt.Printf("%3d of %d after %s, %s to go: %s\n", count, s.faults, time.Since(began).Round(time.Second), (each * time.Duration(s.faults-count)).Round(time.Second), w)
+		pause(ctx, time.Second)
 	}
-	return faults, ctx.Err()
+	return waves, nil
 }
 
 // lookOnce reads every card back, so that what was acknowledged last is asked for too.
@@ -179,141 +176,4 @@ func (c *crowd) lookOnce(ctx context.Context) {
 		})
 	}
 	all.Wait()
-}
-
-// report is what a run found.
-type report struct {
-	Seed         uint64         `json:"seed"`
-	Faults       []happened     `json:"faults"`
-	Calls        int            `json:"calls"`
-	Unanswered   int            `json:"unanswered"` // calls that nobody got an answer to, however often they asked
-	Attempts     int            `json:"attempts"`
-	InTime       float64        `json:"inTime"`
-	InTimeOf     int            `json:"inTimeOf"`
-	Arrivals     int            `json:"arrivals"`
-	Disordered   []string       `json:"disordered"`
-	Lost         []string       `json:"lost"`
-	OverAdmitted []string       `json:"overAdmitted"`
-	Broken       []string       `json:"broken"` // replies outside their documents
-	Undelivered  []string       `json:"undelivered"`
-	Forged       int            `json:"forged"`
-	Trail        string         `json:"trail"`
-	Strange      map[string]int `json:"strange"`
-}
-
-// judge holds what was recorded against what the vault promises.
-func judge(ctx context.Context, c cluster, crowd *crowd, faults []happened, r *receiver, hook string) (*report, error) {
-	trail, err := crowd.trail(ctx)
-	if err != nil {
-		return nil, err
-	}
-	ours := map[string]bool{}
-	for _, p := range crowd.cards {
-		ours[p.id] = true
-	}
-	var due []string
-	if err := pages(ctx, crowd.bank, "/issuer/v1/events", func(e struct {
-		ID, Type string
-		Data     struct{ CardID string }
-	}) {
-		if ours[e.Data.CardID] && e.Type != "card.created" { // that was before there was a webhook
-			due = append(due, e.ID)
-		}
-	}); err != nil {
-		return nil, err
-	}
-	if err := crowd.delivered(ctx, hook); err != nil {
-		return nil, err
-	}
-	said, err := run(ctx, c.script, "pinvault", "audit", "verify")
-	if err != nil {
-		said = err.Error()
-	}
-	sort.Slice(crowd.attempts, func(i, j int) bool { return crowd.attempts[i].From < crowd.attempts[j].From })
-	for i := range faults {
-		until := time.Since(crowd.began)
-		if i+1 < len(faults) {
-			until = faults[i+1].Began
-		}
-		faults[i].Recovery, faults[i].Failed = recovered(faults[i], until, crowd.attempts)
-	}
-	p := &report{Faults: faults, Calls: len(crowd.calls), Attempts: len(crowd.attempts), Arrivals: len(r.arrivals), Broken: crowd.broken, Forged: r.forged,
-		Strange: crowd.strange, Trail: said}
-	for _, made := range crowd.calls {
-		if !made.Told {
-			p.Unanswered++
-		}
-	}
-	p.InTime, p.InTimeOf = inTime(faults, crowd.attempts, longestFailover)
-	p.Disordered = disordered(crowd.calls, crowd.cards)
-	p.Lost = lost(crowd.calls, trail, crowd.cards)
-	p.OverAdmitted = overAdmitted(trail, rules().TryLimit)
-	p.Undelivered = undelivered(due, r.arrivals)
-	return p, nil
-}
-
-// What must hold.
-const (
-	longestFailover = 30 * time.Second
-	leastInTime     = 0.99
-)
-
-// print prints the report, and is an error where something does not hold.
-func (p *report) print() error {
-	fmt.Printf("\n%-36s %6s %8s %8s %8s\n", "fault", "times", "median", "maximum", "failed")
-	byKind := map[string][]happened{}
-	for _, f := range p.Faults {
-		byKind[f.Kind] = append(byKind[f.Kind], f)
-	}
-	var slow []string
-	for _, k := range kinds {
-		of := byKind[k.name]
-		if len(of) == 0 {
-			continue
-		}
-		sort.Slice(of, func(i, j int) bool { return of[i].Recovery < of[j].Recovery })
-		failed := 0
-		for _, f := range of {
-			failed += f.Failed
-			if f.Recovery > max(longestFailover, f.Mended-f.Began) {
-				slow = append(slow, fmt.Sprintf("fault %d, %s, was felt for %s", f.Number, f.Kind, f.Recovery.Round(100*time.Millisecond)))
-			}
-		}
-		fmt.Printf("%-36s %6d %6.1f s %6.1f s %8d\n", k.name, len(of), of[len(of)/2].Recovery.Seconds(), of[len(of)-1].Recovery.Seconds(), failed)
-	}
-	fmt.Printf("\n%d calls in %d requests, %d of them without an answer at last; %d webhooks arrived\n", p.Calls, p.Attempts, p.Unanswered, p.Arrivals)
-	fmt.Printf("answered within 2 s outside failovers: %.2f %% of %d\n", 100*p.InTime, p.InTimeOf)
-	fmt.Printf("audit verify: %s\n", p.Trail)
-	failures := 0
-	for _, check := range []struct {
-		what  string
-		found []string
-	}{
-		{"cards whose answers no order explains", p.Disordered}, {"lost", p.Lost}, {"over-admitted", p.OverAdmitted},
-		{"replies outside their documents", p.Broken}, {"events that are missing or out of order", p.Undelivered}, {"felt too long", slow},
-	} {
-		fmt.Printf("%s: %d\n", check.what, len(check.found))
-		for _, one := range check.found[:min(5, len(check.found))] {
-			fmt.Println("   ", one)
-		}
-		failures += len(check.found)
-	}
-	for what, times := range p.Strange {
-		fmt.Printf("unexpected, %d times: %s\n", times, what)
-	}
-	if p.InTime < leastInTime || p.Forged > 0 {
-		failures++
-	}
-	if failures > 0 {
-		return errors.New("not all of it holds")
-	}
-	return nil
-}
-
-func keep(path string, value any) error {
-	text, err := json.MarshalIndent(value, "", " ")
-	if err != nil {
-		return err
-	}
-	return os.WriteFile(path, text, 0o600)
 }

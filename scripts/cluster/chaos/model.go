@@ -95,8 +95,8 @@ func history(calls []call) []porcupine.Operation {
 }
 
 // linearizable tells whether there is an order of the calls to a card, none before one that had ended when it began, in
-// which the vault would have given all these answers. Undecided after the time: no.
-func linearizable(first string, calls []call, within time.Duration) bool {
+// which the vault would have given all these answers.
+func linearizable(first string, calls []call, within time.Duration) porcupine.CheckResult {
 	model := &porcupine.NondeterministicModel{
 		Init: func() []any { return []any{held{first, rules().TryLimit}} },
 		Step: func(state, input, output any) (next []any) {
@@ -106,5 +106,5 @@ func linearizable(first string, calls []call, within time.Duration) bool {
 			return next
 		},
 	}
-	return porcupine.CheckOperationsTimeout(model.ToModel(), history(calls), within) == porcupine.Ok
+	return porcupine.CheckOperationsTimeout(model.ToModel(), history(calls), within)
 }

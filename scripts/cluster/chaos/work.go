@@ -138,10 +138,13 @@ func (c *crowd) do(ctx context.Context, e errand) {
 	p := c.cards[e.Card]
 	var r request
 	if e.Contract == "hosted" {
+		from := time.Since(c.began)
 		link, err := c.link(ctx, p, e.PIN)
 		if err != nil {
+			c.tried(attempt{from, time.Since(c.began), 0})
 			return // nothing was asked of the card
 		}
+		c.tried(attempt{from, time.Since(c.began), http.StatusOK})
 		r = *link
 	} else {
 		r = c.request(e, p)
@@ -155,8 +158,8 @@ func (c *crowd) do(ctx context.Context, e errand) {
 	header["traceparent"] = "00-" + made.Trace + "-00f067aa0ba902b7-01"
 	stale := ""
 	for end := time.Now().Add(persistence); ; {
-		token, err := c.authorize(ctx, e.Contract, stale)
 		from := time.Since(c.began)
+		token, err := c.authorize(ctx, e.Contract, stale)
 		status, body := 0, []byte(nil)
 		if err == nil {
 			if token != "" {

@@ -35,18 +35,21 @@ func draw(from, to string) error {
 		return err
 	}
 	var report struct {
-		Seed   uint64
-		Faults []struct {
-			Kind     string
-			Recovery time.Duration
+		Seed  uint64
+		Waves []struct {
+			Faults []struct{}
+			Worst  string
+			Felt   time.Duration
 		}
 	}
 	if err := json.Unmarshal(text, &report); err != nil {
 		return err
 	}
 	times := map[string][]float64{}
-	for _, f := range report.Faults {
-		times[f.Kind] = append(times[f.Kind], f.Recovery.Seconds())
+	faults := 0
+	for _, w := range report.Waves {
+		times[w.Worst] = append(times[w.Worst], w.Felt.Seconds())
+		faults += len(w.Faults)
 	}
 	var names []string
 	for name, of := range times {
@@ -66,7 +69,7 @@ func draw(from, to string) error {
 		medians, maxima = append(medians, of[len(of)/2]), append(maxima, of[len(of)-1])
 	}
 	p := plot.New()
-	p.Title.Text = fmt.Sprintf("How long a fault was felt: %d faults, seed %d", len(report.Faults), report.Seed)
+	p.Title.Text = fmt.Sprintf("How long a fault was felt, as the worst of its wave: %d faults in %d waves, seed %d", faults, len(report.Waves), report.Seed)
 	p.X.Label.Text = "seconds from its beginning until requests were answered as before"
 	for _, bars := range []struct {
 		values plotter.Values

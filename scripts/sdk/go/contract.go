@@ -7,6 +7,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // Contract is what has to be known of a contract beyond its operations. Each contract's package has its own.
@@ -32,6 +33,9 @@ type Error struct {
 	Text     string // what the reply says
 	Advice   string // what the document says one should do about it, "" for a code that it does not have
 	Body     []byte // of the reply, opened where it was sealed
+	// After how long to try again (Retry-After), 0 where the reply does not say. The call was not repeated where that is
+	// longer than it waits for by itself.
+	RetryAfter time.Duration
 }
 
 func (e *Error) Error() string {
@@ -44,8 +48,9 @@ func (e *Error) Error() string {
 	return text
 }
 
-// failure is what a reply is the error of, nil for none.
-func (c *Contract) failure(status int, body []byte) *Error {
+// failure is what a reply with this body is the error of, nil for none.
+func (c *Contract) failure(reply *http.Response, body []byte) *Error {
+	status := reply.StatusCode
 	var value any
 	if json.Unmarshal(body, &value) != nil {
 		value = nil
@@ -61,7 +66,17 @@ func (c *Contract) failure(status int, body []byte) *Error {
 	if !known {
 		advice = c.Advice[strconv.Itoa(status)]
 	}
-	return &Error{c.Name, status, code, textAt(value, c.TextAt), advice, body}
+	return &Error{c.Name, status, code, textAt(value, c.TextAt), advice, body, retryAfter(reply)}
+}
+
+// retryAfter is after how long a reply says that one may try again, 0 where it does not say, or names a date, which only
+// other servers do.
+func retryAfter(reply *http.Response) time.Duration {
+	seconds, err := strconv.ParseUint(reply.Header.Get("Retry-After"), 10, 31)
+	if err != nil {
+		return 0
+	}
+	return time.Duration(seconds) * time.Second
 }
 
 // textAt is the first text or number that one of the JSON pointers leads to, "" where there is none.

@@ -87,6 +87,7 @@ func (p *program) end() {
 type walk struct {
 	common     *common.ClientWithResponses
 	issuer     *issuer.ClientWithResponses
+	approver   *issuer.ClientWithResponses
 	thredd     *thredd.ClientWithResponses
 	creditplus *creditplus.ClientWithResponses
 	network    *networkintl.ClientWithResponses
@@ -144,6 +145,10 @@ func main() {
 	w.reads("2604")
 
 	w.page()
+	w.foretold()
+	w.approved()
+	w.released()
+	w.limited()
 	w.refusals()
 }
 
@@ -160,6 +165,8 @@ func (w *walk) connect(server string) {
 	}
 	url, id, secret := credentials("issuer")
 	w.issuer = must(issuer.Connect(url, id, secret))
+	url, id, secret = credentials("issuer_approver")
+	w.approver = must(issuer.Connect(url, id, secret))
 	url, id, secret = credentials("thredd")
 	w.thredd = must(thredd.Connect(url, id, secret))
 	url, id, secret = credentials("networkintl")
@@ -285,6 +292,60 @@ func (w *walk) page() {
 	granted := must(w.hosted.ExchangeSecretWithResponse(ctx, session, hosted.Exchange{Secret: link.Fragment})).JSON200
 	equal("a token", granted.Token != "", true)
 	step("hosted: the link's secret")
+}
+
+// foretold asks what can be done with the card's PIN.
+func (w *walk) foretold() {
+	told := must(w.issuer.GetPinCapabilitiesWithResponse(ctx, w.card, nil)).JSON200
+	equal("language", told.Language, "en")
+	for _, one := range told.Capabilities {
+		equal(string(one.Operation)+" possible", one.Possible, true)
+	}
+	step("issuer: what can be done with the PIN")
+}
+
+// approved unblocks a PIN of a program that asks for a second client's approval.
+func (w *walk) approved() {
+	card := fmt.Sprint(w.fix.Cards["dual"]["cardId"])
+	const reason = "Cardholder identified at the branch"
+	asked := must(w.issuer.RequestApprovalWithResponse(ctx, card, nil, issuer.ApprovalRequest{
+		Action: issuer.ApprovalRequestActionUnblock, Reason: reason,
+	})).JSON201
+	equal("state", asked.State, issuer.ApprovalStatePending)
+	equal("client", asked.ClientID, "issuer-sandbox")
+	step("issuer: request an approval")
+	grant := issuer.ApprovalDecision{Decision: issuer.ApprovalDecisionDecisionGrant}
+	_, err := w.issuer.DecideApprovalWithResponse(ctx, asked.ApprovalID, nil, grant)
+	refused("issuer: nobody grants what they have asked for", err, "issuer", http.StatusConflict, issuer.CodeSameClient)
+	granted := must(w.approver.DecideApprovalWithResponse(ctx, asked.ApprovalID, nil, grant)).JSON200
+	equal("state", granted.State, issuer.ApprovalStateGranted)
+	step("issuer: another client grants it")
+	must(w.issuer.UnblockPinWithResponse(ctx, card, nil, issuer.Unblock{Reason: reason}))
+	step("issuer: unblock a PIN, approved")
+	_, err = w.issuer.UnblockPinWithResponse(ctx, card, nil, issuer.Unblock{Reason: reason})
+	refused("issuer: an approval is good for once", err, "issuer", http.StatusConflict, issuer.CodeApprovalNeeded)
+}
+
+// released has a client that the alarm has halted verify PINs again.
+func (w *walk) released() {
+	const halted = "issuer_halted-sandbox"
+	equal("halted", must(w.issuer.GetClientWithResponse(ctx, halted)).JSON200.Halted != nil, true)
+	step("issuer: a client that is halted")
+	free := must(w.issuer.ReleaseClientWithResponse(ctx, halted, nil, issuer.Release{Reason: "Another zone key"})).JSON200
+	equal("halted", free.Halted == nil, true)
+	step("issuer: release it")
+}
+
+// limited has Thredd's client unblock more often than it may: the card was unblocked through Credit+.
+func (w *walk) limited() {
+	limits := issuer.ClientLimits{UnblocksPerCardAndDay: new(int64(1))}
+	set := must(w.issuer.SetClientLimitsWithResponse(ctx, "thredd-sandbox", limits)).JSON200
+	equal("limit", *set.Limits.UnblocksPerCardAndDay, 1)
+	step("issuer: one unblock a card and day for thredd")
+	_, err := w.thredd.UnblockCardPinWithResponse(ctx, token, nil, thredd.UnblockPinRequest{})
+	refused("thredd: one unblock too many", err, "thredd", http.StatusTooManyRequests, thredd.Code429)
+	var e *pinvault.Error
+	equal("told to wait for hours", errors.As(err, &e) && e.RetryAfter > time.Hour, true)
 }
 
 func (w *walk) refusals() {

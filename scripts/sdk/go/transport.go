@@ -99,7 +99,7 @@ func NewDoer(contract *Contract, envelope Envelope, authorize Authorize, options
 func (d *Doer) Do(r *http.Request) (*http.Response, error) {
 	reply, err := d.client.Do(r)
 	if refused := (*oauth2.RetrieveError)(nil); errors.As(err, &refused) {
-		if e := d.contract.failure(refused.Response.StatusCode, refused.Body); e != nil {
+		if e := d.contract.failure(refused.Response, refused.Body); e != nil {
 			return nil, e
 		}
 	}
@@ -110,7 +110,7 @@ func (d *Doer) Do(r *http.Request) (*http.Response, error) {
 	if err != nil {
 		return nil, err
 	}
-	if e := d.contract.failure(reply.StatusCode, body); e != nil {
+	if e := d.contract.failure(reply, body); e != nil {
 		return nil, e
 	}
 	reply.Body = io.NopCloser(bytes.NewReader(body))
@@ -124,16 +124,19 @@ func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { retur
 // busy are the statuses after which a call is repeated.
 var busy = []int{http.StatusTooManyRequests, http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout}
 
+// longest is how long a call waits by itself before it is repeated. Where a reply asks for more, it is the result.
+const longest = 10 * time.Second
+
 // repeating repeats what the contract lets be repeated, up to three times. A call that lacks its idempotency key is
 // given one.
 func repeating(contract *Contract, next http.RoundTripper) http.RoundTripper {
 	client := retryablehttp.NewClient()
 	client.HTTPClient = &http.Client{Transport: next, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
-	client.RetryMax, client.RetryWaitMin, client.RetryWaitMax = 3, 250*time.Millisecond, 10*time.Second
+	client.RetryMax, client.RetryWaitMin, client.RetryWaitMax = 3, 250*time.Millisecond, longest
 	client.Logger, client.ErrorHandler = nil, retryablehttp.PassthroughErrorHandler
 	client.CheckRetry = func(ctx context.Context, reply *http.Response, err error) (bool, error) {
 		if err == nil {
-			return slices.Contains(busy, reply.StatusCode), nil
+			return slices.Contains(busy, reply.StatusCode) && retryAfter(reply) <= longest, nil
 		}
 		return retryablehttp.DefaultRetryPolicy(ctx, reply, err)
 	}

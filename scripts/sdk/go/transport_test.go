@@ -10,6 +10,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 )
 
 type vector struct{ Name, IV, Clear, Sealed string }
@@ -127,6 +128,7 @@ func TestPINBlocks(t *testing.T) {
 type busyServer struct {
 	sent   []*http.Request
 	bodies []string
+	after  string // how long it asks callers to wait
 }
 
 func (s *busyServer) RoundTrip(r *http.Request) (*http.Response, error) {
@@ -136,7 +138,37 @@ func (s *busyServer) RoundTrip(r *http.Request) (*http.Response, error) {
 	if len(s.sent) == 1 {
 		status = http.StatusServiceUnavailable
 	}
-	return &http.Response{StatusCode: status, Header: http.Header{"Content-Type": {"application/json"}}, Body: io.NopCloser(strings.NewReader("{}"))}, err
+	return &http.Response{StatusCode: status, Header: http.Header{"Content-Type": {"application/json"}, "Retry-After": {s.after}}, Body: io.NopCloser(strings.NewReader("{}"))}, err
+}
+
+func TestWhatAsksForMorePatienceIsAnErrorAtOnce(t *testing.T) {
+	for after, want := range map[string]struct {
+		attempts int
+		told     time.Duration
+	}{
+		"0":                             {2, 0},
+		"1":                             {2, 0},
+		"11":                            {1, 11 * time.Second},
+		"86400":                         {1, 24 * time.Hour},
+		"Wed, 21 Oct 2015 07:28:00 GMT": {2, 0},
+	} {
+		t.Run(after, func(t *testing.T) {
+			server := &busyServer{after: after}
+			repeats := []Repeat{{Method: http.MethodPost, Path: regexp.MustCompile("")}}
+			request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://host/", strings.NewReader("{}"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, err = NewDoer(&Contract{Name: "x", Repeats: repeats}, nil, Nobody, Over(server)).Do(request)
+			told := time.Duration(0)
+			if e := (*Error)(nil); errors.As(err, &e) {
+				told = e.RetryAfter
+			}
+			if len(server.sent) != want.attempts || (err == nil) != (want.attempts == 2) || told != want.told {
+				t.Fatalf("%d attempts, %v, after %v", len(server.sent), err, told)
+			}
+		})
+	}
 }
 
 func TestOnlyWhatTheContractLetsBeRepeatedIs(t *testing.T) {

@@ -29,10 +29,17 @@ import io.pinvault.hosted.model.Exchange;
 import io.pinvault.issuer.Issuer;
 import io.pinvault.issuer.IssuerApi;
 import io.pinvault.issuer.IssuerException;
+import io.pinvault.issuer.model.Approval;
+import io.pinvault.issuer.model.ApprovalDecision;
+import io.pinvault.issuer.model.ApprovalRequest;
 import io.pinvault.issuer.model.Card;
 import io.pinvault.issuer.model.CardRequest;
+import io.pinvault.issuer.model.ClientLimits;
 import io.pinvault.issuer.model.PinBlock;
+import io.pinvault.issuer.model.PinCapability;
 import io.pinvault.issuer.model.Reference;
+import io.pinvault.issuer.model.Release;
+import io.pinvault.issuer.model.Unblock;
 import io.pinvault.issuer.model.Verification;
 import io.pinvault.networkintl.NetworkIntl;
 import io.pinvault.networkintl.NetworkIntlException;
@@ -54,7 +61,9 @@ import io.pinvault.thredd.ThreddApi;
 import io.pinvault.thredd.ThreddException;
 import io.pinvault.thredd.model.PinStatus;
 import io.pinvault.thredd.model.SetPinRequest;
+import io.pinvault.thredd.model.UnblockPinRequest;
 import java.net.URI;
+import java.time.Duration;
 import java.time.OffsetDateTime;
 import java.time.ZoneOffset;
 import java.time.format.DateTimeFormatter;
@@ -67,6 +76,8 @@ public final class Scenario {
     private static final String TOKEN = "103170001";
     private static final String IDENTIFIER = "DEVICE0000001001";
     private static final String WRONG = "9182";
+    private static final String HALTED = "issuer_halted-sandbox";
+    private static final String REASON = "Cardholder identified at the branch";
     private static final String SEALING = "creditplus_encrypted_only"; // the client of Credit+ that may not send in the clear
 
     private final PinVaultSpace space = PinVaultSandbox.start().space();
@@ -75,6 +86,7 @@ public final class Scenario {
     private int steps;
     private Fixtures fixtures;
     private IssuerApi issuer;
+    private IssuerApi approver;
     private ThreddApi thredd;
     private CreditplusApi creditplus;
     private NetworkintlApi network;
@@ -84,6 +96,9 @@ public final class Scenario {
     private String card;
     private String session;
     private String secret;
+    private String dual;
+    private String approval;
+    private PinVaultException refusal;
 
     private interface Step {
         void go() throws Exception;
@@ -148,6 +163,20 @@ public final class Scenario {
                 () -> hosted.exchangeSecret(session, new Exchange().secret("A".repeat(43))));
         step("hosted: the link's secret",
                 () -> equal("a token", false, hosted.exchangeSecret(session, new Exchange().secret(secret)).getToken().isEmpty()));
+        step("issuer: what can be done with the PIN", () -> {
+            var told = issuer.getPinCapabilities(card, null);
+            equal("language", "en", told.getLanguage());
+            equal("possible", true, told.getCapabilities().stream().allMatch(PinCapability::getPossible));
+        });
+        approved();
+        step("issuer: a client that is halted", () -> equal("halted", true, issuer.getClient(HALTED).getHalted() != null));
+        step("issuer: release it", () -> equal("halted", false,
+                issuer.releaseClient(HALTED, new Release().reason("Another zone key"), null).getHalted() != null));
+        step("issuer: one unblock a card and day for thredd", () -> equal("limit", 1L, issuer.setClientLimits(
+                "thredd-sandbox", new ClientLimits().unblocksPerCardAndDay(1L)).getLimits().getUnblocksPerCardAndDay()));
+        refused("thredd: one unblock too many", ThreddException.class, 429, ThreddException.CODE_429,
+                () -> thredd.unblockCardPin(TOKEN, null, new UnblockPinRequest()));
+        equal("told to wait for hours", true, refusal.getRetryAfter().orElseThrow().compareTo(Duration.ofHours(1)) > 0);
         refused("common: a wrong client secret", CommonException.class, 401, CommonException.INVALID_CLIENT, () -> token("wrong"));
         refused("thredd: an unknown card", ThreddException.class, 404, ThreddException.CODE_404, () -> thredd.getCardPin("999999999"));
         refused("creditplus: an unknown card, sealed", CreditPlusException.class, 400, CreditPlusException.RECORD_NOT_FOUND,
@@ -157,6 +186,26 @@ public final class Scenario {
         refused("hashdt: an unknown card", HashdtException.class, 404, HashdtException.CODE_404, () -> page("CD00009999"));
         refused("issuer: an unknown card", IssuerException.class, 404, IssuerException.NOT_FOUND,
                 () -> issuer.getCard(UUID.randomUUID().toString()));
+    }
+
+    /** Unblocks a PIN of a program that asks for a second client's approval. */
+    private void approved() throws Exception {
+        dual = String.valueOf(fixtures.getCards().get("dual").get("cardId"));
+        ApprovalDecision grant = new ApprovalDecision().decision(ApprovalDecision.DecisionEnum.GRANT);
+        step("issuer: request an approval", () -> {
+            Approval asked = issuer.requestApproval(
+                    dual, new ApprovalRequest().action(ApprovalRequest.ActionEnum.UNBLOCK).reason(REASON), null);
+            equal("state", Approval.StateEnum.PENDING, asked.getState());
+            equal("client", "issuer-sandbox", asked.getClientId());
+            approval = asked.getApprovalId();
+        });
+        refused("issuer: nobody grants what they have asked for", IssuerException.class, 409, IssuerException.SAME_CLIENT,
+                () -> issuer.decideApproval(approval, grant, null));
+        step("issuer: another client grants it",
+                () -> equal("state", Approval.StateEnum.GRANTED, approver.decideApproval(approval, grant, null).getState()));
+        step("issuer: unblock a PIN, approved", () -> issuer.unblockPin(dual, new Unblock().reason(REASON), null));
+        refused("issuer: an approval is good for once", IssuerException.class, 409, IssuerException.APPROVAL_NEEDED,
+                () -> issuer.unblockPin(dual, new Unblock().reason(REASON), null));
     }
 
     /** One row of the table; what comes after one that fails would say nothing. */
@@ -172,6 +221,7 @@ public final class Scenario {
             try {
                 step.go();
             } catch (PinVaultException e) {
+                refusal = e;
                 equal("the error", kind, e.getClass());
                 equal("status", status, e.getStatus());
                 equal("code", code, e.getCode());
@@ -199,6 +249,7 @@ public final class Scenario {
 
     private void connect() {
         issuer = Issuer.connect(url, credential("issuer", "client_id"), credential("issuer", "client_secret"));
+        approver = Issuer.connect(url, credential("issuer_approver", "client_id"), credential("issuer_approver", "client_secret"));
         thredd = Thredd.connect(url, credential("thredd", "client_id"), credential("thredd", "client_secret"));
         network = NetworkIntl.connect(url, credential("networkintl", "client_id"), credential("networkintl", "client_secret"));
         creditplus = CreditPlus.connect(url, credential(SEALING, "client_id"), credential(SEALING, "client_secret"),

@@ -29,9 +29,27 @@ from pinvault.clients.hashdt.api.pin import reset_pin as reset_by_page
 from pinvault.clients.hashdt.models import Fetched
 from pinvault.clients.hosted.api.session import exchange_secret
 from pinvault.clients.hosted.models import Exchange, Granted
+from pinvault.clients.issuer.api.approvals import decide_approval, request_approval
 from pinvault.clients.issuer.api.cards import create_card, get_card
-from pinvault.clients.issuer.api.pin import get_pin_session, get_pin_status, verify_pin
-from pinvault.clients.issuer.models import Card, CardRequest, PinBlock, PinSession, Reference, Verification
+from pinvault.clients.issuer.api.clients import get_client, release_client, set_client_limits
+from pinvault.clients.issuer.api.pin import get_pin_capabilities, get_pin_session, get_pin_status, unblock_pin, verify_pin
+from pinvault.clients.issuer.models import (
+    Approval,
+    ApprovalDecision,
+    ApprovalRequest,
+    Card,
+    CardRequest,
+    ClientHalt,
+    ClientLimits,
+    PartnerClient,
+    PinBlock,
+    PinCapabilities,
+    PinSession,
+    Reference,
+    Release,
+    Unblock,
+    Verification,
+)
 from pinvault.clients.issuer.models import PinStatus as IssuerPinStatus
 from pinvault.clients.networkintl.api.card_pin import change_card_pin_v1
 from pinvault.clients.networkintl.models import (
@@ -44,8 +62,8 @@ from pinvault.clients.networkintl.models import (
 )
 from pinvault.clients.sandbox.api.fixtures import get_sandbox_fixtures
 from pinvault.clients.sandbox.models import Fixtures
-from pinvault.clients.thredd.api.pin_management import get_card_pin, get_card_pin_status, set_card_pin
-from pinvault.clients.thredd.models import Pin, PinStatus, SetPinRequest
+from pinvault.clients.thredd.api.pin_management import get_card_pin, get_card_pin_status, set_card_pin, unblock_card_pin
+from pinvault.clients.thredd.models import Pin, PinStatus, SetPinRequest, UnblockPinRequest
 from pinvault.testing import Sandbox
 
 SPACE = Sandbox(os.environ["PINVAULT_URL"]).space()
@@ -70,15 +88,15 @@ def got(what: str, kind: type[T], parsed: object) -> T:
     return parsed
 
 
-def refused(what: str, kind: type[ApiError], status: int, code: str, call: Callable[[], object]) -> None:
+def refused(what: str, kind: type[ApiError], status: int, code: str, call: Callable[[], object]) -> ApiError:
     """The error that a call raised: it must be of the contract, and have status and code."""
     try:
         call()
     except kind as e:
         same(what, (e.status, e.code, bool(e.advice)), (status, code, True))
         print(f"{next(STEP):2} {what}")
-    else:
-        raise SystemExit(f"{what}: no error")
+        return e
+    raise SystemExit(f"{what}: no error")
 
 
 common = common_contract.connect(URL)
@@ -100,6 +118,7 @@ same("type of the token", got("common: a token", TokenResponse, issued).token_ty
 # Clear JSON of this client is refused: what it gets through was sealed.
 SEALING = fixture("creditplus_encrypted_only")
 issuer = issuer_contract.connect(URL, *credentials("issuer"))
+approver = issuer_contract.connect(URL, *credentials("issuer_approver"))
 networkintl = networkintl_contract.connect(URL, *credentials("networkintl"))
 thredd = thredd_contract.connect(URL, *credentials("thredd"))
 creditplus = creditplus_contract.connect(
@@ -270,6 +289,41 @@ def exchanged(secret: str) -> object:
 refused("hosted: a secret that is not the link's", hosted_contract.HostedError, 404, hosted_contract.Code.UNUSABLE,
         lambda: exchanged("A" * 43))
 got("hosted: the link's secret", Granted, exchanged(link.fragment))
+
+told = got("issuer: what can be done with the PIN", PinCapabilities, get_pin_capabilities.sync(card_id, client=issuer))
+same("language", told.language, "en")
+same("possible", {one.operation for one in told.capabilities if not one.possible}, set())
+
+# A PIN of a program that asks for a second client's approval.
+dual: str = fixtures.cards["dual"]["cardId"]
+REASON = "Cardholder identified at the branch"
+asked = got("issuer: request an approval", Approval,
+            request_approval.sync(dual, client=issuer, body=ApprovalRequest(action="unblock", reason=REASON)))
+same("approval", (asked.state, asked.client_id), ("pending", "issuer-sandbox"))
+GRANT = ApprovalDecision(decision="grant")
+refused("issuer: nobody grants what they have asked for", issuer_contract.IssuerError, 409, issuer_contract.Code.SAME_CLIENT,
+        lambda: decide_approval.sync(asked.approval_id, client=issuer, body=GRANT))
+granted = got("issuer: another client grants it", Approval, decide_approval.sync(asked.approval_id, client=approver, body=GRANT))
+same("state", granted.state, "granted")
+got("issuer: unblock a PIN, approved", type(None), unblock_pin.sync(dual, client=issuer, body=Unblock(REASON)))
+refused("issuer: an approval is good for once", issuer_contract.IssuerError, 409, issuer_contract.Code.APPROVAL_NEEDED,
+        lambda: unblock_pin.sync(dual, client=issuer, body=Unblock(REASON)))
+
+# A client that the alarm has halted.
+HALTED = "issuer_halted-sandbox"
+found = got("issuer: a client that is halted", PartnerClient, get_client.sync(HALTED, client=issuer))
+same("halted", isinstance(found.halted, ClientHalt), True)
+free = got("issuer: release it", PartnerClient, release_client.sync(HALTED, client=issuer, body=Release("Another zone key")))
+same("halted", isinstance(free.halted, ClientHalt), False)
+
+# The card was unblocked through Credit+, and who may unblock one once a day is told to wait.
+limits = ClientLimits(unblocks_per_card_and_day=1)
+limited = got("issuer: one unblock a card and day for thredd", PartnerClient,
+              set_client_limits.sync("thredd-sandbox", client=issuer, body=limits))
+same("limits", limited.limits, limits)
+busy = refused("thredd: one unblock too many", thredd_contract.ThreddError, 429, thredd_contract.Code.CODE_429,
+               lambda: unblock_card_pin.sync(TOKEN, client=thredd, body=UnblockPinRequest()))
+same("told to wait for hours", (busy.retry_after or 0) > 3600, True)
 
 refused("common: a wrong client secret", common_contract.CommonError, 401, common_contract.Code.INVALID_CLIENT,
         lambda: issue_token.sync(client=common, body=TokenRequest("client_credentials", "issuer-sandbox", "wrong")))

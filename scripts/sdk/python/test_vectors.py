@@ -170,6 +170,22 @@ class Repeats(unittest.TestCase):
         first, again, *_ = self.attempts(accosa.CONTRACT, path, TOKEN_KEY)
         self.assertEqual(first.content, again.content)
 
+    def test_what_asks_for_more_patience_is_an_error_at_once(self) -> None:
+        for after, told in (("11", 11), ("86400", 86400), ("10", None), ("Wed, 21 Oct 2015 07:28:00 GMT", None)):
+            sent: list[httpx.Request] = []
+
+            def server(request: httpx.Request, sent: list[httpx.Request] = sent, after: str = after) -> httpx.Response:
+                sent.append(request)
+                return httpx.Response(429 if len(sent) % 2 else 200, json={}, headers={"Retry-After": after})
+
+            with self.subTest(after):
+                if told is None:
+                    self.assertEqual(sent_through(thredd.CONTRACT, None, server, "/api/v1/cards/1/pin").status_code, 200)
+                    continue
+                with self.assertRaises(thredd.ThreddError) as raised:
+                    sent_through(thredd.CONTRACT, None, server, "/api/v1/cards/1/pin")
+                self.assertEqual((raised.exception.status, raised.exception.retry_after, len(sent)), (429, told, 1))
+
     def test_what_no_contract_lets_be_repeated_is_not(self) -> None:
         for contract, path in (
             (creditplus.CONTRACT, "/deviceapi/apis/v2/services/helpdesk/resetpinretrycounter"),  # in the clear

@@ -29,14 +29,13 @@ async function got<T>(what: string, call: Promise<T>): Promise<T> {
 /** The error that a call threw: it must be of the contract, and have status and code. */
 async function refused(
   what: string, kind: new (...a: never[]) => ApiError, status: number, code: string, call: Promise<unknown>,
-): Promise<void> {
-  await assert.rejects(call, (e) => {
-    assert.ok(e instanceof kind, `${what}: ${e}`);
-    assert.deepEqual([e.status, e.code], [status, code], what);
-    assert.ok(e.advice, what);
-    return true;
-  });
+): Promise<ApiError> {
+  const e = await call.then(() => assert.fail(`${what}: no error`), (e: unknown) => e);
+  assert.ok(e instanceof kind, `${what}: ${e}`);
+  assert.deepEqual([e.status, e.code], [status, code], what);
+  assert.ok(e.advice, what);
   console.log(`${String(++step).padStart(2)} ${what}`);
+  return e;
 }
 
 const commonClient = common.connect(url);
@@ -56,6 +55,7 @@ assert.equal((await got('common: a token', token(fixture('issuer').client_secret
 const sealing = fixture('creditplus_encrypted_only');
 const { key_hex, 'x-api-key': apiKey, clientId, bankId, entityId, secureCode } = fixture('accosa');
 const issuerClient = issuer.connect(url, ...credentials('issuer'));
+const approverClient = issuer.connect(url, ...credentials('issuer_approver'));
 const networkintlClient = networkintl.connect(url, ...credentials('networkintl'));
 const threddClient = thredd.connect(url, ...credentials('thredd'));
 const creditplusClient = creditplus.connect(
@@ -182,6 +182,43 @@ assert.deepEqual([fares.state, fares.cardId], ['opened', cardId]);
 const exchange = (secret: string) => hosted.exchangeSecret({ client: hostedClient, path: { sessionId }, body: { secret } });
 await refused('hosted: a secret that is not the link\'s', hosted.HostedError, 404, hosted.Code.UNUSABLE, exchange('A'.repeat(43)));
 assert.ok((await got('hosted: the link\'s secret', exchange(link.hash.slice(1)))).token);
+
+const told = await got('issuer: what can be done with the PIN', issuer.getPinCapabilities({ client: issuerClient, path: { cardId } }));
+assert.equal(told.language, 'en');
+assert.deepEqual(told.capabilities.filter(({ possible }) => !possible), []);
+
+// A PIN of a program that asks for a second client's approval.
+const dual = { cardId: cards.dual!.cardId as string };
+const reason = 'Cardholder identified at the branch';
+const asked = await got('issuer: request an approval', issuer.requestApproval({
+  client: issuerClient, path: dual, body: { action: 'unblock', reason },
+}));
+assert.deepEqual([asked.state, asked.clientId], ['pending', 'issuer-sandbox']);
+const grant = (client: typeof issuerClient) => issuer.decideApproval({
+  client, path: { approvalId: asked.approvalId }, body: { decision: 'grant' },
+});
+await refused('issuer: nobody grants what they have asked for', issuer.IssuerError, 409, issuer.Code.SAME_CLIENT, grant(issuerClient));
+assert.equal((await got('issuer: another client grants it', grant(approverClient))).state, 'granted');
+const unblock = () => issuer.unblockPin({ client: issuerClient, path: dual, body: { reason } });
+await got('issuer: unblock a PIN, approved', unblock());
+await refused('issuer: an approval is good for once', issuer.IssuerError, 409, issuer.Code.APPROVAL_NEEDED, unblock());
+
+// A client that the alarm has halted.
+const halted = { clientId: 'issuer_halted-sandbox' };
+assert.ok((await got('issuer: a client that is halted', issuer.getClient({ client: issuerClient, path: halted }))).halted);
+const free = await got('issuer: release it', issuer.releaseClient({
+  client: issuerClient, path: halted, body: { reason: 'Another zone key' },
+}));
+assert.equal(free.halted, undefined);
+
+// The card was unblocked through Credit+, and who may unblock one once a day is told to wait.
+const limited = await got('issuer: one unblock a card and day for thredd', issuer.setClientLimits({
+  client: issuerClient, path: { clientId: 'thredd-sandbox' }, body: { unblocksPerCardAndDay: 1 },
+}));
+assert.equal(Number(limited.limits?.unblocksPerCardAndDay), 1);
+const busy = await refused('thredd: one unblock too many', thredd.ThreddError, 429, thredd.Code.CODE_429,
+  thredd.unblockCardPin({ client: threddClient, path: { publicToken }, body: {} }));
+assert.ok((busy.retryAfter ?? 0) > 3600, 'told to wait for hours');
 
 await refused('common: a wrong client secret', common.CommonError, 401, common.Code.INVALID_CLIENT, token('wrong'));
 await refused('thredd: an unknown card', thredd.ThreddError, 404, thredd.Code.CODE_404,

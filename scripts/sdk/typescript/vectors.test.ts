@@ -59,14 +59,14 @@ for (const v of blocks) {
 }
 
 /** What reaches a server that has a reply for each attempt, the last one for all that follow. */
-function server(...replies: [number, unknown][]) {
+function server(...replies: [status: number, body: unknown, retryAfter?: string][]) {
   const sent: Request[] = [];
   const fetch = async (input: unknown) => {
     const request = input as Request;
     if (request.url.endsWith('/token')) return Response.json({ access_token: 'T', expires_in: 3600 });
-    const [status, body] = replies[Math.min(sent.push(request), replies.length) - 1]!;
+    const [status, body, after = '0'] = replies[Math.min(sent.push(request), replies.length) - 1]!;
     return new Response(status === 204 ? null : typeof body === 'string' ? body : JSON.stringify(body), {
-      status, headers: { 'Content-Type': 'application/json', 'Retry-After': '0' },
+      status, headers: { 'Content-Type': 'application/json', 'Retry-After': after },
     });
   };
   return { sent, options: { fetch: fetch as typeof globalThis.fetch } };
@@ -136,6 +136,16 @@ test('a call with a key is repeated with the same one, and each call has its own
   assert.equal(keys[1], keys[0]);
   assert.notEqual(keys[2], keys[0]);
 });
+
+for (const [after, told] of [['11', 11], ['86400', 86400], ['1', undefined]] as const) {
+  test(`what asks for more patience is an error at once, ${after}`, async () => {
+    const { sent, options } = server([429, {}, after], [204, '']);
+    const client = thredd.connect(url, 'id', 'secret', options);
+    const call = thredd.setCardPin({ client, path: { publicToken: '1' }, body: { pin: '4826' } });
+    const error = await call.then(() => undefined, (e) => e as thredd.ThreddError);
+    assert.deepEqual([error?.retryAfter, sent.length], [told, told ? 1 : 2]);
+  });
+}
 
 test('what no contract lets be repeated is not', async () => {
   const { sent, options } = server([503, {}]);

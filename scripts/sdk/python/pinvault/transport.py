@@ -14,10 +14,13 @@ from httpx_retries import Retry, RetryTransport
 from pinvault.errors import ApiError
 from pinvault.sealing import Envelope
 
+LONGEST = 10
+"""How many seconds a call waits by itself before it is repeated. Where a reply asks for more, it is the result."""
+
 AGAIN = Retry(
     total=3,
     backoff_factor=0.5,
-    max_backoff_wait=10,
+    max_backoff_wait=LONGEST,
     total_timeout=30,
     allowed_methods=["DELETE", "GET", "POST", "PUT"],
 )
@@ -52,8 +55,9 @@ class Contract(NamedTuple):
                 return True
         return False
 
-    def raise_error(self, status: int, text: str) -> None:
-        """Raises what a reply is the error of, if it is one."""
+    def raise_error(self, reply: httpx.Response, text: str) -> None:
+        """Raises what a reply with this text is the error of, if it is one."""
+        status = reply.status_code
         try:
             body = json.loads(text)
         except ValueError:
@@ -62,7 +66,7 @@ class Contract(NamedTuple):
         if status >= 400 or code in self.advice:
             code = code or str(status)
             advice = self.advice.get(code) or self.advice.get(str(status), "")
-            raise self.error(status, code, at(body, self.text_at), advice, body)
+            raise self.error(status, code, at(body, self.text_at), advice, body, retry_after(reply))
 
 
 def at(body: Any, pointers: Sequence[str]) -> str:
@@ -77,6 +81,39 @@ def at(body: Any, pointers: Sequence[str]) -> str:
         if isinstance(found, str | int) and not isinstance(found, bool) and found != "":
             return str(found)
     return ""
+
+
+def retry_after(reply: httpx.Response) -> int | None:
+    """After how many seconds a reply says that one may try again; None also for a date, which only other servers name."""
+    after = reply.headers.get("Retry-After", "")
+    return int(after) if after.isdecimal() else None
+
+
+class TooLongError(Exception):
+    """A reply that asks for more patience than a call has, on its way past what repeats."""
+
+    def __init__(self, reply: httpx.Response) -> None:
+        super().__init__()
+        self.reply = reply
+
+
+class Patience(httpx.BaseTransport, httpx.AsyncBaseTransport):
+    """Beneath what repeats: has a reply that asks for too much patience end it."""
+
+    def __init__(self, sync: httpx.BaseTransport, asynchronous: httpx.AsyncBaseTransport) -> None:
+        self._sync = sync
+        self._async = asynchronous
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        return self._within(self._sync.handle_request(request))
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        return self._within(await self._async.handle_async_request(request))
+
+    def _within(self, reply: httpx.Response) -> httpx.Response:
+        if AGAIN.is_retryable_status_code(reply.status_code) and (retry_after(reply) or 0) > LONGEST:
+            raise TooLongError(reply)
+        return reply
 
 
 class Transport(httpx.BaseTransport, httpx.AsyncBaseTransport):
@@ -94,7 +131,10 @@ class Transport(httpx.BaseTransport, httpx.AsyncBaseTransport):
         sent = self._sealed(request)
         # Beneath the sealing: what is repeated is the same message to the byte.
         again = self._contract.may_repeat(sent)
-        reply = (RetryTransport(self._sync, AGAIN) if again else self._sync).handle_request(sent)
+        try:
+            reply = (self._repeating() if again else self._sync).handle_request(sent)
+        except TooLongError as e:
+            reply = e.reply
         reply.read()
         return self._opened(reply)
 
@@ -102,9 +142,15 @@ class Transport(httpx.BaseTransport, httpx.AsyncBaseTransport):
         await request.aread()
         sent = self._sealed(request)
         again = self._contract.may_repeat(sent)
-        reply = await (RetryTransport(self._async, AGAIN) if again else self._async).handle_async_request(sent)
+        try:
+            reply = await (self._repeating() if again else self._async).handle_async_request(sent)
+        except TooLongError as e:
+            reply = e.reply
         await reply.aread()
         return self._opened(reply)
+
+    def _repeating(self) -> RetryTransport:
+        return RetryTransport(Patience(self._sync, self._async), AGAIN)
 
     def _sealed(self, request: httpx.Request) -> httpx.Request:
         """The request as it goes out. Its JSON alone is sealed: the call for a token is a form."""
@@ -119,7 +165,7 @@ class Transport(httpx.BaseTransport, httpx.AsyncBaseTransport):
 
     def _opened(self, reply: httpx.Response) -> httpx.Response:
         text = self._envelope.unwrap(reply.text) if self._envelope else reply.text
-        self._contract.raise_error(reply.status_code, text)
+        self._contract.raise_error(reply, text)
         if text == reply.text:
             return reply
         return httpx.Response(

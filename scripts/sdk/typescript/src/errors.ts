@@ -12,6 +12,11 @@ export class ApiError extends Error {
     readonly advice: string,
     /** The reply's JSON, opened where it was sealed; undefined where it is none. */
     readonly body: unknown,
+    /**
+     * After how many seconds to try again (Retry-After), undefined where the reply does not say. The call was not repeated
+     * where that is longer than it waits for by itself.
+     */
+    readonly retryAfter?: number,
   ) {
     super([`${status} ${code}`, text, advice].filter(Boolean).join(': '));
   }

@@ -10,7 +10,7 @@ export type Repeat = { method: string; path: RegExp; header: string; value: stri
 
 /** What a transport has to know of a contract. */
 export type Contract = {
-  error: new (status: number, code: string, text: string, advice: string, body: unknown) => ApiError;
+  error: new (status: number, code: string, text: string, advice: string, body: unknown, retryAfter?: number) => ApiError;
   codeAt: string[];
   textAt: string[];
   advice: Record<string, string>;
@@ -26,6 +26,7 @@ export type Options = {
 };
 
 const BUSY = [429, 502, 503, 504];
+/** For how many milliseconds a call waits by itself before it is repeated. Where a reply asks for more, it is the result. */
 const LONGEST = 10_000;
 
 export function transport(
@@ -38,7 +39,7 @@ export function transport(
     const reply = await (mayRepeat(contract, request) ? again(request, send) : send(request));
     const text = await reply.clone().text();
     const opened = envelope ? envelope.unwrap(text) : text;
-    raise(contract, reply.status, opened);
+    raise(contract, reply, opened);
     if (opened === text) return reply;
     return new Response(opened, { status: reply.status, headers: { 'Content-Type': 'application/json' } });
   };
@@ -64,9 +65,19 @@ function mayRepeat(contract: Contract, { method, url, headers }: Request): boole
 
 /** A reply that asks to be called again. */
 class Busy extends Error {
+  /** For how many milliseconds. */
+  readonly after: number;
+
   constructor(readonly reply: Response) {
     super(`status ${reply.status}`);
+    this.after = (retryAfter(reply) ?? 0) * 1000;
   }
+}
+
+/** After how many seconds a reply says that one may try again; undefined for a date too, which only other servers name. */
+function retryAfter({ headers }: Response): number | undefined {
+  const after = headers.get('Retry-After') ?? '';
+  return /^[0-9]+$/.test(after) ? Number(after) : undefined;
 }
 
 async function again(request: Request, send: typeof fetch): Promise<Response> {
@@ -82,10 +93,10 @@ async function again(request: Request, send: typeof fetch): Promise<Response> {
         minTimeout: 250,
         maxTimeout: LONGEST,
         randomize: true,
-        shouldRetry: (e) => e instanceof Busy || e instanceof TypeError, // and not one that was aborted
+        shouldRetry: (e) => (e instanceof Busy ? e.after <= LONGEST : e instanceof TypeError), // and not one that was aborted
         onFailedAttempt: async (e) => {
-          const after = e instanceof Busy ? Number(e.reply.headers.get('Retry-After')) : 0;
-          if (after > 0 && e.retriesLeft > 0) await new Promise((f) => setTimeout(f, Math.min(after * 1000, LONGEST)));
+          const after = e instanceof Busy ? e.after : 0;
+          if (after > 0 && after <= LONGEST && e.retriesLeft > 0) await new Promise((f) => setTimeout(f, after));
         },
       },
     );
@@ -96,13 +107,14 @@ async function again(request: Request, send: typeof fetch): Promise<Response> {
 }
 
 /** Throws what a reply is the error of, if it is one. */
-function raise(contract: Contract, status: number, text: string): void {
+function raise(contract: Contract, reply: Response, text: string): void {
+  const { status } = reply;
   const body = parsed(text);
   const found = at(body, contract.codeAt);
   if (status < 400 && !(found in contract.advice)) return;
   const code = found || String(status);
   throw new contract.error(
-    status, code, at(body, contract.textAt), contract.advice[code] ?? contract.advice[status] ?? '', body,
+    status, code, at(body, contract.textAt), contract.advice[code] ?? contract.advice[status] ?? '', body, retryAfter(reply),
   );
 }
 

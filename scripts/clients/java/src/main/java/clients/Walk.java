@@ -37,6 +37,7 @@ final class Walk {
     private JsonNode normal;
     private JsonNode second;
     private JsonNode unchosen;
+    private JsonNode dual;
 
     private Walk(Client client) {
         this.client = client;
@@ -56,8 +57,10 @@ final class Walk {
         normal = fixtures.at("/cards/normal");
         second = fixtures.at("/cards/second");
         unchosen = fixtures.at("/cards/unchosen");
+        dual = fixtures.at("/cards/dual");
         report.expect("common: health", client.get("/readyz", NONE), 200);
         Client issuer = tokens("issuer", "/oauth2/token");
+        Client approver = tokens("issuer_approver", "/oauth2/token");
         Client thredd = tokens("thredd", "/connect/token");
         Client creditplus = tokens("creditplus", "/oauth2/token");
         Client sealing = tokens("creditplus_encrypted_only", "/oauth2/token");
@@ -68,6 +71,8 @@ final class Walk {
         part("networkintl", () -> networkintl(networkintl));
         part("hashdt", this::hashdt);
         part("issuer", () -> issuer(issuer));
+        part("approvals", () -> approvals(issuer, approver));
+        part("limits", () -> limits(issuer, thredd));
         part("nimbus", this::signed);
     }
 
@@ -295,6 +300,42 @@ final class Walk {
         report.expect("issuer: unblock", issuer.json("POST", at + "/pin/unblock", NONE, Map.of("reason", "asked for")), 204);
         report.expect("issuer: status", issuer.get(at + "/pin", NONE), 200, Map.of("/state", "chosen", "/remainingTries", "3"));
         report.expect("issuer: an unknown card", issuer.get("/issuer/v1/cards/00000000-0000-7000-8000-0000ffffffff", NONE), 404, Map.of("/code", "not_found"));
+    }
+
+    record Wish(String action, String clientId, String reason) {}
+
+    record Decision(String decision, String reason) {}
+
+    record Limits(Long requestsPerMinute, Long unblocksPerCardAndDay) {}
+
+    /** What can be done with a PIN, and what a second client has to approve. */
+    private void approvals(Client issuer, Client approver) throws Exception {
+        String card = "/issuer/v1/cards/" + normal.get("cardId").asText();
+        report.expect("issuer: what can be done with the PIN", issuer.get(card + "/pin/capabilities", NONE), 200,
+                Map.of("/language", "en", "/capabilities/0/possible", "true"));
+        String guarded = "/issuer/v1/cards/" + dual.get("cardId").asText();
+        Reply asked = report.expect("issuer: request an approval, clientId null",
+                issuer.json("POST", guarded + "/approvals", NONE, new Wish("unblock", null, "asked for")), 201, Map.of("/state", "pending"));
+        String decision = "/issuer/v1/approvals/" + asked.text("/approvalId") + "/decision";
+        report.expect("issuer: a grant by the client that asks", issuer.json("POST", decision, NONE, new Decision("grant", null)), 409,
+                Map.of("/code", "same_client"));
+        report.expect("issuer: a grant by another client", approver.json("POST", decision, NONE, new Decision("grant", null)), 200,
+                Map.of("/state", "granted"));
+        var reason = Map.of("reason", "asked for");
+        report.expect("issuer: unblock, approved", issuer.json("POST", guarded + "/pin/unblock", NONE, reason), 204);
+        report.expect("issuer: unblock, approved no more", issuer.json("POST", guarded + "/pin/unblock", NONE, reason), 409,
+                Map.of("/code", "approval_needed"));
+    }
+
+    private void limits(Client issuer, Client thredd) throws Exception {
+        String halted = "/issuer/v1/clients/issuer_halted-sandbox";
+        report.expect("issuer: a client that is halted", issuer.get(halted, NONE), 200, Map.of("/halted/bin", "999999"));
+        report.expect("issuer: release it", issuer.json("POST", halted + "/release", NONE, Map.of("reason", "another key")), 200,
+                Map.of("/halted", "nothing"));
+        report.expect("issuer: limit thredd", issuer.json("PUT", "/issuer/v1/clients/thredd-sandbox/limits", NONE, new Limits(null, 1L)), 200,
+                Map.of("/limits/unblocksPerCardAndDay", "1"));
+        String unblock = "/api/v1/cards/" + normal.get("publicToken").asText() + "/pin/unblock";
+        report.expect("thredd: one unblock too many", thredd.json("POST", unblock, NONE, new Unblock(null, null)), 429, Map.of("/status", "429"));
     }
 
     private PinBlock block(String pin) throws Exception {

@@ -5,6 +5,7 @@ import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import com.fasterxml.jackson.databind.node.MissingNode;
 import java.net.http.HttpRequest;
+import java.time.Duration;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
@@ -39,7 +40,7 @@ public record Contract(
     }
 
     /** Throws what a reply is the error of, if it is one. */
-    void raise(int status, String body) {
+    void raise(int status, String body, Optional<Duration> retryAfter) {
         JsonNode value = parsed(body);
         String found = at(value, codeAt);
         if (status < FIRST_ERROR && !advice.containsKey(found)) {
@@ -47,7 +48,7 @@ public record Contract(
         }
         String code = found.isEmpty() ? String.valueOf(status) : found;
         String todo = advice.getOrDefault(code, advice.getOrDefault(String.valueOf(status), ""));
-        throw error.apply(new PinVaultException.Reply(status, code, at(value, textAt), todo, body));
+        throw error.apply(new PinVaultException.Reply(status, code, at(value, textAt), todo, body, retryAfter));
     }
 
     private static JsonNode parsed(String body) {

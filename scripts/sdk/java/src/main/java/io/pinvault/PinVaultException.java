@@ -1,5 +1,8 @@
 package io.pinvault;
 
+import java.time.Duration;
+import java.util.Optional;
+
 /** A reply that a contract documents as an error, or one with a status of 400 and above. Each contract has its own kind. */
 public class PinVaultException extends RuntimeException {
     private final int status;
@@ -7,6 +10,7 @@ public class PinVaultException extends RuntimeException {
     private final String text;
     private final String advice;
     private final String body;
+    private final Optional<Duration> retryAfter;
 
     protected PinVaultException(Reply reply) {
         super(reply.status + " " + reply.code + (reply.text.isEmpty() ? "" : ": " + reply.text)
@@ -16,6 +20,7 @@ public class PinVaultException extends RuntimeException {
         text = reply.text;
         advice = reply.advice;
         body = reply.body;
+        retryAfter = reply.retryAfter;
     }
 
     /** The HTTP status. */
@@ -43,6 +48,14 @@ public class PinVaultException extends RuntimeException {
         return body;
     }
 
+    /**
+     * After how long to try again (Retry-After), empty where the reply does not say. The call was not repeated where that is longer
+     * than it waits for by itself.
+     */
+    public Optional<Duration> getRetryAfter() {
+        return retryAfter;
+    }
+
     /** What an exception is made from. */
-    public record Reply(int status, String code, String text, String advice, String body) {}
+    public record Reply(int status, String code, String text, String advice, String body, Optional<Duration> retryAfter) {}
 }

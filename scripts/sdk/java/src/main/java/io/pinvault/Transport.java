@@ -21,7 +21,6 @@ import java.nio.charset.StandardCharsets;
 import java.time.Duration;
 import java.util.List;
 import java.util.Optional;
-import java.util.OptionalLong;
 import java.util.Set;
 import java.util.UUID;
 import java.util.concurrent.CompletableFuture;
@@ -45,14 +44,16 @@ public final class Transport extends HttpClient {
         public void cancel() {}
     };
     private static final Set<Integer> BUSY = Set.of(429, 502, 503, 504);
-    private static final int LONGEST = 10;
+    /** How long a call waits by itself before it is repeated. Where a reply asks for more, it is the result. */
+    private static final Duration LONGEST = Duration.ofSeconds(10);
     private static final RetryPolicy<HttpResponse<byte[]>> AGAIN = RetryPolicy.<HttpResponse<byte[]>>builder()
             .handle(IOException.class)
-            .handleResultIf(reply -> reply != null && BUSY.contains(reply.statusCode()))
+            .handleResultIf(reply -> reply != null && BUSY.contains(reply.statusCode())
+                    && retryAfter(reply).orElse(Duration.ZERO).compareTo(LONGEST) <= 0)
             .withMaxRetries(3)
-            .withBackoff(Duration.ofMillis(250), Duration.ofSeconds(LONGEST))
+            .withBackoff(Duration.ofMillis(250), LONGEST)
             .withJitter(0.5)
-            .withDelayFn(context -> retryAfter(context.getLastResult()))
+            .withDelayFn(context -> delay(context.getLastResult()))
             .build();
 
     private final Contract contract;
@@ -74,7 +75,7 @@ public final class Transport extends HttpClient {
         HttpResponse<byte[]> reply = attempt(authorized(sealed(request)));
         boolean sealed = envelope != null && isJson(reply.headers());
         byte[] body = sealed ? envelope.unwrap(reply.body()) : reply.body();
-        contract.raise(reply.statusCode(), new String(body, StandardCharsets.UTF_8));
+        contract.raise(reply.statusCode(), new String(body, StandardCharsets.UTF_8), retryAfter(reply));
         return new Answer<>(reply, read(handler.apply(new Head(reply)), body));
     }
 
@@ -149,14 +150,14 @@ public final class Transport extends HttpClient {
     }
 
     /** What a busy server asks for; negative, so that the policy's own pause counts, where it asks for nothing. */
-    private static Duration retryAfter(HttpResponse<byte[]> reply) {
-        OptionalLong seconds = OptionalLong.empty();
-        try {
-            seconds = reply == null ? seconds : reply.headers().firstValueAsLong("Retry-After");
-        } catch (NumberFormatException e) {
-            // A date, which only other servers send.
-        }
-        return Duration.ofSeconds(Math.min(seconds.orElse(-1), LONGEST));
+    private static Duration delay(HttpResponse<byte[]> reply) {
+        return Optional.ofNullable(reply).flatMap(Transport::retryAfter).orElse(Duration.ofSeconds(-1));
+    }
+
+    /** After how long a reply says that one may try again; empty for a date too, which only other servers name. */
+    private static Optional<Duration> retryAfter(HttpResponse<byte[]> reply) {
+        return reply.headers().firstValue("Retry-After").filter(after -> after.matches("[0-9]{1,9}"))
+                .map(after -> Duration.ofSeconds(Long.parseLong(after)));
     }
 
     private static boolean isJson(HttpHeaders headers) {

@@ -9,9 +9,11 @@ import java.net.http.HttpClient;
 import java.net.http.HttpRequest;
 import java.net.http.HttpResponse;
 import java.nio.charset.StandardCharsets;
+import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.regex.Pattern;
 
 /** Holds the transport against a server that is busy at first: only what the contract lets be repeated is. */
@@ -21,6 +23,8 @@ public final class Repeats {
     private record Sent(String key, String mediaType, String body) {}
 
     private static int passed;
+    private static String retryAfter = "0";
+    private static Optional<Refused> error;
 
     private Repeats() {}
 
@@ -35,11 +39,22 @@ public final class Repeats {
         same("media type", "application/jose", sealed.get(0).mediaType);
         attempts("a message that is to be sealed", "x$", "Content-Type", "application/jose", null, 1);
         attempts("a call that no contract promises", "elsewhere$", "", "", null, 1);
+        patience("1", 2, Optional.empty());
+        patience("11", 1, Optional.of(Duration.ofSeconds(11)));
+        patience("86400", 1, Optional.of(Duration.ofDays(1)));
         System.out.println(passed);
+    }
+
+    /** A server that asks for more patience than a call has is an error at once, which says for how long. */
+    private static void patience(String after, int want, Optional<Duration> told) throws Exception {
+        retryAfter = after;
+        attempts("a server that is busy for " + after + " seconds", "x$", "", "", null, want);
+        same("told", told, error.flatMap(Refused::getRetryAfter));
     }
 
     private static List<Sent> attempts(String name, String path, String header, String value, MessageKey key, int want) throws Exception {
         List<Sent> sent = new ArrayList<>();
+        error = Optional.empty();
         HttpServer server = HttpServer.create(new InetSocketAddress("127.0.0.1", 0), 0);
         server.createContext("/", exchange -> answer(exchange, sent));
         server.start();
@@ -54,6 +69,7 @@ public final class Repeats {
             try {
                 same(name, 200, transport.send(request, HttpResponse.BodyHandlers.ofString()).statusCode());
             } catch (Refused e) {
+                error = Optional.of(e);
                 same(name, "503 503 Later.", e.getStatus() + " " + e.getCode() + " " + e.getAdvice());
             }
         } finally {
@@ -68,6 +84,7 @@ public final class Repeats {
     private static void answer(HttpExchange exchange, List<Sent> sent) throws IOException {
         String body = new String(exchange.getRequestBody().readAllBytes(), StandardCharsets.UTF_8);
         sent.add(new Sent(exchange.getRequestHeaders().getFirst("Idempotency-Key"), exchange.getRequestHeaders().getFirst("Content-Type"), body));
+        exchange.getResponseHeaders().set("Retry-After", retryAfter);
         exchange.sendResponseHeaders(sent.size() == 1 ? 503 : 200, -1);
         exchange.close();
     }

@@ -1,0 +1,4 @@
+package app
+
+// Observing is what calls of key backends are told to.
+var Observing = observing

@@ -1,0 +1,4 @@
+-- +goose Up
+
+-- PostgreSQL's swap_card, which there is not here.
+SELECT 1;

@@ -1,0 +1,4 @@
+-- +goose Up
+
+-- PostgreSQL has functions that say which events can be read; here the one writer does.
+SELECT 1;
