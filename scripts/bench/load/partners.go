@@ -58,7 +58,8 @@ var keys = []key{
 }
 
 func (v vault) makeKey(ctx context.Context, program string, k key) error {
-	row, err := pin.ZoneKey{}, error(nil)
+	var row pin.ZoneKey
+	var err error
 	if k.bytes != nil {
 		row, err = v.ring.WrapZoneKey(k.id, program, k.usage, k.algorithm, k.bytes)
 	} else {

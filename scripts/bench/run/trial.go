@@ -99,7 +99,7 @@ func (b *bench) try(ctx context.Context, p program, cards []card, counted trips)
 // tokens are bearer tokens by contract.
 func tokens(ctx context.Context, base string) (map[string]string, error) {
 	all := map[string]string{}
-	for contract, path := range map[string]string{"thredd": "/connect/token", "issuer": "/oauth2/token", "creditplus": "/oauth2/token", "networkintl": "/oauth2/token"} {
+	for contract, path := range map[string]string{"thredd": "/connect/token", "issuer": "/oauth2/token", "creditplus": "/oauth2/token", "networkintl": "/oauth2/token"} { //nolint:gosec // paths
 		form := url.Values{"grant_type": {"client_credentials"}, "client_id": {contract + "-bench"}, "client_secret": {"bench-secret"}}
 		reply, err := do(ctx, http.MethodPost, base+path, "application/x-www-form-urlencoded", form.Encode(), "")
 		if err != nil {

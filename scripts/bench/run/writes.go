@@ -256,7 +256,7 @@ func (b *bench) writesRound(ctx context.Context, floor, vault string, round int)
 // driveWrite seals as many requests as Thredd's set would have made, and more where they were too few.
 func (b *bench) driveWrite(ctx context.Context, base string, w write, guess float64) (float64, error) {
 	for count := int(guess*b.settings.round.Seconds()) + 500; ; count *= 2 {
-		file, err := b.seal(ctx, w, min(count, b.settings.partners()))
+		file, err := b.seal(ctx, w, min(count, b.partners()))
 		if err != nil {
 			return 0, err
 		}
@@ -267,7 +267,7 @@ func (b *bench) driveWrite(ctx context.Context, base string, w write, guess floa
 		if err := c.Run(); err != nil {
 			return 0, fmt.Errorf("wrk: %w\n%s", err, out.Bytes())
 		}
-		if !bytes.Contains(out.Bytes(), []byte("too few")) || count > b.settings.partners() {
+		if !bytes.Contains(out.Bytes(), []byte("too few")) || count > b.partners() {
 			return rate(out.Bytes())
 		}
 	}
@@ -313,9 +313,10 @@ func (a about) writesSection(s settings, all written) string {
 		r := result{bare: all.set, vault: all.writes[i]}
 		middle, low, high := r.ratio()
 		target := verdict(middle, w.target)
-		if w.requests == rsaWrite {
+		switch w.requests {
+		case rsaWrite:
 			target = "by its arithmetic"
-		} else if w.requests == "tdes" {
+		case "tdes":
 			otherwise = median(all.writes[i])
 		}
 		fmt.Fprintf(&b, "| %s | %.0f | %.2f (%.2f to %.2f) | %.2f | %s | %s |\n", w.what, median(all.writes[i]), middle, low, high,
