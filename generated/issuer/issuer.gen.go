@@ -2281,7 +2281,7 @@ type Program struct {
 	// Creditplus What Credit+ needs to know of a program. What is left out stays as it is.
 	Creditplus CreditplusProgram `json:"creditplus"`
 
-	// DualReveal Whether a PIN leaves, read back or for a printer, only with another client's approval.
+	// DualReveal Whether a PIN leaves, read back, for a printer or in a value made of the one that is kept, only with another client's approval.
 	DualReveal bool `json:"dualReveal"`
 
 	// DualUnblock Whether a PIN is unblocked only with another client's approval.
@@ -2335,7 +2335,7 @@ type ProgramChange struct {
 	// Creditplus What Credit+ needs to know of a program. What is left out stays as it is.
 	Creditplus *CreditplusProgram `json:"creditplus,omitempty"`
 
-	// DualReveal Whether a PIN leaves, read back or for a printer, only with another client's approval. Not unless given.
+	// DualReveal Whether a PIN leaves, read back, for a printer or in a value made of the one that is kept, only with another client's approval. Not unless given.
 	DualReveal *bool `json:"dualReveal,omitempty"`
 
 	// DualUnblock Whether a PIN is unblocked only with another client's approval. Not unless given.
@@ -2392,7 +2392,7 @@ type ProgramRequest struct {
 	// Creditplus What Credit+ needs to know of a program. What is left out stays as it is.
 	Creditplus *CreditplusProgram `json:"creditplus,omitempty"`
 
-	// DualReveal Whether a PIN leaves, read back or for a printer, only with another client's approval. Not unless given.
+	// DualReveal Whether a PIN leaves, read back, for a printer or in a value made of the one that is kept, only with another client's approval. Not unless given.
 	DualReveal *bool `json:"dualReveal,omitempty"`
 
 	// DualUnblock Whether a PIN is unblocked only with another client's approval. Not unless given.

@@ -134,6 +134,23 @@ func TestAnApprovalIsOfItsCardActionAndClient(t *testing.T) {
 func fails[T any](_ T, err error) error { return err }
 
 // The trail, not the approval, tells that somebody tried without one.
+// With an offset, and the natural PIN that needs no PIN, whoever has the key has the PIN.
+func TestAValueOfTheKeptPINIsAReveal(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, dual, func(p *pin.Program) { p.RetrievalAllowed = true })
+	made := 0
+	make := func() error {
+		_, err := w.UsePIN(w.as(t, "asker"), w.q, nil, pin.Happening{Type: pin.EventPINDerived}, func(pin.Record, pin.PIN, string) error { made++; return nil })
+		return err
+	}
+	require.Equal(t, pin.ApprovalNeeded, pin.CodeOf(make()))
+	require.Zero(t, made)
+	w.approval(t, pin.ApproveReveal)
+	require.NoError(t, make())
+	require.Equal(t, 1, made)
+	require.Equal(t, pin.ApprovalNeeded, pin.CodeOf(make()), "once")
+}
+
 func TestWhatNobodyApprovedIsInTheTrail(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, dual)

@@ -13,7 +13,7 @@ type PINUse func(rec Record, p PIN, pan string) error
 // kept for retrieval, and where an offer is given the offered one, if it is the card's: then that is a verification like any
 // other, which takes a try. What of the outcome is not a match has made nothing.
 //
-// NotFound, Ambiguous, CardStatus, NoPIN; without an offer RetrievalOff, and ApprovalNeeded where the PIN itself leaves; errors of the offer as [Vault.Verify]. Before a PIN
+// NotFound, Ambiguous, CardStatus, NoPIN; without an offer RetrievalOff and ApprovalNeeded; errors of the offer as [Vault.Verify]. Before a PIN
 // is looked at, use is tried on another one: an error of it ends the operation, whatever the offer.
 func (v *Vault) UsePIN(ctx context.Context, q Query, o Offer, h Happening, use PINUse) (Verification, error) {
 	if o == nil {
@@ -59,7 +59,8 @@ func (v *Vault) rehearse(rec Record, use PINUse) error {
 	return use(rec, p, pan)
 }
 
-// useKept is UsePIN with the PIN that is kept.
+// useKept is UsePIN with the PIN that is kept. Whatever is made of it tells who has the key for it of the PIN, as an offset does beside
+// the natural PIN, so it is a reveal.
 func (v *Vault) useKept(ctx context.Context, q Query, h Happening, use PINUse) error {
 	_, err := v.act(ctx, q, Memo{}, func(rec Record) (deed, error) {
 		if err := rec.operable(); err != nil {
@@ -70,10 +71,8 @@ func (v *Vault) useKept(ctx context.Context, q Query, h Happening, use PINUse) e
 			return d, nil
 		}
 		d.Happenings = []Happening{h}
-		if leaves(h) {
-			if err := v.approved(ctx, rec, ApproveReveal, &d); err != nil {
-				return deed{}, err
-			}
+		if err := v.approved(ctx, rec, ApproveReveal, &d); err != nil {
+			return deed{}, err
 		}
 		p, err := v.kept(rec)
 		if err != nil {
@@ -88,10 +87,6 @@ func (v *Vault) useKept(ctx context.Context, q Query, h Happening, use PINUse) e
 	})
 	return v.unapproved(ctx, ApproveReveal, err)
 }
-
-// leaves tells whether a happening is that the PIN itself leaves, for whoever opens the block that it is in. Of a value that
-// is made of it only its holder has use.
-func leaves(h Happening) bool { return h.Type == EventPINMailed }
 
 // kept opens the PIN that is kept for retrieval. The caller clears it.
 func (v *Vault) kept(rec Record) (PIN, error) {
