@@ -19,7 +19,7 @@ const (
 	FaultHeadless      Fault = "there are events of a card or chain that is not there"
 	FaultServer        Fault = "the server's own chain is missing"
 	FaultSeal          Fault = "a row was changed: its seal is broken"
-	FaultRowOld        Fault = "a row is older than the newest event about it"
+	FaultRowOld        Fault = "a row is older than the newest event about it" // or was, when it was changed the last time
 	FaultRowMissing    Fault = "a row is missing that events tell of"
 	FaultRowUntold     Fault = "no event tells of a row as it is"
 	FaultLookupMissing Fault = "what should find a card or row is missing, or leads elsewhere"

@@ -304,6 +304,11 @@ func TestVerifyTrailFindsWhatWasTamperedWith(t *testing.T) {
 		{"a replay record was changed", run(`UPDATE replays SET id = 'x', body = replace(body, '"e"', '"f"') WHERE id = (SELECT min(id) FROM replays)`), []pin.Break{rowBreak(pin.FaultSeal, "replays", "x")}},
 
 		{"an older copy of a program was put back", func(t testing.TB, w *trailWorld) { w.putBack(t, "old", "id = 'program-a'", "programs") }, []pin.Break{rowBreak(pin.FaultRowOld, "programs", "program-a")}},
+		{"an older copy of a program was put back and then changed", func(t testing.TB, w *trailWorld) {
+			w.putBack(t, "old", "id = 'program-a'", "programs")
+			_, err := w.fresh().UpdateProgram(anybody(), "program-a", func(p *pin.Program) error { p.TryLimit = 4; return nil }, pin.Memo{})
+			require.NoError(t, err)
+		}, []pin.Break{{Fault: pin.FaultRowOld, Table: "programs", ID: "program-a", Seq: 7}}},
 		{"an older copy of a program's client was put back", func(t testing.TB, w *trailWorld) { w.putBack(t, "old", "id = 'client-0-0'", "clients") }, []pin.Break{rowBreak(pin.FaultRowOld, "clients", "client-0-0")}},
 		{"older copies of all clients were put back", func(t testing.TB, w *trailWorld) { w.putBack(t, "old", everything, "clients") }, []pin.Break{rowBreak(pin.FaultRowOld, "clients", "client-0-0")}},
 		{"a program was removed", run(`DELETE FROM programs WHERE id = 'program-b'`), []pin.Break{rowBreak(pin.FaultRowMissing, "programs", "program-b")}},

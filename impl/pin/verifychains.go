@@ -209,6 +209,9 @@ func (w *verifier) note(ctx context.Context, row EventRow) error {
 	thing, _, _ := strings.Cut(string(e.Type), ".")
 	if table, ok := subjectTables[thing]; ok {
 		t := w.subject(table, e.Subject)
+		if e.Version > 0 && e.Version <= t.version { // the row was put back, and changed after that
+			w.found(Break{Fault: FaultRowOld, Table: string(table), ID: e.Subject, Seq: row.Seq})
+		}
 		t.version, t.chain = max(t.version, e.Version), row.Chain
 	}
 	if e.Recorded {
