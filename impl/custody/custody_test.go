@@ -42,6 +42,7 @@ func newWorld(t *testing.T) *world {
 	w := &world{db: db, now: time.Date(2026, time.March, 1, 12, 0, 0, 0, time.UTC)}
 	w.ring = keyring.Open(keyringtest.Shared(t), db, w.clock)
 	w.vault = pin.NewVault(db, w.ring, w.clock, nil)
+	w.vault.OnKeysChanged(w.ring.Recheck)
 	require.NoError(t, w.vault.Initialize(ctx))
 	p, err := w.vault.CreateProgram(ctx, pin.NewProgram("test"), pin.Memo{})
 	require.NoError(t, err)

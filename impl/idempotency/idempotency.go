@@ -102,11 +102,12 @@ func OnceWhile[T any](ctx context.Context, g *Guard, r Request, m pin.Memo, effe
 	}
 	result, err = effect(m)
 	code := pin.CodeOf(err)
-	if err == nil || code == "" && m.Unless == nil || code == pin.Unavailable || code == pin.Internal { // a contract's own refusals have no code
+	if err == nil || code == pin.Unavailable || code == pin.Internal && m.Unless == nil {
 		return result, false, err
 	}
 	// Another request may have had the effect, and left its answer: then this one was refused because of its own effect, a PIN for
-	// being the card's already. Where nobody knows, none is told of a refusal.
+	// being the card's already. Where nobody knows, none is told of a refusal. Where the answer was not looked for before, any
+	// refusal may be one of a repetition: those that are a contract's own, such as of a time that is over, are Internal to the vault.
 	first, failed := recall(ctx, g, r, input, serves)
 	if first.found || failed != nil {
 		return first.result, first.found, failed

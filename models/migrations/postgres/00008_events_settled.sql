@@ -36,7 +36,8 @@ END
 $$;
 -- +goose StatementEnd
 
--- swap_card as before, and events are let in.
+-- swap_card as before, and events are let in. What comes with a card is taken out of more member by member: to make records of it costs as
+-- much as writing them, for tables of which nothing comes too.
 -- +goose StatementBegin
 CREATE OR REPLACE FUNCTION swap_card(card text, program text, from_revision bigint, next_details text, next_value text, next_seal bytea,
     first_seq bigint, event_ids text[], event_bodies text[], event_macs bytea[], more jsonb, at bigint)
@@ -44,6 +45,8 @@ RETURNS boolean LANGUAGE plpgsql AS $$
 DECLARE
     r record;
     topic text;
+    brought jsonb;
+    one jsonb;
 BEGIN
     IF card IS NOT NULL THEN
         UPDATE cards SET revision = from_revision + 1, details = coalesce(next_details, details), value = next_value, seal = next_seal
@@ -66,41 +69,47 @@ BEGIN
                 VALUES (card, r.id, first_seq + i - 1, event_ids[i], 'pending', 0, at, at, 0, 0, 0, '') ON CONFLICT DO NOTHING;
         END LOOP;
     END LOOP;
-    IF more IS NULL OR NOT more ?| ARRAY['replays', 'pin_sessions', 'contract_records', 'card_lookup'] THEN
-        RETURN true;
-    END IF;
-    FOR r IN SELECT * FROM jsonb_populate_recordset(NULL::replays, more->'replays') LOOP
-        INSERT INTO replays AS old (id, version, expires_at, body, seal) VALUES (r.id, r.version, r.expires_at, r.body, r.seal)
+    brought := more->'replays';
+    FOR i IN 0 .. coalesce(jsonb_array_length(brought), 0) - 1 LOOP
+        one := brought->i;
+        INSERT INTO replays AS old (id, version, expires_at, body, seal)
+            VALUES (one->>'id', (one->>'version')::bigint, (one->>'expires_at')::bigint, one->>'body', (one->>'seal')::bytea)
             ON CONFLICT (id) DO UPDATE SET version = excluded.version, expires_at = excluded.expires_at, body = excluded.body, seal = excluded.seal
             WHERE old.expires_at <= at;
         IF NOT FOUND THEN
             RAISE EXCEPTION 'duplicate' USING ERRCODE = 'PV002', TABLE = 'replays';
         END IF;
     END LOOP;
-    FOR r IN SELECT * FROM jsonb_populate_recordset(NULL::pin_sessions, more->'pin_sessions') LOOP
-        IF r.version = 1 THEN
+    brought := more->'pin_sessions';
+    FOR i IN 0 .. coalesce(jsonb_array_length(brought), 0) - 1 LOOP
+        one := brought->i;
+        IF (one->>'version')::bigint = 1 THEN
             INSERT INTO pin_sessions (card_id, id, program_id, version, expires_at, body, seal)
-                VALUES (r.card_id, r.id, r.program_id, r.version, r.expires_at, r.body, r.seal) ON CONFLICT DO NOTHING;
+                VALUES (card, one->>'id', one->>'program_id', 1, (one->>'expires_at')::bigint, one->>'body', (one->>'seal')::bytea) ON CONFLICT DO NOTHING;
         ELSE
-            UPDATE pin_sessions s SET version = r.version, expires_at = r.expires_at, body = r.body, seal = r.seal
-                WHERE s.card_id = r.card_id AND s.id = r.id AND s.version = r.version - 1;
+            UPDATE pin_sessions s SET version = (one->>'version')::bigint, expires_at = (one->>'expires_at')::bigint, body = one->>'body', seal = (one->>'seal')::bytea
+                WHERE s.card_id = card AND s.id = one->>'id' AND s.version = (one->>'version')::bigint - 1;
         END IF;
         IF NOT FOUND THEN
             RAISE EXCEPTION 'overtaken' USING ERRCODE = 'PV001', TABLE = 'pin_sessions';
         END IF;
     END LOOP;
-    FOR r IN SELECT * FROM jsonb_populate_recordset(NULL::contract_records, more->'contract_records') LOOP
+    brought := more->'contract_records';
+    FOR i IN 0 .. coalesce(jsonb_array_length(brought), 0) - 1 LOOP
+        one := brought->i;
         INSERT INTO contract_records (card_id, id, program_id, version, body, seal)
-            VALUES (r.card_id, r.id, r.program_id, r.version, r.body, r.seal) ON CONFLICT DO NOTHING;
+            VALUES (card, one->>'id', one->>'program_id', (one->>'version')::bigint, one->>'body', (one->>'seal')::bytea) ON CONFLICT DO NOTHING;
         IF NOT FOUND THEN
             RAISE EXCEPTION 'duplicate' USING ERRCODE = 'PV002', TABLE = 'contract_records';
         END IF;
     END LOOP;
-    FOR r IN SELECT * FROM jsonb_populate_recordset(NULL::card_lookup, more->'card_lookup') LOOP
+    brought := more->'card_lookup';
+    FOR i IN 0 .. coalesce(jsonb_array_length(brought), 0) - 1 LOOP
+        one := brought->i;
         INSERT INTO card_lookup (kind, value, program_id, slot, card_id)
-            VALUES (r.kind, r.value, r.program_id, r.slot, r.card_id) ON CONFLICT DO NOTHING;
+            VALUES (one->>'kind', one->>'value', one->>'program_id', one->>'slot', card) ON CONFLICT DO NOTHING;
         IF NOT FOUND THEN
-            RAISE EXCEPTION 'duplicate' USING ERRCODE = 'PV002', TABLE = r.kind;
+            RAISE EXCEPTION 'duplicate' USING ERRCODE = 'PV002', TABLE = one->>'kind';
         END IF;
     END LOOP;
     RETURN true;
