@@ -69,11 +69,11 @@ func (w wave) String() string {
 const calm = 3 * time.Second
 
 // judged is a wave with what it did to callers. A spell ends when from some moment on all requests that begin within three seconds are
-// served well, and begins while a fault lasts, or soon after.
+// served well, and begins while a fault lasts, or soon after. A request that the next wave met is not put down to this one.
 func (w wave) judged(until time.Duration, attempts []attempt) wave {
 	w.Worst = w.worst().Kind
 	for _, a := range attempts { // by when they began
-		if a.From < w.began() || a.From >= until || a.good() {
+		if a.From < w.began() || a.To >= until || a.good() {
 			continue
 		}
 		last := len(w.Spells) - 1

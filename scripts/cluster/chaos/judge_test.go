@@ -68,6 +68,7 @@ func TestAFaultIsFeltUntilRequestsAreServedAsBefore(t *testing.T) {
 		{"what fails long afterwards is another thing", []attempt{bad(11), good(12), good(13), good(14), bad(20)}, second(1.1), 1},
 		{"while nobody begins, since all wait", []attempt{slow(11), slow(16.1), good(22)}, second(11.1), 2},
 		{"again, soon after it was mended", []attempt{bad(10.1), good(11), bad(13.4)}, second(3.5), 2},
+		{"what the next wave meets is its own", []attempt{bad(11), good(12), good(13), {second(13.9), second(48), 0}}, second(1.1), 1},
 		{"slow is not served", []attempt{slow(11), good(17)}, second(6), 1},
 	} {
 		t.Run(test.name, func(t *testing.T) {

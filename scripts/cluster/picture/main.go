@@ -9,6 +9,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"image/color"
+	"math"
 	"os"
 	"sort"
 	"time"
@@ -70,7 +71,7 @@ func draw(from, to string) error {
 	}
 	p := plot.New()
 	p.Title.Text = fmt.Sprintf("How long a fault was felt, as the worst of its wave: %d faults in %d waves, seed %d", faults, len(report.Waves), report.Seed)
-	p.X.Label.Text = "seconds from its beginning until requests were answered as before"
+	p.X.Label.Text = "seconds until requests were answered as before"
 	for _, bars := range []struct {
 		values plotter.Values
 		label  string
@@ -87,6 +88,10 @@ func draw(from, to string) error {
 		p.Legend.Add(bars.label, chart)
 	}
 	p.NominalY(names...)
-	p.Legend.Left = false
+	p.X.Max = 5 * math.Ceil(p.X.Max/5)
+	// Who shows it has other fonts than who measured it.
+	p.Y.Padding = 1.5 * vg.Centimeter
+	p.Legend.XOffs = -vg.Centimeter
+	p.Legend.Padding = 0.2 * vg.Centimeter
 	return p.Save(22*vg.Centimeter, vg.Length(len(names)+5)*0.6*vg.Centimeter, to)
 }
