@@ -258,7 +258,7 @@ func (w *witness) callEverything() {
 			Client string
 			Rows   map[string]struct {
 				Method, Path, Type, Key, Who, Session string
-				Headers                               map[string][]string
+				Headers, Override                     map[string][]string
 				Body                                  *string
 				Bearer                                bool
 				After                                 []string
@@ -273,7 +273,7 @@ func (w *witness) callEverything() {
 		}
 		for _, id := range slices.Sorted(maps.Keys(calls.Rows)) {
 			call := calls.Rows[id]
-			if call.Who != "" || call.Session != "" || len(call.After) > 0 || strings.Contains(call.Path, "deliveries") {
+			if call.Who != "" || call.Session != "" || len(call.After) > 0 || len(call.Override) > 0 || strings.Contains(call.Path, "deliveries") {
 				continue
 			}
 			var body io.Reader
