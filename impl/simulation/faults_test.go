@@ -201,15 +201,15 @@ var planted = []struct {
 	Fault
 	found []string // words of which one is in what is reported
 }{
-	{Fault{Name: "a counter that is read, and then written", Server: swapping(blindly)}, []string{"makes"}},
-	{Fault{Name: "a lock that does not lock", Server: func(s pin.Store) pin.Store { return lockless{s} }}, []string{"makes"}},
+	{Fault{Name: "a counter that is read, and then written", Server: swapping(blindly)}, []string{"makes", "the seal"}},
+	{Fault{Name: "a lock that does not lock", Server: func(s pin.Store) pin.Store { return lockless{s} }}, []string{"makes", "does not verify"}},
 	{Fault{Name: "a swap that is decided again after an unknown outcome", Server: swapping(func(ctx context.Context, s pin.Store, c pin.Change) error {
 		err := s.Swap(ctx, c)
 		if errors.Is(err, pin.ErrInDoubt) && c.Card != nil {
 			err = conflict()
 		}
 		return err
-	})}, []string{"twice"}},
+	})}, []string{"twice", "conflict"}},
 	{Fault{Name: "a write under the lock that is decided again after an unknown outcome", Server: func(s pin.Store) pin.Store { return repeating{s} }}, []string{"twice"}},
 	{Fault{Name: "a vault that does not look whether a change was its own", Server: func(s pin.Store) pin.Store { return deaf{s} }}, []string{"twice", "was committed", "conflict"}},
 	{Fault{Name: "a lost reply that is taken for a good one", Server: swapping(func(ctx context.Context, s pin.Store, c pin.Change) error {
