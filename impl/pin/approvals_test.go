@@ -139,16 +139,16 @@ func TestAValueOfTheKeptPINIsAReveal(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, dual, func(p *pin.Program) { p.RetrievalAllowed = true })
 	made := 0
-	make := func() error {
+	derive := func() error {
 		_, err := w.UsePIN(w.as(t, "asker"), w.q, nil, pin.Happening{Type: pin.EventPINDerived}, func(pin.Record, pin.PIN, string) error { made++; return nil })
 		return err
 	}
-	require.Equal(t, pin.ApprovalNeeded, pin.CodeOf(make()))
+	require.Equal(t, pin.ApprovalNeeded, pin.CodeOf(derive()))
 	require.Zero(t, made)
 	w.approval(t, pin.ApproveReveal)
-	require.NoError(t, make())
+	require.NoError(t, derive())
 	require.Equal(t, 1, made)
-	require.Equal(t, pin.ApprovalNeeded, pin.CodeOf(make()), "once")
+	require.Equal(t, pin.ApprovalNeeded, pin.CodeOf(derive()), "once")
 }
 
 func TestWhatNobodyApprovedIsInTheTrail(t *testing.T) {
