@@ -70,6 +70,9 @@ func NewDomain(r prometheus.Registerer, contracts []string) *Domain {
 		for _, rule := range rules {
 			d.refused.WithLabelValues(name, rule)
 		}
+		for limit := range pin.DefaultLimits() {
+			d.overLimit.WithLabelValues(string(limit), name)
+		}
 	}
 	for _, step := range steps {
 		d.moved.WithLabelValues(step)

@@ -85,10 +85,10 @@ BEGIN
         one := brought->i;
         IF (one->>'version')::bigint = 1 THEN
             INSERT INTO pin_sessions (card_id, id, program_id, version, expires_at, body, seal)
-                VALUES (card, one->>'id', one->>'program_id', 1, (one->>'expires_at')::bigint, one->>'body', (one->>'seal')::bytea) ON CONFLICT DO NOTHING;
+                VALUES (one->>'card_id', one->>'id', one->>'program_id', 1, (one->>'expires_at')::bigint, one->>'body', (one->>'seal')::bytea) ON CONFLICT DO NOTHING;
         ELSE
             UPDATE pin_sessions s SET version = (one->>'version')::bigint, expires_at = (one->>'expires_at')::bigint, body = one->>'body', seal = (one->>'seal')::bytea
-                WHERE s.card_id = card AND s.id = one->>'id' AND s.version = (one->>'version')::bigint - 1;
+                WHERE s.card_id = one->>'card_id' AND s.id = one->>'id' AND s.version = (one->>'version')::bigint - 1;
         END IF;
         IF NOT FOUND THEN
             RAISE EXCEPTION 'overtaken' USING ERRCODE = 'PV001', TABLE = 'pin_sessions';
@@ -98,7 +98,7 @@ BEGIN
     FOR i IN 0 .. coalesce(jsonb_array_length(brought), 0) - 1 LOOP
         one := brought->i;
         INSERT INTO contract_records (card_id, id, program_id, version, body, seal)
-            VALUES (card, one->>'id', one->>'program_id', (one->>'version')::bigint, one->>'body', (one->>'seal')::bytea) ON CONFLICT DO NOTHING;
+            VALUES (one->>'card_id', one->>'id', one->>'program_id', (one->>'version')::bigint, one->>'body', (one->>'seal')::bytea) ON CONFLICT DO NOTHING;
         IF NOT FOUND THEN
             RAISE EXCEPTION 'duplicate' USING ERRCODE = 'PV002', TABLE = 'contract_records';
         END IF;
@@ -107,7 +107,7 @@ BEGIN
     FOR i IN 0 .. coalesce(jsonb_array_length(brought), 0) - 1 LOOP
         one := brought->i;
         INSERT INTO card_lookup (kind, value, program_id, slot, card_id)
-            VALUES (one->>'kind', one->>'value', one->>'program_id', one->>'slot', card) ON CONFLICT DO NOTHING;
+            VALUES (one->>'kind', one->>'value', one->>'program_id', one->>'slot', one->>'card_id') ON CONFLICT DO NOTHING;
         IF NOT FOUND THEN
             RAISE EXCEPTION 'duplicate' USING ERRCODE = 'PV002', TABLE = one->>'kind';
         END IF;
