@@ -29,6 +29,7 @@ import (
 	"pinvault/impl/app/apptest"
 	"pinvault/impl/config"
 	"pinvault/impl/metrics"
+	"pinvault/impl/pin"
 	"pinvault/impl/rows"
 )
 
@@ -422,6 +423,10 @@ func TestLabelsHaveAFewValues(t *testing.T) {
 		"status":    func(v string) bool { return regexp.MustCompile(`^[1-5]\d\d$`).MatchString(v) },
 		"method": func(v string) bool {
 			return regexp.MustCompile(`^(GET|HEAD|POST|PUT|PATCH|DELETE|other)$`).MatchString(v)
+		},
+		"limit": func(v string) bool {
+			_, there := pin.DefaultLimits()[pin.Limit(v)]
+			return there
 		},
 		"version": func(v string) bool { return true }, "go": func(v string) bool { return true },
 	}
