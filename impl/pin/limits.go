@@ -51,15 +51,15 @@ func DefaultLimits() Limits { return maps.Clone(defaults) }
 
 // NamedLimits are limits as operators name them: one that there is not is an error that names all.
 func NamedLimits(named map[string]int64) (Limits, error) {
+	known := make([]string, 0, len(defaults))
+	for limit := range defaults {
+		known = append(known, string(limit))
+	}
+	slices.Sort(known)
 	l := Limits{}
 	for _, name := range slices.Sorted(maps.Keys(named)) {
-		if _, there := defaults[Limit(name)]; !there {
-			all := make([]string, 0, len(defaults))
-			for known := range defaults {
-				all = append(all, string(known))
-			}
-			slices.Sort(all)
-			return nil, fmt.Errorf("there is no limit %q; there are %s", name, strings.Join(all, ", "))
+		if !slices.Contains(known, name) {
+			return nil, fmt.Errorf("there is no limit %q; there are %s", name, strings.Join(known, ", "))
 		}
 		l[Limit(name)] = named[name]
 	}

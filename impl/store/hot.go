@@ -154,15 +154,10 @@ func (s *Store) rowHot(ctx context.Context, t pin.Table, programID, id string) (
 		all = append(all, r)
 		return err
 	})
-	switch {
-	case err != nil:
+	if err != nil {
 		return pin.Row{}, err
-	case len(all) == 0:
-		return pin.Row{}, &pin.Error{Code: pin.NotFound}
-	case len(all) > 1:
-		return pin.Row{}, &pin.Error{Code: pin.Ambiguous}
 	}
-	return all[0], nil
+	return only(all)
 }
 
 // callHot is call on a connection of the pool.

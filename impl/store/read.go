@@ -47,25 +47,35 @@ func (s *Store) Row(ctx context.Context, t pin.Table, programID, id string) (pin
 	statement, args := "SELECT "+columns[t]+s.settled(t)+" FROM "+string(t)+" WHERE id = ?", []any{id}
 	if kind, ofCard := lookups[t]; ofCard {
 		cards, err := s.cardsOf(ctx, kind, programID, id)
-		switch {
-		case err != nil:
+		if err != nil {
 			return pin.Row{}, err
-		case len(cards) == 0:
-			return pin.Row{}, &pin.Error{Code: pin.NotFound}
-		case len(cards) > 1:
-			return pin.Row{}, &pin.Error{Code: pin.Ambiguous}
 		}
-		statement, args = statement+" AND card_id = ?", append(args, cards[0])
+		card, err := only(cards)
+		if err != nil {
+			return pin.Row{}, err
+		}
+		statement, args = statement+" AND card_id = ?", append(args, card)
 	}
 	var rows []found
-	err := s.read(ctx, func(db *gorm.DB) error { return db.Raw(statement, args...).Find(&rows).Error })
-	switch {
-	case err != nil:
+	if err := s.read(ctx, func(db *gorm.DB) error { return db.Raw(statement, args...).Find(&rows).Error }); err != nil {
 		return pin.Row{}, err
-	case len(rows) == 0:
-		return pin.Row{}, &pin.Error{Code: pin.NotFound}
 	}
-	return rows[0].row(t), nil
+	f, err := only(rows)
+	if err != nil {
+		return pin.Row{}, err
+	}
+	return f.row(t), nil
+}
+
+// only is the one of all that there must be: NotFound, Ambiguous.
+func only[T any](all []T) (one T, err error) {
+	switch len(all) {
+	case 0:
+		return one, &pin.Error{Code: pin.NotFound}
+	case 1:
+		return all[0], nil
+	}
+	return one, &pin.Error{Code: pin.Ambiguous}
 }
 
 // settled has whoever finds a replay record wait until it stands wherever an acknowledged change has to. What was committed
