@@ -30,7 +30,7 @@ test: ## get what is missing, and test everything that must hold before a commit
 check: ## the same with what the machine has, getting nothing; says at the end what was left out
 	@AS_IS=1 scripts/test
 
-generate: ## write generated/ anew from the contracts in openapi/: code, and what changed since they were released
+generate: ## write anew what follows from others: generated/ from the contracts in openapi/, what changed since they were released, and in docs/ what the program prints of itself
 	@scripts/generate
 
 verify: ## check that generated/ follows from openapi/, that the code is formatted and that go.mod is tidy
