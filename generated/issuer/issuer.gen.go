@@ -2450,7 +2450,7 @@ type Release struct {
 	Reason string `json:"reason"`
 }
 
-// Replay From where on events are sent once more.
+// Replay From where on events are sent once more, by one of the two at least.
 type Replay struct {
 	// After What comes after the event with this id.
 	//

@@ -204,7 +204,7 @@ func TestWhatFailedForThreeDaysIsParkedAndItsWebhookPaused(t *testing.T) {
 	r.answers = nil
 	r.mu.Unlock()
 	o.do("PATCH", at, `{"state":"active"}`, 200)
-	replayed := o.do("POST", at+"/replay", `{}`, 200)["queued"].(float64)
+	replayed := o.do("POST", at+"/replay", `{"from":"2000-01-01T00:00:00Z"}`, 200)["queued"].(float64)
 	require.Positive(t, replayed)
 	sent := map[string]int{}
 	for _, m := range r.messages(t, 2+int(replayed)) {

@@ -33,20 +33,21 @@ type Rule string
 
 // Rules with a meaning of their own.
 const (
-	RuleRequired  Rule = "required"  // absent, or a required body that is empty
-	RuleNull      Rule = "null"      // null in a required member or an array, where the document does not say nullable
-	RuleType      Rule = "type"      // another JSON type; a parameter that cannot be read as its type
-	RuleMinLength Rule = "minLength" // in code points; what an empty string breaks
-	RuleMaxLength Rule = "maxLength" // in code points
-	RuleMinimum   Rule = "minimum"
-	RuleMaximum   Rule = "maximum"
-	RuleMinItems  Rule = "minItems"
-	RuleMaxItems  Rule = "maxItems"
-	RulePattern   Rule = "pattern"
-	RuleEnum      Rule = "enum"
-	RuleFormat    Rule = "format"
-	RuleOneOf     Rule = "oneOf"
-	RuleAnyOf     Rule = "anyOf"
+	RuleRequired   Rule = "required"  // absent, or a required body that is empty
+	RuleNull       Rule = "null"      // null in a required member or an array, where the document does not say nullable
+	RuleType       Rule = "type"      // another JSON type; a parameter that cannot be read as its type
+	RuleMinLength  Rule = "minLength" // in code points; what an empty string breaks
+	RuleMaxLength  Rule = "maxLength" // in code points
+	RuleMinimum    Rule = "minimum"
+	RuleMaximum    Rule = "maximum"
+	RuleMinItems   Rule = "minItems"
+	RuleMaxItems   Rule = "maxItems"
+	RuleMinMembers Rule = "minProperties" // null is as if absent
+	RulePattern    Rule = "pattern"
+	RuleEnum       Rule = "enum"
+	RuleFormat     Rule = "format"
+	RuleOneOf      Rule = "oneOf"
+	RuleAnyOf      Rule = "anyOf"
 
 	// RuleAdditionalProperties is about the object that holds an undescribed member. The member
 	// itself is not named: its name is the caller's text.
@@ -160,7 +161,7 @@ func limit(r Rule, s *openapi3.Schema) string {
 		return number(s.Max)
 	case "multipleOf":
 		return number(s.MultipleOf)
-	case "minProperties":
+	case RuleMinMembers:
 		return count(s.MinProps)
 	case "maxProperties":
 		return optionalCount(s.MaxProps)

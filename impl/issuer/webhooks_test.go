@@ -128,6 +128,26 @@ func TestEventsAreAskedForAndReplayedAsTheRequestSays(t *testing.T) {
 	replayed := s.Do(http.MethodPost, "/issuer/v1/webhooks/w/replay", body(`{"from":"2026-03-01T12:00:00Z","after":"e"}`)).ExpectStatus(http.StatusOK)
 	require.JSONEq(t, `{"queued":3,"next":"last"}`, string(replayed.Body))
 	require.Equal(t, []any{"w", "e", noon()}, []any{s.vault.id, s.vault.page.After, s.vault.at.UTC()})
+	for name, c := range map[string]struct {
+		body  string
+		after string
+		at    time.Time
+	}{
+		"from a time on":                        {`{"from":"2026-03-01T12:00:00Z"}`, "", noon()},
+		"a time, and an event that is null":     {`{"from":"2026-03-01T12:00:00Z","after":null}`, "", noon()},
+		"what comes after an event":             {`{"after":"e"}`, "e", time.Time{}},
+		"an event, and a time that is null":     {`{"from":null,"after":"e"}`, "e", time.Time{}},
+		"what comes after an event from a time": {`{"from":"2026-03-01T12:00:00Z","after":"e"}`, "e", noon()},
+	} {
+		s.Do(http.MethodPost, "/issuer/v1/webhooks/w/replay", body(c.body)).ExpectStatus(http.StatusOK)
+		require.Equal(t, []any{c.after, c.at}, []any{s.vault.page.After, s.vault.at.UTC()}, name)
+	}
+	s.vault.id = ""
+	for _, nowhere := range []string{`{}`, `{"from":null}`, `{"after":null}`, `{"from":null,"after":null}`} {
+		refused := s.Do(http.MethodPost, "/issuer/v1/webhooks/w/replay", body(nowhere)).ExpectStatus(http.StatusBadRequest)
+		require.Equal(t, "minProperties", refused.Text("/errors/0/rule"), nowhere)
+	}
+	require.Empty(t, s.vault.id, "nothing was replayed")
 	s.Do(http.MethodPost, "/issuer/v1/webhooks/w/rotate", body(`{"overlapSeconds":60}`)).ExpectStatus(http.StatusOK)
 	require.Equal(t, time.Minute, s.vault.overlap)
 	s.Do(http.MethodPost, "/issuer/v1/webhooks/w/test").ExpectStatus(http.StatusNoContent)

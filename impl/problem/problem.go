@@ -81,6 +81,7 @@ var details = map[contract.Rule]string{
 	contract.RuleMaximum:              "must be at most {}.",
 	contract.RuleMinItems:             "must have at least {} items.",
 	contract.RuleMaxItems:             "must have at most {} items.",
+	contract.RuleMinMembers:           "must have at least {} of the documented members.",
 	contract.RulePattern:              "does not match the required format.",
 	contract.RuleEnum:                 "must be one of the documented values.",
 	contract.RuleFormat:               "must be a valid {}.",
