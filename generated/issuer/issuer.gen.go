@@ -2810,6 +2810,9 @@ type CardID = string
 // Cursor defines model for Cursor.
 type Cursor = string
 
+// EventCursor defines model for EventCursor.
+type EventCursor = string
+
 // KeyID defines model for KeyId.
 type KeyID = string
 
@@ -2827,6 +2830,9 @@ type WebhookID = string
 
 // BadBlock What went wrong (RFC 9457).
 type BadBlock = externalRef0.Problem
+
+// BadEventPage What went wrong (RFC 9457).
+type BadEventPage = externalRef0.Problem
 
 // BadPage What went wrong (RFC 9457).
 type BadPage = externalRef0.Problem
@@ -2908,8 +2914,8 @@ type ListAuditEventsParams struct {
 	// Limit How many, 50 unless given.
 	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
 
-	// Cursor `next_cursor` of the page before.
-	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+	// Cursor `next_cursor` of the page before, which is an event's id.
+	Cursor *EventCursor `form:"cursor,omitempty" json:"cursor,omitempty"`
 }
 
 // FindCardsParams defines parameters for FindCards.
@@ -2944,8 +2950,8 @@ type ListCardAuditEventsParams struct {
 	// Limit How many, 50 unless given.
 	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
 
-	// Cursor `next_cursor` of the page before.
-	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+	// Cursor `next_cursor` of the page before, which is an event's id.
+	Cursor *EventCursor `form:"cursor,omitempty" json:"cursor,omitempty"`
 }
 
 // GetPinCapabilitiesParams defines parameters for GetPinCapabilities.
@@ -2998,8 +3004,8 @@ type ListEventsParams struct {
 	// Limit How many, 50 unless given.
 	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
 
-	// Cursor `next_cursor` of the page before.
-	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+	// Cursor `next_cursor` of the page before, which is an event's id.
+	Cursor *EventCursor `form:"cursor,omitempty" json:"cursor,omitempty"`
 
 	// CardID Those of this card alone.
 	CardID *string `form:"cardId,omitempty" json:"cardId,omitempty"`
@@ -3121,8 +3127,8 @@ type ListDeliveriesParams struct {
 	// Limit How many, 50 unless given.
 	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
 
-	// Cursor `next_cursor` of the page before.
-	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+	// Cursor `next_cursor` of the page before, which is an event's id.
+	Cursor *EventCursor `form:"cursor,omitempty" json:"cursor,omitempty"`
 
 	// State Those in this state alone.
 	State *ListDeliveriesParamsState `form:"state,omitempty" json:"state,omitempty"`
@@ -5656,6 +5662,8 @@ func RegisterHandlersWithOptions(router gin.IRouter, si ServerInterface, options
 
 type BadBlockApplicationProblemPlusJSONResponse externalRef0.Problem
 
+type BadEventPageApplicationProblemPlusJSONResponse externalRef0.Problem
+
 type BadPageApplicationProblemPlusJSONResponse externalRef0.Problem
 
 type BadRequestApplicationProblemPlusJSONResponse externalRef0.Problem
@@ -6439,7 +6447,7 @@ func (response ListAuditEvents200JSONResponse) VisitListAuditEventsResponse(w ht
 }
 
 type ListAuditEvents400ApplicationProblemPlusJSONResponse struct {
-	BadPageApplicationProblemPlusJSONResponse
+	BadEventPageApplicationProblemPlusJSONResponse
 }
 
 func (response ListAuditEvents400ApplicationProblemPlusJSONResponse) VisitListAuditEventsResponse(w http.ResponseWriter) error {
@@ -7675,7 +7683,7 @@ func (response ListCardAuditEvents200JSONResponse) VisitListCardAuditEventsRespo
 }
 
 type ListCardAuditEvents400ApplicationProblemPlusJSONResponse struct {
-	BadPageApplicationProblemPlusJSONResponse
+	BadEventPageApplicationProblemPlusJSONResponse
 }
 
 func (response ListCardAuditEvents400ApplicationProblemPlusJSONResponse) VisitListCardAuditEventsResponse(w http.ResponseWriter) error {
@@ -10572,7 +10580,7 @@ func (response ListEvents200JSONResponse) VisitListEventsResponse(w http.Respons
 }
 
 type ListEvents400ApplicationProblemPlusJSONResponse struct {
-	BadPageApplicationProblemPlusJSONResponse
+	BadEventPageApplicationProblemPlusJSONResponse
 }
 
 func (response ListEvents400ApplicationProblemPlusJSONResponse) VisitListEventsResponse(w http.ResponseWriter) error {
@@ -15807,7 +15815,7 @@ func (response ListDeliveries200JSONResponse) VisitListDeliveriesResponse(w http
 }
 
 type ListDeliveries400ApplicationProblemPlusJSONResponse struct {
-	BadPageApplicationProblemPlusJSONResponse
+	BadEventPageApplicationProblemPlusJSONResponse
 }
 
 func (response ListDeliveries400ApplicationProblemPlusJSONResponse) VisitListDeliveriesResponse(w http.ResponseWriter) error {

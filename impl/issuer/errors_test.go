@@ -267,7 +267,7 @@ func TestNothingOfARequestIsInAProblem(t *testing.T) {
 		{http.MethodGet, "/issuer/v1/approvals/" + planted, ""},
 		{http.MethodPost, "/issuer/v1/approvals/" + planted + "/decision", `{"decision":"grant","reason":"` + planted + `"}`},
 		{http.MethodPost, "/issuer/v1/approvals/" + planted + "/cancel", ""},
-		{http.MethodGet, "/issuer/v1/audit-events?cursor=" + planted, ""},
+		{http.MethodGet, "/issuer/v1/audit-events", ""},
 		{http.MethodGet, "/issuer/v1/cards/" + planted + "/audit-events", ""},
 		{http.MethodGet, "/issuer/v1/programs?cursor=" + planted, ""},
 		{http.MethodGet, "/issuer/v1/programs/" + planted, ""},
@@ -301,7 +301,7 @@ func TestNothingOfARequestIsInAProblem(t *testing.T) {
 		{http.MethodPost, "/issuer/v1/webhooks/" + planted + "/rotate", `{}`},
 		{http.MethodPost, "/issuer/v1/webhooks/" + planted + "/test", ""},
 		{http.MethodGet, "/issuer/v1/webhooks/" + planted + "/deliveries", ""},
-		{http.MethodPost, "/issuer/v1/webhooks/" + planted + "/replay", `{"after":"` + planted + `"}`},
+		{http.MethodPost, "/issuer/v1/webhooks/" + planted + "/replay", `{"after":"` + anEvent + `"}`},
 		{http.MethodGet, "/issuer/v1/events?cardId=" + planted, ""},
 	}
 	s := newServer(t)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"net/http"
+	"strings"
 	"testing"
 	"time"
 
@@ -79,6 +80,9 @@ func (f feed) Replay(_ context.Context, webhookID, after string, from time.Time)
 	return 3, "last", f.err
 }
 
+// anEvent is an id that an event may have.
+const anEvent = "0190a5c0-7d2e-7c3a-9a57-3f1f2f3c4d5e"
+
 func TestAWebhookIsShownWithoutItsSecretButOnce(t *testing.T) {
 	s := newServer(t)
 	s.vault.secret, s.caller.ProgramID = "whsec_secret", "own"
@@ -109,25 +113,38 @@ func TestDeliveriesAreShownWithWhatHasBecomeOfThem(t *testing.T) {
 		{Chain: "card", Seq: 2, EventID: "e2", State: pin.DeliveryPending, Attempts: 1, DueAt: at, CreatedAt: at, FirstAt: at, Status: 503, Failure: "answer"},
 		{Chain: "card", Seq: 1, EventID: "e1", State: pin.DeliveryDelivered, Attempts: 1, DueAt: at, CreatedAt: at, FirstAt: at, DoneAt: at, Status: 204},
 	}
-	shown := s.Do(http.MethodGet, "/issuer/v1/webhooks/w/deliveries?state=pending&cursor=e3&limit=1").ExpectStatus(http.StatusOK)
+	shown := s.Do(http.MethodGet, "/issuer/v1/webhooks/w/deliveries?state=pending&cursor="+anEvent+"&limit=1").ExpectStatus(http.StatusOK)
 	require.JSONEq(t, `{"items":[{"eventId":"e2","chain":"card","sequence":2,"state":"pending","attempts":1,"status":503,"failure":"answer","createdAt":"2026-03-01T12:00:00Z",
 		"firstAttemptAt":"2026-03-01T12:00:00Z","nextAttemptAt":"2026-03-01T12:00:00Z"}],"next_cursor":"e2"}`, string(shown.Body))
-	require.Equal(t, []any{"w", "pending", pin.Page{After: "e3", Limit: 2}}, []any{s.vault.id, s.vault.reason, s.vault.page})
+	require.Equal(t, []any{"w", "pending", pin.Page{After: anEvent, Limit: 2}}, []any{s.vault.id, s.vault.reason, s.vault.page})
 	s.vault.deliveries = s.vault.deliveries[1:]
 	shown = s.Do(http.MethodGet, "/issuer/v1/webhooks/w/deliveries").ExpectStatus(http.StatusOK)
 	require.JSONEq(t, `{"items":[{"eventId":"e1","chain":"card","sequence":1,"state":"delivered","attempts":1,"status":204,"createdAt":"2026-03-01T12:00:00Z",
 		"firstAttemptAt":"2026-03-01T12:00:00Z","endedAt":"2026-03-01T12:00:00Z"}]}`, string(shown.Body))
 }
 
+// Where a list goes on from an event, what is no event's id is refused: the list would be empty for ever, and who polls it none the wiser.
+func TestACursorOfEventsIsAnEventsID(t *testing.T) {
+	s := newServer(t)
+	s.vault.records = []pin.Record{{Card: storedCard()}}
+	for _, path := range []string{"/issuer/v1/events", "/issuer/v1/audit-events", "/issuer/v1/cards/c/audit-events", "/issuer/v1/webhooks/w/deliveries"} {
+		s.Do(http.MethodGet, path+"?cursor="+anEvent).ExpectStatus(http.StatusOK)
+		for name, cursor := range map[string]string{"garbage": "garbage", "a number": "0", "an id in capitals": strings.ToUpper(anEvent), "an id and more": anEvent + "0", "half an id": anEvent[:18]} {
+			refused := s.Do(http.MethodGet, path+"?cursor="+cursor).ExpectStatus(http.StatusBadRequest)
+			require.Equal(t, []string{"cursor", "pattern"}, []string{refused.Text("/errors/0/field"), refused.Text("/errors/0/rule")}, "%s: %s", path, name)
+		}
+	}
+}
+
 func TestEventsAreAskedForAndReplayedAsTheRequestSays(t *testing.T) {
 	s := newServer(t)
 	s.vault.webhook = pin.Webhook{ID: "w", URL: "https://example.com", State: pin.WebhookActive, CreatedAt: noon(), UpdatedAt: noon()}
-	shown := s.Do(http.MethodGet, "/issuer/v1/events?cardId=card&cursor=0&limit=7&waitSeconds=3").ExpectStatus(http.StatusOK)
+	shown := s.Do(http.MethodGet, "/issuer/v1/events?cardId=card&cursor="+anEvent+"&limit=7&waitSeconds=3").ExpectStatus(http.StatusOK)
 	require.Equal(t, "1", shown.Text("/next_cursor"))
-	require.Equal(t, []any{"card", pin.Page{After: "0", Limit: 7}, 3 * time.Second}, []any{s.vault.id, s.vault.page, s.vault.overlap})
-	replayed := s.Do(http.MethodPost, "/issuer/v1/webhooks/w/replay", body(`{"from":"2026-03-01T12:00:00Z","after":"e"}`)).ExpectStatus(http.StatusOK)
+	require.Equal(t, []any{"card", pin.Page{After: anEvent, Limit: 7}, 3 * time.Second}, []any{s.vault.id, s.vault.page, s.vault.overlap})
+	replayed := s.Do(http.MethodPost, "/issuer/v1/webhooks/w/replay", body(`{"from":"2026-03-01T12:00:00Z","after":"`+anEvent+`"}`)).ExpectStatus(http.StatusOK)
 	require.JSONEq(t, `{"queued":3,"next":"last"}`, string(replayed.Body))
-	require.Equal(t, []any{"w", "e", noon()}, []any{s.vault.id, s.vault.page.After, s.vault.at.UTC()})
+	require.Equal(t, []any{"w", anEvent, noon()}, []any{s.vault.id, s.vault.page.After, s.vault.at.UTC()})
 	for name, c := range map[string]struct {
 		body  string
 		after string
@@ -135,9 +152,9 @@ func TestEventsAreAskedForAndReplayedAsTheRequestSays(t *testing.T) {
 	}{
 		"from a time on":                        {`{"from":"2026-03-01T12:00:00Z"}`, "", noon()},
 		"a time, and an event that is null":     {`{"from":"2026-03-01T12:00:00Z","after":null}`, "", noon()},
-		"what comes after an event":             {`{"after":"e"}`, "e", time.Time{}},
-		"an event, and a time that is null":     {`{"from":null,"after":"e"}`, "e", time.Time{}},
-		"what comes after an event from a time": {`{"from":"2026-03-01T12:00:00Z","after":"e"}`, "e", noon()},
+		"what comes after an event":             {`{"after":"` + anEvent + `"}`, anEvent, time.Time{}},
+		"an event, and a time that is null":     {`{"from":null,"after":"` + anEvent + `"}`, anEvent, time.Time{}},
+		"what comes after an event from a time": {`{"from":"2026-03-01T12:00:00Z","after":"` + anEvent + `"}`, anEvent, noon()},
 	} {
 		s.Do(http.MethodPost, "/issuer/v1/webhooks/w/replay", body(c.body)).ExpectStatus(http.StatusOK)
 		require.Equal(t, []any{c.after, c.at}, []any{s.vault.page.After, s.vault.at.UTC()}, name)
@@ -147,6 +164,7 @@ func TestEventsAreAskedForAndReplayedAsTheRequestSays(t *testing.T) {
 		refused := s.Do(http.MethodPost, "/issuer/v1/webhooks/w/replay", body(nowhere)).ExpectStatus(http.StatusBadRequest)
 		require.Equal(t, "minProperties", refused.Text("/errors/0/rule"), nowhere)
 	}
+	s.Do(http.MethodPost, "/issuer/v1/webhooks/w/replay", body(`{"after":"e"}`)).ExpectStatus(http.StatusBadRequest)
 	require.Empty(t, s.vault.id, "nothing was replayed")
 	s.Do(http.MethodPost, "/issuer/v1/webhooks/w/rotate", body(`{"overlapSeconds":60}`)).ExpectStatus(http.StatusOK)
 	require.Equal(t, time.Minute, s.vault.overlap)
