@@ -21,6 +21,7 @@ import (
 
 // Defines values for NextStepStep.
 const (
+	NextStepStepAskLater      NextStepStep = "ask_later"
 	NextStepStepAskLetter     NextStepStep = "ask_letter"
 	NextStepStepAskReveal     NextStepStep = "ask_reveal"
 	NextStepStepAskUnblock    NextStepStep = "ask_unblock"
@@ -36,6 +37,8 @@ const (
 // Valid indicates whether the value is a known member of the NextStepStep enum.
 func (e NextStepStep) Valid() bool {
 	switch e {
+	case NextStepStepAskLater:
+		return true
 	case NextStepStepAskLetter:
 		return true
 	case NextStepStepAskReveal:
@@ -446,6 +449,7 @@ const (
 	PinCapabilityThroughReasonsNoReference    PinCapabilityThroughReasons = "no_reference"
 	PinCapabilityThroughReasonsPinChosen      PinCapabilityThroughReasons = "pin_chosen"
 	PinCapabilityThroughReasonsRetrievalOff   PinCapabilityThroughReasons = "retrieval_off"
+	PinCapabilityThroughReasonsUnblocksUsedUp PinCapabilityThroughReasons = "unblocks_used_up"
 )
 
 // Valid indicates whether the value is a known member of the PinCapabilityThroughReasons enum.
@@ -466,6 +470,8 @@ func (e PinCapabilityThroughReasons) Valid() bool {
 	case PinCapabilityThroughReasonsPinChosen:
 		return true
 	case PinCapabilityThroughReasonsRetrievalOff:
+		return true
+	case PinCapabilityThroughReasonsUnblocksUsedUp:
 		return true
 	default:
 		return false
@@ -2058,9 +2064,13 @@ type PinCapabilityThrough struct {
 
 	// Reasons Why not; empty where it can. `no_client`: no client of the contract reaches the card and has the scope; `no_reference`: the card has
 	// nothing that a request could name it by; `card_status`; `pin_chosen`: a first PIN cannot be set any more; `no_pin`; `blocked`: no tries are
-	// left; `retrieval_off`: the program, or what is kept of this PIN, does not let it be read back; `approval_needed`: the program asks for an
-	// approval, and no client of the contract has one.
+	// left; `retrieval_off`: the program, or what is kept of this PIN, does not let it be read back; `unblocks_used_up`: the card was unblocked as
+	// often in the last 24 hours as clients of the contract may; `approval_needed`: the program asks for an approval, and no client of the
+	// contract has one.
 	Reasons []PinCapabilityThroughReasons `json:"reasons"`
+
+	// AgainAt From when on `unblocks_used_up` is no reason any more; absent where it is none.
+	AgainAt *time.Time `json:"againAt,omitempty"`
 }
 
 // PinCapabilityThroughReasons A reason.

@@ -138,7 +138,8 @@ func wire(ctx context.Context, c config.Serve, s Surroundings, in *inside) (*App
 	counts := metrics.NewDomain(registry, slices.Sorted(maps.Keys(s.Documents)))
 	vault.OnOutcome(counts.Outcome)
 	vault.OnTampered(tampered(s.Log, counts))
-	if err := limit(vault, c, s, counts); err != nil {
+	serverLimits, err := limit(vault, c, s, counts)
+	if err != nil {
 		return nil, err
 	}
 	behind := newBackground(c, s, vault, registry, in)
@@ -163,7 +164,7 @@ func wire(ctx context.Context, c config.Serve, s Surroundings, in *inside) (*App
 	if err != nil {
 		return nil, err
 	}
-	known := contracts(vault, ring, c.Sandbox, s.Now, func() (map[string]*contract.Document, error) { return s.Documents, nil })
+	known := contracts(vault, ring, serverLimits, c.Sandbox, s.Now, func() (map[string]*contract.Document, error) { return s.Documents, nil })
 	known.PINSession = sessions.Status
 	known.Outbox = issuer.Outbox{Feed: behind.feed, PublicKey: outbox.PublicKey, Admits: behind.sender.Networks.Admits}
 	keys := custody.New(vault, ring, s.Now, s.Rand)
@@ -202,7 +203,7 @@ func wire(ctx context.Context, c config.Serve, s Surroundings, in *inside) (*App
 }
 
 // contracts are what the issuer's API asks of the contracts.
-func contracts(vault *pin.Vault, ring *keyring.Ring, sandbox bool, now func() time.Time, documents func() (map[string]*contract.Document, error)) issuer.Contracts {
+func contracts(vault *pin.Vault, ring *keyring.Ring, serverLimits pin.Limits, sandbox bool, now func() time.Time, documents func() (map[string]*contract.Document, error)) issuer.Contracts {
 	if now == nil {
 		now = time.Now
 	}
@@ -227,7 +228,7 @@ func contracts(vault *pin.Vault, ring *keyring.Ring, sandbox bool, now func() ti
 		ServiceRequest: creditplus.ServiceRequests(vault),
 		Capabilities: func(rec pin.Record, clients []pin.Client) ([]capability.Capability, error) {
 			all, err := ways()
-			return capability.Of(rec, clients, all, now()), err
+			return capability.Of(rec, clients, serverLimits, all, now()), err
 		},
 		Steps: hosted.Steps,
 		References: sync.OnceValues(func() (contract.References, error) {
@@ -331,18 +332,23 @@ func tampered(log *slog.Logger, counts *metrics.Domain) func(ctx context.Context
 	}
 }
 
-// limit has clients limited, in production by default.
-func limit(vault *pin.Vault, c config.Serve, s Surroundings, counts *metrics.Domain) error {
+// limit has clients limited, and returns the server's limits.
+func limit(vault *pin.Vault, c config.Serve, s Surroundings, counts *metrics.Domain) (pin.Limits, error) {
 	asked, err := limitsAsked(c, s.Documents["issuer"])
 	if err != nil {
-		return err
+		return nil, err
 	}
-	server := pin.DefaultLimits()
-	if c.Sandbox {
-		server = pin.Limits{}
+	server := asked.Over(limitsUnlessAsked(c.Sandbox))
+	vault.LimitBy(limits.New(s.Database, s.Now), server, counts.OverLimit)
+	return server, nil
+}
+
+// limitsUnlessAsked are a server's without --limits: a sandbox limits nobody.
+func limitsUnlessAsked(sandbox bool) pin.Limits {
+	if sandbox {
+		return nil
 	}
-	vault.LimitBy(limits.New(s.Database, s.Now), asked.Over(server), counts.OverLimit)
-	return nil
+	return pin.DefaultLimits()
 }
 
 // limitsAsked are those of --limits, if the document has them so.

@@ -48,10 +48,17 @@ var deeds = map[string]func(p *partners, card map[string]any) bool{
 }
 
 // What is foretold is what comes out: a walk over cards in every state, through every contract, in programs that keep PINs, that do not, and
-// that ask for approvals, some of which are granted. Before each step it is asked what can be done.
+// that ask for approvals, some of which are granted, by clients that may unblock a card only so often. Before each step it is asked what can be
+// done.
 func TestCapabilitiesAreWhatTheContractsDo(t *testing.T) {
 	t.Parallel()
 	p := newPartners(t, "")
+	for name, client := range p.clients {
+		contract, _, _ := strings.Cut(name, "_") // of which there may be several clients
+		if limit := map[string]int{"issuer": 3, "thredd": 2, "creditplus": 4}[contract]; limit > 0 {
+			p.do("issuer", http.MethodPut, fmt.Sprint("/issuer/v1/clients/", client["client_id"], "/limits"), map[string]any{"unblocksPerCardAndDay": limit}).ExpectStatus(http.StatusOK)
+		}
+	}
 	card := func(name string) map[string]any {
 		c := maps.Clone(p.cards[name])
 		if c["pin4"] = c["pin"]; len(c["pin"].(string)) != 4 { // Thredd's have four digits
@@ -93,7 +100,7 @@ func TestCapabilitiesAreWhatTheContractsDo(t *testing.T) {
 			}
 		}
 	}
-	for _, reason := range []capability.Reason{capability.CardStatus, capability.PINChosen, capability.NoPIN, capability.Blocked, capability.RetrievalOff, capability.ApprovalNeeded} {
+	for _, reason := range []capability.Reason{capability.CardStatus, capability.PINChosen, capability.NoPIN, capability.Blocked, capability.RetrievalOff, capability.UnblocksUsedUp, capability.ApprovalNeeded} {
 		require.True(t, slices.ContainsFunc(slices.Collect(maps.Keys(met)), func(m string) bool { return strings.Contains(m, string(reason)) }), "never met: %s", reason)
 	}
 	for deed := range deeds {

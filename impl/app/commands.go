@@ -17,7 +17,7 @@ import (
 // of the issuer's document.
 func Operator(vault *pin.Vault, ring *keyring.Ring, sandbox bool) *issuer.Operator {
 	documents := func() (map[string]*contract.Document, error) { return documentsFor(false) }
-	return issuer.NewOperator(vault, custody.New(vault, ring, nil, nil), contracts(vault, ring, sandbox, nil, documents), openapi.Documents)
+	return issuer.NewOperator(vault, custody.New(vault, ring, nil, nil), contracts(vault, ring, limitsUnlessAsked(sandbox), sandbox, nil, documents), openapi.Documents)
 }
 
 // TokenKeys are the keys under which the tokens of a client of Accosa's contract are made, the current one

@@ -91,7 +91,7 @@ func knownPINs(s Surroundings) []string {
 }
 
 func groundOf(documents map[string]*contract.Document, vault *pin.Vault, ring *keyring.Ring) seed.Ground {
-	known := contracts(vault, ring, true, nil, func() (map[string]*contract.Document, error) { return documents, nil })
+	known := contracts(vault, ring, nil, true, nil, func() (map[string]*contract.Document, error) { return documents, nil })
 	return seed.Ground{
 		Vault: vault, Keys: ring,
 		Operator: issuer.OperatorOf(issuer.New(vault, nil, nil, known, nil), documents["issuer"], openapi.Documents),

@@ -6,6 +6,7 @@
 package capability
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -47,6 +48,7 @@ const (
 	NoPIN          Reason = "no_pin"
 	Blocked        Reason = "blocked"
 	RetrievalOff   Reason = "retrieval_off"
+	UnblocksUsedUp Reason = "unblocks_used_up" // for the day
 	ApprovalNeeded Reason = "approval_needed"
 )
 
@@ -141,7 +143,13 @@ func texts(list any) []string {
 // Through is whether something can be done through a contract.
 type Through struct {
 	Contract string
-	Reasons  []Reason // why not; none: it can
+	Reasons  []Reason  // why not; none: it can
+	AgainAt  time.Time // when UnblocksUsedUp is no reason any more, zero where it is none
+}
+
+// easier puts that before what stands in the way of less, and of as much what is over sooner.
+func easier(one, other Through) int {
+	return cmp.Or(cmp.Compare(len(one.Reasons), len(other.Reasons)), one.AgainAt.Compare(other.AgainAt))
 }
 
 // Capability is whether something can be done with a card's PIN now.
@@ -156,14 +164,15 @@ func (c Capability) Possible() bool {
 	return slices.ContainsFunc(c.Through, func(t Through) bool { return len(t.Reasons) == 0 })
 }
 
-// Of foretells for a card what can be done with its PIN at a time. clients are those that reach its program.
-func Of(rec pin.Record, clients []pin.Client, ways []Way, now time.Time) []Capability {
+// Of foretells for a card what can be done with its PIN at a time. clients are those that reach its program, limits those of clients that
+// have none of their own.
+func Of(rec pin.Record, clients []pin.Client, limits pin.Limits, ways []Way, now time.Time) []Capability {
 	all := make([]Capability, len(Operations))
 	for i, o := range Operations {
 		c := Capability{Operation: o}
 		for _, w := range ways {
 			if w.Operation == o {
-				c.Through = best(c.Through, Through{w.Contract, w.reasons(rec, clients, now)})
+				c.Through = best(c.Through, w.through(rec, clients, limits, now))
 			}
 		}
 		c.Step = next(c)
@@ -178,17 +187,18 @@ func best(all []Through, one Through) []Through {
 	switch {
 	case last < 0 || all[last].Contract != one.Contract:
 		return append(all, one)
-	case len(one.Reasons) < len(all[last].Reasons):
+	case easier(one, all[last]) < 0:
 		all[last] = one
 	}
 	return all
 }
 
-// reasons are why a card's PIN cannot be dealt with in a way.
-func (w Way) reasons(rec pin.Record, clients []pin.Client, now time.Time) (all []Reason) {
+// through is whether a card's PIN can be dealt with in a way, by the client for which it is easiest.
+func (w Way) through(rec pin.Record, clients []pin.Client, limits pin.Limits, now time.Time) Through {
+	t := Through{Contract: w.Contract}
 	add := func(r Reason) {
-		if r != "" && !slices.Contains(all, r) {
-			all = append(all, r)
+		if r != "" && !slices.Contains(t.Reasons, r) {
+			t.Reasons = append(t.Reasons, r)
 		}
 	}
 	able := w.able(clients, rec.Card.ProgramID)
@@ -197,13 +207,31 @@ func (w Way) reasons(rec pin.Record, clients []pin.Client, now time.Time) (all [
 	for _, need := range w.Needs {
 		add(needs[need](rec))
 	}
-	if action, ok := approvals[w.Operation]; ok && rec.Program.Asks(action) {
-		add(unless(slices.ContainsFunc(able, func(c pin.Client) bool {
-			_, approved := rec.PIN.Approves(action, c.ID, now)
-			return approved
-		}), ApprovalNeeded))
+	if len(able) == 0 {
+		able = []pin.Client{{}} // as one would fare that there is not
 	}
-	return all
+	by := make([]Through, len(able))
+	for i, c := range able {
+		by[i] = w.by(c, rec, limits, now)
+	}
+	best := slices.MinFunc(by, easier)
+	t.Reasons, t.AgainAt = append(t.Reasons, best.Reasons...), best.AgainAt
+	return t
+}
+
+// by is what stands in the way of a client alone.
+func (w Way) by(c pin.Client, rec pin.Record, limits pin.Limits, now time.Time) (t Through) {
+	if w.Operation == Unblock {
+		if wait := rec.PIN.UnblockWait(c.Limits.Over(limits)[pin.LimitUnblocks], now); wait > 0 {
+			t.Reasons, t.AgainAt = append(t.Reasons, UnblocksUsedUp), now.Add(wait).UTC().Truncate(time.Microsecond)
+		}
+	}
+	if action, ok := approvals[w.Operation]; ok && rec.Program.Asks(action) {
+		if _, approved := rec.PIN.Approves(action, c.ID, now); !approved {
+			t.Reasons = append(t.Reasons, ApprovalNeeded)
+		}
+	}
+	return t
 }
 
 // able are the clients that may do it for cards of a program.
@@ -240,19 +268,20 @@ const (
 	AskUnblock    Step = "ask_unblock"
 	AskReveal     Step = "ask_reveal"
 	AskLetter     Step = "ask_letter"
+	AskLater      Step = "ask_later"
 	AwaitApproval Step = "await_approval"
 	PINBlocked    Step = "pin_blocked"
 	ContactIssuer Step = "contact_issuer"
 )
 
 // Steps are all steps.
-var Steps = []Step{ChoosePIN, ChooseNewPIN, ChangePIN, EnterPIN, AskUnblock, AskReveal, AskLetter, AwaitApproval, PINBlocked, ContactIssuer}
+var Steps = []Step{ChoosePIN, ChooseNewPIN, ChangePIN, EnterPIN, AskUnblock, AskReveal, AskLetter, AskLater, AwaitApproval, PINBlocked, ContactIssuer}
 
 // possible are the steps where something can be done, and impossible those where it cannot, for one reason. Of what nobody but the issuer
 // can help, the cardholder is told no more than that.
 var (
 	possible   = map[Operation]Step{Set: ChoosePIN, Change: ChangePIN, Verify: EnterPIN, Unblock: AskUnblock, Reset: ChooseNewPIN, Reveal: AskReveal, Mail: AskLetter}
-	impossible = map[Reason]Step{PINChosen: ChangePIN, NoPIN: ChoosePIN, Blocked: PINBlocked, ApprovalNeeded: AwaitApproval}
+	impossible = map[Reason]Step{PINChosen: ChangePIN, NoPIN: ChoosePIN, Blocked: PINBlocked, UnblocksUsedUp: AskLater, ApprovalNeeded: AwaitApproval}
 )
 
 // next is what the cardholder must do: where it cannot be done, by the first reason of the contract where the fewest stand in the way.

@@ -1,6 +1,7 @@
 package capability
 
 import (
+	"slices"
 	"testing"
 	"testing/fstest"
 	"time"
@@ -56,12 +57,32 @@ func TestWhatCanBeDone(t *testing.T) {
 			r.Program.DualUnblock = true
 			r.PIN.Pledges = []pin.Pledge{{Action: pin.ApproveUnblock, ClientID: "f", Granted: true, ExpiresAt: now}}
 		}, []pin.Client{fax, own}, map[string][]Reason{"fax": {ApprovalNeeded}, "own": {ApprovalNeeded}}, nil, AwaitApproval},
+		"one that was unblocked less often than it may": {func(r *pin.Record) { r.PIN.Unblocked = ago(time.Hour) }, []pin.Client{fax, own},
+			map[string][]Reason{"fax": nil, "own": nil}, nil, AskUnblock},
+		"one that was unblocked as often": {func(r *pin.Record) { r.PIN.Unblocked = ago(23*time.Hour, time.Hour) }, []pin.Client{fax, own},
+			map[string][]Reason{"fax": {UnblocksUsedUp}, "own": {UnblocksUsedUp}}, nil, AskLater},
+		"one that was unblocked as often until a day ago": {func(r *pin.Record) { r.PIN.Unblocked = ago(24*time.Hour, time.Hour) }, []pin.Client{fax, own},
+			map[string][]Reason{"fax": nil, "own": nil}, nil, AskUnblock},
+		"one that a client may unblock more often": {func(r *pin.Record) { r.PIN.Unblocked = ago(23*time.Hour, time.Hour) },
+			[]pin.Client{fax, {ID: "o", Contract: "own", Scopes: own.Scopes, Limits: pin.Limits{pin.LimitUnblocks: 3}}}, map[string][]Reason{"fax": {UnblocksUsedUp}, "own": nil}, nil, AskUnblock},
+		"one that a client may unblock as often as it likes": {func(r *pin.Record) { r.PIN.Unblocked = ago(23*time.Hour, time.Hour) },
+			[]pin.Client{fax, {ID: "o", Contract: "own", Scopes: own.Scopes, Limits: pin.Limits{pin.LimitUnblocks: 0}}}, map[string][]Reason{"fax": {UnblocksUsedUp}, "own": nil}, nil, AskUnblock},
+		"one that was unblocked as often, in a program that asks": {func(r *pin.Record) {
+			r.Program.DualUnblock, r.PIN.Unblocked = true, ago(23*time.Hour, time.Hour)
+		}, []pin.Client{fax, own}, map[string][]Reason{"fax": {UnblocksUsedUp, ApprovalNeeded}, "own": {UnblocksUsedUp, ApprovalNeeded}}, nil, AskLater},
+		"nobody's, unblocked as often": {func(r *pin.Record) { r.PIN.Unblocked = ago(23*time.Hour, time.Hour) }, nil,
+			map[string][]Reason{"fax": {NoClient, UnblocksUsedUp}, "own": {NoClient, UnblocksUsedUp}}, []Reason{NoClient}, ContactIssuer},
+		"one that a client may unblock and another has the approval of": {func(r *pin.Record) {
+			r.Program.DualUnblock, r.PIN.Unblocked = true, ago(23*time.Hour, time.Hour)
+			r.PIN.Pledges = []pin.Pledge{{Action: pin.ApproveUnblock, ClientID: "f", Granted: true, ExpiresAt: now.Add(1)}}
+		}, []pin.Client{fax, {ID: "g", ProgramID: "p", Contract: "fax", Scopes: fax.Scopes, Limits: pin.Limits{pin.LimitUnblocks: 3}}},
+			map[string][]Reason{"fax": {ApprovalNeeded}, "own": {NoClient, UnblocksUsedUp, ApprovalNeeded}}, []Reason{NoClient}, AwaitApproval},
 	} {
 		rec := pin.Record{Card: pin.Card{ID: "c", ProgramID: "p", Status: pin.StatusNormal, PANIndex: "x"}, Program: pin.Program{ID: "p", TryLimit: 3},
 			PIN: pin.Value{State: pin.PINChosen, TriesLeft: 3}}
 		c.change(&rec)
 		got := map[Operation]Capability{}
-		for i, one := range Of(rec, c.clients, ways, now) {
+		for i, one := range Of(rec, c.clients, pin.Limits{pin.LimitUnblocks: 2}, ways, now) {
 			require.Equal(t, Operations[i], one.Operation)
 			got[one.Operation] = one
 		}
@@ -71,10 +92,46 @@ func TestWhatCanBeDone(t *testing.T) {
 		}
 		require.Equal(t, c.want, reasons, name)
 		require.Equal(t, c.step, got[Unblock].Step, name)
-		require.Equal(t, []Through{{"own", c.verify}}, got[Verify].Through, name)
+		require.Equal(t, []Through{{Contract: "own", Reasons: c.verify}}, got[Verify].Through, name)
 		require.Equal(t, c.verify == nil, got[Verify].Possible(), name)
 		require.Empty(t, got[Reveal].Through)
 		require.Equal(t, ContactIssuer, got[Reveal].Step, "no contract does it")
+	}
+}
+
+// ago are times of unblocks, as a card keeps them.
+func ago(all ...time.Duration) (at []int64) {
+	for _, d := range all {
+		at = append(at, now.Add(-d).UnixMicro())
+	}
+	return at
+}
+
+// When there is room for an unblock again is known to the microsecond: of several clients by the one that may first.
+func TestItIsForetoldWhenACardCanBeUnblockedAgain(t *testing.T) {
+	t.Parallel()
+	client := func(id string, limit int64) pin.Client {
+		return pin.Client{ID: id, ProgramID: "p", Contract: "own", Scopes: []string{"pins:write"}, Limits: pin.Limits{pin.LimitUnblocks: limit}}
+	}
+	rec := pin.Record{Card: pin.Card{ID: "c", ProgramID: "p", Status: pin.StatusNormal}, Program: pin.Program{ID: "p", TryLimit: 3},
+		PIN: pin.Value{State: pin.PINChosen, TriesLeft: 3, Unblocked: ago(23*time.Hour, 22*time.Hour, time.Hour)}}
+	for name, c := range map[string]struct {
+		clients []pin.Client
+		want    time.Time
+	}{
+		"by the oldest of as many unblocks as there may be": {[]pin.Client{client("a", 3)}, now.Add(time.Hour)},
+		"where fewer may be, by a later one":                {[]pin.Client{client("a", 2)}, now.Add(2 * time.Hour)},
+		"by the client that may first":                      {[]pin.Client{client("a", 1), client("b", 2), client("c", 1)}, now.Add(2 * time.Hour)},
+		"never where one may now":                           {[]pin.Client{client("a", 1), client("b", 4)}, time.Time{}},
+	} {
+		at := func(now time.Time) Through {
+			return Of(rec, c.clients, nil, ways, now)[slices.Index(Operations, Unblock)].Through[1]
+		}
+		require.Equal(t, c.want, at(now.Add(1)).AgainAt, name)
+		if !c.want.IsZero() {
+			require.Equal(t, []Reason{UnblocksUsedUp}, at(c.want.Add(-1)).Reasons, name)
+			require.Equal(t, Through{Contract: "own"}, at(c.want), name)
+		}
 	}
 }
 

@@ -41,6 +41,10 @@ func (a *API) capabilities(ctx context.Context, cardID, accept string) (api.PinC
 }
 
 func through(t capability.Through) api.PinCapabilityThrough {
-	return api.PinCapabilityThrough{Contract: t.Contract, Possible: len(t.Reasons) == 0,
+	shown := api.PinCapabilityThrough{Contract: t.Contract, Possible: len(t.Reasons) == 0,
 		Reasons: each(t.Reasons, func(r capability.Reason) api.PinCapabilityThroughReasons { return api.PinCapabilityThroughReasons(r) })}
+	if !t.AgainAt.IsZero() {
+		shown.AgainAt = &t.AgainAt
+	}
+	return shown
 }

@@ -200,14 +200,12 @@ func (v Value) Reset(p Program, c Choice, at time.Time) Step {
 // Unblock restores the tries, however many are left. With a limit of 1..MaxUnblocks it is TooMany where the card was
 // unblocked that often in the day before, by whomever: each unblock is worth as many guesses as there are tries.
 func (v Value) Unblock(p Program, limit int64, at time.Time) Step {
-	day := at.Add(-unblocksCount).UnixMicro()
-	if n := int64(len(v.Unblocked)); limit > 0 && n >= limit {
-		if oldest := v.Unblocked[n-limit]; oldest > day {
-			s := refuse(v, TooMany)
-			s.Wait = time.Duration(oldest-day) * time.Microsecond
-			return s
-		}
+	if wait := v.UnblockWait(limit, at); wait > 0 {
+		s := refuse(v, TooMany)
+		s.Wait = wait
+		return s
 	}
+	day := at.Add(-unblocksCount).UnixMicro()
 	s := Step{Next: v, Happenings: []Happening{{Type: EventPINUnblocked}}}
 	s.Next.TriesLeft, s.Next.Refused = p.TryLimit, 0
 	s.Next.Unblocked = nil
@@ -218,6 +216,15 @@ func (v Value) Unblock(p Program, limit int64, at time.Time) Step {
 	}
 	s.Next.Unblocked = append(s.Next.Unblocked, at.UnixMicro())
 	return s
+}
+
+// UnblockWait is how long it is until the card can be unblocked again, 0 where a limit has room now, or is 0. See [Value.Unblock].
+func (v Value) UnblockWait(limit int64, at time.Time) time.Duration {
+	n := int64(len(v.Unblocked))
+	if limit <= 0 || n < limit {
+		return 0
+	}
+	return max(0, time.Duration(v.Unblocked[n-limit]-at.Add(-unblocksCount).UnixMicro())*time.Microsecond)
 }
 
 // unblocksCount is for how long an unblock counts.
