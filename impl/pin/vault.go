@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/rand"
+	"crypto/sha256"
 	"errors"
 	"io"
 	"slices"
@@ -35,6 +36,7 @@ type Vault struct {
 	overLimit func(kind Limit, contract string)
 
 	programs *lru.Cache[programVersion, Program]
+	covered  *lru.Cache[[sha256.Size]byte, struct{}] // hashes of events, see coveredEvent
 	grants   Grants
 	changed  func()           // see OnClientChanged
 	newKeys  func()           // see OnKeysChanged
@@ -60,10 +62,11 @@ func NewVault(store Store, keys Keys, now func() time.Time, random io.Reader) *V
 		random = rand.Reader
 	}
 	programs, err := lru.New[programVersion, Program](maxPrograms)
-	if err != nil {
-		panic(err) // the size is a constant
+	covered, also := lru.New[[sha256.Size]byte, struct{}](maxCovered)
+	if err = errors.Join(err, also); err != nil {
+		panic(err) // the sizes are constants
 	}
-	return &Vault{store: store, keys: keys, now: now, rand: random, programs: programs, seen: newRecent(now),
+	return &Vault{store: store, keys: keys, now: now, rand: random, programs: programs, covered: covered, seen: newRecent(now),
 		refusals: &refusals{now: now}, trail: make(chan struct{}, 1), grants: func(string, string) (string, bool) { return "", false },
 		changed: func() {}, newKeys: func() {}, outcomes: func(context.Context, Outcome) {}}
 }

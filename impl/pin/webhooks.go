@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/ed25519"
+	"crypto/sha256"
 	"encoding/base64"
 	"io"
 	"math"
@@ -420,7 +421,7 @@ func (v *Vault) EventAt(ctx context.Context, chain string, seq int64) (AuditEven
 			return r.event()
 		default:
 			if _, there := v.keys.KeyID(UseAudit, r.MAC); !there {
-				return v.coveredEvent(ctx, chain, seq)
+				return v.coveredEvent(ctx, r)
 			}
 			return AuditEvent{}, v.broken(ctx, tableEvents, chain)
 		}
@@ -428,25 +429,39 @@ func (v *Vault) EventAt(ctx context.Context, chain string, seq int64) (AuditEven
 	return AuditEvent{}, &Error{Code: NotFound}
 }
 
-// coveredEvent reads an event whose key is retired: an audit.rekeyed after it, under a key that is there, covers a digest of all
-// before. So it takes the whole chain up to that one.
-func (v *Vault) coveredEvent(ctx context.Context, chain string, seq int64) (AuditEvent, error) {
-	var wanted EventRow
+// What is remembered of a walk along a chain: as many of the events after the one that was asked for, and so many of all walks.
+const (
+	coveredAhead = 1 << 12
+	maxCovered   = 1 << 16
+)
+
+// coveredEvent vouches for an event whose key is retired: an audit.rekeyed after it, under a key that is there, covers a digest of all
+// before. So it takes the whole chain up to that one, which vouches for the events between too: their hashes are remembered, since who
+// asks for one event of a chain, to tell a webhook, asks for the next ones after it.
+func (v *Vault) coveredEvent(ctx context.Context, wanted EventRow) (AuditEvent, error) {
+	hash := [sha256.Size]byte(wanted.Hash())
+	if v.covered.Contains(hash) {
+		return wanted.event()
+	}
 	var before Head
-	for r, err := range v.ChainRows(ctx, chain, 0, math.MaxInt64) {
+	var met [][sha256.Size]byte // from the wanted one on
+	for r, err := range v.ChainRows(ctx, wanted.Chain, 0, math.MaxInt64) {
 		if err != nil {
 			return AuditEvent{}, err
 		}
 		if r.Seq != before.Seq+1 {
 			break
 		}
-		if r.Seq == seq {
-			wanted = r
-		}
-		if covers, is := r.covers(); is && r.Seq > seq && bytes.Equal(covers, before.Digest) && v.keys.VerifyMAC(UseAudit, r.macInput(before.MAC), r.MAC) {
+		if covers, is := r.covers(); is && len(met) > 0 && met[0] == hash && bytes.Equal(covers, before.Digest) && v.keys.VerifyMAC(UseAudit, r.macInput(before.MAC), r.MAC) {
+			for _, h := range met {
+				v.covered.Add(h, struct{}{})
+			}
 			return wanted.event()
+		}
+		if r.Seq >= wanted.Seq && len(met) < coveredAhead {
+			met = append(met, [sha256.Size]byte(r.Hash()))
 		}
 		before = Head{Seq: r.Seq, MAC: r.MAC, Digest: r.digest(before)}
 	}
-	return AuditEvent{}, v.broken(ctx, tableEvents, chain)
+	return AuditEvent{}, v.broken(ctx, tableEvents, wanted.Chain)
 }
