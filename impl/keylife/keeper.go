@@ -142,7 +142,7 @@ func (k *Keeper) rotateElsewhere(ctx context.Context, uses []pin.Use, m pin.Memo
 	for _, use := range uses {
 		s := keyring.Standing{Key: keyring.Key{Use: use, CreatedAt: now, ActiveFrom: now}, State: keyring.Active}
 		made = append(made, s)
-		steps = append(steps, pin.KeyStep{Type: pin.EventVaultKeyRotated, Name: string(use), Before: keyring.Standing{}, After: s})
+		steps = append(steps, pin.KeyStep{Type: pin.EventVaultKeyRotated, Name: s.Name(), Before: keyring.Standing{}, After: s})
 	}
 	if err := k.trail.TellOfKeys(ctx, steps, made, m); err != nil {
 		return nil, err

@@ -77,7 +77,7 @@ const Settle = 30 * time.Second
 // the other keys of its use and the time, so that there is no moment at which somebody has to change it.
 type Key struct {
 	Use         pin.Use   `json:"use"`
-	Version     int       `json:"version"`    // 1, 2, …
+	Version     int       `json:"version"`    // 1, 2, …; 0 of a key in a token or OpenBao
 	ID          string    `json:"id"`         // by which outputs name it: eight hex digits, of a signing key its JWK thumbprint
 	Algorithm   string    `json:"algorithm"`  // HMAC-SHA256, AES-256-GCM, ES256 or Ed25519
 	CheckValue  string    `json:"checkValue"` // ten upper-case hex digits, which are no secret
@@ -87,8 +87,14 @@ type Key struct {
 	DestroyedAt time.Time `json:"destroyedAt,omitzero"`
 }
 
-// Name is the use and the version, as the audit trail and the command line have them: pan/2.
-func (k Key) Name() string { return fmt.Sprintf("%s/%d", k.Use, k.Version) }
+// Name is the use and the version, as the audit trail and the command line have them: pan/2. Of a key in a token or OpenBao, which
+// count their own, it is the use alone.
+func (k Key) Name() string {
+	if k.Version == 0 {
+		return string(k.Use)
+	}
+	return fmt.Sprintf("%s/%d", k.Use, k.Version)
+}
 
 // Standing is a key as it stands at a time.
 type Standing struct {

@@ -84,6 +84,12 @@ func TestEveryStepFromEveryState(t *testing.T) {
 	require.ErrorIs(t, err, ErrNoKey)
 }
 
+func TestAKeyIsNamedByItsUseAndTheVersionThatItHas(t *testing.T) {
+	t.Parallel()
+	require.Equal(t, "pan/2", Key{Use: "pan", Version: 2}.Name())
+	require.Equal(t, "pan", Key{Use: "pan"}.Name(), "a token or OpenBao counts its own")
+}
+
 func TestAKeyBecomesActiveAndItsPredecessorRetiringByTheClock(t *testing.T) {
 	t.Parallel()
 	at := morning.Add(2 * time.Minute)

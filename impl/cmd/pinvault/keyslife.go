@@ -130,11 +130,7 @@ func printKeys(to io.Writer, keys []keyring.Standing, asJSON bool) error {
 	table := tabwriter.NewWriter(to, 0, 0, 2, ' ', 0)
 	_, _ = fmt.Fprintln(table, "KEY\tSTATE\tSINCE\tALGORITHM\tCHECK VALUE")
 	for _, k := range keys {
-		name := k.Name()
-		if k.Version == 0 { // a token or OpenBao counts its own: 'keys list' has them
-			name = string(k.Use)
-		}
-		_, _ = fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\n", name, k.State, since(k), k.Algorithm, k.CheckValue)
+		_, _ = fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\n", k.Name(), k.State, since(k), k.Algorithm, k.CheckValue)
 	}
 	return table.Flush()
 }
