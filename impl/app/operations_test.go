@@ -48,7 +48,9 @@ var update = flag.Bool("update", false, "write the table of metrics in docs/oper
 func exposition(t *testing.T) string {
 	t.Helper()
 	checked := true
-	wired := wiredForProduction(t, func(c *config.Serve) { c.CheckReplies = &checked })
+	wired := wiredForProduction(t, func(c *config.Serve) {
+		c.CheckReplies, c.AuditLog, c.AuditLogOrigin = &checked, t.TempDir(), "production.example/audit"
+	})
 	ask := func(h http.Handler, path string) string {
 		w := httptest.NewRecorder()
 		h.ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), http.MethodGet, path, http.NoBody))
