@@ -1,6 +1,7 @@
 package pin
 
 import (
+	"slices"
 	"strconv"
 	"time"
 )
@@ -201,22 +202,21 @@ func (v Value) Reset(p Program, c Choice, at time.Time) Step {
 // unblocked that often in the day before, by whomever: each unblock is worth as many guesses as there are tries.
 func (v Value) Unblock(p Program, limit int64, at time.Time) Step {
 	day := at.Add(-unblocksCount).UnixMicro()
-	if n := int64(len(v.Unblocked)); limit > 0 && n >= limit {
-		if oldest := v.Unblocked[n-limit]; oldest > day {
-			s := refuse(v, TooMany)
-			s.Wait = time.Duration(oldest-day) * time.Microsecond
-			return s
+	var lately []int64 // in the order of the unblocks, which the clocks of servers need not have told
+	for _, was := range v.Unblocked {
+		if was > day {
+			lately = append(lately, was)
 		}
+	}
+	if n := int64(len(lately)); limit > 0 && n >= limit {
+		slices.Sort(lately)
+		s := refuse(v, TooMany)
+		s.Wait = time.Duration(lately[n-limit]-day) * time.Microsecond
+		return s
 	}
 	s := Step{Next: v, Happenings: []Happening{{Type: EventPINUnblocked}}}
 	s.Next.TriesLeft, s.Next.Refused = p.TryLimit, 0
-	s.Next.Unblocked = nil
-	for _, was := range v.Unblocked[max(0, len(v.Unblocked)-MaxUnblocks+1):] {
-		if was > day {
-			s.Next.Unblocked = append(s.Next.Unblocked, was)
-		}
-	}
-	s.Next.Unblocked = append(s.Next.Unblocked, at.UnixMicro())
+	s.Next.Unblocked = append(lately[max(0, len(lately)-MaxUnblocks+1):], at.UnixMicro())
 	return s
 }
 
