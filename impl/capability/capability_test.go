@@ -85,7 +85,7 @@ func TestWaysAreRefusedThatNobodyUnderstands(t *testing.T) {
 		"{operation: destroy}":                                 "there is no operation",
 		"{operation: unblock, needs: [luck]}":                  "there is no need",
 	} {
-		document := `{openapi: 3.0.3, info: {title: x, version: '1'}, x-prefixes: [/x], paths: {/x: {get: {operationId: x, x-capability: ` + said + `, security: [], x-public: x, responses: {'204': {description: x}}}}}}`
+		document := `{openapi: 3.0.3, info: {title: x, version: '1'}, x-prefixes: [/x], paths: {/x: {get: {operationId: w, security: [], x-public: x, responses: {'204': {description: x}}}}, /x/x: {get: {operationId: x, x-capability: ` + said + `, security: [], x-public: x, responses: {'204': {description: x}}}}}}`
 		d, err := contract.Load(fstest.MapFS{"x.yaml": {Data: []byte(document)}}, "x")
 		require.NoError(t, err)
 		found, err := Ways(map[string]*contract.Document{"x": d})
