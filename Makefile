@@ -10,7 +10,7 @@ LISTEN       = 127.0.0.1:8080
 DATABASE_URL = sqlite://$(CURDIR)/.local/pinvault.db
 BENCH        = .
 COUNT        = 1
-PACKAGES     = impl/pin impl/pinblock impl/pinverification impl/cmac impl/keymaterial impl/keyblock impl/keyring impl/oauth impl/contract impl/server impl/accosa impl/creditplus impl/hashdt impl/hosted impl/issuer impl/networkintl impl/thredd
+PACKAGES     = impl/pin impl/pinblock impl/pinverification impl/cmac impl/keymaterial impl/keyblock impl/keyring impl/oauth impl/contract impl/server impl/accosa impl/creditplus impl/hashdt impl/hosted impl/issuer impl/networkintl impl/thredd impl/limits impl/capability impl/siem
 export FUZZTIME ?= 3s
 
 VERSION = $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)

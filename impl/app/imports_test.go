@@ -80,8 +80,9 @@ var rules = map[string]rule{
 
 	"scripts/bench/footprint":  {"", "gin gorm kin"},
 	"scripts/bench/floor":      {"", "gin gorm kin"}, // what it is a floor of must not be in it
-	"scripts/bench/load":       {"impl/app/apptest impl/pin impl/pinblock impl/pinsession impl/keyring impl/store", "gin gorm kin"},
-	"scripts/bench/run":        {"impl/keyring", "gin gorm kin"},
+	"scripts/bench/cards":      {"", "gin gorm kin"},
+	"scripts/bench/load":       {"impl/app/apptest impl/pin impl/pinblock impl/pinsession impl/keyring impl/store scripts/bench/cards", "gin gorm kin"},
+	"scripts/bench/run":        {"impl/keyring scripts/bench/cards", "gin gorm kin"},
 	"scripts/cluster/chaos":    {"impl/app impl/app/apptest impl/contract/contracttest impl/keyring impl/pin impl/pinblock", "gin gorm"},
 	"scripts/cover":            {"", "gin gorm kin"},
 	"scripts/judges/fresh":     {"scripts/proxy", "gin gorm kin"},

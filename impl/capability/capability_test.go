@@ -142,7 +142,7 @@ func TestWaysAreRefusedThatNobodyUnderstands(t *testing.T) {
 		"{operation: destroy}":                                 "there is no operation",
 		"{operation: unblock, needs: [luck]}":                  "there is no need",
 	} {
-		document := `{openapi: 3.0.3, info: {title: x, version: '1'}, x-prefixes: [/x], paths: {/x: {get: {operationId: x, x-capability: ` + said + `, security: [], x-public: x, responses: {'204': {description: x}}}}}}`
+		document := `{openapi: 3.0.3, info: {title: x, version: '1'}, x-prefixes: [/x], paths: {/x: {get: {operationId: w, security: [], x-public: x, responses: {'204': {description: x}}}}, /x/x: {get: {operationId: x, x-capability: ` + said + `, security: [], x-public: x, responses: {'204': {description: x}}}}}}`
 		d, err := contract.Load(fstest.MapFS{"x.yaml": {Data: []byte(document)}}, "x")
 		require.NoError(t, err)
 		found, err := Ways(map[string]*contract.Document{"x": d})
@@ -153,4 +153,86 @@ func TestWaysAreRefusedThatNobodyUnderstands(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, []Way{{Contract: "x", Operation: Unblock, Needs: []string{"operable"}, By: [][]string{{"urn"}}}}, found)
 	}
+}
+
+func TestOfTheWaysOfAContractTheOneCountsThatLeastStandsInTheWayOf(t *testing.T) {
+	t.Parallel()
+	all := best(nil, Through{"fax", []Reason{CardStatus, Blocked}})
+	all = best(all, Through{"fax", []Reason{Blocked}})
+	require.Equal(t, []Through{{"fax", []Reason{Blocked}}}, all)
+	all = best(all, Through{"fax", []Reason{NoPIN}})
+	require.Equal(t, []Through{{"fax", []Reason{Blocked}}}, all, "of two with as many the first")
+	all = best(all, Through{"own", []Reason{NoPIN, Blocked}})
+	require.Equal(t, []Through{{"fax", []Reason{Blocked}}, {"own", []Reason{NoPIN, Blocked}}}, all, "another contract's is another one")
+}
+
+func TestWhatTheCardholderMustDo(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		name string
+		ways []Through
+		want Step
+	}{
+		{"nothing, where no contract does it", nil, ContactIssuer},
+		{"it, where one of two does", []Through{{"fax", []Reason{Blocked}}, {"own", nil}}, EnterPIN},
+		{"by the contract where the fewest reasons stand in the way", []Through{{"fax", []Reason{NoPIN, Blocked}}, {"own", []Reason{Blocked}}}, PINBlocked},
+		{"wherever it stands", []Through{{"fax", []Reason{Blocked}}, {"own", []Reason{NoPIN, Blocked}}}, PINBlocked},
+		{"by the first of two with as many", []Through{{"fax", []Reason{Blocked}}, {"own", []Reason{NoPIN}}}, PINBlocked},
+		{"of several reasons the first that one can do something about", []Through{{"fax", []Reason{RetrievalOff, ApprovalNeeded, Blocked}}}, AwaitApproval},
+		{"choose a PIN where there is none", []Through{{"fax", []Reason{NoPIN}}}, ChoosePIN},
+		{"change the PIN that was chosen", []Through{{"fax", []Reason{PINChosen}}}, ChangePIN},
+		{"ask the issuer about a status, whatever else there is", []Through{{"fax", []Reason{CardStatus, Blocked}}}, ContactIssuer},
+		{"where nobody may do it", []Through{{"fax", []Reason{NoClient, Blocked}}}, ContactIssuer},
+		{"where nobody can name the card", []Through{{"fax", []Reason{NoReference, Blocked}}}, ContactIssuer},
+		{"where it is none of these", []Through{{"fax", []Reason{RetrievalOff}}}, ContactIssuer},
+	} {
+		require.Equal(t, test.want, next(Capability{Operation: Verify, Through: test.ways}), test.name)
+	}
+}
+
+func TestWhatIsNeededOfACard(t *testing.T) {
+	t.Parallel()
+	kept := func(r *pin.Record) { r.Program.RetrievalAllowed, r.PIN.Ciphertext = true, []byte("c") }
+	for _, test := range []struct {
+		need   string
+		change func(r *pin.Record)
+		want   Reason
+	}{
+		{"operable", func(*pin.Record) {}, ""},
+		{"operable", func(r *pin.Record) { r.Card.Status = pin.StatusUpgrade }, ""},
+		{"operable", func(r *pin.Record) { r.Card.Status = pin.StatusLost }, CardStatus},
+		{"usable", func(*pin.Record) {}, ""},
+		{"usable", func(r *pin.Record) { r.Card.Status = pin.StatusUpgrade }, CardStatus},
+		{"unchosen", func(*pin.Record) {}, PINChosen},
+		{"unchosen", func(r *pin.Record) { r.PIN.State = pin.PINAssigned }, ""},
+		{"unchosen", func(r *pin.Record) { r.PIN.State = pin.PINNone }, ""},
+		{"pin", func(*pin.Record) {}, ""},
+		{"pin", func(r *pin.Record) { r.PIN.State = pin.PINNone }, NoPIN},
+		{"tries", func(*pin.Record) {}, ""},
+		{"tries", func(r *pin.Record) { r.PIN.TriesLeft = 0 }, Blocked},
+		{"kept", kept, ""},
+		{"kept", func(*pin.Record) {}, RetrievalOff},
+		{"kept", func(r *pin.Record) { kept(r); r.PIN.State = pin.PINNone }, NoPIN},
+	} {
+		rec := pin.Record{Card: pin.Card{Status: pin.StatusNormal}, Program: pin.Program{TryLimit: 3}, PIN: pin.Value{State: pin.PINChosen, TriesLeft: 3}}
+		test.change(&rec)
+		require.Equal(t, test.want, needs[test.need](rec), "%s of %+v", test.need, rec)
+	}
+}
+
+func TestACardIsNamedByEachOfItsAttributes(t *testing.T) {
+	t.Parallel()
+	named := map[string]pin.Card{
+		"pan": {PANIndex: "x"}, "expiry": {Expiry: "x"},
+		"customerId": {Attributes: pin.Attributes{CustomerID: "x"}}, "mobileNumber": {Attributes: pin.Attributes{MobileNumber: "x"}},
+		"institutionCode": {Attributes: pin.Attributes{InstitutionCode: "x"}}, "devicePlanCode": {Attributes: pin.Attributes{DevicePlanCode: "x"}},
+		"cardholderId": {Attributes: pin.Attributes{CardholderID: "x"}}, "walletId": {Attributes: pin.Attributes{WalletID: "x"}},
+	}
+	require.Len(t, named, len(attributes))
+	for by := range attributes {
+		for of, card := range named {
+			require.Equal(t, by == of, Way{By: [][]string{{by}}}.names(card), "a card with %s by its %s", of, by)
+		}
+	}
+	require.True(t, Way{}.names(pin.Card{}), "by its id")
 }

@@ -30,6 +30,8 @@ func (c *clock) pass(d time.Duration) { c.at.Add(int64(d)) }
 type table struct {
 	mu         sync.Mutex
 	statements int
+	block      int64     // of the last lease,
+	at         time.Time // and its time
 	taken      map[string]int64
 	counts     map[string]pin.MismatchCount
 	cards      map[string]map[string]bool
@@ -44,6 +46,7 @@ func (t *table) Lease(_ context.Context, id string, limit, block int64, window t
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.statements++
+	t.block, t.at = block, at
 	if t.err != nil {
 		return 0, 0, t.err
 	}
@@ -124,6 +127,102 @@ func TestTheDatabaseIsAskedSeldom(t *testing.T) {
 	before := db.statements
 	admitted(t, l, 1000, 100_000)
 	require.Equal(t, before, db.statements, "and not at all once there is no more")
+}
+
+// asks tells how many statements the database is asked while something is done.
+func asks(db *table, do func()) int {
+	before := db.statements
+	do()
+	return db.statements - before
+}
+
+func TestALeaseIsForItsWindowAndItsLimit(t *testing.T) {
+	t.Parallel()
+	clock, db := newClock(), newTable()
+	l := limits.New(db, clock.now)
+	one := func(whom string, limit int64) func() {
+		return func() { require.Zero(t, take(t, l, pin.LimitRequests, whom, limit)) }
+	}
+	require.Equal(t, 1, asks(db, one("client", 100_000)))
+	require.Equal(t, 1, asks(db, one("another", 100_000)))
+	require.Zero(t, asks(db, one("client", 100_000)), "it has some left, whoever came between")
+	require.Equal(t, 1, asks(db, one("client", 90_000)), "of another limit it is worth nothing")
+	require.Zero(t, asks(db, one("client", 90_000)))
+	clock.pass(time.Minute)
+	require.Equal(t, 1, asks(db, one("client", 90_000)), "nor in the next window")
+	l.Forget()
+	require.Equal(t, 1, asks(db, one("client", 90_000)), "nor of a database that was put back")
+}
+
+func TestNothingIsSpentOfWhichTheDatabaseHasMore(t *testing.T) {
+	t.Parallel()
+	clock, db := newClock(), newTable()
+	l := limits.New(db, clock.now)
+	require.Zero(t, l.Spent(pin.LimitRequests, "client", 2), "nobody has asked")
+	require.EqualValues(t, 1, admitted(t, l, 1, 2))
+	require.Zero(t, l.Spent(pin.LimitRequests, "client", 2))
+	require.EqualValues(t, 1, admitted(t, l, 1, 2))
+	require.Zero(t, l.Spent(pin.LimitRequests, "client", 2), "all is given away, and nobody was refused yet")
+	require.Zero(t, admitted(t, l, 1, 2))
+	require.Equal(t, time.Minute, l.Spent(pin.LimitRequests, "client", 2))
+	require.Zero(t, l.Spent(pin.LimitRequests, "client", 3), "of another limit there may be more")
+	clock.pass(time.Minute - 1)
+	require.Equal(t, time.Duration(1), l.Spent(pin.LimitRequests, "client", 2))
+	clock.pass(1)
+	require.Zero(t, l.Spent(pin.LimitRequests, "client", 2))
+}
+
+func TestHowMuchIsTakenAtATime(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		name  string
+		kind  pin.Limit
+		limit int64
+		block int64
+	}{
+		{"a two-hundredth of what comes often", pin.LimitRequests, 100_000, 500},
+		{"one of a limit that is small", pin.LimitRequests, 199, 1},
+		{"one of what comes seldom", pin.LimitFailedLogins, 100_000, 1},
+	} {
+		db := newTable()
+		take(t, limits.New(db, newClock().now), test.kind, "client", test.limit)
+		require.Equal(t, test.block, db.block, test.name)
+	}
+}
+
+func TestWindowsAreByTheDatabasesClockUnlessSomebodySetsTheTime(t *testing.T) {
+	t.Parallel()
+	clock, db := newClock(), newTable()
+	take(t, limits.New(db, clock.now), pin.LimitRequests, "client", 5)
+	require.Equal(t, clock.now(), db.at)
+	take(t, limits.New(db, nil), pin.LimitRequests, "client", 5)
+	require.Zero(t, db.at)
+}
+
+// held is how many leases a process keeps.
+const held = 1 << 16
+
+func TestOfTooManyLeasesThoseGoFirstWhoseWindowIsOver(t *testing.T) {
+	t.Parallel()
+	clock, db := newClock(), newTable()
+	l := limits.New(db, clock.now)
+	one := func(kind pin.Limit, n int) func() {
+		return func() { require.Zero(t, take(t, l, kind, fmt.Sprint("client ", n), 100_000)) }
+	}
+	for n := range held / 2 {
+		one(pin.LimitRequests, n)()
+		one(pin.LimitVerificationsHour, n)()
+	}
+	require.Zero(t, asks(db, one(pin.LimitRequests, 0)), "there is room for all of them")
+	clock.pass(time.Minute)
+	require.Equal(t, 1, asks(db, one(pin.LimitRequests, held)), "one more")
+	require.Zero(t, asks(db, one(pin.LimitVerificationsHour, 0)), "the hour is not over")
+	for n := held + 1; n < held+held/2; n++ {
+		one(pin.LimitRequests, n)()
+	}
+	require.Zero(t, asks(db, one(pin.LimitVerificationsHour, 0)))
+	require.Equal(t, 1, asks(db, one(pin.LimitRequests, 0)), "one more, and no window is over")
+	require.Equal(t, 1, asks(db, one(pin.LimitVerificationsHour, 0)), "all were dropped")
 }
 
 func TestProcessesTogetherNeverAdmitMoreAndHardlyFewer(t *testing.T) {
@@ -255,6 +354,9 @@ func TestTheAlarmHearsOfAllProcesses(t *testing.T) {
 	clock.pass(time.Minute)
 	one.Verified("client", "999999", "card 1", true)
 	require.Equal(t, []pin.MismatchCount{{BIN: "999999", Verifications: 1, Mismatches: 1, Cards: 1}}, mismatches(t, one, 3), "the next minute begins with nothing")
+	one.Verified("client", "666666", "card", true)
+	one.Forget()
+	require.Empty(t, mismatches(t, one, 3), "what was counted is of the database that was put back")
 }
 
 func TestAnAlarmNeedsBoth(t *testing.T) {

@@ -268,10 +268,13 @@ func (v *Vault) Authenticate(ctx context.Context, id, secret string) (Client, er
 	}
 	current, failed := v.secretMatches(c.SecretDigest, secret, "client", id)
 	old, failedToo := v.secretMatches(c.OldSecretDigest, secret, "client", id)
-	if failed := firstOf(failed, failedToo); failed != nil {
+	if !v.clock().Before(c.OldUntil) {
+		old, failedToo = false, nil
+	}
+	if failed := firstOf(failed, failedToo); failed != nil && !current && !old { // what nobody can compare matters only where the other one is wrong
 		return Client{}, failed
 	}
-	if old = old && v.clock().Before(c.OldUntil); old { // so that a token of it ends with it
+	if old { // so that a token of it ends with it
 		c.Version = c.OldSecretVersion
 	}
 	if err != nil || !c.Active() || !(current || old) {

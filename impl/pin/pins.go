@@ -135,12 +135,18 @@ func (v *Vault) remembered(ctx context.Context, rec Record, p PIN) (bool, error)
 	}
 	for _, verifier := range append([][]byte{rec.PIN.Verifier}, rec.PIN.Former...) {
 		same, err := v.matches(rec.Card.ID, p, verifier)
-		if err != nil {
+		if err != nil && !v.lost(UseVerifier, verifier, err) { // as above
 			return false, err
 		}
 		found = same || found
 	}
 	return found, nil
+}
+
+// lost tells whether something does not open because its key is not there any more.
+func (v *Vault) lost(use Use, output []byte, err error) bool {
+	_, there := v.keys.KeyID(use, output)
+	return CodeOf(err) == Internal && !there
 }
 
 // rest makes the PIN's form at rest: a verifier bound to the card and, only where the program allows

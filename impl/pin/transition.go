@@ -1,6 +1,7 @@
 package pin
 
 import (
+	"slices"
 	"strconv"
 	"time"
 )
@@ -205,26 +206,33 @@ func (v Value) Unblock(p Program, limit int64, at time.Time) Step {
 		s.Wait = wait
 		return s
 	}
-	day := at.Add(-unblocksCount).UnixMicro()
+	lately := v.unblockedSince(at.Add(-unblocksCount))
 	s := Step{Next: v, Happenings: []Happening{{Type: EventPINUnblocked}}}
 	s.Next.TriesLeft, s.Next.Refused = p.TryLimit, 0
-	s.Next.Unblocked = nil
-	for _, was := range v.Unblocked[max(0, len(v.Unblocked)-MaxUnblocks+1):] {
-		if was > day {
-			s.Next.Unblocked = append(s.Next.Unblocked, was)
-		}
-	}
-	s.Next.Unblocked = append(s.Next.Unblocked, at.UnixMicro())
+	s.Next.Unblocked = append(lately[max(0, len(lately)-MaxUnblocks+1):], at.UnixMicro())
 	return s
 }
 
 // UnblockWait is how long it is until the card can be unblocked again, 0 where a limit has room now, or is 0. See [Value.Unblock].
 func (v Value) UnblockWait(limit int64, at time.Time) time.Duration {
-	n := int64(len(v.Unblocked))
+	day := at.Add(-unblocksCount)
+	lately := v.unblockedSince(day)
+	n := int64(len(lately))
 	if limit <= 0 || n < limit {
 		return 0
 	}
-	return max(0, time.Duration(v.Unblocked[n-limit]-at.Add(-unblocksCount).UnixMicro())*time.Microsecond)
+	slices.Sort(lately)
+	return time.Duration(lately[n-limit]-day.UnixMicro()) * time.Microsecond
+}
+
+// unblockedSince are the unblocks after a time, in their order, which the clocks of servers need not have told.
+func (v Value) unblockedSince(day time.Time) (lately []int64) {
+	for _, was := range v.Unblocked {
+		if was > day.UnixMicro() {
+			lately = append(lately, was)
+		}
+	}
+	return lately
 }
 
 // unblocksCount is for how long an unblock counts.

@@ -334,6 +334,10 @@ func TestUnblock(t *testing.T) {
 			want: step(aValue(since(2*time.Hour, time.Hour), now), pin.Verification{}, "", unblocked)},
 		{name: "a lower limit looks at the newest", value: aValue(since(3*time.Hour, 2*time.Hour, time.Hour)), program: aProgram(), act: lower,
 			want: refused(aValue(since(3*time.Hour, 2*time.Hour, time.Hour)), 23*time.Hour)},
+		{name: "whatever order the clocks of servers have told the times in", value: aValue(since(23*time.Hour, day+time.Minute, 2*time.Hour, time.Hour)), program: aProgram(), act: unblock,
+			want: refused(aValue(since(23*time.Hour, day+time.Minute, 2*time.Hour, time.Hour)), time.Hour)},
+		{name: "nor by one that is behind", value: aValue(since(time.Hour, 23*time.Hour, 2*time.Hour)), program: aProgram(), act: unblock,
+			want: refused(aValue(since(time.Hour, 23*time.Hour, 2*time.Hour)), time.Hour)},
 		{name: "without a limit as often as asked, of which the last times are kept", value: aValue(since(many...)), program: aProgram(), act: unlimited,
 			want: step(aValue(since(many[1:]...), now), pin.Verification{}, "", unblocked)},
 	} {

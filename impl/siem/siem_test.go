@@ -102,6 +102,31 @@ func TestEventsAreHandedOverAsTheyAreSettled(t *testing.T) {
 	require.Zero(t, n)
 }
 
+func TestCursorTellsHowFarAnExportHasCome(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	out, cursor := filepath.Join(dir, "out"), filepath.Join(dir, "cursor")
+	require.NoError(t, os.WriteFile(out, nil, 0o600), "a file that is empty is as good as none")
+	tr, o := some(2000), options(out)
+	var told []string
+	o.Progress = func(what string, n int64) { told = append(told, fmt.Sprint(n, " ", what)) }
+	for _, upTo := range []int{1500, 2000} {
+		_, err := siem.Export(t.Context(), tr[:upTo], cursor, o)
+		require.NoError(t, err)
+		text, err := os.ReadFile(cursor)
+		require.NoError(t, err)
+		var at siem.Cursor
+		require.NoError(t, json.Unmarshal(text, &at))
+		info, err := os.Stat(out)
+		require.NoError(t, err)
+		require.Equal(t, siem.Cursor{After: tr[upTo-1].ID, Events: int64(upTo), Output: out, Size: info.Size()}, at)
+	}
+	require.Equal(t, []string{"1000 events", "1500 events", "500 events"}, told)
+	left, err := filepath.Glob(cursor + ".*")
+	require.NoError(t, err)
+	require.Equal(t, []string{cursor + ".lock"}, left)
+}
+
 // dying is a sink whose process is killed after it has written, and before that was noted.
 type dying struct{ siem.Sink }
 
@@ -205,9 +230,9 @@ func TestEventInCEF(t *testing.T) {
 			"CEF:0|PinVault|PinVault|1.0|pin.failed|pin failed|5|rt=1772366400000 externalId=id cat=audit act=pin.failed outcome=mismatch src=192.0.2.7 suid=client app=issuer " +
 				"cs1=card cs1Label=chain cn1=7 cn1Label=sequence cs2=card cs2Label=cardId cs3=program cs3Label=programId cs5=00-1 cs5Label=traceId cn2=2 cn2Label=triesLeft"},
 		"what people write is escaped": {pin.AuditEvent{ID: "id", Chain: "server", Seq: 1, Type: pin.EventProgramUpdated, At: noon, Description: "a=b\\c|d\ne=f", UpdatedBy: "x\ry",
-			Changes: []pin.FieldChange{{Field: "name", Old: "one", New: "two"}, {Field: "address"}}},
+			Changes: []pin.FieldChange{{Field: "name", Old: "one", New: "two"}, {Field: "address"}, {Field: "fresh", New: "now"}, {Field: "former", Old: "then"}}},
 			`CEF:0|PinVault|PinVault|1.0|program.updated|program updated|3|rt=1772366400000 externalId=id cat=audit act=program.updated suser=x\ry msg=a\=b\\c|d\ne\=f ` +
-				`cs1=server cs1Label=chain cn1=1 cn1Label=sequence cs6=name: one -> two; address cs6Label=changes`},
+				`cs1=server cs1Label=chain cn1=1 cn1Label=sequence cs6=name: one -> two; address; fresh:  -> now; former: then ->  cs6Label=changes`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -81,7 +81,19 @@ func (l *life) thinks(client int) {
 			func(p *pin.Program) { p.RetrievalAllowed = !p.RetrievalAllowed },
 			func(p *pin.Program) { p.Policy = pin.PolicyHistory },
 			func(p *pin.Program) { p.Policy = pin.PolicyOff },
+			func(p *pin.Program) { p.DualUnblock = !p.DualUnblock },
+			func(p *pin.Program) { p.DualReveal = !p.DualReveal },
 		})
+	case requesting:
+		c.action, c.approval = among(l, []pin.ApprovalAction{pin.ApproveUnblock, pin.ApproveReveal}), fmt.Sprintf("approval %d", c.number)
+	case deciding:
+		if len(l.approvals) == 0 {
+			c.operation = reading
+			break
+		}
+		of := l.approvals[len(l.approvals)-1-l.random.IntN(min(5, len(l.approvals)))]
+		c.card, c.approval = of.card, of.approval
+		c.grant, c.own = l.random.IntN(8) > 0, l.random.IntN(8) == 0
 	}
 	l.noteCall("a client asks to "+c.String(), c, c.key)
 	l.asks(c)
@@ -144,6 +156,9 @@ func (c *call) describes() pin.NewCard {
 	return pin.NewCard{ID: c.card.id, ProgramID: "program", PIN: p, PINChosen: true, References: []pin.Reference{{Kind: pin.KindURN, Value: c.urn}}}
 }
 
+// forever is for how long is good what would end by itself, of which the rules know nothing.
+const forever = 10_000 * time.Hour
+
 const unavailable = "error " + string(pin.Unavailable)
 
 // offers a PIN, or a block that does not open.
@@ -159,6 +174,9 @@ func offers(digits string) pin.Offer {
 // run is what a server does with a request, and what it answers.
 func (a *attempt) run(l *life) string {
 	who := pin.Caller{ClientID: "client", ProgramID: l.program, Contract: "fax", TraceID: strconv.Itoa(a.number)}
+	if a.operation == deciding && !a.own {
+		who.ClientID = "approver"
+	}
 	answer, err := a.does(pin.WithCaller(context.Background(), who), a.server.vault)
 	if err != nil {
 		return "error " + string(pin.CodeOf(err))
@@ -168,7 +186,7 @@ func (a *attempt) run(l *life) string {
 
 // once has an effect under the call's idempotency key, if it has one.
 func once[T any](ctx context.Context, a *attempt, effect func(pin.Memo) (T, error)) (T, error) {
-	r := idempotency.Request{Scope: "client", Key: a.key, Endpoint: a.String(), Content: []byte(a.guess + " " + a.chosen), TTL: 24 * time.Hour, OnCard: true}
+	r := idempotency.Request{Scope: "client", Key: a.key, Endpoint: a.String(), Content: []byte(a.guess + " " + a.chosen), TTL: forever, OnCard: true}
 	result, _, err := idempotency.Once(ctx, a.server.guard, r, pin.Memo{}, effect)
 	return result, err
 }
@@ -210,7 +228,7 @@ func (a *attempt) does(ctx context.Context, v *pin.Vault) (answer string, err er
 		}, pin.Memo{})
 		return "updated", err
 	case opening:
-		a.opened, err = v.OpenSession(ctx, q, pin.NewSession{Action: pin.ActionReset, Lifetime: time.Hour}, pin.Memo{})
+		a.opened, err = v.OpenSession(ctx, q, pin.NewSession{Action: pin.ActionReset, Lifetime: forever}, pin.Memo{})
 		return "opened", err
 	case choosing:
 		p, err := pin.New([]byte(a.chosen))
@@ -221,8 +239,15 @@ func (a *attempt) does(ctx context.Context, v *pin.Vault) (answer string, err er
 	case creating:
 		_, err = v.CreateCard(ctx, a.describes(), pin.Memo{})
 		return "created", err
+	case requesting:
+		_, err = v.RequestApproval(ctx, q, pin.NewApproval{ID: a.approval, Action: a.action, Lifetime: forever}, pin.Memo{})
+		return "requested", err
+	case deciding:
+		_, err = v.DecideApproval(ctx, a.approval, a.grant, pin.Memo{})
+		return "decided", err
 	case ruling:
 		_, err = v.UpdateProgram(ctx, "program", func(p *pin.Program) error { a.rule(p); return nil }, pin.Memo{})
+		a.doubted = a.doubted || pin.CodeOf(err) == pin.Unavailable // a refusal may have been telling the trail for too long
 		return "ruled", err
 	}
 	rec, err := v.Card(ctx, q)

@@ -141,6 +141,13 @@ func (l *link) Row(ctx context.Context, t pin.Table, programID, id string) (pin.
 	return called(ctx, l, "reads a row", func() (pin.Row, error) { return l.Store.Row(context.Background(), t, programID, id) })
 }
 
+// RowsOf is that of pin.Store.
+func (l *link) RowsOf(ctx context.Context, t pin.Table, cardIDs, ids []string) ([]pin.Row, error) {
+	return called(ctx, l, "reads rows of a card", func() ([]pin.Row, error) {
+		return l.Store.RowsOf(context.Background(), t, cardIDs, ids)
+	})
+}
+
 // Cards is that of pin.Store.
 func (l *link) Cards(ctx context.Context, programID string, p pin.Page) ([]pin.CardRow, error) {
 	return called(ctx, l, "lists cards", func() ([]pin.CardRow, error) { return l.Store.Cards(context.Background(), programID, p) })

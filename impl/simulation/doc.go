@@ -13,5 +13,5 @@
 // every commit at the moment when it is made, against every answer when it leaves, and at the end against the trail, which
 // must tell of every call that was answered, once, and in an order in which it could have been.
 //
-// It knows the domain and idempotency keys, no contract and no database.
+// It knows the domain, limits of unblocks, approvals and idempotency keys, no contract and no database.
 package simulation

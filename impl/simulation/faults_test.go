@@ -58,11 +58,7 @@ func rebased(ctx context.Context, s pin.Store, c pin.Change) (pin.Change, error)
 	for i := range c.Events {
 		c.Events[i].Seq = is.Head.Seq + int64(i) + 1
 	}
-	if row.Value, err = json.Marshal(next); err != nil {
-		return c, err
-	}
-	row.Seal, err = (&keys{1}).MAC(pin.UseSeal, pin.Frame(row.ID, row.ProgramID, strconv.FormatInt(row.Revision, 10), string(row.Details), string(row.Value)))
-	c.Card = &row
+	c.Card, err = sealed(row, next)
 	return c, err
 }
 
@@ -197,6 +193,27 @@ func ofTheDatabase(n int, spoil func(c *pin.Change)) func(pin.Store) pin.Store {
 	}
 }
 
+// usedTwice has an approval used by whom another one was faster than.
+func usedTwice(ctx context.Context, s pin.Store, c pin.Change) error {
+	err := s.Swap(ctx, c)
+	used := func(r pin.Row) bool { return r.Table == pin.TableApprovals && r.Version == 3 }
+	if pin.CodeOf(err) != pin.Conflict || !slices.ContainsFunc(c.Rows, used) {
+		return err
+	}
+	c.Rows = slices.DeleteFunc(slices.Clone(c.Rows), used)
+	return blindly(ctx, s, c)
+}
+
+// sealed is a card's row with another value.
+func sealed(row pin.CardRow, v pin.Value) (*pin.CardRow, error) {
+	var err error
+	if row.Value, err = json.Marshal(v); err != nil {
+		return nil, err
+	}
+	row.Seal, err = (&keys{1}).MAC(pin.UseSeal, pin.Frame(row.ID, row.ProgramID, strconv.FormatInt(row.Revision, 10), string(row.Details), string(row.Value)))
+	return &row, err
+}
+
 var planted = []struct {
 	Fault
 	found []string // words of which one is in what is reported
@@ -222,7 +239,7 @@ var planted = []struct {
 	{Fault{Name: "a card that is read from a cache", Server: func(s pin.Store) pin.Store { return stale{s, map[string][]pin.CardRow{}, eachOf(20)} }}, []string{"at no time"}},
 	{Fault{Name: "an idempotency record that is kept by itself", Server: swapping(beside)}, []string{"twice", "had its effect"}},
 	{Fault{Name: "a search that finds another card", Server: func(s pin.Store) pin.Store { return astray{s, eachOf(200)} }}, []string{"at no time"}},
-	{Fault{Name: "an event that the database loses", Database: ofTheDatabase(50, func(c *pin.Change) { c.Events = c.Events[:len(c.Events)-1] })}, []string{"does not verify"}},
+	{Fault{Name: "an event that the database loses", Database: ofTheDatabase(50, func(c *pin.Change) { c.Events = c.Events[:len(c.Events)-1] })}, []string{"does not verify", "twice"}},
 	{Fault{Name: "an event that the database writes twice", Database: ofTheDatabase(50, func(c *pin.Change) {
 		again := c.Events[len(c.Events)-1]
 		again.Seq++
@@ -248,6 +265,8 @@ var planted = []struct {
 	{Fault{Name: "an idempotency record that the database loses", Database: ofTheDatabase(5, func(c *pin.Change) {
 		c.Rows = slices.DeleteFunc(c.Rows, func(r pin.Row) bool { return r.Table == pin.TableReplays })
 	})}, []string{"twice", "had its effect"}},
+	{Fault{Name: "a server that unblocks once more than it may", More: 1}, []string{"makes"}},
+	{Fault{Name: "an approval that is used twice", Server: swapping(usedTwice)}, []string{"makes"}},
 	{Fault{Name: "numbers that are reserved twice", Database: func(s pin.Store) pin.Store { return twice{s, eachOf(2), new(int64)} }}, []string{"error duplicate"}},
 }
 

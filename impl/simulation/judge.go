@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/go-json-experiment/json"
 
@@ -113,7 +114,7 @@ func (l *life) ruled(r pin.Row) {
 	if p.Version != int64(len(l.rules)+1) {
 		l.breaks("version %d of a program follows version %d", p.Version, len(l.rules))
 	}
-	l.rules = append(l.rules, rulesOf(p, l.step))
+	l.rules = append(l.rules, rulesOf(p, l.unblocks, l.step))
 }
 
 // since are the rules that were in force at some time since a step, the newest first.
@@ -194,9 +195,16 @@ func (l *life) moves(k *ask, c *card, v pin.Value, events string) {
 		return
 	}
 	var o outcome
+	want := a.want
+	if want.operation == unblocking && len(v.Unblocked) > 0 {
+		want.at = v.Unblocked[len(v.Unblocked)-1]
+		if earliest, latest := a.clocks(); want.at < earliest || want.at > latest {
+			l.breaks("call %d unblocks %s at %d, which no clock has said", a.number, c.id, want.at)
+		}
+	}
 	found := false
 	for _, r := range l.since(a.began) {
-		if o = was.after(a.want, r); o.writes && o.events == events && same(c.id, v, o.next, was) {
+		if o = was.after(want, r); o.writes && o.events == events && same(c.id, v, o.next, was) {
 			c.most, found = max(c.most, r.limit), true
 			break
 		}
@@ -220,6 +228,11 @@ func (l *life) moves(k *ask, c *card, v pin.Value, events string) {
 	}
 }
 
+// clocks are what a server's clock may have said while it worked on a request, microseconds since 1970.
+func (a *attempt) clocks() (earliest, latest int64) {
+	return a.since.Add(-fast).UnixMicro(), time.Now().Add(fast).UnixMicro()
+}
+
 // counted counts wrong guesses by itself.
 func (l *life) counted(c *card, o outcome) {
 	if o.mended {
@@ -235,15 +248,24 @@ func (l *life) counted(c *card, o outcome) {
 // same tells whether a value says what a state is.
 func same(id string, v pin.Value, s, was state) bool {
 	return v.TriesLeft == s.left && v.Refused == s.refused && v.Version == s.version && len(v.Former) == len(s.former) &&
-		(len(v.Ciphertext) > 0) == s.kept && v.KeptUnder == s.epoch && (s.version == was.version || fits(id, v.Verifier, s.pin))
+		(len(v.Ciphertext) > 0) == s.kept && v.KeptUnder == s.epoch && (s.version == was.version || fits(id, v.Verifier, s.pin)) &&
+		slices.Equal(v.Unblocked, s.unblocked) && pledged(v, s)
+}
+
+// pledged tells whether a value has the approvals that are open.
+func pledged(v pin.Value, s state) bool {
+	return len(v.Pledges) == len(s.approvals) && !slices.ContainsFunc(v.Pledges, func(p pin.Pledge) bool {
+		is, open := s.approvals[p.ID]
+		return !open || is != pledge{p.Action, p.Granted}
+	})
 }
 
 func describe(s state) string {
-	return fmt.Sprintf("%d tries, %d refused, PIN %s of version %d, kept %v %d", s.left, s.refused, s.pin, s.version, s.kept, s.epoch)
+	return fmt.Sprintf("%d tries, %d refused, PIN %s of version %d, kept %v %d, unblocked %d times, approvals %v", s.left, s.refused, s.pin, s.version, s.kept, s.epoch, len(s.unblocked), s.approvals)
 }
 
 func described(v pin.Value) string {
-	return fmt.Sprintf("%d tries, %d refused, a PIN of version %d, kept %v %d", v.TriesLeft, v.Refused, v.Version, len(v.Ciphertext) > 0, v.KeptUnder)
+	return fmt.Sprintf("%d tries, %d refused, a PIN of version %d, kept %v %d, unblocked %d times, approvals %v", v.TriesLeft, v.Refused, v.Version, len(v.Ciphertext) > 0, v.KeptUnder, len(v.Unblocked), v.Pledges)
 }
 
 // judge holds an answer against what has happened while the server worked on it.
@@ -287,11 +309,18 @@ func (l *life) used(s pin.Session) bool {
 
 // could tells whether an answer that changes nothing was true at some moment since the request came.
 func (l *life) could(a *attempt) bool {
+	early, late := a.want, a.want // what a server's clock says is asked of unblocks alone
+	early.at, late.at = a.clocks()
 	for _, m := range slices.Backward(a.card.moments) {
 		for _, r := range l.since(a.began) {
-			o := m.after(a.want, r)
+			o := m.after(early, r)
 			if !o.writes && o.answer == a.answer {
 				return true
+			}
+			if a.operation == unblocking {
+				if o := m.after(late, r); !o.writes && o.answer == a.answer {
+					return true
+				}
 			}
 			// What would only have been counted needs not be, if nobody knows whether it was.
 			if a.doubted && o.writes && o.events == "" && o.answer == a.answer && a.key == "" {

@@ -23,6 +23,8 @@ type Fault struct {
 	Server func(pin.Store) pin.Store
 	// Database, if any, stands in the database, where what it does to a commit is seen by nobody.
 	Database func(pin.Store) pin.Store
+	// More is how much more often in a day servers unblock a card than they may.
+	More int
 }
 
 // Options say which life.
@@ -46,7 +48,7 @@ type odds struct {
 	before, doubt, late, after float64 // of a call of the database: not asked; in doubt, and not made; made late; made, and the reply lost
 	lost, doubled              float64 // of a message between caller and server
 	crash, outage              float64 // of a server, of the database
-	clock, rekey, stall        float64
+	clock, rekey, stall, day   float64
 	slow                       float64 // of a message that takes long
 }
 
@@ -65,6 +67,9 @@ type life struct {
 	calls   []*call
 	session []pin.Session
 	locks   map[string]*lock
+
+	unblocks  int     // of a card in a day that servers allow, 0 for any number
+	approvals []*call // that somebody was told of: those that have asked for them
 
 	step    int
 	passed  time.Duration // since time was last let pass
@@ -99,6 +104,7 @@ type attempt struct {
 	*call
 	server  *server
 	began   int
+	since   time.Time
 	next    func() (struct{}, bool)
 	stop    func()
 	yield   func(struct{}) bool
@@ -184,15 +190,23 @@ func (l *life) draw(most float64) float64 {
 	return most * among(l, []float64{0, 0, 0.1, 0.3, 1})
 }
 
+// fast is how much a server's clock is ahead of the time at most, or behind it.
+const fast = 10 * time.Minute
+
+func (l *life) drawnSkew() time.Duration {
+	return time.Duration(l.random.Int64N(int64(2*fast))) - fast
+}
+
 func (l *life) begin() {
 	l.odds = odds{l.draw(0.05), l.draw(0.05), l.draw(0.05), l.draw(0.05), l.draw(0.05), l.draw(0.3), l.draw(0.002), l.draw(0.002),
-		l.draw(0.001), l.draw(0.001), l.draw(0.0005), l.draw(0.1)}
+		l.draw(0.001), l.draw(0.001), l.draw(0.0005), l.draw(0.0005), l.draw(0.1)}
+	l.unblocks = among(l, []int{0, 0, 1, 2, 5})
 	l.db = memory.New()
 	if l.Fault.Database != nil {
 		l.db = l.Fault.Database(l.db)
 	}
 	for i := range 1 + l.random.IntN(4) {
-		s := &server{number: i, keys: &keys{1}, under: map[*attempt]bool{}, skew: time.Duration(l.random.Int64N(int64(20*time.Minute))) - 10*time.Minute}
+		s := &server{number: i, keys: &keys{1}, under: map[*attempt]bool{}, skew: l.drawnSkew()}
 		l.servers = append(l.servers, s)
 		l.start(s)
 	}
@@ -201,6 +215,7 @@ func (l *life) begin() {
 	p := pin.NewProgram("simulation")
 	p.ID, p.TryLimit, p.RetrievalAllowed = "program", 1+l.random.IntN(4), l.random.IntN(2) == 0
 	p.Policy = among(l, []pin.Policy{pin.PolicyOff, pin.PolicyWeakList, pin.PolicyHistory})
+	p.DualUnblock, p.DualReveal = l.random.IntN(4) == 0, l.random.IntN(2) == 0
 	if err := v.Initialize(ctx); err != nil {
 		l.breaks("a vault cannot begin: %v", err)
 		return
@@ -211,6 +226,10 @@ func (l *life) begin() {
 		return
 	}
 	l.program = p.ID
+	if _, _, err := v.CreateClient(ctx, pin.Client{ID: "client", ProgramID: p.ID, Contract: "fax", Name: "client"}, "", pin.Memo{}); err != nil {
+		l.breaks("a client cannot be made: %v", err)
+		return
+	}
 	for i := range 1 + l.random.IntN(8) {
 		c := &call{want: want{operation: creating, chosen: among(l, goodPINs)}, card: l.newCard(), urn: fmt.Sprint("first ", i)}
 		if _, err := v.CreateCard(ctx, c.describes(), pin.Memo{}); err != nil {
@@ -234,8 +253,15 @@ func (l *life) start(s *server) {
 	now := func() time.Time { return time.Now().Add(s.skew) }
 	s.vault = pin.NewVault(store, s.keys, now, source{l.random})
 	s.vault.OnTampered(func(_ context.Context, table, _ string) { l.breaks("the seal of a row of %s is broken", table) })
+	if l.unblocks > 0 {
+		limits := pin.Limits{pin.LimitUnblocks: int64(l.unblocks + l.Fault.More)}
+		s.vault.LimitBy(uncounted{}, limits, func(pin.Limit, string) {})
+	}
 	s.guard = idempotency.New(s.vault, s.keys, now)
 }
+
+// uncounted counts nothing: how often a card was unblocked the card says itself.
+type uncounted struct{ pin.Limiter }
 
 // source is a life's randomness for its vaults.
 type source struct{ *rand.Rand }
@@ -291,7 +317,7 @@ func (l *life) one() {
 		l.outage()
 	case l.chance(l.odds.clock):
 		s := among(l, l.servers)
-		s.skew = time.Duration(l.random.Int64N(int64(20*time.Minute))) - 10*time.Minute
+		s.skew = l.drawnSkew()
 		l.note("a clock is set", nil, nil)
 	case l.chance(l.odds.rekey):
 		s := among(l, l.servers)
@@ -314,6 +340,10 @@ func (l *life) passes() {
 	if l.chance(l.odds.stall) {
 		l.passed += time.Duration(l.random.Int64N(int64(7 * time.Second)))
 		l.note("time passes", nil, nil)
+	}
+	if l.chance(l.odds.day) {
+		l.passed += time.Duration(l.random.Int64N(int64(30 * time.Hour)))
+		l.note("a day passes", nil, nil)
 	}
 	if l.passed > 20*time.Millisecond {
 		time.Sleep(l.passed) //nolint:forbidigo // in a bubble this moves its clock on, and waits for nothing
@@ -356,7 +386,7 @@ func (l *life) requested(e event) {
 	if !s.up || e.call.operation == ruling && s.ruling {
 		return
 	}
-	a := &attempt{call: e.call, server: s, began: l.step}
+	a := &attempt{call: e.call, server: s, began: l.step, since: time.Now()}
 	e.call.attempts++
 	s.ruling = s.ruling || a.operation == ruling
 	s.under[a] = true
@@ -390,6 +420,9 @@ func (l *life) resume(a *attempt) {
 	l.send(event{kind: answers, call: a.call, answer: a.answer, server: a.server})
 	if a.operation == opening && a.answer == "opened" {
 		l.session = append(l.session, a.opened)
+	}
+	if a.operation == requesting && a.answer == "requested" {
+		l.approvals = append(l.approvals, a.call)
 	}
 }
 

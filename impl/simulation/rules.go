@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"time"
 
 	"pinvault/impl/pin"
 )
@@ -26,11 +27,13 @@ const (
 	choosing // the PIN of a session
 	creating // a card
 	ruling   // the program's settings
+	requesting
+	deciding
 	operations
 )
 
 func (o operation) String() string {
-	return [...]string{"verify", "change", "set", "reset", "unblock", "reveal", "read", "update", "open a session", "choose", "create", "rule"}[o]
+	return [...]string{"verify", "change", "set", "reset", "unblock", "reveal", "read", "update", "open a session", "choose", "create", "rule", "request", "decide"}[o]
 }
 
 // The PINs that callers know. Those that begin with a letter are none: one is too long, one is in a block that does not open.
@@ -48,11 +51,14 @@ type ruleset struct {
 	policy    pin.Policy
 	retrieval bool
 	epoch     int64
-	from      int // the step with which they came
+	approved  map[pin.ApprovalAction]bool // what takes an approval
+	unblocks  int                         // of a card in a day, 0 for any number; the server's, which never changes
+	from      int                         // the step with which they came
 }
 
-func rulesOf(p pin.Program, step int) ruleset {
-	return ruleset{p.Version, p.TryLimit, p.Policy, p.RetrievalAllowed, p.RetrievalEpoch, step}
+func rulesOf(p pin.Program, unblocks, step int) ruleset {
+	approved := map[pin.ApprovalAction]bool{pin.ApproveUnblock: p.DualUnblock, pin.ApproveReveal: p.DualReveal}
+	return ruleset{p.Version, p.TryLimit, p.Policy, p.RetrievalAllowed, p.RetrievalEpoch, approved, unblocks, step}
 }
 
 // state is all that a card is.
@@ -67,6 +73,36 @@ type state struct {
 	kept     bool  // the PIN can be read back,
 	epoch    int64 // if that is still the program's
 	normal   bool  // its status
+
+	unblocked []int64           // when it was unblocked, microseconds since 1970: the last times of the day before the newest
+	approvals map[string]pledge // those that are open, by their ids
+}
+
+// pledge is an approval that is open. Whoever asks for one asks for itself.
+type pledge struct {
+	action  pin.ApprovalAction
+	granted bool
+}
+
+// open is the approval of an action that is open, "" where there is none.
+func (s state) open(action pin.ApprovalAction) (id string, granted bool) {
+	for id, p := range s.approvals {
+		if p.action == action {
+			return id, p.granted
+		}
+	}
+	return "", false
+}
+
+// day is for how long an unblock counts, remembered how many are.
+const (
+	day        = int64(24 * time.Hour / time.Microsecond)
+	remembered = 20
+)
+
+// unblocks are the times at which the card was unblocked in the day before.
+func (s state) unblocks(at int64) []int64 {
+	return slices.DeleteFunc(slices.Clone(s.unblocked), func(was int64) bool { return was <= at-day })
 }
 
 // want is what a caller asks for, of a card.
@@ -75,6 +111,11 @@ type want struct {
 	guess, chosen string
 	normal        bool  // the status that it is to have
 	version       int64 // of the PIN that a session was opened for
+	at            int64 // the server's clock when it unblocks, microseconds since 1970
+	action        pin.ApprovalAction
+	approval      string // to be asked for, or decided on: its id
+	grant         bool   // what is decided,
+	own           bool   // by the client that has asked for it
 }
 
 // outcome is what must come of it.
@@ -103,6 +144,17 @@ func (s state) after(w want, r ruleset) outcome {
 			o.events = "card.status_changed;"
 		}
 		o.next.normal = w.normal
+	case w.operation == deciding:
+		p, open := s.approvals[w.approval]
+		if w.own || !open || p.granted {
+			return fail(pin.Conflict)
+		}
+		o.answer, o.events = "decided", "approval.rejected;"
+		o.ends(w.approval)
+		if w.grant {
+			o.events = "approval.granted;"
+			o.next.approvals[w.approval] = pledge{p.action, true}
+		}
 	case !s.normal:
 		return fail(pin.CardStatus)
 	case w.operation == verifying:
@@ -146,19 +198,61 @@ func (s state) after(w want, r ruleset) outcome {
 		}
 		o.restored(r)
 	case w.operation == unblocking:
+		today := s.unblocks(w.at)
+		if r.unblocks > 0 && len(today) >= r.unblocks {
+			return fail(pin.TooMany)
+		}
 		o.answer, o.events = "unblocked", "pin.unblocked;"
+		if !o.approved(pin.ApproveUnblock, r) {
+			return fail(pin.ApprovalNeeded)
+		}
+		o.next.unblocked = append(today[max(0, len(today)-remembered+1):], w.at)
 		o.restored(r)
 	case w.operation == opening:
 		o.answer, o.events = "opened", "pin.session_opened;"
-	case w.operation == revealing && (!r.retrieval || !s.kept || s.epoch != r.epoch):
+	case (w.operation == revealing || w.operation == requesting && w.action == pin.ApproveReveal) && (!r.retrieval || !s.kept || s.epoch != r.epoch):
 		return fail(pin.RetrievalOff)
 	case w.operation == revealing:
 		o.answer, o.events = "revealed "+s.pin, "pin.revealed;"
+		if !o.approved(pin.ApproveReveal, r) {
+			return fail(pin.ApprovalNeeded)
+		}
+	case w.operation == requesting:
+		if id, _ := s.open(w.action); id != "" || !r.approved[w.action] {
+			return fail(pin.Conflict)
+		}
+		o.answer, o.events = "requested", "approval.requested;"
+		o.ends("")
+		o.next.approvals[w.approval] = pledge{w.action, false}
 	}
 	if !r.retrieval {
 		o.next.kept, o.next.epoch = false, 0
 	}
 	return o
+}
+
+// approved uses up the approval of an action, if the program asks for one, and tells whether that may be done.
+func (o *outcome) approved(action pin.ApprovalAction, r ruleset) bool {
+	if !r.approved[action] {
+		return true
+	}
+	id, granted := o.next.open(action)
+	if granted {
+		o.events += "approval.used;"
+		o.ends(id)
+	}
+	return granted
+}
+
+// ends takes an approval away from those that are open.
+func (o *outcome) ends(id string) {
+	left := map[string]pledge{}
+	for other, p := range o.next.approvals {
+		if other != id {
+			left[other] = p
+		}
+	}
+	o.next.approvals = left
 }
 
 // guessed is what comes of a guess, a right one being told and answered as said.

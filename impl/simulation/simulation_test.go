@@ -40,10 +40,11 @@ func number(t *testing.T, name string, otherwise uint64) uint64 {
 }
 
 // must have come about somewhere in a million steps: otherwise nothing was tried.
-var must = []string{"a server crashes", "the database breaks off", "a clock is set", "another key is the current one", "time passes",
+var must = []string{"a server crashes", "the database breaks off", "a clock is set", "another key is the current one", "time passes", "a day passes",
 	"verify: match", "verify: mismatch", "verify: blocked", "verify: unopenable", "verify: error unavailable", "verify: error card_status",
 	"change: match", "change: rejected", "change: unopenable", "set: set", "set: error recent_pin", "set: error weak_pin", "set: error pin_length", "set: error unopenable",
-	"reset: set", "unblock: unblocked", "reveal: revealed", "reveal: error retrieval_off", "read: left", "update: updated", "open a session: opened",
+	"reset: set", "unblock: unblocked", "unblock: error too_many", "unblock: error approval_needed", "reveal: revealed", "reveal: error retrieval_off", "reveal: error approval_needed",
+	"request: requested", "request: error conflict", "decide: decided", "decide: error conflict", "read: left", "update: updated", "open a session: opened",
 	"choose: set", "choose: error conflict", "create: created", "create: error duplicate", "rule: ruled", "rule: error conflict"}
 
 func TestAMillionStepsKeepTheRules(t *testing.T) {

@@ -3,8 +3,7 @@
 // issuer API, a zone PIN key, and cards. A production server has no first client, so these come through the vault.
 //
 // The keyset is that of the server, PINVAULT_KEYSET under PINVAULT_MASTER_KEY. What the callers need to
-// know of the cards goes to a file, a card a line: public token, card id, PIN, and the PIN as a block of
-// format 0 under the zone PIN key, and PAN. Clients' secrets and the key are fixed, and good for nothing else.
+// know of the cards goes to a file (scripts/bench/cards). Clients' secrets and the key are fixed, and good for nothing else.
 //
 //	go run ./scripts/bench/load --database-url postgres://… --cards 100000 --out cards.txt
 //
@@ -45,11 +44,12 @@ import (
 	"pinvault/impl/pin"
 	"pinvault/impl/pinblock"
 	"pinvault/impl/store"
+	"pinvault/scripts/bench/cards"
 )
 
 func main() {
 	url := flag.String("database-url", "", "the server's database, as pinvault serve takes it")
-	cards := flag.Int("cards", 100_000, "how many cards to make; their public tokens follow 100000000")
+	many := flag.Int("cards", 100_000, "how many cards to make; their public tokens follow 100000000")
 	workers := flag.Int("workers", 16, "how many cards are made at once")
 	out := flag.String("out", "cards.txt", "where the cards are written down")
 	rows := flag.String("rows", "", "write the rows of these cards for an import, such as 1-10000, and make none")
@@ -69,7 +69,7 @@ func main() {
 	case *rows != "":
 		err = portfolio(*rows, *program, *sample, *out)
 	default:
-		err = run(ctx, *url, *workers, []kind{{*cards, *out, 0, nil}, {*partners, *partnersOut, *cards, referencesOf}})
+		err = run(ctx, *url, *workers, []kind{{*many, *out, 0, nil}, {*partners, *partnersOut, *many, referencesOf}})
 	}
 	stop()
 	if err != nil {
@@ -101,7 +101,7 @@ func run(ctx context.Context, url string, workers int, kinds []kind) (err error)
 		return err
 	}
 	for _, k := range kinds {
-		made := make([]card, k.cards)
+		made := make([]cards.Card, k.cards)
 		if err := v.fill(v.operator(ctx), program, k, made, workers); err != nil {
 			return err
 		}
@@ -180,14 +180,8 @@ func (v vault) surroundings(ctx context.Context) (string, error) {
 	return p.ID, nil
 }
 
-// card is what callers know of one.
-type card struct {
-	token, id, pin, pan string
-	block               []byte
-}
-
 // fill makes the cards, many at once, and tells how far it is.
-func (v vault) fill(ctx context.Context, program string, k kind, made []card, workers int) error {
+func (v vault) fill(ctx context.Context, program string, k kind, made []cards.Card, workers int) error {
 	key, err := pinblock.NewTDES(zoneKeyBytes)
 	if err != nil {
 		return err
@@ -231,23 +225,23 @@ func progress(done *atomic.Int64, of int, ended <-chan struct{}) {
 
 // create makes the n-th card, from 1. Its PIN follows from its number, so that setting the PIN once more
 // leaves the block right.
-func (v vault) create(ctx context.Context, key *pinblock.Key, program string, k kind, n int) (card, error) {
+func (v vault) create(ctx context.Context, key *pinblock.Key, program string, k kind, n int) (cards.Card, error) {
 	is, err := numbered(key, n)
 	if err != nil {
-		return card{}, err
+		return cards.Card{}, err
 	}
-	chosen, err := pin.New([]byte(is.pin))
+	chosen, err := pin.New([]byte(is.PIN))
 	if err != nil {
-		return card{}, err
+		return cards.Card{}, err
 	}
-	references := []pin.Reference{{Kind: pin.KindPublicToken, Value: is.token}}
+	references := []pin.Reference{{Kind: pin.KindPublicToken, Value: is.Token}}
 	if k.references != nil {
 		references = append(references, k.references(n)...)
 	}
 	c, err := v.CreateCard(ctx, pin.NewCard{
-		ProgramID: program, PAN: is.pan, Expiry: expiry, Sequence: "01", PIN: chosen, PINChosen: true, References: references,
+		ProgramID: program, PAN: is.PAN, Expiry: expiry, Sequence: "01", PIN: chosen, PINChosen: true, References: references,
 	}, pin.Memo{})
-	is.id = c.ID
+	is.ID = c.ID
 	return is, err
 }
 
@@ -255,9 +249,10 @@ func (v vault) create(ctx context.Context, key *pinblock.Key, program string, k 
 const firstToken = 100_000_000
 
 // numbered is the n-th card without its id.
-func numbered(key *pinblock.Key, n int) (c card, err error) {
-	c = card{token: fmt.Sprint(firstToken + n), pin: fmt.Sprintf("%04d", n%10_000), pan: apptest.PAN(n)}
-	c.block, err = key.Encrypt(pinblock.ISO0, []byte(c.pin), c.pan, nil)
+func numbered(key *pinblock.Key, n int) (cards.Card, error) {
+	c := cards.Card{Token: fmt.Sprint(firstToken + n), PIN: fmt.Sprintf("%04d", n%10_000), PAN: apptest.PAN(n)}
+	block, err := key.Encrypt(pinblock.ISO0, []byte(c.PIN), c.PAN, nil)
+	c.Block = fmt.Sprintf("%X", block)
 	return c, err
 }
 
@@ -272,13 +267,13 @@ func portfolio(numbers, program string, sample int, out string) error {
 	if err != nil {
 		return err
 	}
-	one := func(n int) (card, error) {
+	one := func(n int) (cards.Card, error) {
 		c, err := numbered(key, n)
-		c.id = fmt.Sprintf("00000000-0000-7000-8000-%012d", n)
+		c.ID = fmt.Sprintf("00000000-0000-7000-8000-%012d", n)
 		return c, err
 	}
 	if sample > 0 {
-		made := make([]card, min(sample, to-from+1))
+		made := make([]cards.Card, min(sample, to-from+1))
 		for i := range made {
 			if made[i], err = one(from + rand.N(to-from+1)); err != nil { //nolint:gosec // which cards are called is no secret
 				return err
@@ -293,7 +288,7 @@ func portfolio(numbers, program string, sample int, out string) error {
 		if err != nil {
 			return err
 		}
-		if _, err := fmt.Fprintf(b, "%s,%s,%s,01,%s,%s,%s,ISO-0,%X\n", c.id, program, c.pan, expiry, c.token, zoneKey, c.block); err != nil {
+		if _, err := fmt.Fprintf(b, "%s,%s,%s,01,%s,%s,%s,ISO-0,%s\n", c.ID, program, c.PAN, expiry, c.Token, zoneKey, c.Block); err != nil {
 			return err
 		}
 	}
@@ -301,10 +296,8 @@ func portfolio(numbers, program string, sample int, out string) error {
 }
 
 // writeTo writes cards down, a line each.
-func writeTo(path string, cards []card) (err error) {
-	return writeLines(path, len(cards), func(i int) string {
-		return fmt.Sprintf("%s %s %s %X %s", cards[i].token, cards[i].id, cards[i].pin, cards[i].block, cards[i].pan)
-	})
+func writeTo(path string, made []cards.Card) error {
+	return writeLines(path, len(made), func(i int) string { return made[i].Line() })
 }
 
 func writeLines(path string, n int, line func(i int) string) (err error) {

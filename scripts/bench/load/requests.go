@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bufio"
 	"context"
 	"crypto/ecdh"
 	"crypto/rand"
@@ -11,8 +10,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"os"
-	"strings"
 	"sync/atomic"
 	"time"
 
@@ -24,13 +21,14 @@ import (
 	"pinvault/impl/pin"
 	"pinvault/impl/pinblock"
 	"pinvault/impl/pinsession"
+	"pinvault/scripts/bench/cards"
 )
 
 // request is what is sent: a path and a body.
 type request struct{ path, body string }
 
 // sealer makes the n-th request, which is for a card.
-type sealer func(ctx context.Context, n int, c card) (request, error)
+type sealer func(ctx context.Context, n int, c cards.Card) (request, error)
 
 // writes are the contracts' writes, each of which leaves a card's PIN what it was, so that they can be made over and over.
 var writes = map[string]func(v vault, ctx context.Context, program string) (sealer, error){
@@ -42,12 +40,12 @@ var writes = map[string]func(v vault, ctx context.Context, program string) (seal
 }
 
 // seal writes requests of a contract to a file.
-func seal(ctx context.Context, url, contract, cards string, from, count, workers int, out string) (err error) {
+func seal(ctx context.Context, url, contract, file string, from, count, workers int, out string) (err error) {
 	of, known := writes[contract]
 	if !known {
 		return fmt.Errorf("--requests knows no %s", contract)
 	}
-	all, err := readCards(cards)
+	all, err := cards.Read(file)
 	if err != nil {
 		return err
 	}
@@ -56,7 +54,7 @@ func seal(ctx context.Context, url, contract, cards string, from, count, workers
 		return err
 	}
 	defer func() { err = errors.Join(err, v.store.Close()) }()
-	first, err := v.Card(v.operator(ctx), pin.Query{CardID: all[0].id})
+	first, err := v.Card(v.operator(ctx), pin.Query{CardID: all[0].ID})
 	if err != nil {
 		return err
 	}
@@ -87,30 +85,9 @@ func seal(ctx context.Context, url, contract, cards string, from, count, workers
 	return writeLines(out, count, func(i int) string { return made[i].path + " " + made[i].body })
 }
 
-// readCards reads what writeTo has written.
-func readCards(path string) (all []card, err error) {
-	f, err := os.Open(path) //nolint:gosec // whoever starts it says where
-	if err != nil {
-		return nil, err
-	}
-	defer func() { _ = f.Close() }() // read only
-	lines := bufio.NewScanner(f)
-	for lines.Scan() {
-		fields := strings.Fields(lines.Text())
-		if len(fields) != 5 {
-			return nil, fmt.Errorf("%s is no list of cards", path)
-		}
-		all = append(all, card{token: fields[0], id: fields[1], pin: fields[2], block: fromHex(fields[3]), pan: fields[4]})
-	}
-	if len(all) == 0 {
-		return nil, fmt.Errorf("%s has no cards", path)
-	}
-	return all, lines.Err()
-}
-
-// number is the card's, which its token follows from.
-func (c card) number() (n int) {
-	_, _ = fmt.Sscan(c.token, &n)
+// numberOf is the card's, which its token follows from.
+func numberOf(c cards.Card) (n int) {
+	_, _ = fmt.Sscan(c.Token, &n)
 	return n - firstToken
 }
 
@@ -125,10 +102,10 @@ func text(v any) string {
 // accosa is Reset PIN.
 func (vault) accosa(context.Context, string) (sealer, error) {
 	key, err := keyring.NewTokenKey(accosaKeyBytes, nil)
-	return func(_ context.Context, n int, c card) (request, error) {
+	return func(_ context.Context, n int, c cards.Card) (request, error) {
 		token, err := key.Seal(rand.Reader, []byte(text(members{
 			"messageCode": "1120", "requestDateTime": time.Now().UTC().Format("20060102150405"), "clientTxnId": fmt.Sprint("BENCH", n),
-			"newPIN": c.pin, "urn": urnOf(c.number()), "last4Digits": c.pan[len(c.pan)-4:],
+			"newPIN": c.PIN, "urn": urnOf(numberOf(c)), "last4Digits": c.PAN[len(c.PAN)-4:],
 		})))
 		return request{"/mob1/api/onboarding/v1/resetPin", text(members{"token": token})}, err
 	}, err
@@ -137,14 +114,14 @@ func (vault) accosa(context.Context, string) (sealer, error) {
 // creditplus is Reset PIN Retry Counter, encrypted.
 func (vault) creditplus(context.Context, string) (sealer, error) {
 	const form = "2006-01-02T15:04:05.000Z07:00"
-	return func(_ context.Context, n int, c card) (request, error) {
+	return func(_ context.Context, n int, c cards.Card) (request, error) {
 		header := jwe.NewHeaders()
 		if err := header.Set(jwe.KeyIDKey, creditplusKey); err != nil {
 			return request{}, err
 		}
 		now := time.Now()
 		sealed, err := jwe.Encrypt([]byte(text(members{"timestamp": now.Format(form), "dataValidUntilTimestamp": now.Add(time.Hour).Format(form),
-			"identifier": identifierOf(c.number()), "source": "ONLINE_BANKING"})),
+			"identifier": identifierOf(numberOf(c)), "source": "ONLINE_BANKING"})),
 			jwe.WithKey(jwa.DIRECT(), creditplusKeyBytes), jwe.WithContentEncryption(jwa.A256GCM()), jwe.WithProtectedHeaders(header))
 		return request{"/deviceapi/apis/v2/services/helpdesk/resetpinretrycounter", string(sealed)}, err
 	}, nil
@@ -152,8 +129,8 @@ func (vault) creditplus(context.Context, string) (sealer, error) {
 
 // networkTDES is Change PIN with blocks under the zone PIN key.
 func (vault) networkTDES(context.Context, string) (sealer, error) {
-	return func(_ context.Context, n int, c card) (request, error) {
-		return networkChange(n, c, "SYMMETRIC_ENC", c.block, c.block), nil
+	return func(_ context.Context, n int, c cards.Card) (request, error) {
+		return networkChange(n, c, "SYMMETRIC_ENC", c.Block, c.Block), nil
 	}, nil
 }
 
@@ -171,28 +148,30 @@ func (v vault) networkRSA(ctx context.Context, program string) (sealer, error) {
 	if !ok {
 		return nil, errors.New("the certificate has no RSA key")
 	}
-	return func(_ context.Context, n int, c card) (request, error) {
-		clearBlock, err := pinblock.Encode(pinblock.ISO0, []byte(c.pin), c.pan, nil)
+	return func(_ context.Context, n int, c cards.Card) (request, error) {
+		clearBlock, err := pinblock.Encode(pinblock.ISO0, []byte(c.PIN), c.PAN, nil)
 		if err != nil {
 			return request{}, err
 		}
-		var blocks [2][]byte
+		var blocks [2]string
 		for i := range blocks {
 			//lint:ignore SA1019 the contract has this padding
-			if blocks[i], err = rsa.EncryptPKCS1v15(rand.Reader, to, clearBlock); err != nil { //nolint:staticcheck // see above
+			block, err := rsa.EncryptPKCS1v15(rand.Reader, to, clearBlock) //nolint:staticcheck // see above
+			if err != nil {
 				return request{}, err
 			}
+			blocks[i] = fmt.Sprintf("%X", block)
 		}
 		return networkChange(n, c, "ASYNC_ENC", blocks[0], blocks[1]), nil
 	}, nil
 }
 
-func networkChange(n int, c card, method string, old, chosen []byte) request {
+func networkChange(n int, c cards.Card, method, old, chosen string) request {
 	return request{"/CardServices/Transaction/V1/CardPinChange", text(members{"NISrvRequest": members{"request_card_pin_change": members{
 		"header": members{"msg_id": fmt.Sprintf("B%010d", n), "msg_type": "TRANSACTION", "msg_function": "REQ_CARD_PIN_CHANGE", "src_application": "IVR",
 			"target_application": "PCMS", "timestamp": time.Now().Format("2006-01-02T15:04:05.000Z07:00"), "tracking_id": fmt.Sprint("T", n), "bank_id": networkBankID},
-		"body": members{"card_number": c.pan, "card_sequence_number": "01", "card_expiry_date": expiry,
-			"encrypted_old_pin": fmt.Sprintf("%X", old), "encrypted_new_pin": fmt.Sprintf("%X", chosen), "encryption_method": method},
+		"body": members{"card_number": c.PAN, "card_sequence_number": "01", "card_expiry_date": expiry,
+			"encrypted_old_pin": old, "encrypted_new_pin": chosen, "encryption_method": method},
 	}}})}
 }
 
@@ -200,8 +179,8 @@ func networkChange(n int, c card, method string, old, chosen []byte) request {
 // set that card's.
 func (v vault) hosted(context.Context, string) (sealer, error) {
 	sessions := pinsession.New(v, v.ring, time.Hour, nil, nil)
-	return func(ctx context.Context, n int, c card) (request, error) {
-		session, err := sessions.Open(ctx, pin.Query{CardID: c.id}, pin.ActionReset, fmt.Sprint("bench-", n), pin.Memo{})
+	return func(ctx context.Context, n int, c cards.Card) (request, error) {
+		session, err := sessions.Open(ctx, pin.Query{CardID: c.ID}, pin.ActionReset, fmt.Sprint("bench-", n), pin.Memo{})
 		if err != nil {
 			return request{}, err
 		}
@@ -217,7 +196,7 @@ func (v vault) hosted(context.Context, string) (sealer, error) {
 		if err != nil {
 			return request{}, err
 		}
-		message := fmt.Sprintf("%-64s", text(members{"for": "new", "pin": c.pin}))
+		message := fmt.Sprintf("%-64s", text(members{"for": "new", "pin": c.PIN}))
 		sealed, err := jwe.Encrypt([]byte(message), jwe.WithKey(jwa.ECDH_ES(), to), jwe.WithContentEncryption(jwa.A256GCM()))
 		return request{"/hosted/pin/" + session.ID + "/new", text(members{"token": grant.Token, "pin": string(sealed)})}, err
 	}, nil

@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+
+	"pinvault/scripts/bench/cards"
 )
 
 // The comparison of sizes has two databases: one that stays as small as it was made, and one that grows by imports. Whenever it has grown,
@@ -348,12 +350,12 @@ func (g *growth) prepare(ctx context.Context, s *side) error {
 
 func (g *growth) try(ctx context.Context, s *side) error {
 	g.cards = s.sample
-	cards, err := readCards(g.cards)
+	all, err := cards.Read(g.cards)
 	if err != nil {
 		return err
 	}
 	for _, c := range grown {
-		for _, one := range cards[:tried] {
+		for _, one := range all[:tried] {
 			if err := g.send(ctx, s.base, c, one); err != nil {
 				return fmt.Errorf("%s: %w", c.what, err)
 			}

@@ -10,6 +10,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"pinvault/scripts/bench/cards"
 )
 
 // result is what was measured of one call at one number of connections.
@@ -92,11 +94,11 @@ func (b *bench) round(ctx context.Context, floor, vault running, connections, se
 }
 
 // drive runs wrk and returns calls a second.
-func (b *bench) drive(ctx context.Context, base string, c call, cards string, connections, seed int, length time.Duration) (float64, error) {
+func (b *bench) drive(ctx context.Context, base string, c call, file string, connections, seed int, length time.Duration) (float64, error) {
 	var out bytes.Buffer
 	w := child(ctx, []string{"TOKEN=" + b.tokens[c.contract]}, "wrk", "--threads", "1", "--connections", strconv.Itoa(connections),
 		"--duration", strconv.Itoa(int(length.Seconds()))+"s", "--timeout", "10s", "--script", "scripts/bench/call.lua", base,
-		"--", c.name, cards, strconv.Itoa(seed))
+		"--", c.name, file, strconv.Itoa(seed))
 	w.Stdout, w.Stderr = &out, os.Stderr
 	if err := w.Run(); err != nil {
 		return 0, fmt.Errorf("wrk: %w\n%s", err, out.Bytes())
@@ -126,14 +128,14 @@ func rate(out []byte) (float64, error) {
 // been too many, what was measured would be the refusals of blocked cards. wrk hangs up in the middle of
 // calls when its time is over, so that a few cards may have lost a try.
 func (b *bench) unharmed(ctx context.Context, vault running, file string) error {
-	cards, err := readCards(file)
+	all, err := cards.Read(file)
 	if err != nil {
 		return err
 	}
 	const looked = 400
 	lost := 0
 	for i := range looked {
-		err := b.send(ctx, vault.base, calls[0], cards[i*len(cards)/looked])
+		err := b.send(ctx, vault.base, calls[0], all[i*len(all)/looked])
 		if _, other := errors.AsType[*otherReplyError](err); other {
 			lost++
 		} else if err != nil {
@@ -144,7 +146,7 @@ func (b *bench) unharmed(ctx context.Context, vault running, file string) error 
 	for _, connections := range append([]int{targetAt}, b.connections...) {
 		hungUp += connections * b.rounds
 	}
-	if share := float64(lost) / looked; share > 0.05+float64(hungUp)/float64(len(cards)) {
+	if share := float64(lost) / looked; share > 0.05+float64(hungUp)/float64(len(all)) {
 		return fmt.Errorf("%.0f %% of the cards have lost tries, so the PINs that were verified were not the right ones", 100*share)
 	}
 	return nil

@@ -13,9 +13,10 @@ import (
 	"net"
 	"net/http"
 	"net/url"
-	"os"
 	"strings"
 	"sync/atomic"
+
+	"pinvault/scripts/bench/cards"
 )
 
 // call is an operation that both programs or PinVault alone answer.
@@ -49,20 +50,20 @@ type trips map[string]float64
 // counts the round trips to the database, for which it stands between. Both programs are ended again.
 func (b *bench) trial(ctx context.Context) (counted trips, err error) {
 	counted = trips{}
-	cards, err := readCards(b.cards)
+	all, err := cards.Read(b.cards)
 	if err != nil {
 		return nil, err
 	}
 	for _, p := range []program{b.floor, b.vault} {
 		say("trying %s", p.name)
-		if err := b.try(ctx, p, cards, counted); err != nil {
+		if err := b.try(ctx, p, all, counted); err != nil {
 			return nil, err
 		}
 	}
 	return counted, nil
 }
 
-func (b *bench) try(ctx context.Context, p program, cards []card, counted trips) (err error) {
+func (b *bench) try(ctx context.Context, p program, all []cards.Card, counted trips) (err error) {
 	between, err := listenBetween(ctx, p.url)
 	if err != nil {
 		return err
@@ -87,7 +88,7 @@ func (b *bench) try(ctx context.Context, p program, cards []card, counted trips)
 			if i == trialWarm {
 				before = between.trips.Load()
 			}
-			if err := b.send(ctx, r.base, c, cards[i*len(cards)/(trialWarm+trialCounted)]); err != nil {
+			if err := b.send(ctx, r.base, c, all[i*len(all)/(trialWarm+trialCounted)]); err != nil {
 				return fmt.Errorf("%s: %s: %w", p.name, c.what, err)
 			}
 		}
@@ -123,17 +124,17 @@ const changeBody = `{"NISrvRequest":{"request_card_pin_change":{"header":{"msg_i
 	`"encryption_method":"SYMMETRIC_ENC","encryption_key_id":"zpk-bench"}}}}`
 
 // send makes one call for one card, and refuses a reply that is not what a card with all its tries gets.
-func (b *bench) send(ctx context.Context, base string, c call, of card) error {
-	method, path, body, want := http.MethodGet, "/api/v1/cards/"+of.token+"/pin/status", "", `{"remainingTries":"3","status":"Unblocked"}`
+func (b *bench) send(ctx context.Context, base string, c call, of cards.Card) error {
+	method, path, body, want := http.MethodGet, "/api/v1/cards/"+of.Token+"/pin/status", "", `{"remainingTries":"3","status":"Unblocked"}`
 	switch c.name {
 	case "set":
-		method, path, body, want = http.MethodPost, "/api/v1/cards/"+of.token+"/pin", `{"pin":"`+of.pin+`"}`, ""
+		method, path, body, want = http.MethodPost, "/api/v1/cards/"+of.Token+"/pin", `{"pin":"`+of.PIN+`"}`, ""
 	case "verify":
-		method, path = http.MethodPost, "/issuer/v1/cards/"+of.id+"/pin/verifications"
-		body, want = `{"pinBlock":"`+of.block+`","format":"ISO-0","keyId":"zpk-bench"}`, `{"remainingTries":3,"result":"match"}`
+		method, path = http.MethodPost, "/issuer/v1/cards/"+of.ID+"/pin/verifications"
+		body, want = `{"pinBlock":"`+of.Block+`","format":"ISO-0","keyId":"zpk-bench"}`, `{"remainingTries":3,"result":"match"}`
 	case "change":
 		method, path = http.MethodPost, "/CardServices/Transaction/V1/CardPinChange"
-		body, want = fmt.Sprintf(changeBody, rand.Text()[:12], of.pan, of.block), "000"
+		body, want = fmt.Sprintf(changeBody, rand.Text()[:12], of.PAN, of.Block), "000"
 	}
 	reply, err := do(ctx, method, base+path, "application/json", body, b.tokens[c.contract])
 	if err != nil {
@@ -197,29 +198,6 @@ func success(r *http.Request) (reply []byte, err error) {
 		err = fmt.Errorf("%s: %s", got.Status, reply)
 	}
 	return reply, err
-}
-
-// card is a line of the file that scripts/bench/load writes.
-type card struct{ token, id, pin, block, pan string }
-
-func readCards(path string) (cards []card, err error) {
-	f, err := os.Open(path) //nolint:gosec // a file that scripts/bench/load has written
-	if err != nil {
-		return nil, err
-	}
-	defer func() { _ = f.Close() }() // read only
-	lines := bufio.NewScanner(f)
-	for lines.Scan() {
-		fields := strings.Fields(lines.Text())
-		if len(fields) != 5 {
-			return nil, fmt.Errorf("%s has a line of %d fields", path, len(fields))
-		}
-		cards = append(cards, card{fields[0], fields[1], fields[2], fields[3], fields[4]})
-	}
-	if err := lines.Err(); err != nil || len(cards) > 0 {
-		return cards, err
-	}
-	return nil, fmt.Errorf("%s has no cards", path)
 }
 
 // between stands between a program and its database and counts how often the database has said that it is
