@@ -74,6 +74,7 @@ const (
 	settles = 5 * time.Second  // what writing its outcome may take
 
 	poll     = 500 * time.Millisecond // how often is looked for what other processes have left
+	apart    = 25 * time.Millisecond  // looks are, while nothing is sent: under load each event that a webhook could want wakes
 	slots    = 256                    // attempts at once
 	each     = 16                     // of one webhook
 	failures = 5                      // in a row, after which one attempt at a time is made, and not at once
@@ -124,7 +125,7 @@ func New(v Vault, q Queue, o Options) *Dispatcher {
 // lease is for how long a delivery is taken: an attempt, and half as long for all else.
 func (d *Dispatcher) lease() time.Duration { return d.Timeout + d.Timeout/2 }
 
-// Wake has it look at once for what is due.
+// Wake has it look for what is due: at once, or [apart] after a look that found nothing to send.
 func (d *Dispatcher) Wake() {
 	select {
 	case d.woken <- struct{}{}:
@@ -144,6 +145,7 @@ func (d *Dispatcher) Run(ctx context.Context) {
 	tick := time.NewTicker(poll)
 	defer tick.Stop()
 	for ctx.Err() == nil {
+		looked, resting := time.Now(), d.resting()
 		took, err := d.round(everyone(ctx), &sending)
 		if err != nil && ctx.Err() == nil {
 			d.Log.WarnContext(ctx, "webhooks", "error", err)
@@ -158,9 +160,27 @@ func (d *Dispatcher) Run(ctx context.Context) {
 		select {
 		case <-look:
 		case <-d.woken:
+			if resting {
+				sleep(ctx, time.Until(looked.Add(apart)))
+			}
 		case <-ctx.Done():
 		}
 	}
+}
+
+// sleep waits, unless ctx ends before.
+func sleep(ctx context.Context, wait time.Duration) {
+	select {
+	case <-time.After(wait):
+	case <-ctx.Done():
+	}
+}
+
+// resting tells whether nothing is under way here.
+func (d *Dispatcher) resting() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.busy == 0
 }
 
 // idle tells whether nothing is under way here, and nothing waits for a time to come.
@@ -309,10 +329,7 @@ func (d *Dispatcher) rehearsed(ctx context.Context, e pin.AuditEvent) Effect {
 	}
 	effect := d.Rehearse(e)
 	if effect.Delay > 0 {
-		select {
-		case <-time.After(min(effect.Delay, d.Timeout)):
-		case <-ctx.Done():
-		}
+		sleep(ctx, min(effect.Delay, d.Timeout))
 	}
 	return effect
 }
