@@ -164,7 +164,11 @@ func operations(t *testing.T) map[string]func(ctx context.Context, w *prepared, 
 			return v.MoveSession(ctx, s)
 		},
 		"choose a PIN": func(ctx context.Context, w *prepared, v *pin.Vault) error {
-			return v.ChoosePIN(ctx, w.session, of(t, another), pin.Memo{})
+			e, err := v.Entry(ctx, w.session.ID)
+			if err == nil {
+				err = v.ChoosePIN(ctx, e, of(t, another), pin.Memo{})
+			}
+			return err
 		},
 		"keep a record": func(ctx context.Context, w *prepared, v *pin.Vault) error {
 			_, err := recorded(ctx, v, w.q, `{}`)

@@ -49,6 +49,16 @@ func (m *memory) Find(_ context.Context, s pin.Search) (found []pin.CardRow, _ e
 			ids[id] = true
 		}
 	}
+	if s.Session != "" {
+		for key, r := range m.rows {
+			if _, there := m.cards[key[1]]; there && key[0] == string(pin.TableSessions) && key[2] == s.Session {
+				card := m.row(key[1])
+				card.Session = &r
+				found = append(found, card)
+			}
+		}
+		return found, nil
+	}
 	for _, id := range slices.Sorted(maps.Keys(ids)) {
 		if len(found) < s.Limit || s.CardID != "" {
 			found = append(found, m.row(id))

@@ -121,6 +121,30 @@ func (v *Vault) openSession(ctx context.Context, row Row) (Session, error) {
 	return s, nil
 }
 
+// Entry is a session with its card as both stood at one moment: what a PIN that its holder enters is held against.
+type Entry struct {
+	Session
+	found []CardRow // nil: the card is read when it is needed
+}
+
+// Entry finds a session as [Vault.Session] does, and its card in the same round trip: NotFound where there is no such card either.
+func (v *Vault) Entry(ctx context.Context, id string) (Entry, error) {
+	found, err := v.store.Find(ctx, Search{Session: id, Limit: 2})
+	switch {
+	case err != nil:
+		return Entry{}, err
+	case len(found) == 0:
+		return Entry{}, &Error{Code: NotFound}
+	case len(found) > 1:
+		return Entry{}, &Error{Code: Ambiguous}
+	}
+	s, err := v.openSession(ctx, *found[0].Session)
+	return Entry{s, found}, err
+}
+
+// Query finds the session's card, and asks nobody as long as it was not changed.
+func (e Entry) Query() Query { return Query{ProgramID: e.ProgramID, CardID: e.CardID, found: e.found} }
+
 // MoveSession writes the next state of a session, whose Version is one more than that of the state it
 // was made from: Conflict (pin_sessions) when somebody else has moved it since.
 func (v *Vault) MoveSession(ctx context.Context, s Session) error {
@@ -223,12 +247,13 @@ func (v *Vault) OpenSession(ctx context.Context, q Query, n NewSession, m Memo) 
 // NotFound, CardStatus, Blocked, PINLength, WeakPIN, RecentPIN, and Conflict when the session has moved since or
 // the PIN is no longer the one that the session was made for. A reset puts the try counter back as well:
 // nobody has guessed at the new PIN, and its holder could not use it otherwise.
-func (v *Vault) ChoosePIN(ctx context.Context, s Session, p PIN, m Memo) error {
+func (v *Vault) ChoosePIN(ctx context.Context, e Entry, p PIN, m Memo) error {
+	s := e.Session
 	row, err := v.sealSession(s.End(SessionUsed, v.clock()))
 	if err != nil {
 		return err
 	}
-	_, err = v.act(ctx, Query{ProgramID: s.ProgramID, CardID: s.CardID}, m, func(rec Record) (deed, error) {
+	_, err = v.act(ctx, e.Query(), m, func(rec Record) (deed, error) {
 		if err := rec.operable(); err != nil {
 			return deed{}, err
 		}

@@ -30,7 +30,8 @@ type Query struct {
 	// It runs inside the operation's one look-up, and again when the card was changed meanwhile.
 	Check func(Record) error
 
-	unless []string // see [Search]
+	unless []string  // see [Search]
+	found  []CardRow // what a search has found a moment ago, nil: nothing has been searched for
 }
 
 // Holder narrows a search by attributes whose values several cards may share, where they are not
@@ -61,6 +62,7 @@ type Search struct {
 	OrKind    Kind     // or, unless "", another kind of look-up, and
 	OrValues  []string // any of these values of it
 	ProgramID string   // "": of any program
+	Session   string   // or else the id of a PIN-entry session: its card is found, and the session with it
 	Limit     int
 
 	Unless []string // ids of replay records: where one is there that expires after Now, nothing is found
@@ -77,6 +79,7 @@ type CardRow struct {
 	Seal      []byte // MAC over all of these
 
 	ProgramVersion int64 // of its program, now, 0 where that is gone; read only
+	Session        *Row  // by whose id it was searched for; read only
 }
 
 // Table names the kinds of rows besides cards, look-ups and events.

@@ -117,7 +117,10 @@ func TestAGoodSealDoesNotMakeARowAnother(t *testing.T) {
 		},
 		pin.TableClients: func(_ *prepared, v *pin.Vault) error { _, err := v.Client(anybody(), "client"); return err },
 		pin.TableSessions: func(_ *prepared, v *pin.Vault) error {
-			_, err := v.Session(anybody(), "session")
+			if _, err := v.Session(anybody(), "session"); !pin.Tampered(err) {
+				return err
+			}
+			_, err := v.Entry(anybody(), "session")
 			return err
 		},
 	}

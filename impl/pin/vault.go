@@ -109,9 +109,11 @@ func (v *Vault) Find(ctx context.Context, q Query, limit int) ([]Record, error) 
 	if err != nil {
 		return nil, err
 	}
-	rows, err := v.store.Find(ctx, s)
-	if err != nil {
-		return nil, err
+	rows := q.found
+	if rows == nil || s.Unless != nil {
+		if rows, err = v.store.Find(ctx, s); err != nil {
+			return nil, err
+		}
 	}
 	var found []Record
 	for _, row := range rows {

@@ -476,6 +476,11 @@ func (f failing) Session(context.Context, string) (pin.Session, error) {
 	return f.session, nil
 }
 
+func (f failing) Entry(ctx context.Context, id string) (pin.Entry, error) {
+	s, err := f.Session(ctx, id)
+	return pin.Entry{Session: s}, err
+}
+
 func (f failing) MoveSession(context.Context, pin.Session) error { return f.err }
 
 func (f failing) Card(context.Context, pin.Query) (pin.Record, error) { return pin.Record{}, f.err }

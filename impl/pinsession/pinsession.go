@@ -49,8 +49,9 @@ type Vault interface {
 	SessionID() (string, error)
 	OpenSession(ctx context.Context, q pin.Query, n pin.NewSession, m pin.Memo) (pin.Session, error)
 	Session(ctx context.Context, id string) (pin.Session, error)
+	Entry(ctx context.Context, id string) (pin.Entry, error)
 	MoveSession(ctx context.Context, s pin.Session) error
-	ChoosePIN(ctx context.Context, s pin.Session, p pin.PIN, m pin.Memo) error
+	ChoosePIN(ctx context.Context, e pin.Entry, p pin.PIN, m pin.Memo) error
 }
 
 // Keys is what sessions need of [pin.Keys].
@@ -277,20 +278,20 @@ func (s *Sessions) cardEnding(ctx context.Context, session pin.Session) (string,
 	return masked[max(0, len(masked)-4):], err
 }
 
-// redeem finds the session that a submission belongs to.
-func (s *Sessions) redeem(ctx context.Context, id, token string) (pin.Session, error) {
-	session, err := s.vault.Session(ctx, id)
+// redeem finds the session that a submission belongs to, and its card.
+func (s *Sessions) redeem(ctx context.Context, id, token string) (pin.Entry, error) {
+	entry, err := s.vault.Entry(ctx, id)
 	if err != nil {
-		return pin.Session{}, unknown(err)
+		return pin.Entry{}, unknown(err)
 	}
-	right, err := s.same(pin.SessionToken, id, token, session.TokenDigest)
+	right, err := s.same(pin.SessionToken, id, token, entry.TokenDigest)
 	if err == nil && !right {
 		err = ErrUnusable
 	}
 	if err != nil {
-		return pin.Session{}, err
+		return pin.Entry{}, err
 	}
-	return session, nil
+	return entry, nil
 }
 
 // Verify checks the current PIN of a change, sealed by the page, against the card's try counter:
@@ -299,30 +300,31 @@ func (s *Sessions) redeem(ctx context.Context, id, token string) (pin.Session, e
 // [Sessions.Choose]; when no tries remain the session is over.
 func (s *Sessions) Verify(ctx context.Context, id, token string, sealed []byte) (pin.Verification, error) {
 	for state := pin.SessionExchanged; ; {
-		session, err := s.redeem(ctx, id, token)
+		entry, err := s.redeem(ctx, id, token)
 		if err == nil {
-			err = s.check(session, state)
+			err = s.check(entry.Session, state)
 		}
 		if err != nil {
 			return pin.Verification{}, err
 		}
-		done, err := s.verify(ctx, session, sealed)
+		done, err := s.verify(ctx, entry, sealed)
 		if !sessionMoved(err) {
 			return done, err
 		}
 		// Of several answers at once one moves the session. This one was not told, and counts now: for a
 		// session that still has its PIN checked, or whose holder was right meanwhile.
-		if session, err = s.redeem(ctx, id, token); err != nil {
+		if entry, err = s.redeem(ctx, id, token); err != nil {
 			return pin.Verification{}, err
 		}
-		state = session.State
+		state = entry.State
 		if state != pin.SessionExchanged && state != pin.SessionVerified {
 			return pin.Verification{}, ErrUnusable
 		}
 	}
 }
 
-func (s *Sessions) verify(ctx context.Context, session pin.Session, sealed []byte) (pin.Verification, error) {
+func (s *Sessions) verify(ctx context.Context, entry pin.Entry, sealed []byte) (pin.Verification, error) {
+	session := entry.Session
 	if session.Action != pin.ActionChange {
 		return pin.Verification{}, ErrUnusable
 	}
@@ -331,12 +333,13 @@ func (s *Sessions) verify(ctx context.Context, session pin.Session, sealed []byt
 		return pin.Verification{}, err
 	}
 	defer offered.Clear()
-	q := pin.Query{ProgramID: session.ProgramID, CardID: session.CardID, Check: func(rec pin.Record) error {
+	q := entry.Query()
+	q.Check = func(rec pin.Record) error {
 		if rec.PIN.Version != session.PINVersion {
 			return ErrUnusable
 		}
 		return nil
-	}}
+	}
 	return s.vault.Verify(as(ctx, session), q, pin.Plain(offered), pin.Memo{Session: func(result any) *pin.Session {
 		done, _ := result.(pin.Verification)
 		return checked(session, done, s.clock())
@@ -361,23 +364,23 @@ func checked(session pin.Session, done pin.Verification, now time.Time) *pin.Ses
 // (also when the PIN was changed elsewhere since, or the current one of a change was not checked),
 // Blocked, Unopenable, InvalidPIN, and the policy's refusals, after which the session's holder may try another.
 func (s *Sessions) Choose(ctx context.Context, id, token string, sealed []byte) error {
-	session, err := s.redeem(ctx, id, token)
+	entry, err := s.redeem(ctx, id, token)
 	if err != nil {
 		return err
 	}
 	state := pin.SessionExchanged
-	if session.Action == pin.ActionChange {
+	if entry.Action == pin.ActionChange {
 		state = pin.SessionVerified
 	}
-	if err := s.check(session, state); err != nil {
+	if err := s.check(entry.Session, state); err != nil {
 		return err
 	}
-	chosen, err := s.open(ctx, session, purposeNew, sealed)
+	chosen, err := s.open(ctx, entry.Session, purposeNew, sealed)
 	if err != nil {
 		return err
 	}
 	defer chosen.Clear()
-	return moved(s.vault.ChoosePIN(as(ctx, session), session, chosen, pin.Memo{}))
+	return moved(s.vault.ChoosePIN(as(ctx, entry.Session), entry, chosen, pin.Memo{}))
 }
 
 // as is the context of what a session's holder does: for the one who asked for the session, in its

@@ -232,8 +232,13 @@ func (a *attempt) does(ctx context.Context, v *pin.Vault) (answer string, err er
 		return "opened", err
 	case choosing:
 		p, err := pin.New([]byte(a.chosen))
+		var e pin.Entry
 		if err == nil {
-			err = v.ChoosePIN(ctx, a.session, p, pin.Memo{})
+			e, err = v.Entry(ctx, a.session.ID)
+		}
+		if err == nil {
+			e.Session = a.session // as it was opened: who chose meanwhile has moved it
+			err = v.ChoosePIN(ctx, e, p, pin.Memo{})
 		}
 		return "set", err
 	case creating:

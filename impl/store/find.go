@@ -38,8 +38,11 @@ const (
 func (s *Store) Find(ctx context.Context, q pin.Search) ([]pin.CardRow, error) {
 	if statement, args := s.hot(q); statement != "" {
 		find := s.findHot
-		if len(q.Unless) > 0 {
+		switch {
+		case len(q.Unless) > 0:
 			find = s.findUnless
+		case q.Session != "":
+			find = s.findSession
 		}
 		found, err := find(ctx, statement, args)
 		return distinct(found, q.Limit), err
@@ -67,6 +70,9 @@ func (s *Store) find(ctx context.Context, q pin.Search) ([]pin.CardRow, error) {
 	if q.CardID != "" {
 		return s.cards(ctx, findByID, q.CardID)
 	}
+	if q.Session != "" {
+		return s.withSession(ctx, q.Session)
+	}
 	statement := foundByLookup
 	if s.engine.sharded {
 		statement = lookupOnly
@@ -90,6 +96,22 @@ func (s *Store) find(ctx context.Context, q pin.Search) ([]pin.CardRow, error) {
 	}
 	ids = slices.Compact(ids)
 	return s.cards(ctx, findByIDs, ids[:min(len(ids), q.Limit)])
+}
+
+// withSession is a session's card, and the session.
+func (s *Store) withSession(ctx context.Context, id string) ([]pin.CardRow, error) {
+	row, err := s.Row(ctx, pin.TableSessions, "", id)
+	if pin.CodeOf(err) == pin.NotFound {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	found, err := s.cards(ctx, findByID, row.CardID)
+	for i := range found {
+		found[i].Session = &row
+	}
+	return found, err
 }
 
 // distinct are the first of cards that come in order, each once.

@@ -26,7 +26,10 @@ const (
 	hotAnywhere  = hotByLookup + ` ORDER BY l.card_id LIMIT $3`
 	hotOne       = hotByLookup + ` AND l.program_id = $3` // of a kind whose value is one card's: nothing to sort
 	hotInProgram = hotOne + ` ORDER BY l.card_id LIMIT $4`
-	hotEither    = foundByLookup + ` WHERE (l.kind = $1 AND l.value = $2 OR l.kind = $3 AND l.value = $4) AND l.program_id = $5 ORDER BY l.card_id LIMIT $6`
+	hotSession   = `SELECT ` + foundColumns + `, s.id, s.program_id, s.card_id, s.version, s.expires_at, s.body, s.seal FROM card_lookup l ` +
+		`JOIN pin_sessions s ON s.card_id = l.card_id AND s.id = l.value JOIN cards c ON c.id = l.card_id JOIN programs p ON p.id = c.program_id ` +
+		`WHERE l.kind = $1 AND l.value = $2 ORDER BY l.card_id LIMIT $3`
+	hotEither = foundByLookup + ` WHERE (l.kind = $1 AND l.value = $2 OR l.kind = $3 AND l.value = $4) AND l.program_id = $5 ORDER BY l.card_id LIMIT $6`
 )
 
 // hot is the search as one of these statements, "" where it is none.
@@ -35,7 +38,7 @@ func (s *Store) hot(q pin.Search) (statement string, args []any) {
 	if statement == "" || len(q.Unless) == 0 {
 		return statement, args
 	}
-	if s.engine.sharded { // where replays do not stand with the cards
+	if s.engine.sharded || q.Session != "" { // where replays do not stand with the cards
 		return "", nil
 	}
 	n := len(args)
@@ -48,7 +51,10 @@ func (s *Store) hotFind(q pin.Search) (statement string, args []any) {
 	case !s.engine.function:
 	case q.CardID != "":
 		return hotByID, []any{q.CardID}
-	case s.engine.sharded || len(q.Values) != 1:
+	case s.engine.sharded:
+	case q.Session != "":
+		return hotSession, []any{string(pin.KindSession), q.Session, q.Limit}
+	case len(q.Values) != 1:
 	case q.OrKind != "":
 		if len(q.OrValues) == 1 && q.ProgramID != "" {
 			return hotEither, []any{string(q.Kind), q.Values[0], string(q.OrKind), q.OrValues[0], q.ProgramID, 2 * q.Limit}
@@ -105,6 +111,19 @@ func (s *Store) findHot(ctx context.Context, statement string, args []any) (foun
 	err = s.queryHot(ctx, statement, args, func() { found = nil }, func(rows pgx.Rows) error {
 		var r pin.CardRow
 		err := rows.Scan(&r.ID, &r.ProgramID, &r.Revision, &r.Details, &r.Value, &r.Seal, &r.ProgramVersion)
+		found = append(found, r)
+		return err
+	})
+	return found, err
+}
+
+// findSession is findHot by a statement that reads a session too.
+func (s *Store) findSession(ctx context.Context, statement string, args []any) (found []pin.CardRow, err error) {
+	err = s.queryHot(ctx, statement, args, func() { found = nil }, func(rows pgx.Rows) error {
+		of := pin.Row{Table: pin.TableSessions}
+		r := pin.CardRow{Session: &of}
+		err := rows.Scan(&r.ID, &r.ProgramID, &r.Revision, &r.Details, &r.Value, &r.Seal, &r.ProgramVersion,
+			&of.ID, &of.ProgramID, &of.CardID, &of.Version, &of.ExpiresAt, &of.Body, &of.Seal)
 		found = append(found, r)
 		return err
 	})

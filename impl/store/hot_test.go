@@ -7,13 +7,16 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/stretchr/testify/require"
 
+	"pinvault/impl/pin"
 	"pinvault/impl/store/storetest"
 )
 
@@ -73,6 +76,22 @@ func TestTheHotStatementsAreThoseOfTheGoldenFile(t *testing.T) {
 	}
 }
 
+// The page's own POST of a PIN is as dear as any other one.
+func TestThePINOfASessionTakesTwoRoundTrips(t *testing.T) {
+	l := lineTo(t, storetest.Postgres(t))
+	s := open(t, l.url)
+	v := newVault(t, s)
+	opened, err := v.OpenSession(v.ctx, v.q, pin.NewSession{Action: pin.ActionReset, SecretDigest: []byte("mac"), Exchanges: 3, Lifetime: time.Hour}, pin.Memo{})
+	require.NoError(t, err)
+	trips := l.record(func() {
+		e, err := v.Entry(v.ctx, opened.ID)
+		require.NoError(t, err)
+		require.NoError(t, v.ChoosePIN(v.ctx, e, v.digits(v.another()), pin.Memo{}))
+	})
+	trips = slices.DeleteFunc(trips, func(now trip) bool { return len(now.run) == 0 }) // in which statements are prepared
+	require.Len(t, trips, 2)
+}
+
 // many fills the tables with cards, a hundred of which share an alias, and their look-ups, events, sessions
 // and replays, in statements of the test's own.
 func many(t *testing.T, s *Store, cards int) {
@@ -108,7 +127,7 @@ func TestHotStatementsUseIndexes(t *testing.T) {
 	for name, statement := range map[string]string{
 		"a value in any program": foundByLookup + byLookup + inOrder, "one of two values": strings.Replace(foundByLookup+byLookup, "IN ?", "IN (?, ?)", 1) + inProgram + inOrder,
 		"a value of one of two kinds in any program": strings.Replace(foundByLookup+byEither, "IN ?", "IN (?)", 1) + inOrder,
-		"a card": findByID, "a card, locked": findByID + forUpdate, "a value, where cards are spread": lookupOnly + byLookup + inProgram + inOrder,
+		"a session and its card":                     hotSession, "a card": findByID, "a card, locked": findByID + forUpdate, "a value, where cards are spread": lookupOnly + byLookup + inProgram + inOrder,
 		"cards, where they are spread": strings.Replace(findByIDs, "IN ?", "IN (?, ?)", 1), "cards of a program": cardsAfter + cardsOfProgram + cardsInOrder,
 	} {
 		statement = strings.Replace(statement, "IN ?", "IN (?)", 1)

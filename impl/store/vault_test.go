@@ -116,8 +116,12 @@ func (v *vault) operations() []operation {
 		if err := v.MoveSession(v.ctx, s); err != nil {
 			return err
 		}
+		e, err := v.Entry(v.ctx, s.ID)
+		if err != nil {
+			return err
+		}
 		v.pin = v.another()
-		return v.ChoosePIN(v.ctx, s, v.digits(v.pin), pin.Memo{})
+		return v.ChoosePIN(v.ctx, e, v.digits(v.pin), pin.Memo{})
 	}
 	return []operation{
 		{"status", true, func(int) error { _, err := v.Card(v.ctx, v.q); return err }},

@@ -133,6 +133,9 @@ func (s *Store) find(q pin.Search) []pin.CardRow {
 		}
 		return nil
 	}
+	if q.Session != "" {
+		return s.withSession(q.Session)
+	}
 	var ids []string
 	for _, wanted := range []struct {
 		kind   pin.Kind
@@ -151,6 +154,17 @@ func (s *Store) find(q pin.Search) []pin.CardRow {
 	var found []pin.CardRow
 	for _, id := range ids[:min(len(ids), q.Limit)] {
 		if row, there := s.row(id); there {
+			found = append(found, row)
+		}
+	}
+	return found
+}
+
+// withSession is a session's card, and the session.
+func (s *Store) withSession(id string) (found []pin.CardRow) {
+	for cardID, session := range s.rows[pin.TableSessions][id] {
+		if row, there := s.row(cardID); there {
+			row.Session = &session
 			found = append(found, row)
 		}
 	}

@@ -26,6 +26,10 @@ func calls(ctx context.Context, s Store) map[string]func() error {
 			_, err := s.Find(ctx, pin.Search{Kind: l.Kind, Values: []string{l.Value}, Limit: 1})
 			return err
 		},
+		"Find by a session": func() error {
+			_, err := s.Find(ctx, pin.Search{Session: "session", Limit: 1})
+			return err
+		},
 		"Swap of the PIN":   func() error { return s.Swap(ctx, c) },
 		"Swap of details":   func() error { return s.Swap(ctx, details) },
 		"Swap of a row":     func() error { return s.Swap(ctx, pin.Change{Rows: []pin.Row{newRow(pin.TableClients, "client")}}) },

@@ -66,6 +66,28 @@ var findTests = []test{
 		requireCode(t, err, pin.Duplicate, "replays")
 		require.Empty(t, find(t, s, pin.Search{CardID: "nobody", Unless: []string{"fresh"}, Now: now, Limit: 9}))
 	}},
+	{"a session's card comes with the session", func(t *testing.T, s Store) {
+		withCards(t, s, "card", "other")
+		session := newRow(pin.TableSessions, "session")
+		swap(t, s, beside(nil, session, newRow(pin.TableSessions, "another"), newRow(pin.TableApprovals, "approval")))
+		for _, want := range []pin.Row{session, following(session)} {
+			if want.Version > 1 {
+				swap(t, s, beside(nil, want))
+			}
+			found, err := s.Find(context.Background(), pin.Search{Session: "session", Limit: 9})
+			require.NoError(t, err)
+			card := stored(t, s, "card")
+			card.Session = &want
+			require.Equal(t, []pin.CardRow{card}, found)
+		}
+		for _, id := range []string{"nobody's", "approval", "card", "SESSION"} {
+			require.Empty(t, find(t, s, pin.Search{Session: id, Limit: 9}), id)
+		}
+		swap(t, s, pin.Change{Now: now, Rows: []pin.Row{newRow(pin.TableReplays, "kept")}})
+		_, err := s.Find(context.Background(), pin.Search{Session: "session", Unless: []string{"kept"}, Now: now, Limit: 9})
+		requireCode(t, err, pin.Duplicate, "replays")
+		require.Equal(t, []string{"card"}, find(t, s, pin.Search{Session: "session", Unless: []string{"fresh"}, Now: now, Limit: 9}))
+	}},
 	{"a card comes back as it was written, with its program's version now", func(t *testing.T, s Store) {
 		withCards(t, s, "card")
 		want := newCard("card")
