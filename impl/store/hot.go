@@ -41,9 +41,16 @@ func (s *Store) hot(q pin.Search) (statement string, args []any) {
 	if s.engine.sharded || q.Session != "" { // where replays do not stand with the cards
 		return "", nil
 	}
-	n := len(args)
-	kept := fmt.Sprintf(`EXISTS (SELECT FROM replays WHERE id = ANY($%d) AND expires_at > $%d) AS kept`, n+1, n+2)
-	return `SELECT ` + kept + `, found.* FROM (SELECT) one LEFT JOIN (` + statement + `) found ON true`, append(args, q.Unless, q.Now)
+	// One id at a time: of any of a list PostgreSQL expects ten, and where it finds few records when it plans, it reads all that
+	// have not expired instead, by each call and for as long as it keeps the plan.
+	args = append(args, q.Now)
+	at := len(args)
+	kept := make([]string, len(q.Unless))
+	for i, id := range q.Unless {
+		args = append(args, id)
+		kept[i] = fmt.Sprintf(`EXISTS (SELECT FROM replays WHERE id = $%d AND expires_at > $%d)`, len(args), at)
+	}
+	return `SELECT ` + strings.Join(kept, ` OR `) + ` AS kept, found.* FROM (SELECT) one LEFT JOIN (` + statement + `) found ON true`, args
 }
 
 func (s *Store) hotFind(q pin.Search) (statement string, args []any) {

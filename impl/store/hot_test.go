@@ -181,6 +181,27 @@ func TestHotStatementsUseIndexes(t *testing.T) {
 	})
 }
 
+// A plan that was made when there were few answers is kept when there are many.
+func TestAKeptAnswerIsLookedForByItsIDHoweverFewThereAre(t *testing.T) {
+	s := open(t, storetest.Postgres(t))
+	exec(t, s, `INSERT INTO replays SELECT 'replay-' || i, 1, 1000000 + i, repeat('b', 300), '' FROM generate_series(1, 300) i`)
+	exec(t, s, "ANALYZE")
+	conn, _ := explaining(t, s)
+	ctx := context.Background()
+	for name, unless := range map[string][]string{"under one key": {"a"}, "while the key is rotated": {"a", "b"}} {
+		statement, args := s.hot(pin.Search{Kind: pin.KindURN, Values: []string{"1"}, ProgramID: "program", Limit: 9, Unless: unless})
+		_, err := conn.Exec(ctx, "PREPARE hot AS "+statement)
+		require.NoError(t, err)
+		rows, err := conn.Query(ctx, "EXPLAIN EXECUTE hot ("+strings.TrimPrefix(strings.Repeat(", NULL", len(args)), ", ")+")", pgx.QueryExecModeSimpleProtocol)
+		require.NoError(t, err)
+		plan, err := pgx.CollectRows(rows, pgx.RowTo[string])
+		require.NoError(t, err)
+		require.Equal(t, len(unless), strings.Count(strings.Join(plan, "\n"), "using replays_pkey"), "%s: %s", name, plan)
+		_, err = conn.Exec(ctx, "DEALLOCATE hot")
+		require.NoError(t, err)
+	}
+}
+
 func requireIndexed(t *testing.T, plan string) {
 	t.Helper()
 	for _, walk := range seqScans.FindAllStringSubmatch(plan, -1) {
