@@ -80,6 +80,9 @@ func TestWhatServesIsTheDocumentWithoutProse(t *testing.T) {
 		require.NoError(t, err)
 		form, err := served.Forms.ReadFile(name + ".json")
 		require.NoError(t, err)
+		made, err := Form(openapi.Documents, name)
+		require.NoError(t, err)
+		require.Equal(t, string(made)+"\n", string(form), "run 'make generate'")
 		require.Equal(t, strings.ReplaceAll(pruned(t, document), ".yaml#/", ".json#/"), pruned(t, form))
 
 		d, whole := serving(t, name)
@@ -178,7 +181,7 @@ func (s *shape) wrong(depth int) any {
 	return object
 }
 
-// request is one in which everything is wrong that can be, for an operation of this body.
+// wrong is a request in which everything is wrong that can be, or without what it needs.
 func (op *Operation) wrong(t *testing.T, fill bool) (*http.Request, map[string]string) {
 	t.Helper()
 	path := map[string]string{}
