@@ -9,7 +9,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"log/slog"
 	"maps"
 	"net/http"
@@ -23,6 +22,7 @@ import (
 
 	"go.opentelemetry.io/otel/trace"
 
+	"pinvault/generated/served"
 	"pinvault/impl/accosa"
 	"pinvault/impl/capability"
 	"pinvault/impl/config"
@@ -247,7 +247,9 @@ func embeds(sandbox bool) func(origin string) bool {
 }
 
 // Documents loads all contracts, by name, with prose and examples.
-func Documents() (map[string]*contract.Document, error) { return documents(contract.Load) }
+func Documents() (map[string]*contract.Document, error) {
+	return documents(func(name string) (*contract.Document, error) { return contract.Load(openapi.Documents, name) })
+}
 
 // documentsFor loads what a server needs of the contracts. A sandbox tells all that is in them and makes it come out; in production they are
 // what requests are held against.
@@ -255,11 +257,16 @@ func documentsFor(sandbox bool) (map[string]*contract.Document, error) {
 	if sandbox {
 		return Documents()
 	}
-	return documents(contract.Serving)
+	return documents(serving)
+}
+
+// serving loads what requests of a contract are held against.
+func serving(name string) (*contract.Document, error) {
+	return contract.Serving(served.Forms, openapi.Documents, name)
 }
 
 // documents loads all contracts side by side: it is most of what a start costs.
-func documents(load func(fs.FS, string, ...contract.Option) (*contract.Document, error)) (map[string]*contract.Document, error) {
+func documents(load func(name string) (*contract.Document, error)) (map[string]*contract.Document, error) {
 	names, err := contract.Names(openapi.Documents)
 	if err != nil {
 		return nil, err
@@ -268,7 +275,7 @@ func documents(load func(fs.FS, string, ...contract.Option) (*contract.Document,
 	var loading errgroup.Group
 	for i, name := range names {
 		loading.Go(func() (err error) {
-			loaded[i], err = load(openapi.Documents, name)
+			loaded[i], err = load(name)
 			return err
 		})
 	}

@@ -10,14 +10,13 @@ import (
 	"pinvault/impl/issuer"
 	"pinvault/impl/keyring"
 	"pinvault/impl/pin"
-	"pinvault/openapi"
 )
 
 // Operator is whoever works on a vault, a sandbox's or one in production, from the command line, by the rules
 // of the issuer's document.
 func Operator(vault *pin.Vault, ring *keyring.Ring, sandbox bool) *issuer.Operator {
 	documents := func() (map[string]*contract.Document, error) { return documentsFor(false) }
-	return issuer.NewOperator(vault, custody.New(vault, ring, nil, nil), contracts(vault, ring, limitsUnlessAsked(sandbox), sandbox, nil, documents), openapi.Documents)
+	return issuer.NewOperator(vault, custody.New(vault, ring, nil, nil), contracts(vault, ring, limitsUnlessAsked(sandbox), sandbox, nil, documents), serving)
 }
 
 // TokenKeys are the keys under which the tokens of a client of Accosa's contract are made, the current one

@@ -94,7 +94,7 @@ func groundOf(documents map[string]*contract.Document, vault *pin.Vault, ring *k
 	known := contracts(vault, ring, nil, true, nil, func() (map[string]*contract.Document, error) { return documents, nil })
 	return seed.Ground{
 		Vault: vault, Keys: ring,
-		Operator: issuer.OperatorOf(issuer.New(vault, nil, nil, known, nil), documents["issuer"], openapi.Documents),
+		Operator: issuer.OperatorOf(issuer.New(vault, nil, nil, known, nil), documents["issuer"], serving),
 		ByAPIKey: func(name string) bool { return documents[name] != nil && documents[name].ByAPIKey() },
 	}
 }

@@ -14,5 +14,5 @@
 //
 //   - RFC 7493 (I-JSON) and a few bounds of our own for JSON bodies, see [Strict];
 //   - RFC 9110, sections 8.3 and 8.4, for Content-Type and Content-Encoding;
-//   - our own rules for documents, which [Load] enforces before the server starts.
+//   - our own rules for documents, which [Load] enforces, and so [Form] before the server is built.
 package contract

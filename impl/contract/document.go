@@ -47,18 +47,17 @@ func MaxBody(bytes int64) Option { return func(d *Document) { d.maxBody = bytes 
 // error is a list with a line for each finding, with file and line, for whoever mends the document.
 // Our own rules are those of which a breach would show only when a partner runs into it: see rules.go.
 func Load(fsys fs.FS, name string, options ...Option) (*Document, error) {
-	return load(fsys, name, true, options)
-}
-
-// load is Load, of a document that has its examples or of one that has not.
-func load(fsys fs.FS, name string, examples bool, options []Option) (*Document, error) {
-	spec, err := open(fsys, name+".yaml")
+	spec, err := open(fsys, name+".yaml", true)
 	if err != nil {
 		return nil, fmt.Errorf("contract %s: %w", name, err)
 	}
-	if findings := inspect(spec, examples); len(findings) > 0 {
+	if findings := inspect(spec); len(findings) > 0 {
 		return nil, fmt.Errorf("contract %s is refused; findings: %d\n  %s", name, len(findings), strings.Join(findings, "\n  "))
 	}
+	return newDocument(name, spec, options), nil
+}
+
+func newDocument(name string, spec *openapi3.T, options []Option) *Document {
 	d := &Document{
 		name:     name,
 		spec:     spec,
@@ -72,7 +71,7 @@ func load(fsys fs.FS, name string, examples bool, options []Option) (*Document, 
 		option(d)
 	}
 	d.compile()
-	return d, nil
+	return d
 }
 
 // filter are the options of all checks, of requests or of replies.
@@ -109,11 +108,11 @@ func Names(fsys fs.FS) ([]string, error) {
 	return names, err
 }
 
-// open loads a document with its references. The position of every element is kept: the order of
-// violations and the findings of the start-up rules are told from it.
-func open(fsys fs.FS, file string) (*openapi3.T, error) {
+// open loads a document with its references. Of YAML the position of every element is kept if it is asked for: the order of
+// violations and our findings are told from it.
+func open(fsys fs.FS, file string, positions bool) (*openapi3.T, error) {
 	loader := openapi3.NewLoader()
-	loader.IncludeOrigin = true
+	loader.IncludeOrigin = positions
 	loader.ReadFromURIFunc = func(_ *openapi3.Loader, location *url.URL) ([]byte, error) {
 		// An fs.FS takes no absolute path and none that climbs out of it.
 		if location.Scheme != "" || location.Host != "" {
@@ -174,8 +173,9 @@ func operations(spec *openapi3.T) []listed {
 			all = append(all, listed{path: path, item: item, method: method, spec: methods[method]})
 		}
 	}
+	byOrder := inOrderOf(spec.Paths.Extensions)
 	slices.SortStableFunc(all, func(a, b listed) int {
-		return cmp.Or(byOrigin(a.item.Origin, b.item.Origin), byOrigin(a.spec.Origin, b.spec.Origin))
+		return cmp.Or(byOrder(a.spec.OperationID, b.spec.OperationID), byOrigin(a.item.Origin, b.item.Origin), byOrigin(a.spec.Origin, b.spec.Origin))
 	})
 	return all
 }

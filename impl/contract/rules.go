@@ -18,9 +18,8 @@ import (
 // database, an example that nothing executes, a document that checks less than it seems to.
 
 // inspect lists what is wrong with a document, a line for each finding. Our own rules are looked
-// at only when OpenAPI's own are kept: they are read from the structure that those guarantee. Those of
-// examples are left out where there are none.
-func inspect(spec *openapi3.T, examples bool) []string {
+// at only when OpenAPI's own are kept: they are read from the structure that those guarantee.
+func inspect(spec *openapi3.T) []string {
 	if !strings.HasPrefix(spec.OpenAPI, "3.0.") {
 		return []string{fmt.Sprintf("openapi is %q: write 3.0.3, later versions are checked by another engine that prints values", spec.OpenAPI)}
 	}
@@ -33,9 +32,7 @@ func inspect(spec *openapi3.T, examples bool) []string {
 	}
 	for _, l := range operations(spec) {
 		i.operation(l)
-		if examples {
-			i.examples(l, cmp.Or(l.spec.OperationID, l.method+" "+l.path))
-		}
+		i.examples(l, cmp.Or(l.spec.OperationID, l.method+" "+l.path))
 	}
 	return i.findings
 }
@@ -186,7 +183,7 @@ func (i *inspector) mediaType(name string, m *openapi3.MediaType, where string) 
 		if !s.Type.Is(openapi3.TypeObject) {
 			i.note(m.Origin, where, "is a form, so its schema must be an object")
 		}
-		for _, field := range documentOrder(s.Properties) {
+		for _, field := range documentOrder(s) {
 			if ref := s.Properties[field]; !readable(ref) {
 				i.note(ref.Origin, where+" /"+field, "a form field must be a string, number, integer or boolean")
 			}
@@ -240,7 +237,7 @@ func (i *inspector) schema(ref *openapi3.SchemaRef, where, inherited string) {
 			i.note(s.Origin, where, "requires "+name+", which is not one of its properties")
 		}
 	}
-	for _, name := range documentOrder(s.Properties) {
+	for _, name := range documentOrder(s) {
 		property := s.Properties[name]
 		i.typed(property, where+"/"+name)
 		i.field(property, property.Origin, where+"/"+name, label(property))

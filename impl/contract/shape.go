@@ -38,7 +38,7 @@ func (known shapes) of(schema *openapi3.Schema) *shape {
 	}
 	s := &shape{schema: schema, place: make(map[string]int, len(schema.Properties))}
 	known[schema] = s
-	for i, name := range documentOrder(schema.Properties) {
+	for i, name := range documentOrder(schema) {
 		s.place[name] = i
 		m := *known.member(name, schema.Properties[name])
 		m.required = slices.Contains(schema.Required, name)
@@ -58,14 +58,28 @@ func (known shapes) member(name string, ref *openapi3.SchemaRef) *member {
 	return &member{name: name, label: label(ref), shape: known.of(ref.Value), empty: emptyIsAbsent(ref)}
 }
 
-// documentOrder lists the names of properties as the document does; kin-openapi keeps them in a map
-// but remembers the line and column of each (in YAML, not in JSON).
-func documentOrder(properties openapi3.Schemas) []string {
-	names := slices.Sorted(maps.Keys(properties))
+// documentOrder lists the names of an object's properties as the document does. kin-openapi keeps them in a map, but remembers
+// the line and column of each in YAML; JSON has x-order.
+func documentOrder(s *openapi3.Schema) []string {
+	names := slices.Sorted(maps.Keys(s.Properties))
+	byOrder := inOrderOf(s.Extensions)
 	slices.SortStableFunc(names, func(a, b string) int {
-		return byOrigin(properties[a].Origin, properties[b].Origin)
+		return cmp.Or(byOrder(a, b), byOrigin(s.Properties[a].Origin, s.Properties[b].Origin))
 	})
 	return names
+}
+
+// orderExtension lists names as the document does, see [Form].
+const orderExtension = "x-order"
+
+// inOrderOf compares names by their places in x-order. Where there is none they are equal.
+func inOrderOf(extensions map[string]any) func(a, b string) int {
+	list, _ := extensions[orderExtension].([]any)
+	places := make(map[any]int, len(list))
+	for i, name := range list {
+		places[name] = i
+	}
+	return func(a, b string) int { return cmp.Compare(places[a], places[b]) }
 }
 
 func byOrigin(a, b *openapi3.Origin) int {

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io/fs"
 	"iter"
 	"maps"
 	"slices"
@@ -26,20 +25,20 @@ import (
 // same effect, without HTTP, tokens, scopes and idempotency keys. A request that does not keep the document
 // is [contract.Broken]; the vault's errors come back as they are.
 type Operator struct {
-	api       *API
-	documents fs.FS
-	document  func() (*contract.Document, error) // the API's own
+	api      *API
+	load     func(name string) (*contract.Document, error) // a contract's
+	document func() (*contract.Document, error)            // the API's own
 }
 
-// NewOperator makes an operator of a vault and the custody of its partners' keys. documents are the contracts, a file each.
-func NewOperator(v Vault, keys Keys, contracts Contracts, documents fs.FS) *Operator {
-	own := func() (*contract.Document, error) { return contract.Serving(documents, "issuer") }
-	return &Operator{api: New(v, keys, nil, contracts, nil), documents: documents, document: sync.OnceValues(own)}
+// NewOperator makes an operator of a vault and the custody of its partners' keys. load reads a contract's document.
+func NewOperator(v Vault, keys Keys, contracts Contracts, load func(name string) (*contract.Document, error)) *Operator {
+	own := func() (*contract.Document, error) { return load("issuer") }
+	return &Operator{api: New(v, keys, nil, contracts, nil), load: load, document: sync.OnceValues(own)}
 }
 
-// OperatorOf is the operator who works through an API of this document. documents are the contracts, a file each.
-func OperatorOf(a *API, document *contract.Document, documents fs.FS) *Operator {
-	return &Operator{api: a, documents: documents, document: func() (*contract.Document, error) { return document, nil }}
+// OperatorOf is the operator who works through an API of this document. load reads that of another contract.
+func OperatorOf(a *API, document *contract.Document, load func(name string) (*contract.Document, error)) *Operator {
+	return &Operator{api: a, load: load, document: func() (*contract.Document, error) { return document, nil }}
 }
 
 // read holds a request against a schema of the document and puts it into a value of the schema's type.
@@ -220,7 +219,7 @@ type Credentials struct {
 
 // credentials are those of a client as its contract wants them.
 func (o *Operator) credentials(c pin.Client, secret string) (Credentials, error) {
-	document, err := contract.Serving(o.documents, c.Contract)
+	document, err := o.load(c.Contract)
 	if err != nil {
 		return Credentials{}, err
 	}

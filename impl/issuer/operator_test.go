@@ -12,6 +12,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"pinvault/generated/served"
 	"pinvault/impl/contract"
 	"pinvault/impl/issuer"
 	"pinvault/impl/pin"
@@ -19,10 +20,14 @@ import (
 	"pinvault/openapi"
 )
 
+func serving(name string) (*contract.Document, error) {
+	return contract.Serving(served.Forms, openapi.Documents, name)
+}
+
 func operator() (*issuer.Operator, *fakeVault) {
 	v := newFakeVault()
 	v.secret = "secret"
-	return issuer.NewOperator(v, nil, contracts(), openapi.Documents), v
+	return issuer.NewOperator(v, nil, contracts(), serving), v
 }
 
 // accosaWith are the settings that an Accosa client cannot do without, with some changed; "" leaves one out.
@@ -89,7 +94,7 @@ func TestOperatorHasADigestOfEachSecretKept(t *testing.T) {
 	t.Parallel()
 	known, v := contracts(), newFakeVault()
 	known.Settings["accosa"] = settings.Owner{Client: settings.Of[accosaClient]{Contract: "accosa", Secrets: []string{"secureCode", "bankId", "entityId"}}}
-	o := issuer.NewOperator(v, nil, known, openapi.Documents)
+	o := issuer.NewOperator(v, nil, known, serving)
 	request := issuer.ClientRequest{Contract: "accosa", Name: "Wallet", AllScopes: true, Settings: accosaWith()}
 	_, err := o.CreateClient(t.Context(), request)
 	require.NoError(t, err)
@@ -231,7 +236,7 @@ func TestOperatorListsPageAfterPage(t *testing.T) {
 		v.ids = append(v.ids, fmt.Sprintf("p-%03d", i))
 	}
 	var found []string
-	for p, err := range issuer.NewOperator(v, nil, contracts(), openapi.Documents).Programs(t.Context()) {
+	for p, err := range issuer.NewOperator(v, nil, contracts(), serving).Programs(t.Context()) {
 		require.NoError(t, err)
 		found = append(found, p.ProgramID)
 	}
@@ -240,7 +245,7 @@ func TestOperatorListsPageAfterPage(t *testing.T) {
 	v.fails = true
 	var last error
 	rows := 0
-	for _, err := range issuer.NewOperator(v, nil, contracts(), openapi.Documents).Programs(t.Context()) {
+	for _, err := range issuer.NewOperator(v, nil, contracts(), serving).Programs(t.Context()) {
 		last = err
 		rows++
 	}

@@ -101,7 +101,7 @@ func ground(t *testing.T) (seed.Ground, *store.Store, *keyring.Ring) {
 		References: func() (contract.References, error) {
 			return contract.ReferencesOf(slices.Collect(maps.Values(documents))...), nil
 		}}
-	return seed.Ground{Vault: vault, Keys: ring, Operator: issuer.OperatorOf(issuer.New(vault, nil, nil, known, nil), documents["issuer"], openapi.Documents),
+	return seed.Ground{Vault: vault, Keys: ring, Operator: issuer.OperatorOf(issuer.New(vault, nil, nil, known, nil), documents["issuer"], func(name string) (*contract.Document, error) { return documents[name], nil }),
 		ByAPIKey: func(name string) bool { return documents[name].ByAPIKey() }}, db, ring
 }
 

@@ -19,31 +19,35 @@ import (
 
 type serveCommand struct{ config.Serve }
 
-// collectAt is how much the heap may grow between two collections, in per cent of what is in use, unless
-// GOGC says otherwise: a server whose heap is some 20 MB collects with a tenth of its time at Go's 100.
-const collectAt = 400
+// How much the heap may grow between two collections, in per cent of what is in use, unless GOGC says otherwise. At Go's
+// 100 a start spends a quarter of its time on them, and a server whose heap is some 20 MB a tenth.
+const (
+	whileStarting = 200
+	whileServing  = 400
+)
 
-// collectLess has a server spend less time on garbage.
-func collectLess() {
+// collectAt has a server spend less time on garbage.
+func collectAt(percent int) {
 	if os.Getenv("GOGC") == "" {
-		debug.SetGCPercent(collectAt)
+		debug.SetGCPercent(percent)
 	}
 }
 
 // giveBack gives the memory back that starting took and serving does not: reading the documents leaves several times of
-// what is kept of them. What is in a pool outlives one collection. Only then are collections fewer: a heap that grew large while it
+// what is kept of them. What is in a pool outlives one collection. Only then are collections rare: a heap that grew large while it
 // was filled keeps what is left all over it, and so cannot be given back.
 func giveBack() {
 	go func() {
 		runtime.GC()
 		debug.FreeOSMemory()
-		collectLess()
+		collectAt(whileServing)
 	}()
 }
 
 // Run serves until the process is told to stop, then lets requests under way end. SIGHUP asks for a look at the keyset
 // file; where there is a terminal, it says that this was closed and stops the process.
 func (c *serveCommand) Run(ctx context.Context) error {
+	collectAt(whileStarting)
 	reload := make(chan os.Signal, 1)
 	if !c.Sandbox && !term.IsTerminal(int(os.Stdin.Fd())) {
 		signal.Reset(syscall.SIGHUP) // which would end the process, but there is no terminal here that could be closed
