@@ -157,13 +157,13 @@ func TestWaysAreRefusedThatNobodyUnderstands(t *testing.T) {
 
 func TestOfTheWaysOfAContractTheOneCountsThatLeastStandsInTheWayOf(t *testing.T) {
 	t.Parallel()
-	all := best(nil, Through{"fax", []Reason{CardStatus, Blocked}})
-	all = best(all, Through{"fax", []Reason{Blocked}})
-	require.Equal(t, []Through{{"fax", []Reason{Blocked}}}, all)
-	all = best(all, Through{"fax", []Reason{NoPIN}})
-	require.Equal(t, []Through{{"fax", []Reason{Blocked}}}, all, "of two with as many the first")
-	all = best(all, Through{"own", []Reason{NoPIN, Blocked}})
-	require.Equal(t, []Through{{"fax", []Reason{Blocked}}, {"own", []Reason{NoPIN, Blocked}}}, all, "another contract's is another one")
+	all := best(nil, Through{Contract: "fax", Reasons: []Reason{CardStatus, Blocked}})
+	all = best(all, Through{Contract: "fax", Reasons: []Reason{Blocked}})
+	require.Equal(t, []Through{{Contract: "fax", Reasons: []Reason{Blocked}}}, all)
+	all = best(all, Through{Contract: "fax", Reasons: []Reason{NoPIN}})
+	require.Equal(t, []Through{{Contract: "fax", Reasons: []Reason{Blocked}}}, all, "of two with as many the first")
+	all = best(all, Through{Contract: "own", Reasons: []Reason{NoPIN, Blocked}})
+	require.Equal(t, []Through{{Contract: "fax", Reasons: []Reason{Blocked}}, {Contract: "own", Reasons: []Reason{NoPIN, Blocked}}}, all, "another contract's is another one")
 }
 
 func TestWhatTheCardholderMustDo(t *testing.T) {
@@ -174,17 +174,17 @@ func TestWhatTheCardholderMustDo(t *testing.T) {
 		want Step
 	}{
 		{"nothing, where no contract does it", nil, ContactIssuer},
-		{"it, where one of two does", []Through{{"fax", []Reason{Blocked}}, {"own", nil}}, EnterPIN},
-		{"by the contract where the fewest reasons stand in the way", []Through{{"fax", []Reason{NoPIN, Blocked}}, {"own", []Reason{Blocked}}}, PINBlocked},
-		{"wherever it stands", []Through{{"fax", []Reason{Blocked}}, {"own", []Reason{NoPIN, Blocked}}}, PINBlocked},
-		{"by the first of two with as many", []Through{{"fax", []Reason{Blocked}}, {"own", []Reason{NoPIN}}}, PINBlocked},
-		{"of several reasons the first that one can do something about", []Through{{"fax", []Reason{RetrievalOff, ApprovalNeeded, Blocked}}}, AwaitApproval},
-		{"choose a PIN where there is none", []Through{{"fax", []Reason{NoPIN}}}, ChoosePIN},
-		{"change the PIN that was chosen", []Through{{"fax", []Reason{PINChosen}}}, ChangePIN},
-		{"ask the issuer about a status, whatever else there is", []Through{{"fax", []Reason{CardStatus, Blocked}}}, ContactIssuer},
-		{"where nobody may do it", []Through{{"fax", []Reason{NoClient, Blocked}}}, ContactIssuer},
-		{"where nobody can name the card", []Through{{"fax", []Reason{NoReference, Blocked}}}, ContactIssuer},
-		{"where it is none of these", []Through{{"fax", []Reason{RetrievalOff}}}, ContactIssuer},
+		{"it, where one of two does", []Through{{Contract: "fax", Reasons: []Reason{Blocked}}, {Contract: "own"}}, EnterPIN},
+		{"by the contract where the fewest reasons stand in the way", []Through{{Contract: "fax", Reasons: []Reason{NoPIN, Blocked}}, {Contract: "own", Reasons: []Reason{Blocked}}}, PINBlocked},
+		{"wherever it stands", []Through{{Contract: "fax", Reasons: []Reason{Blocked}}, {Contract: "own", Reasons: []Reason{NoPIN, Blocked}}}, PINBlocked},
+		{"by the first of two with as many", []Through{{Contract: "fax", Reasons: []Reason{Blocked}}, {Contract: "own", Reasons: []Reason{NoPIN}}}, PINBlocked},
+		{"of several reasons the first that one can do something about", []Through{{Contract: "fax", Reasons: []Reason{RetrievalOff, ApprovalNeeded, Blocked}}}, AwaitApproval},
+		{"choose a PIN where there is none", []Through{{Contract: "fax", Reasons: []Reason{NoPIN}}}, ChoosePIN},
+		{"change the PIN that was chosen", []Through{{Contract: "fax", Reasons: []Reason{PINChosen}}}, ChangePIN},
+		{"ask the issuer about a status, whatever else there is", []Through{{Contract: "fax", Reasons: []Reason{CardStatus, Blocked}}}, ContactIssuer},
+		{"where nobody may do it", []Through{{Contract: "fax", Reasons: []Reason{NoClient, Blocked}}}, ContactIssuer},
+		{"where nobody can name the card", []Through{{Contract: "fax", Reasons: []Reason{NoReference, Blocked}}}, ContactIssuer},
+		{"where it is none of these", []Through{{Contract: "fax", Reasons: []Reason{RetrievalOff}}}, ContactIssuer},
 	} {
 		require.Equal(t, test.want, next(Capability{Operation: Verify, Through: test.ways}), test.name)
 	}
