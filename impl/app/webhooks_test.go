@@ -189,6 +189,10 @@ func TestWhatFailedForThreeDaysIsParkedAndItsWebhookPaused(t *testing.T) {
 	r.answers = []int{503, 503, 503}
 	o.do("POST", aCard+"/pin/unblock", unblock, 204)
 	r.messages(t, 1)
+	require.Eventually(t, func() bool { // written: in three days it would be the last one
+		waiting := o.do("GET", "/issuer/v1/webhooks/"+hook["webhookId"].(string)+"/deliveries?state=pending", "", 200)["items"].([]any)
+		return len(waiting) == 1 && waiting[0].(map[string]any)["attempts"] == 1.0
+	}, 20*time.Second, 5*time.Millisecond)
 	s.Clock.Forward(73 * time.Hour)
 	r.messages(t, 2)
 	told := other.messages(t, 1)[0].body["data"].(map[string]any)
