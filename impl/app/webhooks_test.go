@@ -191,7 +191,7 @@ func TestWhatFailedForThreeDaysIsParkedAndItsWebhookPaused(t *testing.T) {
 	r.messages(t, 1)
 	require.Eventually(t, func() bool { // written: in three days it would be the last one
 		waiting := o.do("GET", "/issuer/v1/webhooks/"+hook["webhookId"].(string)+"/deliveries?state=pending", "", 200)["items"].([]any)
-		return len(waiting) == 1 && waiting[0].(map[string]any)["attempts"] == 1.0
+		return len(waiting) == 1 && waiting[0].(map[string]any)["status"] == 503.0
 	}, 20*time.Second, 5*time.Millisecond)
 	s.Clock.Forward(73 * time.Hour)
 	r.messages(t, 2)

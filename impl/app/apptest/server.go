@@ -55,6 +55,9 @@ type Server struct {
 	forget func() // what the server knows of the database
 }
 
+// lastWords is how many lines of a server's log are shown where a test failed.
+const lastWords = 12
+
 // Start runs a sandbox server over the database at url, "" for a fresh SQLite one. The test fails if the server
 // finds a reply of its own that breaks its document.
 func Start(t testing.TB, url string) *Server {
@@ -105,6 +108,12 @@ func start(t testing.TB, url string, keys keyring.Engine, traces trace.TracerPro
 	listening := httptest.NewServer(wired.Public)
 	t.Cleanup(listening.Close)
 	s.URL, s.Client = listening.URL, Client(t, listening.URL)
+	t.Cleanup(func() {
+		if t.Failed() {
+			lines := strings.Split(s.Log.String(), "\n")
+			t.Logf("the server's last words:\n%s", strings.Join(lines[max(0, len(lines)-lastWords):], "\n"))
+		}
+	})
 	t.Cleanup(func() { // the server's own check of its replies, which is another than the client's
 		for line := range strings.Lines(s.Log.String()) {
 			require.NotContains(t, line, "reply breaks its document")
