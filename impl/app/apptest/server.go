@@ -58,6 +58,10 @@ type Server struct {
 // lastWords is how many lines of a server's log are shown where a test failed.
 const lastWords = 12
 
+// patience is how long a request may take: on a machine that is busy the first one that asks for a row, for which all documents
+// are read, took longer than the time that production gives, and was then nobody's.
+const patience = time.Minute
+
 // Start runs a sandbox server over the database at url, "" for a fresh SQLite one. The test fails if the server
 // finds a reply of its own that breaks its document.
 func Start(t testing.TB, url string) *Server {
@@ -93,7 +97,7 @@ func start(t testing.TB, url string, keys keyring.Engine, traces trace.TracerPro
 	loaded, err := Contracts()
 	require.NoError(t, err)
 	s := &Server{Store: db, Keys: keys, Faults: newFaults(db), Clock: newClock(), Log: &Buffer{}}
-	wired, err := app.New(t.Context(), config.Serve{Sandbox: true, PublicURL: "http://sandbox"}, app.Surroundings{
+	wired, err := app.New(t.Context(), config.Serve{Sandbox: true, PublicURL: "http://sandbox", RequestTimeout: patience}, app.Surroundings{
 		Database: db, Store: s.Faults, Log: server.NewLogger(s.Log, slog.LevelDebug), Now: s.Clock.Now, Sleep: s.Clock.sleep, Documents: loaded, Keys: keys, Traces: traces,
 	})
 	require.NoError(t, err)
