@@ -117,7 +117,7 @@ func aPIN(t *testing.T, text string) pin.PIN {
 	return p
 }
 
-// starts starts a server over the data, with the keyset file as it is.
+// starts has a server over the data, with the keyset file as it is.
 func (e *estate) starts(t *testing.T) error {
 	t.Helper()
 	documents, err := apptest.Contracts()

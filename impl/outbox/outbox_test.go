@@ -56,7 +56,7 @@ func TestEventsThatFollowEachOtherAreLookedForTogether(t *testing.T) {
 		d := running(t, q, 0)
 		for range 100 { // events, a millisecond from one to the next
 			d.Wake()
-			time.Sleep(time.Millisecond)
+			sleep(t.Context(), time.Millisecond)
 		}
 		synctest.Wait()
 		require.Len(t, q.at, 1+4)
@@ -78,10 +78,10 @@ func TestAnEventIsLookedFor(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				q := &looked{}
 				d := running(t, q, 0)
-				time.Sleep(c.after)
+				sleep(t.Context(), c.after)
 				q.due = time.Now()
 				d.Wake()
-				time.Sleep(c.late)
+				sleep(t.Context(), c.late)
 				synctest.Wait()
 				require.Len(t, q.at, 2)
 				require.Zero(t, q.due, "it was not found")
