@@ -268,10 +268,11 @@ func (v *Vault) Authenticate(ctx context.Context, id, secret string) (Client, er
 	}
 	current, failed := v.secretMatches(c.SecretDigest, secret, "client", id)
 	old, failedToo := v.secretMatches(c.OldSecretDigest, secret, "client", id)
-	if !v.clock().Before(c.OldUntil) {
+	if !v.clock().Before(c.OldUntil) && CodeOf(failedToo) != Unavailable {
 		old, failedToo = false, nil
 	}
-	if failed := firstOf(failed, failedToo); failed != nil && !current && !old { // what nobody can compare matters only where the other one is wrong
+	// What nobody can compare, since its key is lost, matters only where the other one is wrong.
+	if failed := firstOf(failed, failedToo); CodeOf(failed) == Unavailable || failed != nil && !current && !old {
 		return Client{}, failed
 	}
 	if old { // so that a token of it ends with it
