@@ -268,12 +268,15 @@ func (v *Vault) Authenticate(ctx context.Context, id, secret string) (Client, er
 	}
 	current, failed := v.secretMatches(c.SecretDigest, secret, "client", id)
 	old, failedToo := v.secretMatches(c.OldSecretDigest, secret, "client", id)
-	if !v.clock().Before(c.OldUntil) && CodeOf(failedToo) != Unavailable {
-		old, failedToo = false, nil
-	}
-	// What nobody can compare, since its key is lost, matters only where the other one is wrong.
-	if failed := firstOf(failed, failedToo); CodeOf(failed) == Unavailable || failed != nil && !current && !old {
+	counts := v.clock().Before(c.OldUntil)
+	old = old && counts
+	// What cannot be compared, since its key is lost, matters only where the other one is wrong.
+	lost, lostToo := v.lost(UseSecret, c.SecretDigest, failed), v.lost(UseSecret, c.OldSecretDigest, failedToo)
+	switch {
+	case failed != nil && !(lost && old):
 		return Client{}, failed
+	case failedToo != nil && !(lostToo && (current || !counts)):
+		return Client{}, failedToo
 	}
 	if old { // so that a token of it ends with it
 		c.Version = c.OldSecretVersion
