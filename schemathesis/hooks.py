@@ -6,6 +6,7 @@ PINVAULT_SECRETS names the file that gets what the server must not log, one a li
 """
 
 import base64
+import itertools
 import json
 import os
 import random
@@ -143,11 +144,17 @@ def admit_unsent(document, schema, seen):
     items = [schema["items"]] if "items" in schema else []
     for part in (*schema.get("properties", {}).values(), *schema.get("oneOf", []), *items):
         admit_unsent(document, part, seen)
-    for name, member in schema.get("properties", {}).items():
+    sent = dict(schema.get("properties", {}))
+    for name, member in sent.items():
         if name not in schema.get("required", []) and not resolved(document, member).get("nullable"):
             schema["properties"][name] = or_unsent(member, None)
     if isinstance(schema.get("additionalProperties"), dict):
         schema["additionalProperties"] = or_unsent(schema["additionalProperties"], None)
+    if "minProperties" in schema:  # of members that count as sent
+        least = itertools.combinations(sent, schema.pop("minProperties"))
+        some = [{**schema, "properties": schema["properties"] | {n: sent[n] for n in names}, "required": [*names]} for names in least]
+        schema.clear()
+        schema["anyOf"] = some
 
 
 def describe_unsent(document):

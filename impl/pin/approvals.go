@@ -323,15 +323,15 @@ func (v *Vault) approved(ctx context.Context, rec Record, action ApprovalAction,
 	return err
 }
 
-// redeemable is the approval that a pledge is for. A row that is newer has been used or taken back since the card was read; one that is
-// older was put back.
+// redeemable is the approval that a pledge is for. A row that is newer has been used or taken back since the card was read: under the
+// card's lock that is decided once more. One that is older was put back.
 func (v *Vault) redeemable(ctx context.Context, rec Record, p Pledge) (Approval, error) {
 	rows, err := v.store.RowsOf(ctx, TableApprovals, []string{rec.Card.ID}, []string{p.ID})
 	switch {
 	case err != nil:
 		return Approval{}, err
 	case len(rows) == 0 || rows[0].Version > p.Version:
-		return Approval{}, &Error{Code: ApprovalNeeded}
+		return Approval{}, &Error{Code: ApprovalNeeded, Err: errBehind}
 	}
 	a, err := v.openApproval(ctx, rows[0])
 	if err == nil && a.pledge() != p {

@@ -387,3 +387,22 @@ func TestARowAuthorizesNothing(t *testing.T) {
 		})
 	}
 }
+
+// It sees the card before the approval is used up, and there is another one when its answer is found.
+func TestAnApprovalThatIsUsedMeanwhileIsDecidedOnceMore(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, dual)
+	w.approval(t, pin.ApproveUnblock)
+	asker, q, between := w.as(t, "asker"), w.q, true
+	q.Check = func(pin.Record) error {
+		if between {
+			between = false
+			require.NoError(t, w.Unblock(asker, w.q, pin.Memo{}))
+			w.approval(t, pin.ApproveUnblock)
+		}
+		return nil
+	}
+	require.NoError(t, w.Unblock(asker, q, pin.Memo{}))
+	require.False(t, between)
+	require.Equal(t, pin.ApprovalNeeded, pin.CodeOf(w.Unblock(asker, q, pin.Memo{})))
+}

@@ -293,12 +293,17 @@ func (v *Vault) done(ctx context.Context, q Query, m Memo, decide func(Record) (
 		return deed{}, 0, err
 	}
 	d, change, err := v.decide(ctx, rec, m, decide)
-	if err != nil || d.Idle() {
+	behind := errors.Is(err, errBehind)
+	if !behind && (err != nil || d.Idle()) {
 		return d, 0, err
 	}
 	own, cancel := ownTime(ctx)
 	defer cancel()
-	err = v.commit(own, change, false)
+	if behind {
+		d, err = v.queue(own, rec.Card.ID, q, m, decide)
+	} else {
+		err = v.commit(own, change, false)
+	}
 	// Again only where the lock was lost with the connection: the change was not made, and somebody else's
 	// was. When time is up the store says so.
 	for overtaken(err) {
@@ -307,6 +312,9 @@ func (v *Vault) done(ctx context.Context, q Query, m Memo, decide func(Record) (
 	}
 	return d, lost, err
 }
+
+// errBehind is why a decision counts under the card's lock alone: a row beside the card was changed with it after the card was read.
+var errBehind = errors.New("the card has been changed since it was read")
 
 // refusal is err, or what the step refuses.
 func (d deed) refusal(err error) error {
