@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"time"
 
@@ -33,8 +32,8 @@ type Render func(pin.AuditEvent) ([]byte, error)
 type Sink interface {
 	// Put returns when they are there for good.
 	Put(ctx context.Context, batch []Record) error
-	// Size is how long the output is, in bytes, 0 where that cannot be known.
-	Size() int64
+	// Size is how long the output is, in bytes, and whether that can be known: what is behind it can then be cut off.
+	Size() (n int64, known bool)
 	Close() error
 }
 
@@ -47,6 +46,7 @@ type Cursor struct {
 	Events int64  `json:"events"`           // that were
 	Output string `json:"output,omitempty"` // what they were handed to
 	Size   int64  `json:"size,omitempty"`   // how long that is then
+	Ahead  []byte `json:"ahead,omitempty"`  // what may stand behind that, whole or in part: it is noted before it is written
 }
 
 // Options say where events go, and how long.
@@ -58,11 +58,15 @@ type Options struct {
 	Progress func(what string, n int64) // hears how many were handed over, nil: nobody does
 }
 
-// ErrBusy says that another process exports by this cursor.
-var ErrBusy = errors.New("another process works with this cursor")
+// ErrBusy says that another process exports by a cursor, or to a file.
+var ErrBusy = errors.New("another process works with it")
 
 // Export hands over what comes after the cursor's event, and moves the cursor. It returns how many events that were.
 func Export(ctx context.Context, from Source, cursor string, o Options) (handed int64, err error) {
+	return export(ctx, machine{}, from, cursor, o)
+}
+
+func export(ctx context.Context, d disk, from Source, cursor string, o Options) (handed int64, err error) {
 	if o.Progress == nil {
 		o.Progress = func(string, int64) {}
 	}
@@ -72,10 +76,10 @@ func Export(ctx context.Context, from Source, cursor string, o Options) (handed 
 		return 0, err
 	}
 	if !held {
-		return 0, ErrBusy
+		return 0, fmt.Errorf("%s: %w", cursor, ErrBusy)
 	}
 	defer func() { err = errors.Join(err, lock.Unlock()) }()
-	at, err := readCursor(cursor)
+	at, err := readCursor(d, cursor)
 	if err != nil {
 		return 0, err
 	}
@@ -94,12 +98,7 @@ func Export(ctx context.Context, from Source, cursor string, o Options) (handed 
 			return handed, err
 		}
 		if len(records) > 0 {
-			if err := sink.Put(ctx, records); err != nil {
-				return handed, err
-			}
-			at.After, at.Size = records[len(records)-1].Event.ID, sink.Size()
-			at.Events += int64(len(records))
-			if err := at.write(cursor); err != nil {
+			if at, err = at.hand(ctx, d, cursor, sink, records); err != nil {
 				return handed, err
 			}
 			handed += int64(len(records))
@@ -139,8 +138,8 @@ func next(ctx context.Context, from Source, after string, o Options) (out []Reco
 	return out, len(rows) == batch, nil
 }
 
-func readCursor(path string) (c Cursor, err error) {
-	text, err := os.ReadFile(path)
+func readCursor(d disk, path string) (c Cursor, err error) {
+	text, err := d.read(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return Cursor{}, nil
 	}
@@ -150,13 +149,32 @@ func readCursor(path string) (c Cursor, err error) {
 	return c, err
 }
 
-// write replaces the cursor's file.
-func (c Cursor) write(path string) error {
+// hand gives a batch to a sink, and returns the cursor after it. Where it could be cut off again the batch is noted first, so that whoever
+// comes after a process that was killed knows its bytes from another's.
+func (c Cursor) hand(ctx context.Context, d disk, path string, to Sink, batch []Record) (Cursor, error) {
+	if size, known := to.Size(); known {
+		c.Size, c.Ahead = size, lines(batch)
+		if err := c.write(d, path); err != nil {
+			return c, err
+		}
+	}
+	if err := to.Put(ctx, batch); err != nil {
+		return c, err
+	}
+	c.After, c.Ahead = batch[len(batch)-1].Event.ID, nil
+	c.Size, _ = to.Size()
+	c.Events += int64(len(batch))
+	return c, c.write(d, path)
+}
+
+// write replaces the cursor's file, for good.
+func (c Cursor) write(d disk, path string) error {
 	text, err := json.Marshal(c)
 	if err != nil {
 		return err
 	}
-	out, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".*")
+	fresh := path + ".new"
+	out, err := d.create(fresh)
 	if err != nil {
 		return err
 	}
@@ -165,10 +183,10 @@ func (c Cursor) write(path string) error {
 		err = out.Sync()
 	}
 	if err = errors.Join(err, out.Close()); err == nil {
-		err = os.Rename(out.Name(), path)
+		err = d.rename(fresh, path)
 	}
 	if err != nil {
-		return errors.Join(err, os.Remove(out.Name()))
+		return errors.Join(err, d.remove(fresh))
 	}
-	return nil
+	return d.sync(filepath.Dir(path))
 }

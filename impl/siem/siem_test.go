@@ -138,27 +138,80 @@ func (d dying) Put(ctx context.Context, batch []siem.Record) error {
 
 func TestWhatWasWrittenAndNotNotedIsWrittenAnew(t *testing.T) {
 	t.Parallel()
+	for name, before := range map[string]int{"of the first batch": 0, "of a later one": 50} {
+		for _, moved := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s, moved away before: %t", name, moved), func(t *testing.T) {
+				t.Parallel()
+				dir := t.TempDir()
+				out, cursor := filepath.Join(dir, "out"), filepath.Join(dir, "cursor")
+				tr := some(100)
+				o := options(out)
+				_, err := siem.Export(t.Context(), tr[:before], cursor, o)
+				require.NoError(t, err)
+				first, err := os.ReadFile(out)
+				require.NoError(t, err)
+				if moved {
+					require.NoError(t, os.Remove(out))
+				}
+				o.Open = func(at siem.Cursor) (siem.Sink, error) {
+					s, err := siem.File(out)(at)
+					return dying{s}, err
+				}
+				_, err = siem.Export(t.Context(), tr, cursor, o)
+				require.ErrorIs(t, err, errKilled)
+				o.Open = siem.File(out)
+				_, err = siem.Export(t.Context(), tr, cursor, o)
+				require.NoError(t, err)
+				text, err := os.ReadFile(out)
+				require.NoError(t, err)
+				if moved {
+					text = append(first, text...)
+				}
+				require.Equal(t, 100, strings.Count(string(text), "\n"))
+				for _, r := range tr {
+					require.Equal(t, 1, strings.Count(string(text), r.ID))
+				}
+			})
+		}
+	}
+}
+
+// By a cursor of its own another export would write between the lines.
+func TestFileIsWrittenToByOneProcess(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	out := filepath.Join(dir, "out")
+	s, err := siem.File(out)(siem.Cursor{})
+	require.NoError(t, err)
+	_, err = siem.Export(t.Context(), some(10), filepath.Join(dir, "cursor"), options(out))
+	require.ErrorIs(t, err, siem.ErrBusy)
+	require.ErrorContains(t, err, out)
+	require.NoError(t, s.Close())
+	_, err = siem.Export(t.Context(), some(10), filepath.Join(dir, "cursor"), options(out))
+	require.NoError(t, err)
+}
+
+// What a file has behind the cursor, and its export has not written, is not cut off.
+func TestFileThatWasAddedToIsLeftAsItIs(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	out, cursor := filepath.Join(dir, "out"), filepath.Join(dir, "cursor")
-	tr := some(100)
-	o := options(out)
-	_, err := siem.Export(t.Context(), tr[:50], cursor, o)
+	_, err := siem.Export(t.Context(), some(10), cursor, options(out))
 	require.NoError(t, err)
-	o.Open = func(at siem.Cursor) (siem.Sink, error) {
-		s, err := siem.File(out)(at)
-		return dying{s}, err
-	}
-	_, err = siem.Export(t.Context(), tr, cursor, o)
-	require.ErrorIs(t, err, errKilled)
-	o.Open = siem.File(out)
-	_, err = siem.Export(t.Context(), tr, cursor, o)
+	f, err := os.OpenFile(out, os.O_WRONLY|os.O_APPEND, 0)
 	require.NoError(t, err)
-	text, err := os.ReadFile(out)
+	_, err = f.WriteString("another's\n")
+	require.NoError(t, errors.Join(err, f.Close()))
+	is, err := os.ReadFile(out)
 	require.NoError(t, err)
-	require.Equal(t, 100, strings.Count(string(text), "\n"))
-	for _, r := range tr {
-		require.Equal(t, 1, strings.Count(string(text), r.ID))
-	}
+	_, err = siem.Export(t.Context(), some(10), cursor, options(out))
+	require.ErrorContains(t, err, "has something that this export has not written")
+	still, err := os.ReadFile(out)
+	require.NoError(t, err)
+	require.Equal(t, string(is), string(still))
+	require.NoError(t, os.Truncate(out, 0))
+	_, err = siem.Export(t.Context(), some(10), cursor, options(out))
+	require.NoError(t, err, "one that was emptied is begun anew")
 }
 
 func TestCursorIsGoodForOneOutputAndOneProcess(t *testing.T) {

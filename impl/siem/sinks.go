@@ -7,9 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"net"
-	"os"
+	"path/filepath"
 	"time"
 
 	"github.com/leodido/go-syslog/v4/rfc5424"
@@ -27,53 +26,88 @@ func lines(batch []Record) []byte {
 
 // file is a file that grows.
 type file struct {
-	f    *os.File
+	handle
+	path string
 	size int64
 }
 
-// File opens a file as the cursor left it: what is behind that is cut off. One that was moved away meanwhile is begun anew; one that
-// is there and that the cursor does not know is refused.
-func File(path string) func(Cursor) (Sink, error) {
+// File opens a file as the cursor left it: what a process that was killed wrote behind that is cut off. One that was moved away
+// meanwhile, or emptied, is begun anew. One that has anything else in it is refused, and left as it is.
+func File(path string) func(Cursor) (Sink, error) { return fileOn(machine{}, path) }
+
+func fileOn(d disk, path string) func(Cursor) (Sink, error) {
 	return func(at Cursor) (Sink, error) {
-		f, err := os.OpenFile(path, os.O_WRONLY, 0)
-		if errors.Is(err, fs.ErrNotExist) {
-			f, err = os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
-			at.Size = 0
-		}
+		f, err := d.open(path)
 		if err != nil {
 			return nil, err
 		}
-		info, err := f.Stat()
-		switch {
-		case err != nil:
-		case info.Size() < at.Size:
-			err = fmt.Errorf("%s is shorter than the cursor says: it was changed since", path)
-		case at.After == "" && info.Size() > 0:
-			err = fmt.Errorf("%s is there already, and the cursor does not know it", path)
-		default:
-			err = f.Truncate(at.Size)
-		}
+		s := &file{f, path, 0}
+		err = s.resume(at)
 		if err == nil {
-			_, err = f.Seek(at.Size, io.SeekStart)
+			err = d.sync(filepath.Dir(path))
 		}
 		if err != nil {
 			return nil, errors.Join(err, f.Close())
 		}
-		return &file{f, at.Size}, nil
+		return s, nil
 	}
 }
 
+// resume cuts off what is behind the cursor, if it is what the cursor says may be there.
+func (s *file) resume(at Cursor) error {
+	size, err := s.handle.Size()
+	switch {
+	case err != nil || size == 0:
+		return err
+	case at.After == "" && at.Ahead == nil:
+		return fmt.Errorf("%s is there already, and the cursor does not know it", s.path)
+	case size < at.Size:
+		return fmt.Errorf("%s is shorter than the cursor says: it was changed since", s.path)
+	}
+	s.size = at.Size
+	behind := make([]byte, min(size-at.Size, int64(len(at.Ahead))+1))
+	switch _, err := s.ReadAt(behind, at.Size); {
+	case err != nil:
+		return err
+	case !begun(behind, at.Ahead):
+		return fmt.Errorf("%s has something that this export has not written, behind what the cursor knows: byte %d. Moved away, it is begun anew", s.path, at.Size)
+	case len(behind) == 0:
+		return nil
+	}
+	return errors.Join(s.Truncate(at.Size), s.Sync())
+}
+
+// begun tells whether bytes of a file are what comes of writing others there, as far as that came: all, the first of them, and after the
+// machine has lost its power zeros, too, in the place of some.
+func begun(is, ahead []byte) bool {
+	if len(is) > len(ahead) {
+		return false
+	}
+	for i, b := range is {
+		if b != ahead[i] && b != 0 {
+			return false
+		}
+	}
+	return true
+}
+
+// Put appends to what it has left, and to nothing else.
 func (s *file) Put(_ context.Context, batch []Record) error {
-	n, err := s.f.Write(lines(batch))
+	switch size, err := s.handle.Size(); {
+	case err != nil:
+		return err
+	case size != s.size:
+		return fmt.Errorf("%s was changed while it was written to: it has %d bytes, and had %d", s.path, size, s.size)
+	}
+	n, err := s.Write(lines(batch))
 	s.size += int64(n)
 	if err == nil {
-		err = s.f.Sync()
+		err = s.Sync()
 	}
 	return err
 }
 
-func (s *file) Size() int64  { return s.size }
-func (s *file) Close() error { return s.f.Close() }
+func (s *file) Size() (int64, bool) { return s.size, true }
 
 // stream is written to and no more is known of it.
 type stream struct{ w io.Writer }
@@ -88,8 +122,8 @@ func (s stream) Put(_ context.Context, batch []Record) error {
 	return err
 }
 
-func (stream) Size() int64  { return 0 }
-func (stream) Close() error { return nil }
+func (stream) Size() (int64, bool) { return 0, false }
+func (stream) Close() error        { return nil }
 
 // Syslog is a server that takes messages over TLS.
 type Syslog struct {
@@ -186,8 +220,8 @@ func (s Syslog) message(r Record) (string, error) {
 	return m.String()
 }
 
-// Size is 0: what a receiver has is not ours to cut off.
-func (Syslog) Size() int64 { return 0 }
+// Size is not known: what a receiver has is not ours to cut off.
+func (Syslog) Size() (int64, bool) { return 0, false }
 
 // Close has nothing to end: each batch has a connection of its own.
 func (Syslog) Close() error { return nil }
