@@ -144,13 +144,13 @@ def admit_unsent(document, schema, seen):
     items = [schema["items"]] if "items" in schema else []
     for part in (*schema.get("properties", {}).values(), *schema.get("oneOf", []), *items):
         admit_unsent(document, part, seen)
-    sent = dict(schema.get("properties", {}))
-    for name, member in sent.items():
+    for name, member in schema.get("properties", {}).items():
         if name not in schema.get("required", []) and not resolved(document, member).get("nullable"):
             schema["properties"][name] = or_unsent(member, None)
     if isinstance(schema.get("additionalProperties"), dict):
         schema["additionalProperties"] = or_unsent(schema["additionalProperties"], None)
     if "minProperties" in schema:  # of members that count as sent
+        sent = {name: {**resolved(document, member), "nullable": False} for name, member in schema["properties"].items()}
         least = itertools.combinations(sent, schema.pop("minProperties"))
         some = [{**schema, "properties": schema["properties"] | {n: sent[n] for n in names}, "required": [*names]} for names in least]
         schema.clear()
