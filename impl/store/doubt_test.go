@@ -4,8 +4,10 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"testing"
 
+	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 
 	"pinvault/impl/pin"
@@ -29,6 +31,7 @@ var swaps = []struct {
 	words []string
 	swap  func(s *Store, c pin.Change) error
 }{
+	{"one statement", []string{"moved AS ("}, func(s *Store, c pin.Change) error { return s.Swap(context.Background(), drawn(c)) }},
 	{"swap_card", []string{"swap_card("}, func(s *Store, c pin.Change) error { return s.Swap(context.Background(), c) }},
 	{"statements", []string{"begin", "UPDATE", "INSERT", "commit"}, func(s *Store, c pin.Change) error {
 		c.DetailsToo, c.Add = true, []pin.Lookup{{Kind: pin.KindURN, Value: fmt.Sprintf("%x", c.Card.Seal), ProgramID: "program", CardID: c.Card.ID}}
@@ -37,6 +40,18 @@ var swaps = []struct {
 	{"under the lock", []string{"begin", "FOR UPDATE", "swap_card(", "commit"}, func(s *Store, c pin.Change) error {
 		return s.Locked(context.Background(), c.Card.ID, func(pin.CardRow) (pin.Change, error) { return c, nil })
 	}},
+}
+
+// drawn is a change whose events say when their ids were drawn, as those of the vault do.
+func drawn(c pin.Change) pin.Change {
+	c.Events = slices.Clone(c.Events)
+	if len(c.Events) == 0 {
+		c.Events = eventsOf(c.Card.ID, c.Card.Revision, 1)
+	}
+	for i := range c.Events {
+		c.Events[i].ID = uuid.Must(uuid.NewV7()).String()
+	}
+	return c
 }
 
 // However the line breaks while a change is made: what was made, or may have been, is in doubt, what is not in

@@ -20,7 +20,7 @@ import (
 
 // What PostgreSQL is asked: prepared once a connection.
 const (
-	callSwap     = `SELECT swap_card($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)`
+	callSwap     = `SELECT swap_card($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12), true`
 	hotByID      = foundCards + ` WHERE c.id = $1`
 	hotByLookup  = foundByLookup + ` WHERE l.kind = $1 AND l.value = $2`
 	hotAnywhere  = hotByLookup + ` ORDER BY l.card_id LIMIT $3`
@@ -188,25 +188,36 @@ func (s *Store) rowHot(ctx context.Context, t pin.Table, programID, id string) (
 
 // callHot is call on a connection of the pool.
 func (s *Store) callHot(ctx context.Context, c pin.Change) (err error) {
-	ctx, end := s.span(ctx, callSwap)
-	defer func() { end(err) }()
-	args, err := swapArgs(c)
+	statement, args, err := s.swapping(c)
 	if err != nil {
 		return err
 	}
-	var swapped bool
+	ctx, end := s.span(ctx, statement)
+	defer func() { end(err) }()
+	var swapped, admitted bool
 	asked := false
 	err = s.onConn(ctx, func(conn *pgx.Conn) error {
 		asked = true
-		return conn.QueryRow(ctx, callSwap, args...).Scan(&swapped)
+		return conn.QueryRow(ctx, statement, args...).Scan(&swapped, &admitted)
 	})
 	switch {
 	case err != nil && asked:
 		return s.ended(ctx, err)
-	case err == nil && !swapped:
+	case err != nil:
+		return err
+	}
+	return outcome(swapped, admitted)
+}
+
+// outcome is what came of a change: Conflict (audit_events, card).
+func outcome(swapped, admitted bool) error {
+	switch {
+	case !admitted:
+		return overtaken("audit_events")
+	case !swapped:
 		return overtaken("card")
 	}
-	return err
+	return nil
 }
 
 // caller is a transaction.
@@ -220,11 +231,22 @@ func call(ctx context.Context, on caller, c pin.Change) error {
 	if err != nil {
 		return err
 	}
-	var swapped bool
-	if err = on.QueryRowContext(ctx, callSwap, args...).Scan(&swapped); err == nil && !swapped {
-		err = overtaken("card")
+	var swapped, admitted bool
+	if err := on.QueryRowContext(ctx, callSwap, args...).Scan(&swapped, &admitted); err != nil {
+		return err
 	}
-	return err
+	return outcome(swapped, admitted)
+}
+
+// swapping is the statement that makes a change which swap_card makes: a plain one where it stays prepared.
+func (s *Store) swapping(c pin.Change) (statement string, args []any, err error) {
+	if !s.engine.sharded && !s.engine.sessions.pooled.Load() {
+		if statement, args = plainSwap(c); statement != "" {
+			return statement, args, nil
+		}
+	}
+	args, err = swapArgs(c)
+	return callSwap, args, err
 }
 
 // swapArgs are the arguments of swap_card.

@@ -142,13 +142,17 @@ func TestHotStatementsUseIndexes(t *testing.T) {
 	ctx := context.Background()
 	conn, plans := explaining(t, s)
 	for name, statement := range statements {
-		if strings.Contains(statement, "swap_card(") {
+		if statement == callSwap {
 			continue // below
 		}
 		t.Run(name, func(t *testing.T) {
 			_, err := conn.Exec(ctx, "PREPARE hot AS "+statement)
 			require.NoError(t, err)
-			nulls := strings.TrimPrefix(strings.Repeat(", NULL", strings.Count(statement, "$")), ", ")
+			last := 1
+			for strings.Contains(statement, fmt.Sprint("$", last+1)) {
+				last++
+			}
+			nulls := strings.TrimPrefix(strings.Repeat(", NULL", last), ", ")
 			var plan []string
 			rows, err := conn.Query(ctx, "EXPLAIN EXECUTE hot ("+nulls+")", pgx.QueryExecModeSimpleProtocol)
 			require.NoError(t, err)
@@ -165,7 +169,7 @@ func TestHotStatementsUseIndexes(t *testing.T) {
 		more := fmt.Sprintf(`{"replays":[{"id":"replay-7",`+row+`}],"pin_sessions":[{"id":"new",`+row+`},{"id":"session-7",`+row+`}],"contract_records":[{"id":"new",`+row+`}],
 			"card_lookup":[{"kind":"pinSession","value":"new","program_id":"program","slot":"","card_id":"card-7"}]}`, 1, 1, 2, 1)
 		var swapped bool
-		require.NoError(t, conn.QueryRow(ctx, callSwap, "card-7", "program", 1, nil, "value", []byte("seal"), 2, []string{"a", "b"}, []string{"a", "b"}, [][]byte{{1}, {2}}, more, 100).Scan(&swapped))
+		require.NoError(t, conn.QueryRow(ctx, callSwap, "card-7", "program", 1, nil, "value", []byte("seal"), 2, []string{"a", "b"}, []string{"a", "b"}, [][]byte{{1}, {2}}, more, 100).Scan(&swapped, nil))
 		require.True(t, swapped)
 		text := strings.Join(*plans, "\n")
 		for _, touched := range []string{"Update on cards", "Insert on audit_events", "Insert on replays", "Insert on pin_sessions", "Update on pin_sessions", "Insert on contract_records", "Insert on card_lookup"} {
@@ -205,7 +209,7 @@ func TestAKeptAnswerIsLookedForByItsIDHoweverFewThereAre(t *testing.T) {
 func requireIndexed(t *testing.T, plan string) {
 	t.Helper()
 	for _, walk := range seqScans.FindAllStringSubmatch(plan, -1) {
-		require.Equal(t, "programs", walk[1], plan)
+		require.Contains(t, []string{"programs", "webhook_endpoints"}, walk[1], plan)
 	}
 }
 

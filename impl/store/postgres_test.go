@@ -230,13 +230,13 @@ func TestWhoDecidesMayReadThoughThereAreFewConnections(t *testing.T) {
 var hostile = []string{"", " ", `'`, `"`, `\`, `\\`, `\\x00`, `\x41`, `\u0000`, `\ud800`, `{}`, `[]`, `null`, `{"a":"b"}`, `{a,"b"}`, `'); DROP TABLE cards; --`, `$1`, `?`, `%s`,
 	"\n\r\t\b\f", "\x01\x1f\x7f", "é", "e\u0301", "\ufffd", "\ufeff", "\u2028", "😀", "\U0010FFFF", "</script>&amp;", strings.Repeat("long ", 20_000)}
 
-// The same change made by swap_card and by the statements that other databases get comes to the same.
-func TestSwapCardTakesTextsAsTheyAre(t *testing.T) {
+// The same change made by swap_card, in one statement, and by the statements that other databases get comes to the same.
+func TestAChangeTakesTextsAsTheyAre(t *testing.T) {
 	s := open(t, storetest.Postgres(t))
 	seed(t, s, 0)
 	contents := func(id string) (all []string) {
 		for _, statement := range []string{
-			`SELECT replace(cards::text, ?, '#') FROM cards WHERE id = ?`, `SELECT replace(e::text, ?, '#') FROM audit_events e WHERE chain = ? ORDER BY seq`,
+			`SELECT replace(cards::text, ?, '#') FROM cards WHERE id = ?`, `SELECT replace(row(seq, chain, program_id, body, mac)::text, ?, '#') FROM audit_events WHERE chain = ? ORDER BY seq`,
 			`SELECT replace(s::text, ?, '#') FROM pin_sessions s WHERE card_id = ? ORDER BY id`, `SELECT replace(s::text, ?, '#') FROM contract_records s WHERE card_id = ? ORDER BY id`,
 			`SELECT replace(l::text, ?, '#') FROM card_lookup l WHERE card_id = ? ORDER BY value`,
 		} {
@@ -246,7 +246,7 @@ func TestSwapCardTakesTextsAsTheyAre(t *testing.T) {
 	}
 	for i, text := range hostile {
 		t.Run(fmt.Sprintf("%.20q", text), func(t *testing.T) {
-			made := [2][]string{}
+			made := [3][]string{}
 			for j := range made {
 				id := fmt.Sprintf("card-%d-%d", i, j)
 				require.NoError(t, s.Swap(context.Background(), pin.Change{Card: revision(id, 1), DetailsToo: true}))
@@ -261,21 +261,29 @@ func TestSwapCardTakesTextsAsTheyAre(t *testing.T) {
 					c.Rows = append(c.Rows, r)
 				}
 				c.Add = []pin.Lookup{{Kind: pin.Kind(fmt.Sprintf("%.100s", text)), Value: name, ProgramID: fmt.Sprintf("%.100s", text), Slot: fmt.Sprintf("%.100s", text), CardID: id}}
-				if j == 0 {
-					require.True(t, s.calls(c))
+				require.True(t, s.calls(c))
+				switch j {
+				case 0, 1:
+					if j == 1 {
+						c = drawn(c)
+					}
+					statement, _, err := s.swapping(c)
+					require.NoError(t, err)
+					require.Equal(t, j == 0, statement == callSwap)
 					require.NoError(t, s.Swap(context.Background(), c))
-				} else {
+				case 2:
 					require.NoError(t, s.inTx(context.Background(), func(t *tx) error { return t.swap(c) }))
 				}
 				made[j] = contents(id)
 			}
-			require.Equal(t, made[1], made[0])
+			require.Equal(t, made[2], made[0])
+			require.Equal(t, made[2], made[1])
 			require.Len(t, made[0], 7)
 		})
 	}
 }
 
-func TestSwapCardRefusesWhatIsNoText(t *testing.T) {
+func TestAChangeWithWhatIsNoTextIsRefused(t *testing.T) {
 	s := open(t, storetest.Postgres(t))
 	seed(t, s, 1)
 	before := card(t, s, "card-0")
@@ -299,17 +307,80 @@ func TestSwapCardRefusesWhatIsNoText(t *testing.T) {
 			"the program of a card": func(c *pin.Change) { c.Card.ProgramID, c.Events = none, nil },
 		} {
 			t.Run(fmt.Sprintf("%s is %q", name, none), func(t *testing.T) {
-				c := pin.Change{Card: revision("card-0", 2), Events: eventsOf("card-0", 2, 2)}
-				spoil(&c)
-				require.True(t, s.calls(c))
-				require.Equal(t, pin.Internal, pin.CodeOf(s.Swap(context.Background(), c)))
-				require.Equal(t, before, card(t, s, "card-0"))
+				for _, events := range [][]pin.EventRow{eventsOf("card-0", 2, 2), drawn(pin.Change{Events: eventsOf("card-0", 2, 2)}).Events} {
+					c := pin.Change{Card: revision("card-0", 2), Events: events}
+					spoil(&c)
+					require.True(t, s.calls(c))
+					require.Equal(t, pin.Internal, pin.CodeOf(s.Swap(context.Background(), c)))
+					require.Equal(t, before, card(t, s, "card-0"))
+				}
 			})
 		}
 	}
 	require.NoError(t, s.Swap(context.Background(), pin.Change{Card: revision("card-0", 2), Events: eventsOf("card-0", 2, 2)}))
 	require.NoError(t, s.Swap(context.Background(), pin.Change{Card: revision("card-0", 3), Events: []pin.EventRow{}}))
 	require.Equal(t, []int64{3}, query[int64](t, s, "SELECT count(*) FROM audit_events"))
+}
+
+// What is in the way of one row is in the way of all, whichever way the change is made.
+func TestAChangeWithARowThatIsInItsWayWritesNothing(t *testing.T) {
+	s := open(t, storetest.Postgres(t))
+	seed(t, s, 1)
+	ctx := context.Background()
+	row := func(table pin.Table, version int64) pin.Row {
+		return pin.Row{Table: table, ID: "there", CardID: "card-0", ProgramID: "program", Version: version, ExpiresAt: 100, Body: []byte("body"), Seal: []byte("seal")}
+	}
+	lookup := pin.Lookup{Kind: pin.KindURN, Value: "there", ProgramID: "program", CardID: "card-0"}
+	require.NoError(t, s.Swap(ctx, drawn(pin.Change{Card: revision("card-0", 2), Events: eventsOf("card-0", 2, 1), Add: []pin.Lookup{lookup},
+		Rows: []pin.Row{row(pin.TableReplays, 1), row(pin.TableSessions, 1), row(pin.TableRecords, 1)}})))
+	everything := func() (all []string) {
+		for _, table := range []string{"cards", "audit_events", "pin_sessions", "contract_records", "replays", "card_lookup", "webhook_deliveries"} {
+			all = append(all, query[string](t, s, "SELECT t::text FROM "+table+" t ORDER BY 1")...)
+		}
+		return all
+	}
+	before := everything()
+	for name, c := range map[string]struct {
+		change pin.Change
+		code   pin.Code
+		field  string
+	}{
+		"a card that has moved on":           {pin.Change{Card: revision("card-0", 2)}, pin.Conflict, "card"},
+		"a card that is not there":           {pin.Change{Card: revision("card-9", 2)}, pin.Conflict, "card"},
+		"a replay that has not expired":      {pin.Change{Now: 99, Rows: []pin.Row{row(pin.TableReplays, 1)}}, pin.Duplicate, "replays"},
+		"a session that is there":            {pin.Change{Rows: []pin.Row{row(pin.TableSessions, 1)}}, pin.Conflict, "pin_sessions"},
+		"a session that has moved on":        {pin.Change{Rows: []pin.Row{row(pin.TableSessions, 3)}}, pin.Conflict, "pin_sessions"},
+		"a record that is there":             {pin.Change{Rows: []pin.Row{row(pin.TableSessions, 2), row(pin.TableRecords, 1)}}, pin.Duplicate, "contract_records"},
+		"a look-up that is there":            {pin.Change{Rows: []pin.Row{row(pin.TableSessions, 2)}, Add: []pin.Lookup{lookup}}, pin.Duplicate, string(pin.KindURN)},
+		"an event that is there":             {pin.Change{Events: eventsOf("card-0", 2, 1)}, pin.Duplicate, "audit_events"},
+		"an event whose id was drawn before": {pin.Change{Events: []pin.EventRow{{ID: "019b0000-0000-7000-8000-000000000000"}}}, pin.Conflict, "audit_events"},
+	} {
+		if c.change.Card == nil {
+			c.change.Card = revision("card-0", 3)
+		}
+		late := len(c.change.Events) == 1 && c.change.Events[0].Seq == 0
+		if len(c.change.Events) == 0 || late {
+			id := ""
+			if late {
+				id = c.change.Events[0].ID
+			}
+			c.change.Events = eventsOf(c.change.Card.ID, 3, 2)
+			if late {
+				c.change.Events[0].ID = id
+			}
+		}
+		for way, change := range map[string]pin.Change{"in one statement": drawn(c.change), "by swap_card": c.change} {
+			if late {
+				change = c.change
+			}
+			t.Run(name+", "+way, func(t *testing.T) {
+				err := s.Swap(ctx, change)
+				require.Equal(t, c.code, pin.CodeOf(err), "%v", err)
+				require.Equal(t, c.field, pin.FieldOf(err))
+				require.Equal(t, before, everything())
+			})
+		}
+	}
 }
 
 // A commit that waits, for a standby most of all, must not be cancelled when nobody waits for it any longer: PostgreSQL would show it to
@@ -324,7 +395,8 @@ func TestACommitThatNobodyWaitsForIsNotCancelled(t *testing.T) {
 		ctx, cancel := context.WithTimeout(context.Background(), 100*time.Millisecond)
 		c := pin.Change{Card: revision("card-0", next), Events: eventsOf("card-0", next, 1)}
 		err := map[string]func() error{
-			"swap_card": func() error { return s.Swap(ctx, c) },
+			"one statement": func() error { return s.Swap(ctx, drawn(c)) },
+			"swap_card":     func() error { return s.Swap(ctx, c) },
 			"statements": func() error {
 				c.DetailsToo, c.Add = true, []pin.Lookup{{Kind: pin.KindURN, Value: "another", ProgramID: "program", CardID: "card-0"}}
 				return s.Swap(ctx, c)

@@ -50,6 +50,9 @@ var target = regexp.MustCompile(`(?i)\b(?:from|into|update|join)\s+"?([a-z_]+)|^
 func summary(statement string) string {
 	verb, _, _ := strings.Cut(strings.TrimSpace(statement), " ")
 	verb = strings.ToUpper(verb)
+	if verb == "WITH" { // of the statement that is in parts
+		verb = "UPDATE"
+	}
 	if m := target.FindStringSubmatch(statement); m != nil {
 		return verb + " " + m[1] + m[2]
 	}
