@@ -26,6 +26,8 @@ const (
 	rsaKey        = "rsa-bench"
 	accosaKey     = "accosa-bench"
 	creditplusKey = "creditplus-bench"
+
+	hostedClient = "hosted-bench"
 )
 
 var (
@@ -87,6 +89,7 @@ var clients = []client{
 		members{"clientId": clientID, "bankId": bankID, "entityId": entityID, "messageKeyIds": []string{accosaKey}}, map[string]string{"secureCode": secureCode}},
 	{"creditplus-bench", "creditplus", "tries:reset", members{"messageKeyIds": []string{creditplusKey}}, nil},
 	{"networkintl-bench", "networkintl", "pins:change", members{"bankId": networkBankID, "pinKeyIds": []string{zoneKey, rsaKey}}, nil},
+	{hostedClient, "hashdt", "pins:write", nil, nil},
 }
 
 func (v vault) makeClient(ctx context.Context, program string, c client) (err error) {

@@ -176,10 +176,13 @@ func networkChange(n int, c cards.Card, method, old, chosen string) request {
 }
 
 // hosted is the page's last call. A session is good for the PIN that the card has when it is made: until it is used nothing else may
-// set that card's.
-func (v vault) hosted(context.Context, string) (sealer, error) {
+// set that card's. It is opened in the name of the contract's client, whose limits count for whoever holds it.
+func (v vault) hosted(of context.Context, program string) (sealer, error) {
 	sessions := pinsession.New(v, v.ring, time.Hour, nil, nil)
+	client := pin.CallerFrom(of).In(program)
+	client.ClientID = hostedClient
 	return func(ctx context.Context, n int, c cards.Card) (request, error) {
+		ctx = pin.WithCaller(ctx, client)
 		session, err := sessions.Open(ctx, pin.Query{CardID: c.ID}, pin.ActionReset, fmt.Sprint("bench-", n), pin.Memo{})
 		if err != nil {
 			return request{}, err
