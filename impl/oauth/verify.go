@@ -26,7 +26,7 @@ const (
 	// skew is how far the clocks of two processes that issue and verify may be apart.
 	skew = 30 * time.Second
 
-	// lookupTime bounds the question about a client, which the requests waiting for it share.
+	// lookupTime bounds the question about a client, which the requests waiting for it share, unless they were given much time.
 	lookupTime = 3 * time.Second
 )
 
@@ -165,7 +165,7 @@ type sighting struct {
 // that came first, and sees every client, whoever calls.
 func (s *Server) ask(ctx context.Context, id string) (sighting, error) {
 	seen, err, _ := s.asking.Do(id, func() (any, error) {
-		ctx, cancel := context.WithTimeout(pin.WithCaller(context.WithoutCancel(ctx), pin.Caller{Everywhere: true}), lookupTime)
+		ctx, cancel := context.WithTimeout(pin.WithCaller(context.WithoutCancel(ctx), pin.Caller{Everywhere: true}), pin.Patience(ctx, lookupTime))
 		defer cancel()
 		at := s.now()
 		client, err := s.clients.Client(ctx, id)

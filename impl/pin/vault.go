@@ -259,14 +259,23 @@ type deed struct {
 	add, drop []Lookup
 }
 
-// commitTime bounds how long a change may take. It is the vault's own: when the caller hangs up the
+// commitTime bounds how long a change usually may take. It is the vault's own: when the caller hangs up the
 // change is made all the same, or not made, but never made and not told of.
 const commitTime = 5 * time.Second
+
+// Patience is how long a step of a request may take that does not end with it: as long as is usual, and a quarter of the time that
+// the request has left where that is more, so that a server whose requests are given a minute waits longer here, too.
+func Patience(ctx context.Context, usual time.Duration) time.Duration {
+	if end, ok := ctx.Deadline(); ok {
+		return max(usual, time.Until(end)/4)
+	}
+	return usual
+}
 
 // ownTime is the context of a change: it outlives a caller who hangs up, and ends when the time that the request was
 // given does.
 func ownTime(ctx context.Context) (context.Context, context.CancelFunc) {
-	end := time.Now().Add(commitTime)
+	end := time.Now().Add(Patience(ctx, commitTime))
 	if given, ok := ctx.Deadline(); ok && given.Before(end) {
 		end = given
 	}

@@ -388,11 +388,22 @@ func TestAChangeWithARowThatIsInItsWayWritesNothing(t *testing.T) {
 func TestACommitThatNobodyWaitsForIsNotCancelled(t *testing.T) {
 	s := open(t, storetest.Postgres(t))
 	seed(t, s, 1)
-	exec(t, s, `CREATE FUNCTION dawdle() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(0.5); RETURN NULL; END $$`)
+	exec(t, s, `CREATE FUNCTION dawdle() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_advisory_xact_lock_shared(7); RETURN NULL; END $$`)
 	exec(t, s, `CREATE CONSTRAINT TRIGGER dawdle AFTER UPDATE ON cards DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION dawdle()`)
 	for i, way := range swaps {
 		next := int64(i + 2)
-		ctx, cancel := context.WithTimeout(context.Background(), 100*time.Millisecond)
+		held := s.db.Begin()
+		require.NoError(t, held.Exec(`SELECT pg_advisory_xact_lock(7)`).Error)
+		ctx, cancel := context.WithCancel(context.Background())
+		go func() { // who asked goes when the commit is under way
+			defer cancel()
+			for {
+				var waiting int
+				if err := s.db.Raw(`SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND objid = 7 AND NOT granted`).Scan(&waiting).Error; err != nil || waiting > 0 {
+					return
+				}
+			}
+		}()
 		c := pin.Change{Card: revision("card-0", next), Events: eventsOf("card-0", next, 1)}
 		err := map[string]func() error{
 			"one statement": func() error { return s.Swap(ctx, drawn(c)) },
@@ -405,8 +416,8 @@ func TestACommitThatNobodyWaitsForIsNotCancelled(t *testing.T) {
 				return s.Locked(ctx, "card-0", func(pin.CardRow) (pin.Change, error) { return c, nil })
 			},
 		}[way.name]()
-		cancel()
 		require.ErrorIs(t, err, pin.ErrInDoubt, way.name)
-		require.Eventually(t, func() bool { return card(t, s, "card-0").Revision == next }, 10*time.Second, 20*time.Millisecond, way.name)
+		require.NoError(t, held.Rollback().Error)
+		require.Eventually(t, func() bool { return card(t, s, "card-0").Revision == next }, time.Minute, 20*time.Millisecond, way.name)
 	}
 }

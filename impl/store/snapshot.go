@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"net/url"
 	"slices"
 
 	"gorm.io/gorm"
@@ -42,7 +43,7 @@ func (s *Store) restore(ctx context.Context, file string) (err error) {
 		}
 		return err
 	}
-	if _, err := conn.ExecContext(ctx, `ATTACH ? AS kept`, file); err != nil {
+	if _, err := conn.ExecContext(ctx, `ATTACH ? AS kept`, unchanging(file)); err != nil {
 		return errors.Join(err, conn.Close())
 	}
 	ending := context.WithoutCancel(ctx)
@@ -61,6 +62,13 @@ func (s *Store) restore(ctx context.Context, file string) (err error) {
 		return err
 	}
 	return nil
+}
+
+// unchanging names a snapshot so that SQLite takes no lock on it, which nobody writes once it is made. Otherwise BEGIN IMMEDIATE
+// would take the writer's lock of every database that is attached, and those who put back the same snapshot elsewhere wait for it.
+func unchanging(file string) string {
+	uri := url.URL{Scheme: "file", OmitHost: true, Path: file, RawQuery: "immutable=1"}
+	return uri.String()
 }
 
 // texts are the values of a query's one column.

@@ -9,6 +9,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -43,6 +44,31 @@ func TestSQLitePathsAreTakenAsTheyAre(t *testing.T) {
 		open(t, "sqlite://"+path)
 		require.FileExists(t, path)
 	}
+}
+
+// Many spaces are put back from one file at once.
+func TestASnapshotIsPutBackWhoeverElseHasItOpen(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "a b%20c?d&e=f#g.db")
+	s, err := Open(t.Context(), storetest.SQLite(t), Options{LockWait: time.Millisecond})
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, s.Close()) })
+	require.NoError(t, s.Migrate(t.Context()))
+	seed(t, s, 1)
+	require.NoError(t, s.Snapshot(t.Context(), path))
+	require.NoError(t, s.Swap(t.Context(), pin.Change{Card: revision("card-0", 2), Events: eventsOf("card-0", 2, 1)}))
+
+	other := open(t, storetest.SQLite(t))
+	conn, err := other.pool.Conn(t.Context())
+	require.NoError(t, err)
+	for _, statement := range []string{`ATTACH '` + path + `' AS kept`, `BEGIN IMMEDIATE`} {
+		_, err = conn.ExecContext(t.Context(), statement)
+		require.NoError(t, err)
+	}
+	require.NoError(t, s.Restore(t.Context(), path))
+	require.EqualValues(t, 1, card(t, s, "card-0").Revision)
+	_, err = conn.ExecContext(t.Context(), `ROLLBACK`)
+	require.NoError(t, err)
+	require.NoError(t, conn.Close())
 }
 
 // Two stores on one file are two processes as far as SQLite can tell.

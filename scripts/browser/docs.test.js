@@ -5,7 +5,7 @@ import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
 import { Sandbox } from "./sandbox.js";
 import { bundles } from "./bundles.js";
-import { audit, close, launch, open, picture, seen, whole } from "./browser.js";
+import { audit, close, launch, least, open, picture, seen, whole, worked, yardstick } from "./browser.js";
 
 let sandbox, browser, contracts;
 before(async () => {
@@ -140,16 +140,16 @@ describe("docs", () => {
   });
 });
 
-// 9 Mbit/s, 40 ms there and back, a CPU that is four times slower. The best of a few counts: what else the machine
-// does is not the page's.
+// The work until there is text to read is counted in a known page's, and what is loaded in bytes: neither depends on what else the
+// machine does. By the clock it is 9 Mbit/s and 40 ms there and back.
 describe("weight", () => {
-  const limits = { ms: 2000, bytes: 1.5e6 };
+  const limits = { yards: 2, bytes: 1.5e6 };
   const visited = async (path, settled) => {
     const page = await open(browser, desk);
     await page.addInitScript(() => { // when there is a frame with text to read: a heading, and a paragraph of a sentence or more
       const look = () => {
         const long = [...document.querySelectorAll("p")].some((p) => p.innerText.length > 80 && p.getBoundingClientRect().height);
-        if (long && document.querySelector("h1")?.innerText) globalThis.readable = performance.now();
+        if (long && document.querySelector("h1")?.innerText) performance.mark("readable");
         else requestAnimationFrame(look);
       };
       requestAnimationFrame(look);
@@ -157,30 +157,34 @@ describe("weight", () => {
     const devtools = await page.context().newCDPSession(page);
     await devtools.send("Network.enable");
     await devtools.send("Network.emulateNetworkConditions", { offline: false, latency: 40, downloadThroughput: 9e6 / 8, uploadThroughput: 9e6 / 8 });
-    await devtools.send("Emulation.setCPUThrottlingRate", { rate: 4 });
     let bytes = 0;
     devtools.on("Network.loadingFinished", ({ encodedDataLength }) => { bytes += encodedDataLength; });
-    await page.goto(sandbox.url + path, { waitUntil: "commit" });
-    await page.waitForFunction(() => globalThis.readable && performance.getEntriesByName("first-contentful-paint").length);
-    const ms = await page.evaluate(() => Math.max(globalThis.readable, performance.getEntriesByName("first-contentful-paint")[0].startTime));
+    const run = await worked(browser, page, sandbox.url + path, "readable");
     await settled(page);
     await page.waitForLoadState("networkidle");
     await close(page);
-    return { ms, bytes };
+    return { ...run, bytes };
   };
   const measured = async (t, path, settled = () => {}) => {
     await fetch(sandbox.url + path); // made at the first request
-    const runs = [];
-    for (let i = 0; i < 3 && !runs.some(({ ms }) => ms < limits.ms); i++) runs.push(await visited(path, settled));
-    const ms = Math.min(...runs.map((r) => r.ms)), bytes = Math.max(...runs.map((r) => r.bytes));
-    t.diagnostic(`${path}: text after ${ms.toFixed(0)} ms (${runs.length} runs), ${(bytes / 1024).toFixed(0)} KiB`);
-    assert.ok(ms < limits.ms, `${path}: ${ms} ms`);
+    const known = await sandbox.parent(yardstick), runs = [], yards = [];
+    const quick = () => least(runs, "work") < limits.yards * least(yards, "work");
+    while (!runs.length || runs.length < 5 && !quick()) {
+      const yard = await open(browser);
+      yards.push(await worked(browser, yard, known, "measured"));
+      await close(yard);
+      runs.push(await visited(path, settled));
+    }
+    const bytes = Math.max(...runs.map((r) => r.bytes));
+    const work = `${path}: ${least(runs, "work").toFixed(0)} ms of work until there is text, the known page ${least(yards, "work").toFixed(0)} ms`;
+    t.diagnostic(`${work}; ${least(runs, "clock").toFixed(0)} ms by the clock (${runs.length} runs), ${(bytes / 1024).toFixed(0)} KiB`);
+    assert.ok(quick(), work);
     assert.ok(bytes <= limits.bytes, `${path}: ${bytes} bytes`);
   };
 
-  test("the reference has text after two seconds, and its first contract fits in 1.5 MB", (t) =>
+  test("the reference has text soon, and its first contract fits in 1.5 MB", (t) =>
     measured(t, "/docs", (page) => page.getByRole("heading", { level: 1, name: contracts[0].title, exact: true }).waitFor()));
-  test("the landing page and the contracts' pages have text after two seconds", async (t) => {
+  test("the landing page and the contracts' pages have text soon", async (t) => {
     for (const path of ["/", ...contracts.slice(0, whole ? contracts.length : 1).map(({ name }) => "/docs/" + name)]) await measured(t, path);
   });
 });

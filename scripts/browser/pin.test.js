@@ -7,7 +7,7 @@ import { readFile } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
 import { build } from "esbuild";
 import { Sandbox } from "./sandbox.js";
-import { close, launch, look, open, soon, whole } from "./browser.js";
+import { close, launch, least, look, open, soon, whole, worked, yardstick } from "./browser.js";
 
 const languages = ["en", "ar", "es", "fr", "hi", "ur"];
 const rightToLeft = ["ar", "ur"];
@@ -843,26 +843,31 @@ describe("access", () => {
   });
 });
 
-// The best of the runs counts: what else the machine does is not the page's. The longest language and the largest logo.
+// Its work until it can be used is less than that of a known page, whatever else the machine does and however fast it is. The longest
+// language and the largest logo.
 test("the page is small and quick", async (t) => {
   const logo = "data:image/png;base64," + Buffer.concat([await readFile(new URL("./logo.png", import.meta.url)), randomBytes(8192)]).subarray(0, 8192).toString("base64");
   await sandbox.reset({ hosted: { issuerName: "Example Bank", logo, languages: ["hi"] } });
-  const runs = [], limit = 100;
-  for (let i = 0; i < 10 && !runs.some(({ ms }) => ms < limit); i++) {
+  const known = await sandbox.parent(yardstick);
+  const runs = [], yards = [];
+  const quick = () => least(runs, "work") < least(yards, "work");
+  while (runs.length < 3 || runs.length < 10 && !quick()) {
+    const yard = await open(browser);
+    yards.push(await worked(browser, yard, known, "measured"));
+    await close(yard);
     const page = await open(browser);
     let bytes = 0;
     page.on("requestfinished", async (r) => { const s = await r.sizes(); bytes += s.responseBodySize + s.responseHeadersSize; });
-    await page.goto((await sandbox.link("resetpin", "normal")).url);
+    const run = await worked(browser, page, (await sandbox.link("resetpin", "normal")).url, "usable");
     await page.waitForSelector("#form:not([hidden])");
-    const ms = await page.evaluate(() => performance.getEntriesByName("usable")[0].startTime - performance.getEntriesByType("navigation")[0].responseStart);
     await page.waitForLoadState("networkidle");
     assert.deepEqual(page.requests.map((url) => new URL(url).pathname.replace(/[0-9a-f-]{36}/, "ID")).filter((p) => !p.startsWith("image/")), ["/hosted/pin/ID", "/hosted/pin/ID/exchange"]);
-    runs.push({ ms, bytes });
+    runs.push({ ...run, bytes });
     await close(page);
   }
-  const ms = Math.min(...runs.map((r) => r.ms));
   const bytes = Math.max(...runs.map((r) => r.bytes));
-  t.diagnostic(`hosted page: first byte to usable ${ms.toFixed(1)} ms (best of ${runs.length}: ${runs.map((r) => r.ms.toFixed(0)).join(", ")}), ${(bytes / 1024).toFixed(1)} KiB in all`);
-  assert.ok(ms < limit, `${ms} ms`);
+  const work = `${least(runs, "work").toFixed(0)} ms of work until it is usable, the known page ${least(yards, "work").toFixed(0)} ms`;
+  t.diagnostic(`hosted page: ${work}; first byte to usable ${least(runs, "clock").toFixed(0)} ms by the clock (best of ${runs.length}), ${(bytes / 1024).toFixed(1)} KiB in all`);
+  assert.ok(quick(), work);
   assert.ok(bytes < 25 * 1024, `${bytes} bytes`);
 });

@@ -113,10 +113,11 @@ type Process struct {
 }
 
 // Serve starts a server on a free port and returns when it serves, which it logs at level INFO. All of a
-// test's servers share a public URL, as processes behind a load balancer do. It is killed when the test ends.
+// test's servers share a public URL, as processes behind a load balancer do, and give a request as much time as [Start] does, unless
+// the arguments say otherwise. It is killed when the test ends.
 func Serve(t testing.TB, env []string, args ...string) *Process {
 	t.Helper()
-	return ServeAs(t, env, append([]string{"serve", "--listen", "127.0.0.1:0", "--public-url", "http://pinvault.localhost"}, args...)...)
+	return ServeAs(t, env, append([]string{"serve", "--listen", "127.0.0.1:0", "--public-url", "http://pinvault.localhost", "--request-timeout", patience.String()}, args...)...)
 }
 
 // ServeAs is Serve with nothing but the arguments given.

@@ -55,12 +55,13 @@ type Server struct {
 	forget func() // what the server knows of the database
 }
 
-// lastWords is how many lines of a server's log are shown where a test failed.
+// lastWords is how many lines of a server's log are shown where a test failed, and of its faults, the first ones.
 const lastWords = 12
 
-// patience is how long a request may take: on a machine that is busy the first one that asks for a row, for which all documents
-// are read, took longer than the time that production gives, and was then nobody's.
-const patience = time.Minute
+// patience is how long a request may take, and a quarter of it a step of it that has a time of its own (pin.Patience). What a test
+// shows does not end by the clock: on a machine that is busy, or stands still for a while, a request took longer than the time that
+// production gives, and was then nobody's.
+const patience = 10 * time.Minute
 
 // Start runs a sandbox server over the database at url, "" for a fresh SQLite one. The test fails if the server
 // finds a reply of its own that breaks its document.
@@ -115,6 +116,8 @@ func start(t testing.TB, url string, keys keyring.Engine, traces trace.TracerPro
 	t.Cleanup(func() {
 		if t.Failed() {
 			lines := strings.Split(s.Log.String(), "\n")
+			faults := slices.DeleteFunc(slices.Clone(lines), func(line string) bool { return !strings.Contains(line, `"level":"ERROR"`) })
+			t.Logf("the server's faults:\n%s", strings.Join(faults[:min(lastWords, len(faults))], "\n"))
 			t.Logf("the server's last words:\n%s", strings.Join(lines[max(0, len(lines)-lastWords):], "\n"))
 		}
 	})
