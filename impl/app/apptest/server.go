@@ -58,10 +58,10 @@ type Server struct {
 // lastWords is how many lines of a server's log are shown where a test failed, and of its faults, the first ones.
 const lastWords = 12
 
-// patience is how long a request may take, and a quarter of it a step of it that has a time of its own (pin.Patience). What a test
+// patience is how long a request may take, and a quarter of it a step that has a time of its own (pin.Patience). What a test
 // shows does not end by the clock: on a machine that is busy, or stands still for a while, a request took longer than the time that
 // production gives, and was then nobody's.
-const patience = 10 * time.Minute
+const patience = time.Minute
 
 // Start runs a sandbox server over the database at url, "" for a fresh SQLite one. The test fails if the server
 // finds a reply of its own that breaks its document.
