@@ -11,9 +11,9 @@ import (
 	"pinvault/models"
 )
 
-// What is to be sent to webhooks. It is written by the swap, see [tx.announce] and swap_card, and read and moved on by whoever sends it.
+// What is to be sent to webhooks. It is written by the swap, see [tx.announce], swap_card and announce_events, and read and moved on by whoever sends it.
 
-// topicsOf are the topics of events, as swap_card takes them, nil where no event has one.
+// topicsOf are the topics of events, as swap_card and announce_events take them, nil where no event has one.
 func topicsOf(events []pin.EventRow) []*string {
 	var topics []*string
 	for i, e := range events {

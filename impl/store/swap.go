@@ -16,7 +16,7 @@ import (
 	"pinvault/models"
 )
 
-// Swap is pin.Store's. On PostgreSQL the change of one card is one call of swap_card; everything else is
+// Swap is pin.Store's. On PostgreSQL the change of one card is one statement, which may be a call of swap_card; everything else is
 // a transaction of the same statements.
 func (s *Store) Swap(ctx context.Context, c pin.Change) error {
 	if s.calls(c) {
