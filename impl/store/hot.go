@@ -20,7 +20,7 @@ import (
 
 // What PostgreSQL is asked: prepared once a connection.
 const (
-	callSwap     = `SELECT swap_card($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12), true`
+	callSwap     = `SELECT swap_card($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)`
 	hotByID      = foundCards + ` WHERE c.id = $1`
 	hotByLookup  = foundByLookup + ` WHERE l.kind = $1 AND l.value = $2`
 	hotAnywhere  = hotByLookup + ` ORDER BY l.card_id LIMIT $3`
@@ -194,30 +194,19 @@ func (s *Store) callHot(ctx context.Context, c pin.Change) (err error) {
 	}
 	ctx, end := s.span(ctx, statement)
 	defer func() { end(err) }()
-	var swapped, admitted bool
+	var swapped bool
 	asked := false
 	err = s.onConn(ctx, func(conn *pgx.Conn) error {
 		asked = true
-		return conn.QueryRow(ctx, statement, args...).Scan(&swapped, &admitted)
+		return conn.QueryRow(ctx, statement, args...).Scan(&swapped)
 	})
 	switch {
 	case err != nil && asked:
 		return s.ended(ctx, err)
-	case err != nil:
-		return err
-	}
-	return outcome(swapped, admitted)
-}
-
-// outcome is what came of a change: Conflict (audit_events, card).
-func outcome(swapped, admitted bool) error {
-	switch {
-	case !admitted:
-		return overtaken("audit_events")
-	case !swapped:
+	case err == nil && !swapped:
 		return overtaken("card")
 	}
-	return nil
+	return err
 }
 
 // caller is a transaction.
@@ -231,11 +220,11 @@ func call(ctx context.Context, on caller, c pin.Change) error {
 	if err != nil {
 		return err
 	}
-	var swapped, admitted bool
-	if err := on.QueryRowContext(ctx, callSwap, args...).Scan(&swapped, &admitted); err != nil {
-		return err
+	var swapped bool
+	if err = on.QueryRowContext(ctx, callSwap, args...).Scan(&swapped); err == nil && !swapped {
+		err = overtaken("card")
 	}
-	return outcome(swapped, admitted)
+	return err
 }
 
 // swapping is the statement that makes a change which swap_card makes: a plain one where it stays prepared.

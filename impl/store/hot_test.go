@@ -169,7 +169,7 @@ func TestHotStatementsUseIndexes(t *testing.T) {
 		more := fmt.Sprintf(`{"replays":[{"id":"replay-7",`+row+`}],"pin_sessions":[{"id":"new",`+row+`},{"id":"session-7",`+row+`}],"contract_records":[{"id":"new",`+row+`}],
 			"card_lookup":[{"kind":"pinSession","value":"new","program_id":"program","slot":"","card_id":"card-7"}]}`, 1, 1, 2, 1)
 		var swapped bool
-		require.NoError(t, conn.QueryRow(ctx, callSwap, "card-7", "program", 1, nil, "value", []byte("seal"), 2, []string{"a", "b"}, []string{"a", "b"}, [][]byte{{1}, {2}}, more, 100).Scan(&swapped, nil))
+		require.NoError(t, conn.QueryRow(ctx, callSwap, "card-7", "program", 1, nil, "value", []byte("seal"), 2, []string{"a", "b"}, []string{"a", "b"}, [][]byte{{1}, {2}}, more, 100).Scan(&swapped))
 		require.True(t, swapped)
 		text := strings.Join(*plans, "\n")
 		for _, touched := range []string{"Update on cards", "Insert on audit_events", "Insert on replays", "Insert on pin_sessions", "Update on pin_sessions", "Insert on contract_records", "Insert on card_lookup"} {

@@ -11,9 +11,10 @@ import (
 // one by one, if it need not plan it each time: so it is for sessions of our own, which keep it prepared, and for tables that stand on one
 // machine. Its shape is the change's: how many events, which rows.
 //
-//	admitted  holds the lock of the events' second, and tells whether that was in time
-//	moved     is the card, where it stood as it was read; everything else is written only with it
-//	part…     are the events and the rows; one that finds another in its way has nothing written at all
+//	moved  is the card, where it stood as it was read, and waits for whoever else is moving it; everything else is written only with it
+//	part…  are the events and the rows
+//
+// At its end it lets the events in, as admit_event does, and looks for parts that found something in their way: either undoes all.
 
 // classOfEvents is the class of the locks by which events are let in, as admit_event has it.
 const classOfEvents = 1347833428
@@ -45,7 +46,18 @@ func (p *plain) part(statement string) (name string) {
 
 // must refuses the whole change where a part did nothing.
 func (p *plain) must(name, state, about string) {
-	p.checks.WriteString("CASE WHEN NOT EXISTS (SELECT FROM " + name + ") THEN refuse_change(" + p.arg(state, "text") + ", " + p.arg(about, "text") + ") END, ")
+	p.refuse("NOT EXISTS (SELECT FROM "+name+")", state, about)
+}
+
+// refuse refuses the whole change where something holds.
+func (p *plain) refuse(where, state, about string) {
+	p.checks.WriteString("CASE WHEN " + where + " THEN refuse_change(" + p.arg(state, "text") + ", " + p.arg(about, "text") + ") END, ")
+}
+
+// admit is admit_event for an id that was drawn at a time, in milliseconds since 1970: the lock of its second, and then the time.
+func (p *plain) admit(drawn int64) {
+	late := " THEN " + p.arg(drawn, "bigint") + " < extract(epoch FROM clock_timestamp()) * 1000 - " + strconv.FormatInt(pin.EventLate.Milliseconds(), 10)
+	p.refuse("CASE WHEN pg_try_advisory_xact_lock_shared("+p.arg(classOfEvents<<32|drawn/1000, "bigint")+")"+late+" ELSE true END", "PV001", "audit_events")
 }
 
 // plainSwap is the statement of a change that swap_card would make. It has none for a change without events, or with such as do not say
@@ -56,17 +68,14 @@ func plainSwap(c pin.Change) (statement string, args []any) {
 		return "", nil
 	}
 	p := &plain{args: make([]any, 0, 40)}
-	millis := drawn.UnixMilli()
-	lock, at := p.arg(classOfEvents<<32|millis/1000, "bigint"), p.arg(millis, "bigint")
 	card, program := p.arg(c.Card.ID, "text"), p.arg(c.Card.ProgramID, "text")
-	p.parts.WriteString("WITH admitted AS MATERIALIZED (SELECT CASE WHEN pg_try_advisory_xact_lock_shared(" + lock + ") THEN " + at +
-		" >= extract(epoch FROM clock_timestamp()) * 1000 - " + strconv.FormatInt(pin.EventLate.Milliseconds(), 10) + " ELSE false END AS ok)")
-	p.parts.WriteString(", moved AS (UPDATE cards SET revision = " + p.arg(c.Card.Revision, "bigint") + ", value = " + p.arg(string(c.Card.Value), "text") +
+	p.parts.WriteString("WITH moved AS (UPDATE cards SET revision = " + p.arg(c.Card.Revision, "bigint") + ", value = " + p.arg(string(c.Card.Value), "text") +
 		", seal = " + p.arg(c.Card.Seal, "bytea"))
 	if c.DetailsToo {
 		p.parts.WriteString(", details = " + p.arg(string(c.Card.Details), "text"))
 	}
-	p.parts.WriteString(" WHERE id = " + card + " AND revision = " + p.arg(c.Card.Revision-1, "bigint") + " AND (SELECT ok FROM admitted) RETURNING id)")
+	p.parts.WriteString(" WHERE id = " + card + " AND revision = " + p.arg(c.Card.Revision-1, "bigint") + " RETURNING id)")
+	p.admit(drawn.UnixMilli())
 	for _, e := range c.Events {
 		p.insert("audit_events (chain, seq, id, program_id, body, mac)", "", card, p.arg(e.Seq, "bigint"), p.arg(e.ID, "text"), program,
 			p.arg(string(e.Body), "text"), p.arg(e.MAC, "bytea"))
@@ -87,7 +96,7 @@ func plainSwap(c pin.Change) (statement string, args []any) {
 		p.checks.WriteString("CASE WHEN EXISTS (SELECT FROM webhook_endpoints WHERE program_id IN ('', " + program + ")) THEN announce_events(" +
 			strings.Join([]string{card, program, p.arg(c.Events[0].Seq, "bigint"), p.arg(ids, "text[]"), p.arg(topics, "text[]"), p.arg(c.Now, "bigint")}, ", ") + ") END, ")
 	}
-	return p.parts.String() + " SELECT CASE WHEN m.id IS NULL THEN false ELSE coalesce(" + p.checks.String() + "true) END, a.ok FROM admitted a LEFT JOIN moved m ON true", p.args
+	return p.parts.String() + " SELECT CASE WHEN m.id IS NULL THEN false ELSE coalesce(" + p.checks.String() + "true) END FROM (SELECT) one LEFT JOIN moved m ON true", p.args
 }
 
 // row adds a row that comes with the card.

@@ -383,6 +383,26 @@ func TestAChangeWithARowThatIsInItsWayWritesNothing(t *testing.T) {
 	}
 }
 
+// One that was sent once more, and whose event is too old by now, may have been made by the first: it waits for that, and is told that the
+// card has moved on and not that it was late, which would be to say that it was not made.
+func TestALateChangeWaitsForWhoeverElseMovesTheCard(t *testing.T) {
+	s := open(t, storetest.Postgres(t))
+	seed(t, s, 1)
+	first := s.db.Begin()
+	require.NoError(t, first.Exec(`UPDATE cards SET revision = 2 WHERE id = 'card-0'`).Error)
+	late := pin.Change{Card: revision("card-0", 2), Events: eventsOf("card-0", 2, 1)}
+	late.Events[0].ID = "019b0000-0000-7000-8000-000000000000"
+	told := make(chan error)
+	go func() { told <- s.Swap(context.Background(), late) }()
+	require.Eventually(t, func() bool {
+		return query[int64](t, s, `SELECT count(*) FROM pg_locks WHERE NOT granted`)[0] > 0
+	}, time.Minute, 5*time.Millisecond)
+	require.NoError(t, first.Commit().Error)
+	err := <-told
+	require.Equal(t, pin.Conflict, pin.CodeOf(err))
+	require.Equal(t, "card", pin.FieldOf(err))
+}
+
 // A commit that waits, for a standby most of all, must not be cancelled when nobody waits for it any longer: PostgreSQL would show it to
 // everybody before it is anywhere but on the primary.
 func TestACommitThatNobodyWaitsForIsNotCancelled(t *testing.T) {
