@@ -171,16 +171,21 @@ func (m *memory) put(r pin.Row, c pin.Change) error {
 	return nil
 }
 
+// Locked lets others read while it is decided, as every engine does, and is overtaken by whoever swaps meanwhile.
 func (m *memory) Locked(_ context.Context, cardID string, decide func(pin.CardRow) (pin.Change, error)) error {
 	m.mu.Lock()
-	defer m.mu.Unlock()
-	if _, ok := m.cards[cardID]; !ok {
+	row := m.row(cardID)
+	_, ok := m.cards[cardID]
+	m.mu.Unlock()
+	if !ok {
 		return &pin.Error{Code: pin.NotFound}
 	}
-	c, err := decide(m.row(cardID))
+	c, err := decide(row)
 	if err != nil {
 		return err
 	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
 	return m.swap(c)
 }
 
