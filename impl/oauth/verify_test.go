@@ -439,6 +439,18 @@ func TestQuestionSeesClientsOfEveryProgram(t *testing.T) {
 	require.NoError(t, err)
 }
 
+// waiting is a server whose database does not answer before the desk's gate is closed, and a token of the partner's.
+func waiting(t *testing.T, key oauth.SigningKey) (*desk, *oauth.Server, oauth.Token) {
+	t.Helper()
+	d := newDesk()
+	d.gate = make(chan struct{})
+	s, err := oauth.New(d, having(key), issuer, nil, nil)
+	require.NoError(t, err)
+	token, err := s.Mint(partner, time.Hour)
+	require.NoError(t, err)
+	return d, s, token
+}
+
 func TestAQuestionEndsInTime(t *testing.T) {
 	key := newKey(t, "k")
 	for name, c := range map[string]struct{ given, want time.Duration }{
@@ -448,12 +460,7 @@ func TestAQuestionEndsInTime(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				d := newDesk()
-				d.gate = make(chan struct{})
-				s, err := oauth.New(d, having(key), issuer, nil, nil)
-				require.NoError(t, err)
-				token, err := s.Mint(partner, time.Hour)
-				require.NoError(t, err)
+				_, s, token := waiting(t, key)
 				ctx := t.Context()
 				if c.given > 0 {
 					given, cancel := context.WithTimeout(ctx, c.given)
@@ -461,7 +468,7 @@ func TestAQuestionEndsInTime(t *testing.T) {
 					ctx = given
 				}
 				start := time.Now()
-				_, err = s.Verify(ctx, token.AccessToken)
+				_, err := s.Verify(ctx, token.AccessToken)
 				require.ErrorIs(t, err, &pin.Error{Code: pin.Unavailable})
 				require.Equal(t, c.want, time.Since(start))
 			})
@@ -473,14 +480,9 @@ func TestAQuestionEndsInTime(t *testing.T) {
 func TestSlowAnswerIsAsOldAsItsQuestion(t *testing.T) {
 	key := newKey(t, "k")
 	synctest.Test(t, func(t *testing.T) {
-		d := newDesk()
-		d.gate = make(chan struct{})
-		s, err := oauth.New(d, having(key), issuer, nil, nil)
-		require.NoError(t, err)
-		token, err := s.Mint(partner, time.Hour)
-		require.NoError(t, err)
+		d, s, token := waiting(t, key)
 		time.AfterFunc(2*time.Second, func() { close(d.gate) })
-		_, err = s.Verify(context.Background(), token.AccessToken)
+		_, err := s.Verify(context.Background(), token.AccessToken)
 		require.NoError(t, err)
 
 		<-time.After(8 * time.Second)
