@@ -302,16 +302,15 @@ func (v *Vault) done(ctx context.Context, q Query, m Memo, decide func(Record) (
 		return deed{}, 0, err
 	}
 	d, change, err := v.decide(ctx, rec, m, decide)
-	behind := errors.Is(err, errBehind)
-	if !behind && (err != nil || d.Idle()) {
+	if err == nil && d.Idle() || err != nil && !errors.Is(err, errBehind) {
 		return d, 0, err
 	}
 	own, cancel := ownTime(ctx)
 	defer cancel()
-	if behind {
-		d, err = v.queue(own, rec.Card.ID, q, m, decide)
-	} else {
+	if err == nil {
 		err = v.commit(own, change, false)
+	} else {
+		d, err = v.queue(own, rec.Card.ID, q, m, decide)
 	}
 	// Again only where the lock was lost with the connection: the change was not made, and somebody else's
 	// was. When time is up the store says so.

@@ -48,8 +48,10 @@ func drawn(c pin.Change) pin.Change {
 	if len(c.Events) == 0 {
 		c.Events = eventsOf(c.Card.ID, c.Card.Revision, 1)
 	}
-	for i := range c.Events {
-		c.Events[i].ID = uuid.Must(uuid.NewV7()).String()
+	for i, e := range c.Events {
+		if _, says := pin.EventDrawn(e.ID); !says {
+			c.Events[i].ID = uuid.Must(uuid.NewV7()).String()
+		}
 	}
 	return c
 }

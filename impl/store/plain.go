@@ -49,9 +49,9 @@ func (p *plain) must(name, state, about string) {
 	p.refuse("NOT EXISTS (SELECT FROM "+name+")", state, about)
 }
 
-// refuse refuses the whole change where something holds.
+// refuse refuses the whole change where something holds, by an SQLSTATE that is swap_card's, too.
 func (p *plain) refuse(where, state, about string) {
-	p.checks.WriteString("CASE WHEN " + where + " THEN refuse_change(" + p.arg(state, "text") + ", " + p.arg(about, "text") + ") END, ")
+	p.checks.WriteString("CASE WHEN " + where + " THEN refuse_change('" + state + "', " + p.arg(about, "text") + ") END, ")
 }
 
 // admit is admit_event for an id that was drawn at a time, in milliseconds since 1970: the lock of its second, and then the time.
@@ -101,6 +101,7 @@ func plainSwap(c pin.Change) (statement string, args []any) {
 
 // row adds a row that comes with the card.
 func (p *plain) row(r pin.Row, now int64) {
+	// A seal of nothing is no NULL, as it is none in the JSON that swap_card is given.
 	id, version, body, seal := p.arg(r.ID, "text"), p.arg(r.Version, "bigint"), p.arg(string(r.Body), "text"), p.arg(append([]byte{}, r.Seal...), "bytea")
 	switch {
 	case r.Table == pin.TableReplays:

@@ -340,6 +340,8 @@ func TestAChangeWithARowThatIsInItsWayWritesNothing(t *testing.T) {
 		return all
 	}
 	before := everything()
+	late := eventsOf("card-0", 3, 2)
+	late[0].ID = "019b0000-0000-7000-8000-000000000000"
 	for name, c := range map[string]struct {
 		change pin.Change
 		code   pin.Code
@@ -353,28 +355,22 @@ func TestAChangeWithARowThatIsInItsWayWritesNothing(t *testing.T) {
 		"a record that is there":             {pin.Change{Rows: []pin.Row{row(pin.TableSessions, 2), row(pin.TableRecords, 1)}}, pin.Duplicate, "contract_records"},
 		"a look-up that is there":            {pin.Change{Rows: []pin.Row{row(pin.TableSessions, 2)}, Add: []pin.Lookup{lookup}}, pin.Duplicate, string(pin.KindURN)},
 		"an event that is there":             {pin.Change{Events: eventsOf("card-0", 2, 1)}, pin.Duplicate, "audit_events"},
-		"an event whose id was drawn before": {pin.Change{Events: []pin.EventRow{{ID: "019b0000-0000-7000-8000-000000000000"}}}, pin.Conflict, "audit_events"},
+		"an event whose id was drawn before": {pin.Change{Events: late}, pin.Conflict, "audit_events"},
 	} {
 		if c.change.Card == nil {
 			c.change.Card = revision("card-0", 3)
 		}
-		late := len(c.change.Events) == 1 && c.change.Events[0].Seq == 0
-		if len(c.change.Events) == 0 || late {
-			id := ""
-			if late {
-				id = c.change.Events[0].ID
-			}
+		if len(c.change.Events) == 0 {
 			c.change.Events = eventsOf(c.change.Card.ID, 3, 2)
-			if late {
-				c.change.Events[0].ID = id
-			}
 		}
-		for way, change := range map[string]pin.Change{"in one statement": drawn(c.change), "by swap_card": c.change} {
-			if late {
-				change = c.change
-			}
+		for way, swap := range map[string]func(c pin.Change) error{
+			"in one statement": func(c pin.Change) error { return s.Swap(ctx, drawn(c)) },
+			"by swap_card": func(c pin.Change) error {
+				return s.inTx(ctx, func(t *tx) error { return t.fail(call(ctx, t.db.Statement.ConnPool, c), "") })
+			},
+		} {
 			t.Run(name+", "+way, func(t *testing.T) {
-				err := s.Swap(ctx, change)
+				err := swap(c.change)
 				require.Equal(t, c.code, pin.CodeOf(err), "%v", err)
 				require.Equal(t, c.field, pin.FieldOf(err))
 				require.Equal(t, before, everything())
