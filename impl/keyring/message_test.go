@@ -137,6 +137,17 @@ func TestOpenMessageTakesMessagesUpToItsLimits(t *testing.T) {
 	}
 }
 
+// moved are a ciphertext and its tag, whose first byte is the ciphertext's last.
+func moved(tb testing.TB, ciphertext, tag string) []string {
+	tb.Helper()
+	c, err := base64.RawURLEncoding.DecodeString(ciphertext)
+	require.NoError(tb, err)
+	rest, err := base64.RawURLEncoding.DecodeString(tag)
+	require.NoError(tb, err)
+	at := len(c) - 1
+	return []string{base64.RawURLEncoding.EncodeToString(c[:at]), base64.RawURLEncoding.EncodeToString(append(c[at:len(c):len(c)], rest...))}
+}
+
 func TestOpenMessageFailsInOneWay(t *testing.T) {
 	ring, _ := withMessageKeys(t)
 	good := sealed(t, messageKey, "text", named("mine"))
@@ -167,6 +178,9 @@ func TestOpenMessageFailsInOneWay(t *testing.T) {
 		"a compressed message":    sealed(t, messageKey, "text", named("mine"), jwe.WithCompress(jwa.Deflate())),
 		"a critical header":       sealed(t, messageKey, "text", map[string]any{"kid": "mine", "crit": []string{"exp"}, "exp": 1}),
 		"an empty crit":           claim(`{"alg":"dir","enc":"A256GCM","kid":"mine","crit":[]}`),
+		"a byte moved to the tag": strings.Join(append(part[:3:3], moved(t, part[3], part[4])...), "."),
+		"an alg twice":            claim(`{"alg":"dir","alg":"dir","enc":"A256GCM","kid":"mine"}`),
+		"the page's alg":          claim(`{"alg":"ECDH-ES","enc":"A256GCM","kid":"mine","epk":{"kty":"EC","crv":"P-256","x":"AA","y":"AA"}}`),
 		"no alg":                  claim(`{"enc":"A256GCM","kid":"mine"}`),
 		"alg none":                claim(`{"alg":"none","enc":"A256GCM","kid":"mine"}`),
 		"another alg":             claim(`{"alg":"A256GCMKW","enc":"A256GCM","kid":"mine"}`),
