@@ -28,7 +28,7 @@ const (
 	hotInProgram = hotOne + ` ORDER BY l.card_id LIMIT $4`
 	hotSession   = `SELECT ` + foundColumns + `, s.id, s.program_id, s.card_id, s.version, s.expires_at, s.body, s.seal FROM card_lookup l ` +
 		`JOIN pin_sessions s ON s.card_id = l.card_id AND s.id = l.value JOIN cards c ON c.id = l.card_id JOIN programs p ON p.id = c.program_id ` +
-		`WHERE l.kind = $1 AND l.value = $2 ORDER BY l.card_id LIMIT $3`
+		`WHERE l.kind = $1 AND l.value = $2` // as hotOne
 	hotEither = foundByLookup + ` WHERE (l.kind = $1 AND l.value = $2 OR l.kind = $3 AND l.value = $4) AND l.program_id = $5 ORDER BY l.card_id LIMIT $6`
 )
 
@@ -60,7 +60,7 @@ func (s *Store) hotFind(q pin.Search) (statement string, args []any) {
 		return hotByID, []any{q.CardID}
 	case s.engine.sharded:
 	case q.Session != "":
-		return hotSession, []any{string(pin.KindSession), q.Session, q.Limit}
+		return hotSession, []any{string(pin.KindSession), q.Session}
 	case len(q.Values) != 1:
 	case q.OrKind != "":
 		if len(q.OrValues) == 1 && q.ProgramID != "" {

@@ -76,10 +76,7 @@ func plainSwap(c pin.Change) (statement string, args []any) {
 	}
 	p.parts.WriteString(" WHERE id = " + card + " AND revision = " + p.arg(c.Card.Revision-1, "bigint") + " RETURNING id)")
 	p.admit(drawn.UnixMilli())
-	for _, e := range c.Events {
-		p.insert("audit_events (chain, seq, id, program_id, body, mac)", "", card, p.arg(e.Seq, "bigint"), p.arg(e.ID, "text"), program,
-			p.arg(string(e.Body), "text"), p.arg(e.MAC, "bytea"))
-	}
+	p.events(c.Events, card, program)
 	for _, r := range c.Rows {
 		p.row(r, c.Now)
 	}
@@ -97,6 +94,16 @@ func plainSwap(c pin.Change) (statement string, args []any) {
 			strings.Join([]string{card, program, p.arg(c.Events[0].Seq, "bigint"), p.arg(ids, "text[]"), p.arg(topics, "text[]"), p.arg(c.Now, "bigint")}, ", ") + ") END, ")
 	}
 	return p.parts.String() + " SELECT CASE WHEN m.id IS NULL THEN false ELSE coalesce(" + p.checks.String() + "true) END FROM (SELECT) one LEFT JOIN moved m ON true", p.args
+}
+
+// events adds a card's events, all by one part: what a part costs is the table and its indexes, not the row.
+func (p *plain) events(events []pin.EventRow, card, program string) {
+	rows := make([]string, len(events))
+	for i, e := range events {
+		rows[i] = "(" + strings.Join([]string{p.arg(e.Seq, "bigint"), p.arg(e.ID, "text"), p.arg(string(e.Body), "text"), p.arg(e.MAC, "bytea")}, ", ") + ")"
+	}
+	p.part("INSERT INTO audit_events (chain, seq, id, program_id, body, mac) SELECT " + card + ", e.seq, e.id, " + program +
+		", e.body, e.mac FROM moved, (VALUES " + strings.Join(rows, ", ") + ") e (seq, id, body, mac)")
 }
 
 // row adds a row that comes with the card.
