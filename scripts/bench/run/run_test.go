@@ -109,13 +109,16 @@ func TestRepliesOfWritesAreSuccesses(t *testing.T) {
 
 func TestTheWritesAreATable(t *testing.T) {
 	t.Parallel()
-	all := written{bare: []float64{2000}, set: []float64{1000}, operation: time.Millisecond}
-	for range writes {
+	all := written{bare: []float64{2000}, operation: time.Millisecond}
+	for i := range writes {
 		all.writes, all.trips = append(all.writes, []float64{800}), append(all.trips, 2)
+		all.sets = append(all.sets, []float64{1000 - 10*float64(i)}) // each beside its own
 	}
 	text := about{}.writesSection(settings{round: time.Second, rounds: 1, label: "latest"}, all)
 	require.Contains(t, text, "### latest, every contract's write\n")
 	require.Contains(t, text, "| 800 | 0.80 (0.80 to 0.80) | 0.40 | 2 | ≥ 0.80, met |\n")
+	require.Contains(t, text, "| 800 | 0.83 (0.83 to 0.83) | 0.40 | 2 | ≥ 0.80, met |\n")
+	require.Contains(t, text, "Thredd's set 980, 0.49 of it.")
 	require.Contains(t, text, "| 2 | by its arithmetic |\n")
 }
 
