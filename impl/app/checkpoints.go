@@ -83,7 +83,7 @@ func (c *checkpoints) round(ctx context.Context) {
 	if err != nil && ctx.Err() == nil {
 		outcome = "failed"
 		level := slog.LevelWarn
-		if errors.Is(err, auditlog.ErrRolledBack) || errors.Is(err, auditlog.ErrElsewhere) || pin.Tampered(err) {
+		if errors.Is(err, auditlog.ErrRolledBack) || errors.Is(err, auditlog.ErrElsewhere) || errors.Is(err, auditlog.ErrRenamed) || pin.Tampered(err) {
 			level = slog.LevelError
 		}
 		c.log.Log(ctx, level, "audit log", "error", err)
