@@ -75,6 +75,7 @@ var checks = []struct {
 	{"database", (*examination).database},
 	{"schema", (*examination).schema},
 	{"durability", (*examination).durability},
+	{"rights", (*examination).rights},
 	{"append-only", (*examination).appendOnly},
 	{"clock", (*examination).clock},
 	{"vault", (*examination).vault},
@@ -297,6 +298,12 @@ func (e *examination) schema(ctx context.Context) {
 func (e *examination) durability(context.Context) {
 	if e.facts != nil {
 		e.found(durability(*e.facts)...)
+	}
+}
+
+func (e *examination) rights(context.Context) {
+	if e.facts != nil {
+		e.found(rights(*e.facts))
 	}
 }
 
