@@ -43,7 +43,8 @@ func newCheckpoints(c config.Serve, s Surroundings, vault *pin.Vault, keys keyri
 	if err != nil {
 		return nil, fmt.Errorf("--audit-log: %w", err)
 	}
-	klog.SetSlogLogger(s.Log) // Tessera's, which would write lines of its own
+	klog.SetSlogLogger(s.Log) // these two are Tessera's, which would write lines of its own
+	slog.SetDefault(s.Log)
 	out := &checkpoints{Log: l, vault: vault, db: s.Database, log: s.Log,
 		outcomes: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "pinvault_audit_log_rounds_total", Help: "Looks at whether the audit log needs a checkpoint, by outcome: appended, idle, failed.",

@@ -105,7 +105,7 @@ func newParser(ctx context.Context, c *commands) (*kong.Kong, error) {
 	var parser *kong.Kong
 	parser, err := kong.New(c,
 		kong.Name("pinvault"),
-		kong.Description("One PIN server for every processor's contract. Every flag has an environment variable."),
+		kong.Description("One PIN server for every processor's contract. The flags of the server, and those that say where database and keys are, have environment variables."),
 		kong.Configuration(func(r io.Reader) (kong.Resolver, error) { return readConfigFile(r, parser.Model) }),
 		kong.UsageOnError(),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
