@@ -21,6 +21,6 @@ func TestWhatTheAuditLogsLibrarySaysIsALineOfTheLog(t *testing.T) { //nolint:par
 	c := config.Serve{AuditLog: t.TempDir(), AuditLogOrigin: "pin.example.com/audit", AuditLogEvery: time.Hour}
 	_, err := newCheckpoints(c, Surroundings{Log: slog.New(slog.NewJSONHandler(&out, nil)), Now: time.Now}, nil, keyring.Sandbox(), prometheus.NewRegistry())
 	require.NoError(t, err)
-	slog.Warn("Failed to remove temporary file")
+	slog.Warn("Failed to remove temporary file") //nolint:sloglint // so does the library
 	require.Contains(t, out.String(), `"level":"WARN","msg":"Failed to remove temporary file"}`)
 }
