@@ -43,7 +43,8 @@ func newCheckpoints(c config.Serve, s Surroundings, vault *pin.Vault, keys keyri
 	if err != nil {
 		return nil, fmt.Errorf("--audit-log: %w", err)
 	}
-	klog.SetSlogLogger(s.Log) // Tessera's, which would write lines of its own
+	klog.SetSlogLogger(s.Log) // these two are Tessera's, which would write lines of its own
+	slog.SetDefault(s.Log)
 	out := &checkpoints{Log: l, vault: vault, db: s.Database, log: s.Log,
 		outcomes: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "pinvault_audit_log_rounds_total", Help: "Looks at whether the audit log needs a checkpoint, by outcome: appended, idle, failed.",
@@ -83,7 +84,7 @@ func (c *checkpoints) round(ctx context.Context) {
 	if err != nil && ctx.Err() == nil {
 		outcome = "failed"
 		level := slog.LevelWarn
-		if errors.Is(err, auditlog.ErrRolledBack) || errors.Is(err, auditlog.ErrElsewhere) || pin.Tampered(err) {
+		if errors.Is(err, auditlog.ErrRolledBack) || errors.Is(err, auditlog.ErrElsewhere) || errors.Is(err, auditlog.ErrRenamed) || pin.Tampered(err) {
 			level = slog.LevelError
 		}
 		c.log.Log(ctx, level, "audit log", "error", err)

@@ -447,3 +447,15 @@ func TestLabelsHaveAFewValues(t *testing.T) {
 		}
 	}
 }
+
+// A server that does not find its database ends with an error. Unless told otherwise systemd starts a unit five times in ten seconds and then
+// no more, so that one which comes up before its database would stay down.
+func TestTheServiceIsStartedUntilItsDatabaseAnswers(t *testing.T) {
+	t.Parallel()
+	unit, err := os.ReadFile("../../deploy/systemd/pinvault.service")
+	require.NoError(t, err)
+	beforeService, service, found := strings.Cut(string(unit), "\n[Service]\n")
+	require.True(t, found)
+	require.Contains(t, service, "\nRestart=on-failure\n")
+	require.Contains(t, beforeService, "\nStartLimitIntervalSec=0\n", "which belongs into [Unit]")
+}

@@ -304,6 +304,30 @@ func TestEntryIsMadeWhenItIsDueAndByOneProcessAtATime(t *testing.T) {
 	require.True(t, appended)
 }
 
+// The name is signed with each note: a server that was started with another one would sign the same log under both, and whoever holds
+// the key of the first could not check it any more.
+func TestALogKeepsItsName(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	began := w.log(t, func(o *auditlog.Options) { o.Origin = "other.example.com" }) // before there was a log
+	w.happen(t, "card-1", 1)
+	w.hour(t)
+	published, err := os.ReadFile(string(w.folder) + "/tiles/checkpoint")
+	require.NoError(t, err)
+
+	_, err = auditlog.Open(auditlog.Options{Folder: w.folder, Origin: "other.example.com", Every: time.Hour}, w.keys)
+	require.ErrorIs(t, err, auditlog.ErrRenamed)
+	require.ErrorContains(t, err, origin)
+	w.now = w.now.Add(time.Hour)
+	appended, err := began.Round(t.Context(), w, w)
+	require.ErrorIs(t, err, auditlog.ErrRenamed)
+	require.False(t, appended)
+	after, err := os.ReadFile(string(w.folder) + "/tiles/checkpoint")
+	require.NoError(t, err)
+	require.Equal(t, string(published), string(after))
+	require.EqualValues(t, 2, w.hour(t).Size, "under its own name it goes on")
+}
+
 // What a process leaves behind that is killed while it makes an entry is gone with the next look, and does not keep the log from growing.
 func TestWhatAKilledProcessLeftIsRemoved(t *testing.T) {
 	t.Parallel()

@@ -59,6 +59,21 @@ func (f Folder) Newest() (time.Time, error) {
 	return said.Time, err
 }
 
+// named refuses an origin that is not that of the folder's log: ErrRenamed. Any suits a folder that has published nothing.
+func (f Folder) named(origin string) error {
+	text, err := os.ReadFile(filepath.Join(f.tiles(), "checkpoint"))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if n, err := unverified(text); err == nil && n.Origin != origin {
+		return fmt.Errorf("the folder has the log %s: %w", n.Origin, ErrRenamed)
+	}
+	return nil
+}
+
 // maxFirst is more than a checkpoint's first line takes, in bytes: an entry of a log may have no more.
 const maxFirst = 1<<16 - 1
 

@@ -102,7 +102,7 @@ func Open(o Options, keys Keys) (*Log, error) {
 			return nil, err
 		}
 	}
-	return l, nil
+	return l, l.Folder.named(o.Origin)
 }
 
 // Why nothing was appended.
@@ -111,6 +111,8 @@ var (
 	ErrRolledBack = errors.New("the trail is not what the newest checkpoint says: the database was put back, or its events were changed")
 	// ErrElsewhere: another folder has the log of this database and origin.
 	ErrElsewhere = errors.New("the log of this origin is in another folder: give that one, or another origin")
+	// ErrRenamed: the folder has a log of another origin, whose notes would be signed under this one from now on.
+	ErrRenamed = errors.New("a log keeps its origin for ever: give that one, or another folder")
 	// ErrUnpublished: the entry is in the log, but not published yet, for want of a witness.
 	ErrUnpublished = errors.New("the log's newest note is not published yet: its witnesses have not cosigned it")
 )
@@ -124,6 +126,9 @@ func (l *Log) Round(ctx context.Context, trail Trail, in Settings) (bool, error)
 	}
 	defer func() { _ = lock.Unlock() }()
 	if err := l.tidy(); err != nil {
+		return false, err
+	}
+	if err := l.Folder.named(l.Origin); err != nil { // another process may have begun the log since Open
 		return false, err
 	}
 	newest, err := l.Folder.Newest()

@@ -163,12 +163,12 @@ type Serve struct {
 	MaxConnections     int              `name:"max-connections" env:"PINVAULT_MAX_CONNECTIONS" default:"1000" placeholder:"N" help:"Maximum number of simultaneous connections; further ones wait. Default: ${default}. 0: no limit."`
 	TLSCertificate     string           `name:"tls-certificate" env:"PINVAULT_TLS_CERTIFICATE" type:"path" placeholder:"FILE" help:"Certificate chain in PEM, to serve HTTPS. It and its key are reloaded when their files change."`
 	TLSKey             string           `name:"tls-key" env:"PINVAULT_TLS_KEY" type:"path" placeholder:"FILE" help:"The certificate's key in PEM."`
-	TrustedProxies     []netip.Prefix   `name:"trusted-proxies" env:"PINVAULT_TRUSTED_PROXIES" placeholder:"CIDR,…" help:"Proxies whose X-Forwarded-For is trusted, as CIDR. Default: none."`
+	TrustedProxies     []netip.Prefix   `name:"trusted-proxies" env:"PINVAULT_TRUSTED_PROXIES" placeholder:"CIDR" help:"Proxies whose X-Forwarded-For is trusted, as CIDR, separated by commas. Default: none."`
 	PINSessionLifetime time.Duration    `name:"pin-session-lifetime" env:"PINVAULT_PIN_SESSION_LIFETIME" default:"5m" help:"How long a link to the hosted PIN page is valid. Default: ${default}."`
 	RequestTimeout     time.Duration    `name:"request-timeout" env:"PINVAULT_REQUEST_TIMEOUT" default:"10s" help:"How long a request may take. Default: ${default}."`
 	Drain              time.Duration    `name:"drain" env:"PINVAULT_DRAIN" default:"0s" help:"How long the server goes on answering once it is told to stop, while /readyz answers 503: as long as a load balancer needs to notice. Default: ${default}."`
 	Shutdown           time.Duration    `name:"shutdown-timeout" env:"PINVAULT_SHUTDOWN_TIMEOUT" default:"20s" help:"How long running requests may take to finish once the server has stopped taking new ones. Default: ${default}."`
-	WebhookNetworks    []netip.Prefix   `name:"webhook-networks" env:"PINVAULT_WEBHOOK_NETWORKS" placeholder:"CIDR,…" help:"Private networks in which webhooks may be, as CIDR. Default: none."`
+	WebhookNetworks    []netip.Prefix   `name:"webhook-networks" env:"PINVAULT_WEBHOOK_NETWORKS" placeholder:"CIDR" help:"Private networks in which webhooks may be, as CIDR, separated by commas. Default: none."`
 	WebhookTimeout     time.Duration    `name:"webhook-timeout" env:"PINVAULT_WEBHOOK_TIMEOUT" default:"10s" help:"How long a webhook may take to accept an event. Default: ${default}."`
 	AuditLog           string           `name:"audit-log" env:"PINVAULT_AUDIT_LOG" type:"path" placeholder:"DIR" help:"The folder of a log of checkpoints of the audit trail, which outsiders follow at /audit/tiles. See docs/audit. Default: none."`
 	AuditLogOrigin     string           `name:"audit-log-origin" env:"PINVAULT_AUDIT_LOG_ORIGIN" placeholder:"NAME" help:"The name of that log, for ever, such as pin.example.com/audit."`

@@ -2,6 +2,7 @@ package contract
 
 import (
 	"slices"
+	"strings"
 	"sync"
 
 	"github.com/getkin/kin-openapi/openapi3"
@@ -48,4 +49,17 @@ var sameFormats = sync.OnceValue(Formats)
 // Name tells whether a request of one of the documents can name a card by a reference.
 func (r References) Name(kind, value string) bool {
 	return slices.ContainsFunc(r[kind], func(field *openapi3.Schema) bool { return field.VisitJSON(value, sameFormats()) == nil })
+}
+
+// Patterns are what a reference must match so that a request can name a card by it, those of several documents with "or" between; "" where
+// no pattern says it.
+func (r References) Patterns(kind string) string {
+	var all []string
+	for _, field := range r[kind] {
+		if p := field.Pattern; p != "" && !slices.Contains(all, p) {
+			all = append(all, p)
+		}
+	}
+	slices.Sort(all) // documents' members come in no order
+	return strings.Join(all, " or ")
 }

@@ -121,6 +121,14 @@ func durability(f store.Facts) (found []Finding) {
 	return found
 }
 
+func rights(f store.Facts) Finding {
+	if f.Barred != "" {
+		return Finding{Level: Fail, Says: "the role of the server may not write all tables: " + f.Barred,
+			Do: "as the tables' owner GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES to it, also of tables to come, see docs/running.md, two roles for PostgreSQL"}
+	}
+	return Finding{Level: OK, Says: "the role of the server may read and write all tables"}
+}
+
 func appendOnly(f store.Facts) Finding {
 	switch {
 	case f.Spread:

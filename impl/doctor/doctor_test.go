@@ -113,6 +113,8 @@ func TestDatabasesThatForgetOrLetTheTrailBeChanged(t *testing.T) {
 		"without triggers, as Citus takes": {func(f *store.Facts) { f.Guarded, f.Spread = false, true }, only, OK, "the chains alone"},
 		"a superuser":                      {func(f *store.Facts) { f.Superuser, f.Owner = true, true }, only, Warn, "is a superuser"},
 		"the owner of the tables":          {func(f *store.Facts) { f.Owner = true }, only, Warn, "owns the tables"},
+		"a role that may write":            {func(*store.Facts) {}, allowed, OK, "may read and write"},
+		"a role that may not":              {func(f *store.Facts) { f.Barred = "cards, replays" }, allowed, Fail, "cards, replays"},
 	} {
 		facts := safe
 		test.change(&facts)
@@ -124,7 +126,8 @@ func TestDatabasesThatForgetOrLetTheTrailBeChanged(t *testing.T) {
 	}
 }
 
-func only(f store.Facts) []Finding { return []Finding{appendOnly(f)} }
+func only(f store.Facts) []Finding    { return []Finding{appendOnly(f)} }
+func allowed(f store.Facts) []Finding { return []Finding{rights(f)} }
 
 func TestWhatElseIsWrong(t *testing.T) {
 	t.Parallel()
@@ -207,7 +210,7 @@ func TestAServerThatIsWell(t *testing.T) {
 	delete(levels, "disk") // is the machine's
 	delete(levels, "open files")
 	require.Equal(t, map[string]Level{"version": OK, "settings": OK, "tls": OK, "keys": OK, "files": OK, "key backend": OK, "database": OK, "schema": OK, "durability": OK,
-		"append-only": OK, "clock": OK, "vault": OK, "checkpoint": Warn}, levels)
+		"rights": OK, "append-only": OK, "clock": OK, "vault": OK, "checkpoint": Warn}, levels)
 }
 
 func TestExaminationsFindWhatIsWrong(t *testing.T) {

@@ -44,6 +44,9 @@ type Patient struct {
 	Version string
 	Files   []string         // of keys, besides those that the settings name
 	Now     func() time.Time // nil: the clock
+
+	// Strangers are variables of the environment that are called as settings are, and are none.
+	Strangers []string
 }
 
 // Examine looks at everything, in the order in which a server needs it. What cannot be looked at because something else fails is
@@ -75,6 +78,7 @@ var checks = []struct {
 	{"database", (*examination).database},
 	{"schema", (*examination).schema},
 	{"durability", (*examination).durability},
+	{"rights", (*examination).rights},
 	{"append-only", (*examination).appendOnly},
 	{"clock", (*examination).clock},
 	{"vault", (*examination).vault},
@@ -126,6 +130,9 @@ func (e *examination) close() {
 func (e *examination) version(context.Context) { e.fine("%s", e.Version) }
 
 func (e *examination) settings(context.Context) {
+	for _, name := range e.Strangers {
+		e.found(Finding{Level: Warn, Says: name + " is set, and is no setting", Do: "look for a slip in its name: docs/configuration.md has them all"})
+	}
 	err := e.Validate()
 	if err == nil {
 		err = app.CheckSettings(e.Serve)
@@ -207,6 +214,10 @@ func (e *examination) keys(context.Context) {
 	}
 	e.opened, e.at = b, file.Path
 	ks, err := file.Keyset()
+	if err != nil && config.SharedFile(file.Path) {
+		e.failed(err, "see what is said of files")
+		return
+	}
 	if err != nil {
 		e.failed(err, "put the keyset file back from its backup, and the master key that belongs to it; a new vault's is made by 'pinvault keys init'")
 		return
@@ -297,6 +308,12 @@ func (e *examination) schema(ctx context.Context) {
 func (e *examination) durability(context.Context) {
 	if e.facts != nil {
 		e.found(durability(*e.facts)...)
+	}
+}
+
+func (e *examination) rights(context.Context) {
+	if e.facts != nil {
+		e.found(rights(*e.facts))
 	}
 }
 

@@ -199,7 +199,7 @@ func (k Contracts) carried(n api.CardChange) error {
 			return err
 		}
 		if !can.Name(attribute.name, *attribute.value) {
-			broken = append(broken, contract.Violation{In: contract.InBody, Pointer: "/" + attribute.name, Rule: contract.RulePattern, Label: attribute.name})
+			broken = append(broken, contract.Violation{In: contract.InBody, Pointer: "/" + attribute.name, Rule: contract.RulePattern, Limit: can.Patterns(attribute.name), Label: attribute.name})
 		}
 	}
 	if broken == nil {
@@ -220,7 +220,7 @@ func (k Contracts) nameable(references []api.Reference) error {
 	var broken contract.Broken
 	for i, r := range references {
 		if !can.Name(string(r.Kind), r.Value) {
-			broken = append(broken, contract.Violation{In: contract.InBody, Pointer: fmt.Sprintf("/references/%d/value", i), Rule: contract.RulePattern, Label: "value"})
+			broken = append(broken, contract.Violation{In: contract.InBody, Pointer: fmt.Sprintf("/references/%d/value", i), Rule: contract.RulePattern, Limit: can.Patterns(string(r.Kind)), Label: "value"})
 		}
 	}
 	if broken == nil {

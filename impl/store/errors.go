@@ -203,7 +203,12 @@ var cures = []struct{ code, message, cure string }{
 	{"08P01", "unsupported startup parameter", "the pooler refuses what the database URL, or PGOPTIONS, sets: take it out and use ALTER ROLE … SET, or name it in PgBouncer's ignore_startup_parameters"},
 	{"26000", "prepared statement", poolerCure},
 	{"42P05", "prepared statement", poolerCure},
+	{"42501", "permission denied for table", "give the role of the database URL what docs/running.md says of two roles for PostgreSQL"},
+	{"42501", "permission denied for schema", ownerCure},
+	{"42501", "must be owner of", ownerCure},
 }
+
+const ownerCure = "'pinvault migrate' takes the owner of the tables, see docs/running.md, two roles for PostgreSQL"
 
 const poolerCure = "behind a pooler in transaction mode, take default_query_exec_mode out of the database URL"
 

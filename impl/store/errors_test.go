@@ -133,6 +133,9 @@ func TestFailuresThatDoNotPassNameTheirCure(t *testing.T) {
 		"ALTER ROLE":              {Code: "08P01", Message: "unsupported startup parameter: search_path"},
 		"default_query_exec_mode": {Code: "42P05", Message: `prepared statement "stmtcache_1" already exists`},
 		"out of the database URL": {Code: "26000", Message: `prepared statement "stmtcache_1" does not exist`},
+		"two roles":               {Code: "42501", Message: "permission denied for table cards"},
+		"'pinvault migrate'":      {Code: "42501", Message: "permission denied for schema public"},
+		"the owner of the tables": {Code: "42501", Message: "must be owner of table cards"},
 		"server_login_retry":      {Code: "08P01", Message: "server login has been failing, try again later (server_login_retry)"},
 	} {
 		require.ErrorContains(t, new(Store).fail(context.Background(), fmt.Errorf("query: %w", e), ""), message)

@@ -79,6 +79,8 @@ type Facts struct {
 	Guarded, Spread bool
 	// Superuser and Owner tell that the role may switch these triggers off.
 	Superuser, Owner bool
+	// Barred are the tables that the role may not change as a server must, in one line; "" for none.
+	Barred string
 }
 
 // Facts asks the database about itself. Its schema must be there.
@@ -90,7 +92,11 @@ func (s *Store) Facts(ctx context.Context) (f Facts, err error) {
 			current_setting('fsync') AS fsync, current_setting('synchronous_commit') AS synchronous_commit, current_setting('full_page_writes') AS full_page_writes,
 			pg_is_in_recovery() AS read_only, (SELECT rolsuper FROM pg_roles WHERE rolname = current_user) AS superuser,
 			(SELECT count(*) = 2 FROM pg_trigger WHERE tgrelid = CAST('audit_events' AS regclass) AND NOT tgisinternal AND tgenabled = 'O') AS guarded,
-			(SELECT pg_has_role(current_user, relowner, 'USAGE') FROM pg_class WHERE oid = CAST('audit_events' AS regclass)) AS owner`
+			(SELECT pg_has_role(current_user, relowner, 'USAGE') FROM pg_class WHERE oid = CAST('audit_events' AS regclass)) AS owner,
+			(SELECT coalesce(string_agg(t.relname, ', ' ORDER BY t.relname), '') FROM pg_class t JOIN pg_class a ON (a.relnamespace, a.relowner) = (t.relnamespace, t.relowner)
+				WHERE a.oid = CAST('audit_events' AS regclass) AND t.relkind IN ('r', 'p') AND t.relname <> 'goose_db_version'
+				AND NOT (has_table_privilege(t.oid, 'SELECT') AND has_table_privilege(t.oid, 'INSERT')
+					AND (t.oid = a.oid OR has_table_privilege(t.oid, 'UPDATE') AND has_table_privilege(t.oid, 'DELETE')))) AS barred`
 	}
 	err = s.read(ctx, func(db *gorm.DB) error { return db.Raw(statement).Scan(&f).Error })
 	f.Spread = s.engine.sharded

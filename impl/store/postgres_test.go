@@ -5,12 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"net/url"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
@@ -436,4 +438,34 @@ func TestACommitThatNobodyWaitsForIsNotCancelled(t *testing.T) {
 		require.NoError(t, held.Rollback().Error)
 		require.Eventually(t, func() bool { return card(t, s, "card-0").Revision == next }, time.Minute, 20*time.Millisecond, way.name)
 	}
+}
+
+// The role that docs/running.md gives to servers may do what a server does. One that may not, of all tables or of one that a release has
+// added, would start and then fail.
+func TestADatabaseSaysWhichTablesItsRoleMayNotWrite(t *testing.T) {
+	database := storetest.Postgres(t)
+	open(t, database)
+	name := "pinvault_test_" + uuid.NewString()
+	statement(t, database, fmt.Sprintf("CREATE ROLE %q LOGIN PASSWORD 'password'; GRANT USAGE ON SCHEMA public TO %q; GRANT SELECT ON ALL TABLES IN SCHEMA public TO %q", name, name, name))
+	t.Cleanup(func() { statement(t, database, fmt.Sprintf("DROP OWNED BY %q; DROP ROLE %q", name, name)) })
+	u, err := url.Parse(database)
+	require.NoError(t, err)
+	u.User = url.UserPassword(name, "password")
+	servers, err := Open(t.Context(), u.String(), Options{})
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, servers.Close()) })
+	barred := func() string {
+		f, err := servers.Facts(t.Context())
+		require.NoError(t, err)
+		return f.Barred
+	}
+	require.Contains(t, barred(), "audit_events, card_lookup, cards, ")
+	statement(t, database, fmt.Sprintf("GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO %q", name))
+	require.Empty(t, barred())
+	statement(t, database, fmt.Sprintf("REVOKE UPDATE, DELETE ON audit_events FROM %q", name))
+	require.Empty(t, barred(), "nobody changes audit events")
+	statement(t, database, "CREATE TABLE of_the_next_release (id text)")
+	require.Equal(t, "of_the_next_release", barred())
+	statement(t, database, fmt.Sprintf("REVOKE DELETE ON replays FROM %q", name))
+	require.Equal(t, "of_the_next_release, replays", barred())
 }

@@ -68,6 +68,25 @@ func everyFlag(n *kong.Node) []*kong.Flag {
 	return all
 }
 
+// strangers are the variables of an environment that look like pinvault's and are of no flag: a slip in one leaves a setting as it is. Those
+// that keys names, as what opens the keys, are none.
+func strangers(environment []string, app *kong.Application, keys string) (found []string) {
+	known := map[string]bool{}
+	for _, flag := range everyFlag(app.Node) {
+		for _, name := range flag.Envs {
+			known[name] = true
+		}
+	}
+	for _, variable := range environment {
+		name, _, _ := strings.Cut(variable, "=")
+		if strings.HasPrefix(name, "PINVAULT_") && !known[name] && !strings.Contains(keys, "env:"+name) {
+			found = append(found, name)
+		}
+	}
+	slices.Sort(found)
+	return found
+}
+
 // plainName is a name without what its spellings differ in.
 func plainName(name string) string {
 	return strings.ToLower(strings.NewReplacer("-", "", "_", "").Replace(name))

@@ -8,8 +8,10 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"net/netip"
 	"os"
 	"os/signal"
+	"reflect"
 	"runtime/debug"
 	"strings"
 	"syscall"
@@ -105,13 +107,28 @@ func newParser(ctx context.Context, c *commands) (*kong.Kong, error) {
 	var parser *kong.Kong
 	parser, err := kong.New(c,
 		kong.Name("pinvault"),
-		kong.Description("One PIN server for every processor's contract. Every flag has an environment variable."),
+		kong.Description("One PIN server for every processor's contract. The flags of the server, and those that say where database and keys are, have environment variables."),
 		kong.Configuration(func(r io.Reader) (kong.Resolver, error) { return readConfigFile(r, parser.Model) }),
+		kong.TypeMapper(reflect.TypeFor[netip.Prefix](), kong.MapperFunc(network)),
 		kong.UsageOnError(),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
 		kong.BindTo(ctx, (*context.Context)(nil)),
 	)
 	return parser, err
+}
+
+// network reads a network. kong would have netip say what is wrong with it.
+func network(c *kong.DecodeContext, target reflect.Value) error {
+	var text string
+	if err := c.Scan.PopValueInto("network", &text); err != nil {
+		return err
+	}
+	prefix, err := netip.ParsePrefix(text)
+	if err != nil {
+		return fmt.Errorf("%q is no network, such as 10.1.0.0/16, or 10.1.0.5/32 for one address", text)
+	}
+	target.Set(reflect.ValueOf(prefix))
+	return nil
 }
 
 type versionCommand struct{}

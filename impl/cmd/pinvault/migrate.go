@@ -33,6 +33,6 @@ func (c *migrateCommand) Run(ctx context.Context) (err error) {
 		return err
 	}
 	after, err := db.Schema(ctx)
-	fmt.Printf("schema version %d, was %d; it serves programs of version %d on\n", after.Have, before.Have, after.Oldest)
+	fmt.Printf("schema version %d, was %d; it serves programs of schema version %d and later\n", after.Have, before.Have, after.Oldest)
 	return err
 }

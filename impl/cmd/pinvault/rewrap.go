@@ -48,6 +48,7 @@ type tableFigures struct {
 // keyFigures is how many rows need a key.
 type keyFigures struct {
 	Use     pin.Use `json:"use"`
+	Key     string  `json:"key,omitempty"` // as 'keys list' and 'keys retire' name it; none of a key in a token or OpenBao
 	KeyID   string  `json:"keyId"`
 	Current bool    `json:"current"`
 	Rows    int64   `json:"rows"`
@@ -70,9 +71,22 @@ func (c *rewrapCommand) Run(ctx context.Context) error {
 			return err
 		}
 		shown.end()
+		keys, err := c.keys()
+		if err != nil {
+			return err
+		}
+		names := map[string]string{}
+		for _, k := range keys {
+			names[k.ID] = k.Name()
+		}
 		for _, u := range uses {
-			if err := show(keyFigures(u)); err != nil {
+			if err := show(keyFigures{u.Use, names[u.KeyID], u.KeyID, u.Current, u.Rows}); err != nil {
 				return err
+			}
+		}
+		for _, k := range keys {
+			if k.State == keyring.Pending && !k.ActiveFrom.IsZero() {
+				say(os.Stderr, "%s is active from %s on: run this again then", k.Name(), k.ActiveFrom.UTC().Truncate(time.Second).Format(time.RFC3339))
 			}
 		}
 		if left > 0 {
@@ -80,6 +94,15 @@ func (c *rewrapCommand) Run(ctx context.Context) error {
 		}
 		return nil
 	})
+}
+
+// keys are those of the keyset file.
+func (c *rewrapCommand) keys() ([]keyring.Standing, error) {
+	if c.Sandbox {
+		return nil, nil
+	}
+	keys, _, err := standings(c.Keys)
+	return keys, err
 }
 
 // rewrap shows figures table by table, and returns how many rows were left.

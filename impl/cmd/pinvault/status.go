@@ -82,7 +82,12 @@ says ok, warn or fail, what is wrong and what to do. It changes nothing. Where a
 
 // Run prints the findings.
 func (c *doctorCommand) Run(ctx context.Context) error {
-	found := doctor.Examine(ctx, doctor.Patient{Serve: config.Serve(c.ServeSettings), Version: versionText(), Files: c.File})
+	model, err := grammar(ctx)
+	if err != nil {
+		return err
+	}
+	found := doctor.Examine(ctx, doctor.Patient{Serve: config.Serve(c.ServeSettings), Version: versionText(), Files: c.File,
+		Strangers: strangers(os.Environ(), model, c.KeysURL)})
 	failed := 0
 	table := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
 	for _, f := range found {

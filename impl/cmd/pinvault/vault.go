@@ -90,7 +90,11 @@ func toldOf(err error, as words, named func(member string) string) error {
 	if broken, ok := errors.AsType[contract.Broken](err); ok {
 		var sentences []string
 		for _, v := range broken {
-			sentences = append(sentences, issuer.Sentence(v, named(memberOf(v))))
+			sentence := issuer.Sentence(v, named(memberOf(v)))
+			if v.Rule == contract.RulePattern && v.Limit != "" { // whoever types has no document beside them
+				sentence = strings.TrimSuffix(sentence, ".") + ", " + v.Limit
+			}
+			sentences = append(sentences, sentence)
 		}
 		return errors.New(strings.Join(sentences, "\n"))
 	}
