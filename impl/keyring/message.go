@@ -10,6 +10,7 @@ import (
 	"github.com/lestrrat-go/jwx/v3/jwa"
 	"github.com/lestrrat-go/jwx/v3/jwe"
 
+	"pinvault/impl/jose"
 	"pinvault/impl/pin"
 )
 
@@ -28,7 +29,8 @@ var errHeader = errors.New("keyring: header is not one of ours")
 // OpenMessage decrypts a JWE in compact serialization (RFC 7516) with "alg":"dir", "enc":"A256GCM" and the "kid" of one
 // of the allowed message keys, or of one that came in the place of one of them, which must be usable by the program and not
 // retired. "zip" and "crit" are refused: the
-// one lets a small message become a large one, the other asks for what is not understood here.
+// one lets a small message become a large one, the other asks for what is not understood here. So is a header that readers
+// could take in several ways, see [jose.PlainHeader].
 //
 // One message has one text, so that a repetition is known by it: base64url that says the same in other letters
 // (RFC 4648, 3.5) is refused.
@@ -37,7 +39,7 @@ var errHeader = errors.New("keyring: header is not one of ours")
 // does not open, is passed on: it says nothing about the message.
 func (r *Ring) OpenMessage(ctx context.Context, programID string, allowed []string, compact []byte) ([]byte, error) {
 	header, _, ok := bytes.Cut(compact, []byte{'.'})
-	if !ok || len(header) > maxHeader || len(compact) > maxMessage || !canonical(compact) {
+	if !ok || len(header) > maxHeader || len(compact) > maxMessage || !canonical(compact) || !jose.PlainHeader(compact) {
 		return nil, &pin.Error{Code: pin.Unopenable}
 	}
 	s := messageKeys{ring: r, programID: programID, allowed: allowed}

@@ -1,6 +1,8 @@
 package keyring_test
 
 import (
+	"crypto/aes"
+	"crypto/cipher"
 	"encoding/base64"
 	"errors"
 	"strings"
@@ -145,6 +147,22 @@ func TestOpenMessageFailsInOneWay(t *testing.T) {
 	claim := func(header string) string {
 		return base64.RawURLEncoding.EncodeToString([]byte(header)) + "." + strings.Join(part[1:], ".")
 	}
+	// All is right, and the header is written by hand.
+	written := func(header string) string {
+		block, err := aes.NewCipher(unhex(t, messageKey))
+		require.NoError(t, err)
+		gcm, err := cipher.NewGCM(block)
+		require.NoError(t, err)
+		protected, iv := base64.RawURLEncoding.EncodeToString([]byte(header)), make([]byte, gcm.NonceSize())
+		out := gcm.Seal(nil, iv, []byte("text"), []byte(protected))
+		for _, part := range [][]byte{nil, iv, out[:len("text")], out[len("text"):]} {
+			protected += "." + base64.RawURLEncoding.EncodeToString(part)
+		}
+		return protected
+	}
+	plain, err := ring.OpenMessage(t.Context(), "program", allowed, []byte(written(`{"alg":"dir","enc":"A256GCM","kid":"mine"}`)))
+	require.NoError(t, err)
+	require.Equal(t, "text", string(plain))
 	object := `{"protected":"` + part[0] + `","iv":"` + part[2] + `","ciphertext":"` + part[3] + `","tag":"` + part[4] + `"}`
 	for name, message := range map[string]string{
 		"nothing":                 "",
@@ -174,6 +192,9 @@ func TestOpenMessageFailsInOneWay(t *testing.T) {
 		"another enc":             claim(`{"alg":"dir","enc":"A128CBC-HS256","kid":"mine"}`),
 		"a kid of another type":   claim(`{"alg":"dir","enc":"A256GCM","kid":1}`),
 		"no JSON in the header":   claim(`{"alg"`),
+		"an alg twice":            written(`{"alg":"RSA-OAEP","alg":"dir","enc":"A256GCM","kid":"mine"}`),
+		"a kid twice":             written(`{"alg":"dir","enc":"A256GCM","kid":"mine","kid":"mine"}`),
+		"an enc in capitals too":  written(`{"alg":"dir","Enc":"A128GCM","enc":"A256GCM","kid":"mine"}`),
 		"a blank after it":        good + " ",
 		"a line end after it":     good + "\n",
 		"a line end within":       good[:len(good)-4] + "\r\n" + good[len(good)-4:],

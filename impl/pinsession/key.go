@@ -4,16 +4,15 @@ import (
 	"bytes"
 	"context"
 	"crypto/ecdh"
-	"encoding/base64"
 	"errors"
 	"io"
-	"strings"
 
 	"github.com/go-json-experiment/json/jsontext"
 	"github.com/lestrrat-go/jwx/v3/jwa"
 	"github.com/lestrrat-go/jwx/v3/jwe"
 	"github.com/lestrrat-go/jwx/v3/jwk"
 
+	"pinvault/impl/jose"
 	"pinvault/impl/pin"
 )
 
@@ -112,33 +111,11 @@ func read(plain []byte) (purpose string, digits []byte, ok bool) {
 	return purpose, digits, errors.Is(err, io.EOF)
 }
 
-// plainHeader tells whether the header of a compact JWE is read in one way by everybody: no parameter twice,
-// and none in capitals, which some readers take for the same in small letters. It must not demand anything
-// either ("crit", RFC 7516, 4.1.13): nothing that could stand there is understood here.
-func plainHeader(sealed []byte) bool {
-	encoded, _, _ := bytes.Cut(sealed, []byte{'.'})
-	header, err := base64.RawURLEncoding.Strict().DecodeString(string(encoded))
-	if err != nil {
-		return false
-	}
-	d := jsontext.NewDecoder(bytes.NewBuffer(header))
-	for {
-		token, err := d.ReadToken()
-		if err != nil {
-			return errors.Is(err, io.EOF)
-		}
-		kind, n := d.StackIndex(d.StackDepth())
-		if kind == '{' && n%2 == 1 && token.Kind() == '"' && token.String() != strings.ToLower(token.String()) {
-			return false
-		}
-	}
-}
-
 // decrypt opens a compact JWE of the one kind that the page makes. What else the format offers (other
-// algorithms, compression, several recipients) is refused before anything is computed.
+// algorithms, compression, several recipients, a demand ("crit", RFC 7516, 4.1.13)) is refused before anything is computed.
 func decrypt(private *ecdh.PrivateKey, sealed []byte) ([]byte, bool) {
 	m, err := jwe.Parse(sealed)
-	if err != nil || !plainHeader(sealed) {
+	if err != nil || !jose.PlainHeader(sealed) {
 		return nil, false
 	}
 	h := m.ProtectedHeaders()
