@@ -290,7 +290,7 @@ func changes(before, after any, told ...string) []FieldChange {
 	return out
 }
 
-// ours tells whether a text is an id or a time of ours, whose digits look like a PAN's.
+// ours tells whether a text is an id or a time that was made here, whose digits look like a PAN's.
 func ours(text string) bool {
 	if uuid.Validate(text) == nil {
 		return true

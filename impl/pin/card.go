@@ -43,7 +43,7 @@ const (
 	StatusClosed     Status = "closed"
 )
 
-// Card is one card (device, in some contracts' words), but for its PIN.
+// Card is one card (device, in some contracts' words), except for its PIN.
 type Card struct {
 	ID            string `json:"id"`
 	ProgramID     string `json:"programId"`

@@ -319,5 +319,5 @@ func TestTheTrailTellsIDsAndNoPAN(t *testing.T) {
 	p, err := w.UpdateProgram(by(t), id, func(p *pin.Program) error { p.Name = "0001-01-01T00:00:00.9999990000000014Z"; return nil }, pin.Memo{})
 	require.NoError(t, err)
 	last := w.events(t, p.ID)
-	require.NotContains(t, last[len(last)-1].Changes[0].New, "9999990000000014", "no time of ours has so many digits")
+	require.NotContains(t, last[len(last)-1].Changes[0].New, "9999990000000014", "no time that was made here has so many digits")
 }
