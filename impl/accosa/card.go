@@ -20,7 +20,7 @@ type candidate struct {
 }
 
 // agreements are what a card must have of what a message says, in the order in which they are answered for. An
-// attribute that the card does not have is not held against a message, but for those that name a customer or profile.
+// attribute that the card does not have is not held against a message, except for those that name a customer or profile.
 var agreements = []struct {
 	holds     func(candidate, message) bool
 	otherwise func(message) error

@@ -22,10 +22,12 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"pinvault/impl/app/apptest"
+	"pinvault/impl/contract"
 	"pinvault/impl/contract/contracttest"
 	"pinvault/impl/keyring"
 	"pinvault/impl/pin"
 	"pinvault/impl/store/storetest"
+	"pinvault/openapi"
 )
 
 const path = "/mob1/api/onboarding/v1/resetPin"
@@ -131,6 +133,31 @@ func TestEveryDocumentedExampleComesOut(t *testing.T) {
 		return text
 	}
 	apptest.Examples(t, "accosa", env, nil)
+}
+
+// Who tries the examples of a page one by one resets nothing between them: none stands in the way of the next.
+func TestExamplesCanBeSentOneAfterAnother(t *testing.T) {
+	t.Parallel()
+	h := apptest.Start(t, "")
+	c := named(t, "accosa")
+	document, err := contract.Load(openapi.Documents, "accosa")
+	require.NoError(t, err)
+	post := document.Spec().Paths.Find(path).Post
+	examples := post.RequestBody.Value.Content["application/json"].Examples
+	send := func(name string) string {
+		printed, err := json.Marshal(examples[name].Value.Value)
+		require.NoError(t, err)
+		reply := h.Client.For(t).Do(http.MethodPost, path, append(c.headers(), contracttest.Raw("application/json", string(printed)))...)
+		return string(c.open(t, reply.Body))
+	}
+	require.Contains(t, send("pin-reset"), `"Success"`)
+	for _, status := range []int{http.StatusBadRequest, http.StatusForbidden, http.StatusNotFound} {
+		for name, documented := range post.Responses.Status(status).Value.Content["application/json"].Examples {
+			if examples[name] != nil && documented.Value.Extensions["x-request"] == nil && documented.Value.Extensions["x-after"] == nil {
+				require.NotContains(t, send(name), "DUPLICATE_CLIENT_TXN_ID", name)
+			}
+		}
+	}
 }
 
 // sender is the client of a conversation.

@@ -172,7 +172,7 @@ func (a *API) wire(ctx context.Context, broken contract.Broken) row {
 	return invalid(cmp.Or(first.Label, string(first.In)))
 }
 
-// sealed is the token of an error, if it goes out in one: a fault of ours only under the key that opened
+// sealed is the token of an error, if it goes out in one: our own fault only under the key that opened
 // the request, any other error under the client's current key where none has.
 func (a *API) sealed(ctx context.Context, r row) (token accosa.Token, ok bool) {
 	known := callOf(ctx)

@@ -280,7 +280,7 @@ func (p *partners) unlikely(name string, r rows.Row, fate rows.Fate) (n int) {
 	return n
 }
 
-// alike tells whether a reply is that of a row, but for what it repeats of its request.
+// alike tells whether a reply is that of a row, except for what it repeats of its request.
 func (p *partners) alike(name string, r rows.Row, status int, body []byte) bool {
 	told, err := rows.ErrorReferenceOf(apptest.Documents(p.t)[name])
 	require.NoError(p.t, err)

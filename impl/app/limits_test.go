@@ -30,7 +30,7 @@ import (
 	"pinvault/impl/store/storetest"
 )
 
-// limiting are processes of a server in production over one database, whose limits are those of production but for some.
+// limiting are processes of a server in production over one database, whose limits are those of production except for some.
 type limiting struct {
 	t     *testing.T
 	db    *store.Store

@@ -368,8 +368,13 @@ func writeJSON(out *bytes.Buffer, n *yaml.Node) error {
 		out.WriteByte(']')
 		return nil
 	}
-	if n.ShortTag() == "!!str" {
+	switch tag := n.ShortTag(); {
+	case tag == "!!str":
 		return writeValue(out, n.Value)
+	case (tag == "!!int" || tag == "!!float") && !strings.ContainsAny(n.Value, ".eE") && json.Valid([]byte(n.Value)):
+		// An integer with all its digits, of which Go's numbers may have fewer.
+		out.WriteString(n.Value)
+		return nil
 	}
 	var value any
 	if err := n.Decode(&value); err != nil {

@@ -47,6 +47,7 @@ components:
     key: {type: apiKey, in: header, name: key}
 x-base: &base {zebra: 1, ape: {b: true, a: null}}
 x-other: &other {ape: 2, cow: 2026-01-15, dog: 1.50}
+x-long: [123456789012345678901234567890, -9223372036854775809, 0x10]
 x-merged: {<<: [*base, *other], bee: '3', zebra: 9, eel: }
 x-again: {<<: *base}
 x-same: *other
@@ -85,6 +86,7 @@ const bundledJSON = `{"openapi":"3.0.3","info":{"title":"Own","version":"1"},` +
 	`"Colour":{"type":"string","enum":["red"]}}},` +
 	`"x-base":{"zebra":1,"ape":{"b":true,"a":null}},` +
 	`"x-other":{"ape":2,"cow":"2026-01-15","dog":1.5},` +
+	`"x-long":[123456789012345678901234567890,-9223372036854775809,16],` +
 	`"x-merged":{"ape":{"b":true,"a":null},"cow":"2026-01-15","dog":1.5,"bee":"3","zebra":9,"eel":null},` +
 	`"x-again":{"zebra":1,"ape":{"b":true,"a":null}},"x-same":{"ape":2,"cow":"2026-01-15","dog":1.5}}`
 

@@ -248,16 +248,23 @@ func (s *Serve) validateAuditLog() error {
 // validatePublicURL refuses a public URL that no link could begin with, and in production one that
 // sends PINs over the network in clear.
 func (s *Serve) validatePublicURL() error {
-	u, err := url.Parse(s.Public(s.Listen))
+	u, err := ServerURL("--public-url", s.Public(s.Listen))
+	if err == nil && u.Scheme == "http" && !s.Sandbox && !s.InsecureHTTP && !Loopback(u.Hostname()) {
+		err = fmt.Errorf("the public URL http://%s is not this machine's, so PINs and tokens would travel in the clear: set --public-url to an https:// URL, or use --insecure-http", u.Host)
+	}
+	return err
+}
+
+// ServerURL is the URL of a server that a flag names, one that links can begin with.
+func ServerURL(flag, text string) (*url.URL, error) {
+	u, err := url.Parse(text)
 	switch {
 	case err != nil || u.Host == "" || u.Hostname() == "" || (u.Scheme != "http" && u.Scheme != "https"):
-		return errors.New("--public-url must be a URL such as https://pin.example.com")
-	case u.User != nil || u.RawQuery != "" || u.ForceQuery || u.Fragment != "" || strings.HasSuffix(s.PublicURL, "#"):
-		return errors.New("--public-url must be a URL such as https://pin.example.com, without credentials, query and fragment")
-	case u.Scheme == "http" && !s.Sandbox && !s.InsecureHTTP && !Loopback(u.Hostname()):
-		return fmt.Errorf("the public URL http://%s is not this machine's, so PINs and tokens would travel in the clear: set --public-url to an https:// URL, or use --insecure-http", u.Host)
+		return nil, fmt.Errorf("%s must be a URL such as https://pin.example.com", flag)
+	case u.User != nil || u.RawQuery != "" || u.ForceQuery || u.Fragment != "" || strings.HasSuffix(text, "#"):
+		return nil, fmt.Errorf("%s must be a URL such as https://pin.example.com, without credentials, query and fragment", flag)
 	}
-	return nil
+	return u, nil
 }
 
 // ChecksReplies tells whether replies are held against their documents: as told, otherwise in a sandbox.

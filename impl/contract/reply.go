@@ -33,7 +33,7 @@ type reply struct {
 func newReply(known shapes, spec *openapi3.Response) *reply {
 	r := &reply{media: known.media(spec.Content), types: strings.Join(slices.Sorted(maps.Keys(spec.Content)), ", ")}
 	for _, name := range slices.Sorted(maps.Keys(spec.Headers)) {
-		// A header of a reply is described as a parameter is, but for its name and place (OpenAPI 3.0.3, Header Object).
+		// A header of a reply is described as a parameter is, except for its name and place (OpenAPI 3.0.3, Header Object).
 		described := spec.Headers[name].Value.Parameter
 		described.Name, described.In = name, openapi3.ParameterInHeader
 		r.headers = append(r.headers, newParameter(known, &openapi3.ParameterRef{Value: &described}))

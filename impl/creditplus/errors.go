@@ -36,7 +36,7 @@ var (
 )
 
 // v2 is V2's error table, for what the vault reports. There is no PIN and no idempotency key in a request, so
-// that what is said of those is a fault of ours.
+// that what is said of those is our own fault.
 var v2 = pin.MustErrorTable(map[pin.Code]row{
 	pin.Internal:       internal,
 	pin.Unavailable:    {status: http.StatusServiceUnavailable, code: "SERVICE_UNAVAILABLE", text: "The service is not available at the moment."},
@@ -180,7 +180,7 @@ func (r row) of(field, value, is string) row {
 	return r
 }
 
-// fault is the row of the part that failed, where err is a failure of ours and no answer.
+// fault is the row of the part that failed, where err is our own failure and no answer.
 func fault(part row, err error) error {
 	if code := pin.CodeOf(err); code == pin.Internal || code == pin.Unavailable {
 		return fmt.Errorf("%w: %w", part, err)

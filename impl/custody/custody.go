@@ -141,7 +141,7 @@ func (c *Custody) made(ctx context.Context, t pin.EventType, k pin.ZoneKey, m pi
 	return k.WithoutMaterial(), err
 }
 
-// Rotate makes a pending key that is to come in another's place and is like it, but for what is wanted: errors as
+// Rotate makes a pending key that is to come in another's place and is like it, except for what is wanted: errors as
 // [Custody.Make].
 func (c *Custody) Rotate(ctx context.Context, id string, w Wanted, m pin.Memo) (pin.ZoneKey, error) {
 	before, err := c.vault.Key(ctx, id)

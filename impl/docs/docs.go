@@ -66,6 +66,11 @@ type document struct {
 	Authentication Credentials   `json:"authentication,omitempty"`
 }
 
+// spokenOf is a text that shows the address of the server at this URL.
+func spokenOf(text, url string) string {
+	return strings.ReplaceAll(text, bundle.ExampleServer, strings.TrimRight(url, "/"))
+}
+
 // New prepares documents, whose text stands in written as <name>.yaml, as the server at this URL shows them.
 func New(documents []*contract.Document, written fs.FS, url string) (*Site, error) {
 	all, err := template.ParseFS(portal, "page/*.html")
@@ -113,10 +118,13 @@ func New(documents []*contract.Document, written fs.FS, url string) (*Site, erro
 		plain, examples := tools(false), tools(true)
 		s.chapters = append(s.chapters, c)
 		s.leads = append(s.leads, then(d.Whole, func(d *contract.Document) (template.HTML, error) {
-			return leadOf(strings.ReplaceAll(d.Spec().Info.Description, bundle.ExampleServer, strings.TrimRight(url, "/")))
+			return leadOf(spokenOf(d.Spec().Info.Description, url))
 		}))
 		s.Files = append(s.Files,
-			made("docs/"+d.Name()+".rows.json", "application/json", then(c, func(c *chapter) ([]byte, error) { return json.Marshal(c.calls) })),
+			made("docs/"+d.Name()+".rows.json", "application/json", then(c, func(c *chapter) ([]byte, error) {
+				text, err := json.Marshal(c.calls)
+				return []byte(spokenOf(string(text), url)), err
+			})),
 			made("docs/"+d.Name()+".yaml", yamlType, then(served, func(d *bundle.Document) ([]byte, error) { return tellOrigins(showMessages(d)).YAML() })),
 			made("openapi/"+d.Name()+".yaml", yamlType, then(plain, (*bundle.Document).YAML)),
 			made("openapi/"+d.Name()+".json", "application/json", then(plain, (*bundle.Document).JSON)),

@@ -171,14 +171,14 @@ func TestThePageHasTheCredentialsThatItIsGiven(t *testing.T) {
 
 func TestTheStaticSiteIsThePageAndItsFiles(t *testing.T) {
 	t.Parallel()
-	s := siteOf(t, documents(t, "common", "issuer"))
+	s := siteOf(t, documents(t, "common", "issuer", "sandbox"))
 	dir := filepath.Join(t.TempDir(), "site")
 	require.NoError(t, s.Write(dir))
 	index, err := os.ReadFile(filepath.Join(dir, "docs.html"))
 	require.NoError(t, err)
 	p := pageOf(t, index)
 	require.False(t, p.Live, "there is nothing to try calls on")
-	require.Len(t, p.Contracts, 2)
+	require.Len(t, p.Contracts, 3)
 	for _, name := range []string{"docs.html", "index.html", "docs/common.html", "docs/issuer.html", "docs/issuer/changes.html", "docs/workflows/card.html"} {
 		html, err := os.ReadFile(filepath.Join(dir, filepath.FromSlash(name)))
 		require.NoError(t, err)
@@ -193,6 +193,7 @@ func TestTheStaticSiteIsThePageAndItsFiles(t *testing.T) {
 		found, err := os.ReadFile(filepath.Join(dir, filepath.FromSlash(f.Path)))
 		require.NoError(t, err)
 		require.True(t, bytes.Equal(data(t, s, f.Path), found), f.Path)
+		require.NotContains(t, string(found), bundle.ExampleServer, "%s: it speaks of its own server", f.Path)
 	}
 	require.Error(t, s.Write(filepath.Join(dir, "index.html")), "a file is in the way")
 }

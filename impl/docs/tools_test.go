@@ -63,7 +63,7 @@ func unsentOf(t *testing.T, spec *openapi3.T) map[rows.Step]string {
 	return all
 }
 
-// headersOf are those that a row sends, but for the key, which tools send by the security scheme.
+// headersOf are those that a row sends, except for the key, which tools send by the security scheme.
 func headersOf(row rows.Row) http.Header {
 	all := row.Header.Clone()
 	maps.Copy(all, row.Override)

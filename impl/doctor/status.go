@@ -20,7 +20,7 @@ type Status struct {
 	Version    string             `json:"version"`
 	Database   DatabaseStatus     `json:"database"`
 	Counts     map[string]int64   `json:"counts"` // at most a million of each is counted
-	Keys       []keyring.Standing `json:"keys"`   // of the keyset file, but for destroyed ones
+	Keys       []keyring.Standing `json:"keys"`   // of the keyset file, except for destroyed ones
 	Sessions   map[string]int64   `json:"pinSessions"`
 	Webhooks   []Webhook          `json:"webhooks"`
 	Waiting    WaitingStatus      `json:"waiting"`

@@ -65,7 +65,7 @@ type scriptSettings struct {
 	Texts        *text      `json:"texts,omitempty"`
 }
 
-// render makes the page of a session, or the notice that stands in for it when err says why; the zero
+// render makes the page of a session, or the notice that is shown in its place when err says why; the zero
 // session and program are those of a session that nobody knows.
 func (a *API) render(r *http.Request, session pin.Session, program pin.Program, err error) (page, error) {
 	nonce, nonceErr := a.random(nonceLength)

@@ -60,7 +60,7 @@ var approvalProblems = map[pin.ApprovalReason]problem.Row{
 }
 
 // Render says how an error is answered: [contract.Broken] for what was found before a handler, a row, a
-// [pin.Error] anywhere in the chain, and anything else is a fault of ours.
+// [pin.Error] anywhere in the chain, and anything else is our own fault.
 //
 // Nothing of the request is in the reply, but positions in arrays.
 func (*API) Render(r *http.Request, _ *contract.Operation, err error) contract.Reply {

@@ -187,7 +187,7 @@ func unlike(a, b facts) (names, values int) {
 	return names, values
 }
 
-// differ counts what a reply says otherwise than its row's, but for what varies and what is repeated from the request.
+// differ counts what a reply says otherwise than its row's, except for what varies and what is repeated from the request.
 func differ(row documented, x exchange, want, got any, pointer, name string) (count int) {
 	if slices.Contains(row.volatile, pointer) {
 		return kindsDiffer(want, got)

@@ -311,7 +311,7 @@ func isTime(s string) bool {
 	return err == nil
 }
 
-// json masks a text that is, or was meant to be, JSON: it stays as it was written but for what is secret.
+// json masks a text that is, or was meant to be, JSON: it stays as it was written except for what is secret.
 func (n names) json(s string) string {
 	if bare := strings.Trim(s, " \t\r\n\""); pinLike(bare) {
 		return strings.Replace(s, bare, masked, 1)
@@ -461,7 +461,7 @@ func (n names) loose(s string) string {
 	})
 }
 
-// form masks a form or a query, which stays as it was written but for what is secret.
+// form masks a form or a query, which stays as it was written except for what is secret.
 func (n names) form(s string) string {
 	if s == "" {
 		return ""

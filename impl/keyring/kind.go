@@ -44,7 +44,7 @@ type kind struct {
 	drawn     int // bytes for a key: its material and, where the key has no id of its own, its id
 	// about is what is told of a key of that material.
 	about func(material []byte) (about, error)
-	// key is a key of that material and, but for indexes, whose outputs name no key, of that id; nil for signing keys,
+	// key is a key of that material and, except for indexes, whose outputs name no key, of that id; nil for signing keys,
 	// which Tink does not hold.
 	key func(material secretdata.Bytes, id uint32) (key.Key, error)
 	// primitive is a tink.MAC, a tink.AEAD or an [Index], over all keys of the handle, whose ids these are.

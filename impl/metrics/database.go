@@ -17,7 +17,7 @@ type Database interface {
 	Stats() sql.DBStats
 	// Retries is how often a statement was sent again because the failure was one that passes.
 	Retries() int64
-	// WaitingDeliveries are the webhooks, but for those that are paused, that something waits for.
+	// WaitingDeliveries are the webhooks, except for those that are paused, that something waits for.
 	WaitingDeliveries(ctx context.Context) ([]pin.Waiting, error)
 	// LiveSessions counts the PIN-entry sessions whose time is not over, by state.
 	LiveSessions(ctx context.Context, now time.Time) (map[pin.SessionState]int64, error)

@@ -97,7 +97,7 @@ func (s *Server) Recheck() { s.changes.Add(1) }
 func (s *Server) read(bearer string, by *keys) (claims, error) {
 	payload, err := jws.Verify([]byte(bearer), jws.WithCompact(), jws.WithKeyProvider(jws.KeyProviderFunc(by.keyFor)))
 	if err != nil {
-		return claims{}, refused("token malformed or not signed by a key of ours") // err quotes the token
+		return claims{}, refused("token malformed or not signed by one of our keys") // err quotes the token
 	}
 	var c claims
 	if err := json.Unmarshal(payload, &c); err != nil {

@@ -91,7 +91,7 @@ func text(value any) string {
 	return ""
 }
 
-// Answer is the row's reply to a call: as the document has it, but for the call's trace and for what it repeats of its
+// Answer is the row's reply to a call: as the document has it, except for the call's trace and for what it repeats of its
 // request, as far as that can be read and the reply keeps its document with it. Of a reply that is sealed Message is what
 // is inside, and there is no body.
 func (r *Row) Answer(call *http.Request, traceID string) contract.Reply {

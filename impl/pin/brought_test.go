@@ -183,7 +183,7 @@ func TestHistoryAndWhatACardBrought(t *testing.T) {
 	})
 }
 
-// A key that was retired too soon is a fault of ours: no try is taken, and an issuer can still set a PIN.
+// A key that was retired too soon is our own fault: no try is taken, and an issuer can still set a PIN.
 func TestWithoutItsKeyWhatACardBroughtCannotBeCompared(t *testing.T) {
 	t.Parallel()
 	each(t, func(t *testing.T, value pin.VerificationValue) {

@@ -43,7 +43,7 @@ const (
 	StatusClosed     Status = "closed"
 )
 
-// Card is one card (device, in some contracts' words), but for its PIN.
+// Card is one card (device, in some contracts' words), except for its PIN.
 type Card struct {
 	ID            string `json:"id"`
 	ProgramID     string `json:"programId"`
@@ -158,7 +158,7 @@ func MaskPAN(pan string) string {
 	}
 }
 
-// MaskNumbers hides whatever could be a PAN, 12 or more digits with no more than two separators between
+// MaskNumbers hides whatever could be a PAN, 12 or more digits with no more than three separators between
 // one and the next, in any script: partners' operators paste them into free text.
 func MaskNumbers(text string) string {
 	runes := []rune(text)
@@ -186,8 +186,11 @@ func MaskNumbers(text string) string {
 	return string(runes)
 }
 
-// maxSeparators is how many separators in a row leave two digits in one number.
-const maxSeparators = 2
+// maxSeparators is how many separators in a row leave two digits in one number: a hyphen between blanks.
+const maxSeparators = 3
 
-// separates tells whether people write the character between the digits of a number.
-func separates(r rune) bool { return unicode.IsSpace(r) || unicode.IsPunct(r) }
+// separates tells whether people write the character between the digits of a number, or a program on its way here: a blank that
+// nobody sees, or a plus in the place of one.
+func separates(r rune) bool {
+	return unicode.IsSpace(r) || unicode.IsPunct(r) || unicode.Is(unicode.Cf, r) || r == '+'
+}

@@ -160,6 +160,9 @@ func TestRotationAndRevocation(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, int64(3), rotated.Version)
 	require.Equal(t, w.clock().Add(time.Hour), rotated.OldUntil)
+	events := w.events(t, w.program.ID)
+	require.Contains(t, events[len(events)-1].Changes, pin.FieldChange{Field: "oldUntil", Old: w.clock().Format(time.RFC3339Nano), New: w.clock().Add(time.Hour).Format(time.RFC3339Nano)},
+		"a time is no PAN")
 	require.True(t, accepted(second))
 	require.True(t, accepted(newest))
 	require.False(t, accepted(first), "the one before the last")

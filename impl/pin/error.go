@@ -11,7 +11,7 @@ type Code string
 
 // The codes. A comment names the field of [Error] that goes with it.
 const (
-	Internal       Code = "internal"        // a fault of ours
+	Internal       Code = "internal"        // our own fault
 	Unavailable    Code = "unavailable"     // database or HSM cannot be reached; trying again helps
 	Unauthorized   Code = "unauthorized"    // nobody we know: credentials or token wrong, expired or revoked
 	Forbidden      Code = "forbidden"       // somebody we know who may not do this

@@ -75,5 +75,5 @@ func TestAnErrorTableHasARowForEachCodeAndNoOther(t *testing.T) {
 	require.PanicsWithValue(t, `the error table has a row for "unheard_of", which is no code of pin.Codes`, func() { pin.MustErrorTable(foreign) })
 
 	require.Equal(t, table.Row(pin.Internal), table.Row("unheard_of"))
-	require.Equal(t, table.Row(pin.Internal), table.Of(errors.New("a fault of ours")))
+	require.Equal(t, table.Row(pin.Internal), table.Of(errors.New("our own fault")))
 }

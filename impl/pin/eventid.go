@@ -49,7 +49,7 @@ func tickOf(id string) int64 {
 	return int64(bits>>16<<12 | bits&0xfff) //nolint:gosec // 60 bits
 }
 
-// EventDrawn is when an event's id was drawn, to the millisecond, and whether it says so: ids of ours do.
+// EventDrawn is when an event's id was drawn, to the millisecond, and whether it says so: our own ids do.
 func EventDrawn(id string) (at time.Time, says bool) {
 	tick := tickOf(id)
 	return time.UnixMilli(tick / ticksPerMilli), tick > 0

@@ -7,7 +7,7 @@ import (
 // Kind is a kind of reference by which a program's cards are found.
 type Kind string
 
-// The kinds. Within a program a value of a kind belongs to one card, but for those that are shared, see
+// The kinds. Within a program a value of a kind belongs to one card, except for those that are shared, see
 // [Kind.Shared]. KindPAN is written to the store as a keyed hash only.
 const (
 	KindPublicToken    Kind = "publicToken"

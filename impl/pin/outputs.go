@@ -5,7 +5,7 @@ import (
 	"slices"
 )
 
-// What rests under a key of ours, besides the seals, is listed here, row by row: so it can be put under another key
+// What rests under one of our keys, besides the seals, is listed here, row by row: so it can be put under another key
 // (see rewrap.go), and be told which keys are still needed (see usage.go). Whatever is kept anew has its line here.
 
 // output is what a key has made and a row holds.

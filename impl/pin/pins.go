@@ -80,7 +80,7 @@ func (v *Vault) guess(ctx context.Context, rec Record, o Offer) (g Guess, own Ch
 	return Wrong, own, nil
 }
 
-// nobodys stands in for a PIN that cannot be read, and must not be cleared.
+// nobodys takes the place of a PIN that cannot be read, and must not be cleared.
 var nobodys = PIN{&held{n: MinLength, digits: [MaxLength]byte{'0', '0', '0', '0'}}}
 
 // compare holds a PIN against the record's, or against what the card brought along in place of one.

@@ -54,7 +54,7 @@ func TestWhatKeepsAPINFromBeingTaken(t *testing.T) {
 		"one that does not open":     {closed(), pin.Unopenable, told(pin.Opaque, 3), ""},
 		"one under an unknown key":   {pin.Encrypted("nobody's", pinblock.ISO0, nil), pin.UnknownKey, pin.Verification{}, pin.UnknownKey},
 		"one of another size":        {pin.Encrypted("zpk", pinblock.ISO0, make([]byte, 16)), pin.UnfitBlock, pin.Verification{}, pin.UnfitBlock},
-		"a fault of ours":            {broken(no), pin.Internal, pin.Verification{}, pin.Internal},
+		"our own fault":              {broken(no), pin.Internal, pin.Verification{}, pin.Internal},
 	} {
 		require.NoError(t, w.ResetPIN(by(t), w.q, plain(t, right), pin.Memo{}))
 		require.Equal(t, test.chosen, pin.CodeOf(w.SetPIN(by(t), w.q, test.offer, pin.Memo{})), name)

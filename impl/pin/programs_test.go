@@ -315,4 +315,9 @@ func TestTheTrailTellsIDsAndNoPAN(t *testing.T) {
 	}
 	require.Equal(t, id, told["id"])
 	require.Equal(t, "for ****************", told["name"])
+
+	p, err := w.UpdateProgram(by(t), id, func(p *pin.Program) error { p.Name = "0001-01-01T00:00:00.9999990000000014Z"; return nil }, pin.Memo{})
+	require.NoError(t, err)
+	last := w.events(t, p.ID)
+	require.NotContains(t, last[len(last)-1].Changes[0].New, "9999990000000014", "no time that was made here has so many digits")
 }

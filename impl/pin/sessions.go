@@ -30,7 +30,7 @@ const (
 	SessionExpired   SessionState = "expired"   // its time was over before, and the trail tells of it
 )
 
-// Session lets a cardholder enter a PIN once, on a page of ours, for one card and one action. Of its
+// Session lets a cardholder enter a PIN once, on our own page, for one card and one action. Of its
 // secrets it keeps digests, sealed, and its private key wrapped.
 type Session struct {
 	ID            string       `json:"id"` // UUIDv7, public

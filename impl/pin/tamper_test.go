@@ -176,7 +176,7 @@ func (w *trailWorld) noticed() bool {
 	return err != nil || !s.Whole()
 }
 
-// Whatever is done to a value or a row is noticed, but for what is listed with the reason why it does not
+// Whatever is done to a value or a row is noticed, except for what is listed with the reason why it does not
 // matter. The tables and columns are read from the database, so a new one is tried by itself.
 func TestNothingInTheDatabaseIsChangedUnnoticed(t *testing.T) {
 	t.Parallel()

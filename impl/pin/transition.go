@@ -250,7 +250,7 @@ func (v Value) Reveal(p Program) Step {
 }
 
 // Choose is what a PIN-entry session does with the PIN that its holder chose: it counts for the PIN that
-// the session was made for (version), otherwise Conflict. Blocked, but for a reset: its holder could not use it.
+// the session was made for (version), otherwise Conflict. Blocked, except for a reset: its holder could not use it.
 func (v Value) Choose(p Program, a Action, version int64, c Choice, at time.Time) Step {
 	switch {
 	case v.Version != version:

@@ -78,7 +78,7 @@ func (u KeyUsage) Takes(algorithm string, bits int) bool {
 	return ok && (bits == 0 || slices.Contains(sizes, bits))
 }
 
-// Usual is the length of keys of the usage and an algorithm that are drawn here, in bits: the longest, but for RSA, whose
+// Usual is the length of keys of the usage and an algorithm that are drawn here, in bits: the longest, except for RSA, whose
 // shortest is what partners' security modules take. It is 0 of an algorithm that the usage does not take.
 func (u KeyUsage) Usual(algorithm string) int {
 	sizes := keySizes[u][algorithm]

@@ -124,7 +124,7 @@ func (l layout) account(pan string) (field [fieldSize]byte, err error) {
 // rest.
 //
 // The fill is taken from the same eight random bytes in every format. Format 3 takes ten digits to the base 6 from
-// those 64 bits at most, which is uniform but for less than one part in 2^38.
+// those 64 bits at most, which is uniform except for less than one part in 2^38.
 func (l layout) pinField(pin []byte, rand io.Reader) ([]byte, error) {
 	if len(pin) < minPIN || len(pin) > maxPIN {
 		return nil, ErrPINLength

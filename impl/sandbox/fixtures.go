@@ -380,7 +380,7 @@ func (c card) references() []pin.Reference {
 	}
 }
 
-// described is the card as it is made, but for its PIN.
+// described is the card as it is made, except for its PIN.
 func (c card) described() pin.NewCard {
 	return pin.NewCard{ID: c.id(), ProgramID: c.programID(), PAN: c.pan, Expiry: cmp.Or(c.expiry, laterExpiry), Sequence: sequence,
 		Status: cmp.Or(c.status, pin.StatusNormal), UpgradeStatus: c.upgrade, Attributes: c.attributes(), References: c.references()}

@@ -287,7 +287,7 @@ func Exhaust(ctx context.Context, vault *pin.Vault, cardID, right string) error 
 	}
 }
 
-// unless is err but for one code.
+// unless is err except for one code.
 func unless(err error, code pin.Code) error {
 	if pin.CodeOf(err) == code {
 		return nil

@@ -135,7 +135,7 @@ func (s sown) card(ctx context.Context, one item) error {
 	return sandbox.Exhaust(ctx, s.Vault, described.ID, one.text("pin"))
 }
 
-// newCard is the card of an item, but for its PIN.
+// newCard is the card of an item, except for its PIN.
 func (s sown) newCard(one item) (pin.NewCard, error) {
 	described, err := s.Operator.NewCard(s.request("SeedCard", one, map[string]any{"programId": s.firstProgram()}))
 	described.ID = s.cardID(one)

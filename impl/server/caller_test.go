@@ -78,7 +78,7 @@ func TestRepeatedCredentialsAreNobodys(t *testing.T) {
 	}
 }
 
-// HEAD is answered wherever GET is, as GET but for the body, and counted as what it is.
+// HEAD is answered wherever GET is, as GET except for the body, and counted as what it is.
 func TestHeadIsWhereverGetIs(t *testing.T) {
 	t.Parallel()
 	app, log := newServer(t, nil)

@@ -115,7 +115,7 @@ func over(c <-chan struct{}) bool {
 // streamed is the media type of replies that last as long as their callers want: server-sent events.
 const streamed = "text/event-stream"
 
-// limited bounds the time of a request, but for those that are answered with a stream. The document's check bounds its
+// limited bounds the time of a request, except for those that are answered with a stream. The document's check bounds its
 // size.
 func limited(timeout time.Duration, all []Contract) gin.HandlerFunc {
 	endless := streams(all)

@@ -271,7 +271,7 @@ func TestFaultsAreCountedApartFromStatuses(t *testing.T) {
 		err  error
 		want map[pin.Code]int
 	}{
-		{"a fault of ours", &pin.Error{Code: pin.Internal}, map[pin.Code]int{pin.Internal: 1}},
+		{"our own fault", &pin.Error{Code: pin.Internal}, map[pin.Code]int{pin.Internal: 1}},
 		{"a database that is gone", &pin.Error{Code: pin.Unavailable, Err: context.DeadlineExceeded}, map[pin.Code]int{pin.Unavailable: 1}},
 		{"a caller who has hung up", &pin.Error{Code: pin.Unavailable, Err: context.Canceled}, nil},
 		{"a caller's mistake", &pin.Error{Code: pin.NotFound}, nil},

@@ -244,7 +244,7 @@ var planted = []struct {
 		again := c.Events[len(c.Events)-1]
 		again.Seq++
 		c.Events = append(c.Events, again)
-	})}, []string{"a fault of ours", "the seal"}},
+	})}, []string{"our own fault", "the seal"}},
 	{Fault{Name: "an event that the database changes", Database: ofTheDatabase(50, func(c *pin.Change) {
 		c.Events[0].Body = bytes.Replace(c.Events[0].Body, []byte("pin."), []byte("pen."), 1)
 	})}, []string{"does not verify"}},

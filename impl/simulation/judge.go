@@ -279,7 +279,7 @@ func (l *life) judge(a *attempt) {
 	definite := !strings.HasPrefix(a.answer, "error ")
 	switch {
 	case a.answer == "error "+string(pin.Internal):
-		l.breaks("call %d, to %s: a fault of ours", a.number, a.operation)
+		l.breaks("call %d, to %s: our own fault", a.number, a.operation)
 	case a.answer == unavailable:
 		if !a.doubted {
 			l.breaks("call %d is answered unavailable, and nothing was", a.number)

@@ -173,7 +173,7 @@ func (s *Store) DeliveredSince(ctx context.Context, webhookID string, since time
 // MostWaiting is how many deliveries of a webhook are counted, so that it stays cheap to ask when most of them wait.
 const MostWaiting = 10000
 
-// WaitingDeliveries are the webhooks, but for those that are paused, that something waits for. Of each the [MostWaiting] that are
+// WaitingDeliveries are the webhooks, except for those that are paused, that something waits for. Of each the [MostWaiting] that are
 // due first are looked at.
 func (s *Store) WaitingDeliveries(ctx context.Context) (all []pin.Waiting, err error) {
 	const these = ` FROM (SELECT d.created_at FROM webhook_deliveries d WHERE d.endpoint_id = e.id AND d.state = 'pending' ORDER BY d.due_at LIMIT ?) w`

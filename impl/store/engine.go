@@ -29,7 +29,7 @@ type engine struct {
 	function   bool      // swap_card is there
 	sharded    bool      // the tables are spread over machines
 	unguard    []string  // SQL that lets audit events be deleted, and
-	guard      []string  // that does not, but for triggers that must be made again
+	guard      []string  // that does not, except for triggers that must be made again
 	sessions   *sessions // PostgreSQL's
 }
 

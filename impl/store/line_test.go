@@ -128,7 +128,7 @@ func (l *line) breakOnce(word string, b *breakage) {
 	})
 }
 
-// record returns the round trips that f takes, but for the driver's question whether a connection that was
+// record returns the round trips that f takes, except for the driver's question whether a connection that was
 // idle for a second still stands.
 func (l *line) record(f func()) (trips []trip) {
 	l.listen(func(t trip) *breakage {

@@ -45,7 +45,7 @@ export const close = async (page) => {
   for (const host of hosts) assert.ok(["127.0.0.1", "localhost", "insecure.example"].includes(host), "a request went to " + host);
 };
 
-// What axe-core finds, but for what theirs says of a place and a rule. It works around Trusted Types aloud, which is not
+// What axe-core finds, except for what theirs says of a place and a rule. It works around Trusted Types aloud, which is not
 // the page's error.
 export const audit = async (page, frame, name, theirs = () => false) => {
   const errors = page.errors.length;

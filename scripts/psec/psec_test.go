@@ -269,7 +269,7 @@ func (p *psec) packed(zone pinblock.Zone, key []byte, pin, pan string) []byte {
 	return unhex(a.Block)
 }
 
-// printable are the characters that an optional block may have, but for those that JSON would have to escape.
+// printable are the characters that an optional block may have, except for those that JSON would have to escape.
 const printable = ` !#$%&'()*+,-./0123456789:;<=>?@ABCDEFGHIJKLMNOPQRSTUVWXYZ[]^_abcdefghijklmnopqrstuvwxyz{|}~`
 
 const capitals = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"

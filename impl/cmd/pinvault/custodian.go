@@ -28,7 +28,7 @@ type custodian struct {
 // Validate refuses a server to which a component would travel in the clear.
 func (c *custodian) Validate() error {
 	if !config.SecureOrigin(strings.TrimSuffix(c.Server, "/")) {
-		return errors.New("--server must begin with https://, but for this machine's own")
+		return errors.New("--server must begin with https://, except for this machine's own")
 	}
 	return nil
 }

@@ -4,11 +4,18 @@ import (
 	"fmt"
 
 	"pinvault/impl/app"
+	"pinvault/impl/config"
 )
 
 type docsCommand struct {
 	Out    string `name:"out" required:"" type:"path" placeholder:"DIR" help:"The folder to write into."`
 	Server string `name:"server" default:"http://127.0.0.1:8080" placeholder:"URL" help:"The URL of the server that the documents speak of. Default: ${default}."`
+}
+
+// Validate refuses a URL that no link could begin with.
+func (c docsCommand) Validate() error {
+	_, err := config.ServerURL("--server", c.Server)
+	return err
 }
 
 // Run writes what /docs and /openapi serve, without the calls to try: there is no server behind a static site.

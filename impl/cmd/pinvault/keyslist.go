@@ -51,7 +51,7 @@ func (c *keysListCommand) Run() error {
 	return printElsewhere(os.Stdout, away, c.JSON)
 }
 
-// standings are all keys of the file as they stand now, but for uses whose keys are somewhere else, and those that are.
+// standings are all keys of the file as they stand now, except for uses whose keys are somewhere else, and those that are.
 func standings(k config.Keys) (_ []keyring.Standing, away []elsewhere, err error) {
 	b, file, err := app.Backend(k)
 	if err != nil {

@@ -312,7 +312,7 @@ func (f field) against(text string) []any {
 const somePairs = 400
 
 // Pairs sends each fault alone and each two faults of different fields together; says is the part of a reply that
-// counts, and want what it is to be for two. Of many pairs only some are sent, at equal distances, but for the long
+// counts, and want what it is to be for two. Of many pairs only some are sent, at equal distances, except for the long
 // form of the tests, which scripts/soak asks for.
 func (f *Faulty) Pairs(tb testing.TB, faults []Fault, says func(*Reply) string, want func(a, b Told) string) {
 	tb.Helper()

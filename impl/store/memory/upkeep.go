@@ -244,7 +244,7 @@ func (s *Store) DeliveredSince(ctx context.Context, webhookID string, since time
 	})
 }
 
-// WaitingDeliveries are the webhooks, but for those that are paused, that something waits for.
+// WaitingDeliveries are the webhooks, except for those that are paused, that something waits for.
 func (s *Store) WaitingDeliveries(ctx context.Context) ([]pin.Waiting, error) {
 	return reading(ctx, s, func() (all []pin.Waiting, _ error) {
 		for _, hook := range s.all(pin.TableWebhooks, func(r pin.Row) bool { return strings.Contains(string(r.Body), `"state":"active"`) }) {

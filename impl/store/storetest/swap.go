@@ -253,7 +253,7 @@ var rowTests = []test{
 			requireCode(t, err, pin.NotFound)
 		}
 	}},
-	{"a row of a table that nobody knows is a fault of ours", func(t *testing.T, s Store) {
+	{"a row of a table that nobody knows is our own fault", func(t *testing.T, s Store) {
 		requireCode(t, try(s, pin.Change{Rows: []pin.Row{newRow("no_such_table", "id")}}), pin.Internal)
 		withCards(t, s, "card")
 		c := newCard("card")

@@ -197,7 +197,7 @@ type beside struct {
 	status, set []float64
 }
 
-// comparePeers measures PinVault and its peers, one after the other: each alone has the machine, but for wrk and PinVault's database.
+// comparePeers measures PinVault and its peers, one after the other: each alone has the machine, except for wrk and PinVault's database.
 func (b *bench) comparePeers(ctx context.Context, tools string) ([]beside, error) {
 	if err := command(ctx, nil, "bin/pinvault", "docs", "--out", b.dir+"/site"); err != nil {
 		return nil, err

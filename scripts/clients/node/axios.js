@@ -1,4 +1,4 @@
-// axios, whose defaults are left as they are, but for replies that are no success: they are looked at like all others.
+// axios, whose defaults are left as they are, except for replies that are no success: they are looked at like all others.
 import axios from 'axios';
 
 const own = axios.create({ validateStatus: null });

@@ -45,7 +45,7 @@ var whens = []struct {
 	excuses func(wave) bool
 }{
 	{"while no fault was felt", func(wave) bool { return true }},
-	{"whatever went wrong, but for the leader", wave.leaderless},
+	{"whatever went wrong, except for the leader", wave.leaderless},
 	{"at any time", func(wave) bool { return false }},
 }
 

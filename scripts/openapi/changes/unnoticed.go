@@ -62,7 +62,7 @@ func (v versions) anyValue(c change) bool {
 	return len(content) > 0
 }
 
-// renamed tells whether a change is that a reply's schema has another name, and is the same but for its description.
+// renamed tells whether a change is that a reply's schema has another name, and is the same except for its description.
 func (v versions) renamed(c change, all []change) bool {
 	more := oneMore.FindStringSubmatch(c.Text)
 	if more == nil {

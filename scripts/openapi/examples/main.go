@@ -3,7 +3,7 @@
 //
 //	go run ./scripts/openapi/examples FILE…
 //
-// Every example of a reply and of a header has to match. So has every one of a request, but for those of
+// Every example of a reply and of a header has to match. So has every one of a request, except for those of
 // rows of errors: they may be wrong on purpose, and that they lead to their row is what the conversations
 // with a running server prove. Of a sealed message both are looked at, what is sent and what is inside.
 // Examples within schemas are the linters'.
@@ -120,7 +120,7 @@ func errorRows(op *openapi3.Operation) map[string]bool {
 	return rows
 }
 
-// examples checks the examples of one place, but for those with the names of rows of errors.
+// examples checks the examples of one place, except for those with the names of rows of errors.
 func (c *checker) examples(where string, rows map[string]bool, as openapi3.SchemaValidationOption, m *openapi3.MediaType) {
 	if m.Example != nil {
 		c.match(where, m.Origin, m.Schema, m.Example, as)

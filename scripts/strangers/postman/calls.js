@@ -1,4 +1,4 @@
-// Has newman make every call of a collection once, in its order but for those that delete, which come last, and says "ok", or what was answered otherwise than with
+// Has newman make every call of a collection once, in its order except for those that delete, which come last, and says "ok", or what was answered otherwise than with
 // 2xx. An operation whose document shows no success by an example, since nobody could send it (a session's secrets are drawn
 // afresh), may be answered as one of its examples of an error has it, or, where it has none, with a status that it has.
 "use strict";
