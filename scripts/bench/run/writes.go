@@ -108,7 +108,7 @@ func networkDone(reply []byte) error {
 // written is what was measured of the writes, round by round in calls a second.
 type written struct {
 	bare      []float64   // the bare program's PIN set
-	sets      [][]float64 // Thredd's, measured just before each write
+	sets      [][]float64 // Thredd's, beside each write
 	writes    [][]float64 // of each
 	trips     []float64   // round trips to the database a call
 	operation time.Duration
@@ -193,7 +193,7 @@ func post(ctx context.Context, url, headers, body string) ([]byte, error) {
 	return success(r)
 }
 
-// measureWrites drives every contract's write, each after Thredd's set, in turns, at the number of connections of the targets.
+// measureWrites drives every contract's write, each beside Thredd's set, at the number of connections of the targets.
 func (b *bench) measureWrites(ctx context.Context) (all written, err error) {
 	if all.trips, err = b.tryWrites(ctx); err != nil {
 		return written{}, err
@@ -339,7 +339,7 @@ func bound(otherwise float64, operation time.Duration, cores int) float64 {
 func (a about) writesSection(s settings, all written) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "### %s, every contract's write\n\n%s", s.label, a.where())
-	fmt.Fprintf(&b, "%d connections, %d cards that every contract finds beside %d others, medians of %d rounds of %s, each write just after Thredd's set; in\n"+
+	fmt.Fprintf(&b, "%d connections, %d cards that every contract finds beside %d others, medians of %d rounds of %s, each write beside Thredd's set; in\n"+
 		"brackets the ratios of single rounds. The bare program's set made %.0f calls/s, Thredd's set %.0f, %.2f of it.\n\n", targetAt, s.partners(), s.cards, s.rounds, s.round,
 		median(all.bare), all.set(), all.set()/median(all.bare))
 	b.WriteString("| write | calls/s | of Thredd's set | of the bare program's | round trips | target |\n|---|---|---|---|---|---|\n")
