@@ -91,6 +91,8 @@ func ended(t testing.TB, p *apptest.Process, within time.Duration) error {
 	case err := <-done:
 		return err
 	case <-time.After(within):
+		_ = p.Process.Kill()
+		<-done // a process is waited for by one at a time
 		require.FailNow(t, "the server did not end", "%s", p.Log)
 		return nil
 	}
@@ -115,14 +117,20 @@ func underway(t testing.TB, p *apptest.Process) {
 	require.NoError(t, err)
 }
 
+// heard skips where the tests run in the background or under nohup.
+func heard(t *testing.T, sent os.Signal) {
+	t.Helper()
+	if signal.Ignored(sent) {
+		t.Skip("the tests run where this signal is ignored, as under nohup, and so would the server")
+	}
+}
+
 func TestSignalsEndTheServer(t *testing.T) {
 	t.Parallel()
 	for _, sent := range []os.Signal{os.Interrupt, syscall.SIGTERM, syscall.SIGHUP} {
 		t.Run(sent.String(), func(t *testing.T) {
 			t.Parallel()
-			if signal.Ignored(sent) {
-				t.Skip("the tests run where this signal is ignored, as under nohup, and so would the server")
-			}
+			heard(t, sent)
 			p := apptest.Serve(t, nil, "--sandbox", "--database-url", storetest.SQLite(t))
 			require.NoError(t, p.Process.Signal(sent))
 			require.NoError(t, ended(t, p, 20*time.Second), "%s", p.Log)
@@ -131,6 +139,7 @@ func TestSignalsEndTheServer(t *testing.T) {
 	}
 	t.Run("a second one at once", func(t *testing.T) {
 		t.Parallel()
+		heard(t, os.Interrupt)
 		p := apptest.Serve(t, nil, "--sandbox", "--database-url", storetest.SQLite(t), "--shutdown-timeout", "10m")
 		underway(t, p)
 		require.NoError(t, p.Process.Signal(os.Interrupt))
