@@ -65,9 +65,20 @@ func untilTold(parent context.Context) (context.Context, context.CancelFunc) {
 	if !signal.Ignored(syscall.SIGHUP) {
 		signals = append(signals, syscall.SIGHUP)
 	}
-	ctx, stop := signal.NotifyContext(parent, signals...)
-	context.AfterFunc(ctx, stop)
-	return ctx, stop
+	ctx, end := context.WithCancelCause(parent)
+	told := make(chan os.Signal, 1)
+	signal.Notify(told, signals...)
+	go func() {
+		var why error
+		select {
+		case s := <-told:
+			why = fmt.Errorf("%s signal received", s)
+		case <-ctx.Done():
+		}
+		signal.Stop(told) // before anybody hears of it, so that no second signal is lost
+		end(why)
+	}()
+	return ctx, func() { end(nil) }
 }
 
 // run is main with its surroundings handed in. It returns the exit code.

@@ -145,7 +145,7 @@ func TestSignalsEndTheServer(t *testing.T) {
 		require.NoError(t, p.Process.Signal(os.Interrupt))
 		says(t, p, `"msg":"stopping"`)
 		require.NoError(t, p.Process.Signal(os.Interrupt))
-		require.Error(t, ended(t, p, 5*time.Second))
+		require.Error(t, ended(t, p, 20*time.Second))
 		require.NotContains(t, p.Log.String(), `"msg":"stopped"`)
 	})
 }
