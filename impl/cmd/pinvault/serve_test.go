@@ -92,7 +92,7 @@ func ended(t testing.TB, p *apptest.Process, within time.Duration) error {
 		return err
 	case <-time.After(within):
 		_ = p.Process.Kill()
-		<-done // a process is waited for by one at a time
+		_ = <-done // a process is waited for by one at a time
 		require.FailNow(t, "the server did not end", "%s", p.Log)
 		return nil
 	}
