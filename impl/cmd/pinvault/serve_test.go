@@ -92,8 +92,7 @@ func ended(t testing.TB, p *apptest.Process, within time.Duration) error {
 		return err
 	case <-time.After(within):
 		_ = p.Process.Kill()
-		_ = <-done // a process is waited for by one at a time
-		require.FailNow(t, "the server did not end", "%s", p.Log)
+		require.FailNow(t, "the server did not end", "%v\n%s", <-done, p.Log) // a process is waited for by one at a time
 		return nil
 	}
 }
