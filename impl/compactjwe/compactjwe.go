@@ -52,7 +52,7 @@ func (e *encoded) UnmarshalText(text []byte) (err error) {
 	return err
 }
 
-// header is what is read of a message's header. Its names are told apart by their case, and none may stand there twice.
+// header is what is read of a message's header. No name may stand there twice.
 type header struct {
 	Algorithm   Algorithm      `json:"alg"`
 	Encryption  string         `json:"enc"`
@@ -88,6 +88,10 @@ func Parse(compact []byte, by Algorithm) (m Message, ok bool) {
 	var text encoded
 	err := errors.Join(text.UnmarshalText(parts[0]), m.iv.UnmarshalText(parts[2]), m.ciphertext.UnmarshalText(parts[3]), m.tag.UnmarshalText(parts[4]))
 	if err != nil || len(m.iv) != ivSize || len(m.tag) != tagSize || json.Unmarshal(text, &m.header) != nil {
+		return Message{}, false
+	}
+	// Names are told apart by their case (RFC 7515, 4). Some readers take "ALG" for "alg": beside it, it is a second one.
+	if json.Unmarshal(text, new(header), json.MatchCaseInsensitiveNames(true)) != nil {
 		return Message{}, false
 	}
 	h := m.header
