@@ -3,7 +3,6 @@ package docs
 import (
 	"testing"
 
-	"github.com/getkin/kin-openapi/openapi3"
 	"github.com/stretchr/testify/require"
 )
 
@@ -17,7 +16,7 @@ func TestRepliesAreToldApartByTheirLabels(t *testing.T) {
 				for status, reply := range op.Responses.Map() {
 					for _, content := range reply.Value.Content {
 						for name, example := range content.Examples {
-							label, here := labelOf(example), status+" "+name
+							label, here := example.Value.Summary, status+" "+name
 							require.Emptyf(t, seen[label], "%s: %s %s: %s has the label %q too", d.Name(), method, path, here, label)
 							seen[label] = here
 						}
@@ -27,5 +26,3 @@ func TestRepliesAreToldApartByTheirLabels(t *testing.T) {
 		}
 	}
 }
-
-func labelOf(example *openapi3.ExampleRef) string { return example.Value.Summary }

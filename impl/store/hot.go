@@ -28,7 +28,7 @@ const (
 	hotInProgram = hotOne + ` ORDER BY l.card_id LIMIT $4`
 	hotSession   = `SELECT ` + foundColumns + `, s.id, s.program_id, s.card_id, s.version, s.expires_at, s.body, s.seal FROM card_lookup l ` +
 		`JOIN pin_sessions s ON s.card_id = l.card_id AND s.id = l.value JOIN cards c ON c.id = l.card_id JOIN programs p ON p.id = c.program_id ` +
-		`WHERE l.kind = $1 AND l.value = $2` // as hotOne
+		`WHERE l.kind = $1 AND l.value = $2` // a session is one card's: nothing to sort
 	hotEither = foundByLookup + ` WHERE (l.kind = $1 AND l.value = $2 OR l.kind = $3 AND l.value = $4) AND l.program_id = $5 ORDER BY l.card_id LIMIT $6`
 )
 
